@@ -1,0 +1,17 @@
+//! The plumbing that all functions share: settings, who calls, the HTTP edge, the tables, stream records. Rules live in
+//! `tidemark-core`; nothing here decides anything.
+
+pub mod auth;
+pub mod clock;
+pub mod edge;
+pub mod failure;
+pub mod platform;
+pub mod settings;
+pub mod stream;
+pub mod tables;
+pub mod telemetry;
+
+pub use clock::Clock;
+pub use failure::Failure;
+pub use platform::Platform;
+pub use settings::{Settings, SettingsError};

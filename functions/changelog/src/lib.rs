@@ -1,0 +1,106 @@
+//! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two calls, run twice at once, and be
+//! given any record again: the head's condition keeps the log right, and a retry finishes the work.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures_util::future::join_all;
+use serde_json::value::RawValue;
+use tidemark_aws::{
+    Failure, Platform,
+    stream::{self, Reading, StreamEvent},
+    tables::changes::Appended,
+};
+use tidemark_core::{
+    channel::Scope,
+    json,
+    sequence::{
+        plan::{Head, Record, classify},
+        position::Sequence,
+    },
+};
+
+/// Times a channel is classified again after a lost race; a race is lost only when another invocation made progress.
+const RACES_MAX: u32 = 50;
+
+/// Sequences a batch of stream records. What could not be sequenced is reported by its earliest sequence number, from which the
+/// stream delivers again.
+///
+/// # Errors
+/// None: a failure that hits the whole batch reports the first record.
+pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+    let mut channels: HashMap<Scope, Vec<Record>> = HashMap::new();
+    let mut failed: Vec<Sequence> = Vec::new();
+    for record in &event.records {
+        match stream::read(record) {
+            Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
+            Reading::Nothing => {}
+            Reading::Unreadable(reason) => {
+                if let Err(failure) = set_aside(platform, record, &reason).await {
+                    tracing::error!(%failure, "an unreadable record could not be set aside");
+                    failed.push(sequence_of(record));
+                }
+            }
+        }
+    }
+    let sequenced = channels.into_iter().map(async |(scope, records)| {
+        let first = records.iter().map(|record| record.sequence).min()?;
+        let failure = sequence(platform, &scope, records).await.err()?;
+        tracing::error!(%failure, "a channel could not be sequenced");
+        Some(first)
+    });
+    failed.extend(join_all(sequenced).await.into_iter().flatten());
+    let mut response = DynamoDbEventResponse::default();
+    response.batch_item_failures.extend(failed.into_iter().min().map(|earliest| {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        // As the stream writes it: without our leading zeros. A record whose number does not read fails the whole batch.
+        failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
+        failure
+    }));
+    Ok(response)
+}
+
+/// Brings one channel's records into its log.
+async fn sequence(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Result<(), Failure> {
+    for _ in 0..RACES_MAX {
+        if append(platform, scope, records.clone()).await? == Appended::Done {
+            return Ok(());
+        }
+    }
+    Err(Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel")))
+}
+
+/// One try: read the head, classify, append what is missing.
+async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Result<Appended, Failure> {
+    let tables = &platform.tables;
+    let mut head = tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+    let mut classified = classify(head.as_ref(), records);
+    if let Some(head) = &head {
+        let positions = classified.positions_to_find();
+        let held = tables.changes.held(scope, positions, head.position).await?;
+        classified = classified.without_repeats(&held);
+    }
+    let late = classified.late_resources();
+    let versions = if late.is_empty() { HashMap::new() } else { tables.resources.versions(scope, late).await? };
+    for (segment, stream) in classified.segments(head.as_ref(), &versions) {
+        let now = platform.clock.now();
+        if tables.changes.append(scope, head.as_ref(), &segment, &stream, now).await? == Appended::LostRace {
+            return Ok(Appended::LostRace);
+        }
+        let floor = head.and_then(|head| head.floor);
+        head = Some(Head { position: segment.last, stream, floor, moved_at: now });
+    }
+    Ok(Appended::Done)
+}
+
+/// Keeps a record that does not read, under its sequence number or, without one, under its digest.
+async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Failure> {
+    let digest = json::digest(&[record.get().as_bytes()]);
+    let id = stream::sequence_number(record).unwrap_or_else(|| digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    tracing::error!(%id, %reason, "an unreadable stream record was set aside");
+    platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await
+}
+
+fn sequence_of(record: &RawValue) -> Sequence {
+    stream::sequence_number(record).and_then(|number| Sequence::parse(&number)).unwrap_or(Sequence::ZERO)
+}

@@ -1,0 +1,92 @@
+//! Pull: heads, then the log up to them and no further, snapshots for channels the device does not know. The rules stand in
+//! `tidemark-core`; this crate reads what they ask for.
+
+mod cursor;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
+use lambda_http::{Body, Request, Response};
+use tidemark_aws::{Failure, Platform, edge};
+use tidemark_core::{
+    principal::{Author, Principal},
+    protocol::{
+        problem::{Problem, ProblemCode},
+        pull::{PullRequest, PullResponse},
+    },
+    pull::page::Page,
+    token::Token,
+};
+
+use cursor::{Cursor, Filled};
+
+/// Channels whose first read is sent at once.
+const PARALLEL_READS: usize = 4;
+/// Reads of one pull at most: a page whose entries are all the device's own ends there, empty, and says `has_more`.
+const READS_MAX: u32 = 40;
+
+/// Answers `POST /sync/pull`.
+pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let outcome = pull(platform, &request).await;
+    edge::respond(&request, outcome)
+}
+
+async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Failure> {
+    let principal = platform.verifier.principal(request).await?;
+    let pull: PullRequest = edge::body(request)?;
+    let token = match &pull.since_token {
+        None => Token::default(),
+        Some(text) => Token::decode(text).map_err(|error| Problem::new(ProblemCode::InvalidToken, error.to_string()))?,
+    };
+    let now = platform.clock.now();
+    let mut cursors = open(platform, &principal, &token, now).await?;
+    let reader = pull.device_id.as_ref().map(|device_id| Author::device(&principal.user, device_id));
+    let mut page = Page::new(pull.limit, reader.as_ref());
+    fill(platform, &mut page, &mut cursors, now).await?;
+
+    let revoked = token.channels.keys().filter(|channel| cursors.iter().all(|cursor| cursor.channel() != *channel));
+    let revoked = revoked.map(ToString::to_string).collect();
+    let reset = cursors.iter().filter(|cursor| cursor.is_reset()).map(|cursor| cursor.channel().to_string()).collect();
+    let has_more = cursors.iter().any(|cursor| !cursor.is_caught_up());
+    let next_token = Token { channels: cursors.into_iter().map(Cursor::into_progress).collect() }.encode();
+    Ok(PullResponse { next_token, changes: page.into_changes(), has_more, server_time: now, reset, revoked })
+}
+
+/// A cursor for every channel the caller may read, the one that waits longest first, so that a busy channel starves no other.
+async fn open(platform: &Platform, principal: &Principal, token: &Token, now: DateTime<Utc>) -> Result<Vec<Cursor>, Failure> {
+    let channels = principal.pulled_channels();
+    let scopes: Vec<_> = channels.iter().map(|channel| principal.scope(channel)).collect();
+    let heads = platform.tables.changes.heads(&scopes).await?;
+    let retention = platform.settings.log_retention;
+    let mut cursors: Vec<_> = scopes
+        .into_iter()
+        .zip(heads)
+        .map(|(scope, head)| {
+            let progress = token.channels.get(&scope.channel);
+            Cursor::open(scope, head, progress, now, retention)
+        })
+        .collect();
+    cursors.sort_by_key(Cursor::waits_since);
+    Ok(cursors)
+}
+
+/// Fills the page channel by channel; the first reads of several channels are sent together.
+async fn fill(platform: &Platform, page: &mut Page, cursors: &mut [Cursor], now: DateTime<Utc>) -> Result<(), Failure> {
+    let mut reads_left = READS_MAX;
+    let mut behind: Vec<&mut Cursor> = cursors.iter_mut().filter(|cursor| !cursor.is_caught_up()).collect();
+    for wave in behind.chunks_mut(PARALLEL_READS) {
+        if page.room() == 0 {
+            return Ok(());
+        }
+        let first = try_join_all(wave.iter().map(|cursor| cursor.read(platform, page.room(), 0))).await?;
+        for (cursor, first) in wave.iter_mut().zip(first) {
+            let mut read = first;
+            let mut reads = 1;
+            while cursor.take(page, read, now) == Filled::WantsMore && page.room() > 0 && reads_left > 0 {
+                read = cursor.read(platform, page.room(), reads).await?;
+                reads += 1;
+                reads_left -= 1;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The keys tokens are signed with: given inline, or fetched from a URL and cached. A key id that is not in the cache is asked for
+//! again at most once a minute, so that made-up key ids cost nobody anything.
+
+use std::{sync::Mutex, time::Duration};
+
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpClient as _, HttpConnector as _, HttpConnectorSettings, SharedHttpClient},
+        orchestrator::HttpRequest,
+        runtime_components::RuntimeComponentsBuilder,
+    },
+    http::Request,
+};
+use aws_smithy_types::body::SdkBody;
+use chrono::{DateTime, Utc};
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+
+use crate::{failure::Failure, settings::KeySource};
+
+const REFETCH_SECONDS_MIN: i64 = 60;
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+
+/// The keys, and where more come from.
+#[derive(Debug)]
+pub(super) struct Keys {
+    source: Option<Source>,
+    cached: Mutex<Cached>,
+}
+
+#[derive(Debug)]
+struct Source {
+    url: String,
+    client: SharedHttpClient,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    keys: Option<JwkSet>,
+    asked_at: Option<DateTime<Utc>>,
+}
+
+impl Keys {
+    pub(super) fn new(source: &KeySource) -> Result<Self, Failure> {
+        Ok(match source {
+            KeySource::Inline(text) => {
+                Self { source: None, cached: Mutex::new(Cached { keys: Some(read(text.as_bytes())?), asked_at: None }) }
+            }
+            KeySource::Url(url) => {
+                let client =
+                    aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
+                Self { source: Some(Source { url: url.clone(), client }), cached: Mutex::default() }
+            }
+        })
+    }
+
+    /// The key with this id; without an id, the only key of the set.
+    pub(super) async fn find(&self, id: Option<&str>, now: DateTime<Utc>) -> Result<Option<Jwk>, Failure> {
+        if let Some(key) = self.cached_key(id) {
+            return Ok(Some(key));
+        }
+        let Some(source) = self.source.as_ref().filter(|_| self.may_ask(now)) else {
+            return if self.has_keys() { Ok(None) } else { Err(Failure::Outage("no key set has been fetched yet".into())) };
+        };
+        let keys = source.fetch().await?;
+        if let Ok(mut cached) = self.cached.lock() {
+            cached.keys = Some(keys);
+        }
+        Ok(self.cached_key(id))
+    }
+
+    fn cached_key(&self, id: Option<&str>) -> Option<Jwk> {
+        let cached = self.cached.lock().ok()?;
+        let keys = cached.keys.as_ref()?;
+        match id {
+            Some(id) => keys.find(id).cloned(),
+            None => keys.keys.first().filter(|_| keys.keys.len() == 1).cloned(),
+        }
+    }
+
+    fn has_keys(&self) -> bool {
+        self.cached.lock().is_ok_and(|cached| cached.keys.is_some())
+    }
+
+    /// Whether the minute since the last asking is over; if so, this is the next asking.
+    fn may_ask(&self, now: DateTime<Utc>) -> bool {
+        let Ok(mut cached) = self.cached.lock() else { return false };
+        let may = cached.asked_at.is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
+        // Without any key nobody can be verified: then every request may ask.
+        let may = may || cached.keys.is_none();
+        if may {
+            cached.asked_at = Some(now);
+        }
+        may
+    }
+}
+
+impl Source {
+    /// Fetches the key set through the SDK's own HTTP client, so that the function carries no second TLS stack.
+    async fn fetch(&self) -> Result<JwkSet, Failure> {
+        let outage = |what: String| Failure::Outage(format!("fetching the key set from {}: {what}", self.url));
+        let mut request: HttpRequest = Request::new(SdkBody::empty());
+        request.set_uri(self.url.as_str()).map_err(|error| outage(error.to_string()))?;
+        let settings = HttpConnectorSettings::builder().connect_timeout(FETCH_TIMEOUT).read_timeout(FETCH_TIMEOUT).build();
+        let components = RuntimeComponentsBuilder::new("jwks")
+            .with_sleep_impl(Some(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+                aws_smithy_async::rt::sleep::TokioSleep::new(),
+            )))
+            .with_time_source(Some(aws_smithy_async::time::SystemTimeSource::new()))
+            .build()
+            .map_err(|error| outage(error.to_string()))?;
+        let fetch = async {
+            let connector = self.client.http_connector(&settings, &components);
+            let response = connector.call(request).await.map_err(|error| outage(format!("{error:?}")))?;
+            if !response.status().is_success() {
+                return Err(outage(format!("status {}", response.status().as_u16())));
+            }
+            use http_body_util::{BodyExt as _, Limited};
+            let body = Limited::new(response.into_body(), KEY_SET_BYTES_MAX);
+            Ok(body.collect().await.map_err(|error| outage(error.to_string()))?.to_bytes())
+        };
+        let body = tokio::time::timeout(FETCH_TIMEOUT, fetch).await.map_err(|_| outage("timed out".into()))??;
+        read(&body)
+    }
+}
+
+fn read(text: &[u8]) -> Result<JwkSet, Failure> {
+    serde_json::from_slice(text).map_err(|error| Failure::unreadable("key set", error))
+}

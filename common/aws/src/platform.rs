@@ -1,0 +1,60 @@
+//! What a function stands on: its settings, its tables, its clock. Made once when the function starts, and cheap to clone.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{
+    BehaviorVersion, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_sdk_dynamodb::Client;
+
+use crate::{
+    auth::Verifier,
+    clock::Clock,
+    failure::Failure,
+    settings::{Settings, SettingsError},
+    tables::Tables,
+};
+
+/// What a function stands on.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// What the deployment decided.
+    pub settings: Arc<Settings>,
+    /// The tables.
+    pub tables: Tables,
+    /// Who calls.
+    pub verifier: Arc<Verifier>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Platform {
+    /// Stands on these tables and this clock.
+    ///
+    /// # Errors
+    /// [`Failure`] when the key set of the settings does not read.
+    pub fn new(settings: Settings, dynamodb: Client, clock: Clock) -> Result<Self, Failure> {
+        Ok(Self {
+            tables: Tables::new(dynamodb, &settings),
+            verifier: Arc::new(Verifier::new(settings.auth.clone(), clock.clone())?),
+            settings: Arc::new(settings),
+            clock,
+        })
+    }
+
+    /// Stands on what the environment names: in Lambda, or wherever the same variables are set.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the variable that is missing or wrong; a key set that does not read is an error too.
+    pub async fn from_environment() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let settings = Settings::from_env(&|name| std::env::var(name).ok()).map_err(|error: SettingsError| error.to_string())?;
+        // Lambda hands credentials in environment variables; looking nowhere else keeps the function small and its start quick.
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build())
+            .load()
+            .await;
+        Ok(Self::new(settings, Client::new(&config), Clock::system())?)
+    }
+}

@@ -1,0 +1,82 @@
+//! Stream records: what a Lambda event of the `resources` stream says, one record at a time, so that one that does not read does not
+//! keep the others from being read.
+
+use aws_lambda_events::event::dynamodb::EventRecord;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidemark_core::{
+    channel::Scope,
+    protocol::Action,
+    sequence::{plan::Record, position::Sequence},
+};
+
+use crate::tables::resources::ResourceRow;
+
+/// A batch of stream records, each still text.
+#[derive(Debug, Deserialize)]
+pub struct StreamEvent {
+    /// In stream order.
+    #[serde(rename = "Records")]
+    pub records: Vec<Box<RawValue>>,
+}
+
+/// What a stream record says.
+#[derive(Debug)]
+pub enum Reading {
+    /// A change of a resource, for the log of its channel.
+    Change(Scope, Box<Record>),
+    /// Nothing for the log: the version did not change, or the row was erased.
+    Nothing,
+    /// It does not read, and why.
+    Unreadable(String),
+}
+
+/// Reads a stream record.
+pub fn read(record: &RawValue) -> Reading {
+    let record: EventRecord = match serde_json::from_str(record.get()) {
+        Ok(record) => record,
+        Err(error) => return Reading::Unreadable(format!("not a stream record: {error}")),
+    };
+    if record.event_name == "REMOVE" {
+        return Reading::Nothing;
+    }
+    read_change(record).unwrap_or_else(Reading::Unreadable)
+}
+
+/// The sequence number of a record, as far as it can be told.
+pub fn sequence_number(record: &RawValue) -> Option<String> {
+    let record: serde_json::Value = serde_json::from_str(record.get()).ok()?;
+    Some(record.get("dynamodb")?.get("SequenceNumber")?.as_str()?.to_owned())
+}
+
+fn read_change(record: EventRecord) -> Result<Reading, String> {
+    let row = |image| serde_dynamo::from_item::<_, ResourceRow>(image).map_err(|error| error.to_string());
+    let old_version = match record.change.old_image.is_empty() {
+        true => None,
+        false => Some(row(record.change.old_image)?.server_version),
+    };
+    let new = row(record.change.new_image)?;
+    if old_version == Some(new.server_version) {
+        return Ok(Reading::Nothing);
+    }
+    let arn = record.event_source_arn.unwrap_or_default();
+    let stream = arn.split_once("/stream/").map(|(_, label)| label.to_owned()).ok_or("no stream label in eventSourceARN")?;
+    let sequence = record.change.sequence_number.as_deref().and_then(Sequence::parse).ok_or("no SequenceNumber")?;
+    let (scope, key, resource) = new.read().map_err(|failure| failure.to_string())?;
+    let action = match (resource.deleted, old_version) {
+        (true, _) => Action::Delete,
+        (false, None) => Action::Create,
+        (false, Some(_)) => Action::Update,
+    };
+    let record = Record {
+        stream,
+        sequence,
+        key,
+        action,
+        server_version: resource.server_version,
+        changed_at: resource.changed_at,
+        author: resource.run.author,
+        payload: Some(resource.payload).filter(|_| !resource.deleted),
+    };
+    Ok(Reading::Change(scope, Box::new(record)))
+}

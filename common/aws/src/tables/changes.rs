@@ -1,0 +1,259 @@
+//! `changes`: tenant#channel / position. The change log of each channel in packed, linked segments, and its `head`.
+//!
+//! The invariant: a segment exists exactly when the head has passed over it. Both are written in one transaction, on the condition
+//! that the head still is what was read. (Segment first and head after looks cheaper and is wrong: after a lost race or a crash an
+//! orphan segment cannot be told from a delivered one, and a reader beyond it misses it.)
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem, Update};
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use tidemark_core::{
+    channel::Scope,
+    sequence::{
+        plan::Head,
+        position::Position,
+        segment::{Entry, Segment},
+    },
+};
+
+use super::{Row, Table, expiry, from_row, key, to_row};
+use crate::failure::Failure;
+
+/// Sort key of a channel's head; positions are digits, so it stands behind all of them.
+const HEAD: &str = "head";
+/// Partition of the records that were set aside; channels' partitions contain a `#`.
+const SET_ASIDE: &str = "set-aside";
+/// How much longer a segment is kept than positions are valid, so that no reader with a valid position finds it gone.
+const EXPIRY_MARGIN_DAYS: i64 = 1;
+
+/// The table of changes.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    pub(super) table: Table,
+    pub(super) retention: Duration,
+}
+
+/// A segment as it was stored.
+#[derive(Debug, Clone)]
+pub struct StoredSegment {
+    /// The segment.
+    pub segment: Segment,
+    /// When the head passed over it.
+    pub sequenced_at: DateTime<Utc>,
+}
+
+/// What became of a segment that was to be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It stands in the log, and the head behind it.
+    Done,
+    /// The head was not what was read: read it again and classify again.
+    LostRace,
+}
+
+#[derive(Debug, Deserialize)]
+struct HeadRow {
+    pk: String,
+    position: Position,
+    stream: String,
+    floor: Option<Position>,
+    moved_at: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SegmentRow {
+    pk: String,
+    sk: Position,
+    prev: Position,
+    #[serde(with = "serde_bytes")]
+    entries: Vec<u8>,
+    sequenced_at: i64,
+    expires_at: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct SetAsideRow<'a> {
+    pk: &'a str,
+    sk: &'a str,
+    record: &'a str,
+    reason: &'a str,
+    set_aside_at: i64,
+}
+
+impl Changes {
+    /// The heads of these channels, in the order of `scopes`; `None` where nothing was sequenced yet.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn heads(&self, scopes: &[Scope]) -> Result<Vec<Option<Head>>, Failure> {
+        let keys = scopes.iter().map(|scope| key(scope.partition(), HEAD)).collect();
+        let mut heads = HashMap::new();
+        for row in self.table.batch_get(keys).await? {
+            let row: HeadRow = from_row("head", row)?;
+            let head = Head { position: row.position, stream: row.stream, floor: row.floor, moved_at: moment(row.moved_at)? };
+            heads.insert(row.pk, head);
+        }
+        Ok(scopes.iter().map(|scope| heads.remove(&scope.partition())).collect())
+    }
+
+    /// At most `limit` segments that end after `position` and not after `end`, in log order, strongly consistently.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn segments(
+        &self,
+        scope: &Scope,
+        position: Position,
+        end: Position,
+        limit: i32,
+    ) -> Result<Vec<StoredSegment>, Failure> {
+        // The position itself is the key of a segment that is read already.
+        let after = key(scope.partition(), position.to_string());
+        self.query(scope, position, end, limit, Some(after)).await
+    }
+
+    /// Which of `positions` stand in the log: records at them were sequenced before.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn held(&self, scope: &Scope, mut positions: Vec<Position>, end: Position) -> Result<HashSet<Position>, Failure> {
+        let mut held = HashSet::new();
+        positions.sort();
+        while let Some(first) = positions.first().copied() {
+            let Some(stored) = self.query(scope, first, end, 1, None).await?.pop() else { break };
+            let standing: HashSet<Position> = stored.segment.entries.iter().map(|entry| entry.position).collect();
+            held.extend(positions.iter().filter(|position| standing.contains(position)));
+            positions.retain(|position| *position > stored.segment.last);
+        }
+        Ok(held)
+    }
+
+    async fn query(
+        &self,
+        scope: &Scope,
+        from: Position,
+        end: Position,
+        limit: i32,
+        after: Option<Row>,
+    ) -> Result<Vec<StoredSegment>, Failure> {
+        if from > end {
+            return Ok(Vec::new());
+        }
+        let answer = self
+            .table
+            .client
+            .query()
+            .table_name(&self.table.name)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end")
+            .expression_attribute_values(":pk", AttributeValue::S(scope.partition()))
+            .expression_attribute_values(":from", AttributeValue::S(from.to_string()))
+            .expression_attribute_values(":end", AttributeValue::S(end.to_string()))
+            .set_exclusive_start_key(after)
+            .consistent_read(true)
+            .limit(limit)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| Failure::outage("query on changes", error))?;
+        answer.items.unwrap_or_default().into_iter().map(read_segment).collect()
+    }
+
+    /// Appends `segment` and moves the head behind it, in one transaction, on the condition that the head still is `head`.
+    /// `stream` is the stream the head stands for then.
+    ///
+    /// # Errors
+    /// An outage: the segment stands in the log with the head behind it, or neither does.
+    pub async fn append(
+        &self,
+        scope: &Scope,
+        head: Option<&Head>,
+        segment: &Segment,
+        stream: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Appended, Failure> {
+        let row = SegmentRow {
+            pk: scope.partition(),
+            sk: segment.last,
+            prev: segment.prev,
+            entries: segment.packed_entries(),
+            sequenced_at: now.timestamp_millis(),
+            expires_at: expiry(now, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
+        };
+        let put = Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?));
+        let put = put.build().map_err(|error| Failure::unreadable("segment", error))?;
+        let answer = self
+            .table
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(TransactWriteItem::builder().update(self.head_update(scope, head, segment, stream, now)?).build())
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Appended::Done),
+            Err(error) => {
+                let cancelled = error.as_service_error().and_then(|error| match error {
+                    aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
+                        it,
+                    ) => Some(it),
+                    _ => None,
+                });
+                let lost = cancelled.is_some_and(|cancelled| {
+                    let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+                    codes.any(|code| code == "ConditionalCheckFailed" || code == "TransactionConflict")
+                });
+                if lost { Ok(Appended::LostRace) } else { Err(Failure::outage("transact_write_items on changes", error)) }
+            }
+        }
+    }
+
+    fn head_update(
+        &self,
+        scope: &Scope,
+        head: Option<&Head>,
+        segment: &Segment,
+        stream: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Update, Failure> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let update = Update::builder()
+            .table_name(&self.table.name)
+            .set_key(Some(key(scope.partition(), HEAD)))
+            .update_expression("SET #position = :position, stream = :stream, moved_at = :moved_at")
+            .expression_attribute_names("#position", "position")
+            .expression_attribute_values(":position", text(&segment.last.to_string()))
+            .expression_attribute_values(":stream", text(stream))
+            .expression_attribute_values(":moved_at", AttributeValue::N(now.timestamp_millis().to_string()));
+        let update = match head {
+            None => update.condition_expression("attribute_not_exists(pk)"),
+            Some(head) => update
+                .condition_expression("#position = :read AND stream = :read_stream")
+                .expression_attribute_values(":read", text(&head.position.to_string()))
+                .expression_attribute_values(":read_stream", text(&head.stream)),
+        };
+        update.build().map_err(|error| Failure::unreadable("head", error))
+    }
+
+    /// Keeps a stream record that cannot be read, with the reason, so that the records behind it can go on and it is not lost.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn set_aside(&self, id: &str, record: &str, reason: &str, now: DateTime<Utc>) -> Result<(), Failure> {
+        let row = SetAsideRow { pk: SET_ASIDE, sk: id, record, reason, set_aside_at: now.timestamp_millis() };
+        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
+        put.send().await.map(|_| ()).map_err(|error| Failure::outage("put_item on changes", error))
+    }
+}
+
+fn read_segment(row: Row) -> Result<StoredSegment, Failure> {
+    let row: SegmentRow = from_row("segment", row)?;
+    let entries: Vec<Entry> = Segment::unpack_entries(&row.entries).map_err(|error| Failure::unreadable("segment", error))?;
+    Ok(StoredSegment { segment: Segment { prev: row.prev, last: row.sk, entries }, sequenced_at: moment(row.sequenced_at)? })
+}
+
+fn moment(milliseconds: i64) -> Result<DateTime<Utc>, Failure> {
+    DateTime::from_timestamp_millis(milliseconds).ok_or_else(|| Failure::unreadable("moment", milliseconds))
+}

@@ -1,0 +1,137 @@
+//! The tables, one file each: keys, conditions and expressions stand beside the table they belong to, with the invariant each protects.
+
+pub mod changes;
+pub mod conflicts;
+pub mod resources;
+pub mod sync_batches;
+pub mod sync_items;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::ProvideErrorMetadata,
+    types::{AttributeValue, KeysAndAttributes},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use changes::Changes;
+pub use conflicts::Conflicts;
+pub use resources::Resources;
+pub use sync_batches::SyncBatches;
+pub use sync_items::SyncItems;
+
+use crate::{failure::Failure, settings::Settings};
+
+/// A row as DynamoDB has it.
+pub type Row = HashMap<String, AttributeValue>;
+
+/// Keys one BatchGetItem may name.
+const BATCH_GET_KEYS_MAX: usize = 100;
+/// Calls a batch read makes for keys that were throttled before it gives up.
+const BATCH_GET_ATTEMPTS_MAX: u32 = 8;
+
+/// Every table.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// Resources.
+    pub resources: Resources,
+    /// The change log.
+    pub changes: Changes,
+    /// Results of batches.
+    pub sync_batches: SyncBatches,
+    /// Raw items of batches.
+    pub sync_items: SyncItems,
+    /// Conflicts.
+    pub conflicts: Conflicts,
+}
+
+impl Tables {
+    /// The tables of a deployment.
+    pub fn new(client: Client, settings: &Settings) -> Self {
+        let names = &settings.tables;
+        let table = |name: &String| Table { client: client.clone(), name: name.clone() };
+        Self {
+            resources: Resources(table(&names.resources)),
+            changes: Changes { table: table(&names.changes), retention: settings.log_retention },
+            sync_batches: SyncBatches { table: table(&names.sync_batches), retention: settings.batch_retention },
+            sync_items: SyncItems { table: table(&names.sync_items), retention: settings.batch_retention },
+            conflicts: Conflicts(table(&names.conflicts)),
+        }
+    }
+}
+
+/// A table and the way to reach it.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+impl Table {
+    /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row are left out.
+    async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
+        let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec()));
+        Ok(futures_util::future::try_join_all(calls).await?.concat())
+    }
+
+    /// One call, repeated for the keys DynamoDB left over: an answer holds 16 MB at most, and may be throttled in part.
+    async fn batch_get_call(&self, mut keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
+        let mut rows = Vec::with_capacity(keys.len());
+        let mut stalled = 0;
+        while !keys.is_empty() {
+            let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys));
+            let wanted = wanted.build().map_err(|error| Failure::unreadable("keys", error))?;
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.name, wanted)
+                .return_consumed_capacity(aws_sdk_dynamodb::types::ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| Failure::outage("batch_get_item", error))?;
+            let found = answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default();
+            stalled = if found.is_empty() { stalled + 1 } else { 0 };
+            rows.extend(found);
+            keys = answer
+                .unprocessed_keys
+                .and_then(|mut tables| tables.remove(&self.name))
+                .map(|left| left.keys)
+                .unwrap_or_default();
+            if !keys.is_empty() && stalled > 0 {
+                if stalled == BATCH_GET_ATTEMPTS_MAX {
+                    return Err(Failure::Outage(format!("batch_get_item on {}: throttled", self.name)));
+                }
+                tokio::time::sleep(backoff(stalled)).await;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// How long to wait before the `attempt`th repetition of a call that the SDK does not repeat itself: 20 ms, doubling.
+pub(crate) fn backoff(attempt: u32) -> std::time::Duration {
+    std::time::Duration::from_millis(10 << attempt.min(6))
+}
+
+fn key(pk: impl Into<String>, sk: impl Into<String>) -> Row {
+    Row::from([("pk".to_owned(), AttributeValue::S(pk.into())), ("sk".to_owned(), AttributeValue::S(sk.into()))])
+}
+
+fn to_row(row: &impl Serialize) -> Result<Row, Failure> {
+    serde_dynamo::to_item(row).map_err(|error| Failure::unreadable("row to write", error))
+}
+
+fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Failure> {
+    serde_dynamo::from_item(row).map_err(|error| Failure::unreadable(what, error))
+}
+
+/// Whether a call failed because its condition did not hold.
+fn is_condition_failure(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
+/// Seconds since 1970, for a row's `expires_at`.
+fn expiry(now: chrono::DateTime<chrono::Utc>, retention: chrono::Duration) -> i64 {
+    (now + retention).timestamp()
+}

@@ -1,0 +1,61 @@
+//! Composite keys. Parts are joined by `#` and escaped, so that no choice of names makes two different keys equal, and a key
+//! splits back into the parts it was made of. Parts are bounded by [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) before they get here.
+
+/// Joins `parts` into one key: `%` is written `%p` and `#` is written `%h` inside a part.
+pub fn join<const N: usize>(parts: [&str; N]) -> String {
+    let mut key = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    for (index, part) in parts.into_iter().enumerate() {
+        if index > 0 {
+            key.push('#');
+        }
+        for letter in part.chars() {
+            match letter {
+                '%' => key.push_str("%p"),
+                '#' => key.push_str("%h"),
+                other => key.push(other),
+            }
+        }
+    }
+    key
+}
+
+/// Splits a key that [`join`] made of `N` parts; `None` for any other text.
+pub fn split<const N: usize>(key: &str) -> Option<[String; N]> {
+    let parts = key.split('#').map(unescape).collect::<Option<Vec<_>>>()?;
+    parts.try_into().ok()
+}
+
+fn unescape(part: &str) -> Option<String> {
+    let mut text = String::with_capacity(part.len());
+    let mut letters = part.chars();
+    while let Some(letter) = letters.next() {
+        text.push(match letter {
+            '%' => match letters.next()? {
+                'p' => '%',
+                'h' => '#',
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_different_parts_differ() {
+        assert_ne!(join(["a#b", "c"]), join(["a", "b#c"]));
+        assert_ne!(join(["%h", ""]), join(["#", ""]));
+    }
+
+    #[test]
+    fn what_join_never_makes_does_not_split() {
+        assert_eq!(split::<2>("a%x#b"), None);
+        assert_eq!(split::<2>("a#b%"), None);
+        assert_eq!(split::<2>("a"), None);
+        assert_eq!(split::<2>("a#b#c"), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! Every bound of the protocol (§1, §2, §3.12, §4.7) in one place. A bound is inclusive: the value named here is still accepted.
+
+/// Bytes of one payload, as sent and as stored after merging.
+pub const PAYLOAD_BYTES_MAX: usize = 350 * 1024;
+/// Top-level fields of one payload.
+pub const PAYLOAD_FIELDS_MAX: usize = 500;
+/// Objects and arrays inside each other in one payload, the payload itself included.
+pub const NESTING_MAX: usize = 64;
+/// Items of one push.
+pub const BATCH_ITEMS_MAX: usize = 50;
+/// Bytes of one request body.
+pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Bytes of one name: tenant, user, group, device id, temp id, batch id or resource id. Escaping at most doubles it, which keeps
+/// every key below DynamoDB's 2,048 (partition) and 1,024 (sort) bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Groups one principal may belong to.
+pub const GROUPS_MAX: usize = 100;
+/// Largest version a client may name: beyond it JSON numbers lose digits in JavaScript.
+pub const VERSION_MAX: u64 = (1 << 53) - 1;
+/// Edits a resource remembers having applied; never fewer than those of the batch that wrote it last.
+pub const EDITS_REMEMBERED: usize = 16;
+/// Edits that may stand in one conflict; the next one opens its own.
+pub const CONFLICT_EDITS_MAX: usize = 100;
+/// Changes in a page when the caller names no limit.
+pub const PAGE_CHANGES_DEFAULT: usize = 100;
+/// Changes in a page at most.
+pub const PAGE_CHANGES_MAX: usize = 500;
+/// Bytes of one answer as Lambda serialises it: the body escaped into a JSON string.
+pub const ANSWER_BYTES_MAX: usize = 5 * 1000 * 1000;
+/// Bytes of one packed segment of the change log, before compression; below DynamoDB's 400 KB for a row.
+pub const SEGMENT_BYTES_MAX: usize = 390 * 1000;
+/// Bytes of one row of packed raw items.
+pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
+/// Times a lost race for a row is decided again before the item is answered as `contended`.
+pub const COMMIT_ATTEMPTS_MAX: usize = 10;
+/// Seconds a missing segment may be a transaction still becoming visible; older than this it is a hole, and the reader starts over.
+pub const HOLE_SECONDS_MAX: i64 = 60;
+/// Bytes of a pull token: what a principal with every channel needs, with room.
+pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes `text` takes once it stands escaped in a JSON string, which is how Lambda hands an answer on.
+pub fn escaped_bytes(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+            0x00..=0x1f => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn escaped_bytes_are_those_of_a_json_string() {
+        for text in ["", "plain", "a\"b\\c\n\u{1}é", "{\"a\":[1,\"x\\n\"]}"] {
+            let quoted = serde_json::to_string(text).expect("a string serialises");
+            assert_eq!(super::escaped_bytes(text) + 2, quoted.len());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Packing: text compressed into the binary attribute of a row. DynamoDB charges by the kilobyte, so this is what makes the change
+//! log, the raw items and the results affordable.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+
+/// Text that does not unpack: not written by [`pack`], or larger than its reader allows.
+#[derive(Debug, thiserror::Error)]
+#[error("packed text does not unpack: {0}")]
+pub struct UnpackError(#[from] std::io::Error);
+
+/// Compresses `text`. What does not compress grows by less than a thousandth.
+pub fn pack(text: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::with_capacity(text.len() / 4 + 64), Compression::new(6));
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default()
+}
+
+/// Gives back what was packed.
+///
+/// # Errors
+/// [`UnpackError`] for bytes that [`pack`] did not make, and for more than `bytes_max` bytes of text.
+pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, UnpackError> {
+    let mut text = Vec::new();
+    DeflateDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut text)?;
+    if text.len() > bytes_max {
+        return Err(std::io::Error::other(format!("more than {bytes_max} bytes")).into());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_packed_unpacks_within_its_bound() {
+        let text = b"{\"reading\":42}".repeat(100);
+        let packed = pack(&text);
+        assert!(packed.len() < text.len() / 10);
+        assert_eq!(unpack(&packed, text.len()).expect("unpacks"), text);
+        assert!(unpack(&packed, text.len() - 1).is_err());
+        assert!(unpack(b"no deflate stream", 100).is_err());
+    }
+}

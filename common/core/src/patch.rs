@@ -1,0 +1,65 @@
+//! JSON Merge Patch (RFC 7396, §3.2) on JSON texts: what the patch does not name keeps its very text.
+
+use serde_json::value::RawValue;
+
+use crate::json::{self, Fields, Json};
+
+/// `patch` applied to `target`: fields named are set, `null` removes, fields not named stay. A patch that is no object replaces.
+pub fn merge(target: &RawValue, patch: &RawValue) -> Json {
+    merge_into(Some(target), patch)
+}
+
+fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> Json {
+    let Some(changes) = json::fields(patch) else {
+        return patch.to_owned();
+    };
+    let mut merged: Fields = target.and_then(json::fields).unwrap_or_default();
+    for (name, change) in changes {
+        if change.get() == "null" {
+            merged.shift_remove(&name);
+        } else {
+            let value = merge_into(merged.get(&name).map(AsRef::as_ref), &change);
+            merged.insert(name, value);
+        }
+    }
+    json::object(&merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Json {
+        RawValue::from_string(text.to_owned()).expect("test JSON")
+    }
+
+    /// The examples of RFC 7396, appendix A.
+    #[test]
+    fn merges_as_the_rfc_says() {
+        for (target, patch, merged) in [
+            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"a":null}"#, r#"{}"#),
+            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
+            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
+            (r#"{"a":"b"}"#, r#"["c"]"#, r#"["c"]"#),
+            (r#"{"a":"foo"}"#, "null", "null"),
+            (r#"{"a":"foo"}"#, r#""bar""#, r#""bar""#),
+            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
+            ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
+            ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+        ] {
+            assert_eq!(merge(&raw(target), &raw(patch)).get(), merged, "{target} with {patch}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_keeps_its_digits_and_order() {
+        let merged = merge(&raw(r#"{"z":1.0,"big":9007199254740993,"a":1e300}"#), &raw(r#"{"big":0.10}"#));
+        assert_eq!(merged.get(), r#"{"z":1.0,"big":0.10,"a":1e300}"#);
+    }
+}

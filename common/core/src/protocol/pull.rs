@@ -1,0 +1,76 @@
+//! Pull (§4): what changed since a token, a page at a time.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Action, deserialize_name_option, serialize_timestamp};
+use crate::{json::Json, limits};
+
+/// A pull.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PullRequest {
+    /// The `next_token` of the page before; `null` starts from nothing.
+    #[serde(default)]
+    pub since_token: Option<String>,
+    /// Which device of the caller asks: its own changes are not sent back (§4.6).
+    #[serde(default, deserialize_with = "deserialize_name_option")]
+    pub device_id: Option<String>,
+    /// Changes in the page at most, 1 to 500.
+    #[serde(default = "default_limit", deserialize_with = "deserialize_limit")]
+    pub limit: usize,
+}
+
+fn default_limit() -> usize {
+    limits::PAGE_CHANGES_DEFAULT
+}
+
+fn deserialize_limit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match Option::<u64>::deserialize(deserializer)? {
+        None => Ok(limits::PAGE_CHANGES_DEFAULT),
+        Some(limit) => usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=limits::PAGE_CHANGES_MAX).contains(limit))
+            .ok_or_else(|| serde::de::Error::custom(format!("must be 1 to {}", limits::PAGE_CHANGES_MAX))),
+    }
+}
+
+/// The answer to a pull.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PullResponse {
+    /// Where the next pull goes on.
+    pub next_token: String,
+    /// What changed; a resource stands here once, in its newest state.
+    pub changes: Vec<Change>,
+    /// Whether to pull again at once.
+    pub has_more: bool,
+    /// When this was answered.
+    #[serde(serialize_with = "serialize_timestamp")]
+    pub server_time: DateTime<Utc>,
+    /// Channels that start over: replace their rows, keep unsent edits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reset: Vec<String>,
+    /// Channels the caller may no longer read: drop their rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
+}
+
+/// A change to apply.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Change {
+    /// The resource's id.
+    pub id: String,
+    /// Its type.
+    pub resource_type: String,
+    /// Where it lives.
+    pub channel: String,
+    /// What happened to it.
+    pub action: Action,
+    /// Its whole payload; none for a delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Json>,
+    /// Keep the higher one when a resource comes twice.
+    pub server_version: u64,
+    /// When it changed.
+    #[serde(serialize_with = "serialize_timestamp")]
+    pub changed_at: DateTime<Utc>,
+}

@@ -1,0 +1,125 @@
+//! The rules for one edit on one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes. Here it is decided whether an
+//! edit was made on what the resource is now.
+
+use super::intake::{Edit, Refusal, check_size};
+use crate::{
+    catalog::ResourceType,
+    json::{self, Json},
+    limits::NESTING_MAX,
+    patch,
+    principal::Author,
+    protocol::{Action, push::ItemCode},
+    resource::Resource,
+};
+
+/// What becomes of an edit.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The resource remembers having applied it, as this version.
+    Remembered(u64),
+    /// It changes nothing.
+    Unchanged,
+    /// It is applied, and this is the payload then.
+    Apply(Json),
+    /// It was made on something else than the resource is now.
+    Conflict(ItemCode, String),
+    /// It cannot be applied to anything.
+    Refuse(Refusal),
+}
+
+/// Judges `edit` by `author` against the stored `resource`.
+pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &ResourceType) -> Verdict {
+    match (edit.action, resource) {
+        (Action::Create, None) => apply(edit.payload.clone(), rules),
+        (Action::Create, Some(resource)) => judge_create(edit, resource, author),
+        (_, None) => Verdict::Refuse(Refusal::new(ItemCode::NotFound, "no such resource in this channel")),
+        (_, Some(resource)) => match resource.edits.version_of(edit.id) {
+            Some(version) => Verdict::Remembered(version),
+            None => judge_change(edit, resource, author, rules),
+        },
+    }
+}
+
+fn judge_create(edit: &Edit, resource: &Resource, author: &Author) -> Verdict {
+    let creation = &resource.creation;
+    let same_name = creation.author == *author && creation.client_temp_id == edit.client_temp_id;
+    if same_name && creation.digest == edit.digest {
+        Verdict::Remembered(1)
+    } else if same_name && edit.client_temp_id.is_some() {
+        Verdict::Conflict(ItemCode::TempIdReused, "Temp id reused: another create was sent under this client_temp_id".into())
+    } else {
+        Verdict::Conflict(ItemCode::IdTaken, "Id taken: a resource with this id exists".into())
+    }
+}
+
+fn judge_change(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceType) -> Verdict {
+    let patched = match (edit.action, resource.deleted) {
+        (Action::Delete, true) => return Verdict::Unchanged,
+        (Action::Delete, false) => None,
+        (_, true) => Some(edit.payload.clone()),
+        (_, false) => {
+            let patched = patch::merge(&resource.payload, &edit.payload);
+            if is_same(&patched, &resource.payload) {
+                return Verdict::Unchanged;
+            }
+            Some(patched)
+        }
+    };
+    if !is_fresh(edit, resource, author) {
+        let (server, client) = (resource.server_version, edit.client_version);
+        let error = format!("Version mismatch: server_version={server}, client_version={client}");
+        return Verdict::Conflict(ItemCode::VersionMismatch, error);
+    }
+    match patched {
+        None => Verdict::Apply(resource.payload.clone()),
+        Some(_) if resource.deleted => Verdict::Refuse(Refusal::new(ItemCode::ResourceDeleted, "the resource is deleted")),
+        Some(patched) => apply(patched, rules),
+    }
+}
+
+/// Whether the device had seen all that others wrote when it made the edit, and the edit is none that the resource has forgotten
+/// (§3.4). Asked only of edits that the resource does not remember.
+fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
+    let server_version = resource.server_version;
+    let base = edit.base_version.unwrap_or(edit.client_version.min(server_version));
+    if base > server_version {
+        return false; // the server was restored from an older copy
+    }
+    let own_run = resource.run.author == *author;
+    if base < server_version && !(own_run && base + 1 >= resource.run.began) {
+        return false; // somebody else wrote a version after `base`
+    }
+    if edit.base_version == Some(server_version) {
+        return true; // had it been applied before, the version would be above its base
+    }
+    if own_run && edit.client_version <= resource.run.client_version_max {
+        return false;
+    }
+    let is_claim = edit.base_version.is_none() && edit.client_version > server_version;
+    !(is_claim && edit.client_version <= resource.claimed_version)
+}
+
+fn apply(payload: Json, rules: &ResourceType) -> Verdict {
+    match check_stored(&payload, rules) {
+        Ok(()) => Verdict::Apply(payload),
+        Err(refusal) => Verdict::Refuse(refusal),
+    }
+}
+
+/// Checks what would be stored: the bounds of §2, and the fields the catalog requires.
+fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
+    let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
+    check_size(payload, &fields)?;
+    if json::canonical(payload).is_err() {
+        return Err(Refusal::new(ItemCode::PayloadTooDeep, format!("payload: nested over {NESTING_MAX} deep")));
+    }
+    let missing = rules.required.iter().find(|name| fields.get(*name).is_none_or(|value| value.get() == "null"));
+    match missing {
+        Some(name) => Err(Refusal::new(ItemCode::RequiredFieldMissing, format!("payload.{name}: required"))),
+        None => Ok(()),
+    }
+}
+
+fn is_same(one: &Json, other: &Json) -> bool {
+    one.get() == other.get() || json::canonical(one).ok() == json::canonical(other).ok()
+}

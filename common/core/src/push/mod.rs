@@ -1,0 +1,10 @@
+//! Push (§3) as a pure function: [`read`](intake::read) turns a batch into edits grouped by resource, [`decide`](decide::decide) says
+//! for one resource what becomes of its edits and what to write. Loading and committing happen elsewhere.
+
+pub mod answer;
+pub mod decide;
+pub mod intake;
+pub mod judge;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! A resource as it is stored (§2), with what it remembers of the edits applied to it (§3.4, §3.6).
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    channel::{Channel, Scope},
+    json::Json,
+    key,
+    limits::EDITS_REMEMBERED,
+    principal::Author,
+};
+
+/// Which resource, within a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceKey {
+    /// Where it lives; a resource never moves.
+    pub channel: Channel,
+    /// Its type in the catalog.
+    pub resource_type: String,
+    /// Its id, 1 to 256 bytes.
+    pub id: String,
+}
+
+impl ResourceKey {
+    /// The sort key `type#id`.
+    pub fn sort_key(&self) -> String {
+        key::join([&self.resource_type, &self.id])
+    }
+
+    /// Reads a [`sort_key`](Self::sort_key) of `scope` back.
+    pub fn parse(scope: &Scope, sort_key: &str) -> Option<Self> {
+        let [resource_type, id] = key::split(sort_key)?;
+        Some(Self { channel: scope.channel.clone(), resource_type, id })
+    }
+}
+
+/// A stored resource.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The payload without its `id`; of a deleted resource the last one.
+    pub payload: Json,
+    /// 1 at first; grows by exactly one per accepted change.
+    pub server_version: u64,
+    /// A tombstone: the row stays, so that no retry can bring the resource back (§4.9).
+    pub deleted: bool,
+    /// When it changed last.
+    pub changed_at: DateTime<Utc>,
+    /// Who wrote the latest versions.
+    pub run: Run,
+    /// Who created it.
+    pub creation: Creation,
+    /// The edits applied last.
+    pub edits: Edits,
+    /// Highest `client_version` ever applied that came without `base_version` and named a version still to come; 0 if none.
+    /// Such an edit says nothing of when it was made, so one at or below this that is not remembered may be an old one again.
+    pub claimed_version: u64,
+}
+
+/// The newest versions of a resource that one device wrote without anyone between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Whose.
+    pub author: Author,
+    /// First version of the run.
+    pub began: u64,
+    /// Highest `client_version` applied in it; a create counts as 0.
+    pub client_version_max: u64,
+}
+
+/// The create that made a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// Which device sent it.
+    pub author: Author,
+    /// Under which temp id.
+    pub client_temp_id: Option<String>,
+    /// Digest of its canonical payload.
+    pub digest: [u8; 16],
+}
+
+/// Identity of an edit: a hash of (device, client_version, action, canonical payload); the resource is the row it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EditId(pub u64);
+
+/// An applied edit, and the version it made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppliedEdit {
+    /// Which edit.
+    pub id: EditId,
+    /// The `server_version` it was answered with.
+    pub server_version: u64,
+}
+
+/// The last edits applied to a resource, oldest first. They commit in the same write as their effect, which is what makes
+/// a retry harmless after any crash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits(Vec<AppliedEdit>);
+
+impl Edits {
+    /// The version `id` made, if it is remembered.
+    pub fn version_of(&self, id: EditId) -> Option<u64> {
+        self.0.iter().find(|edit| edit.id == id).map(|edit| edit.server_version)
+    }
+
+    /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest before it is forgotten, so that
+    /// a batch which edits one resource more often than the bound remembers all its own edits.
+    pub fn remember(&mut self, edit: AppliedEdit, kept: usize) {
+        self.0.push(edit);
+        let bound = EDITS_REMEMBERED.max(kept + 1);
+        let excess = self.0.len().saturating_sub(bound);
+        self.0.drain(..excess);
+    }
+
+    /// 16 bytes an edit: its hash and its version, big-endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|edit| [edit.id.0.to_be_bytes(), edit.server_version.to_be_bytes()]).flatten().collect()
+    }
+
+    /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of edits.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+        let edits = bytes.chunks(16).map(|edit| {
+            let (id, version) = edit.split_at_checked(8)?;
+            Some(AppliedEdit { id: EditId(number(id)?), server_version: number(version)? })
+        });
+        edits.collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(number: u64) -> AppliedEdit {
+        AppliedEdit { id: EditId(number), server_version: number }
+    }
+
+    #[test]
+    fn the_last_sixteen_edits_are_remembered() {
+        let mut edits = Edits::default();
+        (1..=17).for_each(|number| edits.remember(edit(number), 0));
+        assert_eq!((edits.version_of(EditId(1)), edits.version_of(EditId(2))), (None, Some(2)));
+        assert_eq!(Edits::from_bytes(&edits.to_bytes()), Some(edits));
+    }
+
+    #[test]
+    fn a_batch_remembers_all_its_own_edits() {
+        let mut edits = Edits::default();
+        (1..=50).for_each(|number| edits.remember(edit(number), number as usize - 1));
+        assert_eq!(edits.version_of(EditId(1)), Some(1));
+    }
+
+    #[test]
+    fn bytes_of_no_list_are_refused() {
+        assert_eq!(Edits::from_bytes(&[0; 15]), None);
+        assert_eq!(Edits::from_bytes(&[0; 24]), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a stream batch adds to a channel's log. The head is a watermark: the log is complete up to there. Records above it are
+//! appended in stream order; records at or below it are repeats or came late.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    position::{Position, Sequence},
+    segment::{Entry, Segment, cut},
+};
+use crate::{json::Json, principal::Author, protocol::Action, resource::ResourceKey};
+
+/// The head of a channel's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The log is complete up to here.
+    pub position: Position,
+    /// Label of the stream the epoch of `position` stands for.
+    pub stream: String,
+    /// The log was cut here; positions below start over.
+    pub floor: Option<Position>,
+    /// When it moved last.
+    pub moved_at: DateTime<Utc>,
+}
+
+/// A change of a resource, as a stream record tells it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Label of the stream it came from; newer labels are greater.
+    pub stream: String,
+    /// Its number in that stream.
+    pub sequence: Sequence,
+    /// Which resource.
+    pub key: ResourceKey,
+    /// What happened to it.
+    pub action: Action,
+    /// Its version then.
+    pub server_version: u64,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+    /// By which device.
+    pub author: Author,
+    /// Its payload then; none for a delete.
+    pub payload: Option<Json>,
+}
+
+/// A channel's records, told apart by where they stand against the head.
+#[derive(Debug, Default)]
+pub struct Classified {
+    /// Above the head, in log order, each with its position.
+    above: Vec<(Position, Record)>,
+    /// At or below it: repeats, if a segment holds their position, else late. `None`: of an older stream, whose epoch is not known.
+    behind: Vec<(Option<Position>, Record)>,
+    /// Which stream each epoch stands for.
+    streams: HashMap<u32, String>,
+}
+
+/// Tells a channel's records apart. Records that stand twice in the batch count once.
+pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
+    records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
+    records.dedup_by(|one, other| one.stream == other.stream && one.sequence == other.sequence);
+    let start = head.map_or(Position::START, |head| head.position);
+    let mut epoch = start.epoch;
+    let mut stream = head.map(|head| head.stream.clone());
+    let mut classified = Classified::default();
+    classified.streams.extend(stream.clone().map(|stream| (epoch, stream)));
+    for record in records {
+        if stream.as_ref().is_some_and(|stream| record.stream < *stream) {
+            classified.behind.push((None, record));
+            continue;
+        }
+        if stream.as_ref() != Some(&record.stream) {
+            epoch += 1;
+            stream = Some(record.stream.clone());
+            classified.streams.insert(epoch, record.stream.clone());
+        }
+        let position = Position { epoch, sequence: record.sequence, late: 0 };
+        if position > start {
+            classified.above.push((position, record));
+        } else {
+            classified.behind.push((Some(position), record));
+        }
+    }
+    classified
+}
+
+impl Classified {
+    /// Positions to look for in the log: a record whose position a segment holds is a repeat.
+    pub fn positions_to_find(&self) -> Vec<Position> {
+        self.behind.iter().filter_map(|(position, _)| *position).collect()
+    }
+
+    /// Drops the repeats: the records at positions that segments hold.
+    pub fn without_repeats(mut self, held: &HashSet<Position>) -> Self {
+        self.behind.retain(|(position, _)| position.is_none_or(|position| !held.contains(&position)));
+        self
+    }
+
+    /// The resources of late records, whose rows decide whether they still matter.
+    pub fn late_resources(&self) -> HashSet<ResourceKey> {
+        self.behind.iter().map(|(_, record)| record.key.clone()).collect()
+    }
+
+    /// The segments this batch adds after `head`, each with the stream the head stands for behind it. A late record is appended
+    /// after the head if its row still has the record's version in `versions`; where the row is newer, a newer record speaks for it.
+    /// So versions never go backwards in the log.
+    pub fn segments(self, head: Option<&Head>, versions: &HashMap<ResourceKey, u64>) -> Vec<(Segment, String)> {
+        let start = head.map_or(Position::START, |head| head.position);
+        let mut last = start;
+        let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
+        let mut appended = HashSet::new();
+        for (_, record) in self.behind {
+            if versions.get(&record.key) == Some(&record.server_version) && appended.insert(record.key.clone()) {
+                last.late += 1;
+                entries.push(entry(last, record));
+            }
+        }
+        entries.extend(self.above.into_iter().map(|(position, record)| entry(position, record)));
+        let stream_of = |segment: &Segment| self.streams.get(&segment.last.epoch).cloned().unwrap_or_default();
+        cut(start, entries)
+            .into_iter()
+            .map(|segment| {
+                let stream = stream_of(&segment);
+                (segment, stream)
+            })
+            .collect()
+    }
+}
+
+fn entry(position: Position, record: Record) -> Entry {
+    Entry {
+        position,
+        resource_type: record.key.resource_type,
+        id: record.key.id,
+        action: record.action,
+        server_version: record.server_version,
+        changed_at: record.changed_at,
+        author: record.author,
+        payload: record.payload,
+    }
+}

@@ -1,0 +1,120 @@
+//! Positions in the change log: three numbers as text of fixed width, so that text order is log order.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Digits a stream sequence number is widened to; DynamoDB's have 21 to 40.
+const SEQUENCE_DIGITS: usize = 40;
+
+/// A stream sequence number: a decimal number of at most 40 digits, kept as its digits, widened.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence([u8; SEQUENCE_DIGITS]);
+
+impl Sequence {
+    /// The number 0, before every record.
+    pub const ZERO: Self = Self([b'0'; SEQUENCE_DIGITS]);
+
+    /// Reads a sequence number; `None` unless it is 1 to 40 digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || text.len() > SEQUENCE_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let mut digits = Self::ZERO;
+        digits.0[SEQUENCE_DIGITS - text.len()..].copy_from_slice(text.as_bytes());
+        Some(digits)
+    }
+
+    /// All 40 digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default() // digits are ASCII
+    }
+}
+
+impl fmt::Debug for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str().trim_start_matches('0'))
+    }
+}
+
+/// A position in a channel's change log. The order of the fields is the order of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Position {
+    /// Which stream: a newer stream label starts the next epoch.
+    pub epoch: u32,
+    /// The record's sequence number in that stream.
+    pub sequence: Sequence,
+    /// 0 but for records that came late: those stand after the head at the head's number.
+    pub late: u32,
+}
+
+impl Position {
+    /// Before every change.
+    pub const START: Self = Self { epoch: 0, sequence: Sequence::ZERO, late: 0 };
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:010}-{}-{:010}", self.epoch, self.sequence.as_str(), self.late)
+    }
+}
+
+/// A text that is no position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a position in a change log")]
+pub struct NotAPosition;
+
+impl FromStr for Position {
+    type Err = NotAPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let read = || {
+            let mut parts = text.split('-');
+            let (epoch, sequence, late) = (parts.next()?, parts.next()?, parts.next()?);
+            let widths = [epoch.len(), sequence.len(), late.len()];
+            let fits = widths == [10, SEQUENCE_DIGITS, 10] && parts.next().is_none() && !text.contains('+');
+            let position = Self { epoch: epoch.parse().ok()?, sequence: Sequence::parse(sequence)?, late: late.parse().ok()? };
+            fits.then_some(position)
+        };
+        read().ok_or(NotAPosition)
+    }
+}
+
+impl From<Position> for String {
+    fn from(position: Position) -> Self {
+        position.to_string()
+    }
+}
+
+impl TryFrom<String> for Position {
+    type Error = NotAPosition;
+
+    fn try_from(text: String) -> Result<Self, NotAPosition> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_order_is_log_order() {
+        let at = |epoch, sequence, late| Position { epoch, sequence: Sequence::parse(sequence).expect("digits"), late };
+        let positions = [Position::START, at(1, "9", 0), at(1, "10", 0), at(1, "10", 2), at(1, "10", 11), at(2, "3", 0)];
+        let texts: Vec<String> = positions.iter().map(ToString::to_string).collect();
+        assert!(positions.is_sorted() && texts.is_sorted());
+        assert!(texts.iter().zip(positions).all(|(text, position)| text.parse() == Ok(position)));
+    }
+
+    #[test]
+    fn other_texts_are_no_positions() {
+        for text in ["", "1-2-3", "0000000001-0-0000000000", "000000000x-0000000000000000000000000000000000000000-0000000000"] {
+            assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
+        }
+        assert_eq!(Sequence::parse(""), None);
+        assert_eq!(Sequence::parse(&"1".repeat(41)), None);
+        assert_eq!(Sequence::parse("-1"), None);
+    }
+}

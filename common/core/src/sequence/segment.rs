@@ -1,0 +1,111 @@
+//! Segments: changes packed into rows of the log, each linked to the one before.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::position::Position;
+use crate::{
+    json::Json,
+    limits::SEGMENT_BYTES_MAX,
+    pack,
+    principal::Author,
+    protocol::{Action, serialize_timestamp},
+};
+
+/// A change in the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    #[serde(rename = "p")]
+    pub position: Position,
+    /// Type of the resource.
+    #[serde(rename = "t")]
+    pub resource_type: String,
+    /// Its id.
+    #[serde(rename = "i")]
+    pub id: String,
+    /// What happened to it.
+    #[serde(rename = "a")]
+    pub action: Action,
+    /// Its version then.
+    #[serde(rename = "v")]
+    pub server_version: u64,
+    /// When.
+    #[serde(rename = "c", serialize_with = "serialize_timestamp")]
+    pub changed_at: DateTime<Utc>,
+    /// By which device.
+    #[serde(rename = "b")]
+    pub author: Author,
+    /// Its whole payload; none for a delete.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Json>,
+}
+
+/// A stretch of the log: everything after `prev` up to and including `last`.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The head before it.
+    pub prev: Position,
+    /// The position of its last entry, and its key.
+    pub last: Position,
+    /// In log order; never empty.
+    pub entries: Vec<Entry>,
+}
+
+/// Entries that do not unpack: a damaged row.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// Not compressed by us.
+    #[error(transparent)]
+    Unpack(#[from] pack::UnpackError),
+    /// Not the text of entries.
+    #[error("segment entries: {0}")]
+    Entries(#[from] serde_json::Error),
+}
+
+impl Segment {
+    /// The entries as they are stored.
+    pub fn packed_entries(&self) -> Vec<u8> {
+        let entries = serde_json::to_vec(&self.entries).unwrap_or_default(); // text keys and JSON texts always serialise
+        pack::pack(&entries)
+    }
+
+    /// Reads stored entries back.
+    ///
+    /// # Errors
+    /// [`SegmentError`] for a damaged row.
+    pub fn unpack_entries(packed: &[u8]) -> Result<Vec<Entry>, SegmentError> {
+        Ok(serde_json::from_slice(&pack::unpack(packed, 2 * SEGMENT_BYTES_MAX)?)?)
+    }
+}
+
+/// Cuts entries that follow `head` into linked segments, each small enough for a row and within one epoch.
+pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut bytes = 0;
+    let mut prev = head;
+    for entry in entries {
+        let entry_bytes = stored_bytes(&entry);
+        let position = entry.position;
+        match segments.last_mut() {
+            Some(open) if bytes + entry_bytes <= SEGMENT_BYTES_MAX && open.last.epoch == position.epoch => {
+                open.last = position;
+                open.entries.push(entry);
+                bytes += entry_bytes;
+            }
+            _ => {
+                segments.push(Segment { prev, last: position, entries: vec![entry] });
+                bytes = entry_bytes;
+            }
+        }
+        prev = position;
+    }
+    segments
+}
+
+/// Bytes an entry takes in a segment before compression, at most.
+fn stored_bytes(entry: &Entry) -> usize {
+    let payload = entry.payload.as_ref().map_or(0, |payload| payload.get().len());
+    let names = crate::limits::escaped_bytes(&entry.id) + crate::limits::escaped_bytes(entry.author.as_str());
+    payload + names + entry.resource_type.len() + 200
+}

@@ -1,0 +1,87 @@
+//! Pull tokens (§4.1): where a device stands in each channel. Opaque to clients, versioned, URL-safe, and bound to nothing secret:
+//! what a token may read is decided anew at each pull. A checksum tells damage, not forgery; there is nothing to forge.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc, serde::ts_milliseconds};
+use serde::{Deserialize, Serialize};
+
+use crate::{channel::Channel, json, limits::TOKEN_BYTES_MAX, sequence::position::Position};
+
+/// What every token of this version begins with.
+const VERSION: &str = "tm1_";
+const CHECKSUM_BYTES: usize = 6;
+
+/// Where a device stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Token {
+    /// By channel; a channel that is missing starts with a snapshot.
+    pub channels: BTreeMap<Channel, Progress>,
+}
+
+/// Where a device stands in one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    /// In the change log.
+    #[serde(rename = "l")]
+    Log {
+        /// Everything up to here is delivered.
+        #[serde(rename = "p")]
+        position: Position,
+        /// How old the position is (§4.5): when the device was caught up, or when the last change it got was sequenced.
+        #[serde(rename = "t", with = "ts_milliseconds")]
+        at: DateTime<Utc>,
+    },
+    /// In the snapshot the channel starts with.
+    #[serde(rename = "s")]
+    Snapshot {
+        /// The head of the log before the snapshot began: from here the log goes on.
+        #[serde(rename = "p")]
+        noted: Position,
+        /// When it was noted.
+        #[serde(rename = "t", with = "ts_milliseconds")]
+        noted_at: DateTime<Utc>,
+        /// Sort key of the last row read; `None` at the start.
+        #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+}
+
+/// A text that is no pull token of this service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a pull token of this service, or damaged: start over with since_token null")]
+pub struct InvalidToken;
+
+impl Token {
+    /// The text a client gets.
+    pub fn encode(&self) -> String {
+        let channels: BTreeMap<String, &Progress> =
+            self.channels.iter().map(|(channel, progress)| (channel.to_string(), progress)).collect();
+        let body = serde_json::to_vec(&channels).unwrap_or_default(); // text keys always serialise
+        let mut bytes = checksum(&body).to_vec();
+        bytes.extend(body);
+        format!("{VERSION}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Reads a text back.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] for anything [`encode`](Self::encode) did not make.
+    pub fn decode(text: &str) -> Result<Self, InvalidToken> {
+        let encoded = text.strip_prefix(VERSION).filter(|_| text.len() <= TOKEN_BYTES_MAX).ok_or(InvalidToken)?;
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidToken)?;
+        let (sum, body) = bytes.split_at_checked(CHECKSUM_BYTES).ok_or(InvalidToken)?;
+        if sum != checksum(body) {
+            return Err(InvalidToken);
+        }
+        let channels: BTreeMap<String, Progress> = serde_json::from_slice(body).map_err(|_| InvalidToken)?;
+        let channels = channels.into_iter().map(|(channel, progress)| Some((Channel::parse(&channel)?, progress)));
+        Ok(Self { channels: channels.collect::<Option<_>>().ok_or(InvalidToken)? })
+    }
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let digest = json::digest(&[VERSION.as_bytes(), body]);
+    std::array::from_fn(|index| digest[index])
+}

@@ -1,0 +1,168 @@
+//! Where a pull stands in one channel: what to read next, and how far what was read leads.
+
+use chrono::{DateTime, Duration, Utc};
+use tidemark_aws::{Failure, Platform, tables::changes::StoredSegment};
+use tidemark_core::{
+    channel::{Channel, Scope},
+    pull::{
+        page::{Link, Page, link, missing},
+        start::{self, Start, end_of},
+    },
+    resource::{Resource, ResourceKey},
+    sequence::{plan::Head, position::Position},
+    token::Progress,
+};
+
+/// Segments of the first read of a channel: two hold a hundred changes when devices push in fifties. Later reads double.
+const SEGMENTS_FIRST: i32 = 4;
+const SEGMENTS_MAX: i32 = 64;
+
+/// A channel of a pull.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    scope: Scope,
+    head: Option<Head>,
+    progress: Progress,
+    is_reset: bool,
+    has_moved: bool,
+}
+
+/// What a cursor read.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// Stretches of the log.
+    Segments(Vec<StoredSegment>),
+    /// Rows of the snapshot, and whether there may be more.
+    Rows(Vec<(ResourceKey, Resource)>, bool),
+}
+
+/// Whether a cursor goes on in this page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// It is caught up, the page is full, or the rest is not visible yet.
+    Done,
+    /// It has more to read.
+    WantsMore,
+}
+
+impl Cursor {
+    pub(crate) fn open(
+        scope: Scope,
+        head: Option<Head>,
+        progress: Option<&Progress>,
+        now: DateTime<Utc>,
+        retention: Duration,
+    ) -> Self {
+        let Start { progress, is_reset } = start::start(progress, head.as_ref(), now, retention);
+        let mut cursor = Self { scope, head, progress, is_reset, has_moved: false };
+        cursor.note_caught_up(now);
+        cursor
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.scope.channel
+    }
+
+    pub(crate) fn is_reset(&self) -> bool {
+        self.is_reset
+    }
+
+    pub(crate) fn is_caught_up(&self) -> bool {
+        matches!(&self.progress, Progress::Log { position, .. } if *position == self.end())
+    }
+
+    /// Since when the channel's next change may be waiting.
+    pub(crate) fn waits_since(&self) -> DateTime<Utc> {
+        match &self.progress {
+            Progress::Log { at, .. } => *at,
+            Progress::Snapshot { noted_at, .. } => *noted_at,
+        }
+    }
+
+    pub(crate) fn into_progress(self) -> (Channel, Progress) {
+        (self.scope.channel, self.progress)
+    }
+
+    fn end(&self) -> Position {
+        end_of(self.head.as_ref())
+    }
+
+    /// Reads on: the `reads`th time in this page, for a page with this much room.
+    pub(crate) async fn read(&self, platform: &Platform, room: usize, reads: u32) -> Result<Read, Failure> {
+        match &self.progress {
+            Progress::Snapshot { after, .. } => {
+                let (rows, more) = platform.tables.resources.list(&self.scope, after.as_deref(), room).await?;
+                Ok(Read::Rows(rows, more))
+            }
+            Progress::Log { position, .. } => {
+                let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
+                platform.tables.changes.segments(&self.scope, *position, self.end(), limit).await.map(Read::Segments)
+            }
+        }
+    }
+
+    /// Moves through what was read, as far as it is linked and the page has room.
+    pub(crate) fn take(&mut self, page: &mut Page, read: Read, now: DateTime<Utc>) -> Filled {
+        let filled = match read {
+            Read::Rows(rows, more) => self.take_rows(page, rows, more),
+            Read::Segments(segments) => self.take_segments(page, segments, now),
+        };
+        self.note_caught_up(now);
+        if self.is_caught_up() { Filled::Done } else { filled }
+    }
+
+    fn note_caught_up(&mut self, now: DateTime<Utc>) {
+        if self.is_caught_up() {
+            self.progress = Progress::Log { position: self.end(), at: now };
+        }
+    }
+
+    fn take_rows(&mut self, page: &mut Page, rows: Vec<(ResourceKey, Resource)>, more: bool) -> Filled {
+        let Progress::Snapshot { noted, noted_at, after } = &mut self.progress else { return Filled::Done };
+        for (key, resource) in rows {
+            let sort_key = key.sort_key();
+            if page.take_row(key, resource).is_err() {
+                return Filled::Done;
+            }
+            *after = Some(sort_key);
+        }
+        if !more {
+            self.progress = Progress::Log { position: *noted, at: *noted_at };
+        }
+        Filled::WantsMore
+    }
+
+    fn take_segments(&mut self, page: &mut Page, segments: Vec<StoredSegment>, now: DateTime<Utc>) -> Filled {
+        if segments.is_empty() {
+            let passed_at = self.head.as_ref().map_or(now, |head| head.moved_at);
+            return self.stop_at(missing(passed_at, now), now);
+        }
+        for StoredSegment { segment, sequenced_at } in segments {
+            let Progress::Log { position, at } = &mut self.progress else { return Filled::Done };
+            match link(*position, segment.prev, sequenced_at, &segment.entries, now) {
+                Link::Linked => {}
+                hole => return self.stop_at(hole, now),
+            }
+            let read_before = *position;
+            for entry in segment.entries.into_iter().filter(|entry| entry.position > read_before) {
+                let next = entry.position;
+                if page.take_entry(&self.scope.channel, entry).is_err() {
+                    return Filled::Done;
+                }
+                (*position, *at) = (next, sequenced_at);
+                self.has_moved = true;
+            }
+        }
+        Filled::WantsMore
+    }
+
+    /// Stops before a segment that is not there: it comes with the next pull, or, if it is gone, the channel starts over.
+    fn stop_at(&mut self, hole: Link, now: DateTime<Utc>) -> Filled {
+        if hole != Link::Broken || self.has_moved {
+            return Filled::Done;
+        }
+        let Start { progress, is_reset } = start::reset(self.head.as_ref(), now);
+        (self.progress, self.is_reset) = (progress, is_reset);
+        Filled::WantsMore
+    }
+}
