@@ -1,7 +1,7 @@
 //! What goes wrong in a function, and what the caller is told of it: a [`Problem`] goes to the client as it is, an outage is logged
 //! where it is answered and told as 503.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use tidemark_core::protocol::problem::{Problem, ProblemCode};
 
 /// Why a function cannot answer as asked.
@@ -14,12 +14,22 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// An outage, told by what was attempted and the error of the SDK.
+    /// An outage, told by what was attempted and the error of the SDK: what it says of itself and its causes, never the raw answer,
+    /// which may hold a payload.
     pub fn outage<E>(attempt: &str, error: E) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata,
     {
-        Self::Outage(format!("{attempt}: {}", DisplayErrorContext(&error)))
+        let mut told = format!("{attempt}: {error}");
+        if let (Some(code), message) = (error.code(), error.message().unwrap_or_default()) {
+            told = format!("{told}: {code}: {message}");
+        }
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            told = format!("{told}: {error}");
+            cause = error.source();
+        }
+        Self::Outage(told)
     }
 
     /// A stored row that does not read: written by another version, or by hand.

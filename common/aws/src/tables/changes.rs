@@ -57,7 +57,7 @@ pub enum Appended {
 struct HeadRow {
     pk: String,
     position: Position,
-    stream: String,
+    stream_label: String,
     floor: Option<Position>,
     moved_at: i64,
 }
@@ -92,7 +92,8 @@ impl Changes {
         let mut heads = HashMap::new();
         for row in self.table.batch_get(keys).await? {
             let row: HeadRow = from_row("head", row)?;
-            let head = Head { position: row.position, stream: row.stream, floor: row.floor, moved_at: moment(row.moved_at)? };
+            let head =
+                Head { position: row.position, stream: row.stream_label, floor: row.floor, moved_at: moment(row.moved_at)? };
             heads.insert(row.pk, head);
         }
         Ok(scopes.iter().map(|scope| heads.remove(&scope.partition())).collect())
@@ -222,7 +223,7 @@ impl Changes {
         let update = Update::builder()
             .table_name(&self.table.name)
             .set_key(Some(key(scope.partition(), HEAD)))
-            .update_expression("SET #position = :position, stream = :stream, moved_at = :moved_at")
+            .update_expression("SET #position = :position, stream_label = :stream, moved_at = :moved_at")
             .expression_attribute_names("#position", "position")
             .expression_attribute_values(":position", text(&segment.last.to_string()))
             .expression_attribute_values(":stream", text(stream))
@@ -230,7 +231,7 @@ impl Changes {
         let update = match head {
             None => update.condition_expression("attribute_not_exists(pk)"),
             Some(head) => update
-                .condition_expression("#position = :read AND stream = :read_stream")
+                .condition_expression("#position = :read AND stream_label = :read_stream")
                 .expression_attribute_values(":read", text(&head.position.to_string()))
                 .expression_attribute_values(":read_stream", text(&head.stream)),
         };

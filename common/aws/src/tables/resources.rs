@@ -203,7 +203,7 @@ impl Resources {
             // The version guards the whole row: whoever changed anything raised it.
             Some(expected) => {
                 parameters.push(AttributeValue::N(expected.to_string()));
-                let sets: Vec<String> = UPDATED.iter().map(|name| format!("SET {name} = ?")).collect();
+                let sets: Vec<String> = UPDATED.iter().map(|name| format!("SET \"{name}\" = ?")).collect();
                 format!("UPDATE \"{}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", self.0.name, sets.join(" "))
             }
         };

@@ -1,0 +1,278 @@
+//! `decide` under random histories of devices that edit, push, push again, forget answers and pull.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::DateTime;
+use proptest::prelude::*;
+use serde_json::{json, value::RawValue};
+use tidemark_core::{
+    catalog::Catalog,
+    conflict::Conflict,
+    json::Json,
+    principal::{Author, Principal},
+    protocol::push::{ItemResult, Status},
+    push::{
+        decide::{Decision, Stored, decide},
+        intake::{self, Sender},
+    },
+    resource::Resource,
+};
+
+const DEVICES: usize = 3;
+
+/// What happens next in a history.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A device edits its copy; the edit waits in its queue.
+    Edit { device: usize, deletes: bool },
+    /// A device sends the first edits of its queue; whether it hears the answer.
+    Push { device: usize, count: usize, is_heard: bool },
+    /// A device sends edits it sent before, whatever became of them.
+    Repeat { device: usize, first: usize, count: usize },
+    /// A device takes over what the server has.
+    Pull { device: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let device = 0..DEVICES;
+    prop_oneof![
+        5 => (device.clone(), prop::bool::weighted(0.03)).prop_map(|(device, deletes)| Step::Edit { device, deletes }),
+        4 => (device.clone(), 1..6_usize, prop::bool::weighted(0.7))
+            .prop_map(|(device, count, is_heard)| Step::Push { device, count, is_heard }),
+        3 => (device.clone(), any::<usize>(), 1..4_usize)
+            .prop_map(|(device, first, count)| Step::Repeat { device, first, count }),
+        2 => device.prop_map(|device| Step::Pull { device }),
+    ]
+}
+
+/// An edit of the model: its number makes its content unique, so applying it always changes something.
+#[derive(Debug, Clone)]
+struct Sent {
+    number: usize,
+    item: Json,
+    base: u64,
+    deletes: bool,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    /// The last version received.
+    received: u64,
+    queue: Vec<Sent>,
+    sent: Vec<Sent>,
+}
+
+struct World {
+    catalog: Catalog,
+    sends_base: bool,
+    devices: Vec<Device>,
+    stored: Stored,
+    conflicts: HashMap<String, Conflict>,
+    /// Who wrote each version, from version 1.
+    writers: Vec<usize>,
+    applied: HashSet<usize>,
+    edits: usize,
+}
+
+fn principal(device: usize) -> Principal {
+    Principal { tenant: "acme".into(), user: format!("user-{device}"), roles: vec![], groups: vec![] }
+}
+
+impl World {
+    fn new(sends_base: bool) -> Self {
+        let catalog = Catalog::parse("[meter]\nchannel = 'tenant'\nid_prefix = 'm'").expect("catalog");
+        let devices = (0..DEVICES).map(|_| Device::default()).collect();
+        let (stored, conflicts, writers, applied) = Default::default();
+        let mut world = Self { catalog, sends_base, devices, stored, conflicts, writers, applied, edits: 0 };
+        let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
+        let create = Sent { number: 0, item: raw(&create), base: 0, deletes: false };
+        world.push(0, std::slice::from_ref(&create)).expect("the first create");
+        world.devices[0].sent.push(create);
+        world.devices.iter_mut().for_each(|device| device.received = 1);
+        world
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Edit { device, deletes } => {
+                self.edits += 1;
+                let it = &mut self.devices[device];
+                let mut item = json!({
+                    "resource_type": "meter",
+                    "action": if deletes { "delete" } else { "update" },
+                    "client_version": it.received + it.queue.len() as u64,
+                    "payload": {"id": "m-1", "value": self.edits},
+                });
+                if self.sends_base {
+                    item["base_version"] = it.received.into();
+                }
+                it.queue.push(Sent { number: self.edits, item: raw(&item), base: it.received, deletes });
+            }
+            Step::Push { device, count, is_heard } => {
+                let count = count.min(self.devices[device].queue.len());
+                let batch: Vec<Sent> = self.devices[device].queue[..count].to_vec();
+                let results = self.push(device, &batch)?;
+                let it = &mut self.devices[device];
+                it.sent.extend(batch);
+                if is_heard {
+                    it.queue.drain(..count);
+                    let accepted = results.iter().filter(|result| result.status == Status::Ok);
+                    // An accepted edit makes its version known, as far as every version up to there is the device's own.
+                    let version = accepted.filter_map(|result| result.server_version).max().unwrap_or(0);
+                    let unseen = self.writers.get(it.received as usize..version as usize).unwrap_or_default();
+                    if unseen.iter().all(|writer| *writer == device) {
+                        it.received = it.received.max(version);
+                    }
+                }
+            }
+            Step::Repeat { device, first, count } => {
+                let sent = &self.devices[device].sent;
+                if !sent.is_empty() {
+                    let first = first % sent.len();
+                    let batch = sent[first..(first + count).min(sent.len())].to_vec();
+                    self.push(device, &batch)?;
+                }
+            }
+            Step::Pull { device } => self.devices[device].received = self.version(),
+        }
+        Ok(())
+    }
+
+    fn version(&self) -> u64 {
+        self.stored.resource.as_ref().map_or(0, |resource| resource.server_version)
+    }
+
+    /// Decides a batch of a device, checks the decision against the promises, and stores it.
+    fn push(&mut self, device: usize, batch: &[Sent]) -> Result<Vec<ItemResult>, TestCaseError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before = self.version();
+        let was_deleted = self.stored.resource.as_ref().is_some_and(|resource| resource.deleted);
+        let decision = self.decide(device, batch);
+        let results = decision.results.clone();
+        prop_assert_eq!(results.len(), batch.len());
+        if let Some(write) = &decision.write {
+            prop_assert_eq!(write.expected_version.unwrap_or(0), before);
+            self.stored.resource = Some(write.resource.clone());
+        }
+        for write in decision.conflicts {
+            self.conflicts.insert(write.conflict.id.clone(), write.conflict);
+        }
+        self.check_nothing_is_lost(batch, &results)?;
+        self.check_applied_once_on_a_seen_base(device, batch, &results, (before, was_deleted))?;
+        self.check_replay_changes_nothing(device, batch, &results)?;
+        Ok(results)
+    }
+
+    fn decide(&self, device: usize, batch: &[Sent]) -> Decision {
+        let principal = principal(device);
+        let device_id = "phone";
+        let author = Author::device(&principal.user, device_id);
+        let sender = Sender { principal: &principal, author: &author, catalog: &self.catalog };
+        let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
+        let intake = intake::read(&items, sender);
+        let mut conflicts: Vec<Conflict> = self.conflicts.values().filter(|it| it.author == author).cloned().collect();
+        conflicts.sort_by(|one, other| one.id.cmp(&other.id));
+        let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
+        decide(&intake.groups[0], &stored, sender, device_id, DateTime::UNIX_EPOCH).expect("conflicts are given")
+    }
+
+    /// Every edit is applied, stands in the conflict it was answered with, or was answered with an error.
+    fn check_nothing_is_lost(&self, batch: &[Sent], results: &[ItemResult]) -> Result<(), TestCaseError> {
+        for (sent, result) in batch.iter().zip(results) {
+            if result.status == Status::Conflict {
+                let conflict = result.conflict_id.as_ref().and_then(|id| self.conflicts.get(id));
+                let text = format!("\"value\":{}", sent.number);
+                let holds = |conflict: &Conflict| conflict.edits.iter().any(|edit| edit.payload.get().contains(&text));
+                prop_assert!(conflict.is_some_and(holds) || sent.number == 0, "edit {} is in no conflict", sent.number);
+            }
+            prop_assert!(result.status != Status::Error || result.code.is_some());
+        }
+        Ok(())
+    }
+
+    /// The version grows by the edits that were not applied before, and each was made on all that others wrote.
+    fn check_applied_once_on_a_seen_base(
+        &mut self,
+        device: usize,
+        batch: &[Sent],
+        results: &[ItemResult],
+        (before, mut is_deleted): (u64, bool),
+    ) -> Result<(), TestCaseError> {
+        let mut fresh: Vec<&Sent> = Vec::new();
+        for (sent, result) in batch.iter().zip(results) {
+            let is_old = result.status != Status::Ok || result.server_version.is_some_and(|version| version <= before);
+            let is_idle = sent.deletes && is_deleted; // deleting what is deleted changes nothing
+            if !is_old && !is_idle && self.applied.insert(sent.number) {
+                is_deleted |= sent.deletes;
+                fresh.push(sent);
+            }
+        }
+        prop_assert_eq!(self.version() - before, fresh.len() as u64, "every version is one edit, and no edit is two");
+        for sent in fresh {
+            let unseen = self.writers.get(sent.base as usize..).unwrap_or_default();
+            prop_assert!(
+                !self.sends_base || unseen.iter().all(|writer| *writer == device),
+                "edit {} was applied on base {} over versions of others: {:?}",
+                sent.number,
+                sent.base,
+                self.writers
+            );
+            self.writers.push(device);
+        }
+        Ok(())
+    }
+
+    /// Deciding the same batch again answers the same and writes nothing.
+    fn check_replay_changes_nothing(&self, device: usize, batch: &[Sent], results: &[ItemResult]) -> Result<(), TestCaseError> {
+        let again = self.decide(device, batch);
+        prop_assert!(again.write.is_none(), "a replay wrote");
+        prop_assert!(again.conflicts.is_empty(), "a replay touched a conflict");
+        let told = |results: &[ItemResult]| -> Vec<_> {
+            let one = |it: &ItemResult| (it.status, it.server_id.clone(), it.server_version, it.conflict_id.clone(), it.code);
+            results.iter().map(one).collect()
+        };
+        prop_assert_eq!(told(&again.results), told(results));
+        Ok(())
+    }
+}
+
+fn raw(value: &serde_json::Value) -> Json {
+    RawValue::from_string(value.to_string()).expect("JSON")
+}
+
+/// A device that pulled everything can always edit: nothing locks a resource for good.
+fn assert_a_fresh_edit_is_accepted(world: &mut World) -> Result<(), TestCaseError> {
+    world.sends_base = true;
+    world.devices[1].queue.clear();
+    world.step(Step::Pull { device: 1 })?;
+    world.step(Step::Edit { device: 1, deletes: false })?;
+    let batch = world.devices[1].queue.clone();
+    let result = world.push(1, &batch)?.remove(0);
+    let deleted = world.stored.resource.as_ref().is_some_and(|resource: &Resource| resource.deleted);
+    prop_assert_eq!(result.status, if deleted { Status::Error } else { Status::Ok });
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn decide_applies_once_on_what_was_seen_and_loses_nothing(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new(true);
+        for step in steps {
+            world.step(step)?;
+        }
+        assert_a_fresh_edit_is_accepted(&mut world)?;
+    }
+
+    #[test]
+    fn decide_applies_once_without_base_versions_too(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new(false);
+        for step in steps {
+            world.step(step)?;
+        }
+        assert_a_fresh_edit_is_accepted(&mut world)?;
+    }
+}

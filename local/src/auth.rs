@@ -1,0 +1,101 @@
+//! The development key: tokens that every local runner accepts, and nothing else does. The key is public, in this
+//! file and in every build, so it must never stand in the JWKS of a deployment.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+/// Issuer of development tokens: nobody else can own this host name.
+pub const ISSUER: &str = "https://tidemark.localhost/";
+/// Audience of development tokens.
+pub const AUDIENCE: &str = "tidemark";
+/// How long a development token is good for.
+pub const TTL_S: i64 = 30 * 24 * 60 * 60;
+
+const KEY_ID: &str = "tidemark-development";
+/// The secret half, as readable as it is secret.
+const SEED: &[u8; 32] = b"tidemark-development-key-public!";
+/// What stands before the seed in PKCS #8 (RFC 8410): version 0, Ed25519, an octet string of 32 bytes.
+const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// The public half.
+const PUBLIC: &str = "V2_uGzLJHDkiOBLIIyfSPPmccB8AW_NMXCS96gFxvf4";
+
+/// Who a token speaks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// Tenant.
+    pub tenant: &'a str,
+    /// User: the `sub` claim.
+    pub user: &'a str,
+    /// Roles, `admin` among them or not.
+    pub roles: &'a [String],
+    /// Groups whose channels the user reads and writes.
+    pub channels: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    tenant: &'a str,
+    roles: &'a [String],
+    channels: &'a [String],
+    iat: i64,
+    exp: i64,
+}
+
+/// The key set that verifies development tokens, as the `Jwks` parameter takes it.
+#[must_use]
+pub fn jwks() -> String {
+    let key = serde_json::json!({
+        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": KEY_ID, "x": PUBLIC,
+    });
+    serde_json::json!({ "keys": [key] }).to_string()
+}
+
+/// A token for `identity`, issued at `now_s` (seconds since 1970) and good for `ttl_s`.
+///
+/// # Errors
+/// The crypto provider refuses the key, which a test rules out.
+pub fn mint(identity: Identity<'_>, now_s: i64, ttl_s: i64) -> Result<String, jsonwebtoken::errors::Error> {
+    let claims = Claims {
+        iss: ISSUER,
+        aud: AUDIENCE,
+        sub: identity.user,
+        tenant: identity.tenant,
+        roles: identity.roles,
+        channels: identity.channels,
+        iat: now_s,
+        exp: now_s.saturating_add(ttl_s),
+    };
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some(KEY_ID.to_owned());
+    let key = EncodingKey::from_ed_der(&[PKCS8_PREFIX.as_slice(), SEED.as_slice()].concat());
+    jsonwebtoken::encode(&header, &claims, &key)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::jwk::JwkSet;
+    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+
+    use super::*;
+
+    #[test]
+    fn a_minted_token_verifies_against_the_key_set() {
+        let (roles, channels) = (["admin".to_owned()], ["north".to_owned()]);
+        let identity = Identity { tenant: "acme", user: "ana", roles: &roles, channels: &channels };
+        let token = mint(identity, chrono::Utc::now().timestamp(), 60).unwrap();
+
+        let keys: JwkSet = serde_json::from_str(&jwks()).unwrap();
+        let key = keys.find(&decode_header(&token).unwrap().kid.unwrap()).unwrap();
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_issuer(&[ISSUER]);
+        rules.set_audience(&[AUDIENCE]);
+        let claims = decode::<serde_json::Value>(&token, &DecodingKey::from_jwk(key).unwrap(), &rules).unwrap().claims;
+        assert_eq!(
+            (&claims["sub"], &claims["tenant"], &claims["roles"], &claims["channels"]),
+            (&"ana".into(), &"acme".into(), &serde_json::json!(["admin"]), &serde_json::json!(["north"]))
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! The command line: start the system, or print a token for it. All that a person at the terminal reads is worded here.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::auth::{self, Identity};
+use crate::gateway::ApiKind;
+use crate::system::{Options, StartError, Storage, System};
+
+/// The whole sync backend on this machine, with nothing installed.
+#[derive(Debug, Parser)]
+#[command(name = "tidemark", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints a token that every local runner accepts, and nothing else does.
+    Token(TokenArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 9080)]
+    port: u16,
+    /// Folder that keeps the data between runs.
+    #[arg(long, value_name = "DIR", default_value = ".tidemark")]
+    data: PathBuf,
+    /// Keep everything in memory: gone when the runner stops.
+    #[arg(long, conflicts_with = "data")]
+    memory: bool,
+    /// Which of API Gateway's two event shapes the functions get.
+    #[arg(long, value_enum, default_value_t)]
+    api: ApiKind,
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// Tenant the token is for.
+    #[arg(long)]
+    tenant: String,
+    /// User the token speaks for.
+    #[arg(long)]
+    user: String,
+    /// A role; may be repeated.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// A group whose channel the user reads and writes; may be repeated.
+    #[arg(long = "channel", value_name = "NAME")]
+    channels: Vec<String>,
+}
+
+/// Does what the arguments say, and returns when it is done.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Token(arguments)) => token(&arguments),
+        None => run(cli.run).await.map_err(|error| error.to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn token(arguments: &TokenArgs) -> Result<(), String> {
+    let TokenArgs { tenant, user, roles, channels } = arguments;
+    let identity = Identity { tenant, user, roles, channels };
+    let token = auth::mint(identity, chrono::Utc::now().timestamp(), auth::TTL_S).map_err(|error| error.to_string())?;
+    say(&token);
+    Ok(())
+}
+
+async fn run(arguments: RunArgs) -> Result<(), StartError> {
+    log_to_stderr();
+    // Before anything is started, so that a Ctrl-C at any time is a clean stop.
+    let stop = stop_signal();
+    let storage = if arguments.memory { Storage::Memory } else { Storage::Folder(arguments.data) };
+    let where_data_is = match &storage {
+        Storage::Folder(folder) => folder.display().to_string(),
+        Storage::Memory => "memory, gone when this stops".to_owned(),
+    };
+    let system = System::start(Options { port: arguments.port, storage, api: arguments.api }).await?;
+    say(&welcome(&system.addr.to_string(), &where_data_is));
+    stop.await;
+    say("stopping");
+    system.stop().await;
+    Ok(())
+}
+
+/// A first push and pull that a newcomer can paste.
+fn welcome(addr: &str, where_data_is: &str) -> String {
+    format!(
+        r#"tidemark is listening on http://{addr}
+data: {where_data_is}
+
+A first push and pull, from another terminal:
+
+  TOKEN=$(cargo run -q -- token --tenant acme --user ana)
+
+  curl -s http://{addr}/api/v1/mobile/sync/push \
+    -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \
+    -d '{{"device_id":"phone-1","client_sync_token":null,"items":[{{"client_temp_id":"tmp-1","resource_type":"submission","action":"create","payload":{{"form_id":"f-1","form_version":"v2","data":{{"fieldA":"ok"}}}},"client_version":1}}]}}'
+
+  curl -s http://{addr}/api/v1/mobile/sync/pull \
+    -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \
+    -d '{{"since_token":null,"device_id":"phone-2"}}'
+
+What is stored: aws dynamodb scan --table-name resources --endpoint-url http://{addr} --region us-east-1 --no-sign-request
+Ctrl-C stops it."#
+    )
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM. A signal that cannot be listened for keeps its default, which ends the
+/// process too, only less politely.
+fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let streams = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let [interrupt, terminate] = streams;
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+/// Warnings and worse, or what `RUST_LOG` asks for; stdout stays free for what was asked of the command.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).compact().init();
+}
+
+// A terminal that is gone is no reason to panic, which `println!` would: written, not printed.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "tidemark: {text}");
+}

@@ -1,0 +1,145 @@
+//! `template.yaml` made real on this machine: its tables in the engine, its functions with the environments it gives
+//! them. Tests build their own stacks from the same parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use aws_sdk_dynamodb::Client;
+use serde_json::Value;
+use tidemark_aws::stream::StreamEvent;
+use tidemark_aws::{Clock, Platform, Settings};
+
+use crate::engine::Engine;
+use crate::gateway::{Function, Functions};
+use crate::template::{Template, TemplateError};
+use crate::{BoxFuture, auth};
+
+/// Why the template cannot be made real.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// The template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The engine refused a table.
+    #[error("the embedded DynamoDB refused {operation} for the table {table}: {reply}")]
+    Table {
+        /// Which request.
+        operation: &'static str,
+        /// The table.
+        table: String,
+        /// The engine's answer.
+        reply: String,
+    },
+    /// A function's environment is not what it needs.
+    #[error("the {function} function does not start with the environment template.yaml gives it: {reason}")]
+    Settings {
+        /// The function.
+        function: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A stream mapping names a function that is not linked in.
+    #[error("template.yaml maps a stream to the function {0:?}, which this build does not have")]
+    NoStreamFunction(String),
+    /// The runner sets a parameter the template does not have.
+    #[error("template.yaml has no parameter {0}, which the local runner sets")]
+    NoParameter(&'static str),
+}
+
+/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they hold.
+///
+/// # Errors
+/// A definition in the template is incomplete, or the engine refuses it.
+pub fn create_tables(engine: &Engine, template: &Template) -> Result<(), DeploymentError> {
+    for table in template.tables()? {
+        let call = |operation: &'static str, request: &Value| {
+            let reply = engine.call(operation, request.to_string().as_bytes());
+            let words = String::from_utf8_lossy(&reply.body).into_owned();
+            if reply.status == 200 { Ok(()) } else { Err((operation, words)) }
+        };
+        let created = match call("CreateTable", &table.create) {
+            Err((_, words)) if words.contains("ResourceInUseException") => continue,
+            Err(refused) => Err(refused),
+            Ok(()) => table.update_time_to_live().map_or(Ok(()), |request| call("UpdateTimeToLive", &request)),
+        };
+        created.map_err(|(operation, reply)| DeploymentError::Table { operation, table: table.name, reply })?;
+    }
+    Ok(())
+}
+
+/// A function's platform: the environment that the template gives it, with the development key as its identity
+/// provider, over the given client and clock.
+///
+/// # Errors
+/// The template does not give the function what it needs.
+pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Clock) -> Result<Platform, DeploymentError> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in development_parameters() {
+        if !template.has_parameter(name) {
+            return Err(DeploymentError::NoParameter(name));
+        }
+        parameters.insert(name.to_owned(), value);
+    }
+    let environment = template.environment(function, &parameters)?;
+    let settings_error = |reason| DeploymentError::Settings { function: function.to_owned(), reason };
+    let settings =
+        Settings::from_env(&|name| environment.get(name).cloned()).map_err(|error| settings_error(error.to_string()))?;
+    Platform::new(settings, dynamodb, clock).map_err(|failure| settings_error(failure.to_string()))
+}
+
+/// A function crate as a function behind the API. A macro, because "an async function whose future can be sent" has no
+/// name that a parameter could ask for.
+macro_rules! serving {
+    ($platform:expr, $function:ident) => {{
+        let platform = $platform;
+        let serve: Function = Arc::new(move |request| {
+            let platform = platform.clone();
+            Box::pin(async move { $function::handle(&platform, request).await })
+        });
+        serve
+    }};
+}
+
+/// The functions behind the API: name and handler, the one place that links them.
+///
+/// # Errors
+/// The template does not give one of them what it needs.
+pub fn functions(template: &Template, dynamodb: &Client, clock: &Clock) -> Result<Functions, DeploymentError> {
+    let platform = |function| platform(template, function, dynamodb.clone(), clock.clone());
+    Ok(BTreeMap::from([
+        ("push", serving!(platform("push")?, tidemark_push)),
+        ("pull", serving!(platform("pull")?, tidemark_pull)),
+    ]))
+}
+
+/// A function that takes stream batches, as the pump calls it.
+pub type StreamFunction = Box<dyn Fn(StreamEvent) -> BoxFuture<'static, Result<DynamoDbEventResponse, String>> + Send + Sync>;
+
+/// The function that a stream mapping names. A panic in it is a failed batch, as it is for Lambda.
+///
+/// # Errors
+/// No function of that name takes stream batches.
+pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction, DeploymentError> {
+    if name != "changelog" {
+        return Err(DeploymentError::NoStreamFunction(name.to_owned()));
+    }
+    Ok(Box::new(move |event| {
+        let platform = platform.clone();
+        Box::pin(async move {
+            match tokio::spawn(async move { tidemark_changelog::handle(&platform, event).await }).await {
+                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }))
+}
+
+fn development_parameters() -> [(&'static str, String); 4] {
+    [
+        ("JwtIssuer", auth::ISSUER.to_owned()),
+        ("JwtAudience", auth::AUDIENCE.to_owned()),
+        ("Jwks", auth::jwks()),
+        ("JwksUrl", String::new()),
+    ]
+}

@@ -1,0 +1,152 @@
+//! The embedded DynamoDB: dynoxide on one SQLite database, in a file or in memory.
+//!
+//! It owns the database and a second SQLite connection to it, for the two things dynoxide does not do: an index over
+//! its stream records, and trimming them. It never interprets an item; whatever DynamoDB would answer, dynoxide answers.
+
+mod dispatch;
+pub mod http;
+mod stream;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dynoxide::Database;
+use rusqlite::Connection;
+use tokio::sync::Notify;
+
+/// Why the engine did not open, or could not trim or sweep.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The path cannot be handed to SQLite, which wants UTF-8.
+    #[error("the database path {0:?} is not UTF-8")]
+    Path(std::path::PathBuf),
+    /// dynoxide failed.
+    #[error("the embedded DynamoDB failed: {0}")]
+    Database(#[from] dynoxide::DynoxideError),
+    /// SQLite failed on the second connection.
+    #[error("the embedded DynamoDB's stream table failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// What the engine answers: an HTTP status and a DynamoDB JSON body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200, or what DynamoDB answers for the error in the body.
+    pub status: u16,
+    /// The answer, or an error with `__type` and a message.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// An error as DynamoDB words it, for example `("ThrottlingException", "slow down")` with status 400.
+    #[must_use]
+    pub fn error(status: u16, kind: &str, message: &str) -> Self {
+        let body = serde_json::json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message });
+        Self { status, body: body.to_string().into_bytes() }
+    }
+}
+
+/// An embedded DynamoDB. Clones are handles on the same one.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    written: Notify,
+}
+
+/// Both connections stand behind one lock: in memory they share a cache, whose table locks SQLite refuses at once
+/// instead of waiting, so a call and a trim at the same moment would make one of them fail.
+struct Inner {
+    database: Database,
+    side: Connection,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Engine {
+    /// Opens, or creates, the database in the SQLite file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is not a database of dynoxide.
+    pub fn open(path: &Path) -> Result<Self, EngineError> {
+        let name = path.to_str().ok_or_else(|| EngineError::Path(path.to_path_buf()))?;
+        let (database, side) = (Database::new(name)?, Connection::open(path)?);
+        // SQLite's default waits for the disk at every commit. With a write-ahead log, NORMAL gives up only what a
+        // power cut may take; a killed process loses nothing, for the operating system already has the pages.
+        database.disable_bulk_loading()?;
+        side.pragma_update(None, "synchronous", "NORMAL")?;
+        Self::over(database, side)
+    }
+
+    /// A new database in memory, gone with the last handle on it.
+    ///
+    /// # Errors
+    /// SQLite refuses, which only happens when memory runs out.
+    pub fn memory() -> Result<Self, EngineError> {
+        // Named, and with a shared cache, so that the second connection sees the same database; numbered, so that two
+        // engines of one process do not.
+        static OPENED: AtomicU64 = AtomicU64::new(0);
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("file:tidemark-{}-{number}?mode=memory&cache=shared", std::process::id());
+        let database = Database::new(&name)?;
+        Self::over(database, Connection::open(&name)?)
+    }
+
+    fn over(database: Database, side: Connection) -> Result<Self, EngineError> {
+        side.busy_timeout(Duration::from_secs(5))?;
+        stream::create_index(&side)?;
+        let inner = Mutex::new(Inner { database, side });
+        Ok(Self { shared: Arc::new(Shared { inner, written: Notify::new() }) })
+    }
+
+    /// Runs one operation of DynamoDB or DynamoDB Streams ("PutItem", "GetRecords") on its JSON request. Never fails:
+    /// errors are answers, as they are over the network.
+    #[must_use]
+    pub fn call(&self, operation: &str, body: &[u8]) -> Reply {
+        let reply = {
+            let inner = self.lock();
+            dispatch::run(&inner.database, operation, body)
+        };
+        if dispatch::may_write(operation) {
+            self.shared.written.notify_one();
+        }
+        reply
+    }
+
+    /// Returns after the next call that may have written; at once if there was one since the last return. One waiter.
+    pub async fn written(&self) {
+        self.shared.written.notified().await;
+    }
+
+    /// Forgets the stream records of `table` up to and including the sequence number, and returns how many. The newest
+    /// record always stays, for the next sequence number is counted from it.
+    ///
+    /// # Errors
+    /// SQLite fails. A sequence number that is none of this engine's trims nothing.
+    pub fn trim_stream(&self, table: &str, up_to_sequence: &str) -> Result<usize, EngineError> {
+        stream::trim(&self.lock().side, table, up_to_sequence)
+    }
+
+    /// Deletes the rows whose time to live is over, in all tables, and returns how many. dynoxide never does it unasked.
+    ///
+    /// # Errors
+    /// dynoxide fails.
+    pub fn sweep_expired(&self) -> Result<usize, EngineError> {
+        let inner = self.lock();
+        Ok(inner.database.sweep_ttl()?)
+    }
+
+    // A panic in dynoxide poisons its own lock too, and from then on it answers an error by itself: nothing to add.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

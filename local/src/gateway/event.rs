@@ -1,0 +1,214 @@
+//! The JSON events that API Gateway hands to a function, for a REST API (payload 1.0) and an HTTP API (payload 2.0).
+//! Pure: a request in, an event out. It follows the developer guide field by field, including where the two differ:
+//! REST keeps header names and repeated values, HTTP lower-cases and joins them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, header};
+use serde_json::{Map, Value, json};
+use tidemark_core::routes::Route;
+
+const ACCOUNT: &str = "000000000000";
+const API: &str = "tidemark";
+
+/// A request that matched a route.
+#[derive(Debug, Clone)]
+pub struct Inbound<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// The path as it was requested.
+    pub path: &'a str,
+    /// What followed the question mark, encoded as it came.
+    pub query: &'a str,
+    /// What stood at the placeholders, decoded.
+    pub path_parameters: &'a [(String, String)],
+    /// Headers.
+    pub headers: &'a HeaderMap,
+    /// Body.
+    pub body: &'a [u8],
+    /// Unique.
+    pub request_id: &'a str,
+    /// The client's address.
+    pub source_ip: IpAddr,
+    /// When it arrived.
+    pub at: DateTime<Utc>,
+}
+
+/// The event of a REST API with a Lambda proxy integration.
+#[must_use]
+pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {
+    let Inbound { route, headers, .. } = inbound;
+    let (single, multiple) = (last_values(pairs(headers)), all_values(pairs(headers)));
+    let (query, query_multiple) = (last_values(queries(inbound.query)), all_values(queries(inbound.query)));
+    let (body, is_base64) = body(inbound);
+    json!({
+        "resource": route.path,
+        "path": inbound.path,
+        "httpMethod": route.method,
+        "headers": single,
+        "multiValueHeaders": multiple,
+        "queryStringParameters": or_null(query),
+        "multiValueQueryStringParameters": or_null(query_multiple),
+        "pathParameters": path_parameters(inbound),
+        "stageVariables": null,
+        "requestContext": {
+            "resourceId": "local",
+            "resourcePath": route.path,
+            "httpMethod": route.method,
+            "path": format!("/{stage}{}", inbound.path),
+            "accountId": ACCOUNT,
+            "apiId": API,
+            "protocol": "HTTP/1.1",
+            "stage": stage,
+            "domainName": text(headers, header::HOST),
+            "requestId": inbound.request_id,
+            "extendedRequestId": inbound.request_id,
+            "requestTime": request_time(inbound.at),
+            "requestTimeEpoch": inbound.at.timestamp_millis(),
+            "identity": { "sourceIp": inbound.source_ip.to_string(), "userAgent": text(headers, header::USER_AGENT) },
+        },
+        "body": body,
+        "isBase64Encoded": is_base64,
+    })
+}
+
+/// The event of an HTTP API with payload format 2.0. Fields that would be empty are absent there, not null.
+#[must_use]
+pub fn http_event(inbound: &Inbound<'_>) -> Value {
+    let Inbound { route, headers, .. } = inbound;
+    let route_key = format!("{} {}", route.method, route.path);
+    let (body, is_base64) = body(inbound);
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": inbound.path,
+        "rawQueryString": inbound.query,
+        "headers": joined(pairs(headers).filter(|(name, _)| name != header::COOKIE.as_str())),
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": API,
+            "domainName": text(headers, header::HOST),
+            "domainPrefix": API,
+            "http": {
+                "method": route.method,
+                "path": inbound.path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": inbound.source_ip.to_string(),
+                "userAgent": text(headers, header::USER_AGENT),
+            },
+            "requestId": inbound.request_id,
+            "routeKey": route_key,
+            "stage": "$default",
+            "time": request_time(inbound.at),
+            "timeEpoch": inbound.at.timestamp_millis(),
+        },
+        "isBase64Encoded": is_base64,
+    });
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().flat_map(cookies).collect();
+    let optional = [
+        ("cookies", if cookies.is_empty() { Value::Null } else { cookies.into() }),
+        ("queryStringParameters", or_null(joined(queries(inbound.query)))),
+        ("pathParameters", path_parameters(inbound)),
+        ("body", body),
+    ];
+    for (name, value) in optional {
+        if !value.is_null() {
+            event[name] = value;
+        }
+    }
+    event
+}
+
+/// Text as it is; what is not UTF-8, or says that it is compressed, as base64.
+fn body(inbound: &Inbound<'_>) -> (Value, bool) {
+    if inbound.body.is_empty() {
+        return (Value::Null, false);
+    }
+    let encoding = text(inbound.headers, header::CONTENT_ENCODING);
+    match std::str::from_utf8(inbound.body) {
+        Ok(text) if encoding.is_empty() || encoding == "identity" => (text.into(), false),
+        _ => (STANDARD.encode(inbound.body).into(), true),
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+}
+
+fn queries(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
+}
+
+/// REST's single-value maps keep the last of repeated values.
+fn last_values(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
+    pairs.map(|(name, value)| (name, value.into())).collect()
+}
+
+fn all_values(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
+    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in pairs {
+        values.entry(name).or_default().push(value);
+    }
+    values.into_iter().map(|(name, values)| (name, values.into())).collect()
+}
+
+/// HTTP's maps join repeated values with commas.
+fn joined(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in pairs {
+        values.entry(name).and_modify(|all| *all = format!("{all},{value}")).or_insert(value);
+    }
+    values.into_iter().map(|(name, value)| (name, value.into())).collect()
+}
+
+fn path_parameters(inbound: &Inbound<'_>) -> Value {
+    or_null(last_values(inbound.path_parameters.iter().cloned()))
+}
+
+fn cookies(value: &http::HeaderValue) -> Vec<String> {
+    String::from_utf8_lossy(value.as_bytes()).split("; ").map(str::to_owned).collect()
+}
+
+fn or_null(map: Map<String, Value>) -> Value {
+    if map.is_empty() { Value::Null } else { map.into() }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// As API Gateway writes it: `12/Mar/2020:19:03:58 +0000`.
+fn request_time(at: DateTime<Utc>) -> String {
+    at.format("%d/%b/%Y:%H:%M:%S +0000").to_string()
+}
+
+/// Form decoding: `+` is a space, `%41` an A, and a percent sign that begins nothing is itself.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match (first, hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+                continue;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(first),
+        }
+        rest = tail;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3 below its
+//! bucket's name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::Response;
+use axum::routing::{MethodFilter, any, get, on, post};
+use http::{Method, StatusCode};
+use tidemark_core::routes::Route;
+
+use super::event::Inbound;
+use super::{ApiKind, BODY_BYTES_MAX, Function, Functions, SOURCE, invoke, json_response, message, not_found, too_long};
+use crate::engine::Engine;
+use crate::store::{BUCKET, Store};
+
+/// DynamoDB's own bound on a request.
+const ENGINE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What stands behind the front.
+#[derive(Clone)]
+pub struct Front {
+    /// Which product to imitate.
+    pub kind: ApiKind,
+    /// The embedded DynamoDB.
+    pub engine: Engine,
+    /// The embedded S3.
+    pub store: Store,
+    /// Says the time, for the events.
+    pub now: fn() -> chrono::DateTime<chrono::Utc>,
+}
+
+/// Why a route cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    /// No function of that name is linked in.
+    #[error("route {method} {path} names the function {function:?}, which this build does not have")]
+    UnknownFunction {
+        /// Method.
+        method: &'static str,
+        /// Path.
+        path: &'static str,
+        /// Function.
+        function: &'static str,
+    },
+    /// HTTP has no such method, or routers cannot match it.
+    #[error("route {method} {path} has a method that cannot be served")]
+    Method {
+        /// Method.
+        method: &'static str,
+        /// Path.
+        path: &'static str,
+    },
+}
+
+/// The router of the whole system.
+///
+/// # Errors
+/// A route names a function that is not among `functions`: better told at start than at the first call.
+pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> Result<Router, RouteError> {
+    let front = Arc::new(front);
+    let bucket = format!("/{BUCKET}");
+    let mut router = Router::new()
+        .route("/health", get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)))
+        .route("/", post(dynamodb))
+        .route(&bucket, any(s3))
+        .route(&format!("{bucket}/"), any(s3))
+        .route(&format!("{bucket}/{{*key}}"), any(s3));
+    for route in routes {
+        let Route { method, path, function } = *route;
+        let function = functions.get(function).ok_or(RouteError::UnknownFunction { method, path, function })?.clone();
+        let filter = Method::from_bytes(method.as_bytes()).ok().and_then(|method| MethodFilter::try_from(method).ok());
+        let serve = async move |State(front): State<Arc<Front>>, parameters: RawPathParams, request: Request| {
+            api(&front, route, &function, &parameters, request).await
+        };
+        router = router.route(path, on(filter.ok_or(RouteError::Method { method, path })?, serve));
+    }
+    let router = router.fallback(async || not_found()).method_not_allowed_fallback(async || not_found());
+    Ok(router.with_state(front))
+}
+
+async fn api(
+    front: &Front,
+    route: &'static Route,
+    function: &Function,
+    parameters: &RawPathParams,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        return too_long(front.kind);
+    };
+    let path_parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let request_id = request_id();
+    let inbound = Inbound {
+        route,
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        path_parameters: &path_parameters,
+        headers: &parts.headers,
+        body: &body,
+        request_id: &request_id,
+        source_ip: SOURCE,
+        at: (front.now)(),
+    };
+    invoke(front.kind, &inbound, function).await
+}
+
+async fn dynamodb(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."].iter().find_map(|p| target.strip_prefix(p));
+    let Some(operation) = operation.map(str::to_owned) else {
+        return not_found();
+    };
+    let Ok(body) = to_bytes(request.into_body(), ENGINE_BODY_BYTES_MAX).await else {
+        return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    };
+    let reply = front.engine.call(&operation, &body);
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_response(status, reply.body);
+    let kind = http::HeaderValue::from_static("application/x-amz-json-1.0");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}
+
+async fn s3(State(front): State<Arc<Front>>, request: Request) -> Response {
+    front.store.serve(request).await
+}
+
+/// Counted, not random: a request id only has to be told apart from the others of this run.
+fn request_id() -> String {
+    static REQUESTS: AtomicU64 = AtomicU64::new(1);
+    format!("local-{:08}", REQUESTS.fetch_add(1, Ordering::Relaxed))
+}

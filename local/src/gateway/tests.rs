@@ -1,0 +1,107 @@
+//! The front, asked over a socket as `curl` would, with functions that only echo.
+
+use std::net::SocketAddr;
+
+use tidemark_core::routes::Route;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::engine::Engine;
+use crate::store::Store;
+
+const ROUTES: &[Route] = &[
+    Route { method: "POST", path: "/things/{id}", function: "echo" },
+    Route { method: "POST", path: "/panic", function: "panic" },
+];
+
+fn functions() -> Functions {
+    let echo: Function =
+        Arc::new(|request| Box::pin(async move { http::Response::new(lambda_http::Body::Binary(request.body().to_vec())) }));
+    let panic: Function = Arc::new(|_| Box::pin(async { unreachable!("this function always panics") }));
+    BTreeMap::from([("echo", echo), ("panic", panic)])
+}
+
+fn front(kind: ApiKind, media: &std::path::Path) -> Front {
+    let (engine, store) = (Engine::memory().unwrap(), Store::open(media).unwrap());
+    Front { kind, engine, store, now: chrono::Utc::now }
+}
+
+async fn serving(kind: ApiKind) -> SocketAddr {
+    let media = tempfile::tempdir().unwrap();
+    let router = router(front(kind, media.path()), ROUTES, &functions()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let _media = media;
+        axum::serve(listener, router).await
+    });
+    addr
+}
+
+/// Sends one request and returns status and body.
+async fn ask(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let head = format!("{head} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+    (status, answer[end + 4..].to_vec())
+}
+
+#[tokio::test]
+async fn a_body_of_any_bytes_travels_there_and_back_through_both_kinds() {
+    for kind in [ApiKind::Rest, ApiKind::Http] {
+        let addr = serving(kind).await;
+        for body in [b"{\"a\":\"\xc3\xa4\"}".as_slice(), b"\x1f\x8b\xff\x00"] {
+            assert_eq!(ask(addr, "POST /things/1?x=%41", body).await, (200, body.to_vec()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_route_or_method_is_not_found() {
+    let addr = serving(ApiKind::Rest).await;
+    for head in ["POST /nothing", "GET /things/1", "POST /"] {
+        assert_eq!(ask(addr, head, b"").await, (404, br#"{"message":"Not Found"}"#.to_vec()), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_panics_takes_nothing_down() {
+    let addr = serving(ApiKind::Rest).await;
+    assert_eq!(ask(addr, "POST /panic", b"").await, (502, br#"{"message":"Internal server error"}"#.to_vec()));
+    assert_eq!(ask(addr, "GET /health", b"").await, (200, br#"{"status":"ok"}"#.to_vec()));
+}
+
+#[tokio::test]
+async fn odd_headers_take_nothing_down() {
+    let addr = serving(ApiKind::Rest).await;
+    for odd in ["host: [", "x-odd: \u{e4}", "x-forwarded-proto: :"] {
+        let (status, _) = ask(addr, &format!("POST /things/1 HTTP/1.1\r\n{odd}\r\nx-rest:"), b"{}").await;
+        assert!((200..503).contains(&status), "{odd}: {status}");
+    }
+    assert_eq!(ask(addr, "GET /health", b"").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_fit_a_lambda_event_is_refused_as_api_gateway_does() {
+    let addr = serving(ApiKind::Rest).await;
+    let (status, body) = ask(addr, "POST /things/1", &vec![b'x'; LAMBDA_PAYLOAD_BYTES_MAX]).await;
+    assert_eq!((status, body), (413, br#"{"message":"Request Too Long"}"#.to_vec()));
+}
+
+#[tokio::test]
+async fn an_unsigned_request_to_the_media_store_is_denied() {
+    let addr = serving(ApiKind::Rest).await;
+    assert_eq!(ask(addr, "GET /media/anything", b"").await.0, 403);
+}
+
+#[test]
+fn a_route_without_its_function_fails_at_the_start() {
+    let media = tempfile::tempdir().unwrap();
+    let error = router(front(ApiKind::Rest, media.path()), ROUTES, &Functions::new()).unwrap_err();
+    assert!(error.to_string().contains("POST /things/{id} names the function \"echo\""), "{error}");
+}

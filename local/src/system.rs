@@ -1,0 +1,186 @@
+//! The whole system, wired and running: a listener, the engines, the functions, the pump. The command line starts one,
+//! and so do tests, as many at a time as they like.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::Utc;
+use tidemark_aws::Clock;
+use tidemark_core::routes::ROUTES;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::data_folder::{DataFolder, DataFolderError};
+use crate::deployment::{self, DeploymentError};
+use crate::engine::http::{EngineClient, dynamodb_client};
+use crate::engine::{Engine, EngineError};
+use crate::gateway::{self, ApiKind, Front, RouteError};
+use crate::pump::Pump;
+use crate::store::{Store, StoreError};
+use crate::template::{Template, TemplateError};
+
+/// DynamoDB promises to delete expired rows within days; here it is minutes.
+const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
+/// A client that neither finishes nor goes away must not keep the runner from stopping.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Where the data lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In this folder, for the next start.
+    Folder(PathBuf),
+    /// In memory; media in a temporary folder. Gone with the system.
+    Memory,
+}
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Where the data lives.
+    pub storage: Storage,
+    /// Which of API Gateway's products to imitate.
+    pub api: ApiKind,
+}
+
+/// Why the system does not start. The messages are for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody listens there already.
+    #[error("port {0} on 127.0.0.1 is already in use; stop what uses it, or choose another one with --port")]
+    PortInUse(u16),
+    /// The port cannot be had for another reason.
+    #[error("cannot listen on 127.0.0.1:{port}: {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// No temporary folder for `--memory`.
+    #[error("cannot make a temporary folder for media: {0}")]
+    TemporaryFolder(io::Error),
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] DataFolderError),
+    /// The embedded DynamoDB.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The embedded S3.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// `template.yaml`.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The functions or tables.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// The routes.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+}
+
+/// What must live as long as the system: the folder's lock, or the temporary folder.
+enum Home {
+    Folder { _folder: DataFolder },
+    Memory { _media: tempfile::TempDir },
+}
+
+/// A running system. Dropping it without [`System::stop`] leaves its tasks to the runtime.
+pub struct System {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its DynamoDB.
+    pub engine: Engine,
+    shutdown: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    _home: Home,
+}
+
+impl System {
+    /// Starts everything and returns when it answers.
+    ///
+    /// # Errors
+    /// The port, the data folder or the template; see [`StartError`].
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        // First of all: a second runner by mistake must not touch the folder of the first.
+        let listener = listen(options.port).await?;
+        let addr = listener.local_addr().map_err(|source| StartError::Listen { port: options.port, source })?;
+        let (home, engine, store) = open(&options.storage)?;
+
+        let template = Template::built_in()?;
+        deployment::create_tables(&engine, &template)?;
+        let client = dynamodb_client(EngineClient::new(engine.clone()));
+        let clock = Clock::system();
+        let functions = deployment::functions(&template, &client, &clock)?;
+        let front = Front { kind: options.api, engine: engine.clone(), store, now: Utc::now };
+        let router = gateway::router(front, ROUTES, &functions)?;
+
+        let (shutdown, stopped) = watch::channel(false);
+        let mut tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone()))];
+        for mapping in template.stream_mappings()? {
+            let platform = deployment::platform(&template, &mapping.function, client.clone(), clock.clone())?;
+            let pump = Pump::new(engine.clone(), &mapping, deployment::stream_function(&mapping.function, platform)?);
+            tasks.push(tokio::spawn(pump.run(stopped.clone())));
+        }
+        tasks.push(tokio::spawn(serve(listener, router, stopped)));
+        Ok(Self { addr, engine, shutdown, tasks, _home: home })
+    }
+
+    /// Stops: no new connections, requests and the pump's batch finish, the data folder is free.
+    pub async fn stop(self) {
+        // Nobody listening any more is what is wanted.
+        let _ = self.shutdown.send(true);
+        for mut task in self.tasks {
+            if tokio::time::timeout(STOP_MAX, &mut task).await.is_err() {
+                tracing::warn!("a task did not stop in time and is left behind");
+                task.abort();
+            }
+        }
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse(port),
+        _ => StartError::Listen { port, source },
+    })
+}
+
+fn open(storage: &Storage) -> Result<(Home, Engine, Store), StartError> {
+    match storage {
+        Storage::Folder(root) => {
+            let folder = DataFolder::open(root)?;
+            let (engine, store) = (Engine::open(&folder.database())?, Store::open(&folder.media())?);
+            Ok((Home::Folder { _folder: folder }, engine, store))
+        }
+        Storage::Memory => {
+            let media = tempfile::tempdir().map_err(StartError::TemporaryFolder)?;
+            let store = Store::open(media.path())?;
+            Ok((Home::Memory { _media: media }, Engine::memory()?, store))
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) {
+    let until_stopped = async move {
+        // A sender that is gone says the same.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until_stopped).await {
+        tracing::error!(%error, "the listener failed");
+    }
+}
+
+async fn sweep(engine: Engine, mut stopped: watch::Receiver<bool>) {
+    // The wait ends early only when the system stops.
+    while tokio::time::timeout(SWEEP_EVERY, stopped.wait_for(|stop| *stop)).await.is_err() {
+        if let Err(error) = engine.sweep_expired() {
+            tracing::warn!(%error, "expired rows were not swept");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The functions of the template: their environments, the routes that lead to them, and the stream that feeds one.
+//! A function is called by its binary's name (`push`), the way `tidemark_core::routes` calls it.
+
+use std::collections::BTreeMap;
+
+use serde_yaml_ng::Value as Yaml;
+
+use super::{Template, TemplateError, intrinsic, shape, tables};
+
+const KIND: &str = "AWS::Serverless::Function";
+
+/// A route of the API as the template declares it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiRoute {
+    /// In capitals.
+    pub method: String,
+    /// With `{name}` placeholders.
+    pub path: String,
+    /// The binary that answers it.
+    pub function: String,
+}
+
+/// An event source mapping from a table's stream to a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamMapping {
+    /// Local name of the table.
+    pub table: String,
+    /// The binary that takes the batches.
+    pub function: String,
+    /// Records of a batch, at most.
+    pub batch_records_max: usize,
+    /// How long Lambda gathers a batch. The local pump does not wait: it would only make a laptop slow.
+    pub batching_window_s: u64,
+    /// Whether the function names the records it failed on; otherwise its answer is not looked at.
+    pub reports_item_failures: bool,
+    /// `TRIM_HORIZON` or `LATEST`.
+    pub starting_position: String,
+}
+
+impl Template {
+    /// The environment of a function: the global variables and its own, which win, with the parameters' overrides.
+    ///
+    /// # Errors
+    /// No such function, a parameter without a value, or an intrinsic function other than a reference.
+    pub fn environment(
+        &self,
+        function: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, TemplateError> {
+        let (id, own) = self
+            .resources(KIND)
+            .find(|(id, resource)| binary(id, resource) == function)
+            .ok_or_else(|| shape(&format!("Resources.*.Metadata.BuildProperties.Binary: {function}"), "a function"))?;
+        let sources =
+            [("Globals.Function".to_owned(), self.globals()), (format!("Resources.{id}.Properties"), own.get("Properties"))];
+        let mut environment = BTreeMap::new();
+        for (path, source) in sources {
+            let variables = source.and_then(|source| source.get("Environment")?.get("Variables")?.as_mapping());
+            for (name, value) in variables.into_iter().flatten() {
+                let name = name.as_str().ok_or_else(|| shape(&path, "an environment with text names"))?;
+                let path = format!("{path}.Environment.Variables.{name}");
+                environment.insert(name.to_owned(), self.text(&path, value, parameters)?);
+            }
+        }
+        Ok(environment)
+    }
+
+    /// The routes of the API, sorted.
+    ///
+    /// # Errors
+    /// An API event without a path or a method.
+    pub fn routes(&self) -> Result<Vec<ApiRoute>, TemplateError> {
+        let mut routes = Vec::new();
+        for (id, resource, path, event) in self.events("Api") {
+            let text = |key| event.get(key).and_then(Yaml::as_str).ok_or_else(|| shape(&path, "a path and a method"));
+            let (method, path) = (text("Method")?.to_ascii_uppercase(), text("Path")?.to_owned());
+            routes.push(ApiRoute { method, path, function: binary(id, resource) });
+        }
+        routes.sort();
+        Ok(routes)
+    }
+
+    /// The mappings from table streams to functions.
+    ///
+    /// # Errors
+    /// A mapping whose stream is not `!GetAtt <table>.StreamArn`, or without a starting position.
+    pub fn stream_mappings(&self) -> Result<Vec<StreamMapping>, TemplateError> {
+        self.events("DynamoDB").map(|(id, resource, path, event)| mapping(binary(id, resource), &path, event)).collect()
+    }
+
+    /// The events of a type: function's id, function, where the event stands, its properties.
+    fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
+        self.resources(KIND).flat_map(move |(id, resource)| {
+            let events = resource.get("Properties").and_then(|properties| properties.get("Events")?.as_mapping());
+            events.into_iter().flatten().filter_map(move |(name, event)| {
+                let path = format!("Resources.{id}.Properties.Events.{}", name.as_str()?);
+                if event.get("Type")?.as_str()? == kind { Some((id, resource, path, event.get("Properties")?)) } else { None }
+            })
+        })
+    }
+}
+
+/// The function's binary; a function that does not name one is called after its logical id.
+fn binary(id: &str, resource: &Yaml) -> String {
+    let named = || resource.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str();
+    named().map_or_else(|| id.strip_suffix("Function").unwrap_or(id).to_ascii_lowercase(), str::to_owned)
+}
+
+fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, TemplateError> {
+    let stream = event.get("Stream").and_then(intrinsic);
+    let table = match stream {
+        Some(("GetAtt", Yaml::String(of))) => of.strip_suffix(".StreamArn").map(tables::local_name),
+        Some(("GetAtt", Yaml::Sequence(of))) => of.first().and_then(Yaml::as_str).map(tables::local_name),
+        _ => None,
+    };
+    let number = |key| event.get(key).and_then(Yaml::as_u64);
+    let types = event.get("FunctionResponseTypes").and_then(Yaml::as_sequence);
+    let position = event.get("StartingPosition").and_then(Yaml::as_str);
+    Ok(StreamMapping {
+        table: table.ok_or_else(|| shape(&format!("{path}.Stream"), "!GetAtt <table>.StreamArn"))?,
+        function,
+        // Lambda's own default.
+        batch_records_max: usize::try_from(number("BatchSize").unwrap_or(100)).unwrap_or(100).clamp(1, 1000),
+        batching_window_s: number("MaximumBatchingWindowInSeconds").unwrap_or(0),
+        reports_item_failures: types
+            .is_some_and(|types| types.iter().any(|kind| kind.as_str() == Some("ReportBatchItemFailures"))),
+        starting_position: position.ok_or_else(|| shape(&format!("{path}.StartingPosition"), "a position"))?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemark_core::routes::ROUTES;
+
+    use super::*;
+
+    const SMALL: &str = "
+Parameters: { Issuer: { Type: String }, Days: { Type: Number, Default: 30 } }
+Globals: { Function: { Environment: { Variables: { DAYS: !Ref Days, TABLE: { Ref: AThingsTable }, WHO: all } } } }
+Resources:
+  AThingsTable: { Type: 'AWS::DynamoDB::Table', Properties: {} }
+  PushFunction:
+    Type: AWS::Serverless::Function
+    Properties: { Environment: { Variables: { ISSUER: !Ref Issuer, WHO: push } } }
+  OddFunction:
+    Type: AWS::Serverless::Function
+    Properties: { Environment: { Variables: { ARN: !Sub 'x-${AWS::Region}' } } }
+";
+
+    #[test]
+    fn an_environment_is_the_globals_and_its_own_with_references_evaluated() {
+        let parameters = BTreeMap::from([("Issuer".to_owned(), "me".to_owned())]);
+        let environment = Template::parse(SMALL).unwrap().environment("push", &parameters).unwrap();
+        let expected = [("DAYS", "30"), ("ISSUER", "me"), ("TABLE", "a_things"), ("WHO", "push")];
+        assert!(environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected));
+    }
+
+    #[test]
+    fn a_parameter_without_a_value_is_named() {
+        let error = Template::parse(SMALL).unwrap().environment("push", &BTreeMap::new()).unwrap_err();
+        assert!(error.to_string().contains("parameter Issuer"), "{error}");
+    }
+
+    #[test]
+    fn an_intrinsic_function_that_is_not_evaluated_is_named() {
+        let error = Template::parse(SMALL).unwrap().environment("odd", &BTreeMap::new()).unwrap_err();
+        assert!(error.to_string().contains("Variables.ARN uses !Sub x-${AWS::Region}"), "{error}");
+    }
+
+    #[test]
+    fn the_template_declares_exactly_the_routes_the_code_serves() {
+        let mut served: Vec<_> = ROUTES
+            .iter()
+            .map(|r| ApiRoute { method: r.method.into(), path: r.path.into(), function: r.function.into() })
+            .collect();
+        served.sort();
+        assert_eq!(Template::built_in().unwrap().routes().unwrap(), served);
+    }
+
+    #[test]
+    fn the_changelog_takes_the_resources_stream_and_reports_failures() {
+        let mappings = Template::built_in().unwrap().stream_mappings().unwrap();
+        let mapping = mappings.iter().find(|mapping| mapping.function == "changelog").unwrap();
+        assert_eq!((mapping.table.as_str(), mapping.reports_item_failures), ("resources", true));
+    }
+}

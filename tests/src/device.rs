@@ -1,0 +1,112 @@
+//! A device that does what the protocol asks of clients: it keeps its token, keeps the higher version when a resource comes twice,
+//! and replaces or drops a channel's rows when it is told to.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{Answer, Stack};
+
+/// A device.
+pub struct Device<'a> {
+    stack: &'a Stack,
+    /// Its user's bearer token.
+    pub token: String,
+    /// Its id.
+    pub device_id: String,
+    /// Where its pulls stand.
+    pub since: Value,
+    /// What it holds: by channel, type and id.
+    pub rows: BTreeMap<(String, String, String), Held>,
+}
+
+/// A resource that a device holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its version.
+    pub server_version: u64,
+    /// The text of its payload; none for a deleted one.
+    pub payload: Option<String>,
+}
+
+impl<'a> Device<'a> {
+    /// A device that has never synced.
+    pub fn new(stack: &'a Stack, token: String, device_id: &str) -> Self {
+        Self { stack, token, device_id: device_id.to_owned(), since: Value::Null, rows: BTreeMap::new() }
+    }
+
+    /// Sends a push of these items.
+    pub async fn send(&self, items: &Value) -> Answer {
+        self.stack.post("sync/push", &self.token, &self.body(items)).await
+    }
+
+    /// The body of a push of these items.
+    pub fn body(&self, items: &Value) -> Value {
+        json!({"device_id": self.device_id, "client_sync_token": self.since, "items": items})
+    }
+
+    /// Pushes items; gives their results.
+    pub async fn push(&self, items: Value) -> Vec<Value> {
+        self.send(&items).await.ok()["results"].as_array().unwrap().clone()
+    }
+
+    /// Pushes one item; gives its result.
+    pub async fn push_one(&self, item: Value) -> Value {
+        self.push(json!([item])).await.remove(0)
+    }
+
+    /// Pushes a batch with an id of the client's own; gives the whole answer.
+    pub async fn push_batch(&self, batch_id: &str, items: &Value) -> Answer {
+        let mut body = self.body(items);
+        body["batch_id"] = batch_id.into();
+        self.stack.post("sync/push", &self.token, &body).await
+    }
+
+    /// Pulls one page, applies it, and gives the answer.
+    pub async fn pull_page(&mut self, limit: usize) -> Value {
+        let request = json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
+        let answer = self.stack.post("sync/pull", &self.token, &request).await;
+        let page = answer.ok();
+        self.apply(&page);
+        page
+    }
+
+    /// Pulls until there is no more; gives the changes.
+    pub async fn pull(&mut self) -> Vec<Value> {
+        let mut changes = Vec::new();
+        for _ in 0..10_000 {
+            let page = self.pull_page(100).await;
+            changes.extend(page["changes"].as_array().unwrap().iter().cloned());
+            if page["has_more"] == false {
+                return changes;
+            }
+        }
+        panic!("a pull that never ends");
+    }
+
+    fn apply(&mut self, page: &Value) {
+        for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {
+            self.rows.retain(|(held, _, _), _| *held != channel);
+        }
+        for change in page["changes"].as_array().unwrap() {
+            let text = |field: &str| change[field].as_str().unwrap().to_owned();
+            let version = change["server_version"].as_u64().unwrap();
+            let held = Held { server_version: version, payload: change.get("payload").map(ToString::to_string) };
+            let row = self.rows.entry((text("channel"), text("resource_type"), text("id"))).or_insert_with(|| held.clone());
+            if row.server_version <= version {
+                *row = held;
+            }
+        }
+        self.since = page["next_token"].clone();
+    }
+
+    /// What the device holds that is not deleted.
+    pub fn live(&self) -> BTreeMap<String, Held> {
+        let live = self.rows.iter().filter(|(_, held)| held.payload.is_some());
+        live.map(|((_, _, id), held)| (id.clone(), held.clone())).collect()
+    }
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = String> {
+    list.as_array().cloned().unwrap_or_default().into_iter().filter_map(|text| Some(text.as_str()?.to_owned()))
+}

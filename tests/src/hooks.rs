@@ -1,0 +1,134 @@
+//! Hooks on the calls of a stack's functions: one that counts, and one that follows a script of faults.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use tidemark::{
+    BoxFuture,
+    engine::{
+        Reply,
+        http::{Call, Hook, Verdict},
+    },
+};
+
+/// How long a metered call takes in virtual time, so that the time a request takes says how many calls it made one after another.
+pub const ROUND_TRIP: Duration = Duration::from_millis(10);
+
+/// Counts calls and the units DynamoDB charged for them.
+#[derive(Debug, Default)]
+pub struct Meter {
+    counted: Mutex<Counted>,
+}
+
+/// What was counted.
+#[derive(Debug, Default, Clone)]
+pub struct Counted {
+    /// Calls by operation.
+    pub calls: BTreeMap<String, usize>,
+    /// Write units by table.
+    pub write_units: BTreeMap<String, f64>,
+    /// Read units by table.
+    pub read_units: BTreeMap<String, f64>,
+}
+
+impl Meter {
+    /// What was counted since the last time.
+    pub fn take(&self) -> Counted {
+        std::mem::take(&mut self.counted.lock().unwrap())
+    }
+
+    fn count(&self, call: &Call<'_>, reply: &Reply) {
+        let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let mut counted = self.counted.lock().unwrap();
+        *counted.calls.entry(call.operation.to_owned()).or_default() += 1;
+        let is_read = matches!(call.operation, "GetItem" | "BatchGetItem" | "Query");
+        let consumed = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.clone(),
+            Value::Null => Vec::new(),
+            table => vec![table.clone()],
+        };
+        for table in consumed {
+            let name = table["TableName"].as_str().unwrap_or_default().to_owned();
+            let units = if is_read { &mut counted.read_units } else { &mut counted.write_units };
+            *units.entry(name).or_default() += table["CapacityUnits"].as_f64().unwrap_or_default();
+        }
+    }
+}
+
+impl Hook for Meter {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async {
+            tokio::time::sleep(ROUND_TRIP).await;
+            Verdict::Continue
+        })
+    }
+
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+        self.count(call, reply);
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+/// Where in a call a script steps in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the table sees it.
+    Before,
+    /// After it took effect, before the function hears of it.
+    After,
+}
+
+/// What a script decides by: the number of the call from 0, its operation, its body, and the moment.
+pub type Decide = dyn FnMut(usize, &str, &str, Moment) -> Verdict + Send;
+
+/// Follows a script: for each call, before and after, what becomes of it.
+pub struct Script {
+    calls: AtomicUsize,
+    decide: Mutex<Box<Decide>>,
+}
+
+impl Script {
+    /// A script that decides by the number of the call, its operation, its body and the moment.
+    pub fn new(decide: impl FnMut(usize, &str, &str, Moment) -> Verdict + Send + 'static) -> Self {
+        Self { calls: AtomicUsize::new(0), decide: Mutex::new(Box::new(decide)) }
+    }
+
+    /// A function that hangs at its `nth` call, at that moment: dropped there, it has died there.
+    pub fn dying_at(nth: usize, at: Moment) -> Self {
+        Self::new(move |call, _, _, moment| if call == nth && moment == at { Verdict::Hang } else { Verdict::Continue })
+    }
+
+    /// How many calls were made.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn verdict(&self, number: usize, call: &Call<'_>, moment: Moment) -> Verdict {
+        let body = String::from_utf8_lossy(call.body);
+        (self.decide.lock().unwrap())(number, call.operation, &body, moment)
+    }
+}
+
+impl Hook for Script {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        let verdict = self.verdict(number, call, Moment::Before);
+        Box::pin(async move {
+            tokio::task::yield_now().await; // lets a rival go first
+            verdict
+        })
+    }
+
+    fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        // Calls that run side by side share the last number; scripts that tell them apart look at the operation.
+        let verdict = self.verdict(self.calls().saturating_sub(1), call, Moment::After);
+        Box::pin(std::future::ready(verdict))
+    }
+}

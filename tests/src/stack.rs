@@ -1,0 +1,224 @@
+//! A whole deployment in memory: the function crates over an engine of their own, the tables and settings of `template.yaml`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Duration, Utc};
+use lambda_http::http::{HeaderMap, HeaderValue, header};
+use serde_json::{Value, json, value::RawValue};
+use tidemark::{
+    auth::{self, Identity},
+    deployment::{self, StreamFunction},
+    engine::{
+        Engine,
+        http::{EngineClient, Hook, NoHook, dynamodb_client},
+    },
+    gateway::{
+        ApiKind, Functions,
+        event::{Inbound, http_event, rest_event},
+    },
+    pump::Pump,
+    template::Template,
+};
+use tidemark_aws::{Clock, Platform, stream::StreamEvent};
+use tidemark_core::routes::ROUTES;
+
+use crate::Device;
+
+/// When every stack's clock starts.
+const START_MS: i64 = 1_790_000_000_000;
+
+/// A deployment.
+pub struct Stack {
+    /// Its tables.
+    pub engine: Engine,
+    template: Template,
+    functions: Functions,
+    pump: tokio::sync::Mutex<Pump<StreamFunction>>,
+    clock_ms: Arc<AtomicI64>,
+    requests: AtomicU64,
+    api: ApiKind,
+}
+
+/// What a function answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The body as JSON, of an answer that must be 200.
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stack {
+    /// A new deployment with nothing in it.
+    pub fn new() -> Self {
+        Self::over(Engine::memory().unwrap(), Arc::new(NoHook))
+    }
+
+    /// A new deployment whose API functions' calls pass `hook`.
+    pub fn hooked(hook: Arc<dyn Hook>) -> Self {
+        Self::over(Engine::memory().unwrap(), hook)
+    }
+
+    /// A deployment over these tables, whose API functions' calls pass `hook`.
+    pub fn over(engine: Engine, hook: Arc<dyn Hook>) -> Self {
+        let template = Template::built_in().unwrap();
+        deployment::create_tables(&engine, &template).unwrap();
+        let clock_ms = Arc::new(AtomicI64::new(START_MS));
+        let clock = clock(&clock_ms);
+        let client = dynamodb_client(EngineClient::with_hook(engine.clone(), hook));
+        let functions = deployment::functions(&template, &client, &clock).unwrap();
+        let mapping = template.stream_mappings().unwrap().remove(0);
+        let changelog = dynamodb_client(EngineClient::new(engine.clone()));
+        let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
+        let changelog = deployment::stream_function("changelog", changelog).unwrap();
+        let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
+        Self { engine, template, functions, pump, clock_ms, requests: AtomicU64::new(0), api: ApiKind::Rest }
+    }
+
+    /// The same deployment behind an HTTP API.
+    pub fn behind(self, api: ApiKind) -> Self {
+        Self { api, ..self }
+    }
+
+    /// What a function of this deployment stands on, its calls passing `hook`.
+    pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), hook));
+        deployment::platform(&self.template, function, client, clock(&self.clock_ms)).unwrap()
+    }
+
+    /// The moment it is in this deployment.
+    pub fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::SeqCst)).unwrap()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.clock_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+
+    /// Sequences everything that was written so far.
+    pub async fn settle(&self) {
+        self.pump.lock().await.drain().await;
+    }
+
+    /// A token for a user, as the development key signs it.
+    pub fn token(&self, tenant: &str, user: &str, roles: &[&str], channels: &[&str]) -> String {
+        let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let (roles, channels) = (owned(roles), owned(channels));
+        auth::mint(Identity { tenant, user, roles: &roles, channels: &channels }, self.now().timestamp(), auth::TTL_S).unwrap()
+    }
+
+    /// A device of a user of the tenant `acme`.
+    pub fn device(&self, user: &str, device_id: &str) -> Device<'_> {
+        Device::new(self, self.token("acme", user, &[], &[]), device_id)
+    }
+
+    /// Posts JSON to a route below `/api/v1/mobile/`.
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.post_bytes(path, Some(token), body.to_string().as_bytes()).await
+    }
+
+    /// Posts bytes to a route below `/api/v1/mobile/`, through the event that API Gateway would make of them.
+    pub async fn post_bytes(&self, path: &str, token: Option<&str>, body: &[u8]) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(token) = token {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        }
+        self.send(path, &headers, body).await
+    }
+
+    /// Posts bytes with these headers.
+    pub async fn send(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
+        let path = format!("/api/v1/mobile/{path}");
+        let route = ROUTES.iter().find(|route| route.path == path).expect("a route");
+        let request_id = format!("request-{}", self.requests.fetch_add(1, Ordering::Relaxed));
+        let inbound = Inbound {
+            route,
+            path: &path,
+            query: "",
+            path_parameters: &[],
+            headers,
+            body,
+            request_id: &request_id,
+            source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            at: self.now(),
+        };
+        let event = match self.api {
+            ApiKind::Rest => rest_event(&inbound, "test"),
+            ApiKind::Http => http_event(&inbound),
+        };
+        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let response = self.functions[route.function](request).await;
+        let text = String::from_utf8(response.body().to_vec()).unwrap();
+        Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+    }
+
+    /// The records the stream of `resources` holds now, as a Lambda event has them.
+    pub fn stream_records(&self) -> Vec<Value> {
+        let call = |operation: &str, request: Value| self.dynamodb(operation, &request);
+        let arn = call("DescribeTable", json!({"TableName": "resources"}))["Table"]["LatestStreamArn"].clone();
+        let shards = call("DescribeStream", json!({"StreamArn": arn}))["StreamDescription"]["Shards"].clone();
+        let mut records = Vec::new();
+        for shard in shards.as_array().unwrap() {
+            let request = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+            let iterator = call("GetShardIterator", request)["ShardIterator"].clone();
+            let answer = call("GetRecords", json!({"ShardIterator": iterator, "Limit": 1000}));
+            records.extend(answer["Records"].as_array().unwrap().iter().cloned());
+        }
+        for record in &mut records {
+            record["eventSourceARN"] = arn.clone();
+        }
+        records
+    }
+
+    /// Every row of a table.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        self.dynamodb("Scan", &json!({"TableName": table}))["Items"].as_array().unwrap().clone()
+    }
+
+    /// A call to the engine itself.
+    pub fn dynamodb(&self, operation: &str, request: &Value) -> Value {
+        let reply = self.engine.call(operation, request.to_string().as_bytes());
+        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {
+    let clock_ms = Arc::clone(clock_ms);
+    Clock::from_fn(move || DateTime::from_timestamp_millis(clock_ms.load(Ordering::SeqCst)).unwrap())
+}
+
+/// A Lambda event of these stream records, in this order.
+pub fn stream_event(records: &[Value]) -> StreamEvent {
+    let records = records.iter().map(|record| RawValue::from_string(record.to_string()).unwrap()).collect();
+    StreamEvent { records }
+}

@@ -1,0 +1,3 @@
+//! Push, §3 of the protocol.
+
+mod lifecycle;
