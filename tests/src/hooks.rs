@@ -85,19 +85,20 @@ pub enum Moment {
     After,
 }
 
-/// What a script decides by: the number of the call from 0, its operation, its body, and the moment.
+/// What a script decides by: how many calls came to that moment before, the operation, its body, and the moment.
 pub type Decide = dyn FnMut(usize, &str, &str, Moment) -> Verdict + Send;
 
 /// Follows a script: for each call, before and after, what becomes of it.
 pub struct Script {
     calls: AtomicUsize,
+    answers: AtomicUsize,
     decide: Mutex<Box<Decide>>,
 }
 
 impl Script {
-    /// A script that decides by the number of the call, its operation, its body and the moment.
+    /// A script that decides by [`Decide`].
     pub fn new(decide: impl FnMut(usize, &str, &str, Moment) -> Verdict + Send + 'static) -> Self {
-        Self { calls: AtomicUsize::new(0), decide: Mutex::new(Box::new(decide)) }
+        Self { calls: AtomicUsize::new(0), answers: AtomicUsize::new(0), decide: Mutex::new(Box::new(decide)) }
     }
 
     /// A function that hangs at its `nth` call, at that moment: dropped there, it has died there.
@@ -127,8 +128,8 @@ impl Hook for Script {
     }
 
     fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        // Calls that run side by side share the last number; scripts that tell them apart look at the operation.
-        let verdict = self.verdict(self.calls().saturating_sub(1), call, Moment::After);
+        let number = self.answers.fetch_add(1, Ordering::SeqCst);
+        let verdict = self.verdict(number, call, Moment::After);
         Box::pin(std::future::ready(verdict))
     }
 }

@@ -1,1 +1,252 @@
-//! To be told.
+//! Sequencing under adversity: whatever the stream does and wherever a function dies, no token skips a change.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tidemark::engine::http::{Hook, NoHook, Verdict};
+use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
+
+/// Runs the changelog function on these records; whether it took them all.
+async fn sequence(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
+    let platform = stack.platform("changelog", hook);
+    let response = tidemark_changelog::handle(&platform, stream_event(records)).await;
+    response.is_ok_and(|response| response.batch_item_failures.is_empty())
+}
+
+/// Creates and edits of a few meters by one device, each push its own stream record; gives the records.
+async fn writes(stack: &Stack, pushes: usize) -> Vec<Value> {
+    let writer = stack.device("writer", "phone");
+    let before = stack.stream_records().len();
+    for at in 0..pushes {
+        let id = format!("m-{}", at % 3);
+        let action = if at < 3 { "create" } else { "update" };
+        let item = json!({"resource_type": "meter", "action": action, "client_version": at / 3, "payload": {"id": id, "at": at}});
+        assert_eq!(writer.push_one(item).await["status"], "ok");
+    }
+    stack.stream_records().split_off(before)
+}
+
+/// A device that pulled before anything was sequenced, so that it reads all of it from the log.
+async fn reader(stack: &Stack) -> Device<'_> {
+    let mut reader = stack.device("reader", "tablet");
+    reader.pull().await;
+    reader
+}
+
+/// Whether a device that followed the log holds what a snapshot shows.
+async fn assert_complete(stack: &Stack, mut follower: Device<'_>) {
+    follower.pull().await;
+    let mut fresh = stack.device("fresh", "tablet");
+    fresh.pull().await;
+    assert!(!fresh.rows.is_empty());
+    assert_eq!(follower.live(), fresh.live());
+}
+
+#[tokio::test]
+async fn records_repeated_and_delayed_and_out_of_order_leave_no_gap() {
+    // Every order in which four records may come in two batches, and both again.
+    for order in permutations(4) {
+        for cut in 1..4 {
+            let stack = Stack::new();
+            let mut follower = reader(&stack).await;
+            let records = writes(&stack, 4).await;
+            let shuffled: Vec<Value> = order.iter().map(|at| records[*at].clone()).collect();
+            for batch in [&shuffled[..cut], &shuffled[cut..], &shuffled[..cut], &shuffled[..]] {
+                assert!(sequence(&stack, batch, Arc::new(NoHook)).await);
+                follower.pull_page(2).await;
+            }
+            assert_complete(&stack, follower).await;
+        }
+    }
+}
+
+fn permutations(count: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![vec![]];
+    for next in 0..count {
+        all = all
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..=order.len()).map(move |at| {
+                    let mut order = order.clone();
+                    order.insert(at, next);
+                    order
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_late_record_is_appended_behind_the_head_and_reaches_who_has_passed_it() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 3).await;
+    assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
+    assert_eq!(follower.pull().await.len(), 2);
+    assert!(sequence(&stack, &records[..1], Arc::new(NoHook)).await);
+    let late = follower.pull().await;
+    assert_eq!((late.len(), &late[0]["id"]), (1, &json!("m-0")));
+    // Repeats are recognised: nothing is appended again.
+    let log = stack.rows("changes");
+    assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
+    assert_eq!(stack.rows("changes"), log);
+}
+
+#[tokio::test]
+async fn a_late_record_whose_row_is_newer_is_not_sequenced() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 6).await;
+    assert!(sequence(&stack, &records[3..], Arc::new(NoHook)).await);
+    assert!(sequence(&stack, &records[..3], Arc::new(NoHook)).await);
+    let changes = follower.pull().await;
+    assert!(changes.len() == 3 && changes.iter().all(|change| change["server_version"] == 2), "{changes:?}");
+}
+
+#[tokio::test]
+async fn a_new_stream_starts_the_next_epoch_and_leftovers_of_the_old_one_come_late() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 6).await;
+    assert!(sequence(&stack, &records[..2], Arc::new(NoHook)).await);
+    follower.pull().await;
+    // The stream was switched off and on: a newer label, and numbers that start lower.
+    let renumbered = |record: &Value, number: usize| {
+        let mut record = record.clone();
+        let arn = record["eventSourceARN"].as_str().expect("an ARN").to_owned();
+        let (table, _) = arn.split_once("/stream/").expect("a stream");
+        record["eventSourceARN"] = format!("{table}/stream/9999999999.0").into();
+        record["dynamodb"]["SequenceNumber"] = format!("{number:021}").into();
+        record
+    };
+    assert!(sequence(&stack, &[renumbered(&records[3], 7), renumbered(&records[4], 8)], Arc::new(NoHook)).await);
+    follower.pull().await;
+    assert!(sequence(&stack, &records[2..3], Arc::new(NoHook)).await, "a leftover of the old stream");
+    assert!(sequence(&stack, &[renumbered(&records[5], 9)], Arc::new(NoHook)).await);
+    assert_complete(&stack, follower).await;
+}
+
+#[tokio::test]
+async fn two_invocations_racing_on_one_channel_lose_nothing() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 9).await;
+    let politely = || Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
+    let (even, odd): (Vec<_>, Vec<_>) = records.chunks(2).enumerate().partition(|(at, _)| at % 2 == 0);
+    for ((_, one), (_, other)) in even.into_iter().zip(odd) {
+        let (first, second) = tokio::join!(sequence(&stack, one, politely()), sequence(&stack, other, politely()));
+        assert!(first && second);
+        follower.pull_page(1).await;
+    }
+    assert!(sequence(&stack, &records[8..], politely()).await);
+    assert_complete(&stack, follower).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_that_dies_at_any_call_is_finished_by_the_next() {
+    for moment in [Moment::Before, Moment::After] {
+        for nth in 0.. {
+            let stack = Stack::new();
+            let mut follower = reader(&stack).await;
+            let records = writes(&stack, 7).await;
+            assert!(sequence(&stack, &records[3..5], Arc::new(NoHook)).await);
+            follower.pull().await;
+            // New, repeated and late records: the invocation reads the head, segments and rows before it appends.
+            let hook = Arc::new(Script::dying_at(nth, moment));
+            let died = tokio::time::timeout(Duration::from_secs(60), sequence(&stack, &records, hook)).await.is_err();
+            follower.pull_page(1).await;
+            assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
+            assert_complete(&stack, follower).await;
+            if !died {
+                assert!(nth >= 4, "reads of head, segments and rows and a transaction: {nth} calls");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_becomes_visible_later_than_the_next_is_waited_for() {
+    // A transaction's rows appear one by one: the segment in the middle is not there yet, or the last one is not.
+    for (hidden, visible_resources) in [(1, 2), (2, 3)] {
+        let stack = Stack::new();
+        let mut follower = reader(&stack).await;
+        let records = writes(&stack, 6).await;
+        for batch in records.chunks(2) {
+            assert!(sequence(&stack, batch, Arc::new(NoHook)).await);
+        }
+        let mut segments: Vec<Value> = stack.rows("changes").into_iter().filter(|row| row["sk"]["S"] != "head").collect();
+        segments.sort_by_key(|row| row["sk"]["S"].to_string());
+        let key = json!({"pk": segments[hidden]["pk"], "sk": segments[hidden]["sk"]});
+        stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
+        for _ in 0..2 {
+            let page = follower.pull_page(100).await;
+            assert_eq!((&page["has_more"], page.get("reset")), (&json!(true), None));
+            assert_eq!(follower.rows.len(), visible_resources, "only what is linked is delivered");
+        }
+        stack.dynamodb("PutItem", &json!({"TableName": "changes", "Item": segments[hidden]}));
+        assert_complete(&stack, follower).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hole_that_is_older_than_a_minute_starts_the_channel_over() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 6).await;
+    for batch in records.chunks(2) {
+        assert!(sequence(&stack, batch, Arc::new(NoHook)).await);
+    }
+    let first = stack
+        .rows("changes")
+        .into_iter()
+        .filter(|row| row["sk"]["S"] != "head")
+        .map(|row| row["sk"].clone())
+        .min_by_key(Value::to_string);
+    stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": {"S": "acme#tenant"}, "sk": first}}));
+    assert_eq!(follower.pull_page(100).await["has_more"], true);
+    stack.advance(chrono::Duration::seconds(61));
+    assert_eq!(follower.pull_page(100).await["reset"], json!(["tenant"]));
+    assert_complete(&stack, follower).await;
+}
+
+#[tokio::test]
+async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
+    let stack = Stack::new();
+    let follower = reader(&stack).await;
+    let mut records = writes(&stack, 4).await;
+    records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
+    records.insert(2, json!({"not": "a record"}));
+    assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
+    let aside: Vec<Value> = stack.rows("changes").into_iter().filter(|row| row["pk"]["S"] == "set-aside").collect();
+    assert_eq!(aside.len(), 2);
+    assert!(
+        aside.iter().any(|row| row["record"]["S"].as_str().is_some_and(|text| text.contains("poison") && text.contains("m-1")))
+    );
+    let mut follower = follower;
+    follower.pull().await;
+    assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["m-0", "m-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_cannot_be_sequenced_is_reported_by_its_first_record_and_the_others_go_on() {
+    let stack = Stack::new();
+    let mut records = writes(&stack, 2).await;
+    let own = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 1,
+        "payload": {"form_id": "f", "data": {}}});
+    stack.device("reader", "phone").push_one(own).await;
+    records = stack.stream_records().split_off(stack.stream_records().len() - records.len() - 1);
+    let failing = Script::new(|_, operation, body, moment| match moment {
+        Moment::Before if operation == "TransactWriteItems" && body.contains("acme#tenant") => {
+            Verdict::Answer(tidemark::engine::Reply::error(500, "InternalServerError", "out of order"))
+        }
+        _ => Verdict::Continue,
+    });
+    let platform = stack.platform("changelog", Arc::new(failing));
+    let response = tidemark_changelog::handle(&platform, stream_event(&records)).await.expect("a response");
+    let failures: Vec<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    assert_eq!(failures, [records[0]["dynamodb"]["SequenceNumber"].as_str().map(ToOwned::to_owned)]);
+    let heads = stack.rows("changes").into_iter().filter(|row| row["sk"]["S"] == "head").count();
+    assert_eq!(heads, 1, "the user's channel went on");
+}

@@ -1,1 +1,237 @@
-//! To be told.
+//! Pull, §4 of the protocol.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tidemark_tests::{Device, Stack};
+
+fn create(id: &str, payload: &str) -> Value {
+    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": payload}})
+}
+
+fn edit(id: &str, base: u64, payload: &str) -> Value {
+    json!({"resource_type": "meter", "action": "update", "client_version": base, "base_version": base,
+        "payload": {"id": id, "text": payload}})
+}
+
+async fn creates(stack: &Stack, count: usize, payload: &str) {
+    let writer = stack.device("writer", "phone");
+    for chunk in (0..count).collect::<Vec<_>>().chunks(50) {
+        let items: Vec<Value> = chunk.iter().map(|number| create(&format!("m-{number:04}"), payload)).collect();
+        writer.push(items.into()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_paged_and_goes_on_in_the_log_without_a_gap() {
+    let stack = Stack::new();
+    creates(&stack, 25, "old").await;
+    stack.settle().await;
+    let mut ana = stack.device("ana", "phone");
+    let mut pages = 0;
+    let writer = stack.device("writer", "phone");
+    loop {
+        let page = ana.pull_page(4).await;
+        pages += 1;
+        if page["has_more"] == false {
+            break;
+        }
+        // Behind and before the reader, rows change, appear and go while it pages.
+        if pages <= 6 {
+            writer.push_one(edit(&format!("m-{:04}", pages), 1, "new")).await;
+            writer.push_one(edit(&format!("m-{:04}", 24 - pages), 1, "new")).await;
+            writer.push_one(create(&format!("n-{pages}"), "new")).await;
+            let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1,
+                "payload": {"id": format!("m-{:04}", 8 + pages)}});
+            assert_eq!(writer.push_one(delete).await["status"], "ok");
+            stack.settle().await;
+        }
+    }
+    assert!(pages > 8);
+    let mut fresh = stack.device("fresh", "phone");
+    fresh.pull().await;
+    assert_eq!(ana.live(), fresh.live());
+}
+
+#[tokio::test]
+async fn a_resource_stands_in_a_page_once_in_its_newest_state() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    creates(&stack, 2, "first").await;
+    stack.settle().await;
+    let writer = stack.device("writer", "phone");
+    for version in 1..4 {
+        writer.push_one(edit("m-0000", version, &format!("edit {version}"))).await;
+        stack.settle().await;
+    }
+    let changes = ana.pull().await;
+    assert_eq!(changes.len(), 2);
+    assert_eq!((&changes[0]["action"], &changes[0]["server_version"]), (&json!("create"), &json!(4)));
+    assert_eq!(changes[0]["payload"], json!({"text": "edit 3"}));
+}
+
+#[tokio::test]
+async fn a_device_gets_its_own_changes_back_only_where_others_are_folded_in() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    let mut tablet = stack.device("ana", "tablet");
+    ana.pull().await;
+    tablet.pull().await;
+    ana.push(json!([create("a", "1"), create("b", "1")])).await;
+    stack.settle().await;
+    assert_eq!(ana.pull().await.len(), 0, "its own");
+    assert_eq!(tablet.pull().await.len(), 2, "another device of the same user");
+    stack.device("ben", "phone").push_one(edit("a", 1, "2")).await;
+    ana.push_one(edit("b", 1, "2")).await;
+    stack.settle().await;
+    ana.push_one(edit("a", 2, "3")).await;
+    stack.settle().await;
+    let changes = ana.pull().await;
+    assert_eq!(changes.len(), 1, "b is its own alone");
+    assert_eq!((&changes[0]["id"], &changes[0]["server_version"]), (&json!("a"), &json!(3)));
+    // A snapshot always holds everything.
+    ana.since = Value::Null;
+    assert_eq!(ana.pull().await.len(), 2);
+}
+
+#[tokio::test]
+async fn limit_and_size_cut_a_page_inside_a_segment() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    creates(&stack, 50, "small").await;
+    stack.settle().await;
+    let segments = stack.rows("changes").iter().filter(|row| row["sk"]["S"] != "head").count();
+    assert_eq!(segments, 1);
+    for (limit, has_more) in [(7, true), (1, true), (42, false)] {
+        let page = ana.pull_page(limit).await;
+        assert_eq!((page["changes"].as_array().map(Vec::len), &page["has_more"]), (Some(limit), &json!(has_more)));
+    }
+    // 30 payloads of 340 KB are 10 MB: each page stays below what Lambda may answer, even escaped.
+    let writer = stack.device("writer", "tablet");
+    let large = "\"".repeat(80 * 1024);
+    for number in 0..30 {
+        assert_eq!(writer.push_one(create(&format!("l-{number}"), &large)).await["status"], "ok");
+    }
+    stack.settle().await;
+    let mut from_log = 0;
+    loop {
+        let page = ana.pull_page(500).await;
+        from_log += page["changes"].as_array().map_or(0, Vec::len);
+        assert!(serde_json::to_string(&page.to_string()).expect("text").len() < 5_000_000);
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(from_log, 30);
+}
+
+#[tokio::test]
+async fn a_pull_with_nothing_new_answers_a_usable_token() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    for _ in 0..3 {
+        let page = ana.pull_page(100).await;
+        assert_eq!((&page["changes"], &page["has_more"]), (&json!([]), &json!(false)));
+    }
+    creates(&stack, 1, "x").await;
+    stack.settle().await;
+    assert_eq!(ana.pull().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_position_older_than_the_retention_starts_over_and_a_quiet_one_does_not() {
+    let stack = Stack::new();
+    creates(&stack, 3, "x").await;
+    stack.settle().await;
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    stack.advance(chrono::Duration::days(300));
+    ana.token = stack.token("acme", "ana", &[], &[]);
+    assert_eq!(ana.pull_page(100).await.get("reset"), None, "nothing happened: nothing was missed");
+    stack.advance(chrono::Duration::days(31));
+    let writer = stack.device("writer", "phone");
+    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-0000"}});
+    writer.push_one(delete).await;
+    stack.settle().await;
+    ana.token = stack.token("acme", "ana", &[], &[]);
+    let page = ana.pull_page(1).await;
+    assert_eq!(page["reset"], json!(["tenant"]));
+    assert_eq!(ana.pull_page(100).await.get("reset"), None, "once");
+    ana.pull().await;
+    assert_eq!(ana.live().into_keys().collect::<Vec<_>>(), ["m-0001", "m-0002"]);
+}
+
+#[tokio::test]
+async fn a_position_ahead_of_a_restored_log_starts_over() {
+    let stack = Stack::new();
+    creates(&stack, 2, "x").await;
+    stack.settle().await;
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    // Another deployment with less in it: what a restored one looks like to the device.
+    let restored = Stack::new();
+    creates(&restored, 1, "restored").await;
+    let mut moved = Device::new(&restored, ana.token.clone(), "phone");
+    (moved.since, moved.rows) = (ana.since.clone(), ana.rows.clone());
+    assert_eq!(moved.pull_page(100).await["reset"], json!(["tenant"]));
+    assert_eq!(moved.live().into_keys().collect::<Vec<_>>(), ["m-0000"]);
+}
+
+#[tokio::test]
+async fn a_channel_the_caller_may_no_longer_read_is_revoked_once() {
+    let stack = Stack::new();
+    let task = json!({"client_temp_id": "t", "resource_type": "task", "action": "create", "client_version": 1,
+        "channel": "group/north", "payload": {"title": "read"}});
+    let mut ana = Device::new(&stack, stack.token("acme", "ana", &[], &["north"]), "phone");
+    assert_eq!(ana.push_one(task).await["status"], "ok");
+    ana.pull().await;
+    assert_eq!(ana.rows.len(), 1);
+    ana.token = stack.token("acme", "ana", &[], &[]);
+    let page = ana.pull_page(100).await;
+    assert_eq!(page["revoked"], json!(["group/north"]));
+    assert!(ana.rows.is_empty());
+    assert_eq!(ana.pull_page(100).await.get("revoked"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_gap_with_writers_and_readers_running_at_once() {
+    let stack = Stack::new();
+    let is_done = AtomicBool::new(false);
+    let write = async |user: &'static str| {
+        let writer = stack.device(user, "phone");
+        for number in 0..40 {
+            let id = format!("{user}-{number}");
+            writer.push(json!([create(&id, "1"), edit(&id, 1, "2")])).await;
+            writer.push_one(edit(&id, 2, "3")).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let read = async |user: &'static str| {
+        let mut reader = stack.device(user, "tablet");
+        while !is_done.load(Ordering::SeqCst) {
+            reader.pull_page(7).await;
+            tokio::task::yield_now().await;
+        }
+        stack.settle().await;
+        reader.pull().await;
+        reader.live()
+    };
+    let writers = async {
+        tokio::join!(write("w1"), write("w2"), write("w3"));
+        is_done.store(true, Ordering::SeqCst);
+    };
+    let sequencer = async {
+        while !is_done.load(Ordering::SeqCst) {
+            stack.settle().await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let ((), (), first, second) = tokio::join!(writers, sequencer, read("r1"), read("r2"));
+    let mut fresh = stack.device("fresh", "phone");
+    fresh.pull().await;
+    assert_eq!(fresh.live().len(), 120);
+    assert_eq!(first, fresh.live());
+    assert_eq!(second, fresh.live());
+}

@@ -1,0 +1,58 @@
+//! §4.9: a deleted resource stays deleted, whatever is sent again.
+
+use serde_json::{Value, json};
+use tidemark_tests::Stack;
+
+use super::{create, delete, edit};
+
+#[tokio::test]
+async fn no_retry_brings_a_deleted_resource_back() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let sent = [create("m"), edit("m", 1, 1, "a"), delete("m", 2)];
+    let mut first: Vec<Value> = Vec::new();
+    for item in &sent {
+        first.push(ana.push_one(item.clone()).await);
+    }
+    assert!(first.iter().all(|result| result["status"] == "ok"));
+    for (item, first) in sent.iter().zip(&first) {
+        assert_eq!(&ana.push_one(item.clone()).await, first);
+    }
+    // Nor anything new: an update by one who knew is an error, by one who did not a conflict; a create is a conflict.
+    assert_eq!(ana.push_one(edit("m", 3, 3, "b")).await["code"], "resource_deleted");
+    let stale = stack.device("ben", "phone").push_one(edit("m", 1, 1, "c")).await;
+    assert_eq!((&stale["status"], &stale["server_deleted"]), (&json!("conflict"), &json!(true)));
+    assert_eq!(stack.device("ben", "phone").push_one(create("m")).await["code"], "id_taken");
+    assert_eq!(stack.rows("resources")[0]["deleted"]["BOOL"], true);
+    assert_eq!(stack.rows("resources")[0]["payload"]["S"], r#"{"by":"a"}"#, "the last payload is kept");
+}
+
+#[tokio::test]
+async fn pulls_show_a_delete_without_payload_and_snapshots_leave_it_out() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let mut ben = stack.device("ben", "phone");
+    ana.push(json!([create("m"), create("n")])).await;
+    stack.settle().await;
+    ben.pull().await;
+    ana.push_one(delete("m", 1)).await;
+    stack.settle().await;
+    let changes = ben.pull().await;
+    assert_eq!((&changes[0]["action"], changes[0].get("payload")), (&json!("delete"), None));
+    assert_eq!(ben.live().into_keys().collect::<Vec<_>>(), ["n"]);
+    let mut eva = stack.device("eva", "phone");
+    assert_eq!(eva.pull().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stale_delete_conflicts_and_deletes_nothing() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ana.push_one(create("m")).await;
+    ana.push_one(edit("m", 1, 1, "a")).await;
+    let result = ben.push_one(delete("m", 1)).await;
+    assert_eq!(result["error"], "Version mismatch: server_version=2, client_version=1");
+    assert_eq!(stack.rows("conflicts")[0]["action"]["S"], "delete");
+    assert_eq!(stack.rows("resources")[0]["deleted"]["BOOL"], false);
+    assert_eq!(ben.push_one(delete("nothing", 1)).await["code"], "not_found");
+}

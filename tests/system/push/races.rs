@@ -1,0 +1,99 @@
+//! No update is lost: whoever writes on what others wrote meanwhile stands in a conflict.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidemark::engine::http::Verdict;
+use tidemark_tests::{Device, Script, Stack};
+
+use super::{create, edit};
+
+/// A stack whose functions let each other go first at every call, so that all load before any commits.
+fn interleaving() -> Stack {
+    Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)))
+}
+
+async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Value) -> Vec<Value> {
+    let pushes: Vec<_> = devices.iter().enumerate().map(|(index, device)| device.push_one(item(index))).collect();
+    let mut results = Vec::new();
+    let mut running: Vec<_> = pushes.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        running.retain_mut(|push| match push.as_mut().poll(context) {
+            std::task::Poll::Ready(result) => {
+                results.push(result);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    results
+}
+
+fn count(results: &[Value], status: &str) -> usize {
+    results.iter().filter(|result| result["status"] == status).count()
+}
+
+#[tokio::test]
+async fn of_eight_concurrent_writers_of_one_version_one_wins_and_seven_stand_in_conflicts() {
+    let stack = interleaving();
+    stack.device("ana", "phone").push_one(create("m")).await;
+    let devices: Vec<_> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();
+    let results = together(&devices, |at| edit("m", 1, 1, &format!("user-{at}"))).await;
+    assert_eq!((count(&results, "ok"), count(&results, "conflict")), (1, 7));
+    let row = &stack.rows("resources")[0];
+    assert_eq!(row["server_version"]["N"], "2");
+    let mut kept: Vec<String> = stack.rows("conflicts").iter().map(|it| it["client_payload"]["S"].to_string()).collect();
+    kept.push(row["payload"]["S"].to_string());
+    kept.sort();
+    kept.dedup();
+    assert_eq!(kept.len(), 8, "all eight edits stand somewhere: {kept:?}");
+}
+
+#[tokio::test]
+async fn of_eight_concurrent_creates_of_one_id_one_wins() {
+    let stack = interleaving();
+    let devices: Vec<_> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();
+    let results = together(&devices, |_| create("m")).await;
+    assert_eq!((count(&results, "ok"), count(&results, "conflict")), (1, 7));
+    assert!(results.iter().filter(|it| it["status"] == "conflict").all(|it| it["code"] == "id_taken"));
+}
+
+#[tokio::test]
+async fn the_same_edit_sent_eight_times_at_once_is_applied_once() {
+    let stack = interleaving();
+    stack.device("ana", "phone").push_one(create("m")).await;
+    let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
+    let results = together(&devices, |_| edit("m", 1, 1, "once")).await;
+    assert!(results.iter().all(|result| result["status"] == "ok" && result["server_version"] == 2), "{results:?}");
+    assert_eq!(stack.rows("resources")[0]["server_version"]["N"], "2");
+}
+
+#[tokio::test]
+async fn concurrent_conflicts_of_one_device_lose_no_edit() {
+    let stack = interleaving();
+    stack.device("ana", "phone").push_one(create("m")).await;
+    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
+    let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
+    let results = together(&devices, |at| edit("m", 1 + at as u64, 1, &format!("edit-{at}"))).await;
+    assert_eq!(count(&results, "conflict"), 8);
+    let kept = json!(stack.rows("conflicts")).to_string();
+    assert!((0..8).all(|at| kept.contains(&format!("edit-{at}"))), "{kept}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_race_that_never_ends_is_answered_retryable() {
+    // Every statement loses: somebody else is always faster.
+    let stack = Stack::hooked(Arc::new(Script::new(|_, operation, body, moment| {
+        if operation != "BatchExecuteStatement" || moment == tidemark_tests::hooks::Moment::After {
+            return Verdict::Continue;
+        }
+        let request: Value = serde_json::from_str(body).expect("a request");
+        let lost = json!({"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}});
+        let responses: Vec<Value> = request["Statements"].as_array().expect("statements").iter().map(|_| lost.clone()).collect();
+        Verdict::Answer(tidemark::engine::Reply { status: 200, body: json!({"Responses": responses}).to_string().into_bytes() })
+    })));
+    let result = stack.device("ana", "phone").push_one(create("m")).await;
+    assert_eq!((&result["code"], &result["retryable"]), (&json!("contended"), &json!(true)));
+}

@@ -1,0 +1,122 @@
+//! §3.11, §3.12, §3.13: raw items are kept, the answer stays small, and its token skips nothing.
+
+use serde_json::json;
+use tidemark_tests::Stack;
+
+use super::{create, edit};
+
+#[tokio::test]
+async fn the_server_sync_token_skips_nothing() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    stack.device("ben", "phone").push_one(create("bens")).await;
+    stack.settle().await;
+    let answer = ana.send(&json!([create("anas")])).await.ok();
+    stack.settle().await;
+    ana.since = answer["server_sync_token"].clone();
+    ana.pull().await;
+    assert!(ana.live().contains_key("bens"));
+    // A device without a token of ours gets one that starts over.
+    for foreign in [json!(null), json!("tok_20251203_123")] {
+        ana.since = foreign;
+        let answer = ana.send(&json!([create("more")])).await.ok();
+        ana.since = answer["server_sync_token"].clone();
+        ana.rows.clear();
+        ana.pull().await;
+        assert_eq!(ana.live().into_keys().collect::<Vec<_>>(), ["anas", "bens", "more"]);
+        stack.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn raw_items_are_stored_before_anything_is_applied() {
+    use std::sync::Arc;
+    use tidemark::engine::{Reply, http::Verdict};
+    let refusing = tidemark_tests::Script::new(|_, operation, body, moment| {
+        let stores = operation == "PutItem" && body.contains("\"TableName\":\"sync_items\"");
+        if stores && moment == tidemark_tests::hooks::Moment::Before {
+            return Verdict::Answer(Reply::error(400, "ThrottlingException", "slow down"));
+        }
+        Verdict::Continue
+    });
+    let stack = Stack::hooked(Arc::new(refusing));
+    let answer = stack.device("ana", "phone").send(&json!([create("m")])).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(stack.rows("resources").is_empty(), "nothing is applied whose raw items are not kept");
+}
+
+#[tokio::test]
+async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let large = "\"".repeat(100 * 1024); // twice as long escaped, and twice that as Lambda escapes the body
+    for number in 0..40 {
+        let id = format!("m-{number:02}");
+        let item =
+            json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": large}});
+        ana.push_one(item).await;
+        ana.push_one(edit(&id, 1, 1, "ana")).await;
+    }
+    let stale: Vec<_> = (0..40).map(|number| edit(&format!("m-{number:02}"), 1, 1, "ben")).collect();
+    let answer = ben.send(&json!(stale)).await;
+    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
+    let results = answer.ok()["results"].as_array().cloned().expect("results");
+    assert!(
+        results
+            .iter()
+            .all(|it| it["status"] == "conflict" && (it["server_payload"].is_object() != (it["server_payload_omitted"] == true)))
+    );
+    assert!(results[0]["server_payload"].is_object() && results[39]["server_payload_omitted"] == true);
+}
+
+#[tokio::test]
+async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let large = |letter: &str| letter.repeat(340 * 1024);
+    ana.push_one(
+        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m", "text": large("s")}}),
+    )
+    .await;
+    ana.push_one(edit("m", 1, 1, "ana")).await;
+    let stale = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
+        "payload": {"id": "m", "text": large("c")}});
+    let first = ben.push_one(stale.clone()).await;
+    assert_eq!(first["status"], "conflict");
+    assert_eq!(ben.push_one(stale).await, first, "a retry finds it again");
+    let later = ben.push_one(edit("m", 2, 1, "behind")).await;
+    assert_eq!(later["conflict_id"], first["conflict_id"]);
+    let kept = json!(stack.rows("conflicts")).to_string();
+    assert!(kept.contains(&large("s")) && kept.contains(&large("c")) && kept.contains("behind"));
+}
+
+#[tokio::test]
+async fn a_small_resources_row_stays_below_a_kilobyte() {
+    let stack = Stack::new();
+    let ana = stack.device("3f0c2a4e-7a57-4f0e-9d0b-0d2f5b8a9c11", "8c1d9a52-1c5c-4a29-9a0e-6a1f2b3c4d5e");
+    let item = json!({"client_temp_id": "9b2f4c1e-55aa-4a0e-8b7e-2f3c4d5e6f70", "resource_type": "submission", "action": "create",
+        "client_version": 1, "payload": {"form_id": "f-1", "data": {"text": "x".repeat(265)}}});
+    let made = ana.push_one(item).await;
+    for version in 1..18 {
+        let item = json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": 1,
+            "payload": {"id": made["server_id"], "form_id": format!("f{version:02}")}});
+        assert_eq!(ana.push_one(item).await["status"], "ok");
+    }
+    let row = &stack.rows("resources")[0];
+    let payload = row["payload"]["S"].as_str().expect("text").len();
+    let bytes: usize = row.as_object().expect("a row").iter().map(|(name, value)| name.len() + attribute_bytes(value)).sum();
+    println!("a row with a payload of {payload} bytes has {bytes}");
+    assert!(payload >= 300 && bytes <= 1024, "{payload} {bytes}");
+}
+
+/// Bytes DynamoDB counts for a value, rounded up.
+fn attribute_bytes(value: &serde_json::Value) -> usize {
+    match (value["S"].as_str(), value["B"].as_str(), value["N"].as_str()) {
+        (Some(text), _, _) => text.len(),
+        (_, Some(base64), _) => base64.trim_end_matches('=').len() * 3 / 4,
+        (_, _, Some(number)) => number.len() / 2 + 2,
+        _ => 1,
+    }
+}
