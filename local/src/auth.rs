@@ -85,7 +85,7 @@ mod tests {
     fn a_minted_token_verifies_against_the_key_set() {
         let (roles, channels) = (["admin".to_owned()], ["north".to_owned()]);
         let identity = Identity { tenant: "acme", user: "ana", roles: &roles, channels: &channels };
-        let token = mint(identity, chrono::Utc::now().timestamp(), 60).unwrap();
+        let token = mint(identity, tidemark_aws::Clock::system().now().timestamp(), 60).unwrap();
 
         let keys: JwkSet = serde_json::from_str(&jwks()).unwrap();
         let key = keys.find(&decode_header(&token).unwrap().kid.unwrap()).unwrap();

@@ -78,7 +78,8 @@ pub async fn main() -> ExitCode {
 fn token(arguments: &TokenArgs) -> Result<(), String> {
     let TokenArgs { tenant, user, roles, channels } = arguments;
     let identity = Identity { tenant, user, roles, channels };
-    let token = auth::mint(identity, chrono::Utc::now().timestamp(), auth::TTL_S).map_err(|error| error.to_string())?;
+    let token =
+        auth::mint(identity, tidemark_aws::Clock::system().now().timestamp(), auth::TTL_S).map_err(|error| error.to_string())?;
     say(&token);
     Ok(())
 }

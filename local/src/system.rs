@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::Utc;
 use tidemark_aws::Clock;
 use tidemark_core::routes::ROUTES;
 use tokio::net::TcpListener;
@@ -117,7 +116,7 @@ impl System {
         let client = dynamodb_client(EngineClient::new(engine.clone()));
         let clock = Clock::system();
         let functions = deployment::functions(&template, &client, &clock)?;
-        let front = Front { kind: options.api, engine: engine.clone(), store, now: Utc::now };
+        let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone() };
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);

@@ -56,7 +56,7 @@ fn form(number: usize, edit: usize) -> Value {
     let mut form = json!({
         "form_id": format!("f-{}", number % 7),
         "data": {
-            "site": format!("site-{mixed:06}"), "reading": mixed as f64 / 10.0, "unit": "kWh", "ok": mixed % 3 == 0,
+            "site": format!("site-{mixed:06}"), "reading": mixed as f64 / 10.0, "unit": "kWh", "ok": mixed.is_multiple_of(3),
             "inspector": format!("user-{}", mixed % 97), "taken_at": format!("2026-03-{:02}T{:02}:{:02}:00Z", 1 + mixed % 28, mixed % 24, mixed % 60),
         },
         "note": "",

@@ -1,4 +1,5 @@
 //! The system tests: one binary, stories told with devices and whole deployments in memory.
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on stops, and the cost table is to be read")]
 
 mod auth;
 mod bad_input;

@@ -96,6 +96,28 @@ async fn a_device_gets_its_own_changes_back_only_where_others_are_folded_in() {
 }
 
 #[tokio::test]
+async fn a_device_that_may_not_have_seen_what_it_wrote_on_gets_its_own_change_back() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    ana.push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m", "a": 0, "b": 0}})).await;
+    stack.settle().await;
+    ana.pull().await;
+    let edit = |field: &str, client_version: u64| {
+        json!({"resource_type": "meter", "action": "update", "client_version": client_version, "payload": {"id": "m", field: 5}})
+    };
+    // Ana counts her edit before she sends it and says no base, so that the numbers are equal by chance.
+    stack.device("ben", "phone").push_one(edit("a", 1)).await;
+    stack.settle().await;
+    assert_eq!(ana.push_one(edit("b", 2)).await["server_version"], 3);
+    stack.settle().await;
+    ana.pull_page(1).await;
+    ana.pull().await;
+    let mut fresh = stack.device("fresh", "phone");
+    fresh.pull().await;
+    assert_eq!(ana.live(), fresh.live());
+}
+
+#[tokio::test]
 async fn limit_and_size_cut_a_page_inside_a_segment() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");

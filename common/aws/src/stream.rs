@@ -76,6 +76,7 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         server_version: resource.server_version,
         changed_at: resource.changed_at,
         author: resource.run.author,
+        is_echoed: resource.run.is_unproven,
         payload: Some(resource.payload).filter(|_| !resource.deleted),
     };
     Ok(Reading::Change(scope, Box::new(record)))

@@ -65,6 +65,9 @@ pub struct Run {
     pub began: u64,
     /// Highest `client_version` applied in it; a create counts as 0.
     pub client_version_max: u64,
+    /// It began on somebody else's version with an edit that did not say what the device had received (no `base_version`). The device
+    /// may not have seen what it wrote on, so its pulls deliver the run like anybody else's (§4.6).
+    pub is_unproven: bool,
 }
 
 /// The create that made a resource.

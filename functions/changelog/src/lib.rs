@@ -81,7 +81,8 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         classified = classified.without_repeats(&held);
     }
     let late = classified.late_resources();
-    let versions = if late.is_empty() { HashMap::new() } else { tables.resources.versions(scope, late).await? };
+    let rows = tables.resources.load(&scope.tenant, &late).await?;
+    let versions = rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
     for (segment, stream) in classified.segments(head.as_ref(), &versions) {
         let now = platform.clock.now();
         if tables.changes.append(scope, head.as_ref(), &segment, &stream, now).await? == Appended::LostRace {

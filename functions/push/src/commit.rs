@@ -63,8 +63,8 @@ pub(crate) async fn commit(
 
 /// Loads the rows again that others were faster on.
 async fn reload(platform: &Platform, sender: Sender<'_>, pending: &mut [Pending]) -> Result<(), Failure> {
-    let keys: Vec<_> = pending.iter().map(|pending| pending.group.key.clone()).collect();
-    let mut rows = platform.tables.resources.load(sender.principal, &keys).await?;
+    let keys = pending.iter().map(|pending| &pending.group.key);
+    let mut rows = platform.tables.resources.load(&sender.principal.tenant, keys).await?;
     for pending in pending {
         pending.stored = Stored { resource: rows.remove(&pending.group.key), conflicts: None };
     }

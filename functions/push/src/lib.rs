@@ -52,7 +52,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let (kept, answered, mut rows) = tokio::try_join!(
         tables.sync_items.keep(&principal, &push.device_id, &batch_id, &push.items, &digest, now),
         repeat::load(platform, &principal, &push, &batch_id),
-        tables.resources.load(&principal, &keys),
+        tables.resources.load(&principal.tenant, &keys),
     )?;
     if kept == Kept::OtherItems {
         let detail = "this batch_id was sent before with other items: give a new batch an id of its own";

@@ -24,11 +24,15 @@ pub(crate) async fn load(
     Ok(Some(answered))
 }
 
-/// Results are stored without payloads: a conflict's stands in the conflict.
+/// Results are stored without payloads: a conflict's stands in the conflict, unless a later edit joined it on a newer version.
 async fn restore_payload(platform: &Platform, principal: &Principal, result: &mut ItemResult) -> Result<(), Failure> {
     let Some(id) = &result.conflict_id else { return Ok(()) };
-    if let Some(conflict) = platform.tables.conflicts.get(&principal.tenant, id).await? {
-        result.server_payload = Some(conflict.server_payload).filter(|_| !conflict.server_deleted);
+    let conflict = platform.tables.conflicts.get(&principal.tenant, id).await?;
+    if let Some(conflict) =
+        conflict.filter(|conflict| Some(conflict.server_version) == result.server_version && !conflict.server_deleted)
+    {
+        result.server_payload = Some(conflict.server_payload);
+        result.server_payload_omitted = false;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub struct Front {
     /// The embedded S3.
     pub store: Store,
     /// Says the time, for the events.
-    pub now: fn() -> chrono::DateTime<chrono::Utc>,
+    pub clock: tidemark_aws::Clock,
 }
 
 /// Why a route cannot be served.
@@ -104,7 +104,7 @@ async fn api(
         body: &body,
         request_id: &request_id,
         source_ip: SOURCE,
-        at: (front.now)(),
+        at: front.clock.now(),
     };
     invoke(front.kind, &inbound, function).await
 }

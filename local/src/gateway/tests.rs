@@ -24,7 +24,7 @@ fn functions() -> Functions {
 
 fn front(kind: ApiKind, media: &std::path::Path) -> Front {
     let (engine, store) = (Engine::memory().unwrap(), Store::open(media).unwrap());
-    Front { kind, engine, store, now: chrono::Utc::now }
+    Front { kind, engine, store, clock: tidemark_aws::Clock::system() }
 }
 
 async fn serving(kind: ApiKind) -> SocketAddr {

@@ -79,6 +79,30 @@ async fn a_base_ahead_of_the_server_conflicts_and_a_client_version_ahead_does_no
 }
 
 #[tokio::test]
+async fn a_create_that_conflicts_opens_a_conflict_of_its_own() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ana.push_one(create("m")).await;
+    ana.push_one(edit("m", 1, 1, "ana")).await;
+    let stale = ben.push_one(edit("m", 1, 1, "ben")).await;
+    let taken = ben.push_one(create("m")).await;
+    assert_eq!((&stale["code"], &taken["code"]), (&json!("version_mismatch"), &json!("id_taken")));
+    assert_ne!(stale["conflict_id"], taken["conflict_id"]);
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_brings_what_the_device_has_not_seen() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ana.push_one(create("m")).await;
+    ana.push_one(edit("m", 1, 1, "same")).await;
+    let unseen = ben.push_one(edit("m", 1, 1, "same")).await;
+    assert_eq!((&unseen["server_version"], &unseen["server_payload"]), (&json!(2), &json!({"by": "same"})));
+    let seen = ben.push_one(edit("m", 2, 2, "same")).await;
+    assert_eq!((&seen["server_version"], seen.get("server_payload")), (&json!(2), None));
+}
+
+#[tokio::test]
 async fn an_edit_that_changes_nothing_is_ok_and_writes_nothing() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));

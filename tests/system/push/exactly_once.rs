@@ -140,6 +140,21 @@ async fn a_batch_id_sent_again_answers_with_the_first_answer() {
 }
 
 #[tokio::test]
+async fn a_first_answer_never_pairs_a_version_with_a_newer_payload() {
+    let stack = Stack::new();
+    prepared(&stack).await;
+    let ana = stack.device("ana", "phone");
+    let items = json!([edit("stale", 1, 1, "mine")]);
+    let first = ana.push_batch("b-1", &items).await.ok();
+    assert_eq!(first["results"][0]["server_payload"], json!({"by": "ben"}));
+    stack.device("ben", "phone").push_one(edit("stale", 2, 2, "ben again")).await;
+    ana.push_one(edit("stale", 2, 1, "joins on the newer version")).await;
+    let again = &ana.push_batch("b-1", &items).await.ok()["results"][0];
+    assert_eq!((&again["server_version"], &again["server_payload_omitted"]), (&json!(2), &json!(true)));
+    assert_eq!(told(std::slice::from_ref(again)), told(first["results"].as_array().expect("results")));
+}
+
+#[tokio::test]
 async fn a_batch_id_with_other_items_is_refused_and_applies_nothing() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");

@@ -48,6 +48,30 @@ async fn raw_items_are_stored_before_anything_is_applied() {
 }
 
 #[tokio::test]
+async fn raw_items_of_any_size_are_kept_with_the_claims_they_came_with() {
+    let stack = Stack::new();
+    // Text that does not compress, so that the batch takes several rows.
+    let mut seed = 1_u64;
+    let mut noise = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'#' + (seed >> 33) as u8 % 80)
+    };
+    let text: Vec<String> = (0..4).map(|_| (0..300 * 1024).map(|_| noise()).collect()).collect();
+    let items: Vec<_> = text.iter().map(|text| json!({"broken": text})).collect();
+    let mut ana = stack.device("ana", "phone");
+    ana.push_batch("b-1", &json!(items)).await.ok();
+    let kept = stack.rows("sync_items");
+    assert!(kept.len() >= 3, "{} rows", kept.len());
+    ana.token = stack.token("acme", "ana", &["admin"], &[]);
+    ana.push_batch("b-1", &json!(items)).await.ok();
+    let first = |rows: &[serde_json::Value]| rows.iter().find(|row| row["sk"]["S"] == "0000").cloned();
+    assert_eq!(first(&stack.rows("sync_items")), first(&kept), "what was stored first stays");
+    let pack = first(&kept).expect("the first chunk")["pack"]["S"].clone();
+    let chunks = kept.iter().filter(|row| row["sk"]["S"].to_string().starts_with(&pack.to_string()[..17])).count();
+    assert_eq!(Some((1 + chunks).to_string().as_str()), first(&kept).expect("the first chunk")["chunks"]["N"].as_str());
+}
+
+#[tokio::test]
 async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));

@@ -10,7 +10,7 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Scope,
+    channel::{Channel, Scope},
     principal::{Author, Principal},
     push::decide::ResourceWrite,
     resource::{Creation, Edits, Resource, ResourceKey, Run},
@@ -53,6 +53,7 @@ pub(crate) struct ResourceRow {
     run_by: Author,
     run_began: u64,
     run_max: u64,
+    run_unproven: bool,
     created_by: Author,
     created_as: Option<String>,
     #[serde(with = "serde_bytes")]
@@ -63,8 +64,8 @@ pub(crate) struct ResourceRow {
 }
 
 /// What an update writes, in the order of its parameters.
-const UPDATED: [&str; 9] =
-    ["payload", "server_version", "deleted", "changed_at", "run_by", "run_began", "run_max", "edits", "claimed"];
+const UPDATED: [&str; 10] =
+    ["payload", "server_version", "deleted", "changed_at", "run_by", "run_began", "run_max", "run_unproven", "edits", "claimed"];
 /// What a create writes besides, and no update touches.
 const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
 const KEY: [&str; 2] = ["pk", "sk"];
@@ -81,6 +82,7 @@ impl ResourceRow {
             run_by: resource.run.author.clone(),
             run_began: resource.run.began,
             run_max: resource.run.client_version_max,
+            run_unproven: resource.run.is_unproven,
             created_by: resource.creation.author.clone(),
             created_as: resource.creation.client_temp_id.clone(),
             created_digest: resource.creation.digest.to_vec(),
@@ -100,7 +102,12 @@ impl ResourceRow {
             payload: RawValue::from_string(self.payload).map_err(|error| Failure::unreadable("payload", error))?,
             server_version: self.server_version,
             deleted: self.deleted,
-            run: Run { author: self.run_by, began: self.run_began, client_version_max: self.run_max },
+            run: Run {
+                author: self.run_by,
+                began: self.run_began,
+                client_version_max: self.run_max,
+                is_unproven: self.run_unproven,
+            },
             creation: Creation { author: self.created_by, client_temp_id: self.created_as, digest },
             claimed_version: self.claimed,
         };
@@ -109,31 +116,19 @@ impl ResourceRow {
 }
 
 impl Resources {
-    /// Reads the rows of `keys` in the principal's tenant; keys without a row are left out.
+    /// Reads the rows of `keys` in a tenant, strongly consistently; keys without a row are left out.
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(&self, principal: &Principal, keys: &[ResourceKey]) -> Result<HashMap<ResourceKey, Resource>, Failure> {
-        let scoped = keys.iter().map(|it| key(principal.scope(&it.channel).partition(), it.sort_key())).collect();
-        let rows = self.0.batch_get(scoped).await?;
-        rows.into_iter()
-            .map(|row| from_row::<ResourceRow>("resource", row)?.read().map(|(_, key, resource)| (key, resource)))
-            .collect()
-    }
-
-    /// The versions the rows of `keys` have now.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn versions(
+    pub async fn load(
         &self,
-        scope: &Scope,
-        keys: impl IntoIterator<Item = ResourceKey>,
-    ) -> Result<HashMap<ResourceKey, u64>, Failure> {
-        let rows = self.0.batch_get(keys.into_iter().map(|it| key(scope.partition(), it.sort_key())).collect()).await?;
-        rows.into_iter()
-            .map(|row| from_row::<ResourceRow>("resource", row)?.read().map(|(_, key, resource)| (key, resource.server_version)))
-            .collect()
+        tenant: &str,
+        keys: impl IntoIterator<Item = &ResourceKey>,
+    ) -> Result<HashMap<ResourceKey, Resource>, Failure> {
+        let partition = |channel: &Channel| Scope { tenant: tenant.to_owned(), channel: channel.clone() }.partition();
+        let keys = keys.into_iter().map(|it| key(partition(&it.channel), it.sort_key())).collect();
+        let rows = self.0.batch_get(keys).await?.into_iter();
+        rows.map(|row| from_row::<ResourceRow>("resource", row)?.read().map(|(_, key, resource)| (key, resource))).collect()
     }
 
     /// Reads at most `limit` rows of a channel in key order, after the sort key `after`, strongly consistently; says whether there

@@ -84,7 +84,11 @@ impl SyncBatches {
         let results: Vec<ItemResult> = batch
             .results
             .iter()
-            .map(|result| ItemResult { server_payload: None, server_payload_omitted: false, ..result.clone() })
+            .map(|result| ItemResult {
+                server_payload: None,
+                server_payload_omitted: result.server_payload.is_some(),
+                ..result.clone()
+            })
             .collect();
         let results = serde_json::to_vec(&results).map_err(|error| Failure::unreadable("batch results", error))?;
         let row = BatchRow {

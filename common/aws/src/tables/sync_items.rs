@@ -1,13 +1,16 @@
 //! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims they came with, packed, stored before
 //! anything is applied (§3.11).
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::{
+    operation::put_item::PutItemError,
+    types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
+};
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemark_core::{json::Json, key, limits::CHUNK_BYTES_MAX, pack::pack, principal::Principal};
+use tidemark_core::{json::{self, Json}, key, limits::CHUNK_BYTES_MAX, pack::pack, principal::Principal};
 
-use super::{Table, expiry, is_condition_failure, to_row};
+use super::{Table, expiry, to_row};
 use crate::failure::Failure;
 
 /// The table of raw items.
@@ -34,21 +37,40 @@ struct RawBatch<'a> {
     items: &'a [Json],
 }
 
+/// The first chunk, which makes the batch known.
 #[derive(Debug, Serialize)]
-struct ChunkRow<'a> {
+struct FirstRow<'a> {
     pk: &'a str,
-    sk: String,
-    chunks: usize,
+    sk: &'a str,
+    /// Digest of the items: what a batch sent again is compared with.
     #[serde(with = "serde_bytes")]
     digest: &'a [u8],
+    /// What the sort keys of the other chunks begin with.
+    pack: &'a str,
+    chunks: usize,
     #[serde(with = "serde_bytes")]
     packed: &'a [u8],
     received_at: i64,
     expires_at: i64,
 }
 
+/// One more chunk. It names its pack, so that chunks of two tries of one batch never mix.
+#[derive(Debug, Serialize)]
+struct ChunkRow<'a> {
+    pk: &'a str,
+    sk: String,
+    #[serde(with = "serde_bytes")]
+    packed: &'a [u8],
+    expires_at: i64,
+}
+
+/// Sort key of the first chunk.
+const FIRST: &str = "0000";
+
 impl SyncItems {
-    /// Stores the raw items of a batch. The condition: under one batch id stand the same items for ever, told by their `digest`.
+    /// Stores the raw items of a batch, unless they are stored. What was stored first stays, with the claims it came with.
+    ///
+    /// The condition: under one batch id stand the same items for ever, told by their `digest`.
     ///
     /// # Errors
     /// An outage.
@@ -61,50 +83,64 @@ impl SyncItems {
         digest: &[u8],
         now: DateTime<Utc>,
     ) -> Result<Kept, Failure> {
-        let pk = key::join([&principal.tenant, &principal.user, device_id, batch_id]);
         let raw = RawBatch { principal, device_id, items };
         let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::unreadable("raw items", error))?);
-        let chunks: Vec<&[u8]> = packed.chunks(CHUNK_BYTES_MAX).collect();
-        let puts = chunks.iter().enumerate().map(|(index, chunk)| {
-            let row = ChunkRow {
-                pk: &pk,
-                sk: format!("{index:04}"),
-                chunks: chunks.len(),
-                digest,
-                packed: chunk,
-                received_at: now.timestamp_millis(),
-                expires_at: expiry(now, self.retention),
-            };
-            self.put(row)
+        let pack = hex(&json::digest(&[&packed]));
+        let pk = key::join([&principal.tenant, &principal.user, device_id, batch_id]);
+        let expires_at = expiry(now, self.retention);
+        let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
+        let chunks: Vec<&[u8]> = rest.chunks(CHUNK_BYTES_MAX).collect();
+        // The first chunk comes last: it says that all are there.
+        let puts = chunks.iter().enumerate().map(|(index, packed)| {
+            let row = ChunkRow { pk: &pk, sk: format!("{pack}-{:04}", index + 1), packed, expires_at };
+            async move {
+                let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
+                let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                put.send().await.map_err(|error| Failure::outage("put_item on sync_items", error))
+            }
         });
-        let kept = futures_util::future::try_join_all(puts).await?;
-        Ok(if kept.contains(&Kept::OtherItems) { Kept::OtherItems } else { Kept::Done })
+        futures_util::future::try_join_all(puts).await?;
+        let received_at = now.timestamp_millis();
+        let chunks = 1 + chunks.len();
+        self.put_first(&FirstRow { pk: &pk, sk: FIRST, digest, pack: &pack, chunks, packed: first, received_at, expires_at })
+            .await
     }
 
-    async fn put(&self, row: ChunkRow<'_>) -> Result<Kept, Failure> {
+    async fn put_first(&self, row: &FirstRow<'_>) -> Result<Kept, Failure> {
         let answer = self
             .table
             .client
             .put_item()
             .table_name(&self.table.name)
-            .set_item(Some(to_row(&row)?))
-            .condition_expression("attribute_not_exists(pk) OR digest = :digest")
-            .expression_attribute_values(":digest", AttributeValue::B(row.digest.into()))
+            .set_item(Some(to_row(row)?))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        match answer {
+        match answer.map_err(|error| (error.as_service_error().and_then(stored_digest), error)) {
             Ok(_) => Ok(Kept::Done),
-            Err(error) if is_condition_failure(&error) => Ok(Kept::OtherItems),
-            Err(error) => Err(Failure::outage("put_item on sync_items", error)),
+            Err((Some(stored), _)) if stored == row.digest => Ok(Kept::Done),
+            Err((Some(_), _)) => Ok(Kept::OtherItems),
+            Err((None, error)) => Err(Failure::outage("put_item on sync_items", error)),
         }
     }
 }
 
+/// The digest of the batch that stands in the way of a first chunk.
+fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
+    let PutItemError::ConditionalCheckFailedException(failed) = error else { return None };
+    Some(failed.item()?.get("digest")?.as_b().ok()?.clone().into_inner())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Digest of a batch's items: white space and the order of fields do not count. Items that are no canonical JSON count as they are.
 pub fn digest(items: &[Json]) -> [u8; 32] {
-    let canonical = |item: &RawValue| tidemark_core::json::canonical(item).unwrap_or_else(|_| item.get().to_owned());
+    let canonical = |item: &RawValue| json::canonical(item).unwrap_or_else(|_| item.get().to_owned());
     let items: Vec<String> = items.iter().map(|item| canonical(item)).collect();
     let parts: Vec<&[u8]> = items.iter().map(|item| item.as_bytes()).collect();
-    tidemark_core::json::digest(&parts)
+    json::digest(&parts)
 }

@@ -79,10 +79,13 @@ impl Problem {
 pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Problem::malformed("$", format!("the body is not UTF-8 from byte {}", error.valid_up_to())))?;
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::malformed("$", "the body must be a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = match error.path().to_string() {
-            path if path == "." => "$".to_owned(),
+            path if path == "." || path == "?" => "$".to_owned(),
             path => path,
         };
         Problem::malformed(path, error.inner().to_string())

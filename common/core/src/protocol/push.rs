@@ -99,10 +99,11 @@ pub struct ItemResult {
     /// Of a conflict: its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
-    /// Of a conflict: what the server holds.
+    /// What the server holds, where the device has not seen it: of a conflict, and of an edit that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_payload: Option<Json>,
-    /// Of a conflict: the payload was left out, because the answer would be too large (§3.12).
+    /// The payload was left out: the answer would be too large (§3.12), or it is the answer to a repeated batch and the server holds
+    /// something newer. Pull before using `server_version` as a base.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
     /// Of a conflict: the server's resource is deleted.

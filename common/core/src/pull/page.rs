@@ -63,7 +63,7 @@ impl Page {
     /// # Errors
     /// [`Full`] when it does not fit: the page ends before it.
     pub fn take_entry(&mut self, channel: &Channel, entry: Entry) -> Result<(), Full> {
-        let is_news = self.reader.as_deref() != Some(entry.author.as_str());
+        let is_news = entry.is_echoed || self.reader.as_deref() != Some(entry.author.as_str());
         let change = Change {
             id: entry.id,
             resource_type: entry.resource_type,

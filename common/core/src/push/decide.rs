@@ -148,9 +148,12 @@ impl Fold<'_> {
                 let error = "Made on a refused copy: an earlier item of this batch on the same resource conflicts";
                 self.conflict(edit, ItemCode::VersionMismatch, error.into())
             }
-            (Verdict::Unchanged, None) => {
+            (Verdict::Unchanged { is_seen }, None) => {
                 self.remember(edit); // kept only if the row is written for another edit
-                Ok(self.ok(edit, self.version()))
+                // The version is no base for a device that has not seen it: then the payload comes with it.
+                let unseen = self.resource.as_ref().filter(|resource| !is_seen && !resource.deleted);
+                let server_payload = unseen.map(|resource| resource.payload.clone());
+                Ok(ItemResult { server_payload, ..self.ok(edit, self.version()) })
             }
             (Verdict::Apply(payload), None) => {
                 self.apply(edit, payload);
@@ -179,7 +182,12 @@ impl Fold<'_> {
                 if resource.run.author == *author {
                     resource.run.client_version_max = resource.run.client_version_max.max(edit.client_version);
                 } else {
-                    resource.run = Run { author: author.clone(), began: version, client_version_max: edit.client_version };
+                    resource.run = Run {
+                        author: author.clone(),
+                        began: version,
+                        client_version_max: edit.client_version,
+                        is_unproven: edit.base_version.is_none(),
+                    };
                 }
                 resource.payload = payload;
                 resource.deleted = edit.action == Action::Delete;
@@ -209,7 +217,7 @@ impl Fold<'_> {
             server_version: 1,
             deleted: false,
             changed_at: self.now,
-            run: Run { author: author.clone(), began: 1, client_version_max: 0 },
+            run: Run { author: author.clone(), began: 1, client_version_max: 0, is_unproven: false },
             creation: Creation { author, client_temp_id: edit.client_temp_id.clone(), digest: edit.digest },
             edits: Default::default(),
             claimed_version: 0,
@@ -237,7 +245,7 @@ impl Fold<'_> {
         };
         let admits = |conflict: &Conflict| match &blocking {
             Some(id) => conflict.id == *id && conflict.admits(0),
-            None => conflict.admits(base),
+            None => edit.action != Action::Create && conflict.admits(base),
         };
         let held = self.touched.iter().map(|write| &write.conflict).chain(standing).find(|conflict| conflict.holds(edit.id));
         let conflict_id = if let Some(conflict) = held {

@@ -176,14 +176,14 @@ struct Sent {
 
 impl Sent {
     fn read(item: &RawValue) -> Self {
-        let fields = json::fields(item).unwrap_or_default();
+        let Some(fields) = json::fields(item) else {
+            let refusal = Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object");
+            return Self { fields: Fields::new(), payload: None, item: Err(refusal) };
+        };
         let mut deserializer = serde_json::Deserializer::from_str(item.get());
         let strict: Result<PushItem, _> = serde_path_to_error::deserialize(&mut deserializer);
-        Self {
-            payload: fields.get("payload").and_then(|payload| json::fields(payload)),
-            fields,
-            item: strict.map_err(|error| Refusal::new(ItemCode::InvalidItem, format!("{}: {}", error.path(), error.inner()))),
-        }
+        let payload = fields.get("payload").and_then(|payload| json::fields(payload));
+        Self { payload, fields, item: strict.map_err(|error| invalid_item(error.path(), error.inner())) }
     }
 
     fn text(&self, field: &str) -> Option<String> {
@@ -302,6 +302,11 @@ pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refu
         return Err(Refusal::new(ItemCode::TooManyFields, error));
     }
     Ok(())
+}
+
+fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
+    let place = if path.iter().next().is_none() { String::new() } else { format!("{path}: ") };
+    Refusal::new(ItemCode::InvalidItem, format!("{place}{error}"))
 }
 
 fn first<const N: usize>(digest: &[u8; 32]) -> [u8; N] {

@@ -18,7 +18,10 @@ pub enum Verdict {
     /// The resource remembers having applied it, as this version.
     Remembered(u64),
     /// It changes nothing.
-    Unchanged,
+    Unchanged {
+        /// Whether the device has seen all that others wrote.
+        is_seen: bool,
+    },
     /// It is applied, and this is the payload then.
     Apply(Json),
     /// It was made on something else than the resource is now.
@@ -54,13 +57,13 @@ fn judge_create(edit: &Edit, resource: &Resource, author: &Author) -> Verdict {
 
 fn judge_change(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceType) -> Verdict {
     let patched = match (edit.action, resource.deleted) {
-        (Action::Delete, true) => return Verdict::Unchanged,
+        (Action::Delete, true) => return Verdict::Unchanged { is_seen: true },
         (Action::Delete, false) => None,
         (_, true) => Some(edit.payload.clone()),
         (_, false) => {
             let patched = patch::merge(&resource.payload, &edit.payload);
             if is_same(&patched, &resource.payload) {
-                return Verdict::Unchanged;
+                return Verdict::Unchanged { is_seen: has_seen_all(edit, resource, author) };
             }
             Some(patched)
         }
@@ -81,13 +84,9 @@ fn judge_change(edit: &Edit, resource: &Resource, author: &Author, rules: &Resou
 /// (§3.4). Asked only of edits that the resource does not remember.
 fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     let server_version = resource.server_version;
-    let base = edit.base_version.unwrap_or(edit.client_version.min(server_version));
-    if base > server_version {
-        return false; // the server was restored from an older copy
-    }
     let own_run = resource.run.author == *author;
-    if base < server_version && !(own_run && base + 1 >= resource.run.began) {
-        return false; // somebody else wrote a version after `base`
+    if !has_seen_all(edit, resource, author) {
+        return false;
     }
     if edit.base_version == Some(server_version) {
         return true; // had it been applied before, the version would be above its base
@@ -97,6 +96,15 @@ fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     }
     let is_claim = edit.base_version.is_none() && edit.client_version > server_version;
     !(is_claim && edit.client_version <= resource.claimed_version)
+}
+
+/// Whether every version after the edit's base is the device's own. A base above the server's version is none that it ever sent:
+/// the server was restored from an older copy.
+fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
+    let server_version = resource.server_version;
+    let base = edit.base_version.unwrap_or(edit.client_version.min(server_version));
+    let own_run = resource.run.author == *author;
+    base == server_version || base < server_version && own_run && base + 1 >= resource.run.began
 }
 
 fn apply(payload: Json, rules: &ResourceType) -> Verdict {

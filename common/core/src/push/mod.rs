@@ -5,6 +5,3 @@ pub mod answer;
 pub mod decide;
 pub mod intake;
 pub mod judge;
-
-#[cfg(test)]
-mod tests;

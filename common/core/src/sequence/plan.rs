@@ -41,6 +41,8 @@ pub struct Record {
     pub changed_at: DateTime<Utc>,
     /// By which device.
     pub author: Author,
+    /// Whether it is delivered to its author too.
+    pub is_echoed: bool,
     /// Its payload then; none for a delete.
     pub payload: Option<Json>,
 }
@@ -137,6 +139,7 @@ fn entry(position: Position, record: Record) -> Entry {
         server_version: record.server_version,
         changed_at: record.changed_at,
         author: record.author,
+        is_echoed: record.is_echoed,
         payload: record.payload,
     }
 }

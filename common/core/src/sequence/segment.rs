@@ -36,6 +36,9 @@ pub struct Entry {
     /// By which device.
     #[serde(rename = "b")]
     pub author: Author,
+    /// Delivered to its author too, who may not have seen what it was written on.
+    #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_echoed: bool,
     /// Its whole payload; none for a delete.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,

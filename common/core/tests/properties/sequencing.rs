@@ -107,6 +107,7 @@ impl World {
             server_version: *version,
             changed_at: DateTime::UNIX_EPOCH,
             author: Author::device("ana", "phone"),
+            is_echoed: false,
             payload: RawValue::from_string(format!("{{\"version\":{version}}}")).ok(),
         });
     }

@@ -1,0 +1,172 @@
+//! `kill -9` in the middle of a storm of pushes, and a start on the same folder: what was answered is there, what is
+//! sent again is answered as before or for the first time, and every device ends with the same rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::process::{Runner, WAIT_MAX, one_at_a_time, token};
+use crate::reader::{Reader, Rows};
+use crate::storm::{Moment, Random, rage};
+use crate::writer::{Batch, Edit, Outcome, Writer};
+
+const KILLS: usize = 6;
+const USERS: [&str; 3] = ["ana", "ben", "cleo"];
+
+#[test]
+fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
+    let _alone = one_at_a_time();
+    let seed = std::env::var("TIDEMARK_SEED").map_or(1, |seed| seed.parse().unwrap());
+    println!("again: TIDEMARK_SEED={seed} cargo test -p tidemark --test runner a_kill");
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    let tokens = USERS.map(token);
+    let device = |number: usize| Writer::new(&format!("device-{number}"), &tokens[number % USERS.len()], seed ^ number as u64);
+    let mut writers: Vec<Writer> = (0..2 * USERS.len()).map(device).collect();
+    let mut readers = tokens.each_ref().map(|token| Reader::new("reader", token));
+
+    let mut runner = Runner::on(&folder);
+    writers[0].create_shared(&mut runner.client());
+    let mut random = Random::new(seed);
+    for _ in 0..KILLS {
+        let moment = Moment { answered_min: 10 + random.below(50), pause: Duration::from_micros(random.below(5_000) as u64) };
+        rage(runner, &mut writers, &mut readers, moment);
+        runner = Runner::on(&folder);
+        every_ok_is_there(&runner, &writers, &readers);
+        every_unanswered_batch_is_answered_now(&runner, &mut writers);
+        every_retry_answers_as_before(&runner, &mut writers, 8);
+        every_change_reaches_a_pull(&runner, &writers, &mut readers);
+        every_edit_was_applied_once(&writers, &readers);
+        every_conflict_is_kept(&runner, &writers);
+    }
+    every_retry_answers_as_before(&runner, &mut writers, usize::MAX);
+    assert_eq!(runner.stop("TERM").code, Some(0));
+}
+
+/// Asked of a new device, before anything is sent again. A delete that got no answer may have been applied or not.
+fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
+    let held = versions(new_devices(runner, readers).iter().map(Reader::live));
+    let may_be_deleted: BTreeSet<&str> = writers.iter().flat_map(Writer::unanswered_deletes).collect();
+    for (id, edits) in accepted(writers) {
+        let is_deleted = edits.iter().any(|(edit, _)| edit.action == "delete");
+        let is_there = match held.get(&id) {
+            Some(version) => !is_deleted && *version >= newest(&edits),
+            None => is_deleted || may_be_deleted.contains(id.as_str()),
+        };
+        assert!(is_there, "{id} is {:?} after {edits:?}", held.get(&id));
+    }
+}
+
+fn every_unanswered_batch_is_answered_now(runner: &Runner, writers: &mut [Writer]) {
+    let unanswered = at_once(runner, writers, |writer, client| writer.resend_unanswered(client));
+    assert!(unanswered.contains(&true), "the kill met no push under way, which shows nothing");
+}
+
+fn every_retry_answers_as_before(runner: &Runner, writers: &mut [Writer], batches_max: usize) {
+    at_once(runner, writers, |writer, client| {
+        writer.retry_answered(client, batches_max);
+        writer.resend_otherwise(client);
+    });
+}
+
+/// The readers go on with the tokens they had before the kill, and end with what a new device gets, to the byte.
+fn every_change_reaches_a_pull(runner: &Runner, writers: &[Writer], readers: &mut [Reader]) {
+    let expected: Versions = accepted(writers).into_iter().map(|(id, edits)| (id, newest(&edits))).collect();
+    let deadline = Instant::now() + WAIT_MAX;
+    let mut client = runner.client();
+    loop {
+        readers.iter_mut().for_each(|reader| reader.pull(&mut client));
+        let held = versions(readers.iter().map(|reader| reader.rows.clone()));
+        if held == expected {
+            break;
+        }
+        let differs = |one: &Versions, other: &Versions| -> Versions {
+            one.iter()
+                .filter(|(id, version)| other.get(*id) != Some(version))
+                .map(|(id, version)| (id.clone(), *version))
+                .collect()
+        };
+        let (missing, odd) = (differs(&expected, &held), differs(&held, &expected));
+        assert!(Instant::now() < deadline, "not pulled within {WAIT_MAX:?}: {missing:?}; pulled instead: {odd:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for (old, new) in readers.iter().zip(new_devices(runner, readers)) {
+        assert_eq!(old.live(), new.live());
+    }
+}
+
+/// Every version of every resource was answered to exactly one edit, and the newest one's edit is what is stored.
+fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
+    let rows: BTreeMap<_, _> = readers.iter().flat_map(|reader| reader.rows.clone()).collect();
+    let accepted = accepted(writers);
+    for ((_, id), row) in rows {
+        let edits = &accepted[&id];
+        let mut by_version: Vec<_> = edits.iter().map(|(edit, outcome)| (outcome.server_version.unwrap(), *edit)).collect();
+        by_version.sort_by_key(|(version, _)| *version);
+        let versions: Vec<u64> = by_version.iter().map(|(version, _)| *version).collect();
+        assert_eq!(versions, (1..=row.version).collect::<Vec<_>>(), "{id}: {by_version:?}");
+        let (_, newest) = by_version[by_version.len() - 1];
+        let is_stored = match &row.payload {
+            Some(payload) => payload.contains(&format!(r#""edit":"{}""#, newest.name)),
+            None => newest.action == "delete",
+        };
+        assert!(is_stored, "{id} is {row:?}, not {newest:?}");
+    }
+}
+
+fn every_conflict_is_kept(runner: &Runner, writers: &[Writer]) {
+    let rows = runner.client().scan("conflicts");
+    let kept: BTreeSet<_> = rows.iter().filter_map(|row| row["id"]["S"].as_str()).collect();
+    let outcomes = writers.iter().flat_map(|writer| &writer.batches).flat_map(|batch| batch.results.iter().flatten());
+    let answered: BTreeSet<_> = outcomes.filter_map(|outcome| outcome.conflict_id.as_deref()).collect();
+    assert!(!answered.is_empty(), "a storm without a conflict shows too little");
+    assert_eq!(answered.difference(&kept).collect::<Vec<_>>(), [&""; 0]);
+}
+
+/// The edits answered `ok`, by resource.
+fn accepted<'a>(writers: &'a [Writer]) -> BTreeMap<String, Vec<(&'a Edit, &'a Outcome)>> {
+    let mut accepted: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    let answered = |batch: &'a Batch| batch.edits.iter().zip(batch.results.iter().flatten());
+    for (edit, outcome) in writers.iter().flat_map(|writer| &writer.batches).flat_map(answered) {
+        assert!(outcome.status != "error" || outcome.retryable, "{edit:?} got {outcome:?}");
+        if outcome.status == "ok" {
+            accepted.entry(outcome.server_id.clone().unwrap()).or_default().push((edit, outcome));
+        }
+    }
+    accepted
+}
+
+fn newest(edits: &[(&Edit, &Outcome)]) -> u64 {
+    edits.iter().filter_map(|(_, outcome)| outcome.server_version).max().unwrap()
+}
+
+/// Versions by resource.
+type Versions = BTreeMap<String, u64>;
+
+fn versions(rows: impl Iterator<Item = Rows>) -> Versions {
+    rows.flatten().map(|((_, id), row)| (id, row.version)).collect()
+}
+
+/// For each reader, a device of the same user that pulls for the first time.
+fn new_devices(runner: &Runner, readers: &[Reader]) -> Vec<Reader> {
+    let mut client = runner.client();
+    let pulled = |reader: &Reader| {
+        let mut new = reader.another("new");
+        new.pull(&mut client);
+        new
+    };
+    readers.iter().map(pulled).collect()
+}
+
+/// Lets all devices do it at the same time, each on a connection of its own.
+fn at_once<T: Send>(runner: &Runner, writers: &mut [Writer], act: impl Fn(&mut Writer, &mut Client) -> T + Sync) -> Vec<T> {
+    let act = &act;
+    std::thread::scope(|scope| {
+        let start = |writer| {
+            let mut client = runner.client();
+            scope.spawn(move || act(writer, &mut client))
+        };
+        let threads: Vec<_> = writers.iter_mut().map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}

@@ -1,0 +1,128 @@
+//! The runner's port, asked for what it has, for what it has not, for too much, and in no language at all.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Barrier;
+
+use serde_json::json;
+
+use crate::client::{Answer, Client};
+use crate::process::{Runner, WAIT_MAX, token};
+
+const PUSH: &str = "/api/v1/mobile/sync/push";
+
+fn in_memory() -> (tempfile::TempDir, Runner) {
+    let home = tempfile::tempdir().unwrap();
+    let runner = Runner::start(home.path(), &["--memory"]);
+    (home, runner)
+}
+
+#[test]
+fn an_unknown_path_or_method_is_not_found_in_json() {
+    let (_home, runner) = in_memory();
+    let mut client = runner.client();
+    let (pull, push) = (PUSH.replace("push", "pull"), PUSH);
+    let unknown = ["GET /nothing", "POST /api/v1/mobile/sync", "GET //health", "POST /health", "DELETE /", "GET /", "PATCH /%"];
+    let unknown = unknown.map(str::to_owned).into_iter();
+    for request in
+        unknown.chain([format!("GET {push}"), format!("PUT {pull}"), format!("POST {push}/"), format!("OPTIONS {push}")])
+    {
+        let answer = client.send(&request, &[], b"").unwrap();
+        assert_eq!((answer.status, answer.json()), (404, json!({"message": "Not Found"})), "{request}");
+    }
+}
+
+#[test]
+fn what_is_stored_is_seen_through_the_dynamodb_door() {
+    let (_home, runner) = in_memory();
+    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
+    let push = json!({"device_id": "phone", "client_sync_token": null, "items": [item]}).to_string();
+    assert_eq!(runner.client().post("sync/push", &token("ana"), &push).unwrap().status, 200);
+    let rows = runner.client().scan("resources");
+    assert_eq!((rows.len(), &rows[0]["server_version"]), (1, &json!({"N": "1"})), "{rows:?}");
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_at_every_bound() {
+    let (_home, runner) = in_memory();
+    let token = token("ana");
+    let answers = [3, 6, 10, 14, 40].map(|megabytes| {
+        let body = format!("[{}]", "1,".repeat(megabytes * 512 * 1024));
+        runner.client().post("sync/push", &token, &body).unwrap_or_else(|error| panic!("{megabytes} MB: {error}"))
+    });
+    // Over 3 MB the function refuses, over 6 MB Lambda, over 10 MB API Gateway.
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [413; 5], "{answers:?}");
+    assert_eq!(answers[0].json()["code"], "body_too_large");
+    assert!(answers[1..].iter().all(|answer| answer.json() == json!({"message": "Request Too Long"})), "{answers:?}");
+    assert_is_well(runner);
+}
+
+#[test]
+fn a_hundred_callers_at_once_are_all_answered() {
+    let (_home, runner) = in_memory();
+    let (addr, together) = (runner.addr, Barrier::new(100));
+    let ask = || {
+        let mut client = Client::connect(addr).unwrap();
+        together.wait();
+        let answer = client.send("GET /health", &[], b"").unwrap();
+        (answer.status, answer.json())
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(answers, vec![(200, json!({"status": "ok"})); 100]);
+}
+
+#[test]
+fn garbage_on_the_socket_is_refused_or_hung_up_on() {
+    let (_home, runner) = in_memory();
+    let long = "x".repeat(1 << 20);
+    let head = |line: &str| format!("POST {PUSH} HTTP/1.1\r\nhost: x\r\n{line}\r\n\r\n").into_bytes();
+    let cases = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), // TLS
+        (0..=255).cycle().take(100_000).collect(),
+        b"\r\n\r\n\r\n".to_vec(),
+        b"GET\r\n\r\n".to_vec(),
+        b"GET /health HTTP/9.9\r\n\r\n".to_vec(),
+        b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+        b"GET http://[::1 HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+        format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes(),
+        head(&format!("x-long: {long}")),
+        head("content-length: -1"),
+        head("content-length: 99999999999999999999999"),
+        head("content-length: 1\r\ncontent-length: 2"),
+        head("content-length: 4\r\ntransfer-encoding: gzip"),
+        [head("transfer-encoding: chunked"), b"zz\r\nnot a chunk".to_vec()].concat(),
+        [head("content-length: 100"), b"cut".to_vec()].concat(),
+        head("x-odd: \u{0}\r\n: nameless"),
+    ];
+    for bytes in cases {
+        let answer = answer_to(runner.addr, &bytes);
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{shown:?} got {answer:?}");
+    }
+    assert_is_well(runner);
+}
+
+/// Sends bytes and no more, and gives what comes back until the runner hangs up.
+fn answer_to(addr: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream.set_write_timeout(Some(WAIT_MAX)).unwrap();
+    // It may hang up while it is still being spoken to.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => panic!("it did not hang up: {error}"),
+        _ => String::from_utf8(answer).unwrap(),
+    }
+}
+
+/// It still answers, and it stops without having panicked.
+fn assert_is_well(runner: Runner) {
+    let answer: Answer = runner.client().send("GET /health", &[], b"").unwrap();
+    assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok"})));
+    assert_eq!(runner.stop("INT").code, Some(0));
+}

@@ -1,0 +1,205 @@
+//! The bounds of §2, each from both sides: 350 KB, 500 fields and 64 levels, as sent and as stored after merging.
+
+use serde_json::{Value, json, value::RawValue};
+use tidemark_core::limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX};
+use tidemark_tests::{Device, Stack};
+
+use super::{Dice, assert_refused, list, push_among_good, push_text, texts};
+
+/// An item on the meter `id` with this payload.
+fn item(action: &str, payload: &str) -> String {
+    format!(r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#)
+}
+
+/// A payload of exactly `bytes` bytes that hardly compresses.
+fn payload_of(id: &str, bytes: usize, seed: u64) -> String {
+    let start = format!(r#"{{"id":"{id}","pad":""#);
+    format!("{start}{}\"}}", Dice(seed).noise(bytes - start.len() - 2).replace('\\', "/"))
+}
+
+fn fields_of(id: &str, count: usize) -> String {
+    let fields: Vec<String> = (1..count).map(|n| format!(r#""f{n}":{n}"#)).collect();
+    format!(r#"{{"id":"{id}",{}}}"#, fields.join(","))
+}
+
+/// A payload nested `depth` deep, the payload itself included.
+fn nested(id: &str, depth: usize) -> String {
+    format!(r#"{{"id":"{id}","a":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1))
+}
+
+async fn stack() -> (Stack, String) {
+    let stack = Stack::new();
+    let token = stack.token("acme", "ana", &[], &[]);
+    (stack, token)
+}
+
+#[tokio::test]
+async fn a_payload_of_350_kb_is_accepted_and_one_byte_more_is_refused() {
+    let (stack, token) = stack().await;
+    let fits = item("create", &payload_of("fits", PAYLOAD_BYTES_MAX, 1));
+    assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
+    for bytes in [PAYLOAD_BYTES_MAX + 1, 400 * 1024, 1 << 20] {
+        for action in ["create", "update"] {
+            let too_large = item(action, &payload_of("fits-not", bytes, 1));
+            assert_refused(&push_among_good(&stack, &token, &too_large).await, "payload_too_large", &too_large);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_largest_payloads_pass_through_stream_log_snapshot_and_conflict() {
+    let (stack, token) = stack().await;
+    let mut reader = stack.device("ben", "tablet");
+    reader.pull().await;
+    let payloads: Vec<String> = (0..8).map(|n| payload_of(&format!("m-{n}"), PAYLOAD_BYTES_MAX, n)).collect();
+    let creates: Vec<String> = payloads.iter().map(|payload| item("create", payload).replace(r#""t""#, "null")).collect();
+    let creates: Vec<&str> = creates.iter().map(String::as_str).collect();
+    assert!(statuses(&stack, &token, &creates).await.iter().all(|status| status == "ok"));
+    stack.settle().await;
+    assert_holds(&mut reader, &payloads).await;
+    assert_holds(&mut stack.device("cid", "new"), &payloads).await;
+
+    let stale: Vec<String> = (0..8)
+        .map(|n| {
+            format!(
+                r#"{{"resource_type":"meter","action":"update","client_version":0,"base_version":0,"payload":{}}}"#,
+                payload_of(&format!("m-{n}"), PAYLOAD_BYTES_MAX, n + 100)
+            )
+        })
+        .collect();
+    let stale: Vec<&str> = stale.iter().map(String::as_str).collect();
+    let ben = stack.token("acme", "ben", &[], &[]);
+    assert!(statuses(&stack, &ben, &stale).await.iter().all(|status| status == "conflict"));
+}
+
+async fn statuses(stack: &Stack, token: &str, items: &[&str]) -> Vec<Value> {
+    let answer = push_text(stack, token, items).await.ok();
+    answer["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect()
+}
+
+async fn assert_holds(device: &mut Device<'_>, payloads: &[String]) {
+    device.pull().await;
+    let held = device.live();
+    for (n, payload) in payloads.iter().enumerate() {
+        let expected = payload.replacen(&format!(r#""id":"m-{n}","#), "", 1);
+        assert!(held[&format!("m-{n}")].payload.as_deref() == Some(&expected), "the payload of m-{n} differs");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_of_500_fields_is_accepted_and_one_more_is_refused() {
+    let (stack, token) = stack().await;
+    let fits = item("create", &fields_of("fits", PAYLOAD_FIELDS_MAX));
+    assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
+    for action in ["create", "update"] {
+        let too_many = item(action, &fields_of("fits-not", PAYLOAD_FIELDS_MAX + 1));
+        assert_refused(&push_among_good(&stack, &token, &too_many).await, "too_many_fields", &too_many);
+    }
+}
+
+#[tokio::test]
+async fn a_payload_nested_64_deep_is_accepted_and_deeper_ones_are_refused() {
+    let (stack, token) = stack().await;
+    let fits = item("create", &nested("fits", NESTING_MAX));
+    assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
+    for depth in [NESTING_MAX + 1, 100, 128, 129, 10_000] {
+        for action in ["create", "update", "delete"] {
+            let too_deep = item(action, &nested("fits-not", depth));
+            assert_refused(&push_among_good(&stack, &token, &too_deep).await, "payload_too_deep", &too_deep);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nesting_anywhere_else_harms_nobody() {
+    let (stack, token) = stack().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let strange = item("create", r#"{"id":"m-1"}"#).replacen('{', &format!(r#"{{"unknown":{deep},"#), 1);
+    assert_eq!(push_among_good(&stack, &token, &strange).await["status"], "ok");
+    assert_refused(&push_among_good(&stack, &token, &deep).await, "invalid_item", &deep);
+    let envelope = format!(r#"{{"device_id":"phone","unknown":{deep},"items":[{}]}}"#, item("create", r#"{"id":"m-2"}"#));
+    assert_eq!(stack.post_bytes("sync/push", Some(&token), envelope.as_bytes()).await.status, 200);
+    for body in [format!(r#"{{"limit":{deep}}}"#), deep] {
+        assert_eq!(stack.post_bytes("sync/pull", Some(&token), body.as_bytes()).await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn the_largest_version_is_accepted() {
+    let (stack, token) = stack().await;
+    let create = format!(
+        r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":{VERSION_MAX},"payload":{{"a":1}}}}"#
+    );
+    assert_eq!(push_among_good(&stack, &token, &create).await["status"], "ok");
+    let update = create.replace("create", "update").replace(r#"{"a":1}"#, r#"{"a":2}"#);
+    assert_eq!(push_among_good(&stack, &token, &update).await["server_version"], 2);
+}
+
+#[tokio::test]
+async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
+    let (stack, token) = stack().await;
+    assert_eq!(push_among_good(&stack, &token, &item("create", &payload_of("m-1", 300 * 1024, 1))).await["status"], "ok");
+    let room = PAYLOAD_BYTES_MAX - stored(&stack, "m-1").len() - r#","b":"""#.len();
+    let grow = |bytes: usize| {
+        format!(
+            r#"{{"resource_type":"meter","action":"update","client_version":2,"payload":{{"id":"m-1","b":"{}"}}}}"#,
+            "x".repeat(bytes)
+        )
+    };
+    let too_large = grow(room + 1);
+    assert_refused(&push_among_good(&stack, &token, &too_large).await, "payload_too_large", &too_large);
+    assert_eq!(push_among_good(&stack, &token, &grow(room)).await["server_version"], 2);
+    assert_eq!(stored(&stack, "m-1").len(), PAYLOAD_BYTES_MAX);
+}
+
+#[tokio::test]
+async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
+    let (stack, token) = stack().await;
+    assert_eq!(push_among_good(&stack, &token, &item("create", &fields_of("m-1", 400))).await["status"], "ok");
+    let grow = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|n| format!(r#""g{n}":{n}"#)).collect();
+        format!(
+            r#"{{"resource_type":"meter","action":"update","client_version":2,"payload":{{"id":"m-1",{}}}}}"#,
+            fields.join(",")
+        )
+    };
+    let too_many = grow(102);
+    assert_refused(&push_among_good(&stack, &token, &too_many).await, "too_many_fields", &too_many);
+    assert_eq!(push_among_good(&stack, &token, &grow(101)).await["server_version"], 2);
+}
+
+#[tokio::test]
+async fn an_edit_behind_one_that_outgrew_the_bound_is_not_applied() {
+    let (stack, token) = stack().await;
+    let large = |version: u64, field: &str| {
+        let content = "x".repeat(200 * 1024);
+        format!(
+            r#"{{"resource_type":"meter","action":"update","client_version":{version},"payload":{{"id":"m-1","{field}":"{content}"}}}}"#
+        )
+    };
+    let create = item("create", r#"{"id":"m-1","z":0}"#);
+    let results =
+        push_text(&stack, &token, &[&create, &large(2, "a"), &large(3, "b"), &large(4, "c")]).await.ok()["results"].clone();
+    let told: Vec<_> = (0..4).map(|n| (results[n]["status"].clone(), results[n]["code"].clone())).collect();
+    assert_eq!(
+        json!(told),
+        json!([["ok", null], ["ok", null], ["error", "payload_too_large"], ["error", "depends_on_failed_item"]])
+    );
+}
+
+fn stored(stack: &Stack, id: &str) -> String {
+    let row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == format!("meter#{id}")).unwrap();
+    row["payload"]["S"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn numbers_no_machine_holds_are_kept_as_they_came() {
+    let (stack, token) = stack().await;
+    let digits = "9".repeat(10_000);
+    let payload = format!(r#"{{"a":1e400,"b":-1E-4000,"c":{digits},"d":0.{digits}}}"#);
+    assert_eq!(push_text(&stack, &token, &[&item("create", &payload)]).await.status, 200);
+    let answer = stack.post("sync/pull", &token, &json!({})).await;
+    let changes = list(&texts(&answer.text)["changes"]);
+    let held: &RawValue = &texts(changes[0].get())["payload"];
+    assert!(held.get() == payload, "the payload differs");
+}
