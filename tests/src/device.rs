@@ -18,6 +18,8 @@ pub struct Device<'a> {
     pub since: Value,
     /// What it holds: by channel, type and id.
     pub rows: BTreeMap<(String, String, String), Held>,
+    /// How often it was told to start a channel over.
+    pub resets: usize,
 }
 
 /// A resource that a device holds.
@@ -32,7 +34,7 @@ pub struct Held {
 impl<'a> Device<'a> {
     /// A device that has never synced.
     pub fn new(stack: &'a Stack, token: String, device_id: &str) -> Self {
-        Self { stack, token, device_id: device_id.to_owned(), since: Value::Null, rows: BTreeMap::new() }
+        Self { stack, token, device_id: device_id.to_owned(), since: Value::Null, rows: BTreeMap::new(), resets: 0 }
     }
 
     /// Sends a push of these items.
@@ -85,6 +87,7 @@ impl<'a> Device<'a> {
     }
 
     fn apply(&mut self, page: &Value) {
+        self.resets += texts(&page["reset"]).count();
         for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {
             self.rows.retain(|(held, _, _), _| *held != channel);
         }

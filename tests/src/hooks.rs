@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,6 +17,7 @@ use tidemark::{
         http::{Call, Hook, Verdict},
     },
 };
+use tokio::sync::Notify;
 
 /// How long a metered call takes in virtual time, so that the time a request takes says how many calls it made one after another.
 pub const ROUND_TRIP: Duration = Duration::from_millis(10);
@@ -72,6 +73,47 @@ impl Hook for Meter {
 
     fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
         self.count(call, reply);
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+/// Holds up the first call that fits until it is opened, so that others go first.
+pub struct Gate {
+    fits: fn(&Call<'_>) -> bool,
+    is_taken: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    /// A gate for the first call that `fits`.
+    pub fn new(fits: fn(&Call<'_>) -> bool) -> Self {
+        Self { fits, is_taken: AtomicBool::new(false), opened: Notify::new() }
+    }
+
+    /// Waits until a call stands before the gate.
+    pub async fn reached(&self) {
+        while !self.is_taken.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets it go on.
+    pub fn open(&self) {
+        self.opened.notify_one();
+    }
+}
+
+impl Hook for Gate {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async {
+            if (self.fits)(call) && !self.is_taken.swap(true, Ordering::SeqCst) {
+                self.opened.notified().await;
+            }
+            Verdict::Continue
+        })
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
         Box::pin(std::future::ready(Verdict::Continue))
     }
 }

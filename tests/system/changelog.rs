@@ -33,9 +33,10 @@ async fn reader(stack: &Stack) -> Device<'_> {
     reader
 }
 
-/// Whether a device that followed the log holds what a snapshot shows.
+/// A device that followed the log, and never had to start over, holds what a snapshot shows.
 async fn assert_complete(stack: &Stack, mut follower: Device<'_>) {
     follower.pull().await;
+    assert_eq!(follower.resets, 0);
     let mut fresh = stack.device("fresh", "tablet");
     fresh.pull().await;
     assert!(!fresh.rows.is_empty());
@@ -208,6 +209,7 @@ async fn a_hole_that_is_older_than_a_minute_starts_the_channel_over() {
     assert_eq!(follower.pull_page(100).await["has_more"], true);
     stack.advance(chrono::Duration::seconds(61));
     assert_eq!(follower.pull_page(100).await["reset"], json!(["tenant"]));
+    follower.resets = 0;
     assert_complete(&stack, follower).await;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::Verdict;
-use tidemark_tests::{Device, Script, Stack};
+use tidemark_tests::{Device, Script, Stack, hooks::Gate};
 
 use super::{create, edit};
 
@@ -80,6 +80,40 @@ async fn concurrent_conflicts_of_one_device_lose_no_edit() {
     assert_eq!(count(&results, "conflict"), 8);
     let kept = json!(stack.rows("conflicts")).to_string();
     assert!((0..8).all(|at| kept.contains(&format!("edit-{at}"))), "{kept}");
+}
+
+#[tokio::test]
+async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
+    let stack = interleaving();
+    stack.device("ana", "phone").push_one(create("m")).await;
+    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
+    let opened = stack.device("ana", "phone").push_one(edit("m", 1, 1, "opens")).await;
+    let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
+    let results = together(&devices, |at| edit("m", 2 + at as u64, 1, &format!("joins-{at}"))).await;
+    assert!(results.iter().all(|result| result["conflict_id"] == opened["conflict_id"]), "{results:?}");
+    let kept = json!(stack.rows("conflicts")).to_string();
+    assert!(kept.contains("opens") && (0..8).all(|at| kept.contains(&format!("joins-{at}"))), "{kept}");
+}
+
+#[tokio::test]
+async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
+    let gate = Arc::new(Gate::new(|call| {
+        call.operation == "PutItem" && String::from_utf8_lossy(call.body).contains("\"TableName\":\"conflicts\"")
+    }));
+    let stack = Stack::hooked(gate.clone());
+    stack.device("ana", "phone").push_one(create("m")).await;
+    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
+    let slow = stack.device("ana", "phone");
+    let (slow, ()) = tokio::join!(slow.push_one(edit("m", 1, 1, "opens")), async {
+        gate.reached().await;
+        let ana = stack.device("ana", "phone");
+        ana.push_one(edit("m", 1, 1, "opens")).await;
+        ana.push_one(edit("m", 2, 1, "joins")).await;
+        gate.open();
+    });
+    let conflicts = stack.rows("conflicts");
+    assert_eq!((conflicts.len(), &conflicts[0]["id"]["S"]), (1, &slow["conflict_id"]));
+    assert!(conflicts[0].to_string().contains("joins"));
 }
 
 #[tokio::test(start_paused = true)]
