@@ -219,16 +219,40 @@ async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
     let follower = reader(&stack).await;
     let mut records = writes(&stack, 4).await;
     records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
-    records.insert(2, json!({"not": "a record"}));
+    records.insert(2, json!({"not": "a record", "large": "x".repeat(900_000)}));
     assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
     let aside: Vec<Value> = stack.rows("changes").into_iter().filter(|row| row["pk"]["S"] == "set-aside").collect();
-    assert_eq!(aside.len(), 2);
+    assert_eq!(aside.len(), 4, "one row, and three for the large one");
     assert!(
         aside.iter().any(|row| row["record"]["S"].as_str().is_some_and(|text| text.contains("poison") && text.contains("m-1")))
     );
     let mut follower = follower;
     follower.pull().await;
     assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["m-0", "m-2"]);
+}
+
+#[tokio::test]
+async fn a_change_that_repairs_an_unreadable_row_is_sequenced() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let mut records = writes(&stack, 4).await;
+    records[3]["dynamodb"]["OldImage"]["payload"] = json!({"N": "1"});
+    assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
+    follower.pull().await;
+    assert_eq!(follower.live()["m-0"].server_version, 2);
+}
+
+#[tokio::test]
+async fn two_shards_that_give_one_number_to_two_changes_hide_neither() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let mut records = writes(&stack, 2).await;
+    records[1]["dynamodb"]["SequenceNumber"] = records[0]["dynamodb"]["SequenceNumber"].clone();
+    for record in &records {
+        assert!(sequence(&stack, std::slice::from_ref(record), Arc::new(NoHook)).await);
+    }
+    follower.pull().await;
+    assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["m-0", "m-1"]);
 }
 
 #[tokio::test(start_paused = true)]

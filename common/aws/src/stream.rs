@@ -20,6 +20,11 @@ pub struct StreamEvent {
     pub records: Vec<Box<RawValue>>,
 }
 
+#[derive(Debug, Deserialize)]
+struct OldRow {
+    server_version: u64,
+}
+
 /// What a stream record says.
 #[derive(Debug)]
 pub enum Reading {
@@ -50,12 +55,10 @@ pub fn sequence_number(record: &RawValue) -> Option<String> {
 }
 
 fn read_change(record: EventRecord) -> Result<Reading, String> {
-    let row = |image| serde_dynamo::from_item::<_, ResourceRow>(image).map_err(|error| error.to_string());
-    let old_version = match record.change.old_image.is_empty() {
-        true => None,
-        false => Some(row(record.change.old_image)?.server_version),
-    };
-    let new = row(record.change.new_image)?;
+    // Of the old row only the version counts; one that does not read was repaired by this change.
+    let is_new = record.change.old_image.is_empty();
+    let old_version = serde_dynamo::from_item::<_, OldRow>(record.change.old_image).ok().map(|row| row.server_version);
+    let new: ResourceRow = serde_dynamo::from_item(record.change.new_image).map_err(|error| error.to_string())?;
     if old_version == Some(new.server_version) {
         return Ok(Reading::Nothing);
     }
@@ -63,10 +66,10 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
     let stream = arn.split_once("/stream/").map(|(_, label)| label.to_owned()).ok_or("no stream label in eventSourceARN")?;
     let sequence = record.change.sequence_number.as_deref().and_then(Sequence::parse).ok_or("no SequenceNumber")?;
     let (scope, key, resource) = new.read().map_err(|failure| failure.to_string())?;
-    let action = match (resource.deleted, old_version) {
+    let action = match (resource.deleted, is_new) {
         (true, _) => Action::Delete,
-        (false, None) => Action::Create,
-        (false, Some(_)) => Action::Update,
+        (false, true) => Action::Create,
+        (false, false) => Action::Update,
     };
     let record = Record {
         stream,

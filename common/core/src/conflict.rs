@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use crate::{
     json::Json,
     limits::CONFLICT_EDITS_MAX,
-    principal::Author,
     protocol::{Action, push::ItemCode},
     resource::{EditId, Resource, ResourceKey},
 };
@@ -29,7 +28,32 @@ impl ConflictStatus {
     }
 }
 
-/// An edit that stands in a conflict.
+/// A stored conflict of one device about one resource, as far as deciding needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Follows from the resource, the device and the edit that opened it, so that a retried push finds it again.
+    pub id: String,
+    /// Whether it is decided.
+    pub status: ConflictStatus,
+    /// The server's version when an edit was last refused.
+    pub server_version: u64,
+    /// Which edits stand in it.
+    pub edits: Vec<EditId>,
+}
+
+impl Standing {
+    /// Whether this very edit stands in it.
+    pub fn holds(&self, edit: EditId) -> bool {
+        self.edits.contains(&edit)
+    }
+
+    /// Whether an edit made on `base` joins it: it is open, has room, and its refusal came after `base` (§3.5).
+    pub fn admits(&self, base: u64) -> bool {
+        self.status == ConflictStatus::Open && base < self.server_version && self.edits.len() < CONFLICT_EDITS_MAX
+    }
+}
+
+/// An edit that goes into a conflict.
 #[derive(Debug, Clone)]
 pub struct ConflictEdit {
     /// Tells it from every other edit of the resource.
@@ -44,51 +68,21 @@ pub struct ConflictEdit {
     pub base_version: Option<u64>,
 }
 
-/// A conflict between one device and the server about one resource.
+/// Edits to put into a conflict, in turn.
 #[derive(Debug, Clone)]
-pub struct Conflict {
-    /// Follows from the resource, the device and the edit that opened it, so that a retried push finds it again.
+pub struct ConflictWrite {
+    /// The conflict.
     pub id: String,
+    /// How many edits stood in it when it was loaded, 0 if this opens it: the condition of the write.
+    pub expected_edits: usize,
+    /// Never empty.
+    pub edits: Vec<ConflictEdit>,
     /// What it is about.
     pub resource: ResourceKey,
-    /// Whose edits.
-    pub author: Author,
-    /// The user of that device.
-    pub user: String,
-    /// The device.
-    pub device_id: String,
-    /// Why the edit that opened it was not applied.
+    /// What the server held when the last of them was refused; of a deleted resource the last payload.
+    pub server: Resource,
+    /// Why the first of them was not applied.
     pub code: ItemCode,
-    /// What the server held when an edit was last refused; of a deleted resource the last payload.
-    pub server_payload: Json,
-    /// Its version then.
-    pub server_version: u64,
-    /// Whether it was deleted then.
-    pub server_deleted: bool,
-    /// The edits, to be applied in turn; never empty.
-    pub edits: Vec<ConflictEdit>,
-    /// When the first was refused.
+    /// When.
     pub detected_at: DateTime<Utc>,
-    /// Whether it is decided.
-    pub status: ConflictStatus,
-}
-
-impl Conflict {
-    /// Whether this very edit stands in it.
-    pub fn holds(&self, edit: EditId) -> bool {
-        self.edits.iter().any(|held| held.id == edit)
-    }
-
-    /// Whether an edit made on `base` joins it: it is open, has room, and its first refusal came after `base` (§3.5).
-    pub fn admits(&self, base: u64) -> bool {
-        self.status == ConflictStatus::Open && base < self.server_version && self.edits.len() < CONFLICT_EDITS_MAX
-    }
-
-    /// Adds an edit that was refused by `resource` as it is now.
-    pub fn join(&mut self, edit: ConflictEdit, resource: &Resource) {
-        self.edits.push(edit);
-        self.server_payload = resource.payload.clone();
-        self.server_version = resource.server_version;
-        self.server_deleted = resource.deleted;
-    }
 }

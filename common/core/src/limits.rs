@@ -13,12 +13,18 @@ pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Bytes of one name: tenant, user, group, device id, temp id, batch id or resource id. Escaping at most doubles it, which keeps
 /// every key below DynamoDB's 2,048 (partition) and 1,024 (sort) bytes.
 pub const NAME_BYTES_MAX: usize = 256;
+/// Bytes of a sort key, DynamoDB's own bound.
+pub const SORT_KEY_BYTES_MAX: usize = 1024;
 /// Groups one principal may belong to.
 pub const GROUPS_MAX: usize = 100;
 /// Largest version a client may name: beyond it JSON numbers lose digits in JavaScript.
 pub const VERSION_MAX: u64 = (1 << 53) - 1;
 /// Edits a resource remembers having applied; never fewer than those of the batch that wrote it last.
 pub const EDITS_REMEMBERED: usize = 16;
+/// Devices a resource remembers that numbered their edits far ahead of the server.
+pub const CLAIMS_REMEMBERED: usize = 8;
+/// Letters of one sentence about a request: what a client sent is not sent back at any length.
+pub const SENTENCE_LETTERS_MAX: usize = 300;
 /// Edits that may stand in one conflict; the next one opens its own.
 pub const CONFLICT_EDITS_MAX: usize = 100;
 /// Changes in a page when the caller names no limit.
@@ -47,6 +53,16 @@ pub fn escaped_bytes(text: &str) -> usize {
             _ => 1,
         })
         .sum()
+}
+
+/// A sentence no longer than the bound; what is cut shows as `…`.
+pub fn sentence(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if let Some((end, _)) = text.char_indices().nth(SENTENCE_LETTERS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -5,24 +5,32 @@ use serde_json::value::RawValue;
 use crate::json::{self, Fields, Json};
 
 /// `patch` applied to `target`: fields named are set, `null` removes, fields not named stay. A patch that is no object replaces.
-pub fn merge(target: &RawValue, patch: &RawValue) -> Json {
+/// Says too whether anything changed; only what the patch names is compared.
+pub fn merge(target: &RawValue, patch: &RawValue) -> (Json, bool) {
     merge_into(Some(target), patch)
 }
 
-fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> Json {
+fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
     let Some(changes) = json::fields(patch) else {
-        return patch.to_owned();
+        return (patch.to_owned(), !target.is_some_and(|target| is_same(target, patch)));
     };
-    let mut merged: Fields = target.and_then(json::fields).unwrap_or_default();
+    let fields = target.and_then(json::fields);
+    let mut has_changed = fields.is_none();
+    let mut merged: Fields = fields.unwrap_or_default();
     for (name, change) in changes {
         if change.get() == "null" {
-            merged.shift_remove(&name);
+            has_changed |= merged.shift_remove(&name).is_some();
         } else {
-            let value = merge_into(merged.get(&name).map(AsRef::as_ref), &change);
+            let (value, is_other) = merge_into(merged.get(&name).map(AsRef::as_ref), &change);
+            has_changed |= is_other;
             merged.insert(name, value);
         }
     }
-    json::object(&merged)
+    (json::object(&merged), has_changed)
+}
+
+fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    one.get() == other.get() || json::canonical(one).ok() == json::canonical(other).ok()
 }
 
 #[cfg(test)]
@@ -53,13 +61,16 @@ mod tests {
             ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
             ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
         ] {
-            assert_eq!(merge(&raw(target), &raw(patch)).get(), merged, "{target} with {patch}");
+            let (value, has_changed) = merge(&raw(target), &raw(patch));
+            assert_eq!(value.get(), merged, "{target} with {patch}");
+            assert_eq!(has_changed, target != merged, "{target} with {patch}");
+            assert!(!merge(&value, &raw(merged)).1 || merged.contains("null"), "what is there already changes nothing");
         }
     }
 
     #[test]
     fn what_is_not_named_keeps_its_digits_and_order() {
         let merged = merge(&raw(r#"{"z":1.0,"big":9007199254740993,"a":1e300}"#), &raw(r#"{"big":0.10}"#));
-        assert_eq!(merged.get(), r#"{"z":1.0,"big":0.10,"a":1e300}"#);
+        assert_eq!(merged.0.get(), r#"{"z":1.0,"big":0.10,"a":1e300}"#);
     }
 }

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     channel::{Channel, Scope},
-    json::Json,
+    json::{self, Json},
     key,
-    limits::EDITS_REMEMBERED,
+    limits::{CLAIMS_REMEMBERED, EDITS_REMEMBERED},
     principal::Author,
 };
 
@@ -51,9 +51,8 @@ pub struct Resource {
     pub creation: Creation,
     /// The edits applied last.
     pub edits: Edits,
-    /// Highest `client_version` ever applied that came without `base_version` and named a version still to come; 0 if none.
-    /// Such an edit says nothing of when it was made, so one at or below this that is not remembered may be an old one again.
-    pub claimed_version: u64,
+    /// Client versions far ahead of the server's, by device.
+    pub claims: Claims,
 }
 
 /// The newest versions of a resource that one device wrote without anyone between.
@@ -116,18 +115,66 @@ impl Edits {
 
     /// 16 bytes an edit: its hash and its version, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|edit| [edit.id.0.to_be_bytes(), edit.server_version.to_be_bytes()]).flatten().collect()
+        pairs_to_bytes(self.0.iter().map(|edit| [edit.id.0, edit.server_version]))
     }
 
     /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of edits.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
-        let edits = bytes.chunks(16).map(|edit| {
-            let (id, version) = edit.split_at_checked(8)?;
-            Some(AppliedEdit { id: EditId(number(id)?), server_version: number(version)? })
-        });
-        edits.collect::<Option<Vec<_>>>().map(Self)
+        let edits = pairs_from_bytes(bytes)?.into_iter();
+        Some(Self(edits.map(|[id, server_version]| AppliedEdit { id: EditId(id), server_version }).collect()))
     }
+}
+
+/// The highest `client_version` of each device that was applied without `base_version` while it was ahead of the version it made.
+/// Such a number says nothing of when the edit was made: an edit of the device at or below it that is not remembered may be an
+/// old one, and is never applied. The last few devices that claimed are remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims(Vec<[u64; 2]>);
+
+impl Claims {
+    /// What `author` claimed; 0 for nothing.
+    pub fn of(&self, author: &Author) -> u64 {
+        let device = device_hash(author);
+        self.0.iter().find(|[claimant, _]| *claimant == device).map_or(0, |[_, version]| *version)
+    }
+
+    /// Notes that `author` claimed `client_version`.
+    pub fn note(&mut self, author: &Author, client_version: u64) {
+        let claimed = self.of(author).max(client_version);
+        let device = device_hash(author);
+        self.0.retain(|[claimant, _]| *claimant != device);
+        self.0.push([device, claimed]);
+        let excess = self.0.len().saturating_sub(CLAIMS_REMEMBERED);
+        self.0.drain(..excess);
+    }
+
+    /// 16 bytes a claim: a hash of the device and the version, big-endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        pairs_to_bytes(self.0.iter().copied())
+    }
+
+    /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of claims.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        pairs_from_bytes(bytes).map(Self)
+    }
+}
+
+fn device_hash(author: &Author) -> u64 {
+    let digest = json::digest(&[author.as_str().as_bytes()]);
+    u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
+}
+
+fn pairs_to_bytes(pairs: impl Iterator<Item = [u64; 2]>) -> Vec<u8> {
+    pairs.flatten().flat_map(u64::to_be_bytes).collect()
+}
+
+fn pairs_from_bytes(bytes: &[u8]) -> Option<Vec<[u64; 2]>> {
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+    let pairs = bytes.chunks(16).map(|pair| {
+        let (first, second) = pair.split_at_checked(8)?;
+        Some([number(first)?, number(second)?])
+    });
+    pairs.collect()
 }
 
 #[cfg(test)]

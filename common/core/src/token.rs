@@ -1,5 +1,6 @@
 //! Pull tokens (§4.1): where a device stands in each channel. Opaque to clients, versioned, URL-safe, and bound to nothing secret:
-//! what a token may read is decided anew at each pull. A checksum tells damage, not forgery; there is nothing to forge.
+//! what a token may read is decided anew at each pull. A checksum tells damage, not forgery: whoever makes a token up reads nothing
+//! that they could not read without it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,12 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc, serde::ts_milliseconds};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel::Channel, json, limits::TOKEN_BYTES_MAX, sequence::position::Position};
+use crate::{
+    channel::Channel,
+    json, key,
+    limits::{SORT_KEY_BYTES_MAX, TOKEN_BYTES_MAX},
+    sequence::position::Position,
+};
 
 /// What every token of this version begins with.
 const VERSION: &str = "tm1_";
@@ -48,6 +54,19 @@ pub enum Progress {
     },
 }
 
+impl Progress {
+    /// Whether a snapshot goes on at a key that the table can have.
+    fn is_readable(&self) -> bool {
+        match self {
+            Self::Log { .. } | Self::Snapshot { after: None, .. } => true,
+            Self::Snapshot { after: Some(after), .. } => {
+                let names_a_resource = key::split::<2>(after).is_some_and(|parts| parts.iter().all(|part| !part.is_empty()));
+                names_a_resource && after.len() <= SORT_KEY_BYTES_MAX
+            }
+        }
+    }
+}
+
 /// A text that is no pull token of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a pull token of this service, or damaged: start over with since_token null")]
@@ -76,7 +95,9 @@ impl Token {
             return Err(InvalidToken);
         }
         let channels: BTreeMap<String, Progress> = serde_json::from_slice(body).map_err(|_| InvalidToken)?;
-        let channels = channels.into_iter().map(|(channel, progress)| Some((Channel::parse(&channel)?, progress)));
+        let channels = channels
+            .into_iter()
+            .map(|(channel, progress)| Some((Channel::parse(&channel)?, Some(progress).filter(Progress::is_readable)?)));
         Ok(Self { channels: channels.collect::<Option<_>>().ok_or(InvalidToken)? })
     }
 }

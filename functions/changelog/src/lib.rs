@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use serde_json::value::RawValue;
 use tidemark_aws::{
     Failure, Platform,
-    stream::{self, Reading, StreamEvent},
+    stream::{Reading, StreamEvent, read, sequence_number},
     tables::changes::Appended,
 };
 use tidemark_core::{
@@ -22,6 +22,8 @@ use tidemark_core::{
 
 /// Times a channel is classified again after a lost race; a race is lost only when another invocation made progress.
 const RACES_MAX: u32 = 50;
+/// Channels sequenced side by side: each is a connection.
+const CHANNELS_AT_ONCE: usize = 16;
 
 /// Sequences a batch of stream records. What could not be sequenced is reported by its earliest sequence number, from which the
 /// stream delivers again.
@@ -32,7 +34,7 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
     let mut channels: HashMap<Scope, Vec<Record>> = HashMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in &event.records {
-        match stream::read(record) {
+        match read(record) {
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
             Reading::Unreadable(reason) => {
@@ -49,7 +51,8 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
         tracing::error!(%failure, "a channel could not be sequenced");
         Some(first)
     });
-    failed.extend(join_all(sequenced).await.into_iter().flatten());
+    let sequenced = stream::iter(sequenced).buffer_unordered(CHANNELS_AT_ONCE).collect::<Vec<_>>();
+    failed.extend(sequenced.await.into_iter().flatten());
     let mut response = DynamoDbEventResponse::default();
     response.batch_item_failures.extend(failed.into_iter().min().map(|earliest| {
         let mut failure = DynamoDbBatchItemFailure::default();
@@ -97,11 +100,11 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
 /// Keeps a record that does not read, under its sequence number or, without one, under its digest.
 async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Failure> {
     let digest = json::digest(&[record.get().as_bytes()]);
-    let id = stream::sequence_number(record).unwrap_or_else(|| digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    let id = sequence_number(record).unwrap_or_else(|| digest.iter().map(|byte| format!("{byte:02x}")).collect());
     tracing::error!(%id, %reason, "an unreadable stream record was set aside");
     platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await
 }
 
 fn sequence_of(record: &RawValue) -> Sequence {
-    stream::sequence_number(record).and_then(|number| Sequence::parse(&number)).unwrap_or(Sequence::ZERO)
+    sequence_number(record).and_then(|number| Sequence::parse(&number)).unwrap_or(Sequence::ZERO)
 }

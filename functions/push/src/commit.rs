@@ -8,10 +8,11 @@ use tidemark_aws::{
     tables::{conflicts::Recorded, resources::Committed},
 };
 use tidemark_core::{
+    conflict::ConflictWrite,
     limits::COMMIT_ATTEMPTS_MAX,
     protocol::push::{ItemCode, ItemResult},
     push::{
-        decide::{ConflictWrite, ConflictsNeeded, Decision, Stored, decide},
+        decide::{ConflictsNeeded, Decision, Stored, decide},
         intake::{Group, Refusal, Sender},
     },
     resource::Resource,
@@ -45,12 +46,18 @@ pub(crate) async fn commit(
         if attempt > 0 {
             reload(platform, sender, &mut pending).await?;
         }
-        let decisions = decide_all(platform, sender, device_id, &mut pending, now).await?;
+        let decisions = decide_all(platform, sender, &mut pending, now).await?;
         let committed = write_all(platform, sender, &pending, &decisions).await?;
+        // A conflict is stored once the row is what it was decided on.
+        let recorded = decisions.iter().zip(&committed).map(async |(decision, committed)| match committed {
+            Committed::Written => record(platform, sender, device_id, &decision.conflicts).await,
+            Committed::Lost | Committed::Unavailable => Ok(false),
+        });
+        let recorded = try_join_all(recorded).await?;
         let mut lost = Vec::new();
-        for ((pending, decision), committed) in pending.into_iter().zip(decisions).zip(committed) {
+        for (((pending, decision), committed), is_recorded) in pending.into_iter().zip(decisions).zip(committed).zip(recorded) {
             match committed {
-                Committed::Written if record(platform, sender, &decision.conflicts).await? => results.extend(decision.results),
+                Committed::Written if is_recorded => results.extend(decision.results),
                 Committed::Written | Committed::Lost => lost.push(pending),
                 Committed::Unavailable => results.extend(refuse(&pending.group, ItemCode::Unavailable)),
             }
@@ -75,17 +82,16 @@ async fn reload(platform: &Platform, sender: Sender<'_>, pending: &mut [Pending]
 async fn decide_all(
     platform: &Platform,
     sender: Sender<'_>,
-    device_id: &str,
     pending: &mut [Pending],
     now: DateTime<Utc>,
 ) -> Result<Vec<Decision>, Failure> {
     let decisions = pending.iter_mut().map(async |pending| -> Result<Decision, Failure> {
-        match decide(&pending.group, &pending.stored, sender, device_id, now) {
+        match decide(&pending.group, &pending.stored, sender, now) {
             Ok(decision) => Ok(decision),
             Err(ConflictsNeeded) => {
                 let conflicts = &platform.tables.conflicts;
                 pending.stored.conflicts = Some(conflicts.of_device(sender.principal, &pending.group.key, sender.author).await?);
-                decide(&pending.group, &pending.stored, sender, device_id, now)
+                decide(&pending.group, &pending.stored, sender, now)
                     .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))
             }
         }
@@ -112,8 +118,8 @@ async fn write_all(
 }
 
 /// Stores a group's conflicts; whether all of them still were what was read.
-async fn record(platform: &Platform, sender: Sender<'_>, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
-    let records = conflicts.iter().map(|conflict| platform.tables.conflicts.record(sender.principal, conflict));
+async fn record(platform: &Platform, sender: Sender<'_>, device_id: &str, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
+    let records = conflicts.iter().map(|conflict| platform.tables.conflicts.record(sender.principal, device_id, conflict));
     Ok(try_join_all(records).await?.into_iter().all(|recorded| recorded == Recorded::Done))
 }
 

@@ -51,7 +51,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let tables = &platform.tables;
     let (kept, answered, mut rows) = tokio::try_join!(
         tables.sync_items.keep(&principal, &push.device_id, &batch_id, &push.items, &digest, now),
-        repeat::load(platform, &principal, &push, &batch_id),
+        repeat::load(platform, &principal, &push, &batch_id, &digest),
         tables.resources.load(&principal.tenant, &keys),
     )?;
     if kept == Kept::OtherItems {
@@ -74,7 +74,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let mut results: Vec<_> = results.into_values().collect();
     if !is_settled {
         let answered = AnsweredBatch { processed_at, results: results.clone() };
-        tables.sync_batches.store(&principal, &push.device_id, &batch_id, &answered).await?;
+        tables.sync_batches.store(&principal, &push.device_id, &batch_id, &digest, &answered).await?;
     }
     answer::fit(&mut results);
     let server_sync_token = answer::sync_token(push.client_sync_token.as_deref());

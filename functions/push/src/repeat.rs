@@ -1,7 +1,10 @@
 //! A batch that is sent again (§3.6): how it was answered the first time.
 
+use std::collections::{BTreeSet, HashMap};
+
 use tidemark_aws::{Failure, Platform, tables::sync_batches::AnsweredBatch};
 use tidemark_core::{
+    json::Json,
     principal::Principal,
     protocol::push::{ItemResult, PushRequest},
 };
@@ -12,27 +15,27 @@ pub(crate) async fn load(
     principal: &Principal,
     push: &PushRequest,
     batch_id: &str,
+    digest: &[u8],
 ) -> Result<Option<AnsweredBatch>, Failure> {
     if push.batch_id.is_none() {
         return Ok(None);
     }
-    let Some(mut answered) = platform.tables.sync_batches.load(principal, &push.device_id, batch_id).await? else {
+    let Some(mut answered) = platform.tables.sync_batches.load(principal, &push.device_id, batch_id, digest).await? else {
         return Ok(None);
     };
-    let payloads = answered.results.iter_mut().map(|result| restore_payload(platform, principal, result));
-    futures_util::future::try_join_all(payloads).await?;
+    let ids: BTreeSet<String> = answered.results.iter().filter_map(|result| result.conflict_id.clone()).collect();
+    let payloads = platform.tables.conflicts.server_payloads(&principal.tenant, ids.into_iter().collect()).await?;
+    for result in &mut answered.results {
+        restore_payload(result, &payloads);
+    }
     Ok(Some(answered))
 }
 
 /// Results are stored without payloads: a conflict's stands in the conflict, unless a later edit joined it on a newer version.
-async fn restore_payload(platform: &Platform, principal: &Principal, result: &mut ItemResult) -> Result<(), Failure> {
-    let Some(id) = &result.conflict_id else { return Ok(()) };
-    let conflict = platform.tables.conflicts.get(&principal.tenant, id).await?;
-    if let Some(conflict) =
-        conflict.filter(|conflict| Some(conflict.server_version) == result.server_version && !conflict.server_deleted)
-    {
-        result.server_payload = Some(conflict.server_payload);
+fn restore_payload(result: &mut ItemResult, payloads: &HashMap<String, (u64, Json)>) {
+    let Some((version, payload)) = result.conflict_id.as_ref().and_then(|id| payloads.get(id)) else { return };
+    if Some(*version) == result.server_version {
+        result.server_payload = Some(payload.clone());
         result.server_payload_omitted = false;
     }
-    Ok(())
 }

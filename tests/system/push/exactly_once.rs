@@ -168,6 +168,40 @@ async fn a_batch_id_with_other_items_is_refused_and_applies_nothing() {
     assert_eq!(ana.push_batch("b-1", &serde_json::from_str(reordered).expect("JSON")).await.status, 200);
 }
 
+#[tokio::test]
+async fn a_forgotten_edit_that_claimed_a_version_far_ahead_is_not_applied_again() {
+    let stack = Stack::new();
+    prepared(&stack).await;
+    // A client that counts in its own way and sends no base version.
+    let mut claimed = edit("mine", 20, 0, "claims twenty");
+    claimed.as_object_mut().expect("an item").remove("base_version");
+    let ana = stack.device("ana", "phone");
+    assert_eq!(ana.push_one(claimed.clone()).await["server_version"], 2);
+    let ben = stack.device("ben", "phone");
+    for version in 2..20 {
+        ben.push_one(edit("mine", version, version, &format!("ben's {version}"))).await;
+    }
+    assert_eq!(ana.push_one(claimed).await["status"], "conflict");
+    // It is that device's claim: others that count before they send are not in its way.
+    let mut counting = edit("mine", 21, 0, "eva's");
+    counting.as_object_mut().expect("an item").remove("base_version");
+    assert_eq!(stack.device("eva", "phone").push_one(counting).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn results_of_other_items_under_an_expired_batch_id_count_as_none() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push_batch("b-1", &json!([create("old")])).await.ok();
+    // The raw items have expired, the results not yet.
+    for row in stack.rows("sync_items") {
+        let key = json!({"pk": row["pk"], "sk": row["sk"]});
+        stack.dynamodb("DeleteItem", &json!({"TableName": "sync_items", "Key": key}));
+    }
+    let results = ana.push_batch("b-1", &json!([create("new")])).await.ok();
+    assert_eq!((&results["results"][0]["server_id"], stack.rows("resources").len()), (&json!("new"), 2));
+}
+
 /// A table that throttles every statement inside a 200, as DynamoDB does, while the switch is on.
 fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
     Script::new(move |_, operation, body, moment| {

@@ -1,7 +1,11 @@
 //! The keys tokens are signed with: given inline, or fetched from a URL and cached. A key id that is not in the cache is asked for
-//! again at most once a minute, so that made-up key ids cost nobody anything.
+//! again at most once a minute, so that made-up key ids cost little; and the whole set once an hour, so that a key that was
+//! withdrawn is forgotten.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::{
@@ -19,6 +23,7 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use crate::{failure::Failure, settings::KeySource};
 
 const REFETCH_SECONDS_MIN: i64 = 60;
+const KEEP_SECONDS_MAX: i64 = 60 * 60;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 
@@ -38,6 +43,7 @@ struct Source {
 #[derive(Debug, Default)]
 struct Cached {
     keys: Option<JwkSet>,
+    fetched_at: Option<DateTime<Utc>>,
     asked_at: Option<DateTime<Utc>>,
 }
 
@@ -45,52 +51,69 @@ impl Keys {
     pub(super) fn new(source: &KeySource) -> Result<Self, Failure> {
         Ok(match source {
             KeySource::Inline(text) => {
-                Self { source: None, cached: Mutex::new(Cached { keys: Some(read(text.as_bytes())?), asked_at: None }) }
+                let cached = Cached { keys: Some(read(text.as_bytes())?), ..Cached::default() };
+                Self { source: None, cached: Mutex::new(cached) }
             }
             KeySource::Url(url) => {
-                let client =
-                    aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
+                let client = aws_smithy_http_client::Builder::new();
+                let client = client.tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
                 Self { source: Some(Source { url: url.clone(), client }), cached: Mutex::default() }
             }
         })
     }
 
-    /// The key with this id; without an id, the only key of the set.
+    /// The key with this id; without an id, the only key of the set. `None` for a key that is not in the set as it is known.
+    ///
+    /// # Errors
+    /// An outage when the key is not known and the set could not be fetched lately: whether it is a key nobody can say then.
     pub(super) async fn find(&self, id: Option<&str>, now: DateTime<Utc>) -> Result<Option<Jwk>, Failure> {
-        if let Some(key) = self.cached_key(id) {
+        let Some(source) = &self.source else { return Ok(self.lock().key(id)) };
+        if let Some(key) = self.lock().key_if_fresh(id, now) {
             return Ok(Some(key));
         }
-        let Some(source) = self.source.as_ref().filter(|_| self.may_ask(now)) else {
-            return if self.has_keys() { Ok(None) } else { Err(Failure::Outage("no key set has been fetched yet".into())) };
-        };
-        let keys = source.fetch().await?;
-        if let Ok(mut cached) = self.cached.lock() {
-            cached.keys = Some(keys);
+        let may_ask = self.lock().may_ask(now);
+        if may_ask {
+            match source.fetch().await {
+                Ok(keys) => {
+                    let mut cached = self.lock();
+                    (cached.keys, cached.fetched_at) = (Some(keys), Some(now));
+                }
+                Err(failure) => tracing::warn!(%failure, "the key set could not be fetched"),
+            }
         }
-        Ok(self.cached_key(id))
+        let cached = self.lock();
+        match cached.key(id) {
+            Some(key) => Ok(Some(key)),
+            None if cached.fetched_at.is_some() && cached.fetched_at >= cached.asked_at => Ok(None),
+            None => Err(Failure::Outage(format!("the key set at {} could not be fetched", source.url))),
+        }
     }
 
-    fn cached_key(&self, id: Option<&str>) -> Option<Jwk> {
-        let cached = self.cached.lock().ok()?;
-        let keys = cached.keys.as_ref()?;
+    fn lock(&self) -> MutexGuard<'_, Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner) // a set is replaced whole
+    }
+}
+
+impl Cached {
+    fn key(&self, id: Option<&str>) -> Option<Jwk> {
+        let keys = self.keys.as_ref()?;
         match id {
             Some(id) => keys.find(id).cloned(),
             None => keys.keys.first().filter(|_| keys.keys.len() == 1).cloned(),
         }
     }
 
-    fn has_keys(&self) -> bool {
-        self.cached.lock().is_ok_and(|cached| cached.keys.is_some())
+    fn key_if_fresh(&self, id: Option<&str>, now: DateTime<Utc>) -> Option<Jwk> {
+        self.key(id).filter(|_| self.fetched_at.is_some_and(|at| (now - at).num_seconds() < KEEP_SECONDS_MAX))
     }
 
     /// Whether the minute since the last asking is over; if so, this is the next asking.
-    fn may_ask(&self, now: DateTime<Utc>) -> bool {
-        let Ok(mut cached) = self.cached.lock() else { return false };
-        let may = cached.asked_at.is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
+    fn may_ask(&mut self, now: DateTime<Utc>) -> bool {
+        let may = self.asked_at.is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
         // Without any key nobody can be verified: then every request may ask.
-        let may = may || cached.keys.is_none();
+        let may = may || self.keys.is_none();
         if may {
-            cached.asked_at = Some(now);
+            self.asked_at = Some(now);
         }
         may
     }

@@ -11,6 +11,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     channel::Scope,
+    limits::CHUNK_BYTES_MAX,
     sequence::{
         plan::Head,
         position::Position,
@@ -76,7 +77,7 @@ struct SegmentRow {
 #[derive(Debug, Serialize)]
 struct SetAsideRow<'a> {
     pk: &'a str,
-    sk: &'a str,
+    sk: String,
     record: &'a str,
     reason: &'a str,
     set_aside_at: i64,
@@ -115,17 +116,17 @@ impl Changes {
         self.query(scope, position, end, limit, Some(after)).await
     }
 
-    /// Which of `positions` stand in the log: records at them were sequenced before.
+    /// The entries of the log at `positions`: records there may have been sequenced before.
     ///
     /// # Errors
     /// An outage.
-    pub async fn held(&self, scope: &Scope, mut positions: Vec<Position>, end: Position) -> Result<HashSet<Position>, Failure> {
-        let mut held = HashSet::new();
+    pub async fn held(&self, scope: &Scope, mut positions: Vec<Position>, end: Position) -> Result<Vec<Entry>, Failure> {
+        let mut held = Vec::new();
         positions.sort();
         while let Some(first) = positions.first().copied() {
             let Some(stored) = self.query(scope, first, end, 1, None).await?.pop() else { break };
-            let standing: HashSet<Position> = stored.segment.entries.iter().map(|entry| entry.position).collect();
-            held.extend(positions.iter().filter(|position| standing.contains(position)));
+            let wanted: HashSet<Position> = positions.iter().copied().collect();
+            held.extend(stored.segment.entries.into_iter().filter(|entry| wanted.contains(&entry.position)));
             positions.retain(|position| *position > stored.segment.last);
         }
         Ok(held)
@@ -238,14 +239,25 @@ impl Changes {
         update.build().map_err(|error| Failure::unreadable("head", error))
     }
 
-    /// Keeps a stream record that cannot be read, with the reason, so that the records behind it can go on and it is not lost.
+    /// Keeps a stream record that cannot be read, with the reason, so that the records behind it can go on and it is not lost. A record
+    /// may hold two rows; its text is cut into as many as it takes.
     ///
     /// # Errors
     /// An outage.
     pub async fn set_aside(&self, id: &str, record: &str, reason: &str, now: DateTime<Utc>) -> Result<(), Failure> {
-        let row = SetAsideRow { pk: SET_ASIDE, sk: id, record, reason, set_aside_at: now.timestamp_millis() };
-        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
-        put.send().await.map(|_| ()).map_err(|error| Failure::outage("put_item on changes", error))
+        let mut rest = record;
+        for part in 0.. {
+            let (record, behind) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES_MAX));
+            let sk = format!("{id}-{part:04}");
+            let row = SetAsideRow { pk: SET_ASIDE, sk, record, reason, set_aside_at: now.timestamp_millis() };
+            let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
+            put.send().await.map_err(|error| Failure::outage("put_item on changes", error))?;
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,34 +1,32 @@
 //! `conflicts`: tenant / conflict id. What devices meant, kept until it is decided.
 //!
-//! A conflict is one row while its payloads fit; otherwise each payload has a row of its own behind it (`id#00` the server's, `id#01`…
-//! the edits'), written before the row that makes the conflict visible. Edits join on the condition that the conflict is open and
-//! holds as many edits as were read, so that no edit pushes another out.
+//! A conflict's row holds its edits while their payloads are small; a large payload stands in a row of its own
+//! (`part#<conflict>#<edit>`, `part#<conflict>#server-<version>`), which is never changed and is written before the row that names
+//! it. Edits join on the condition that the conflict is open and holds as many edits as were read, so that none is lost.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use chrono::DateTime;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Channel,
-    conflict::{Conflict, ConflictEdit, ConflictStatus},
+    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Standing},
     ids,
     json::Json,
     key,
     principal::{Author, Principal},
     protocol::{Action, push::ItemCode, timestamp},
-    push::decide::ConflictWrite,
     resource::{EditId, ResourceKey},
 };
 
-use super::{Row, Table, from_row, is_condition_failure, to_row};
+use super::{Row, Table, from_row, is_condition_failure, key as row_key, to_row};
 use crate::failure::Failure;
 
-/// Bytes of payload a conflict's own row carries; with more, they stand in rows of their own.
-const INLINE_BYTES_MAX: usize = 300 * 1024;
-/// Position of the server's payload among the parts.
-const SERVER_PART: usize = 0;
+/// Bytes of the first edit's and of the server's payload that a conflict's own row carries at most.
+const PAYLOAD_BYTES_MAX: usize = 100 * 1024;
+/// Bytes of the payload of an edit that joined which a conflict's own row carries at most: with a hundred of them it stays small.
+const JOINED_BYTES_MAX: usize = 1024;
 
 /// The table of conflicts.
 #[derive(Debug, Clone)]
@@ -43,40 +41,46 @@ pub enum Recorded {
     LostRace,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct ConflictRow {
-    pk: String,
-    sk: String,
+/// The row of a conflict that is opened. Of what it says, the lifecycle's own fields are those a person reads.
+#[derive(Debug, Serialize)]
+struct ConflictRow<'a> {
+    pk: &'a str,
+    sk: &'a str,
     /// Key of the index by status and time.
     status_key: String,
-    id: String,
-    status: String,
+    id: &'a str,
+    status: &'a str,
     detected_at: String,
-    resource_type: String,
-    resource_id: String,
+    resource_type: &'a str,
+    resource_id: &'a str,
     channel: String,
-    user: String,
-    device_id: String,
+    user: &'a str,
+    device_id: &'a str,
     code: ItemCode,
-    server_payload: Option<String>,
+    server_payload: Option<&'a str>,
     server_version: u64,
     server_deleted: bool,
+    /// The edit that opened it.
+    edit: String,
+    action: Action,
     client_payload: Option<String>,
     client_version: u64,
     base_version: Option<u64>,
-    action: Action,
-    edit: String,
+    /// The edits that joined, in turn.
     joined: Vec<EditRow>,
+    /// Hashes of all edits.
+    edits: Vec<String>,
     edit_count: usize,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// An edit that joined; a payload that is missing stands in a row of its own.
+#[derive(Debug, Serialize)]
 struct EditRow {
+    edit: String,
+    action: Action,
     client_payload: Option<String>,
     client_version: u64,
     base_version: Option<u64>,
-    action: Action,
-    edit: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,8 +90,25 @@ struct PartRow {
     payload: String,
 }
 
+#[derive(Debug, Deserialize)]
+struct StandingRow {
+    id: String,
+    status: String,
+    server_version: u64,
+    edits: Vec<String>,
+}
+
+/// What the server held when a conflict was last added to.
+#[derive(Debug, Deserialize)]
+struct ServerRow {
+    id: String,
+    server_payload: Option<String>,
+    server_version: u64,
+    server_deleted: bool,
+}
+
 impl Conflicts {
-    /// The conflicts of the principal's device about a resource, open and resolved.
+    /// The conflicts of the principal's device about a resource, open and resolved, without payloads.
     ///
     /// # Errors
     /// An outage.
@@ -96,23 +117,9 @@ impl Conflicts {
         principal: &Principal,
         resource: &ResourceKey,
         author: &Author,
-    ) -> Result<Vec<Conflict>, Failure> {
+    ) -> Result<Vec<Standing>, Failure> {
         let prefix = ids::conflict_prefix(&principal.tenant, resource, author);
-        self.beginning_with(&principal.tenant, &prefix).await
-    }
-
-    /// One conflict of a tenant.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn get(&self, tenant: &str, id: &str) -> Result<Option<Conflict>, Failure> {
-        let conflicts = self.beginning_with(tenant, id).await?;
-        Ok(conflicts.into_iter().find(|conflict| conflict.id == id))
-    }
-
-    async fn beginning_with(&self, tenant: &str, prefix: &str) -> Result<Vec<Conflict>, Failure> {
-        let mut heads: Vec<ConflictRow> = Vec::new();
-        let mut parts: HashMap<String, String> = HashMap::new();
+        let mut standing = Vec::new();
         let mut after: Option<Row> = None;
         loop {
             let answer = self
@@ -121,8 +128,10 @@ impl Conflicts {
                 .query()
                 .table_name(&self.0.name)
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", AttributeValue::S(tenant.to_owned()))
-                .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+                .projection_expression("id, #status, server_version, edits")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":pk", AttributeValue::S(principal.tenant.clone()))
+                .expression_attribute_values(":prefix", AttributeValue::S(prefix.clone()))
                 .set_exclusive_start_key(after)
                 .consistent_read(true)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
@@ -130,143 +139,173 @@ impl Conflicts {
                 .await
                 .map_err(|error| Failure::outage("query on conflicts", error))?;
             for row in answer.items.unwrap_or_default() {
-                if row.contains_key("status") {
-                    heads.push(from_row("conflict", row)?);
-                } else {
-                    let part: PartRow = from_row("part of a conflict", row)?;
-                    parts.insert(part.sk, part.payload);
-                }
+                standing.push(from_row::<StandingRow>("conflict", row)?.read()?);
             }
             after = answer.last_evaluated_key;
             if after.is_none() {
-                return heads.into_iter().map(|row| row.read(&mut parts)).collect();
+                return Ok(standing);
             }
         }
     }
 
-    /// Stores a conflict as it was decided.
+    /// What the server held, and its version, when these conflicts were last added to; of deleted resources nothing.
     ///
     /// # Errors
-    /// An outage. A retry decides and stores the same conflict again.
-    pub async fn record(&self, principal: &Principal, write: &ConflictWrite) -> Result<Recorded, Failure> {
-        let (row, parts) = ConflictRow::new(&principal.tenant, &write.conflict);
-        for part in parts {
-            let put = self.0.client.put_item().table_name(&self.0.name).set_item(Some(to_row(&part)?));
-            let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
-            put.send().await.map_err(|error| Failure::outage("put_item on conflicts", error))?;
+    /// An outage.
+    pub async fn server_payloads(&self, tenant: &str, ids: Vec<String>) -> Result<HashMap<String, (u64, Json)>, Failure> {
+        let rows = self.0.batch_get(ids.into_iter().map(|id| row_key(tenant, id)).collect()).await?;
+        let rows: Vec<ServerRow> = rows.into_iter().map(|row| from_row("conflict", row)).collect::<Result<_, _>>()?;
+        let apart = rows.iter().filter(|row| row.server_payload.is_none());
+        let apart = apart.map(|row| row_key(tenant, server_part(&row.id, row.server_version))).collect();
+        let parts = self.0.batch_get(apart).await?.into_iter().map(|row| from_row::<PartRow>("part of a conflict", row));
+        let mut parts: HashMap<String, String> =
+            parts.map(|part| part.map(|part| (part.sk, part.payload))).collect::<Result<_, _>>()?;
+        let mut payloads = HashMap::new();
+        for row in rows.into_iter().filter(|row| !row.server_deleted) {
+            let text = row.server_payload.or_else(|| parts.remove(&server_part(&row.id, row.server_version)));
+            let text = text.ok_or_else(|| Failure::unreadable("conflict", format!("payload of {}", row.id)))?;
+            let payload = RawValue::from_string(text).map_err(|error| Failure::unreadable("payload", error))?;
+            payloads.insert(row.id, (row.server_version, payload));
         }
-        let put = self.0.client.put_item().table_name(&self.0.name).set_item(Some(to_row(&row)?));
-        let put = match write.expected_edits {
-            0 => put.condition_expression("attribute_not_exists(pk)"),
-            edits => put
-                .condition_expression("#status = :open AND edit_count = :edits")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":open", AttributeValue::S(ConflictStatus::Open.as_str().to_owned()))
-                .expression_attribute_values(":edits", AttributeValue::N(edits.to_string())),
-        };
-        match put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-            Ok(_) => Ok(Recorded::Done),
-            Err(error) if is_condition_failure(&error) => Ok(Recorded::LostRace),
-            Err(error) => Err(Failure::outage("put_item on conflicts", error)),
-        }
+        Ok(payloads)
     }
-}
 
-impl ConflictRow {
-    fn new(tenant: &str, conflict: &Conflict) -> (Self, Vec<PartRow>) {
-        let edit_bytes = conflict.edits.iter().map(|edit| edit.payload.get().len()).sum::<usize>();
-        let is_inline = conflict.server_payload.get().len() + edit_bytes <= INLINE_BYTES_MAX;
-        let inline = |payload: &Json| is_inline.then(|| payload.get().to_owned());
-        let mut edits = conflict.edits.iter().map(|edit| EditRow {
-            client_payload: inline(&edit.payload),
-            client_version: edit.client_version,
-            base_version: edit.base_version,
-            action: edit.action,
-            edit: format!("{:016x}", edit.id.0),
-        });
-        let first = edits.next().unwrap_or_else(|| EditRow {
-            client_payload: None,
-            client_version: 0,
-            base_version: None,
-            action: Action::Update,
-            edit: String::new(),
-        });
-        let row = Self {
-            pk: tenant.to_owned(),
-            sk: conflict.id.clone(),
-            status_key: key::join([tenant, conflict.status.as_str()]),
-            id: conflict.id.clone(),
-            status: conflict.status.as_str().to_owned(),
-            detected_at: timestamp(conflict.detected_at),
-            resource_type: conflict.resource.resource_type.clone(),
-            resource_id: conflict.resource.id.clone(),
-            channel: conflict.resource.channel.to_string(),
-            user: conflict.user.clone(),
-            device_id: conflict.device_id.clone(),
-            code: conflict.code,
-            server_payload: inline(&conflict.server_payload),
-            server_version: conflict.server_version,
-            server_deleted: conflict.server_deleted,
+    /// Stores edits of the device `device_id` in a conflict, as it was decided.
+    ///
+    /// # Errors
+    /// An outage. A retry decides and stores the same again.
+    pub async fn record(&self, principal: &Principal, device_id: &str, write: &ConflictWrite) -> Result<Recorded, Failure> {
+        let tenant = &principal.tenant;
+        try_join_all(parts(tenant, write).into_iter().map(|part| self.put_part(part))).await?;
+        let server_payload = Some(write.server.payload.get()).filter(|text| text.len() <= PAYLOAD_BYTES_MAX);
+        if write.expected_edits > 0 {
+            return self.join(tenant, server_payload, write).await;
+        }
+        let mut edits = write.edits.iter().enumerate().map(|(at, edit)| EditRow::new(edit, at == 0));
+        let Some(first) = edits.next() else { return Ok(Recorded::Done) };
+        let row = ConflictRow {
+            pk: tenant,
+            sk: &write.id,
+            status_key: key::join([tenant, ConflictStatus::Open.as_str()]),
+            id: &write.id,
+            status: ConflictStatus::Open.as_str(),
+            detected_at: timestamp(write.detected_at),
+            resource_type: &write.resource.resource_type,
+            resource_id: &write.resource.id,
+            channel: write.resource.channel.to_string(),
+            user: &principal.user,
+            device_id,
+            code: write.code,
+            server_payload,
+            server_version: write.server.server_version,
+            server_deleted: write.server.deleted,
+            edit: first.edit,
+            action: first.action,
             client_payload: first.client_payload,
             client_version: first.client_version,
             base_version: first.base_version,
-            action: first.action,
-            edit: first.edit,
             joined: edits.collect(),
-            edit_count: conflict.edits.len(),
+            edits: write.edits.iter().map(|edit| hex(edit.id)).collect(),
+            edit_count: write.edits.len(),
         };
-        let payloads = std::iter::once(&conflict.server_payload).chain(conflict.edits.iter().map(|edit| &edit.payload));
-        let parts = payloads.enumerate().filter(|_| !is_inline).map(|(index, payload)| PartRow {
-            pk: tenant.to_owned(),
-            sk: part_key(&conflict.id, index),
-            payload: payload.get().to_owned(),
-        });
-        (row, parts.collect())
+        let put = self.0.client.put_item().table_name(&self.0.name).set_item(Some(to_row(&row)?));
+        let put = put.condition_expression("attribute_not_exists(pk)").return_consumed_capacity(ReturnConsumedCapacity::Total);
+        recorded("put_item on conflicts", put.send().await)
     }
 
-    fn read(self, parts: &mut HashMap<String, String>) -> Result<Conflict, Failure> {
-        let unreadable = |what: &str| Failure::unreadable("conflict", format!("{what} of {}", self.id));
-        let mut payload = |inline: Option<String>, index: usize| {
-            let text = inline.or_else(|| parts.remove(&part_key(&self.id, index))).ok_or_else(|| unreadable("payload"))?;
-            RawValue::from_string(text).map_err(|error| Failure::unreadable("payload", error))
-        };
-        let first = EditRow {
-            client_payload: self.client_payload,
-            client_version: self.client_version,
-            base_version: self.base_version,
-            action: self.action,
-            edit: self.edit,
-        };
-        let edits = std::iter::once(first).chain(self.joined).enumerate().map(|(index, edit)| {
-            Ok(ConflictEdit {
-                id: EditId(u64::from_str_radix(&edit.edit, 16).map_err(|error| Failure::unreadable("edit", error))?),
-                action: edit.action,
-                payload: payload(edit.client_payload, SERVER_PART + 1 + index)?,
-                client_version: edit.client_version,
-                base_version: edit.base_version,
-            })
-        });
-        let edits = edits.collect::<Result<_, Failure>>()?;
-        let channel = Channel::parse(&self.channel).ok_or_else(|| unreadable("channel"))?;
-        let detected_at =
-            DateTime::parse_from_rfc3339(&self.detected_at).map_err(|error| Failure::unreadable("detected_at", error))?;
-        Ok(Conflict {
-            server_payload: payload(self.server_payload, SERVER_PART)?,
-            resource: ResourceKey { channel, resource_type: self.resource_type, id: self.resource_id },
-            author: Author::device(&self.user, &self.device_id),
-            user: self.user,
-            device_id: self.device_id,
-            code: self.code,
-            server_version: self.server_version,
-            server_deleted: self.server_deleted,
-            edits,
-            detected_at: detected_at.to_utc(),
-            status: if self.status == ConflictStatus::Open.as_str() { ConflictStatus::Open } else { ConflictStatus::Resolved },
-            id: self.id,
-        })
+    async fn join(&self, tenant: &str, server_payload: Option<&str>, write: &ConflictWrite) -> Result<Recorded, Failure> {
+        let number = |number: usize| AttributeValue::N(number.to_string());
+        let joined: Vec<EditRow> = write.edits.iter().map(|edit| EditRow::new(edit, false)).collect();
+        let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
+        let list = |list: Result<AttributeValue, serde_dynamo::Error>| list.map_err(|error| Failure::unreadable("edits", error));
+        let update = self
+            .0
+            .client
+            .update_item()
+            .table_name(&self.0.name)
+            .set_key(Some(row_key(tenant, &write.id)))
+            .update_expression(
+                "SET joined = list_append(joined, :joined), edits = list_append(edits, :edits), edit_count = :count, \
+                 server_payload = :payload, server_version = :version, server_deleted = :deleted",
+            )
+            .condition_expression("#status = :open AND edit_count = :expected")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":joined", list(serde_dynamo::to_attribute_value(joined))?)
+            .expression_attribute_values(":edits", list(serde_dynamo::to_attribute_value(edits))?)
+            .expression_attribute_values(":count", number(write.expected_edits + write.edits.len()))
+            .expression_attribute_values(":expected", number(write.expected_edits))
+            .expression_attribute_values(":open", AttributeValue::S(ConflictStatus::Open.as_str().to_owned()))
+            .expression_attribute_values(
+                ":payload",
+                server_payload.map_or(AttributeValue::Null(true), |text| AttributeValue::S(text.to_owned())),
+            )
+            .expression_attribute_values(":version", AttributeValue::N(write.server.server_version.to_string()))
+            .expression_attribute_values(":deleted", AttributeValue::Bool(write.server.deleted))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        recorded("update_item on conflicts", update.send().await)
+    }
+
+    async fn put_part(&self, part: PartRow) -> Result<(), Failure> {
+        let put = self.0.client.put_item().table_name(&self.0.name).set_item(Some(to_row(&part)?));
+        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+        put.map(|_| ()).map_err(|error| Failure::outage("put_item on conflicts", error))
     }
 }
 
-fn part_key(id: &str, index: usize) -> String {
-    format!("{id}#{index:03}")
+impl EditRow {
+    fn new(edit: &ConflictEdit, is_first: bool) -> Self {
+        Self {
+            edit: hex(edit.id),
+            action: edit.action,
+            client_payload: is_inline(edit, is_first).then(|| edit.payload.get().to_owned()),
+            client_version: edit.client_version,
+            base_version: edit.base_version,
+        }
+    }
+}
+
+impl StandingRow {
+    fn read(self) -> Result<Standing, Failure> {
+        let edit = |text: &String| u64::from_str_radix(text, 16).map(EditId).map_err(|error| Failure::unreadable("edit", error));
+        let edits = self.edits.iter().map(edit).collect::<Result<_, _>>()?;
+        let is_open = self.status == ConflictStatus::Open.as_str();
+        let status = if is_open { ConflictStatus::Open } else { ConflictStatus::Resolved };
+        Ok(Standing { id: self.id, status, server_version: self.server_version, edits })
+    }
+}
+
+/// The payloads that stand in rows of their own.
+fn parts(tenant: &str, write: &ConflictWrite) -> Vec<PartRow> {
+    let part = |sk: String, payload: &Json| PartRow { pk: tenant.to_owned(), sk, payload: payload.get().to_owned() };
+    let opens = write.expected_edits == 0;
+    let large = write.edits.iter().enumerate().filter(|(at, edit)| !is_inline(edit, opens && *at == 0));
+    let mut parts: Vec<PartRow> =
+        large.map(|(_, edit)| part(format!("part#{}#{}", write.id, hex(edit.id)), &edit.payload)).collect();
+    if write.server.payload.get().len() > PAYLOAD_BYTES_MAX {
+        parts.push(part(server_part(&write.id, write.server.server_version), &write.server.payload));
+    }
+    parts
+}
+
+fn server_part(id: &str, server_version: u64) -> String {
+    format!("part#{id}#server-{server_version}")
+}
+
+fn is_inline(edit: &ConflictEdit, is_first: bool) -> bool {
+    edit.payload.get().len() <= if is_first { PAYLOAD_BYTES_MAX } else { JOINED_BYTES_MAX }
+}
+
+fn hex(edit: EditId) -> String {
+    format!("{:016x}", edit.0)
+}
+
+fn recorded<T, E>(attempt: &str, answer: Result<T, E>) -> Result<Recorded, Failure>
+where
+    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata,
+{
+    match answer {
+        Ok(_) => Ok(Recorded::Done),
+        Err(error) if is_condition_failure(&error) => Ok(Recorded::LostRace),
+        Err(error) => Err(Failure::outage(attempt, error)),
+    }
 }

@@ -72,7 +72,7 @@ impl Table {
     /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row are left out.
     async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
         let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec()));
-        Ok(futures_util::future::try_join_all(calls).await?.concat())
+        Ok(futures_util::future::try_join_all(calls).await?.into_iter().flatten().collect())
     }
 
     /// One call, repeated for the keys DynamoDB left over: an answer holds 16 MB at most, and may be throttled in part.

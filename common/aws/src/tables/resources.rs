@@ -13,7 +13,7 @@ use tidemark_core::{
     channel::{Channel, Scope},
     principal::{Author, Principal},
     push::decide::ResourceWrite,
-    resource::{Creation, Edits, Resource, ResourceKey, Run},
+    resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
 };
 
 use super::{Row, Table, backoff, from_row, key, to_row};
@@ -60,12 +60,13 @@ pub(crate) struct ResourceRow {
     created_digest: Vec<u8>,
     #[serde(with = "serde_bytes")]
     edits: Vec<u8>,
-    claimed: u64,
+    #[serde(with = "serde_bytes")]
+    claims: Vec<u8>,
 }
 
 /// What an update writes, in the order of its parameters.
 const UPDATED: [&str; 10] =
-    ["payload", "server_version", "deleted", "changed_at", "run_by", "run_began", "run_max", "run_unproven", "edits", "claimed"];
+    ["payload", "server_version", "deleted", "changed_at", "run_by", "run_began", "run_max", "run_unproven", "edits", "claims"];
 /// What a create writes besides, and no update touches.
 const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
 const KEY: [&str; 2] = ["pk", "sk"];
@@ -87,7 +88,7 @@ impl ResourceRow {
             created_as: resource.creation.client_temp_id.clone(),
             created_digest: resource.creation.digest.to_vec(),
             edits: resource.edits.to_bytes(),
-            claimed: resource.claimed_version,
+            claims: resource.claims.to_bytes(),
         }
     }
 
@@ -109,7 +110,7 @@ impl ResourceRow {
                 is_unproven: self.run_unproven,
             },
             creation: Creation { author: self.created_by, client_temp_id: self.created_as, digest },
-            claimed_version: self.claimed,
+            claims: Claims::from_bytes(&self.claims).ok_or_else(|| unreadable("claims"))?,
         };
         Ok((scope, key, resource))
     }

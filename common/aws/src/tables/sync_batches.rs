@@ -37,6 +37,9 @@ pub struct AnsweredBatch {
 struct BatchRow {
     pk: String,
     sk: String,
+    /// Digest of the items these are the results of.
+    #[serde(with = "serde_bytes")]
+    digest: Vec<u8>,
     #[serde(with = "serde_bytes")]
     results: Vec<u8>,
     processed_at: i64,
@@ -44,11 +47,18 @@ struct BatchRow {
 }
 
 impl SyncBatches {
-    /// The batch as it was answered; `None` when it was not.
+    /// The batch with these items as it was answered; `None` when it was not. The raw items and the results expire each in their own
+    /// time, so results of other items under the same id count as none.
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(&self, principal: &Principal, device_id: &str, batch_id: &str) -> Result<Option<AnsweredBatch>, Failure> {
+    pub async fn load(
+        &self,
+        principal: &Principal,
+        device_id: &str,
+        batch_id: &str,
+        digest: &[u8],
+    ) -> Result<Option<AnsweredBatch>, Failure> {
         let answer = self
             .table
             .client
@@ -62,6 +72,9 @@ impl SyncBatches {
             .map_err(|error| Failure::outage("get_item on sync_batches", error))?;
         let Some(row) = answer.item else { return Ok(None) };
         let row: BatchRow = from_row("batch", row)?;
+        if row.digest != digest {
+            return Ok(None);
+        }
         let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("batch results", error.to_string());
         let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
         Ok(Some(AnsweredBatch {
@@ -79,6 +92,7 @@ impl SyncBatches {
         principal: &Principal,
         device_id: &str,
         batch_id: &str,
+        digest: &[u8],
         batch: &AnsweredBatch,
     ) -> Result<(), Failure> {
         let results: Vec<ItemResult> = batch
@@ -94,6 +108,7 @@ impl SyncBatches {
         let row = BatchRow {
             pk: partition(principal, device_id),
             sk: batch_id.to_owned(),
+            digest: digest.to_vec(),
             results: pack(&results),
             processed_at: batch.processed_at.timestamp_millis(),
             expires_at: expiry(batch.processed_at, self.retention),

@@ -8,7 +8,13 @@ use aws_sdk_dynamodb::{
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemark_core::{json::{self, Json}, key, limits::CHUNK_BYTES_MAX, pack::pack, principal::Principal};
+use tidemark_core::{
+    json::{self, Json},
+    key,
+    limits::CHUNK_BYTES_MAX,
+    pack::pack,
+    principal::Principal,
+};
 
 use super::{Table, expiry, to_row};
 use crate::failure::Failure;
@@ -85,7 +91,7 @@ impl SyncItems {
     ) -> Result<Kept, Failure> {
         let raw = RawBatch { principal, device_id, items };
         let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::unreadable("raw items", error))?);
-        let pack = hex(&json::digest(&[&packed]));
+        let pack = short_hex(&json::digest(&[&packed]));
         let pk = key::join([&principal.tenant, &principal.user, device_id, batch_id]);
         let expires_at = expiry(now, self.retention);
         let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
@@ -133,7 +139,8 @@ fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
     Some(failed.item()?.get("digest")?.as_b().ok()?.clone().into_inner())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The first 8 bytes as text.
+fn short_hex(bytes: &[u8]) -> String {
     bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

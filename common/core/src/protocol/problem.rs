@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::limits::sentence;
+
 /// Why a request was refused. `code` is what programs branch on; `detail` is for people, and holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -63,12 +65,12 @@ impl ProblemCode {
 impl Problem {
     /// A problem that is about no place in the body.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), path: None }
+        Self { code, detail: sentence(detail), path: None }
     }
 
     /// A malformed body, and where.
     pub fn malformed(path: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { path: Some(path.into()), ..Self::new(ProblemCode::InvalidRequest, detail) }
+        Self { path: Some(sentence(path)), ..Self::new(ProblemCode::InvalidRequest, detail) }
     }
 }
 

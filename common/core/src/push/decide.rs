@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     catalog::ResourceType,
-    conflict::{Conflict, ConflictEdit, ConflictStatus},
+    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Standing},
     ids,
     json::Json,
     protocol::{
@@ -25,7 +25,7 @@ pub struct Stored {
     /// The row, if there is one.
     pub resource: Option<Resource>,
     /// This device's conflicts about it; `None` while they were not read.
-    pub conflicts: Option<Vec<Conflict>>,
+    pub conflicts: Option<Vec<Standing>>,
 }
 
 /// What becomes of a group.
@@ -48,15 +48,6 @@ pub struct ResourceWrite {
     pub resource: Resource,
 }
 
-/// A conflict to store.
-#[derive(Debug, Clone)]
-pub struct ConflictWrite {
-    /// The conflict then.
-    pub conflict: Conflict,
-    /// How many edits stood in it when it was loaded, 0 for a new one: the condition of the write.
-    pub expected_edits: usize,
-}
-
 /// Why a group cannot be decided yet: some of its edits conflict, and the conflicts this device has already were not read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConflictsNeeded;
@@ -67,27 +58,20 @@ pub struct ConflictsNeeded;
 ///
 /// # Errors
 /// [`ConflictsNeeded`] when an edit conflicts and `stored.conflicts` is `None`.
-pub fn decide(
-    group: &Group,
-    stored: &Stored,
-    sender: Sender<'_>,
-    device_id: &str,
-    now: DateTime<Utc>,
-) -> Result<Decision, ConflictsNeeded> {
+pub fn decide(group: &Group, stored: &Stored, sender: Sender<'_>, now: DateTime<Utc>) -> Result<Decision, ConflictsNeeded> {
     let Some(rules) = sender.catalog.get(&group.key.resource_type) else {
         return Ok(Decision::default()); // no group is made for a type the catalog lacks
     };
     let mut fold = Fold {
         key: &group.key,
         sender,
-        device_id,
         now,
         rules,
         resource: stored.resource.clone(),
         applied: 0,
         remembered: 0,
-        standing: stored.conflicts.as_deref(),
-        touched: Vec::new(),
+        standing: stored.conflicts.clone(),
+        writes: Vec::new(),
         blocked: None,
     };
     let mut results = Vec::with_capacity(group.items.len());
@@ -105,7 +89,7 @@ pub fn decide(
     Ok(Decision {
         results,
         write: fold.resource.filter(|_| changed).map(|resource| ResourceWrite { expected_version, resource }),
-        conflicts: fold.touched,
+        conflicts: fold.writes,
     })
 }
 
@@ -121,7 +105,6 @@ enum Blocked {
 struct Fold<'a> {
     key: &'a ResourceKey,
     sender: Sender<'a>,
-    device_id: &'a str,
     now: DateTime<Utc>,
     rules: &'a ResourceType,
     resource: Option<Resource>,
@@ -129,8 +112,9 @@ struct Fold<'a> {
     applied: usize,
     /// Edits of this group that the row remembers now.
     remembered: usize,
-    standing: Option<&'a [Conflict]>,
-    touched: Vec<ConflictWrite>,
+    /// This device's conflicts about the resource, those of this batch included.
+    standing: Option<Vec<Standing>>,
+    writes: Vec<ConflictWrite>,
     blocked: Option<Blocked>,
 }
 
@@ -176,8 +160,8 @@ impl Fold<'_> {
             None => self.created(edit, payload),
             Some(mut resource) => {
                 let version = resource.server_version + 1;
-                if edit.base_version.is_none() && edit.client_version > resource.server_version {
-                    resource.claimed_version = resource.claimed_version.max(edit.client_version);
+                if edit.base_version.is_none() && edit.client_version > version {
+                    resource.claims.note(author, edit.client_version);
                 }
                 if resource.run.author == *author {
                     resource.run.client_version_max = resource.run.client_version_max.max(edit.client_version);
@@ -220,7 +204,7 @@ impl Fold<'_> {
             run: Run { author: author.clone(), began: 1, client_version_max: 0, is_unproven: false },
             creation: Creation { author, client_temp_id: edit.client_temp_id.clone(), digest: edit.digest },
             edits: Default::default(),
-            claimed_version: 0,
+            claims: Default::default(),
         }
     }
 
@@ -234,41 +218,37 @@ impl Fold<'_> {
 
     /// Puts the edit into the conflict it belongs to (§3.5): the one it stands in already, else one that it joins, else its own.
     fn conflict(&mut self, edit: &Edit, code: ItemCode, error: String) -> Result<ItemResult, ConflictsNeeded> {
-        let standing = self.standing.ok_or(ConflictsNeeded)?;
-        let Some(resource) = self.resource.clone() else {
-            return Ok(self.refuse(edit, Refusal::new(ItemCode::NotFound, error))); // there is no conflict with nothing
-        };
+        let standing = self.standing.as_mut().ok_or(ConflictsNeeded)?;
+        let Some(resource) = self.resource.clone() else { return Err(ConflictsNeeded) }; // only what exists conflicts
         let base = edit.base_version.unwrap_or(edit.client_version);
         let blocking = match self.blocked.take() {
             Some(Blocked::Conflicted(id)) => Some(id),
             _ => None,
         };
-        let admits = |conflict: &Conflict| match &blocking {
+        let admits = |conflict: &Standing| match &blocking {
             Some(id) => conflict.id == *id && conflict.admits(0),
             None => edit.action != Action::Create && conflict.admits(base),
         };
-        let held = self.touched.iter().map(|write| &write.conflict).chain(standing).find(|conflict| conflict.holds(edit.id));
-        let conflict_id = if let Some(conflict) = held {
-            conflict.id.clone()
-        } else if let Some(write) = self.touched.iter_mut().find(|write| admits(&write.conflict)) {
-            write.conflict.join(conflict_edit(edit), &resource);
-            write.conflict.id.clone()
-        } else if let Some(open) = standing.iter().find(|conflict| admits(conflict)) {
-            let mut conflict = open.clone();
-            conflict.join(conflict_edit(edit), &resource);
-            self.touched.push(ConflictWrite { conflict, expected_edits: open.edits.len() });
-            open.id.clone()
+        let id = if let Some(held) = standing.iter().find(|conflict| conflict.holds(edit.id)) {
+            held.id.clone()
+        } else if let Some(open) = standing.iter_mut().find(|conflict| admits(conflict)) {
+            let expected_edits = open.edits.len();
+            open.edits.push(edit.id);
+            open.server_version = resource.server_version;
+            let id = open.id.clone();
+            self.write_conflict(id, expected_edits, edit, code, resource.clone())
         } else {
-            let conflict = self.opened(edit, code, &resource);
-            let id = conflict.id.clone();
-            self.touched.push(ConflictWrite { conflict, expected_edits: 0 });
-            id
+            let prefix = ids::conflict_prefix(&self.sender.principal.tenant, self.key, self.sender.author);
+            let id = format!("{prefix}{:016x}", edit.id.0);
+            let (status, server_version) = (ConflictStatus::Open, resource.server_version);
+            standing.push(Standing { id: id.clone(), status, server_version, edits: vec![edit.id] });
+            self.write_conflict(id, 0, edit, code, resource.clone())
         };
-        self.blocked = Some(Blocked::Conflicted(conflict_id.clone()));
+        self.blocked = Some(Blocked::Conflicted(id.clone()));
         Ok(ItemResult {
             status: Status::Conflict,
             server_version: Some(resource.server_version),
-            conflict_id: Some(conflict_id),
+            conflict_id: Some(id),
             server_payload: Some(resource.payload).filter(|_| !resource.deleted),
             server_deleted: resource.deleted,
             code: Some(code),
@@ -277,23 +257,24 @@ impl Fold<'_> {
         })
     }
 
-    fn opened(&self, edit: &Edit, code: ItemCode, resource: &Resource) -> Conflict {
-        let principal = self.sender.principal;
-        let prefix = ids::conflict_prefix(&principal.tenant, self.key, self.sender.author);
-        Conflict {
-            id: format!("{prefix}{:016x}", edit.id.0),
-            resource: self.key.clone(),
-            author: self.sender.author.clone(),
-            user: principal.user.clone(),
-            device_id: self.device_id.to_owned(),
-            code,
-            server_payload: resource.payload.clone(),
-            server_version: resource.server_version,
-            server_deleted: resource.deleted,
-            edits: vec![conflict_edit(edit)],
-            detected_at: self.now,
-            status: ConflictStatus::Open,
+    /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
+    fn write_conflict(&mut self, id: String, expected_edits: usize, edit: &Edit, code: ItemCode, server: Resource) -> String {
+        match self.writes.iter_mut().find(|write| write.id == id) {
+            Some(write) => {
+                write.edits.push(conflict_edit(edit));
+                write.server = server;
+            }
+            None => self.writes.push(ConflictWrite {
+                id: id.clone(),
+                expected_edits,
+                edits: vec![conflict_edit(edit)],
+                resource: self.key.clone(),
+                server,
+                code,
+                detected_at: self.now,
+            }),
         }
+        id
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     channel::Channel,
     ids,
     json::{self, Fields, Json, JsonError},
-    limits::{NAME_BYTES_MAX, NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX},
+    limits::{NAME_BYTES_MAX, NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX, sentence},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -108,7 +108,7 @@ pub struct Refusal {
 impl Refusal {
     /// For programs, and for people.
     pub fn new(code: ItemCode, error: impl Into<String>) -> Self {
-        Self { code, error: error.into() }
+        Self { code, error: sentence(error) }
     }
 
     /// The answer that says so.
@@ -131,7 +131,7 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     let mut intake = Intake::default();
     let mut positions: HashMap<ResourceKey, usize> = HashMap::new();
     for (index, sent) in sent.iter().enumerate() {
-        let refused = |refusal: Refusal, server_id| refusal.answer(index, sent.text("client_temp_id"), server_id, false);
+        let refused = |refusal: Refusal, server_id| refusal.answer(index, sent.temp_id(), server_id, false);
         match (sent.resource_key(sender, &named), sent.edit(index, sender)) {
             (Ok(key), edit) => {
                 let item = match edit {
@@ -158,7 +158,7 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
     for sent in sent {
         if let Some(Ok(id)) = sent.id()
             && sent.text("action").as_deref() == Some(Action::Create.as_str())
-            && let Some(temp_id) = sent.text("client_temp_id")
+            && let Some(temp_id) = sent.temp_id()
             && let Ok((name, _, channel)) = sent.place(sender)
         {
             named.entry((channel, name, temp_id)).or_insert(id);
@@ -188,6 +188,11 @@ impl Sent {
 
     fn text(&self, field: &str) -> Option<String> {
         serde_json::from_str(self.fields.get(field)?.get()).ok()
+    }
+
+    /// `client_temp_id`, when it is one.
+    fn temp_id(&self) -> Option<String> {
+        self.text("client_temp_id").filter(|id| (1..=NAME_BYTES_MAX).contains(&id.len()))
     }
 
     /// `payload.id`, when there is one other than `null`.
@@ -223,7 +228,7 @@ impl Sent {
 
     fn resource_key(&self, sender: Sender<'_>, named: &NamedCreates) -> Result<ResourceKey, Refusal> {
         let (resource_type, rules, channel) = self.place(sender)?;
-        let id = match (self.id(), self.text("client_temp_id").filter(|id| (1..=NAME_BYTES_MAX).contains(&id.len()))) {
+        let id = match (self.id(), self.temp_id()) {
             (Some(id), _) => id?,
             (None, Some(temp_id)) => match named.get(&(channel.clone(), resource_type.clone(), temp_id.clone())) {
                 Some(id) => id.clone(),

@@ -5,7 +5,6 @@ use super::intake::{Edit, Refusal, check_size};
 use crate::{
     catalog::ResourceType,
     json::{self, Json},
-    limits::NESTING_MAX,
     patch,
     principal::Author,
     protocol::{Action, push::ItemCode},
@@ -61,8 +60,8 @@ fn judge_change(edit: &Edit, resource: &Resource, author: &Author, rules: &Resou
         (Action::Delete, false) => None,
         (_, true) => Some(edit.payload.clone()),
         (_, false) => {
-            let patched = patch::merge(&resource.payload, &edit.payload);
-            if is_same(&patched, &resource.payload) {
+            let (patched, has_changed) = patch::merge(&resource.payload, &edit.payload);
+            if !has_changed {
                 return Verdict::Unchanged { is_seen: has_seen_all(edit, resource, author) };
             }
             Some(patched)
@@ -94,8 +93,7 @@ fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     if own_run && edit.client_version <= resource.run.client_version_max {
         return false;
     }
-    let is_claim = edit.base_version.is_none() && edit.client_version > server_version;
-    !(is_claim && edit.client_version <= resource.claimed_version)
+    edit.base_version.is_some() || edit.client_version > resource.claims.of(author)
 }
 
 /// Whether every version after the edit's base is the device's own. A base above the server's version is none that it ever sent:
@@ -114,20 +112,13 @@ fn apply(payload: Json, rules: &ResourceType) -> Verdict {
     }
 }
 
-/// Checks what would be stored: the bounds of §2, and the fields the catalog requires.
+/// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging nests nothing deeper than it was sent.
 fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
     let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
     check_size(payload, &fields)?;
-    if json::canonical(payload).is_err() {
-        return Err(Refusal::new(ItemCode::PayloadTooDeep, format!("payload: nested over {NESTING_MAX} deep")));
-    }
     let missing = rules.required.iter().find(|name| fields.get(*name).is_none_or(|value| value.get() == "null"));
     match missing {
         Some(name) => Err(Refusal::new(ItemCode::RequiredFieldMissing, format!("payload.{name}: required"))),
         None => Ok(()),
     }
-}
-
-fn is_same(one: &Json, other: &Json) -> bool {
-    one.get() == other.get() || json::canonical(one).ok() == json::canonical(other).ok()
 }

@@ -47,6 +47,17 @@ pub struct Record {
     pub payload: Option<Json>,
 }
 
+impl Record {
+    fn is_same_change(&self, other: &Self) -> bool {
+        self.key == other.key && self.server_version == other.server_version
+    }
+
+    fn is_told_by(&self, entry: &Entry) -> bool {
+        let change = (&entry.resource_type, &entry.id, entry.server_version);
+        change == (&self.key.resource_type, &self.key.id, self.server_version)
+    }
+}
+
 /// A channel's records, told apart by where they stand against the head.
 #[derive(Debug, Default)]
 pub struct Classified {
@@ -61,7 +72,7 @@ pub struct Classified {
 /// Tells a channel's records apart. Records that stand twice in the batch count once.
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
     records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
-    records.dedup_by(|one, other| one.stream == other.stream && one.sequence == other.sequence);
+    records.dedup_by(|one, other| one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other));
     let start = head.map_or(Position::START, |head| head.position);
     let mut epoch = start.epoch;
     let mut stream = head.map(|head| head.stream.clone());
@@ -93,9 +104,13 @@ impl Classified {
         self.behind.iter().filter_map(|(position, _)| *position).collect()
     }
 
-    /// Drops the repeats: the records at positions that segments hold.
-    pub fn without_repeats(mut self, held: &HashSet<Position>) -> Self {
-        self.behind.retain(|(position, _)| position.is_none_or(|position| !held.contains(&position)));
+    /// Drops the repeats: the records that stand in `held`, entries of the log. Position and change are compared, because two shards
+    /// may give one number to two changes.
+    pub fn without_repeats(mut self, held: &[Entry]) -> Self {
+        self.behind.retain(|(position, record)| {
+            let stands = |entry: &Entry| Some(entry.position) == *position && record.is_told_by(entry);
+            !held.iter().any(stands)
+        });
         self
     }
 

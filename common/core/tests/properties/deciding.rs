@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{json, value::RawValue};
 use tidemark_core::{
     catalog::Catalog,
-    conflict::Conflict,
+    conflict::{ConflictStatus, ConflictWrite, Standing},
     json::Json,
     principal::{Author, Principal},
     protocol::push::{ItemResult, Status},
@@ -62,12 +62,19 @@ struct Device {
     sent: Vec<Sent>,
 }
 
+/// A conflict as it would be stored.
+struct Kept {
+    device: usize,
+    standing: Standing,
+    payloads: String,
+}
+
 struct World {
     catalog: Catalog,
     sends_base: bool,
     devices: Vec<Device>,
     stored: Stored,
-    conflicts: HashMap<String, Conflict>,
+    conflicts: HashMap<String, Kept>,
     /// Who wrote each version, from version 1.
     writers: Vec<usize>,
     applied: HashSet<usize>,
@@ -157,7 +164,7 @@ impl World {
             self.stored.resource = Some(write.resource.clone());
         }
         for write in decision.conflicts {
-            self.conflicts.insert(write.conflict.id.clone(), write.conflict);
+            self.store_conflict(device, write)?;
         }
         self.check_nothing_is_lost(batch, &results)?;
         self.check_applied_once_on_a_seen_base(device, batch, &results, (before, was_deleted))?;
@@ -165,17 +172,34 @@ impl World {
         Ok(results)
     }
 
+    /// Stores a conflict on the condition it is written with.
+    fn store_conflict(&mut self, device: usize, write: ConflictWrite) -> Result<(), TestCaseError> {
+        let kept = self.conflicts.entry(write.id.clone()).or_insert_with(|| Kept {
+            device,
+            standing: Standing { id: write.id, status: ConflictStatus::Open, server_version: 0, edits: Vec::new() },
+            payloads: String::new(),
+        });
+        prop_assert_eq!(kept.standing.edits.len(), write.expected_edits);
+        kept.standing.server_version = write.server.server_version;
+        for edit in write.edits {
+            prop_assert!(!kept.standing.holds(edit.id), "an edit stands in a conflict twice");
+            kept.standing.edits.push(edit.id);
+            kept.payloads.push_str(edit.payload.get());
+        }
+        Ok(())
+    }
+
     fn decide(&self, device: usize, batch: &[Sent]) -> Decision {
         let principal = principal(device);
-        let device_id = "phone";
-        let author = Author::device(&principal.user, device_id);
+        let author = Author::device(&principal.user, "phone");
         let sender = Sender { principal: &principal, author: &author, catalog: &self.catalog };
         let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
         let intake = intake::read(&items, sender);
-        let mut conflicts: Vec<Conflict> = self.conflicts.values().filter(|it| it.author == author).cloned().collect();
+        let own = self.conflicts.values().filter(|kept| kept.device == device);
+        let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
         let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
-        decide(&intake.groups[0], &stored, sender, device_id, DateTime::UNIX_EPOCH).expect("conflicts are given")
+        decide(&intake.groups[0], &stored, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
     }
 
     /// Every edit is applied, stands in the conflict it was answered with, or was answered with an error.
@@ -183,8 +207,8 @@ impl World {
         for (sent, result) in batch.iter().zip(results) {
             if result.status == Status::Conflict {
                 let conflict = result.conflict_id.as_ref().and_then(|id| self.conflicts.get(id));
-                let text = format!("\"value\":{}", sent.number);
-                let holds = |conflict: &Conflict| conflict.edits.iter().any(|edit| edit.payload.get().contains(&text));
+                let text = format!("\"value\":{}}}", sent.number);
+                let holds = |kept: &Kept| kept.payloads.contains(&text);
                 prop_assert!(conflict.is_some_and(holds) || sent.number == 0, "edit {} is in no conflict", sent.number);
             }
             prop_assert!(result.status != Status::Error || result.code.is_some());

@@ -1,7 +1,7 @@
 //! The change log under random stream deliveries: records repeated, delayed, out of order across items and late, from one stream
 //! and then another. Whatever happens, a reader ends with the newest version of every resource.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ use tidemark_core::{
     sequence::{
         plan::{Head, Record, classify},
         position::{Position, Sequence},
-        segment::Segment,
+        segment::{Entry, Segment},
     },
 };
 
@@ -125,7 +125,7 @@ impl World {
     /// What the changelog function does with a batch, on a log in memory.
     fn deliver(&mut self, batch: Vec<Record>) -> Result<(), TestCaseError> {
         self.delivered.extend(batch.iter().cloned());
-        let standing: HashSet<Position> = self.segments.iter().flat_map(|it| it.entries.iter().map(|it| it.position)).collect();
+        let standing: Vec<Entry> = self.segments.iter().flat_map(|segment| segment.entries.clone()).collect();
         let classified = classify(self.head.as_ref(), batch).without_repeats(&standing);
         for (segment, stream) in classified.segments(self.head.as_ref(), &self.versions) {
             let end = self.head.as_ref().map_or(Position::START, |head| head.position);
