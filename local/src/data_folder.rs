@@ -68,7 +68,11 @@ impl DataFolder {
             }
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
-        std::fs::write(root.join("VERSION"), VERSION).map_err(unwritable)?;
+        if !root.join("VERSION").exists() {
+            // Whole or not at all: a folder with an empty version would be refused for ever after.
+            let fresh = root.join("VERSION.new");
+            std::fs::write(&fresh, VERSION).and_then(|()| std::fs::rename(&fresh, root.join("VERSION"))).map_err(unwritable)?;
+        }
         std::fs::create_dir_all(root.join("media")).map_err(unwritable)?;
         Ok(Self { root: root.to_path_buf(), _lock: lock })
     }
@@ -100,8 +104,8 @@ fn check_version(root: &Path) -> Result<(), DataFolderError> {
         Ok(found) => Err(DataFolderError::OtherVersion { folder: shown(root), found: found.trim().to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut entries = std::fs::read_dir(root).map_err(unwritable)?;
-            // A first start that was killed may have left the lock behind, and nothing else.
-            let is_foreign = entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "LOCK"));
+            // A first start that was killed may have left these behind, and nothing else.
+            let is_foreign = entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "LOCK" && entry.file_name() != "VERSION.new"));
             if is_foreign { Err(DataFolderError::NotOurs { folder: shown(root) }) } else { Ok(()) }
         }
         Err(source) => Err(unwritable(source)),

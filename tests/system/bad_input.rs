@@ -1,5 +1,6 @@
 //! Bad input of every kind (§2, §3.7, §8): a broken envelope is refused whole and says where; a bad item is an error at its index while
 //! the others apply; nothing a client can send is a 500 or a panic.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bounds;
 mod envelope;

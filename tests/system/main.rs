@@ -8,4 +8,3 @@ mod cost;
 mod events;
 mod pull;
 mod push;
-mod runner;

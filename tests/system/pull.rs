@@ -90,9 +90,15 @@ async fn a_device_gets_its_own_changes_back_only_where_others_are_folded_in() {
     let changes = ana.pull().await;
     assert_eq!(changes.len(), 1, "b is its own alone");
     assert_eq!((&changes[0]["id"], &changes[0]["server_version"]), (&json!("a"), &json!(3)));
+    // Somebody else's change behind her own in one page.
+    ana.push_one(create("c", "1")).await;
+    stack.device("ben", "phone").push_one(edit("c", 1, "2")).await;
+    stack.settle().await;
+    let changes = ana.pull().await;
+    assert_eq!((changes.len(), &changes[0]["id"], &changes[0]["server_version"]), (1, &json!("c"), &json!(2)));
     // A snapshot always holds everything.
     ana.since = Value::Null;
-    assert_eq!(ana.pull().await.len(), 2);
+    assert_eq!(ana.pull().await.len(), 3);
 }
 
 #[tokio::test]

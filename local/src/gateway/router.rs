@@ -1,6 +1,7 @@
 //! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3 below its
 //! bucket's name.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,8 +91,10 @@ async fn api(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        return too_long(front.kind);
+    let body = match to_bytes(body, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) if is_too_long(&error) => return too_long(front.kind),
+        Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let path_parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let request_id = request_id();
@@ -115,8 +118,10 @@ async fn dynamodb(State(front): State<Arc<Front>>, request: Request) -> Response
     let Some(operation) = operation.map(str::to_owned) else {
         return not_found();
     };
-    let Ok(body) = to_bytes(request.into_body(), ENGINE_BODY_BYTES_MAX).await else {
-        return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    let body = match to_bytes(request.into_body(), ENGINE_BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) if is_too_long(&error) => return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let reply = front.engine.call(&operation, &body);
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -124,6 +129,18 @@ async fn dynamodb(State(front): State<Arc<Front>>, request: Request) -> Response
     let kind = http::HeaderValue::from_static("application/x-amz-json-1.0");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
     response
+}
+
+/// Whether a body was not read because it is too long, and not because it broke off or is no HTTP.
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 async fn s3(State(front): State<Arc<Front>>, request: Request) -> Response {

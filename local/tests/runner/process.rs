@@ -83,6 +83,14 @@ pub fn run(home: &Path, arguments: &[&str]) -> Ended {
     Process::spawn(home, arguments).end()
 }
 
+/// Starts a runner that keeps its data in `folder`, and kills it so much later, wherever it is then.
+pub fn start_and_kill(folder: &Path, after: Duration) {
+    let mut process = Process::spawn(folder.parent().unwrap(), &["--port", "0", "--data", folder.to_str().unwrap()]);
+    std::thread::sleep(after);
+    process.child.kill().unwrap();
+    process.end();
+}
+
 /// A token for a user of the tenant `acme`, from the command that a newcomer is told to use.
 pub fn token(user: &str) -> String {
     let ended = run(&std::env::temp_dir(), &["token", "--tenant", "acme", "--user", user]);

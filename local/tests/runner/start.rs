@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::process::{Runner, one_at_a_time, run, token};
+use crate::process::{Runner, one_at_a_time, run, start_and_kill, token};
 
 const START_MAX: Duration = Duration::from_secs(1);
 
@@ -75,6 +75,16 @@ fn ctrl_c_and_sigterm_stop_cleanly_and_the_next_start_goes_on() {
         let ended = runner.stop(signal);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal}: {ended:?}");
         assert!(ended.stdout.ends_with("stopping\n"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_first_start_that_is_killed_leaves_nothing_in_the_way_of_the_next() {
+    let home = tempfile::tempdir().unwrap();
+    for after_ms in (0..50).step_by(5) {
+        let folder = home.path().join(after_ms.to_string());
+        start_and_kill(&folder, Duration::from_millis(after_ms));
+        assert_eq!(Runner::on(&folder).stop("INT").code, Some(0), "killed after {after_ms} ms");
     }
 }
 

@@ -37,7 +37,7 @@ impl Weather {
 }
 
 /// Lets the writers push and the readers pull until the runner is killed at that moment.
-pub fn rage(runner: Runner, writers: &mut [Writer], readers: &mut [Reader], moment: Moment) {
+pub fn rage<'a>(runner: Runner, writers: &mut [Writer], readers: impl IntoIterator<Item = &'a mut Reader>, moment: Moment) {
     let (addr, weather) = (runner.addr, Weather::default());
     std::thread::scope(|scope| {
         let weather = &weather;

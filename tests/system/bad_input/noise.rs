@@ -76,6 +76,7 @@ const NAMES: [&str; 16] = [
 /// Says how to repeat the case if the test fails in it.
 struct Replay(u64);
 
+#[expect(clippy::print_stderr, reason = "whoever reads of the failure reads how to repeat it")]
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {

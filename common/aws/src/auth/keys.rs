@@ -7,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::{
+    Connector,
+    tls::{self, rustls_provider::CryptoMode},
+};
 use aws_smithy_runtime_api::{
     client::{
-        http::{HttpClient as _, HttpConnector as _, HttpConnectorSettings, SharedHttpClient},
+        http::{HttpConnector as _, HttpConnectorSettings},
         orchestrator::HttpRequest,
-        runtime_components::RuntimeComponentsBuilder,
     },
     http::Request,
 };
@@ -37,7 +40,7 @@ pub(super) struct Keys {
 #[derive(Debug)]
 struct Source {
     url: String,
-    client: SharedHttpClient,
+    connector: Connector,
 }
 
 #[derive(Debug, Default)]
@@ -55,9 +58,13 @@ impl Keys {
                 Self { source: None, cached: Mutex::new(cached) }
             }
             KeySource::Url(url) => {
-                let client = aws_smithy_http_client::Builder::new();
-                let client = client.tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc)).build_https();
-                Self { source: Some(Source { url: url.clone(), client }), cached: Mutex::default() }
+                let settings = HttpConnectorSettings::builder().connect_timeout(FETCH_TIMEOUT).read_timeout(FETCH_TIMEOUT).build();
+                let connector = Connector::builder()
+                    .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+                    .connector_settings(settings)
+                    .sleep_impl(TokioSleep::new())
+                    .build();
+                Self { source: Some(Source { url: url.clone(), connector }), cached: Mutex::default() }
             }
         })
     }
@@ -120,22 +127,13 @@ impl Cached {
 }
 
 impl Source {
-    /// Fetches the key set through the SDK's own HTTP client, so that the function carries no second TLS stack.
+    /// Fetches the key set through the SDK's own connector, so that the function carries no second TLS stack.
     async fn fetch(&self) -> Result<JwkSet, Failure> {
         let outage = |what: String| Failure::Outage(format!("fetching the key set from {}: {what}", self.url));
         let mut request: HttpRequest = Request::new(SdkBody::empty());
         request.set_uri(self.url.as_str()).map_err(|error| outage(error.to_string()))?;
-        let settings = HttpConnectorSettings::builder().connect_timeout(FETCH_TIMEOUT).read_timeout(FETCH_TIMEOUT).build();
-        let components = RuntimeComponentsBuilder::new("jwks")
-            .with_sleep_impl(Some(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
-                aws_smithy_async::rt::sleep::TokioSleep::new(),
-            )))
-            .with_time_source(Some(aws_smithy_async::time::SystemTimeSource::new()))
-            .build()
-            .map_err(|error| outage(error.to_string()))?;
         let fetch = async {
-            let connector = self.client.http_connector(&settings, &components);
-            let response = connector.call(request).await.map_err(|error| outage(format!("{error:?}")))?;
+            let response = self.connector.call(request).await.map_err(|error| outage(format!("{error:?}")))?;
             if !response.status().is_success() {
                 return Err(outage(format!("status {}", response.status().as_u16())));
             }

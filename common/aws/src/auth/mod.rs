@@ -65,7 +65,8 @@ impl Verifier {
         if expires <= now {
             return Err(unauthenticated("the token has expired: get a new one"));
         }
-        if number("nbf").is_some_and(|not_before| not_before > now + NOT_BEFORE_LEEWAY_SECONDS) {
+        let not_before = claims.get("nbf").map(Value::as_f64);
+        if not_before.is_some_and(|not_before| not_before.is_none_or(|at| at > now + NOT_BEFORE_LEEWAY_SECONDS)) {
             return Err(unauthenticated("the token is not valid yet"));
         }
         if claims.get("iss").and_then(Value::as_str) != Some(&self.settings.issuer) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 /// What an edit does to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Action {
     /// Makes it.
     Create,
@@ -17,6 +17,17 @@ pub enum Action {
     Update,
     /// Marks it deleted.
     Delete,
+}
+
+impl TryFrom<String> for Action {
+    type Error = String;
+
+    /// Text only: an enum of serde's would take `{"update": null}` too.
+    fn try_from(text: String) -> Result<Self, String> {
+        let actions = [Self::Create, Self::Update, Self::Delete];
+        let action = actions.into_iter().find(|action| action.as_str() == text);
+        action.ok_or_else(|| format!("unknown action {text:?}, expected create, update or delete"))
+    }
 }
 
 impl Action {

@@ -70,7 +70,12 @@ impl Problem {
 
     /// A malformed body, and where.
     pub fn malformed(path: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { path: Some(sentence(path)), ..Self::new(ProblemCode::InvalidRequest, detail) }
+        Self::new(ProblemCode::InvalidRequest, detail).at(path)
+    }
+
+    /// The problem, with the JSON path it is about.
+    pub fn at(self, path: impl Into<String>) -> Self {
+        Self { path: Some(sentence(path)), ..self }
     }
 }
 

@@ -136,7 +136,10 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
             (Ok(key), edit) => {
                 let item = match edit {
                     Ok(edit) => Item::Edit(edit),
-                    Err(refusal) => Item::Refused(refused(refusal, Some(key.id.clone()))),
+                    Err(refusal) => {
+                        let server_id = if refusal.code == ItemCode::InvalidId { None } else { Some(key.id.clone()) };
+                        Item::Refused(refused(refusal, server_id))
+                    }
                 };
                 let position = *positions.entry(key.clone()).or_insert_with(|| {
                     intake.groups.push(Group { key, items: Vec::new() });
@@ -229,8 +232,10 @@ impl Sent {
     fn resource_key(&self, sender: Sender<'_>, named: &NamedCreates) -> Result<ResourceKey, Refusal> {
         let (resource_type, rules, channel) = self.place(sender)?;
         let id = match (self.id(), self.temp_id()) {
-            (Some(id), _) => id?,
-            (None, Some(temp_id)) => match named.get(&(channel.clone(), resource_type.clone(), temp_id.clone())) {
+            // A create with an impossible id is refused; what follows it by its temp id depends on it.
+            (Some(id), None) => id?,
+            (Some(Ok(id)), _) => id,
+            (None | Some(Err(_)), Some(temp_id)) => match named.get(&(channel.clone(), resource_type.clone(), temp_id.clone())) {
                 Some(id) => id.clone(),
                 None => {
                     let tenant = &sender.principal.tenant;

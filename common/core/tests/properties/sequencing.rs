@@ -80,6 +80,7 @@ impl World {
             }
             Step::Redeliver { picks } => {
                 let mut batch = self.pick_undelivered(&picks[..1]);
+                batch.extend(batch.first().cloned());
                 if !self.delivered.is_empty() {
                     batch.extend(picks.iter().map(|pick| pick.get(&self.delivered).clone()).collect::<Vec<_>>());
                 }

@@ -1,0 +1,157 @@
+//! A token with a good signature still has to be valid now, from the right issuer, for this audience, and say who is calling.
+
+use chrono::Duration;
+use serde_json::{Value, json};
+use tidemark::auth::{AUDIENCE, TTL_S};
+use tidemark_tests::Stack;
+
+use super::{Key, answers, assert_accepted, assert_refused, assert_unauthenticated, good_claims};
+
+/// A token whose claim `name` is `value`; without a value, it is missing.
+fn token_with(stack: &Stack, name: &str, value: Option<Value>) -> String {
+    let mut claims = good_claims(stack);
+    match value {
+        Some(value) => claims[name] = value,
+        None => drop(claims.as_object_mut().unwrap().remove(name)),
+    }
+    Key::development().sign(&claims)
+}
+
+async fn assert_each_is_refused(name: &str, values: Vec<Value>) {
+    let stack = Stack::new();
+    assert_refused(&stack, &token_with(&stack, name, None), &format!("no {name}")).await;
+    for value in values {
+        let why: String = format!("{name}: {value}").chars().take(80).collect();
+        assert_refused(&stack, &token_with(&stack, name, Some(value)), &why).await;
+    }
+}
+
+async fn assert_each_is_accepted(name: &str, values: Vec<Value>) {
+    let stack = Stack::new();
+    for value in values {
+        let why: String = format!("{name}: {value}").chars().take(80).collect();
+        assert_accepted(&stack, &token_with(&stack, name, Some(value)), &why).await;
+    }
+}
+
+fn now() -> i64 {
+    Stack::new().now().timestamp()
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_or_never_does_is_refused() {
+    let values = vec![
+        json!(now()),
+        json!(now() - 1),
+        json!(0),
+        json!(-1),
+        json!(null),
+        json!((now() + 600).to_string()),
+        json!(true),
+        json!([now() + 600]),
+    ];
+    assert_each_is_refused("exp", values).await;
+    assert_each_is_accepted("exp", vec![json!(now() + 1), json!(now() as f64 + 0.5), json!(1e18)]).await;
+}
+
+#[tokio::test]
+async fn a_token_expires_while_the_clock_goes_on() {
+    let stack = Stack::new();
+    let token = stack.token("acme", "ana", &[], &[]);
+    stack.advance(Duration::seconds(TTL_S) - Duration::milliseconds(1));
+    assert_accepted(&stack, &token, "a millisecond before").await;
+    stack.advance(Duration::milliseconds(1));
+    for answer in answers(&stack, &token).await {
+        assert_unauthenticated(&answer, "at the very moment");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_yet_is_refused() {
+    let stack = Stack::new();
+    for ahead in [61, 3600] {
+        let token = token_with(&stack, "nbf", Some(json!(now() + ahead)));
+        assert_refused(&stack, &token, &format!("{ahead} seconds ahead")).await;
+    }
+    assert_each_is_accepted("nbf", vec![json!(now() + 60), json!(now()), json!(0)]).await;
+}
+
+#[tokio::test]
+async fn a_not_before_that_does_not_read_is_refused() {
+    let stack = Stack::new();
+    for value in [json!((now() + 3600).to_string()), json!([now() + 3600])] {
+        assert_refused(&stack, &token_with(&stack, "nbf", Some(value.clone())), &value.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_issuer_is_refused() {
+    let own = tidemark::auth::ISSUER;
+    let near = own.trim_end_matches('/');
+    let values =
+        vec![json!("https://evil.example/"), json!(near), json!(format!("{own}x")), json!([own]), json!(null), json!("")];
+    assert_each_is_refused("iss", values).await;
+}
+
+#[tokio::test]
+async fn a_token_for_another_audience_is_refused() {
+    let values = vec![
+        json!("other"),
+        json!(""),
+        json!(["other"]),
+        json!(["other", "Tidemark"]),
+        json!([]),
+        json!(null),
+        json!(5),
+        json!([[AUDIENCE]]),
+        json!([AUDIENCE, 5]),
+        json!({AUDIENCE: true}),
+        json!("other tidemark"),
+    ];
+    assert_each_is_refused("aud", values).await;
+    assert_each_is_accepted("aud", vec![json!(AUDIENCE), json!([AUDIENCE]), json!(["other", AUDIENCE])]).await;
+}
+
+#[tokio::test]
+async fn a_token_without_a_tenant_or_a_user_is_refused() {
+    let values =
+        vec![json!(""), json!(null), json!(5), json!(["acme"]), json!({}), json!("x".repeat(257)), json!("é".repeat(129))];
+    for claim in ["tenant", "sub"] {
+        assert_each_is_refused(claim, values.clone()).await;
+        assert_each_is_accepted(claim, vec![json!("x".repeat(256)), json!(" "), json!("a#b")]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_more_than_a_hundred_channels_is_refused() {
+    let stack = Stack::new();
+    let channels = |count: usize| Some(json!((0..count).map(|n| format!("group-{n}")).collect::<Vec<_>>()));
+    assert_refused(&stack, &token_with(&stack, "channels", channels(101)), "101 channels").await;
+    assert_accepted(&stack, &token_with(&stack, "channels", channels(100)), "100 channels").await;
+}
+
+#[tokio::test]
+async fn channels_that_are_no_names_are_refused() {
+    let stack = Stack::new();
+    for value in
+        [json!(5), json!([5]), json!({"north": true}), json!([""]), json!(["x".repeat(257)]), json!([["north"]]), json!("")]
+    {
+        let why: String = value.to_string().chars().take(80).collect();
+        assert_refused(&stack, &token_with(&stack, "channels", Some(value)), &why).await;
+    }
+    assert_each_is_accepted("channels", vec![json!("north"), json!([]), json!(null), json!(["x".repeat(256)])]).await;
+}
+
+#[tokio::test]
+async fn roles_that_are_no_names_are_refused() {
+    let stack = Stack::new();
+    for value in [json!(5), json!([5]), json!({"admin": true}), json!(true)] {
+        assert_refused(&stack, &token_with(&stack, "roles", Some(value.clone())), &value.to_string()).await;
+    }
+    assert_each_is_accepted("roles", vec![json!("admin"), json!([]), json!(null)]).await;
+}
+
+#[tokio::test]
+async fn claims_nobody_asks_for_harm_nobody() {
+    assert_each_is_accepted("https://acme.example/extra", vec![json!({"deep": [[[]]]}), json!(null), json!(1e300)]).await;
+}

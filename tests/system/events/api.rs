@@ -1,0 +1,253 @@
+//! Samples of requests, as REST and HTTP APIs deliver them.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use lambda_http::http::HeaderMap;
+use serde_json::{Value, json};
+use tidemark::{
+    deployment,
+    engine::http::{EngineClient, dynamodb_client},
+    gateway::{
+        Functions,
+        event::{Inbound, http_event, rest_event},
+    },
+    template::Template,
+};
+use tidemark_aws::Clock;
+use tidemark_core::routes::ROUTES;
+use tidemark_tests::{Answer, Stack};
+
+use super::{function_of, missing_fields, samples};
+
+/// What a sample is answered with.
+pub(super) struct Expected {
+    pub(super) sample: &'static str,
+    before: Before,
+    status: u16,
+    /// Places in the body (RFC 6901) and the JSON that stands there.
+    told: &'static [(&'static str, &'static str)],
+}
+
+/// What there is before a sample arrives.
+enum Before {
+    Nothing,
+    /// The meter `m-123`, last written by somebody else, at version 7.
+    MeterAtVersion7,
+    /// The same, of which the device has seen six versions: `${SINCE_TOKEN}` is its token.
+    SixVersionsPulled,
+}
+
+pub(super) const EXPECTED: &[Expected] = &[
+    Expected { sample: "push.rest-create", before: Before::Nothing, status: 200, told: BOTH_CREATED },
+    Expected { sample: "push.rest-base64", before: Before::Nothing, status: 200, told: BOTH_CREATED },
+    Expected { sample: "push.http-create", before: Before::Nothing, status: 200, told: BOTH_CREATED },
+    Expected {
+        sample: "push.rest-conflict",
+        before: Before::MeterAtVersion7,
+        status: 200,
+        told: &[
+            ("/results/0/status", r#""conflict""#),
+            ("/results/0/server_id", r#""m-123""#),
+            ("/results/0/error", r#""Version mismatch: server_version=7, client_version=5""#),
+            ("/results/0/server_payload", r#"{"reading":50,"last_updated_by":"sys"}"#),
+        ],
+    },
+    Expected {
+        sample: "push.rest-retry",
+        before: Before::Nothing,
+        status: 200,
+        told: &[
+            ("/results/0/status", r#""ok""#),
+            ("/results/0/server_version", "1"),
+            ("/results/1/status", r#""ok""#),
+            ("/results/1/server_version", "2"),
+        ],
+    },
+    Expected {
+        sample: "push.rest-bad-items",
+        before: Before::Nothing,
+        status: 200,
+        told: &[
+            ("/results/0/status", r#""ok""#),
+            ("/results/1/code", r#""unknown_type""#),
+            ("/results/2/code", r#""invalid_item""#),
+            ("/results/3/status", r#""ok""#),
+        ],
+    },
+    Expected {
+        sample: "push.rest-no-token",
+        before: Before::Nothing,
+        status: 401,
+        told: &[("/code", r#""unauthenticated""#), ("/request_id", r#""b9d1f0a3-6c1e-4f3b-9c64-1f7f2b0e6d15""#)],
+    },
+    Expected {
+        sample: "push.http-delete",
+        before: Before::MeterAtVersion7,
+        status: 200,
+        told: &[("/results/0/status", r#""ok""#), ("/results/0/server_version", "8")],
+    },
+    Expected {
+        sample: "push.http-cut-body",
+        before: Before::Nothing,
+        status: 400,
+        told: &[("/code", r#""invalid_request""#), ("/path", r#""items[0]""#), ("/request_id", r#""WFhQ3jkGliAEL6g=""#)],
+    },
+    Expected { sample: "pull.rest-fresh", before: Before::MeterAtVersion7, status: 200, told: SNAPSHOT },
+    Expected { sample: "pull.http-fresh", before: Before::MeterAtVersion7, status: 200, told: SNAPSHOT },
+    Expected { sample: "pull.rest-since", before: Before::SixVersionsPulled, status: 200, told: SEVENTH_VERSION },
+    Expected { sample: "pull.http-since", before: Before::SixVersionsPulled, status: 200, told: SEVENTH_VERSION },
+    Expected {
+        sample: "pull.rest-invalid-token",
+        before: Before::Nothing,
+        status: 400,
+        told: &[("/code", r#""invalid_token""#), ("/status", "400")],
+    },
+];
+
+const BOTH_CREATED: &[(&str, &str)] = &[
+    ("/results/0/client_temp_id", r#""tmp-1""#),
+    ("/results/0/status", r#""ok""#),
+    ("/results/1/client_temp_id", r#""tmp-2""#),
+    ("/results/1/status", r#""ok""#),
+    ("/results/1/server_version", "1"),
+];
+const SNAPSHOT: &[(&str, &str)] = &[
+    ("/changes/0/id", r#""m-123""#),
+    ("/changes/0/action", r#""create""#),
+    ("/changes/0/server_version", "7"),
+    ("/has_more", "false"),
+];
+const SEVENTH_VERSION: &[(&str, &str)] = &[
+    ("/changes/0/id", r#""m-123""#),
+    ("/changes/0/action", r#""update""#),
+    ("/changes/0/server_version", "7"),
+    ("/changes/0/payload", r#"{"reading":50,"last_updated_by":"sys"}"#),
+    ("/changes/1", "null"),
+    ("/has_more", "false"),
+];
+
+/// Brings a stack to what is before a sample; gives the sample with its placeholders filled.
+async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
+    let mut device = stack.device("ana", "device-uuid-123");
+    if !matches!(before, Before::Nothing) {
+        let sys = stack.device("sys", "server");
+        sys.push_one(
+            json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-123", "reading": 44}}),
+        )
+        .await;
+        for version in 1..7 {
+            if version == 6 && matches!(before, Before::SixVersionsPulled) {
+                stack.settle().await;
+                device.pull().await;
+            }
+            let patch = json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"});
+            sys.push_one(json!({"resource_type": "meter", "action": "update", "client_version": version, "payload": patch}))
+                .await;
+        }
+        stack.settle().await;
+    }
+    sample.replace("${TOKEN}", &device.token).replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
+}
+
+/// The functions over a stack's tables.
+fn functions(stack: &Stack) -> Functions {
+    let now = stack.now();
+    let client = dynamodb_client(EngineClient::new(stack.engine.clone()));
+    deployment::functions(&Template::built_in().unwrap(), &client, &Clock::from_fn(move || now)).unwrap()
+}
+
+async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
+    let request = lambda_http::request::from_str(event).unwrap();
+    let response = functions(stack)[function](request).await;
+    let text = String::from_utf8(response.body().to_vec()).unwrap();
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+}
+
+#[tokio::test]
+async fn every_request_is_answered_as_expected() {
+    let samples = samples();
+    for Expected { sample, before, status, told } in EXPECTED {
+        let stack = Stack::new();
+        let event = prepare(&stack, before, &samples[*sample]).await;
+        assert!(!event.contains("${"), "{sample}: a placeholder is left");
+        let answer = run(&stack, function_of(sample), &event).await;
+        assert_eq!(answer.status, *status, "{sample}: {}", answer.text);
+        let body = answer.json();
+        for (place, expected) in *told {
+            let expected: Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(body.pointer(place).unwrap_or(&Value::Null), &expected, "{sample} at {place}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_retried_batch_is_answered_as_the_first_time() {
+    let stack = Stack::new();
+    let event = prepare(&stack, &Before::Nothing, &samples()["push.rest-retry"]).await;
+    let first = run(&stack, "push", &event).await;
+    assert_eq!(run(&stack, "push", &event).await.text, first.text);
+    assert_eq!(stack.rows("resources").len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_request_is_answered_alike_by_either_api() {
+    let samples = samples();
+    for (rest, http) in [
+        ("push.rest-create", "push.http-create"),
+        ("push.rest-create", "push.rest-base64"),
+        ("pull.rest-fresh", "pull.http-fresh"),
+    ] {
+        let mut answers = Vec::new();
+        for sample in [rest, http] {
+            let stack = Stack::new();
+            let event = prepare(&stack, &Before::Nothing, &samples[sample]).await;
+            let mut answer = run(&stack, function_of(sample), &event).await.json();
+            answer["batch_id"].take(); // the server's own, and new each time
+            answers.push(answer);
+        }
+        assert_eq!(answers[0], answers[1], "{rest} and {http}");
+    }
+}
+
+/// The other way round too, the samples prove the local gateway: what it sends, AWS sends.
+#[test]
+fn samples_have_every_field_that_the_local_gateway_sends() {
+    for (sample, text) in samples().iter().filter(|(sample, _)| function_of(sample) != "changelog") {
+        let event: Value = serde_json::from_str(text).unwrap();
+        let route = ROUTES.iter().find(|route| route.function == function_of(sample)).unwrap();
+        let inbound = Inbound {
+            route,
+            path: route.path,
+            query: "",
+            path_parameters: &[],
+            headers: &HeaderMap::new(),
+            body: b"{}",
+            request_id: "request-1",
+            source_ip: IpAddr::from([127, 0, 0, 1]),
+            at: Stack::new().now(),
+        };
+        let is_rest = sample.contains(".rest-");
+        let local = if is_rest { rest_event(&inbound, "v1") } else { http_event(&inbound) };
+        assert_eq!(missing_fields(&local, &event, ""), [""; 0], "{sample}");
+        let (path, method) = if is_rest { ("/resource", "/httpMethod") } else { ("/rawPath", "/requestContext/http/method") };
+        let sent = (event.pointer(path), event.pointer(method));
+        assert_eq!(sent, (Some(&json!(route.path)), Some(&json!(route.method))), "{sample}");
+    }
+}
+
+#[test]
+fn headers_are_written_as_each_api_writes_them() {
+    for (sample, text) in samples().iter().filter(|(sample, _)| function_of(sample) != "changelog") {
+        let event: Value = serde_json::from_str(text).unwrap();
+        let headers: BTreeMap<String, String> = serde_json::from_value(event["headers"].clone()).unwrap();
+        if sample.contains(".rest-") {
+            let multiple: BTreeMap<String, Vec<String>> = serde_json::from_value(event["multiValueHeaders"].clone()).unwrap();
+            assert!(headers.iter().all(|(name, value)| multiple[name] == [value.clone()]), "{sample}");
+        } else {
+            assert!(headers.keys().all(|name| *name == name.to_ascii_lowercase()), "{sample}");
+            assert_eq!(headers["content-length"], event["body"].as_str().unwrap().len().to_string(), "{sample}");
+        }
+        let token = headers.get("Authorization").or(headers.get("authorization"));
+        assert!(token.is_none_or(|token| token == "Bearer ${TOKEN}"), "{sample}: a token that expires");
+    }
+}

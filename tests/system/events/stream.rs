@@ -1,0 +1,174 @@
+//! Samples of stream batches: what `changelog` makes of them, and that it makes it once.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidemark::engine::http::NoHook;
+use tidemark_aws::{Platform, stream::StreamEvent};
+use tidemark_core::{
+    channel::{Channel, Scope},
+    sequence::position::{Position, Sequence},
+};
+use tidemark_tests::Stack;
+
+use super::{function_of, missing_fields, samples};
+
+/// What a sample leaves behind.
+pub(super) struct Expected {
+    pub(super) sample: &'static str,
+    /// By channel of the tenant `acme`: the entries of its log, each as (type, action, version, payload).
+    log: &'static [(&'static str, &'static [Entry])],
+    /// The sequence numbers of the records that were set aside, each with a word of the reason.
+    set_aside: &'static [(&'static str, &'static str)],
+}
+
+type Entry = (&'static str, &'static str, u64, Option<&'static str>);
+
+const CREATED: Entry = ("meter", "create", 1, Some(r#"{"code":"A-17","reading":1.0,"installed":"2025-12-01"}"#));
+const UPDATED: Entry = ("meter", "update", 2, Some(r#"{"code":"A-17","reading":42.50,"installed":"2025-12-01"}"#));
+const DELETED: Entry = ("meter", "delete", 3, None);
+const SUBMITTED: Entry = ("submission", "create", 1, Some(r#"{"form_id":"f-1","form_version":"v2","data":{"fieldA":"ok"}}"#));
+
+pub(super) const EXPECTED: &[Expected] = &[
+    Expected {
+        sample: "changelog.create-update-delete",
+        log: &[("tenant", &[CREATED, UPDATED, DELETED]), ("user/ana", &[SUBMITTED])],
+        set_aside: &[],
+    },
+    Expected {
+        sample: "changelog.unreadable-record",
+        log: &[("tenant", &[CREATED]), ("user/ana", &[SUBMITTED])],
+        set_aside: &[("442158450000000001745044117", "server_version")],
+    },
+    Expected { sample: "changelog.repeat", log: &[("tenant", &[CREATED, UPDATED]), ("user/ana", &[SUBMITTED])], set_aside: &[] },
+    Expected { sample: "changelog.nothing-new", log: &[("tenant", &[]), ("user/ana", &[])], set_aside: &[] },
+];
+
+/// Runs a sample; gives the sequence number from which the stream should deliver again, if any.
+async fn run(platform: &Platform, text: &str) -> Vec<Option<String>> {
+    let event: StreamEvent = serde_json::from_str(text).unwrap();
+    let response = tidemark_changelog::handle(platform, event).await.unwrap();
+    response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+}
+
+/// A channel's log, read through its links from the start to the head, with the position of each entry.
+async fn log(platform: &Platform, channel: &str) -> Vec<(Position, String, String, u64, Option<String>)> {
+    let scope = Scope { tenant: "acme".into(), channel: Channel::parse(channel).unwrap() };
+    let changes = &platform.tables.changes;
+    let Some(head) = changes.heads(std::slice::from_ref(&scope)).await.unwrap().remove(0) else { return Vec::new() };
+    assert_eq!(head.stream, "2025-11-03T09:15:27.418");
+    let segments = changes.segments(&scope, Position::START, head.position, 100).await.unwrap();
+    let mut read = Position::START;
+    let mut entries = Vec::new();
+    for stored in segments {
+        assert_eq!(stored.segment.prev, read, "{channel}: a segment that is not linked");
+        read = stored.segment.last;
+        entries.extend(stored.segment.entries.into_iter().map(|entry| {
+            let payload = entry.payload.map(|payload| payload.get().to_owned());
+            (entry.position, entry.resource_type, entry.action.as_str().to_owned(), entry.server_version, payload)
+        }));
+    }
+    assert_eq!(read, head.position, "{channel}: the head stands elsewhere");
+    entries
+}
+
+/// The records that were set aside: sequence number, reason, and the record's text, put together from its parts.
+fn set_aside(stack: &Stack) -> Vec<(String, String, String)> {
+    let mut rows: Vec<Value> = stack.rows("changes").into_iter().filter(|row| row["pk"]["S"] == "set-aside").collect();
+    let text = |row: &Value, field: &str| row[field]["S"].as_str().unwrap().to_owned();
+    rows.sort_by_key(|row| text(row, "sk"));
+    let mut records: Vec<(String, String, String)> = Vec::new();
+    for row in &rows {
+        let sort_key = text(row, "sk");
+        let id = sort_key.split_once('-').unwrap().0;
+        match records.last_mut().filter(|(last, _, _)| last == id) {
+            Some((_, _, record)) => record.push_str(&text(row, "record")),
+            None => records.push((id.to_owned(), text(row, "reason"), text(row, "record"))),
+        }
+    }
+    records
+}
+
+#[tokio::test]
+async fn every_batch_is_sequenced_as_expected() {
+    let samples = samples();
+    for expected in EXPECTED {
+        let (stack, name) = (Stack::new(), expected.sample);
+        let platform = stack.platform("changelog", Arc::new(NoHook));
+        assert_eq!(run(&platform, &samples[name]).await, [], "{name}: no record is to be delivered again");
+        for (channel, entries) in expected.log {
+            let found = log(&platform, channel).await;
+            let found: Vec<_> = found
+                .iter()
+                .map(|(_, kind, action, version, payload)| (kind.as_str(), action.as_str(), *version, payload.as_deref()))
+                .collect();
+            assert_eq!(found, *entries, "{name}: {channel}");
+        }
+        let kept = set_aside(&stack);
+        let ids: Vec<&str> = kept.iter().map(|(id, _, _)| id.as_str()).collect();
+        assert_eq!(ids, expected.set_aside.iter().map(|(id, _)| *id).collect::<Vec<_>>(), "{name}");
+        for ((_, reason, _), (_, word)) in kept.iter().zip(expected.set_aside) {
+            assert!(reason.contains(word), "{name}: {reason}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_delivered_again_changes_nothing() {
+    let samples = samples();
+    for sample in EXPECTED.iter().map(|it| it.sample) {
+        let stack = Stack::new();
+        let platform = stack.platform("changelog", Arc::new(NoHook));
+        run(&platform, &samples[sample]).await;
+        let before = stack.rows("changes");
+        assert_eq!(run(&platform, &samples[sample]).await, [], "{sample}");
+        assert_eq!(stack.rows("changes"), before, "{sample}");
+    }
+}
+
+#[tokio::test]
+async fn entries_stand_at_the_sequence_numbers_of_their_records() {
+    let stack = Stack::new();
+    let platform = stack.platform("changelog", Arc::new(NoHook));
+    let sample = &samples()["changelog.create-update-delete"];
+    run(&platform, sample).await;
+    let event: Value = serde_json::from_str(sample).unwrap();
+    let number = |record: &Value| Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap();
+    let sent: Vec<Sequence> = event["Records"].as_array().unwrap().iter().map(number).collect();
+    let found = [log(&platform, "tenant").await, log(&platform, "user/ana").await].concat();
+    assert_eq!(found.iter().map(|entry| entry.0.sequence).collect::<Vec<_>>(), sent);
+}
+
+#[tokio::test]
+async fn a_record_that_was_set_aside_is_kept_whole() {
+    let stack = Stack::new();
+    let sample = &samples()["changelog.unreadable-record"];
+    run(&stack.platform("changelog", Arc::new(NoHook)), sample).await;
+    let event: Value = serde_json::from_str(sample).unwrap();
+    let kept: Value = serde_json::from_str(&set_aside(&stack)[0].2).unwrap();
+    assert_eq!(kept, event["Records"][1]);
+}
+
+/// A row of a real push, as its stream record shows it: the samples' rows have the same columns, but for the one that is to be unreadable.
+#[tokio::test]
+async fn samples_have_every_field_of_a_real_record() {
+    let stack = Stack::new();
+    let item =
+        json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
+    stack.device("ana", "phone").push_one(item).await;
+    let real = stack.stream_records().remove(0);
+    for (sample, text) in samples().iter().filter(|(sample, _)| function_of(sample) == "changelog") {
+        let event: Value = serde_json::from_str(text).unwrap();
+        for record in event["Records"].as_array().unwrap() {
+            let mut missing = missing_fields(&real, record, "");
+            if record["eventName"] == "REMOVE" {
+                assert_eq!(missing, ["dynamodb.NewImage"], "{sample}");
+                continue;
+            }
+            missing.retain(|field| sample != "changelog.unreadable-record" || field != "dynamodb.NewImage.server_version");
+            assert_eq!(missing, [""; 0], "{sample}: {}", record["eventID"]);
+            let extra = missing_fields(&record["dynamodb"]["NewImage"], &real["dynamodb"]["NewImage"], "");
+            assert!(extra.is_empty() || sample == "changelog.unreadable-record", "{sample}: {extra:?}");
+        }
+    }
+}
