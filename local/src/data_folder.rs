@@ -105,7 +105,8 @@ fn check_version(root: &Path) -> Result<(), DataFolderError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut entries = std::fs::read_dir(root).map_err(unwritable)?;
             // A first start that was killed may have left these behind, and nothing else.
-            let is_foreign = entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "LOCK" && entry.file_name() != "VERSION.new"));
+            let is_foreign =
+                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "LOCK" && entry.file_name() != "VERSION.new"));
             if is_foreign { Err(DataFolderError::NotOurs { folder: shown(root) }) } else { Ok(()) }
         }
         Err(source) => Err(unwritable(source)),

@@ -35,8 +35,9 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
     let pull: PullRequest = edge::body(request)?;
     let token = match &pull.since_token {
         None => Token::default(),
-        Some(text) => Token::decode(text)
-            .map_err(|error| Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token"))?,
+        Some(text) => {
+            Token::decode(text).map_err(|error| Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token"))?
+        }
     };
     let now = platform.clock.now();
     let mut cursors = open(platform, &principal, &token, now).await?;

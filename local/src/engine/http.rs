@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -148,6 +148,8 @@ pub fn dynamodb_config(client: EngineClient) -> Builder {
         .credentials_provider(Credentials::new("tidemark", "tidemark", None, None, "engine"))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
+        // It measures the real clock while tests let virtual time pass; and nothing streams here.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(client)
 }
 

@@ -58,7 +58,8 @@ impl Keys {
                 Self { source: None, cached: Mutex::new(cached) }
             }
             KeySource::Url(url) => {
-                let settings = HttpConnectorSettings::builder().connect_timeout(FETCH_TIMEOUT).read_timeout(FETCH_TIMEOUT).build();
+                let settings =
+                    HttpConnectorSettings::builder().connect_timeout(FETCH_TIMEOUT).read_timeout(FETCH_TIMEOUT).build();
                 let connector = Connector::builder()
                     .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
                     .connector_settings(settings)
