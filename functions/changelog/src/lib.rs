@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tidemark_aws::{
     Failure, Platform,
     stream::{Reading, StreamEvent, read, sequence_number},
-    tables::changes::Appended,
+    tables::changes::{Appended, LogStep},
 };
 use tidemark_core::{
     channel::Scope,
@@ -88,7 +88,8 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
     let versions = rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
     for (segment, stream) in classified.segments(head.as_ref(), &versions) {
         let now = platform.clock.now();
-        if tables.changes.append(scope, head.as_ref(), &segment, &stream, now).await? == Appended::LostRace {
+        let step = LogStep { scope, head: head.as_ref(), segment: &segment, stream: &stream, now };
+        if tables.changes.append(&step).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
         let floor = head.and_then(|head| head.floor);

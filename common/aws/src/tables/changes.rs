@@ -54,6 +54,21 @@ pub enum Appended {
     LostRace,
 }
 
+/// A step of a channel's log: one more segment.
+#[derive(Debug, Clone, Copy)]
+pub struct LogStep<'a> {
+    /// Which channel.
+    pub scope: &'a Scope,
+    /// The head that was read.
+    pub head: Option<&'a Head>,
+    /// What follows it.
+    pub segment: &'a Segment,
+    /// The stream the head stands for then.
+    pub stream: &'a str,
+    /// When the head moves.
+    pub now: DateTime<Utc>,
+}
+
 #[derive(Debug, Deserialize)]
 struct HeadRow {
     pk: String,
@@ -162,19 +177,12 @@ impl Changes {
         answer.items.unwrap_or_default().into_iter().map(read_segment).collect()
     }
 
-    /// Appends `segment` and moves the head behind it, in one transaction, on the condition that the head still is `head`.
-    /// `stream` is the stream the head stands for then.
+    /// Appends a segment and moves the head behind it, in one transaction, on the condition that the head still is what was read.
     ///
     /// # Errors
     /// An outage: the segment stands in the log with the head behind it, or neither does.
-    pub async fn append(
-        &self,
-        scope: &Scope,
-        head: Option<&Head>,
-        segment: &Segment,
-        stream: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Appended, Failure> {
+    pub async fn append(&self, step: &LogStep<'_>) -> Result<Appended, Failure> {
+        let LogStep { scope, segment, now, .. } = *step;
         let row = SegmentRow {
             pk: scope.partition(),
             sk: segment.last,
@@ -190,7 +198,7 @@ impl Changes {
             .client
             .transact_write_items()
             .transact_items(TransactWriteItem::builder().put(put).build())
-            .transact_items(TransactWriteItem::builder().update(self.head_update(scope, head, segment, stream, now)?).build())
+            .transact_items(TransactWriteItem::builder().update(self.head_update(step)?).build())
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
@@ -212,14 +220,8 @@ impl Changes {
         }
     }
 
-    fn head_update(
-        &self,
-        scope: &Scope,
-        head: Option<&Head>,
-        segment: &Segment,
-        stream: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Update, Failure> {
+    fn head_update(&self, step: &LogStep<'_>) -> Result<Update, Failure> {
+        let LogStep { scope, head, segment, stream, now } = *step;
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let update = Update::builder()
             .table_name(&self.table.name)
