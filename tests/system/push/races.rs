@@ -96,6 +96,19 @@ async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
 }
 
 #[tokio::test]
+async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
+    let stack = interleaving();
+    stack.device("ana", "phone").push_one(create("m")).await;
+    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
+    stack.device("ana", "phone").push_one(edit("m", 1, 1, "opens")).await;
+    let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
+    let results = together(&devices, |_| edit("m", 2, 1, "joins")).await;
+    assert_eq!(count(&results, "conflict"), 8);
+    let conflict = &stack.rows("conflicts")[0];
+    assert_eq!((conflict["edits"]["L"].as_array().map(Vec::len), &conflict["edit_count"]["N"]), (Some(2), &json!("2")));
+}
+
+#[tokio::test]
 async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
     let gate = Arc::new(Gate::new(|call| {
         call.operation == "PutItem" && String::from_utf8_lossy(call.body).contains("\"TableName\":\"conflicts\"")
