@@ -116,8 +116,8 @@ async fn a_device_that_may_not_have_seen_what_it_wrote_on_gets_its_own_change_ba
     stack.device("ben", "phone").push_one(edit("a", 1)).await;
     stack.settle().await;
     assert_eq!(ana.push_one(edit("b", 2)).await["server_version"], 3);
+    assert_eq!(ana.pull().await.len(), 1, "ben's, for hers is not sequenced yet");
     stack.settle().await;
-    ana.pull_page(1).await;
     ana.pull().await;
     let mut fresh = stack.device("fresh", "phone");
     fresh.pull().await;

@@ -85,7 +85,7 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
     }
     let late = classified.late_resources();
     let rows = tables.resources.load(&scope.tenant, &late).await?;
-    let versions = rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
+    let versions = rows.rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
     for (segment, stream) in classified.segments(head.as_ref(), &versions) {
         let now = platform.clock.now();
         let step = LogStep { scope, head: head.as_ref(), segment: &segment, stream: &stream, now };

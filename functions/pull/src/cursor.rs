@@ -33,7 +33,7 @@ pub(crate) enum Read {
     /// Stretches of the log.
     Segments(Vec<StoredSegment>),
     /// Rows of the snapshot, and whether there may be more.
-    Rows(Vec<(ResourceKey, Resource)>, bool),
+    Rows(Vec<(ResourceKey, Option<Resource>)>, bool),
 }
 
 /// Whether a cursor goes on in this page.
@@ -117,11 +117,11 @@ impl Cursor {
         }
     }
 
-    fn take_rows(&mut self, page: &mut Page, rows: Vec<(ResourceKey, Resource)>, more: bool) -> Filled {
+    fn take_rows(&mut self, page: &mut Page, rows: Vec<(ResourceKey, Option<Resource>)>, more: bool) -> Filled {
         let Progress::Snapshot { noted, noted_at, after } = &mut self.progress else { return Filled::Done };
         for (key, resource) in rows {
             let sort_key = key.sort_key();
-            if page.take_row(key, resource).is_err() {
+            if resource.is_some_and(|resource| page.take_row(key, resource).is_err()) {
                 return Filled::Done;
             }
             *after = Some(sort_key);

@@ -1,11 +1,16 @@
 //! Deciding and committing until nobody was faster: each resource is one conditional write, and whoever loses a race loads the row
 //! again and decides again, a bounded number of times.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use tidemark_aws::{
     Failure, Platform,
-    tables::{conflicts::Recorded, resources::Committed},
+    tables::{
+        conflicts::Recorded,
+        resources::{Committed, Loaded},
+    },
 };
 use tidemark_core::{
     conflict::ConflictWrite,
@@ -15,37 +20,38 @@ use tidemark_core::{
         decide::{ConflictsNeeded, Decision, Stored, decide},
         intake::{Group, Refusal, Sender},
     },
-    resource::Resource,
 };
 
-/// A group that is not settled yet, with what is stored about its resource.
-pub(crate) struct Pending {
+/// A group that is being decided, with what is stored about its resource.
+struct Pending {
     group: Group,
     stored: Stored,
 }
 
-impl Pending {
-    pub(crate) fn new(resource: Option<Resource>, group: Group) -> Self {
-        Self { group, stored: Stored { resource, conflicts: None } }
-    }
-}
-
-/// Decides and commits `pending`; gives the answer to each of its items.
+/// Decides and commits `groups`, whose rows are `loaded`; gives the answer to each of their items.
 pub(crate) async fn commit(
     platform: &Platform,
     sender: Sender<'_>,
     device_id: &str,
-    mut pending: Vec<Pending>,
+    mut groups: Vec<Group>,
+    mut loaded: Loaded,
     now: DateTime<Utc>,
 ) -> Result<Vec<ItemResult>, Failure> {
     let mut results = Vec::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
-        if pending.is_empty() {
+        if groups.is_empty() {
             return Ok(results);
         }
         if attempt > 0 {
-            reload(platform, sender, &mut pending).await?;
+            // Others were faster on these.
+            loaded = platform.tables.resources.load(&sender.principal.tenant, groups.iter().map(|group| &group.key)).await?;
         }
+        let (unreadable, readable): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| loaded.unreadable.contains(&group.key));
+        results.extend(unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
+        let stored = |group: &Group, rows: &mut HashMap<_, _>| Stored { resource: rows.remove(&group.key), conflicts: None };
+        let mut pending: Vec<Pending> =
+            readable.into_iter().map(|group| Pending { stored: stored(&group, &mut loaded.rows), group }).collect();
         let decisions = decide_all(platform, sender, &mut pending, now).await?;
         let committed = write_all(platform, sender, &pending, &decisions).await?;
         // A conflict is stored once the row is what it was decided on.
@@ -58,24 +64,14 @@ pub(crate) async fn commit(
         for (((pending, decision), committed), is_recorded) in pending.into_iter().zip(decisions).zip(committed).zip(recorded) {
             match committed {
                 Committed::Written if is_recorded => results.extend(decision.results),
-                Committed::Written | Committed::Lost => lost.push(pending),
+                Committed::Written | Committed::Lost => lost.push(pending.group),
                 Committed::Unavailable => results.extend(refuse(&pending.group, ItemCode::Unavailable)),
             }
         }
-        pending = lost;
+        groups = lost;
     }
-    results.extend(pending.iter().flat_map(|pending| refuse(&pending.group, ItemCode::Contended)));
+    results.extend(groups.iter().flat_map(|group| refuse(group, ItemCode::Contended)));
     Ok(results)
-}
-
-/// Loads the rows again that others were faster on.
-async fn reload(platform: &Platform, sender: Sender<'_>, pending: &mut [Pending]) -> Result<(), Failure> {
-    let keys = pending.iter().map(|pending| &pending.group.key);
-    let mut rows = platform.tables.resources.load(&sender.principal.tenant, keys).await?;
-    for pending in pending {
-        pending.stored = Stored { resource: rows.remove(&pending.group.key), conflicts: None };
-    }
-    Ok(())
 }
 
 /// Decides every group; where an edit conflicts, the device's conflicts about that resource are read first.
@@ -127,6 +123,6 @@ async fn record(platform: &Platform, sender: Sender<'_>, device_id: &str, confli
 fn refuse(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
     group.refused_for_now(Refusal::new(
         code,
-        "others wrote this resource at the same moment, or the table was busy: send the item again",
+        "others wrote this resource at the same moment, or its row cannot be written now: send the item again",
     ))
 }

@@ -49,7 +49,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
 
     // The raw items are stored before anything is applied (§3.11), in the same round trip that loads what they name.
     let tables = &platform.tables;
-    let (kept, answered, mut rows) = tokio::try_join!(
+    let (kept, answered, loaded) = tokio::try_join!(
         tables.sync_items.keep(&principal, &push.device_id, &batch_id, &push.items, &digest, now),
         repeat::load(platform, &principal, &push, &batch_id, &digest),
         tables.resources.load(&principal.tenant, &keys),
@@ -65,8 +65,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let is_settled = results.len() == push.items.len();
     if !is_settled {
         let groups = intake.groups.into_iter().filter(|group| group.indexes().any(|index| !results.contains_key(&index)));
-        let groups = groups.map(|group| commit::Pending::new(rows.remove(&group.key), group)).collect();
-        let decided = commit::commit(platform, sender, &push.device_id, groups, now).await?;
+        let decided = commit::commit(platform, sender, &push.device_id, groups.collect(), loaded, now).await?;
         for result in decided.into_iter().chain(intake.refused) {
             results.entry(result.index).or_insert(result);
         }

@@ -129,6 +129,24 @@ async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
     assert!(conflicts[0].to_string().contains("joins"));
 }
 
+#[tokio::test]
+async fn a_stored_row_that_does_not_read_stands_in_nobodys_way_but_its_own() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push(json!([create("broken"), create("fine")])).await;
+    let mut row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#broken").expect("the row");
+    row["edits"] = json!({"S": "by hand"});
+    stack.dynamodb("PutItem", &json!({"TableName": "resources", "Item": row}));
+
+    let results = ana.push(json!([edit("broken", 1, 1, "a"), edit("fine", 1, 1, "a")])).await;
+    assert_eq!((&results[0]["code"], &results[0]["retryable"]), (&json!("unavailable"), &json!(true)));
+    assert_eq!(results[1]["status"], "ok");
+    let mut fresh = stack.device("ben", "phone");
+    fresh.pull().await;
+    assert_eq!(fresh.live().into_keys().collect::<Vec<_>>(), ["fine"]);
+    assert_eq!(stack.rows("resources").len(), 2, "and is left for a person to mend");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_race_that_never_ends_is_answered_retryable() {
     // Every statement loses: somebody else is always faster.

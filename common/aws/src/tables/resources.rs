@@ -1,7 +1,10 @@
 //! `resources`: tenant#channel / type#id. The truth; its stream is where the change log comes from. A row is written on one condition
 //! only, that its version still is the one that was loaded, and every accepted change raises the version: so no change is lost.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ReturnConsumedCapacity,
@@ -29,6 +32,21 @@ const THROTTLED_ATTEMPTS_MAX: u32 = 5;
 /// The table of resources.
 #[derive(Debug, Clone)]
 pub struct Resources(pub(super) Table);
+
+/// Rows that were read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Those that read.
+    pub rows: HashMap<ResourceKey, Resource>,
+    /// Those that are there and do not read.
+    pub unreadable: HashSet<ResourceKey>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KeyRow {
+    pk: String,
+    sk: String,
+}
 
 /// What became of a row that was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,19 +139,25 @@ impl Resources {
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(
-        &self,
-        tenant: &str,
-        keys: impl IntoIterator<Item = &ResourceKey>,
-    ) -> Result<HashMap<ResourceKey, Resource>, Failure> {
+    pub async fn load(&self, tenant: &str, keys: impl IntoIterator<Item = &ResourceKey>) -> Result<Loaded, Failure> {
         let partition = |channel: &Channel| Scope { tenant: tenant.to_owned(), channel: channel.clone() }.partition();
         let keys = keys.into_iter().map(|it| key(partition(&it.channel), it.sort_key())).collect();
-        let rows = self.0.batch_get(keys).await?.into_iter();
-        rows.map(|row| from_row::<ResourceRow>("resource", row)?.read().map(|(_, key, resource)| (key, resource))).collect()
+        let mut loaded = Loaded::default();
+        for row in self.0.batch_get(keys).await? {
+            match read_row(row)? {
+                (key, Some(resource)) => {
+                    loaded.rows.insert(key, resource);
+                }
+                (key, None) => {
+                    loaded.unreadable.insert(key);
+                }
+            }
+        }
+        Ok(loaded)
     }
 
     /// Reads at most `limit` rows of a channel in key order, after the sort key `after`, strongly consistently; says whether there
-    /// may be more.
+    /// may be more. A row that does not read is `None`.
     ///
     /// # Errors
     /// An outage.
@@ -142,7 +166,7 @@ impl Resources {
         scope: &Scope,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<(ResourceKey, Resource)>, bool), Failure> {
+    ) -> Result<(Vec<(ResourceKey, Option<Resource>)>, bool), Failure> {
         let answer = self
             .0
             .client
@@ -158,8 +182,7 @@ impl Resources {
             .await
             .map_err(|error| Failure::outage("query on resources", error))?;
         let more = answer.last_evaluated_key.is_some();
-        let rows = answer.items.unwrap_or_default().into_iter();
-        let rows = rows.map(|row| from_row::<ResourceRow>("resource", row)?.read().map(|(_, key, resource)| (key, resource)));
+        let rows = answer.items.unwrap_or_default().into_iter().map(read_row);
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
@@ -236,6 +259,19 @@ impl Resources {
         }
         Ok(committed)
     }
+}
+
+/// Reads a row. One that does not read, written by hand or by another version, is logged and told apart, so that it stands in nobody's
+/// way but its own.
+fn read_row(row: Row) -> Result<(ResourceKey, Option<Resource>), Failure> {
+    let keys: KeyRow = from_row("resource", row.clone())?;
+    let scope = Scope::parse(&keys.pk).ok_or_else(|| Failure::unreadable("resource", &keys.pk))?;
+    let key = ResourceKey::parse(&scope, &keys.sk).ok_or_else(|| Failure::unreadable("resource", &keys.sk))?;
+    let read = from_row::<ResourceRow>("resource", row).and_then(ResourceRow::read);
+    if let Err(failure) = &read {
+        tracing::error!(%failure, pk = keys.pk, sk = keys.sk, "a resource does not read");
+    }
+    Ok((key, read.ok().map(|(_, _, resource)| resource)))
 }
 
 fn outcome(response: &BatchStatementResponse) -> Committed {
