@@ -10,7 +10,7 @@ use tidemark_core::{
     sequence::{plan::Record, position::Sequence},
 };
 
-use crate::tables::resources::ResourceRow;
+use crate::tables::resources::{ResourceRow, identify};
 
 /// A batch of stream records, each still text.
 #[derive(Debug, Deserialize)]
@@ -65,7 +65,8 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
     let arn = record.event_source_arn.unwrap_or_default();
     let stream = arn.split_once("/stream/").map(|(_, label)| label.to_owned()).ok_or("no stream label in eventSourceARN")?;
     let sequence = record.change.sequence_number.as_deref().and_then(Sequence::parse).ok_or("no SequenceNumber")?;
-    let (scope, key, resource) = new.read().map_err(|failure| failure.to_string())?;
+    let (scope, key) = identify(&new.pk, &new.sk).map_err(|failure| failure.to_string())?;
+    let resource = new.read().map_err(|failure| failure.to_string())?;
     let action = match (resource.deleted, is_new) {
         (true, _) => Action::Delete,
         (false, true) => Action::Create,

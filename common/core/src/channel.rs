@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{key, limits::NAME_BYTES_MAX};
+use crate::{key, limits::is_name};
 
 /// One channel of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +22,7 @@ impl Channel {
             return Some(Self::Tenant);
         }
         let (kind, name) = text.split_once('/')?;
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        if !is_name(name) {
             return None;
         }
         match kind {

@@ -90,6 +90,11 @@ pub fn object(fields: &Fields) -> Json {
     serde_json::value::to_raw_value(fields).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// Bytes as lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 over the parts, each with its length before it, so that no two lists of parts share a digest.
 pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();

@@ -44,6 +44,11 @@ pub const HOLE_SECONDS_MAX: i64 = 60;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
 
+/// Whether `text` may name something: it has 1 to [`NAME_BYTES_MAX`] bytes.
+pub fn is_name(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+}
+
 /// Bytes `text` takes once it stands escaped in a JSON string, which is how Lambda hands an answer on.
 pub fn escaped_bytes(text: &str) -> usize {
     text.bytes()

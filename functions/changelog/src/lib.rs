@@ -100,8 +100,7 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
 
 /// Keeps a record that does not read, under its sequence number or, without one, under its digest.
 async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Failure> {
-    let digest = json::digest(&[record.get().as_bytes()]);
-    let id = sequence_number(record).unwrap_or_else(|| digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    let id = sequence_number(record).unwrap_or_else(|| json::hex(&json::digest(&[record.get().as_bytes()])));
     tracing::error!(%id, %reason, "an unreadable stream record was set aside");
     platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await
 }

@@ -6,10 +6,13 @@ use tidemark_core::{
     channel::{Channel, Scope},
     pull::{
         page::{Link, Page, link, missing},
-        start::{self, Start, end_of},
+        start::{self, Start},
     },
     resource::{Resource, ResourceKey},
-    sequence::{plan::Head, position::Position},
+    sequence::{
+        plan::{Head, end_of},
+        position::Position,
+    },
     token::Progress,
 };
 

@@ -32,7 +32,6 @@ struct Pending {
 pub(crate) async fn commit(
     platform: &Platform,
     sender: Sender<'_>,
-    device_id: &str,
     mut groups: Vec<Group>,
     mut loaded: Loaded,
     now: DateTime<Utc>,
@@ -56,7 +55,7 @@ pub(crate) async fn commit(
         let committed = write_all(platform, sender, &pending, &decisions).await?;
         // A conflict is stored once the row is what it was decided on.
         let recorded = decisions.iter().zip(&committed).map(async |(decision, committed)| match committed {
-            Committed::Written => record(platform, sender, device_id, &decision.conflicts).await,
+            Committed::Written => record(platform, sender, &decision.conflicts).await,
             Committed::Lost | Committed::Unavailable => Ok(false),
         });
         let recorded = try_join_all(recorded).await?;
@@ -86,7 +85,7 @@ async fn decide_all(
             Ok(decision) => Ok(decision),
             Err(ConflictsNeeded) => {
                 let conflicts = &platform.tables.conflicts;
-                pending.stored.conflicts = Some(conflicts.of_device(sender.principal, &pending.group.key, sender.author).await?);
+                pending.stored.conflicts = Some(conflicts.of_device(sender, &pending.group.key).await?);
                 decide(&pending.group, &pending.stored, sender, now)
                     .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))
             }
@@ -104,7 +103,7 @@ async fn write_all(
 ) -> Result<Vec<Committed>, Failure> {
     let changed: Vec<usize> = (0..decisions.len()).filter(|index| decisions[*index].write.is_some()).collect();
     let writes: Vec<_> =
-        changed.iter().filter_map(|index| Some((pending[*index].group.key.clone(), decisions[*index].write.clone()?))).collect();
+        changed.iter().filter_map(|index| Some((&pending[*index].group.key, decisions[*index].write.as_ref()?))).collect();
     let outcomes = platform.tables.resources.commit(sender.principal, &writes).await?;
     let mut committed = vec![Committed::Written; decisions.len()];
     for (index, outcome) in changed.into_iter().zip(outcomes) {
@@ -114,8 +113,8 @@ async fn write_all(
 }
 
 /// Stores a group's conflicts; whether all of them still were what was read.
-async fn record(platform: &Platform, sender: Sender<'_>, device_id: &str, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
-    let records = conflicts.iter().map(|conflict| platform.tables.conflicts.record(sender.principal, device_id, conflict));
+async fn record(platform: &Platform, sender: Sender<'_>, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
+    let records = conflicts.iter().map(|conflict| platform.tables.conflicts.record(sender, conflict));
     Ok(try_join_all(records).await?.into_iter().all(|recorded| recorded == Recorded::Done))
 }
 

@@ -38,7 +38,8 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let push: PushRequest = edge::body(request)?;
     let now = platform.clock.now();
     let author = Author::device(&principal.user, &push.device_id);
-    let sender = Sender { principal: &principal, author: &author, catalog: &platform.settings.catalog };
+    let sender =
+        Sender { principal: &principal, device_id: &push.device_id, author: &author, catalog: &platform.settings.catalog };
     let batch_id = match &push.batch_id {
         Some(batch_id) => ids::derived_batch(&principal.tenant, &author, batch_id),
         None => ids::fresh_batch(platform.clock.unique_id()),
@@ -65,7 +66,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let is_settled = results.len() == push.items.len();
     if !is_settled {
         let groups = intake.groups.into_iter().filter(|group| group.indexes().any(|index| !results.contains_key(&index)));
-        let decided = commit::commit(platform, sender, &push.device_id, groups.collect(), loaded, now).await?;
+        let decided = commit::commit(platform, sender, groups.collect(), loaded, now).await?;
         for result in decided.into_iter().chain(intake.refused) {
             results.entry(result.index).or_insert(result);
         }

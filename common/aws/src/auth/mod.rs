@@ -7,7 +7,7 @@ use lambda_http::{Request, http::header};
 use serde_json::{Map, Value};
 use tidemark_core::{
     channel::Channel,
-    limits::{GROUPS_MAX, NAME_BYTES_MAX},
+    limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name},
     principal::Principal,
     protocol::problem::{Problem, ProblemCode},
 };
@@ -110,7 +110,7 @@ fn unauthenticated(detail: impl Into<String>) -> Problem {
 
 fn name(claims: &Map<String, Value>, claim: &str) -> Result<String, Problem> {
     let name = claims.get(claim).and_then(Value::as_str).unwrap_or_default();
-    if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
+    if !is_name(name) {
         return Err(unauthenticated(format!("the token's claim {claim:?} must be text of 1 to {NAME_BYTES_MAX} bytes")));
     }
     Ok(name.to_owned())

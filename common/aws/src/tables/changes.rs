@@ -160,17 +160,12 @@ impl Changes {
         }
         let answer = self
             .table
-            .client
-            .query()
-            .table_name(&self.table.name)
+            .query(scope.partition())
             .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end")
-            .expression_attribute_values(":pk", AttributeValue::S(scope.partition()))
             .expression_attribute_values(":from", AttributeValue::S(from.to_string()))
             .expression_attribute_values(":end", AttributeValue::S(end.to_string()))
             .set_exclusive_start_key(after)
-            .consistent_read(true)
             .limit(limit)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
             .map_err(|error| Failure::outage("query on changes", error))?;
@@ -252,8 +247,7 @@ impl Changes {
             let (record, behind) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES_MAX));
             let sk = format!("{id}-{part:04}");
             let row = SetAsideRow { pk: SET_ASIDE, sk, record, reason, set_aside_at: now.timestamp_millis() };
-            let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
-            put.send().await.map_err(|error| Failure::outage("put_item on changes", error))?;
+            self.table.put(&row)?.send().await.map_err(|error| Failure::outage("put_item on changes", error))?;
             rest = behind;
             if rest.is_empty() {
                 break;

@@ -15,12 +15,12 @@ use tidemark_core::{
     ids,
     json::Json,
     key,
-    principal::{Author, Principal},
     protocol::{Action, push::ItemCode, timestamp},
+    push::intake::Sender,
     resource::{EditId, ResourceKey},
 };
 
-use super::{Row, Table, from_row, is_condition_failure, key as row_key, to_row};
+use super::{Row, Table, from_row, is_condition_failure, key as row_key};
 use crate::failure::Failure;
 
 /// Bytes of the first edit's and of the server's payload that a conflict's own row carries at most.
@@ -108,33 +108,24 @@ struct ServerRow {
 }
 
 impl Conflicts {
-    /// The conflicts of the principal's device about a resource, open and resolved, without payloads.
+    /// The conflicts of the sender's device about a resource, open and resolved, without payloads.
     ///
     /// # Errors
     /// An outage.
-    pub async fn of_device(
-        &self,
-        principal: &Principal,
-        resource: &ResourceKey,
-        author: &Author,
-    ) -> Result<Vec<Standing>, Failure> {
-        let prefix = ids::conflict_prefix(&principal.tenant, resource, author);
+    pub async fn of_device(&self, sender: Sender<'_>, resource: &ResourceKey) -> Result<Vec<Standing>, Failure> {
+        let tenant = &sender.principal.tenant;
+        let prefix = ids::conflict_prefix(tenant, resource, sender.author);
         let mut standing = Vec::new();
         let mut after: Option<Row> = None;
         loop {
             let answer = self
                 .0
-                .client
-                .query()
-                .table_name(&self.0.name)
+                .query(tenant.clone())
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
                 .projection_expression("id, #status, server_version, edits")
                 .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":pk", AttributeValue::S(principal.tenant.clone()))
                 .expression_attribute_values(":prefix", AttributeValue::S(prefix.clone()))
                 .set_exclusive_start_key(after)
-                .consistent_read(true)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await
                 .map_err(|error| Failure::outage("query on conflicts", error))?;
@@ -170,12 +161,12 @@ impl Conflicts {
         Ok(payloads)
     }
 
-    /// Stores edits of the device `device_id` in a conflict, as it was decided.
+    /// Stores the sender's edits in a conflict, as it was decided.
     ///
     /// # Errors
     /// An outage. A retry decides and stores the same again.
-    pub async fn record(&self, principal: &Principal, device_id: &str, write: &ConflictWrite) -> Result<Recorded, Failure> {
-        let tenant = &principal.tenant;
+    pub async fn record(&self, sender: Sender<'_>, write: &ConflictWrite) -> Result<Recorded, Failure> {
+        let tenant = &sender.principal.tenant;
         try_join_all(parts(tenant, write).into_iter().map(|part| self.put_part(part))).await?;
         let server_payload = Some(write.server.payload.get()).filter(|text| text.len() <= PAYLOAD_BYTES_MAX);
         if write.expected_edits > 0 {
@@ -193,8 +184,8 @@ impl Conflicts {
             resource_type: &write.resource.resource_type,
             resource_id: &write.resource.id,
             channel: write.resource.channel.to_string(),
-            user: &principal.user,
-            device_id,
+            user: &sender.principal.user,
+            device_id: sender.device_id,
             code: write.code,
             server_payload,
             server_version: write.server.server_version,
@@ -208,8 +199,7 @@ impl Conflicts {
             edits: write.edits.iter().map(|edit| hex(edit.id)).collect(),
             edit_count: write.edits.len(),
         };
-        let put = self.0.client.put_item().table_name(&self.0.name).set_item(Some(to_row(&row)?));
-        let put = put.condition_expression("attribute_not_exists(pk)").return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let put = self.0.put(&row)?.condition_expression("attribute_not_exists(pk)");
         recorded("put_item on conflicts", put.send().await)
     }
 
@@ -246,8 +236,7 @@ impl Conflicts {
     }
 
     async fn put_part(&self, part: PartRow) -> Result<(), Failure> {
-        let put = self.0.client.put_item().table_name(&self.0.name).set_item(Some(to_row(&part)?));
-        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+        let put = self.0.put(&part)?.send().await;
         put.map(|_| ()).map_err(|error| Failure::outage("put_item on conflicts", error))
     }
 }

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
-    types::{AttributeValue, KeysAndAttributes},
+    operation::{put_item::builders::PutItemFluentBuilder, query::builders::QueryFluentBuilder},
+    types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -69,6 +70,19 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// A put of `row`; the caller adds the condition that protects it.
+    fn put(&self, row: &impl Serialize) -> Result<PutItemFluentBuilder, Failure> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(to_row(row)?));
+        Ok(put.return_consumed_capacity(ReturnConsumedCapacity::Total))
+    }
+
+    /// A strongly consistent query of one partition, whose key stands in the condition as `:pk`.
+    fn query(&self, partition: String) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(&self.name).consistent_read(true);
+        let query = query.expression_attribute_values(":pk", AttributeValue::S(partition));
+        query.return_consumed_capacity(ReturnConsumedCapacity::Total)
+    }
+
     /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row are left out.
     async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
         let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec()));
@@ -86,7 +100,7 @@ impl Table {
                 .client
                 .batch_get_item()
                 .request_items(&self.name, wanted)
-                .return_consumed_capacity(aws_sdk_dynamodb::types::ReturnConsumedCapacity::Total)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await
                 .map_err(|error| Failure::outage("batch_get_item", error))?;

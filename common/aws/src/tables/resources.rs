@@ -1,10 +1,7 @@
 //! `resources`: tenant#channel / type#id. The truth; its stream is where the change log comes from. A row is written on one condition
 //! only, that its version still is the one that was loaded, and every accepted change raises the version: so no change is lost.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ReturnConsumedCapacity,
@@ -40,12 +37,6 @@ pub struct Loaded {
     pub rows: HashMap<ResourceKey, Resource>,
     /// Those that are there and do not read.
     pub unreadable: HashSet<ResourceKey>,
-}
-
-#[derive(Debug, Deserialize)]
-struct KeyRow {
-    pk: String,
-    sk: String,
 }
 
 /// What became of a row that was to be written.
@@ -110,12 +101,11 @@ impl ResourceRow {
         }
     }
 
-    pub(crate) fn read(self) -> Result<(Scope, ResourceKey, Resource), Failure> {
+    /// The resource of a row that reads.
+    pub(crate) fn read(self) -> Result<Resource, Failure> {
         let unreadable = |what: &str| Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk));
-        let scope = Scope::parse(&self.pk).ok_or_else(|| unreadable("partition"))?;
-        let key = ResourceKey::parse(&scope, &self.sk).ok_or_else(|| unreadable("sort key"))?;
         let digest = self.created_digest.as_slice().try_into().map_err(|_| unreadable("created_digest"))?;
-        let resource = Resource {
+        Ok(Resource {
             edits: Edits::from_bytes(&self.edits).ok_or_else(|| unreadable("edits"))?,
             changed_at: DateTime::from_timestamp_millis(self.changed_at).ok_or_else(|| unreadable("changed_at"))?,
             payload: RawValue::from_string(self.payload).map_err(|error| Failure::unreadable("payload", error))?,
@@ -129,9 +119,15 @@ impl ResourceRow {
             },
             creation: Creation { author: self.created_by, client_temp_id: self.created_as, digest },
             claims: Claims::from_bytes(&self.claims).ok_or_else(|| unreadable("claims"))?,
-        };
-        Ok((scope, key, resource))
+        })
     }
+}
+
+/// Which resource a row is of.
+pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failure> {
+    let scope = Scope::parse(pk).ok_or_else(|| Failure::unreadable("partition of a resource", pk))?;
+    let key = ResourceKey::parse(&scope, sk).ok_or_else(|| Failure::unreadable("sort key of a resource", sk))?;
+    Ok((scope, key))
 }
 
 impl Resources {
@@ -169,15 +165,10 @@ impl Resources {
     ) -> Result<(Vec<(ResourceKey, Option<Resource>)>, bool), Failure> {
         let answer = self
             .0
-            .client
-            .query()
-            .table_name(&self.0.name)
+            .query(scope.partition())
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(scope.partition()))
             .set_exclusive_start_key(after.map(|after| key(scope.partition(), after)))
-            .consistent_read(true)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
             .map_err(|error| Failure::outage("query on resources", error))?;
@@ -196,7 +187,7 @@ impl Resources {
     pub async fn commit(
         &self,
         principal: &Principal,
-        writes: &[(ResourceKey, ResourceWrite)],
+        writes: &[(&ResourceKey, &ResourceWrite)],
     ) -> Result<Vec<Committed>, Failure> {
         let statements = writes.iter().map(|(key, write)| {
             let bytes = write.resource.payload.get().len();
@@ -237,7 +228,7 @@ impl Resources {
         let mut waiting: Vec<usize> = (0..statements.len()).collect();
         for attempt in 0..THROTTLED_ATTEMPTS_MAX {
             if attempt > 0 {
-                tokio::time::sleep(backoff(attempt).min(Duration::from_millis(400))).await;
+                tokio::time::sleep(backoff(attempt)).await;
             }
             let call = waiting.iter().map(|index| statements[*index].clone()).collect();
             let answer = self
@@ -264,19 +255,18 @@ impl Resources {
 /// Reads a row. One that does not read, written by hand or by another version, is logged and told apart, so that it stands in nobody's
 /// way but its own.
 fn read_row(row: Row) -> Result<(ResourceKey, Option<Resource>), Failure> {
-    let keys: KeyRow = from_row("resource", row.clone())?;
-    let scope = Scope::parse(&keys.pk).ok_or_else(|| Failure::unreadable("resource", &keys.pk))?;
-    let key = ResourceKey::parse(&scope, &keys.sk).ok_or_else(|| Failure::unreadable("resource", &keys.sk))?;
+    let text = |name| row.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+    let (scope, key) = identify(text("pk"), text("sk"))?;
     let read = from_row::<ResourceRow>("resource", row).and_then(ResourceRow::read);
     if let Err(failure) = &read {
-        tracing::error!(%failure, pk = keys.pk, sk = keys.sk, "a resource does not read");
+        tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "a resource does not read");
     }
-    Ok((key, read.ok().map(|(_, _, resource)| resource)))
+    Ok((key, read.ok()))
 }
 
 fn outcome(response: &BatchStatementResponse) -> Committed {
-    match response.error.as_ref().and_then(|error| error.code.as_ref()) {
-        None if response.error.is_none() => Committed::Written,
+    let Some(error) = &response.error else { return Committed::Written };
+    match &error.code {
         Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed | BatchStatementErrorCodeEnum::DuplicateItem) => Committed::Lost,
         code => {
             tracing::warn!(?code, "a row was not written");

@@ -11,7 +11,7 @@ use tidemark_core::{
     protocol::push::ItemResult,
 };
 
-use super::{Table, expiry, from_row, to_row};
+use super::{Table, expiry, from_row};
 use crate::failure::Failure;
 
 /// Bytes of unpacked results at most: 50 items with their names and sentences.
@@ -113,8 +113,7 @@ impl SyncBatches {
             processed_at: batch.processed_at.timestamp_millis(),
             expires_at: expiry(batch.processed_at, self.retention),
         };
-        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
-        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+        let put = self.table.put(&row)?.send().await;
         put.map(|_| ()).map_err(|error| Failure::outage("put_item on sync_batches", error))
     }
 }

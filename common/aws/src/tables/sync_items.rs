@@ -1,10 +1,7 @@
 //! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims they came with, packed, stored before
 //! anything is applied (§3.11).
 
-use aws_sdk_dynamodb::{
-    operation::put_item::PutItemError,
-    types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,7 +13,7 @@ use tidemark_core::{
     principal::Principal,
 };
 
-use super::{Table, expiry, to_row};
+use super::{Table, expiry};
 use crate::failure::Failure;
 
 /// The table of raw items.
@@ -91,7 +88,7 @@ impl SyncItems {
     ) -> Result<Kept, Failure> {
         let raw = RawBatch { principal, device_id, items };
         let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::unreadable("raw items", error))?);
-        let pack = short_hex(&json::digest(&[&packed]));
+        let pack = json::hex(&json::digest(&[&packed])[..8]);
         let pk = key::join([&principal.tenant, &principal.user, device_id, batch_id]);
         let expires_at = expiry(now, self.retention);
         let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
@@ -99,11 +96,7 @@ impl SyncItems {
         // The first chunk comes last: it says that all are there.
         let puts = chunks.iter().enumerate().map(|(index, packed)| {
             let row = ChunkRow { pk: &pk, sk: format!("{pack}-{:04}", index + 1), packed, expires_at };
-            async move {
-                let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(to_row(&row)?));
-                let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total);
-                put.send().await.map_err(|error| Failure::outage("put_item on sync_items", error))
-            }
+            async move { self.table.put(&row)?.send().await.map_err(|error| Failure::outage("put_item on sync_items", error)) }
         });
         futures_util::future::try_join_all(puts).await?;
         let received_at = now.timestamp_millis();
@@ -115,13 +108,9 @@ impl SyncItems {
     async fn put_first(&self, row: &FirstRow<'_>) -> Result<Kept, Failure> {
         let answer = self
             .table
-            .client
-            .put_item()
-            .table_name(&self.table.name)
-            .set_item(Some(to_row(row)?))
+            .put(row)?
             .condition_expression("attribute_not_exists(pk)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
         match answer.map_err(|error| (error.as_service_error().and_then(stored_digest), error)) {
@@ -137,11 +126,6 @@ impl SyncItems {
 fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
     let PutItemError::ConditionalCheckFailedException(failed) = error else { return None };
     Some(failed.item()?.get("digest")?.as_b().ok()?.clone().into_inner())
-}
-
-/// The first 8 bytes as text.
-fn short_hex(bytes: &[u8]) -> String {
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Digest of a batch's items: white space and the order of fields do not count. Items that are no canonical JSON count as they are.

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::{
-    sequence::{plan::Head, position::Position},
+    sequence::{
+        plan::{Head, end_of},
+        position::Position,
+    },
     token::Progress,
 };
 
@@ -32,11 +35,6 @@ pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
 
 fn snapshot(head: Option<&Head>, now: DateTime<Utc>) -> Progress {
     Progress::Snapshot { noted: end_of(head), noted_at: now, after: None }
-}
-
-/// The position of the head; of a log without one, the start.
-pub fn end_of(head: Option<&Head>) -> Position {
-    head.map_or(Position::START, |head| head.position)
 }
 
 fn leads_on(progress: &Progress, head: Option<&Head>, now: DateTime<Utc>, retention: Duration) -> bool {

@@ -10,7 +10,7 @@ use crate::{
     channel::Channel,
     ids,
     json::{self, Fields, Json, JsonError},
-    limits::{NAME_BYTES_MAX, NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX, sentence},
+    limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX, is_name, sentence},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -24,7 +24,9 @@ use crate::{
 pub struct Sender<'a> {
     /// The caller.
     pub principal: &'a Principal,
-    /// Their device.
+    /// Their device, as they call it.
+    pub device_id: &'a str,
+    /// Their device, as rows remember it.
     pub author: &'a Author,
     /// The types of the deployment.
     pub catalog: &'a Catalog,
@@ -195,7 +197,7 @@ impl Sent {
 
     /// `client_temp_id`, when it is one.
     fn temp_id(&self) -> Option<String> {
-        self.text("client_temp_id").filter(|id| (1..=NAME_BYTES_MAX).contains(&id.len()))
+        self.text("client_temp_id").filter(|id| is_name(id))
     }
 
     /// `payload.id`, when there is one other than `null`.
@@ -204,7 +206,7 @@ impl Sent {
         if id.get() == "null" {
             return None;
         }
-        let id = serde_json::from_str::<String>(id.get()).ok().filter(|id| (1..=NAME_BYTES_MAX).contains(&id.len()));
+        let id = serde_json::from_str::<String>(id.get()).ok().filter(|id| is_name(id));
         Some(id.ok_or_else(|| Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")))
     }
 

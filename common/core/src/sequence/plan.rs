@@ -24,6 +24,11 @@ pub struct Head {
     pub moved_at: DateTime<Utc>,
 }
 
+/// The position of the head; of a log without one, the start.
+pub fn end_of(head: Option<&Head>) -> Position {
+    head.map_or(Position::START, |head| head.position)
+}
+
 /// A change of a resource, as a stream record tells it.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -73,7 +78,7 @@ pub struct Classified {
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
     records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
     records.dedup_by(|one, other| one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other));
-    let start = head.map_or(Position::START, |head| head.position);
+    let start = end_of(head);
     let mut epoch = start.epoch;
     let mut stream = head.map(|head| head.stream.clone());
     let mut classified = Classified::default();
@@ -123,7 +128,7 @@ impl Classified {
     /// after the head if its row still has the record's version in `versions`; where the row is newer, a newer record speaks for it.
     /// So versions never go backwards in the log.
     pub fn segments(self, head: Option<&Head>, versions: &HashMap<ResourceKey, u64>) -> Vec<(Segment, String)> {
-        let start = head.map_or(Position::START, |head| head.position);
+        let start = end_of(head);
         let mut last = start;
         let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
         let mut appended = HashSet::new();

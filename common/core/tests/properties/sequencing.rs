@@ -13,7 +13,7 @@ use tidemark_core::{
     pull::page::{Link, Page, link},
     resource::ResourceKey,
     sequence::{
-        plan::{Head, Record, classify},
+        plan::{Head, Record, classify, end_of},
         position::{Position, Sequence},
         segment::{Entry, Segment},
     },
@@ -129,7 +129,7 @@ impl World {
         let standing: Vec<Entry> = self.segments.iter().flat_map(|segment| segment.entries.clone()).collect();
         let classified = classify(self.head.as_ref(), batch).without_repeats(&standing);
         for (segment, stream) in classified.segments(self.head.as_ref(), &self.versions) {
-            let end = self.head.as_ref().map_or(Position::START, |head| head.position);
+            let end = end_of(self.head.as_ref());
             prop_assert_eq!(segment.prev, end, "segments are linked");
             prop_assert!(segment.entries.is_sorted_by(|one, next| one.position < next.position));
             prop_assert!(segment.entries.first().is_some_and(|first| first.position > end));
@@ -174,7 +174,7 @@ proptest! {
         }
         let rest = std::mem::take(&mut world.undelivered);
         world.deliver(rest)?;
-        let end = world.head.as_ref().map_or(Position::START, |head| head.position);
+        let end = end_of(world.head.as_ref());
         while world.reader.position < end {
             world.pull(3)?;
         }
