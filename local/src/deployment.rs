@@ -108,8 +108,13 @@ macro_rules! serving {
 pub fn functions(template: &Template, dynamodb: &Client, clock: &Clock) -> Result<Functions, DeploymentError> {
     let platform = |function| platform(template, function, dynamodb.clone(), clock.clone());
     Ok(BTreeMap::from([
-        ("push", serving!(platform("push")?, tidemark_push)),
+        ("ack", serving!(platform("ack")?, tidemark_ack)),
+        ("batches", serving!(platform("batches")?, tidemark_batches)),
+        ("conflicts", serving!(platform("conflicts")?, tidemark_conflicts)),
+        ("presign", serving!(platform("presign")?, tidemark_presign)),
         ("pull", serving!(platform("pull")?, tidemark_pull)),
+        ("push", serving!(platform("push")?, tidemark_push)),
+        ("resolve", serving!(platform("resolve")?, tidemark_resolve)),
     ]))
 }
 

@@ -26,7 +26,7 @@ use tidemark::{
     template::Template,
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
-use tidemark_core::routes::ROUTES;
+use tidemark_core::routes::{ROUTES, Route};
 
 use crate::Device;
 
@@ -157,14 +157,28 @@ impl Stack {
 
     /// Posts bytes with these headers.
     pub async fn send(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
+        self.call("POST", path, headers, body).await
+    }
+
+    /// Gets what stands at a path, query included.
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        self.call("GET", path, &headers, b"").await
+    }
+
+    /// A request through the route that fits it.
+    pub async fn call(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
         let path = format!("/api/v1/mobile/{path}");
-        let route = ROUTES.iter().find(|route| route.path == path).expect("a route");
+        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let fits = |route: &&Route| route.method == method && path_parameters(route.path, path).is_some();
+        let route = ROUTES.iter().find(fits).expect("a route");
         let request_id = format!("request-{}", self.requests.fetch_add(1, Ordering::Relaxed));
         let inbound = Inbound {
             route,
-            path: &path,
-            query: "",
-            path_parameters: &[],
+            path,
+            query,
+            path_parameters: &path_parameters(route.path, path).unwrap(),
             headers,
             body,
             request_id: &request_id,
@@ -210,6 +224,23 @@ impl Stack {
         assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
         serde_json::from_slice(&reply.body).unwrap()
     }
+}
+
+/// What stands at the placeholders of a route's path; `None` where the path is another one.
+fn path_parameters(route: &str, path: &str) -> Option<Vec<(String, String)>> {
+    let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
+    if route.len() != path.len() {
+        return None;
+    }
+    let mut parameters = Vec::new();
+    for (wanted, given) in route.into_iter().zip(path) {
+        match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => parameters.push((name.to_owned(), given.to_owned())),
+            None if wanted == given => {}
+            None => return None,
+        }
+    }
+    Some(parameters)
 }
 
 fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {

@@ -1,5 +1,7 @@
 //! The HTTP edge: requests become bodies and callers once, answers and problems become responses once (§8).
 
+use std::collections::BTreeMap;
+
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
     http::{HeaderValue, header},
@@ -7,8 +9,11 @@ use lambda_http::{
 };
 use serde::Serialize;
 use tidemark_core::{
-    limits::BODY_BYTES_MAX,
+    json::Json,
+    limits::{BODY_BYTES_MAX, LIST_DEFAULT, LIST_MAX},
+    principal::Principal,
     protocol::problem::{Problem, ProblemCode, read_body},
+    routes::{ROUTES, Route},
 };
 
 use crate::failure::Failure;
@@ -47,6 +52,67 @@ fn check_media_type(request: &Request) -> Result<(), Problem> {
     }
 }
 
+/// The route by which a request came.
+///
+/// # Errors
+/// A 404 problem for a request by none of ours.
+pub fn route(request: &Request) -> Result<&'static Route, Problem> {
+    let resource = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.resource_path.as_deref(),
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            context.route_key.as_deref().and_then(|key| key.split_once(' ')).map(|(_, path)| path)
+        }
+        _ => None,
+    };
+    let method = request.method().as_str();
+    let route = ROUTES.iter().find(|route| route.method == method && Some(route.path) == resource);
+    route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
+}
+
+/// What stands in the path at `{name}`.
+///
+/// # Errors
+/// A 404 problem when it is no name of anything.
+pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> {
+    let parameters = request.path_parameters_ref();
+    let value = parameters.and_then(|parameters| parameters.first(name)).unwrap_or_default();
+    if value.is_empty() {
+        return Err(not_found());
+    }
+    Ok(value.to_owned())
+}
+
+/// The answer to a request for something that is not there, or is another tenant's.
+pub fn not_found() -> Problem {
+    Problem::new(ProblemCode::NotFound, "there is no such thing in your tenant")
+}
+
+/// What a query says of `name`; an empty value is none.
+pub fn query_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.query_string_parameters_ref()?.first(name).filter(|value| !value.is_empty())
+}
+
+/// How many entries of a list are wanted: `limit` in the query, 1 to 200.
+///
+/// # Errors
+/// A 400 problem for anything else.
+pub fn list_limit(request: &Request) -> Result<usize, Problem> {
+    let Some(limit) = query_parameter(request, "limit") else { return Ok(LIST_DEFAULT) };
+    let limit = limit.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit));
+    limit.ok_or_else(|| Problem::malformed("limit", format!("must be a number from 1 to {LIST_MAX}")))
+}
+
+/// Lets only admins on.
+///
+/// # Errors
+/// A 403 problem for anyone else.
+pub fn admin(principal: &Principal) -> Result<(), Problem> {
+    if principal.is_admin() {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::Forbidden, "this is for users with the role admin"))
+}
+
 /// The response to a request: its answer, or the problem that it met.
 pub fn respond<T: Serialize>(request: &Request, outcome: Result<T, Failure>) -> Response<Body> {
     let problem = match outcome.map(|answer| serde_json::to_string(&answer)) {
@@ -67,6 +133,8 @@ struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
     request_id: String,
+    #[serde(flatten)]
+    members: BTreeMap<&'a str, &'a Json>,
 }
 
 fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
@@ -82,6 +150,7 @@ fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
         detail: &problem.detail,
         path: problem.path.as_deref(),
         request_id,
+        members: problem.members.iter().map(|(name, value)| (*name, value)).collect(),
     };
     let mut response = response(status, "application/problem+json", serde_json::to_string(&body).unwrap_or_default());
     if problem.code == ProblemCode::Unavailable {

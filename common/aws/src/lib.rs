@@ -2,9 +2,11 @@
 //! `tidemark-core`; nothing here decides anything.
 
 pub mod auth;
+pub mod batch;
 pub mod clock;
 pub mod edge;
 pub mod failure;
+pub mod media;
 pub mod platform;
 pub mod settings;
 pub mod stream;

@@ -11,6 +11,7 @@ use crate::{
     auth::Verifier,
     clock::Clock,
     failure::Failure,
+    media::Media,
     settings::{Settings, SettingsError},
     tables::Tables,
 };
@@ -26,6 +27,8 @@ pub struct Platform {
     pub verifier: Arc<Verifier>,
     /// What time it is.
     pub clock: Clock,
+    /// The media bucket; only functions that use it link S3.
+    pub media: Option<Media>,
 }
 
 impl Platform {
@@ -39,6 +42,7 @@ impl Platform {
             verifier: Arc::new(Verifier::new(settings.auth.clone(), clock.clone())?),
             settings: Arc::new(settings),
             clock,
+            media: None,
         })
     }
 

@@ -6,6 +6,13 @@ use tidemark_core::catalog::{Catalog, CatalogError};
 /// The catalog this build was made with.
 const CATALOG: &str = include_str!("../../../catalog.toml");
 
+/// Days of a retention at most.
+const DAYS_MAX: u64 = 36_500;
+/// What S3 takes in one request.
+const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// An upload URL is good for 15 minutes at most (§6).
+const MEDIA_URL_SECONDS_MAX: u64 = 900;
+
 /// Everything a deployment decides.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -19,6 +26,21 @@ pub struct Settings {
     pub log_retention: Duration,
     /// How long raw items and results of batches are kept.
     pub batch_retention: Duration,
+    /// What may be uploaded.
+    pub media: MediaSettings,
+}
+
+/// What may be uploaded (§6).
+#[derive(Debug, Clone)]
+pub struct MediaSettings {
+    /// `MEDIA_BUCKET`: where uploads go.
+    pub bucket: String,
+    /// `MEDIA_TYPES`: content types, lower case.
+    pub types: Vec<String>,
+    /// `MEDIA_BYTES_MAX`: bytes of one upload at most.
+    pub bytes_max: u64,
+    /// `MEDIA_URL_SECONDS`: how long an upload URL is good for, 1 to 900.
+    pub url_seconds: u64,
 }
 
 /// Names of the tables.
@@ -34,6 +56,14 @@ pub struct TableNames {
     pub sync_items: String,
     /// `CONFLICTS_TABLE`.
     pub conflicts: String,
+    /// `SUBMISSION_MEDIA_TABLE`.
+    pub submission_media: String,
+    /// `DEVICES_TABLE`.
+    pub devices: String,
+    /// `UNIQUE_KEYS_TABLE`.
+    pub unique_keys: String,
+    /// `AUDIT_LOG_TABLE`.
+    pub audit_log: String,
 }
 
 /// How callers are verified (§1).
@@ -73,8 +103,8 @@ pub enum SettingsError {
     #[error("environment variable {0} is not set")]
     Missing(&'static str),
     /// A variable does not read.
-    #[error("environment variable {0}: {1:?} is not a number of days from 1 to 36500")]
-    Days(&'static str, String),
+    #[error("environment variable {0}: {1:?} is not a number from 1 to {2}")]
+    Number(&'static str, String, u64),
     /// The catalog does not read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -89,10 +119,13 @@ impl Settings {
         let optional = |name: &'static str| variable(name).filter(|value| !value.is_empty());
         let required = |name: &'static str| optional(name).ok_or(SettingsError::Missing(name));
         let or_default = |name: &'static str, default: &str| optional(name).unwrap_or_else(|| default.to_owned());
-        let days = |name: &'static str, default: &str| {
+        let number = |name: &'static str, default: &str, max: u64| {
             let text = or_default(name, default);
-            let days = text.parse::<i64>().ok().filter(|days| (1..=36_500).contains(days));
-            days.map(Duration::days).ok_or(SettingsError::Days(name, text))
+            let number = text.parse::<u64>().ok().filter(|number| (1..=max).contains(number));
+            number.ok_or(SettingsError::Number(name, text, max))
+        };
+        let days = |name: &'static str, default: &str| {
+            number(name, default, DAYS_MAX).map(|days| Duration::days(i64::try_from(days).unwrap_or(i64::MAX)))
         };
         let keys = match (optional("JWKS"), optional("JWKS_URL")) {
             (Some(keys), _) => KeySource::Inline(keys),
@@ -106,6 +139,10 @@ impl Settings {
                 sync_batches: required("SYNC_BATCHES_TABLE")?,
                 sync_items: required("SYNC_ITEMS_TABLE")?,
                 conflicts: required("CONFLICTS_TABLE")?,
+                submission_media: required("SUBMISSION_MEDIA_TABLE")?,
+                devices: required("DEVICES_TABLE")?,
+                unique_keys: required("UNIQUE_KEYS_TABLE")?,
+                audit_log: required("AUDIT_LOG_TABLE")?,
             },
             auth: AuthSettings {
                 issuer: required("JWT_ISSUER")?,
@@ -120,6 +157,15 @@ impl Settings {
             catalog: Catalog::parse(CATALOG)?,
             log_retention: days("LOG_RETENTION_DAYS", "30")?,
             batch_retention: days("BATCH_RETENTION_DAYS", "90")?,
+            media: MediaSettings {
+                bucket: required("MEDIA_BUCKET")?,
+                types: or_default("MEDIA_TYPES", "image/jpeg,image/png")
+                    .split(',')
+                    .map(|media_type| media_type.trim().to_ascii_lowercase())
+                    .collect(),
+                bytes_max: number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
+                url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
+            },
         })
     }
 }

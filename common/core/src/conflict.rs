@@ -1,11 +1,12 @@
 //! Conflicts (§5, §3.5): what a device meant, kept beside what the server holds, until it is decided.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     json::Json,
     limits::CONFLICT_EDITS_MAX,
-    protocol::{Action, push::ItemCode},
+    protocol::{Action, pull::DecidedConflict, push::ItemCode},
     resource::{EditId, Resource, ResourceKey},
 };
 
@@ -28,6 +29,102 @@ impl ConflictStatus {
     }
 }
 
+/// How a conflict was decided (§5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "String")]
+pub enum Resolution {
+    /// What the server holds stays.
+    AcceptServer,
+    /// The device's edits are applied to what the server holds now.
+    AcceptClient,
+    /// A payload of the admin's own takes the place of both.
+    ManualMerge,
+}
+
+impl TryFrom<String> for Resolution {
+    type Error = String;
+
+    /// Text only: an enum of serde's would take `{"accept_client": null}` too.
+    fn try_from(text: String) -> Result<Self, String> {
+        let all = [Self::AcceptServer, Self::AcceptClient, Self::ManualMerge];
+        let resolution = all.into_iter().find(|resolution| resolution.as_str() == text);
+        resolution.ok_or_else(|| format!("unknown resolution {text:?}, expected accept_server, accept_client or manual_merge"))
+    }
+}
+
+impl Resolution {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AcceptServer => "accept_server",
+            Self::AcceptClient => "accept_client",
+            Self::ManualMerge => "manual_merge",
+        }
+    }
+}
+
+/// A resolution as the resource remembers it, and as pulled changes carry it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The conflict.
+    pub id: String,
+    /// How it was decided.
+    pub resolution: Resolution,
+    /// The version of the resource that the decision made.
+    pub server_version: u64,
+}
+
+impl Resolved {
+    /// As a change tells it.
+    pub fn into_decided(self) -> DecidedConflict {
+        DecidedConflict { id: self.id, resolution: self.resolution }
+    }
+}
+
+/// How a conflict ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The decision.
+    pub resolution: Resolution,
+    /// Who decided: a user, an operator, or a policy as `policy:<name>`.
+    pub resolved_by: String,
+    /// When.
+    pub resolved_at: DateTime<Utc>,
+    /// What the decider had to say.
+    pub note: Option<String>,
+    /// The version of the resource behind the decision; 0 where there is no resource.
+    pub server_version: u64,
+    /// Of a manual merge: digest of the canonical payload, to tell the same answer from another one.
+    pub merged_digest: Option<[u8; 16]>,
+}
+
+/// A stored conflict, whole.
+#[derive(Debug, Clone)]
+pub struct Conflict {
+    /// Its id.
+    pub id: String,
+    /// What it is about.
+    pub resource: ResourceKey,
+    /// Whose device.
+    pub user: String,
+    /// Which device.
+    pub device_id: String,
+    /// When its first edit was refused.
+    pub detected_at: DateTime<Utc>,
+    /// Why its first edit was refused.
+    pub code: ItemCode,
+    /// What the server held when an edit was last refused; `None` where it held nothing.
+    pub server_payload: Option<Json>,
+    /// Its version then; 0 where there was no resource.
+    pub server_version: u64,
+    /// Whether it was deleted then.
+    pub server_deleted: bool,
+    /// What the device meant, in turn; never empty.
+    pub edits: Vec<ConflictEdit>,
+    /// How it ended; `None` while it is open.
+    pub outcome: Option<Outcome>,
+}
+
 /// A stored conflict of one device about one resource, as far as deciding needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -35,6 +132,8 @@ pub struct Standing {
     pub id: String,
     /// Whether it is decided.
     pub status: ConflictStatus,
+    /// How, if it is.
+    pub resolution: Option<Resolution>,
     /// The server's version when an edit was last refused.
     pub server_version: u64,
     /// Which edits stand in it.
@@ -79,10 +178,12 @@ pub struct ConflictWrite {
     pub edits: Vec<ConflictEdit>,
     /// What it is about.
     pub resource: ResourceKey,
-    /// What the server held when the last of them was refused; of a deleted resource the last payload.
-    pub server: Resource,
+    /// What the server held when the last of them was refused; of a deleted resource the last payload; `None` where there is none.
+    pub server: Option<Resource>,
     /// Why the first of them was not applied.
     pub code: ItemCode,
     /// When.
     pub detected_at: DateTime<Utc>,
+    /// Of a conflict that a policy decided at once: how.
+    pub outcome: Option<Outcome>,
 }

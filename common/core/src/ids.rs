@@ -1,8 +1,11 @@
 //! Ids that follow from what they name (§3.1, §5), so that a retry finds its first self and no lookup table is needed.
 
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use crate::{channel::Channel, json, principal::Author, resource::ResourceKey};
+use crate::{channel::Channel, json, key, limits::is_name, principal::Author, resource::ResourceKey};
 
 /// The id of a create that names none: derived from (tenant, channel, user, device, type, client_temp_id).
 pub fn derived_resource(
@@ -17,14 +20,44 @@ pub fn derived_resource(
     format!("{prefix}-{}", derive(&parts).simple())
 }
 
-/// The server's id of a batch that came with the client's `batch_id`; it names tenant, user and device too (§3.6).
-pub fn derived_batch(tenant: &str, author: &Author, batch_id: &str) -> String {
-    format!("batch-{}", derive(&["batch", tenant, author.as_str(), batch_id]).simple())
+/// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a batch is found by its id alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchId {
+    /// Whose.
+    pub user: String,
+    /// Which device's.
+    pub device_id: String,
+    /// Tells the batches of a device apart: 32 hexadecimal digits.
+    pub unique: String,
 }
 
-/// The id of a batch that came without one.
-pub fn fresh_batch(unique: Uuid) -> String {
-    format!("batch-{}", unique.simple())
+impl BatchId {
+    /// The id of a batch that came with the client's `batch_id`: the same whenever it comes again.
+    pub fn derived(tenant: &str, user: &str, device_id: &str, batch_id: &str) -> Self {
+        let author = Author::device(user, device_id);
+        Self::fresh(user, device_id, derive(&["batch", tenant, author.as_str(), batch_id]))
+    }
+
+    /// The id of a batch that came without one.
+    pub fn fresh(user: &str, device_id: &str, unique: Uuid) -> Self {
+        Self { user: user.to_owned(), device_id: device_id.to_owned(), unique: unique.simple().to_string() }
+    }
+
+    /// Reads an id back; `None` for text that is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (author, unique) = text.strip_prefix("batch-")?.rsplit_once('-')?;
+        let author = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(author).ok()?).ok()?;
+        let [user, device_id] = key::split(&author)?;
+        let is_unique = unique.len() == 32 && unique.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
+        (is_unique && is_name(&user) && is_name(&device_id)).then(|| Self { user, device_id, unique: unique.to_owned() })
+    }
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let author = Author::device(&self.user, &self.device_id);
+        write!(f, "batch-{}-{}", BASE64_URL_SAFE_NO_PAD.encode(author.as_str()), self.unique)
+    }
 }
 
 /// What the ids of all conflicts of one device about one resource begin with.
@@ -37,4 +70,18 @@ pub fn conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Author) ->
 fn derive(parts: &[&str]) -> Uuid {
     let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &json::digest(&parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_found_by_its_id_alone() {
+        let id = BatchId::derived("acme", "ana#b%", "phone-ü", "17");
+        assert_eq!(BatchId::parse(&id.to_string()), Some(id));
+        for text in ["", "batch-", "batch--", "batch-YQ-0", "conf-1", "batch-YQ-00000000000000000000000000000000"] {
+            assert_eq!(BatchId::parse(text), None, "{text}");
+        }
+    }
 }

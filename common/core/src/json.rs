@@ -79,6 +79,11 @@ fn write_canonical(value: &str, depth: usize, text: &mut String) -> Result<(), J
     Ok(())
 }
 
+/// Whether two values are the same but for white space, the order of fields and how strings are escaped.
+pub fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    one.get() == other.get() || canonical(one).ok() == canonical(other).ok()
+}
+
 /// An object's fields; `None` when the value is no object.
 pub fn fields(value: &RawValue) -> Option<Fields> {
     serde_json::from_str(value.get()).ok()

@@ -1,13 +1,16 @@
 //! The rules of Tidemark: how pushes are decided, changes sequenced, pulls paged. No async, no clock, no AWS, no I/O: everything a
 //! rule depends on is handed in, so that it can be tested a million times a minute.
 
+pub mod audit;
 pub mod catalog;
 pub mod channel;
 pub mod conflict;
+pub mod field_versions;
 pub mod ids;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod media;
 pub mod pack;
 pub mod patch;
 pub mod principal;
@@ -18,3 +21,4 @@ pub mod resource;
 pub mod routes;
 pub mod sequence;
 pub mod token;
+pub mod unique;

@@ -27,6 +27,16 @@ pub const CLAIMS_REMEMBERED: usize = 8;
 pub const SENTENCE_LETTERS_MAX: usize = 300;
 /// Edits that may stand in one conflict; the next one opens its own.
 pub const CONFLICT_EDITS_MAX: usize = 100;
+/// Resolutions of conflicts a resource remembers.
+pub const RESOLUTIONS_REMEMBERED: usize = 4;
+/// Media keys of one payload.
+pub const MEDIA_KEYS_MAX: usize = 50;
+/// Letters of the note an admin adds to a resolution.
+pub const NOTE_LETTERS_MAX: usize = 2000;
+/// Entries of a list (conflicts, audit) when the caller names no limit.
+pub const LIST_DEFAULT: usize = 50;
+/// Entries of a list at most.
+pub const LIST_MAX: usize = 200;
 /// Changes in a page when the caller names no limit.
 pub const PAGE_CHANGES_DEFAULT: usize = 100;
 /// Changes in a page at most.

@@ -12,7 +12,7 @@ pub fn merge(target: &RawValue, patch: &RawValue) -> (Json, bool) {
 
 fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
     let Some(changes) = json::fields(patch) else {
-        return (patch.to_owned(), !target.is_some_and(|target| is_same(target, patch)));
+        return (patch.to_owned(), !target.is_some_and(|target| json::is_same(target, patch)));
     };
     let fields = target.and_then(json::fields);
     let mut has_changed = fields.is_none();
@@ -27,10 +27,6 @@ fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
         }
     }
     (json::object(&merged), has_changed)
-}
-
-fn is_same(one: &RawValue, other: &RawValue) -> bool {
-    one.get() == other.get() || json::canonical(one).ok() == json::canonical(other).ok()
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     channel::{Channel, Scope},
+    conflict::Resolved,
+    field_versions::FieldVersions,
     json::{self, Json},
     key,
     limits::{CLAIMS_REMEMBERED, EDITS_REMEMBERED},
@@ -53,6 +55,10 @@ pub struct Resource {
     pub edits: Edits,
     /// Client versions far ahead of the server's, by device.
     pub claims: Claims,
+    /// Conflicts about it that were decided last, oldest first.
+    pub resolutions: Vec<Resolved>,
+    /// Who wrote which field last; kept for types that merge by field.
+    pub fields: FieldVersions,
 }
 
 /// The newest versions of a resource that one device wrote without anyone between.
@@ -159,7 +165,7 @@ impl Claims {
     }
 }
 
-fn device_hash(author: &Author) -> u64 {
+pub(crate) fn device_hash(author: &Author) -> u64 {
     let digest = json::digest(&[author.as_str().as_bytes()]);
     u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
 }

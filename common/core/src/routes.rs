@@ -15,4 +15,14 @@ pub struct Route {
 pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/api/v1/mobile/sync/push", function: "push" },
     Route { method: "POST", path: "/api/v1/mobile/sync/pull", function: "pull" },
+    Route { method: "POST", path: "/api/v1/mobile/sync/ack", function: "ack" },
+    Route { method: "GET", path: "/api/v1/mobile/sync/limits", function: "pull" },
+    Route { method: "GET", path: "/api/v1/mobile/devices", function: "ack" },
+    Route { method: "GET", path: "/api/v1/mobile/conflicts", function: "conflicts" },
+    Route { method: "GET", path: "/api/v1/mobile/conflicts/{id}", function: "conflicts" },
+    Route { method: "POST", path: "/api/v1/mobile/conflicts/{id}/resolve", function: "resolve" },
+    Route { method: "POST", path: "/api/v1/mobile/media/presign", function: "presign" },
+    Route { method: "GET", path: "/api/v1/mobile/batches/{id}", function: "batches" },
+    Route { method: "POST", path: "/api/v1/mobile/batches/{id}/replay", function: "batches" },
+    Route { method: "GET", path: "/api/v1/mobile/audit", function: "conflicts" },
 ];

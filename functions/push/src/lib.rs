@@ -1,30 +1,27 @@
-//! Push: load → decide → commit. This crate fetches what a batch names, lets `tidemark-core` decide, and commits the decision with
-//! conditional writes, as often as others are faster.
+//! Push: the raw items are kept, the batch is decided and committed, and a batch that is sent again is answered as the first time.
 
-mod commit;
 mod repeat;
 
 use std::collections::BTreeMap;
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Failure, Platform, edge,
+    Failure, Platform,
+    batch::{Batch, Mode},
+    edge,
     tables::{
         sync_batches::AnsweredBatch,
         sync_items::{self, Kept},
     },
 };
 use tidemark_core::{
-    ids,
+    ids::BatchId,
     principal::Author,
     protocol::{
         problem::{Problem, ProblemCode},
         push::{PushRequest, PushResponse},
     },
-    push::{
-        answer,
-        intake::{self, Sender},
-    },
+    push::{answer, intake::Sender},
 };
 
 /// Answers `POST /sync/push`.
@@ -41,19 +38,17 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let sender =
         Sender { principal: &principal, device_id: &push.device_id, author: &author, catalog: &platform.settings.catalog };
     let batch_id = match &push.batch_id {
-        Some(batch_id) => ids::derived_batch(&principal.tenant, &author, batch_id),
-        None => ids::fresh_batch(platform.clock.unique_id()),
+        Some(batch_id) => BatchId::derived(&principal.tenant, &principal.user, &push.device_id, batch_id),
+        None => BatchId::fresh(&principal.user, &push.device_id, platform.clock.unique_id()),
     };
-    let intake = intake::read(&push.items, sender);
-    let keys: Vec<_> = intake.groups.iter().map(|group| group.key.clone()).collect();
     let digest = sync_items::digest(&push.items);
 
     // The raw items are stored before anything is applied (§3.11), in the same round trip that loads what they name.
     let tables = &platform.tables;
-    let (kept, answered, loaded) = tokio::try_join!(
-        tables.sync_items.keep(&principal, &push.device_id, &batch_id, &push.items, &digest, now),
-        repeat::load(platform, &principal, &push, &batch_id, &digest),
-        tables.resources.load(&principal.tenant, &keys),
+    let (kept, answered, batch) = tokio::try_join!(
+        tables.sync_items.keep(&principal, &batch_id, &push.items, &digest, now),
+        repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
+        Batch::load(platform, sender, &push.items),
     )?;
     if kept == Kept::OtherItems {
         let detail = "this batch_id was sent before with other items: give a new batch an id of its own";
@@ -65,18 +60,14 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     results.retain(|_, result| !result.is_retryable());
     let is_settled = results.len() == push.items.len();
     if !is_settled {
-        let groups = intake.groups.into_iter().filter(|group| group.indexes().any(|index| !results.contains_key(&index)));
-        let decided = commit::commit(platform, sender, groups.collect(), loaded, now).await?;
-        for result in decided.into_iter().chain(intake.refused) {
-            results.entry(result.index).or_insert(result);
-        }
+        batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
     }
     let mut results: Vec<_> = results.into_values().collect();
     if !is_settled {
         let answered = AnsweredBatch { processed_at, results: results.clone() };
-        tables.sync_batches.store(&principal, &push.device_id, &batch_id, &digest, &answered).await?;
+        tables.sync_batches.store(&principal.tenant, &batch_id, &digest, &answered).await?;
     }
     answer::fit(&mut results);
     let server_sync_token = answer::sync_token(push.client_sync_token.as_deref());
-    Ok(PushResponse { batch_id, processed_at, server_sync_token, results })
+    Ok(PushResponse { batch_id: batch_id.to_string(), processed_at, server_sync_token, results })
 }

@@ -4,27 +4,27 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidemark_aws::{Failure, Platform, tables::sync_batches::AnsweredBatch};
 use tidemark_core::{
+    ids::BatchId,
     json::Json,
-    principal::Principal,
     protocol::push::{ItemResult, PushRequest},
 };
 
 /// How this batch was answered before; `None` for a batch that was not, or that the client gave no id.
 pub(crate) async fn load(
     platform: &Platform,
-    principal: &Principal,
+    tenant: &str,
     push: &PushRequest,
-    batch_id: &str,
+    batch_id: &BatchId,
     digest: &[u8],
 ) -> Result<Option<AnsweredBatch>, Failure> {
     if push.batch_id.is_none() {
         return Ok(None);
     }
-    let Some(mut answered) = platform.tables.sync_batches.load(principal, &push.device_id, batch_id, digest).await? else {
+    let Some(mut answered) = platform.tables.sync_batches.load(tenant, batch_id, digest).await? else {
         return Ok(None);
     };
     let ids: BTreeSet<String> = answered.results.iter().filter_map(|result| result.conflict_id.clone()).collect();
-    let payloads = platform.tables.conflicts.server_payloads(&principal.tenant, ids.into_iter().collect()).await?;
+    let payloads = platform.tables.conflicts.server_payloads(tenant, ids.into_iter().collect()).await?;
     for result in &mut answered.results {
         restore_payload(result, &payloads);
     }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_yaml_ng::Value as Yaml;
 
+const BUCKET_KIND: &str = "AWS::S3::Bucket";
+
 /// The template of this build.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
@@ -79,6 +81,9 @@ impl Template {
         match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if self.resources(tables::KIND).any(|(table, _)| table == id) => {
                 Ok(tables::local_name(id))
+            }
+            Some(("Ref", Yaml::String(id))) if self.resources(BUCKET_KIND).any(|(bucket, _)| bucket == id) => {
+                Ok(id.strip_suffix("Bucket").unwrap_or(id).to_ascii_lowercase())
             }
             Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
                 let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);

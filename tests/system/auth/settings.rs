@@ -15,7 +15,18 @@ const COGNITO: &str = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central
 
 /// The environment of a function with these variables besides the tables'.
 pub(super) fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
-    let tables = ["RESOURCES_TABLE", "CHANGES_TABLE", "SYNC_BATCHES_TABLE", "SYNC_ITEMS_TABLE", "CONFLICTS_TABLE"];
+    let tables = [
+        "RESOURCES_TABLE",
+        "CHANGES_TABLE",
+        "SYNC_BATCHES_TABLE",
+        "SYNC_ITEMS_TABLE",
+        "CONFLICTS_TABLE",
+        "SUBMISSION_MEDIA_TABLE",
+        "DEVICES_TABLE",
+        "UNIQUE_KEYS_TABLE",
+        "AUDIT_LOG_TABLE",
+        "MEDIA_BUCKET",
+    ];
     let environment: BTreeMap<&str, &str> = tables.iter().map(|name| (*name, "table")).chain(variables.iter().copied()).collect();
     Settings::from_env(&|name| environment.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
@@ -19,7 +19,10 @@ use tidemark_core::{
     },
 };
 
-use super::{Row, Table, expiry, from_row, key, to_row};
+use super::{
+    Row, Table, expiry, from_row, key, to_row,
+    transaction::{Transacted, transact, transact_put},
+};
 use crate::failure::Failure;
 
 /// Sort key of a channel's head; positions are digits, so it stands behind all of them.
@@ -186,32 +189,12 @@ impl Changes {
             sequenced_at: now.timestamp_millis(),
             expires_at: expiry(now, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
         };
-        let put = Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?));
-        let put = put.build().map_err(|error| Failure::unreadable("segment", error))?;
-        let answer = self
-            .table
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .transact_items(TransactWriteItem::builder().update(self.head_update(step)?).build())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match answer {
-            Ok(_) => Ok(Appended::Done),
-            Err(error) => {
-                let cancelled = error.as_service_error().and_then(|error| match error {
-                    aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
-                        it,
-                    ) => Some(it),
-                    _ => None,
-                });
-                let lost = cancelled.is_some_and(|cancelled| {
-                    let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-                    codes.any(|code| code == "ConditionalCheckFailed" || code == "TransactionConflict")
-                });
-                if lost { Ok(Appended::LostRace) } else { Err(Failure::outage("transact_write_items on changes", error)) }
-            }
+        let put = transact_put(Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?)))?;
+        let head = TransactWriteItem::builder().update(self.head_update(step)?).build();
+        match transact(&self.table.client, "transact_write_items on changes", vec![put, head]).await? {
+            Transacted::Done => Ok(Appended::Done),
+            cancelled if cancelled.lost_race() => Ok(Appended::LostRace),
+            Transacted::Cancelled(_) => Err(Failure::Outage("transact_write_items on changes: throttled".into())),
         }
     }
 

@@ -1,10 +1,15 @@
 //! The tables, one file each: keys, conditions and expressions stand beside the table they belong to, with the invariant each protects.
 
+pub mod audit_log;
 pub mod changes;
 pub mod conflicts;
+pub mod devices;
 pub mod resources;
+pub mod submission_media;
 pub mod sync_batches;
 pub mod sync_items;
+pub mod transaction;
+pub mod unique_keys;
 
 use std::collections::HashMap;
 
@@ -12,15 +17,21 @@ use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
     operation::{put_item::builders::PutItemFluentBuilder, query::builders::QueryFluentBuilder},
-    types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity},
+    types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use audit_log::AuditLog;
 pub use changes::Changes;
 pub use conflicts::Conflicts;
+pub use devices::Devices;
 pub use resources::Resources;
+pub use submission_media::SubmissionMedia;
 pub use sync_batches::SyncBatches;
 pub use sync_items::SyncItems;
+pub use unique_keys::UniqueKeys;
+
+pub use transaction::{Reason, Transacted};
 
 use crate::{failure::Failure, settings::Settings};
 
@@ -45,6 +56,15 @@ pub struct Tables {
     pub sync_items: SyncItems,
     /// Conflicts.
     pub conflicts: Conflicts,
+    /// Verified uploads.
+    pub submission_media: SubmissionMedia,
+    /// Devices.
+    pub devices: Devices,
+    /// Unique values.
+    pub unique_keys: UniqueKeys,
+    /// The audit log.
+    pub audit_log: AuditLog,
+    client: Client,
 }
 
 impl Tables {
@@ -58,7 +78,20 @@ impl Tables {
             sync_batches: SyncBatches { table: table(&names.sync_batches), retention: settings.batch_retention },
             sync_items: SyncItems { table: table(&names.sync_items), retention: settings.batch_retention },
             conflicts: Conflicts(table(&names.conflicts)),
+            submission_media: SubmissionMedia(table(&names.submission_media)),
+            devices: Devices(table(&names.devices)),
+            unique_keys: UniqueKeys(table(&names.unique_keys)),
+            audit_log: AuditLog(table(&names.audit_log)),
+            client,
         }
+    }
+
+    /// Writes all of `items`, of any tables, or none.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, Failure> {
+        transaction::transact(&self.client, "transact_write_items", items).await
     }
 }
 

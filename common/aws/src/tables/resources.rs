@@ -4,19 +4,22 @@
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ReturnConsumedCapacity,
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, Put, ReturnConsumedCapacity,
+    TransactWriteItem,
 };
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
     channel::{Channel, Scope},
+    conflict::Resolved,
+    field_versions::FieldVersions,
     principal::{Author, Principal},
     push::decide::ResourceWrite,
     resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
 };
 
-use super::{Row, Table, backoff, from_row, key, to_row};
+use super::{Row, Table, backoff, from_row, key, to_row, transaction::transact_put};
 use crate::failure::Failure;
 
 /// Statements one BatchExecuteStatement may hold.
@@ -71,11 +74,27 @@ pub(crate) struct ResourceRow {
     edits: Vec<u8>,
     #[serde(with = "serde_bytes")]
     claims: Vec<u8>,
+    #[serde(default)]
+    resolutions: Vec<Resolved>,
+    #[serde(default, with = "serde_bytes")]
+    fields: Vec<u8>,
 }
 
 /// What an update writes, in the order of its parameters.
-const UPDATED: [&str; 10] =
-    ["payload", "server_version", "deleted", "changed_at", "run_by", "run_began", "run_max", "run_unproven", "edits", "claims"];
+const UPDATED: [&str; 12] = [
+    "payload",
+    "server_version",
+    "deleted",
+    "changed_at",
+    "run_by",
+    "run_began",
+    "run_max",
+    "run_unproven",
+    "edits",
+    "claims",
+    "resolutions",
+    "fields",
+];
 /// What a create writes besides, and no update touches.
 const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
 const KEY: [&str; 2] = ["pk", "sk"];
@@ -98,6 +117,8 @@ impl ResourceRow {
             created_digest: resource.creation.digest.to_vec(),
             edits: resource.edits.to_bytes(),
             claims: resource.claims.to_bytes(),
+            resolutions: resource.resolutions.clone(),
+            fields: resource.fields.to_bytes(),
         }
     }
 
@@ -119,6 +140,8 @@ impl ResourceRow {
             },
             creation: Creation { author: self.created_by, client_temp_id: self.created_as, digest },
             claims: Claims::from_bytes(&self.claims).ok_or_else(|| unreadable("claims"))?,
+            fields: FieldVersions::from_bytes(&self.fields).ok_or_else(|| unreadable("fields"))?,
+            resolutions: self.resolutions,
         })
     }
 }
@@ -196,6 +219,21 @@ impl Resources {
         let calls = chunks(statements.collect::<Result<Vec<_>, Failure>>()?);
         let calls = calls.into_iter().map(|statements| self.execute(statements));
         Ok(futures_util::future::try_join_all(calls).await?.concat())
+    }
+
+    /// The same write as part of a transaction.
+    ///
+    /// # Errors
+    /// The row does not serialise, which none does.
+    pub fn transact(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<TransactWriteItem, Failure> {
+        let put = Put::builder().table_name(&self.0.name).set_item(Some(to_row(&ResourceRow::new(scope, key, &write.resource))?));
+        let put = match write.expected_version {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(expected) => put
+                .condition_expression("server_version = :expected")
+                .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
+        };
+        transact_put(put)
     }
 
     fn statement(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {

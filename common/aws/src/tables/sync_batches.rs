@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
+    ids::BatchId,
     key,
     pack::{pack, unpack},
-    principal::Principal,
     protocol::push::ItemResult,
 };
 
@@ -52,19 +52,13 @@ impl SyncBatches {
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(
-        &self,
-        principal: &Principal,
-        device_id: &str,
-        batch_id: &str,
-        digest: &[u8],
-    ) -> Result<Option<AnsweredBatch>, Failure> {
+    pub async fn load(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<Option<AnsweredBatch>, Failure> {
         let answer = self
             .table
             .client
             .get_item()
             .table_name(&self.table.name)
-            .set_key(Some(super::key(partition(principal, device_id), batch_id)))
+            .set_key(Some(super::key(partition(tenant, batch_id), &batch_id.unique)))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
@@ -87,14 +81,7 @@ impl SyncBatches {
     ///
     /// # Errors
     /// An outage. What was applied stays applied, and a retry finds it remembered.
-    pub async fn store(
-        &self,
-        principal: &Principal,
-        device_id: &str,
-        batch_id: &str,
-        digest: &[u8],
-        batch: &AnsweredBatch,
-    ) -> Result<(), Failure> {
+    pub async fn store(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch) -> Result<(), Failure> {
         let results: Vec<ItemResult> = batch
             .results
             .iter()
@@ -106,8 +93,8 @@ impl SyncBatches {
             .collect();
         let results = serde_json::to_vec(&results).map_err(|error| Failure::unreadable("batch results", error))?;
         let row = BatchRow {
-            pk: partition(principal, device_id),
-            sk: batch_id.to_owned(),
+            pk: partition(tenant, batch_id),
+            sk: batch_id.unique.clone(),
             digest: digest.to_vec(),
             results: pack(&results),
             processed_at: batch.processed_at.timestamp_millis(),
@@ -118,6 +105,6 @@ impl SyncBatches {
     }
 }
 
-fn partition(principal: &Principal, device_id: &str) -> String {
-    key::join([&principal.tenant, &principal.user, device_id])
+fn partition(tenant: &str, batch_id: &BatchId) -> String {
+    key::join([tenant, &batch_id.user, &batch_id.device_id])
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
+    ids::BatchId,
     json::{self, Json},
     key,
     limits::CHUNK_BYTES_MAX,
@@ -80,16 +81,15 @@ impl SyncItems {
     pub async fn keep(
         &self,
         principal: &Principal,
-        device_id: &str,
-        batch_id: &str,
+        batch_id: &BatchId,
         items: &[Json],
         digest: &[u8],
         now: DateTime<Utc>,
     ) -> Result<Kept, Failure> {
-        let raw = RawBatch { principal, device_id, items };
+        let raw = RawBatch { principal, device_id: &batch_id.device_id, items };
         let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::unreadable("raw items", error))?);
         let pack = json::hex(&json::digest(&[&packed])[..8]);
-        let pk = key::join([&principal.tenant, &principal.user, device_id, batch_id]);
+        let pk = key::join([&principal.tenant, &batch_id.user, &batch_id.device_id, &batch_id.unique]);
         let expires_at = expiry(now, self.retention);
         let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
         let chunks: Vec<&[u8]> = rest.chunks(CHUNK_BYTES_MAX).collect();

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::limits::sentence;
+use crate::{json::Json, limits::sentence};
 
 /// Why a request was refused. `code` is what programs branch on; `detail` is for people, and holds no secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Problem {
     /// Decides the HTTP status and the stable code.
     pub code: ProblemCode,
@@ -13,6 +13,8 @@ pub struct Problem {
     pub detail: String,
     /// Where in the request body, as a JSON path such as `items[3].payload`.
     pub path: Option<String>,
+    /// Further members, such as what the server holds.
+    pub members: Vec<(&'static str, Json)>,
 }
 
 /// Every way a request is refused as a whole.
@@ -25,12 +27,26 @@ pub enum ProblemCode {
     InvalidToken,
     /// 401: no token, or one that does not verify.
     Unauthenticated,
+    /// 403: the caller may not do this.
+    Forbidden,
+    /// 404: there is no such thing, or it is another tenant's.
+    NotFound,
     /// 409: a `batch_id` sent before with other items.
     BatchIdReused,
+    /// 409: the conflict was decided before, in another way.
+    AlreadyResolved,
+    /// 409: the resource is not at `expected_server_version`.
+    VersionChanged,
+    /// 409: another resource holds the value of a unique field.
+    UniqueViolation,
+    /// 409: others changed the same thing at the same moment, again and again.
+    Contended,
     /// 413: a body over 3 MB.
     BodyTooLarge,
     /// 415: a body that is declared to be something other than JSON.
     UnsupportedMediaType,
+    /// 422: the request reads, and cannot be done: what it would store breaks a rule.
+    Unprocessable,
     /// 503: the tables are throttled or out of reach; retry after the seconds in `Retry-After`.
     Unavailable,
 }
@@ -41,9 +57,12 @@ impl ProblemCode {
         match self {
             Self::InvalidRequest | Self::InvalidToken => 400,
             Self::Unauthenticated => 401,
-            Self::BatchIdReused => 409,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::BatchIdReused | Self::AlreadyResolved | Self::VersionChanged | Self::UniqueViolation | Self::Contended => 409,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::Unprocessable => 422,
             Self::Unavailable => 503,
         }
     }
@@ -54,9 +73,16 @@ impl ProblemCode {
             Self::InvalidRequest => "The request is malformed",
             Self::InvalidToken => "The pull token is not valid",
             Self::Unauthenticated => "The bearer token is missing or not valid",
+            Self::Forbidden => "The caller may not do this",
+            Self::NotFound => "There is no such thing",
             Self::BatchIdReused => "The batch id was used before",
+            Self::AlreadyResolved => "The conflict is decided already",
+            Self::VersionChanged => "The resource has changed",
+            Self::UniqueViolation => "Another resource holds the value",
+            Self::Contended => "Others changed it at the same moment",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not JSON",
+            Self::Unprocessable => "The request cannot be carried out",
             Self::Unavailable => "The service cannot answer now",
         }
     }
@@ -65,7 +91,7 @@ impl ProblemCode {
 impl Problem {
     /// A problem that is about no place in the body.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: sentence(detail), path: None }
+        Self { code, detail: sentence(detail), path: None, members: Vec::new() }
     }
 
     /// A malformed body, and where.
@@ -76,6 +102,14 @@ impl Problem {
     /// The problem, with the JSON path it is about.
     pub fn at(self, path: impl Into<String>) -> Self {
         Self { path: Some(sentence(path)), ..self }
+    }
+
+    /// The problem, with one more member.
+    pub fn with(mut self, name: &'static str, value: &impl Serialize) -> Self {
+        if let Ok(value) = serde_json::value::to_raw_value(value) {
+            self.members.push((name, value));
+        }
+        self
     }
 }
 

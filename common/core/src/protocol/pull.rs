@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Action, deserialize_name_option, serialize_timestamp};
-use crate::{json::Json, limits};
+use crate::{conflict::Resolution, json::Json, limits};
 
 /// A pull.
 #[derive(Debug, Clone, Deserialize)]
@@ -73,4 +73,19 @@ pub struct Change {
     /// When it changed.
     #[serde(serialize_with = "serialize_timestamp")]
     pub changed_at: DateTime<Utc>,
+    /// The conflict about it that was decided last since the token; of a snapshot, the last that the resource remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<DecidedConflict>,
+    /// Where several were decided since: all of them, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<DecidedConflict>,
+}
+
+/// A conflict that was decided, as a change tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidedConflict {
+    /// The conflict.
+    pub id: String,
+    /// How it was decided.
+    pub resolution: Resolution,
 }

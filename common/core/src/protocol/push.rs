@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Action, deserialize_name, deserialize_name_option, serialize_timestamp};
-use crate::{json::Json, limits::BATCH_ITEMS_MAX};
+use crate::{conflict::Resolution, json::Json, limits::BATCH_ITEMS_MAX};
 
 /// A push.
 #[derive(Debug, Clone, Deserialize)]
@@ -96,6 +96,9 @@ pub struct ItemResult {
     pub server_id: Option<String>,
     /// The version the edit made, or the one that stands against it.
     pub server_version: Option<u64>,
+    /// The edit was merged with what others wrote (§5, `field_merge`): `server_payload` is what is stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
     /// Of a conflict: its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
@@ -109,6 +112,12 @@ pub struct ItemResult {
     /// Of a conflict: the server's resource is deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_deleted: bool,
+    /// Of a conflict that is decided already, by a policy or before the item was sent again: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// Of a `unique_violation`: the resource that holds the value, if the caller may read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder_id: Option<String>,
     /// Stable, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<ItemCode>,
@@ -129,7 +138,10 @@ impl ItemResult {
             status: Status::Ok,
             server_id: Some(server_id),
             server_version,
+            merged: false,
             conflict_id: None,
+            resolution: None,
+            holder_id: None,
             server_payload: None,
             server_payload_omitted: false,
             server_deleted: false,
@@ -155,6 +167,8 @@ pub enum ItemCode {
     TempIdReused,
     /// Conflict: the id the create asks for is taken.
     IdTaken,
+    /// Conflict: another resource holds the value of a unique field.
+    UniqueViolation,
     /// Error: the item has not the shape of an item.
     InvalidItem,
     /// Error: the catalog lacks the type.
@@ -183,8 +197,14 @@ pub enum ItemCode {
     NotFound,
     /// Error: the resource is deleted, and the device knew.
     ResourceDeleted,
-    /// Error: an earlier item on the same resource failed.
+    /// Error: an earlier item failed, on the same resource or on one it refers to. Retryable if that one is.
     DependsOnFailedItem,
+    /// Error: a media key is none that this user was given.
+    InvalidMediaKey,
+    /// Error: the payload names over 50 media keys.
+    TooManyMedia,
+    /// Error, retryable: nothing was uploaded yet under a media key, or not what was promised.
+    MediaMissing,
     /// Error, retryable: others wrote the resource at the same moment, again and again.
     Contended,
     /// Error, retryable: the table would not take the write now.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     channel::Channel,
+    conflict::Resolved,
     limits::{ANSWER_BYTES_MAX, HOLE_SECONDS_MAX, escaped_bytes},
     principal::Author,
     protocol::{Action, pull::Change},
@@ -72,6 +73,8 @@ impl Page {
             payload: entry.payload,
             server_version: entry.server_version,
             changed_at: entry.changed_at,
+            conflict: None,
+            conflicts: entry.decided,
         };
         self.take(channel, change, is_news)
     }
@@ -92,6 +95,8 @@ impl Page {
             payload: Some(resource.payload),
             server_version: resource.server_version,
             changed_at: resource.changed_at,
+            conflict: None,
+            conflicts: resource.resolutions.into_iter().map(Resolved::into_decided).collect(),
         };
         self.take(&key.channel, change, true)
     }
@@ -128,7 +133,14 @@ impl Page {
 
     /// The changes, each resource where it first appeared.
     pub fn into_changes(self) -> Vec<Change> {
-        self.slots.into_iter().filter(|slot| slot.is_news).map(|slot| slot.change).collect()
+        let told = |mut change: Change| {
+            change.conflict = change.conflicts.last().cloned();
+            if change.conflicts.len() == 1 {
+                change.conflicts.clear();
+            }
+            change
+        };
+        self.slots.into_iter().filter(|slot| slot.is_news).map(|slot| told(slot.change)).collect()
     }
 }
 
@@ -139,7 +151,11 @@ impl Slot {
             (Action::Create, Action::Update) => Action::Create,
             (_, action) => action,
         };
-        self.change = Change { action, ..change };
+        // Conflicts decided since are told, whichever version decided them.
+        let mut conflicts = std::mem::take(&mut self.change.conflicts);
+        conflicts.retain(|decided| !change.conflicts.contains(decided));
+        conflicts.extend(change.conflicts);
+        self.change = Change { action, conflicts, ..change };
         self.bytes = bytes;
     }
 }
@@ -148,7 +164,7 @@ fn change_bytes(change: &Change) -> usize {
     let payload = change.payload.as_ref().map_or(0, |payload| escaped_bytes(payload.get()));
     // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by Lambda.
     let names = 2 * (escaped_bytes(&change.id) + escaped_bytes(&change.channel));
-    payload + names + change.resource_type.len() + 300
+    payload + names + change.resource_type.len() + 300 + 120 * change.conflicts.len()
 }
 
 /// How a stretch of the log that was read continues from a position.

@@ -205,6 +205,8 @@ impl Fold<'_> {
             creation: Creation { author, client_temp_id: edit.client_temp_id.clone(), digest: edit.digest },
             edits: Default::default(),
             claims: Default::default(),
+            resolutions: Vec::new(),
+            fields: Default::default(),
         }
     }
 
@@ -241,7 +243,7 @@ impl Fold<'_> {
             let prefix = ids::conflict_prefix(&self.sender.principal.tenant, self.key, self.sender.author);
             let id = format!("{prefix}{:016x}", edit.id.0);
             let (status, server_version) = (ConflictStatus::Open, resource.server_version);
-            standing.push(Standing { id: id.clone(), status, server_version, edits: vec![edit.id] });
+            standing.push(Standing { id: id.clone(), status, resolution: None, server_version, edits: vec![edit.id] });
             self.write_conflict(id, 0, edit, code, resource.clone())
         };
         self.blocked = Some(Blocked::Conflicted(id.clone()));
@@ -262,16 +264,17 @@ impl Fold<'_> {
         match self.writes.iter_mut().find(|write| write.id == id) {
             Some(write) => {
                 write.edits.push(conflict_edit(edit));
-                write.server = server;
+                write.server = Some(server);
             }
             None => self.writes.push(ConflictWrite {
                 id: id.clone(),
                 expected_edits,
                 edits: vec![conflict_edit(edit)],
                 resource: self.key.clone(),
-                server,
+                server: Some(server),
                 code,
                 detected_at: self.now,
+                outcome: None,
             }),
         }
         id

@@ -9,7 +9,12 @@ use super::{
     position::{Position, Sequence},
     segment::{Entry, Segment, cut},
 };
-use crate::{json::Json, principal::Author, protocol::Action, resource::ResourceKey};
+use crate::{
+    json::Json,
+    principal::Author,
+    protocol::{Action, pull::DecidedConflict},
+    resource::ResourceKey,
+};
 
 /// The head of a channel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub struct Record {
     pub author: Author,
     /// Whether it is delivered to its author too.
     pub is_echoed: bool,
+    /// The conflicts that it decided.
+    pub decided: Vec<DecidedConflict>,
     /// Its payload then; none for a delete.
     pub payload: Option<Json>,
 }
@@ -160,6 +167,7 @@ fn entry(position: Position, record: Record) -> Entry {
         changed_at: record.changed_at,
         author: record.author,
         is_echoed: record.is_echoed,
+        decided: record.decided,
         payload: record.payload,
     }
 }

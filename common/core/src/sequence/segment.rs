@@ -9,7 +9,7 @@ use crate::{
     limits::SEGMENT_BYTES_MAX,
     pack,
     principal::Author,
-    protocol::{Action, serialize_timestamp},
+    protocol::{Action, pull::DecidedConflict, serialize_timestamp},
 };
 
 /// A change in the log.
@@ -39,6 +39,9 @@ pub struct Entry {
     /// Delivered to its author too, who may not have seen what it was written on.
     #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_echoed: bool,
+    /// The conflicts that the change decided.
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    pub decided: Vec<DecidedConflict>,
     /// Its whole payload; none for a delete.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
@@ -110,5 +113,5 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
 fn stored_bytes(entry: &Entry) -> usize {
     let payload = entry.payload.as_ref().map_or(0, |payload| payload.get().len());
     let names = crate::limits::escaped_bytes(&entry.id) + crate::limits::escaped_bytes(entry.author.as_str());
-    payload + names + entry.resource_type.len() + 200
+    payload + names + entry.resource_type.len() + 200 + 100 * entry.decided.len()
 }

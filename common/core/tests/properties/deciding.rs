@@ -176,11 +176,17 @@ impl World {
     fn store_conflict(&mut self, device: usize, write: ConflictWrite) -> Result<(), TestCaseError> {
         let kept = self.conflicts.entry(write.id.clone()).or_insert_with(|| Kept {
             device,
-            standing: Standing { id: write.id, status: ConflictStatus::Open, server_version: 0, edits: Vec::new() },
+            standing: Standing {
+                id: write.id,
+                status: ConflictStatus::Open,
+                resolution: None,
+                server_version: 0,
+                edits: Vec::new(),
+            },
             payloads: String::new(),
         });
         prop_assert_eq!(kept.standing.edits.len(), write.expected_edits);
-        kept.standing.server_version = write.server.server_version;
+        kept.standing.server_version = write.server.as_ref().map_or(0, |server| server.server_version);
         for edit in write.edits {
             prop_assert!(!kept.standing.holds(edit.id), "an edit stands in a conflict twice");
             kept.standing.edits.push(edit.id);

@@ -108,6 +108,7 @@ impl World {
             server_version: *version,
             changed_at: DateTime::UNIX_EPOCH,
             author: Author::device("ana", "phone"),
+            decided: Vec::new(),
             is_echoed: false,
             payload: RawValue::from_string(format!("{{\"version\":{version}}}")).ok(),
         });

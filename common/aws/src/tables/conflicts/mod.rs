@@ -4,23 +4,23 @@
 //! (`part#<conflict>#<edit>`, `part#<conflict>#server-<version>`), which is never changed and is written before the row that names
 //! it. Edits join on the condition that the conflict is open and holds as many edits as were read, so that none is lost.
 
+mod record;
+
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Standing},
+    conflict::{ConflictEdit, ConflictStatus, Outcome, Resolution, Standing},
     ids,
-    json::Json,
-    key,
-    protocol::{Action, push::ItemCode, timestamp},
+    json::{self, Json},
+    protocol::{Action, push::ItemCode},
     push::intake::Sender,
     resource::{EditId, ResourceKey},
 };
 
-use super::{Row, Table, from_row, is_condition_failure, key as row_key};
+use super::{Row, Table, from_row, key as row_key};
 use crate::failure::Failure;
 
 /// Bytes of the first edit's and of the server's payload that a conflict's own row carries at most.
@@ -71,6 +71,20 @@ struct ConflictRow<'a> {
     /// Hashes of all edits.
     edits: Vec<String>,
     edit_count: usize,
+    /// How it was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<OutcomeRow>,
+}
+
+/// How a conflict was decided.
+#[derive(Debug, Serialize, Deserialize)]
+struct OutcomeRow {
+    resolution: Resolution,
+    resolved_by: String,
+    resolved_at: i64,
+    note: Option<String>,
+    server_version: u64,
+    merged_digest: Option<String>,
 }
 
 /// An edit that joined; a payload that is missing stands in a row of its own.
@@ -96,6 +110,7 @@ struct StandingRow {
     status: String,
     server_version: u64,
     edits: Vec<String>,
+    outcome: Option<OutcomeRow>,
 }
 
 /// What the server held when a conflict was last added to.
@@ -122,7 +137,7 @@ impl Conflicts {
                 .0
                 .query(tenant.clone())
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .projection_expression("id, #status, server_version, edits")
+                .projection_expression("id, #status, server_version, edits, outcome")
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":prefix", AttributeValue::S(prefix.clone()))
                 .set_exclusive_start_key(after)
@@ -152,92 +167,13 @@ impl Conflicts {
         let mut parts: HashMap<String, String> =
             parts.map(|part| part.map(|part| (part.sk, part.payload))).collect::<Result<_, _>>()?;
         let mut payloads = HashMap::new();
-        for row in rows.into_iter().filter(|row| !row.server_deleted) {
+        for row in rows.into_iter().filter(|row| !row.server_deleted && row.server_version > 0) {
             let text = row.server_payload.or_else(|| parts.remove(&server_part(&row.id, row.server_version)));
             let text = text.ok_or_else(|| Failure::unreadable("conflict", format!("payload of {}", row.id)))?;
             let payload = RawValue::from_string(text).map_err(|error| Failure::unreadable("payload", error))?;
             payloads.insert(row.id, (row.server_version, payload));
         }
         Ok(payloads)
-    }
-
-    /// Stores the sender's edits in a conflict, as it was decided.
-    ///
-    /// # Errors
-    /// An outage. A retry decides and stores the same again.
-    pub async fn record(&self, sender: Sender<'_>, write: &ConflictWrite) -> Result<Recorded, Failure> {
-        let tenant = &sender.principal.tenant;
-        try_join_all(parts(tenant, write).into_iter().map(|part| self.put_part(part))).await?;
-        let server_payload = Some(write.server.payload.get()).filter(|text| text.len() <= PAYLOAD_BYTES_MAX);
-        if write.expected_edits > 0 {
-            return self.join(tenant, server_payload, write).await;
-        }
-        let mut edits = write.edits.iter().enumerate().map(|(at, edit)| EditRow::new(edit, at == 0));
-        let Some(first) = edits.next() else { return Ok(Recorded::Done) };
-        let row = ConflictRow {
-            pk: tenant,
-            sk: &write.id,
-            status_key: key::join([tenant, ConflictStatus::Open.as_str()]),
-            id: &write.id,
-            status: ConflictStatus::Open.as_str(),
-            detected_at: timestamp(write.detected_at),
-            resource_type: &write.resource.resource_type,
-            resource_id: &write.resource.id,
-            channel: write.resource.channel.to_string(),
-            user: &sender.principal.user,
-            device_id: sender.device_id,
-            code: write.code,
-            server_payload,
-            server_version: write.server.server_version,
-            server_deleted: write.server.deleted,
-            edit: first.edit,
-            action: first.action,
-            client_payload: first.client_payload,
-            client_version: first.client_version,
-            base_version: first.base_version,
-            joined: edits.collect(),
-            edits: write.edits.iter().map(|edit| hex(edit.id)).collect(),
-            edit_count: write.edits.len(),
-        };
-        let put = self.0.put(&row)?.condition_expression("attribute_not_exists(pk)");
-        recorded("put_item on conflicts", put.send().await)
-    }
-
-    async fn join(&self, tenant: &str, server_payload: Option<&str>, write: &ConflictWrite) -> Result<Recorded, Failure> {
-        let number = |number: usize| AttributeValue::N(number.to_string());
-        let joined: Vec<EditRow> = write.edits.iter().map(|edit| EditRow::new(edit, false)).collect();
-        let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
-        let list = |list: Result<AttributeValue, serde_dynamo::Error>| list.map_err(|error| Failure::unreadable("edits", error));
-        let update = self
-            .0
-            .client
-            .update_item()
-            .table_name(&self.0.name)
-            .set_key(Some(row_key(tenant, &write.id)))
-            .update_expression(
-                "SET joined = list_append(joined, :joined), edits = list_append(edits, :edits), edit_count = :count, \
-                 server_payload = :payload, server_version = :version, server_deleted = :deleted",
-            )
-            .condition_expression("#status = :open AND edit_count = :expected")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":joined", list(serde_dynamo::to_attribute_value(joined))?)
-            .expression_attribute_values(":edits", list(serde_dynamo::to_attribute_value(edits))?)
-            .expression_attribute_values(":count", number(write.expected_edits + write.edits.len()))
-            .expression_attribute_values(":expected", number(write.expected_edits))
-            .expression_attribute_values(":open", AttributeValue::S(ConflictStatus::Open.as_str().to_owned()))
-            .expression_attribute_values(
-                ":payload",
-                server_payload.map_or(AttributeValue::Null(true), |text| AttributeValue::S(text.to_owned())),
-            )
-            .expression_attribute_values(":version", AttributeValue::N(write.server.server_version.to_string()))
-            .expression_attribute_values(":deleted", AttributeValue::Bool(write.server.deleted))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        recorded("update_item on conflicts", update.send().await)
-    }
-
-    async fn put_part(&self, part: PartRow) -> Result<(), Failure> {
-        let put = self.0.put(&part)?.send().await;
-        put.map(|_| ()).map_err(|error| Failure::outage("put_item on conflicts", error))
     }
 }
 
@@ -253,27 +189,28 @@ impl EditRow {
     }
 }
 
+impl OutcomeRow {
+    fn new(outcome: &Outcome) -> Self {
+        Self {
+            resolution: outcome.resolution,
+            resolved_by: outcome.resolved_by.clone(),
+            resolved_at: outcome.resolved_at.timestamp_millis(),
+            note: outcome.note.clone(),
+            server_version: outcome.server_version,
+            merged_digest: outcome.merged_digest.map(|digest| json::hex(&digest)),
+        }
+    }
+}
+
 impl StandingRow {
     fn read(self) -> Result<Standing, Failure> {
         let edit = |text: &String| u64::from_str_radix(text, 16).map(EditId).map_err(|error| Failure::unreadable("edit", error));
         let edits = self.edits.iter().map(edit).collect::<Result<_, _>>()?;
         let is_open = self.status == ConflictStatus::Open.as_str();
         let status = if is_open { ConflictStatus::Open } else { ConflictStatus::Resolved };
-        Ok(Standing { id: self.id, status, server_version: self.server_version, edits })
+        let resolution = self.outcome.map(|outcome| outcome.resolution);
+        Ok(Standing { id: self.id, status, resolution, server_version: self.server_version, edits })
     }
-}
-
-/// The payloads that stand in rows of their own.
-fn parts(tenant: &str, write: &ConflictWrite) -> Vec<PartRow> {
-    let part = |sk: String, payload: &Json| PartRow { pk: tenant.to_owned(), sk, payload: payload.get().to_owned() };
-    let opens = write.expected_edits == 0;
-    let large = write.edits.iter().enumerate().filter(|(at, edit)| !is_inline(edit, opens && *at == 0));
-    let mut parts: Vec<PartRow> =
-        large.map(|(_, edit)| part(format!("part#{}#{}", write.id, hex(edit.id)), &edit.payload)).collect();
-    if write.server.payload.get().len() > PAYLOAD_BYTES_MAX {
-        parts.push(part(server_part(&write.id, write.server.server_version), &write.server.payload));
-    }
-    parts
 }
 
 fn server_part(id: &str, server_version: u64) -> String {
@@ -286,15 +223,4 @@ fn is_inline(edit: &ConflictEdit, is_first: bool) -> bool {
 
 fn hex(edit: EditId) -> String {
     format!("{:016x}", edit.0)
-}
-
-fn recorded<T, E>(attempt: &str, answer: Result<T, E>) -> Result<Recorded, Failure>
-where
-    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata,
-{
-    match answer {
-        Ok(_) => Ok(Recorded::Done),
-        Err(error) if is_condition_failure(&error) => Ok(Recorded::LostRace),
-        Err(error) => Err(Failure::outage(attempt, error)),
-    }
 }

@@ -5,13 +5,6 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
-use tidemark_aws::{
-    Failure, Platform,
-    tables::{
-        conflicts::Recorded,
-        resources::{Committed, Loaded},
-    },
-};
 use tidemark_core::{
     conflict::ConflictWrite,
     limits::COMMIT_ATTEMPTS_MAX,
@@ -19,6 +12,15 @@ use tidemark_core::{
     push::{
         decide::{ConflictsNeeded, Decision, Stored, decide},
         intake::{Group, Refusal, Sender},
+    },
+};
+
+use crate::{
+    failure::Failure,
+    platform::Platform,
+    tables::{
+        conflicts::Recorded,
+        resources::{Committed, Loaded},
     },
 };
 

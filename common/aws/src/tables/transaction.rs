@@ -1,0 +1,85 @@
+//! Transactions: for what spans rows, and for nothing else, because they cost twice the write units.
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::BuildError,
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{CancellationReason, ReturnConsumedCapacity, TransactWriteItem, builders::PutBuilder},
+};
+
+use super::Row;
+use crate::failure::Failure;
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub enum Transacted {
+    /// All of it took effect, now or in an earlier try whose answer was lost.
+    Done,
+    /// None of it did: one reason per item, in their order.
+    Cancelled(Vec<Reason>),
+}
+
+/// What an item of a cancelled transaction has to do with that.
+#[derive(Debug)]
+pub enum Reason {
+    /// Nothing.
+    None,
+    /// Its condition did not hold; the row that stood there, where the item asked for it.
+    ConditionFailed(Option<Row>),
+    /// Another transaction or write touched its row at the same moment.
+    Conflict,
+    /// The table would not take it now.
+    Throttled,
+}
+
+impl Transacted {
+    /// Whether the transaction was cancelled, and only because others were faster: their writes are to be read first.
+    pub fn lost_race(&self) -> bool {
+        match self {
+            Self::Done => false,
+            Self::Cancelled(reasons) => {
+                reasons.iter().any(|reason| matches!(reason, Reason::ConditionFailed(_) | Reason::Conflict))
+            }
+        }
+    }
+}
+
+/// Writes all of `items` or none.
+///
+/// # Errors
+/// An outage.
+pub async fn transact(client: &Client, attempt: &str, items: Vec<TransactWriteItem>) -> Result<Transacted, Failure> {
+    let call = client.transact_write_items().set_transact_items(Some(items));
+    let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+    match answer {
+        Ok(_) => Ok(Transacted::Done),
+        Err(error) => match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons().iter().map(reason).collect::<Result<_, _>>().map(Transacted::Cancelled)
+            }
+            _ => Err(Failure::outage(attempt, error)),
+        },
+    }
+}
+
+fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
+    match reason.code() {
+        None | Some("None") => Ok(Reason::None),
+        Some("ConditionalCheckFailed") => Ok(Reason::ConditionFailed(reason.item.clone())),
+        Some("TransactionConflict") => Ok(Reason::Conflict),
+        Some("ThrottlingError" | "ProvisionedThroughputExceeded") => Ok(Reason::Throttled),
+        Some(code) => Err(Failure::Outage(format!("transaction cancelled: {code}: {}", reason.message().unwrap_or_default()))),
+    }
+}
+
+/// A put as part of a transaction.
+///
+/// # Errors
+/// It lacks its table or its row, which none does.
+pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Failure> {
+    Ok(TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build())
+}
+
+pub(crate) fn incomplete(error: BuildError) -> Failure {
+    Failure::unreadable("transaction", error)
+}

@@ -1,0 +1,93 @@
+//! The audit log (§7): who decided what, when, and what stood before and after. Entries are added and never changed.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    conflict::Resolution,
+    json::{self, Fields, Json},
+    protocol::serialize_timestamp,
+    resource::Resource,
+};
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditAction {
+    /// A conflict was decided, by a person or by a policy.
+    ConflictResolved,
+    /// A replay of a batch began.
+    ReplayStarted,
+    /// A replay of a batch ended; its results stand in `before` and `after`.
+    ReplayFinished,
+}
+
+/// Through which door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// The API, by an admin's token.
+    Api,
+    /// A direct invocation, by the authority of IAM.
+    Invocation,
+    /// A policy of the catalog, in the course of a push.
+    Policy,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Sorts by time.
+    pub id: String,
+    /// When.
+    #[serde(serialize_with = "serialize_timestamp")]
+    pub at: DateTime<Utc>,
+    /// What.
+    pub action: AuditAction,
+    /// Who: a user, an operator, or `policy:<name>`.
+    pub by: String,
+    /// Through which door.
+    pub via: Via,
+    /// Whose edits it was about.
+    pub user: String,
+    /// Which device's.
+    pub device_id: String,
+    /// Of a replay: the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// Of a resolution: the conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict_id: Option<String>,
+    /// Of a resolution: where the resource lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Of a resolution: the resource's type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_type: Option<String>,
+    /// Of a resolution: the resource's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<String>,
+    /// Of a resolution: the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// What the decider had to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What stood before; `null` where nothing did.
+    pub before: Option<Json>,
+    /// What stands after.
+    pub after: Option<Json>,
+}
+
+/// A resource as an entry shows it: `{"server_version", "deleted", "payload"}`.
+pub fn state(resource: &Resource) -> Json {
+    #[derive(Serialize)]
+    struct State<'a> {
+        server_version: u64,
+        deleted: bool,
+        payload: &'a Json,
+    }
+    let state = State { server_version: resource.server_version, deleted: resource.deleted, payload: &resource.payload };
+    // Numbers and JSON texts always serialise.
+    serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
+}

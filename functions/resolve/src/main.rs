@@ -1,0 +1,14 @@
+//! The Lambda binary of `resolve`: wiring only.
+
+use std::convert::Infallible;
+
+use lambda_http::{Request, service_fn};
+use tidemark_aws::{Platform, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    telemetry::start();
+    let platform = Platform::from_environment().await?;
+    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_resolve::handle(&platform, request).await);
+    lambda_http::run(service_fn(answer)).await
+}
