@@ -11,6 +11,7 @@ use tidemark::{
         Functions,
         event::{Inbound, http_event, rest_event},
     },
+    store::client::{StoreClient, s3_client},
     template::Template,
 };
 use tidemark_aws::Clock;
@@ -153,7 +154,8 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
 fn functions(stack: &Stack) -> Functions {
     let now = stack.now();
     let client = dynamodb_client(EngineClient::new(stack.engine.clone()));
-    deployment::functions(&Template::built_in().unwrap(), &client, &Clock::from_fn(move || now)).unwrap()
+    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost");
+    deployment::functions(&Template::built_in().unwrap(), &client, &bucket, &Clock::from_fn(move || now)).unwrap()
 }
 
 async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
