@@ -222,7 +222,12 @@ impl Stack {
 
     /// Puts a body to a URL of the media store, with these headers and no others.
     pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let request = Request::builder().method("PUT").uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
+        self.store_request("PUT", url, headers, body).await
+    }
+
+    /// A request to the media store, with these headers and no others.
+    pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let (parts, body) = self.store.exchange(request.body(body.to_vec()).unwrap()).await.into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }

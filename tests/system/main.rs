@@ -6,5 +6,6 @@ mod bad_input;
 mod changelog;
 mod cost;
 mod events;
+mod media;
 mod pull;
 mod push;
