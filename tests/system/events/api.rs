@@ -103,6 +103,24 @@ pub(super) const EXPECTED: &[Expected] = &[
         status: 400,
         told: &[("/code", r#""invalid_token""#), ("/status", "400")],
     },
+    Expected {
+        sample: "presign.rest-photo",
+        before: Before::Nothing,
+        status: 200,
+        told: &[("/method", r#""PUT""#), ("/headers", r#"{"content-length":"48213","content-type":"image/jpeg"}"#)],
+    },
+    Expected {
+        sample: "presign.http-checksum",
+        before: Before::Nothing,
+        status: 200,
+        told: &[("/headers/x-amz-checksum-sha256", r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#)],
+    },
+    Expected {
+        sample: "presign.rest-wrong-type",
+        before: Before::Nothing,
+        status: 422,
+        told: &[("/code", r#""media_type_not_allowed""#), ("/path", r#""content_type""#)],
+    },
 ];
 
 const BOTH_CREATED: &[(&str, &str)] = &[
