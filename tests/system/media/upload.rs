@@ -19,6 +19,8 @@ use tidemark_tests::Stack;
 
 use super::{PHOTO, PHOTO_SHA256, ask, check::checked, key, photo, presigned, presigned_under};
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn an_upload_as_promised_is_taken() {
     let stack = Stack::new().today();
@@ -41,7 +43,7 @@ async fn anything_else_than_was_promised_is_refused_and_not_stored() {
     let (more, less) = ([PHOTO, b"!"].concat(), &PHOTO[1..]);
     let (length_more, length_less) = (more.len().to_string(), less.len().to_string());
     let jpeg = ("content-type", "image/jpeg");
-    let cases: [(&str, &[(&str, &str)], &[u8]); 9] = [
+    let cases: [(&str, Headers<'_>, &[u8]); 9] = [
         ("another type", &[("content-length", &length), ("content-type", "image/png")], PHOTO),
         ("a parameter more", &[("content-length", &length), ("content-type", "image/jpeg; a=b")], PHOTO),
         ("no type", &[("content-length", &length)], PHOTO),
