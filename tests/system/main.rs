@@ -7,5 +7,6 @@ mod changelog;
 mod cost;
 mod events;
 mod groups;
+mod media;
 mod pull;
 mod push;

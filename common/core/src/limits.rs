@@ -31,6 +31,16 @@ pub const CONFLICT_EDITS_MAX: usize = 100;
 pub const RESOLUTIONS_REMEMBERED: usize = 4;
 /// Media keys of one payload.
 pub const MEDIA_KEYS_MAX: usize = 50;
+/// Bytes of one upload, what S3 takes in one request; a deployment sets its own bound below it.
+pub const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Letters of a tenant's or user's name that stands in media keys as it is: those of a UUID. Others stand there as hashes.
+pub const MEDIA_NAME_LETTERS_MAX: usize = 36;
+/// Letters of a content type that stands in media keys as it is: those of `application/octet-stream`.
+pub const MEDIA_TYPE_LETTERS_MAX: usize = 24;
+/// Letters of a file extension that is kept.
+pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 10;
+/// Bytes of a media key, as the bounds above make it. The local store names a file after the key in base64, of 255 bytes at most.
+pub const MEDIA_KEY_BYTES_MAX: usize = 161;
 /// Letters of the note an admin adds to a resolution.
 pub const NOTE_LETTERS_MAX: usize = 2000;
 /// Entries of a list (conflicts, audit) when the caller names no limit.

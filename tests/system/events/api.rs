@@ -11,6 +11,7 @@ use tidemark::{
         Functions,
         event::{Inbound, http_event, rest_event},
     },
+    store::client::{StoreClient, s3_client},
     template::Template,
 };
 use tidemark_aws::Clock;
@@ -102,6 +103,24 @@ pub(super) const EXPECTED: &[Expected] = &[
         status: 400,
         told: &[("/code", r#""invalid_token""#), ("/status", "400")],
     },
+    Expected {
+        sample: "presign.rest-photo",
+        before: Before::Nothing,
+        status: 200,
+        told: &[("/method", r#""PUT""#), ("/headers", r#"{"content-length":"48213","content-type":"image/jpeg"}"#)],
+    },
+    Expected {
+        sample: "presign.http-checksum",
+        before: Before::Nothing,
+        status: 200,
+        told: &[("/headers/x-amz-checksum-sha256", r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#)],
+    },
+    Expected {
+        sample: "presign.rest-wrong-type",
+        before: Before::Nothing,
+        status: 422,
+        told: &[("/code", r#""media_type_not_allowed""#), ("/path", r#""content_type""#)],
+    },
 ];
 
 const BOTH_CREATED: &[(&str, &str)] = &[
@@ -153,7 +172,8 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
 fn functions(stack: &Stack) -> Functions {
     let now = stack.now();
     let client = dynamodb_client(EngineClient::new(stack.engine.clone()));
-    deployment::functions(&Template::built_in().unwrap(), &client, &Clock::from_fn(move || now)).unwrap()
+    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost");
+    deployment::functions(&Template::built_in().unwrap(), &client, &bucket, &Clock::from_fn(move || now)).unwrap()
 }
 
 async fn run(stack: &Stack, function: &str, event: &str) -> Answer {

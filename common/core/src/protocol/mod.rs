@@ -1,5 +1,6 @@
 //! The wire types: what stands in requests and answers, one file per operation.
 
+pub mod media;
 pub mod problem;
 pub mod pull;
 pub mod push;
