@@ -113,7 +113,7 @@ fn apply(payload: Json, rules: &ResourceType) -> Verdict {
 }
 
 /// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging nests nothing deeper than it was sent.
-fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
+pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
     let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
     check_size(payload, &fields)?;
     let missing = rules.required.iter().find(|name| fields.get(*name).is_none_or(|value| value.get() == "null"));
