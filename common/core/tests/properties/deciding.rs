@@ -12,7 +12,7 @@ use tidemark_core::{
     principal::{Author, Principal},
     protocol::push::{ItemResult, Status},
     push::{
-        decide::{Decision, Stored, decide},
+        decide::{Decision, Found, Stored, decide},
         intake::{self, Sender},
     },
     resource::Resource,
@@ -205,7 +205,9 @@ impl World {
         let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
         let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
-        decide(&intake.groups[0], &stored, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
+        let (holders, media) = (HashMap::new(), HashMap::new());
+        let found = Found { holders: &holders, media: &media };
+        decide(&intake.groups[0], &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
     }
 
     /// Every edit is applied, stands in the conflict it was answered with, or was answered with an error.
