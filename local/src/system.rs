@@ -116,7 +116,8 @@ impl System {
         let client = dynamodb_client(EngineClient::new(engine.clone()));
         let clock = Clock::system();
         let functions = deployment::functions(&template, &client, &clock)?;
-        let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone() };
+        let invocations = deployment::invocations(&template, &client, &clock)?;
+        let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone(), invocations };
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);

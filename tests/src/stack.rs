@@ -21,6 +21,7 @@ use tidemark::{
     gateway::{
         ApiKind, Functions,
         event::{Inbound, http_event, rest_event},
+        invoke::Invocations,
     },
     pump::Pump,
     template::Template,
@@ -39,6 +40,7 @@ pub struct Stack {
     pub engine: Engine,
     template: Template,
     functions: Functions,
+    invocations: Invocations,
     pump: tokio::sync::Mutex<Pump<StreamFunction>>,
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
@@ -94,12 +96,13 @@ impl Stack {
         let clock = clock(&clock_ms);
         let client = dynamodb_client(EngineClient::with_hook(engine.clone(), hook));
         let functions = deployment::functions(&template, &client, &clock).unwrap();
+        let invocations = deployment::invocations(&template, &client, &clock).unwrap();
         let mapping = template.stream_mappings().unwrap().remove(0);
         let changelog = dynamodb_client(EngineClient::new(engine.clone()));
         let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
         let changelog = deployment::stream_function("changelog", changelog).unwrap();
         let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
-        Self { engine, template, functions, pump, clock_ms, requests: AtomicU64::new(0), api: ApiKind::Rest }
+        Self { engine, template, functions, invocations, pump, clock_ms, requests: AtomicU64::new(0), api: ApiKind::Rest }
     }
 
     /// The same deployment behind an HTTP API.
@@ -165,6 +168,18 @@ impl Stack {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         self.call("GET", path, &headers, b"").await
+    }
+
+    /// Invokes a function directly with this event, as an operator does; gives its answer.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Value {
+        let answer = self.invoke_text(function, &event.to_string()).await;
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// The same, with the texts of event and answer.
+    pub async fn invoke_text(&self, function: &str, event: &str) -> String {
+        let event = RawValue::from_string(event.to_owned()).unwrap();
+        self.invocations[function](event).await.unwrap().get().to_owned()
     }
 
     /// A request through the route that fits it.

@@ -1,6 +1,7 @@
 //! Deciding a conflict (§5) as a pure function: given the conflict, the resource as it stands and what an admin asks for, [`decide`]
 //! says what to write, all of it or nothing, or why it is refused. Loading and committing happen elsewhere.
 
+mod answer;
 mod content;
 mod request;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 
+pub use answer::answer;
 pub use request::{Answer, Asked};
 
 use content::Content;
@@ -17,7 +19,6 @@ use crate::{
     catalog::{Catalog, Policy, ResourceType},
     conflict::{Conflict, Outcome, Resolution, Resolved},
     field_versions::changed_fields,
-    limits::RESOLUTIONS_REMEMBERED,
     principal::Author,
     protocol::{
         Action,
@@ -92,7 +93,6 @@ pub fn decide(
         check(content.as_ref(), rules, &asked.answer)?;
     }
     let resource = content.map(|content| stored(conflict, current, content, asked, resolver, now));
-    let resource = resource.map(|resource| with_fields(resource, current, rules, resolver.by));
     let outcome = Outcome {
         resolution: asked.answer.resolution(),
         resolved_by: resolver.by.to_owned(),
@@ -140,35 +140,56 @@ fn stored(
 ) -> Resource {
     let version = current.map_or(1, |resource| resource.server_version + 1);
     let run = Run { author: Author::device(resolver.by, ""), began: version, client_version_max: 0, is_unproven: false };
+    let policy = resolver.catalog.get(&conflict.resource.resource_type).map(|rules| rules.policy);
     let mut resource = match current {
-        Some(current) => {
-            Resource { payload: content.payload, deleted: content.deleted, server_version: version, run, ..current.clone() }
+        Some(current) => Resource { payload: content.payload, run, ..current.clone() },
+        None => {
+            let creation = creation(conflict, &content);
+            let mut resource = Resource::new(content.payload, now, run, creation);
+            if policy == Some(Policy::ClientWins) {
+                resource.claims.note_all_from_create();
+            }
+            resource
         }
-        None => Resource {
-            creation: creation(conflict, &content),
-            payload: content.payload,
-            deleted: content.deleted,
-            server_version: version,
-            run,
-            changed_at: now,
-            edits: Default::default(),
-            claims: Default::default(),
-            resolutions: Vec::new(),
-            fields: Default::default(),
-        },
     };
-    resource.changed_at = now;
+    (resource.server_version, resource.deleted, resource.changed_at) = (version, content.deleted, now);
     if matches!(asked.answer, Answer::AcceptClient) {
-        // A device that sends such an item again is told that it is applied.
-        for (kept, edit) in conflict.edits.iter().enumerate() {
-            resource.edits.remember(AppliedEdit { id: edit.id, server_version: version }, kept);
-        }
+        note_applied(&mut resource, conflict, policy);
+    }
+    if let Some(current) = current {
+        note_fields(&mut resource, current, policy);
     }
     let resolution = asked.answer.resolution();
-    resource.resolutions.push(Resolved { id: conflict.id.clone(), resolution, server_version: version });
-    let excess = resource.resolutions.len().saturating_sub(RESOLUTIONS_REMEMBERED);
-    resource.resolutions.drain(..excess);
+    resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });
     resource
+}
+
+/// A device that sends an accepted edit again is told that it is applied, and it is never applied twice (§3.4, §3.6).
+fn note_applied(resource: &mut Resource, conflict: &Conflict, policy: Option<Policy>) {
+    let server_version = resource.server_version;
+    let device = Author::device(&conflict.user, &conflict.device_id);
+    for (kept, edit) in conflict.edits.iter().enumerate() {
+        resource.edits.remember(AppliedEdit { id: edit.id, server_version, is_merged: false }, kept);
+        if policy == Some(Policy::ClientWins) || edit.base_version.is_none() && edit.client_version > server_version {
+            resource.claims.note(&device, edit.client_version);
+        }
+    }
+}
+
+/// The resolver wrote the fields that differ from what stood there: for types that merge by field.
+fn note_fields(resource: &mut Resource, current: &Resource, policy: Option<Policy>) {
+    let version = resource.server_version;
+    if policy != Some(Policy::FieldMerge) {
+        if !resource.fields.is_empty() {
+            resource.fields.forget(version);
+        }
+        return;
+    }
+    if resource.fields.is_empty() && current.server_version > 1 {
+        resource.fields.forget(current.server_version);
+    }
+    let changed = changed_fields(&current.payload, &resource.payload);
+    resource.fields.note(changed.iter().map(String::as_str), &resource.run.author, version, 0);
 }
 
 /// The create of a resource that a decision makes: the device's, so far as what it sent is what is stored.
@@ -180,17 +201,6 @@ fn creation(conflict: &Conflict, content: &Content) -> Creation {
         client_temp_id: None,
         digest: request::payload_digest(sent),
     }
-}
-
-/// For a type that merges by field: the resolver wrote the fields that differ from what stood there.
-fn with_fields(mut resource: Resource, current: Option<&Resource>, rules: Option<&ResourceType>, by: &str) -> Resource {
-    let merges = rules.is_some_and(|rules| rules.policy == Policy::FieldMerge);
-    if let Some(current) = current.filter(|_| merges) {
-        let changed = changed_fields(&current.payload, &resource.payload);
-        let (author, version) = (Author::device(by, ""), resource.server_version);
-        resource.fields.note(changed.iter().map(String::as_str), &author, version, 0);
-    }
-    resource
 }
 
 fn audit_entry(

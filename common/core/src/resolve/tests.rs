@@ -22,6 +22,11 @@ unique = ['code']
 channel = 'tenant'
 id_prefix = 't'
 policy = 'field_merge'
+
+[mark]
+channel = 'tenant'
+id_prefix = 'k'
+policy = 'client_wins'
 ";
 
 fn raw(text: &str) -> Json {
@@ -104,7 +109,8 @@ fn accept_client_applies_the_edits_in_turn_to_the_current_payload() {
     let resource = written(&settlement);
     assert_eq!(resource.payload.get(), r#"{"code":"A","reading":42,"kept":9007199254740993,"by":1.0}"#);
     assert_eq!((resource.server_version, settlement.write.as_ref().and_then(|it| it.expected_version)), (8, Some(7)));
-    assert_eq!((resource.edits.version_of(EditId(1)), resource.edits.version_of(EditId(2))), (Some(8), Some(8)));
+    let applied = |number| resource.edits.find(EditId(number)).map(|edit| edit.server_version);
+    assert_eq!((applied(1), applied(2)), (Some(8), Some(8)));
     assert_eq!((settlement.expected_edits, settlement.outcome.server_version), (2, 8));
 }
 
@@ -113,7 +119,7 @@ fn a_hundred_edits_are_all_remembered() {
     let edits = (1..=100).map(|number| edit(number, Action::Update, &format!(r#"{{"n":{number}}}"#))).collect();
     let current = standing(r#"{"code":"A"}"#, false);
     let settlement = settled(&conflict("meter", edits), Some(&current), &asked(Resolution::AcceptClient, None));
-    assert!((1..=100).all(|number| written(&settlement).edits.version_of(EditId(number)) == Some(8)));
+    assert!((1..=100).all(|number| written(&settlement).edits.find(EditId(number)).is_some_and(|edit| edit.server_version == 8)));
     assert_eq!(written(&settlement).server_version, 8, "one version, whatever the number of edits");
 }
 
@@ -125,7 +131,7 @@ fn accept_server_keeps_the_content_and_raises_the_version() {
         let settlement = settled(&conflict("meter", edits), Some(&current), &asked(Resolution::AcceptServer, None));
         let resource = written(&settlement);
         assert_eq!((resource.payload.get(), resource.deleted, resource.server_version), (r#"{"anything":1}"#, deleted, 8));
-        assert_eq!(resource.edits.version_of(EditId(1)), None);
+        assert_eq!(resource.edits.find(EditId(1)), None);
         assert!(settlement.unique.is_empty());
     }
 }
@@ -138,7 +144,7 @@ fn a_manual_merge_is_stored_whole_without_its_id_and_undeletes() {
     let settlement = settled(&conflict("meter", edits), Some(&current), &asked(Resolution::ManualMerge, Some(payload)));
     let resource = written(&settlement);
     assert_eq!((resource.payload.get(), resource.deleted), (r#"{"code":"B","reading":1.50}"#, false));
-    assert_eq!(resource.edits.version_of(EditId(1)), None, "the device's edit was not applied");
+    assert_eq!(resource.edits.find(EditId(1)), None, "the device's edit was not applied");
     assert_eq!((settlement.unique.claims.len(), settlement.unique.frees.len()), (1, 0), "a deleted resource held nothing");
 }
 
@@ -314,13 +320,19 @@ fn the_same_answer_again_is_the_first_outcome_and_another_one_is_refused() {
 
 #[test]
 fn a_type_that_merges_by_field_notes_what_the_resolver_wrote() {
-    let current = standing(r#"{"a":1,"b":2}"#, false);
+    let mut current = standing(r#"{"a":1,"b":2}"#, false);
+    current.fields.note(["b"], &Author::device("ben", "tablet"), 6, 1);
     let edits = vec![edit(1, Action::Update, r#"{"a":5}"#)];
     let settlement = settled(&conflict("task", edits.clone()), Some(&current), &asked(Resolution::AcceptClient, None));
     let fields = &written(&settlement).fields;
     let ana = Author::device("ana", "phone");
     assert!(!fields.admit(["a"], &ana, 7, 9), "the resolver wrote it as version 8");
     assert!(fields.admit(["a"], &ana, 8, 9) && fields.admit(["b"], &ana, 7, 9));
+
+    // What was written before the fields were noted is not known.
+    current.fields = Default::default();
+    let settlement = settled(&conflict("task", edits.clone()), Some(&current), &asked(Resolution::AcceptClient, None));
+    assert!(!written(&settlement).fields.admit(["b"], &ana, 6, 9) && written(&settlement).fields.admit(["b"], &ana, 7, 9));
 
     let current = standing(r#"{"code":"A","a":1}"#, false);
     let settlement = settled(&conflict("meter", edits), Some(&current), &asked(Resolution::AcceptClient, None));
@@ -354,4 +366,20 @@ fn the_audit_entry_says_who_what_and_what_stood_before_and_after() {
             "after": {"server_version": 8, "deleted": false, "payload": {"code": "A", "reading": 42}},
         })
     );
+}
+
+#[test]
+fn an_accepted_edit_that_named_no_base_claims_its_version() {
+    let current = standing(r#"{"code":"A"}"#, false);
+    let ana = Author::device("ana", "phone");
+    let far_ahead = vec![edit(20, Action::Update, r#"{"reading":42}"#)];
+    let accepted = settled(&conflict("meter", far_ahead.clone()), Some(&current), &asked(Resolution::AcceptClient, None));
+    assert_eq!(written(&accepted).claims.of(&ana), 20, "so that it is no new edit when it comes again, long forgotten");
+    let refused = settled(&conflict("meter", far_ahead), Some(&current), &asked(Resolution::AcceptServer, None));
+    assert_eq!(written(&refused).claims.of(&ana), 0);
+    // Where the client wins, every applied edit is noted, from the create on.
+    let edits = vec![edit(0, Action::Create, "{}"), edit(1, Action::Update, r#"{"a":1}"#)];
+    let made = settled(&conflict("mark", edits), None, &asked(Resolution::AcceptClient, None));
+    let claims = &written(&made).claims;
+    assert!(claims.is_new(&ana, 2) && !claims.is_new(&ana, 1));
 }

@@ -23,6 +23,8 @@ use tidemark_core::{
     resource::{EditId, ResourceKey},
 };
 
+pub use read::Place;
+
 use super::{Row, Table, from_row, key as row_key};
 use crate::failure::Failure;
 
