@@ -103,7 +103,7 @@ impl<'a> Fold<'a> {
     pub(super) fn edit(&mut self, edit: &Edit) -> Result<ItemResult, ConflictsNeeded> {
         let verdict = judge(edit, self.resource.as_ref(), self.sender.author, self.rules);
         if let Verdict::Remembered(applied) = verdict {
-            return Ok(self.remembered(edit, applied));
+            return self.remembered(edit, applied);
         }
         if let Some(Blocked::Failed { is_retryable }) = self.blocked {
             let error = "an earlier item of this batch on the same resource failed";
@@ -139,19 +139,23 @@ impl<'a> Fold<'a> {
         Ok(answer)
     }
 
-    fn remembered(&self, edit: &Edit, applied: AppliedEdit) -> ItemResult {
-        let mut answer = ItemResult { server_version: Some(applied.server_version), merged: applied.is_merged, ..self.ok(edit) };
-        let Some(resource) = &self.resource else { return answer };
-        let decided = resource.resolutions.iter().find(|resolved| resolved.server_version == applied.server_version);
-        if let Some(decided) = decided {
-            (answer.conflict_id, answer.resolution) = (Some(decided.id.clone()), Some(decided.resolution));
+    /// The first answer again; where a policy wrote something else than was sent, with the payload, if it still is what stands.
+    fn remembered(&mut self, edit: &Edit, applied: AppliedEdit) -> Result<ItemResult, ConflictsNeeded> {
+        if edit.action != Action::Create {
+            self.keep(applied); // its own batch must not push it out
         }
-        if applied.is_merged || decided.is_some() {
-            let stands = resource.server_version == applied.server_version && !resource.deleted;
-            answer.server_payload = Some(resource.payload.clone()).filter(|_| stands);
+        let mut answer = ItemResult { server_version: Some(applied.server_version), merged: applied.is_merged, ..self.ok(edit) };
+        if self.rules.policy == Policy::ClientWins && edit.action != Action::Create {
+            let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
+            let decided = standing.iter().find(|conflict| conflict.resolution.is_some() && conflict.holds(edit.id));
+            (answer.conflict_id, answer.resolution) = (decided.map(|it| it.id.clone()), decided.and_then(|it| it.resolution));
+        }
+        if let Some(resource) = self.resource.as_ref().filter(|_| answer.merged || answer.conflict_id.is_some()) {
+            let stands = resource.server_version == applied.server_version;
+            answer.server_payload = Some(resource.payload.clone()).filter(|_| stands && !resource.deleted);
             answer.server_payload_omitted = !stands;
         }
-        answer
+        Ok(answer)
     }
 
     fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
@@ -256,8 +260,14 @@ impl<'a> Fold<'a> {
     }
 
     fn remember(&mut self, edit: &Edit, is_merged: bool) {
-        if let Some(resource) = &mut self.resource {
+        if let Some(resource) = &self.resource {
             let applied = AppliedEdit { id: edit.id, server_version: resource.server_version, is_merged };
+            self.keep(applied);
+        }
+    }
+
+    fn keep(&mut self, applied: AppliedEdit) {
+        if let Some(resource) = &mut self.resource {
             resource.edits.remember(applied, self.remembered);
             self.remembered += 1;
         }

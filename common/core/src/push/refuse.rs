@@ -164,6 +164,17 @@ impl Fold<'_> {
             resource.note_resolution(Resolved { id: id.clone(), resolution, server_version: after.server_version });
         }
         let after = self.resource.clone().unwrap_or(after);
+        let standing = self.standing.get_or_insert_default();
+        match standing.iter_mut().find(|standing| standing.id == id) {
+            Some(standing) => standing.edits.push(edit.id),
+            None => standing.push(Standing {
+                id: id.clone(),
+                status: ConflictStatus::Resolved,
+                resolution: Some(resolution),
+                server_version: after.server_version,
+                edits: vec![edit.id],
+            }),
+        }
         self.ruled = Some(Ruled { policy, conflict, after });
         id
     }
