@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::Client;
+use lambda_http::{Context, LambdaEvent};
 use serde_json::Value;
 use tidemark_aws::media::Media;
 use tidemark_aws::stream::StreamEvent;
 use tidemark_aws::{Clock, Platform, Settings};
 
 use crate::engine::Engine;
+use crate::gateway::invoke::{Invocation, Invocations};
 use crate::gateway::{Function, Functions};
 use crate::template::{Template, TemplateError};
 use crate::{BoxFuture, auth};
@@ -139,6 +141,22 @@ pub fn functions(
         ("push", serving!(with_media("push")?, tidemark_push)),
         ("resolve", serving!(platform("resolve")?, tidemark_resolve)),
     ]))
+}
+
+/// The functions that operators invoke directly.
+///
+/// # Errors
+/// The template does not give one of them what it needs.
+pub fn invocations(template: &Template, dynamodb: &Client, clock: &Clock) -> Result<Invocations, DeploymentError> {
+    let platform = platform(template, "resolve", dynamodb.clone(), clock.clone())?;
+    let resolve: Invocation = Arc::new(move |event| {
+        let platform = platform.clone();
+        Box::pin(async move {
+            let event = LambdaEvent::new(event, Context::default());
+            tidemark_resolve::invoked(&platform, event).await.map_err(|error| error.to_string())
+        })
+    });
+    Ok(BTreeMap::from([("resolve", resolve)]))
 }
 
 /// A function that takes stream batches, as the pump calls it.

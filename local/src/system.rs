@@ -111,7 +111,8 @@ impl System {
         // Looked at in this process; the upload URLs lead devices to the front.
         let bucket = s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"));
         let functions = deployment::functions(&template, &client, &bucket, &clock)?;
-        let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone() };
+        let invocations = deployment::invocations(&template, &client, &clock)?;
+        let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone(), invocations };
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);

@@ -21,6 +21,7 @@ use tidemark::{
     gateway::{
         ApiKind, Functions,
         event::{Inbound, http_event, rest_event},
+        invoke::Invocations,
     },
     pump::Pump,
     store::{
@@ -48,6 +49,7 @@ pub struct Stack {
     pub store: Store,
     template: Template,
     functions: Functions,
+    invocations: Invocations,
     pump: tokio::sync::Mutex<Pump<StreamFunction>>,
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
@@ -105,12 +107,14 @@ impl Stack {
         let client = dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook)));
         let bucket = s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL);
         let functions = deployment::functions(&template, &client, &bucket, &clock).unwrap();
+        let invocations = deployment::invocations(&template, &client, &clock).unwrap();
         let mapping = template.stream_mappings().unwrap().remove(0);
         let changelog = dynamodb_client(EngineClient::new(engine.clone()));
         let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
         let changelog = deployment::stream_function("changelog", changelog).unwrap();
         let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
-        Self { engine, store, template, functions, pump, clock_ms, requests: AtomicU64::new(0), api: ApiKind::Rest }
+        let (requests, api) = (AtomicU64::new(0), ApiKind::Rest);
+        Self { engine, store, template, functions, invocations, pump, clock_ms, requests, api }
     }
 
     /// The same deployment behind an HTTP API.
@@ -183,6 +187,18 @@ impl Stack {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         self.call("GET", path, &headers, b"").await
+    }
+
+    /// Invokes a function directly with this event, as an operator does; gives its answer.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Value {
+        let answer = self.invoke_text(function, &event.to_string()).await;
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// The same, with the texts of event and answer.
+    pub async fn invoke_text(&self, function: &str, event: &str) -> String {
+        let event = RawValue::from_string(event.to_owned()).unwrap();
+        self.invocations[function](event).await.unwrap().get().to_owned()
     }
 
     /// A request through the route that fits it.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod api;
+mod conflicts;
 mod stream;
 
 use std::{
@@ -48,8 +49,8 @@ fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
     for sample in samples.keys() {
         assert!(functions.contains(function_of(sample)), "events/{sample}.json: no function {:?}", function_of(sample));
     }
-    let expected: BTreeSet<&str> =
-        api::EXPECTED.iter().map(|it| it.sample).chain(stream::EXPECTED.iter().map(|it| it.sample)).collect();
+    let expected = api::EXPECTED.iter().map(|it| it.sample).chain(conflicts::EXPECTED.iter().map(|it| it.sample));
+    let expected = expected.chain(stream::EXPECTED.iter().map(|it| it.sample)).collect();
     assert_eq!(samples.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected);
 }
 
@@ -59,7 +60,7 @@ fn every_function_has_samples_of_each_kind_of_event_it_gets() {
     for kind in ROUTES
         .iter()
         .flat_map(|route| ["rest", "http"].map(|api| format!("{}.{api}-", route.function)))
-        .chain(["changelog.".into()])
+        .chain(["changelog.".into(), "resolve.direct-".into()])
     {
         assert!(samples.keys().any(|sample| sample.starts_with(&kind)), "no sample {kind}…");
     }

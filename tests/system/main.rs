@@ -4,6 +4,7 @@
 mod auth;
 mod bad_input;
 mod changelog;
+mod conflicts;
 mod cost;
 mod events;
 mod groups;

@@ -137,22 +137,27 @@ struct ProblemBody<'a> {
     members: BTreeMap<&'a str, &'a Json>,
 }
 
-fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
-    let request_id = request_id(request);
-    let status = problem.code.status();
-    tracing::info!(%request_id, status, code = ?problem.code, "request refused");
+/// A problem as a document: the body of a response, or the answer to a direct invocation.
+pub fn problem_document(problem: &Problem, request_id: String) -> String {
     let code = serde_json::to_value(problem.code).unwrap_or_default();
     let body = ProblemBody {
         r#type: format!("urn:tidemark:problem:{}", code.as_str().unwrap_or_default()),
         title: problem.code.title(),
-        status,
+        status: problem.code.status(),
         code: problem.code,
         detail: &problem.detail,
         path: problem.path.as_deref(),
         request_id,
         members: problem.members.iter().map(|(name, value)| (*name, value)).collect(),
     };
-    let mut response = response(status, "application/problem+json", serde_json::to_string(&body).unwrap_or_default());
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
+fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
+    let request_id = request_id(request);
+    let status = problem.code.status();
+    tracing::info!(%request_id, status, code = ?problem.code, "request refused");
+    let mut response = response(status, "application/problem+json", problem_document(problem, request_id));
     if problem.code == ProblemCode::Unavailable {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }

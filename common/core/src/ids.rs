@@ -72,6 +72,13 @@ pub fn conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Author) ->
     format!("conf-{}-", derive(&parts).simple())
 }
 
+/// Whether `text` may be the id of a conflict: `conf-`, 32 hexadecimal digits, `-` and 16 of the edit that opened it.
+pub fn is_conflict(text: &str) -> bool {
+    let parts = text.strip_prefix("conf-").and_then(|rest| rest.split_once('-'));
+    let is_hex = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts.is_some_and(|(about, edit)| is_hex(about, 32) && is_hex(edit, 16))
+}
+
 /// A name-based UUID over the parts, none of which can run into its neighbour.
 fn derive(parts: &[&str]) -> Uuid {
     let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
@@ -88,6 +95,16 @@ mod tests {
         assert_eq!(BatchId::parse(&id.to_string()), Some(id));
         for text in ["", "batch-", "batch--", "batch-YQ-0", "conf-1", "batch-YQ-00000000000000000000000000000000"] {
             assert_eq!(BatchId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_could_be_a_conflicts_id_is_looked_up() {
+        let key = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() };
+        let id = format!("{}{:016x}", conflict_prefix("acme", &key, &Author::device("ana", "phone")), 7);
+        assert!(is_conflict(&id), "{id}");
+        for text in ["", "conf-", &id[1..], &id[..id.len() - 1], &format!("part#{id}#server-1"), &format!("{id}#")] {
+            assert!(!is_conflict(text), "{text}");
         }
     }
 }

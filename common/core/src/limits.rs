@@ -47,6 +47,8 @@ pub const NOTE_LETTERS_MAX: usize = 2000;
 pub const LIST_DEFAULT: usize = 50;
 /// Entries of a list at most.
 pub const LIST_MAX: usize = 200;
+/// Bytes of the cursor of a list: two keys, with room.
+pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
 /// Changes in a page when the caller names no limit.
 pub const PAGE_CHANGES_DEFAULT: usize = 100;
 /// Changes in a page at most.

@@ -1,10 +1,77 @@
-//! conflicts: being built.
+//! Reading conflicts (§5) and the audit log (§7).
+
+mod audit;
 
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Failure, Platform, edge};
+use serde::Serialize;
+use tidemark_aws::{Failure, Platform, edge, tables::conflicts::Place};
+use tidemark_core::{
+    conflict::ConflictStatus,
+    cursor, ids,
+    principal::Principal,
+    protocol::{
+        conflicts::{AuditList, ConflictEntry, ConflictList, fit},
+        problem::{Problem, ProblemCode},
+    },
+};
 
-/// Being built.
-pub async fn handle(_platform: &Platform, request: Request) -> Response<Body> {
-    let outcome: Result<(), Failure> = Err(Failure::Outage("being built".into()));
+/// Any of the answers.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    List(ConflictList),
+    Conflict(Box<ConflictEntry>),
+    Audit(AuditList),
+}
+
+/// Answers `GET /conflicts`, `GET /conflicts/{id}` and `GET /audit`.
+pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let outcome = read(platform, &request).await;
     edge::respond(&request, outcome)
+}
+
+async fn read(platform: &Platform, request: &Request) -> Result<Answer, Failure> {
+    let principal = platform.verifier.principal(request).await?;
+    match edge::route(request)?.path {
+        path if path.ends_with("/conflicts/{id}") => conflict(platform, request, &principal).await,
+        path if path.ends_with("/audit") => audit::list(platform, request, &principal).await.map(Answer::Audit),
+        _ => list(platform, request, &principal).await.map(Answer::List),
+    }
+}
+
+/// One status of a tenant's conflicts, a page at a time, in the order they were detected.
+async fn list(platform: &Platform, request: &Request, principal: &Principal) -> Result<ConflictList, Failure> {
+    edge::admin(principal)?;
+    let status = match edge::query_parameter(request, "status") {
+        None | Some("open") => ConflictStatus::Open,
+        Some("resolved") => ConflictStatus::Resolved,
+        Some(_) => return Err(Problem::malformed("status", "must be open or resolved").into()),
+    };
+    let query = format!("conflicts?status={}", status.as_str());
+    let after: Option<Place> = after(request, &query)?;
+    let limit = edge::list_limit(request)?;
+    let (mut conflicts, next) = platform.tables.conflicts.list(&principal.tenant, status, after, limit).await?;
+    fit(&mut conflicts);
+    let next_cursor = next.map(|[detected_at, id]| cursor::encode(&query, [&detected_at, &id]));
+    Ok(ConflictList { conflicts, next_cursor })
+}
+
+/// One conflict, for admins and for the user whose edits stand in it.
+async fn conflict(platform: &Platform, request: &Request, principal: &Principal) -> Result<Answer, Failure> {
+    let id = edge::path_parameter(request, "id")?;
+    if !ids::is_conflict(&id) {
+        return Err(edge::not_found().into());
+    }
+    let conflict = platform.tables.conflicts.read(&principal.tenant, &id).await?.ok_or_else(edge::not_found)?;
+    if conflict.user != principal.user {
+        edge::admin(principal)?;
+    }
+    // Whether the outcome was delivered is told here, from what the device acknowledged.
+    Ok(Answer::Conflict(Box::new(ConflictEntry::whole(conflict))))
+}
+
+/// Where a list goes on.
+fn after<const N: usize>(request: &Request, query: &str) -> Result<Option<[String; N]>, Problem> {
+    let cursor = edge::query_parameter(request, "cursor").map(|text| cursor::decode(query, text));
+    cursor.transpose().map_err(|error| Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor"))
 }

@@ -1,10 +1,89 @@
-//! resolve: being built.
+//! Resolve (§5): an admin decides a conflict. There are two doors, and behind both the same code: the API, where a token says who the
+//! admin is, and direct invocation, where the event is the request itself and IAM says who may send it.
 
-use lambda_http::{Body, Request, Response};
+mod commit;
+
+use std::convert::Infallible;
+
+use lambda_http::{Adapter, Body, Request, Response, Service as _, request::LambdaRequest, service_fn};
+use lambda_runtime::LambdaEvent;
+use serde_json::value::{RawValue, to_raw_value};
 use tidemark_aws::{Failure, Platform, edge};
+use tidemark_core::{
+    audit::Via,
+    ids, json,
+    json::Json,
+    protocol::{
+        problem::read_body,
+        resolve::{DirectResolveRequest, ResolveRequest, ResolveResponse},
+    },
+    resolve::{Asked, Resolver},
+};
 
-/// Being built.
-pub async fn handle(_platform: &Platform, request: Request) -> Response<Body> {
-    let outcome: Result<(), Failure> = Err(Failure::Outage("being built".into()));
+/// Fields of which an event of API Gateway has at least one, and which a direct request has no use for.
+const GATEWAY_FIELDS: [&str; 3] = ["requestContext", "httpMethod", "routeKey"];
+
+/// Answers whatever Lambda hands over: a request of API Gateway, of either kind, or else a direct one.
+///
+/// # Errors
+/// An event of API Gateway that does not read, which it never sends. A refused request is no error: it is answered with its problem.
+pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_http::Error> {
+    let LambdaEvent { payload, context } = event;
+    let fields = json::fields(&payload).unwrap_or_default();
+    if !GATEWAY_FIELDS.iter().any(|field| fields.contains_key(*field)) {
+        return direct(platform, &payload, context.request_id).await;
+    }
+    let request: LambdaRequest = serde_json::from_str(payload.get())?;
+    let answer = async |request: Request| Ok::<_, Infallible>(handle(platform, request).await);
+    let response = Adapter::from(service_fn(answer)).call(LambdaEvent::new(request, context)).await?;
+    Ok(to_raw_value(&response)?)
+}
+
+/// Answers `POST /conflicts/{id}/resolve`.
+pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let outcome = over_api(platform, &request).await;
     edge::respond(&request, outcome)
+}
+
+async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveResponse, Failure> {
+    let principal = platform.verifier.principal(request).await?;
+    edge::admin(&principal)?;
+    let id = edge::path_parameter(request, "id")?;
+    let asked: ResolveRequest = edge::body(request)?;
+    let catalog = &platform.settings.catalog;
+    resolve(platform, &id, asked, Resolver { tenant: &principal.tenant, by: &principal.user, via: Via::Api, catalog }).await
+}
+
+/// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
+async fn direct(platform: &Platform, event: &Json, request_id: String) -> Result<Json, lambda_http::Error> {
+    match invocation(platform, event).await {
+        Ok(answer) => Ok(to_raw_value(&answer)?),
+        Err(failure) => {
+            let problem = failure.problem();
+            tracing::info!(%request_id, code = ?problem.code, "direct invocation refused");
+            Ok(RawValue::from_string(edge::problem_document(&problem, request_id))?)
+        }
+    }
+}
+
+async fn invocation(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {
+    let request: DirectResolveRequest = read_body(event.get().as_bytes())?;
+    let (id, tenant, by) = (request.conflict_id.clone(), request.tenant.clone(), request.resolved_by.clone());
+    let catalog = &platform.settings.catalog;
+    let resolver = Resolver { tenant: &tenant, by: &by, via: Via::Invocation, catalog };
+    resolve(platform, &id, request.into_request(), resolver).await
+}
+
+async fn resolve(
+    platform: &Platform,
+    id: &str,
+    request: ResolveRequest,
+    resolver: Resolver<'_>,
+) -> Result<ResolveResponse, Failure> {
+    let asked = Asked::read(request)?;
+    if !ids::is_conflict(id) {
+        return Err(edge::not_found().into());
+    }
+    // Boxed, because the compiler counts how deep futures stand in each other.
+    Box::pin(commit::commit(platform, id, &asked, resolver)).await
 }

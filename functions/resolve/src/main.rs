@@ -1,14 +1,14 @@
 //! The Lambda binary of `resolve`: wiring only.
 
-use std::convert::Infallible;
-
-use lambda_http::{Request, service_fn};
+use lambda_runtime::{LambdaEvent, service_fn};
 use tidemark_aws::{Platform, telemetry};
+use tidemark_core::json::Json;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let platform = Platform::from_environment().await?;
-    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_resolve::handle(&platform, request).await);
-    lambda_http::run(service_fn(answer)).await
+    // The event as text: whatever a payload holds comes through digit for digit.
+    let answer = async |event: LambdaEvent<Json>| tidemark_resolve::invoked(&platform, event).await;
+    lambda_runtime::run(service_fn(answer)).await
 }

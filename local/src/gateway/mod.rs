@@ -3,9 +3,10 @@
 //!
 //! The same port serves the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so that
 //! `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region us-east-1` shows what is
-//! stored (any credentials do), and `/media/…`, path-style S3.
+//! stored (any credentials do), `/media/…`, path-style S3, and Lambda's Invoke API for the functions that operators invoke.
 
 pub mod event;
+pub mod invoke;
 mod router;
 
 pub use router::{Front, RouteError, router};

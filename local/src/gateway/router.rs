@@ -1,5 +1,5 @@
 //! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3 below its
-//! bucket's name.
+//! bucket's name, Lambda's Invoke API.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use http::{Method, StatusCode};
 use tidemark_core::routes::Route;
 
 use super::event::Inbound;
-use super::{ApiKind, BODY_BYTES_MAX, Function, Functions, SOURCE, invoke, json_response, message, not_found, too_long};
+use super::invoke::{self, Invocations};
+use super::{ApiKind, BODY_BYTES_MAX, Function, Functions, SOURCE, invoke as call, json_response, message, not_found, too_long};
 use crate::engine::Engine;
 use crate::store::{BUCKET, Store};
 
@@ -32,6 +33,8 @@ pub struct Front {
     pub store: Store,
     /// Says the time, for the events.
     pub clock: tidemark_aws::Clock,
+    /// The functions that operators invoke.
+    pub invocations: Invocations,
 }
 
 /// Why a route cannot be served.
@@ -62,11 +65,13 @@ pub enum RouteError {
 /// # Errors
 /// A route names a function that is not among `functions`: better told at start than at the first call.
 pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> Result<Router, RouteError> {
+    let invocations = post(invoke::invoke).with_state(Arc::new(front.invocations.clone()));
     let front = Arc::new(front);
     let bucket = format!("/{BUCKET}");
     let mut router = Router::new()
         .route("/health", get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)))
         .route("/", post(dynamodb))
+        .route(invoke::PATH, invocations)
         .route(&bucket, any(s3))
         .route(&format!("{bucket}/"), any(s3))
         .route(&format!("{bucket}/{{*key}}"), any(s3));
@@ -109,7 +114,7 @@ async fn api(
         source_ip: SOURCE,
         at: front.clock.now(),
     };
-    invoke(front.kind, &inbound, function).await
+    call(front.kind, &inbound, function).await
 }
 
 async fn dynamodb(State(front): State<Arc<Front>>, request: Request) -> Response {

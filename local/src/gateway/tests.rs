@@ -6,6 +6,7 @@ use tidemark_core::routes::Route;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::invoke::{Invocation, Invocations};
 use super::*;
 use crate::engine::Engine;
 use crate::store::Store;
@@ -22,9 +23,16 @@ fn functions() -> Functions {
     BTreeMap::from([("echo", echo), ("panic", panic)])
 }
 
+fn invocations() -> Invocations {
+    let echo: Invocation = Arc::new(|event| Box::pin(async move { Ok(event) }));
+    let fails: Invocation = Arc::new(|_| Box::pin(async { Err("it went wrong".to_owned()) }));
+    let panic: Invocation = Arc::new(|_| Box::pin(async { unreachable!("this function always panics") }));
+    BTreeMap::from([("echo", echo), ("fails", fails), ("panic", panic)])
+}
+
 fn front(kind: ApiKind, media: &std::path::Path) -> Front {
     let (engine, store) = (Engine::memory().unwrap(), Store::open(media).unwrap());
-    Front { kind, engine, store, clock: tidemark_aws::Clock::system() }
+    Front { kind, engine, store, clock: tidemark_aws::Clock::system(), invocations: invocations() }
 }
 
 async fn serving(kind: ApiKind) -> SocketAddr {
@@ -104,4 +112,49 @@ fn a_route_without_its_function_fails_at_the_start() {
     let media = tempfile::tempdir().unwrap();
     let error = router(front(ApiKind::Rest, media.path()), ROUTES, &Functions::new()).unwrap_err();
     assert!(error.to_string().contains("POST /things/{id} names the function \"echo\""), "{error}");
+}
+
+#[tokio::test]
+async fn an_invocation_carries_its_event_there_and_back_digit_for_digit() {
+    let addr = serving(ApiKind::Rest).await;
+    let event = br#"{"payload": {"n": 1.0, "big": 9007199254740993}}"#;
+    assert_eq!(ask(addr, "POST /2015-03-31/functions/echo/invocations", event).await, (200, event.to_vec()));
+    assert_eq!(ask(addr, "POST /2015-03-31/functions/echo/invocations", b"").await, (200, b"{}".to_vec()));
+}
+
+#[tokio::test]
+async fn invocations_are_refused_in_lambdas_words() {
+    let addr = serving(ApiKind::Rest).await;
+    let text = async |head: &str, body: &[u8]| {
+        let (status, body) = ask(addr, head, body).await;
+        (status, String::from_utf8(body).unwrap())
+    };
+    let (status, body) = text("POST /2015-03-31/functions/push/invocations", b"{}").await;
+    assert_eq!(status, 404);
+    assert!(body.contains("Function not found: arn:aws:lambda:us-east-1:000000000000:function:push"), "{body}");
+    let (status, body) = text("POST /2015-03-31/functions/echo/invocations", b"{").await;
+    assert_eq!(status, 400);
+    assert!(body.contains("Could not parse request body into json"), "{body}");
+    let too_large = vec![b' '; LAMBDA_PAYLOAD_BYTES_MAX + 1];
+    assert_eq!(text("POST /2015-03-31/functions/echo/invocations", &too_large).await.0, 413);
+    let event = "POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\nx-amz-invocation-type: Event\r\nx-rest:";
+    assert_eq!(text(event, b"{}").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_may_not_invoke() {
+    let addr = serving(ApiKind::Rest).await;
+    let head = "POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\norigin: http://evil.example\r\nx-rest:";
+    assert_eq!(ask(addr, head, b"{}").await.0, 403);
+}
+
+#[tokio::test]
+async fn a_function_that_dies_when_invoked_says_so_in_its_answer() {
+    let addr = serving(ApiKind::Rest).await;
+    for name in ["fails", "panic"] {
+        let (status, body) = ask(addr, &format!("POST /2015-03-31/functions/{name}/invocations"), b"{}").await;
+        assert_eq!(status, 200);
+        assert!(String::from_utf8(body).unwrap().contains("errorMessage"), "{name}");
+    }
+    assert_eq!(ask(addr, "GET /health", b"").await.0, 200);
 }

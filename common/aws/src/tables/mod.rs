@@ -157,7 +157,7 @@ impl Table {
 }
 
 /// How long to wait before the `attempt`th repetition of a call that the SDK does not repeat itself: 20 ms, doubling.
-pub(crate) fn backoff(attempt: u32) -> std::time::Duration {
+pub fn backoff(attempt: u32) -> std::time::Duration {
     std::time::Duration::from_millis(10 << attempt.min(6))
 }
 

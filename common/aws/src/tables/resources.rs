@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, Put, ReturnConsumedCapacity,
-    TransactWriteItem,
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put,
+    ReturnConsumedCapacity, TransactWriteItem,
 };
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,10 @@ use tidemark_core::{
     resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
 };
 
-use super::{Row, Table, backoff, from_row, key, to_row, transaction::transact_put};
+use super::{
+    Row, Table, backoff, from_row, key, to_row,
+    transaction::{incomplete, transact_put},
+};
 use crate::failure::Failure;
 
 /// Statements one BatchExecuteStatement may hold.
@@ -234,6 +237,18 @@ impl Resources {
                 .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
         };
         transact_put(put)
+    }
+
+    /// The part of a transaction that fails where a row of `key` stands by now.
+    ///
+    /// # Errors
+    /// It lacks its table or its key, which it does not.
+    pub fn transact_absent(&self, scope: &Scope, resource: &ResourceKey) -> Result<TransactWriteItem, Failure> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.0.name)
+            .set_key(Some(key(scope.partition(), resource.sort_key())))
+            .condition_expression("attribute_not_exists(pk)");
+        Ok(TransactWriteItem::builder().condition_check(check.build().map_err(incomplete)?).build())
     }
 
     fn statement(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {

@@ -1,9 +1,11 @@
 //! The wire types: what stands in requests and answers, one file per operation.
 
+pub mod conflicts;
 pub mod media;
 pub mod problem;
 pub mod pull;
 pub mod push;
+pub mod resolve;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serializer};

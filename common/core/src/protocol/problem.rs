@@ -25,6 +25,8 @@ pub enum ProblemCode {
     InvalidRequest,
     /// 400: a pull token that this service never made, or that was damaged on its way.
     InvalidToken,
+    /// 400: a cursor that is none of the list it was sent to, or that was damaged on its way.
+    InvalidCursor,
     /// 401: no token, or one that does not verify.
     Unauthenticated,
     /// 403: the caller may not do this.
@@ -59,7 +61,7 @@ impl ProblemCode {
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest | Self::InvalidToken => 400,
+            Self::InvalidRequest | Self::InvalidToken | Self::InvalidCursor => 400,
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
@@ -76,6 +78,7 @@ impl ProblemCode {
         match self {
             Self::InvalidRequest => "The request is malformed",
             Self::InvalidToken => "The pull token is not valid",
+            Self::InvalidCursor => "The cursor is not valid",
             Self::Unauthenticated => "The bearer token is missing or not valid",
             Self::Forbidden => "The caller may not do this",
             Self::NotFound => "There is no such thing",

@@ -4,11 +4,14 @@
 //! (`part#<conflict>#<edit>`, `part#<conflict>#server-<version>`), which is never changed and is written before the row that names
 //! it. Edits join on the condition that the conflict is open and holds as many edits as were read, so that none is lost.
 
+mod read;
 mod record;
+mod settle;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
@@ -19,6 +22,8 @@ use tidemark_core::{
     push::intake::Sender,
     resource::{EditId, ResourceKey},
 };
+
+pub use read::Place;
 
 use super::{Row, Table, from_row, key as row_key};
 use crate::failure::Failure;
@@ -88,7 +93,7 @@ struct OutcomeRow {
 }
 
 /// An edit that joined; a payload that is missing stands in a row of its own.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct EditRow {
     edit: String,
     action: Action,
@@ -200,17 +205,43 @@ impl OutcomeRow {
             merged_digest: outcome.merged_digest.map(|digest| json::hex(&digest)),
         }
     }
+
+    fn read(self) -> Result<Outcome, Failure> {
+        let unreadable = |what: &str| Failure::unreadable("outcome of a conflict", what);
+        let merged_digest = self.merged_digest.map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
+        Ok(Outcome {
+            resolution: self.resolution,
+            resolved_by: self.resolved_by,
+            resolved_at: DateTime::from_timestamp_millis(self.resolved_at).ok_or_else(|| unreadable("resolved_at"))?,
+            note: self.note,
+            server_version: self.server_version,
+            merged_digest: merged_digest.transpose()?,
+        })
+    }
 }
 
 impl StandingRow {
     fn read(self) -> Result<Standing, Failure> {
-        let edit = |text: &String| u64::from_str_radix(text, 16).map(EditId).map_err(|error| Failure::unreadable("edit", error));
-        let edits = self.edits.iter().map(edit).collect::<Result<_, _>>()?;
+        let edits = self.edits.iter().map(|text| edit_id(text)).collect::<Result<_, _>>()?;
         let is_open = self.status == ConflictStatus::Open.as_str();
         let status = if is_open { ConflictStatus::Open } else { ConflictStatus::Resolved };
         let resolution = self.outcome.map(|outcome| outcome.resolution);
         Ok(Standing { id: self.id, status, resolution, server_version: self.server_version, edits })
     }
+}
+
+/// Reads the text of an [`hex`] back.
+fn edit_id(text: &str) -> Result<EditId, Failure> {
+    u64::from_str_radix(text, 16).map(EditId).map_err(|error| Failure::unreadable("edit", error))
+}
+
+/// Reads 32 hexadecimal digits.
+fn digest(text: &str) -> Option<[u8; 16]> {
+    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
+}
+
+fn edit_part(id: &str, edit: &str) -> String {
+    format!("part#{id}#{edit}")
 }
 
 fn server_part(id: &str, server_version: u64) -> String {

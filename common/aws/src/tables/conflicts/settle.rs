@@ -1,0 +1,35 @@
+//! Deciding a conflict: its row is marked resolved, once.
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use tidemark_core::{
+    conflict::{Conflict, ConflictStatus, Outcome},
+    key,
+};
+
+use super::{Conflicts, OutcomeRow, row_key};
+use crate::{failure::Failure, tables::transaction::incomplete};
+
+impl Conflicts {
+    /// The part of a transaction that gives a conflict its outcome.
+    ///
+    /// The condition: it is open, and holds the edits that were read. So it is decided once, and no edit joins behind the decision.
+    ///
+    /// # Errors
+    /// The outcome does not serialise, which each does.
+    pub fn settle(&self, tenant: &str, conflict: &Conflict, outcome: &Outcome) -> Result<TransactWriteItem, Failure> {
+        let (open, resolved) = (ConflictStatus::Open.as_str(), ConflictStatus::Resolved.as_str());
+        let outcome = serde_dynamo::to_attribute_value(OutcomeRow::new(outcome));
+        let update = Update::builder()
+            .table_name(&self.0.name)
+            .set_key(Some(row_key(tenant, &conflict.id)))
+            .update_expression("SET #status = :resolved, status_key = :status_key, outcome = :outcome")
+            .condition_expression("#status = :open AND edit_count = :edits")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":resolved", AttributeValue::S(resolved.to_owned()))
+            .expression_attribute_values(":status_key", AttributeValue::S(key::join([tenant, resolved])))
+            .expression_attribute_values(":outcome", outcome.map_err(|error| Failure::unreadable("outcome", error))?)
+            .expression_attribute_values(":open", AttributeValue::S(open.to_owned()))
+            .expression_attribute_values(":edits", AttributeValue::N(conflict.edits.len().to_string()));
+        Ok(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build())
+    }
+}

@@ -1,0 +1,51 @@
+//! `GET /audit`: the audit log, a page at a time.
+
+use lambda_http::Request;
+use tidemark_aws::{Failure, Platform, edge, tables::audit_log::Order};
+use tidemark_core::{
+    cursor,
+    limits::{ANSWER_BYTES_MAX, escaped_bytes},
+    principal::Principal,
+    protocol::{conflicts::AuditList, problem::Problem},
+};
+
+/// Bytes kept for what stands around the entries.
+const ENVELOPE_BYTES: usize = 20 * 1000;
+
+/// The newest entries first, or the oldest. An entry is told whole: the page ends before one that does not fit, and even the largest
+/// entry fits a page of its own.
+pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Principal) -> Result<AuditList, Failure> {
+    edge::admin(principal)?;
+    let (order, query) = match edge::query_parameter(request, "order") {
+        None | Some("newest") => (Order::Newest, "audit?order=newest"),
+        Some("oldest") => (Order::Oldest, "audit?order=oldest"),
+        Some(_) => return Err(Problem::malformed("order", "must be newest or oldest").into()),
+    };
+    let limit = edge::list_limit(request)?;
+    let mut after = super::after::<1>(request, query)?.map(|[id]| id);
+    let mut entries = Vec::new();
+    let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    let mut is_full = false;
+    let mut has_more = true;
+    while has_more && !is_full {
+        // One more than is wanted: it tells whether there is a next page.
+        let wanted = limit + 1 - entries.len();
+        let (read, read_on) = platform.tables.audit_log.list(&principal.tenant, order, after.as_deref(), wanted).await?;
+        has_more = read_on;
+        for (id, entry) in read {
+            let text = entry.as_ref().map(serde_json::to_string).transpose();
+            let bytes = escaped_bytes(&text.map_err(|error| Failure::unreadable("audit entry", error))?.unwrap_or_default());
+            if entries.len() == limit || bytes > bytes_left {
+                is_full = true;
+                break;
+            }
+            bytes_left -= bytes;
+            entries.extend(entry);
+            after = Some(id);
+        }
+    }
+    // Who follows the log from the oldest entry on asks again later, from where it ends today.
+    let goes_on = is_full || order == Order::Oldest;
+    let next_cursor = after.filter(|_| goes_on).map(|id| cursor::encode(query, [&id]));
+    Ok(AuditList { entries, next_cursor })
+}

@@ -1,0 +1,131 @@
+//! `GET /conflicts/{id}`: one conflict, whole.
+
+use serde_json::{Value, json};
+use tidemark_tests::Stack;
+
+use super::{admin, conflicted, item, noise, refused, resolve, shown};
+
+#[tokio::test]
+async fn a_conflict_shows_what_the_lifecycle_document_says_and_what_decides_it() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-123").await;
+    assert_eq!(
+        shown(&stack, &id).await,
+        json!({
+            "id": id, "status": "open", "resource_type": "meter", "resource_id": "m-123", "channel": "tenant",
+            "detected_at": "2026-09-21T14:13:20.000Z", "user": "ana", "device_id": "phone", "code": "version_mismatch",
+            "server_payload": {"code": "m-123", "reading": 50}, "server_version": 2,
+            "action": "update", "client_payload": {"reading": 42}, "client_version": 1, "base_version": 1,
+            "edit_count": 1, "joined": [],
+        })
+    );
+}
+
+#[tokio::test]
+async fn edits_that_joined_are_shown_in_turn() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    let ana = stack.device("ana", "phone");
+    ana.push(json!([item("update", "m-1", 1, json!({"note": 1.50})), item("delete", "m-1", 1, json!({}))])).await;
+    let conflict = shown(&stack, &id).await;
+    let joined: Vec<Value> =
+        conflict["joined"].as_array().expect("a list").iter().map(|it| json!([it["action"], it["client_payload"]])).collect();
+    assert_eq!(joined, [json!(["update", {"note": 1.50}]), json!(["delete", {}])]);
+    assert_eq!(conflict["edit_count"], 3);
+    assert!(stack.get(&format!("conflicts/{id}"), &admin(&stack)).await.text.contains(r#""client_payload":{"note":1.5}"#));
+}
+
+#[tokio::test]
+async fn payloads_in_rows_of_their_own_are_shown_whole() {
+    let stack = Stack::new();
+    let (server, first, second) = (noise(340 * 1024), noise(339 * 1024), noise(338 * 1024));
+    let office = stack.device("office", "pc");
+    office.push_one(item("create", "m-1", 0, json!({"text": server}))).await;
+    office.push_one(item("update", "m-1", 1, json!({"reading": 50}))).await;
+    let id = refused(&stack, item("update", "m-1", 1, json!({"text": first}))).await;
+    refused(&stack, item("update", "m-1", 1, json!({"text": second}))).await;
+    let conflict = shown(&stack, &id).await;
+    assert_eq!(conflict["server_payload"], json!({"text": server, "reading": 50}));
+    assert_eq!(conflict["client_payload"], json!({"text": first}));
+    assert_eq!(conflict["joined"][0]["client_payload"], json!({"text": second}));
+}
+
+#[tokio::test]
+async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() {
+    let stack = Stack::new();
+    let office = stack.device("office", "pc");
+    office.push_one(item("create", "m-1", 0, json!({"reading": 1}))).await;
+    office.push_one(item("update", "m-1", 1, json!({"reading": 2}))).await;
+    let mut id = String::new();
+    for number in 0..18 {
+        id = refused(&stack, item("update", "m-1", 1, json!({"n": number, "text": noise(300 * 1024)}))).await;
+    }
+    let answer = stack.get(&format!("conflicts/{id}"), &admin(&stack)).await;
+    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
+    let conflict = answer.ok();
+    let joined = conflict["joined"].as_array().expect("a list");
+    assert_eq!((joined.len(), &conflict["edit_count"]), (17, &json!(18)));
+    assert!(joined.iter().all(|it| it["client_payload"].is_object() != (it["client_payload_omitted"] == true)));
+    assert!(conflict["client_payload"].is_object() && joined[16]["client_payload_omitted"] == true);
+}
+
+#[tokio::test]
+async fn a_conflict_with_a_delete_shows_the_last_payload() {
+    let stack = Stack::new();
+    let office = stack.device("office", "pc");
+    office.push_one(item("create", "m-1", 0, json!({"reading": 50}))).await;
+    office.push_one(item("delete", "m-1", 1, json!({}))).await;
+    let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+    let conflict = shown(&stack, &id).await;
+    assert_eq!((&conflict["server_deleted"], &conflict["server_payload"]), (&json!(true), &json!({"reading": 50})));
+}
+
+#[tokio::test]
+async fn a_resolved_conflict_shows_its_outcome() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    stack.advance(chrono::Duration::seconds(5));
+    resolve(&stack, &id, &json!({"resolution": "manual_merge", "payload": {"code": "m-1"}, "note": "both"})).await.ok();
+    let conflict = shown(&stack, &id).await;
+    assert_eq!(conflict["status"], "resolved");
+    assert_eq!(
+        conflict["outcome"],
+        json!({"resolution": "manual_merge", "resolved_by": "root", "resolved_at": "2026-09-21T14:13:25.000Z",
+            "note": "both", "server_version": 3})
+    );
+    assert_eq!((&conflict["server_version"], &conflict["client_payload"]), (&json!(2), &json!({"reading": 42})), "as it was");
+}
+
+#[tokio::test]
+async fn a_conflict_is_for_admins_and_the_user_whose_edits_stand_in_it() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    let asked = async |token: String| stack.get(&format!("conflicts/{id}"), &token).await;
+    assert_eq!(asked(stack.token("acme", "ana", &[], &[])).await.ok(), shown(&stack, &id).await);
+    let other = asked(stack.token("acme", "office", &[], &[])).await;
+    assert_eq!((other.status, &other.json()["code"]), (403, &json!("forbidden")));
+}
+
+#[tokio::test]
+async fn unknown_ids_and_those_of_other_tenants_are_not_found_alike() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    let mut answers = Vec::new();
+    for (tenant, id) in [
+        ("other", id.as_str()),
+        ("acme", &format!("{}0", &id[..id.len() - 1])),
+        ("acme", "conf-abc-1"),
+        ("acme", &format!("part#{id}#server-2")),
+        ("acme", &"x".repeat(5000)),
+    ] {
+        for user in ["ana", "root"] {
+            let token = stack.token(tenant, user, if user == "root" { &["admin"] } else { &[] }, &[]);
+            let answer = stack.get(&format!("conflicts/{id}"), &token).await;
+            let mut body = answer.json();
+            body["request_id"].take();
+            answers.push((answer.status, body));
+        }
+    }
+    assert_eq!((answers[0].0, &answers[0].1["code"]), (404, &json!("not_found")));
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}

@@ -1,0 +1,166 @@
+//! `GET /conflicts`: a tenant's conflicts by status, a page at a time.
+
+use chrono::Duration;
+use serde_json::{Value, json};
+use tidemark_tests::Stack;
+
+use super::{admin, conflicted, conflicted_by, item, refused, resolve};
+
+async fn listed(stack: &Stack, query: &str) -> Value {
+    stack.get(&format!("conflicts{query}"), &admin(stack)).await.ok()
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["conflicts"].as_array().expect("a list").iter().map(|it| it["resource_id"].as_str().expect("an id")).collect()
+}
+
+#[tokio::test]
+async fn open_conflicts_are_listed_in_the_order_they_were_detected() {
+    let stack = Stack::new();
+    for id in ["m-9", "m-1", "m-5"] {
+        conflicted(&stack, id).await;
+        stack.advance(Duration::seconds(1));
+    }
+    let list = listed(&stack, "").await;
+    assert_eq!((ids(&list), &list["next_cursor"]), (vec!["m-9", "m-1", "m-5"], &Value::Null));
+    let first = &list["conflicts"][0];
+    assert_eq!(
+        [&first["status"], &first["server_payload"], &first["client_payload"], &first["server_version"], &first["edit_count"]],
+        [&json!("open"), &json!({"code": "m-9", "reading": 50}), &json!({"reading": 42}), &json!(2), &json!(1)]
+    );
+    assert!(first.get("joined").is_none() && first.get("outcome").is_none());
+    assert_eq!(listed(&stack, "?status=open").await, list, "open is the default");
+}
+
+#[tokio::test]
+async fn a_decided_conflict_moves_to_the_resolved_ones() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    conflicted(&stack, "m-2").await;
+    resolve(&stack, &id, &json!({"resolution": "accept_server", "note": "read wrongly"})).await.ok();
+    assert_eq!(ids(&listed(&stack, "?status=open").await), ["m-2"]);
+    let resolved = listed(&stack, "?status=resolved").await;
+    assert_eq!(ids(&resolved), ["m-1"]);
+    let outcome = &resolved["conflicts"][0]["outcome"];
+    assert_eq!(
+        [&outcome["resolution"], &outcome["resolved_by"], &outcome["note"], &outcome["server_version"]],
+        [&json!("accept_server"), &json!("root"), &json!("read wrongly"), &json!(3)]
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_leads_through_all_pages_without_a_gap_or_a_repeat() {
+    let stack = Stack::new();
+    let all: Vec<String> = (0..7).map(|number| format!("m-{number}")).collect();
+    for (number, id) in all.iter().enumerate() {
+        conflicted(&stack, id).await;
+        // Some are detected in the same millisecond.
+        stack.advance(Duration::milliseconds((number % 2) as i64));
+    }
+    for limit in 1..=8 {
+        let (mut seen, mut pages, mut query) = (Vec::new(), 0, format!("?limit={limit}"));
+        loop {
+            let page = listed(&stack, &query).await;
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            pages += 1;
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            query = format!("?limit={limit}&cursor={cursor}");
+        }
+        seen.sort();
+        assert_eq!((seen, pages), (all.clone(), 7_usize.div_ceil(limit)), "pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_list_only() {
+    let stack = Stack::new();
+    conflicted(&stack, "m-1").await;
+    conflicted(&stack, "m-2").await;
+    let cursor = listed(&stack, "?limit=1").await["next_cursor"].as_str().expect("a cursor").to_owned();
+    assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{cursor}");
+    for path in [
+        format!("conflicts?status=resolved&cursor={cursor}"),
+        format!("audit?cursor={cursor}"),
+        format!("conflicts?cursor={}", &cursor[..cursor.len() - 1]),
+        "conflicts?cursor=1".to_owned(),
+    ] {
+        let refused = stack.get(&path, &admin(&stack)).await;
+        let body = refused.json();
+        assert_eq!((refused.status, &body["code"], &body["path"]), (400, &json!("invalid_cursor"), &json!("cursor")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_or_status_that_is_none_is_refused() {
+    let stack = Stack::new();
+    for (query, path) in [
+        ("?limit=0", "limit"),
+        ("?limit=201", "limit"),
+        ("?limit=ten", "limit"),
+        ("?status=closed", "status"),
+        ("?status=OPEN", "status"),
+    ] {
+        let refused = stack.get(&format!("conflicts{query}"), &admin(&stack)).await;
+        let body = refused.json();
+        assert_eq!((refused.status, &body["code"], &body["path"]), (400, &json!("invalid_request"), &json!(path)), "{query}");
+    }
+    assert_eq!(stack.get("conflicts?limit=200", &admin(&stack)).await.status, 200);
+}
+
+#[tokio::test]
+async fn only_admins_list_conflicts_and_only_their_own_tenants() {
+    let stack = Stack::new();
+    conflicted(&stack, "m-1").await;
+    let by_user = stack.get("conflicts", &stack.token("acme", "ana", &[], &[])).await;
+    assert_eq!((by_user.status, &by_user.json()["code"]), (403, &json!("forbidden")));
+    let others = stack.get("conflicts", &stack.token("other", "root", &["admin"], &[])).await.ok();
+    assert_eq!(others, json!({"conflicts": [], "next_cursor": null}));
+}
+
+#[tokio::test]
+async fn a_conflict_that_does_not_read_hides_no_other() {
+    let stack = Stack::new();
+    for id in ["m-1", "m-2", "m-3"] {
+        conflicted(&stack, id).await;
+        stack.advance(Duration::seconds(1));
+    }
+    let mut broken = stack.rows("conflicts").into_iter().find(|row| row["resource_id"]["S"] == "m-2").expect("the row");
+    broken["channel"] = json!({"S": "nowhere"});
+    stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": broken}));
+    assert_eq!(ids(&listed(&stack, "").await), ["m-1", "m-3"]);
+    let page = listed(&stack, "?limit=1").await;
+    let page = listed(&stack, &format!("?limit=1&cursor={}", page["next_cursor"].as_str().expect("a cursor"))).await;
+    assert_eq!(ids(&page), [""; 0]);
+    let page = listed(&stack, &format!("?limit=1&cursor={}", page["next_cursor"].as_str().expect("a cursor"))).await;
+    assert_eq!(ids(&page), ["m-3"], "the list goes on behind it");
+}
+
+#[tokio::test]
+async fn a_list_leaves_large_payloads_out_and_never_a_conflict() {
+    let stack = Stack::new();
+    let large = "\"".repeat(47 * 1024); // twice as long escaped, and twice that as Lambda escapes the body
+    for number in 0..40 {
+        let id = format!("m-{number:02}");
+        conflicted_by(&stack, &id, json!({"text": large})).await;
+        stack.advance(Duration::seconds(1));
+    }
+    // Payloads too large for the conflict's own row are not looked up for a list.
+    let office = stack.device("office", "pc");
+    office.push_one(item("create", "huge", 0, json!({"text": "x".repeat(200 * 1024)}))).await;
+    office.push_one(item("update", "huge", 1, json!({"reading": 1}))).await;
+    refused(&stack, item("update", "huge", 1, json!({"text": "y".repeat(200 * 1024)}))).await;
+
+    let answer = stack.get("conflicts?limit=200", &admin(&stack)).await;
+    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
+    let list = answer.ok();
+    let conflicts = list["conflicts"].as_array().expect("a list");
+    assert_eq!(conflicts.len(), 41);
+    for conflict in conflicts {
+        for side in ["server_payload", "client_payload"] {
+            let is_omitted = conflict[format!("{side}_omitted")] == true;
+            assert_ne!(conflict[side].is_object(), is_omitted, "{side}");
+        }
+    }
+    assert!(conflicts[0]["client_payload"].is_object() && conflicts[39]["client_payload_omitted"] == true);
+    assert!(conflicts[40]["client_payload_omitted"] == true && conflicts[40]["server_payload_omitted"] == true);
+}
