@@ -7,6 +7,7 @@ use crate::{
     conflict::Resolution,
     json::{self, Fields, Json},
     protocol::serialize_timestamp,
+    push::{decide::Ruled, intake::Sender},
     resource::Resource,
 };
 
@@ -90,4 +91,30 @@ pub fn state(resource: &Resource) -> Json {
     let state = State { server_version: resource.server_version, deleted: resource.deleted, payload: &resource.payload };
     // Numbers and JSON texts always serialise.
     serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
+}
+
+impl AuditEntry {
+    /// What a policy decided in the course of a push (§5).
+    pub fn of_policy(id: String, sender: Sender<'_>, ruled: &Ruled) -> Option<Self> {
+        let conflict = &ruled.conflict;
+        let outcome = conflict.outcome.as_ref()?;
+        Some(Self {
+            id,
+            at: outcome.resolved_at,
+            action: AuditAction::ConflictResolved,
+            by: outcome.resolved_by.clone(),
+            via: Via::Policy,
+            user: sender.principal.user.clone(),
+            device_id: sender.device_id.to_owned(),
+            batch_id: None,
+            conflict_id: Some(conflict.id.clone()),
+            channel: Some(conflict.resource.channel.to_string()),
+            resource_type: Some(conflict.resource.resource_type.clone()),
+            resource_id: Some(conflict.resource.id.clone()),
+            resolution: Some(outcome.resolution),
+            note: None,
+            before: conflict.server.as_ref().map(state),
+            after: Some(state(&ruled.after)),
+        })
+    }
 }

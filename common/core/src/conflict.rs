@@ -148,7 +148,12 @@ impl Standing {
 
     /// Whether an edit made on `base` joins it: it is open, has room, and its refusal came after `base` (§3.5).
     pub fn admits(&self, base: u64) -> bool {
-        self.status == ConflictStatus::Open && base < self.server_version && self.edits.len() < CONFLICT_EDITS_MAX
+        base < self.server_version && self.is_open_with_room()
+    }
+
+    /// Whether more edits may join it.
+    pub fn is_open_with_room(&self) -> bool {
+        self.status == ConflictStatus::Open && self.edits.len() < CONFLICT_EDITS_MAX
     }
 }
 

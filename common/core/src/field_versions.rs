@@ -49,6 +49,16 @@ impl FieldVersions {
         }
     }
 
+    /// Notes that it is not known who wrote what up to `server_version`: the type did not merge by field then.
+    pub fn forget(&mut self, server_version: u64) {
+        *self = Self { floor: server_version, writes: Vec::new() };
+    }
+
+    /// Whether nothing was noted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether an edit of `author`, made on `base`, may write `fields`: others wrote none of them since, and the device itself none
     /// with this `client_version` or a later one. The latter makes a forgotten edit that comes again a conflict, never a second
     /// application: had it been applied, it would stand here, or somebody who wrote over it.
@@ -64,7 +74,7 @@ impl FieldVersions {
 
     /// 28 bytes a field behind the floor, big-endian; nothing while nothing was written.
     pub fn to_bytes(&self) -> Vec<u8> {
-        if self.writes.is_empty() {
+        if *self == Self::default() {
             return Vec::new();
         }
         let mut bytes = self.floor.to_be_bytes().to_vec();

@@ -20,6 +20,12 @@ pub fn derived_resource(
     format!("{prefix}-{}", derive(&parts).simple())
 }
 
+/// Whether `text` has the form of an id that [`derived_resource`] makes with this prefix.
+pub fn is_derived(prefix: &str, text: &str) -> bool {
+    let digits = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
+    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a batch is found by its id alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchId {

@@ -48,7 +48,7 @@ pub const SEGMENT_BYTES_MAX: usize = 390 * 1000;
 /// Bytes of one row of packed raw items.
 pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
 /// Times a lost race for a row is decided again before the item is answered as `contended`.
-pub const COMMIT_ATTEMPTS_MAX: usize = 10;
+pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// Seconds a missing segment may be a transaction still becoming visible; older than this it is a hole, and the reader starts over.
 pub const HOLE_SECONDS_MAX: i64 = 60;
 /// Segments of the log that are read backwards to find out whether a change was delivered.

@@ -8,7 +8,7 @@ use crate::{
     field_versions::FieldVersions,
     json::{self, Json},
     key,
-    limits::{CLAIMS_REMEMBERED, EDITS_REMEMBERED},
+    limits::{CLAIMS_REMEMBERED, EDITS_REMEMBERED, RESOLUTIONS_REMEMBERED},
     principal::Author,
 };
 
@@ -61,6 +61,32 @@ pub struct Resource {
     pub fields: FieldVersions,
 }
 
+impl Resource {
+    /// A resource that was just created.
+    pub fn new(payload: Json, now: DateTime<Utc>, run: Run, creation: Creation) -> Self {
+        Self {
+            payload,
+            server_version: 1,
+            deleted: false,
+            changed_at: now,
+            run,
+            creation,
+            edits: Edits::default(),
+            claims: Claims::default(),
+            resolutions: Vec::new(),
+            fields: FieldVersions::default(),
+        }
+    }
+
+    /// Notes a conflict that was decided; the oldest beyond the bound is forgotten, and of one conflict the last decision counts.
+    pub fn note_resolution(&mut self, resolved: Resolved) {
+        self.resolutions.retain(|earlier| earlier.id != resolved.id);
+        self.resolutions.push(resolved);
+        let excess = self.resolutions.len().saturating_sub(RESOLUTIONS_REMEMBERED);
+        self.resolutions.drain(..excess);
+    }
+}
+
 /// The newest versions of a resource that one device wrote without anyone between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -97,7 +123,12 @@ pub struct AppliedEdit {
     pub id: EditId,
     /// The `server_version` it was answered with.
     pub server_version: u64,
+    /// It was merged with what others wrote (§5).
+    pub is_merged: bool,
 }
+
+/// In stored bytes, the bit of the version that says the edit was merged; versions never get there.
+const MERGED: u64 = 1 << 63;
 
 /// The last edits applied to a resource, oldest first. They commit in the same write as their effect, which is what makes
 /// a retry harmless after any crash.
@@ -105,14 +136,15 @@ pub struct AppliedEdit {
 pub struct Edits(Vec<AppliedEdit>);
 
 impl Edits {
-    /// The version `id` made, if it is remembered.
-    pub fn version_of(&self, id: EditId) -> Option<u64> {
-        self.0.iter().find(|edit| edit.id == id).map(|edit| edit.server_version)
+    /// What is remembered of `id`.
+    pub fn find(&self, id: EditId) -> Option<AppliedEdit> {
+        self.0.iter().find(|edit| edit.id == id).copied()
     }
 
-    /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest before it is forgotten, so that
-    /// a batch which edits one resource more often than the bound remembers all its own edits.
+    /// Remembers one more, or one anew, and forgets the oldest beyond the bound; none of the `kept` newest before it is forgotten, so
+    /// that a batch which edits one resource more often than the bound remembers all its own edits, those it repeats included.
     pub fn remember(&mut self, edit: AppliedEdit, kept: usize) {
+        self.0.retain(|known| known.id != edit.id);
         self.0.push(edit);
         let bound = EDITS_REMEMBERED.max(kept + 1);
         let excess = self.0.len().saturating_sub(bound);
@@ -121,21 +153,33 @@ impl Edits {
 
     /// 16 bytes an edit: its hash and its version, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        pairs_to_bytes(self.0.iter().map(|edit| [edit.id.0, edit.server_version]))
+        let version = |edit: &AppliedEdit| edit.server_version | if edit.is_merged { MERGED } else { 0 };
+        pairs_to_bytes(self.0.iter().map(|edit| [edit.id.0, version(edit)]))
     }
 
     /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of edits.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let edits = pairs_from_bytes(bytes)?.into_iter();
-        Some(Self(edits.map(|[id, server_version]| AppliedEdit { id: EditId(id), server_version }).collect()))
+        let edit = |[id, version]: [u64; 2]| AppliedEdit {
+            id: EditId(id),
+            server_version: version & !MERGED,
+            is_merged: version & MERGED != 0,
+        };
+        Some(Self(edits.map(edit).collect()))
     }
 }
 
 /// The highest `client_version` of each device that was applied without `base_version` while it was ahead of the version it made.
 /// Such a number says nothing of when the edit was made: an edit of the device at or below it that is not remembered may be an
 /// old one, and is never applied. The last few devices that claimed are remembered.
+///
+/// Where the client wins (§5), every applied edit is noted, from the create on: it is what tells a new edit from a forgotten one that
+/// comes again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims(Vec<[u64; 2]>);
+
+/// In place of a device: every edit since the create was noted.
+const COMPLETE: u64 = 0;
 
 impl Claims {
     /// What `author` claimed; 0 for nothing.
@@ -150,8 +194,29 @@ impl Claims {
         let device = device_hash(author);
         self.0.retain(|[claimant, _]| *claimant != device);
         self.0.push([device, claimed]);
-        let excess = self.0.len().saturating_sub(CLAIMS_REMEMBERED);
-        self.0.drain(..excess);
+        if self.0.iter().filter(|[claimant, _]| *claimant != COMPLETE).count() > CLAIMS_REMEMBERED {
+            let oldest = self.0.iter().position(|[claimant, _]| *claimant != COMPLETE);
+            oldest.map(|oldest| self.0.remove(oldest));
+            self.note_gap(); // the forgotten device may come again
+        }
+    }
+
+    /// Says that every edit will be noted, beginning with the create.
+    pub fn note_all_from_create(&mut self) {
+        self.0 = vec![[COMPLETE, 0]];
+    }
+
+    /// Says that an edit was applied and is not noted.
+    pub fn note_gap(&mut self) {
+        self.0.retain(|[claimant, _]| *claimant != COMPLETE);
+    }
+
+    /// Whether an edit of `author` with this `client_version` certainly was not applied before: every edit was noted, and this one is
+    /// later than any of that device's.
+    pub fn is_new(&self, author: &Author, client_version: u64) -> bool {
+        let is_complete = self.0.iter().any(|[claimant, _]| *claimant == COMPLETE);
+        let claimed = self.0.iter().find(|[claimant, _]| *claimant == device_hash(author));
+        is_complete && claimed.is_none_or(|[_, claimed]| client_version > *claimed)
     }
 
     /// 16 bytes a claim: a hash of the device and the version, big-endian.
@@ -188,14 +253,14 @@ mod tests {
     use super::*;
 
     fn edit(number: u64) -> AppliedEdit {
-        AppliedEdit { id: EditId(number), server_version: number }
+        AppliedEdit { id: EditId(number), server_version: number, is_merged: number % 2 == 0 }
     }
 
     #[test]
     fn the_last_sixteen_edits_are_remembered() {
         let mut edits = Edits::default();
         (1..=17).for_each(|number| edits.remember(edit(number), 0));
-        assert_eq!((edits.version_of(EditId(1)), edits.version_of(EditId(2))), (None, Some(2)));
+        assert_eq!((edits.find(EditId(1)), edits.find(EditId(2))), (None, Some(edit(2))));
         assert_eq!(Edits::from_bytes(&edits.to_bytes()), Some(edits));
     }
 
@@ -203,7 +268,20 @@ mod tests {
     fn a_batch_remembers_all_its_own_edits() {
         let mut edits = Edits::default();
         (1..=50).for_each(|number| edits.remember(edit(number), number as usize - 1));
-        assert_eq!(edits.version_of(EditId(1)), Some(1));
+        assert_eq!(edits.find(EditId(1)), Some(edit(1)));
+    }
+
+    #[test]
+    fn an_edit_is_new_only_where_every_edit_was_noted() {
+        let device = |number: usize| Author::device("ana", &number.to_string());
+        let mut claims = Claims::default();
+        assert!(!claims.is_new(&device(1), 9));
+        claims.note_all_from_create();
+        claims.note(&device(1), 3);
+        assert!(claims.is_new(&device(1), 4) && claims.is_new(&device(2), 1));
+        assert!(!claims.is_new(&device(1), 3));
+        (2..=CLAIMS_REMEMBERED + 1).for_each(|number| claims.note(&device(number), 1));
+        assert!(!claims.is_new(&device(1), 3) && !claims.is_new(&device(99), 9), "the first device is forgotten");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl UniqueChange {
 }
 
 /// The values of unique fields in a payload; `null` is none.
-fn values(rules: &ResourceType, tenant: &str, key: &ResourceKey, payload: &RawValue) -> BTreeSet<UniqueKey> {
+pub fn values(rules: &ResourceType, tenant: &str, key: &ResourceKey, payload: &RawValue) -> BTreeSet<UniqueKey> {
     let fields = json::fields(payload).unwrap_or_default();
     let values = rules.unique.iter().filter_map(|field| {
         let value = fields.get(field).filter(|value| value.get() != "null")?;

@@ -1,129 +1,119 @@
-//! Deciding and committing until nobody was faster: each resource is one conditional write, and whoever loses a race loads the row
-//! again and decides again, a bounded number of times.
+//! Committing a wave. What touches one row only is a conditional write of its own; what spans rows (unique values, a decision by policy)
+//! is a transaction.
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use tidemark_core::{
+    audit::AuditEntry,
     conflict::ConflictWrite,
-    limits::COMMIT_ATTEMPTS_MAX,
-    protocol::push::{ItemCode, ItemResult},
-    push::{
-        decide::{ConflictsNeeded, Decision, Stored, decide},
-        intake::{Group, Refusal, Sender},
-    },
+    push::decide::{Decision, ResourceWrite},
+    resource::ResourceKey,
+    unique::UniqueKey,
 };
 
+use super::waves::{Decided, Waves};
 use crate::{
     failure::Failure,
-    platform::Platform,
-    tables::{
-        conflicts::Recorded,
-        resources::{Committed, Loaded},
-    },
+    tables::{Reason, Transacted, conflicts::Recorded, resources::Committed, unique_keys::holder},
 };
 
-/// A group that is being decided, with what is stored about its resource.
-struct Pending {
-    group: Group,
-    stored: Stored,
+/// What became of a group.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// All of it is stored.
+    Written,
+    /// Others were faster, or hold these unique values: it is decided again.
+    Lost(HashMap<UniqueKey, ResourceKey>),
+    /// The table would not take it now.
+    Unavailable,
 }
 
-/// Decides and commits `groups`, whose rows are `loaded`; gives the answer to each of their items.
-pub(crate) async fn commit(
-    platform: &Platform,
-    sender: Sender<'_>,
-    mut groups: Vec<Group>,
-    mut loaded: Loaded,
-    now: DateTime<Utc>,
-) -> Result<Vec<ItemResult>, Failure> {
-    let mut results = Vec::new();
-    for attempt in 0..COMMIT_ATTEMPTS_MAX {
-        if groups.is_empty() {
-            return Ok(results);
-        }
-        if attempt > 0 {
-            // Others were faster on these.
-            loaded = platform.tables.resources.load(&sender.principal.tenant, groups.iter().map(|group| &group.key)).await?;
-        }
-        let (unreadable, readable): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| loaded.unreadable.contains(&group.key));
-        results.extend(unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
-        let stored = |group: &Group, rows: &mut HashMap<_, _>| Stored { resource: rows.remove(&group.key), conflicts: None };
-        let mut pending: Vec<Pending> =
-            readable.into_iter().map(|group| Pending { stored: stored(&group, &mut loaded.rows), group }).collect();
-        let decisions = decide_all(platform, sender, &mut pending, now).await?;
-        let committed = write_all(platform, sender, &pending, &decisions).await?;
+impl Waves<'_> {
+    /// Commits a wave; the outcomes stand in its order.
+    pub(super) async fn commit(&self, wave: &[Decided]) -> Result<Vec<Outcome>, Failure> {
+        // First of all, so that no crash can leave an item applied whose uploads are not noted.
+        try_join_all(wave.iter().map(|decided| self.note_uploads(decided))).await?;
+        let spans = |decided: &&Decided| spans_rows(&decided.decision);
+        let (alone, together) = tokio::try_join!(
+            self.write_rows(wave.iter().filter(|decided| !spans(decided)).collect()),
+            try_join_all(wave.iter().filter(spans).map(|decided| self.transact(decided))),
+        )?;
+        let (mut alone, mut together) = (alone.into_iter(), together.into_iter());
+        let outcomes = wave.iter().map(|decided| if spans(&decided) { together.next() } else { alone.next() });
+        let outcomes: Vec<Outcome> = outcomes.map(|outcome| outcome.unwrap_or(Outcome::Unavailable)).collect();
         // A conflict is stored once the row is what it was decided on.
-        let recorded = decisions.iter().zip(&committed).map(async |(decision, committed)| match committed {
-            Committed::Written => record(platform, sender, &decision.conflicts).await,
-            Committed::Lost | Committed::Unavailable => Ok(false),
+        let recorded = wave.iter().zip(outcomes).map(async |(decided, outcome)| match outcome {
+            Outcome::Written if !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),
+            outcome => Ok(outcome),
         });
-        let recorded = try_join_all(recorded).await?;
-        let mut lost = Vec::new();
-        for (((pending, decision), committed), is_recorded) in pending.into_iter().zip(decisions).zip(committed).zip(recorded) {
-            match committed {
-                Committed::Written if is_recorded => results.extend(decision.results),
-                Committed::Written | Committed::Lost => lost.push(pending.group),
-                Committed::Unavailable => results.extend(refuse(&pending.group, ItemCode::Unavailable)),
+        try_join_all(recorded).await
+    }
+
+    async fn note_uploads(&self, decided: &Decided) -> Result<(), Failure> {
+        let scope = self.sender.principal.scope(&decided.group.key.channel);
+        let table = &self.platform.tables.submission_media;
+        let puts =
+            decided.decision.uploads.iter().map(|upload| {
+                table.put(&scope, &decided.group.key, upload, self.sender.principal, self.sender.device_id, self.now)
+            });
+        try_join_all(puts).await?;
+        Ok(())
+    }
+
+    /// Writes the rows that changed, each by itself; a group with nothing to write counts as written.
+    async fn write_rows(&self, wave: Vec<&Decided>) -> Result<Vec<Outcome>, Failure> {
+        let writes: Vec<(&ResourceKey, &ResourceWrite)> =
+            wave.iter().filter_map(|decided| Some((&decided.group.key, decided.decision.write.as_ref()?))).collect();
+        let mut committed = self.platform.tables.resources.commit(self.sender.principal, &writes).await?.into_iter();
+        let outcomes = wave.iter().map(|decided| match decided.decision.write.as_ref().and_then(|_| committed.next()) {
+            None | Some(Committed::Written) => Outcome::Written,
+            Some(Committed::Lost) => Outcome::Lost(HashMap::new()),
+            Some(Committed::Unavailable) => Outcome::Unavailable,
+        });
+        Ok(outcomes.collect())
+    }
+
+    /// Writes a group whole or not at all.
+    async fn transact(&self, decided: &Decided) -> Result<Outcome, Failure> {
+        let (tables, tenant) = (&self.platform.tables, &self.sender.principal.tenant);
+        let Decided { group, decision } = decided;
+        let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;
+        if let Some(write) = &decision.write {
+            items.push(tables.resources.transact(&self.sender.principal.scope(&group.key.channel), &group.key, write)?);
+        }
+        if let Some(ruled) = &decision.ruled {
+            items.extend(tables.conflicts.transact(self.sender, &ruled.conflict).await?);
+            let id = self.platform.clock.unique_id().to_string();
+            let entry = AuditEntry::of_policy(id, self.sender, ruled);
+            items.extend(entry.map(|entry| tables.audit_log.transact(tenant, &entry)).transpose()?.into_iter().flatten());
+        }
+        match tables.transact(items).await? {
+            Transacted::Done => Ok(Outcome::Written),
+            Transacted::Cancelled(reasons) if reasons.iter().any(|reason| matches!(reason, Reason::Throttled)) => {
+                Ok(Outcome::Unavailable)
+            }
+            // The unique values come first, in their order.
+            Transacted::Cancelled(reasons) => {
+                let stands = |(key, reason): (&UniqueKey, Reason)| match reason {
+                    Reason::ConditionFailed(Some(row)) => {
+                        Some(holder(&key.resource_type, row).map(|holder| (key.clone(), holder)))
+                    }
+                    _ => None,
+                };
+                decision.unique.touched().zip(reasons).filter_map(stands).collect::<Result<_, _>>().map(Outcome::Lost)
             }
         }
-        groups = lost;
     }
-    results.extend(groups.iter().flat_map(|group| refuse(group, ItemCode::Contended)));
-    Ok(results)
-}
 
-/// Decides every group; where an edit conflicts, the device's conflicts about that resource are read first.
-async fn decide_all(
-    platform: &Platform,
-    sender: Sender<'_>,
-    pending: &mut [Pending],
-    now: DateTime<Utc>,
-) -> Result<Vec<Decision>, Failure> {
-    let decisions = pending.iter_mut().map(async |pending| -> Result<Decision, Failure> {
-        match decide(&pending.group, &pending.stored, sender, now) {
-            Ok(decision) => Ok(decision),
-            Err(ConflictsNeeded) => {
-                let conflicts = &platform.tables.conflicts;
-                pending.stored.conflicts = Some(conflicts.of_device(sender, &pending.group.key).await?);
-                decide(&pending.group, &pending.stored, sender, now)
-                    .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))
-            }
-        }
-    });
-    try_join_all(decisions).await
-}
-
-/// Writes the rows that changed; a group with nothing to write counts as written.
-async fn write_all(
-    platform: &Platform,
-    sender: Sender<'_>,
-    pending: &[Pending],
-    decisions: &[Decision],
-) -> Result<Vec<Committed>, Failure> {
-    let changed: Vec<usize> = (0..decisions.len()).filter(|index| decisions[*index].write.is_some()).collect();
-    let writes: Vec<_> =
-        changed.iter().filter_map(|index| Some((&pending[*index].group.key, decisions[*index].write.as_ref()?))).collect();
-    let outcomes = platform.tables.resources.commit(sender.principal, &writes).await?;
-    let mut committed = vec![Committed::Written; decisions.len()];
-    for (index, outcome) in changed.into_iter().zip(outcomes) {
-        committed[index] = outcome;
+    /// Stores a group's conflicts; whether all of them still were what was read.
+    async fn record(&self, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
+        let records = conflicts.iter().map(|conflict| self.platform.tables.conflicts.record(self.sender, conflict));
+        Ok(try_join_all(records).await?.into_iter().all(|recorded| recorded == Recorded::Done))
     }
-    Ok(committed)
 }
 
-/// Stores a group's conflicts; whether all of them still were what was read.
-async fn record(platform: &Platform, sender: Sender<'_>, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
-    let records = conflicts.iter().map(|conflict| platform.tables.conflicts.record(sender, conflict));
-    Ok(try_join_all(records).await?.into_iter().all(|recorded| recorded == Recorded::Done))
-}
-
-/// Answers a group that could not be committed: sending it again, unchanged, may succeed.
-fn refuse(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
-    group.refused_for_now(Refusal::new(
-        code,
-        "others wrote this resource at the same moment, or its row cannot be written now: send the item again",
-    ))
+/// Whether what was decided has to take effect in more than one row at once.
+fn spans_rows(decision: &Decision) -> bool {
+    !decision.unique.is_empty() || decision.ruled.is_some()
 }

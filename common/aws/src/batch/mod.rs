@@ -2,17 +2,25 @@
 //! decision is committed with conditional writes, as often as others are faster.
 
 mod commit;
+mod dry_run;
+mod waves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
     json::Json,
+    media::Checked,
     protocol::push::ItemResult,
-    push::intake::{self, Intake, Sender},
+    push::{
+        intake::{self, Intake, Sender},
+        media, references,
+    },
+    resource::ResourceKey,
 };
 
 use crate::{failure::Failure, platform::Platform, tables::resources::Loaded};
+use waves::Waves;
 
 /// Whether what is decided is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +31,14 @@ pub enum Mode {
     DryRun,
 }
 
-/// A batch whose items were read, with the rows they name.
+/// A batch whose items were read, with the rows and uploads they name.
 #[derive(Debug)]
 pub struct Batch {
     intake: Intake,
     loaded: Loaded,
+    /// Resources that references may mean, and that exist.
+    found: HashSet<ResourceKey>,
+    media: HashMap<String, Checked>,
 }
 
 impl Batch {
@@ -37,9 +48,14 @@ impl Batch {
     /// An outage.
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json]) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let keys: Vec<_> = intake.groups.iter().map(|group| group.key.clone()).collect();
-        let loaded = platform.tables.resources.load(&sender.principal.tenant, &keys).await?;
-        Ok(Self { intake, loaded })
+        let referred = references::keys_to_find(&intake.groups);
+        let keys: HashSet<&ResourceKey> = intake.groups.iter().map(|group| &group.key).chain(referred).collect();
+        let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
+        let (loaded, media) =
+            tokio::join!(platform.tables.resources.load(&sender.principal.tenant, keys), check(platform, uploads));
+        let loaded = loaded?;
+        let found = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
+        Ok(Self { intake, loaded, found, media })
     }
 
     /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers.
@@ -52,13 +68,21 @@ impl Batch {
         sender: Sender<'_>,
         settled: &mut BTreeMap<usize, ItemResult>,
         now: DateTime<Utc>,
-        _mode: Mode,
+        mode: Mode,
     ) -> Result<(), Failure> {
-        let groups = self.intake.groups.into_iter().filter(|group| group.indexes().any(|index| !settled.contains_key(&index)));
-        let decided = commit::commit(platform, sender, groups.collect(), self.loaded, now).await?;
-        for result in decided.into_iter().chain(self.intake.refused) {
-            settled.entry(result.index).or_insert(result);
+        let Self { intake, loaded, found, media } = self;
+        for refused in intake.refused {
+            settled.entry(refused.index).or_insert(refused);
         }
-        Ok(())
+        let waves = Waves { platform, sender, now, mode, found, media };
+        waves.run(intake.groups, loaded, settled).await
+    }
+}
+
+/// What stands under these media keys; without a bucket, nobody knows.
+async fn check(platform: &Platform, keys: Vec<String>) -> HashMap<String, Checked> {
+    match &platform.media {
+        Some(media) if !keys.is_empty() => media.check(keys).await,
+        _ => HashMap::new(),
     }
 }

@@ -59,6 +59,7 @@ impl UniqueKeys {
                 .condition_expression(MINE_OR_NOBODYS)
                 .expression_attribute_values(":channel", channel.clone())
                 .expression_attribute_values(":id", id.clone())
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
                 .build();
             Ok(TransactWriteItem::builder().delete(delete.map_err(incomplete)?).build())
         });

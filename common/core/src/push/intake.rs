@@ -5,6 +5,10 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use super::{
+    media,
+    references::{self, Create, Reference},
+};
 use crate::{
     catalog::{Catalog, ResourceType},
     channel::Channel,
@@ -51,6 +55,10 @@ pub struct Edit {
     pub client_version: u64,
     /// As sent (§3.3).
     pub base_version: Option<u64>,
+    /// Fields of the payload whose text may be a temp id.
+    pub references: Vec<Reference>,
+    /// Media keys that the payload names.
+    pub media: Vec<String>,
 }
 
 /// An item of a group.
@@ -129,14 +137,14 @@ impl Refusal {
 /// Reads the items of a batch.
 pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     let sent: Vec<Sent> = items.iter().map(|item| Sent::read(item)).collect();
-    let named = named_creates(&sent, sender);
+    let (named, creates) = (named_creates(&sent, sender), creates(&sent));
     let mut intake = Intake::default();
     let mut positions: HashMap<ResourceKey, usize> = HashMap::new();
     for (index, sent) in sent.iter().enumerate() {
         let refused = |refusal: Refusal, server_id| refusal.answer(index, sent.temp_id(), server_id, false);
         match (sent.resource_key(sender, &named), sent.edit(index, sender)) {
             (Ok(key), edit) => {
-                let item = match edit {
+                let item = match edit.and_then(|edit| edit.with_links(&key, &creates, sender)) {
                     Ok(edit) => Item::Edit(edit),
                     Err(refusal) => {
                         let server_id = if refusal.code == ItemCode::InvalidId { None } else { Some(key.id.clone()) };
@@ -170,6 +178,24 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
         }
     }
     named
+}
+
+/// The creates of this batch that have a temp id, broken ones too.
+fn creates(sent: &[Sent]) -> Vec<Create> {
+    let creates = sent.iter().enumerate().filter(|(_, sent)| sent.text("action").as_deref() == Some(Action::Create.as_str()));
+    let create = |(index, sent): (usize, &Sent)| {
+        Some(Create { resource_type: sent.text("resource_type")?, temp_id: sent.temp_id()?, index })
+    };
+    creates.filter_map(create).collect()
+}
+
+impl Edit {
+    /// The edit with what its payload refers to.
+    fn with_links(self, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
+        let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
+        let references = references::find(&self.payload, rules, &key.channel, creates, sender);
+        Ok(Self { references, media: media::keys(&self.payload, rules)?, ..self })
+    }
 }
 
 /// An item as sent: its fields for whatever can be told of it, and its strict reading.
@@ -273,6 +299,8 @@ impl Sent {
             digest: first(&json::digest(&[canonical.as_bytes()])),
             client_version: item.client_version,
             base_version: item.base_version,
+            references: Vec::new(),
+            media: Vec::new(),
         })
     }
 

@@ -8,14 +8,14 @@ use crate::{
     patch,
     principal::Author,
     protocol::{Action, push::ItemCode},
-    resource::Resource,
+    resource::{AppliedEdit, Resource},
 };
 
 /// What becomes of an edit.
 #[derive(Debug)]
 pub enum Verdict {
     /// The resource remembers having applied it, as this version.
-    Remembered(u64),
+    Remembered(AppliedEdit),
     /// It changes nothing.
     Unchanged {
         /// Whether the device has seen all that others wrote.
@@ -25,6 +25,8 @@ pub enum Verdict {
     Apply(Json),
     /// It was made on something else than the resource is now.
     Conflict(ItemCode, String),
+    /// There is no such resource.
+    NotFound,
     /// It cannot be applied to anything.
     Refuse(Refusal),
 }
@@ -34,9 +36,9 @@ pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &
     match (edit.action, resource) {
         (Action::Create, None) => apply(edit.payload.clone(), rules),
         (Action::Create, Some(resource)) => judge_create(edit, resource, author),
-        (_, None) => Verdict::Refuse(Refusal::new(ItemCode::NotFound, "no such resource in this channel")),
-        (_, Some(resource)) => match resource.edits.version_of(edit.id) {
-            Some(version) => Verdict::Remembered(version),
+        (_, None) => Verdict::NotFound,
+        (_, Some(resource)) => match resource.edits.find(edit.id) {
+            Some(applied) => Verdict::Remembered(applied),
             None => judge_change(edit, resource, author, rules),
         },
     }
@@ -46,7 +48,7 @@ fn judge_create(edit: &Edit, resource: &Resource, author: &Author) -> Verdict {
     let creation = &resource.creation;
     let same_name = creation.author == *author && creation.client_temp_id == edit.client_temp_id;
     if same_name && creation.digest == edit.digest {
-        Verdict::Remembered(1)
+        Verdict::Remembered(AppliedEdit { id: edit.id, server_version: 1, is_merged: false })
     } else if same_name && edit.client_temp_id.is_some() {
         Verdict::Conflict(ItemCode::TempIdReused, "Temp id reused: another create was sent under this client_temp_id".into())
     } else {
@@ -113,7 +115,7 @@ fn apply(payload: Json, rules: &ResourceType) -> Verdict {
 }
 
 /// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging nests nothing deeper than it was sent.
-fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
+pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
     let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
     check_size(payload, &fields)?;
     let missing = rules.required.iter().find(|name| fields.get(*name).is_none_or(|value| value.get() == "null"));

@@ -3,5 +3,10 @@
 
 pub mod answer;
 pub mod decide;
+mod fold;
 pub mod intake;
 pub mod judge;
+pub mod media;
+pub mod policy;
+pub mod references;
+mod refuse;

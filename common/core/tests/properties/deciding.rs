@@ -6,25 +6,26 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::{json, value::RawValue};
 use tidemark_core::{
-    catalog::Catalog,
+    catalog::{Catalog, Policy},
     conflict::{ConflictStatus, ConflictWrite, Standing},
     json::Json,
     principal::{Author, Principal},
     protocol::push::{ItemResult, Status},
     push::{
-        decide::{Decision, Stored, decide},
+        decide::{Decision, Found, Stored, decide},
         intake::{self, Sender},
     },
     resource::Resource,
 };
 
 const DEVICES: usize = 3;
+const FIELDS: usize = 3;
 
 /// What happens next in a history.
 #[derive(Debug, Clone)]
 enum Step {
     /// A device edits its copy; the edit waits in its queue.
-    Edit { device: usize, deletes: bool },
+    Edit { device: usize, field: usize, deletes: bool },
     /// A device sends the first edits of its queue; whether it hears the answer.
     Push { device: usize, count: usize, is_heard: bool },
     /// A device sends edits it sent before, whatever became of them.
@@ -36,7 +37,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let device = 0..DEVICES;
     prop_oneof![
-        5 => (device.clone(), prop::bool::weighted(0.03)).prop_map(|(device, deletes)| Step::Edit { device, deletes }),
+        5 => (device.clone(), 0..FIELDS, prop::bool::weighted(0.03))
+            .prop_map(|(device, field, deletes)| Step::Edit { device, field, deletes }),
         4 => (device.clone(), 1..6_usize, prop::bool::weighted(0.7))
             .prop_map(|(device, count, is_heard)| Step::Push { device, count, is_heard }),
         3 => (device.clone(), any::<usize>(), 1..4_usize)
@@ -51,6 +53,7 @@ struct Sent {
     number: usize,
     item: Json,
     base: u64,
+    field: usize,
     deletes: bool,
 }
 
@@ -71,12 +74,13 @@ struct Kept {
 
 struct World {
     catalog: Catalog,
+    policy: Policy,
     sends_base: bool,
     devices: Vec<Device>,
     stored: Stored,
     conflicts: HashMap<String, Kept>,
-    /// Who wrote each version, from version 1.
-    writers: Vec<usize>,
+    /// Who wrote each version, from version 1, and which field; a create and a delete write all of them.
+    writers: Vec<(usize, Option<usize>)>,
     applied: HashSet<usize>,
     edits: usize,
 }
@@ -86,13 +90,20 @@ fn principal(device: usize) -> Principal {
 }
 
 impl World {
-    fn new(sends_base: bool) -> Self {
-        let catalog = Catalog::parse("[meter]\nchannel = 'tenant'\nid_prefix = 'm'").expect("catalog");
+    fn new(policy: Policy, sends_base: bool) -> Self {
+        let word = match policy {
+            Policy::Manual => "manual",
+            Policy::FieldMerge => "field_merge",
+            Policy::ClientWins => "client_wins",
+            Policy::ServerWins => "server_wins",
+        };
+        let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{word}'");
+        let catalog = Catalog::parse(&catalog).expect("catalog");
         let devices = (0..DEVICES).map(|_| Device::default()).collect();
         let (stored, conflicts, writers, applied) = Default::default();
-        let mut world = Self { catalog, sends_base, devices, stored, conflicts, writers, applied, edits: 0 };
+        let mut world = Self { catalog, policy, sends_base, devices, stored, conflicts, writers, applied, edits: 0 };
         let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
-        let create = Sent { number: 0, item: raw(&create), base: 0, deletes: false };
+        let create = Sent { number: 0, item: raw(&create), base: 0, field: 0, deletes: false };
         world.push(0, std::slice::from_ref(&create)).expect("the first create");
         world.devices[0].sent.push(create);
         world.devices.iter_mut().for_each(|device| device.received = 1);
@@ -101,19 +112,19 @@ impl World {
 
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Edit { device, deletes } => {
+            Step::Edit { device, field, deletes } => {
                 self.edits += 1;
                 let it = &mut self.devices[device];
                 let mut item = json!({
                     "resource_type": "meter",
                     "action": if deletes { "delete" } else { "update" },
                     "client_version": it.received + it.queue.len() as u64,
-                    "payload": {"id": "m-1", "value": self.edits},
+                    "payload": {"id": "m-1", (format!("value{field}")): self.edits},
                 });
                 if self.sends_base {
                     item["base_version"] = it.received.into();
                 }
-                it.queue.push(Sent { number: self.edits, item: raw(&item), base: it.received, deletes });
+                it.queue.push(Sent { number: self.edits, item: raw(&item), base: it.received, field, deletes });
             }
             Step::Push { device, count, is_heard } => {
                 let count = count.min(self.devices[device].queue.len());
@@ -127,7 +138,7 @@ impl World {
                     // An accepted edit makes its version known, as far as every version up to there is the device's own.
                     let version = accepted.filter_map(|result| result.server_version).max().unwrap_or(0);
                     let unseen = self.writers.get(it.received as usize..version as usize).unwrap_or_default();
-                    if unseen.iter().all(|writer| *writer == device) {
+                    if unseen.iter().all(|(writer, _)| *writer == device) {
                         it.received = it.received.max(version);
                     }
                 }
@@ -166,6 +177,9 @@ impl World {
         for write in decision.conflicts {
             self.store_conflict(device, write)?;
         }
+        if let Some(ruled) = decision.ruled {
+            self.store_conflict(device, ruled.conflict)?;
+        }
         self.check_nothing_is_lost(batch, &results)?;
         self.check_applied_once_on_a_seen_base(device, batch, &results, (before, was_deleted))?;
         self.check_replay_changes_nothing(device, batch, &results)?;
@@ -186,6 +200,10 @@ impl World {
             payloads: String::new(),
         });
         prop_assert_eq!(kept.standing.edits.len(), write.expected_edits);
+        prop_assert_eq!(kept.standing.status, ConflictStatus::Open);
+        if let Some(outcome) = write.outcome {
+            (kept.standing.status, kept.standing.resolution) = (ConflictStatus::Resolved, Some(outcome.resolution));
+        }
         kept.standing.server_version = write.server.as_ref().map_or(0, |server| server.server_version);
         for edit in write.edits {
             prop_assert!(!kept.standing.holds(edit.id), "an edit stands in a conflict twice");
@@ -205,7 +223,9 @@ impl World {
         let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
         let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
-        decide(&intake.groups[0], &stored, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
+        let (holders, media) = (HashMap::new(), HashMap::new());
+        let found = Found { holders: &holders, media: &media };
+        decide(&intake.groups[0], &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
     }
 
     /// Every edit is applied, stands in the conflict it was answered with, or was answered with an error.
@@ -213,7 +233,7 @@ impl World {
         for (sent, result) in batch.iter().zip(results) {
             if result.status == Status::Conflict {
                 let conflict = result.conflict_id.as_ref().and_then(|id| self.conflicts.get(id));
-                let text = format!("\"value\":{}}}", sent.number);
+                let text = format!("\"value{}\":{}}}", sent.field, sent.number);
                 let holds = |kept: &Kept| kept.payloads.contains(&text);
                 prop_assert!(conflict.is_some_and(holds) || sent.number == 0, "edit {} is in no conflict", sent.number);
             }
@@ -242,14 +262,20 @@ impl World {
         prop_assert_eq!(self.version() - before, fresh.len() as u64, "every version is one edit, and no edit is two");
         for sent in fresh {
             let unseen = self.writers.get(sent.base as usize..).unwrap_or_default();
+            let field = Some(sent.field).filter(|_| !sent.deletes);
+            let is_harmless = |(writer, written): &(usize, Option<usize>)| match self.policy {
+                Policy::ClientWins => true,
+                Policy::FieldMerge => *writer == device || field.is_some() && written.is_some() && field != *written,
+                Policy::Manual | Policy::ServerWins => *writer == device,
+            };
             prop_assert!(
-                !self.sends_base || unseen.iter().all(|writer| *writer == device),
+                !self.sends_base || unseen.iter().all(is_harmless),
                 "edit {} was applied on base {} over versions of others: {:?}",
                 sent.number,
                 sent.base,
                 self.writers
             );
-            self.writers.push(device);
+            self.writers.push((device, field.filter(|_| sent.number > 0)));
         }
         Ok(())
     }
@@ -258,7 +284,7 @@ impl World {
     fn check_replay_changes_nothing(&self, device: usize, batch: &[Sent], results: &[ItemResult]) -> Result<(), TestCaseError> {
         let again = self.decide(device, batch);
         prop_assert!(again.write.is_none(), "a replay wrote");
-        prop_assert!(again.conflicts.is_empty(), "a replay touched a conflict");
+        prop_assert!(again.conflicts.is_empty() && again.ruled.is_none(), "a replay touched a conflict");
         let told = |results: &[ItemResult]| -> Vec<_> {
             let one = |it: &ItemResult| (it.status, it.server_id.clone(), it.server_version, it.conflict_id.clone(), it.code);
             results.iter().map(one).collect()
@@ -277,7 +303,7 @@ fn assert_a_fresh_edit_is_accepted(world: &mut World) -> Result<(), TestCaseErro
     world.sends_base = true;
     world.devices[1].queue.clear();
     world.step(Step::Pull { device: 1 })?;
-    world.step(Step::Edit { device: 1, deletes: false })?;
+    world.step(Step::Edit { device: 1, field: 0, deletes: false })?;
     let batch = world.devices[1].queue.clone();
     let result = world.push(1, &batch)?.remove(0);
     let deleted = world.stored.resource.as_ref().is_some_and(|resource: &Resource| resource.deleted);
@@ -285,24 +311,43 @@ fn assert_a_fresh_edit_is_accepted(world: &mut World) -> Result<(), TestCaseErro
     Ok(())
 }
 
+fn run(policy: Policy, sends_base: bool, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut world = World::new(policy, sends_base);
+    for step in steps {
+        world.step(step)?;
+    }
+    assert_a_fresh_edit_is_accepted(&mut world)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(step(), 1..120)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn decide_applies_once_on_what_was_seen_and_loses_nothing(steps in proptest::collection::vec(step(), 1..120)) {
-        let mut world = World::new(true);
-        for step in steps {
-            world.step(step)?;
-        }
-        assert_a_fresh_edit_is_accepted(&mut world)?;
+    fn decide_applies_once_on_what_was_seen_and_loses_nothing(steps in steps()) {
+        run(Policy::Manual, true, steps)?;
     }
 
     #[test]
-    fn decide_applies_once_without_base_versions_too(steps in proptest::collection::vec(step(), 1..120)) {
-        let mut world = World::new(false);
-        for step in steps {
-            world.step(step)?;
-        }
-        assert_a_fresh_edit_is_accepted(&mut world)?;
+    fn decide_applies_once_without_base_versions_too(steps in steps()) {
+        run(Policy::Manual, false, steps)?;
+    }
+
+    #[test]
+    fn edits_of_different_fields_merge_and_are_applied_once(steps in steps(), sends_base in any::<bool>()) {
+        run(Policy::FieldMerge, sends_base, steps)?;
+    }
+
+    #[test]
+    fn where_the_client_wins_no_edit_is_applied_twice(steps in steps(), sends_base in any::<bool>()) {
+        run(Policy::ClientWins, sends_base, steps)?;
+    }
+
+    #[test]
+    fn where_the_server_wins_edits_are_dropped_and_kept(steps in steps(), sends_base in any::<bool>()) {
+        run(Policy::ServerWins, sends_base, steps)?;
     }
 }

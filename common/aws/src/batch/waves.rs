@@ -1,0 +1,167 @@
+//! A batch is settled in waves: a wave holds what can be decided side by side. What refers to a create of the batch waits for its
+//! answer, of several resources that touch one unique value the first goes first, and whoever loses a race tries again, a bounded
+//! number of times.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
+use tidemark_core::{
+    limits::COMMIT_ATTEMPTS_MAX,
+    media::Checked,
+    protocol::push::{ItemCode, ItemResult},
+    push::{
+        decide::{ConflictsNeeded, Decision, Found, Stored, decide},
+        intake::{Group, Refusal, Sender},
+        references,
+    },
+    resource::ResourceKey,
+    unique::UniqueKey,
+};
+
+use super::{Mode, commit::Outcome};
+use crate::{
+    failure::Failure,
+    platform::Platform,
+    tables::{backoff, resources::Loaded},
+};
+
+/// What all waves of a batch have in common.
+pub(super) struct Waves<'a> {
+    pub(super) platform: &'a Platform,
+    pub(super) sender: Sender<'a>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) mode: Mode,
+    pub(super) found: HashSet<ResourceKey>,
+    pub(super) media: HashMap<String, Checked>,
+}
+
+/// A group with the decision about it.
+pub(super) struct Decided {
+    pub(super) group: Group,
+    pub(super) decision: Decision,
+}
+
+impl Waves<'_> {
+    /// Settles `groups`, whose rows are `loaded`.
+    pub(super) async fn run(
+        &self,
+        mut groups: Vec<Group>,
+        loaded: Loaded,
+        settled: &mut BTreeMap<usize, ItemResult>,
+    ) -> Result<(), Failure> {
+        groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
+        let mut loaded = Some(loaded);
+        // Who holds a unique value, as far as a try has shown.
+        let mut holders: HashMap<UniqueKey, ResourceKey> = HashMap::new();
+        let mut lost = 0_u32;
+        while !groups.is_empty() {
+            if lost > 1 {
+                tokio::time::sleep(backoff(lost)).await;
+            }
+            let (ready, waiting) = self.ready(groups, settled);
+            let mut rows = match loaded.take() {
+                Some(rows) => rows,
+                None => {
+                    self.platform.tables.resources.load(&self.sender.principal.tenant, ready.iter().map(|it| &it.key)).await?
+                }
+            };
+            let (unreadable, readable): (Vec<_>, Vec<_>) =
+                ready.into_iter().partition(|group| rows.unreadable.contains(&group.key));
+            settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
+            let wave = self.decide(readable, &mut rows, &holders).await?;
+            let (wave, held_back) = hold_back(wave);
+            groups = waiting;
+            groups.extend(held_back);
+            let outcomes = match self.mode {
+                Mode::Apply => self.commit(&wave).await?,
+                Mode::DryRun => self.foresee(&wave, &mut holders).await?,
+            };
+            let mut is_lost = false;
+            for (Decided { group, decision }, outcome) in wave.into_iter().zip(outcomes) {
+                match outcome {
+                    Outcome::Written => settle(settled, decision.results.into_iter()),
+                    Outcome::Unavailable => settle(settled, refuse(&group, ItemCode::Unavailable)),
+                    Outcome::Lost(found) => {
+                        holders.extend(found);
+                        is_lost = true;
+                        groups.push(group);
+                    }
+                }
+            }
+            lost += u32::from(is_lost);
+            if lost == COMMIT_ATTEMPTS_MAX {
+                settle(settled, groups.iter().flat_map(|group| refuse(group, ItemCode::Contended)));
+                return Ok(());
+            }
+            groups.sort_by_key(|group| group.indexes().min());
+        }
+        Ok(())
+    }
+
+    /// Splits off the groups whose references can be told. Of groups that wait for each other the first is taken at its word.
+    fn ready(&self, groups: Vec<Group>, settled: &BTreeMap<usize, ItemResult>) -> (Vec<Group>, Vec<Group>) {
+        let ids: HashMap<usize, String> =
+            groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone()))).collect();
+        let (mut ready, mut waiting): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| references::is_ready(group, settled));
+        if ready.is_empty() && !waiting.is_empty() {
+            ready.push(waiting.remove(0));
+        }
+        let replace = |group| references::replace(group, settled, &self.found, |index| ids.get(&index).cloned());
+        (ready.into_iter().map(replace).collect(), waiting)
+    }
+
+    /// Decides every group; where an edit conflicts, the device's conflicts about that resource are read first.
+    async fn decide(
+        &self,
+        groups: Vec<Group>,
+        rows: &mut Loaded,
+        holders: &HashMap<UniqueKey, ResourceKey>,
+    ) -> Result<Vec<Decided>, Failure> {
+        let found = Found { holders, media: &self.media };
+        let stored: Vec<Stored> =
+            groups.iter().map(|group| Stored { resource: rows.rows.remove(&group.key), conflicts: None }).collect();
+        let decided = groups.into_iter().zip(stored).map(async |(group, mut stored)| -> Result<Decided, Failure> {
+            let decision = match decide(&group, &stored, found, self.sender, self.now) {
+                Ok(decision) => decision,
+                Err(ConflictsNeeded) => {
+                    stored.conflicts = Some(self.platform.tables.conflicts.of_device(self.sender, &group.key).await?);
+                    decide(&group, &stored, found, self.sender, self.now)
+                        .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?
+                }
+            };
+            Ok(Decided { group, decision })
+        });
+        try_join_all(decided).await
+    }
+}
+
+/// Holds back what touches a unique value that an earlier group of the wave touches: it may be freed, or taken, there.
+fn hold_back(wave: Vec<Decided>) -> (Vec<Decided>, Vec<Group>) {
+    let mut touched: HashSet<UniqueKey> = HashSet::new();
+    let (mut goes, mut waits) = (Vec::with_capacity(wave.len()), Vec::new());
+    for decided in wave {
+        if decided.decision.unique.touched().any(|key| touched.contains(key)) {
+            waits.push(decided.group);
+        } else {
+            touched.extend(decided.decision.unique.touched().cloned());
+            goes.push(decided);
+        }
+    }
+    (goes, waits)
+}
+
+fn settle(settled: &mut BTreeMap<usize, ItemResult>, answers: impl Iterator<Item = ItemResult>) {
+    for answer in answers {
+        settled.entry(answer.index).or_insert(answer);
+    }
+}
+
+/// Answers a group that could not be committed: sending it again, unchanged, may succeed.
+fn refuse(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
+    group.refused_for_now(Refusal::new(
+        code,
+        "others wrote this resource at the same moment, or its row cannot be written now: send the item again",
+    ))
+}

@@ -1,0 +1,306 @@
+//! Folding the edits of a group into one write: each edit is judged against the resource as the ones before it left it.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    decide::{ConflictsNeeded, Found, Ruled, Stored},
+    intake::{Edit, Group, Refusal, Sender},
+    judge::{self, Verdict, judge},
+    media,
+    policy::{Ruling, rule},
+};
+use crate::{
+    catalog::{Policy, ResourceType},
+    conflict::{ConflictWrite, Resolution, Standing},
+    field_versions::changed_fields,
+    json::Json,
+    media::Upload,
+    protocol::{
+        Action,
+        push::{ItemCode, ItemResult},
+    },
+    resource::{AppliedEdit, Creation, Resource, ResourceKey, Run},
+};
+
+/// What stands in the way of the rest of the group.
+#[derive(Debug)]
+pub(super) enum Blocked {
+    /// An item went into this conflict: what follows was made on a refused copy.
+    Conflicted(String),
+    /// An item failed.
+    Failed {
+        /// Whether it may succeed when it is sent again.
+        is_retryable: bool,
+    },
+}
+
+/// A group being folded.
+pub(super) struct Fold<'a> {
+    pub(super) key: &'a ResourceKey,
+    pub(super) found: Found<'a>,
+    pub(super) sender: Sender<'a>,
+    pub(super) now: DateTime<Utc>,
+    rules: &'a ResourceType,
+    pub(super) resource: Option<Resource>,
+    /// Edits that changed something: what the version grew by.
+    applied: usize,
+    /// Edits of this group that the row remembers now.
+    remembered: usize,
+    uploads: Vec<Upload>,
+    /// This device's conflicts about the resource, those of this batch included.
+    pub(super) standing: Option<Vec<Standing>>,
+    pub(super) writes: Vec<ConflictWrite>,
+    pub(super) ruled: Option<Ruled>,
+    pub(super) blocked: Option<Blocked>,
+}
+
+/// What a fold ends with.
+pub(super) struct Folded {
+    /// The resource, if anything changed.
+    pub(super) changed: Option<Resource>,
+    pub(super) uploads: Vec<Upload>,
+    pub(super) conflicts: Vec<ConflictWrite>,
+    pub(super) ruled: Option<Ruled>,
+}
+
+impl<'a> Fold<'a> {
+    pub(super) fn new(
+        group: &'a Group,
+        stored: &Stored,
+        found: Found<'a>,
+        sender: Sender<'a>,
+        rules: &'a ResourceType,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            key: &group.key,
+            found,
+            sender,
+            now,
+            rules,
+            resource: stored.resource.clone(),
+            applied: 0,
+            remembered: 0,
+            uploads: Vec::new(),
+            standing: stored.conflicts.clone(),
+            writes: Vec::new(),
+            ruled: None,
+            blocked: None,
+        }
+    }
+
+    pub(super) fn finish(self) -> Folded {
+        let Self { resource, applied, uploads, writes, ruled, .. } = self;
+        Folded { changed: resource.filter(|_| applied > 0), uploads, conflicts: writes, ruled }
+    }
+
+    /// An item that is refused as it stands.
+    pub(super) fn refused(&mut self, answer: &ItemResult) -> ItemResult {
+        self.blocked.get_or_insert(Blocked::Failed { is_retryable: answer.is_retryable() });
+        answer.clone()
+    }
+
+    pub(super) fn edit(&mut self, edit: &Edit) -> Result<ItemResult, ConflictsNeeded> {
+        let verdict = judge(edit, self.resource.as_ref(), self.sender.author, self.rules);
+        if let Verdict::Remembered(applied) = verdict {
+            return self.remembered(edit, applied);
+        }
+        if let Some(Blocked::Failed { is_retryable }) = self.blocked {
+            let error = "an earlier item of this batch on the same resource failed";
+            return Ok(self.refuse(edit, Refusal::new(ItemCode::DependsOnFailedItem, error), is_retryable));
+        }
+        let is_blocked = self.blocked.is_some();
+        if let Verdict::Unchanged { is_seen } = verdict
+            && !is_blocked
+        {
+            return Ok(self.unchanged(edit, is_seen));
+        }
+        // Whether it is applied or kept for a decision: its uploads must be there.
+        let uploads = match media::verify(edit, self.resource.as_ref(), self.rules, self.found.media, self.sender) {
+            Ok(uploads) => uploads,
+            Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
+        };
+        let answer = match verdict {
+            Verdict::Conflict(ItemCode::VersionMismatch, error) if !is_blocked => self.rule(edit, error)?,
+            Verdict::Conflict(code, error) => self.conflict(edit, code, error, self.dropped_by().filter(|_| is_blocked))?,
+            _ if is_blocked => {
+                let error = "Made on a refused copy: an earlier item of this batch on the same resource conflicts";
+                self.conflict(edit, ItemCode::VersionMismatch, error.into(), self.dropped_by())?
+            }
+            Verdict::NotFound => match self.join_refused_create(edit)? {
+                Some(answer) => answer,
+                None => return Ok(self.fail(edit, Refusal::new(ItemCode::NotFound, "no such resource in this channel"), false)),
+            },
+            Verdict::Apply(payload) => self.apply(edit, payload, false)?,
+            Verdict::Refuse(refusal) => return Ok(self.fail(edit, refusal, false)),
+            Verdict::Remembered(_) | Verdict::Unchanged { .. } => self.ok(edit),
+        };
+        self.uploads.extend(uploads);
+        Ok(answer)
+    }
+
+    /// The first answer again; where a policy wrote something else than was sent, with the payload, if it still is what stands.
+    fn remembered(&mut self, edit: &Edit, applied: AppliedEdit) -> Result<ItemResult, ConflictsNeeded> {
+        if edit.action != Action::Create {
+            self.keep(applied); // its own batch must not push it out
+        }
+        let mut answer = ItemResult { server_version: Some(applied.server_version), merged: applied.is_merged, ..self.ok(edit) };
+        if self.rules.policy == Policy::ClientWins && edit.action != Action::Create {
+            let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
+            let decided = standing.iter().find(|conflict| conflict.resolution.is_some() && conflict.holds(edit.id));
+            (answer.conflict_id, answer.resolution) = (decided.map(|it| it.id.clone()), decided.and_then(|it| it.resolution));
+        }
+        if let Some(resource) = self.resource.as_ref().filter(|_| answer.merged || answer.conflict_id.is_some()) {
+            let stands = resource.server_version == applied.server_version;
+            answer.server_payload = Some(resource.payload.clone()).filter(|_| stands && !resource.deleted);
+            answer.server_payload_omitted = !stands;
+        }
+        Ok(answer)
+    }
+
+    fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
+        self.remember(edit, false); // kept only if the row is written for another edit
+        // The version is no base for a device that has not seen it: then the payload comes with it.
+        let unseen = self.resource.as_ref().filter(|resource| !is_seen && !resource.deleted);
+        let server_payload = unseen.map(|resource| resource.payload.clone());
+        ItemResult { server_payload, ..self.ok(edit) }
+    }
+
+    /// An edit that conflicts goes to the policy of its type.
+    fn rule(&mut self, edit: &Edit, error: String) -> Result<ItemResult, ConflictsNeeded> {
+        let Some(resource) = &self.resource else { return Err(ConflictsNeeded) }; // only what exists conflicts
+        let ruling = rule(edit, resource, self.sender.author, self.rules);
+        if !matches!(ruling, Ruling::Manual) {
+            let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
+            if standing.iter().any(|conflict| conflict.holds(edit.id)) {
+                return self.conflict(edit, ItemCode::VersionMismatch, error, None);
+            }
+        }
+        let (payload, is_merged) = match ruling {
+            Ruling::Manual => return self.conflict(edit, ItemCode::VersionMismatch, error, None),
+            Ruling::ServerWins => return self.conflict(edit, ItemCode::VersionMismatch, error, Some(Policy::ServerWins)),
+            Ruling::Merge(payload) => (payload, true),
+            Ruling::ClientWins(payload) => (payload, false),
+        };
+        if let Err(refusal) = judge::check_stored(&payload, self.rules) {
+            return Ok(self.fail(edit, refusal, false));
+        }
+        let before = self.resource.clone();
+        let mut answer = self.apply(edit, payload, is_merged)?;
+        let Some(resource) = self.resource.as_mut().filter(|_| answer.conflict_id.is_none()) else { return Ok(answer) };
+        // The device does not know what it was written on: its pulls bring the outcome.
+        resource.run.is_unproven = true;
+        answer.merged = is_merged;
+        if let (false, Some(before)) = (is_merged, before) {
+            let id = self.record_ruling(edit, Policy::ClientWins, before);
+            (answer.conflict_id, answer.resolution) = (Some(id), Some(Resolution::AcceptClient));
+        }
+        let resource = self.resource.as_ref().filter(|resource| !resource.deleted);
+        answer.server_payload = resource.map(|resource| resource.payload.clone());
+        Ok(answer)
+    }
+
+    /// The policy that drops what follows a dropped edit.
+    fn dropped_by(&self) -> Option<Policy> {
+        Some(self.rules.policy).filter(|policy| *policy == Policy::ServerWins)
+    }
+
+    /// Applies an edit, unless it takes a unique value that somebody else holds.
+    fn apply(&mut self, edit: &Edit, payload: Json, is_merged: bool) -> Result<ItemResult, ConflictsNeeded> {
+        if edit.action != Action::Delete
+            && let Some(answer) = self.unique_violation(edit, &payload)?
+        {
+            return Ok(answer);
+        }
+        let resource = match self.resource.take() {
+            None => self.created(edit, payload),
+            Some(resource) => self.changed(edit, payload, resource),
+        };
+        self.applied += 1;
+        self.resource = Some(resource);
+        if edit.action != Action::Create {
+            self.remember(edit, is_merged);
+        }
+        Ok(self.ok(edit))
+    }
+
+    fn changed(&self, edit: &Edit, payload: Json, mut resource: Resource) -> Resource {
+        let author = self.sender.author;
+        let version = resource.server_version + 1;
+        if self.rules.policy == Policy::ClientWins || edit.base_version.is_none() && edit.client_version > version {
+            resource.claims.note(author, edit.client_version);
+        }
+        if self.rules.policy != Policy::ClientWins {
+            resource.claims.note_gap();
+        }
+        if self.rules.policy == Policy::FieldMerge {
+            if resource.fields.is_empty() && resource.server_version > 1 {
+                resource.fields.forget(resource.server_version);
+            }
+            let fields = changed_fields(&resource.payload, &payload);
+            resource.fields.note(fields.iter().map(String::as_str), author, version, edit.client_version);
+        } else if !resource.fields.is_empty() {
+            resource.fields.forget(version);
+        }
+        if resource.run.author == *author {
+            resource.run.client_version_max = resource.run.client_version_max.max(edit.client_version);
+        } else {
+            resource.run = Run {
+                author: author.clone(),
+                began: version,
+                client_version_max: edit.client_version,
+                is_unproven: edit.base_version.is_none(),
+            };
+        }
+        resource.payload = payload;
+        resource.deleted = edit.action == Action::Delete;
+        resource.server_version = version;
+        resource.changed_at = self.now;
+        resource
+    }
+
+    fn remember(&mut self, edit: &Edit, is_merged: bool) {
+        if let Some(resource) = &self.resource {
+            let applied = AppliedEdit { id: edit.id, server_version: resource.server_version, is_merged };
+            self.keep(applied);
+        }
+    }
+
+    fn keep(&mut self, applied: AppliedEdit) {
+        if let Some(resource) = &mut self.resource {
+            resource.edits.remember(applied, self.remembered);
+            self.remembered += 1;
+        }
+    }
+
+    fn created(&self, edit: &Edit, payload: Json) -> Resource {
+        let author = self.sender.author.clone();
+        let creation = Creation { author: author.clone(), client_temp_id: edit.client_temp_id.clone(), digest: edit.digest };
+        let run = Run { author, began: 1, client_version_max: 0, is_unproven: false };
+        let mut resource = Resource::new(payload, self.now, run, creation);
+        if self.rules.policy == Policy::ClientWins {
+            resource.claims.note_all_from_create();
+        }
+        resource
+    }
+
+    /// The answer to an edit that is applied or changes nothing, as the resource stands now.
+    pub(super) fn ok(&self, edit: &Edit) -> ItemResult {
+        let version = self.resource.as_ref().map(|resource| resource.server_version);
+        ItemResult::ok(edit.index, edit.client_temp_id.clone(), self.key.id.clone(), version)
+    }
+
+    fn fail(&mut self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
+        self.blocked = Some(Blocked::Failed { is_retryable });
+        self.refuse(edit, refusal, is_retryable)
+    }
+
+    fn refuse(&self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
+        refusal.answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), is_retryable)
+    }
+
+    /// What a payload would hold that is unique; the catalog says which fields.
+    pub(super) fn rules(&self) -> &'a ResourceType {
+        self.rules
+    }
+}

@@ -1,0 +1,89 @@
+//! Media keys in pushed items (§6): each key must be the sender's own and its upload there, or stand in the resource already.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
+
+use super::intake::{Edit, Group, Item, Refusal, Sender};
+use crate::{
+    catalog::ResourceType,
+    json,
+    limits::MEDIA_KEYS_MAX,
+    media::{Checked, Upload, is_own},
+    protocol::push::ItemCode,
+    resource::Resource,
+};
+
+/// The media keys a payload names, in the fields the catalog declares: one text, or a list of them.
+///
+/// # Errors
+/// A refusal for a field that holds anything else, or for more than 50 keys.
+pub fn keys(payload: &RawValue, rules: &ResourceType) -> Result<Vec<String>, Refusal> {
+    if rules.media.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fields = json::fields(payload).unwrap_or_default();
+    let mut keys = Vec::new();
+    for field in &rules.media {
+        let Some(value) = fields.get(field).filter(|value| value.get() != "null") else { continue };
+        match (serde_json::from_str::<String>(value.get()), serde_json::from_str::<Vec<String>>(value.get())) {
+            (Ok(key), _) => keys.push(key),
+            (_, Ok(list)) => keys.extend(list),
+            _ => {
+                let error = format!("payload.{field}: must be a media key or a list of them");
+                return Err(Refusal::new(ItemCode::InvalidMediaKey, error));
+            }
+        }
+    }
+    if keys.len() > MEDIA_KEYS_MAX {
+        let error = format!("payload: names {} media keys, at most {MEDIA_KEYS_MAX}", keys.len());
+        return Err(Refusal::new(ItemCode::TooManyMedia, error));
+    }
+    Ok(keys)
+}
+
+/// The keys of `groups` whose uploads are to be looked at: the sender's own.
+pub fn keys_to_check(groups: &[Group], sender: Sender<'_>) -> HashSet<String> {
+    let items = groups.iter().flat_map(|group| &group.items);
+    let keys = items.filter_map(|item| if let Item::Edit(edit) = item { Some(&edit.media) } else { None }).flatten();
+    keys.filter(|key| is_own(key, &sender.principal.tenant, &sender.principal.user)).cloned().collect()
+}
+
+/// The uploads that `edit` adds to `resource`.
+///
+/// # Errors
+/// A refusal for a key that is not the sender's, or whose upload is not there as it was promised; and whether sending the item again,
+/// unchanged, may succeed.
+pub fn verify(
+    edit: &Edit,
+    resource: Option<&Resource>,
+    rules: &ResourceType,
+    checked: &HashMap<String, Checked>,
+    sender: Sender<'_>,
+) -> Result<Vec<Upload>, (Refusal, bool)> {
+    if edit.media.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What stands there already was verified when it came, whoever uploaded it.
+    let standing: HashSet<String> =
+        resource.and_then(|resource| keys(&resource.payload, rules).ok()).unwrap_or_default().into_iter().collect();
+    let mut uploads = Vec::new();
+    for key in edit.media.iter().filter(|key| !standing.contains(*key)) {
+        if !is_own(key, &sender.principal.tenant, &sender.principal.user) {
+            let error = format!("payload: {key:?} is no media key that you were given: presign an upload of your own");
+            return Err((Refusal::new(ItemCode::InvalidMediaKey, error), false));
+        }
+        match checked.get(key) {
+            Some(Checked::Verified(upload)) => uploads.push(upload.clone()),
+            Some(Checked::Missing(reason)) => {
+                let error = format!("payload: media {key:?}: {reason}");
+                return Err((Refusal::new(ItemCode::MediaMissing, error), true));
+            }
+            Some(Checked::Unavailable) | None => {
+                let error = "the media store did not answer: send the item again";
+                return Err((Refusal::new(ItemCode::Unavailable, error), true));
+            }
+        }
+    }
+    Ok(uploads)
+}

@@ -1,0 +1,68 @@
+//! Conflict policies (§5): what becomes of an edit that was made on something else than the resource is now, where the catalog does
+//! not leave it to an admin. A policy only ever applies an edit that certainly was not applied before.
+
+use super::intake::Edit;
+use crate::{
+    catalog::{Policy, ResourceType},
+    field_versions::changed_fields,
+    json::Json,
+    patch,
+    principal::Author,
+    protocol::Action,
+    resource::Resource,
+};
+
+/// What a policy makes of an edit that conflicts.
+#[derive(Debug)]
+pub enum Ruling {
+    /// An admin decides.
+    Manual,
+    /// Its fields are none that others wrote since: this is the payload then.
+    Merge(Json),
+    /// It is applied over what others wrote: this is the payload then.
+    ClientWins(Json),
+    /// It is dropped.
+    ServerWins,
+}
+
+/// Rules on `edit` of `author`, which conflicts with `resource` by §3.4.
+pub fn rule(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceType) -> Ruling {
+    if edit.action == Action::Create {
+        return Ruling::Manual;
+    }
+    match rules.policy {
+        Policy::Manual => Ruling::Manual,
+        Policy::ServerWins => Ruling::ServerWins,
+        // Bringing back what somebody deleted, or restoring from a copy, is for a person to decide.
+        _ if resource.deleted || edit.base_version.is_some_and(|base| base > resource.server_version) => Ruling::Manual,
+        Policy::FieldMerge => merge(edit, resource, author),
+        Policy::ClientWins => client_wins(edit, resource, author),
+    }
+}
+
+fn merge(edit: &Edit, resource: &Resource, author: &Author) -> Ruling {
+    let base = edit.base_version.unwrap_or(edit.client_version.min(resource.server_version));
+    // Nobody has seen a resource before it was made, except its maker.
+    let saw_create = base > 0 || resource.creation.author == *author;
+    // Of a version that was only claimed, it cannot be told when the edit was made.
+    let is_dated = edit.base_version.is_some() || edit.client_version > resource.claims.of(author);
+    // A row of before the type merged by field does not tell who wrote what.
+    let is_tracked = !resource.fields.is_empty() || resource.server_version == 1;
+    if edit.action == Action::Delete || !saw_create || !is_dated || !is_tracked {
+        return Ruling::Manual;
+    }
+    let (merged, _) = patch::merge(&resource.payload, &edit.payload);
+    let fields = changed_fields(&resource.payload, &merged);
+    let is_free = resource.fields.admit(fields.iter().map(String::as_str), author, base, edit.client_version);
+    if is_free { Ruling::Merge(merged) } else { Ruling::Manual }
+}
+
+fn client_wins(edit: &Edit, resource: &Resource, author: &Author) -> Ruling {
+    if !resource.claims.is_new(author, edit.client_version) {
+        return Ruling::Manual;
+    }
+    Ruling::ClientWins(match edit.action {
+        Action::Delete => resource.payload.clone(),
+        _ => patch::merge(&resource.payload, &edit.payload).0,
+    })
+}

@@ -1,0 +1,152 @@
+//! References (§3.10): in a field that refers to another resource, a `client_temp_id` gives way to the server's id, of a create in the
+//! same batch or of an earlier one. What refers to a create that failed in this batch fails with it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::intake::{Edit, Group, Item, Refusal, Sender};
+use crate::{
+    catalog::ResourceType,
+    channel::Channel,
+    ids,
+    json::{self, Fields, Json},
+    limits::is_name,
+    protocol::push::{ItemCode, ItemResult, Status},
+    resource::ResourceKey,
+};
+
+/// A field whose text may be a temp id.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The field.
+    pub field: String,
+    /// What it may refer to.
+    pub target: Target,
+}
+
+/// What a temp id may refer to.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// The create at this index of the batch.
+    InBatch(usize),
+    /// A create of an earlier batch: the first of these that exists. If none does, the text is no temp id.
+    Earlier(Vec<ResourceKey>),
+}
+
+/// A create of the batch, for what refers to it by its temp id.
+#[derive(Debug)]
+pub(super) struct Create {
+    pub(super) resource_type: String,
+    pub(super) temp_id: String,
+    pub(super) index: usize,
+}
+
+/// The references in `payload` of an item of type `rules` in `channel`.
+pub(super) fn find(
+    payload: &Json,
+    rules: &ResourceType,
+    channel: &Channel,
+    creates: &[Create],
+    sender: Sender<'_>,
+) -> Vec<Reference> {
+    if rules.references.is_empty() {
+        return Vec::new();
+    }
+    let fields = json::fields(payload).unwrap_or_default();
+    let references = rules.references.iter().filter_map(|(field, target_type)| {
+        let text: String = serde_json::from_str(fields.get(field)?.get()).ok()?;
+        let create = creates.iter().find(|create| create.resource_type == *target_type && create.temp_id == text);
+        let target = match create {
+            Some(create) => Target::InBatch(create.index),
+            None => Target::Earlier(earlier(&text, target_type, channel, sender)?),
+        };
+        Some(Reference { field: field.clone(), target })
+    });
+    references.collect()
+}
+
+/// Where an earlier create under this temp id may stand: in the item's own channel, or in the default one of its type. `None` for text
+/// that cannot be a temp id, or is an id of the server's making.
+fn earlier(text: &str, target_type: &str, channel: &Channel, sender: Sender<'_>) -> Option<Vec<ResourceKey>> {
+    let rules = sender.catalog.get(target_type)?;
+    if !is_name(text) || ids::is_derived(&rules.id_prefix, text) {
+        return None;
+    }
+    let mut channels = vec![channel.clone()];
+    channels.extend(rules.default_channel(&sender.principal.user).filter(|default| default != channel));
+    let key = |channel: Channel| {
+        let tenant = &sender.principal.tenant;
+        let id = ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, target_type, text);
+        ResourceKey { channel, resource_type: target_type.to_owned(), id }
+    };
+    Some(channels.into_iter().map(key).collect())
+}
+
+/// The resources that must be looked for before the references of `groups` can be told.
+pub fn keys_to_find(groups: &[Group]) -> impl Iterator<Item = &ResourceKey> {
+    edits(groups)
+        .flat_map(|edit| &edit.references)
+        .filter_map(|it| if let Target::Earlier(keys) = &it.target { Some(keys) } else { None })
+        .flatten()
+}
+
+fn edits(groups: &[Group]) -> impl Iterator<Item = &Edit> {
+    groups.iter().flat_map(|group| &group.items).filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None })
+}
+
+/// Whether every create that `group` refers to has its answer in `results`, or is its own.
+pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
+    let own: HashSet<usize> = group.indexes().collect();
+    edits(std::slice::from_ref(group)).flat_map(|edit| &edit.references).all(|reference| match reference.target {
+        Target::InBatch(index) => own.contains(&index) || results.contains_key(&index),
+        Target::Earlier(_) => true,
+    })
+}
+
+/// The group with its references replaced: by the answers of this batch, and by what was `found`. A create that has no answer yet (two
+/// groups that refer to each other) is taken at its word: `id_of` gives the id it asks for.
+pub fn replace(
+    group: Group,
+    results: &BTreeMap<usize, ItemResult>,
+    found: &HashSet<ResourceKey>,
+    id_of: impl Fn(usize) -> Option<String>,
+) -> Group {
+    let item = |item: Item| match item {
+        Item::Edit(edit) if !edit.references.is_empty() => replace_in(edit, &group.key, results, found, &id_of),
+        other => other,
+    };
+    Group { items: group.items.into_iter().map(item).collect(), key: group.key.clone() }
+}
+
+fn replace_in(
+    mut edit: Edit,
+    key: &ResourceKey,
+    results: &BTreeMap<usize, ItemResult>,
+    found: &HashSet<ResourceKey>,
+    id_of: impl Fn(usize) -> Option<String>,
+) -> Item {
+    let mut fields = json::fields(&edit.payload).unwrap_or_default();
+    for Reference { field, target } in std::mem::take(&mut edit.references) {
+        let id = match target {
+            Target::Earlier(keys) => keys.into_iter().find(|key| found.contains(key)).map(|key| key.id),
+            Target::InBatch(index) => match results.get(&index) {
+                Some(create) if create.status != Status::Ok => {
+                    let error = format!("payload.{field}: refers to item {index}, which was not applied");
+                    let refusal = Refusal::new(ItemCode::DependsOnFailedItem, error);
+                    let server_id = Some(key.id.clone());
+                    return Item::Refused(refusal.answer(edit.index, edit.client_temp_id, server_id, create.is_retryable()));
+                }
+                Some(create) => create.server_id.clone(),
+                None => id_of(index),
+            },
+        };
+        set_text(&mut fields, &field, id);
+    }
+    edit.payload = json::object(&fields);
+    Item::Edit(edit)
+}
+
+fn set_text(fields: &mut Fields, field: &str, text: Option<String>) {
+    if let Some(Ok(text)) = text.map(|text| serde_json::value::to_raw_value(&text)) {
+        fields.insert(field.to_owned(), text);
+    }
+}

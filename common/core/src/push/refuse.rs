@@ -1,0 +1,206 @@
+//! Where an edit goes that is not applied and not lost (§3.5, §3.9, §5): into the conflict it belongs to.
+
+use super::{
+    decide::{ConflictsNeeded, Ruled},
+    fold::{Blocked, Fold},
+    intake::Edit,
+};
+use crate::{
+    catalog::Policy,
+    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Standing},
+    ids,
+    json::Json,
+    protocol::{
+        Action,
+        push::{ItemCode, ItemResult, Status},
+    },
+    resource::Resource,
+    unique,
+};
+
+impl Fold<'_> {
+    /// Puts the edit into the conflict it belongs to (§3.5): the one it stands in already, else one that it joins, else its own, which a
+    /// `policy` may have decided.
+    pub(super) fn conflict(
+        &mut self,
+        edit: &Edit,
+        code: ItemCode,
+        error: String,
+        policy: Option<Policy>,
+    ) -> Result<ItemResult, ConflictsNeeded> {
+        let version = self.resource.as_ref().map_or(0, |resource| resource.server_version);
+        let blocking = match self.blocked.take() {
+            Some(Blocked::Conflicted(id)) => Some(id),
+            _ => None,
+        };
+        let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
+        let held = standing.iter().find(|conflict| conflict.holds(edit.id));
+        let joined = standing.iter().position(|conflict| joins(conflict, edit, blocking.as_deref(), version));
+        let (id, resolution) = match (held, joined, policy, self.resource.clone()) {
+            (Some(held), ..) => (held.id.clone(), held.resolution),
+            (None, Some(joined), ..) if policy.is_none() || blocking.is_some() => (self.join(joined, edit, code, version), None),
+            // Only what exists is ruled on.
+            (None, _, Some(policy), Some(resource)) => {
+                (self.record_ruling(edit, policy, resource), Some(Resolution::AcceptServer))
+            }
+            _ => (self.open(edit, code, version), None),
+        };
+        self.blocked = Some(Blocked::Conflicted(id.clone()));
+        let resource = self.resource.as_ref();
+        Ok(ItemResult {
+            status: Status::Conflict,
+            conflict_id: Some(id),
+            resolution,
+            server_payload: resource.filter(|resource| !resource.deleted).map(|resource| resource.payload.clone()),
+            server_deleted: resource.is_some_and(|resource| resource.deleted),
+            code: Some(code),
+            error: Some(error),
+            ..self.ok(edit)
+        })
+    }
+
+    /// An edit of a resource whose create was refused joins the conflict that the create stands in; `None` where there is none.
+    pub(super) fn join_refused_create(&mut self, edit: &Edit) -> Result<Option<ItemResult>, ConflictsNeeded> {
+        let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
+        if !standing.iter().any(|conflict| conflict.holds(edit.id) || is_refused_create(conflict)) {
+            return Ok(None);
+        }
+        let error = "Made on a refused copy: the create of this resource conflicts";
+        self.conflict(edit, ItemCode::VersionMismatch, error.into(), None).map(Some)
+    }
+
+    /// The conflict of an edit whose `payload` takes a unique value that another resource is known to hold (§3.9).
+    pub(super) fn unique_violation(&mut self, edit: &Edit, payload: &Json) -> Result<Option<ItemResult>, ConflictsNeeded> {
+        let values = unique::values(self.rules(), &self.sender.principal.tenant, self.key, payload);
+        let taken = values.into_iter().find_map(|value| {
+            let holder = self.found.holders.get(&value).filter(|holder| *holder != self.key)?;
+            Some((value.field, holder.clone()))
+        });
+        let Some((field, holder)) = taken else { return Ok(None) };
+        let holder_id = Some(holder.id).filter(|_| self.sender.principal.may_use(&holder.channel));
+        let by = holder_id.as_ref().map_or_else(|| "a resource that you may not read".to_owned(), Clone::clone);
+        let error = format!("Unique violation: the value of {field} is held by {by}");
+        let answer = self.conflict(edit, ItemCode::UniqueViolation, error, None)?;
+        Ok(Some(ItemResult { holder_id, ..answer }))
+    }
+
+    fn join(&mut self, at: usize, edit: &Edit, code: ItemCode, version: u64) -> String {
+        let Some(conflict) = self.standing.as_mut().and_then(|standing| standing.get_mut(at)) else { return String::new() };
+        let expected_edits = conflict.edits.len();
+        conflict.edits.push(edit.id);
+        conflict.server_version = version;
+        let id = conflict.id.clone();
+        self.write(&id, expected_edits, edit, code);
+        id
+    }
+
+    fn open(&mut self, edit: &Edit, code: ItemCode, server_version: u64) -> String {
+        let id = self.new_id(edit);
+        let conflict =
+            Standing { id: id.clone(), status: ConflictStatus::Open, resolution: None, server_version, edits: vec![edit.id] };
+        self.standing.get_or_insert_default().push(conflict);
+        self.write(&id, 0, edit, code);
+        id
+    }
+
+    fn new_id(&self, edit: &Edit) -> String {
+        let prefix = ids::conflict_prefix(&self.sender.principal.tenant, self.key, self.sender.author);
+        format!("{prefix}{:016x}", edit.id.0)
+    }
+
+    /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
+    fn write(&mut self, id: &str, expected_edits: usize, edit: &Edit, code: ItemCode) {
+        let server = self.resource.clone();
+        match self.writes.iter_mut().find(|write| write.id == id) {
+            Some(write) => {
+                write.edits.push(conflict_edit(edit));
+                write.server = server;
+            }
+            None => self.writes.push(ConflictWrite {
+                expected_edits,
+                edits: vec![conflict_edit(edit)],
+                server,
+                ..self.new_write(id.to_owned(), code)
+            }),
+        }
+    }
+
+    fn new_write(&self, id: String, code: ItemCode) -> ConflictWrite {
+        ConflictWrite {
+            id,
+            expected_edits: 0,
+            edits: Vec::new(),
+            resource: self.key.clone(),
+            server: None,
+            code,
+            detected_at: self.now,
+            outcome: None,
+        }
+    }
+
+    /// Records that `policy` decided about the edit, which met the resource as it was `before`; gives the id of the conflict. What a
+    /// policy decides about one resource in one batch is one conflict.
+    pub(super) fn record_ruling(&mut self, edit: &Edit, policy: Policy, before: Resource) -> String {
+        let after = self.resource.clone().unwrap_or_else(|| before.clone());
+        let mut conflict = match self.ruled.take() {
+            Some(ruled) => ruled.conflict,
+            None => ConflictWrite { server: Some(before), ..self.new_write(self.new_id(edit), ItemCode::VersionMismatch) },
+        };
+        conflict.edits.push(conflict_edit(edit));
+        let (resolution, word) = match policy {
+            Policy::ClientWins => (Resolution::AcceptClient, "client_wins"),
+            _ => (Resolution::AcceptServer, "server_wins"),
+        };
+        conflict.outcome = Some(Outcome {
+            resolution,
+            resolved_by: format!("policy:{word}"),
+            resolved_at: self.now,
+            note: None,
+            server_version: after.server_version,
+            merged_digest: None,
+        });
+        let id = conflict.id.clone();
+        if let (Policy::ClientWins, Some(resource)) = (policy, &mut self.resource) {
+            resource.note_resolution(Resolved { id: id.clone(), resolution, server_version: after.server_version });
+        }
+        let after = self.resource.clone().unwrap_or(after);
+        let standing = self.standing.get_or_insert_default();
+        match standing.iter_mut().find(|standing| standing.id == id) {
+            Some(standing) => standing.edits.push(edit.id),
+            None => standing.push(Standing {
+                id: id.clone(),
+                status: ConflictStatus::Resolved,
+                resolution: Some(resolution),
+                server_version: after.server_version,
+                edits: vec![edit.id],
+            }),
+        }
+        self.ruled = Some(Ruled { policy, conflict, after });
+        id
+    }
+}
+
+/// Whether `edit` joins `conflict`: the one that blocks the group, or one whose refusal came after the edit's base (§3.5).
+fn joins(conflict: &Standing, edit: &Edit, blocking: Option<&str>, version: u64) -> bool {
+    match blocking {
+        Some(id) => conflict.id == id && conflict.is_open_with_room(),
+        None if edit.action == Action::Create => false,
+        None if version == 0 => is_refused_create(conflict),
+        None => conflict.admits(edit.base_version.unwrap_or(edit.client_version)),
+    }
+}
+
+/// Whether the conflict is about a create that never came to be, and may be joined.
+fn is_refused_create(conflict: &Standing) -> bool {
+    conflict.server_version == 0 && conflict.is_open_with_room()
+}
+
+fn conflict_edit(edit: &Edit) -> ConflictEdit {
+    ConflictEdit {
+        id: edit.id,
+        action: edit.action,
+        payload: edit.payload.clone(),
+        client_version: edit.client_version,
+        base_version: edit.base_version,
+    }
+}
