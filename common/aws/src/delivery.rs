@@ -8,7 +8,11 @@ use tidemark_core::{
     sequence::position::Position,
 };
 
-use crate::{failure::Failure, platform::Platform, tables::changes::StoredSegment};
+use crate::{
+    failure::Failure,
+    platform::Platform,
+    tables::changes::{Place, StoredSegment},
+};
 
 /// Segments of one read backwards.
 const SEGMENTS: i32 = 16;
@@ -39,9 +43,11 @@ async fn look_back(
     awaited: &Awaited<'_>,
 ) -> Result<bool, Failure> {
     let changes = &platform.tables.changes;
-    // The position may stand inside a segment. One that the log does not reach stems from before the server was restored.
-    let Some(first) = changes.segment_at(scope, acknowledged.position).await? else { return Ok(false) };
-    let (mut read, mut looked) = (vec![first], 0);
+    let (mut read, mut looked) = match changes.place(scope, acknowledged.position).await? {
+        Place::Segment(segment) => (vec![segment], 0),
+        Place::Expired => (Vec::new(), 0),
+        Place::Beyond => return Ok(false),
+    };
     while !read.is_empty() {
         let mut end = Position::START;
         for StoredSegment { segment, sequenced_at } in &read {

@@ -51,6 +51,17 @@ pub struct StoredSegment {
     pub sequenced_at: DateTime<Utc>,
 }
 
+/// Where a position stands in a channel's log.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In this segment or, where its own has expired, before it.
+    Segment(StoredSegment),
+    /// Before the head, and every segment from there on has expired.
+    Expired,
+    /// Behind the head: it stems from before the server was restored.
+    Beyond,
+}
+
 /// What became of a segment that was to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -153,12 +164,20 @@ impl Changes {
         Ok(held)
     }
 
-    /// The segment that holds `position`, or, where that one has expired, the first behind it; `None` beyond the end of the log.
+    /// Where `position` stands in the log, in one read: segments and the head lie in one order.
     ///
     /// # Errors
     /// An outage.
-    pub async fn segment_at(&self, scope: &Scope, position: Position) -> Result<Option<StoredSegment>, Failure> {
-        Ok(self.query(scope, position, Position::END, 1, None).await?.pop())
+    pub async fn place(&self, scope: &Scope, position: Position) -> Result<Place, Failure> {
+        let query = self.table.query(scope.partition()).key_condition_expression("pk = :pk AND sk >= :from").limit(1);
+        let query = query.expression_attribute_values(":from", AttributeValue::S(position.to_string()));
+        let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
+        let Some(row) = answer.items.unwrap_or_default().pop() else { return Ok(Place::Beyond) };
+        if row.get("sk").and_then(|sk| sk.as_s().ok()).is_none_or(|sk| sk != HEAD) {
+            return read_segment(row).map(Place::Segment);
+        }
+        let head: HeadRow = from_row("head", row)?;
+        Ok(if position <= head.position { Place::Expired } else { Place::Beyond })
     }
 
     /// At most `limit` segments that end at `end` or before, the last one first.

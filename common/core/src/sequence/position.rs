@@ -52,8 +52,6 @@ pub struct Position {
 impl Position {
     /// Before every change.
     pub const START: Self = Self { epoch: 0, sequence: Sequence::ZERO, late: 0 };
-    /// Behind every change.
-    pub const END: Self = Self { epoch: u32::MAX, sequence: Sequence([b'9'; SEQUENCE_DIGITS]), late: u32::MAX };
 }
 
 impl fmt::Display for Position {
