@@ -48,7 +48,7 @@ async fn run(platform: &Platform, known: &Known, mode: Mode, now: DateTime<Utc>)
     let Known { id, kept, read } = known;
     let author = Author::device(&id.user, &id.device_id);
     let catalog = &platform.settings.catalog;
-    let sender = Sender { principal: &kept.principal, device_id: &id.device_id, author: &author, catalog };
+    let sender = Sender { principal: &kept.principal, device_id: &id.device_id, author: &author, catalog, is_replay: true };
     let answered = read.answered.as_ref().map(|answered| answered.results.clone()).unwrap_or_default();
     let mut results = batch::settled(answered);
     if results.len() < kept.items.len() {
