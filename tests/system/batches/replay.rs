@@ -163,7 +163,7 @@ async fn a_replay_goes_by_the_claims_the_batch_came_with_and_never_by_the_admins
     assert_eq!((&results[0]["status"], &results[0]["server_version"]), (&json!("ok"), &json!(2)));
     assert_eq!((&results[1]["code"], &results[2]["code"]), (&json!("channel_forbidden"), &json!("channel_forbidden")));
     let row = stack.rows("resources").remove(0);
-    assert_eq!(row["author"]["S"], "ana#phone", "{row}");
+    assert_eq!(row["run_by"]["S"], "ana#phone", "{row}");
     assert_eq!(stack.rows("resources").len(), 1);
 }
 
