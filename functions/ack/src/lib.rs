@@ -32,11 +32,14 @@ async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckRespon
         .map_err(|_| Problem::new(ProblemCode::InvalidToken, "not a pull token of this service, or damaged").at("ack_token"))?;
     let now = platform.clock.now();
     let told = ack::acknowledged(&token, &principal, now);
-    let channels = told.keys().map(ToString::to_string).collect();
+    let channels: Vec<String> = told.keys().map(ToString::to_string).collect();
     let mut note = Note { device_id: &device_id, app_version: app_version.as_deref(), positions: told, now };
-    // Each try that finds the device further ahead has fewer channels left to write than the one before, so this ends.
-    while let Noted::Behind(stored) = platform.tables.devices.note(&principal, &note).await? {
-        note.positions = ack::ahead(note.positions, &stored);
+    // Each try that finds the device further ahead leaves fewer channels to write than the one before.
+    for _ in 0..=channels.len() {
+        match platform.tables.devices.note(&principal, &note).await? {
+            Noted::Done => break,
+            Noted::Behind(stored) => note.positions = ack::ahead(note.positions, &stored),
+        }
         if note.positions.is_empty() {
             break; // a late one: all of it is known
         }
