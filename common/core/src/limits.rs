@@ -63,6 +63,12 @@ pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// Seconds a missing segment may be a transaction still becoming visible; older than this it is a hole, and the reader starts over.
 pub const HOLE_SECONDS_MAX: i64 = 60;
+/// Segments of the log that are read backwards to find out whether a change was delivered.
+pub const DELIVERY_SEGMENTS_MAX: usize = 64;
+/// Seconds that the clocks of two functions may differ.
+pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
+/// Hours that the stream keeps a change: it enters the log within them, or by a repair run.
+pub const STREAM_HOURS: i64 = 24;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
 

@@ -91,7 +91,12 @@ impl<'a> Fold<'a> {
 
     pub(super) fn finish(self) -> Folded {
         let Self { resource, applied, uploads, writes, ruled, .. } = self;
-        Folded { changed: resource.filter(|_| applied > 0), uploads, conflicts: writes, ruled }
+        let mut changed = resource.filter(|_| applied > 0);
+        if let Some(resource) = changed.as_mut().filter(|_| self.sender.is_replay) {
+            // The device was told that it failed: its pulls bring the outcome.
+            resource.run.is_unproven = true;
+        }
+        Folded { changed, uploads, conflicts: writes, ruled }
     }
 
     /// An item that is refused as it stands.
