@@ -5,6 +5,8 @@ mod auth;
 mod bad_input;
 mod changelog;
 mod cost;
+mod edge;
 mod events;
+mod openapi;
 mod pull;
 mod push;

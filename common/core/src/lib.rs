@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod channel;
 pub mod conflict;
 pub mod field_versions;
+pub mod gzip;
 pub mod ids;
 pub mod json;
 pub mod key;

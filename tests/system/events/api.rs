@@ -13,9 +13,9 @@ use tidemark::{
     },
     template::Template,
 };
-use tidemark_aws::Clock;
+use tidemark_aws::{Clock, edge};
 use tidemark_core::routes::ROUTES;
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{Answer, Stack, openapi};
 
 use super::{function_of, missing_fields, samples};
 
@@ -158,9 +158,11 @@ fn functions(stack: &Stack) -> Functions {
 
 async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
     let request = lambda_http::request::from_str(event).unwrap();
-    let response = functions(stack)[function](request).await;
-    let text = String::from_utf8(response.body().to_vec()).unwrap();
-    Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+    let route = edge::route(&request).unwrap();
+    assert_eq!(route.function, function);
+    let answer = Answer::read(functions(stack)[function](request).await);
+    openapi::check(route, &answer);
+    answer
 }
 
 #[tokio::test]

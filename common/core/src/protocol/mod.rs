@@ -1,5 +1,6 @@
 //! The wire types: what stands in requests and answers, one file per operation.
 
+pub mod limits;
 pub mod problem;
 pub mod pull;
 pub mod push;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 /// What an edit does to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Action {
     /// Makes it.
