@@ -216,11 +216,11 @@ impl Stack {
             ApiKind::Rest => rest_event(&inbound, "test"),
             ApiKind::Http => http_event(&inbound),
         };
-        self.invoke(route.function, &event).await
+        self.deliver(route.function, &event).await
     }
 
-    /// Hands an event to a function, as Lambda does.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Response<Body> {
+    /// Hands an event of the API to a function, as Lambda does.
+    pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
         let request = lambda_http::request::from_str(&event.to_string()).unwrap();
         self.functions[function](request).await
     }
@@ -260,7 +260,7 @@ impl Stack {
 fn route(method: &str, path: &str) -> &'static Route {
     let path = format!("/api/v1/mobile/{}", path.split('?').next().unwrap_or_default());
     let fits = |route: &&Route| route.method == method && path_parameters(route.path, &path).is_some();
-    ROUTES.iter().find(fits).unwrap_or_else(|| panic!("there is no route {method} {path}"))
+    ROUTES.iter().find(fits).expect("a route")
 }
 
 /// What stands at the placeholders of a route's path; `None` where the path is another one.

@@ -3,4 +3,5 @@
 
 mod gzip;
 mod limits;
+mod page;
 mod problems;

@@ -147,12 +147,16 @@ pub fn respond<T: Serialize>(request: &Request, outcome: Result<T, Failure>) -> 
     respond_problem(request, &problem)
 }
 
+/// A problem as a document: the body of a response, or the answer to a direct invocation.
+pub fn problem_document(problem: &Problem, request_id: &str) -> String {
+    serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
+}
+
 fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
     let request_id = request_id(request);
     let status = problem.code.status();
     tracing::info!(%request_id, status, code = ?problem.code, "request refused");
-    let body = serde_json::to_string(&ProblemBody::new(problem, &request_id)).unwrap_or_default();
-    let mut response = response(request, status, "application/problem+json", body);
+    let mut response = response(request, status, "application/problem+json", problem_document(problem, &request_id));
     let hint = match problem.code {
         ProblemCode::Unavailable => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
         ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),

@@ -60,11 +60,11 @@ pub fn is_accepted(accept_encoding: &str) -> bool {
 
 /// The weight that an offer's parameters give it, 1 where they give none. One that is no number is a refusal.
 fn weight(parameters: &str) -> f32 {
-    let weights = parameters.split(';').filter_map(|parameter| {
+    let weight = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
     });
-    weights.last().unwrap_or(1.0)
+    weight.unwrap_or(1.0)
 }
 
 #[cfg(test)]

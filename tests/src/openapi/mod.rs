@@ -14,6 +14,8 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use serde_json::{Map, Value, json};
 use tidemark_core::{protocol::problem::ProblemCode, routes::Route};
 
+use schemas::Named;
+
 const DESCRIPTION: &str = "Devices push what they edited offline and pull what others changed. What each request and answer \
 means stands in docs/protocol.md, whose sections (§) the descriptions name; each code stands in docs/errors.md.\n\nBodies may \
 be sent as gzip (`content-encoding: gzip`), and larger answers come as gzip to clients that accept it. Fields of a request \
@@ -77,7 +79,7 @@ fn describe(operation: &Operation) -> Value {
     let in_query = operation
         .query
         .iter()
-        .map(|(name, description, schema)| json!({"name": name, "in": "query", "description": description, "schema": schema()}));
+        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "description": meaning, "schema": schema()}));
     let parameters: Vec<_> = in_path.chain(in_query).collect();
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();

@@ -1,6 +1,5 @@
 //! Every operation of the API: one entry each.
 
-use serde_json::Value;
 use tidemark_core::protocol::{
     limits::LimitsResponse,
     problem::ProblemCode,
@@ -8,7 +7,7 @@ use tidemark_core::protocol::{
     push::{PushRequest, PushResponse},
 };
 
-use super::schemas::WireType;
+use super::schemas::{Named, WireType};
 
 /// An operation, as the document tells it.
 pub struct Operation {
@@ -18,8 +17,8 @@ pub struct Operation {
     pub id: &'static str,
     /// What it does.
     pub summary: &'static str,
-    /// Parameters of the query: name, meaning, schema.
-    pub query: &'static [(&'static str, &'static str, fn() -> Value)],
+    /// Parameters of the query.
+    pub query: &'static [Named],
     /// The body of a request.
     pub request: Option<WireType>,
     /// Samples in `events/`, without `.json`, whose bodies are its examples.

@@ -15,8 +15,44 @@ use super::OPERATIONS;
 /// The schema that every refusal has.
 pub const PROBLEM: &str = "Problem";
 
-/// Members that a problem may have beyond those of its type: [`tidemark_core::protocol::problem::Problem::with`].
-const PROBLEM_MEMBERS: &[(&str, fn() -> Value)] = &[];
+/// A query parameter, or a member of a problem: what no wire type holds.
+pub struct Named {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+    /// Its schema.
+    pub schema: fn() -> Value,
+}
+
+/// One of them.
+pub const fn named(name: &'static str, meaning: &'static str, schema: fn() -> Value) -> Named {
+    Named { name, meaning, schema }
+}
+
+/// Members that a problem may have beyond those of its type (`Problem::with`).
+const PROBLEM_MEMBERS: &[Named] = &[
+    named(
+        "allowed_types",
+        "Of `media_type_not_allowed`: the types that are.",
+        || json!({"type": "array", "items": {"type": "string"}}),
+    ),
+    named("bytes_max", "Of `media_too_large`: the bound.", || json!({"type": "integer"})),
+    named("field", "Of `unique_violation`: the unique field.", text),
+    named("holder_channel", "Of `unique_violation`: where the resource lives that holds the value.", text),
+    named("holder_id", "Of `unique_violation`: the resource that holds the value, if the caller may read it.", text),
+    named("reason", "Of `unprocessable`: which rule would be broken.", || reference("ItemCode")),
+    named("resolution", "Of `already_resolved`: how the conflict was decided.", || reference("Resolution")),
+    named("resolved_at", "Of `already_resolved`: when.", || json!({"type": "string", "format": "date-time"})),
+    named("resolved_by", "Of `already_resolved`: by whom.", text),
+    named("server_deleted", "Of `version_changed`: whether the resource is deleted.", || json!({"type": "boolean"})),
+    named("server_payload", "Of `version_changed`: what the server holds.", || json!({"type": ["object", "null"]})),
+    named("server_version", "Of `version_changed`: the version by now.", || json!({"type": "integer"})),
+];
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
 
 /// Bounds that stand in `limits.rs`: schema, field, keyword, value. Bytes bound letters from above, so a name's bytes are its
 /// `maxLength`.
@@ -88,9 +124,6 @@ pub(super) fn components() -> BTreeMap<String, Value> {
     for (schema, field, keyword, bound) in BOUNDS {
         field_of(&mut schemas, schema, field)[*keyword] = (*bound).into();
     }
-    for (name, member) in PROBLEM_MEMBERS {
-        schemas.get_mut(PROBLEM).unwrap()["properties"][*name] = member();
-    }
     let (asked, answered) = (reachable(&schemas, &requests), reachable(&schemas, &answers));
     for name in answered {
         let schema = schemas.get_mut(&name).unwrap();
@@ -98,6 +131,11 @@ pub(super) fn components() -> BTreeMap<String, Value> {
             assert!(!asked.contains(&name), "{name} stands in requests, which are open, and in answers, which are closed");
             close(schema);
         }
+    }
+    for Named { name, meaning, schema } in PROBLEM_MEMBERS {
+        let mut member = schema();
+        member["description"] = (*meaning).into();
+        schemas.get_mut(PROBLEM).unwrap()["properties"][*name] = member;
     }
     schemas
 }

@@ -64,7 +64,7 @@ async fn a_request_that_no_route_of_ours_brought_is_a_404_problem() {
             at: stack.now(),
         };
         for event in [rest_event(&inbound, "test"), http_event(&inbound)] {
-            let answer = Answer::read(stack.invoke("pull", &event).await);
+            let answer = Answer::read(stack.deliver("pull", &event).await);
             assert_problem(&answer, 404, "not_found", None, &format!("{method} {path}"));
         }
     }
