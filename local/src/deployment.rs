@@ -8,6 +8,7 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::Client;
 use lambda_http::{Context, LambdaEvent};
 use serde_json::Value;
+use tidemark_aws::media::Media;
 use tidemark_aws::stream::StreamEvent;
 use tidemark_aws::{Clock, Platform, Settings};
 
@@ -90,6 +91,22 @@ pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Cl
     Platform::new(settings, dynamodb, clock).map_err(|failure| settings_error(failure.to_string()))
 }
 
+/// A [`platform`] on the media bucket too, for the functions whose binaries link S3.
+///
+/// # Errors
+/// The template does not give the function what it needs.
+pub fn platform_with_media(
+    template: &Template,
+    function: &str,
+    dynamodb: Client,
+    bucket: &aws_sdk_s3::Client,
+    clock: Clock,
+) -> Result<Platform, DeploymentError> {
+    let platform = platform(template, function, dynamodb, clock)?;
+    let media = Media::new(bucket.clone(), &platform.settings.media);
+    Ok(platform.with_media(media))
+}
+
 /// A function crate as a function behind the API. A macro, because "an async function whose future can be sent" has no
 /// name that a parameter could ask for.
 macro_rules! serving {
@@ -107,15 +124,21 @@ macro_rules! serving {
 ///
 /// # Errors
 /// The template does not give one of them what it needs.
-pub fn functions(template: &Template, dynamodb: &Client, clock: &Clock) -> Result<Functions, DeploymentError> {
+pub fn functions(
+    template: &Template,
+    dynamodb: &Client,
+    bucket: &aws_sdk_s3::Client,
+    clock: &Clock,
+) -> Result<Functions, DeploymentError> {
     let platform = |function| platform(template, function, dynamodb.clone(), clock.clone());
+    let with_media = |function| platform_with_media(template, function, dynamodb.clone(), bucket, clock.clone());
     Ok(BTreeMap::from([
         ("ack", serving!(platform("ack")?, tidemark_ack)),
-        ("batches", serving!(platform("batches")?, tidemark_batches)),
+        ("batches", serving!(with_media("batches")?, tidemark_batches)),
         ("conflicts", serving!(platform("conflicts")?, tidemark_conflicts)),
-        ("presign", serving!(platform("presign")?, tidemark_presign)),
+        ("presign", serving!(with_media("presign")?, tidemark_presign)),
         ("pull", serving!(platform("pull")?, tidemark_pull)),
-        ("push", serving!(platform("push")?, tidemark_push)),
+        ("push", serving!(with_media("push")?, tidemark_push)),
         ("resolve", serving!(platform("resolve")?, tidemark_resolve)),
     ]))
 }

@@ -18,6 +18,7 @@ use crate::engine::http::{EngineClient, dynamodb_client};
 use crate::engine::{Engine, EngineError};
 use crate::gateway::{self, ApiKind, Front, RouteError};
 use crate::pump::Pump;
+use crate::store::client::{StoreClient, s3_client};
 use crate::store::{Store, StoreError};
 use crate::template::{Template, TemplateError};
 
@@ -60,9 +61,6 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// No temporary folder for `--memory`.
-    #[error("cannot make a temporary folder for media: {0}")]
-    TemporaryFolder(io::Error),
     /// The data folder.
     #[error(transparent)]
     Folder(#[from] DataFolderError),
@@ -83,12 +81,6 @@ pub enum StartError {
     Route(#[from] RouteError),
 }
 
-/// What must live as long as the system: the folder's lock, or the temporary folder.
-enum Home {
-    Folder { _folder: DataFolder },
-    Memory { _media: tempfile::TempDir },
-}
-
 /// A running system. Dropping it without [`System::stop`] leaves its tasks to the runtime.
 pub struct System {
     /// Where it listens.
@@ -97,7 +89,8 @@ pub struct System {
     pub engine: Engine,
     shutdown: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    _home: Home,
+    /// Held, not read: with it goes the folder's lock.
+    _folder: Option<DataFolder>,
 }
 
 impl System {
@@ -109,13 +102,15 @@ impl System {
         // First of all: a second runner by mistake must not touch the folder of the first.
         let listener = listen(options.port).await?;
         let addr = listener.local_addr().map_err(|source| StartError::Listen { port: options.port, source })?;
-        let (home, engine, store) = open(&options.storage)?;
+        let (folder, engine, store) = open(&options.storage)?;
 
         let template = Template::built_in()?;
         deployment::create_tables(&engine, &template)?;
         let client = dynamodb_client(EngineClient::new(engine.clone()));
         let clock = Clock::system();
-        let functions = deployment::functions(&template, &client, &clock)?;
+        // Looked at in this process; the upload URLs lead devices to the front.
+        let bucket = s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"));
+        let functions = deployment::functions(&template, &client, &bucket, &clock)?;
         let invocations = deployment::invocations(&template, &client, &clock)?;
         let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone(), invocations };
         let router = gateway::router(front, ROUTES, &functions)?;
@@ -128,7 +123,7 @@ impl System {
             tasks.push(tokio::spawn(pump.run(stopped.clone())));
         }
         tasks.push(tokio::spawn(serve(listener, router, stopped)));
-        Ok(Self { addr, engine, shutdown, tasks, _home: home })
+        Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
     }
 
     /// Stops: no new connections, requests and the pump's batch finish, the data folder is free.
@@ -151,18 +146,14 @@ async fn listen(port: u16) -> Result<TcpListener, StartError> {
     })
 }
 
-fn open(storage: &Storage) -> Result<(Home, Engine, Store), StartError> {
+fn open(storage: &Storage) -> Result<(Option<DataFolder>, Engine, Store), StartError> {
     match storage {
         Storage::Folder(root) => {
             let folder = DataFolder::open(root)?;
             let (engine, store) = (Engine::open(&folder.database())?, Store::open(&folder.media())?);
-            Ok((Home::Folder { _folder: folder }, engine, store))
+            Ok((Some(folder), engine, store))
         }
-        Storage::Memory => {
-            let media = tempfile::tempdir().map_err(StartError::TemporaryFolder)?;
-            let store = Store::open(media.path())?;
-            Ok((Home::Memory { _media: media }, Engine::memory()?, store))
-        }
+        Storage::Memory => Ok((None, Engine::memory()?, Store::temporary()?)),
     }
 }
 

@@ -86,6 +86,11 @@ impl<'a> Device<'a> {
         panic!("a pull that never ends");
     }
 
+    /// Acknowledges what it has applied.
+    pub async fn ack(&self) -> Answer {
+        self.stack.post("sync/ack", &self.token, &json!({"ack_token": self.since, "device_id": self.device_id})).await
+    }
+
     fn apply(&mut self, page: &Value) {
         self.resets += texts(&page["reset"]).count();
         for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {

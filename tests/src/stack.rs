@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
-use lambda_http::http::{HeaderMap, HeaderValue, header};
+use lambda_http::http::{HeaderMap, HeaderValue, Request, header};
 use serde_json::{Value, json, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
@@ -24,6 +24,10 @@ use tidemark::{
         invoke::Invocations,
     },
     pump::Pump,
+    store::{
+        Store,
+        client::{StoreClient, s3_client},
+    },
     template::Template,
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
@@ -34,10 +38,15 @@ use crate::Device;
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
 
+/// Where every stack's upload URLs lead: nowhere, for the store is asked in this process.
+const STORE_URL: &str = "http://media.localhost";
+
 /// A deployment.
 pub struct Stack {
     /// Its tables.
     pub engine: Engine,
+    /// Its media.
+    pub store: Store,
     template: Template,
     functions: Functions,
     invocations: Invocations,
@@ -94,15 +103,18 @@ impl Stack {
         deployment::create_tables(&engine, &template).unwrap();
         let clock_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = clock(&clock_ms);
-        let client = dynamodb_client(EngineClient::with_hook(engine.clone(), hook));
-        let functions = deployment::functions(&template, &client, &clock).unwrap();
+        let store = Store::temporary().unwrap();
+        let client = dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook)));
+        let bucket = s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL);
+        let functions = deployment::functions(&template, &client, &bucket, &clock).unwrap();
         let invocations = deployment::invocations(&template, &client, &clock).unwrap();
         let mapping = template.stream_mappings().unwrap().remove(0);
         let changelog = dynamodb_client(EngineClient::new(engine.clone()));
         let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
         let changelog = deployment::stream_function("changelog", changelog).unwrap();
         let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
-        Self { engine, template, functions, invocations, pump, clock_ms, requests: AtomicU64::new(0), api: ApiKind::Rest }
+        let (requests, api) = (AtomicU64::new(0), ApiKind::Rest);
+        Self { engine, store, template, functions, invocations, pump, clock_ms, requests, api }
     }
 
     /// The same deployment behind an HTTP API.
@@ -110,10 +122,17 @@ impl Stack {
         Self { api, ..self }
     }
 
+    /// The same deployment with a clock that starts now: the media store compares an upload URL's time with the machine's.
+    pub fn today(self) -> Self {
+        self.clock_ms.store(Clock::system().now().timestamp_millis(), Ordering::SeqCst);
+        self
+    }
+
     /// What a function of this deployment stands on, its calls passing `hook`.
     pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), hook));
-        deployment::platform(&self.template, function, client, clock(&self.clock_ms)).unwrap()
+        let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), Arc::clone(&hook)));
+        let bucket = s3_client(StoreClient::with_hook(self.store.clone(), hook), STORE_URL);
+        deployment::platform_with_media(&self.template, function, client, &bucket, clock(&self.clock_ms)).unwrap()
     }
 
     /// The moment it is in this deployment.
@@ -208,6 +227,26 @@ impl Stack {
         let response = self.functions[route.function](request).await;
         let text = String::from_utf8(response.body().to_vec()).unwrap();
         Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+    }
+
+    /// Uploads to a URL that a presign answered, as it says; gives the store's status.
+    pub async fn upload(&self, presigned: &Value, body: &[u8]) -> u16 {
+        let headers = presigned["headers"].as_object().unwrap().iter();
+        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+        self.put(presigned["upload_url"].as_str().unwrap(), &headers, body).await.status
+    }
+
+    /// Puts a body to a URL of the media store, with these headers and no others.
+    pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.store_request("PUT", url, headers, body).await
+    }
+
+    /// A request to the media store, with these headers and no others.
+    pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (parts, body) = self.store.exchange(request.body(body.to_vec()).unwrap()).await.into_parts();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
     }
 
     /// The records the stream of `resources` holds now, as a Lambda event has them.

@@ -1,4 +1,4 @@
-//! What a push and a pull cost, counted through the SDK: calls, sequential round trips, and the units DynamoDB charges. Printed as a
+//! What a push, a pull and an acknowledgement cost, counted through the SDK: calls, sequential round trips, and the units DynamoDB charges. Printed as a
 //! table against the budgets; docs/architecture.md says where the numbers come from.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn measured<T>(what: &str, budget: Option<u128>, meter: &Meter, work: impl
     let cost = Cost(meter.take());
     let budget_shown = budget.map_or("-".to_owned(), |budget| budget.to_string());
     let calls: Vec<String> = cost.0.calls.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
-    let (write_units, read_units) = (cost.write_units().abs(), cost.read_units());
+    let (write_units, read_units) = (cost.write_units().abs(), cost.read_units().abs());
     println!("| {what} | {round_trips} | {budget_shown} | {write_units} | {read_units} | {} |", calls.join(", "));
     assert!(budget.is_none_or(|budget| round_trips <= budget), "{what}: {round_trips} round trips");
     (cost, done)
@@ -115,6 +115,8 @@ async fn a_push_and_a_pull_stay_within_their_budgets() {
     let (pull, page) = measured("pull of 100", Some(2), &meter, tablet.pull_page(100)).await;
     assert_eq!(page["changes"].as_array().map(Vec::len), Some(100));
     assert_eq!(page["has_more"], false);
+    let (ack, answer) = measured("ack", Some(1), &meter, tablet.ack()).await;
+    assert_eq!((answer.status, ack.write_units(), ack.read_units()), (200, 1.0, 0.0));
     let (_, page) = measured("pull of nothing", Some(1), &meter, tablet.pull_page(100)).await;
     assert_eq!(page["changes"], json!([]));
 

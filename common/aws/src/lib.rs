@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod batch;
 pub mod clock;
+pub mod delivery;
 pub mod edge;
 pub mod failure;
 pub mod media;

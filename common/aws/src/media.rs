@@ -1,16 +1,113 @@
-//! The media bucket: signing uploads, and looking at what was uploaded.
+//! The media bucket (§6): signing uploads, and looking at what was uploaded. What may be uploaded, and what a key promises, is decided
+//! in `tidemark-core`.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
-use tidemark_core::media::Checked;
+use aws_config::SdkConfig;
+use aws_sdk_s3::{Client, config::StalledStreamProtectionConfig, presigning::PresigningConfig};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, stream};
+use tidemark_core::{
+    media::{Checked, Promise},
+    protocol::media::PresignResponse,
+};
+
+use crate::{failure::Failure, settings::MediaSettings};
+
+/// Objects looked at at once.
+const PARALLEL_HEADS: usize = 16;
 
 /// The media bucket.
 #[derive(Debug, Clone)]
-pub struct Media {}
+pub struct Media {
+    client: Client,
+    bucket: String,
+    url_seconds: u64,
+}
+
+/// A client for the bucket of a deployment. Behind an endpoint of one's own (LocalStack) the bucket stands in the path: there is no name
+/// service that knows it as a host.
+pub fn client(config: &SdkConfig) -> Client {
+    let has_own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+    Client::from_conf(client_config(aws_sdk_s3::config::Builder::from(config)).force_path_style(has_own_endpoint).build())
+}
+
+/// What every client for the bucket is made with, whatever it reaches.
+pub fn client_config(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder {
+    // Nothing streams here: uploads go past the functions, and looking at one has no body. The protection would measure the real clock
+    // while tests let virtual time pass.
+    config.stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
 
 impl Media {
+    /// The bucket of these settings.
+    pub fn new(client: Client, settings: &MediaSettings) -> Self {
+        Self { client, bucket: settings.bucket.clone(), url_seconds: settings.url_seconds }
+    }
+
+    /// Signs an upload at the moment `now`: arithmetic, no call is made. Type, exact length and, when given, checksum are part of the
+    /// signature, so the object store refuses anything else. (The SDK adds no checksum of its own to a presigned request.)
+    ///
+    /// # Errors
+    /// The credentials of the function cannot be had.
+    pub async fn presign(&self, promise: &Promise, now: DateTime<Utc>) -> Result<PresignResponse, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::Outage(format!("presign: {error}"));
+        let config = PresigningConfig::builder().start_time(now.into()).expires_in(Duration::from_secs(self.url_seconds));
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(promise.key.to_string())
+            .content_type(&promise.content_type)
+            .content_length(i64::try_from(promise.content_length).map_err(|error| failed(&error))?)
+            .set_checksum_sha256(promise.sha256.clone());
+        let signed = put.presigned(config.build().map_err(|error| failed(&error))?).await;
+        let signed = signed.map_err(|error| Failure::outage("presign", error))?;
+        let headers: BTreeMap<_, _> = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(PresignResponse {
+            upload_url: signed.uri().to_owned(),
+            key: promise.key.to_string(),
+            method: signed.method().to_owned(),
+            headers,
+            // The signature's time has no fractions of a second.
+            expires_at: DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now) + Duration::from_secs(self.url_seconds),
+        })
+    }
+
     /// What stands under these keys, looked at side by side.
-    pub async fn check(&self, _keys: Vec<String>) -> HashMap<String, Checked> {
-        HashMap::new()
+    pub async fn check(&self, keys: Vec<String>) -> HashMap<String, Checked> {
+        let keys: HashSet<String> = keys.into_iter().collect();
+        let checks = stream::iter(keys).map(async |key| {
+            let checked = self.look_at(&key).await;
+            (key, checked)
+        });
+        checks.buffer_unordered(PARALLEL_HEADS).collect().await
+    }
+
+    async fn look_at(&self, key: &str) -> Checked {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
+        let error = match answer {
+            Ok(object) => {
+                let content_length = object.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+                return Checked::compare(key, content_length, object.content_type().unwrap_or_default());
+            }
+            Err(error) => error,
+        };
+        // An answer to HEAD has no body, so only its status says what is wrong.
+        match error.raw_response().map(|response| response.status().as_u16()) {
+            Some(404) => Checked::absent(),
+            Some(403) => {
+                tracing::warn!("the object store forbids to look at an upload: is s3:ListBucket missing?");
+                Checked::absent()
+            }
+            _ => {
+                let detail = Failure::outage("head_object", error).to_string();
+                tracing::error!(%detail, "the object store did not answer");
+                Checked::Unavailable
+            }
+        }
     }
 }

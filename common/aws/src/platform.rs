@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_config::{
-    BehaviorVersion, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
+    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_sdk_dynamodb::Client;
 
@@ -46,19 +46,42 @@ impl Platform {
         })
     }
 
+    /// The same, on a media bucket too.
+    pub fn with_media(self, media: Media) -> Self {
+        Self { media: Some(media), ..self }
+    }
+
     /// Stands on what the environment names: in Lambda, or wherever the same variables are set.
     ///
     /// # Errors
     /// [`SettingsError`] names the variable that is missing or wrong; a key set that does not read is an error too.
     pub async fn from_environment() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let settings = Settings::from_env(&|name| std::env::var(name).ok()).map_err(|error: SettingsError| error.to_string())?;
-        // Lambda hands credentials in environment variables; looking nowhere else keeps the function small and its start quick.
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
-            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build())
-            .load()
-            .await;
-        Ok(Self::new(settings, Client::new(&config), Clock::system())?)
+        Self::on(&sdk_config().await)
     }
+
+    /// [`from_environment`](Self::from_environment) with the media bucket: for the functions that use it, because it makes them larger.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn from_environment_with_media() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let config = sdk_config().await;
+        let platform = Self::on(&config)?;
+        let media = Media::new(crate::media::client(&config), &platform.settings.media);
+        Ok(platform.with_media(media))
+    }
+
+    fn on(config: &SdkConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let settings = Settings::from_env(&|name| std::env::var(name).ok()).map_err(|error: SettingsError| error.to_string())?;
+        Ok(Self::new(settings, Client::new(config), Clock::system())?)
+    }
+}
+
+/// Lambda hands credentials in environment variables; looking nowhere else keeps the function small and its start quick.
+async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build())
+        .load()
+        .await
 }

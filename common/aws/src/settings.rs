@@ -1,15 +1,17 @@
 //! Settings of a deployment, from environment variables. `template.yaml` sets them; the local runner evaluates the same template.
 
 use chrono::Duration;
-use tidemark_core::catalog::{Catalog, CatalogError};
+use tidemark_core::{
+    catalog::{Catalog, CatalogError},
+    limits::MEDIA_BYTES_MAX,
+    media::Allowed,
+};
 
 /// The catalog this build was made with.
 const CATALOG: &str = include_str!("../../../catalog.toml");
 
 /// Days of a retention at most.
 const DAYS_MAX: u64 = 36_500;
-/// What S3 takes in one request.
-const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// An upload URL is good for 15 minutes at most (§6).
 const MEDIA_URL_SECONDS_MAX: u64 = 900;
 
@@ -111,6 +113,11 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// What may be uploaded.
+    pub fn allowed_media(&self) -> Allowed<'_> {
+        Allowed { types: &self.media.types, bytes_max: self.media.bytes_max, catalog: &self.catalog }
+    }
+
     /// Reads the settings through `variable`, which gives a variable's value. An empty value counts as not set.
     ///
     /// # Errors

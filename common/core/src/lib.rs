@@ -1,11 +1,14 @@
 //! The rules of Tidemark: how pushes are decided, changes sequenced, pulls paged. No async, no clock, no AWS, no I/O: everything a
 //! rule depends on is handed in, so that it can be tested a million times a minute.
 
+pub mod ack;
 pub mod audit;
+pub mod batch;
 pub mod catalog;
 pub mod channel;
 pub mod conflict;
 pub mod cursor;
+pub mod delivery;
 pub mod field_versions;
 pub mod ids;
 pub mod json;

@@ -31,6 +31,16 @@ pub const CONFLICT_EDITS_MAX: usize = 100;
 pub const RESOLUTIONS_REMEMBERED: usize = 4;
 /// Media keys of one payload.
 pub const MEDIA_KEYS_MAX: usize = 50;
+/// Bytes of one upload, what S3 takes in one request; a deployment sets its own bound below it.
+pub const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Letters of a tenant's or user's name that stands in media keys as it is: those of a UUID. Others stand there as hashes.
+pub const MEDIA_NAME_LETTERS_MAX: usize = 36;
+/// Letters of a content type that stands in media keys as it is: those of `application/octet-stream`.
+pub const MEDIA_TYPE_LETTERS_MAX: usize = 24;
+/// Letters of a file extension that is kept.
+pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 10;
+/// Bytes of a media key, as the bounds above make it. The local store names a file after the key in base64, of 255 bytes at most.
+pub const MEDIA_KEY_BYTES_MAX: usize = 161;
 /// Letters of the note an admin adds to a resolution.
 pub const NOTE_LETTERS_MAX: usize = 2000;
 /// Entries of a list (conflicts, audit) when the caller names no limit.
@@ -53,6 +63,12 @@ pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// Seconds a missing segment may be a transaction still becoming visible; older than this it is a hole, and the reader starts over.
 pub const HOLE_SECONDS_MAX: i64 = 60;
+/// Segments of the log that are read backwards to find out whether a change was delivered.
+pub const DELIVERY_SEGMENTS_MAX: usize = 64;
+/// Seconds that the clocks of two functions may differ.
+pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
+/// Hours that the stream keeps a change: it enters the log within them, or by a repair run.
+pub const STREAM_HOURS: i64 = 24;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
 

@@ -141,10 +141,17 @@ impl Edits {
         self.0.iter().find(|edit| edit.id == id).copied()
     }
 
-    /// Remembers one more, or one anew, and forgets the oldest beyond the bound; none of the `kept` newest before it is forgotten, so
-    /// that a batch which edits one resource more often than the bound remembers all its own edits, those it repeats included.
+    /// Counts an edit that is remembered as the newest, because it came again.
+    pub fn renew(&mut self, id: EditId) {
+        if let Some(at) = self.0.iter().position(|edit| edit.id == id) {
+            let edit = self.0.remove(at);
+            self.0.push(edit);
+        }
+    }
+
+    /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest before it is forgotten, so that
+    /// a batch which edits one resource more often than the bound remembers all its own edits, those it repeats included.
     pub fn remember(&mut self, edit: AppliedEdit, kept: usize) {
-        self.0.retain(|known| known.id != edit.id);
         self.0.push(edit);
         let bound = EDITS_REMEMBERED.max(kept + 1);
         let excess = self.0.len().saturating_sub(bound);

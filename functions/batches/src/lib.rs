@@ -1,10 +1,35 @@
-//! batches: being built.
+//! Batches: shows what a device sent and how it was answered, and runs a batch again through the same path as push.
+
+mod replay;
+mod show;
 
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Failure, Platform, edge};
+use tidemark_aws::{
+    Failure, Platform, edge,
+    tables::{sync_batches::ReadBatch, sync_items::KeptBatch},
+};
+use tidemark_core::ids::BatchId;
 
-/// Being built.
-pub async fn handle(_platform: &Platform, request: Request) -> Response<Body> {
-    let outcome: Result<(), Failure> = Err(Failure::Outage("being built".into()));
-    edge::respond(&request, outcome)
+/// Answers `GET /batches/{id}` and `POST /batches/{id}/replay`.
+pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    match edge::route(&request).map(|route| route.method) {
+        Ok("GET") => edge::respond(&request, show::show(platform, &request).await),
+        Ok(_) => edge::respond(&request, replay::replay(platform, &request).await),
+        Err(problem) => edge::respond::<()>(&request, Err(problem.into())),
+    }
+}
+
+/// A batch as it is kept.
+struct Known {
+    id: BatchId,
+    kept: KeptBatch,
+    read: ReadBatch,
+}
+
+/// The batch that the path names, of the caller's tenant.
+async fn known(platform: &Platform, tenant: &str, request: &Request) -> Result<Known, Failure> {
+    let id = BatchId::parse(&edge::path_parameter(request, "id")?).ok_or_else(edge::not_found)?;
+    let kept = platform.tables.sync_items.load(tenant, &id, platform.clock.now()).await?.ok_or_else(edge::not_found)?;
+    let read = platform.tables.sync_batches.read(tenant, &id, &kept.digest).await?;
+    Ok(Known { id, kept, read })
 }

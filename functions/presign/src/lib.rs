@@ -1,10 +1,24 @@
-//! presign: being built.
+//! Presign: a device asks for an upload URL, and gets one that is signed for exactly what it promises to upload. What may be uploaded is
+//! decided in `tidemark-core`; no call is made.
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{Failure, Platform, edge};
+use tidemark_core::{
+    media,
+    protocol::media::{PresignRequest, PresignResponse},
+};
 
-/// Being built.
-pub async fn handle(_platform: &Platform, request: Request) -> Response<Body> {
-    let outcome: Result<(), Failure> = Err(Failure::Outage("being built".into()));
+/// Answers `POST /media/presign`.
+pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let outcome = presign(platform, &request).await;
     edge::respond(&request, outcome)
+}
+
+async fn presign(platform: &Platform, request: &Request) -> Result<PresignResponse, Failure> {
+    let principal = platform.verifier.principal(request).await?;
+    let presign: PresignRequest = edge::body(request)?;
+    let unique = platform.clock.unique_id();
+    let promise = media::promise(&presign, platform.settings.allowed_media(), &principal, unique)?;
+    let bucket = platform.media.as_ref().ok_or_else(|| Failure::Outage("presign runs without its bucket".into()))?;
+    bucket.presign(&promise, platform.clock.now()).await
 }

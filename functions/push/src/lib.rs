@@ -35,8 +35,13 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let push: PushRequest = edge::body(request)?;
     let now = platform.clock.now();
     let author = Author::device(&principal.user, &push.device_id);
-    let sender =
-        Sender { principal: &principal, device_id: &push.device_id, author: &author, catalog: &platform.settings.catalog };
+    let sender = Sender {
+        principal: &principal,
+        device_id: &push.device_id,
+        author: &author,
+        catalog: &platform.settings.catalog,
+        is_replay: false,
+    };
     let batch_id = match &push.batch_id {
         Some(batch_id) => BatchId::derived(&principal.tenant, &principal.user, &push.device_id, batch_id),
         None => BatchId::fresh(&principal.user, &push.device_id, platform.clock.unique_id()),

@@ -18,12 +18,12 @@ use aws_smithy_types::body::SdkBody;
 use super::{Engine, Reply};
 use crate::BoxFuture;
 
-/// One call on its way to the engine.
+/// One call on its way to an engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// The operation's name: "PutItem".
     pub operation: &'a str,
-    /// The request, DynamoDB JSON.
+    /// The request: DynamoDB JSON; of a call to the media store its path, bucket and key.
     pub body: &'a [u8],
 }
 
@@ -119,7 +119,7 @@ impl HttpClient for EngineClient {
 }
 
 /// What a verdict puts in the answer's place, if anything.
-async fn judge(verdict: Verdict) -> Result<Option<Reply>, ConnectorError> {
+pub(crate) async fn judge(verdict: Verdict) -> Result<Option<Reply>, ConnectorError> {
     match verdict {
         Verdict::Continue => Ok(None),
         Verdict::Answer(reply) => Ok(Some(reply)),
@@ -128,7 +128,8 @@ async fn judge(verdict: Verdict) -> Result<Option<Reply>, ConnectorError> {
     }
 }
 
-fn respond(reply: Reply) -> Result<HttpResponse, ConnectorError> {
+/// A reply as the SDK gets it.
+pub(crate) fn respond(reply: Reply) -> Result<HttpResponse, ConnectorError> {
     let status = reply.status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");

@@ -43,6 +43,23 @@ fn what_is_stored_is_seen_through_the_dynamodb_door() {
 }
 
 #[test]
+fn a_photo_is_uploaded_where_a_presign_says() {
+    let (_home, runner) = in_memory();
+    let request = json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5}).to_string();
+    let presigned = runner.client().post("media/presign", &token("ana"), &request).unwrap().json();
+    let origin = format!("http://{}", runner.addr);
+    let path = presigned["upload_url"].as_str().unwrap().strip_prefix(&origin).expect("the URL leads to the runner");
+    let mut head = format!("PUT {path} HTTP/1.1\r\nhost: {}\r\n", runner.addr);
+    for (name, value) in presigned["headers"].as_object().unwrap() {
+        head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
+    }
+    let put = |body: &str| runner.client().exchange(format!("{head}\r\n{body}").as_bytes()).unwrap();
+    assert_eq!(put("photo").status, 200);
+    let longer = head.replace("content-length: 5", "content-length: 6");
+    assert_eq!(runner.client().exchange(format!("{longer}\r\nphotos").as_bytes()).unwrap().status, 403);
+}
+
+#[test]
 fn a_body_that_is_too_large_is_refused_at_every_bound() {
     let (_home, runner) = in_memory();
     let token = token("ana");

@@ -11,6 +11,7 @@ use tidemark::{
         Functions,
         event::{Inbound, http_event, rest_event},
     },
+    store::client::{StoreClient, s3_client},
     template::Template,
 };
 use tidemark_aws::Clock;
@@ -35,6 +36,10 @@ enum Before {
     MeterAtVersion7,
     /// The same, of which the device has seen six versions: `${SINCE_TOKEN}` is its token.
     SixVersionsPulled,
+    /// And the device has acknowledged those.
+    SixVersionsAcknowledged,
+    /// The meter, and behind it a batch of the device that was pushed before: `${BATCH_ID}` is its id. The caller is an admin.
+    BatchPushedTooEarly,
 }
 
 pub(super) const EXPECTED: &[Expected] = &[
@@ -102,6 +107,71 @@ pub(super) const EXPECTED: &[Expected] = &[
         status: 400,
         told: &[("/code", r#""invalid_token""#), ("/status", "400")],
     },
+    Expected {
+        sample: "presign.rest-photo",
+        before: Before::Nothing,
+        status: 200,
+        told: &[("/method", r#""PUT""#), ("/headers", r#"{"content-length":"48213","content-type":"image/jpeg"}"#)],
+    },
+    Expected {
+        sample: "presign.http-checksum",
+        before: Before::Nothing,
+        status: 200,
+        told: &[("/headers/x-amz-checksum-sha256", r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#)],
+    },
+    Expected {
+        sample: "presign.rest-wrong-type",
+        before: Before::Nothing,
+        status: 422,
+        told: &[("/code", r#""media_type_not_allowed""#), ("/path", r#""content_type""#)],
+    },
+    Expected { sample: "ack.rest-token", before: Before::SixVersionsPulled, status: 200, told: ACKNOWLEDGED },
+    Expected { sample: "ack.http-token", before: Before::SixVersionsPulled, status: 200, told: ACKNOWLEDGED },
+    Expected {
+        sample: "ack.rest-damaged-token",
+        before: Before::Nothing,
+        status: 400,
+        told: &[("/code", r#""invalid_token""#), ("/path", r#""ack_token""#)],
+    },
+    Expected { sample: "ack.rest-devices", before: Before::SixVersionsAcknowledged, status: 200, told: ONE_DEVICE },
+    Expected { sample: "ack.http-devices", before: Before::SixVersionsAcknowledged, status: 200, told: ONE_DEVICE },
+    Expected {
+        sample: "batches.rest-batch",
+        before: Before::BatchPushedTooEarly,
+        status: 200,
+        told: &[
+            ("/user", r#""ana""#),
+            ("/device_id", r#""device-uuid-123""#),
+            ("/items/0/payload", r#"{"id":"m-123","reading":42.0}"#),
+            ("/results/0/code", r#""not_found""#),
+            ("/results/1/status", r#""ok""#),
+            ("/delivered", "false"),
+        ],
+    },
+    Expected {
+        sample: "batches.http-batch",
+        before: Before::BatchPushedTooEarly,
+        status: 200,
+        told: &[("/items/0/payload/id", r#""m-124""#), ("/items/1", "null"), ("/results/0/code", r#""not_found""#)],
+    },
+    Expected { sample: "batches.rest-unknown", before: Before::Nothing, status: 404, told: &[("/code", r#""not_found""#)] },
+    Expected { sample: "batches.rest-replay", before: Before::BatchPushedTooEarly, status: 200, told: REPLAYED },
+    Expected { sample: "batches.http-dry-run", before: Before::BatchPushedTooEarly, status: 200, told: REPLAYED },
+];
+
+const ACKNOWLEDGED: &[(&str, &str)] = &[("/device_id", r#""device-uuid-123""#), ("/channels", r#"["tenant","user/ana"]"#)];
+const ONE_DEVICE: &[(&str, &str)] = &[
+    ("/devices/0/device_id", r#""device-uuid-123""#),
+    ("/devices/0/channels/0/channel", r#""tenant""#),
+    ("/devices/0/channels/0/caught_up", "false"),
+    ("/devices/0/channels/1/lag_seconds", "0"),
+    ("/devices/1", "null"),
+];
+const REPLAYED: &[(&str, &str)] = &[
+    ("/results/0/status", r#""conflict""#),
+    ("/results/0/server_version", "7"),
+    ("/results/1/status", r#""ok""#),
+    ("/results/1/server_version", "1"),
 ];
 
 const BOTH_CREATED: &[(&str, &str)] = &[
@@ -134,6 +204,15 @@ pub(super) async fn meter_at_version_7(stack: &Stack) {
 /// Brings a stack to what is before a sample; gives the sample with its placeholders filled.
 async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
     let mut device = stack.device("ana", "device-uuid-123");
+    let mut batch_id = String::new();
+    if matches!(before, Before::BatchPushedTooEarly) {
+        let early = r#"[{"resource_type":"meter","action":"update","client_version":5,"base_version":5,"payload":{"id":"m-123","reading":42.0}},
+            {"resource_type":"meter","action":"create","client_version":0,"payload":{"id":"m-124"}}]"#;
+        let body = format!(r#"{{"device_id":"device-uuid-123","items":{early}}}"#);
+        let pushed = stack.post_bytes("sync/push", Some(&device.token), body.as_bytes()).await.ok();
+        batch_id = pushed["batch_id"].as_str().unwrap().to_owned();
+        device.token = stack.token("acme", "boss", &["admin"], &[]);
+    }
     if !matches!(before, Before::Nothing) {
         let sys = stack.device("sys", "server");
         sys.push_one(
@@ -141,9 +220,12 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
         )
         .await;
         for version in 1..7 {
-            if version == 6 && matches!(before, Before::SixVersionsPulled) {
+            if version == 6 && matches!(before, Before::SixVersionsPulled | Before::SixVersionsAcknowledged) {
                 stack.settle().await;
                 device.pull().await;
+            }
+            if version == 6 && matches!(before, Before::SixVersionsAcknowledged) {
+                device.ack().await.ok();
             }
             let patch = json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"});
             sys.push_one(json!({"resource_type": "meter", "action": "update", "client_version": version, "payload": patch}))
@@ -151,14 +233,16 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
         }
         stack.settle().await;
     }
-    sample.replace("${TOKEN}", &device.token).replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
+    let sample = sample.replace("${TOKEN}", &device.token).replace("${BATCH_ID}", &batch_id);
+    sample.replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
 }
 
 /// The functions over a stack's tables.
 fn functions(stack: &Stack) -> Functions {
     let now = stack.now();
     let client = dynamodb_client(EngineClient::new(stack.engine.clone()));
-    deployment::functions(&Template::built_in().unwrap(), &client, &Clock::from_fn(move || now)).unwrap()
+    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost");
+    deployment::functions(&Template::built_in().unwrap(), &client, &bucket, &Clock::from_fn(move || now)).unwrap()
 }
 
 pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
@@ -201,6 +285,7 @@ async fn the_same_request_is_answered_alike_by_either_api() {
         ("push.rest-create", "push.http-create"),
         ("push.rest-create", "push.rest-base64"),
         ("pull.rest-fresh", "pull.http-fresh"),
+        ("ack.rest-devices", "ack.http-devices"),
     ] {
         let mut answers = Vec::new();
         for sample in [rest, http] {
@@ -225,18 +310,14 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
     for (sample, text) in requests() {
         let event: Value = serde_json::from_str(&text).unwrap();
         let is_rest = sample.contains(".rest-");
-        let sent = match is_rest {
-            true => format!("{} {}", event["httpMethod"].as_str().unwrap(), event["resource"].as_str().unwrap()),
-            false => event["routeKey"].as_str().unwrap().to_owned(),
-        };
-        let is_sent =
-            |route: &&Route| route.function == function_of(&sample) && sent == format!("{} {}", route.method, route.path);
-        let route = ROUTES.iter().find(is_sent).unwrap_or_else(|| panic!("{sample}: no route {sent}"));
+        let route = route_of(&event, is_rest);
+        assert_eq!(route.function, function_of(&sample), "{sample}");
+        let parameters = [("id".to_owned(), "some".to_owned())];
         let inbound = Inbound {
             route,
             path: route.path,
             query: "",
-            path_parameters: &[],
+            path_parameters: if route.path.contains("{id}") { &parameters } else { &[] },
             headers: &HeaderMap::new(),
             body: if route.method == "GET" { b"" } else { b"{}" },
             request_id: "request-1",
@@ -245,7 +326,21 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
         };
         let local = if is_rest { rest_event(&inbound, "v1") } else { http_event(&inbound) };
         assert_eq!(missing_fields(&local, &event, ""), [""; 0], "{sample}");
+        let id = event.pointer("/pathParameters/id").and_then(Value::as_str).unwrap_or_default();
+        let (path, context) = if is_rest { ("/path", "/requestContext/path") } else { ("/rawPath", "/requestContext/http/path") };
+        let path_sent = route.path.replace("{id}", id);
+        assert_eq!(event.pointer(path), Some(&json!(path_sent)), "{sample}");
+        assert!(event.pointer(context).and_then(Value::as_str).unwrap().ends_with(&path_sent), "{sample}");
     }
+}
+
+/// The route that a sample came by.
+fn route_of(event: &Value, is_rest: bool) -> &'static Route {
+    let text = |place: &str| event.pointer(place).and_then(Value::as_str).unwrap();
+    let (method, path) =
+        if is_rest { (text("/httpMethod"), text("/resource")) } else { text("/routeKey").split_once(' ').unwrap() };
+    let route = ROUTES.iter().find(|route| (route.method, route.path) == (method, path));
+    route.unwrap_or_else(|| panic!("no route {method} {path}"))
 }
 
 #[test]

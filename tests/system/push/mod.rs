@@ -4,8 +4,11 @@ mod chains;
 mod deletes;
 mod exactly_once;
 mod lifecycle;
+mod merging;
 mod races;
+mod references;
 mod tokens;
+mod unique;
 
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
     media::Checked,
-    protocol::push::{ItemCode, ItemResult},
+    protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
         intake::{Group, Refusal, Sender},
@@ -50,6 +50,12 @@ impl Waves<'_> {
         loaded: Loaded,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
+        if self.sender.is_replay {
+            // What was applied then is not judged again: its row may have forgotten it since.
+            for group in &mut groups {
+                group.items.retain(|item| settled.get(&item.index()).is_none_or(|settled| settled.status != Status::Ok));
+            }
+        }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
         let mut loaded = Some(loaded);
         // Who holds a unique value, as far as a try has shown.

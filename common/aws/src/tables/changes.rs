@@ -6,7 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, Put, TransactWriteItem, Update},
+};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
@@ -20,7 +23,7 @@ use tidemark_core::{
 };
 
 use super::{
-    Row, Table, expiry, from_row, key, to_row,
+    Row, Table, expiry, from_row, key, moment, to_row,
     transaction::{Transacted, transact, transact_put},
 };
 use crate::failure::Failure;
@@ -46,6 +49,17 @@ pub struct StoredSegment {
     pub segment: Segment,
     /// When the head passed over it.
     pub sequenced_at: DateTime<Utc>,
+}
+
+/// Where a position stands in a channel's log.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In this segment or, where its own has expired, before it.
+    Segment(StoredSegment),
+    /// Before the head, and every segment from there on has expired.
+    Expired,
+    /// Behind the head: it stems from before the server was restored.
+    Beyond,
 }
 
 /// What became of a segment that was to be appended.
@@ -150,6 +164,30 @@ impl Changes {
         Ok(held)
     }
 
+    /// Where `position` stands in the log, in one read: segments and the head lie in one order.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn place(&self, scope: &Scope, position: Position) -> Result<Place, Failure> {
+        let query = self.table.query(scope.partition()).key_condition_expression("pk = :pk AND sk >= :from").limit(1);
+        let query = query.expression_attribute_values(":from", AttributeValue::S(position.to_string()));
+        let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
+        let Some(row) = answer.items.unwrap_or_default().pop() else { return Ok(Place::Beyond) };
+        if row.get("sk").and_then(|sk| sk.as_s().ok()).is_none_or(|sk| sk != HEAD) {
+            return read_segment(row).map(Place::Segment);
+        }
+        let head: HeadRow = from_row("head", row)?;
+        Ok(if position <= head.position { Place::Expired } else { Place::Beyond })
+    }
+
+    /// At most `limit` segments that end at `end` or before, the last one first.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<StoredSegment>, Failure> {
+        read_segments(self.range(scope, Position::START, end).scan_index_forward(false).limit(limit)).await
+    }
+
     async fn query(
         &self,
         scope: &Scope,
@@ -161,18 +199,13 @@ impl Changes {
         if from > end {
             return Ok(Vec::new());
         }
-        let answer = self
-            .table
-            .query(scope.partition())
-            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end")
-            .expression_attribute_values(":from", AttributeValue::S(from.to_string()))
-            .expression_attribute_values(":end", AttributeValue::S(end.to_string()))
-            .set_exclusive_start_key(after)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| Failure::outage("query on changes", error))?;
-        answer.items.unwrap_or_default().into_iter().map(read_segment).collect()
+        read_segments(self.range(scope, from, end).set_exclusive_start_key(after).limit(limit)).await
+    }
+
+    fn range(&self, scope: &Scope, from: Position, end: Position) -> QueryFluentBuilder {
+        let query = self.table.query(scope.partition()).key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
+        let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_string()));
+        query.expression_attribute_values(":end", AttributeValue::S(end.to_string()))
     }
 
     /// Appends a segment and moves the head behind it, in one transaction, on the condition that the head still is what was read.
@@ -240,12 +273,13 @@ impl Changes {
     }
 }
 
+async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<StoredSegment>, Failure> {
+    let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
+    answer.items.unwrap_or_default().into_iter().map(read_segment).collect()
+}
+
 fn read_segment(row: Row) -> Result<StoredSegment, Failure> {
     let row: SegmentRow = from_row("segment", row)?;
     let entries: Vec<Entry> = Segment::unpack_entries(&row.entries).map_err(|error| Failure::unreadable("segment", error))?;
     Ok(StoredSegment { segment: Segment { prev: row.prev, last: row.sk, entries }, sequenced_at: moment(row.sequenced_at)? })
-}
-
-fn moment(milliseconds: i64) -> Result<DateTime<Utc>, Failure> {
-    DateTime::from_timestamp_millis(milliseconds).ok_or_else(|| Failure::unreadable("moment", milliseconds))
 }

@@ -182,3 +182,8 @@ fn is_condition_failure(error: &impl ProvideErrorMetadata) -> bool {
 fn expiry(now: chrono::DateTime<chrono::Utc>, retention: chrono::Duration) -> i64 {
     (now + retention).timestamp()
 }
+
+/// A moment as rows have it: milliseconds since 1970.
+fn moment(milliseconds: i64) -> Result<chrono::DateTime<chrono::Utc>, Failure> {
+    chrono::DateTime::from_timestamp_millis(milliseconds).ok_or_else(|| Failure::unreadable("moment", milliseconds))
+}

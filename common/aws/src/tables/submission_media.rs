@@ -1,29 +1,62 @@
-//! `submission_media`: being built.
+//! `submission_media`: tenant#channel#type#id / media key. Which verified upload belongs to which resource. A row is written
+//! before the resource that names the upload, so that no crash leaves an upload unnoted; writing it again says the same.
 
 use chrono::{DateTime, Utc};
-use tidemark_core::{channel::Scope, media::Upload, principal::Principal, resource::ResourceKey};
+use serde::Serialize;
+use tidemark_core::{channel::Scope, key, media::Upload, principal::Principal, protocol::timestamp, resource::ResourceKey};
 
 use super::Table;
 use crate::failure::Failure;
 
-/// The table.
+/// The table of verified uploads.
 #[derive(Debug, Clone)]
-pub struct SubmissionMedia(#[expect(dead_code, reason = "being built")] pub(super) Table);
+pub struct SubmissionMedia(pub(super) Table);
+
+#[derive(Debug, Serialize)]
+struct UploadRow<'a> {
+    pk: String,
+    sk: &'a str,
+    key: &'a str,
+    content_type: &'a str,
+    content_length: u64,
+    user: &'a str,
+    device_id: &'a str,
+    verified_at: String,
+    resource_type: &'a str,
+    resource_id: &'a str,
+    channel: String,
+}
 
 impl SubmissionMedia {
-    /// Being built.
+    /// Notes `upload`, named by `resource` of `scope` and verified at `now`, as pushed `by` that
+    /// user with that device. Unconditional: whoever writes it again has verified it again.
     ///
     /// # Errors
-    /// None.
+    /// An outage.
     pub async fn put(
         &self,
-        _scope: &Scope,
-        _key: &ResourceKey,
-        _upload: &Upload,
-        _by: &Principal,
-        _device_id: &str,
-        _now: DateTime<Utc>,
+        scope: &Scope,
+        resource: &ResourceKey,
+        upload: &Upload,
+        by: &Principal,
+        device_id: &str,
+        now: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        Ok(())
+        let channel = scope.channel.to_string();
+        let row = UploadRow {
+            pk: key::join([&scope.tenant, &channel, &resource.resource_type, &resource.id]),
+            sk: &upload.key,
+            key: &upload.key,
+            content_type: &upload.content_type,
+            content_length: upload.content_length,
+            user: &by.user,
+            device_id,
+            verified_at: timestamp(now),
+            resource_type: &resource.resource_type,
+            resource_id: &resource.id,
+            channel,
+        };
+        let put = self.0.put(&row)?.send().await;
+        put.map(|_| ()).map_err(|error| Failure::outage("put_item on submission_media", error))
     }
 }

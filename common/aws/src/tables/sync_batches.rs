@@ -1,17 +1,21 @@
 //! `sync_batches`: tenant#user#device / batch. The results of each batch without their payloads, packed: what a batch that is sent
 //! again is answered with (§3.6).
 
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use aws_sdk_dynamodb::{
+    primitives::Blob,
+    types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem},
+};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
+    batch,
     ids::BatchId,
     key,
     pack::{pack, unpack},
     protocol::push::ItemResult,
 };
 
-use super::{Table, expiry, from_row};
+use super::{Table, expiry, from_row, is_condition_failure, moment, to_row, transaction::transact_put};
 use crate::failure::Failure;
 
 /// Bytes of unpacked results at most: 50 items with their names and sentences.
@@ -31,6 +35,15 @@ pub struct AnsweredBatch {
     pub processed_at: DateTime<Utc>,
     /// The answers, without payloads.
     pub results: Vec<ItemResult>,
+}
+
+/// A batch as it was read, to be answered anew on the condition that it still is so.
+#[derive(Debug, Clone)]
+pub struct ReadBatch {
+    /// How it was answered.
+    pub answered: Option<AnsweredBatch>,
+    /// The results that stood there, whatever items they are of.
+    stood: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +66,14 @@ impl SyncBatches {
     /// # Errors
     /// An outage.
     pub async fn load(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<Option<AnsweredBatch>, Failure> {
+        Ok(self.read(tenant, batch_id, digest).await?.answered)
+    }
+
+    /// The same, with what tells whether it changed since.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn read(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<ReadBatch, Failure> {
         let answer = self
             .table
             .client
@@ -64,45 +85,73 @@ impl SyncBatches {
             .send()
             .await
             .map_err(|error| Failure::outage("get_item on sync_batches", error))?;
-        let Some(row) = answer.item else { return Ok(None) };
+        let Some(row) = answer.item else { return Ok(ReadBatch { answered: None, stood: None }) };
         let row: BatchRow = from_row("batch", row)?;
-        if row.digest != digest {
-            return Ok(None);
-        }
-        let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("batch results", error.to_string());
-        let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
-        Ok(Some(AnsweredBatch {
-            results: serde_json::from_slice(&results).map_err(|error| unreadable(&error))?,
-            processed_at: DateTime::from_timestamp_millis(row.processed_at).ok_or_else(|| unreadable(&"processed_at"))?,
-        }))
+        let answered = if row.digest == digest { Some(read_answered(&row)?) } else { None };
+        Ok(ReadBatch { answered, stood: Some(row.results) })
     }
 
-    /// Stores how a batch was answered.
+    /// Stores how a batch was answered, unless a replay has answered it since.
+    ///
+    /// The condition: nothing takes the place of what was decided later.
     ///
     /// # Errors
     /// An outage. What was applied stays applied, and a retry finds it remembered.
     pub async fn store(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch) -> Result<(), Failure> {
-        let results: Vec<ItemResult> = batch
-            .results
-            .iter()
-            .map(|result| ItemResult {
-                server_payload: None,
-                server_payload_omitted: result.server_payload.is_some(),
-                ..result.clone()
-            })
-            .collect();
-        let results = serde_json::to_vec(&results).map_err(|error| Failure::unreadable("batch results", error))?;
-        let row = BatchRow {
+        let row = self.row(tenant, batch_id, digest, batch)?;
+        let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk) OR processed_at <= :processed_at");
+        let put = put.expression_attribute_values(":processed_at", AttributeValue::N(row.processed_at.to_string()));
+        match put.send().await {
+            Err(error) if !is_condition_failure(&error) => Err(Failure::outage("put_item on sync_batches", error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The part of a transaction that stores how a batch was answered by a replay.
+    ///
+    /// The condition: its results are those that were `read`, so that of two replays at once one wins.
+    ///
+    /// # Errors
+    /// The results do not serialise, which all do.
+    pub fn transact(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        digest: &[u8],
+        batch: &AnsweredBatch,
+        read: &ReadBatch,
+    ) -> Result<TransactWriteItem, Failure> {
+        let row = to_row(&self.row(tenant, batch_id, digest, batch)?)?;
+        let put = Put::builder().table_name(&self.table.name).set_item(Some(row));
+        transact_put(match &read.stood {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(stood) => put
+                .condition_expression("#results = :stood")
+                .expression_attribute_names("#results", "results")
+                .expression_attribute_values(":stood", AttributeValue::B(Blob::new(stood.as_slice()))),
+        })
+    }
+
+    fn row(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch) -> Result<BatchRow, Failure> {
+        let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
+        Ok(BatchRow {
             pk: partition(tenant, batch_id),
             sk: batch_id.unique.clone(),
             digest: digest.to_vec(),
-            results: pack(&results),
+            results: pack(&results.map_err(|error| Failure::unreadable("batch results", error))?),
             processed_at: batch.processed_at.timestamp_millis(),
             expires_at: expiry(batch.processed_at, self.retention),
-        };
-        let put = self.table.put(&row)?.send().await;
-        put.map(|_| ()).map_err(|error| Failure::outage("put_item on sync_batches", error))
+        })
     }
+}
+
+fn read_answered(row: &BatchRow) -> Result<AnsweredBatch, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("batch results", error.to_string());
+    let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    Ok(AnsweredBatch {
+        results: serde_json::from_slice(&results).map_err(|error| unreadable(&error))?,
+        processed_at: moment(row.processed_at)?,
+    })
 }
 
 fn partition(tenant: &str, batch_id: &BatchId) -> String {

@@ -1,20 +1,23 @@
 //! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims they came with, packed, stored before
 //! anything is applied (§3.11).
 
-use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::{
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
 use chrono::{DateTime, Duration, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
     ids::BatchId,
     json::{self, Json},
     key,
-    limits::CHUNK_BYTES_MAX,
-    pack::pack,
+    limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX},
+    pack::{pack, unpack},
     principal::Principal,
 };
 
-use super::{Table, expiry};
+use super::{Row, Table, expiry, from_row, moment};
 use crate::failure::Failure;
 
 /// The table of raw items.
@@ -22,6 +25,19 @@ use crate::failure::Failure;
 pub struct SyncItems {
     pub(super) table: Table,
     pub(super) retention: Duration,
+}
+
+/// Raw items as they are kept.
+#[derive(Debug, Clone)]
+pub struct KeptBatch {
+    /// Who sent them, with the claims of then.
+    pub principal: Principal,
+    /// As they came.
+    pub items: Vec<Json>,
+    /// Their digest.
+    pub digest: Vec<u8>,
+    /// When they were stored first.
+    pub received_at: DateTime<Utc>,
 }
 
 /// What became of raw items that were to be stored.
@@ -41,6 +57,13 @@ struct RawBatch<'a> {
     items: &'a [Json],
 }
 
+/// [`RawBatch`], read.
+#[derive(Debug, Deserialize)]
+struct StoredBatch {
+    principal: Principal,
+    items: Vec<Json>,
+}
+
 /// The first chunk, which makes the batch known.
 #[derive(Debug, Serialize)]
 struct FirstRow<'a> {
@@ -58,6 +81,19 @@ struct FirstRow<'a> {
     expires_at: i64,
 }
 
+/// [`FirstRow`], read.
+#[derive(Debug, Deserialize)]
+struct StoredFirst {
+    #[serde(with = "serde_bytes")]
+    digest: Vec<u8>,
+    pack: String,
+    chunks: usize,
+    #[serde(with = "serde_bytes")]
+    packed: Vec<u8>,
+    received_at: i64,
+    expires_at: i64,
+}
+
 /// One more chunk. It names its pack, so that chunks of two tries of one batch never mix.
 #[derive(Debug, Serialize)]
 struct ChunkRow<'a> {
@@ -68,8 +104,17 @@ struct ChunkRow<'a> {
     expires_at: i64,
 }
 
+/// [`ChunkRow`], read.
+#[derive(Debug, Deserialize)]
+struct StoredChunk {
+    #[serde(with = "serde_bytes")]
+    packed: Vec<u8>,
+}
+
 /// Sort key of the first chunk.
 const FIRST: &str = "0000";
+/// Bytes of unpacked raw items at most: a body, and the claims it came with.
+const RAW_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
 
 impl SyncItems {
     /// Stores the raw items of a batch, unless they are stored. What was stored first stays, with the claims it came with.
@@ -89,7 +134,7 @@ impl SyncItems {
         let raw = RawBatch { principal, device_id: &batch_id.device_id, items };
         let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::unreadable("raw items", error))?);
         let pack = json::hex(&json::digest(&[&packed])[..8]);
-        let pk = key::join([&principal.tenant, &batch_id.user, &batch_id.device_id, &batch_id.unique]);
+        let pk = partition(&principal.tenant, batch_id);
         let expires_at = expiry(now, self.retention);
         let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
         let chunks: Vec<&[u8]> = rest.chunks(CHUNK_BYTES_MAX).collect();
@@ -103,6 +148,55 @@ impl SyncItems {
         let chunks = 1 + chunks.len();
         self.put_first(&FirstRow { pk: &pk, sk: FIRST, digest, pack: &pack, chunks, packed: first, received_at, expires_at })
             .await
+    }
+
+    /// The raw items of a batch, strongly consistently; `None` when there is no such batch, or it has expired.
+    ///
+    /// # Errors
+    /// An outage, or rows that are not what was stored.
+    pub async fn load(&self, tenant: &str, batch_id: &BatchId, now: DateTime<Utc>) -> Result<Option<KeptBatch>, Failure> {
+        let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("raw items", error.to_string());
+        let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else { return Ok(None) };
+        let first: StoredFirst = from_row("raw items", first)?;
+        if first.expires_at <= now.timestamp() {
+            return Ok(None);
+        }
+        let mut packed = first.packed;
+        if first.chunks > 1 {
+            let (from, end) = (format!("{}-0000", first.pack), format!("{}-9999", first.pack));
+            let rest = self.range(tenant, batch_id, &from, &end).await?;
+            if rest.len() + 1 != first.chunks {
+                return Err(unreadable(&format!("{} chunks of {}", rest.len() + 1, first.chunks)));
+            }
+            for row in rest {
+                packed.extend(from_row::<StoredChunk>("raw items", row)?.packed);
+            }
+        }
+        let raw = unpack(&packed, RAW_BYTES_MAX).map_err(|error| unreadable(&error))?;
+        let raw: StoredBatch = serde_json::from_slice(&raw).map_err(|error| unreadable(&error))?;
+        if digest(&raw.items) != *first.digest {
+            return Err(unreadable(&"not the items that were stored"));
+        }
+        let received_at = moment(first.received_at)?;
+        Ok(Some(KeptBatch { principal: raw.principal, items: raw.items, digest: first.digest, received_at }))
+    }
+
+    /// All rows of a batch from one sort key to another; an answer holds 1 MB of them.
+    async fn range(&self, tenant: &str, batch_id: &BatchId, from: &str, end: &str) -> Result<Vec<Row>, Failure> {
+        let query = self.table.query(partition(tenant, batch_id));
+        let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
+        let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_owned()));
+        let query = query.expression_attribute_values(":end", AttributeValue::S(end.to_owned()));
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let answer = query.clone().set_exclusive_start_key(after).send().await;
+            let answer = answer.map_err(|error| Failure::outage("query on sync_items", error))?;
+            rows.extend(answer.items.unwrap_or_default());
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                return Ok(rows);
+            }
+        }
     }
 
     async fn put_first(&self, row: &FirstRow<'_>) -> Result<Kept, Failure> {
@@ -120,6 +214,10 @@ impl SyncItems {
             Err((None, error)) => Err(Failure::outage("put_item on sync_items", error)),
         }
     }
+}
+
+fn partition(tenant: &str, batch_id: &BatchId) -> String {
+    key::join([tenant, &batch_id.user, &batch_id.device_id, &batch_id.unique])
 }
 
 /// The digest of the batch that stands in the way of a first chunk.

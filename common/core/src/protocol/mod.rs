@@ -1,6 +1,9 @@
 //! The wire types: what stands in requests and answers, one file per operation.
 
+pub mod ack;
+pub mod batches;
 pub mod conflicts;
+pub mod media;
 pub mod problem;
 pub mod pull;
 pub mod push;
@@ -51,6 +54,17 @@ pub fn timestamp(moment: DateTime<Utc>) -> String {
 /// Serialises a moment as [`timestamp`].
 pub(crate) fn serialize_timestamp<S: Serializer>(moment: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&timestamp(*moment))
+}
+
+/// Serialises a moment as [`timestamp`], none as `null`.
+pub(crate) fn serialize_timestamp_option<S: Serializer>(
+    moment: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match moment {
+        Some(moment) => serialize_timestamp(moment, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Reads text of 1 to 256 bytes: what a client names things with.

@@ -49,6 +49,10 @@ pub enum ProblemCode {
     UnsupportedMediaType,
     /// 422: the request reads, and cannot be done: what it would store breaks a rule.
     Unprocessable,
+    /// 422: uploads of this content type are not taken.
+    MediaTypeNotAllowed,
+    /// 422: uploads of this size are not taken.
+    MediaTooLarge,
     /// 503: the tables are throttled or out of reach; retry after the seconds in `Retry-After`.
     Unavailable,
 }
@@ -64,7 +68,7 @@ impl ProblemCode {
             Self::BatchIdReused | Self::AlreadyResolved | Self::VersionChanged | Self::UniqueViolation | Self::Contended => 409,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::Unprocessable => 422,
+            Self::Unprocessable | Self::MediaTypeNotAllowed | Self::MediaTooLarge => 422,
             Self::Unavailable => 503,
         }
     }
@@ -86,6 +90,8 @@ impl ProblemCode {
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not JSON",
             Self::Unprocessable => "The request cannot be carried out",
+            Self::MediaTypeNotAllowed => "Uploads of this type are not taken",
+            Self::MediaTooLarge => "The upload would be too large",
             Self::Unavailable => "The service cannot answer now",
         }
     }

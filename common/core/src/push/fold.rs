@@ -91,7 +91,12 @@ impl<'a> Fold<'a> {
 
     pub(super) fn finish(self) -> Folded {
         let Self { resource, applied, uploads, writes, ruled, .. } = self;
-        Folded { changed: resource.filter(|_| applied > 0), uploads, conflicts: writes, ruled }
+        let mut changed = resource.filter(|_| applied > 0);
+        if let Some(resource) = changed.as_mut().filter(|_| self.sender.is_replay) {
+            // The device was told that it failed: its pulls bring the outcome.
+            resource.run.is_unproven = true;
+        }
+        Folded { changed, uploads, conflicts: writes, ruled }
     }
 
     /// An item that is refused as it stands.
@@ -141,8 +146,9 @@ impl<'a> Fold<'a> {
 
     /// The first answer again; where a policy wrote something else than was sent, with the payload, if it still is what stands.
     fn remembered(&mut self, edit: &Edit, applied: AppliedEdit) -> Result<ItemResult, ConflictsNeeded> {
-        if edit.action != Action::Create {
-            self.keep(applied); // its own batch must not push it out
+        if let (Action::Update | Action::Delete, Some(resource)) = (edit.action, &mut self.resource) {
+            resource.edits.renew(edit.id); // its own batch must not push it out
+            self.remembered += 1;
         }
         let mut answer = ItemResult { server_version: Some(applied.server_version), merged: applied.is_merged, ..self.ok(edit) };
         if self.rules.policy == Policy::ClientWins && edit.action != Action::Create {
@@ -260,14 +266,8 @@ impl<'a> Fold<'a> {
     }
 
     fn remember(&mut self, edit: &Edit, is_merged: bool) {
-        if let Some(resource) = &self.resource {
-            let applied = AppliedEdit { id: edit.id, server_version: resource.server_version, is_merged };
-            self.keep(applied);
-        }
-    }
-
-    fn keep(&mut self, applied: AppliedEdit) {
         if let Some(resource) = &mut self.resource {
+            let applied = AppliedEdit { id: edit.id, server_version: resource.server_version, is_merged };
             resource.edits.remember(applied, self.remembered);
             self.remembered += 1;
         }

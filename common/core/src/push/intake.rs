@@ -34,6 +34,8 @@ pub struct Sender<'a> {
     pub author: &'a Author,
     /// The types of the deployment.
     pub catalog: &'a Catalog,
+    /// An admin runs the batch again (§7). What is applied then is news to the device, which has given up on it.
+    pub is_replay: bool,
 }
 
 /// An edit that may be decided.
@@ -79,13 +81,20 @@ pub struct Group {
     pub items: Vec<Item>,
 }
 
+impl Item {
+    /// Which item of the batch it is.
+    pub fn index(&self) -> usize {
+        match self {
+            Self::Edit(edit) => edit.index,
+            Self::Refused(answer) => answer.index,
+        }
+    }
+}
+
 impl Group {
     /// Which items of the batch these are.
     pub fn indexes(&self) -> impl Iterator<Item = usize> {
-        self.items.iter().map(|item| match item {
-            Item::Edit(edit) => edit.index,
-            Item::Refused(answer) => answer.index,
-        })
+        self.items.iter().map(Item::index)
     }
 
     /// The answers that refuse every edit of the group for now: sent again, unchanged, they may succeed.

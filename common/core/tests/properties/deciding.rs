@@ -216,7 +216,8 @@ impl World {
     fn decide(&self, device: usize, batch: &[Sent]) -> Decision {
         let principal = principal(device);
         let author = Author::device(&principal.user, "phone");
-        let sender = Sender { principal: &principal, device_id: "phone", author: &author, catalog: &self.catalog };
+        let sender =
+            Sender { principal: &principal, device_id: "phone", author: &author, catalog: &self.catalog, is_replay: false };
         let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
         let intake = intake::read(&items, sender);
         let own = self.conflicts.values().filter(|kept| kept.device == device);

@@ -1,0 +1,127 @@
+//! Looking at batches and running them again (§7) as pure rules.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    ack::Positions,
+    channel::Channel,
+    json::Json,
+    limits::{ANSWER_BYTES_MAX, escaped_bytes},
+    protocol::push::{ItemResult, Status},
+};
+
+/// Bytes kept for what stands around the items, the results above all.
+const ENVELOPE_BYTES: usize = 1000 * 1000;
+
+/// The items of a batch that fit into one answer.
+#[derive(Debug, Default)]
+pub struct ItemPage {
+    /// In their order; `None` for one that fits into no answer.
+    pub items: Vec<Option<Json>>,
+    /// Where the next page begins, if this is not the last.
+    pub next_item: Option<usize>,
+    /// Indexes of those that fit into no answer.
+    pub omitted: Vec<usize>,
+}
+
+/// As many of `items` as fit into one answer, beginning at the index `from`.
+pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
+    let mut page = ItemPage::default();
+    let mut left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    for (index, item) in items.into_iter().enumerate().skip(from) {
+        let bytes = escaped_bytes(item.get());
+        if bytes > ANSWER_BYTES_MAX - ENVELOPE_BYTES {
+            page.items.push(None);
+            page.omitted.push(index);
+        } else if let Some(rest) = left.checked_sub(bytes) {
+            page.items.push(Some(item));
+            left = rest;
+        } else {
+            page.next_item = Some(index);
+            break;
+        }
+    }
+    page
+}
+
+/// What a replay leaves as it is: the items that were answered `ok`. All others get a new chance.
+pub fn settled(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
+    let settled = results.into_iter().filter(|result| result.status == Status::Ok);
+    settled.map(|result| (result.index, result)).collect()
+}
+
+/// Results as they are kept: without payloads, which stand elsewhere.
+pub fn without_payloads(results: &[ItemResult]) -> Vec<ItemResult> {
+    let without = |result: &ItemResult| ItemResult {
+        server_payload: None,
+        server_payload_omitted: result.server_payload_omitted || result.server_payload.is_some(),
+        ..result.clone()
+    };
+    results.iter().map(without).collect()
+}
+
+/// Whether a device that pulls `channels` has acknowledged in each of them a place that it reached after `moment`.
+pub fn is_delivered(channels: &[Channel], positions: &Positions, moment: DateTime<Utc>) -> bool {
+    !channels.is_empty() && channels.iter().all(|channel| positions.get(channel).is_some_and(|applied| applied.at > moment))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::{ack::Acknowledged, sequence::position::Position};
+
+    fn text(letters: usize) -> Json {
+        RawValue::from_string(format!("\"{}\"", "x".repeat(letters))).expect("test JSON")
+    }
+
+    #[test]
+    fn pages_of_items_hold_each_item_once_in_order() {
+        let items: Vec<Json> = (0..10).map(|_| text(1_500_000)).collect();
+        let mut indexes = Vec::new();
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let page = page(items.clone(), start);
+            assert!(page.items.iter().flatten().map(|item| escaped_bytes(item.get())).sum::<usize>() <= 4_000_000);
+            indexes.extend(start..start + page.items.len());
+            from = page.next_item;
+        }
+        assert_eq!(indexes, (0..10).collect::<Vec<_>>());
+        assert!(page(items, 10).items.is_empty());
+    }
+
+    #[test]
+    fn an_item_that_fits_into_no_answer_is_named_and_stops_nothing() {
+        let quotes = RawValue::from_string(format!("\"{}\"", "\\\"".repeat(1_200_000))).expect("test JSON");
+        let page = page(vec![text(1), quotes, text(1)], 0);
+        assert_eq!((page.items.len(), page.items[1].is_none(), page.omitted, page.next_item), (3, true, vec![1], None));
+    }
+
+    #[test]
+    fn only_what_was_applied_is_settled() {
+        let ok = |index| ItemResult::ok(index, None, "m".into(), Some(1));
+        let results = vec![
+            ok(0),
+            ItemResult { status: Status::Conflict, ..ok(1) },
+            ItemResult { status: Status::Error, ..ok(2) },
+            ItemResult { status: Status::Error, retryable: Some(true), ..ok(3) },
+            ok(4),
+        ];
+        assert_eq!(settled(results).into_keys().collect::<Vec<_>>(), [0, 4]);
+    }
+
+    #[test]
+    fn delivered_is_what_every_channel_was_pulled_after() {
+        let moment = |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment");
+        let at = |seconds: i64| Acknowledged { position: Position::START, at: moment(seconds) };
+        let channels = [Channel::Tenant, Channel::User("ana".into())];
+        let told = |tenant: i64, user: i64| Positions::from([(channels[0].clone(), at(tenant)), (channels[1].clone(), at(user))]);
+        assert!(is_delivered(&channels, &told(6, 7), moment(5)));
+        assert!(!is_delivered(&channels, &told(6, 5), moment(5)));
+        assert!(!is_delivered(&channels, &Positions::from([(channels[0].clone(), at(9))]), moment(5)));
+        assert!(!is_delivered(&[], &Positions::new(), moment(5)));
+    }
+}

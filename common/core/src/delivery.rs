@@ -1,0 +1,135 @@
+//! Whether a device has what was decided (§4.8), derived when somebody looks and never written: it has acknowledged a position of the
+//! channel, and the log holds the decision, or something newer of the resource, at or before that position. The log is read
+//! backwards from there, segment by segment.
+//!
+//! A position noted before a snapshot counts for what stood in the log then; what the snapshot itself brought in addition is told
+//! once the device has acknowledged the log behind it. So the answer errs towards "not yet".
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::{
+    ack::Acknowledged,
+    limits::{CLOCK_SKEW_SECONDS_MAX, STREAM_HOURS},
+    resource::ResourceKey,
+    sequence::{position::Position, segment::Segment},
+};
+
+/// A version of a resource that a device is to get.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaited<'a> {
+    /// Which resource.
+    pub resource: &'a ResourceKey,
+    /// This version of it, or a newer one.
+    pub server_version: u64,
+    /// When it was made. It entered the log after that.
+    pub made_at: DateTime<Utc>,
+}
+
+/// What a segment, read backwards, says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// The version stands in the log before the acknowledged position.
+    Delivered,
+    /// It does not.
+    NotYet,
+    /// Nothing: read the segment before.
+    GoOn(Position),
+}
+
+impl Awaited<'_> {
+    /// Looks through a segment for a device that has `acknowledged` so far; segments come from there backwards, none left out.
+    pub fn look(&self, acknowledged: &Acknowledged, segment: &Segment, sequenced_at: DateTime<Utc>) -> Seen {
+        let is_about = |resource_type: &str, id: &str| resource_type == self.resource.resource_type && id == self.resource.id;
+        let mut applied = segment.entries.iter().rev().filter(|entry| entry.position <= acknowledged.position);
+        if let Some(entry) = applied.find(|entry| is_about(&entry.resource_type, &entry.id)) {
+            // Versions never go backwards in the log: what is before an older one is older still.
+            return if entry.server_version >= self.server_version { Seen::Delivered } else { Seen::NotYet };
+        }
+        let is_older = sequenced_at < self.made_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX);
+        let is_first = segment.prev == Position::START;
+        if is_older || is_first { Seen::NotYet } else { Seen::GoOn(segment.prev.min(acknowledged.position)) }
+    }
+
+    /// What holds when the log was read as far back as is sensible, or has expired there: the stream keeps a change for a day, so one
+    /// that was made more than a day before the age of the acknowledged position was in the log by then.
+    pub fn is_long_delivered(&self, acknowledged: &Acknowledged) -> bool {
+        acknowledged.at - self.made_at > Duration::hours(STREAM_HOURS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        channel::Channel,
+        principal::Author,
+        protocol::Action,
+        sequence::{position::Sequence, segment::Entry},
+    };
+
+    fn position(number: u32) -> Position {
+        Position { epoch: 1, sequence: Sequence::parse(&number.to_string()).expect("digits"), late: 0 }
+    }
+
+    fn moment(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment")
+    }
+
+    fn acknowledged(number: u32, seconds: i64) -> Acknowledged {
+        Acknowledged { position: position(number), at: moment(seconds) }
+    }
+
+    /// A segment behind `prev` with these positions, ids and versions.
+    fn segment(prev: u32, entries: &[(u32, &str, u64)]) -> Segment {
+        let entry = |(number, id, server_version): &(u32, &str, u64)| Entry {
+            position: position(*number),
+            resource_type: "meter".into(),
+            id: (*id).into(),
+            action: Action::Update,
+            server_version: *server_version,
+            changed_at: moment(0),
+            author: Author::device("ana", "phone"),
+            is_echoed: false,
+            decided: Vec::new(),
+            payload: None,
+        };
+        let entries: Vec<Entry> = entries.iter().map(entry).collect();
+        Segment { prev: position(prev), last: entries[entries.len() - 1].position, entries }
+    }
+
+    /// What a segment sequenced at second 100 says of version 3 of `m`, made at second `made`.
+    fn look(acked: u32, made: i64, segment: &Segment) -> Seen {
+        let resource = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() };
+        let awaited = Awaited { resource: &resource, server_version: 3, made_at: moment(made) };
+        awaited.look(&acknowledged(acked, 200), segment, moment(100))
+    }
+
+    #[test]
+    fn the_version_or_a_newer_one_before_the_position_is_delivered() {
+        assert_eq!(look(9, 100, &segment(4, &[(5, "m", 3), (9, "n", 1)])), Seen::Delivered);
+        assert_eq!(look(9, 100, &segment(4, &[(5, "m", 2), (9, "m", 7)])), Seen::Delivered);
+        assert_eq!(look(9, 100, &segment(4, &[(5, "m", 2)])), Seen::NotYet);
+    }
+
+    #[test]
+    fn what_stands_behind_the_position_is_not_delivered() {
+        assert_eq!(look(5, 100, &segment(4, &[(5, "n", 1), (9, "m", 3)])), Seen::GoOn(position(4)));
+        assert_eq!(look(3, 100, &segment(4, &[(9, "m", 3)])), Seen::GoOn(position(3)), "the segment of the position has expired");
+    }
+
+    #[test]
+    fn reading_back_ends_where_the_log_is_older_than_the_version_or_begins() {
+        assert_eq!(look(9, 160, &segment(4, &[(9, "n", 1)])), Seen::GoOn(position(4)));
+        assert_eq!(look(9, 161, &segment(4, &[(9, "n", 1)])), Seen::NotYet);
+        let first = Segment { prev: Position::START, ..segment(4, &[(9, "n", 1)]) };
+        assert_eq!(look(9, 100, &first), Seen::NotYet);
+    }
+
+    #[test]
+    fn without_a_log_a_day_decides() {
+        let resource = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() };
+        let awaited = Awaited { resource: &resource, server_version: 3, made_at: moment(0) };
+        assert!(!awaited.is_long_delivered(&acknowledged(9, 24 * 3600)));
+        assert!(awaited.is_long_delivered(&acknowledged(9, 24 * 3600 + 1)));
+    }
+}

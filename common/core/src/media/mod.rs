@@ -1,0 +1,95 @@
+//! Media (§6): what may be uploaded, the keys of uploads, and what is known of an upload that a pushed item names. A key carries the
+//! promise that its upload URL was signed for, so a push checks an upload without any stored row.
+
+mod key;
+mod presign;
+
+pub use key::MediaKey;
+pub use presign::{Allowed, Promise, promise};
+
+/// An upload that is there, with the promised size and type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its key in the bucket.
+    pub key: String,
+    /// Its size in bytes.
+    pub content_length: u64,
+    /// Its type.
+    pub content_type: String,
+}
+
+/// What was found under a media key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// An upload as it was promised.
+    Verified(Upload),
+    /// Nothing, or something else than was promised; what to say of it.
+    Missing(String),
+    /// The object store did not answer.
+    Unavailable,
+}
+
+impl Checked {
+    /// Nothing stands under the key.
+    pub fn absent() -> Self {
+        Self::Missing("nothing was uploaded under this media key yet: upload it, then send the item again".into())
+    }
+
+    /// Compares what stands under `key`, an object of this size and type, with what the key promises.
+    pub fn compare(key: &str, content_length: u64, content_type: &str) -> Self {
+        let Some(promised) = MediaKey::parse(key) else {
+            return Self::Missing("this is no key that a presign answered".into());
+        };
+        if promised.content_length() != content_length {
+            let promised = promised.content_length();
+            return Self::Missing(format!("the upload has {content_length} bytes, promised were {promised}: upload it again"));
+        }
+        if !promised.is_of_type(content_type) {
+            return Self::Missing("the upload has another content type than was promised: upload it again".into());
+        }
+        Self::Verified(Upload { key: key.to_owned(), content_length, content_type: content_type.to_owned() })
+    }
+}
+
+/// Whether `key` is one that this user was given by a presign.
+pub fn is_own(key: &str, tenant: &str, user: &str) -> bool {
+    MediaKey::parse(key).is_some_and(|key| key.is_of(tenant, user))
+}
+
+/// A content type without its parameters, in lower case: `Video/MP4; codecs="avc1"` is `video/mp4`.
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn key() -> String {
+        MediaKey::new("acme", "ana", Uuid::nil(), 2048, "image/jpeg", "photo.jpg").to_string()
+    }
+
+    #[test]
+    fn an_upload_as_promised_is_verified() {
+        let upload = Upload { key: key(), content_length: 2048, content_type: "image/jpeg".into() };
+        assert_eq!(Checked::compare(&key(), 2048, "image/jpeg"), Checked::Verified(upload));
+        assert!(matches!(Checked::compare(&key(), 2048, "Image/JPEG; q=1"), Checked::Verified(_)));
+    }
+
+    #[test]
+    fn an_upload_of_another_size_or_type_is_missing() {
+        for (bytes, content_type) in [(2047, "image/jpeg"), (2049, "image/jpeg"), (2048, "image/png"), (2048, "")] {
+            assert!(matches!(Checked::compare(&key(), bytes, content_type), Checked::Missing(_)), "{bytes} {content_type}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_owned_by_the_user_it_was_made_for_alone() {
+        assert!(is_own(&key(), "acme", "ana"));
+        for (tenant, user) in [("acme", "bob"), ("other", "ana"), ("ana", "acme"), ("acme/ana", ""), ("", "")] {
+            assert!(!is_own(&key(), tenant, user), "{tenant} {user}");
+        }
+    }
+}

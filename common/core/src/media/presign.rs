@@ -1,0 +1,206 @@
+//! What may be uploaded: a request for an upload URL becomes a [`Promise`] or is refused. Nothing here signs anything.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use uuid::Uuid;
+
+use super::{MediaKey, essence};
+use crate::{
+    catalog::Catalog,
+    limits::MEDIA_BYTES_MAX,
+    principal::Principal,
+    protocol::{
+        media::PresignRequest,
+        problem::{Problem, ProblemCode},
+    },
+};
+
+/// What a deployment lets be uploaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowed<'a> {
+    /// Content types, in lower case and without parameters.
+    pub types: &'a [String],
+    /// Bytes of one upload at most.
+    pub bytes_max: u64,
+    /// The resource types, some of which have media fields.
+    pub catalog: &'a Catalog,
+}
+
+/// What an upload URL is signed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// Where the upload will stand.
+    pub key: MediaKey,
+    /// The type, word for word as the client will send it.
+    pub content_type: String,
+    /// The exact size in bytes.
+    pub content_length: u64,
+    /// SHA-256 of the content, as S3 wants it: base64.
+    pub sha256: Option<String>,
+}
+
+/// What the caller promises to upload, under the key `unique` makes.
+///
+/// # Errors
+/// A [`Problem`]: 400 for what does not read, 422 for what this deployment does not take.
+pub fn promise(request: &PresignRequest, allowed: Allowed<'_>, caller: &Principal, unique: Uuid) -> Result<Promise, Problem> {
+    check_type(&request.content_type, allowed.types)?;
+    check_length(request.content_length, allowed.bytes_max)?;
+    if let Some(name) = &request.resource_type {
+        check_resource_type(name, allowed.catalog)?;
+    }
+    let PresignRequest { filename, content_type, content_length, .. } = request;
+    Ok(Promise {
+        key: MediaKey::new(&caller.tenant, &caller.user, unique, *content_length, content_type, filename),
+        content_type: content_type.clone(),
+        content_length: *content_length,
+        sha256: request.sha256.as_deref().map(checksum).transpose()?,
+    })
+}
+
+/// The type is sent as a header, word for word: only what every client, proxy and store passes on unchanged will do.
+fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
+    let is_visible = content_type.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let is_trimmed = content_type.trim() == content_type && !content_type.contains("  ");
+    let essence = essence(content_type);
+    let is_pair = essence.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+    if !(is_visible && is_trimmed && is_pair) {
+        return Err(Problem::malformed("content_type", "must be a media type such as image/jpeg"));
+    }
+    if types.contains(&essence) {
+        return Ok(());
+    }
+    let detail = format!("{essence} may not be uploaded here, only {}", types.join(", "));
+    Err(Problem::new(ProblemCode::MediaTypeNotAllowed, detail).at("content_type").with("allowed_types", &types))
+}
+
+/// A token of RFC 9110.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn check_length(content_length: u64, bytes_max: u64) -> Result<(), Problem> {
+    if content_length == 0 {
+        return Err(Problem::malformed("content_length", "must be at least 1"));
+    }
+    let bytes_max = bytes_max.min(MEDIA_BYTES_MAX);
+    if content_length <= bytes_max {
+        return Ok(());
+    }
+    let detail = format!("the upload has {content_length} bytes, at most {bytes_max} are taken: make it smaller");
+    Err(Problem::new(ProblemCode::MediaTooLarge, detail).at("content_length").with("bytes_max", &bytes_max))
+}
+
+fn check_resource_type(name: &str, catalog: &Catalog) -> Result<(), Problem> {
+    let refused = |detail: &str| Err(Problem::new(ProblemCode::Unprocessable, detail).at("resource_type"));
+    match catalog.get(name) {
+        None => refused("there is no such resource type"),
+        Some(resource_type) if resource_type.media.is_empty() => refused("resources of this type hold no media"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A SHA-256 in either of its usual spellings, in base64.
+fn checksum(text: &str) -> Result<String, Problem> {
+    let bytes = match text.len() {
+        64 => from_hex(text),
+        44 => BASE64_STANDARD.decode(text).ok(),
+        _ => None,
+    };
+    match bytes {
+        Some(bytes) if bytes.len() == 32 => Ok(BASE64_STANDARD.encode(bytes)),
+        _ => Err(Problem::malformed("sha256", "must be a SHA-256, as 64 hexadecimal digits or as base64")),
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    text.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    const BASE64: &str = "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=";
+
+    fn request(change: impl FnOnce(&mut PresignRequest)) -> PresignRequest {
+        let mut request = PresignRequest {
+            filename: "photo.jpg".into(),
+            content_type: "image/jpeg".into(),
+            content_length: 2048,
+            sha256: None,
+            resource_type: None,
+        };
+        change(&mut request);
+        request
+    }
+
+    fn promised(request: &PresignRequest) -> Result<Promise, (ProblemCode, String)> {
+        let catalog = Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
+        let types = ["image/jpeg".to_owned(), "video/mp4".to_owned()];
+        let allowed = Allowed { types: &types, bytes_max: 4096, catalog: &catalog };
+        let caller = Principal { tenant: "acme".into(), user: "ana".into(), roles: vec![], groups: vec![] };
+        let refused = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
+        promise(request, allowed, &caller, Uuid::nil()).map_err(refused)
+    }
+
+    #[test]
+    fn what_is_allowed_is_promised_word_for_word() {
+        let promise = promised(&request(|it| {
+            it.content_type = "Video/MP4; codecs=\"avc1\"".into();
+            it.sha256 = Some(HEX.into());
+            it.resource_type = Some("submission".into());
+        }));
+        let promise = promise.expect("it is allowed");
+        assert_eq!((promise.content_type.as_str(), promise.content_length), ("Video/MP4; codecs=\"avc1\"", 2048));
+        assert_eq!(promise.sha256.as_deref(), Some(BASE64));
+        assert_eq!(promise.key.to_string(), "uploads/acme/ana/00000000000000000000000000000000.2048.video~mp4.jpg");
+    }
+
+    #[test]
+    fn a_type_that_is_none_or_is_not_allowed_is_refused() {
+        let refused = |text: &str| promised(&request(|it| it.content_type = text.into())).expect_err("it is refused");
+        for text in ["image/png", "image/jpeg2", "text/html; image/jpeg", "image/jpeg+xml"] {
+            assert_eq!(refused(text), (ProblemCode::MediaTypeNotAllowed, "content_type".into()), "{text}");
+        }
+        let unreadable = ["image", "/", "image/", "/jpeg", "x/image/jpeg", " image/jpeg", "image/jpeg ", "image/jpeg;  a=b"];
+        for text in unreadable.into_iter().chain(["image/jpeg\r\nx: y", "imag\u{e9}/jpeg", "image/jpeg; a=\u{e9}", "ima ge/jpeg"])
+        {
+            assert_eq!(refused(text), (ProblemCode::InvalidRequest, "content_type".into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_refused_at_nothing_and_one_beyond_the_bound() {
+        let outcome = |bytes| promised(&request(|it| it.content_length = bytes)).map(|promise| promise.content_length);
+        assert_eq!((outcome(1), outcome(4096)), (Ok(1), Ok(4096)));
+        assert_eq!(outcome(0), Err((ProblemCode::InvalidRequest, "content_length".into())));
+        for bytes in [4097, u64::MAX] {
+            assert_eq!(outcome(bytes), Err((ProblemCode::MediaTooLarge, "content_length".into())));
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_hexadecimal_or_base64() {
+        for text in [HEX, BASE64] {
+            let promise = promised(&request(|it| it.sha256 = Some(text.into())));
+            assert_eq!(promise.map(|promise| promise.sha256), Ok(Some(BASE64.into())), "{text}");
+        }
+        let short = BASE64.replace("Cgg=", "Cg==");
+        for text in
+            ["", "9f86", &HEX.replace('9', "g"), &HEX.replace('9', "é")[..64], &BASE64[..43], &BASE64.replace('+', "-"), &short]
+        {
+            let refused = promised(&request(|it| it.sha256 = Some(text.into())));
+            assert_eq!(refused, Err((ProblemCode::InvalidRequest, "sha256".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_resource_type_has_to_be_one_with_media() {
+        for name in ["meter", "invoice", ""] {
+            let refused = promised(&request(|it| it.resource_type = Some(name.into())));
+            assert_eq!(refused, Err((ProblemCode::Unprocessable, "resource_type".into())), "{name}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Batches (§7): what a device sent and how it was answered, and running it again.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{push::ItemResult, serialize_timestamp, serialize_timestamp_option};
+use crate::json::Json;
+
+/// A batch as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BatchResponse {
+    /// Its id.
+    pub batch_id: String,
+    /// Whose.
+    pub user: String,
+    /// Which device's.
+    pub device_id: String,
+    /// When its items were stored first.
+    #[serde(serialize_with = "serialize_timestamp")]
+    pub received_at: DateTime<Utc>,
+    /// When it was decided, or replayed last; `null` if it died before it was answered.
+    #[serde(serialize_with = "serialize_timestamp_option")]
+    pub processed_at: Option<DateTime<Utc>>,
+    /// The items, digit for digit as they came; `null` in the place of one that `items_omitted` names.
+    pub items: Vec<Option<Json>>,
+    /// Goes on behind the last of them, as `from`; missing at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_item: Option<usize>,
+    /// Indexes of items that are too large for any answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items_omitted: Vec<usize>,
+    /// How the items were answered, without payloads; `null` if they were not.
+    pub results: Option<Vec<ItemResult>>,
+    /// The device has acknowledged, in every channel it pulls, a place that it reached after `processed_at`.
+    pub delivered: bool,
+}
+
+/// How to replay a batch.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct ReplayRequest {
+    /// Answer what would happen, and write nothing.
+    #[serde(default)]
+    pub dry_run: Option<bool>,
+}
+
+/// The answer to a replay.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReplayResponse {
+    /// The batch.
+    pub batch_id: String,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// When it was decided.
+    #[serde(serialize_with = "serialize_timestamp")]
+    pub processed_at: DateTime<Utc>,
+    /// One per item, in their order; of those that were `ok` before, the answer of then.
+    pub results: Vec<ItemResult>,
+}

@@ -1,0 +1,51 @@
+//! A batch as it is kept: raw items, results, and whether the device has heard of the outcome.
+
+use lambda_http::Request;
+use tidemark_aws::{Failure, Platform, edge, tables::sync_batches::AnsweredBatch};
+use tidemark_core::{
+    batch::{self, ItemPage},
+    limits::BATCH_ITEMS_MAX,
+    protocol::{
+        batches::BatchResponse,
+        problem::{Problem, ProblemCode},
+    },
+};
+
+use crate::{Known, known};
+
+pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<BatchResponse, Failure> {
+    let principal = platform.verifier.principal(request).await?;
+    let from = first_item(request)?;
+    let Known { id, kept, read } = known(platform, &principal.tenant, request).await?;
+    if id.user != principal.user && !principal.is_admin() {
+        return Err(Problem::new(ProblemCode::Forbidden, "other users' batches are for users with the role admin").into());
+    }
+    let (processed_at, results) = match read.answered {
+        Some(AnsweredBatch { processed_at, results }) => (Some(processed_at), Some(results)),
+        None => (None, None),
+    };
+    let device = platform.tables.devices.load(&principal.tenant, &id.user, &id.device_id).await?;
+    let delivered = device
+        .zip(processed_at)
+        .is_some_and(|(device, processed_at)| batch::is_delivered(&device.channels, &device.positions, processed_at));
+    let ItemPage { items, next_item, omitted } = batch::page(kept.items, from);
+    Ok(BatchResponse {
+        batch_id: id.to_string(),
+        user: id.user,
+        device_id: id.device_id,
+        received_at: kept.received_at,
+        processed_at,
+        items,
+        next_item,
+        items_omitted: omitted,
+        results,
+        delivered,
+    })
+}
+
+/// The index of the first item that is wanted: `from` in the query.
+fn first_item(request: &Request) -> Result<usize, Problem> {
+    let Some(from) = edge::query_parameter(request, "from") else { return Ok(0) };
+    let from = from.parse().ok().filter(|from| *from < BATCH_ITEMS_MAX);
+    from.ok_or_else(|| Problem::malformed("from", format!("must be the index of an item, below {BATCH_ITEMS_MAX}")))
+}

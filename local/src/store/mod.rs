@@ -1,0 +1,105 @@
+//! The embedded S3: buckets are folders, signatures are checked against fixed development credentials. It serves
+//! path-style requests (`/media/<key>`) and knows nothing of the sync protocol.
+
+pub mod client;
+mod cors;
+mod whole;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+/// The one bucket.
+pub const BUCKET: &str = "media";
+/// Access key id that the embedded S3 accepts.
+pub const ACCESS_KEY: &str = "tidemark";
+/// Secret access key that goes with it.
+pub const SECRET_KEY: &str = "tidemark-development-secret";
+
+/// Bytes of an answer to a caller in this process.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Why the store does not open.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the media store in {folder}: {reason}")]
+pub struct StoreError {
+    folder: String,
+    reason: String,
+}
+
+/// An embedded S3. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    service: S3Service,
+    /// Held, not read: a temporary folder goes with the last clone.
+    _folder: Option<Arc<tempfile::TempDir>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens the store over `folder`, which exists, and makes the bucket.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError { folder: folder.display().to_string(), reason };
+        std::fs::create_dir_all(folder.join(BUCKET)).map_err(|error| failed(error.to_string()))?;
+        let files = s3s_fs::FileSystem::new(folder).map_err(|error| failed(format!("{error:?}")))?;
+        let mut builder = S3ServiceBuilder::new(files);
+        // Without it nothing is checked: no signature, no expiry, no signed header.
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        Ok(Self { service: builder.build(), _folder: None })
+    }
+
+    /// Opens a store over a temporary folder, which is gone with the last clone.
+    ///
+    /// # Errors
+    /// There is no place for temporary folders.
+    pub fn temporary() -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| StoreError { folder: "a temporary folder".to_owned(), reason: error.to_string() };
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let store = Self::open(folder.path())?;
+        Ok(Self { _folder: Some(Arc::new(folder)), ..store })
+    }
+
+    /// [`serve`](Self::serve) without streaming, for callers in this process; an answer over [`ANSWER_BYTES_MAX`] is one that failed.
+    pub async fn exchange(&self, request: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {
+        let (mut parts, body) = self.serve(request.map(Body::from)).await.into_parts();
+        let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the embedded S3's answer could not be read");
+            parts.status = http::StatusCode::INTERNAL_SERVER_ERROR;
+            Bytes::new()
+        });
+        http::Response::from_parts(parts, body.to_vec())
+    }
+
+    /// Answers one S3 request, streaming both bodies.
+    pub async fn serve(&self, request: Request) -> Response {
+        let has_origin = request.headers().contains_key(http::header::ORIGIN);
+        if cors::is_preflight(&request) {
+            return cors::allow_upload();
+        }
+        let (request, promise) = whole::watch(request);
+        let response = match self.service.call(request.map(s3s::Body::http_body_unsync)).await {
+            Ok(response) => response.map(Body::new),
+            Err(error) => {
+                tracing::error!(?error, "the embedded S3 could not answer");
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        };
+        let response = promise.refusal().unwrap_or(response);
+        if has_origin { cors::share(response) } else { response }
+    }
+}

@@ -1,0 +1,196 @@
+//! Looking at a batch.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::Duration;
+use serde_json::{Value, json, value::RawValue};
+use tidemark_core::protocol::timestamp;
+use tidemark_tests::{Script, Stack, hooks::Moment};
+
+use super::{boss, create, edit, get, id_of, push};
+
+#[tokio::test]
+async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let items = [
+        r#"{ "resource_type":"meter", "action":"create","client_version":0,"payload":{"id":"m","n":1.0,"big":9007199254740993,"e":1e300} }"#,
+        r#""no item at all""#,
+        r#"{"b":1,  "a":[0.10]}"#,
+    ];
+    let body = format!(r#"{{"device_id":"phone","batch_id":"b","items":[{}]}}"#, items.join(" , "));
+    let received_at = timestamp(stack.now());
+    let pushed = stack.post_bytes("sync/push", Some(&ana.token), body.as_bytes()).await.ok();
+    stack.advance(Duration::hours(1));
+    let answer = get(&stack, &ana.token, pushed["batch_id"].as_str().expect("an id")).await;
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&answer.text).expect("an object");
+    let told: Vec<Box<RawValue>> = serde_json::from_str(fields["items"].get()).expect("items");
+    assert_eq!(told.iter().map(|item| item.get()).collect::<Vec<_>>(), items);
+    let mut batch = answer.ok();
+    batch["items"].take();
+    let expected = json!({"batch_id": pushed["batch_id"], "user": "ana", "device_id": "phone", "received_at": received_at,
+        "processed_at": received_at, "items": null, "results": pushed["results"], "delivered": false});
+    assert_eq!(batch, expected);
+}
+
+#[tokio::test]
+async fn results_are_told_without_payloads() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    stack.device("ben", "phone").push(json!([create("m", "1"), edit("m", 1, "2")])).await;
+    let id = push(&ana, "b", &json!([edit("m", 1, "x")])).await;
+    let result = get(&stack, &ana.token, &id).await.ok()["results"][0].clone();
+    assert_eq!((&result["status"], &result["server_payload_omitted"]), (&json!("conflict"), &json!(true)));
+    assert_eq!(result.get("server_payload"), None);
+}
+
+#[tokio::test]
+async fn a_batch_is_for_its_user_and_for_admins_of_the_tenant() {
+    let stack = Stack::new();
+    let id = push(&stack.device("ana", "phone"), "b", &json!([create("m", "1")])).await;
+    let token = |tenant, user, roles: &[&str]| stack.token(tenant, user, roles, &[]);
+    for (token, status) in [
+        (token("acme", "ana", &[]), 200),
+        (token("acme", "boss", &["admin"]), 200),
+        (token("acme", "ben", &[]), 403),
+        (token("umbrella", "ana", &[]), 404),
+        (token("umbrella", "boss", &["admin"]), 404),
+    ] {
+        assert_eq!(get(&stack, &token, &id).await.status, status);
+    }
+    assert_eq!(get(&stack, "none", &id).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_is_no_batch_is_not_found() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let id = push(&ana, "b", &json!([create("m", "1")])).await;
+    for unknown in
+        [&id_of("ana", "other"), &id_of("ben", "b"), "x", "batch-1", &"y".repeat(3000), &id[..id.len() - 1], &id.to_uppercase()]
+    {
+        let answer = get(&stack, &ana.token, unknown).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")), "{unknown}");
+    }
+    for from in ["-1", "x", "50", "1.5"] {
+        let answer = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
+        assert_eq!((answer.status, &answer.json()["path"]), (400, &json!("from")), "{from}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_batch_is_not_found_although_its_rows_are_still_there() {
+    let stack = Stack::new();
+    let id = push(&stack.device("ana", "phone"), "b", &json!([create("m", "1")])).await;
+    stack.advance(Duration::days(90) - Duration::seconds(1));
+    let token = boss(&stack);
+    assert_eq!(get(&stack, &token, &id).await.status, 200);
+    stack.advance(Duration::seconds(1));
+    assert_eq!(get(&stack, &token, &id).await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_died_before_it_was_answered_shows_its_items_and_no_results() {
+    let stack = Stack::new();
+    let items = json!([create("m", "1")]);
+    // Raw items, earlier results and rows are called for at once; the fourth call writes the resource.
+    let dying = Stack::over(stack.engine.clone(), Arc::new(Script::dying_at(3, Moment::Before)));
+    let device = dying.device("ana", "phone");
+    let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.push_batch("b", &items)).await;
+    assert!(died.is_err());
+    let batch = get(&stack, &boss(&stack), &id_of("ana", "b")).await.ok();
+    assert_eq!((&batch["items"], &batch["results"], &batch["processed_at"]), (&items, &Value::Null, &Value::Null));
+    assert_eq!(batch["delivered"], false);
+}
+
+#[tokio::test]
+async fn a_large_batch_comes_in_pages_of_items() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    // Payloads without any pattern that packing could use; the quotes among them double each time they are escaped.
+    let mut state = 1_u64;
+    let mut letters = |count: usize| -> String {
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if state >> 62 == 0 { '"' } else { char::from(b'#' + (state >> 33) as u8 % 57) }
+        };
+        (0..count).map(|_| letter()).collect()
+    };
+    let items: Vec<Value> = (0..10).map(|number| create(&format!("m-{number}"), &letters(230_000))).collect();
+    let id = push(&ana, "b", &items.clone().into()).await;
+    let chunks: usize = stack.rows("sync_items")[0]["chunks"]["N"].as_str().and_then(|chunks| chunks.parse().ok()).unwrap_or(0);
+    assert!(chunks > 3, "more than one answer of the table holds");
+    let (mut told, mut pages, mut from) = (Vec::new(), 0, 0);
+    loop {
+        let answer = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
+        assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
+        let page = answer.ok();
+        assert_eq!(page["results"].as_array().map(Vec::len), Some(10), "in every page");
+        told.extend(page["items"].as_array().expect("items").clone());
+        pages += 1;
+        let Some(next) = page.get("next_item") else { break };
+        assert_eq!(next, &json!(told.len()));
+        from = told.len();
+    }
+    assert!(told == items, "each once, in order");
+    assert!(pages > 1);
+}
+
+#[tokio::test]
+async fn an_item_that_fits_into_no_answer_is_named_in_its_place() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let mut huge = create("huge", "1");
+    huge["comment"] = "\"".repeat(1_450_000).into();
+    let id = push(&ana, "b", &json!([create("a", "1"), huge, create("b", "1")])).await;
+    let answer = get(&stack, &ana.token, &id).await;
+    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
+    let batch = answer.ok();
+    assert_eq!(
+        (&batch["items"][1], &batch["items_omitted"], &batch["items"][2]["payload"]["id"]),
+        (&Value::Null, &json!([1]), &json!("b"))
+    );
+}
+
+#[tokio::test]
+async fn raw_items_that_are_not_what_was_stored_are_not_shown() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let mut state = 7_u64;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + (state >> 33) as u8 % 90)
+    };
+    let items: Vec<Value> =
+        (0..3).map(|number| create(&format!("m-{number}"), &(0..250_000).map(|_| letter()).collect::<String>())).collect();
+    let id = push(&ana, "b", &items.into()).await;
+    let rows = stack.rows("sync_items");
+    assert_eq!(rows.len(), 2);
+    // A retry with other claims left a chunk of its own: it is none of this batch's.
+    let mut stray = rows.iter().find(|row| row["sk"]["S"] != "0000").expect("a chunk").clone();
+    stray["sk"]["S"] = json!("ffffffffffffffff-0001");
+    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": stray}));
+    assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
+    let chunk = rows.iter().find(|row| row["sk"]["S"] != "0000").expect("a chunk");
+    stack.dynamodb("DeleteItem", &json!({"TableName": "sync_items", "Key": {"pk": chunk["pk"], "sk": chunk["sk"]}}));
+    assert_eq!(get(&stack, &ana.token, &id).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_batch_is_delivered_when_the_device_has_acknowledged_a_later_pull() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    ana.ack().await.ok();
+    stack.advance(Duration::seconds(1));
+    let id = push(&ana, "b", &json!([create("m", "1")])).await;
+    let token = ana.token.clone();
+    let delivered = async || get(&stack, &token, &id).await.ok()["delivered"].clone();
+    assert_eq!(delivered().await, false);
+    stack.settle().await;
+    stack.advance(Duration::seconds(1));
+    ana.pull().await;
+    assert_eq!(delivered().await, false, "pulled, and not acknowledged");
+    ana.ack().await.ok();
+    assert_eq!(delivered().await, true);
+}

@@ -1,0 +1,46 @@
+//! Media (§6): upload URLs, what the object store takes for them, and what is found of an upload.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod check;
+mod presign;
+mod refusals;
+mod upload;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidemark::engine::http::NoHook;
+use tidemark_core::media::{MediaKey, Promise};
+use tidemark_tests::{Answer, Stack};
+
+/// SHA-256 of [`PHOTO`], in base64.
+const PHOTO_SHA256: &str = "RwFoG/Iuo4yUbrPcVnxNZ2stOAlpeR0DSUJKV5Nry2k=";
+/// What is uploaded here.
+const PHOTO: &[u8] = b"a photo, more or less";
+
+/// Asks for an upload URL as a user of `acme`.
+async fn ask(stack: &Stack, user: &str, request: &Value) -> Answer {
+    stack.post("media/presign", &stack.token("acme", user, &[], &[]), request).await
+}
+
+/// A request to upload the photo.
+fn photo() -> Value {
+    json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": PHOTO.len()})
+}
+
+/// An upload URL for the photo.
+async fn presigned(stack: &Stack) -> Value {
+    ask(stack, "ana", &photo()).await.ok()
+}
+
+/// An upload URL for the photo as a JPEG, under a key that may promise something else.
+async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
+    let promise = Promise { key, content_type: "image/jpeg".into(), content_length: PHOTO.len() as u64, sha256: None };
+    let media = stack.platform("presign", Arc::new(NoHook)).media.unwrap();
+    serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
+}
+
+/// The key in a presign's answer.
+fn key(presigned: &Value) -> String {
+    presigned["key"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,124 @@
+//! What a push finds of the uploads its items name.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tidemark::engine::{
+    Reply,
+    http::{Hook, NoHook, Verdict},
+};
+use tidemark_aws::media::Media;
+use tidemark_core::{
+    channel::Channel,
+    media::{Checked, MediaKey, Upload},
+    principal::Principal,
+    resource::ResourceKey,
+};
+use tidemark_tests::{Meter, Script, Stack, hooks::Moment};
+
+use super::{PHOTO, key, presigned, presigned_under};
+
+fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
+    stack.platform("push", hook).media.unwrap()
+}
+
+/// What is found under one key.
+pub(super) async fn checked(stack: &Stack, key: &str) -> Checked {
+    media(stack, Arc::new(NoHook)).check(vec![key.to_owned()]).await.remove(key).unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_is_verified_with_its_size_and_type() {
+    let stack = Stack::new().today();
+    let answer = presigned(&stack).await;
+    stack.upload(&answer, PHOTO).await;
+    let upload = Upload { key: key(&answer), content_length: PHOTO.len() as u64, content_type: "image/jpeg".into() };
+    assert_eq!(checked(&stack, &key(&answer)).await, Checked::Verified(upload));
+}
+
+#[tokio::test]
+async fn nothing_under_a_key_is_missing() {
+    let stack = Stack::new().today();
+    let answer = presigned(&stack).await;
+    assert_eq!(checked(&stack, &key(&answer)).await, Checked::absent());
+    stack.upload(&answer, PHOTO).await;
+    assert!(matches!(checked(&stack, &key(&answer)).await, Checked::Verified(_)));
+}
+
+/// However it came there: here a URL was signed for something else than its key promises.
+#[tokio::test]
+async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
+    let stack = Stack::new().today();
+    for (bytes, content_type, words) in [
+        (PHOTO.len() as u64 + 1, "image/jpeg", "has 21 bytes, promised were 22"),
+        (PHOTO.len() as u64, "image/png", "another content type"),
+    ] {
+        let unique = stack.platform("presign", Arc::new(NoHook)).clock.unique_id();
+        let answer = presigned_under(&stack, MediaKey::new("acme", "ana", unique, bytes, content_type, "photo")).await;
+        assert_eq!(stack.upload(&answer, PHOTO).await, 200);
+        let Checked::Missing(sentence) = checked(&stack, &key(&answer)).await else { panic!("{content_type} was found") };
+        assert!(sentence.contains(words), "{sentence}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
+    let stack = Stack::new().today();
+    let key = key(&presigned(&stack).await);
+    let error = |status| Verdict::Answer(Reply { status, body: Vec::new() });
+    for verdict in [Verdict::Lose, error(500), error(503), error(400)] {
+        let broken = verdict.clone();
+        let hook = Arc::new(Script::new(move |_, _, _, _| broken.clone()));
+        let checked = media(&stack, hook.clone()).check(vec![key.clone()]).await;
+        assert_eq!(checked, HashMap::from([(key.clone(), Checked::Unavailable)]), "{verdict:?}");
+        assert!(hook.calls() > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again() {
+    let stack = Stack::new().today();
+    let answer = presigned(&stack).await;
+    stack.upload(&answer, PHOTO).await;
+    let hook = Script::new(|call, operation, path, moment| {
+        assert!(operation == "HeadObject" && path.starts_with("/media/uploads/acme/ana/"), "{operation} {path}");
+        if call == 0 && moment == Moment::After { Verdict::Lose } else { Verdict::Continue }
+    });
+    let checked = media(&stack, Arc::new(hook)).check(vec![key(&answer)]).await;
+    assert!(matches!(checked[&key(&answer)], Checked::Verified(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_are_looked_at_side_by_side_and_each_once() {
+    let stack = Stack::new().today();
+    let mut keys = Vec::new();
+    for _ in 0..40 {
+        keys.push(key(&presigned(&stack).await));
+    }
+    let meter = Arc::new(Meter::default());
+    let before = tokio::time::Instant::now();
+    let checked = media(&stack, meter.clone()).check([keys.clone(), keys.clone()].concat()).await;
+    let rounds = before.elapsed().as_millis() / tidemark_tests::hooks::ROUND_TRIP.as_millis();
+    assert_eq!((checked.len(), meter.take().calls["HeadObject"], rounds), (40, 40, 3));
+}
+
+#[tokio::test]
+async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
+    let stack = Stack::new();
+    let platform = stack.platform("push", Arc::new(NoHook));
+    let ana = Principal { tenant: "acme".into(), user: "ana#1".into(), roles: vec![], groups: vec![] };
+    let channel = Channel::User(ana.user.clone());
+    let resource = ResourceKey { channel: channel.clone(), resource_type: "submission".into(), id: "sub-1".into() };
+    let upload = Upload { key: "uploads/acme/ana/1".into(), content_length: 21, content_type: "image/jpeg".into() };
+    for _ in 0..2 {
+        let table = &platform.tables.submission_media;
+        table.put(&ana.scope(&channel), &resource, &upload, &ana, "phone", platform.clock.now()).await.unwrap();
+    }
+    let text = |text: &str| serde_json::json!({"S": text});
+    let row = serde_json::json!({
+        "pk": text("acme#user/ana%h1#submission#sub-1"), "sk": text("uploads/acme/ana/1"), "key": text("uploads/acme/ana/1"),
+        "content_type": text("image/jpeg"), "content_length": {"N": "21"}, "user": text("ana#1"), "device_id": text("phone"),
+        "verified_at": text("2026-09-21T14:13:20.000Z"), "resource_type": text("submission"), "resource_id": text("sub-1"),
+        "channel": text("user/ana#1"),
+    });
+    assert_eq!(stack.rows("submission_media"), [row]);
+}

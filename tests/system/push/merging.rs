@@ -1,0 +1,82 @@
+//! §5, `field_merge`: edits of different fields merge, and only overlapping ones conflict.
+
+use serde_json::{Value, json};
+use tidemark_tests::{Device, Stack};
+
+fn create() -> Value {
+    json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "group/north",
+        "payload": {"id": "t", "title": "read it", "status": "new", "size": 1.0}})
+}
+
+/// A patch of the task, made on `base`.
+fn patch(client_version: u64, base: u64, mut payload: Value) -> Value {
+    payload["id"] = "t".into();
+    json!({"resource_type": "task", "action": "update", "client_version": client_version, "base_version": base,
+        "channel": "group/north", "payload": payload})
+}
+
+fn device<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
+    Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
+}
+
+#[tokio::test]
+async fn edits_of_different_fields_merge_and_say_what_is_stored() {
+    let stack = Stack::new();
+    let (mut ana, mut ben) = (device(&stack, "ana"), device(&stack, "ben"));
+    ana.push_one(create()).await;
+    stack.settle().await;
+    ben.pull().await;
+    ana.pull().await;
+    ben.push_one(patch(1, 1, json!({"status": "done"}))).await;
+    let item = patch(1, 1, json!({"title": "read it twice"}));
+    let result = ana.push_one(item.clone()).await;
+    assert_eq!((&result["status"], &result["merged"], &result["server_version"]), (&json!("ok"), &json!(true), &json!(3)));
+    let merged = json!({"title": "read it twice", "status": "done", "size": 1.0});
+    assert_eq!(result["server_payload"].to_string(), merged.to_string(), "the field nobody named keeps its digits");
+    assert_eq!(ana.push_one(item).await, result, "a retry answers as the first time");
+    assert!(stack.rows("conflicts").is_empty());
+    // The device that merged gets the outcome too, whatever it pulled in between.
+    stack.settle().await;
+    ana.pull().await;
+    ben.pull().await;
+    assert_eq!(ana.live(), ben.live());
+    assert_eq!(ana.live()["t"].server_version, 3);
+}
+
+#[tokio::test]
+async fn edits_that_overlap_conflict() {
+    let stack = Stack::new();
+    let (ana, ben) = (device(&stack, "ana"), device(&stack, "ben"));
+    ana.push_one(create()).await;
+    ben.push_one(patch(1, 1, json!({"status": "done", "note": "gate is locked"}))).await;
+    let result = ana.push_one(patch(1, 1, json!({"status": "open", "title": "x"}))).await;
+    assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("version_mismatch")));
+    assert_eq!(ana.push_one(patch(2, 1, json!({"title": "y"}))).await["merged"], true, "no part of it overlaps");
+    assert_eq!(ben.push_one(patch(2, 1, json!({"note": null}))).await["merged"], true, "its own field");
+    let delete = json!({"resource_type": "task", "action": "delete", "client_version": 3, "base_version": 1,
+        "channel": "group/north", "payload": {"id": "t"}});
+    assert_eq!(ana.push_one(delete).await["status"], "conflict", "a delete overlaps with everything");
+    let create_again = json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "group/north",
+        "payload": {"id": "t"}});
+    assert_eq!(ben.push_one(create_again).await["code"], "id_taken", "a create never merges");
+}
+
+#[tokio::test]
+async fn a_forgotten_edit_that_comes_again_does_not_merge() {
+    let stack = Stack::new();
+    let (ana, ben) = (device(&stack, "ana"), device(&stack, "ben"));
+    ana.push_one(create()).await;
+    ben.push_one(patch(1, 1, json!({"note": "first"}))).await;
+    let old = patch(1, 1, json!({"status": "a"}));
+    assert_eq!(ana.push_one(old.clone()).await["merged"], true);
+    // Ana goes on until the row has forgotten it, and leaves the field as it was before.
+    for number in 2..20 {
+        ana.push_one(patch(number, 1, json!({"status": format!("edit {number}")}))).await;
+    }
+    ana.push_one(patch(20, 1, json!({"status": "new"}))).await;
+    ben.push_one(patch(2, 2, json!({"note": "last"}))).await;
+    let result = ana.push_one(old).await;
+    assert_eq!(result["status"], "conflict", "{result}");
+    let row = &stack.rows("resources")[0];
+    assert!(row["payload"]["S"].as_str().unwrap().contains(r#""status":"new""#));
+}

@@ -1,0 +1,95 @@
+//! §3.10: a reference by temp id becomes a reference by id, and what refers to a failed create fails with it.
+
+use serde_json::{Value, json};
+use tidemark_tests::{Device, Stack};
+
+fn meter(temp_id: &str, payload: Value) -> Value {
+    json!({"resource_type": "meter", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload})
+}
+
+fn task(temp_id: &str, meter: &str) -> Value {
+    json!({"resource_type": "task", "action": "create", "client_temp_id": temp_id, "client_version": 0,
+        "channel": "group/north", "payload": {"title": "read it", "meter_id": meter}})
+}
+
+fn of_north<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
+    Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
+}
+
+fn payload(stack: &Stack, id: &Value) -> Value {
+    let rows = stack.rows("resources");
+    let row = rows.iter().find(|row| row["sk"]["S"].as_str().unwrap().ends_with(id.as_str().unwrap())).unwrap();
+    serde_json::from_str(row["payload"]["S"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_temp_id_of_the_same_batch_is_replaced_before_storing() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    // Before and behind the create it refers to.
+    let results = ana.push(json!([task("t-1", "tmp-m"), meter("tmp-m", json!({"code": "A"})), task("t-2", "tmp-m")])).await;
+    assert!(results.iter().all(|it| it["status"] == "ok"), "{results:?}");
+    for result in [&results[0], &results[2]] {
+        let stored = payload(&stack, &result["server_id"]);
+        assert_eq!(stored["meter_id"], results[1]["server_id"]);
+        assert_eq!(stored.to_string(), json!({"title": "read it", "meter_id": results[1]["server_id"]}).to_string());
+    }
+    // A create that asks for an id is referred to by its temp id too.
+    let mut named = meter("tmp-n", json!({"id": "m-77"}));
+    named["client_version"] = 0.into();
+    let results = ana.push(json!([named, task("t-3", "tmp-n")])).await;
+    assert_eq!(payload(&stack, &results[1]["server_id"])["meter_id"], "m-77");
+}
+
+#[tokio::test]
+async fn a_temp_id_of_an_earlier_batch_is_found_by_deriving_the_id() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    let made = ana.push_one(meter("tmp-m", json!({"code": "A"}))).await;
+    let result = ana.push_one(task("t-1", "tmp-m")).await;
+    assert_eq!(payload(&stack, &result["server_id"])["meter_id"], made["server_id"]);
+    // An update refers the same way.
+    let other = ana.push_one(meter("tmp-o", json!({"code": "B"}))).await;
+    let update = json!({"resource_type": "task", "action": "update", "client_temp_id": "t-1", "client_version": 1, "base_version": 1,
+        "channel": "group/north", "payload": {"meter_id": "tmp-o"}});
+    assert_eq!(ana.push_one(update).await["status"], "ok");
+    assert_eq!(payload(&stack, &result["server_id"])["meter_id"], other["server_id"]);
+    // Somebody else's temp id, and an id, stay as they are.
+    for text in ["tmp-m", "m-123"] {
+        let result = of_north(&stack, "ben").push_one(task(&format!("t-{text}"), text)).await;
+        assert_eq!(payload(&stack, &result["server_id"])["meter_id"], text);
+    }
+}
+
+#[tokio::test]
+async fn what_refers_to_a_create_that_failed_depends_on_it() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    let batch = json!([
+        {"resource_type": "meter", "action": "create", "client_temp_id": "broken", "client_version": 0, "payload": []},
+        meter("taken", json!({"code": "A"})),
+        task("t-1", "broken"),
+        task("t-2", "taken"),
+        task("t-3", "tmp-a"),
+        {"resource_type": "task", "action": "update", "client_temp_id": "t-1", "client_version": 1, "channel": "group/north",
+            "payload": {"title": "behind"}},
+    ]);
+    let results = ana.push(batch).await;
+    let codes: Vec<_> = results.iter().map(|it| it["code"].as_str().unwrap_or("ok")).collect();
+    let depends = "depends_on_failed_item";
+    assert_eq!(codes, ["invalid_payload", "unique_violation", depends, depends, "ok", depends]);
+    assert_eq!(results[2]["retryable"], false);
+    assert_eq!(stack.rows("resources").len(), 2);
+}
+
+#[tokio::test]
+async fn a_retried_batch_with_references_answers_as_the_first_time() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    let batch = json!([meter("tmp-m", json!({"code": "A"})), task("t-1", "tmp-m")]);
+    let first = ana.push(batch.clone()).await;
+    let again = ana.push(batch).await;
+    assert_eq!(super::told(&first), super::told(&again));
+    assert_eq!(stack.rows("resources").len(), 2);
+}

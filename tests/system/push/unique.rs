@@ -1,0 +1,153 @@
+//! §3.9: no two resources of a type share a value of a unique field.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tidemark::engine::http::Verdict;
+use tidemark_tests::{Device, Script, Stack, hooks::Moment};
+
+/// A create of the meter `id` with this code.
+fn create(id: &str, code: impl Into<Value>) -> Value {
+    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": code.into()}})
+}
+
+/// A patch of the meter `id`, made on `base`.
+fn patch(id: &str, base: u64, payload: Value) -> Value {
+    let mut payload = payload;
+    payload["id"] = id.into();
+    json!({"resource_type": "meter", "action": "update", "client_version": base, "base_version": base, "payload": payload})
+}
+
+fn delete(id: &str, base: u64) -> Value {
+    json!({"resource_type": "meter", "action": "delete", "client_version": base, "base_version": base, "payload": {"id": id}})
+}
+
+fn statuses(results: &[Value]) -> Vec<&str> {
+    results.iter().map(|it| it["status"].as_str().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn a_create_that_repeats_a_unique_value_conflicts_and_names_the_holder() {
+    let stack = Stack::new();
+    stack.device("ana", "phone").push_one(create("m-1", "A")).await;
+    let ben = stack.device("ben", "phone");
+    let result = ben.push_one(create("m-2", "A")).await;
+    assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("unique_violation")));
+    assert_eq!(result["holder_id"], "m-1");
+    assert_eq!(stack.rows("resources").len(), 1);
+    let conflict = &stack.rows("conflicts")[0];
+    assert_eq!(conflict["id"]["S"], result["conflict_id"]);
+    assert!(conflict["client_payload"]["S"].to_string().contains("code"), "what was typed is kept");
+    // Sent again it is the same conflict; what hangs on it joins, in this batch and in a later one.
+    let again = ben.push(json!([create("m-2", "A"), patch("m-2", 0, json!({"reading": 1}))])).await;
+    assert_eq!(statuses(&again), ["conflict", "conflict"]);
+    assert_eq!(again[1]["conflict_id"], result["conflict_id"]);
+    let later = ben.push_one(patch("m-2", 0, json!({"reading": 2}))).await;
+    assert_eq!(later["conflict_id"], result["conflict_id"]);
+    assert_eq!(stack.rows("conflicts")[0]["edit_count"]["N"], "3");
+}
+
+#[tokio::test]
+async fn values_are_compared_as_canonical_json_and_null_is_none() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let nested = |text: &str| create("m-n", serde_json::from_str::<Value>(text).unwrap());
+    assert_eq!(ana.push_one(nested(r#"{"b": [1, 2], "a": "x"}"#)).await["status"], "ok");
+    let mut other = create("m-o", Value::Null);
+    other["payload"]["code"] = serde_json::from_str(r#"{"a":"\u0078","b":[1,2]}"#).unwrap();
+    assert_eq!(ana.push_one(other).await["code"], "unique_violation");
+    assert_eq!(ana.push_one(create("m-1", 1)).await["status"], "ok");
+    assert_eq!(ana.push_one(create("m-2", "1")).await["status"], "ok", "a number is no text");
+    assert_eq!(statuses(&ana.push(json!([create("m-3", Value::Null), create("m-4", Value::Null)])).await), ["ok", "ok"]);
+}
+
+#[tokio::test]
+async fn a_value_is_freed_by_change_and_by_delete() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push_one(create("m-1", "A")).await;
+    assert_eq!(ana.push_one(patch("m-1", 1, json!({"code": "B"}))).await["status"], "ok");
+    assert_eq!(ana.push_one(create("m-2", "A")).await["status"], "ok");
+    assert_eq!(ana.push_one(create("m-3", "B")).await["code"], "unique_violation");
+    assert_eq!(ana.push_one(delete("m-1", 2)).await["status"], "ok");
+    assert_eq!(ana.push_one(create("m-4", "B")).await["status"], "ok");
+    assert_eq!(stack.rows("unique_keys").len(), 2);
+    // A change that touches no unique field claims and frees nothing.
+    assert_eq!(ana.push_one(patch("m-4", 1, json!({"reading": 5}))).await["status"], "ok");
+    assert_eq!(ana.push_one(patch("m-4", 2, json!({"code": null}))).await["status"], "ok");
+    assert_eq!(stack.rows("unique_keys").len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_in_one_batch_the_first_has_the_value() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let results = ana.push(json!([create("m-1", "A"), create("m-2", "A"), create("m-3", "B")])).await;
+    assert_eq!(statuses(&results), ["ok", "conflict", "ok"]);
+    assert_eq!(results[1]["holder_id"], "m-1");
+    // What an earlier item of the batch frees, a later one may take.
+    let results = ana.push(json!([patch("m-1", 1, json!({"code": "C"})), create("m-4", "A"), create("m-5", "C")])).await;
+    assert_eq!(statuses(&results), ["ok", "ok", "conflict"]);
+    let results = ana.push(json!([delete("m-3", 1), create("m-6", "B")])).await;
+    assert_eq!(statuses(&results), ["ok", "ok"]);
+}
+
+#[tokio::test]
+async fn of_eight_that_race_for_a_value_one_has_it() {
+    let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)));
+    let devices: Vec<Device<'_>> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();
+    let pushes = devices.iter().enumerate().map(|(at, device)| device.push_one(create(&format!("m-{at}"), "A")));
+    let results = join_all(pushes).await;
+    assert_eq!(results.iter().filter(|it| it["status"] == "ok").count(), 1, "{results:?}");
+    assert_eq!(results.iter().filter(|it| it["code"] == "unique_violation").count(), 7);
+    assert_eq!((stack.rows("resources").len(), stack.rows("unique_keys").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_holder_that_the_caller_may_not_read_is_not_named() {
+    let stack = Stack::new();
+    let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
+    let mut elsewhere = create("m-1", "A");
+    elsewhere["channel"] = "group/north".into();
+    assert_eq!(admin.push_one(elsewhere).await["status"], "ok");
+    let result = stack.device("ana", "phone").push_one(create("m-2", "A")).await;
+    assert_eq!((&result["code"], &result["holder_id"]), (&json!("unique_violation"), &Value::Null));
+    assert!(!result["error"].to_string().contains("m-1"));
+    // Tenants share nothing.
+    let other = Device::new(&stack, stack.token("umbrella", "ana", &[], &[]), "phone");
+    assert_eq!(other.push_one(create("m-9", "A")).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_retried_create_holds_its_value_and_is_no_violation() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    assert_eq!(ana.push_one(create("m-1", "A")).await["server_version"], 1);
+    assert_eq!(ana.push_one(create("m-1", "A")).await["server_version"], 1);
+    let results = ana.push(json!([create("m-1", "A"), patch("m-1", 1, json!({"code": "B"}))])).await;
+    assert_eq!(statuses(&results), ["ok", "ok"]);
+    let results = ana.push(json!([create("m-1", "A"), patch("m-1", 1, json!({"code": "B"}))])).await;
+    assert_eq!((&results[0]["server_version"], &results[1]["server_version"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_with_unique_values_that_dies_at_any_call_is_finished_by_a_retry() {
+    let items = json!([create("m-1", "A"), create("m-2", "A"), create("m-3", "B")]);
+    for moment in [Moment::Before, Moment::After] {
+        for nth in 0.. {
+            let stack = Stack::new();
+            let dying = Stack::over(stack.engine.clone(), Arc::new(Script::dying_at(nth, moment)));
+            let device = dying.device("ana", "phone");
+            let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
+            let results = stack.device("ana", "phone").push(items.clone()).await;
+            assert_eq!(statuses(&results), ["ok", "conflict", "ok"], "died {moment:?} call {nth}");
+            assert_eq!((stack.rows("resources").len(), stack.rows("unique_keys").len()), (2, 2), "died {moment:?} call {nth}");
+            assert_eq!(stack.rows("conflicts").len(), 1, "died {moment:?} call {nth}");
+            if !died {
+                assert!(nth >= 8, "a push like this makes at least eight calls, {nth} died");
+                break;
+            }
+        }
+    }
+}
