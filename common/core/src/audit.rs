@@ -13,6 +13,7 @@ use crate::{
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
     /// A conflict was decided, by a person or by a policy.
@@ -25,6 +26,7 @@ pub enum AuditAction {
 
 /// Through which door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// The API, by an admin's token.
@@ -37,6 +39,7 @@ pub enum Via {
 
 /// An entry of the log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Sorts by time.
     pub id: String,
@@ -75,20 +78,41 @@ pub struct AuditEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// What stood before; `null` where nothing did.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
     pub before: Option<Json>,
     /// What stands after.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
     pub after: Option<Json>,
 }
 
-/// A resource as an entry shows it: `{"server_version", "deleted", "payload"}`.
+/// A resource as an entry shows it.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditedResource<'a> {
+    /// Its version.
+    pub server_version: u64,
+    /// Whether it is deleted.
+    pub deleted: bool,
+    /// Its payload; of a deleted one the last.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub payload: &'a Json,
+}
+
+/// Of a resolution the resource, of a replay the results, without payloads.
+#[cfg(feature = "openapi")]
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum Audited<'a> {
+    /// Of a resolution.
+    Resource(AuditedResource<'a>),
+    /// Of a replay.
+    Results(Vec<crate::protocol::push::ItemResult>),
+}
+
+/// [`AuditedResource`] as JSON.
 pub fn state(resource: &Resource) -> Json {
-    #[derive(Serialize)]
-    struct State<'a> {
-        server_version: u64,
-        deleted: bool,
-        payload: &'a Json,
-    }
-    let state = State { server_version: resource.server_version, deleted: resource.deleted, payload: &resource.payload };
+    let Resource { server_version, deleted, payload, .. } = resource;
+    let state = AuditedResource { server_version: *server_version, deleted: *deleted, payload };
     // Numbers and JSON texts always serialise.
     serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
 }

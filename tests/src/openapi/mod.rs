@@ -7,7 +7,7 @@ mod operations;
 mod schemas;
 
 pub use check::{check, validator};
-pub use operations::{NOT_YET, OPERATIONS, Operation};
+pub use operations::{OPERATIONS, Operation, RequestBody};
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -79,16 +79,17 @@ fn describe(operation: &Operation) -> Value {
     let in_query = operation
         .query
         .iter()
-        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "description": meaning, "schema": schema()}));
+        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "required": false, "description": meaning, "schema": schema()}));
     let parameters: Vec<_> = in_path.chain(in_query).collect();
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
-    if let Some(request) = &operation.request {
+    if let Some(request) = operation.request.wire_type() {
         let schema = schemas::reference(&request.name());
         let examples = examples::of(operation);
+        let required = matches!(operation.request, RequestBody::Required(_));
         described["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": schema, "examples": examples}}});
+            json!({"required": required, "content": {"application/json": {"schema": schema, "examples": examples}}});
     }
     described
 }
