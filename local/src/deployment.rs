@@ -152,8 +152,9 @@ pub fn invocations(template: &Template, dynamodb: &Client, clock: &Clock) -> Res
     let resolve: Invocation = Arc::new(move |event| {
         let platform = platform.clone();
         Box::pin(async move {
-            let event = LambdaEvent::new(event, Context::default());
-            tidemark_resolve::invoked(&platform, event).await.map_err(|error| error.to_string())
+            let mut context = Context::default();
+            context.request_id = platform.clock.unique_id().to_string();
+            tidemark_resolve::invoked(&platform, LambdaEvent::new(event, context)).await.map_err(|error| error.to_string())
         })
     });
     Ok(BTreeMap::from([("resolve", resolve)]))

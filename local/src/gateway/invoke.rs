@@ -32,7 +32,7 @@ const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-ver
 /// Answers an invocation.
 pub(super) async fn invoke(State(invocations): State<Arc<Invocations>>, Path(name): Path<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(refused) = check(&parts.headers) {
+    if let Some(refused) = refusal(&parts.headers) {
         return refused;
     }
     let Some(function) = invocations.get(name.as_str()) else {
@@ -56,17 +56,18 @@ pub(super) async fn invoke(State(invocations): State<Arc<Invocations>>, Path(nam
     }
 }
 
-fn check(headers: &HeaderMap) -> Result<(), Response> {
+/// Who may not invoke, and how not.
+fn refusal(headers: &HeaderMap) -> Option<Response> {
     if headers.contains_key(header::ORIGIN) {
         let message = "Pages in a browser may not invoke functions";
-        return Err(refuse(StatusCode::FORBIDDEN, "AccessDeniedException", message));
+        return Some(refuse(StatusCode::FORBIDDEN, "AccessDeniedException", message));
     }
     let kind = headers.get(INVOCATION_TYPE).map_or("RequestResponse", |kind| kind.to_str().unwrap_or("?"));
     if kind == "RequestResponse" {
-        return Ok(());
+        return None;
     }
     let message = format!("The local runner invokes with RequestResponse only, not {kind}");
-    Err(refuse(StatusCode::BAD_REQUEST, "InvalidParameterValueException", &message))
+    Some(refuse(StatusCode::BAD_REQUEST, "InvalidParameterValueException", &message))
 }
 
 /// A function that fails or panics is answered with 200 too, and a header that says so.
