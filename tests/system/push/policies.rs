@@ -1,5 +1,4 @@
 //! §5, `client_wins` and `server_wins`: decided at once, recorded as a resolved conflict, and audited.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};

@@ -1,5 +1,4 @@
 //! §3.10: a reference by temp id becomes a reference by id, and what refers to a failed create fails with it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
