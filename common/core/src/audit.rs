@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    conflict::Resolution,
+    conflict::{Outcome, Resolution},
     json::{self, Fields, Json},
     protocol::serialize_timestamp,
     push::{decide::Ruled, intake::Sender},
-    resource::Resource,
+    resource::{Resource, ResourceKey},
 };
 
 /// What was done.
@@ -117,28 +117,55 @@ pub fn state(resource: &Resource) -> Json {
     serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
 }
 
+/// A conflict that was decided, as an entry names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// What it is about.
+    pub resource: &'a ResourceKey,
+    /// Whose edits stand in it.
+    pub user: &'a str,
+    /// Which device's.
+    pub device_id: &'a str,
+}
+
 impl AuditEntry {
-    /// What a policy decided in the course of a push (§5).
-    pub fn of_policy(id: String, sender: Sender<'_>, ruled: &Ruled) -> Option<Self> {
-        let conflict = &ruled.conflict;
-        let outcome = conflict.outcome.as_ref()?;
-        Some(Self {
+    /// That `conflict` ended with `outcome`, and the resource `before` and `after` it.
+    pub fn of_decision(
+        id: String,
+        via: Via,
+        conflict: Decided<'_>,
+        outcome: &Outcome,
+        before: Option<&Resource>,
+        after: Option<&Resource>,
+    ) -> Self {
+        Self {
             id,
             at: outcome.resolved_at,
             action: AuditAction::ConflictResolved,
             by: outcome.resolved_by.clone(),
-            via: Via::Policy,
-            user: sender.principal.user.clone(),
-            device_id: sender.device_id.to_owned(),
+            via,
+            user: conflict.user.to_owned(),
+            device_id: conflict.device_id.to_owned(),
             batch_id: None,
-            conflict_id: Some(conflict.id.clone()),
+            conflict_id: Some(conflict.id.to_owned()),
             channel: Some(conflict.resource.channel.to_string()),
             resource_type: Some(conflict.resource.resource_type.clone()),
             resource_id: Some(conflict.resource.id.clone()),
             resolution: Some(outcome.resolution),
-            note: None,
-            before: conflict.server.as_ref().map(state),
-            after: Some(state(&ruled.after)),
-        })
+            note: outcome.note.clone(),
+            before: before.map(state),
+            after: after.map(state),
+        }
+    }
+
+    /// What a policy decided in the course of a push (§5).
+    pub fn of_policy(id: String, sender: Sender<'_>, ruled: &Ruled) -> Option<Self> {
+        let Ruled { conflict, after, .. } = ruled;
+        let (user, device_id) = (&sender.principal.user, sender.device_id);
+        let decided = Decided { id: &conflict.id, resource: &conflict.resource, user, device_id };
+        let outcome = conflict.outcome.as_ref()?;
+        Some(Self::of_decision(id, Via::Policy, decided, outcome, conflict.server.as_ref(), Some(after)))
     }
 }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    catalog::Policy,
     json::{self, Json},
     limits::PAYLOAD_FIELDS_MAX,
     principal::Author,
-    resource::device_hash,
+    resource::{Resource, device_hash},
 };
 
 /// The last writes of a resource's fields.
@@ -104,6 +105,25 @@ impl FieldVersions {
             })
         });
         Some(Self { floor: u64::from_be_bytes(*floor), writes: writes.collect::<Option<_>>()? })
+    }
+}
+
+impl Resource {
+    /// Notes which fields the newest version wrote over the payload `before` it, where the `policy` of the type merges by field. Where
+    /// it does not, what was noted is worth nothing any more.
+    pub fn note_fields(&mut self, policy: Option<Policy>, before: &Json, author: &Author, client_version: u64) {
+        let version = self.server_version;
+        if policy != Some(Policy::FieldMerge) {
+            if !self.fields.is_empty() {
+                self.fields.forget(version);
+            }
+            return;
+        }
+        if self.fields.is_empty() && version > 2 {
+            self.fields.forget(version - 1); // the type did not merge by field then
+        }
+        let changed = changed_fields(before, &self.payload);
+        self.fields.note(changed.iter().map(String::as_str), author, version, client_version);
     }
 }
 

@@ -38,8 +38,8 @@ pub struct AckResponse {
 pub struct DevicesResponse {
     /// By device id.
     pub devices: Vec<DeviceState>,
-    /// Goes on behind the last of them, as `cursor`; missing at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Goes on behind the last of them, as `cursor`; `null` at the end.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }
 

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     catalog::{Policy, ResourceType},
     conflict::{ConflictWrite, Resolution, Standing},
-    field_versions::changed_fields,
     json::Json,
     media::Upload,
     protocol::{
@@ -239,15 +238,6 @@ impl<'a> Fold<'a> {
         if self.rules.policy != Policy::ClientWins {
             resource.claims.note_gap();
         }
-        if self.rules.policy == Policy::FieldMerge {
-            if resource.fields.is_empty() && resource.server_version > 1 {
-                resource.fields.forget(resource.server_version);
-            }
-            let fields = changed_fields(&resource.payload, &payload);
-            resource.fields.note(fields.iter().map(String::as_str), author, version, edit.client_version);
-        } else if !resource.fields.is_empty() {
-            resource.fields.forget(version);
-        }
         if resource.run.author == *author {
             resource.run.client_version_max = resource.run.client_version_max.max(edit.client_version);
         } else {
@@ -258,10 +248,11 @@ impl<'a> Fold<'a> {
                 is_unproven: edit.base_version.is_none(),
             };
         }
-        resource.payload = payload;
+        let before = std::mem::replace(&mut resource.payload, payload);
         resource.deleted = edit.action == Action::Delete;
         resource.server_version = version;
         resource.changed_at = self.now;
+        resource.note_fields(Some(self.rules.policy), &before, author, edit.client_version);
         resource
     }
 

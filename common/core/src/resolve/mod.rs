@@ -15,10 +15,9 @@ pub use request::{Answer, Asked};
 use content::{Content, edits_to_apply};
 
 use crate::{
-    audit::{self, AuditAction, AuditEntry, Via},
+    audit::{AuditEntry, Decided, Via},
     catalog::{Catalog, Policy, ResourceType},
     conflict::{Conflict, Outcome, Resolution, Resolved},
-    field_versions::changed_fields,
     principal::Author,
     protocol::{
         Action,
@@ -103,7 +102,14 @@ pub fn decide(
     };
     let unique = rules.map(|rules| UniqueChange::between(rules, resolver.tenant, &conflict.resource, current, resource.as_ref()));
     Ok(Ruling::Settle(Box::new(Settlement {
-        audit: audit_entry(conflict, current, resource.as_ref(), &outcome, resolver.via, audit_id),
+        audit: AuditEntry::of_decision(
+            audit_id,
+            resolver.via,
+            Decided { id: &conflict.id, resource: &conflict.resource, user: &conflict.user, device_id: &conflict.device_id },
+            &outcome,
+            current,
+            resource.as_ref(),
+        ),
         outcome,
         expected_edits: conflict.edits.len(),
         write: resource
@@ -157,7 +163,8 @@ fn stored(
         note_applied(&mut resource, conflict, current, policy);
     }
     if let Some(current) = current {
-        note_fields(&mut resource, current, policy);
+        let author = resource.run.author.clone();
+        resource.note_fields(policy, &current.payload, &author, 0);
     }
     let resolution = asked.answer.resolution();
     resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });
@@ -176,22 +183,6 @@ fn note_applied(resource: &mut Resource, conflict: &Conflict, current: Option<&R
     }
 }
 
-/// The resolver wrote the fields that differ from what stood there: for types that merge by field.
-fn note_fields(resource: &mut Resource, current: &Resource, policy: Option<Policy>) {
-    let version = resource.server_version;
-    if policy != Some(Policy::FieldMerge) {
-        if !resource.fields.is_empty() {
-            resource.fields.forget(version);
-        }
-        return;
-    }
-    if resource.fields.is_empty() && current.server_version > 1 {
-        resource.fields.forget(current.server_version);
-    }
-    let changed = changed_fields(&current.payload, &resource.payload);
-    resource.fields.note(changed.iter().map(String::as_str), &resource.run.author, version, 0);
-}
-
 /// The create of a resource that a decision makes: the device's, so far as what it sent is what is stored.
 fn creation(conflict: &Conflict, content: &Content) -> Creation {
     let create = conflict.edits.iter().find(|edit| edit.action == Action::Create);
@@ -200,34 +191,6 @@ fn creation(conflict: &Conflict, content: &Content) -> Creation {
         author: Author::device(&conflict.user, &conflict.device_id),
         client_temp_id: None,
         digest: request::payload_digest(sent),
-    }
-}
-
-fn audit_entry(
-    conflict: &Conflict,
-    before: Option<&Resource>,
-    after: Option<&Resource>,
-    outcome: &Outcome,
-    via: Via,
-    id: String,
-) -> AuditEntry {
-    AuditEntry {
-        id,
-        at: outcome.resolved_at,
-        action: AuditAction::ConflictResolved,
-        by: outcome.resolved_by.clone(),
-        via,
-        user: conflict.user.clone(),
-        device_id: conflict.device_id.clone(),
-        batch_id: None,
-        conflict_id: Some(conflict.id.clone()),
-        channel: Some(conflict.resource.channel.to_string()),
-        resource_type: Some(conflict.resource.resource_type.clone()),
-        resource_id: Some(conflict.resource.id.clone()),
-        resolution: Some(outcome.resolution),
-        note: outcome.note.clone(),
-        before: before.map(audit::state),
-        after: after.map(audit::state),
     }
 }
 
