@@ -34,12 +34,12 @@ async fn prepared(stack: &Stack) -> (Device<'_>, Device<'_>) {
 
 async fn audit(stack: &Stack) -> Vec<Value> {
     let admin = stack.token("acme", "root", &["admin"], &[]);
-    stack.get("audit", &admin).await.ok()["entries"].as_array().unwrap().clone()
+    stack.get("audit", &admin).await.ok()["entries"].as_array().expect("a list").clone()
 }
 
 async fn conflict(stack: &Stack, id: &Value) -> Value {
     let admin = stack.token("acme", "root", &["admin"], &[]);
-    stack.get(&format!("conflicts/{}", id.as_str().unwrap()), &admin).await.ok()
+    stack.get(&format!("conflicts/{}", id.as_str().expect("text")), &admin).await.ok()
 }
 
 #[tokio::test]
