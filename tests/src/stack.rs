@@ -120,9 +120,14 @@ impl Stack {
 
     /// A new deployment with these environment variables besides those of the template, or instead of them.
     pub fn configured(variables: &[(&str, &str)]) -> Self {
+        Self::configured_over(Engine::memory().unwrap(), Arc::new(NoHook), variables)
+    }
+
+    /// The same over these tables, its API functions' calls passing `hook`.
+    pub fn configured_over(engine: Engine, hook: Arc<dyn Hook>, variables: &[(&str, &str)]) -> Self {
         let template = Template::built_in().unwrap();
         let template = variables.iter().fold(template, |template, (name, value)| template.with_variable(name, value));
-        Self::of(template, Engine::memory().unwrap(), Arc::new(NoHook))
+        Self::of(template, engine, hook)
     }
 
     /// A deployment over these tables, whose API functions' calls pass `hook`.

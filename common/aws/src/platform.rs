@@ -76,12 +76,18 @@ impl Platform {
     }
 }
 
+/// A call and all its repetitions end well before the function's own time does, so that what hangs is answered, not cut off.
+fn timeouts() -> TimeoutConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5));
+    timeouts.operation_timeout(Duration::from_secs(8)).build()
+}
+
 /// Lambda hands credentials in environment variables; looking nowhere else keeps the function small and its start quick.
 async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build())
+        .timeout_config(timeouts())
         .load()
         .await
 }

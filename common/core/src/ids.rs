@@ -5,7 +5,13 @@ use std::fmt;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use crate::{channel::Channel, json, key, limits::is_name, principal::Author, resource::ResourceKey};
+use crate::{
+    channel::Channel,
+    json, key,
+    limits::is_name,
+    principal::Author,
+    resource::{EditId, ResourceKey},
+};
 
 /// The id of a create that names none: derived from (tenant, channel, user, device, type, client_temp_id).
 pub fn derived_resource(
@@ -64,6 +70,11 @@ impl fmt::Display for BatchId {
         let author = Author::device(&self.user, &self.device_id);
         write!(f, "batch-{}-{}", BASE64_URL_SAFE_NO_PAD.encode(author.as_str()), self.unique)
     }
+}
+
+/// The id of the conflict that an edit opens.
+pub fn conflict(tenant: &str, resource: &ResourceKey, author: &Author, edit: EditId) -> String {
+    format!("{}{:016x}", conflict_prefix(tenant, resource, author), edit.0)
 }
 
 /// What the ids of all conflicts of one device about one resource begin with.

@@ -22,7 +22,7 @@ pub const VERSION_MAX: u64 = (1 << 53) - 1;
 /// Edits a resource remembers having applied; never fewer than those of the batch that wrote it last.
 pub const EDITS_REMEMBERED: usize = 16;
 /// Devices a resource remembers that numbered their edits far ahead of the server.
-pub const CLAIMS_REMEMBERED: usize = 8;
+pub const CLAIMS_REMEMBERED: usize = 32;
 /// Letters of one sentence about a request: what a client sent is not sent back at any length.
 pub const SENTENCE_LETTERS_MAX: usize = 300;
 /// Edits that may stand in one conflict; the next one opens its own.

@@ -17,10 +17,13 @@ fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
     let fields = target.and_then(json::fields);
     let mut has_changed = fields.is_none();
     let mut merged: Fields = fields.unwrap_or_default();
+    let fields_before = merged.len();
+    // All at once: taking them out one by one moves what stands behind each.
+    let is_removed = |name: &String| changes.get(name).is_some_and(|change| change.get() == "null");
+    merged.retain(|name, _| !is_removed(name));
+    has_changed |= merged.len() < fields_before;
     for (name, change) in changes {
-        if change.get() == "null" {
-            has_changed |= merged.shift_remove(&name).is_some();
-        } else {
+        if change.get() != "null" {
             let (value, is_other) = merge_into(merged.get(&name).map(AsRef::as_ref), &change);
             has_changed |= is_other;
             merged.insert(name, value);

@@ -124,3 +124,48 @@ async fn an_edit_that_conflicts_is_kept_only_with_its_uploads() {
     assert_eq!(ana.push_one(item).await["code"], "version_mismatch");
     assert_eq!((stack.rows("conflicts").len(), stack.rows("submission_media").len()), (1, 1));
 }
+
+#[tokio::test]
+async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent_again() {
+    let stack = Stack::new().today();
+    let (ana, tablet) = (stack.device("ana", "phone"), stack.device("ana", "tablet"));
+    let made = ana.push_one(submission("tmp-1", &json!([]))).await;
+    let photo = presigned(&stack, "ana").await;
+    let edit = |version: u64, payload: Value| {
+        let mut payload = payload;
+        payload["id"] = made["server_id"].clone();
+        json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": version, "payload": payload})
+    };
+    let mut second = edit(2, json!({"media": [photo["key"]]}));
+    second["base_version"] = 1.into();
+    let batch = json!([edit(1, json!({"status": "sent"})), second]);
+    let first = ana.push_batch("b", &batch).await.ok()["results"].clone();
+    assert_eq!((&first[0]["status"], &first[1]["code"]), (&json!("ok"), &json!("media_missing")));
+    // Others write until the row has forgotten the first edit.
+    for version in 2..20 {
+        tablet.push_one(edit(version, json!({"note": version}))).await;
+    }
+    stack.upload(&photo, PHOTO).await;
+    let again = ana.push_batch("b", &batch).await.ok()["results"].clone();
+    assert_eq!((&again[0], &again[1]["status"]), (&first[0], &json!("conflict")));
+    assert_eq!(stack.rows("conflicts")[0]["edit_count"]["N"], "1", "the applied edit stands in no conflict");
+}
+
+#[tokio::test]
+async fn a_stale_edit_that_names_a_photo_others_took_out_conflicts_and_a_delete_names_none() {
+    let catalog = "[board]\nchannel = 'tenant'\nid_prefix = 'b'\nmedia = ['media']";
+    let stack = Stack::configured(&[("CATALOG", catalog)]).today();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let photo = presigned(&stack, "ana").await;
+    stack.upload(&photo, PHOTO).await;
+    let item = |action: &str, base: u64, media: Value| {
+        json!({"resource_type": "board", "action": action, "client_version": base, "base_version": base,
+            "payload": {"id": "b", "media": media, "base": base}})
+    };
+    assert_eq!(ana.push_one(item("create", 0, json!([photo["key"]]))).await["status"], "ok");
+    assert_eq!(ana.push_one(item("update", 1, json!([]))).await["status"], "ok");
+    let mut stale = item("update", 1, json!([photo["key"]]));
+    stale["payload"]["note"] = "by ben".into();
+    assert_eq!(ben.push_one(stale).await["code"], "version_mismatch");
+    assert_eq!(ben.push_one(item("delete", 2, json!([photo["key"]]))).await["status"], "ok");
+}

@@ -1,14 +1,18 @@
 //! §5, `client_wins` and `server_wins`: decided at once, recorded as a resolved conflict, and audited.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark::engine::http::NoHook;
+use tidemark_tests::{Device, Script, Stack, hooks::Moment};
 
 /// A deployment whose meters have this policy.
 fn stack(policy: &str) -> Stack {
-    Stack::configured(&[(
-        "CATALOG",
-        &format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = '{policy}'"),
-    )])
+    Stack::configured(&[("CATALOG", &catalog(policy))])
+}
+
+fn catalog(policy: &str) -> String {
+    format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = '{policy}'")
 }
 
 fn patch(client_version: u64, base: u64, payload: Value) -> Value {
@@ -141,4 +145,42 @@ async fn a_conflict_that_no_policy_decides_waits_for_an_admin() {
         assert_eq!(result["code"], "id_taken", "{policy}");
         assert_eq!(conflict(&stack, &result["conflict_id"]).await["status"], "open", "{policy}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_conflict_and_one_entry() {
+    for policy in ["client_wins", "server_wins"] {
+        for moment in [Moment::Before, Moment::After] {
+            for nth in 0.. {
+                let catalog = catalog(policy);
+                let stack = stack(policy);
+                let _ = prepared(&stack).await;
+                let script = Arc::new(Script::dying_at(nth, moment));
+                let dying = Stack::configured_over(stack.engine.clone(), script, &[("CATALOG", &catalog)]);
+                let items = json!([patch(1, 1, json!({"reading": 42}))]);
+                let device = dying.device("ana", "phone");
+                let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
+                let result = stack.device("ana", "phone").push(items).await.remove(0);
+                let told = format!("{policy}, died {moment:?} call {nth}: {result}");
+                assert_eq!(result["status"], if policy == "client_wins" { "ok" } else { "conflict" }, "{told}");
+                assert!(result["resolution"].is_string(), "{told}");
+                assert_eq!((stack.rows("conflicts").len(), stack.rows("audit_log").len()), (1, 1), "{told}");
+                if !died {
+                    assert!(nth >= 5, "a push like this makes at least five calls, {nth} died");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_delete_that_wins_needs_no_fields() {
+    let catalog = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nrequired = ['site']\npolicy = 'client_wins'";
+    let old = stack("client_wins");
+    let (ana, _ben) = prepared(&old).await;
+    let new = Stack::configured_over(old.engine.clone(), Arc::new(NoHook), &[("CATALOG", catalog)]);
+    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m"}});
+    let result = Device::new(&new, ana.token.clone(), "phone").push_one(delete).await;
+    assert_eq!((&result["status"], &result["resolution"]), (&json!("ok"), &json!("accept_client")));
 }

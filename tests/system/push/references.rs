@@ -94,3 +94,29 @@ async fn a_retried_batch_with_references_answers_as_the_first_time() {
     assert_eq!(super::told(&first), super::told(&again));
     assert_eq!(stack.rows("resources").len(), 2);
 }
+
+#[tokio::test]
+async fn a_device_pulls_its_own_change_where_a_reference_was_replaced() {
+    let stack = Stack::new();
+    let mut ana = of_north(&stack, "ana");
+    ana.pull().await;
+    let results = ana.push(json!([meter("tmp-m", json!({"code": "A"})), task("t-1", "tmp-m")])).await;
+    stack.settle().await;
+    let changes = ana.pull().await;
+    assert_eq!(changes.len(), 1, "the meter is stored as it was sent");
+    assert_eq!((&changes[0]["id"], &changes[0]["payload"]["meter_id"]), (&results[1]["server_id"], &results[0]["server_id"]));
+}
+
+#[tokio::test]
+async fn creates_that_refer_to_each_other_are_taken_at_their_word() {
+    let catalog = "[part]\nchannel = 'tenant'\nid_prefix = 'p'\nreferences = { other = 'part' }";
+    let stack = Stack::configured(&[("CATALOG", catalog)]);
+    let part = |temp_id: &str, other: &str| {
+        json!({"resource_type": "part", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": {"other": other}})
+    };
+    let results = stack.device("ana", "phone").push(json!([part("a", "b"), part("b", "a"), part("c", "c")])).await;
+    assert!(results.iter().all(|it| it["status"] == "ok"), "{results:?}");
+    for (of, to) in [(0, 1), (1, 0), (2, 2)] {
+        assert_eq!(payload(&stack, &results[of]["server_id"])["other"], results[to]["server_id"]);
+    }
+}

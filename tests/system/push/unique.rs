@@ -151,3 +151,55 @@ async fn a_push_with_unique_values_that_dies_at_any_call_is_finished_by_a_retry(
         }
     }
 }
+
+#[tokio::test]
+async fn a_create_that_was_refused_stays_in_its_conflict_when_the_value_is_free_again() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ana.push_one(create("m-1", "A")).await;
+    let refused = ben.push_one(create("m-2", "A")).await;
+    ana.push_one(patch("m-1", 1, json!({"code": "B"}))).await;
+    // Open: it is decided by an admin, not by chance.
+    let again = ben.push_one(create("m-2", "A")).await;
+    assert_eq!((&again["status"], &again["conflict_id"]), (&json!("conflict"), &refused["conflict_id"]));
+    // Decided: it is answered with the outcome.
+    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let path = format!("conflicts/{}/resolve", refused["conflict_id"].as_str().unwrap());
+    stack.post(&path, &admin, &json!({"resolution": "accept_server"})).await.ok();
+    let after = ben.push_one(create("m-2", "A")).await;
+    assert_eq!((&after["status"], &after["resolution"]), (&json!("conflict"), &json!("accept_server")));
+    assert_eq!(stack.rows("resources").len(), 1);
+}
+
+#[tokio::test]
+async fn a_create_that_was_refused_and_accepted_is_ok_when_it_is_sent_again() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ana.push_one(create("m-1", "A")).await;
+    let items = json!([create("m-2", "A"), patch("m-2", 0, json!({"reading": 1}))]);
+    let refused = ben.push(items.clone()).await;
+    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let path = format!("conflicts/{}/resolve", refused[0]["conflict_id"].as_str().unwrap());
+    let taken = stack.post(&path, &admin, &json!({"resolution": "accept_client"})).await;
+    assert_eq!((taken.status, &taken.json()["holder_id"]), (409, &json!("m-1")));
+    ana.push_one(patch("m-1", 1, json!({"code": "B"}))).await;
+    assert_eq!(stack.post(&path, &admin, &json!({"resolution": "accept_client"})).await.ok()["server_version"], 1);
+    assert_eq!(statuses(&ben.push(items).await), ["ok", "ok"]);
+    assert_eq!(ana.push_one(create("m-3", "A")).await["holder_id"], "m-2");
+}
+
+#[tokio::test]
+async fn a_dry_run_knows_what_the_batch_itself_frees_and_takes() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push_one(create("m-1", "A")).await;
+    // Both fail for want of a resource at first; then it is there, and the batch is run again.
+    let items = json!([patch("m-0", 1, json!({"code": "X"})), patch("m-1", 1, json!({"code": "C"})), create("m-4", "A"), create("m-5", "C")]);
+    let pushed = ana.push_batch("b", &items).await.ok();
+    assert_eq!(statuses(pushed["results"].as_array().unwrap()), ["error", "ok", "ok", "conflict"]);
+    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let path = format!("batches/{}/replay", pushed["batch_id"].as_str().unwrap());
+    let dry = stack.post(&path, &admin, &json!({"dry_run": true})).await.ok();
+    let real = stack.post(&path, &admin, &json!({})).await.ok();
+    assert_eq!(dry["results"].to_string(), real["results"].to_string());
+}

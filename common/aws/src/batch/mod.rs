@@ -14,7 +14,7 @@ use tidemark_core::{
     protocol::push::ItemResult,
     push::{
         intake::{self, Intake, Sender},
-        media, references,
+        media, references, refuse,
     },
     resource::ResourceKey,
 };
@@ -39,6 +39,8 @@ pub struct Batch {
     /// Resources that references may mean, and that exist.
     found: HashSet<ResourceKey>,
     media: HashMap<String, Checked>,
+    /// Resources with creates that stand in a conflict.
+    refused: HashSet<ResourceKey>,
 }
 
 impl Batch {
@@ -51,11 +53,15 @@ impl Batch {
         let referred = references::keys_to_find(&intake.groups);
         let keys: HashSet<&ResourceKey> = intake.groups.iter().map(|group| &group.key).chain(referred).collect();
         let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
-        let (loaded, media) =
-            tokio::join!(platform.tables.resources.load(&sender.principal.tenant, keys), check(platform, uploads));
-        let loaded = loaded?;
+        let creates = refuse::creates_to_look_for(&intake.groups, sender);
+        let ids = creates.iter().map(|(_, id)| id.clone()).collect();
+        let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
+        let (loaded, standing, media) =
+            tokio::join!(tables.resources.load(tenant, keys), tables.conflicts.exist(tenant, ids), check(platform, uploads));
+        let (loaded, standing) = (loaded?, standing?);
+        let refused = creates.into_iter().filter(|(_, id)| standing.contains(id)).map(|(key, _)| key).collect();
         let found = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
-        Ok(Self { intake, loaded, found, media })
+        Ok(Self { intake, loaded, found, media, refused })
     }
 
     /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers.
@@ -70,11 +76,11 @@ impl Batch {
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<(), Failure> {
-        let Self { intake, loaded, found, media } = self;
+        let Self { intake, loaded, found, media, refused } = self;
         for refused in intake.refused {
             settled.entry(refused.index).or_insert(refused);
         }
-        let waves = Waves { platform, sender, now, mode, found, media };
+        let waves = Waves { platform, sender, now, mode, found, media, refused };
         waves.run(intake.groups, loaded, settled).await
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Waves<'a> {
     pub(super) mode: Mode,
     pub(super) found: HashSet<ResourceKey>,
     pub(super) media: HashMap<String, Checked>,
+    /// Resources with creates that stand in a conflict.
+    pub(super) refused: HashSet<ResourceKey>,
 }
 
 /// A group with the decision about it.
@@ -50,16 +52,15 @@ impl Waves<'_> {
         loaded: Loaded,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
-        if self.sender.is_replay {
-            // What was applied then is not judged again: its row may have forgotten it since.
-            for group in &mut groups {
-                group.items.retain(|item| settled.get(&item.index()).is_none_or(|settled| settled.status != Status::Ok));
-            }
+        // What was applied before is not judged again: its row may have forgotten it since.
+        for group in &mut groups {
+            group.items.retain(|item| settled.get(&item.index()).is_none_or(|settled| settled.status != Status::Ok));
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
         let mut loaded = Some(loaded);
         // Who holds a unique value, as far as a try has shown.
         let mut holders: HashMap<UniqueKey, ResourceKey> = HashMap::new();
+        let mut freed: HashSet<UniqueKey> = HashSet::new();
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
@@ -81,7 +82,7 @@ impl Waves<'_> {
             groups.extend(held_back);
             let outcomes = match self.mode {
                 Mode::Apply => self.commit(&wave).await?,
-                Mode::DryRun => self.foresee(&wave, &mut holders).await?,
+                Mode::DryRun => self.foresee(&wave, &mut holders, &mut freed).await?,
             };
             let mut is_lost = false;
             for (Decided { group, decision }, outcome) in wave.into_iter().zip(outcomes) {
@@ -129,6 +130,9 @@ impl Waves<'_> {
         let stored: Vec<Stored> =
             groups.iter().map(|group| Stored { resource: rows.rows.remove(&group.key), conflicts: None }).collect();
         let decided = groups.into_iter().zip(stored).map(async |(group, mut stored)| -> Result<Decided, Failure> {
+            if self.refused.contains(&group.key) {
+                stored.conflicts = Some(self.platform.tables.conflicts.of_device(self.sender, &group.key).await?);
+            }
             let decision = match decide(&group, &stored, found, self.sender, self.now) {
                 Ok(decision) => decision,
                 Err(ConflictsNeeded) => {

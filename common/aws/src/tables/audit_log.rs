@@ -48,6 +48,11 @@ struct EntryRow {
 }
 
 impl AuditLog {
+    /// Whether `id` can be an entry's, and not what stands behind all of them.
+    pub fn is_entry(id: &str) -> bool {
+        !id.is_empty() && id < PARTS
+    }
+
     /// The parts of a transaction that add an entry.
     ///
     /// # Errors

@@ -122,6 +122,8 @@ impl<'a> Fold<'a> {
         // Whether it is applied or kept for a decision: its uploads must be there.
         let uploads = match media::verify(edit, self.resource.as_ref(), self.rules, self.found.media, self.sender) {
             Ok(uploads) => uploads,
+            // It names what others have taken out since: that is for a person to see.
+            Err((_, false)) if let Verdict::Conflict(code, error) = verdict => return self.conflict(edit, code, error, None),
             Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
         };
         let answer = match verdict {
@@ -187,7 +189,9 @@ impl<'a> Fold<'a> {
             Ruling::Merge(payload) => (payload, true),
             Ruling::ClientWins(payload) => (payload, false),
         };
-        if let Err(refusal) = judge::check_stored(&payload, self.rules) {
+        if edit.action != Action::Delete
+            && let Err(refusal) = judge::check_stored(&payload, self.rules)
+        {
             return Ok(self.fail(edit, refusal, false));
         }
         let before = self.resource.clone();
@@ -212,6 +216,9 @@ impl<'a> Fold<'a> {
 
     /// Applies an edit, unless it takes a unique value that somebody else holds.
     fn apply(&mut self, edit: &Edit, payload: Json, is_merged: bool) -> Result<ItemResult, ConflictsNeeded> {
+        if let Some(answer) = self.refused_before(edit)? {
+            return Ok(answer);
+        }
         if edit.action != Action::Delete
             && let Some(answer) = self.unique_violation(edit, &payload)?
         {
@@ -248,6 +255,7 @@ impl<'a> Fold<'a> {
                 is_unproven: edit.base_version.is_none(),
             };
         }
+        resource.run.is_unproven |= edit.is_rewritten;
         let before = std::mem::replace(&mut resource.payload, payload);
         resource.deleted = edit.action == Action::Delete;
         resource.server_version = version;
@@ -267,7 +275,8 @@ impl<'a> Fold<'a> {
     fn created(&self, edit: &Edit, payload: Json) -> Resource {
         let author = self.sender.author.clone();
         let creation = Creation { author: author.clone(), client_temp_id: edit.client_temp_id.clone(), digest: edit.digest };
-        let run = Run { author, began: 1, client_version_max: 0, is_unproven: false };
+        // What the device sent is not what is stored: its pulls bring it (§4.6).
+        let run = Run { author, began: 1, client_version_max: 0, is_unproven: edit.is_rewritten };
         let mut resource = Resource::new(payload, self.now, run, creation);
         if self.rules.policy == Policy::ClientWins {
             resource.claims.note_all_from_create();

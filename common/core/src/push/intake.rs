@@ -61,6 +61,8 @@ pub struct Edit {
     pub references: Vec<Reference>,
     /// Media keys that the payload names.
     pub media: Vec<String>,
+    /// References in the payload were replaced: what is stored is not what was sent.
+    pub is_rewritten: bool,
 }
 
 /// An item of a group.
@@ -203,7 +205,8 @@ impl Edit {
     fn with_links(self, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
         let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
         let references = references::find(&self.payload, rules, &key.channel, creates, sender);
-        Ok(Self { references, media: media::keys(&self.payload, rules)?, ..self })
+        let media = if self.action == Action::Delete { Vec::new() } else { media::keys(&self.payload, rules)? };
+        Ok(Self { references, media, ..self })
     }
 }
 
@@ -310,6 +313,7 @@ impl Sent {
             base_version: item.base_version,
             references: Vec::new(),
             media: Vec::new(),
+            is_rewritten: false,
         })
     }
 

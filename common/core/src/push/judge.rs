@@ -35,7 +35,11 @@ pub enum Verdict {
 pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &ResourceType) -> Verdict {
     match (edit.action, resource) {
         (Action::Create, None) => apply(edit.payload.clone(), rules),
-        (Action::Create, Some(resource)) => judge_create(edit, resource, author),
+        // A create is found among the edits where an admin accepted it.
+        (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
+            Some(applied) => Verdict::Remembered(applied),
+            None => judge_create(edit, resource, author),
+        },
         (_, None) => Verdict::NotFound,
         (_, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => Verdict::Remembered(applied),

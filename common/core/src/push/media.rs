@@ -68,10 +68,11 @@ pub fn verify(
     let standing: HashSet<String> =
         resource.and_then(|resource| keys(&resource.payload, rules).ok()).unwrap_or_default().into_iter().collect();
     let mut uploads = Vec::new();
+    let mut foreign = None;
     for key in edit.media.iter().filter(|key| !standing.contains(*key)) {
         if !is_own(key, &sender.principal.tenant, &sender.principal.user) {
-            let error = format!("payload: {key:?} is no media key that you were given: presign an upload of your own");
-            return Err((Refusal::new(ItemCode::InvalidMediaKey, error), false));
+            foreign.get_or_insert(key);
+            continue;
         }
         match checked.get(key) {
             Some(Checked::Verified(upload)) => uploads.push(upload.clone()),
@@ -85,5 +86,7 @@ pub fn verify(
             }
         }
     }
-    Ok(uploads)
+    let Some(key) = foreign else { return Ok(uploads) };
+    let error = format!("payload: {key:?} is no media key that you were given: presign an upload of your own");
+    Err((Refusal::new(ItemCode::InvalidMediaKey, error), false))
 }

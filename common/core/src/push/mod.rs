@@ -9,4 +9,4 @@ pub mod judge;
 pub mod media;
 pub mod policy;
 pub mod references;
-mod refuse;
+pub mod refuse;

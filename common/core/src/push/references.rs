@@ -139,6 +139,7 @@ fn replace_in(
                 None => id_of(index),
             },
         };
+        edit.is_rewritten |= id.is_some();
         set_text(&mut fields, &field, id);
     }
     edit.payload = json::object(&fields);

@@ -3,7 +3,7 @@
 use super::{
     decide::{ConflictsNeeded, Ruled},
     fold::{Blocked, Fold},
-    intake::Edit,
+    intake::{Edit, Group, Item, Sender},
 };
 use crate::{
     catalog::Policy,
@@ -14,7 +14,7 @@ use crate::{
         Action,
         push::{ItemCode, ItemResult, Status},
     },
-    resource::Resource,
+    resource::{Resource, ResourceKey},
     unique,
 };
 
@@ -69,6 +69,17 @@ impl Fold<'_> {
         self.conflict(edit, ItemCode::VersionMismatch, error.into(), None).map(Some)
     }
 
+    /// The conflict that a create stands in since it was refused for a unique value, decided or not: it is not applied behind that
+    /// conflict's back, even if the value is free by now.
+    pub(super) fn refused_before(&mut self, edit: &Edit) -> Result<Option<ItemResult>, ConflictsNeeded> {
+        let is_held = self.standing.iter().flatten().any(|conflict| conflict.holds(edit.id));
+        if edit.action != Action::Create || !is_held {
+            return Ok(None);
+        }
+        let error = "Refused before: the create stands in a conflict";
+        self.conflict(edit, ItemCode::UniqueViolation, error.into(), None).map(Some)
+    }
+
     /// The conflict of an edit whose `payload` takes a unique value that another resource is known to hold (§3.9).
     pub(super) fn unique_violation(&mut self, edit: &Edit, payload: &Json) -> Result<Option<ItemResult>, ConflictsNeeded> {
         let values = unique::values(self.rules(), &self.sender.principal.tenant, self.key, payload);
@@ -95,17 +106,12 @@ impl Fold<'_> {
     }
 
     fn open(&mut self, edit: &Edit, code: ItemCode, server_version: u64) -> String {
-        let id = self.new_id(edit);
+        let id = ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id);
         let conflict =
             Standing { id: id.clone(), status: ConflictStatus::Open, resolution: None, server_version, edits: vec![edit.id] };
         self.standing.get_or_insert_default().push(conflict);
         self.write(&id, 0, edit, code);
         id
-    }
-
-    fn new_id(&self, edit: &Edit) -> String {
-        let prefix = ids::conflict_prefix(&self.sender.principal.tenant, self.key, self.sender.author);
-        format!("{prefix}{:016x}", edit.id.0)
     }
 
     /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
@@ -144,7 +150,10 @@ impl Fold<'_> {
         let after = self.resource.clone().unwrap_or_else(|| before.clone());
         let mut conflict = match self.ruled.take() {
             Some(ruled) => ruled.conflict,
-            None => ConflictWrite { server: Some(before), ..self.new_write(self.new_id(edit), ItemCode::VersionMismatch) },
+            None => {
+                let id = ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id);
+                ConflictWrite { server: Some(before), ..self.new_write(id, ItemCode::VersionMismatch) }
+            }
         };
         conflict.edits.push(conflict_edit(edit));
         let (resolution, word) = match policy {
@@ -203,4 +212,21 @@ fn conflict_edit(edit: &Edit) -> ConflictEdit {
         client_version: edit.client_version,
         base_version: edit.base_version,
     }
+}
+
+/// The creates that may have been refused for a unique value before, with the id of the conflict that each would stand in: whether
+/// there is one must be known before they are decided.
+pub fn creates_to_look_for(groups: &[Group], sender: Sender<'_>) -> Vec<(ResourceKey, String)> {
+    let tenant = &sender.principal.tenant;
+    let mut creates = Vec::new();
+    for group in groups {
+        let Some(rules) = sender.catalog.get(&group.key.resource_type).filter(|rules| !rules.unique.is_empty()) else { continue };
+        for item in &group.items {
+            let Item::Edit(edit) = item else { continue };
+            if edit.action == Action::Create && !unique::values(rules, tenant, &group.key, &edit.payload).is_empty() {
+                creates.push((group.key.clone(), ids::conflict(tenant, &group.key, sender.author, edit.id)));
+            }
+        }
+    }
+    creates
 }

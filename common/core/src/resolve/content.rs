@@ -1,10 +1,11 @@
 //! What a resource holds once its conflict is decided.
 
-use super::Answer;
+use super::{Answer, request::payload_digest};
 use crate::{
     conflict::{Conflict, ConflictEdit},
     json::Json,
     patch,
+    principal::Author,
     protocol::{
         Action,
         problem::{Problem, ProblemCode},
@@ -57,6 +58,12 @@ pub(super) fn edits_to_apply<'a>(
     conflict: &'a Conflict,
     current: Option<&'a Resource>,
 ) -> impl Iterator<Item = &'a ConflictEdit> {
-    let is_applied = move |edit: &ConflictEdit| current.is_some_and(|resource| resource.edits.find(edit.id).is_some());
+    let device = Author::device(&conflict.user, &conflict.device_id);
+    let made = move |resource: &Resource, edit: &ConflictEdit| {
+        let creation = &resource.creation;
+        edit.action == Action::Create && creation.author == device && creation.digest == payload_digest(&edit.payload)
+    };
+    let is_applied =
+        move |edit: &ConflictEdit| current.is_some_and(|resource| resource.edits.find(edit.id).is_some() || made(resource, edit));
     conflict.edits.iter().filter(move |edit| !is_applied(edit))
 }

@@ -18,6 +18,7 @@ use crate::{
     audit::{AuditEntry, Decided, Via},
     catalog::{Catalog, Policy, ResourceType},
     conflict::{Conflict, Outcome, Resolution, Resolved},
+    json::{self, Fields},
     principal::Author,
     protocol::{
         Action,
@@ -150,7 +151,7 @@ fn stored(
     let mut resource = match current {
         Some(current) => Resource { payload: content.payload, run, ..current.clone() },
         None => {
-            let creation = creation(conflict, &content);
+            let creation = creation(conflict, &content, resolver);
             let mut resource = Resource::new(content.payload, now, run, creation);
             if policy == Some(Policy::ClientWins) {
                 resource.claims.note_all_from_create();
@@ -162,9 +163,11 @@ fn stored(
     if matches!(asked.answer, Answer::AcceptClient) {
         note_applied(&mut resource, conflict, current, policy);
     }
-    if let Some(current) = current {
-        let author = resource.run.author.clone();
-        resource.note_fields(policy, &current.payload, &author, 0);
+    let author = resource.run.author.clone();
+    match current {
+        Some(current) => resource.note_fields(policy, &current.payload, &author, 0),
+        None if resource.creation.author == author => resource.note_fields(policy, &json::object(&Fields::new()), &author, 0),
+        None => {}
     }
     let resolution = asked.answer.resolution();
     resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });
@@ -183,15 +186,14 @@ fn note_applied(resource: &mut Resource, conflict: &Conflict, current: Option<&R
     }
 }
 
-/// The create of a resource that a decision makes: the device's, so far as what it sent is what is stored.
-fn creation(conflict: &Conflict, content: &Content) -> Creation {
-    let create = conflict.edits.iter().find(|edit| edit.action == Action::Create);
-    let sent = create.map(|edit| &edit.payload).filter(|_| !content.is_merged).unwrap_or(&content.payload);
-    Creation {
-        author: Author::device(&conflict.user, &conflict.device_id),
-        client_temp_id: None,
-        digest: request::payload_digest(sent),
-    }
+/// The create of a resource that a decision makes: the device's, where what it sent is what is stored, else the resolver's.
+fn creation(conflict: &Conflict, content: &Content, resolver: Resolver<'_>) -> Creation {
+    let create = conflict.edits.iter().find(|edit| edit.action == Action::Create).filter(|_| !content.is_merged);
+    let (author, sent) = match create {
+        Some(create) => (Author::device(&conflict.user, &conflict.device_id), &create.payload),
+        None => (Author::device(resolver.by, ""), &content.payload),
+    };
+    Creation { author, client_temp_id: None, digest: request::payload_digest(sent) }
 }
 
 fn already_resolved(outcome: &Outcome) -> Problem {

@@ -8,7 +8,7 @@ mod read;
 mod record;
 mod settle;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::DateTime;
@@ -157,6 +157,16 @@ impl Conflicts {
                 return Ok(standing);
             }
         }
+    }
+
+    /// Which of these conflicts there are.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn exist(&self, tenant: &str, ids: Vec<String>) -> Result<HashSet<String>, Failure> {
+        let rows = self.0.batch_get(ids.into_iter().map(|id| row_key(tenant, id)).collect()).await?;
+        let id = |mut row: Row| row.remove("sk").and_then(|id| id.as_s().ok().cloned());
+        Ok(rows.into_iter().filter_map(id).collect())
     }
 
     /// What the server held, and its version, when these conflicts were last added to; of deleted resources nothing.
