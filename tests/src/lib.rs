@@ -4,6 +4,7 @@
 
 pub mod device;
 pub mod hooks;
+pub mod openapi;
 pub mod stack;
 
 pub use device::Device;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
-use lambda_http::http::{HeaderMap, HeaderValue, Request, header};
+use lambda_http::{
+    Body, Response,
+    http::{HeaderMap, HeaderValue, Request, header},
+};
 use serde_json::{Value, json, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
@@ -31,12 +34,17 @@ use tidemark::{
     template::Template,
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
-use tidemark_core::routes::{ROUTES, Route};
+use tidemark_core::{
+    gzip,
+    routes::{ROUTES, Route},
+};
 
-use crate::Device;
+use crate::{Device, openapi};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
+/// More than any answer unpacks to.
+const ANSWER_TEXT_BYTES_MAX: usize = 8 << 20;
 
 /// Where every stack's upload URLs lead: nowhere, for the store is asked in this process.
 const STORE_URL: &str = "http://media.localhost";
@@ -68,6 +76,19 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads a response, which may be gzip.
+    pub fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = match parts.headers.get(header::CONTENT_ENCODING) {
+            None => body.to_vec(),
+            Some(encoding) => {
+                assert_eq!((encoding, matches!(body, Body::Binary(_))), (&HeaderValue::from_static("gzip"), true));
+                gzip::gunzip(&body, ANSWER_TEXT_BYTES_MAX).unwrap()
+            }
+        };
+        Self { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
@@ -201,12 +222,18 @@ impl Stack {
         self.invocations[function](event).await.unwrap().get().to_owned()
     }
 
-    /// A request through the route that fits it.
+    /// A request through the route that fits it. The answer must be one that `openapi.json` describes.
     pub async fn call(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
+        let answer = Answer::read(self.respond(method, path, headers, body).await);
+        openapi::check(route(method, path), &answer);
+        answer
+    }
+
+    /// What the function behind the route hands to Lambda.
+    pub async fn respond(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
+        let route = route(method, path);
         let path = format!("/api/v1/mobile/{path}");
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-        let fits = |route: &&Route| route.method == method && path_parameters(route.path, path).is_some();
-        let route = ROUTES.iter().find(fits).expect("a route");
         let request_id = format!("request-{}", self.requests.fetch_add(1, Ordering::Relaxed));
         let inbound = Inbound {
             route,
@@ -223,10 +250,13 @@ impl Stack {
             ApiKind::Rest => rest_event(&inbound, "test"),
             ApiKind::Http => http_event(&inbound),
         };
+        self.deliver(route.function, &event).await
+    }
+
+    /// Hands an event of the API to a function, as Lambda does.
+    pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
         let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-        let response = self.functions[route.function](request).await;
-        let text = String::from_utf8(response.body().to_vec()).unwrap();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+        self.functions[function](request).await
     }
 
     /// Uploads to a URL that a presign answered, as it says; gives the store's status.
@@ -278,6 +308,13 @@ impl Stack {
         assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
         serde_json::from_slice(&reply.body).unwrap()
     }
+}
+
+/// The route of a request to a path below `/api/v1/mobile/`.
+fn route(method: &str, path: &str) -> &'static Route {
+    let path = format!("/api/v1/mobile/{}", path.split('?').next().unwrap_or_default());
+    let fits = |route: &&Route| route.method == method && path_parameters(route.path, &path).is_some();
+    ROUTES.iter().find(fits).expect("a route")
 }
 
 /// What stands at the placeholders of a route's path; `None` where the path is another one.

@@ -34,7 +34,7 @@ fn list(text: &RawValue) -> Vec<Box<RawValue>> {
 
 /// Checks that `answer` is a problem as §8 has it; `what` was sent.
 #[track_caller]
-fn assert_problem(answer: &Answer, status: u16, code: &str, path: Option<&str>, what: &str) {
+pub(crate) fn assert_problem(answer: &Answer, status: u16, code: &str, path: Option<&str>, what: &str) {
     let body = answer.json();
     let told = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
     assert_eq!((answer.status, told("code").as_str()), (status, code), "{what}: {}", answer.text);

@@ -1,18 +1,18 @@
 //! The HTTP edge: requests become bodies and callers once, answers and problems become responses once (§8).
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use lambda_http::{
     Body, Request, RequestExt as _, Response,
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     request::RequestContext,
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use tidemark_core::{
-    json::Json,
-    limits::{BODY_BYTES_MAX, LIST_DEFAULT, LIST_MAX},
+    gzip::{self, GZIP, GunzipError},
+    limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX, LIST_DEFAULT, LIST_MAX, PLAIN_ANSWER_BYTES_MAX},
     principal::Principal,
-    protocol::problem::{Problem, ProblemCode, read_body},
+    protocol::problem::{Problem, ProblemBody, ProblemCode, read_body},
     routes::{ROUTES, Route},
 };
 
@@ -21,35 +21,59 @@ use crate::failure::Failure;
 /// Seconds a client waits before it repeats a request that met an outage.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// Reads the body of a request as `T`.
+/// Reads the body of a request as `T`, unpacked where it says that it is gzip.
 ///
 /// # Errors
-/// A [`Problem`]: 415 for what is declared as something other than JSON, 413 over 3 MB, 400 with the JSON path otherwise.
-pub fn body<'a, T: serde::Deserialize<'a>>(request: &'a Request) -> Result<T, Problem> {
+/// A [`Problem`]: 415 for what is declared as something other than JSON, plain or as gzip; 413 over 3 MB, as sent or unpacked; 400 with
+/// the JSON path otherwise.
+pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     check_media_type(request)?;
-    let bytes: &[u8] = request.body();
-    if bytes.len() > BODY_BYTES_MAX {
-        let detail = format!("the body has {} bytes, at most {BODY_BYTES_MAX} are read: send smaller batches", bytes.len());
-        return Err(Problem::new(ProblemCode::BodyTooLarge, detail));
-    }
-    read_body(bytes)
+    read_body(&unpacked(request)?)
 }
 
 fn check_media_type(request: &Request) -> Result<(), Problem> {
-    let header = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?").to_ascii_lowercase());
-    let media_type = header(header::CONTENT_TYPE).unwrap_or_else(|| "application/json".into());
+    let media_type = match request.headers().get(header::CONTENT_TYPE) {
+        None => return Ok(()),
+        Some(value) => value.to_str().unwrap_or("?").to_ascii_lowercase(),
+    };
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if essence != "application/json" && !essence.ends_with("+json") {
         let detail = format!("content-type is {essence:?}: send application/json");
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     }
-    match header(header::CONTENT_ENCODING).as_deref() {
-        None | Some("identity") => Ok(()),
-        Some(encoding) => {
-            let detail = format!("content-encoding is {encoding:?}: send the body as it is");
+    Ok(())
+}
+
+/// The body without its content coding; neither form is larger than the bound.
+fn unpacked(request: &Request) -> Result<Cow<'_, [u8]>, Problem> {
+    let sent: &[u8] = request.body();
+    if sent.len() > BODY_BYTES_MAX {
+        return Err(too_large(format!("the body has {} bytes", sent.len())));
+    }
+    let codings = joined(request, &header::CONTENT_ENCODING).to_ascii_lowercase();
+    let mut codings = codings.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity"));
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(Cow::Borrowed(sent)),
+        (Some("gzip" | "x-gzip"), None) => match gzip::gunzip(sent, BODY_BYTES_MAX) {
+            Ok(body) => Ok(Cow::Owned(body)),
+            Err(error @ GunzipError::Damaged(_)) => Err(Problem::malformed("$", error.to_string())),
+            Err(error @ GunzipError::TooLarge(_)) => Err(too_large(error.to_string())),
+        },
+        (Some(coding), _) => {
+            let detail = format!("content-encoding is {coding:?}: send the body as it is, or once as gzip");
             Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
         }
     }
+}
+
+fn too_large(found: String) -> Problem {
+    Problem::new(ProblemCode::BodyTooLarge, format!("{found}, at most {BODY_BYTES_MAX} are read: send smaller batches"))
+}
+
+/// What a header says; a header that stands several times is one list. Bytes that are no text say nothing.
+fn joined(request: &Request, name: &HeaderName) -> String {
+    let values: Vec<_> = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect();
+    values.join(",")
 }
 
 /// The route by which a request came.
@@ -116,62 +140,58 @@ pub fn admin(principal: &Principal) -> Result<(), Problem> {
 /// The response to a request: its answer, or the problem that it met.
 pub fn respond<T: Serialize>(request: &Request, outcome: Result<T, Failure>) -> Response<Body> {
     let problem = match outcome.map(|answer| serde_json::to_string(&answer)) {
-        Ok(Ok(body)) => return response(200, "application/json", body),
+        Ok(Ok(body)) => return response(request, 200, "application/json", body),
         Ok(Err(error)) => Failure::unreadable("answer", error).problem(),
         Err(failure) => failure.problem(),
     };
     respond_problem(request, &problem)
 }
 
-#[derive(Serialize)]
-struct ProblemBody<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
-    code: ProblemCode,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
-    request_id: String,
-    #[serde(flatten)]
-    members: BTreeMap<&'a str, &'a Json>,
-}
-
 /// A problem as a document: the body of a response, or the answer to a direct invocation.
-pub fn problem_document(problem: &Problem, request_id: String) -> String {
-    let code = serde_json::to_value(problem.code).unwrap_or_default();
-    let body = ProblemBody {
-        r#type: format!("urn:tidemark:problem:{}", code.as_str().unwrap_or_default()),
-        title: problem.code.title(),
-        status: problem.code.status(),
-        code: problem.code,
-        detail: &problem.detail,
-        path: problem.path.as_deref(),
-        request_id,
-        members: problem.members.iter().map(|(name, value)| (*name, value)).collect(),
-    };
-    serde_json::to_string(&body).unwrap_or_default()
+pub fn problem_document(problem: &Problem, request_id: &str) -> String {
+    serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
 
 fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
     let request_id = request_id(request);
     let status = problem.code.status();
     tracing::info!(%request_id, status, code = ?problem.code, "request refused");
-    let mut response = response(status, "application/problem+json", problem_document(problem, request_id));
-    if problem.code == ProblemCode::Unavailable {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-    }
-    if problem.code == ProblemCode::Unauthenticated {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let mut response = response(request, status, "application/problem+json", problem_document(problem, &request_id));
+    let hint = match problem.code {
+        ProblemCode::Unavailable => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
+        ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        ProblemCode::UnsupportedMediaType => Some((header::ACCEPT_ENCODING, GZIP)),
+        _ => None,
+    };
+    if let Some((name, value)) = hint {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-fn response(status: u16, content_type: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+/// A response with this body, as gzip where that saves something and the client takes it.
+fn response(request: &Request, status: u16, content_type: &'static str, body: String) -> Response<Body> {
+    let packed = packed(request, &body);
+    let is_packed = packed.is_some();
+    let mut response = Response::new(packed.map_or_else(|| Body::from(body), Body::from));
     *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
+    }
     response
+}
+
+fn packed(request: &Request, body: &str) -> Option<Vec<u8>> {
+    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(&joined(request, &header::ACCEPT_ENCODING)) {
+        return None;
+    }
+    let packed = gzip::gzip(body.as_bytes());
+    // Lambda hands bytes on as base64, which must fit its answer as text must.
+    let answer_bytes = packed.len().div_ceil(3) * 4;
+    (packed.len() < body.len() && answer_bytes <= ANSWER_BYTES_MAX).then_some(packed)
 }
 
 /// The gateway's id of a request, for the client to name when it asks for help.

@@ -31,6 +31,7 @@ impl ConflictStatus {
 
 /// How a conflict was decided (§5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Resolution {
     /// What the server holds stays.

@@ -10,6 +10,7 @@ pub mod conflict;
 pub mod cursor;
 pub mod delivery;
 pub mod field_versions;
+pub mod gzip;
 pub mod ids;
 pub mod json;
 pub mod key;

@@ -1,7 +1,8 @@
 //! Pull: heads, then the log up to them and no further, snapshots for channels the device does not know. The rules stand in
-//! `tidemark-core`; this crate reads what they ask for.
+//! `tidemark-core`; this crate reads what they ask for. It publishes the bounds as well: what a client meets before it pulls.
 
 mod cursor;
+mod limits;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
@@ -24,10 +25,13 @@ const PARALLEL_READS: usize = 4;
 /// Reads of one pull at most: a page whose entries are all the device's own ends there, empty, and says `has_more`.
 const READS_MAX: u32 = 40;
 
-/// Answers `POST /sync/pull`.
+/// Answers `POST /sync/pull` and `GET /sync/limits`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let outcome = pull(platform, &request).await;
-    edge::respond(&request, outcome)
+    match edge::route(&request).map(|route| route.path) {
+        Ok("/api/v1/mobile/sync/limits") => edge::respond(&request, limits::limits(platform, &request).await),
+        Ok(_) => edge::respond(&request, pull(platform, &request).await),
+        Err(problem) => edge::respond::<()>(&request, Err(problem.into())),
+    }
 }
 
 async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Failure> {

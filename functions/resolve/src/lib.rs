@@ -61,7 +61,7 @@ async fn direct(platform: &Platform, event: &Json, request_id: String) -> Result
         Err(failure) => {
             let problem = failure.problem();
             tracing::info!(%request_id, code = ?problem.code, "direct invocation refused");
-            Ok(RawValue::from_string(edge::problem_document(&problem, request_id))?)
+            Ok(RawValue::from_string(edge::problem_document(&problem, &request_id))?)
         }
     }
 }

@@ -177,6 +177,15 @@ Resources:
         assert_eq!(Template::built_in().unwrap().routes().unwrap(), served);
     }
 
+    /// What the local gateway does with bodies (`gateway/event.rs`).
+    #[test]
+    fn the_api_hands_every_body_on_as_bytes() {
+        let template = Template::built_in().unwrap();
+        let apis: Vec<_> = template.resources("AWS::Serverless::Api").map(|(_, api)| &api["Properties"]).collect();
+        assert_eq!(apis.len(), 1);
+        assert_eq!(apis[0]["BinaryMediaTypes"], Yaml::Sequence(vec!["*~1*".into()]));
+    }
+
     #[test]
     fn the_changelog_takes_the_resources_stream_and_reports_failures() {
         let mappings = Template::built_in().unwrap().stream_mappings().unwrap();

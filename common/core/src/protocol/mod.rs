@@ -3,6 +3,7 @@
 pub mod ack;
 pub mod batches;
 pub mod conflicts;
+pub mod limits;
 pub mod media;
 pub mod problem;
 pub mod pull;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 /// What an edit does to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Action {
     /// Makes it.

@@ -1,6 +1,8 @@
 //! What a refused request is answered with (§8): an RFC 9457 problem with a stable code and a sentence that says what to do.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{json::Json, limits::sentence};
 
@@ -18,7 +20,8 @@ pub struct Problem {
 }
 
 /// Every way a request is refused as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// 400: the body is not JSON, or not of the shape of the operation.
@@ -43,9 +46,9 @@ pub enum ProblemCode {
     UniqueViolation,
     /// 409: others changed the same thing at the same moment, again and again.
     Contended,
-    /// 413: a body over 3 MB.
+    /// 413: a body over 3 MB, as sent or unpacked.
     BodyTooLarge,
-    /// 415: a body that is declared to be something other than JSON.
+    /// 415: a body that is declared to be something other than JSON, plain or as gzip.
     UnsupportedMediaType,
     /// 422: the request reads, and cannot be done: what it would store breaks a rule.
     Unprocessable,
@@ -88,7 +91,7 @@ impl ProblemCode {
             Self::UniqueViolation => "Another resource holds the value",
             Self::Contended => "Others changed it at the same moment",
             Self::BodyTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The body is not JSON",
+            Self::UnsupportedMediaType => "The body is not JSON, plain or as gzip",
             Self::Unprocessable => "The request cannot be carried out",
             Self::MediaTypeNotAllowed => "Uploads of this type are not taken",
             Self::MediaTooLarge => "The upload would be too large",
@@ -119,6 +122,48 @@ impl Problem {
             self.members.push((name, value));
         }
         self
+    }
+}
+
+/// A problem as it is written (RFC 9457).
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]
+pub struct ProblemBody<'a> {
+    /// The code, as a URN: a name to compare, not an address to look up.
+    pub r#type: String,
+    /// The same for every occurrence.
+    pub title: &'a str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Stable, for programs.
+    pub code: ProblemCode,
+    /// What is wrong and what to do about it, for people.
+    pub detail: &'a str,
+    /// Where in the request, when that can be told: a JSON path such as `items[3].payload`, or the name of a query parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<&'a str>,
+    /// The gateway's id of the request, to name when asking for help.
+    pub request_id: &'a str,
+    /// Further members, such as what the server holds.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub members: BTreeMap<&'a str, &'a Json>,
+}
+
+impl<'a> ProblemBody<'a> {
+    /// What a client is told of `problem`.
+    pub fn new(problem: &'a Problem, request_id: &'a str) -> Self {
+        let code = serde_json::to_value(problem.code).unwrap_or_default();
+        Self {
+            r#type: format!("urn:tidemark:problem:{}", code.as_str().unwrap_or_default()),
+            title: problem.code.title(),
+            status: problem.code.status(),
+            code: problem.code,
+            detail: &problem.detail,
+            path: problem.path.as_deref(),
+            request_id,
+            members: problem.members.iter().map(|(name, value)| (*name, value)).collect(),
+        }
     }
 }
 

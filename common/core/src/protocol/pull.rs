@@ -8,6 +8,7 @@ use crate::{conflict::Resolution, json::Json, limits};
 
 /// A pull.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullRequest {
     /// The `next_token` of the page before; `null` starts from nothing.
     #[serde(default)]
@@ -17,6 +18,7 @@ pub struct PullRequest {
     pub device_id: Option<String>,
     /// Changes in the page at most, 1 to 500.
     #[serde(default = "default_limit", deserialize_with = "deserialize_limit")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<usize>))]
     pub limit: usize,
 }
 
@@ -36,6 +38,7 @@ fn deserialize_limit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Resul
 
 /// The answer to a pull.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullResponse {
     /// Where the next pull goes on.
     pub next_token: String,
@@ -56,6 +59,7 @@ pub struct PullResponse {
 
 /// A change to apply.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Change {
     /// The resource's id.
     pub id: String,
@@ -67,6 +71,7 @@ pub struct Change {
     pub action: Action,
     /// Its whole payload; none for a delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
     /// Keep the higher one when a resource comes twice.
     pub server_version: u64,
@@ -83,6 +88,7 @@ pub struct Change {
 
 /// A conflict that was decided, as a change tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecidedConflict {
     /// The conflict.
     pub id: String,

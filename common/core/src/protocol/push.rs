@@ -8,6 +8,7 @@ use crate::{conflict::Resolution, json::Json, limits::BATCH_ITEMS_MAX};
 
 /// A push.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest {
     /// Which device of the caller.
     #[serde(deserialize_with = "deserialize_name")]
@@ -20,6 +21,7 @@ pub struct PushRequest {
     pub batch_id: Option<String>,
     /// The edits, 1 to 50, oldest first. Each is read by itself, so that a broken one is an error at its index.
     #[serde(deserialize_with = "deserialize_items")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<PushItem>))]
     pub items: Vec<Json>,
 }
 
@@ -36,6 +38,7 @@ fn deserialize_items<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Resul
 
 /// One edit, as sent.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushItem {
     /// Of a create: the client's name for what it makes. Of others: names what they address when the payload has no `id`.
     #[serde(default, deserialize_with = "deserialize_name_option")]
@@ -46,6 +49,7 @@ pub struct PushItem {
     pub action: Action,
     /// A create's content, an update's merge patch; `id` in it is the address. A delete may leave it out.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
     /// The version the edit was made on (§3.3).
     pub client_version: u64,
@@ -59,6 +63,7 @@ pub struct PushItem {
 
 /// The answer to a push.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResponse {
     /// The server's id of the batch.
     pub batch_id: String,
@@ -73,6 +78,7 @@ pub struct PushResponse {
 
 /// What became of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Applied, now or before, or it changed nothing.
@@ -85,16 +91,20 @@ pub enum Status {
 
 /// The answer to one item.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemResult {
     /// Which item of the batch, from 0.
     pub index: usize,
     /// As sent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub client_temp_id: Option<String>,
     /// What became of it.
     pub status: Status,
     /// The resource, where it is known.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub server_id: Option<String>,
     /// The version the edit made, or the one that stands against it.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub server_version: Option<u64>,
     /// The edit was merged with what others wrote (§5, `field_merge`): `server_payload` is what is stored.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -104,6 +114,7 @@ pub struct ItemResult {
     pub conflict_id: Option<String>,
     /// What the server holds, where the device has not seen it: of a conflict, and of an edit that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,
     /// The payload was left out: the answer would be too large (§3.12), or it is the answer to a repeated batch and the server holds
     /// something newer. Pull before using `server_version` as a base.
@@ -159,6 +170,7 @@ impl ItemResult {
 
 /// Why an item was not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ItemCode {
     /// Conflict: someone else wrote a version the edit was not made on.

@@ -1,0 +1,21 @@
+//! The bounds a client meets: those of the protocol, and what this deployment decides.
+
+use lambda_http::Request;
+use tidemark_aws::{Failure, Platform};
+use tidemark_core::protocol::limits::{LimitsResponse, MediaLimits, Retention};
+
+/// Answers `GET /sync/limits`.
+pub(crate) async fn limits(platform: &Platform, request: &Request) -> Result<LimitsResponse, Failure> {
+    platform.verifier.principal(request).await?;
+    let settings = &platform.settings;
+    let media = MediaLimits {
+        types: settings.media.types.clone(),
+        bytes_max: settings.media.bytes_max,
+        url_seconds: settings.media.url_seconds,
+    };
+    let retention = Retention {
+        log_days: settings.log_retention.num_days().unsigned_abs(),
+        batch_days: settings.batch_retention.num_days().unsigned_abs(),
+    };
+    Ok(LimitsResponse::new(media, retention))
+}

@@ -1,0 +1,130 @@
+//! `openapi.json`, made from the wire types, the routes and the samples in `events/`, and the check that every answer is one it
+//! describes. The table in `operations.rs` is all there is to write for a new operation.
+
+mod check;
+mod examples;
+mod operations;
+mod schemas;
+
+pub use check::{check, validator};
+pub use operations::{NOT_YET, OPERATIONS, Operation};
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use serde_json::{Map, Value, json};
+use tidemark_core::{protocol::problem::ProblemCode, routes::Route};
+
+use schemas::Named;
+
+const DESCRIPTION: &str = "Devices push what they edited offline and pull what others changed. What each request and answer \
+means stands in docs/protocol.md, whose sections (§) the descriptions name; each code stands in docs/errors.md.\n\nBodies may \
+be sent as gzip (`content-encoding: gzip`), and larger answers come as gzip to clients that accept it. Fields of a request \
+that are not described here are ignored. An answer has the fields described here and no others; a later version may add some.\
+\n\nThe gateway in front has answers of its own, which are not problems: for unknown routes, for bodies over 10 MB, for too \
+many requests (429), and for a function that died (502).";
+
+/// The document.
+pub fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for operation in OPERATIONS {
+            let (method, path) = operation.route;
+            paths.entry(path).or_default().insert(method.to_ascii_lowercase(), describe(operation));
+        }
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Tidemark",
+                "description": DESCRIPTION,
+                "version": env!("CARGO_PKG_VERSION"),
+                "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            },
+            "servers": [
+                { "url": "http://127.0.0.1:9080", "description": "`cargo run`" },
+                {
+                    "url": "https://{api}.execute-api.{region}.amazonaws.com/{stage}",
+                    "description": "A deployment of template.yaml",
+                    "variables": {
+                        "api": { "default": "api-id" },
+                        "region": { "default": "eu-central-1" },
+                        "stage": { "default": "v1" },
+                    },
+                },
+            ],
+            "security": [{ "bearer": [] }],
+            "paths": paths,
+            "components": {
+                "schemas": schemas::components(),
+                "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            },
+        })
+    })
+}
+
+/// The operation behind a route.
+pub fn operation(route: &Route) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.route == (route.method, route.path))
+}
+
+fn describe(operation: &Operation) -> Value {
+    let (_, path) = operation.route;
+    let mut described = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "responses": responses(operation),
+    });
+    let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_query = operation
+        .query
+        .iter()
+        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "description": meaning, "schema": schema()}));
+    let parameters: Vec<_> = in_path.chain(in_query).collect();
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
+    }
+    if let Some(request) = &operation.request {
+        let schema = schemas::reference(&request.name());
+        let examples = examples::of(operation);
+        described["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": schema, "examples": examples}}});
+    }
+    described
+}
+
+fn responses(operation: &Operation) -> Map<String, Value> {
+    let answer = json!({"application/json": {"schema": schemas::reference(&operation.answer.name())}});
+    let mut responses = Map::from_iter([("200".to_owned(), json!({"description": operation.answered, "content": answer}))]);
+    let mut refusals: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
+    for code in operation.refusals() {
+        refusals.entry(code.status()).or_default().push(code);
+    }
+    for (status, codes) in refusals {
+        responses.insert(status.to_string(), refusal(status, &codes));
+    }
+    responses
+}
+
+fn refusal(status: u16, codes: &[ProblemCode]) -> Value {
+    let described: Vec<_> = codes.iter().map(|code| format!("`{}`: {}.", word(*code), code.title())).collect();
+    let words: Vec<_> = codes.iter().map(|code| word(*code)).collect();
+    let mut schema = schemas::reference(schemas::PROBLEM);
+    schema["properties"] = json!({"code": {"enum": words}, "status": {"const": status}});
+    let mut refusal = json!({"description": described.join(" "), "content": {"application/problem+json": {"schema": schema}}});
+    let header = match status {
+        401 => Some(("WWW-Authenticate", "`Bearer`", "string")),
+        415 => Some(("Accept-Encoding", "The content coding that is understood: `gzip`", "string")),
+        503 => Some(("Retry-After", "Seconds to wait", "integer")),
+        _ => None,
+    };
+    if let Some((name, description, kind)) = header {
+        refusal["headers"] = json!({name: {"description": description, "required": true, "schema": {"type": kind}}});
+    }
+    refusal
+}
+
+/// A code as it stands on the wire.
+pub fn word(code: ProblemCode) -> String {
+    serde_json::to_value(code).unwrap().as_str().unwrap().to_owned()
+}
