@@ -32,11 +32,8 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
 }
 
 fn check_media_type(request: &Request) -> Result<(), Problem> {
-    let media_type = match request.headers().get(header::CONTENT_TYPE) {
-        None => return Ok(()),
-        Some(value) => value.to_str().unwrap_or("?").to_ascii_lowercase(),
-    };
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let Some(media_type) = header_text(request, &header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence != "application/json" && !essence.ends_with("+json") {
         let detail = format!("content-type is {essence:?}: send application/json");
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
@@ -50,7 +47,7 @@ fn unpacked(request: &Request) -> Result<Cow<'_, [u8]>, Problem> {
     if sent.len() > BODY_BYTES_MAX {
         return Err(too_large(format!("the body has {} bytes", sent.len())));
     }
-    let codings = joined(request, &header::CONTENT_ENCODING).to_ascii_lowercase();
+    let codings = header_text(request, &header::CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
     let mut codings = codings.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity"));
     match (codings.next(), codings.next()) {
         (None, _) => Ok(Cow::Borrowed(sent)),
@@ -70,10 +67,9 @@ fn too_large(found: String) -> Problem {
     Problem::new(ProblemCode::BodyTooLarge, format!("{found}, at most {BODY_BYTES_MAX} are read: send smaller batches"))
 }
 
-/// What a header says; a header that stands several times is one list. Bytes that are no text say nothing.
-fn joined(request: &Request, name: &HeaderName) -> String {
-    let values: Vec<_> = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect();
-    values.join(",")
+/// What a header says; of a header that is repeated, what the adapter leaves of it: all behind an HTTP API, the last behind a REST API.
+fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<&'a str> {
+    request.headers().get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
 /// The route by which a request came.
@@ -185,7 +181,8 @@ fn response(request: &Request, status: u16, content_type: &'static str, body: St
 }
 
 fn packed(request: &Request, body: &str) -> Option<Vec<u8>> {
-    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(&joined(request, &header::ACCEPT_ENCODING)) {
+    let accepted = header_text(request, &header::ACCEPT_ENCODING)?;
+    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(accepted) {
         return None;
     }
     let packed = gzip::gzip(body.as_bytes());
