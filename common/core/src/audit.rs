@@ -13,6 +13,7 @@ use crate::{
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
     /// A conflict was decided, by a person or by a policy.
@@ -25,6 +26,7 @@ pub enum AuditAction {
 
 /// Through which door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// The API, by an admin's token.
@@ -37,6 +39,7 @@ pub enum Via {
 
 /// An entry of the log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Sorts by time.
     pub id: String,
@@ -74,10 +77,22 @@ pub struct AuditEntry {
     /// What the decider had to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What stood before; `null` where nothing did.
+    /// What stood before; `null` where nothing did. Of a resolution a [`state`], of a replay the results.
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = state_schema))]
     pub before: Option<Json>,
     /// What stands after.
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = state_schema))]
     pub after: Option<Json>,
+}
+
+/// What an entry shows of before and after.
+#[cfg(feature = "openapi")]
+fn state_schema() -> utoipa::openapi::schema::Object {
+    use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Array, Type::Null]))
+        .description(Some("Of a resolution `{server_version, deleted, payload}` or `null`, of a replay the results."))
+        .build()
 }
 
 /// A resource as an entry shows it: `{"server_version", "deleted", "payload"}`.

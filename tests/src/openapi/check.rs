@@ -30,7 +30,7 @@ pub fn check(route: &Route, answer: &Answer) {
     for name in response["headers"].as_object().unwrap_or(&Map::new()).keys() {
         assert!(answer.headers.contains_key(name.as_str()), "{}", shown(&format!("the header {name} is missing")));
     }
-    let escaped = |part: &str| part.replace('~', "~0").replace('/', "~1");
+    let escaped = |part: &str| part.replace('~', "~0").replace('/', "~1").replace('{', "%7B").replace('}', "%7D");
     let pointer = format!("#/paths/{}/{method}/responses/{status}/content/{}/schema", escaped(path), escaped(media_type));
     let errors: Vec<_> = validator(&pointer).iter_errors(&lenient(&answer.text)).map(|error| told(&error)).collect();
     assert!(errors.is_empty(), "{}", shown(&errors.join("; ")));

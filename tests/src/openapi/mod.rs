@@ -79,7 +79,7 @@ fn describe(operation: &Operation) -> Value {
     let in_query = operation
         .query
         .iter()
-        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "description": meaning, "schema": schema()}));
+        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "required": false, "description": meaning, "schema": schema()}));
     let parameters: Vec<_> = in_path.chain(in_query).collect();
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();

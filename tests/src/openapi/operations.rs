@@ -1,13 +1,19 @@
 //! Every operation of the API: one entry each.
 
-use tidemark_core::protocol::{
-    limits::LimitsResponse,
-    problem::ProblemCode,
-    pull::{PullRequest, PullResponse},
-    push::{PushRequest, PushResponse},
+use serde_json::json;
+use tidemark_core::{
+    limits,
+    protocol::{
+        conflicts::{AuditList, ConflictEntry, ConflictList},
+        limits::LimitsResponse,
+        problem::ProblemCode,
+        pull::{PullRequest, PullResponse},
+        push::{PushRequest, PushResponse},
+        resolve::{ResolveRequest, ResolveResponse},
+    },
 };
 
-use super::schemas::{Named, WireType};
+use super::schemas::{Named, WireType, named};
 
 /// An operation, as the document tells it.
 pub struct Operation {
@@ -49,6 +55,14 @@ impl Operation {
     }
 }
 
+const LIMIT: Named = named(
+    "limit",
+    "How many entries at most.",
+    || json!({"type": "integer", "minimum": 1, "maximum": limits::LIST_MAX, "default": limits::LIST_DEFAULT}),
+);
+const CURSOR: Named =
+    named("cursor", "The `next_cursor` of the page before.", || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}));
+
 /// The operations.
 pub const OPERATIONS: &[Operation] = &[
     Operation {
@@ -84,6 +98,65 @@ pub const OPERATIONS: &[Operation] = &[
         answer: WireType::of::<LimitsResponse>(),
         refusals: &[],
     },
+    Operation {
+        route: ("GET", "/api/v1/mobile/conflicts"),
+        id: "listConflicts",
+        summary: "Lists the conflicts of one status, in the order they were detected (§5), for admins",
+        query: &[
+            named("status", "Which of them.", || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"})),
+            LIMIT,
+            CURSOR,
+        ],
+        request: None,
+        samples: &[],
+        answered: "A page of conflicts, without the edits that joined them.",
+        answer: WireType::of::<ConflictList>(),
+        refusals: &[ProblemCode::Forbidden, ProblemCode::InvalidRequest, ProblemCode::InvalidCursor],
+    },
+    Operation {
+        route: ("GET", "/api/v1/mobile/conflicts/{id}"),
+        id: "getConflict",
+        summary: "Shows a conflict whole (§5), to admins and the user whose edits stand in it",
+        query: &[],
+        request: None,
+        samples: &[],
+        answered: "The conflict.",
+        answer: WireType::of::<ConflictEntry>(),
+        refusals: &[ProblemCode::Forbidden],
+    },
+    Operation {
+        route: ("POST", "/api/v1/mobile/conflicts/{id}/resolve"),
+        id: "resolveConflict",
+        summary: "Decides a conflict (§5), for admins",
+        query: &[],
+        request: Some(WireType::of::<ResolveRequest>()),
+        samples: &["resolve.rest-accept-client", "resolve.rest-version-changed", "resolve.http-manual-merge"],
+        answered: "The outcome; of a decision that is repeated, that of the first time.",
+        answer: WireType::of::<ResolveResponse>(),
+        refusals: &[
+            ProblemCode::Forbidden,
+            ProblemCode::AlreadyResolved,
+            ProblemCode::VersionChanged,
+            ProblemCode::UniqueViolation,
+            ProblemCode::Contended,
+            ProblemCode::Unprocessable,
+        ],
+    },
+    Operation {
+        route: ("GET", "/api/v1/mobile/audit"),
+        id: "listAuditEntries",
+        summary: "Reads the audit log (§7), for admins",
+        query: &[
+            named("order", "What comes first.", || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"})),
+            LIMIT,
+            CURSOR,
+        ],
+        request: None,
+        samples: &[],
+        answered: "A page of entries, each whole.",
+        answer: WireType::of::<AuditList>(),
+        refusals: &[ProblemCode::Forbidden, ProblemCode::InvalidRequest, ProblemCode::InvalidCursor],
+    },
 ];
 
 /// Routes whose functions are being built. Once one answers anything but that, its entry above is missing, and every test that
@@ -91,11 +164,7 @@ pub const OPERATIONS: &[Operation] = &[
 pub const NOT_YET: &[(&str, &str)] = &[
     ("POST", "/api/v1/mobile/sync/ack"),
     ("GET", "/api/v1/mobile/devices"),
-    ("GET", "/api/v1/mobile/conflicts"),
-    ("GET", "/api/v1/mobile/conflicts/{id}"),
-    ("POST", "/api/v1/mobile/conflicts/{id}/resolve"),
     ("POST", "/api/v1/mobile/media/presign"),
     ("GET", "/api/v1/mobile/batches/{id}"),
     ("POST", "/api/v1/mobile/batches/{id}/replay"),
-    ("GET", "/api/v1/mobile/audit"),
 ];

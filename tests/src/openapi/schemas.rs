@@ -74,6 +74,8 @@ const BOUNDS: &[(&str, &str, &str, u64)] = &[
     ("PullRequest", "limit", "minimum", 1),
     ("PullRequest", "limit", "maximum", limits::PAGE_CHANGES_MAX as u64),
     ("PullRequest", "limit", "default", limits::PAGE_CHANGES_DEFAULT as u64),
+    ("ResolveRequest", "note", "maxLength", limits::NOTE_LETTERS_MAX as u64),
+    ("ResolveRequest", "payload", "maxProperties", limits::PAYLOAD_FIELDS_MAX as u64),
 ];
 
 /// A wire type: its name, its schema and those it refers to.

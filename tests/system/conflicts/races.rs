@@ -160,3 +160,19 @@ async fn a_race_that_never_ends_is_answered_contended_and_throttling_unavailable
     }
     resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
+    let stack = Stack::new();
+    let office = stack.device("office", "pc");
+    office.push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
+    let create = item("create", "m-2", 0, json!({"code": "A"}));
+    let id = super::refused(&stack, create.clone()).await;
+    let decision = json!({"resolution": "accept_server"});
+    let answer = overtaken(&stack, &id, &decision, async || {
+        office.push_one(item("update", "m-1", 1, json!({"code": "B"}))).await;
+        assert_eq!(stack.device("ben", "tablet").push_one(create).await["status"], "ok");
+    });
+    assert_eq!(answer.await.ok()["server_version"], 2, "it stays, and everyone is told");
+    assert_eq!(stored(&stack, "m-2"), (2, false, r#"{"code":"A"}"#.into()));
+}

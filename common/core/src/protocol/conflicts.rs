@@ -16,6 +16,7 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 
 /// A conflict, as an admin sees it and the user whose edits stand in it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictEntry {
     /// Its id.
     pub id: String,
@@ -37,6 +38,7 @@ pub struct ConflictEntry {
     /// Why the first was refused.
     pub code: ItemCode,
     /// What the server held when an edit was last refused; of a deleted resource the last payload; `null` where it held nothing.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub server_payload: Option<Json>,
     /// The payload was left out: it is too large for this answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -49,6 +51,7 @@ pub struct ConflictEntry {
     /// What the first edit would do.
     pub action: Action,
     /// Its content or patch.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub client_payload: Option<Json>,
     /// The payload was left out: it is too large for this answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -56,6 +59,7 @@ pub struct ConflictEntry {
     /// As the first edit was sent.
     pub client_version: u64,
     /// As the first edit was sent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub base_version: Option<u64>,
     /// How many edits stand in it.
     pub edit_count: usize,
@@ -69,10 +73,12 @@ pub struct ConflictEntry {
 
 /// An edit that joined a conflict.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JoinedEntry {
     /// What it would do.
     pub action: Action,
     /// Its content or patch.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub client_payload: Option<Json>,
     /// The payload was left out: it is too large for this answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -80,11 +86,13 @@ pub struct JoinedEntry {
     /// As sent.
     pub client_version: u64,
     /// As sent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub base_version: Option<u64>,
 }
 
 /// How a conflict was decided.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutcomeEntry {
     /// The decision.
     pub resolution: Resolution,
@@ -102,19 +110,23 @@ pub struct OutcomeEntry {
 
 /// A page of conflicts.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictList {
     /// In the order they were detected.
     pub conflicts: Vec<ConflictEntry>,
     /// Where the next page goes on; `null` behind the last one.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }
 
 /// A page of the audit log.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditList {
     /// In the order asked for.
     pub entries: Vec<AuditEntry>,
     /// Where the next page goes on; `null` behind the last one.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }
 

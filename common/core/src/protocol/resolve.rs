@@ -8,11 +8,13 @@ use crate::{conflict::Resolution, json::Json, limits::NOTE_LETTERS_MAX};
 
 /// A decision, as the API gets it.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolveRequest {
     /// How the conflict is decided.
     pub resolution: Resolution,
     /// Of a manual merge, and of nothing else: what the resource is from now on. `id` in it is ignored.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
     /// The version of the resource that the admin looked at; 0 for none. Left out, whatever stands now is decided on.
     #[serde(default)]
@@ -64,6 +66,7 @@ fn deserialize_note<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
 /// The answer to a decision; to one that is repeated, the same again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolveResponse {
     /// The conflict.
     pub id: String,
@@ -92,6 +95,7 @@ pub struct ResolveResponse {
     pub server_deleted: bool,
     /// What that version holds; of a deleted resource the last payload; none where there is no resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,
     /// The payload was left out: this is a repeated decision, and the resource has changed since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
