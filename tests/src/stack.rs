@@ -118,9 +118,19 @@ impl Stack {
         Self::over(Engine::memory().unwrap(), hook)
     }
 
+    /// A new deployment with these environment variables besides those of the template, or instead of them.
+    pub fn configured(variables: &[(&str, &str)]) -> Self {
+        let template = Template::built_in().unwrap();
+        let template = variables.iter().fold(template, |template, (name, value)| template.with_variable(name, value));
+        Self::of(template, Engine::memory().unwrap(), Arc::new(NoHook))
+    }
+
     /// A deployment over these tables, whose API functions' calls pass `hook`.
     pub fn over(engine: Engine, hook: Arc<dyn Hook>) -> Self {
-        let template = Template::built_in().unwrap();
+        Self::of(Template::built_in().unwrap(), engine, hook)
+    }
+
+    fn of(template: Template, engine: Engine, hook: Arc<dyn Hook>) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
         let clock_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = clock(&clock_ms);

@@ -102,3 +102,18 @@ async fn a_member_away_for_longer_than_the_retention_starts_over_and_keeps_unsen
     assert_eq!(ids(&ana), ["n-1"], "the row that was deleted meanwhile is gone with the reset");
     assert_eq!(ana.push_one(unsent).await["status"], "ok");
 }
+
+#[tokio::test]
+async fn the_retention_is_a_setting() {
+    let stack = Stack::configured(&[("LOG_RETENTION_DAYS", "3")]);
+    let lead = lead(&stack);
+    lead.push_one(task("n-1", "north")).await;
+    stack.settle().await;
+    let mut ana = Device::new(&stack, member(&stack, &["north"]), "phone");
+    ana.pull().await;
+    lead.push_one(task("n-2", "north")).await;
+    stack.settle().await;
+    stack.advance(Duration::days(4));
+    ana.token = member(&stack, &["north"]); // the old one has expired
+    assert_eq!(ana.pull_page(100).await["reset"], json!(["group/north"]));
+}

@@ -3,6 +3,7 @@
 
 mod check;
 mod presign;
+mod push;
 mod refusals;
 mod upload;
 

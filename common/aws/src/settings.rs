@@ -22,7 +22,7 @@ pub struct Settings {
     pub tables: TableNames,
     /// How callers are verified.
     pub auth: AuthSettings,
-    /// The resource types.
+    /// `CATALOG`: the resource types, as TOML; by default those of `catalog.toml`, which this build was made with.
     pub catalog: Catalog,
     /// How long the change log keeps a change; older positions start over.
     pub log_retention: Duration,
@@ -161,7 +161,7 @@ impl Settings {
                 channels_claim: or_default("CLAIM_CHANNELS", "channels"),
                 audience_claim: or_default("CLAIM_AUDIENCE", "aud"),
             },
-            catalog: Catalog::parse(CATALOG)?,
+            catalog: Catalog::parse(&or_default("CATALOG", CATALOG))?,
             log_retention: days("LOG_RETENTION_DAYS", "30")?,
             batch_retention: days("BATCH_RETENTION_DAYS", "90")?,
             media: MediaSettings {

@@ -77,33 +77,42 @@ pub struct AuditEntry {
     /// What the decider had to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What stood before; `null` where nothing did. Of a resolution a [`state`], of a replay the results.
-    #[cfg_attr(feature = "openapi", schema(required, schema_with = state_schema))]
+    /// What stood before; `null` where nothing did.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
     pub before: Option<Json>,
     /// What stands after.
-    #[cfg_attr(feature = "openapi", schema(required, schema_with = state_schema))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
     pub after: Option<Json>,
 }
 
-/// What an entry shows of before and after.
-#[cfg(feature = "openapi")]
-fn state_schema() -> utoipa::openapi::schema::Object {
-    use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Object, Type::Array, Type::Null]))
-        .description(Some("Of a resolution `{server_version, deleted, payload}` or `null`, of a replay the results."))
-        .build()
+/// A resource as an entry shows it.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditedResource<'a> {
+    /// Its version.
+    pub server_version: u64,
+    /// Whether it is deleted.
+    pub deleted: bool,
+    /// Its payload; of a deleted one the last.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub payload: &'a Json,
 }
 
-/// A resource as an entry shows it: `{"server_version", "deleted", "payload"}`.
+/// Of a resolution the resource, of a replay the results, without payloads.
+#[cfg(feature = "openapi")]
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum Audited<'a> {
+    /// Of a resolution.
+    Resource(AuditedResource<'a>),
+    /// Of a replay.
+    Results(Vec<crate::protocol::push::ItemResult>),
+}
+
+/// [`AuditedResource`] as JSON.
 pub fn state(resource: &Resource) -> Json {
-    #[derive(Serialize)]
-    struct State<'a> {
-        server_version: u64,
-        deleted: bool,
-        payload: &'a Json,
-    }
-    let state = State { server_version: resource.server_version, deleted: resource.deleted, payload: &resource.payload };
+    let Resource { server_version, deleted, payload, .. } = resource;
+    let state = AuditedResource { server_version: *server_version, deleted: *deleted, payload };
     // Numbers and JSON texts always serialise.
     serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
 }

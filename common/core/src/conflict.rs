@@ -11,7 +11,9 @@ use crate::{
 };
 
 /// Whether a conflict still waits for its decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum ConflictStatus {
     /// It waits; edits may join it.
     Open,

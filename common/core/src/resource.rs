@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     fn edit(number: u64) -> AppliedEdit {
-        AppliedEdit { id: EditId(number), server_version: number, is_merged: number % 2 == 0 }
+        AppliedEdit { id: EditId(number), server_version: number, is_merged: number.is_multiple_of(2) }
     }
 
     #[test]

@@ -8,18 +8,13 @@ use tidemark_aws::{Failure, Platform, edge, tables::devices::StoredDevice};
 use tidemark_core::{
     ack,
     channel::{Channel, Scope},
-    limits::{ANSWER_BYTES_MAX, escaped_bytes, is_name},
+    limits::is_name,
     protocol::{
         ack::{ChannelState, DeviceState, DevicesResponse},
         problem::{Problem, ProblemCode},
     },
     sequence::plan::Head,
 };
-
-/// Bytes of one device in an answer, but for its channels.
-const DEVICE_BYTES: usize = 8 * 1024;
-/// Bytes of one channel in an answer, but for its name.
-const CHANNEL_BYTES: usize = 200;
 
 pub(crate) async fn list(platform: &Platform, request: &Request) -> Result<DevicesResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
@@ -34,28 +29,11 @@ pub(crate) async fn list(platform: &Platform, request: &Request) -> Result<Devic
         return Err(Problem::new(ProblemCode::Forbidden, "other users' devices are for users with the role admin").into());
     }
     let (devices, more) = platform.tables.devices.list(&principal.tenant, user, after, limit).await?;
-    let found = devices.len();
-    let devices = cut(devices);
-    let more = more || devices.len() < found;
     let heads = heads(platform, &principal.tenant, &devices).await?;
     let now = platform.clock.now();
     let devices: Vec<DeviceState> = devices.into_iter().map(|device| state(device, user, &heads, now)).collect();
     let next_cursor = devices.last().filter(|_| more).map(|device| device.device_id.clone());
     Ok(DevicesResponse { devices, next_cursor })
-}
-
-/// As many of the devices as fit into one answer, and never none.
-fn cut(mut devices: Vec<StoredDevice>) -> Vec<StoredDevice> {
-    let channel_bytes = |channel: &Channel| CHANNEL_BYTES + 2 * escaped_bytes(&channel.to_string());
-    let mut left = ANSWER_BYTES_MAX;
-    let fits = |device: &StoredDevice| {
-        let bytes = DEVICE_BYTES + device.channels.iter().map(channel_bytes).sum::<usize>();
-        left = left.saturating_sub(bytes);
-        left > 0
-    };
-    let count = devices.iter().map(fits).take_while(|fits| *fits).count();
-    devices.truncate(count.max(1));
-    devices
 }
 
 /// The heads of all their channels.

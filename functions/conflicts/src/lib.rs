@@ -4,10 +4,12 @@ mod audit;
 
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use tidemark_aws::{Failure, Platform, edge, tables::conflicts::Place};
+use tidemark_aws::{Failure, Platform, delivery, edge, tables::conflicts::Place};
 use tidemark_core::{
-    conflict::ConflictStatus,
-    cursor, ids,
+    conflict::{Conflict, ConflictStatus},
+    cursor,
+    delivery::Awaited,
+    ids,
     principal::Principal,
     protocol::{
         conflicts::{AuditList, ConflictEntry, ConflictList, fit},
@@ -66,8 +68,20 @@ async fn conflict(platform: &Platform, request: &Request, principal: &Principal)
     if conflict.user != principal.user {
         edge::admin(principal)?;
     }
-    // Whether the outcome was delivered is told here, from what the device acknowledged.
-    Ok(Answer::Conflict(Box::new(ConflictEntry::whole(conflict))))
+    let delivered = is_delivered(platform, principal, &conflict).await?;
+    let mut entry = ConflictEntry::whole(conflict);
+    if let Some(outcome) = &mut entry.outcome {
+        outcome.delivered = delivered;
+    }
+    Ok(Answer::Conflict(Box::new(entry)))
+}
+
+/// Whether the outcome has reached the device whose edits stand in the conflict; `None` where there is none to reach it.
+async fn is_delivered(platform: &Platform, principal: &Principal, conflict: &Conflict) -> Result<Option<bool>, Failure> {
+    let Some(outcome) = conflict.outcome.as_ref().filter(|outcome| outcome.server_version > 0) else { return Ok(None) };
+    let (resource, server_version, made_at) = (&conflict.resource, outcome.server_version, outcome.resolved_at);
+    let awaited = Awaited { resource, server_version, made_at };
+    delivery::is_delivered(platform, &principal.tenant, &conflict.user, &conflict.device_id, &awaited).await.map(Some)
 }
 
 /// Where a list goes on.

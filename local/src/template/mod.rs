@@ -64,6 +64,17 @@ impl Template {
         Ok(Self { root: long_form(serde_yaml_ng::from_str(text)?) })
     }
 
+    /// The template with one more environment variable for every function, or another value of it.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        let variables = ["Globals", "Function", "Environment", "Variables"];
+        let at = variables.into_iter().try_fold(&mut self.root, |yaml, key| yaml.get_mut(key));
+        if let Some(Yaml::Mapping(variables)) = at {
+            variables.insert(name.into(), value.into());
+        }
+        self
+    }
+
     /// The resources of a type, by logical id, in the template's order.
     pub(crate) fn resources<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml)> {
         let resources = self.root.get("Resources").and_then(Yaml::as_mapping);

@@ -7,7 +7,7 @@ mod operations;
 mod schemas;
 
 pub use check::{check, validator};
-pub use operations::{NOT_YET, OPERATIONS, Operation};
+pub use operations::{OPERATIONS, Operation, RequestBody};
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -84,11 +84,12 @@ fn describe(operation: &Operation) -> Value {
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
-    if let Some(request) = &operation.request {
+    if let Some(request) = operation.request.wire_type() {
         let schema = schemas::reference(&request.name());
         let examples = examples::of(operation);
+        let required = matches!(operation.request, RequestBody::Required(_));
         described["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": schema, "examples": examples}}});
+            json!({"required": required, "content": {"application/json": {"schema": schema, "examples": examples}}});
     }
     described
 }

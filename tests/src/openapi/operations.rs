@@ -1,11 +1,14 @@
 //! Every operation of the API: one entry each.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidemark_core::{
     limits,
     protocol::{
+        ack::{AckRequest, AckResponse, DevicesResponse},
+        batches::{BatchResponse, ReplayRequest, ReplayResponse},
         conflicts::{AuditList, ConflictEntry, ConflictList},
         limits::LimitsResponse,
+        media::{PresignRequest, PresignResponse},
         problem::ProblemCode,
         pull::{PullRequest, PullResponse},
         push::{PushRequest, PushResponse},
@@ -26,7 +29,7 @@ pub struct Operation {
     /// Parameters of the query.
     pub query: &'static [Named],
     /// The body of a request.
-    pub request: Option<WireType>,
+    pub request: RequestBody,
     /// Samples in `events/`, without `.json`, whose bodies are its examples.
     pub samples: &'static [&'static str],
     /// What a 200 holds.
@@ -37,13 +40,34 @@ pub struct Operation {
     pub refusals: &'static [ProblemCode],
 }
 
+/// The body of a request.
+#[derive(Clone, Copy)]
+pub enum RequestBody {
+    /// There is none, and what is sent is not read.
+    None,
+    /// It must be there.
+    Required(WireType),
+    /// It may be left out.
+    Optional(WireType),
+}
+
+impl RequestBody {
+    /// Its type.
+    pub const fn wire_type(&self) -> Option<WireType> {
+        match *self {
+            Self::None => None,
+            Self::Required(wire_type) | Self::Optional(wire_type) => Some(wire_type),
+        }
+    }
+}
+
 impl Operation {
     /// Every way in which it is refused.
     pub fn refusals(&self) -> Vec<ProblemCode> {
         let of_all = [ProblemCode::Unauthenticated, ProblemCode::Unavailable];
         let of_bodies = [ProblemCode::InvalidRequest, ProblemCode::BodyTooLarge, ProblemCode::UnsupportedMediaType];
         let mut refusals = of_all.to_vec();
-        if self.request.is_some() {
+        if self.request.wire_type().is_some() {
             refusals.extend(of_bodies);
         }
         if self.route.1.contains('{') {
@@ -57,11 +81,29 @@ impl Operation {
 
 const LIMIT: Named = named(
     "limit",
-    "How many entries at most.",
+    "Entries in the page at most.",
     || json!({"type": "integer", "minimum": 1, "maximum": limits::LIST_MAX, "default": limits::LIST_DEFAULT}),
 );
-const CURSOR: Named =
-    named("cursor", "The `next_cursor` of the page before.", || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}));
+const CURSOR: Named = named(
+    "cursor",
+    "The `next_cursor` of the page before, of the same list.",
+    || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}),
+);
+const DEVICES_CURSOR: Named = named("cursor", "The `next_cursor` of the page before.", name);
+const USER: Named = named("user", "Whose devices; other users' are for admins. Left out, the caller's.", name);
+const STATUS: Named =
+    named("status", "Which conflicts.", || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}));
+const ORDER: Named =
+    named("order", "Which come first.", || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"}));
+const FROM: Named = named(
+    "from",
+    "The index of the first item wanted: the `next_item` of the page before.",
+    || json!({"type": "integer", "minimum": 0, "maximum": limits::BATCH_ITEMS_MAX - 1, "default": 0}),
+);
+
+fn name() -> Value {
+    json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX})
+}
 
 /// The operations.
 pub const OPERATIONS: &[Operation] = &[
@@ -70,7 +112,7 @@ pub const OPERATIONS: &[Operation] = &[
         id: "push",
         summary: "Sends a device's queued edits (§3)",
         query: &[],
-        request: Some(WireType::of::<PushRequest>()),
+        request: RequestBody::Required(WireType::of::<PushRequest>()),
         samples: &["push.rest-create", "push.rest-conflict", "push.rest-retry", "push.http-delete"],
         answered: "What became of each item, in their order. Refused items stand here too: a batch is 200 whatever its items are.",
         answer: WireType::of::<PushResponse>(),
@@ -81,7 +123,7 @@ pub const OPERATIONS: &[Operation] = &[
         id: "pull",
         summary: "Asks what changed since a token (§4)",
         query: &[],
-        request: Some(WireType::of::<PullRequest>()),
+        request: RequestBody::Required(WireType::of::<PullRequest>()),
         samples: &["pull.rest-fresh", "pull.rest-since"],
         answered: "A page of changes, and the token to go on from.",
         answer: WireType::of::<PullResponse>(),
@@ -92,46 +134,64 @@ pub const OPERATIONS: &[Operation] = &[
         id: "limits",
         summary: "Tells the bounds that a client meets (§8)",
         query: &[],
-        request: None,
+        request: RequestBody::None,
         samples: &[],
         answered: "The bounds, each inclusive.",
         answer: WireType::of::<LimitsResponse>(),
         refusals: &[],
     },
     Operation {
+        route: ("POST", "/api/v1/mobile/sync/ack"),
+        id: "acknowledge",
+        summary: "Tells how far a device has applied what it pulled (§4.8)",
+        query: &[],
+        request: RequestBody::Required(WireType::of::<AckRequest>()),
+        samples: &["ack.rest-token"],
+        answered: "It is noted. Acknowledgements that come late, twice or out of order move nothing back.",
+        answer: WireType::of::<AckResponse>(),
+        refusals: &[ProblemCode::InvalidToken],
+    },
+    Operation {
+        route: ("GET", "/api/v1/mobile/devices"),
+        id: "listDevices",
+        summary: "Lists a user's devices and how far behind they are (§4.8)",
+        query: &[USER, LIMIT, DEVICES_CURSOR],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "Devices that have acknowledged something, by their id.",
+        answer: WireType::of::<DevicesResponse>(),
+        refusals: &[ProblemCode::InvalidRequest, ProblemCode::Forbidden],
+    },
+    Operation {
         route: ("GET", "/api/v1/mobile/conflicts"),
         id: "listConflicts",
-        summary: "Lists the conflicts of one status, in the order they were detected (§5), for admins",
-        query: &[
-            named("status", "Which of them.", || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"})),
-            LIMIT,
-            CURSOR,
-        ],
-        request: None,
+        summary: "Lists the conflicts of the tenant, for admins (§5.1)",
+        query: &[STATUS, LIMIT, CURSOR],
+        request: RequestBody::None,
         samples: &[],
         answered: "A page of conflicts, without the edits that joined them.",
         answer: WireType::of::<ConflictList>(),
-        refusals: &[ProblemCode::Forbidden, ProblemCode::InvalidRequest, ProblemCode::InvalidCursor],
+        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/conflicts/{id}"),
-        id: "getConflict",
-        summary: "Shows a conflict whole (§5), to admins and the user whose edits stand in it",
+        id: "readConflict",
+        summary: "Shows one conflict, to admins and to the user whose edits stand in it (§5.1)",
         query: &[],
-        request: None,
+        request: RequestBody::None,
         samples: &[],
-        answered: "The conflict.",
+        answered: "The conflict, with the edits that joined it.",
         answer: WireType::of::<ConflictEntry>(),
         refusals: &[ProblemCode::Forbidden],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/conflicts/{id}/resolve"),
         id: "resolveConflict",
-        summary: "Decides a conflict (§5), for admins",
+        summary: "Decides a conflict, for admins (§5.2)",
         query: &[],
-        request: Some(WireType::of::<ResolveRequest>()),
+        request: RequestBody::Required(WireType::of::<ResolveRequest>()),
         samples: &["resolve.rest-accept-client", "resolve.rest-version-changed", "resolve.http-manual-merge"],
-        answered: "The outcome; of a decision that is repeated, that of the first time.",
+        answered: "The outcome; of a decision that is repeated, the first one.",
         answer: WireType::of::<ResolveResponse>(),
         refusals: &[
             ProblemCode::Forbidden,
@@ -143,28 +203,47 @@ pub const OPERATIONS: &[Operation] = &[
         ],
     },
     Operation {
-        route: ("GET", "/api/v1/mobile/audit"),
-        id: "listAuditEntries",
-        summary: "Reads the audit log (§7), for admins",
-        query: &[
-            named("order", "What comes first.", || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"})),
-            LIMIT,
-            CURSOR,
-        ],
-        request: None,
-        samples: &[],
-        answered: "A page of entries, each whole.",
-        answer: WireType::of::<AuditList>(),
-        refusals: &[ProblemCode::Forbidden, ProblemCode::InvalidRequest, ProblemCode::InvalidCursor],
+        route: ("POST", "/api/v1/mobile/media/presign"),
+        id: "presign",
+        summary: "Asks for an upload URL (§6.1)",
+        query: &[],
+        request: RequestBody::Required(WireType::of::<PresignRequest>()),
+        samples: &["presign.rest-photo", "presign.http-checksum"],
+        answered: "Where and how to upload.",
+        answer: WireType::of::<PresignResponse>(),
+        refusals: &[ProblemCode::MediaTypeNotAllowed, ProblemCode::MediaTooLarge, ProblemCode::Unprocessable],
     },
-];
-
-/// Routes whose functions are being built. Once one answers anything but that, its entry above is missing, and every test that
-/// asks it fails.
-pub const NOT_YET: &[(&str, &str)] = &[
-    ("POST", "/api/v1/mobile/sync/ack"),
-    ("GET", "/api/v1/mobile/devices"),
-    ("POST", "/api/v1/mobile/media/presign"),
-    ("GET", "/api/v1/mobile/batches/{id}"),
-    ("POST", "/api/v1/mobile/batches/{id}/replay"),
+    Operation {
+        route: ("GET", "/api/v1/mobile/batches/{id}"),
+        id: "readBatch",
+        summary: "Shows a batch, to the user who pushed it and to admins (§7)",
+        query: &[FROM],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "The batch as it is kept. Its items come in pages, its results on each of them.",
+        answer: WireType::of::<BatchResponse>(),
+        refusals: &[ProblemCode::InvalidRequest, ProblemCode::Forbidden],
+    },
+    Operation {
+        route: ("POST", "/api/v1/mobile/batches/{id}/replay"),
+        id: "replayBatch",
+        summary: "Runs a batch again on behalf of its device, for admins (§7)",
+        query: &[],
+        request: RequestBody::Optional(WireType::of::<ReplayRequest>()),
+        samples: &["batches.rest-replay", "batches.http-dry-run"],
+        answered: "What became of each item, or would.",
+        answer: WireType::of::<ReplayResponse>(),
+        refusals: &[ProblemCode::Forbidden, ProblemCode::Contended],
+    },
+    Operation {
+        route: ("GET", "/api/v1/mobile/audit"),
+        id: "readAudit",
+        summary: "Reads the audit log, for admins (§7.1)",
+        query: &[ORDER, LIMIT, CURSOR],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "A page of entries.",
+        answer: WireType::of::<AuditList>(),
+        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
+    },
 ];

@@ -74,8 +74,19 @@ const BOUNDS: &[(&str, &str, &str, u64)] = &[
     ("PullRequest", "limit", "minimum", 1),
     ("PullRequest", "limit", "maximum", limits::PAGE_CHANGES_MAX as u64),
     ("PullRequest", "limit", "default", limits::PAGE_CHANGES_DEFAULT as u64),
-    ("ResolveRequest", "note", "maxLength", limits::NOTE_LETTERS_MAX as u64),
+    ("AckRequest", "ack_token", "maxLength", limits::TOKEN_BYTES_MAX as u64),
+    ("AckRequest", "device_id", "minLength", 1),
+    ("AckRequest", "device_id", "maxLength", limits::NAME_BYTES_MAX as u64),
+    ("AckRequest", "app_version", "minLength", 1),
+    ("AckRequest", "app_version", "maxLength", limits::NAME_BYTES_MAX as u64),
     ("ResolveRequest", "payload", "maxProperties", limits::PAYLOAD_FIELDS_MAX as u64),
+    ("ResolveRequest", "note", "maxLength", limits::NOTE_LETTERS_MAX as u64),
+    ("PresignRequest", "filename", "minLength", 1),
+    ("PresignRequest", "filename", "maxLength", limits::NAME_BYTES_MAX as u64),
+    ("PresignRequest", "content_type", "minLength", 1),
+    ("PresignRequest", "content_type", "maxLength", limits::NAME_BYTES_MAX as u64),
+    ("PresignRequest", "content_length", "minimum", 1),
+    ("PresignRequest", "content_length", "maximum", limits::MEDIA_BYTES_MAX),
 ];
 
 /// A wire type: its name, its schema and those it refers to.
@@ -111,7 +122,7 @@ pub fn reference(name: &str) -> Value {
 /// Every schema that an operation names, by name.
 pub(super) fn components() -> BTreeMap<String, Value> {
     let problem = WireType::of::<ProblemBody<'static>>();
-    let requests: Vec<_> = OPERATIONS.iter().filter_map(|operation| operation.request).collect();
+    let requests: Vec<_> = OPERATIONS.iter().filter_map(|operation| operation.request.wire_type()).collect();
     let answers: Vec<_> = OPERATIONS.iter().map(|operation| operation.answer).chain([problem]).collect();
     let mut found = Vec::new();
     for wire_type in requests.iter().chain(&answers) {

@@ -171,6 +171,14 @@ async fn raw_items_that_are_not_what_was_stored_are_not_shown() {
     stray["sk"]["S"] = json!("ffffffffffffffff-0001");
     stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": stray}));
     assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
+    // Rows of other items.
+    let first = rows.iter().find(|row| row["sk"]["S"] == "0000").expect("the first chunk");
+    let mut other = first.clone();
+    other["digest"]["B"] = json!("AAAA");
+    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": other}));
+    assert_eq!(get(&stack, &ana.token, &id).await.status, 503);
+    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": first}));
+    assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
     let chunk = rows.iter().find(|row| row["sk"]["S"] != "0000").expect("a chunk");
     stack.dynamodb("DeleteItem", &json!({"TableName": "sync_items", "Key": {"pk": chunk["pk"], "sk": chunk["sk"]}}));
     assert_eq!(get(&stack, &ana.token, &id).await.status, 503);

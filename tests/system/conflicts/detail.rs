@@ -91,9 +91,27 @@ async fn a_resolved_conflict_shows_its_outcome() {
     assert_eq!(
         conflict["outcome"],
         json!({"resolution": "manual_merge", "resolved_by": "root", "resolved_at": "2026-09-21T14:13:25.000Z",
-            "note": "both", "server_version": 3})
+            "note": "both", "server_version": 3, "delivered": false})
     );
     assert_eq!((&conflict["server_version"], &conflict["client_payload"]), (&json!(2), &json!({"reading": 42})), "as it was");
+}
+
+#[tokio::test]
+async fn a_resolved_conflict_says_whether_the_device_has_acknowledged_the_outcome() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    assert_eq!(shown(&stack, &id).await.get("outcome"), None, "an open conflict has none");
+    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+    let mut ana = stack.device("ana", "phone");
+    let delivered = async || shown(&stack, &id).await["outcome"]["delivered"].clone();
+    ana.pull().await;
+    ana.ack().await.ok();
+    assert_eq!(delivered().await, false, "the stream has not brought it yet");
+    stack.settle().await;
+    ana.pull().await;
+    assert_eq!(delivered().await, false, "pulled and not acknowledged");
+    ana.ack().await.ok();
+    assert_eq!(delivered().await, true);
 }
 
 #[tokio::test]

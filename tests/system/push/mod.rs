@@ -5,6 +5,7 @@ mod deletes;
 mod exactly_once;
 mod lifecycle;
 mod merging;
+mod policies;
 mod races;
 mod references;
 mod tokens;

@@ -18,8 +18,9 @@ fn of_north<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
 
 fn payload(stack: &Stack, id: &Value) -> Value {
     let rows = stack.rows("resources");
-    let row = rows.iter().find(|row| row["sk"]["S"].as_str().unwrap().ends_with(id.as_str().unwrap())).unwrap();
-    serde_json::from_str(row["payload"]["S"].as_str().unwrap()).unwrap()
+    let row =
+        rows.iter().find(|row| row["sk"]["S"].as_str().expect("text").ends_with(id.as_str().expect("text"))).expect("a row");
+    serde_json::from_str(row["payload"]["S"].as_str().expect("text")).expect("JSON")
 }
 
 #[tokio::test]

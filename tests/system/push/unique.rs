@@ -55,7 +55,7 @@ async fn values_are_compared_as_canonical_json_and_null_is_none() {
     let nested = |text: &str| create("m-n", serde_json::from_str::<Value>(text).unwrap());
     assert_eq!(ana.push_one(nested(r#"{"b": [1, 2], "a": "x"}"#)).await["status"], "ok");
     let mut other = create("m-o", Value::Null);
-    other["payload"]["code"] = serde_json::from_str(r#"{"a":"\u0078","b":[1,2]}"#).unwrap();
+    other["payload"]["code"] = serde_json::from_str(r#"{"a":"\u0078","b":[1,2]}"#).expect("JSON");
     assert_eq!(ana.push_one(other).await["code"], "unique_violation");
     assert_eq!(ana.push_one(create("m-1", 1)).await["status"], "ok");
     assert_eq!(ana.push_one(create("m-2", "1")).await["status"], "ok", "a number is no text");

@@ -133,7 +133,8 @@ impl Devices {
         answer.map_err(|error| Failure::outage("get_item on devices", error))?.item.map(read).transpose()
     }
 
-    /// At most `limit` devices of a user behind the device `after`, by id, and whether there are more.
+    /// At most `limit` devices of a user behind the device `after`, by id, and whether there are more. The table answers 1 MB of rows at
+    /// most, which keeps what is told of them below the bound of an answer.
     ///
     /// # Errors
     /// An outage.

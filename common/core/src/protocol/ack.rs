@@ -7,6 +7,7 @@ use super::{deserialize_name, deserialize_name_option, serialize_timestamp, seri
 
 /// An acknowledgement.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AckRequest {
     /// The `next_token` of the last page that the device has applied.
     pub ack_token: String,
@@ -20,6 +21,7 @@ pub struct AckRequest {
 
 /// The answer to an acknowledgement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AckResponse {
     /// As sent.
     pub device_id: String,
@@ -32,6 +34,7 @@ pub struct AckResponse {
 
 /// The answer to a look at devices.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DevicesResponse {
     /// By device id.
     pub devices: Vec<DeviceState>,
@@ -42,6 +45,7 @@ pub struct DevicesResponse {
 
 /// A device, and how far it has got.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceState {
     /// Its id.
     pub device_id: String,
@@ -54,6 +58,7 @@ pub struct DeviceState {
     #[serde(serialize_with = "serialize_timestamp")]
     pub last_seen: DateTime<Utc>,
     /// As it said last.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub app_version: Option<String>,
     /// The channels it could pull when it acknowledged last.
     pub channels: Vec<ChannelState>,
@@ -61,14 +66,17 @@ pub struct DeviceState {
 
 /// How far a device has applied a channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChannelState {
     /// Which.
     pub channel: String,
     /// The age of what it has applied: everything that entered the log before is applied. `null` before its first snapshot is.
     #[serde(serialize_with = "serialize_timestamp_option")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub applied_until: Option<DateTime<Utc>>,
     /// Nothing waits for it in the log.
     pub caught_up: bool,
     /// 0 when it is caught up, else the seconds since `applied_until`: the most that a change has waited. `null` where that is not known.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub lag_seconds: Option<i64>,
 }

@@ -8,6 +8,7 @@ use crate::json::Json;
 
 /// A batch as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchResponse {
     /// Its id.
     pub batch_id: String,
@@ -20,8 +21,10 @@ pub struct BatchResponse {
     pub received_at: DateTime<Utc>,
     /// When it was decided, or replayed last; `null` if it died before it was answered.
     #[serde(serialize_with = "serialize_timestamp_option")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub processed_at: Option<DateTime<Utc>>,
     /// The items, digit for digit as they came; `null` in the place of one that `items_omitted` names.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Value>))]
     pub items: Vec<Option<Json>>,
     /// Goes on behind the last of them, as `from`; missing at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +33,7 @@ pub struct BatchResponse {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items_omitted: Vec<usize>,
     /// How the items were answered, without payloads; `null` if they were not.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub results: Option<Vec<ItemResult>>,
     /// The device has acknowledged, in every channel it pulls, a place that it reached after `processed_at`.
     pub delivered: bool,
@@ -37,6 +41,7 @@ pub struct BatchResponse {
 
 /// How to replay a batch.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayRequest {
     /// Answer what would happen, and write nothing.
     #[serde(default)]
@@ -45,6 +50,7 @@ pub struct ReplayRequest {
 
 /// The answer to a replay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayResponse {
     /// The batch.
     pub batch_id: String,

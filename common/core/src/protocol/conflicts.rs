@@ -20,8 +20,8 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 pub struct ConflictEntry {
     /// Its id.
     pub id: String,
-    /// `open` or `resolved`.
-    pub status: &'static str,
+    /// Whether it waits for its decision.
+    pub status: ConflictStatus,
     /// What it is about.
     pub resource_type: String,
     /// What it is about.
@@ -106,6 +106,9 @@ pub struct OutcomeEntry {
     pub note: Option<String>,
     /// The version of the resource that the decision made; 0 where there is no resource.
     pub server_version: u64,
+    /// Whether the device whose edits stand in the conflict has acknowledged that version, or a newer one (§4.8). Lists leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<bool>,
 }
 
 /// A page of conflicts.
@@ -145,7 +148,7 @@ impl ConflictEntry {
         let first = conflict.edits.first().map(JoinedEntry::new);
         Self {
             id: conflict.id,
-            status: status.as_str(),
+            status,
             resource_type: conflict.resource.resource_type,
             resource_id: conflict.resource.id,
             channel: conflict.resource.channel.to_string(),
@@ -195,7 +198,7 @@ impl JoinedEntry {
 impl OutcomeEntry {
     fn new(outcome: Outcome) -> Self {
         let Outcome { resolution, resolved_by, resolved_at, note, server_version, merged_digest: _ } = outcome;
-        Self { resolution, resolved_by, resolved_at, note, server_version }
+        Self { resolution, resolved_by, resolved_at, note, server_version, delivered: None }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{deserialize_name, serialize_timestamp};
 
 /// A request for an upload URL.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PresignRequest {
     /// The file's name, 1 to 256 bytes. Only its extension is kept.
     #[serde(deserialize_with = "deserialize_name")]
@@ -28,6 +29,7 @@ pub struct PresignRequest {
 
 /// Where and how to upload.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PresignResponse {
     /// Where to send the content. It is good for this upload only.
     pub upload_url: String,

@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{deserialize_name, serialize_timestamp};
-use crate::{conflict::Resolution, json::Json, limits::NOTE_LETTERS_MAX};
+use crate::{
+    conflict::{ConflictStatus, Resolution},
+    json::Json,
+    limits::NOTE_LETTERS_MAX,
+};
 
 /// A decision, as the API gets it.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,7 +75,7 @@ pub struct ResolveResponse {
     /// The conflict.
     pub id: String,
     /// `resolved`.
-    pub status: String,
+    pub status: ConflictStatus,
     /// How it was decided.
     pub resolution: Resolution,
     /// Who decided.

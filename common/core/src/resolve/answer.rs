@@ -13,7 +13,7 @@ pub fn answer(conflict: Conflict, outcome: Outcome, current: Option<Resource>) -
     let stands = current.filter(|_| version == outcome.server_version);
     ResolveResponse {
         id: conflict.id,
-        status: ConflictStatus::Resolved.as_str().to_owned(),
+        status: ConflictStatus::Resolved,
         resolution: outcome.resolution,
         resolved_by: outcome.resolved_by,
         resolved_at: outcome.resolved_at,

@@ -30,7 +30,7 @@ impl Content {
         match answer {
             Answer::AcceptServer => Ok(standing),
             Answer::ManualMerge { payload, .. } => Ok(Some(Self { payload: payload.clone(), deleted: false, is_merged: true })),
-            Answer::AcceptClient => conflict.edits.iter().try_fold(standing, Self::apply),
+            Answer::AcceptClient => edits_to_apply(conflict, current).try_fold(standing, Self::apply),
         }
     }
 
@@ -50,4 +50,13 @@ impl Content {
         };
         Ok(Some(content))
     }
+}
+
+/// The edits of the conflict that are still to be applied: one that was sent again by itself may have been applied meanwhile (§3.5).
+pub(super) fn edits_to_apply<'a>(
+    conflict: &'a Conflict,
+    current: Option<&'a Resource>,
+) -> impl Iterator<Item = &'a ConflictEdit> {
+    let is_applied = move |edit: &ConflictEdit| current.is_some_and(|resource| resource.edits.find(edit.id).is_some());
+    conflict.edits.iter().filter(move |edit| !is_applied(edit))
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 pub use answer::answer;
 pub use request::{Answer, Asked};
 
-use content::Content;
+use content::{Content, edits_to_apply};
 
 use crate::{
     audit::{self, AuditAction, AuditEntry, Via},
@@ -154,7 +154,7 @@ fn stored(
     };
     (resource.server_version, resource.deleted, resource.changed_at) = (version, content.deleted, now);
     if matches!(asked.answer, Answer::AcceptClient) {
-        note_applied(&mut resource, conflict, policy);
+        note_applied(&mut resource, conflict, current, policy);
     }
     if let Some(current) = current {
         note_fields(&mut resource, current, policy);
@@ -165,10 +165,10 @@ fn stored(
 }
 
 /// A device that sends an accepted edit again is told that it is applied, and it is never applied twice (§3.4, §3.6).
-fn note_applied(resource: &mut Resource, conflict: &Conflict, policy: Option<Policy>) {
+fn note_applied(resource: &mut Resource, conflict: &Conflict, current: Option<&Resource>, policy: Option<Policy>) {
     let server_version = resource.server_version;
     let device = Author::device(&conflict.user, &conflict.device_id);
-    for (kept, edit) in conflict.edits.iter().enumerate() {
+    for (kept, edit) in edits_to_apply(conflict, current).enumerate() {
         resource.edits.remember(AppliedEdit { id: edit.id, server_version, is_merged: false }, kept);
         if policy == Some(Policy::ClientWins) || edit.base_version.is_none() && edit.client_version > server_version {
             resource.claims.note(&device, edit.client_version);
