@@ -39,6 +39,17 @@ async fn of_two_admins_who_decide_alike_both_hear_the_one_outcome() {
     assert_eq!((stored(&stack, "m-1").0, stack.rows("audit_log").len()), (3, 1));
 }
 
+/// Where no resource stands, its version guards nothing: the conflict itself says that it is decided.
+#[tokio::test(start_paused = true)]
+async fn of_two_decisions_that_make_nothing_one_is_written() {
+    let stack = Stack::new();
+    stack.device("office", "pc").push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
+    let id = super::refused(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
+    let decision = |note: &str| json!({"resolution": "accept_server", "note": note});
+    let (one, other) = at_once(&stack, &id, [decision("one"), decision("other")]).await;
+    assert_eq!((one.ok(), stack.rows("audit_log").len()), (other.ok(), 1));
+}
+
 /// Holds a decision up just before it is written, lets `meanwhile` happen, and gives its answer.
 async fn overtaken(stack: &Stack, id: &str, decision: &Value, meanwhile: impl AsyncFnOnce()) -> Answer {
     let gate = Arc::new(Gate::new(|call| call.operation == "TransactWriteItems"));

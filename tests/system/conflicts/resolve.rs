@@ -140,6 +140,8 @@ async fn the_same_decision_again_is_answered_as_the_first_time() {
     let reordered =
         json!({"resolution": "manual_merge", "payload": {"reading": 46, "code": "m-1", "id": "m-1"}, "note": "again"});
     assert_eq!(resolve(&stack, &id, &reordered).await.ok(), answer);
+    let other = json!({"resolution": "manual_merge", "payload": {"code": "m-1", "reading": 46.0}});
+    assert_eq!(resolve(&stack, &id, &other).await.json()["code"], "already_resolved", "another payload is another decision");
     assert_eq!((stored(&stack, "m-1").0, stack.rows("audit_log").len()), (3, 1), "nothing is written twice");
 
     // Once the resource has moved on, what it held then is not told any more.
