@@ -135,11 +135,18 @@ impl Stack {
         Self::of(Template::built_in().unwrap(), engine, hook)
     }
 
+    /// The same deployment, tables, uploads and clock included, whose API functions' calls pass `hook`.
+    pub fn beside(&self, hook: Arc<dyn Hook>) -> Self {
+        Self::on(self.template.clone(), self.engine.clone(), self.store.clone(), Arc::clone(&self.clock_ms), hook)
+    }
+
     fn of(template: Template, engine: Engine, hook: Arc<dyn Hook>) -> Self {
+        Self::on(template, engine, Store::temporary().unwrap(), Arc::new(AtomicI64::new(START_MS)), hook)
+    }
+
+    fn on(template: Template, engine: Engine, store: Store, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
-        let clock_ms = Arc::new(AtomicI64::new(START_MS));
         let clock = clock(&clock_ms);
-        let store = Store::temporary().unwrap();
         let client = dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook)));
         let bucket = s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL);
         let functions = deployment::functions(&template, &client, &bucket, &clock).unwrap();

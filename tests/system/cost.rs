@@ -82,6 +82,12 @@ fn form(number: usize, edit: usize) -> Value {
     form
 }
 
+/// A create of a meter, whose code is unique.
+fn with_code(number: usize) -> Value {
+    json!({"resource_type": "meter", "action": "create", "client_temp_id": format!("tmp-{number}"), "client_version": 0,
+        "payload": {"code": format!("code-{number}"), "reading": 0}})
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_push_and_a_pull_stay_within_their_budgets() {
     let meter = Arc::new(Meter::default());
@@ -117,6 +123,12 @@ async fn a_push_and_a_pull_stay_within_their_budgets() {
     assert_eq!(page["has_more"], false);
     let (ack, answer) = measured("ack", Some(1), &meter, tablet.ack()).await;
     assert_eq!((answer.status, ack.write_units(), ack.read_units()), (200, 1.0, 0.0));
+    let unique: Vec<Value> = (0..ITEMS).map(with_code).collect();
+    let (_, results) = measured("push of 50 creates with a unique value", Some(3), &meter, ana.push(unique.into())).await;
+    assert!(results.iter().all(|result| result["status"] == "ok"));
+    stack.settle().await;
+    tablet.pull().await;
+    meter.take();
     let (_, page) = measured("pull of nothing", Some(1), &meter, tablet.pull_page(100)).await;
     assert_eq!(page["changes"], json!([]));
 

@@ -1,12 +1,18 @@
 //! `GET /audit`: the audit log, a page at a time.
 
 use lambda_http::Request;
-use tidemark_aws::{Failure, Platform, edge, tables::audit_log::{AuditLog, Order}};
+use tidemark_aws::{
+    Failure, Platform, edge,
+    tables::audit_log::{AuditLog, Order},
+};
 use tidemark_core::{
     cursor,
     limits::{ANSWER_BYTES_MAX, escaped_bytes},
     principal::Principal,
-    protocol::{conflicts::AuditList, problem::{Problem, ProblemCode}},
+    protocol::{
+        conflicts::AuditList,
+        problem::{Problem, ProblemCode},
+    },
 };
 
 /// Bytes kept for what stands around the entries.
@@ -24,7 +30,9 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
     let limit = edge::list_limit(request)?;
     let mut after = super::after::<1>(request, query)?.map(|[id]| id);
     if after.as_deref().is_some_and(|id| !AuditLog::is_entry(id)) {
-        return Err(Problem::new(ProblemCode::InvalidCursor, "not a cursor of this list: begin it without one").at("cursor").into());
+        return Err(Problem::new(ProblemCode::InvalidCursor, "not a cursor of this list: begin it without one")
+            .at("cursor")
+            .into());
     }
     let mut entries = Vec::new();
     let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;

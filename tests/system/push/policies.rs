@@ -152,11 +152,9 @@ async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_confl
     for policy in ["client_wins", "server_wins"] {
         for moment in [Moment::Before, Moment::After] {
             for nth in 0.. {
-                let catalog = catalog(policy);
                 let stack = stack(policy);
-                let _ = prepared(&stack).await;
-                let script = Arc::new(Script::dying_at(nth, moment));
-                let dying = Stack::configured_over(stack.engine.clone(), script, &[("CATALOG", &catalog)]);
+                prepared(&stack).await;
+                let dying = stack.beside(Arc::new(Script::dying_at(nth, moment)));
                 let items = json!([patch(1, 1, json!({"reading": 42}))]);
                 let device = dying.device("ana", "phone");
                 let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
@@ -180,7 +178,36 @@ async fn a_delete_that_wins_needs_no_fields() {
     let old = stack("client_wins");
     let (ana, _ben) = prepared(&old).await;
     let new = Stack::configured_over(old.engine.clone(), Arc::new(NoHook), &[("CATALOG", catalog)]);
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m"}});
+    let delete =
+        json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m"}});
     let result = Device::new(&new, ana.token.clone(), "phone").push_one(delete).await;
     assert_eq!((&result["status"], &result["resolution"]), (&json!("ok"), &json!("accept_client")));
+}
+
+#[tokio::test]
+async fn where_the_server_wins_an_edit_of_a_deleted_resource_is_dropped() {
+    let stack = stack("server_wins");
+    let (ana, ben) = prepared(&stack).await;
+    let delete =
+        json!({"resource_type": "meter", "action": "delete", "client_version": 2, "base_version": 2, "payload": {"id": "m"}});
+    assert_eq!(ben.push_one(delete).await["status"], "ok");
+    let result = ana.push_one(patch(1, 1, json!({"reading": 42}))).await;
+    assert_eq!((&result["resolution"], &result["server_deleted"]), (&json!("accept_server"), &json!(true)));
+    assert_eq!(conflict(&stack, &result["conflict_id"]).await["client_payload"], json!({"reading": 42}));
+}
+
+#[tokio::test]
+async fn a_unique_violation_waits_for_an_admin_under_every_policy() {
+    for policy in ["field_merge", "client_wins", "server_wins"] {
+        let stack = stack(policy);
+        let create = |id: &str| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": "A"}});
+        let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+        ana.push_one(create("m-1")).await;
+        let behind = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
+            "payload": {"id": "m-2", "reading": 1}});
+        let results = ben.push(json!([create("m-2"), behind])).await;
+        assert_eq!((&results[0]["code"], &results[0]["resolution"]), (&json!("unique_violation"), &Value::Null), "{policy}");
+        assert_eq!(results[1]["conflict_id"], results[0]["conflict_id"], "{policy}");
+        assert_eq!(conflict(&stack, &results[0]["conflict_id"]).await["edit_count"], 2, "{policy}");
+    }
 }

@@ -111,12 +111,28 @@ async fn a_device_pulls_its_own_change_where_a_reference_was_replaced() {
 async fn creates_that_refer_to_each_other_are_taken_at_their_word() {
     let catalog = "[part]\nchannel = 'tenant'\nid_prefix = 'p'\nreferences = { other = 'part' }";
     let stack = Stack::configured(&[("CATALOG", catalog)]);
-    let part = |temp_id: &str, other: &str| {
-        json!({"resource_type": "part", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": {"other": other}})
-    };
+    let part = |temp_id: &str, other: &str| json!({"resource_type": "part", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": {"other": other}});
     let results = stack.device("ana", "phone").push(json!([part("a", "b"), part("b", "a"), part("c", "c")])).await;
     assert!(results.iter().all(|it| it["status"] == "ok"), "{results:?}");
     for (of, to) in [(0, 1), (1, 0), (2, 2)] {
         assert_eq!(payload(&stack, &results[of]["server_id"])["other"], results[to]["server_id"]);
     }
+}
+
+#[tokio::test]
+async fn what_refers_to_a_create_that_may_be_sent_again_may_be_sent_again_too() {
+    let catalog = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['media']\n\n\
+                   [note]\nchannel = 'tenant'\nid_prefix = 'n'\nreferences = { photo = 'photo' }";
+    let stack = Stack::configured(&[("CATALOG", catalog)]).today();
+    let request = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 3});
+    let presigned = stack.post("media/presign", &stack.token("acme", "ana", &[], &[]), &request).await.ok();
+    let create = |resource_type: &str, temp_id: &str, payload: Value| json!({"resource_type": resource_type, "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload});
+    let batch = json!([create("photo", "p", json!({"media": presigned["key"]})), create("note", "n", json!({"photo": "p"}))]);
+    let ana = stack.device("ana", "phone");
+    let first = ana.push(batch.clone()).await;
+    assert_eq!((&first[0]["code"], &first[1]["code"]), (&json!("media_missing"), &json!("depends_on_failed_item")));
+    assert_eq!(first[1]["retryable"], true);
+    stack.upload(&presigned, b"abc").await;
+    let again = ana.push(batch).await;
+    assert_eq!(payload(&stack, &again[1]["server_id"])["photo"], again[0]["server_id"]);
 }

@@ -194,7 +194,12 @@ async fn a_dry_run_knows_what_the_batch_itself_frees_and_takes() {
     let ana = stack.device("ana", "phone");
     ana.push_one(create("m-1", "A")).await;
     // Both fail for want of a resource at first; then it is there, and the batch is run again.
-    let items = json!([patch("m-0", 1, json!({"code": "X"})), patch("m-1", 1, json!({"code": "C"})), create("m-4", "A"), create("m-5", "C")]);
+    let items = json!([
+        patch("m-0", 1, json!({"code": "X"})),
+        patch("m-1", 1, json!({"code": "C"})),
+        create("m-4", "A"),
+        create("m-5", "C")
+    ]);
     let pushed = ana.push_batch("b", &items).await.ok();
     assert_eq!(statuses(pushed["results"].as_array().unwrap()), ["error", "ok", "ok", "conflict"]);
     let admin = stack.token("acme", "root", &["admin"], &[]);
