@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tidemark::engine::http::Verdict;
+use tidemark::engine::http::{NoHook, Verdict};
 use tidemark_tests::{Device, Script, Stack, hooks::Moment};
 
 /// A create of the meter `id` with this code.
@@ -207,4 +207,18 @@ async fn a_dry_run_knows_what_the_batch_itself_frees_and_takes() {
     let dry = stack.post(&path, &admin, &json!({"dry_run": true})).await.ok();
     let real = stack.post(&path, &admin, &json!({})).await.ok();
     assert_eq!(dry["results"].to_string(), real["results"].to_string());
+}
+
+#[tokio::test]
+async fn a_field_that_is_declared_unique_later_claims_nothing_that_stands() {
+    let plain = Stack::configured(&[("CATALOG", "[meter]\nchannel = 'tenant'\nid_prefix = 'm'")]);
+    plain.device("ana", "phone").push(json!([create("m-1", "A"), create("m-2", "B")])).await;
+    let stack = Stack::over(plain.engine.clone(), Arc::new(NoHook));
+    let ana = stack.device("ana", "phone");
+    assert_eq!(ana.push_one(create("m-3", "A")).await["status"], "ok");
+    // What somebody else holds by now is not freed by the one who had it without a claim.
+    assert_eq!(ana.push_one(patch("m-1", 1, json!({"code": "C"}))).await["status"], "ok");
+    assert_eq!(ana.push_one(create("m-4", "A")).await["holder_id"], "m-3");
+    assert_eq!(ana.push_one(patch("m-2", 1, json!({"code": "D"}))).await["status"], "ok");
+    assert_eq!(stack.rows("unique_keys").len(), 3);
 }

@@ -39,7 +39,7 @@ pub(super) struct Fold<'a> {
     pub(super) found: Found<'a>,
     pub(super) sender: Sender<'a>,
     pub(super) now: DateTime<Utc>,
-    rules: &'a ResourceType,
+    pub(super) rules: &'a ResourceType,
     pub(super) resource: Option<Resource>,
     /// Edits that changed something: what the version grew by.
     applied: usize,
@@ -297,10 +297,5 @@ impl<'a> Fold<'a> {
 
     fn refuse(&self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
         refusal.answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), is_retryable)
-    }
-
-    /// What a payload would hold that is unique; the catalog says which fields.
-    pub(super) fn rules(&self) -> &'a ResourceType {
-        self.rules
     }
 }
