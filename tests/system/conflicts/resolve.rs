@@ -233,3 +233,20 @@ async fn a_value_that_somebody_else_holds_is_not_freed() {
     holders.sort_by_key(ToString::to_string);
     assert_eq!(holders, ["m-0", "m-1"]);
 }
+
+#[tokio::test]
+async fn an_edit_that_was_applied_by_itself_meanwhile_is_not_applied_again_by_a_decision() {
+    let stack = Stack::new();
+    let (ana, office) = (stack.device("ana", "phone"), stack.device("office", "pc"));
+    office.push_one(item("create", "m-1", 0, json!({"reading": 1}))).await;
+    office.push_one(item("update", "m-1", 1, json!({"reading": 2}))).await;
+    // The second stands in the conflict only because of the first; alone it is good.
+    let (first, second) = (item("update", "m-1", 1, json!({"reading": 3})), item("update", "m-1", 2, json!({"note": "ana's"})));
+    let results = ana.push(json!([first, second])).await;
+    assert_eq!(results[1]["conflict_id"], results[0]["conflict_id"]);
+    assert_eq!(ana.push_one(second).await["server_version"], 3);
+    office.push_one(item("update", "m-1", 3, json!({"note": "the office's"}))).await;
+    let id = results[0]["conflict_id"].as_str().expect("an id");
+    let answer = resolve(&stack, id, &json!({"resolution": "accept_client"})).await.ok();
+    assert_eq!(answer["server_payload"], json!({"reading": 3, "note": "the office's"}));
+}

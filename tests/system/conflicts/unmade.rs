@@ -95,3 +95,17 @@ async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
     let again = stack.device("ana", "phone").push_one(create("A")).await;
     assert_eq!([&again["conflict_id"], &again["resolution"]], [&json!(id), &json!("accept_server")]);
 }
+
+#[tokio::test]
+async fn what_an_admin_merged_where_nothing_stood_is_not_merged_over() {
+    let catalog = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'field_merge'";
+    let stack = Stack::configured(&[("CATALOG", catalog)]);
+    stack.device("office", "pc").push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
+    let id = refused(&stack, item("create", "m-2", 0, json!({"code": "A", "reading": 1}))).await;
+    resolve(&stack, &id, &json!({"resolution": "manual_merge", "payload": {"code": "B", "reading": 9}})).await.ok();
+    // Queued behind the create, before the device heard of any of this.
+    let mut queued = item("update", "m-2", 0, json!({"reading": 2}));
+    queued["client_version"] = 1.into();
+    let result = stack.device("ana", "phone").push_one(queued).await;
+    assert_eq!((&result["status"], &result["server_payload"]["reading"]), (&json!("conflict"), &json!(9)));
+}

@@ -145,7 +145,7 @@ async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent
     assert_eq!((&first[0]["status"], &first[1]["code"]), (&json!("ok"), &json!("media_missing")));
     // Others write until the row has forgotten the first edit.
     for version in 2..20 {
-        tablet.push_one(edit(version, json!({"note": version}))).await;
+        tablet.push_one(edit(version, json!({"status": version}))).await;
     }
     stack.upload(&photo, PHOTO).await;
     let again = ana.push_batch("b", &batch).await.ok()["results"].clone();

@@ -28,6 +28,7 @@ async fn edits_of_different_fields_merge_and_say_what_is_stored() {
     ben.pull().await;
     ana.pull().await;
     ben.push_one(patch(1, 1, json!({"status": "done"}))).await;
+    stack.settle().await;
     let item = patch(1, 1, json!({"title": "read it twice"}));
     let result = ana.push_one(item.clone()).await;
     assert_eq!((&result["status"], &result["merged"], &result["server_version"]), (&json!("ok"), &json!(true), &json!(3)));
@@ -35,9 +36,10 @@ async fn edits_of_different_fields_merge_and_say_what_is_stored() {
     assert_eq!(result["server_payload"].to_string(), merged.to_string(), "the field nobody named keeps its digits");
     assert_eq!(ana.push_one(item).await, result, "a retry answers as the first time");
     assert!(stack.rows("conflicts").is_empty());
-    // The device that merged gets the outcome too, whatever it pulled in between.
+    // The device that merged gets the outcome too, whatever it pulls in between.
+    assert_eq!(ana.pull().await[0]["server_version"], 2, "ben's, for the merged one is not sequenced yet");
     stack.settle().await;
-    ana.pull().await;
+    assert_eq!(ana.pull().await.len(), 1);
     ben.pull().await;
     assert_eq!(ana.live(), ben.live());
     assert_eq!(ana.live()["t"].server_version, 3);

@@ -33,6 +33,7 @@ async fn prepared(stack: &Stack) -> (Device<'_>, Device<'_>) {
     ana.pull().await;
     ben.pull().await;
     ben.push_one(patch(1, 1, json!({"reading": 50, "by": "ben"}))).await;
+    stack.settle().await;
     (ana, ben)
 }
 
@@ -74,6 +75,7 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
     let again = ana.push(items).await;
     assert_eq!(super::told(&again), super::told(&results));
     assert_eq!((again[1]["server_payload"].clone(), stack.rows("conflicts").len(), audit(&stack).await.len()), (stands, 1, 1));
+    assert_eq!(ana.pull().await[0]["server_version"], 2, "ben's, for her own are not sequenced yet");
     stack.settle().await;
     let changes = ana.pull().await;
     assert_eq!(changes[0]["conflict"], json!({"id": results[0]["conflict_id"], "resolution": "accept_client"}));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidemark::engine::http::{NoHook, Verdict};
+use tidemark_core::ids::BatchId;
 use tidemark_tests::{Device, Script, Stack, hooks::Moment};
 
 /// A create of the meter `id` with this code.
@@ -176,7 +177,9 @@ async fn a_create_that_was_refused_and_accepted_is_ok_when_it_is_sent_again() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m-1", "A")).await;
-    let items = json!([create("m-2", "A"), patch("m-2", 0, json!({"reading": 1}))]);
+    let mut named = create("m-2", "A");
+    named["client_temp_id"] = "tmp-2".into();
+    let items = json!([named, patch("m-2", 0, json!({"reading": 1}))]);
     let refused = ben.push(items.clone()).await;
     let admin = stack.token("acme", "root", &["admin"], &[]);
     let path = format!("conflicts/{}/resolve", refused[0]["conflict_id"].as_str().unwrap());
@@ -188,24 +191,27 @@ async fn a_create_that_was_refused_and_accepted_is_ok_when_it_is_sent_again() {
     assert_eq!(ana.push_one(create("m-3", "A")).await["holder_id"], "m-2");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_knows_what_the_batch_itself_frees_and_takes() {
     let stack = Stack::new();
-    let ana = stack.device("ana", "phone");
-    ana.push_one(create("m-1", "A")).await;
-    // Both fail for want of a resource at first; then it is there, and the batch is run again.
-    let items = json!([
-        patch("m-0", 1, json!({"code": "X"})),
-        patch("m-1", 1, json!({"code": "C"})),
-        create("m-4", "A"),
-        create("m-5", "C")
-    ]);
-    let pushed = ana.push_batch("b", &items).await.ok();
-    assert_eq!(statuses(pushed["results"].as_array().unwrap()), ["error", "ok", "ok", "conflict"]);
+    stack.device("ana", "phone").push_one(create("m-1", "A")).await;
+    // A push that died before it applied anything: its items are kept.
+    let items = json!([patch("m-1", 1, json!({"code": "C"})), create("m-4", "A"), create("m-5", "C")]);
+    let dying = stack.beside(Arc::new(Script::new(|_, operation, _, moment| match (operation, moment) {
+        ("TransactWriteItems", Moment::Before) => Verdict::Hang,
+        _ => Verdict::Continue,
+    })));
+    let device = dying.device("ana", "phone");
+    let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.push_batch("b", &items)).await;
+    assert!(died.is_err());
     let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!("batches/{}/replay", pushed["batch_id"].as_str().unwrap());
+    let path = format!("batches/{}/replay", BatchId::derived("acme", "ana", "phone", "b"));
     let dry = stack.post(&path, &admin, &json!({"dry_run": true})).await.ok();
+    assert_eq!((stack.rows("resources").len(), stack.rows("unique_keys").len()), (1, 1));
     let real = stack.post(&path, &admin, &json!({})).await.ok();
+    for replay in [&dry, &real] {
+        assert_eq!(statuses(replay["results"].as_array().unwrap()), ["ok", "ok", "conflict"]);
+    }
     assert_eq!(dry["results"].to_string(), real["results"].to_string());
 }
 
