@@ -18,7 +18,6 @@ use crate::{
     audit::{AuditEntry, Decided, Via},
     catalog::{Catalog, Policy, ResourceType},
     conflict::{Conflict, Outcome, Resolution, Resolved},
-    json::{self, Fields},
     principal::Author,
     protocol::{
         Action,
@@ -163,11 +162,9 @@ fn stored(
     if matches!(asked.answer, Answer::AcceptClient) {
         note_applied(&mut resource, conflict, current, policy);
     }
-    let author = resource.run.author.clone();
-    match current {
-        Some(current) => resource.note_fields(policy, &current.payload, &author, 0),
-        None if resource.creation.author == author => resource.note_fields(policy, &json::object(&Fields::new()), &author, 0),
-        None => {}
+    if let Some(current) = current {
+        let author = resource.run.author.clone();
+        resource.note_fields(policy, &current.payload, &author, 0);
     }
     let resolution = asked.answer.resolution();
     resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });
