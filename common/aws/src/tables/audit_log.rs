@@ -14,7 +14,7 @@ use tidemark_core::{
     pack::{pack, unpack},
 };
 
-use super::{Row, Table, from_row, key, to_row, transaction::transact_put};
+use super::{Row, Table, from_row, key, text, to_row, transaction::transact_put};
 use crate::failure::Failure;
 
 /// Bytes of an unpacked entry at most: two payloads with what stands around them, with room.
@@ -97,7 +97,7 @@ impl AuditLog {
             .map_err(|error| Failure::outage("query on audit_log", error))?;
         let has_more = answer.last_evaluated_key.is_some();
         let rows: Vec<Row> = answer.items.unwrap_or_default();
-        let ids: Vec<String> = rows.iter().map(|row| text(row, "sk")).collect();
+        let ids: Vec<String> = rows.iter().map(|row| text(row, "sk").unwrap_or_default().to_owned()).collect();
         let rows: Vec<_> = rows.into_iter().map(|row| from_row::<EntryRow>("audit entry", row)).collect();
         let mut parts = self.parts(tenant, rows.iter().flatten()).await?;
         let entries = rows.into_iter().zip(ids).map(|(row, id)| {
@@ -136,8 +136,4 @@ fn read(row: EntryRow, parts: &mut HashMap<String, Vec<u8>>) -> Result<AuditEntr
     }
     let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| unreadable(&error))?;
     serde_json::from_slice(&text).map_err(|error| unreadable(&error))
-}
-
-fn text(row: &Row, name: &str) -> String {
-    row.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }

@@ -23,7 +23,7 @@ use tidemark_core::{
 };
 
 use super::{
-    Row, Table, expiry, from_row, key, moment, to_row,
+    Row, Table, expiry, from_row, key, moment, text, to_row,
     transaction::{Transacted, transact, transact_put},
 };
 use crate::failure::Failure;
@@ -173,7 +173,7 @@ impl Changes {
         let query = query.expression_attribute_values(":from", AttributeValue::S(position.to_string()));
         let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
         let Some(row) = answer.items.unwrap_or_default().pop() else { return Ok(Place::Beyond) };
-        if row.get("sk").and_then(|sk| sk.as_s().ok()).is_none_or(|sk| sk != HEAD) {
+        if text(&row, "sk") != Some(HEAD) {
             return read_segment(row).map(Place::Segment);
         }
         let head: HeadRow = from_row("head", row)?;

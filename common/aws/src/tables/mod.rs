@@ -161,6 +161,25 @@ pub fn backoff(attempt: u32) -> std::time::Duration {
     std::time::Duration::from_millis(10 << attempt.min(6))
 }
 
+/// All rows that a query finds: an answer holds 1 MB of them.
+async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>, Failure> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let answer = query.clone().set_exclusive_start_key(after).send().await;
+        let answer = answer.map_err(|error| Failure::outage(attempt, error))?;
+        rows.extend(answer.items.unwrap_or_default());
+        after = answer.last_evaluated_key;
+        if after.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// The text of an attribute, where it has one.
+fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
+    row.get(name)?.as_s().ok().map(String::as_str)
+}
+
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Row {
     Row::from([("pk".to_owned(), AttributeValue::S(pk.into())), ("sk".to_owned(), AttributeValue::S(sk.into()))])
 }

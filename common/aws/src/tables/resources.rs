@@ -20,7 +20,7 @@ use tidemark_core::{
 };
 
 use super::{
-    Row, Table, backoff, from_row, key, to_row,
+    Row, Table, backoff, from_row, key, text, to_row,
     transaction::{incomplete, transact_put},
 };
 use crate::failure::Failure;
@@ -308,8 +308,8 @@ impl Resources {
 /// Reads a row. One that does not read, written by hand or by another version, is logged and told apart, so that it stands in nobody's
 /// way but its own.
 fn read_row(row: Row) -> Result<(ResourceKey, Option<Resource>), Failure> {
-    let text = |name| row.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-    let (scope, key) = identify(text("pk"), text("sk"))?;
+    let part = |name| text(&row, name).unwrap_or_default();
+    let (scope, key) = identify(part("pk"), part("sk"))?;
     let read = from_row::<ResourceRow>("resource", row).and_then(ResourceRow::read);
     if let Err(failure) = &read {
         tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "a resource does not read");

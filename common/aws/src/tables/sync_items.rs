@@ -17,7 +17,7 @@ use tidemark_core::{
     principal::Principal,
 };
 
-use super::{Row, Table, expiry, from_row, moment};
+use super::{Row, Table, expiry, from_row, moment, query_all};
 use crate::failure::Failure;
 
 /// The table of raw items.
@@ -181,22 +181,13 @@ impl SyncItems {
         Ok(Some(KeptBatch { principal: raw.principal, items: raw.items, digest: first.digest, received_at }))
     }
 
-    /// All rows of a batch from one sort key to another; an answer holds 1 MB of them.
+    /// All rows of a batch from one sort key to another.
     async fn range(&self, tenant: &str, batch_id: &BatchId, from: &str, end: &str) -> Result<Vec<Row>, Failure> {
         let query = self.table.query(partition(tenant, batch_id));
         let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
         let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_owned()));
         let query = query.expression_attribute_values(":end", AttributeValue::S(end.to_owned()));
-        let (mut rows, mut after) = (Vec::new(), None);
-        loop {
-            let answer = query.clone().set_exclusive_start_key(after).send().await;
-            let answer = answer.map_err(|error| Failure::outage("query on sync_items", error))?;
-            rows.extend(answer.items.unwrap_or_default());
-            after = answer.last_evaluated_key;
-            if after.is_none() {
-                return Ok(rows);
-            }
-        }
+        query_all("query on sync_items", query).await
     }
 
     async fn put_first(&self, row: &FirstRow<'_>) -> Result<Kept, Failure> {

@@ -13,7 +13,7 @@ use tidemark_core::{
 };
 
 use super::{
-    Row, Table, from_row, key as row_key, to_row,
+    Row, Table, from_row, key as row_key, text, to_row,
     transaction::{incomplete, transact_put},
 };
 use crate::failure::Failure;
@@ -74,8 +74,8 @@ impl UniqueKeys {
         let rows = self.0.batch_get(keys.iter().map(|key| row_key(key.partition(), &key.value)).collect()).await?;
         let mut holders = HashMap::new();
         for row in rows {
-            let text = |name| row.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-            let key = keys.iter().find(|key| key.partition() == text("pk") && key.value == text("sk"));
+            let stands_at = |key: &&UniqueKey| text(&row, "pk") == Some(&key.partition()) && text(&row, "sk") == Some(&key.value);
+            let key = keys.iter().find(stands_at);
             if let Some(key) = key {
                 holders.insert(key.clone(), holder(&key.resource_type, row)?);
             }

@@ -82,6 +82,9 @@ impl Fold<'_> {
 
     /// The conflict of an edit whose `payload` takes a unique value that another resource is known to hold (§3.9).
     pub(super) fn unique_violation(&mut self, edit: &Edit, payload: &Json) -> Result<Option<ItemResult>, ConflictsNeeded> {
+        if self.found.holders.is_empty() {
+            return Ok(None); // as at the first try of nearly every batch
+        }
         let values = unique::values(self.rules, &self.sender.principal.tenant, self.key, payload);
         let taken = values.into_iter().find_map(|value| {
             let holder = self.found.holders.get(&value).filter(|holder| *holder != self.key)?;

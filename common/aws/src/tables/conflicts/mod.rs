@@ -11,7 +11,6 @@ mod settle;
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
@@ -25,7 +24,7 @@ use tidemark_core::{
 
 pub use read::Place;
 
-use super::{Row, Table, from_row, key as row_key};
+use super::{Row, Table, from_row, key as row_key, moment, query_all, text};
 use crate::failure::Failure;
 
 /// Bytes of the first edit's and of the server's payload that a conflict's own row carries at most.
@@ -135,28 +134,15 @@ impl Conflicts {
     pub async fn of_device(&self, sender: Sender<'_>, resource: &ResourceKey) -> Result<Vec<Standing>, Failure> {
         let tenant = &sender.principal.tenant;
         let prefix = ids::conflict_prefix(tenant, resource, sender.author);
-        let mut standing = Vec::new();
-        let mut after: Option<Row> = None;
-        loop {
-            let answer = self
-                .0
-                .query(tenant.clone())
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .projection_expression("id, #status, server_version, edits, outcome")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":prefix", AttributeValue::S(prefix.clone()))
-                .set_exclusive_start_key(after)
-                .send()
-                .await
-                .map_err(|error| Failure::outage("query on conflicts", error))?;
-            for row in answer.items.unwrap_or_default() {
-                standing.push(from_row::<StandingRow>("conflict", row)?.read()?);
-            }
-            after = answer.last_evaluated_key;
-            if after.is_none() {
-                return Ok(standing);
-            }
-        }
+        let query = self
+            .0
+            .query(tenant.clone())
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .projection_expression("id, #status, server_version, edits, outcome")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix));
+        let rows = query_all("query on conflicts", query).await?.into_iter();
+        rows.map(|row| from_row::<StandingRow>("conflict", row)?.read()).collect()
     }
 
     /// Which of these conflicts there are.
@@ -165,8 +151,7 @@ impl Conflicts {
     /// An outage.
     pub async fn exist(&self, tenant: &str, ids: Vec<String>) -> Result<HashSet<String>, Failure> {
         let rows = self.0.batch_get(ids.into_iter().map(|id| row_key(tenant, id)).collect()).await?;
-        let id = |mut row: Row| row.remove("sk").and_then(|id| id.as_s().ok().cloned());
-        Ok(rows.into_iter().filter_map(id).collect())
+        Ok(rows.iter().filter_map(|row| text(row, "sk")).map(ToOwned::to_owned).collect())
     }
 
     /// What the server held, and its version, when these conflicts were last added to; of deleted resources nothing.
@@ -178,9 +163,7 @@ impl Conflicts {
         let rows: Vec<ServerRow> = rows.into_iter().map(|row| from_row("conflict", row)).collect::<Result<_, _>>()?;
         let apart = rows.iter().filter(|row| row.server_payload.is_none());
         let apart = apart.map(|row| row_key(tenant, server_part(&row.id, row.server_version))).collect();
-        let parts = self.0.batch_get(apart).await?.into_iter().map(|row| from_row::<PartRow>("part of a conflict", row));
-        let mut parts: HashMap<String, String> =
-            parts.map(|part| part.map(|part| (part.sk, part.payload))).collect::<Result<_, _>>()?;
+        let mut parts = self.parts(apart).await?;
         let mut payloads = HashMap::new();
         for row in rows.into_iter().filter(|row| !row.server_deleted && row.server_version > 0) {
             let text = row.server_payload.or_else(|| parts.remove(&server_part(&row.id, row.server_version)));
@@ -189,6 +172,12 @@ impl Conflicts {
             payloads.insert(row.id, (row.server_version, payload));
         }
         Ok(payloads)
+    }
+
+    /// The payloads that stand in rows of their own, by sort key.
+    async fn parts(&self, keys: Vec<Row>) -> Result<HashMap<String, String>, Failure> {
+        let parts = self.0.batch_get(keys).await?.into_iter().map(|row| from_row::<PartRow>("part of a conflict", row));
+        parts.map(|part| part.map(|part| (part.sk, part.payload))).collect()
     }
 }
 
@@ -222,7 +211,7 @@ impl OutcomeRow {
         Ok(Outcome {
             resolution: self.resolution,
             resolved_by: self.resolved_by,
-            resolved_at: DateTime::from_timestamp_millis(self.resolved_at).ok_or_else(|| unreadable("resolved_at"))?,
+            resolved_at: moment(self.resolved_at)?,
             note: self.note,
             server_version: self.server_version,
             merged_digest: merged_digest.transpose()?,

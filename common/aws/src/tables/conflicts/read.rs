@@ -15,10 +15,10 @@ use tidemark_core::{
     resource::ResourceKey,
 };
 
-use super::{Conflicts, EditRow, OutcomeRow, PartRow, edit_id, edit_part, row_key, server_part};
+use super::{Conflicts, EditRow, OutcomeRow, edit_id, edit_part, row_key, server_part};
 use crate::{
     failure::Failure,
-    tables::{Row, from_row},
+    tables::{Row, from_row, text},
 };
 
 /// The index by status and time.
@@ -60,9 +60,7 @@ impl Conflicts {
         let Some(row) = self.0.batch_get(vec![row_key(tenant, id)]).await?.pop() else { return Ok(None) };
         let row: StoredRow = from_row("conflict", row)?;
         let apart = row.apart().into_iter().map(|part| row_key(tenant, part)).collect();
-        let parts = self.0.batch_get(apart).await?.into_iter().map(|row| from_row::<PartRow>("part of a conflict", row));
-        let mut parts: HashMap<String, String> =
-            parts.map(|part| part.map(|part| (part.sk, part.payload))).collect::<Result<_, _>>()?;
+        let mut parts = self.parts(apart).await?;
         row.read(&mut |part| parts.remove(&part)).map(Some)
     }
 
@@ -84,7 +82,8 @@ impl Conflicts {
         let has_more = places.len() > limit;
         places.truncate(limit);
         let rows = self.0.batch_get(places.iter().map(|[_, id]| row_key(tenant, id)).collect()).await?;
-        let mut by_id: HashMap<String, Row> = rows.into_iter().filter_map(|row| Some((text(&row, "sk")?, row))).collect();
+        let mut by_id: HashMap<String, Row> =
+            rows.into_iter().filter_map(|row| Some((text(&row, "sk")?.to_owned(), row))).collect();
         let entries = places.iter().filter_map(|[_, id]| listed(id, by_id.remove(id)?, status)).collect();
         Ok((entries, places.pop().filter(|_| has_more)))
     }
@@ -117,7 +116,7 @@ impl Conflicts {
             .await
             .map_err(|error| Failure::outage("query on conflicts by status", error))?;
         let rows = answer.items.unwrap_or_default();
-        Ok(rows.iter().filter_map(|row| Some([text(row, "detected_at")?, text(row, "sk")?])).collect())
+        Ok(rows.iter().filter_map(|row| Some([text(row, "detected_at")?.to_owned(), text(row, "sk")?.to_owned()])).collect())
     }
 }
 
@@ -205,8 +204,4 @@ impl StoredRow {
 
 fn json(text: String) -> Result<Json, Failure> {
     RawValue::from_string(text).map_err(|error| Failure::unreadable("payload", error))
-}
-
-fn text(row: &Row, name: &str) -> Option<String> {
-    row.get(name)?.as_s().ok().cloned()
 }
