@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod edge;
 pub mod failure;
 pub mod media;
+pub mod metrics;
 pub mod platform;
 pub mod settings;
 pub mod stream;

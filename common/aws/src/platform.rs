@@ -1,6 +1,13 @@
-//! What a function stands on: its settings, its tables, its clock. Made once when the function starts, and cheap to clone.
+//! What a function stands on: its settings, its tables, its clock. Made once when the function starts, and cheap to clone, which each
+//! invocation does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_config::{
     BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
@@ -12,6 +19,7 @@ use crate::{
     clock::Clock,
     failure::Failure,
     media::Media,
+    metrics::Meter,
     settings::{Settings, SettingsError},
     tables::Tables,
 };
@@ -29,6 +37,10 @@ pub struct Platform {
     pub clock: Clock,
     /// The media bucket; only functions that use it link S3.
     pub media: Option<Media>,
+    /// What this invocation measures.
+    pub meter: Meter,
+    /// Whether an invocation was begun before.
+    is_warm: Arc<AtomicBool>,
 }
 
 impl Platform {
@@ -43,7 +55,19 @@ impl Platform {
             settings: Arc::new(settings),
             clock,
             media: None,
+            meter: Meter::default(),
+            is_warm: Arc::default(),
         })
+    }
+
+    /// The same for one invocation, which measures by itself.
+    pub fn for_invocation(&self) -> Self {
+        Self { meter: Meter::default(), ..self.clone() }
+    }
+
+    /// Whether nothing was invoked here before: a cold start. Asked once by each invocation.
+    pub(crate) fn is_cold(&self) -> bool {
+        !self.is_warm.swap(true, Ordering::Relaxed)
     }
 
     /// The same, on a media bucket too.

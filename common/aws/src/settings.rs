@@ -30,6 +30,8 @@ pub struct Settings {
     pub batch_retention: Duration,
     /// What may be uploaded.
     pub media: MediaSettings,
+    /// `STACK_NAME`: as what this deployment's metrics are told from others', default `tidemark`.
+    pub stack: String,
 }
 
 /// What may be uploaded (§6).
@@ -173,6 +175,7 @@ impl Settings {
                 bytes_max: number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
                 url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
             },
+            stack: or_default("STACK_NAME", "tidemark"),
         })
     }
 }

@@ -49,10 +49,11 @@ pub fn read(record: &RawValue) -> Reading {
     read_change(record).unwrap_or_else(Reading::Unreadable)
 }
 
-/// The sequence number of a record, as far as it can be told.
+/// The sequence number of a record, as far as it can be told and is one.
 pub fn sequence_number(record: &RawValue) -> Option<String> {
     let record: serde_json::Value = serde_json::from_str(record.get()).ok()?;
-    Some(record.get("dynamodb")?.get("SequenceNumber")?.as_str()?.to_owned())
+    let number = record.get("dynamodb")?.get("SequenceNumber")?.as_str()?;
+    Sequence::parse(number).map(|_| number.to_owned())
 }
 
 fn read_change(record: EventRecord) -> Result<Reading, String> {

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures_util::{StreamExt as _, stream};
+use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 use tidemark_aws::{
     Failure, Platform,
+    metrics::Metric,
     stream::{Reading, StreamEvent, read, sequence_number},
     tables::changes::{Appended, LogStep},
+    telemetry::{End, Invocation},
 };
 use tidemark_core::{
     channel::Scope,
@@ -30,7 +33,21 @@ const CHANNELS_AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// None: a failure that hits the whole batch reports the first record.
-pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+pub async fn handle(
+    platform: &Platform,
+    event: LambdaEvent<StreamEvent>,
+) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+    let platform = &platform.for_invocation();
+    let invocation = Invocation { function: "changelog", request_id: &event.context.request_id, lambda_request_id: None };
+    let work = async {
+        let response = sequence_all(platform, event.payload).await;
+        let end = if response.batch_item_failures.is_empty() { End::Done } else { End::GaveBack };
+        (Ok(response), end)
+    };
+    invocation.run(platform, work).await
+}
+
+async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventResponse {
     let mut channels: HashMap<Scope, Vec<Record>> = HashMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in &event.records {
@@ -48,7 +65,8 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
     let sequenced = channels.into_iter().map(async |(scope, records)| {
         let first = records.iter().map(|record| record.sequence).min()?;
         let failure = sequence(platform, &scope, records).await.err()?;
-        tracing::error!(%failure, "a channel could not be sequenced");
+        let Scope { tenant, channel } = &scope;
+        tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
         Some(first)
     });
     let sequenced = stream::iter(sequenced).buffer_unordered(CHANNELS_AT_ONCE).collect::<Vec<_>>();
@@ -60,7 +78,7 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
         failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
         failure
     }));
-    Ok(response)
+    response
 }
 
 /// Brings one channel's records into its log.
@@ -92,17 +110,24 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         if tables.changes.append(&step).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
+        platform.meter.count(Metric::SequencedChanges, segment.entries.len());
+        if let Some(oldest) = segment.entries.iter().map(|entry| entry.changed_at).min() {
+            platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
+        }
         let floor = head.and_then(|head| head.floor);
         head = Some(Head { position: segment.last, stream, floor, moved_at: now });
     }
     Ok(Appended::Done)
 }
 
-/// Keeps a record that does not read, under its sequence number or, without one, under its digest.
+/// Keeps a record that does not read, under its sequence number or, without one, under its digest. Why it does not read is kept with it
+/// and not logged: it may quote the record.
 async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Failure> {
     let id = sequence_number(record).unwrap_or_else(|| json::hex(&json::digest(&[record.get().as_bytes()])));
-    tracing::error!(%id, %reason, "an unreadable stream record was set aside");
-    platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await
+    platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await?;
+    tracing::error!(id, "an unreadable stream record was set aside");
+    platform.meter.count(Metric::SetAsideRecords, 1);
+    Ok(())
 }
 
 fn sequence_of(record: &RawValue) -> Sequence {

@@ -7,6 +7,6 @@ use tidemark_aws::{Platform, stream::StreamEvent, telemetry};
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let platform = Platform::from_environment().await?;
-    let sequence = async |event: LambdaEvent<StreamEvent>| tidemark_changelog::handle(&platform, event.payload).await;
+    let sequence = async |event: LambdaEvent<StreamEvent>| tidemark_changelog::handle(&platform, event).await;
     lambda_runtime::run(service_fn(sequence)).await
 }
