@@ -1,9 +1,12 @@
 //! What goes wrong in a function, and what the caller is told of it: a [`Problem`] goes to the client as it is, an outage is logged
 //! where it is answered and told as 503.
 
-use std::fmt::Display;
+use std::{error::Error, fmt::Display, iter::successors};
 
-use aws_sdk_dynamodb::{error::ProvideErrorMetadata, operation::RequestId as _};
+use aws_sdk_dynamodb::{
+    error::{ErrorMetadata, ProvideErrorMetadata},
+    operation::RequestId as _,
+};
 use tidemark_core::protocol::problem::{Problem, ProblemCode};
 
 /// Codes of answers whose message names an action and who may not do it, and nothing that was sent.
@@ -26,7 +29,7 @@ impl Failure {
     /// call: its message may quote what was sent, and so may its causes, which repeat it. A message is told where it speaks of rights.
     pub fn outage<E>(attempt: &str, error: E) -> Self
     where
-        E: std::error::Error + ProvideErrorMetadata,
+        E: Error + ProvideErrorMetadata + 'static,
     {
         let mut told = format!("{attempt}: {error}");
         let answer = error.meta();
@@ -36,16 +39,10 @@ impl Failure {
         if let Some(id) = answer.request_id() {
             told = format!("{told}: request {id}");
         }
-        match answer.message() {
-            Some(message) if SPEAK_OF_RIGHTS.contains(&answer.code().unwrap_or_default()) => told = format!("{told}: {message}"),
-            Some(_) => {}
-            None => {
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    told = format!("{told}: {error}");
-                    cause = error.source();
-                }
-            }
+        match (answer.code(), answer.message()) {
+            (Some(code), Some(message)) if SPEAK_OF_RIGHTS.contains(&code) => told = format!("{told}: {message}"),
+            (Some(_), _) => {}
+            (None, _) => told.extend(causes(&error).map(|cause| format!(": {cause}"))),
         }
         Self::Outage(told)
     }
@@ -90,7 +87,12 @@ impl Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
+
+/// What an error says of its causes, up to where it goes on with what a service answered.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(error.source(), |&cause| cause.source()).take_while(|cause| !cause.is::<ErrorMetadata>())
+}
 
 /// What serde says of a text that does not read, without the parts of that text which stand in it.
 fn without_quotes(said: &str) -> String {
@@ -103,5 +105,52 @@ fn without_quotes(said: &str) -> String {
     match said.rsplit_once(", expected ") {
         Some((_, expected)) => format!("{kind}, expected {expected}"),
         None => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "it is never read: each text is wrong")]
+    struct Row {
+        version: u64,
+        kind: Kind,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        Small,
+        Large,
+    }
+
+    fn told(text: &str) -> String {
+        let error = serde_json::from_str::<Row>(text).expect_err("it does not read");
+        Failure::undecoded("row", error).to_string()
+    }
+
+    #[test]
+    fn a_text_that_does_not_read_is_told_by_its_kind_and_not_quoted() {
+        for (text, expected) in [
+            (r#"{"version": "secret", "kind": "Small"}"#, "invalid type, expected u64 at line 1 column 20"),
+            (r#"{"version": -86753, "kind": "Small"}"#, "invalid value, expected u64 at line 1 column 18"),
+            (r#"{"version": 1, "kind": "secret"}"#, "unknown variant, expected `Small` or `Large` at line 1 column 31"),
+            (r#"{"kind": "Small"}"#, "missing field `version` at line 1 column 17"),
+            (r#"{"version": ", expected secret", "kind": 1}"#, "invalid type, expected u64 at line 1 column 31"),
+            (r#"{"version": secret"#, "not of its form"),
+        ] {
+            assert_eq!(told(text), format!("unreadable row: {expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_a_row_holds_as_text_is_not_quoted() {
+        let version = aws_sdk_dynamodb::types::AttributeValue::N("86753.09".into());
+        let error = serde_dynamo::from_item::<_, Row>(std::collections::HashMap::from([("version".to_owned(), version)]));
+        let told = Failure::undecoded("row", error.expect_err("no whole number")).to_string();
+        assert_eq!(told, "unreadable row: not of its form");
     }
 }

@@ -102,10 +102,12 @@ impl Metric {
 pub struct Meter(Arc<Mutex<BTreeMap<Metric, u64>>>);
 
 impl Meter {
-    /// Counts so many more.
+    /// Counts so many more. Of nothing nothing is told: a metric that there never was costs nothing either.
     pub fn count(&self, metric: Metric, more: usize) {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
-        self.change(metric, |value| value.saturating_add(more));
+        if more > 0 {
+            self.change(metric, |value| value.saturating_add(more));
+        }
     }
 
     /// Notes how long something took, or how old it is; the longest counts. A clock that went back makes it 0.

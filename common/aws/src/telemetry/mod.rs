@@ -31,7 +31,7 @@ pub fn start() {
 }
 
 /// Writes what our own crates say at `level` or above, what others say if it is a warning or worse, and metrics. Others know of no
-/// payloads that must not be logged: below a warning, the SDK logs requests and answers whole.
+/// payloads that must not be logged: below a warning, the SDK logs answers whole, and the runtime events.
 pub fn subscriber(
     level: LevelFilter,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,

@@ -152,7 +152,7 @@ fn parts(tenant: &str, write: &ConflictWrite) -> Vec<PartRow> {
 
 fn recorded<T, E>(attempt: &str, answer: Result<T, E>) -> Result<Recorded, Failure>
 where
-    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata,
+    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
 {
     match answer {
         Ok(_) => Ok(Recorded::Done),
