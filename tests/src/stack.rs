@@ -28,7 +28,7 @@ use tidemark::{
     },
     pump::Pump,
     store::{
-        Store,
+        BUCKET, Store,
         client::{StoreClient, s3_client},
     },
     template::Template,
@@ -291,6 +291,12 @@ impl Stack {
     /// Puts a body to a URL of the media store, with these headers and no others.
     pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.store_request("PUT", url, headers, body).await
+    }
+
+    /// Removes what stands under a key of the media store, as its lifecycle does.
+    pub async fn remove(&self, key: &str) {
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL);
+        bucket.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
     }
 
     /// A request to the media store, with these headers and no others.

@@ -11,6 +11,9 @@ use serde_yaml_ng::Value as Yaml;
 
 const BUCKET_KIND: &str = "AWS::S3::Bucket";
 
+/// What the deployment on this machine is called.
+const STACK_NAME: &str = "tidemark";
+
 /// The template of this build.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
@@ -84,7 +87,7 @@ impl Template {
         })
     }
 
-    /// A value as text, `!Ref` evaluated: a table is its local name, a parameter its override or its default.
+    /// A value as text, `!Ref` evaluated: a table is its local name, a parameter its override or its default, the stack `tidemark`.
     pub(crate) fn text(&self, path: &str, value: &Yaml, parameters: &BTreeMap<String, String>) -> Result<String, TemplateError> {
         if let Some(scalar) = scalar(value) {
             return Ok(scalar);
@@ -96,6 +99,7 @@ impl Template {
             Some(("Ref", Yaml::String(id))) if self.resources(BUCKET_KIND).any(|(bucket, _)| bucket == id) => {
                 Ok(id.strip_suffix("Bucket").unwrap_or(id).to_ascii_lowercase())
             }
+            Some(("Ref", Yaml::String(id))) if id == "AWS::StackName" => Ok(STACK_NAME.to_owned()),
             Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
                 let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);
                 parameters.get(id).cloned().or_else(default).ok_or_else(|| TemplateError::Parameter(id.clone()))
