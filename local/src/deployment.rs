@@ -8,6 +8,7 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::Client;
 use lambda_http::{Context, LambdaEvent};
 use serde_json::Value;
+use tidemark_aws::failures::Failures;
 use tidemark_aws::media::Media;
 use tidemark_aws::stream::StreamEvent;
 use tidemark_aws::{Clock, Platform, Settings};
@@ -105,6 +106,24 @@ pub fn platform_with_media(
     let platform = platform(template, function, dynamodb, clock)?;
     let media = Media::new(bucket.clone(), &platform.settings.media);
     Ok(platform.with_media(media))
+}
+
+/// A [`platform`] on the failure bucket too, for the functions behind streams.
+///
+/// # Errors
+/// The template does not give the function what it needs.
+pub fn stream_platform(
+    template: &Template,
+    function: &str,
+    dynamodb: Client,
+    bucket: &aws_sdk_s3::Client,
+    clock: Clock,
+) -> Result<Platform, DeploymentError> {
+    let platform = platform(template, function, dynamodb, clock)?;
+    let settings_error = |reason: &str| DeploymentError::Settings { function: function.to_owned(), reason: reason.to_owned() };
+    let failures = platform.settings.failure_bucket.as_deref().ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
+    let failures = Failures::new(bucket.clone(), failures, function);
+    Ok(platform.with_failures(failures))
 }
 
 /// A function crate as a function behind the API. A macro, because "an async function whose future can be sent" has no

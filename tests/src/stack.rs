@@ -1,6 +1,7 @@
 //! A whole deployment in memory: the function crates over an engine of their own, the tables and settings of `template.yaml`.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -28,7 +29,7 @@ use tidemark::{
     },
     pump::Pump,
     store::{
-        Store,
+        FAILURE_BUCKET, Store,
         client::{StoreClient, s3_client},
     },
     template::Template,
@@ -153,7 +154,8 @@ impl Stack {
         let invocations = deployment::invocations(&template, &client, &clock).unwrap();
         let mapping = template.stream_mappings().unwrap().remove(0);
         let changelog = dynamodb_client(EngineClient::new(engine.clone()));
-        let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
+        let failures = s3_client(StoreClient::new(store.clone()), STORE_URL);
+        let changelog = deployment::stream_platform(&template, "changelog", changelog, &failures, clock).unwrap();
         let changelog = deployment::stream_function("changelog", changelog).unwrap();
         let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
         let (requests, api) = (AtomicU64::new(0), ApiKind::Rest);
@@ -175,7 +177,11 @@ impl Stack {
     pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
         let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), Arc::clone(&hook)));
         let bucket = s3_client(StoreClient::with_hook(self.store.clone(), hook), STORE_URL);
-        deployment::platform_with_media(&self.template, function, client, &bucket, clock(&self.clock_ms)).unwrap()
+        let clock = clock(&self.clock_ms);
+        match function {
+            "changelog" => deployment::stream_platform(&self.template, function, client, &bucket, clock).unwrap(),
+            _ => deployment::platform_with_media(&self.template, function, client, &bucket, clock).unwrap(),
+        }
     }
 
     /// The moment it is in this deployment.
@@ -317,6 +323,19 @@ impl Stack {
             record["eventSourceARN"] = arn.clone();
         }
         records
+    }
+
+    /// The objects of the failure bucket: by key, the record that was set aside and what is said of it.
+    pub async fn set_aside(&self) -> BTreeMap<String, Value> {
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL);
+        let listed = bucket.list_objects_v2().bucket(FAILURE_BUCKET).send().await.unwrap();
+        let mut objects = BTreeMap::new();
+        for key in listed.contents().iter().filter_map(|object| object.key()) {
+            let object = bucket.get_object().bucket(FAILURE_BUCKET).key(key).send().await.unwrap();
+            let object = object.body.collect().await.unwrap().into_bytes();
+            objects.insert(key.to_owned(), serde_json::from_slice(&object).unwrap());
+        }
+        objects
     }
 
     /// Every row of a table.

@@ -80,8 +80,8 @@ async fn a_failed_batch_comes_again_as_a_whole() {
 async fn after_a_record_given_back_the_next_batch_begins_with_it() {
     let seen = Seen::default();
     let give_back_b = |call, event: &StreamEvent| {
-        let b = event.records.get(1).and_then(|record| tidemark_aws::stream::sequence_number(record));
-        Ok(if call == 1 { given_back(&b.unwrap()) } else { Default::default() })
+        let b = event.records.get(1).map(|record| tidemark_aws::stream::sequence_of(record));
+        Ok(if call == 1 { tidemark_aws::stream::given_back(b) } else { Default::default() })
     };
     let mut pump = Pump::new(engine_with(&["a", "b", "c"]), &mapping(9), recording(seen.clone(), give_back_b));
     assert_eq!(pump.drain().await, 3);
