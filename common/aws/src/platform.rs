@@ -13,6 +13,7 @@ use crate::{
     failure::Failure,
     failures::Failures,
     media::Media,
+    notifications::Notifications,
     settings::{Settings, SettingsError},
     tables::Tables,
 };
@@ -32,6 +33,8 @@ pub struct Platform {
     pub media: Option<Media>,
     /// The failure bucket; only the functions behind streams link it.
     pub failures: Option<Failures>,
+    /// The notification topic, where the deployment has one; only `notify` links SNS.
+    pub notifications: Option<Notifications>,
 }
 
 /// What a function finds when it starts, in Lambda or wherever the same variables are set. What it asks for beyond the tables makes its
@@ -76,6 +79,12 @@ impl Environment {
         let bucket = self.settings.failure_bucket.as_deref().ok_or(SettingsError::Missing("FAILURE_BUCKET"))?;
         Ok(Failures::new(crate::media::client(&self.sdk), bucket, function))
     }
+
+    /// The notification topic, if the deployment has one.
+    pub fn notifications(&self) -> Option<Notifications> {
+        let topic = self.settings.notification_topic.as_deref()?;
+        Some(Notifications::new(aws_sdk_sns::Client::new(&self.sdk), topic))
+    }
 }
 
 impl Platform {
@@ -91,6 +100,7 @@ impl Platform {
             clock,
             media: None,
             failures: None,
+            notifications: None,
         })
     }
 
@@ -102,6 +112,11 @@ impl Platform {
     /// The same, on the failure bucket too.
     pub fn with_failures(self, failures: Failures) -> Self {
         Self { failures: Some(failures), ..self }
+    }
+
+    /// The same, on a notification topic too, if there is one.
+    pub fn with_notifications(self, notifications: Option<Notifications>) -> Self {
+        Self { notifications, ..self }
     }
 
     /// Stands on the tables that the environment names, and nothing else.

@@ -32,6 +32,8 @@ pub struct Settings {
     pub media: MediaSettings,
     /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind streams have it.
     pub failure_bucket: Option<String>,
+    /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without it nobody is told.
+    pub notification_topic: Option<String>,
 }
 
 /// What may be uploaded (§6).
@@ -176,6 +178,7 @@ impl Settings {
                 url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
             },
             failure_bucket: optional("FAILURE_BUCKET"),
+            notification_topic: optional("NOTIFICATION_TOPIC"),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Stream records: what a Lambda event of the `resources` stream says, one record at a time, so that one that does not read does not
-//! keep the others from being read; and what becomes of those that cannot be handled.
+//! Stream records: what a Lambda event of the streams of `resources` and `conflicts` says, one record at a time, so that one that does not
+//! read does not keep the others from being read; and what becomes of those that cannot be handled.
 
 use aws_lambda_events::event::{
     dynamodb::EventRecord,
@@ -10,14 +10,17 @@ use serde_json::value::RawValue;
 use tidemark_core::{
     channel::Scope,
     conflict::Resolved,
-    protocol::{Action, pull::DecidedConflict},
+    protocol::{Action, notifications::ConflictResolved, pull::DecidedConflict},
     sequence::{plan::Record, position::Sequence},
 };
 
 use crate::{
     failure::Failure,
     platform::Platform,
-    tables::resources::{ResourceRow, identify},
+    tables::{
+        conflicts,
+        resources::{ResourceRow, identify},
+    },
 };
 
 /// A batch of stream records, each still text.
@@ -54,6 +57,19 @@ pub fn read(record: &RawValue) -> Reading {
         return Reading::Nothing;
     }
     read_change(record).unwrap_or_else(Reading::Unreadable)
+}
+
+/// The decision that a record of the stream of `conflicts` tells of; `None` where it tells of none. A conflict that a policy decides at
+/// once is inserted with its outcome: the answer to the push has told of it.
+///
+/// # Errors
+/// Why the record does not read.
+pub fn read_decision(record: &RawValue) -> Result<Option<ConflictResolved>, String> {
+    let record: EventRecord = serde_json::from_str(record.get()).map_err(|error| format!("not a stream record: {error}"))?;
+    if record.event_name != "MODIFY" {
+        return Ok(None);
+    }
+    conflicts::decided(record.change.new_image).map_err(|failure| failure.to_string())
 }
 
 /// The sequence number of a record; zero where it cannot be told, which gives back the whole batch.

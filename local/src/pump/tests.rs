@@ -49,6 +49,7 @@ fn mapping(batch_records_max: usize) -> StreamMapping {
         batching_window_s: 0,
         reports_item_failures: true,
         starting_position: "TRIM_HORIZON".into(),
+        filters: Vec::new(),
     }
 }
 
@@ -106,6 +107,29 @@ async fn a_new_pump_repeats_at_most_the_newest_record_of_what_was_done() {
     seen.lock().unwrap().clear();
     Pump::new(engine, &mapping(9), recording(seen.clone(), |_, _| Ok(Default::default()))).drain().await;
     assert_eq!(*seen.lock().unwrap(), [["b", "c"]]);
+}
+
+/// What a write costs in virtual time that wakes only one of two: the other one's wait.
+#[tokio::test(start_paused = true)]
+async fn a_write_wakes_every_pump() {
+    let engine = engine_with(&[]);
+    let (stop, stopped) = watch::channel(false);
+    let (noticed, mut notice) = tokio::sync::mpsc::unbounded_channel();
+    let running = [0, 1].map(|number| {
+        let noticed = noticed.clone();
+        let notes = move |_, _: &StreamEvent| noticed.send(number).map(|()| Default::default()).map_err(|e| e.to_string());
+        tokio::spawn(Pump::new(engine.clone(), &mapping(9), recording(Seen::default(), notes)).run(stopped.clone()))
+    });
+    tokio::time::sleep(IDLE_MAX / 2).await;
+    let began = tokio::time::Instant::now();
+    put(&engine, &["a"]);
+    let mut woken = [notice.recv().await.unwrap(), notice.recv().await.unwrap()];
+    woken.sort_unstable();
+    assert_eq!((woken, began.elapsed()), ([0, 1], Duration::ZERO));
+    stop.send(true).unwrap();
+    for pump in running {
+        pump.await.unwrap();
+    }
 }
 
 #[tokio::test]
