@@ -312,6 +312,7 @@ async fn without_a_topic_nobody_is_told_and_the_stream_goes_on() {
     stack.settle().await;
     assert_eq!(stack.topic.published(), []);
     assert!(stack.stream_records_of("conflicts").len() < 2, "the newest record stays");
+    assert!(stack.set_aside().await.is_empty());
     let conflicts = stack.get("conflicts?status=resolved", &admin(&stack)).await.ok();
     assert_eq!(conflicts["conflicts"].as_array().map(Vec::len), Some(2));
 }
