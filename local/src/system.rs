@@ -118,7 +118,9 @@ impl System {
         let (shutdown, stopped) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone()))];
         for mapping in template.stream_mappings()? {
-            let platform = deployment::platform(&template, &mapping.function, client.clone(), clock.clone())?;
+            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
+            let platform =
+                deployment::stream_platform(&template, &mapping.function, client.clone(), &bucket, None, clock.clone())?;
             let pump = Pump::new(engine.clone(), &mapping, deployment::stream_function(&mapping.function, platform)?);
             tasks.push(tokio::spawn(pump.run(stopped.clone())));
         }
