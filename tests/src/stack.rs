@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use lambda_http::{
-    Body, Response,
+    Body, Context, LambdaEvent, Response,
     http::{HeaderMap, HeaderValue, Request, header},
 };
 use serde_json::{Value, json, value::RawValue};
@@ -416,7 +416,7 @@ fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {
 }
 
 /// A Lambda event of these stream records, in this order.
-pub fn stream_event(records: &[Value]) -> StreamEvent {
+pub fn stream_event(records: &[Value]) -> LambdaEvent<StreamEvent> {
     let records = records.iter().map(|record| RawValue::from_string(record.to_string()).unwrap()).collect();
-    StreamEvent { records }
+    LambdaEvent::new(StreamEvent { records }, Context::default())
 }

@@ -55,7 +55,7 @@ impl Conflicts {
         let number = |number: usize| AttributeValue::N(number.to_string());
         let joined: Vec<EditRow> = write.edits.iter().map(|edit| EditRow::new(edit, false)).collect();
         let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
-        let list = |list: Result<AttributeValue, serde_dynamo::Error>| list.map_err(|error| Failure::unreadable("edits", error));
+        let list = |list: Result<AttributeValue, serde_dynamo::Error>| list.map_err(|error| Failure::undecoded("edits", error));
         let update = self
             .0
             .client
