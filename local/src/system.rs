@@ -128,6 +128,27 @@ impl System {
         Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
     }
 
+    /// Starts the embedded DynamoDB alone, without tables, for whoever makes their own, and returns when it answers.
+    ///
+    /// # Errors
+    /// The port or the data folder; see [`StartError`].
+    pub async fn start_dynamodb(port: u16, storage: Storage) -> Result<Self, StartError> {
+        let listener = listen(port).await?;
+        let addr = listener.local_addr().map_err(|source| StartError::Listen { port, source })?;
+        let (folder, engine) = match storage {
+            Storage::Folder(root) => {
+                let folder = DataFolder::open(&root)?;
+                let engine = Engine::open(&folder.database())?;
+                (Some(folder), engine)
+            }
+            Storage::Memory => (None, Engine::memory()?),
+        };
+        let (shutdown, stopped) = watch::channel(false);
+        let router = gateway::dynamodb_router(engine.clone());
+        let tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone())), tokio::spawn(serve(listener, router, stopped))];
+        Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
+    }
+
     /// Stops: no new connections, requests and the pump's batch finish, the data folder is free.
     pub async fn stop(self) {
         // Nobody listening any more is what is wanted.

@@ -1,8 +1,8 @@
 //! Samples of batches of the stream of `conflicts`: whom `notify` tells of what.
 
-use lambda_http::{Context, LambdaEvent};
 use std::sync::Arc;
 
+use lambda_http::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::stream::StreamEvent;
