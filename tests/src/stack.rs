@@ -16,7 +16,7 @@ use lambda_http::{
 use serde_json::{Value, json, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
-    deployment::{self, StreamFunction},
+    deployment::{self, Clients, StreamFunction},
     engine::{
         Engine,
         http::{EngineClient, Hook, NoHook, dynamodb_client},
@@ -39,7 +39,7 @@ use tidemark_core::{
     routes::{ROUTES, Route},
 };
 
-use crate::{Device, openapi};
+use crate::{Device, openapi, rights::Watch};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
@@ -62,6 +62,7 @@ pub struct Stack {
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
     api: ApiKind,
+    watch: Watch,
 }
 
 /// What a function answered.
@@ -147,17 +148,17 @@ impl Stack {
     fn on(template: Template, engine: Engine, store: Store, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
         let clock = clock(&clock_ms);
-        let client = dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook)));
-        let bucket = s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL);
-        let functions = deployment::functions(&template, &client, &bucket, &clock).unwrap();
-        let invocations = deployment::invocations(&template, &client, &clock).unwrap();
+        let watch = Watch::default();
+        let clients = |function: &str| clients(&engine, &store, function, watch.over(function, Arc::clone(&hook)));
+        let functions = deployment::functions(&template, &clients, &clock).unwrap();
+        let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
         let mapping = template.stream_mappings().unwrap().remove(0);
-        let changelog = dynamodb_client(EngineClient::new(engine.clone()));
-        let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
+        let changelog = self::clients(&engine, &store, "changelog", watch.over("changelog", Arc::new(NoHook)));
+        let changelog = deployment::platform(&template, "changelog", changelog.dynamodb, clock).unwrap();
         let changelog = deployment::stream_function("changelog", changelog).unwrap();
         let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
         let (requests, api) = (AtomicU64::new(0), ApiKind::Rest);
-        Self { engine, store, template, functions, invocations, pump, clock_ms, requests, api }
+        Self { engine, store, template, functions, invocations, pump, clock_ms, requests, api, watch }
     }
 
     /// The same deployment behind an HTTP API.
@@ -171,11 +172,19 @@ impl Stack {
         self
     }
 
-    /// What a function of this deployment stands on, its calls passing `hook`.
+    /// What a function of this deployment stands on, its calls passing `hook`: to call the function itself with.
     pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), Arc::clone(&hook)));
-        let bucket = s3_client(StoreClient::with_hook(self.store.clone(), hook), STORE_URL);
-        deployment::platform_with_media(&self.template, function, client, &bucket, clock(&self.clock_ms)).unwrap()
+        self.platform_over(function, self.watch.over(function, hook))
+    }
+
+    /// The same for tests that use its parts themselves: what they call with it is not what the function calls.
+    pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        self.platform_over(function, hook)
+    }
+
+    fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        let clients = clients(&self.engine, &self.store, function, hook);
+        deployment::platform_with_media(&self.template, function, clients, clock(&self.clock_ms)).unwrap()
     }
 
     /// The moment it is in this deployment.
@@ -277,7 +286,11 @@ impl Stack {
 
     /// Hands an event of the API to a function, as Lambda does.
     pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        self.deliver_request(function, lambda_http::request::from_str(&event.to_string()).unwrap()).await
+    }
+
+    /// Hands a request to a function, as the runtime reads it from an event.
+    pub async fn deliver_request(&self, function: &str, request: lambda_http::Request) -> Response<Body> {
         self.functions[function](request).await
     }
 
@@ -297,7 +310,13 @@ impl Stack {
     pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let (parts, body) = self.store.exchange(request.body(body.to_vec()).unwrap()).await.into_parts();
+        let request = request.body(body.to_vec()).unwrap();
+        let uri = request.uri().clone();
+        let (parts, body) = self.store.exchange(request).await.into_parts();
+        // S3 looks at the signature first, and then at the rights of who signed.
+        if method == "PUT" && parts.status != 403 {
+            self.watch.note_upload(&uri);
+        }
         Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
     }
 
@@ -329,6 +348,14 @@ impl Stack {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
         assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
         serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+/// The clients of a function, their calls passing `hook`.
+fn clients(engine: &Engine, store: &Store, function: &str, hook: Arc<dyn Hook>) -> Clients {
+    Clients {
+        dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
+        bucket: s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL, function),
     }
 }
 

@@ -37,7 +37,7 @@ async fn presigned(stack: &Stack) -> Value {
 /// An upload URL for the photo as a JPEG, under a key that may promise something else.
 async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
     let promise = Promise { key, content_type: "image/jpeg".into(), content_length: PHOTO.len() as u64, sha256: None };
-    let media = stack.platform("presign", Arc::new(NoHook)).media.unwrap();
+    let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
 }
 

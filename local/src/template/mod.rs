@@ -3,6 +3,7 @@
 //! a second copy of anything the template says.
 
 pub mod functions;
+pub mod policies;
 pub mod tables;
 
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ impl Template {
                 Ok(tables::local_name(id))
             }
             Some(("Ref", Yaml::String(id))) if self.resources(BUCKET_KIND).any(|(bucket, _)| bucket == id) => {
-                Ok(id.strip_suffix("Bucket").unwrap_or(id).to_ascii_lowercase())
+                Ok(short_name(id, "Bucket"))
             }
             Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
                 let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);
@@ -163,6 +164,11 @@ pub(crate) fn plain_json(path: &str, value: &Yaml) -> Result<serde_json::Value, 
         }
         scalar => Ok(serde_json::to_value(scalar).unwrap_or_default()),
     }
+}
+
+/// A logical id without the word for what it is: `MediaBucket` is `media`.
+fn short_name(id: &str, kind: &str) -> String {
+    id.strip_suffix(kind).unwrap_or(id).to_ascii_lowercase()
 }
 
 pub(crate) fn shape(path: &str, expected: &'static str) -> TemplateError {
