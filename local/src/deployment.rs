@@ -100,6 +100,17 @@ pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Cl
     Platform::new(settings, dynamodb, clock).map_err(|failure| settings_error(failure.to_string()))
 }
 
+/// What a function calls with. Each function has clients of its own, as it has on AWS, so that a call tells whose it is.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// For the tables.
+    pub dynamodb: Client,
+    /// For the buckets.
+    pub bucket: aws_sdk_s3::Client,
+    /// For the topic, where there is one.
+    pub sns: Option<aws_sdk_sns::Client>,
+}
+
 /// A [`platform`] on the media bucket too, for the functions whose binaries link S3.
 ///
 /// # Errors
@@ -107,12 +118,11 @@ pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Cl
 pub fn platform_with_media(
     template: &Template,
     function: &str,
-    dynamodb: Client,
-    bucket: &aws_sdk_s3::Client,
+    clients: Clients,
     clock: Clock,
 ) -> Result<Platform, DeploymentError> {
-    let platform = platform(template, function, dynamodb, clock)?;
-    let media = Media::new(bucket.clone(), &platform.settings.media);
+    let platform = platform(template, function, clients.dynamodb, clock)?;
+    let media = Media::new(clients.bucket, &platform.settings.media);
     Ok(platform.with_media(media))
 }
 
@@ -121,20 +131,13 @@ pub fn platform_with_media(
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn stream_platform(
-    template: &Template,
-    function: &str,
-    dynamodb: Client,
-    bucket: &aws_sdk_s3::Client,
-    sns: Option<&aws_sdk_sns::Client>,
-    clock: Clock,
-) -> Result<Platform, DeploymentError> {
-    let platform = platform(template, function, dynamodb, clock)?;
+pub fn stream_platform(template: &Template, function: &str, clients: Clients, clock: Clock) -> Result<Platform, DeploymentError> {
+    let platform = platform(template, function, clients.dynamodb, clock)?;
     let settings_error = |reason: &str| DeploymentError::Settings { function: function.to_owned(), reason: reason.to_owned() };
     let failures = platform.settings.failure_bucket.as_deref().ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
-    let failures = Failures::new(bucket.clone(), failures, function);
+    let failures = Failures::new(clients.bucket, failures, function);
     let topic = platform.settings.notification_topic.as_deref();
-    let notifications = topic.zip(sns).map(|(topic, sns)| Notifications::new(sns.clone(), topic));
+    let notifications = topic.zip(clients.sns).map(|(topic, sns)| Notifications::new(sns, topic));
     Ok(platform.with_failures(failures).with_notifications(notifications))
 }
 
@@ -151,18 +154,13 @@ macro_rules! serving {
     }};
 }
 
-/// The functions behind the API: name and handler, the one place that links them.
+/// The functions behind the API: name and handler, the one place that links them. `clients` makes each function's.
 ///
 /// # Errors
 /// The template does not give one of them what it needs.
-pub fn functions(
-    template: &Template,
-    dynamodb: &Client,
-    bucket: &aws_sdk_s3::Client,
-    clock: &Clock,
-) -> Result<Functions, DeploymentError> {
-    let platform = |function| platform(template, function, dynamodb.clone(), clock.clone());
-    let with_media = |function| platform_with_media(template, function, dynamodb.clone(), bucket, clock.clone());
+pub fn functions(template: &Template, clients: &dyn Fn(&str) -> Clients, clock: &Clock) -> Result<Functions, DeploymentError> {
+    let platform = |function| platform(template, function, clients(function).dynamodb, clock.clone());
+    let with_media = |function| platform_with_media(template, function, clients(function), clock.clone());
     Ok(BTreeMap::from([
         ("ack", serving!(platform("ack")?, tidemark_ack)),
         ("batches", serving!(with_media("batches")?, tidemark_batches)),
@@ -178,8 +176,12 @@ pub fn functions(
 ///
 /// # Errors
 /// The template does not give one of them what it needs.
-pub fn invocations(template: &Template, dynamodb: &Client, clock: &Clock) -> Result<Invocations, DeploymentError> {
-    let platform = platform(template, "resolve", dynamodb.clone(), clock.clone())?;
+pub fn invocations(
+    template: &Template,
+    clients: &dyn Fn(&str) -> Clients,
+    clock: &Clock,
+) -> Result<Invocations, DeploymentError> {
+    let platform = platform(template, "resolve", clients("resolve").dynamodb, clock.clone())?;
     let resolve: Invocation = Arc::new(move |event| {
         let platform = platform.clone();
         Box::pin(async move {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::data_folder::{DataFolder, DataFolderError};
-use crate::deployment::{self, DeploymentError};
+use crate::deployment::{self, Clients, DeploymentError};
 use crate::engine::http::{EngineClient, dynamodb_client};
 use crate::engine::{Engine, EngineError};
 use crate::gateway::{self, ApiKind, Front, RouteError};
@@ -106,21 +106,24 @@ impl System {
 
         let template = Template::built_in()?;
         deployment::create_tables(&engine, &template)?;
-        let client = dynamodb_client(EngineClient::new(engine.clone()));
+        let clients = |function: &str| Clients {
+            dynamodb: dynamodb_client(EngineClient::new(engine.clone())),
+            // Looked at in this process; the upload URLs lead devices to the front.
+            bucket: s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"), function),
+            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
+            sns: None,
+        };
         let clock = Clock::system();
-        // Looked at in this process; the upload URLs lead devices to the front.
-        let bucket = s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"));
-        let functions = deployment::functions(&template, &client, &bucket, &clock)?;
-        let invocations = deployment::invocations(&template, &client, &clock)?;
-        let front = Front { kind: options.api, engine: engine.clone(), store, clock: clock.clone(), invocations };
+        let functions = deployment::functions(&template, &clients, &clock)?;
+        let invocations = deployment::invocations(&template, &clients, &clock)?;
+        let front = Front { kind: options.api, engine: engine.clone(), store: store.clone(), clock: clock.clone(), invocations };
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone()))];
         for mapping in template.stream_mappings()? {
-            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
-            let platform =
-                deployment::stream_platform(&template, &mapping.function, client.clone(), &bucket, None, clock.clone())?;
+            let clients = clients(&mapping.function);
+            let platform = deployment::stream_platform(&template, &mapping.function, clients, clock.clone())?;
             let pump = Pump::new(engine.clone(), &mapping, deployment::stream_function(&mapping.function, platform)?);
             tasks.push(tokio::spawn(pump.run(stopped.clone())));
         }

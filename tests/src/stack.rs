@@ -18,7 +18,7 @@ use lambda_http::{
 use serde_json::{Value, json, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
-    deployment::{self, StreamFunction},
+    deployment::{self, Clients, StreamFunction},
     engine::{
         Engine,
         http::{EngineClient, Hook, NoHook, dynamodb_client},
@@ -42,7 +42,7 @@ use tidemark_core::{
     routes::{ROUTES, Route},
 };
 
-use crate::{Device, openapi};
+use crate::{Device, openapi, rights::Watch};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
@@ -67,6 +67,7 @@ pub struct Stack {
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
     api: ApiKind,
+    watch: Watch,
 }
 
 /// What a function answered.
@@ -154,10 +155,10 @@ impl Stack {
     fn on(template: Template, engine: Engine, store: Store, topic: Topic, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
         let clock = clock(&clock_ms);
-        let client = dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook)));
-        let bucket = s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL);
-        let functions = deployment::functions(&template, &client, &bucket, &clock).unwrap();
-        let invocations = deployment::invocations(&template, &client, &clock).unwrap();
+        let watch = Watch::default();
+        let clients = |function: &str| clients(&engine, &store, &topic, function, watch.over(function, Arc::clone(&hook)));
+        let functions = deployment::functions(&template, &clients, &clock).unwrap();
+        let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
         let stack = Self {
             engine,
             store,
@@ -169,6 +170,7 @@ impl Stack {
             clock_ms,
             requests: AtomicU64::new(0),
             api: ApiKind::Rest,
+            watch,
         };
         stack.streaming(Arc::new(NoHook))
     }
@@ -180,7 +182,8 @@ impl Stack {
             let function = deployment::stream_function(&mapping.function, function).unwrap();
             Pump::new(self.engine.clone(), &mapping, function)
         });
-        Self { pumps: tokio::sync::Mutex::new(pumps.collect()), ..self }
+        let pumps = tokio::sync::Mutex::new(pumps.collect());
+        Self { pumps, ..self }
     }
 
     /// The same deployment behind an HTTP API.
@@ -194,17 +197,22 @@ impl Stack {
         self
     }
 
-    /// What a function of this deployment stands on, its calls passing `hook`.
+    /// What a function of this deployment stands on, its calls passing `hook`: to call the function itself with.
     pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), Arc::clone(&hook)));
-        let bucket = s3_client(StoreClient::with_hook(self.store.clone(), Arc::clone(&hook)), STORE_URL);
-        let sns = sns_client(TopicClient::with_hook(self.topic.clone(), hook));
+        self.platform_over(function, self.watch.over(function, hook))
+    }
+
+    /// The same for tests that use its parts themselves: what they call with it is not what the function calls.
+    pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        self.platform_over(function, hook)
+    }
+
+    fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
         let clock = clock(&self.clock_ms);
         match function {
-            "changelog" | "notify" => {
-                deployment::stream_platform(&self.template, function, client, &bucket, Some(&sns), clock).unwrap()
-            }
-            _ => deployment::platform_with_media(&self.template, function, client, &bucket, clock).unwrap(),
+            "changelog" | "notify" => deployment::stream_platform(&self.template, function, clients, clock).unwrap(),
+            _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
         }
     }
 
@@ -307,7 +315,11 @@ impl Stack {
 
     /// Hands an event of the API to a function, as Lambda does.
     pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        self.deliver_request(function, lambda_http::request::from_str(&event.to_string()).unwrap()).await
+    }
+
+    /// Hands a request to a function, as the runtime reads it from an event.
+    pub async fn deliver_request(&self, function: &str, request: lambda_http::Request) -> Response<Body> {
         self.functions[function](request).await
     }
 
@@ -325,7 +337,7 @@ impl Stack {
 
     /// Removes what stands under a key of the media store, as its lifecycle does.
     pub async fn remove(&self, key: &str) {
-        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL);
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
         bucket.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
     }
 
@@ -333,7 +345,13 @@ impl Stack {
     pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let (parts, body) = self.store.exchange(request.body(body.to_vec()).unwrap()).await.into_parts();
+        let request = request.body(body.to_vec()).unwrap();
+        let uri = request.uri().clone();
+        let (parts, body) = self.store.exchange(request).await.into_parts();
+        // S3 looks at the signature first, and then at the rights of who signed.
+        if method == "PUT" && parts.status != 403 {
+            self.watch.note_upload(&uri);
+        }
         Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
     }
 
@@ -362,7 +380,7 @@ impl Stack {
 
     /// The objects of the failure bucket: by key, the record that was set aside and what is said of it.
     pub async fn set_aside(&self) -> BTreeMap<String, Value> {
-        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL);
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
         let listed = bucket.list_objects_v2().bucket(FAILURE_BUCKET).send().await.unwrap();
         let mut objects = BTreeMap::new();
         for key in listed.contents().iter().filter_map(|object| object.key()) {
@@ -383,6 +401,15 @@ impl Stack {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
         assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
         serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+/// The clients of a function, their calls passing `hook`.
+fn clients(engine: &Engine, store: &Store, topic: &Topic, function: &str, hook: Arc<dyn Hook>) -> Clients {
+    Clients {
+        dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
+        bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
+        sns: Some(sns_client(TopicClient::with_hook(topic.clone(), hook))),
     }
 }
 

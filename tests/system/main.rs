@@ -17,3 +17,4 @@ mod media;
 mod openapi;
 mod pull;
 mod push;
+mod unused_rights;

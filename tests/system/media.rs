@@ -44,7 +44,7 @@ async fn presigned(stack: &Stack) -> Value {
 /// An upload URL for the photo as a JPEG, under a key that may promise something else.
 async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
     let promise = Promise { key, content_type: "image/jpeg".into(), content_length: PHOTO.len() as u64, sha256: None };
-    let media = stack.platform("presign", Arc::new(NoHook)).media.unwrap();
+    let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
 }
 
@@ -55,7 +55,7 @@ fn arrival(presigned: &Value) -> String {
 
 /// What the bucket holds under a key.
 async fn stored(stack: &Stack, key: &str) -> Option<Vec<u8>> {
-    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost");
+    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
     let object = bucket.get_object().bucket(BUCKET).key(key).send().await.ok()?;
     Some(object.body.collect().await.unwrap().into_bytes().to_vec())
 }

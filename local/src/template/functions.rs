@@ -7,7 +7,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use super::{Template, TemplateError, intrinsic, shape, tables};
 
-const KIND: &str = "AWS::Serverless::Function";
+pub(super) const KIND: &str = "AWS::Serverless::Function";
 
 /// A route of the API as the template declares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +91,7 @@ impl Template {
     }
 
     /// The events of a type: function's id, function, where the event stands, its properties.
-    fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
+    pub(super) fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
         self.resources(KIND).flat_map(move |(id, resource)| {
             let events = resource.get("Properties").and_then(|properties| properties.get("Events")?.as_mapping());
             events.into_iter().flatten().filter_map(move |(name, event)| {
@@ -103,7 +103,7 @@ impl Template {
 }
 
 /// The function's binary; a function that does not name one is called after its logical id.
-fn binary(id: &str, resource: &Yaml) -> String {
+pub(super) fn binary(id: &str, resource: &Yaml) -> String {
     let named = || resource.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str();
     named().map_or_else(|| id.strip_suffix("Function").unwrap_or(id).to_ascii_lowercase(), str::to_owned)
 }

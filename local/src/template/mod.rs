@@ -3,6 +3,7 @@
 //! a second copy of anything the template says.
 
 pub mod functions;
+pub mod policies;
 pub mod tables;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,9 @@ use std::collections::BTreeMap;
 use serde_yaml_ng::Value as Yaml;
 
 /// What a reference names besides tables and parameters: the resource's type, and what its logical id ends in.
-const NAMED: [(&str, &str); 2] = [("AWS::S3::Bucket", "Bucket"), ("AWS::SNS::Topic", "Topic")];
+const NAMED: [(&str, &str); 2] = [(BUCKET_KIND, "Bucket"), (TOPIC_KIND, "Topic")];
+const BUCKET_KIND: &str = "AWS::S3::Bucket";
+const TOPIC_KIND: &str = "AWS::SNS::Topic";
 
 /// What the deployment on this machine is called.
 const STACK_NAME: &str = "tidemark";
@@ -100,7 +103,7 @@ impl Template {
         match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if is(tables::KIND, id) => Ok(tables::local_name(id)),
             Some(("Ref", Yaml::String(id))) if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) => {
-                Ok(id.strip_suffix(ending).unwrap_or(id).to_ascii_lowercase())
+                Ok(short_name(id, ending))
             }
             Some(("Ref", Yaml::String(id))) if id == "AWS::StackName" => Ok(STACK_NAME.to_owned()),
             Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
@@ -176,6 +179,11 @@ pub(crate) fn plain_json(path: &str, value: &Yaml) -> Result<serde_json::Value, 
         }
         scalar => Ok(serde_json::to_value(scalar).unwrap_or_default()),
     }
+}
+
+/// A logical id without the word for what it is: `MediaBucket` is `media`.
+fn short_name(id: &str, kind: &str) -> String {
+    id.strip_suffix(kind).unwrap_or(id).to_ascii_lowercase()
 }
 
 pub(crate) fn shape(path: &str, expected: &'static str) -> TemplateError {

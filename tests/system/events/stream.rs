@@ -53,9 +53,9 @@ async fn run(platform: &Platform, text: &str) -> Vec<Option<String>> {
 }
 
 /// A channel's log, read through its links from the start to the head, with the position of each entry.
-async fn log(platform: &Platform, channel: &str) -> Vec<(Position, String, String, u64, Option<String>)> {
+async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64, Option<String>)> {
     let scope = Scope { tenant: "acme".into(), channel: Channel::parse(channel).unwrap() };
-    let changes = &platform.tables.changes;
+    let changes = stack.parts("pull", Arc::new(NoHook)).tables.changes;
     let Some(head) = changes.heads(std::slice::from_ref(&scope)).await.unwrap().remove(0) else { return Vec::new() };
     assert_eq!(head.stream, "2025-11-03T09:15:27.418");
     let segments = changes.segments(&scope, Position::START, head.position, 100).await.unwrap();
@@ -92,7 +92,7 @@ async fn every_batch_is_sequenced_as_expected() {
         let platform = stack.platform("changelog", Arc::new(NoHook));
         assert_eq!(run(&platform, &samples[name]).await, [], "{name}: no record is to be delivered again");
         for (channel, entries) in expected.log {
-            let found = log(&platform, channel).await;
+            let found = log(&stack, channel).await;
             let found: Vec<_> = found
                 .iter()
                 .map(|(_, kind, action, version, payload)| (kind.as_str(), action.as_str(), *version, payload.as_deref()))
@@ -130,7 +130,7 @@ async fn entries_stand_at_the_sequence_numbers_of_their_records() {
     let event: Value = serde_json::from_str(sample).unwrap();
     let number = |record: &Value| Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap();
     let sent: Vec<Sequence> = event["Records"].as_array().unwrap().iter().map(number).collect();
-    let found = [log(&platform, "tenant").await, log(&platform, "user/ana").await].concat();
+    let found = [log(&stack, "tenant").await, log(&stack, "user/ana").await].concat();
     assert_eq!(found.iter().map(|entry| entry.0.sequence).collect::<Vec<_>>(), sent);
 }
 

@@ -18,7 +18,7 @@ use tidemark_tests::{Meter, Script, Stack, hooks::Moment};
 use super::{PHOTO, key, presigned, presigned_under};
 
 fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
-    stack.platform("push", hook).media.unwrap()
+    stack.parts("push", hook).media.unwrap()
 }
 
 /// What is found under one key.
@@ -52,7 +52,7 @@ async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
         (PHOTO.len() as u64 + 1, "image/jpeg", "has 21 bytes, promised were 22"),
         (PHOTO.len() as u64, "image/png", "another content type"),
     ] {
-        let unique = stack.platform("presign", Arc::new(NoHook)).clock.unique_id();
+        let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
         let answer = presigned_under(&stack, MediaKey::new("acme", "ana", unique, bytes, content_type, "photo")).await;
         assert_eq!(stack.upload(&answer, PHOTO).await, 200);
         let Checked::Missing(sentence) = checked(&stack, &key(&answer)).await else { panic!("{content_type} was found") };
@@ -106,7 +106,7 @@ async fn uploads_are_looked_at_side_by_side_and_each_once() {
 #[tokio::test]
 async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
     let stack = Stack::new();
-    let platform = stack.platform("push", Arc::new(NoHook));
+    let platform = stack.parts("push", Arc::new(NoHook));
     let ana = Principal { tenant: "acme".into(), user: "ana#1".into(), roles: vec![], groups: vec![] };
     let channel = Channel::User(ana.user.clone());
     let resource = ResourceKey { channel: channel.clone(), resource_type: "submission".into(), id: "sub-1".into() };

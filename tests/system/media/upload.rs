@@ -78,6 +78,12 @@ async fn content_that_does_not_fit_its_checksum_is_refused_and_replaces_nothing(
     assert_eq!(stored(&stack, &arrival(&answer)).await.unwrap(), PHOTO);
 }
 
+/// The signature in a URL.
+fn signature(url: &str) -> &str {
+    let (_, signature) = url.split_once("X-Amz-Signature=").unwrap();
+    &signature[..64]
+}
+
 #[tokio::test]
 async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
     let stack = Stack::new().today();
@@ -93,7 +99,7 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
         ("another user's folder", moved(&|url| url.replace("/ana/", "/bob/"))),
         ("a longer time", moved(&|url| url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000"))),
         ("a later time", moved(&|url| url.replace("X-Amz-Date=20", "X-Amz-Date=21"))),
-        ("another signature", moved(&|url| format!("{}{}", &url[..url.len() - 64], "0".repeat(64)))),
+        ("another signature", moved(&|url| url.replace(signature(url), &"0".repeat(64)))),
     ] {
         assert_ne!(moved, answer, "{what}");
         assert_eq!(stack.upload(&moved, PHOTO).await, 403, "{what}");
@@ -121,7 +127,7 @@ async fn an_expired_upload_url_is_refused() {
 async fn the_longest_key_is_stored() {
     let stack = Stack::new().today();
     let name = "n".repeat(36);
-    let unique = stack.platform("presign", Arc::new(NoHook)).clock.unique_id();
+    let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
     let longest = MediaKey::new(&name, &name, unique, 5 << 30, "application/octet-stream", "x.abcdefghij");
     assert_eq!(longest.to_string().len(), MEDIA_KEY_BYTES_MAX);
     assert_eq!(stack.upload(&presigned_under(&stack, longest).await, PHOTO).await, 200);
