@@ -5,6 +5,7 @@
 pub mod device;
 pub mod hooks;
 pub mod openapi;
+pub mod rights;
 pub mod stack;
 
 pub use device::Device;

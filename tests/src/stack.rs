@@ -1,6 +1,7 @@
 //! A whole deployment in memory: the function crates over an engine of their own, the tables and settings of `template.yaml`.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::join_all;
 use lambda_http::{
     Body, Context, LambdaEvent, Response,
     http::{HeaderMap, HeaderValue, Request, header},
@@ -16,7 +18,7 @@ use lambda_http::{
 use serde_json::{Value, json, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
-    deployment::{self, StreamFunction},
+    deployment::{self, Clients, StreamFunction},
     engine::{
         Engine,
         http::{EngineClient, Hook, NoHook, dynamodb_client},
@@ -28,10 +30,11 @@ use tidemark::{
     },
     pump::Pump,
     store::{
-        Store,
+        BUCKET, FAILURE_BUCKET, Store,
         client::{StoreClient, s3_client},
     },
     template::Template,
+    topic::{Topic, TopicClient, sns_client},
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
 use tidemark_core::{
@@ -39,7 +42,7 @@ use tidemark_core::{
     routes::{ROUTES, Route},
 };
 
-use crate::{Device, openapi};
+use crate::{Device, openapi, rights::Watch};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
@@ -55,13 +58,16 @@ pub struct Stack {
     pub engine: Engine,
     /// Its media.
     pub store: Store,
+    /// What it told subscribers.
+    pub topic: Topic,
     template: Template,
     functions: Functions,
     invocations: Invocations,
-    pump: tokio::sync::Mutex<Pump<StreamFunction>>,
+    pumps: tokio::sync::Mutex<Vec<Pump<StreamFunction>>>,
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
     api: ApiKind,
+    watch: Watch,
 }
 
 /// What a function answered.
@@ -135,29 +141,49 @@ impl Stack {
         Self::of(Template::built_in().unwrap(), engine, hook)
     }
 
-    /// The same deployment, tables, uploads and clock included, whose API functions' calls pass `hook`.
+    /// The same deployment, tables, uploads, messages and clock included, whose API functions' calls pass `hook`.
     pub fn beside(&self, hook: Arc<dyn Hook>) -> Self {
-        Self::on(self.template.clone(), self.engine.clone(), self.store.clone(), Arc::clone(&self.clock_ms), hook)
+        let (engine, store, topic) = (self.engine.clone(), self.store.clone(), self.topic.clone());
+        Self::on(self.template.clone(), engine, store, topic, Arc::clone(&self.clock_ms), hook)
     }
 
     fn of(template: Template, engine: Engine, hook: Arc<dyn Hook>) -> Self {
-        Self::on(template, engine, Store::temporary().unwrap(), Arc::new(AtomicI64::new(START_MS)), hook)
+        let clock_ms = Arc::new(AtomicI64::new(START_MS));
+        Self::on(template, engine, Store::temporary().unwrap(), Topic::default(), clock_ms, hook)
     }
 
-    fn on(template: Template, engine: Engine, store: Store, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
+    fn on(template: Template, engine: Engine, store: Store, topic: Topic, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
         let clock = clock(&clock_ms);
-        let client = dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook)));
-        let bucket = s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL);
-        let functions = deployment::functions(&template, &client, &bucket, &clock).unwrap();
-        let invocations = deployment::invocations(&template, &client, &clock).unwrap();
-        let mapping = template.stream_mappings().unwrap().remove(0);
-        let changelog = dynamodb_client(EngineClient::new(engine.clone()));
-        let changelog = deployment::platform(&template, "changelog", changelog, clock).unwrap();
-        let changelog = deployment::stream_function("changelog", changelog).unwrap();
-        let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
-        let (requests, api) = (AtomicU64::new(0), ApiKind::Rest);
-        Self { engine, store, template, functions, invocations, pump, clock_ms, requests, api }
+        let watch = Watch::default();
+        let clients = |function: &str| clients(&engine, &store, &topic, function, watch.over(function, Arc::clone(&hook)));
+        let functions = deployment::functions(&template, &clients, &clock).unwrap();
+        let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
+        let stack = Self {
+            engine,
+            store,
+            topic,
+            template,
+            functions,
+            invocations,
+            pumps: tokio::sync::Mutex::default(),
+            clock_ms,
+            requests: AtomicU64::new(0),
+            api: ApiKind::Rest,
+            watch,
+        };
+        stack.streaming(Arc::new(NoHook))
+    }
+
+    /// The same deployment, the calls of whose functions behind streams pass `hook`.
+    pub fn streaming(self, hook: Arc<dyn Hook>) -> Self {
+        let pumps = self.template.stream_mappings().unwrap().into_iter().map(|mapping| {
+            let function = self.platform(&mapping.function, Arc::clone(&hook));
+            let function = deployment::stream_function(&mapping.function, function).unwrap();
+            Pump::new(self.engine.clone(), &mapping, function)
+        });
+        let pumps = tokio::sync::Mutex::new(pumps.collect());
+        Self { pumps, ..self }
     }
 
     /// The same deployment behind an HTTP API.
@@ -171,11 +197,23 @@ impl Stack {
         self
     }
 
-    /// What a function of this deployment stands on, its calls passing `hook`.
+    /// What a function of this deployment stands on, its calls passing `hook`: to call the function itself with.
     pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        let client = dynamodb_client(EngineClient::with_hook(self.engine.clone(), Arc::clone(&hook)));
-        let bucket = s3_client(StoreClient::with_hook(self.store.clone(), hook), STORE_URL);
-        deployment::platform_with_media(&self.template, function, client, &bucket, clock(&self.clock_ms)).unwrap()
+        self.platform_over(function, self.watch.over(function, hook))
+    }
+
+    /// The same for tests that use its parts themselves: what they call with it is not what the function calls.
+    pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        self.platform_over(function, hook)
+    }
+
+    fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+        let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
+        let clock = clock(&self.clock_ms);
+        match function {
+            "changelog" | "notify" => deployment::stream_platform(&self.template, function, clients, clock).unwrap(),
+            _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+        }
     }
 
     /// The moment it is in this deployment.
@@ -188,9 +226,9 @@ impl Stack {
         self.clock_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
-    /// Sequences everything that was written so far.
+    /// Hands everything that was written so far to the functions behind the streams: it is sequenced, and subscribers are told.
     pub async fn settle(&self) {
-        self.pump.lock().await.drain().await;
+        join_all(self.pumps.lock().await.iter_mut().map(Pump::drain)).await;
     }
 
     /// A token for a user, as the development key signs it.
@@ -277,7 +315,11 @@ impl Stack {
 
     /// Hands an event of the API to a function, as Lambda does.
     pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        self.deliver_request(function, lambda_http::request::from_str(&event.to_string()).unwrap()).await
+    }
+
+    /// Hands a request to a function, as the runtime reads it from an event.
+    pub async fn deliver_request(&self, function: &str, request: lambda_http::Request) -> Response<Body> {
         self.functions[function](request).await
     }
 
@@ -293,18 +335,35 @@ impl Stack {
         self.store_request("PUT", url, headers, body).await
     }
 
+    /// Removes what stands under a key of the media store, as its lifecycle does.
+    pub async fn remove(&self, key: &str) {
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
+        bucket.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+    }
+
     /// A request to the media store, with these headers and no others.
     pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let (parts, body) = self.store.exchange(request.body(body.to_vec()).unwrap()).await.into_parts();
+        let request = request.body(body.to_vec()).unwrap();
+        let uri = request.uri().clone();
+        let (parts, body) = self.store.exchange(request).await.into_parts();
+        // S3 looks at the signature first, and then at the rights of who signed.
+        if method == "PUT" && parts.status != 403 {
+            self.watch.note_upload(&uri);
+        }
         Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
     }
 
     /// The records the stream of `resources` holds now, as a Lambda event has them.
     pub fn stream_records(&self) -> Vec<Value> {
+        self.stream_records_of("resources")
+    }
+
+    /// The records the stream of a table holds now.
+    pub fn stream_records_of(&self, table: &str) -> Vec<Value> {
         let call = |operation: &str, request: Value| self.dynamodb(operation, &request);
-        let arn = call("DescribeTable", json!({"TableName": "resources"}))["Table"]["LatestStreamArn"].clone();
+        let arn = call("DescribeTable", json!({"TableName": table}))["Table"]["LatestStreamArn"].clone();
         let shards = call("DescribeStream", json!({"StreamArn": arn}))["StreamDescription"]["Shards"].clone();
         let mut records = Vec::new();
         for shard in shards.as_array().unwrap() {
@@ -319,6 +378,19 @@ impl Stack {
         records
     }
 
+    /// The objects of the failure bucket: by key, the record that was set aside and what is said of it.
+    pub async fn set_aside(&self) -> BTreeMap<String, Value> {
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
+        let listed = bucket.list_objects_v2().bucket(FAILURE_BUCKET).send().await.unwrap();
+        let mut objects = BTreeMap::new();
+        for key in listed.contents().iter().filter_map(|object| object.key()) {
+            let object = bucket.get_object().bucket(FAILURE_BUCKET).key(key).send().await.unwrap();
+            let object = object.body.collect().await.unwrap().into_bytes();
+            objects.insert(key.to_owned(), serde_json::from_slice(&object).unwrap());
+        }
+        objects
+    }
+
     /// Every row of a table.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         self.dynamodb("Scan", &json!({"TableName": table}))["Items"].as_array().unwrap().clone()
@@ -329,6 +401,15 @@ impl Stack {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
         assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
         serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+/// The clients of a function, their calls passing `hook`.
+fn clients(engine: &Engine, store: &Store, topic: &Topic, function: &str, hook: Arc<dyn Hook>) -> Clients {
+    Clients {
+        dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
+        bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
+        sns: Some(sns_client(TopicClient::with_hook(topic.clone(), hook))),
     }
 }
 

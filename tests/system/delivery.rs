@@ -18,7 +18,7 @@ fn edit(id: &str, base: u64) -> Value {
 /// Whether ana's phone has the meter `id` at this version, made at that moment.
 async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc>) -> bool {
     let resource = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: id.into() };
-    let platform = stack.platform("conflicts", Arc::new(NoHook));
+    let platform = stack.parts("conflicts", Arc::new(NoHook));
     let awaited = Awaited { resource: &resource, server_version, made_at };
     is_delivered(&platform, "acme", "ana", "phone", &awaited).await.expect("an answer")
 }

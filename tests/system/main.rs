@@ -18,3 +18,4 @@ mod openapi;
 mod pull;
 mod push;
 mod telemetry;
+mod unused_rights;

@@ -3,20 +3,18 @@
 
 use std::collections::HashMap;
 
-use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::LambdaEvent;
-use serde_json::value::RawValue;
 use tidemark_aws::{
     Failure, Platform,
     metrics::Metric,
-    stream::{Reading, StreamEvent, read, sequence_number},
+    stream::{Reading, StreamEvent, given_back, read, set_aside},
     tables::changes::{Appended, LogStep},
     telemetry::{End, Invocation},
 };
 use tidemark_core::{
     channel::Scope,
-    json,
     sequence::{
         plan::{Head, Record, classify},
         position::Sequence,
@@ -41,7 +39,7 @@ pub async fn handle(
     let invocation = Invocation { function: "changelog", request_id: &event.context.request_id, lambda_request_id: None };
     let work = async {
         let response = sequence_all(platform, event.payload).await;
-        let end = if response.batch_item_failures.is_empty() { End::Done } else { End::GaveBack };
+        let end = End::of_records(&response);
         (Ok(response), end)
     };
     invocation.run(platform, work).await
@@ -54,12 +52,7 @@ async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventR
         match read(record) {
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
-            Reading::Unreadable(reason) => {
-                if let Err(failure) = set_aside(platform, record, &reason).await {
-                    tracing::error!(%failure, "an unreadable record could not be set aside");
-                    failed.push(sequence_of(record));
-                }
-            }
+            Reading::Unreadable(reason) => failed.extend(set_aside(platform, record, &reason).await.err()),
         }
     }
     let sequenced = channels.into_iter().map(async |(scope, records)| {
@@ -71,14 +64,7 @@ async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventR
     });
     let sequenced = stream::iter(sequenced).buffer_unordered(CHANNELS_AT_ONCE).collect::<Vec<_>>();
     failed.extend(sequenced.await.into_iter().flatten());
-    let mut response = DynamoDbEventResponse::default();
-    response.batch_item_failures.extend(failed.into_iter().min().map(|earliest| {
-        let mut failure = DynamoDbBatchItemFailure::default();
-        // As the stream writes it: without our leading zeros. A record whose number does not read fails the whole batch.
-        failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
-        failure
-    }));
-    response
+    given_back(failed)
 }
 
 /// Brings one channel's records into its log.
@@ -118,18 +104,4 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         head = Some(Head { position: segment.last, stream, floor, moved_at: now });
     }
     Ok(Appended::Done)
-}
-
-/// Keeps a record that does not read, under its sequence number or, without one, under its digest. Why it does not read is kept with it
-/// and not logged: it may quote the record.
-async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Failure> {
-    let id = sequence_number(record).unwrap_or_else(|| json::hex(&json::digest(&[record.get().as_bytes()])));
-    platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await?;
-    tracing::error!(id, "an unreadable stream record was set aside");
-    platform.meter.count(Metric::SetAsideRecords, 1);
-    Ok(())
-}
-
-fn sequence_of(record: &RawValue) -> Sequence {
-    sequence_number(record).and_then(|number| Sequence::parse(&number)).unwrap_or(Sequence::ZERO)
 }

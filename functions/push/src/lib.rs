@@ -55,7 +55,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let (kept, answered, batch) = tokio::try_join!(
         tables.sync_items.keep(&principal, &batch_id, &push.items, &digest, now),
         repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
-        Batch::load(platform, sender, &push.items),
+        Batch::load(platform, sender, &push.items, Mode::Apply),
     )?;
     if kept == Kept::OtherItems {
         let detail = "this batch_id was sent before with other items: give a new batch an id of its own";

@@ -55,7 +55,7 @@ impl StoreClient {
         let body = body.bytes().unwrap_or_default().to_vec();
 
         let path = parts.uri.path().to_owned();
-        let call = Call { operation: operation(&parts.method), body: path.as_bytes() };
+        let call = Call { operation: operation(&parts), body: path.as_bytes() };
         if let Some(forged) = judge(self.hook.before(&call).await).await? {
             return respond(forged);
         }
@@ -70,8 +70,9 @@ impl StoreClient {
 }
 
 /// What S3 calls a request for an object.
-fn operation(method: &Method) -> &'static str {
-    match *method {
+fn operation(parts: &http::request::Parts) -> &'static str {
+    match parts.method {
+        Method::PUT if parts.headers.contains_key("x-amz-copy-source") => "CopyObject",
         Method::HEAD => "HeadObject",
         Method::GET => "GetObject",
         Method::PUT => "PutObject",
@@ -93,10 +94,11 @@ impl HttpClient for StoreClient {
     }
 }
 
-/// An S3 client on that one: the development credentials, path-style requests to `endpoint`, which is where upload URLs lead, and a
-/// retry budget of its own.
+/// A function's S3 client on that one: the development credentials, path-style requests to `endpoint`, which is where upload URLs lead,
+/// and a retry budget of its own. Lambda's credentials have a session token, which stands in each URL they sign; here it is the
+/// function's name, so that a URL tells who signed it.
 #[must_use]
-pub fn s3_client(client: StoreClient, endpoint: &str) -> aws_sdk_s3::Client {
+pub fn s3_client(client: StoreClient, endpoint: &str, function: &str) -> aws_sdk_s3::Client {
     static CLIENTS: AtomicU64 = AtomicU64::new(0);
     let partition = format!("tidemark-store-{}", CLIENTS.fetch_add(1, Ordering::Relaxed));
     let config = Builder::new()
@@ -104,7 +106,7 @@ pub fn s3_client(client: StoreClient, endpoint: &str) -> aws_sdk_s3::Client {
         .region(Region::from_static("us-east-1"))
         .endpoint_url(endpoint)
         .force_path_style(true)
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "store"))
+        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, Some(function.to_owned()), None, "store"))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
         .http_client(client);

@@ -7,7 +7,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use super::{Template, TemplateError, intrinsic, shape, tables};
 
-const KIND: &str = "AWS::Serverless::Function";
+pub(super) const KIND: &str = "AWS::Serverless::Function";
 
 /// A route of the API as the template declares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,8 @@ pub struct StreamMapping {
     pub reports_item_failures: bool,
     /// `TRIM_HORIZON` or `LATEST`.
     pub starting_position: String,
+    /// Patterns, as JSON, of the records that Lambda hands on; all of them, if there is none. The local pump does not filter.
+    pub filters: Vec<String>,
 }
 
 impl Template {
@@ -89,7 +91,7 @@ impl Template {
     }
 
     /// The events of a type: function's id, function, where the event stands, its properties.
-    fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
+    pub(super) fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
         self.resources(KIND).flat_map(move |(id, resource)| {
             let events = resource.get("Properties").and_then(|properties| properties.get("Events")?.as_mapping());
             events.into_iter().flatten().filter_map(move |(name, event)| {
@@ -101,7 +103,7 @@ impl Template {
 }
 
 /// The function's binary; a function that does not name one is called after its logical id.
-fn binary(id: &str, resource: &Yaml) -> String {
+pub(super) fn binary(id: &str, resource: &Yaml) -> String {
     let named = || resource.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str();
     named().map_or_else(|| id.strip_suffix("Function").unwrap_or(id).to_ascii_lowercase(), str::to_owned)
 }
@@ -114,6 +116,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
         _ => None,
     };
     let number = |key| event.get(key).and_then(Yaml::as_u64);
+    let filters = event.get("FilterCriteria").and_then(|criteria| criteria.get("Filters")?.as_sequence());
     let types = event.get("FunctionResponseTypes").and_then(Yaml::as_sequence);
     let position = event.get("StartingPosition").and_then(Yaml::as_str);
     Ok(StreamMapping {
@@ -125,6 +128,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
         reports_item_failures: types
             .is_some_and(|types| types.iter().any(|kind| kind.as_str() == Some("ReportBatchItemFailures"))),
         starting_position: position.ok_or_else(|| shape(&format!("{path}.StartingPosition"), "a position"))?.to_owned(),
+        filters: filters.into_iter().flatten().filter_map(|filter| Some(filter.get("Pattern")?.as_str()?.to_owned())).collect(),
     })
 }
 

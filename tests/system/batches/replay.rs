@@ -131,6 +131,19 @@ async fn what_a_replay_applied_reaches_the_device_it_was_applied_for() {
 }
 
 #[tokio::test]
+async fn what_conflicts_when_it_is_replayed_joins_the_open_conflict_of_its_device() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let id = push(&ana, "b", &json!([edit("stale", 1, "too early")])).await;
+    ben.push(json!([create("stale", "1"), edit("stale", 1, "ben's")])).await;
+    let conflict = ana.push_one(edit("stale", 1, "ana's")).await["conflict_id"].clone();
+    let results = replay(&stack, &boss(&stack), &id, &json!({})).await.ok()["results"].clone();
+    assert_eq!((told(&results), &results[0]["conflict_id"]), (vec![(json!("conflict"), json!(2))], &conflict));
+    let rows = stack.rows("conflicts");
+    assert_eq!((rows.len(), &rows[0]["edit_count"]["N"]), (1, &json!("2")));
+}
+
+#[tokio::test]
 async fn a_dry_run_answers_what_would_happen_and_writes_nothing() {
     let stack = Stack::new();
     let id = prepared(&stack).await;

@@ -4,17 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
-use tidemark::{
-    deployment,
-    engine::http::{EngineClient, dynamodb_client},
-    gateway::{
-        Functions,
-        event::{Inbound, http_event, rest_event},
-    },
-    store::client::{StoreClient, s3_client},
-    template::Template,
-};
-use tidemark_aws::{Clock, edge};
+use tidemark::gateway::event::{Inbound, http_event, rest_event};
+use tidemark_aws::edge;
 use tidemark_tests::{Answer, Stack, openapi};
 
 use super::{function_of, missing_fields, samples};
@@ -240,19 +231,11 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
     sample.replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
 }
 
-/// The functions over a stack's tables.
-fn functions(stack: &Stack) -> Functions {
-    let now = stack.now();
-    let client = dynamodb_client(EngineClient::new(stack.engine.clone()));
-    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost");
-    deployment::functions(&Template::built_in().unwrap(), &client, &bucket, &Clock::from_fn(move || now)).unwrap()
-}
-
 pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
     let request = lambda_http::request::from_str(event).unwrap();
     let route = edge::route(&request).unwrap();
     assert_eq!(route.function, function);
-    let answer = Answer::read(functions(stack)[function](request).await);
+    let answer = Answer::read(stack.deliver_request(function, request).await);
     openapi::check(route, &answer);
     answer
 }

@@ -101,6 +101,9 @@ async fn a_decision_counts_once_through_either_door() {
     stack.post(&format!("conflicts/{}/resolve", ids[0]), &root, &decision).await.ok();
     stack.invoke("resolve", &event).await;
     assert_eq!(measured(&written), []);
+    stack.settle().await;
+    let told = measured(&written).into_iter().find(|(function, _)| function == "notify");
+    assert_eq!(told, Some(("notify".to_owned(), BTreeMap::from([("Notifications".to_owned(), 2)]))));
 }
 
 #[tokio::test]

@@ -153,6 +153,7 @@ async fn spoilt_rows(stack: &Stack) {
 /// Answers of a service that quote what was sent, in every place of an error that holds text, and answers that do not read.
 fn indiscreet() -> Vec<Reply> {
     let reply = |status, body: Value| Reply { status, body: body.to_string().into_bytes() };
+    let xml = |body: &str| Reply { status: 400, body: body.as_bytes().to_vec() };
     let message = format!("cannot be converted: {WORD}");
     let reason = json!({"Code": "ValidationError", "Message": message, "Item": {"payload": {"S": WORD}}});
     vec![
@@ -168,7 +169,9 @@ fn indiscreet() -> Vec<Reply> {
             200,
             json!({"Responses": [{"Error": {"Code": "ValidationError", "Message": message}}], "Items": [WORD], "Item": WORD}),
         ),
-        Reply { status: 400, body: format!("<html>{WORD}</html>").into_bytes() },
+        xml(&format!("<ErrorResponse><Error><Code>InvalidParameter</Code><Message>{message}</Message></Error></ErrorResponse>")),
+        xml(&format!("<Error><Code>NobodyKnowsThis</Code><Message>{message}</Message></Error>")),
+        xml(&format!("<html>{WORD}</html>")),
         Reply { status: 200, body: format!("{{\"Item\": \"{WORD}\", {WORD}").into_bytes() },
     ]
 }
@@ -201,7 +204,7 @@ async fn a_day_leaves_no_payload_and_no_token_in_the_logs() {
     refusals(&stack).await;
     assert_silent(&written, &tokens.iter().map(String::as_str).collect::<Vec<_>>());
     let (functions, _) = said(&written);
-    let all = ["ack", "batches", "changelog", "conflicts", "presign", "pull", "push", "resolve"];
+    let all = ["ack", "batches", "changelog", "conflicts", "notify", "presign", "pull", "push", "resolve"];
     assert_eq!(functions, BTreeSet::from(all.map(ToOwned::to_owned)));
 }
 
@@ -213,15 +216,16 @@ async fn what_does_not_read_is_not_quoted() {
     follower.pull().await;
     day(&stack).await;
     let records = poison(&stack).await;
-    let platform = stack.platform("changelog", Arc::new(NoHook));
-    tidemark_changelog::handle(&platform, stream_event(&records)).await.unwrap();
+    let (changelog, notify) = (stack.platform("changelog", Arc::new(NoHook)), stack.platform("notify", Arc::new(NoHook)));
+    tidemark_changelog::handle(&changelog, stream_event(&records)).await.unwrap();
+    tidemark_notify::handle(&notify, stream_event(&records)).await.unwrap();
     spoilt_rows(&stack).await;
     let body = json!({"since_token": follower.since, "device_id": "tablet"});
     assert_eq!(stack.post("sync/pull", &follower.token, &body).await.status, 503);
     assert_silent(&written, &[]);
     let (_, messages) = said(&written);
     for message in [
-        "an unreadable stream record was set aside",
+        "a stream record was set aside",
         "a resource does not read",
         "a conflict does not read",
         "an entry of the audit log does not read",
@@ -241,8 +245,15 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
     let stack = Stack::new();
     day(&stack).await;
     let conflict = stack.rows("conflicts")[0]["sk"]["S"].as_str().unwrap().to_owned();
-    let records = [poison(&stack).await, stack.stream_records()].concat();
     let root = stack.token("acme", "root", &["admin"], &[]);
+    let office = stack.device("office", "pc");
+    office.push_one(meter("create", "m-5", 0, secret())).await;
+    office.push_one(meter("update", "m-5", 1, json!({"reading": 1}))).await;
+    let refused = stack.device("ana", "phone").push_one(meter("update", "m-5", 1, json!({"reading": WORD}))).await;
+    let open = refused["conflict_id"].as_str().unwrap();
+    stack.post(&format!("conflicts/{open}/resolve"), &root, &json!({"resolution": "accept_client", "note": WORD})).await.ok();
+    let decisions = stack.stream_records_of("conflicts");
+    let records = [poison(&stack).await, stack.stream_records()].concat();
     for reply in indiscreet() {
         let down = stack.beside(Arc::new(Always(reply.clone())));
         let items = json!([meter("update", "m-1", 9, secret()), {"resource_type": "submission", "action": "create", "client_version": 0,
@@ -254,8 +265,11 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
         }
         down.post(&format!("conflicts/{conflict}/resolve"), &root, &json!({"resolution": "manual_merge", "payload": secret()}))
             .await;
-        let platform = stack.platform("changelog", Arc::new(Always(reply)));
-        tidemark_changelog::handle(&platform, stream_event(&records)).await.unwrap();
+        let [changelog, notify] =
+            ["changelog", "notify"].map(|function| stack.platform(function, Arc::new(Always(reply.clone()))));
+        tidemark_changelog::handle(&changelog, stream_event(&records)).await.unwrap();
+        tidemark_notify::handle(&notify, stream_event(&records)).await.unwrap();
+        tidemark_notify::handle(&notify, stream_event(&decisions)).await.unwrap();
     }
     assert_silent(&written, &[]);
     // What helps is told all the same: the code, and what was attempted.
@@ -265,7 +279,9 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
         "{details:#?}"
     );
     let (_, messages) = said(&written);
-    assert!(messages.contains("an unreadable record could not be set aside"), "{messages:#?}");
+    for message in ["a stream record could not be set aside", "a decision could not be told"] {
+        assert!(messages.contains(message), "{message}: {messages:#?}");
+    }
 }
 
 /// The stories above would find a secret: without the filter, the SDK alone logs answers whole.

@@ -1,5 +1,6 @@
 //! One invocation of a function: all its lines say which one it is, the last how it ended, and what it measured is told with them.
 
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use tidemark_core::protocol::problem::ProblemCode;
 use tracing::{Instrument as _, field::Empty};
 
@@ -29,6 +30,13 @@ pub enum End {
     Refused(ProblemCode),
     /// With stream records that are to be delivered again.
     GaveBack,
+}
+
+impl End {
+    /// How an invocation with stream records ended.
+    pub fn of_records(response: &DynamoDbEventResponse) -> Self {
+        if response.batch_item_failures.is_empty() { Self::Done } else { Self::GaveBack }
+    }
 }
 
 impl Invocation<'_> {
