@@ -4,7 +4,7 @@ use serde_json::Value;
 use tidemark::engine::{Reply, http::Call};
 
 /// Folders of the buckets and how many parts of a key name one: a right to objects ends there.
-const FOLDERS: [(&str, usize); 1] = [("uploads", 1)];
+const FOLDERS: [(&str, usize); 2] = [("uploads", 1), ("set-aside", 2)];
 
 /// What a call needs, as (action, resource).
 pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
@@ -17,6 +17,7 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
         "ExecuteStatement" => vec![statement(&body(call)["Statement"])],
         "HeadObject" | "GetObject" => vec![("s3:GetObject".to_owned(), object(call.body))],
         "PutObject" => vec![("s3:PutObject".to_owned(), object(call.body))],
+        "Publish" => vec![("sns:Publish".to_owned(), topic(call.body))],
         _ => panic!("which rights does {operation} need? tests/src/rights/needs.rs does not know"),
     }
 }
@@ -92,4 +93,11 @@ fn object(path: &[u8]) -> String {
     let (_, parts) = folder.unwrap_or_else(|| panic!("a call about {path}, which lies in no known folder"));
     let folder: Vec<&str> = key.split('/').take(*parts).collect();
     format!("bucket/{bucket}/{}/*", folder.join("/"))
+}
+
+/// The topic that a form names. An ARN ends with the topic's name.
+fn topic(form: &[u8]) -> String {
+    let form = String::from_utf8_lossy(form);
+    let arn = form.split('&').find_map(|field| field.strip_prefix("TopicArn=")).unwrap();
+    format!("topic/{}", arn.rsplit("%3A").next().unwrap())
 }
