@@ -8,7 +8,9 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::Client;
 use lambda_http::{Context, LambdaEvent};
 use serde_json::Value;
+use tidemark_aws::failures::Failures;
 use tidemark_aws::media::Media;
+use tidemark_aws::notifications::Notifications;
 use tidemark_aws::stream::StreamEvent;
 use tidemark_aws::{Clock, Platform, Settings};
 
@@ -50,7 +52,8 @@ pub enum DeploymentError {
     NoParameter(&'static str),
 }
 
-/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they hold.
+/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they hold, but for a stream that the
+/// template gave them since: that is switched on.
 ///
 /// # Errors
 /// A definition in the template is incomplete, or the engine refuses it.
@@ -59,12 +62,18 @@ pub fn create_tables(engine: &Engine, template: &Template) -> Result<(), Deploym
         let call = |operation: &'static str, request: &Value| {
             let reply = engine.call(operation, request.to_string().as_bytes());
             let words = String::from_utf8_lossy(&reply.body).into_owned();
-            if reply.status == 200 { Ok(()) } else { Err((operation, words)) }
+            if reply.status == 200 { Ok(words) } else { Err((operation, words)) }
         };
         let created = match call("CreateTable", &table.create) {
-            Err((_, words)) if words.contains("ResourceInUseException") => continue,
+            // Switched on twice, a stream would start anew and forget what it holds.
+            Err((_, words)) if words.contains("ResourceInUseException") => {
+                call("DescribeTable", &table.describe()).and_then(|described| match table.enable_stream(&described) {
+                    Some(request) => call("UpdateTable", &request).map(drop),
+                    None => Ok(()),
+                })
+            }
             Err(refused) => Err(refused),
-            Ok(()) => table.update_time_to_live().map_or(Ok(()), |request| call("UpdateTimeToLive", &request)),
+            Ok(_) => table.update_time_to_live().map_or(Ok(()), |request| call("UpdateTimeToLive", &request).map(drop)),
         };
         created.map_err(|(operation, reply)| DeploymentError::Table { operation, table: table.name, reply })?;
     }
@@ -96,8 +105,10 @@ pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Cl
 pub struct Clients {
     /// For the tables.
     pub dynamodb: Client,
-    /// For the media bucket.
+    /// For the buckets.
     pub bucket: aws_sdk_s3::Client,
+    /// For the topic, where there is an SNS.
+    pub sns: Option<aws_sdk_sns::Client>,
 }
 
 /// A [`platform`] on the media bucket too, for the functions whose binaries link S3.
@@ -113,6 +124,21 @@ pub fn platform_with_media(
     let platform = platform(template, function, clients.dynamodb, clock)?;
     let media = Media::new(clients.bucket, &platform.settings.media);
     Ok(platform.with_media(media))
+}
+
+/// A [`platform`] on the failure bucket too, for the functions behind streams, and on the topic that the template gives it, where there
+/// is an SNS.
+///
+/// # Errors
+/// The template does not give the function what it needs.
+pub fn stream_platform(template: &Template, function: &str, clients: Clients, clock: Clock) -> Result<Platform, DeploymentError> {
+    let platform = platform(template, function, clients.dynamodb, clock)?;
+    let settings_error = |reason: &str| DeploymentError::Settings { function: function.to_owned(), reason: reason.to_owned() };
+    let failures = platform.settings.failure_bucket.as_deref().ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
+    let failures = Failures::new(clients.bucket, failures, function);
+    let topic = platform.settings.notification_topic.as_deref();
+    let notifications = topic.zip(clients.sns).map(|(topic, sns)| Notifications::new(sns, topic));
+    Ok(platform.with_failures(failures).with_notifications(notifications))
 }
 
 /// A function crate as a function behind the API. A macro, because "an async function whose future can be sent" has no
@@ -167,26 +193,36 @@ pub fn invocations(
     Ok(BTreeMap::from([("resolve", resolve)]))
 }
 
-/// A function that takes stream batches, as the pump calls it.
+/// A function that takes stream batches, as a pump calls it.
 pub type StreamFunction = Box<dyn Fn(StreamEvent) -> BoxFuture<'static, Result<DynamoDbEventResponse, String>> + Send + Sync>;
+
+/// A function crate as a function behind a stream; a macro for the reason that `serving` is one.
+macro_rules! consuming {
+    ($platform:expr, $function:ident) => {{
+        let platform = $platform;
+        let consume: StreamFunction = Box::new(move |event| {
+            let platform = platform.clone();
+            Box::pin(async move {
+                match tokio::spawn(async move { $function::handle(&platform, event).await }).await {
+                    Ok(answer) => answer.map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }
+            })
+        });
+        consume
+    }};
+}
 
 /// The function that a stream mapping names. A panic in it is a failed batch, as it is for Lambda.
 ///
 /// # Errors
 /// No function of that name takes stream batches.
 pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction, DeploymentError> {
-    if name != "changelog" {
-        return Err(DeploymentError::NoStreamFunction(name.to_owned()));
+    match name {
+        "changelog" => Ok(consuming!(platform, tidemark_changelog)),
+        "notify" => Ok(consuming!(platform, tidemark_notify)),
+        _ => Err(DeploymentError::NoStreamFunction(name.to_owned())),
     }
-    Ok(Box::new(move |event| {
-        let platform = platform.clone();
-        Box::pin(async move {
-            match tokio::spawn(async move { tidemark_changelog::handle(&platform, event).await }).await {
-                Ok(answer) => answer.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-    }))
 }
 
 fn development_parameters() -> [(&'static str, String); 4] {
@@ -196,4 +232,41 @@ fn development_parameters() -> [(&'static str, String); 4] {
         ("Jwks", auth::jwks()),
         ("JwksUrl", String::new()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(engine: &Engine, operation: &str, request: &Value) -> Value {
+        let reply = engine.call(operation, request.to_string().as_bytes());
+        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    fn stream_of(engine: &Engine, table: &str) -> Value {
+        call(engine, "DescribeTable", &json!({"TableName": table}))["Table"]["LatestStreamArn"].clone()
+    }
+
+    /// Data of an earlier build, whose table had no stream yet.
+    #[test]
+    fn a_stream_that_a_table_lacks_is_switched_on_once_and_rows_stay() {
+        let (engine, template) = (Engine::memory().unwrap(), Template::built_in().unwrap());
+        let mut table = template.tables().unwrap().into_iter().find(|table| table.name == "conflicts").unwrap();
+        table.create.as_object_mut().unwrap().remove("StreamSpecification");
+        call(&engine, "CreateTable", &table.create);
+        let row = json!({"pk": {"S": "acme"}, "sk": {"S": "conf-1"}});
+        call(&engine, "PutItem", &json!({"TableName": "conflicts", "Item": row}));
+
+        create_tables(&engine, &template).unwrap();
+        let stream = stream_of(&engine, "conflicts");
+        assert!(stream.is_string());
+        assert_eq!(call(&engine, "Scan", &json!({"TableName": "conflicts"}))["Items"], json!([row]));
+        let others = stream_of(&engine, "resources");
+        std::thread::sleep(std::time::Duration::from_millis(5)); // a stream is named after the moment it was switched on
+        create_tables(&engine, &template).unwrap();
+        assert_eq!((stream_of(&engine, "conflicts"), stream_of(&engine, "resources")), (stream, others));
+    }
 }

@@ -110,6 +110,7 @@ impl System {
             dynamodb: dynamodb_client(EngineClient::new(engine.clone())),
             // Looked at in this process; the upload URLs lead devices to the front.
             bucket: s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"), function),
+            sns: None,
         };
         let clock = Clock::system();
         let functions = deployment::functions(&template, &clients, &clock)?;
@@ -120,8 +121,8 @@ impl System {
         let (shutdown, stopped) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone()))];
         for mapping in template.stream_mappings()? {
-            let platform =
-                deployment::platform(&template, &mapping.function, clients(&mapping.function).dynamodb, clock.clone())?;
+            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
+            let platform = deployment::stream_platform(&template, &mapping.function, clients(&mapping.function), clock.clone())?;
             let pump = Pump::new(engine.clone(), &mapping, deployment::stream_function(&mapping.function, platform)?);
             tasks.push(tokio::spawn(pump.run(stopped.clone())));
         }

@@ -1,6 +1,7 @@
 //! A whole deployment in memory: the function crates over an engine of their own, the tables and settings of `template.yaml`.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::join_all;
 use lambda_http::{
     Body, Response,
     http::{HeaderMap, HeaderValue, Request, header},
@@ -28,10 +30,11 @@ use tidemark::{
     },
     pump::Pump,
     store::{
-        Store,
+        FAILURE_BUCKET, Store,
         client::{StoreClient, s3_client},
     },
     template::Template,
+    topic::{Topic, TopicClient, sns_client},
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
 use tidemark_core::{
@@ -55,10 +58,12 @@ pub struct Stack {
     pub engine: Engine,
     /// Its media.
     pub store: Store,
+    /// What it told subscribers.
+    pub topic: Topic,
     template: Template,
     functions: Functions,
     invocations: Invocations,
-    pump: tokio::sync::Mutex<Pump<StreamFunction>>,
+    pumps: tokio::sync::Mutex<Vec<Pump<StreamFunction>>>,
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
     api: ApiKind,
@@ -136,29 +141,48 @@ impl Stack {
         Self::of(Template::built_in().unwrap(), engine, hook)
     }
 
-    /// The same deployment, tables, uploads and clock included, whose API functions' calls pass `hook`.
+    /// The same deployment, tables, uploads, messages and clock included, whose API functions' calls pass `hook`.
     pub fn beside(&self, hook: Arc<dyn Hook>) -> Self {
-        Self::on(self.template.clone(), self.engine.clone(), self.store.clone(), Arc::clone(&self.clock_ms), hook)
+        let (engine, store, topic) = (self.engine.clone(), self.store.clone(), self.topic.clone());
+        Self::on(self.template.clone(), engine, store, topic, Arc::clone(&self.clock_ms), hook)
     }
 
     fn of(template: Template, engine: Engine, hook: Arc<dyn Hook>) -> Self {
-        Self::on(template, engine, Store::temporary().unwrap(), Arc::new(AtomicI64::new(START_MS)), hook)
+        let clock_ms = Arc::new(AtomicI64::new(START_MS));
+        Self::on(template, engine, Store::temporary().unwrap(), Topic::default(), clock_ms, hook)
     }
 
-    fn on(template: Template, engine: Engine, store: Store, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
+    fn on(template: Template, engine: Engine, store: Store, topic: Topic, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
         let clock = clock(&clock_ms);
         let watch = Watch::default();
-        let clients = |function: &str| clients(&engine, &store, function, watch.over(function, Arc::clone(&hook)));
+        let clients = |function: &str| clients((&engine, &store, &topic), function, watch.over(function, Arc::clone(&hook)));
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
         let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
-        let mapping = template.stream_mappings().unwrap().remove(0);
-        let changelog = self::clients(&engine, &store, "changelog", watch.over("changelog", Arc::new(NoHook)));
-        let changelog = deployment::platform(&template, "changelog", changelog.dynamodb, clock).unwrap();
-        let changelog = deployment::stream_function("changelog", changelog).unwrap();
-        let pump = tokio::sync::Mutex::new(Pump::new(engine.clone(), &mapping, changelog));
-        let (requests, api) = (AtomicU64::new(0), ApiKind::Rest);
-        Self { engine, store, template, functions, invocations, pump, clock_ms, requests, api, watch }
+        let stack = Self {
+            engine,
+            store,
+            topic,
+            template,
+            functions,
+            invocations,
+            pumps: tokio::sync::Mutex::default(),
+            clock_ms,
+            requests: AtomicU64::new(0),
+            api: ApiKind::Rest,
+            watch,
+        };
+        stack.streaming(Arc::new(NoHook))
+    }
+
+    /// The same deployment, the calls of whose functions behind streams pass `hook`.
+    pub fn streaming(self, hook: Arc<dyn Hook>) -> Self {
+        let pumps = self.template.stream_mappings().unwrap().into_iter().map(|mapping| {
+            let function = self.platform(&mapping.function, Arc::clone(&hook));
+            let function = deployment::stream_function(&mapping.function, function).unwrap();
+            Pump::new(self.engine.clone(), &mapping, function)
+        });
+        Self { pumps: tokio::sync::Mutex::new(pumps.collect()), ..self }
     }
 
     /// The same deployment behind an HTTP API.
@@ -183,8 +207,12 @@ impl Stack {
     }
 
     fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        let clients = clients(&self.engine, &self.store, function, hook);
-        deployment::platform_with_media(&self.template, function, clients, clock(&self.clock_ms)).unwrap()
+        let clients = clients((&self.engine, &self.store, &self.topic), function, hook);
+        let platform = match function {
+            "changelog" | "notify" => deployment::stream_platform,
+            _ => deployment::platform_with_media,
+        };
+        platform(&self.template, function, clients, clock(&self.clock_ms)).unwrap()
     }
 
     /// The moment it is in this deployment.
@@ -197,9 +225,9 @@ impl Stack {
         self.clock_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
-    /// Sequences everything that was written so far.
+    /// Hands everything that was written so far to the functions behind the streams: it is sequenced, and subscribers are told.
     pub async fn settle(&self) {
-        self.pump.lock().await.drain().await;
+        join_all(self.pumps.lock().await.iter_mut().map(Pump::drain)).await;
     }
 
     /// A token for a user, as the development key signs it.
@@ -322,8 +350,13 @@ impl Stack {
 
     /// The records the stream of `resources` holds now, as a Lambda event has them.
     pub fn stream_records(&self) -> Vec<Value> {
+        self.stream_records_of("resources")
+    }
+
+    /// The records the stream of a table holds now.
+    pub fn stream_records_of(&self, table: &str) -> Vec<Value> {
         let call = |operation: &str, request: Value| self.dynamodb(operation, &request);
-        let arn = call("DescribeTable", json!({"TableName": "resources"}))["Table"]["LatestStreamArn"].clone();
+        let arn = call("DescribeTable", json!({"TableName": table}))["Table"]["LatestStreamArn"].clone();
         let shards = call("DescribeStream", json!({"StreamArn": arn}))["StreamDescription"]["Shards"].clone();
         let mut records = Vec::new();
         for shard in shards.as_array().unwrap() {
@@ -336,6 +369,19 @@ impl Stack {
             record["eventSourceARN"] = arn.clone();
         }
         records
+    }
+
+    /// The objects of the failure bucket: by key, the record that was set aside and what is said of it.
+    pub async fn set_aside(&self) -> BTreeMap<String, Value> {
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
+        let listed = bucket.list_objects_v2().bucket(FAILURE_BUCKET).send().await.unwrap();
+        let mut objects = BTreeMap::new();
+        for key in listed.contents().iter().filter_map(|object| object.key()) {
+            let object = bucket.get_object().bucket(FAILURE_BUCKET).key(key).send().await.unwrap();
+            let object = object.body.collect().await.unwrap().into_bytes();
+            objects.insert(key.to_owned(), serde_json::from_slice(&object).unwrap());
+        }
+        objects
     }
 
     /// Every row of a table.
@@ -352,10 +398,11 @@ impl Stack {
 }
 
 /// The clients of a function, their calls passing `hook`.
-fn clients(engine: &Engine, store: &Store, function: &str, hook: Arc<dyn Hook>) -> Clients {
+fn clients((engine, store, topic): (&Engine, &Store, &Topic), function: &str, hook: Arc<dyn Hook>) -> Clients {
     Clients {
         dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
-        bucket: s3_client(StoreClient::with_hook(store.clone(), hook), STORE_URL, function),
+        bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
+        sns: Some(sns_client(TopicClient::with_hook(topic.clone(), hook))),
     }
 }
 

@@ -221,14 +221,35 @@ async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
     records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
     records.insert(2, json!({"not": "a record", "large": "x".repeat(900_000)}));
     assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
-    let aside: Vec<Value> = stack.rows("changes").into_iter().filter(|row| row["pk"]["S"] == "set-aside").collect();
-    assert_eq!(aside.len(), 4, "one row, and three for the large one");
-    assert!(
-        aside.iter().any(|row| row["record"]["S"].as_str().is_some_and(|text| text.contains("poison") && text.contains("m-1")))
-    );
+    let aside = stack.set_aside().await;
+    assert!(aside.keys().all(|key| key.starts_with("set-aside/changelog/") && key.ends_with(".json")), "{:?}", aside.keys());
+    let kept: Vec<&Value> = aside.values().map(|object| &object["record"]).collect();
+    assert!(kept.len() == 2 && kept.contains(&&records[1]) && kept.contains(&&records[2]), "whole, the large one too");
+    for object in aside.values() {
+        assert_eq!(object["function"], "changelog");
+        assert!(object["reason"].is_string() && object["set_aside_at"].is_string());
+    }
+    // What is delivered again is kept, and announced, once.
+    stack.advance(chrono::Duration::hours(1));
+    assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
+    assert_eq!(stack.set_aside().await, aside);
     let mut follower = follower;
     follower.pull().await;
     assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["m-0", "m-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_record_that_cannot_be_set_aside_is_delivered_again() {
+    let stack = Stack::new();
+    let mut records = writes(&stack, 3).await;
+    records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
+    let hook = || Script::new(|_, operation, _, _| if operation == "PutObject" { Verdict::Lose } else { Verdict::Continue });
+    let platform = stack.platform("changelog", Arc::new(hook()));
+    let response = tidemark_changelog::handle(&platform, stream_event(&records)).await.expect("a response");
+    let failures: Vec<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+    assert_eq!(failures, [records[1]["dynamodb"]["SequenceNumber"].as_str().map(ToOwned::to_owned)]);
+    assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
+    assert_eq!(stack.set_aside().await.len(), 1);
 }
 
 #[tokio::test]

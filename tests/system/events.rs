@@ -4,6 +4,7 @@
 
 mod api;
 mod conflicts;
+mod notify;
 mod stream;
 
 use std::{
@@ -44,24 +45,25 @@ fn missing_fields(real: &Value, sample: &Value, at: &str) -> Vec<String> {
 
 #[test]
 fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
-    let functions: BTreeSet<&str> = ROUTES.iter().map(|route| route.function).chain(["changelog"]).collect();
+    let functions: BTreeSet<&str> = ROUTES.iter().map(|route| route.function).chain(["changelog", "notify"]).collect();
     let samples = samples();
     for sample in samples.keys() {
         assert!(functions.contains(function_of(sample)), "events/{sample}.json: no function {:?}", function_of(sample));
     }
     let expected = api::EXPECTED.iter().map(|it| it.sample).chain(conflicts::EXPECTED.iter().map(|it| it.sample));
-    let expected = expected.chain(stream::EXPECTED.iter().map(|it| it.sample)).collect();
+    let expected = expected.chain(stream::EXPECTED.iter().map(|it| it.sample));
+    let expected = expected.chain(notify::EXPECTED.iter().map(|it| it.sample)).collect();
     assert_eq!(samples.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected);
 }
 
 #[test]
 fn every_function_has_samples_of_each_kind_of_event_it_gets() {
     let samples = samples();
-    for kind in ROUTES
-        .iter()
-        .flat_map(|route| ["rest", "http"].map(|api| format!("{}.{api}-", route.function)))
-        .chain(["changelog.".into(), "resolve.direct-".into()])
-    {
+    for kind in ROUTES.iter().flat_map(|route| ["rest", "http"].map(|api| format!("{}.{api}-", route.function))).chain([
+        "changelog.".into(),
+        "notify.".into(),
+        "resolve.direct-".into(),
+    ]) {
         assert!(samples.keys().any(|sample| sample.starts_with(&kind)), "no sample {kind}…");
     }
 }

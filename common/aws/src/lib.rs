@@ -7,7 +7,9 @@ pub mod clock;
 pub mod delivery;
 pub mod edge;
 pub mod failure;
+pub mod failures;
 pub mod media;
+pub mod notifications;
 pub mod platform;
 pub mod settings;
 pub mod stream;
@@ -16,5 +18,5 @@ pub mod telemetry;
 
 pub use clock::Clock;
 pub use failure::Failure;
-pub use platform::Platform;
+pub use platform::{Environment, Platform};
 pub use settings::{Settings, SettingsError};

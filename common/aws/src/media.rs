@@ -28,17 +28,17 @@ pub struct Media {
     url_seconds: u64,
 }
 
-/// A client for the bucket of a deployment. Behind an endpoint of one's own (LocalStack) the bucket stands in the path: there is no name
+/// A client for the buckets of a deployment. Behind an endpoint of one's own (LocalStack) the bucket stands in the path: there is no name
 /// service that knows it as a host.
 pub fn client(config: &SdkConfig) -> Client {
     let has_own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
     Client::from_conf(client_config(aws_sdk_s3::config::Builder::from(config)).force_path_style(has_own_endpoint).build())
 }
 
-/// What every client for the bucket is made with, whatever it reaches.
+/// What every client for a bucket is made with, whatever it reaches.
 pub fn client_config(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder {
-    // Nothing streams here: uploads go past the functions, and looking at one has no body. The protection would measure the real clock
-    // while tests let virtual time pass.
+    // Nothing streams here: uploads go past the functions, looking at one has no body, and a record that is set aside is sent whole. The
+    // protection would measure the real clock while tests let virtual time pass.
     config.stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 

@@ -11,7 +11,9 @@ use crate::{
     auth::Verifier,
     clock::Clock,
     failure::Failure,
+    failures::Failures,
     media::Media,
+    notifications::Notifications,
     settings::{Settings, SettingsError},
     tables::Tables,
 };
@@ -29,6 +31,60 @@ pub struct Platform {
     pub clock: Clock,
     /// The media bucket; only functions that use it link S3.
     pub media: Option<Media>,
+    /// The failure bucket; only the functions behind streams link it.
+    pub failures: Option<Failures>,
+    /// The notification topic, where the deployment has one; only `notify` links SNS.
+    pub notifications: Option<Notifications>,
+}
+
+/// What a function finds when it starts, in Lambda or wherever the same variables are set. What it asks for beyond the tables makes its
+/// binary larger, so each function asks for what it uses.
+#[derive(Debug)]
+pub struct Environment {
+    settings: Settings,
+    sdk: SdkConfig,
+}
+
+/// Why a function does not start.
+type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Environment {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the variable that is missing or wrong.
+    pub async fn read() -> Result<Self, StartError> {
+        let settings = Settings::from_env(&|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
+        Ok(Self { settings, sdk: sdk_config().await })
+    }
+
+    /// The tables, and who calls.
+    ///
+    /// # Errors
+    /// The key set of the settings does not read.
+    pub fn platform(&self) -> Result<Platform, StartError> {
+        Ok(Platform::new(self.settings.clone(), Client::new(&self.sdk), Clock::system())?)
+    }
+
+    /// The media bucket.
+    pub fn media(&self) -> Media {
+        Media::new(crate::media::client(&self.sdk), &self.settings.media)
+    }
+
+    /// The failure bucket, for the function of that name.
+    ///
+    /// # Errors
+    /// [`SettingsError::Missing`] where the deployment names none.
+    pub fn failures(&self, function: &str) -> Result<Failures, SettingsError> {
+        let bucket = self.settings.failure_bucket.as_deref().ok_or(SettingsError::Missing("FAILURE_BUCKET"))?;
+        Ok(Failures::new(crate::media::client(&self.sdk), bucket, function))
+    }
+
+    /// The notification topic, if the deployment has one.
+    pub fn notifications(&self) -> Option<Notifications> {
+        let topic = self.settings.notification_topic.as_deref()?;
+        Some(Notifications::new(aws_sdk_sns::Client::new(&self.sdk), topic))
+    }
 }
 
 impl Platform {
@@ -43,6 +99,8 @@ impl Platform {
             settings: Arc::new(settings),
             clock,
             media: None,
+            failures: None,
+            notifications: None,
         })
     }
 
@@ -51,28 +109,22 @@ impl Platform {
         Self { media: Some(media), ..self }
     }
 
-    /// Stands on what the environment names: in Lambda, or wherever the same variables are set.
-    ///
-    /// # Errors
-    /// [`SettingsError`] names the variable that is missing or wrong; a key set that does not read is an error too.
-    pub async fn from_environment() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Self::on(&sdk_config().await)
+    /// The same, on the failure bucket too.
+    pub fn with_failures(self, failures: Failures) -> Self {
+        Self { failures: Some(failures), ..self }
     }
 
-    /// [`from_environment`](Self::from_environment) with the media bucket: for the functions that use it, because it makes them larger.
-    ///
-    /// # Errors
-    /// As above.
-    pub async fn from_environment_with_media() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let config = sdk_config().await;
-        let platform = Self::on(&config)?;
-        let media = Media::new(crate::media::client(&config), &platform.settings.media);
-        Ok(platform.with_media(media))
+    /// The same, on a notification topic too, if there is one.
+    pub fn with_notifications(self, notifications: Option<Notifications>) -> Self {
+        Self { notifications, ..self }
     }
 
-    fn on(config: &SdkConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let settings = Settings::from_env(&|name| std::env::var(name).ok()).map_err(|error: SettingsError| error.to_string())?;
-        Ok(Self::new(settings, Client::new(config), Clock::system())?)
+    /// Stands on the tables that the environment names, and nothing else.
+    ///
+    /// # Errors
+    /// Those of [`Environment`].
+    pub async fn from_environment() -> Result<Self, StartError> {
+        Environment::read().await?.platform()
     }
 }
 

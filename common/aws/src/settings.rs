@@ -30,6 +30,10 @@ pub struct Settings {
     pub batch_retention: Duration,
     /// What may be uploaded.
     pub media: MediaSettings,
+    /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind streams have it.
+    pub failure_bucket: Option<String>,
+    /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without it nobody is told.
+    pub notification_topic: Option<String>,
 }
 
 /// What may be uploaded (§6).
@@ -173,6 +177,8 @@ impl Settings {
                 bytes_max: number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
                 url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
             },
+            failure_bucket: optional("FAILURE_BUCKET"),
+            notification_topic: optional("NOTIFICATION_TOPIC"),
         })
     }
 }

@@ -1,17 +1,27 @@
-//! Stream records: what a Lambda event of the `resources` stream says, one record at a time, so that one that does not read does not
-//! keep the others from being read.
+//! Stream records: what a Lambda event of the streams of `resources` and `conflicts` says, one record at a time, so that one that does not
+//! read does not keep the others from being read; and what becomes of those that cannot be handled.
 
-use aws_lambda_events::event::dynamodb::EventRecord;
+use aws_lambda_events::event::{
+    dynamodb::EventRecord,
+    streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
     channel::Scope,
     conflict::Resolved,
-    protocol::{Action, pull::DecidedConflict},
+    protocol::{Action, notifications::ConflictResolved, pull::DecidedConflict},
     sequence::{plan::Record, position::Sequence},
 };
 
-use crate::tables::resources::{ResourceRow, identify};
+use crate::{
+    failure::Failure,
+    platform::Platform,
+    tables::{
+        conflicts,
+        resources::{ResourceRow, identify},
+    },
+};
 
 /// A batch of stream records, each still text.
 #[derive(Debug, Deserialize)]
@@ -49,10 +59,60 @@ pub fn read(record: &RawValue) -> Reading {
     read_change(record).unwrap_or_else(Reading::Unreadable)
 }
 
-/// The sequence number of a record, as far as it can be told.
-pub fn sequence_number(record: &RawValue) -> Option<String> {
-    let record: serde_json::Value = serde_json::from_str(record.get()).ok()?;
-    Some(record.get("dynamodb")?.get("SequenceNumber")?.as_str()?.to_owned())
+/// The decision that a record of the stream of `conflicts` tells of; `None` where it tells of none. A conflict that a policy decides at
+/// once is inserted with its outcome: the answer to the push has told of it.
+///
+/// # Errors
+/// Why the record does not read.
+pub fn read_decision(record: &RawValue) -> Result<Option<ConflictResolved>, String> {
+    let record: EventRecord = serde_json::from_str(record.get()).map_err(|error| format!("not a stream record: {error}"))?;
+    if record.event_name != "MODIFY" {
+        return Ok(None);
+    }
+    conflicts::decided(record.change.new_image).map_err(|failure| failure.to_string())
+}
+
+/// The sequence number of a record; zero where it cannot be told, which gives back the whole batch.
+pub fn sequence_of(record: &RawValue) -> Sequence {
+    let number = || {
+        let record: serde_json::Value = serde_json::from_str(record.get()).ok()?;
+        Sequence::parse(record.get("dynamodb")?.get("SequenceNumber")?.as_str()?)
+    };
+    number().unwrap_or(Sequence::ZERO)
+}
+
+/// Keeps a record that can never be handled in the failure bucket, so that the others go on; gives it back where that fails.
+///
+/// # Errors
+/// The number of the record: nothing keeps it but the stream.
+pub async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Sequence> {
+    let kept = match &platform.failures {
+        Some(failures) => failures.set_aside(record, reason, platform.clock.now()).await,
+        None => Err(Failure::Outage("the function runs without its failure bucket".into())),
+    };
+    match kept {
+        Ok(key) => {
+            // The reason may hold a piece of the record; it stands in the object.
+            tracing::error!(%key, "a stream record was set aside");
+            Ok(())
+        }
+        Err(failure) => {
+            tracing::error!(%failure, "a stream record could not be set aside");
+            Err(sequence_of(record))
+        }
+    }
+}
+
+/// What a function answers that could not handle these records: the stream delivers again from the earliest of them.
+pub fn given_back(failed: impl IntoIterator<Item = Sequence>) -> DynamoDbEventResponse {
+    let mut response = DynamoDbEventResponse::default();
+    response.batch_item_failures.extend(failed.into_iter().min().map(|earliest| {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        // As the stream writes it: without our leading zeros. A record whose number does not read fails the whole batch.
+        failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
+        failure
+    }));
+    response
 }
 
 fn read_change(record: EventRecord) -> Result<Reading, String> {

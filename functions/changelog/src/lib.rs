@@ -3,17 +3,15 @@
 
 use std::collections::HashMap;
 
-use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
-use serde_json::value::RawValue;
 use tidemark_aws::{
     Failure, Platform,
-    stream::{Reading, StreamEvent, read, sequence_number},
+    stream::{Reading, StreamEvent, given_back, read, set_aside},
     tables::changes::{Appended, LogStep},
 };
 use tidemark_core::{
     channel::Scope,
-    json,
     sequence::{
         plan::{Head, Record, classify},
         position::Sequence,
@@ -37,12 +35,7 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
         match read(record) {
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
-            Reading::Unreadable(reason) => {
-                if let Err(failure) = set_aside(platform, record, &reason).await {
-                    tracing::error!(%failure, "an unreadable record could not be set aside");
-                    failed.push(sequence_of(record));
-                }
-            }
+            Reading::Unreadable(reason) => failed.extend(set_aside(platform, record, &reason).await.err()),
         }
     }
     let sequenced = channels.into_iter().map(async |(scope, records)| {
@@ -53,14 +46,7 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
     });
     let sequenced = stream::iter(sequenced).buffer_unordered(CHANNELS_AT_ONCE).collect::<Vec<_>>();
     failed.extend(sequenced.await.into_iter().flatten());
-    let mut response = DynamoDbEventResponse::default();
-    response.batch_item_failures.extend(failed.into_iter().min().map(|earliest| {
-        let mut failure = DynamoDbBatchItemFailure::default();
-        // As the stream writes it: without our leading zeros. A record whose number does not read fails the whole batch.
-        failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
-        failure
-    }));
-    Ok(response)
+    Ok(given_back(failed))
 }
 
 /// Brings one channel's records into its log.
@@ -96,15 +82,4 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         head = Some(Head { position: segment.last, stream, floor, moved_at: now });
     }
     Ok(Appended::Done)
-}
-
-/// Keeps a record that does not read, under its sequence number or, without one, under its digest.
-async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Failure> {
-    let id = sequence_number(record).unwrap_or_else(|| json::hex(&json::digest(&[record.get().as_bytes()])));
-    tracing::error!(%id, %reason, "an unreadable stream record was set aside");
-    platform.tables.changes.set_aside(&id, record.get(), reason, platform.clock.now()).await
-}
-
-fn sequence_of(record: &RawValue) -> Sequence {
-    sequence_number(record).and_then(|number| Sequence::parse(&number)).unwrap_or(Sequence::ZERO)
 }

@@ -1,12 +1,13 @@
 //! The Lambda binary of `changelog`: wiring only.
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use tidemark_aws::{Platform, stream::StreamEvent, telemetry};
+use tidemark_aws::{Environment, stream::StreamEvent, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
-    let platform = Platform::from_environment().await?;
+    let environment = Environment::read().await?;
+    let platform = environment.platform()?.with_failures(environment.failures("changelog")?);
     let sequence = async |event: LambdaEvent<StreamEvent>| tidemark_changelog::handle(&platform, event.payload).await;
     lambda_runtime::run(service_fn(sequence)).await
 }

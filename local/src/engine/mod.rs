@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dynoxide::Database;
 use rusqlite::Connection;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// Why the engine did not open, or could not trim or sweep.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub struct Engine {
 
 struct Shared {
     inner: Mutex<Inner>,
-    written: Notify,
+    written: watch::Sender<()>,
 }
 
 /// Both connections stand behind one lock: in memory they share a cache, whose table locks SQLite refuses at once
@@ -105,7 +105,7 @@ impl Engine {
         side.busy_timeout(Duration::from_secs(5))?;
         stream::create_index(&side)?;
         let inner = Mutex::new(Inner { database, side });
-        Ok(Self { shared: Arc::new(Shared { inner, written: Notify::new() }) })
+        Ok(Self { shared: Arc::new(Shared { inner, written: watch::Sender::new(()) }) })
     }
 
     /// Runs one operation of DynamoDB or DynamoDB Streams ("PutItem", "GetRecords") on its JSON request. Never fails:
@@ -117,14 +117,15 @@ impl Engine {
             dispatch::run(&inner.database, operation, body)
         };
         if dispatch::may_write(operation) {
-            self.shared.written.notify_one();
+            self.shared.written.send_replace(());
         }
         reply
     }
 
-    /// Returns after the next call that may have written; at once if there was one since the last return. One waiter.
-    pub async fn written(&self) {
-        self.shared.written.notified().await;
+    /// Tells each holder of every call that may have written since it last looked.
+    #[must_use]
+    pub fn writes(&self) -> watch::Receiver<()> {
+        self.shared.written.subscribe()
     }
 
     /// Forgets the stream records of `table` up to and including the sequence number, and returns how many. The newest

@@ -3,7 +3,8 @@
 //!
 //! There is no checkpoint besides the stream: what is done is trimmed, and a start begins at the oldest record left. So
 //! records may come twice, as they may from Lambda, and never not at all. Unlike a real mapping it gathers no batching
-//! window, does not bisect a failing batch and never gives up on one.
+//! window, does not bisect a failing batch and never gives up on one. It does not filter either: filters spare invocations,
+//! and a function that relied on them would be wrong on AWS too, so here each function sees every record.
 
 mod records;
 
@@ -117,7 +118,7 @@ impl<C: Consumer> Pump<C> {
     /// Pumps until `shutdown` says true, or its sender is gone. A batch that is under way is finished first; one that
     /// keeps failing is left for the next start.
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
-        let engine = self.stream.engine().clone();
+        let mut writes = self.stream.engine().writes();
         let mut backoff = BACKOFF_FIRST;
         while !*shutdown.borrow_and_update() {
             let (wait, is_idle) = match self.step().await {
@@ -137,7 +138,7 @@ impl<C: Consumer> Pump<C> {
                 changed = shutdown.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(wait) => {}
                 // A failing batch waits its time out; only an idle pump is woken by writes.
-                () = engine.written(), if is_idle => {}
+                written = writes.changed(), if is_idle => if written.is_err() { return },
             }
         }
     }

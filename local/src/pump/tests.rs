@@ -49,6 +49,7 @@ fn mapping(batch_records_max: usize) -> StreamMapping {
         batching_window_s: 0,
         reports_item_failures: true,
         starting_position: "TRIM_HORIZON".into(),
+        filters: Vec::new(),
     }
 }
 
@@ -80,8 +81,8 @@ async fn a_failed_batch_comes_again_as_a_whole() {
 async fn after_a_record_given_back_the_next_batch_begins_with_it() {
     let seen = Seen::default();
     let give_back_b = |call, event: &StreamEvent| {
-        let b = event.records.get(1).and_then(|record| tidemark_aws::stream::sequence_number(record));
-        Ok(if call == 1 { given_back(&b.unwrap()) } else { Default::default() })
+        let b = event.records.get(1).map(|record| tidemark_aws::stream::sequence_of(record));
+        Ok(if call == 1 { tidemark_aws::stream::given_back(b) } else { Default::default() })
     };
     let mut pump = Pump::new(engine_with(&["a", "b", "c"]), &mapping(9), recording(seen.clone(), give_back_b));
     assert_eq!(pump.drain().await, 3);
@@ -106,6 +107,29 @@ async fn a_new_pump_repeats_at_most_the_newest_record_of_what_was_done() {
     seen.lock().unwrap().clear();
     Pump::new(engine, &mapping(9), recording(seen.clone(), |_, _| Ok(Default::default()))).drain().await;
     assert_eq!(*seen.lock().unwrap(), [["b", "c"]]);
+}
+
+/// What a write costs in virtual time that wakes only one of two: the other one's wait.
+#[tokio::test(start_paused = true)]
+async fn a_write_wakes_every_pump() {
+    let engine = engine_with(&[]);
+    let (stop, stopped) = watch::channel(false);
+    let (noticed, mut notice) = tokio::sync::mpsc::unbounded_channel();
+    let running = [0, 1].map(|number| {
+        let noticed = noticed.clone();
+        let notes = move |_, _: &StreamEvent| noticed.send(number).map(|()| Default::default()).map_err(|e| e.to_string());
+        tokio::spawn(Pump::new(engine.clone(), &mapping(9), recording(Seen::default(), notes)).run(stopped.clone()))
+    });
+    tokio::time::sleep(IDLE_MAX / 2).await;
+    let began = tokio::time::Instant::now();
+    put(&engine, &["a"]);
+    let mut woken = [notice.recv().await.unwrap(), notice.recv().await.unwrap()];
+    woken.sort_unstable();
+    assert_eq!((woken, began.elapsed()), ([0, 1], Duration::ZERO));
+    stop.send(true).unwrap();
+    for pump in running {
+        pump.await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The embedded S3: buckets are folders, signatures are checked against fixed development credentials. It serves
-//! path-style requests (`/media/<key>`) and knows nothing of the sync protocol.
+//! path-style requests (`/media/<key>`) and knows nothing of the sync protocol. The front leads to the media bucket only.
 
 pub mod client;
 mod cors;
@@ -14,8 +14,10 @@ use axum::response::Response;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-/// The one bucket.
+/// The bucket of uploads.
 pub const BUCKET: &str = "media";
+/// The bucket of stream records that were set aside. Only functions in this process reach it.
+pub const FAILURE_BUCKET: &str = "failure";
 /// Access key id that the embedded S3 accepts.
 pub const ACCESS_KEY: &str = "tidemark";
 /// Secret access key that goes with it.
@@ -47,13 +49,15 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store over `folder`, which exists, and makes the bucket.
+    /// Opens the store over `folder`, which exists, and makes the buckets.
     ///
     /// # Errors
     /// The folder cannot be read or written.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |reason: String| StoreError { folder: folder.display().to_string(), reason };
-        std::fs::create_dir_all(folder.join(BUCKET)).map_err(|error| failed(error.to_string()))?;
+        for bucket in [BUCKET, FAILURE_BUCKET] {
+            std::fs::create_dir_all(folder.join(bucket)).map_err(|error| failed(error.to_string()))?;
+        }
         let files = s3s_fs::FileSystem::new(folder).map_err(|error| failed(format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
         // Without it nothing is checked: no signature, no expiry, no signed header.

@@ -35,6 +35,8 @@ pub struct StreamMapping {
     pub reports_item_failures: bool,
     /// `TRIM_HORIZON` or `LATEST`.
     pub starting_position: String,
+    /// Patterns, as JSON, of the records that Lambda hands on; all of them, if there is none. The local pump does not filter.
+    pub filters: Vec<String>,
 }
 
 impl Template {
@@ -114,6 +116,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
         _ => None,
     };
     let number = |key| event.get(key).and_then(Yaml::as_u64);
+    let filters = event.get("FilterCriteria").and_then(|criteria| criteria.get("Filters")?.as_sequence());
     let types = event.get("FunctionResponseTypes").and_then(Yaml::as_sequence);
     let position = event.get("StartingPosition").and_then(Yaml::as_str);
     Ok(StreamMapping {
@@ -125,6 +128,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
         reports_item_failures: types
             .is_some_and(|types| types.iter().any(|kind| kind.as_str() == Some("ReportBatchItemFailures"))),
         starting_position: position.ok_or_else(|| shape(&format!("{path}.StartingPosition"), "a position"))?.to_owned(),
+        filters: filters.into_iter().flatten().filter_map(|filter| Some(filter.get("Pattern")?.as_str()?.to_owned())).collect(),
     })
 }
 

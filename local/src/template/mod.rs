@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 
 use serde_yaml_ng::Value as Yaml;
 
+/// What a reference names besides tables and parameters: the resource's type, and what its logical id ends in.
+const NAMED: [(&str, &str); 2] = [(BUCKET_KIND, "Bucket"), (TOPIC_KIND, "Topic")];
+
 const BUCKET_KIND: &str = "AWS::S3::Bucket";
+const TOPIC_KIND: &str = "AWS::SNS::Topic";
 
 /// The template of this build.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -68,10 +72,12 @@ impl Template {
     /// The template with one more environment variable for every function, or another value of it.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
-        let variables = ["Globals", "Function", "Environment", "Variables"];
-        let at = variables.into_iter().try_fold(&mut self.root, |yaml, key| yaml.get_mut(key));
-        if let Some(Yaml::Mapping(variables)) = at {
-            variables.insert(name.into(), value.into());
+        let at = variables(&mut self.root, &["Globals", "Function"]);
+        at.into_iter().for_each(|variables| drop(variables.insert(name.into(), value.into())));
+        // A function's own variables win over those of all.
+        let resources = self.root.get_mut("Resources").and_then(Yaml::as_mapping_mut);
+        for resource in resources.into_iter().flat_map(|resources| resources.values_mut()) {
+            variables(resource, &["Properties"]).into_iter().for_each(|own| drop(own.remove(name)));
         }
         self
     }
@@ -85,17 +91,16 @@ impl Template {
         })
     }
 
-    /// A value as text, `!Ref` evaluated: a table is its local name, a parameter its override or its default.
+    /// A value as text, `!Ref` evaluated: a table, bucket or topic is its local name, a parameter its override or its default.
     pub(crate) fn text(&self, path: &str, value: &Yaml, parameters: &BTreeMap<String, String>) -> Result<String, TemplateError> {
         if let Some(scalar) = scalar(value) {
             return Ok(scalar);
         }
+        let is = |kind: &str, id: &str| self.resources(kind).any(|(resource, _)| resource == id);
         match intrinsic(value) {
-            Some(("Ref", Yaml::String(id))) if self.resources(tables::KIND).any(|(table, _)| table == id) => {
-                Ok(tables::local_name(id))
-            }
-            Some(("Ref", Yaml::String(id))) if self.resources(BUCKET_KIND).any(|(bucket, _)| bucket == id) => {
-                Ok(short_name(id, "Bucket"))
+            Some(("Ref", Yaml::String(id))) if is(tables::KIND, id) => Ok(tables::local_name(id)),
+            Some(("Ref", Yaml::String(id))) if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) => {
+                Ok(short_name(id, ending))
             }
             Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
                 let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);
@@ -118,6 +123,12 @@ impl Template {
     pub(crate) fn globals(&self) -> Option<&Yaml> {
         self.root.get("Globals")?.get("Function")
     }
+}
+
+/// The environment variables of what stands at a path.
+fn variables<'a>(yaml: &'a mut Yaml, path: &[&str]) -> Option<&'a mut serde_yaml_ng::Mapping> {
+    let at = path.iter().chain(&["Environment", "Variables"]);
+    at.copied().try_fold(yaml, |yaml, key| yaml.get_mut(key))?.as_mapping_mut()
 }
 
 /// CloudFormation has two spellings for an intrinsic function; everything behind this one sees the long one:

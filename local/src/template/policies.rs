@@ -6,9 +6,8 @@ use std::fmt;
 
 use serde_yaml_ng::Value as Yaml;
 
-use super::{BUCKET_KIND, Template, TemplateError, functions, intrinsic, shape, short_name, tables};
+use super::{BUCKET_KIND, TOPIC_KIND, Template, TemplateError, functions, intrinsic, shape, short_name, tables};
 
-const TOPIC_KIND: &str = "AWS::SNS::Topic";
 /// Further ways to give a role rights, none of which the template needs.
 const OTHER_KINDS: [&str; 4] =
     ["AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::Serverless::Connector"];

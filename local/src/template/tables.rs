@@ -22,6 +22,21 @@ pub struct Table {
 }
 
 impl Table {
+    /// The DescribeTable request.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        json!({ "TableName": self.name })
+    }
+
+    /// The UpdateTable request for a table whose stream is not switched on yet, as a DescribeTable answer tells.
+    #[must_use]
+    pub fn enable_stream(&self, described: &str) -> Option<Value> {
+        let wanted = self.create.get("StreamSpecification")?;
+        let described: Value = serde_json::from_str(described).unwrap_or_default();
+        let has_stream = described["Table"]["StreamSpecification"]["StreamEnabled"] == true;
+        (!has_stream).then(|| json!({ "TableName": self.name, "StreamSpecification": wanted }))
+    }
+
     /// The UpdateTimeToLive request, if the table's rows expire.
     #[must_use]
     pub fn update_time_to_live(&self) -> Option<Value> {

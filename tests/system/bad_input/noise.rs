@@ -210,7 +210,7 @@ async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
         assert!(enough("sync/push", 200) && enough("sync/push", 400) && enough("sync/pull", 200), "{statuses:?} tests little");
     }
     stack.settle().await;
-    let set_aside: Vec<_> = stack.rows("changes").into_iter().filter(|row| row["pk"]["S"] == "set-aside").collect();
+    let set_aside = stack.set_aside().await;
     assert!(set_aside.is_empty(), "{set_aside:?}");
 }
 

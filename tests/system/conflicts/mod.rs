@@ -6,6 +6,7 @@ mod detail;
 mod direct;
 mod lifecycle;
 mod list;
+mod notify;
 mod races;
 mod refused;
 mod resolve;

@@ -14,7 +14,6 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     channel::Scope,
-    limits::CHUNK_BYTES_MAX,
     sequence::{
         plan::Head,
         position::Position,
@@ -30,8 +29,6 @@ use crate::failure::Failure;
 
 /// Sort key of a channel's head; positions are digits, so it stands behind all of them.
 const HEAD: &str = "head";
-/// Partition of the records that were set aside; channels' partitions contain a `#`.
-const SET_ASIDE: &str = "set-aside";
 /// How much longer a segment is kept than positions are valid, so that no reader with a valid position finds it gone.
 const EXPIRY_MARGIN_DAYS: i64 = 1;
 
@@ -104,15 +101,6 @@ struct SegmentRow {
     entries: Vec<u8>,
     sequenced_at: i64,
     expires_at: i64,
-}
-
-#[derive(Debug, Serialize)]
-struct SetAsideRow<'a> {
-    pk: &'a str,
-    sk: String,
-    record: &'a str,
-    reason: &'a str,
-    set_aside_at: i64,
 }
 
 impl Changes {
@@ -250,26 +238,6 @@ impl Changes {
                 .expression_attribute_values(":read_stream", text(&head.stream)),
         };
         update.build().map_err(|error| Failure::unreadable("head", error))
-    }
-
-    /// Keeps a stream record that cannot be read, with the reason, so that the records behind it can go on and it is not lost. A record
-    /// may hold two rows; its text is cut into as many as it takes.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn set_aside(&self, id: &str, record: &str, reason: &str, now: DateTime<Utc>) -> Result<(), Failure> {
-        let mut rest = record;
-        for part in 0.. {
-            let (record, behind) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES_MAX));
-            let sk = format!("{id}-{part:04}");
-            let row = SetAsideRow { pk: SET_ASIDE, sk, record, reason, set_aside_at: now.timestamp_millis() };
-            self.table.put(&row)?.send().await.map_err(|error| Failure::outage("put_item on changes", error))?;
-            rest = behind;
-            if rest.is_empty() {
-                break;
-            }
-        }
-        Ok(())
     }
 }
 

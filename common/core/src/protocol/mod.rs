@@ -5,6 +5,7 @@ pub mod batches;
 pub mod conflicts;
 pub mod limits;
 pub mod media;
+pub mod notifications;
 pub mod problem;
 pub mod pull;
 pub mod push;

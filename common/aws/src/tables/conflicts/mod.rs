@@ -4,6 +4,7 @@
 //! (`part#<conflict>#<edit>`, `part#<conflict>#server-<version>`), which is never changed and is written before the row that names
 //! it. Edits join on the condition that the conflict is open and holds as many edits as were read, so that none is lost.
 
+mod decided;
 mod read;
 mod record;
 mod settle;
@@ -22,6 +23,7 @@ use tidemark_core::{
     resource::{EditId, ResourceKey},
 };
 
+pub(crate) use decided::decided;
 pub use read::Place;
 
 use super::{Row, Table, from_row, key as row_key, moment, query_all, text};

@@ -1,0 +1,56 @@
+//! The failure bucket: stream records that can never be handled, kept whole, so that those behind them go on and none is lost. The bucket
+//! announces each new object on a queue, where somebody is told.
+
+use aws_sdk_s3::{Client, error::ProvideErrorMetadata as _, primitives::ByteStream};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidemark_core::{json, protocol::timestamp};
+
+use crate::failure::Failure;
+
+/// What S3 answers to a put under a key that is taken, where the put asks for a free one.
+const TAKEN: &str = "PreconditionFailed";
+
+/// The failure bucket, as one function writes to it.
+#[derive(Debug, Clone)]
+pub struct Failures {
+    client: Client,
+    bucket: String,
+    function: String,
+}
+
+/// The object that keeps a record.
+#[derive(Debug, Serialize)]
+struct SetAside<'a> {
+    function: &'a str,
+    reason: &'a str,
+    set_aside_at: String,
+    record: &'a RawValue,
+}
+
+impl Failures {
+    /// The bucket, for the function of that name.
+    pub fn new(client: Client, bucket: &str, function: &str) -> Self {
+        Self { client, bucket: bucket.to_owned(), function: function.to_owned() }
+    }
+
+    /// Keeps a record as it came, with the reason, as `set-aside/<function>/<digest of the record>.json`; gives that key.
+    ///
+    /// The key follows from the record, and a key that is taken is left as it is: a record that comes again, for the sake of others in
+    /// its batch, is announced once. Sequence numbers would not do: two shards may give one number to two records.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn set_aside(&self, record: &RawValue, reason: &str, now: DateTime<Utc>) -> Result<String, Failure> {
+        let key = format!("set-aside/{}/{}.json", self.function, json::hex(&json::digest(&[record.get().as_bytes()])));
+        let object = SetAside { function: &self.function, reason, set_aside_at: timestamp(now), record };
+        let object = serde_json::to_vec(&object).map_err(|error| Failure::unreadable("record to set aside", error))?;
+        let put = self.client.put_object().bucket(&self.bucket).key(&key).if_none_match("*");
+        match put.content_type("application/json").body(ByteStream::from(object)).send().await {
+            Ok(_) => Ok(key),
+            Err(error) if error.code() == Some(TAKEN) => Ok(key),
+            Err(error) => Err(Failure::outage("put_object", error)),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the stream of `conflicts` says of a decision.
+
+use serde::Deserialize;
+use tidemark_core::{conflict::ConflictStatus, protocol::notifications::ConflictResolved};
+
+use super::OutcomeRow;
+use crate::failure::Failure;
+
+/// As much of a row as tells whether it is a conflict that was decided. The parts of a conflict have no status.
+#[derive(Debug, Deserialize)]
+struct StatusRow {
+    status: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DecidedRow {
+    pk: String,
+    id: String,
+    user: String,
+    device_id: String,
+    channel: String,
+    resource_type: String,
+    resource_id: String,
+    outcome: OutcomeRow,
+}
+
+/// What a row of the table tells, as a change left it; `None` where that is no decided conflict. A decision is the last change of its row:
+/// edits join, and outcomes are given, only while it is open.
+///
+/// # Errors
+/// The row does not read.
+pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved>, Failure> {
+    let unreadable = |error: serde_dynamo::Error| Failure::unreadable("conflict", error);
+    let StatusRow { status } = serde_dynamo::from_item(row.clone()).map_err(unreadable)?;
+    if status.as_deref() != Some(ConflictStatus::Resolved.as_str()) {
+        return Ok(None);
+    }
+    let row: DecidedRow = serde_dynamo::from_item(row).map_err(unreadable)?;
+    let outcome = row.outcome.read()?;
+    Ok(Some(ConflictResolved {
+        conflict_id: row.id,
+        tenant: row.pk,
+        user: row.user,
+        device_id: row.device_id,
+        channel: row.channel,
+        resource_type: row.resource_type,
+        resource_id: row.resource_id,
+        resolution: outcome.resolution,
+        resolved_by: outcome.resolved_by,
+        resolved_at: outcome.resolved_at,
+        server_version: outcome.server_version,
+    }))
+}

@@ -1,0 +1,48 @@
+//! Notify: the stream of `conflicts` → one message for each decided conflict (§5.5).
+//!
+//! Every decision writes its conflict's row, also one that makes no resource; so no decision is missed, and none is told that did not
+//! take effect. It is a function of its own, so that an outage of SNS never holds up the change log. A message comes at least once: what
+//! follows a record that failed comes again with it.
+
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use serde_json::value::RawValue;
+use tidemark_aws::{
+    Platform,
+    notifications::{Notifications, Published},
+    stream::{StreamEvent, given_back, read_decision, sequence_of, set_aside},
+};
+use tidemark_core::sequence::position::Sequence;
+
+/// Tells of the conflicts that a batch of stream records decided, in turn. Without a topic it tells nobody.
+///
+/// It stops at the first record that could be neither told nor set aside: the stream delivers again from there, so that what was told
+/// before is not told again.
+///
+/// # Errors
+/// None: what fails is given back.
+pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+    let Some(topic) = &platform.notifications else { return Ok(given_back(None)) };
+    for record in &event.records {
+        if let Err(failed) = tell(platform, topic, record).await {
+            return Ok(given_back([failed]));
+        }
+    }
+    Ok(given_back(None))
+}
+
+/// Tells of what a record decided, if anything. What can never be told is set aside.
+async fn tell(platform: &Platform, topic: &Notifications, record: &RawValue) -> Result<(), Sequence> {
+    let resolved = match read_decision(record) {
+        Ok(Some(resolved)) => resolved,
+        Ok(None) => return Ok(()),
+        Err(reason) => return set_aside(platform, record, &reason).await,
+    };
+    match topic.publish(&resolved).await {
+        Ok(Published::Done) => Ok(()),
+        Ok(Published::Refused(reason)) => set_aside(platform, record, &reason).await,
+        Err(failure) => {
+            tracing::error!(%failure, conflict = %resolved.conflict_id, "a decision could not be told");
+            Err(sequence_of(record))
+        }
+    }
+}
