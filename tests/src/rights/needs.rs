@@ -21,7 +21,7 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
         "CopyObject" => {
             vec![("s3:GetObject".to_owned(), object(b"/media/incoming/")), ("s3:PutObject".to_owned(), object(call.body))]
         }
-        "Publish" => vec![("sns:Publish".to_owned(), "topic/notification".to_owned())],
+        "Publish" => vec![("sns:Publish".to_owned(), topic(call.body))],
         _ => panic!("which rights does {operation} need? tests/src/rights/needs.rs does not know"),
     }
 }
@@ -97,4 +97,11 @@ fn object(path: &[u8]) -> String {
     let (_, parts) = folder.unwrap_or_else(|| panic!("a call about {path}, which lies in no known folder"));
     let folder: Vec<&str> = key.split('/').take(*parts).collect();
     format!("bucket/{bucket}/{}/*", folder.join("/"))
+}
+
+/// The topic that a form names. An ARN ends with the topic's name.
+fn topic(form: &[u8]) -> String {
+    let form = String::from_utf8_lossy(form);
+    let arn = form.split('&').find_map(|field| field.strip_prefix("TopicArn=")).unwrap();
+    format!("topic/{}", arn.rsplit("%3A").next().unwrap())
 }
