@@ -198,3 +198,6 @@ fn scalar(value: &Yaml) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

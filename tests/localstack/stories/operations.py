@@ -1,7 +1,6 @@
 """What operators meet: batches that are replayed, and rows that nobody can read."""
 
 import json
-from urllib.parse import unquote_plus
 
 from .deployment import Deployment, has, meter, wait_for
 
@@ -56,13 +55,12 @@ def _set_aside(here: Deployment, mark: str) -> dict | None:
     answer = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5, MaxNumberOfMessages=10)
     for message in answer.get("Messages", []):
         sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        # S3 tries the queue when the bucket is made; that message has no records.
-        for event in json.loads(message["Body"]).get("Records", []):
-            bucket, key = event["s3"]["bucket"]["name"], unquote_plus(event["s3"]["object"]["key"])
-            text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-            if mark in text:
-                assert bucket == here.output("FailureBucketName") and key.startswith("set-aside/changelog/"), key
-                return json.loads(text)
+        detail = json.loads(message["Body"])["detail"]
+        bucket, key = detail["bucket"]["name"], detail["object"]["key"]
+        text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        if mark in text:
+            assert bucket == here.output("FailureBucketName") and key.startswith("set-aside/changelog/"), key
+            return json.loads(text)
     return None
 
 
