@@ -8,10 +8,10 @@ use tidemark::engine::{Reply, http::NoHook};
 use tidemark_tests::{Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{Always, Written, meter};
+use super::{Answering, Written, meter};
 
-fn unavailable() -> Arc<Always> {
-    Arc::new(Always(Reply::error(400, "ValidationException", "no")))
+fn unavailable() -> Arc<Answering> {
+    Answering::all(Reply::error(400, "ValidationException", "no"))
 }
 
 #[tokio::test]

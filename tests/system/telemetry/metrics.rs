@@ -4,15 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark::engine::{
-    Reply,
-    http::{NoHook, Verdict},
-};
+use tidemark::engine::{Reply, http::NoHook};
 use tidemark_aws::metrics::Metric;
-use tidemark_tests::{Script, Stack, hooks::Moment, stack::stream_event};
+use tidemark_tests::{Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{Always, Written, meter};
+use super::{Answering, Written, meter};
 
 /// What was measured since the last time: the metrics of each line, with its function.
 fn measured(written: &Written) -> Vec<(String, BTreeMap<String, u64>)> {
@@ -161,11 +158,8 @@ async fn set_aside_and_given_back_records_are_told_apart() {
     let mut records = stack.stream_records();
     records.push(json!({"eventName": "MODIFY"}));
     let (written, _guard) = Written::at(LevelFilter::ERROR);
-    let failing = Script::new(|_, operation, _, moment| match (operation, moment) {
-        ("TransactWriteItems", Moment::Before) => Verdict::Answer(Reply::error(400, "ValidationException", "no")),
-        _ => Verdict::Continue,
-    });
-    let platform = stack.platform("changelog", Arc::new(failing));
+    let failing = Answering::transactions(Reply::error(400, "ValidationException", "no"));
+    let platform = stack.platform("changelog", failing);
     tidemark_changelog::handle(&platform, stream_event(&records)).await.unwrap();
     assert_measured(&written, "changelog", &[("SetAsideRecords", 1), ("Outages", 1)]);
     let platform = stack.platform("changelog", Arc::new(NoHook));
@@ -180,7 +174,7 @@ async fn an_outage_is_counted_and_a_refusal_is_not() {
     stack.post_bytes("sync/push", None, b"{}").await;
     stack.post_bytes("sync/push", Some(&stack.token("acme", "ana", &[], &[])), b"{}").await;
     assert_eq!(measured(&written), []);
-    let down = stack.beside(Arc::new(Always(Reply::error(400, "ValidationException", "no"))));
+    let down = stack.beside(Answering::all(Reply::error(400, "ValidationException", "no")));
     assert_eq!(down.device("ana", "phone").send(&json!([meter("create", "m-1", 0, json!({}))])).await.status, 503);
     assert_measured(&written, "push", &[("Outages", 1)]);
 }

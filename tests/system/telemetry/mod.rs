@@ -7,7 +7,7 @@ mod silence;
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use tidemark::{
     },
 };
 use tidemark_aws::telemetry;
-use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
+use tracing::{Dispatch, Subscriber, level_filters::LevelFilter, subscriber::DefaultGuard};
 
 /// What is written while a guard lives: all that the functions of this thread say, through the subscriber that they have when deployed.
 #[derive(Clone, Default)]
@@ -29,7 +29,7 @@ impl Written {
     /// What is written from here on at a log level.
     fn at(level: LevelFilter) -> (Self, DefaultGuard) {
         let written = Self::default();
-        let guard = tracing::subscriber::set_default(telemetry::subscriber(level, written.writer()));
+        let guard = hear(telemetry::subscriber(level, written.writer()));
         (written, guard)
     }
 
@@ -74,12 +74,38 @@ impl io::Write for Written {
     }
 }
 
-/// Answers every call with the same.
-struct Always(Reply);
+/// What this thread says goes to `subscriber` until the guard is dropped.
+///
+/// Where a process has a single subscriber, `tracing` asks the first thread that comes to a line of the code whether anyone listens there,
+/// and keeps the answer for all threads; most tests have nobody who listens. With two it asks both.
+fn hear(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(telemetry::subscriber(LevelFilter::TRACE, io::sink)));
+    LazyLock::force(&SECOND);
+    tracing::subscriber::set_default(subscriber)
+}
 
-impl Hook for Always {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Answer(self.0.clone())))
+/// Answers the calls that fit with always the same.
+struct Answering {
+    reply: Reply,
+    fits: fn(&Call<'_>) -> bool,
+}
+
+impl Answering {
+    /// Answers every call.
+    fn all(reply: Reply) -> Arc<Self> {
+        Arc::new(Self { reply, fits: |_| true })
+    }
+
+    /// Answers transactions only.
+    fn transactions(reply: Reply) -> Arc<Self> {
+        Arc::new(Self { reply, fits: |call| call.operation == "TransactWriteItems" })
+    }
+}
+
+impl Hook for Answering {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        let verdict = if (self.fits)(call) { Verdict::Answer(self.reply.clone()) } else { Verdict::Continue };
+        Box::pin(std::future::ready(verdict))
     }
 
     fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {

@@ -11,7 +11,7 @@ use tidemark_core::pack::pack;
 use tidemark_tests::{Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{Always, Written, meter, metrics::assert_valid};
+use super::{Answering, Written, hear, meter, metrics::assert_valid};
 
 /// Stands wherever a user may write.
 const WORD: &str = "Sesame-Open";
@@ -239,48 +239,85 @@ async fn what_does_not_read_is_not_quoted() {
     }
 }
 
+/// A conflict about the meter `id`, which is open; gives its id.
+async fn conflicted(stack: &Stack, id: &str) -> String {
+    let office = stack.device("office", "pc");
+    office.push_one(meter("create", id, 0, secret())).await;
+    office.push_one(meter("update", id, 1, json!({"reading": 1}))).await;
+    let refused = stack.device("ana", "phone").push_one(meter("update", id, 1, json!({"reading": WORD}))).await;
+    refused["conflict_id"].as_str().unwrap().to_owned()
+}
+
+/// Every kind of call, with a service that answers as `hook` says. The conflict is open; the records are to be sequenced and told.
+async fn hour(stack: &Stack, hook: &Arc<Answering>, conflict: &str, records: &[Value]) {
+    let down = stack.beside(hook.clone());
+    let root = stack.token("acme", "root", &["admin"], &[]);
+    let items = json!([meter("update", "m-1", 9, secret()), {"resource_type": "submission", "action": "create", "client_version": 0,
+        "payload": {"form_id": WORD, "data": {}, "media": ["uploads/acme/ana/x.5.image~jpeg.jpg"]}, "client_temp_id": "t-2"}]);
+    down.device("ana", "phone").push_batch("b-9", &items).await;
+    down.post("sync/pull", &root, &json!({"since_token": null})).await;
+    for path in ["conflicts", "audit", "devices", &format!("conflicts/{conflict}")] {
+        down.get(path, &root).await;
+    }
+    let decision = json!({"resolution": "manual_merge", "payload": secret(), "note": WORD});
+    down.post(&format!("conflicts/{conflict}/resolve"), &root, &decision).await;
+    let [changelog, notify] = ["changelog", "notify"].map(|function| stack.platform(function, hook.clone()));
+    tidemark_changelog::handle(&changelog, stream_event(records)).await.unwrap();
+    tidemark_notify::handle(&notify, stream_event(records)).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_service_says_of_a_failure_is_not_quoted() {
     let (written, _guard) = Written::at(LevelFilter::TRACE);
     let stack = Stack::new();
     day(&stack).await;
-    let conflict = stack.rows("conflicts")[0]["sk"]["S"].as_str().unwrap().to_owned();
     let root = stack.token("acme", "root", &["admin"], &[]);
-    let office = stack.device("office", "pc");
-    office.push_one(meter("create", "m-5", 0, secret())).await;
-    office.push_one(meter("update", "m-5", 1, json!({"reading": 1}))).await;
-    let refused = stack.device("ana", "phone").push_one(meter("update", "m-5", 1, json!({"reading": WORD}))).await;
-    let open = refused["conflict_id"].as_str().unwrap();
-    stack.post(&format!("conflicts/{open}/resolve"), &root, &json!({"resolution": "accept_client", "note": WORD})).await.ok();
+    let decided = conflicted(&stack, "m-5").await;
+    stack.post(&format!("conflicts/{decided}/resolve"), &root, &json!({"resolution": "accept_client", "note": WORD})).await.ok();
+    let open = conflicted(&stack, "m-6").await;
+    let poison = poison(&stack).await;
+    let changes = [poison, stack.stream_records()].concat();
     let decisions = stack.stream_records_of("conflicts");
-    let records = [poison(&stack).await, stack.stream_records()].concat();
     for reply in indiscreet() {
-        let down = stack.beside(Arc::new(Always(reply.clone())));
-        let items = json!([meter("update", "m-1", 9, secret()), {"resource_type": "submission", "action": "create", "client_version": 0,
-            "payload": {"form_id": WORD, "data": {}, "media": ["uploads/acme/ana/x.5.image~jpeg.jpg"]}, "client_temp_id": "t-2"}]);
-        down.device("ana", "phone").push_batch("b-9", &items).await;
-        down.post("sync/pull", &root, &json!({"since_token": null})).await;
-        for path in ["conflicts", "audit", "devices", &format!("conflicts/{conflict}")] {
-            down.get(path, &root).await;
+        for hook in [Answering::all(reply.clone()), Answering::transactions(reply)] {
+            hour(&stack, &hook, &open, &changes).await;
+            hour(&stack, &hook, &open, &decisions).await;
         }
-        down.post(&format!("conflicts/{conflict}/resolve"), &root, &json!({"resolution": "manual_merge", "payload": secret()}))
-            .await;
-        let [changelog, notify] =
-            ["changelog", "notify"].map(|function| stack.platform(function, Arc::new(Always(reply.clone()))));
-        tidemark_changelog::handle(&changelog, stream_event(&records)).await.unwrap();
-        tidemark_notify::handle(&notify, stream_event(&records)).await.unwrap();
-        tidemark_notify::handle(&notify, stream_event(&decisions)).await.unwrap();
     }
     assert_silent(&written, &[]);
     // What helps is told all the same: the code, and what was attempted.
     let details: BTreeSet<_> = written.logs().iter().filter_map(|line| Some(line["detail"].as_str()?.to_owned())).collect();
-    assert!(
-        details.iter().any(|detail| detail.contains("query on audit_log") && detail.contains("NobodyKnowsThis")),
-        "{details:#?}"
-    );
+    for (attempt, code) in [("query on audit_log", "NobodyKnowsThis"), ("transaction cancelled", "ValidationError")] {
+        assert!(details.iter().any(|detail| detail.contains(attempt) && detail.contains(code)), "{details:#?}");
+    }
     let (_, messages) = said(&written);
     for message in ["a stream record could not be set aside", "a decision could not be told"] {
         assert!(messages.contains(message), "{message}: {messages:#?}");
+    }
+}
+
+/// The level is for our own crates; others are heard when it is a warning, except where they quote an event.
+#[test]
+fn the_level_is_for_our_own_crates() {
+    for (level, ours) in [(LevelFilter::TRACE, 5), (LevelFilter::INFO, 3), (LevelFilter::ERROR, 1)] {
+        let (written, _guard) = Written::at(level);
+        macro_rules! say {
+            ($target:literal) => {
+                tracing::error!(target: $target, "said");
+                tracing::warn!(target: $target, "said");
+                tracing::info!(target: $target, "said");
+                tracing::debug!(target: $target, "said");
+                tracing::trace!(target: $target, "said");
+            };
+        }
+        say!("tidemark_push::repeat");
+        say!("aws_smithy_runtime::client::orchestrator");
+        say!("hyper_util::client");
+        say!("lambda_runtime::layers::api_response");
+        let heard = |target| written.logs().iter().filter(|line| line["target"] == target).count();
+        let targets = ["tidemark_push::repeat", "aws_smithy_runtime::client::orchestrator", "hyper_util::client"];
+        assert_eq!(targets.map(heard), [ours, 2, 2]);
+        assert_eq!(heard("lambda_runtime::layers::api_response"), 0);
     }
 }
 
@@ -289,7 +326,7 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
 async fn without_the_filter_the_secrets_would_be_there() {
     let written = Written::default();
     let everything = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(written.writer()).finish();
-    let guard = tracing::subscriber::set_default(everything);
+    let guard = hear(everything);
     let stack = Stack::new();
     stack.device("ana", "phone").push_one(meter("create", "m-1", 0, secret())).await;
     stack.device("ana", "tablet").pull().await;
