@@ -1,4 +1,4 @@
-//! The command line: start the system, or print a token for it. All that a person at the terminal reads is worded here.
+//! The command line: start the system or its DynamoDB alone, or print a token. All that a person at the terminal reads is worded here.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -25,6 +25,9 @@ pub struct Cli {
 enum Command {
     /// Prints a token that every local runner accepts, and nothing else does.
     Token(TokenArgs),
+    /// Runs the embedded DynamoDB alone, streams included, without tables: for emulators and tools that want one.
+    #[command(name = "dynamodb")]
+    DynamoDb(DynamoDbArgs),
 }
 
 #[derive(Debug, Args)]
@@ -41,6 +44,16 @@ struct RunArgs {
     /// Which of API Gateway's two event shapes the functions get.
     #[arg(long, value_enum, default_value_t)]
     api: ApiKind,
+}
+
+#[derive(Debug, Args)]
+struct DynamoDbArgs {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Folder that keeps the data between runs; without it, everything is in memory.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +77,7 @@ pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Token(arguments)) => token(&arguments),
+        Some(Command::DynamoDb(arguments)) => dynamodb(arguments).await.map_err(|error| error.to_string()),
         None => run(cli.run).await.map_err(|error| error.to_string()),
     };
     match done {
@@ -95,10 +109,24 @@ async fn run(arguments: RunArgs) -> Result<(), StartError> {
     };
     let system = System::start(Options { port: arguments.port, storage, api: arguments.api }).await?;
     say(&welcome(&system.addr.to_string(), &where_data_is));
+    serve_until(stop, system).await;
+    Ok(())
+}
+
+async fn dynamodb(arguments: DynamoDbArgs) -> Result<(), StartError> {
+    log_to_stderr();
+    let stop = stop_signal();
+    let storage = arguments.data.map_or(Storage::Memory, Storage::Folder);
+    let system = System::start_dynamodb(arguments.port, storage).await?;
+    say(&format!("DynamoDB is listening on http://{}", system.addr));
+    serve_until(stop, system).await;
+    Ok(())
+}
+
+async fn serve_until(stop: impl Future<Output = ()>, system: System) {
     stop.await;
     say("stopping");
     system.stop().await;
-    Ok(())
 }
 
 /// A first push and pull that a newcomer can paste.

@@ -107,7 +107,7 @@ pub struct Clients {
     pub dynamodb: Client,
     /// For the buckets.
     pub bucket: aws_sdk_s3::Client,
-    /// For the topic, where there is an SNS.
+    /// For the topic, where there is one.
     pub sns: Option<aws_sdk_sns::Client>,
 }
 
@@ -185,12 +185,18 @@ pub fn invocations(
     let resolve: Invocation = Arc::new(move |event| {
         let platform = platform.clone();
         Box::pin(async move {
-            let mut context = Context::default();
-            context.request_id = platform.clock.unique_id().to_string();
-            tidemark_resolve::invoked(&platform, LambdaEvent::new(event, context)).await.map_err(|error| error.to_string())
+            let event = LambdaEvent::new(event, context(&platform.clock));
+            tidemark_resolve::invoked(&platform, event).await.map_err(|error| error.to_string())
         })
     });
     Ok(BTreeMap::from([("resolve", resolve)]))
+}
+
+/// What Lambda says of an invocation, as far as the functions ask: its id.
+fn context(clock: &Clock) -> Context {
+    let mut context = Context::default();
+    context.request_id = clock.unique_id().to_string();
+    context
 }
 
 /// A function that takes stream batches, as a pump calls it.
@@ -202,6 +208,7 @@ macro_rules! consuming {
         let platform = $platform;
         let consume: StreamFunction = Box::new(move |event| {
             let platform = platform.clone();
+            let event = LambdaEvent::new(event, context(&platform.clock));
             Box::pin(async move {
                 match tokio::spawn(async move { $function::handle(&platform, event).await }).await {
                     Ok(answer) => answer.map_err(|error| error.to_string()),

@@ -110,6 +110,7 @@ impl System {
             dynamodb: dynamodb_client(EngineClient::new(engine.clone())),
             // Looked at in this process; the upload URLs lead devices to the front.
             bucket: s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"), function),
+            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
             sns: None,
         };
         let clock = Clock::system();
@@ -121,12 +122,33 @@ impl System {
         let (shutdown, stopped) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone()))];
         for mapping in template.stream_mappings()? {
-            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
-            let platform = deployment::stream_platform(&template, &mapping.function, clients(&mapping.function), clock.clone())?;
+            let clients = clients(&mapping.function);
+            let platform = deployment::stream_platform(&template, &mapping.function, clients, clock.clone())?;
             let pump = Pump::new(engine.clone(), &mapping, deployment::stream_function(&mapping.function, platform)?);
             tasks.push(tokio::spawn(pump.run(stopped.clone())));
         }
         tasks.push(tokio::spawn(serve(listener, router, stopped)));
+        Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
+    }
+
+    /// Starts the embedded DynamoDB alone, without tables, for whoever makes their own, and returns when it answers.
+    ///
+    /// # Errors
+    /// The port or the data folder; see [`StartError`].
+    pub async fn start_dynamodb(port: u16, storage: Storage) -> Result<Self, StartError> {
+        let listener = listen(port).await?;
+        let addr = listener.local_addr().map_err(|source| StartError::Listen { port, source })?;
+        let (folder, engine) = match storage {
+            Storage::Folder(root) => {
+                let folder = DataFolder::open(&root)?;
+                let engine = Engine::open(&folder.database())?;
+                (Some(folder), engine)
+            }
+            Storage::Memory => (None, Engine::memory()?),
+        };
+        let (shutdown, stopped) = watch::channel(false);
+        let router = gateway::dynamodb_router(engine.clone());
+        let tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone())), tokio::spawn(serve(listener, router, stopped))];
         Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
     }
 

@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use lambda_http::{
-    Body, Response,
+    Body, Context, LambdaEvent, Response,
     http::{HeaderMap, HeaderValue, Request, header},
 };
 use serde_json::{Value, json, value::RawValue};
@@ -30,7 +30,7 @@ use tidemark::{
     },
     pump::Pump,
     store::{
-        FAILURE_BUCKET, Store,
+        BUCKET, FAILURE_BUCKET, Store,
         client::{StoreClient, s3_client},
     },
     template::Template,
@@ -156,7 +156,7 @@ impl Stack {
         deployment::create_tables(&engine, &template).unwrap();
         let clock = clock(&clock_ms);
         let watch = Watch::default();
-        let clients = |function: &str| clients((&engine, &store, &topic), function, watch.over(function, Arc::clone(&hook)));
+        let clients = |function: &str| clients(&engine, &store, &topic, function, watch.over(function, Arc::clone(&hook)));
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
         let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
         let stack = Self {
@@ -182,7 +182,8 @@ impl Stack {
             let function = deployment::stream_function(&mapping.function, function).unwrap();
             Pump::new(self.engine.clone(), &mapping, function)
         });
-        Self { pumps: tokio::sync::Mutex::new(pumps.collect()), ..self }
+        let pumps = tokio::sync::Mutex::new(pumps.collect());
+        Self { pumps, ..self }
     }
 
     /// The same deployment behind an HTTP API.
@@ -207,12 +208,12 @@ impl Stack {
     }
 
     fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        let clients = clients((&self.engine, &self.store, &self.topic), function, hook);
-        let platform = match function {
-            "changelog" | "notify" => deployment::stream_platform,
-            _ => deployment::platform_with_media,
-        };
-        platform(&self.template, function, clients, clock(&self.clock_ms)).unwrap()
+        let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
+        let clock = clock(&self.clock_ms);
+        match function {
+            "changelog" | "notify" => deployment::stream_platform(&self.template, function, clients, clock).unwrap(),
+            _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+        }
     }
 
     /// The moment it is in this deployment.
@@ -334,6 +335,12 @@ impl Stack {
         self.store_request("PUT", url, headers, body).await
     }
 
+    /// Removes what stands under a key of the media store, as its lifecycle does.
+    pub async fn remove(&self, key: &str) {
+        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
+        bucket.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+    }
+
     /// A request to the media store, with these headers and no others.
     pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
@@ -398,7 +405,7 @@ impl Stack {
 }
 
 /// The clients of a function, their calls passing `hook`.
-fn clients((engine, store, topic): (&Engine, &Store, &Topic), function: &str, hook: Arc<dyn Hook>) -> Clients {
+fn clients(engine: &Engine, store: &Store, topic: &Topic, function: &str, hook: Arc<dyn Hook>) -> Clients {
     Clients {
         dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
         bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
@@ -436,7 +443,7 @@ fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {
 }
 
 /// A Lambda event of these stream records, in this order.
-pub fn stream_event(records: &[Value]) -> StreamEvent {
+pub fn stream_event(records: &[Value]) -> LambdaEvent<StreamEvent> {
     let records = records.iter().map(|record| RawValue::from_string(record.to_string()).unwrap()).collect();
-    StreamEvent { records }
+    LambdaEvent::new(StreamEvent { records }, Context::default())
 }

@@ -17,4 +17,5 @@ mod media;
 mod openapi;
 mod pull;
 mod push;
+mod telemetry;
 mod unused_rights;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod check;
+mod keep;
 mod presign;
 mod push;
 mod refusals;
@@ -10,7 +11,13 @@ mod upload;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark::engine::http::NoHook;
+use tidemark::{
+    engine::http::NoHook,
+    store::{
+        BUCKET,
+        client::{StoreClient, s3_client},
+    },
+};
 use tidemark_core::media::{MediaKey, Promise};
 use tidemark_tests::{Answer, Stack};
 
@@ -39,6 +46,18 @@ async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
     let promise = Promise { key, content_type: "image/jpeg".into(), content_length: PHOTO.len() as u64, sha256: None };
     let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
+}
+
+/// Where the upload of a presign's answer arrives.
+fn arrival(presigned: &Value) -> String {
+    key(presigned).replacen("uploads/", "incoming/", 1)
+}
+
+/// What the bucket holds under a key.
+async fn stored(stack: &Stack, key: &str) -> Option<Vec<u8>> {
+    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
+    let object = bucket.get_object().bucket(BUCKET).key(key).send().await.ok()?;
+    Some(object.body.collect().await.unwrap().into_bytes().to_vec())
 }
 
 /// The key in a presign's answer.

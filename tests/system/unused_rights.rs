@@ -59,5 +59,5 @@ fn no_right_has_a_wildcard_but_for_the_objects_of_a_folder() {
 #[test]
 fn who_signs_uploads_may_do_nothing_else() {
     let rights = rights::granted().iter().filter(|right| right.function == "presign");
-    assert_eq!(rights.map(ToString::to_string).collect::<Vec<_>>(), ["presign: s3:PutObject on bucket/media/uploads/*"]);
+    assert_eq!(rights.map(ToString::to_string).collect::<Vec<_>>(), ["presign: s3:PutObject on bucket/media/incoming/*"]);
 }

@@ -16,7 +16,11 @@ use tidemark_core::{
     routes::{ROUTES, Route},
 };
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    platform::Platform,
+    telemetry::{End, Invocation},
+};
 
 /// Seconds a client waits before it repeats a request that met an outage.
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -133,14 +137,32 @@ pub fn admin(principal: &Principal) -> Result<(), Problem> {
     Err(Problem::new(ProblemCode::Forbidden, "this is for users with the role admin"))
 }
 
-/// The response to a request: its answer, or the problem that it met.
-pub fn respond<T: Serialize>(request: &Request, outcome: Result<T, Failure>) -> Response<Body> {
+/// Serves a request: does the work and makes the response to it of its answer, or of the problem that it met.
+pub async fn serve<T: Serialize>(
+    platform: &Platform,
+    function: &'static str,
+    request: &Request,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Response<Body> {
+    let request_id = request_id(request);
+    let lambda_request_id = request.lambda_context_ref().map(|context| context.request_id.as_str());
+    let invocation = Invocation { function, request_id: &request_id, lambda_request_id };
+    let respond = async { respond(request, &request_id, work.await) };
+    invocation.run(platform, respond).await
+}
+
+/// Refuses a request for which there is no work.
+pub async fn refuse(platform: &Platform, function: &'static str, request: &Request, problem: Problem) -> Response<Body> {
+    serve(platform, function, request, async { Err::<(), _>(problem.into()) }).await
+}
+
+fn respond<T: Serialize>(request: &Request, request_id: &str, outcome: Result<T, Failure>) -> (Response<Body>, End) {
     let problem = match outcome.map(|answer| serde_json::to_string(&answer)) {
-        Ok(Ok(body)) => return response(request, 200, "application/json", body),
-        Ok(Err(error)) => Failure::unreadable("answer", error).problem(),
+        Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
+        Ok(Err(error)) => Failure::undecoded("answer", error).problem(),
         Err(failure) => failure.problem(),
     };
-    respond_problem(request, &problem)
+    (respond_problem(request, request_id, &problem), End::Refused(problem.code))
 }
 
 /// A problem as a document: the body of a response, or the answer to a direct invocation.
@@ -148,11 +170,9 @@ pub fn problem_document(problem: &Problem, request_id: &str) -> String {
     serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
 
-fn respond_problem(request: &Request, problem: &Problem) -> Response<Body> {
-    let request_id = request_id(request);
-    let status = problem.code.status();
-    tracing::info!(%request_id, status, code = ?problem.code, "request refused");
-    let mut response = response(request, status, "application/problem+json", problem_document(problem, &request_id));
+fn respond_problem(request: &Request, request_id: &str, problem: &Problem) -> Response<Body> {
+    let document = problem_document(problem, request_id);
+    let mut response = response(request, problem.code.status(), "application/problem+json", document);
     let hint = match problem.code {
         ProblemCode::Unavailable => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
         ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),

@@ -9,6 +9,7 @@ pub mod edge;
 pub mod failure;
 pub mod failures;
 pub mod media;
+pub mod metrics;
 pub mod notifications;
 pub mod platform;
 pub mod settings;

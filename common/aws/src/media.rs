@@ -1,5 +1,8 @@
-//! The media bucket (§6): signing uploads, and looking at what was uploaded. What may be uploaded, and what a key promises, is decided
-//! in `tidemark-core`.
+//! The media bucket (§6): signing uploads, looking at what was uploaded, and keeping what a pushed item names. What may be uploaded, and
+//! what a key promises, is decided in `tidemark-core`.
+//!
+//! An upload arrives below `incoming/`, where the bucket's lifecycle removes it after some days. The first push that names it copies it to
+//! its key, where it stays. So what nobody ever names goes by itself, and what was verified cannot be replaced: no URL is signed for it.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -7,18 +10,24 @@ use std::{
 };
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::{Client, config::StalledStreamProtectionConfig, presigning::PresigningConfig};
+use aws_sdk_s3::{
+    Client,
+    config::StalledStreamProtectionConfig,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::head_object::HeadObjectOutput,
+    presigning::PresigningConfig,
+};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use tidemark_core::{
-    media::{Checked, Promise},
+    media::{Checked, MediaKey, Promise},
     protocol::media::PresignResponse,
 };
 
-use crate::{failure::Failure, settings::MediaSettings};
+use crate::{batch::Mode, failure::Failure, settings::MediaSettings};
 
-/// Objects looked at at once.
-const PARALLEL_HEADS: usize = 16;
+/// Uploads looked at, and kept, at once.
+const PARALLEL_CHECKS: usize = 16;
 
 /// The media bucket.
 #[derive(Debug, Clone)]
@@ -60,7 +69,7 @@ impl Media {
             .client
             .put_object()
             .bucket(&self.bucket)
-            .key(promise.key.to_string())
+            .key(promise.key.arrival())
             .content_type(&promise.content_type)
             .content_length(i64::try_from(promise.content_length).map_err(|error| failed(&error))?)
             .set_checksum_sha256(promise.sha256.clone());
@@ -77,37 +86,66 @@ impl Media {
         })
     }
 
-    /// What stands under these keys, looked at side by side.
-    pub async fn check(&self, keys: Vec<String>) -> HashMap<String, Checked> {
+    /// What was uploaded under these keys, looked at side by side. What is as promised is kept, if `mode` is to write.
+    pub async fn check(&self, keys: Vec<String>, mode: Mode) -> HashMap<String, Checked> {
         let keys: HashSet<String> = keys.into_iter().collect();
         let checks = stream::iter(keys).map(async |key| {
-            let checked = self.look_at(&key).await;
+            let checked = self.kept(&key, mode).await.unwrap_or_else(|otherwise| otherwise);
             (key, checked)
         });
-        checks.buffer_unordered(PARALLEL_HEADS).collect().await
+        checks.buffer_unordered(PARALLEL_CHECKS).collect().await
     }
 
-    async fn look_at(&self, key: &str) -> Checked {
-        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
-        let error = match answer {
-            Ok(object) => {
-                let content_length = object.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
-                return Checked::compare(key, content_length, object.content_type().unwrap_or_default());
-            }
+    /// The upload under a key: the one that is kept, or else the one that has arrived, which is kept from now on.
+    async fn kept(&self, key: &str, mode: Mode) -> Result<Checked, Checked> {
+        if let Some(object) = self.look_at(key).await? {
+            return Ok(compare(key, &object));
+        }
+        let Some(arrived) = MediaKey::parse(key).map(|key| key.arrival()) else { return Ok(Checked::absent()) };
+        let Some(object) = self.look_at(&arrived).await? else { return Ok(Checked::absent()) };
+        let checked = compare(key, &object);
+        if mode == Mode::Apply && matches!(checked, Checked::Verified(_)) {
+            self.keep(&arrived, key, object.e_tag()).await?;
+        }
+        Ok(checked)
+    }
+
+    async fn look_at(&self, key: &str) -> Result<Option<HeadObjectOutput>, Checked> {
+        let error = match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(object) => return Ok(Some(object)),
             Err(error) => error,
         };
         // An answer to HEAD has no body, so only its status says what is wrong.
         match error.raw_response().map(|response| response.status().as_u16()) {
-            Some(404) => Checked::absent(),
+            Some(404) => Ok(None),
             Some(403) => {
                 tracing::warn!("the object store forbids to look at an upload: is s3:ListBucket missing?");
-                Checked::absent()
+                Ok(None)
             }
-            _ => {
-                let detail = Failure::outage("head_object", error).to_string();
-                tracing::error!(%detail, "the object store did not answer");
-                Checked::Unavailable
-            }
+            _ => Err(unavailable("head_object", error)),
         }
     }
+
+    /// Copies what was looked at: if it was replaced since, nothing is copied.
+    async fn keep(&self, arrived: &str, key: &str, e_tag: Option<&str>) -> Result<(), Checked> {
+        let source = format!("{}/{arrived}", self.bucket);
+        let copy = self.client.copy_object().bucket(&self.bucket).key(key).copy_source(source);
+        let copied = copy.set_copy_source_if_match(e_tag.map(str::to_owned)).send().await;
+        copied.map(|_| ()).map_err(|error| unavailable("copy_object", error))
+    }
+}
+
+fn compare(key: &str, object: &HeadObjectOutput) -> Checked {
+    let content_length = object.content_length().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
+    Checked::compare(key, content_length, object.content_type().unwrap_or_default())
+}
+
+fn unavailable<E, R>(attempt: &str, error: SdkError<E, R>) -> Checked
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let detail = Failure::outage(attempt, error).to_string();
+    tracing::error!(%detail, "the object store did not answer");
+    Checked::Unavailable
 }

@@ -1,6 +1,13 @@
-//! What a function stands on: its settings, its tables, its clock. Made once when the function starts, and cheap to clone.
+//! What a function stands on: its settings, its tables, its clock. Made once when the function starts, and cheap to clone, which each
+//! invocation does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_config::{
     BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
@@ -13,6 +20,7 @@ use crate::{
     failure::Failure,
     failures::Failures,
     media::Media,
+    metrics::Meter,
     notifications::Notifications,
     settings::{Settings, SettingsError},
     tables::Tables,
@@ -35,6 +43,10 @@ pub struct Platform {
     pub failures: Option<Failures>,
     /// The notification topic, where the deployment has one; only `notify` links SNS.
     pub notifications: Option<Notifications>,
+    /// What this invocation measures.
+    pub meter: Meter,
+    /// Whether an invocation was begun before.
+    is_warm: Arc<AtomicBool>,
 }
 
 /// What a function finds when it starts, in Lambda or wherever the same variables are set. What it asks for beyond the tables makes its
@@ -101,7 +113,19 @@ impl Platform {
             media: None,
             failures: None,
             notifications: None,
+            meter: Meter::default(),
+            is_warm: Arc::default(),
         })
+    }
+
+    /// The same for one invocation, which measures by itself.
+    pub fn for_invocation(&self) -> Self {
+        Self { meter: Meter::default(), ..self.clone() }
+    }
+
+    /// Whether nothing was invoked here before: a cold start. Asked once by each invocation.
+    pub(crate) fn is_cold(&self) -> bool {
+        !self.is_warm.swap(true, Ordering::Relaxed)
     }
 
     /// The same, on a media bucket too.

@@ -34,6 +34,8 @@ pub struct Settings {
     pub failure_bucket: Option<String>,
     /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without it nobody is told.
     pub notification_topic: Option<String>,
+    /// `STACK_NAME`: as what this deployment's metrics are told from others', default `tidemark`.
+    pub stack: String,
 }
 
 /// What may be uploaded (§6).
@@ -179,6 +181,7 @@ impl Settings {
             },
             failure_bucket: optional("FAILURE_BUCKET"),
             notification_topic: optional("NOTIFICATION_TOPIC"),
+            stack: or_default("STACK_NAME", "tidemark"),
         })
     }
 }

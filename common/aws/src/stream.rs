@@ -16,6 +16,7 @@ use tidemark_core::{
 
 use crate::{
     failure::Failure,
+    metrics::Metric,
     platform::Platform,
     tables::{
         conflicts,
@@ -94,6 +95,7 @@ pub async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> 
         Ok(key) => {
             // The reason may hold a piece of the record; it stands in the object.
             tracing::error!(%key, "a stream record was set aside");
+            platform.meter.count(Metric::SetAsideRecords, 1);
             Ok(())
         }
         Err(failure) => {

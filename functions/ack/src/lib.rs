@@ -6,6 +6,7 @@ use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
     Failure, Platform, edge,
     tables::devices::{Note, Noted},
+    telemetry,
 };
 use tidemark_core::{
     ack,
@@ -16,12 +17,16 @@ use tidemark_core::{
     token::Token,
 };
 
+/// What the function is called in logs.
+const NAME: &str = "ack";
+
 /// Answers `POST /sync/ack` and `GET /devices`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let platform = &platform.for_invocation();
     match edge::route(&request).map(|route| route.method) {
-        Ok("GET") => edge::respond(&request, devices::list(platform, &request).await),
-        Ok(_) => edge::respond(&request, acknowledge(platform, &request).await),
-        Err(problem) => edge::respond::<()>(&request, Err(problem.into())),
+        Ok("GET") => edge::serve(platform, NAME, &request, devices::list(platform, &request)).await,
+        Ok(_) => edge::serve(platform, NAME, &request, acknowledge(platform, &request)).await,
+        Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
     }
 }
 
@@ -30,6 +35,7 @@ async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckRespon
     let AckRequest { ack_token, device_id, app_version } = edge::body(request)?;
     let token = Token::decode(&ack_token)
         .map_err(|_| Problem::new(ProblemCode::InvalidToken, "not a pull token of this service, or damaged").at("ack_token"))?;
+    telemetry::device(&device_id);
     let now = platform.clock.now();
     let told = ack::acknowledged(&token, &principal, now);
     let channels: Vec<String> = told.keys().map(ToString::to_string).collect();

@@ -7,15 +7,20 @@ use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
     Failure, Platform, edge,
     tables::{sync_batches::ReadBatch, sync_items::KeptBatch},
+    telemetry,
 };
 use tidemark_core::ids::BatchId;
 
+/// What the function is called in logs.
+const NAME: &str = "batches";
+
 /// Answers `GET /batches/{id}` and `POST /batches/{id}/replay`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let platform = &platform.for_invocation();
     match edge::route(&request).map(|route| route.method) {
-        Ok("GET") => edge::respond(&request, show::show(platform, &request).await),
-        Ok(_) => edge::respond(&request, replay::replay(platform, &request).await),
-        Err(problem) => edge::respond::<()>(&request, Err(problem.into())),
+        Ok("GET") => edge::serve(platform, NAME, &request, show::show(platform, &request)).await,
+        Ok(_) => edge::serve(platform, NAME, &request, replay::replay(platform, &request)).await,
+        Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
     }
 }
 
@@ -29,6 +34,7 @@ struct Known {
 /// The batch that the path names, of the caller's tenant.
 async fn known(platform: &Platform, tenant: &str, request: &Request) -> Result<Known, Failure> {
     let id = BatchId::parse(&edge::path_parameter(request, "id")?).ok_or_else(edge::not_found)?;
+    telemetry::device(&id.device_id);
     let kept = platform.tables.sync_items.load(tenant, &id, platform.clock.now()).await?.ok_or_else(edge::not_found)?;
     let read = platform.tables.sync_batches.read(tenant, &id, &kept.digest).await?;
     Ok(Known { id, kept, read })

@@ -52,7 +52,7 @@ async fn run(platform: &Platform, known: &Known, mode: Mode, now: DateTime<Utc>)
     let answered = read.answered.as_ref().map(|answered| answered.results.clone()).unwrap_or_default();
     let mut results = batch::settled(answered);
     if results.len() < kept.items.len() {
-        let batch = Batch::load(platform, sender, &kept.items).await?;
+        let batch = Batch::load(platform, sender, &kept.items, mode).await?;
         batch.decide(platform, sender, &mut results, now, mode).await?;
     }
     Ok(results.into_values().collect())

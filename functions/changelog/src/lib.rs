@@ -5,10 +5,13 @@ use std::collections::HashMap;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
+use lambda_runtime::LambdaEvent;
 use tidemark_aws::{
     Failure, Platform,
+    metrics::Metric,
     stream::{Reading, StreamEvent, given_back, read, set_aside},
     tables::changes::{Appended, LogStep},
+    telemetry::{End, Invocation},
 };
 use tidemark_core::{
     channel::Scope,
@@ -28,7 +31,21 @@ const CHANNELS_AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// None: a failure that hits the whole batch reports the first record.
-pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+pub async fn handle(
+    platform: &Platform,
+    event: LambdaEvent<StreamEvent>,
+) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+    let platform = &platform.for_invocation();
+    let invocation = Invocation { function: "changelog", request_id: &event.context.request_id, lambda_request_id: None };
+    let work = async {
+        let response = sequence_all(platform, event.payload).await;
+        let end = End::of_records(&response);
+        (Ok(response), end)
+    };
+    invocation.run(platform, work).await
+}
+
+async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventResponse {
     let mut channels: HashMap<Scope, Vec<Record>> = HashMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in &event.records {
@@ -41,12 +58,13 @@ pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbE
     let sequenced = channels.into_iter().map(async |(scope, records)| {
         let first = records.iter().map(|record| record.sequence).min()?;
         let failure = sequence(platform, &scope, records).await.err()?;
-        tracing::error!(%failure, "a channel could not be sequenced");
+        let Scope { tenant, channel } = &scope;
+        tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
         Some(first)
     });
     let sequenced = stream::iter(sequenced).buffer_unordered(CHANNELS_AT_ONCE).collect::<Vec<_>>();
     failed.extend(sequenced.await.into_iter().flatten());
-    Ok(given_back(failed))
+    given_back(failed)
 }
 
 /// Brings one channel's records into its log.
@@ -77,6 +95,10 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         let step = LogStep { scope, head: head.as_ref(), segment: &segment, stream: &stream, now };
         if tables.changes.append(&step).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
+        }
+        platform.meter.count(Metric::SequencedChanges, segment.entries.len());
+        if let Some(oldest) = segment.entries.iter().map(|entry| entry.changed_at).min() {
+            platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
         }
         let floor = head.and_then(|head| head.floor);
         head = Some(Head { position: segment.last, stream, floor, moved_at: now });

@@ -8,6 +8,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let environment = Environment::read().await?;
     let platform = environment.platform()?.with_failures(environment.failures("changelog")?);
-    let sequence = async |event: LambdaEvent<StreamEvent>| tidemark_changelog::handle(&platform, event.payload).await;
+    let sequence = async |event: LambdaEvent<StreamEvent>| tidemark_changelog::handle(&platform, event).await;
     lambda_runtime::run(service_fn(sequence)).await
 }

@@ -45,7 +45,7 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
         has_more = read_on;
         for (id, entry) in read {
             let text = entry.as_ref().map(serde_json::to_string).transpose();
-            let bytes = escaped_bytes(&text.map_err(|error| Failure::unreadable("audit entry", error))?.unwrap_or_default());
+            let bytes = escaped_bytes(&text.map_err(|error| Failure::undecoded("audit entry", error))?.unwrap_or_default());
             if entries.len() == limit || bytes > bytes_left {
                 is_full = true;
                 break;

@@ -28,8 +28,8 @@ enum Answer {
 
 /// Answers `GET /conflicts`, `GET /conflicts/{id}` and `GET /audit`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let outcome = read(platform, &request).await;
-    edge::respond(&request, outcome)
+    let platform = &platform.for_invocation();
+    edge::serve(platform, "conflicts", &request, read(platform, &request)).await
 }
 
 async fn read(platform: &Platform, request: &Request) -> Result<Answer, Failure> {

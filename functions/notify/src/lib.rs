@@ -5,11 +5,14 @@
 //! follows a record that failed comes again with it.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 use tidemark_aws::{
     Platform,
+    metrics::Metric,
     notifications::{Notifications, Published},
     stream::{StreamEvent, given_back, read_decision, sequence_of, set_aside},
+    telemetry::{End, Invocation},
 };
 use tidemark_core::sequence::position::Sequence;
 
@@ -20,14 +23,29 @@ use tidemark_core::sequence::position::Sequence;
 ///
 /// # Errors
 /// None: what fails is given back.
-pub async fn handle(platform: &Platform, event: StreamEvent) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
-    let Some(topic) = &platform.notifications else { return Ok(given_back(None)) };
+pub async fn handle(
+    platform: &Platform,
+    event: LambdaEvent<StreamEvent>,
+) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+    let platform = &platform.for_invocation();
+    let invocation = Invocation { function: "notify", request_id: &event.context.request_id, lambda_request_id: None };
+    let work = async {
+        let response = tell_all(platform, &event.payload).await;
+        let end = End::of_records(&response);
+        (Ok(response), end)
+    };
+    invocation.run(platform, work).await
+}
+
+async fn tell_all(platform: &Platform, event: &StreamEvent) -> DynamoDbEventResponse {
+    let Some(topic) = &platform.notifications else { return given_back(None) };
     for record in &event.records {
-        if let Err(failed) = tell(platform, topic, record).await {
-            return Ok(given_back([failed]));
+        // Boxed, because the compiler counts how deep futures stand in each other.
+        if let Err(failed) = Box::pin(tell(platform, topic, record)).await {
+            return given_back([failed]);
         }
     }
-    Ok(given_back(None))
+    given_back(None)
 }
 
 /// Tells of what a record decided, if anything. What can never be told is set aside.
@@ -38,10 +56,13 @@ async fn tell(platform: &Platform, topic: &Notifications, record: &RawValue) -> 
         Err(reason) => return set_aside(platform, record, &reason).await,
     };
     match topic.publish(&resolved).await {
-        Ok(Published::Done) => Ok(()),
+        Ok(Published::Done) => {
+            platform.meter.count(Metric::Notifications, 1);
+            Ok(())
+        }
         Ok(Published::Refused(reason)) => set_aside(platform, record, &reason).await,
         Err(failure) => {
-            tracing::error!(%failure, conflict = %resolved.conflict_id, "a decision could not be told");
+            tracing::error!(%failure, conflict_id = resolved.conflict_id, tenant = resolved.tenant, "a decision could not be told");
             Err(sequence_of(record))
         }
     }

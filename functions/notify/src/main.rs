@@ -9,6 +9,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let environment = Environment::read().await?;
     let platform = environment.platform()?.with_failures(environment.failures("notify")?);
     let platform = platform.with_notifications(environment.notifications());
-    let notify = async |event: LambdaEvent<StreamEvent>| tidemark_notify::handle(&platform, event.payload).await;
+    let notify = async |event: LambdaEvent<StreamEvent>| tidemark_notify::handle(&platform, event).await;
     lambda_runtime::run(service_fn(notify)).await
 }

@@ -10,8 +10,8 @@ use tidemark_core::{
 
 /// Answers `POST /media/presign`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let outcome = presign(platform, &request).await;
-    edge::respond(&request, outcome)
+    let platform = &platform.for_invocation();
+    edge::serve(platform, "presign", &request, presign(platform, &request)).await
 }
 
 async fn presign(platform: &Platform, request: &Request) -> Result<PresignResponse, Failure> {

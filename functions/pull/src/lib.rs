@@ -7,7 +7,7 @@ mod limits;
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Failure, Platform, edge};
+use tidemark_aws::{Failure, Platform, edge, metrics::Metric, telemetry};
 use tidemark_core::{
     principal::{Author, Principal},
     protocol::{
@@ -20,6 +20,8 @@ use tidemark_core::{
 
 use cursor::{Cursor, Filled};
 
+/// What the function is called in logs.
+const NAME: &str = "pull";
 /// Channels whose first read is sent at once.
 const PARALLEL_READS: usize = 4;
 /// Reads of one pull at most: a page whose entries are all the device's own ends there, empty, and says `has_more`.
@@ -27,16 +29,20 @@ const READS_MAX: u32 = 40;
 
 /// Answers `POST /sync/pull` and `GET /sync/limits`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+    let platform = &platform.for_invocation();
     match edge::route(&request).map(|route| route.path) {
-        Ok("/api/v1/mobile/sync/limits") => edge::respond(&request, limits::limits(platform, &request).await),
-        Ok(_) => edge::respond(&request, pull(platform, &request).await),
-        Err(problem) => edge::respond::<()>(&request, Err(problem.into())),
+        Ok("/api/v1/mobile/sync/limits") => edge::serve(platform, NAME, &request, limits::limits(platform, &request)).await,
+        Ok(_) => edge::serve(platform, NAME, &request, pull(platform, &request)).await,
+        Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
     }
 }
 
 async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
     let pull: PullRequest = edge::body(request)?;
+    if let Some(device_id) = &pull.device_id {
+        telemetry::device(device_id);
+    }
     let token = match &pull.since_token {
         None => Token::default(),
         Some(text) => {
@@ -48,13 +54,28 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
     let reader = pull.device_id.as_ref().map(|device_id| Author::device(&principal.user, device_id));
     let mut page = Page::new(pull.limit, reader.as_ref());
     fill(platform, &mut page, &mut cursors, now).await?;
+    measure(platform, &token, &page, &cursors);
 
     let revoked = token.channels.keys().filter(|channel| cursors.iter().all(|cursor| cursor.channel() != *channel));
     let revoked = revoked.map(ToString::to_string).collect();
     let reset = cursors.iter().filter(|cursor| cursor.is_reset()).map(|cursor| cursor.channel().to_string()).collect();
     let has_more = cursors.iter().any(|cursor| !cursor.is_caught_up());
     let next_token = Token { channels: cursors.into_iter().map(Cursor::into_progress).collect() }.encode();
-    Ok(PullResponse { next_token, changes: page.into_changes(), has_more, server_time: now, reset, revoked })
+    let changes = page.into_changes();
+    platform.meter.count(Metric::PulledChanges, changes.len());
+    Ok(PullResponse { next_token, changes, has_more, server_time: now, reset, revoked })
+}
+
+fn measure(platform: &Platform, token: &Token, page: &Page, cursors: &[Cursor]) {
+    let resets = cursors.iter().filter(|cursor| cursor.is_reset()).count();
+    let unknown = cursors.iter().filter(|cursor| !token.channels.contains_key(cursor.channel())).count();
+    let meter = &platform.meter;
+    meter.count(Metric::Pulls, 1);
+    meter.count(Metric::Snapshots, unknown);
+    meter.count(Metric::Resets, resets);
+    if let Some(oldest) = page.oldest() {
+        meter.note_age(Metric::PullLag, platform.clock.now() - oldest);
+    }
 }
 
 /// A cursor for every channel the caller may read, the one that waits longest first, so that a busy channel starves no other.

@@ -13,6 +13,7 @@ use tidemark_aws::{
         sync_batches::AnsweredBatch,
         sync_items::{self, Kept},
     },
+    telemetry,
 };
 use tidemark_core::{
     ids::BatchId,
@@ -26,13 +27,14 @@ use tidemark_core::{
 
 /// Answers `POST /sync/push`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let outcome = push(platform, &request).await;
-    edge::respond(&request, outcome)
+    let platform = &platform.for_invocation();
+    edge::serve(platform, "push", &request, push(platform, &request)).await
 }
 
 async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
     let push: PushRequest = edge::body(request)?;
+    telemetry::device(&push.device_id);
     let now = platform.clock.now();
     let author = Author::device(&principal.user, &push.device_id);
     let sender = Sender {
@@ -53,7 +55,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let (kept, answered, batch) = tokio::try_join!(
         tables.sync_items.keep(&principal, &batch_id, &push.items, &digest, now),
         repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
-        Batch::load(platform, sender, &push.items),
+        Batch::load(platform, sender, &push.items, Mode::Apply),
     )?;
     if kept == Kept::OtherItems {
         let detail = "this batch_id was sent before with other items: give a new batch an id of its own";
@@ -72,6 +74,7 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
         let answered = AnsweredBatch { processed_at, results: results.clone() };
         tables.sync_batches.store(&principal.tenant, &batch_id, &digest, &answered).await?;
     }
+    platform.meter.count_push(&results);
     answer::fit(&mut results);
     let server_sync_token = answer::sync_token(push.client_sync_token.as_deref());
     Ok(PushResponse { batch_id: batch_id.to_string(), processed_at, server_sync_token, results })

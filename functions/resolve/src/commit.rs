@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tidemark_aws::{
     Failure, Platform, edge,
+    metrics::Metric,
     tables::{Reason, Transacted, backoff, unique_keys::holder},
 };
 use tidemark_core::{
@@ -50,7 +51,10 @@ pub(crate) async fn commit(
         };
         settlement.unique.frees.retain(|key| !foreign.contains(key));
         match transact(platform, &conflict, &settlement, resolver.tenant).await? {
-            Committed::Done => return Ok(settled(conflict, *settlement)),
+            Committed::Done => {
+                platform.meter.count(Metric::ConflictsResolved, 1);
+                return Ok(settled(conflict, *settlement));
+            }
             Committed::Lost => {}
             Committed::NotItsOwn(keys) => foreign.extend(keys),
         }

@@ -8,7 +8,10 @@ use std::convert::Infallible;
 use lambda_http::{Adapter, Body, Request, Response, Service as _, request::LambdaRequest, service_fn};
 use lambda_runtime::LambdaEvent;
 use serde_json::value::{RawValue, to_raw_value};
-use tidemark_aws::{Failure, Platform, edge};
+use tidemark_aws::{
+    Failure, Platform, edge,
+    telemetry::{self, End, Invocation},
+};
 use tidemark_core::{
     audit::Via,
     ids, json,
@@ -19,6 +22,9 @@ use tidemark_core::{
     },
     resolve::{Asked, Resolver},
 };
+
+/// What the function is called in logs.
+const NAME: &str = "resolve";
 
 /// Fields of which an event of API Gateway has at least one, and which a direct request has no use for.
 const GATEWAY_FIELDS: [&str; 3] = ["requestContext", "httpMethod", "routeKey"];
@@ -31,7 +37,7 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
     let LambdaEvent { payload, context } = event;
     let fields = json::fields(&payload).unwrap_or_default();
     if !GATEWAY_FIELDS.iter().any(|field| fields.contains_key(*field)) {
-        return direct(platform, &payload, context.request_id).await;
+        return direct(platform, &payload, &context.request_id).await;
     }
     let request: LambdaRequest = serde_json::from_str(payload.get())?;
     let answer = async |request: Request| Ok::<_, Infallible>(handle(platform, request).await);
@@ -41,8 +47,8 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
 
 /// Answers `POST /conflicts/{id}/resolve`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let outcome = over_api(platform, &request).await;
-    edge::respond(&request, outcome)
+    let platform = &platform.for_invocation();
+    edge::serve(platform, NAME, &request, over_api(platform, &request)).await
 }
 
 async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveResponse, Failure> {
@@ -55,19 +61,23 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
 }
 
 /// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
-async fn direct(platform: &Platform, event: &Json, request_id: String) -> Result<Json, lambda_http::Error> {
-    match invocation(platform, event).await {
-        Ok(answer) => Ok(to_raw_value(&answer)?),
-        Err(failure) => {
-            let problem = failure.problem();
-            tracing::info!(%request_id, code = ?problem.code, "direct invocation refused");
-            Ok(RawValue::from_string(edge::problem_document(&problem, &request_id))?)
+async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_http::Error> {
+    let platform = &platform.for_invocation();
+    let work = async {
+        match decision(platform, event).await {
+            Ok(answer) => (to_raw_value(&answer), End::Done),
+            Err(failure) => {
+                let problem = failure.problem();
+                (RawValue::from_string(edge::problem_document(&problem, request_id)), End::Refused(problem.code))
+            }
         }
-    }
+    };
+    Ok(Invocation { function: NAME, request_id, lambda_request_id: None }.run(platform, work).await?)
 }
 
-async fn invocation(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {
+async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {
     let request: DirectResolveRequest = read_body(event.get().as_bytes())?;
+    telemetry::caller(&request.tenant, &request.resolved_by);
     let (id, tenant, by) = (request.conflict_id.clone(), request.tenant.clone(), request.resolved_by.clone());
     let catalog = &platform.settings.catalog;
     let resolver = Resolver { tenant: &tenant, by: &by, via: Via::Invocation, catalog };

@@ -5,13 +5,16 @@
 //! `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region us-east-1` shows what is
 //! stored (any credentials do), `/media/…`, path-style S3, and Lambda's Invoke API for the functions that operators invoke.
 
+mod dynamodb;
 pub mod event;
 pub mod invoke;
 mod router;
 
+pub use dynamodb::router as dynamodb_router;
 pub use router::{Front, RouteError, router};
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -108,6 +111,18 @@ fn too_long(kind: ApiKind) -> Response {
         ApiKind::Http => "Request Entity Too Large",
     };
     message(StatusCode::PAYLOAD_TOO_LARGE, words)
+}
+
+/// Whether a body was not read because it is too long, and not because it broke off or is no HTTP.
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn message(status: StatusCode, words: &str) -> Response {

@@ -1,7 +1,6 @@
 //! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3 below its
 //! bucket's name, Lambda's Invoke API.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,12 +14,12 @@ use tidemark_core::routes::Route;
 
 use super::event::Inbound;
 use super::invoke::{self, Invocations};
-use super::{ApiKind, BODY_BYTES_MAX, Function, Functions, SOURCE, invoke as call, json_response, message, not_found, too_long};
+use super::{
+    ApiKind, BODY_BYTES_MAX, Function, Functions, SOURCE, dynamodb, invoke as call, is_too_long, json_response, message,
+    not_found, too_long,
+};
 use crate::engine::Engine;
 use crate::store::{BUCKET, Store};
-
-/// DynamoDB's own bound on a request.
-const ENGINE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What stands behind the front.
 #[derive(Clone)]
@@ -70,7 +69,7 @@ pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> 
     let bucket = format!("/{BUCKET}");
     let mut router = Router::new()
         .route("/health", get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)))
-        .route("/", post(dynamodb))
+        .route("/", dynamodb::door(front.engine.clone()))
         .route(invoke::PATH, invocations)
         .route(&bucket, any(s3))
         .route(&format!("{bucket}/"), any(s3))
@@ -115,37 +114,6 @@ async fn api(
         at: front.clock.now(),
     };
     call(front.kind, &inbound, function).await
-}
-
-async fn dynamodb(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let operation = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."].iter().find_map(|p| target.strip_prefix(p));
-    let Some(operation) = operation.map(str::to_owned) else {
-        return not_found();
-    };
-    let body = match to_bytes(request.into_body(), ENGINE_BODY_BYTES_MAX).await {
-        Ok(body) => body,
-        Err(error) if is_too_long(&error) => return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-        Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
-    };
-    let reply = front.engine.call(&operation, &body);
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_response(status, reply.body);
-    let kind = http::HeaderValue::from_static("application/x-amz-json-1.0");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-    response
-}
-
-/// Whether a body was not read because it is too long, and not because it broke off or is no HTTP.
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 async fn s3(State(front): State<Arc<Front>>, request: Request) -> Response {

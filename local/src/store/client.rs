@@ -55,7 +55,7 @@ impl StoreClient {
         let body = body.bytes().unwrap_or_default().to_vec();
 
         let path = parts.uri.path().to_owned();
-        let call = Call { operation: operation(&parts.method), body: path.as_bytes() };
+        let call = Call { operation: operation(&parts), body: path.as_bytes() };
         if let Some(forged) = judge(self.hook.before(&call).await).await? {
             return respond(forged);
         }
@@ -70,8 +70,9 @@ impl StoreClient {
 }
 
 /// What S3 calls a request for an object.
-fn operation(method: &Method) -> &'static str {
-    match *method {
+fn operation(parts: &http::request::Parts) -> &'static str {
+    match parts.method {
+        Method::PUT if parts.headers.contains_key("x-amz-copy-source") => "CopyObject",
         Method::HEAD => "HeadObject",
         Method::GET => "GetObject",
         Method::PUT => "PutObject",

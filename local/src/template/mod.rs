@@ -12,9 +12,11 @@ use serde_yaml_ng::Value as Yaml;
 
 /// What a reference names besides tables and parameters: the resource's type, and what its logical id ends in.
 const NAMED: [(&str, &str); 2] = [(BUCKET_KIND, "Bucket"), (TOPIC_KIND, "Topic")];
-
 const BUCKET_KIND: &str = "AWS::S3::Bucket";
 const TOPIC_KIND: &str = "AWS::SNS::Topic";
+
+/// What the deployment on this machine is called.
+const STACK_NAME: &str = "tidemark";
 
 /// The template of this build.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -91,7 +93,8 @@ impl Template {
         })
     }
 
-    /// A value as text, `!Ref` evaluated: a table, bucket or topic is its local name, a parameter its override or its default.
+    /// A value as text, `!Ref` evaluated: a table, bucket or topic is its local name, a parameter its override or its default, the stack
+    /// `tidemark`.
     pub(crate) fn text(&self, path: &str, value: &Yaml, parameters: &BTreeMap<String, String>) -> Result<String, TemplateError> {
         if let Some(scalar) = scalar(value) {
             return Ok(scalar);
@@ -102,6 +105,7 @@ impl Template {
             Some(("Ref", Yaml::String(id))) if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) => {
                 Ok(short_name(id, ending))
             }
+            Some(("Ref", Yaml::String(id))) if id == "AWS::StackName" => Ok(STACK_NAME.to_owned()),
             Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
                 let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);
                 parameters.get(id).cloned().or_else(default).ok_or_else(|| TemplateError::Parameter(id.clone()))
@@ -194,3 +198,6 @@ fn scalar(value: &Yaml) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

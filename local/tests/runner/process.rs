@@ -47,11 +47,20 @@ impl Runner {
 
     /// Starts a runner on a free port, with these further arguments, in the working directory `home`.
     pub fn start(home: &Path, arguments: &[&str]) -> Self {
-        let process = Process::spawn(home, &[&["--port", "0"], arguments].concat());
+        Self::listening(home, &[&["--port", "0"], arguments].concat(), "tidemark is listening on http://")
+    }
+
+    /// Starts the embedded DynamoDB alone, likewise.
+    pub fn dynamodb(home: &Path, arguments: &[&str]) -> Self {
+        Self::listening(home, &[&["dynamodb", "--port", "0"], arguments].concat(), "DynamoDB is listening on http://")
+    }
+
+    fn listening(home: &Path, arguments: &[&str], words: &str) -> Self {
+        let process = Process::spawn(home, arguments);
         let Ok(line) = process.stdout.recv_timeout(WAIT_MAX) else {
             panic!("the runner did not say where it listens: {:?}", process.end());
         };
-        let addr = line.strip_prefix("tidemark is listening on http://").and_then(|addr| addr.trim_end().parse().ok());
+        let addr = line.strip_prefix(words).and_then(|addr| addr.trim_end().parse().ok());
         let addr = addr.unwrap_or_else(|| panic!("not where it listens: {line:?}"));
         Self { process, addr }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tidemark::engine::{Reply, http::Call};
 
 /// Folders of the buckets and how many parts of a key name one: a right to objects ends there.
-const FOLDERS: [(&str, usize); 2] = [("uploads", 1), ("set-aside", 2)];
+const FOLDERS: [(&str, usize); 3] = [("incoming", 1), ("uploads", 1), ("set-aside", 2)];
 
 /// What a call needs, as (action, resource).
 pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
@@ -17,6 +17,10 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
         "ExecuteStatement" => vec![statement(&body(call)["Statement"])],
         "HeadObject" | "GetObject" => vec![("s3:GetObject".to_owned(), object(call.body))],
         "PutObject" => vec![("s3:PutObject".to_owned(), object(call.body))],
+        // From where uploads arrive to where they are kept.
+        "CopyObject" => {
+            vec![("s3:GetObject".to_owned(), object(b"/media/incoming/")), ("s3:PutObject".to_owned(), object(call.body))]
+        }
         "Publish" => vec![("sns:Publish".to_owned(), topic(call.body))],
         _ => panic!("which rights does {operation} need? tests/src/rights/needs.rs does not know"),
     }

@@ -8,8 +8,10 @@ use std::sync::{
 use chrono::DateTime;
 use lambda_http::http::header;
 use serde_json::{Value, json};
+use tidemark::engine::http::NoHook;
 use tidemark_aws::{Clock, auth::Verifier, edge};
 use tidemark_core::protocol::problem::ProblemCode;
+use tidemark_tests::Stack;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -185,8 +187,9 @@ async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
     provider.stop().await;
     let caller = Caller::new(&url);
     let request = request(&key(1).sign(&Caller::claims()));
-    let outcome = caller.verifier.principal(&request).await.map(|principal| principal.user);
-    let answer = edge::respond(&request, outcome);
+    let work = async { caller.verifier.principal(&request).await.map(|principal| principal.user) };
+    let platform = Stack::new().platform("pull", Arc::new(NoHook));
+    let answer = edge::serve(&platform, "pull", &request, work).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key(header::RETRY_AFTER) && !answer.headers().contains_key(header::WWW_AUTHENTICATE));
 }

@@ -138,6 +138,7 @@ async fn edits_that_join_and_payloads_in_rows_of_their_own_are_not_told_of() {
     resolve(&stack, &id, &json!({"resolution": "accept_server"})).await.ok();
     stack.settle().await;
     assert_eq!(told(&stack), [json!(id)]);
+    assert!(stack.set_aside().await.is_empty());
 }
 
 /// The filter only spares invocations: what it keeps away is what the function would not tell of.

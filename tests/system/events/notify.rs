@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lambda_http::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::stream::StreamEvent;
@@ -31,6 +32,7 @@ async fn every_batch_is_told_as_expected() {
     for expected in EXPECTED {
         let (stack, name) = (Stack::new(), expected.sample);
         let event: StreamEvent = serde_json::from_str(&samples[name]).unwrap();
+        let event = LambdaEvent::new(event, Context::default());
         let response = tidemark_notify::handle(&stack.platform("notify", Arc::new(NoHook)), event).await.unwrap();
         assert_eq!(response.batch_item_failures, [], "{name}: no record is to be delivered again");
         let told = stack.topic.published();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lambda_http::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::{Platform, stream::StreamEvent};
@@ -47,7 +48,7 @@ pub(super) const EXPECTED: &[Expected] = &[
 /// Runs a sample; gives the sequence number from which the stream should deliver again, if any.
 async fn run(platform: &Platform, text: &str) -> Vec<Option<String>> {
     let event: StreamEvent = serde_json::from_str(text).unwrap();
-    let response = tidemark_changelog::handle(platform, event).await.unwrap();
+    let response = tidemark_changelog::handle(platform, LambdaEvent::new(event, Context::default())).await.unwrap();
     response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
 }
 

@@ -8,16 +8,16 @@ use tidemark::engine::http::Verdict;
 use tidemark_core::{media::is_own, protocol::timestamp};
 use tidemark_tests::{Script, Stack};
 
-use super::{PHOTO, PHOTO_SHA256, ask, key, photo, presigned};
+use super::{PHOTO, PHOTO_SHA256, arrival, ask, key, photo, presigned};
 
 #[tokio::test]
 async fn a_presign_answers_where_and_how_to_upload() {
     let stack = Stack::new();
     let answer = presigned(&stack).await;
-    let key = key(&answer);
+    let (key, arrival) = (key(&answer), arrival(&answer));
     assert!(key.starts_with("uploads/acme/ana/") && key.ends_with(".21.image~jpeg.jpg"), "{key}");
     let url = answer["upload_url"].as_str().unwrap();
-    assert!(url.starts_with(&format!("http://media.localhost/media/{key}?")), "{url}");
+    assert!(url.starts_with(&format!("http://media.localhost/media/{arrival}?")), "{url}");
     assert_eq!(
         (&answer["method"], &answer["headers"], &answer["expires_at"]),
         (

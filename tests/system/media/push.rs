@@ -206,7 +206,7 @@ async fn a_push_with_media_that_dies_at_any_call_is_finished_by_a_retry() {
                 "died {moment:?} call {nth}"
             );
             if !died {
-                assert!(nth >= 6, "a push with media makes at least six calls, {nth} died");
+                assert!(nth >= 8, "a push with media makes at least eight calls, {nth} died");
                 break;
             }
         }

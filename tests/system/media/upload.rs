@@ -4,20 +4,14 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use serde_json::Value;
-use tidemark::{
-    engine::http::NoHook,
-    store::{
-        BUCKET,
-        client::{StoreClient, s3_client},
-    },
-};
+use tidemark::engine::http::NoHook;
 use tidemark_core::{
     limits::MEDIA_KEY_BYTES_MAX,
     media::{Checked, MediaKey},
 };
 use tidemark_tests::Stack;
 
-use super::{PHOTO, PHOTO_SHA256, ask, check::checked, key, photo, presigned, presigned_under};
+use super::{PHOTO, PHOTO_SHA256, arrival, ask, check::checked, key, photo, presigned, presigned_under, stored};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
@@ -81,9 +75,7 @@ async fn content_that_does_not_fit_its_checksum_is_refused_and_replaces_nothing(
     assert!(matches!(checked(&stack, &key(&answer)).await, Checked::Missing(_)));
 
     assert_eq!((stack.upload(&answer, PHOTO).await, stack.upload(&answer, &forged).await), (200, 400));
-    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
-    let stored = bucket.get_object().bucket(BUCKET).key(key(&answer)).send().await.unwrap();
-    assert_eq!(stored.body.collect().await.unwrap().into_bytes(), PHOTO);
+    assert_eq!(stored(&stack, &arrival(&answer)).await.unwrap(), PHOTO);
 }
 
 /// The signature in a URL.
@@ -102,7 +94,8 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
         moved
     };
     for (what, moved) in [
-        ("another key", moved(&|url| url.replace(&key(&answer), &key(&other)))),
+        ("another key", moved(&|url| url.replace(&arrival(&answer), &arrival(&other)))),
+        ("where uploads are kept", moved(&|url| url.replace("/incoming/", "/uploads/"))),
         ("another user's folder", moved(&|url| url.replace("/ana/", "/bob/"))),
         ("a longer time", moved(&|url| url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000"))),
         ("a later time", moved(&|url| url.replace("X-Amz-Date=20", "X-Amz-Date=21"))),

@@ -148,5 +148,5 @@ impl Source {
 }
 
 fn read(text: &[u8]) -> Result<JwkSet, Failure> {
-    serde_json::from_slice(text).map_err(|error| Failure::unreadable("key set", error))
+    serde_json::from_slice(text).map_err(|error| Failure::undecoded("key set", error))
 }

@@ -12,7 +12,7 @@ use tidemark_core::{
     protocol::problem::{Problem, ProblemCode},
 };
 
-use crate::{clock::Clock, failure::Failure, settings::AuthSettings};
+use crate::{clock::Clock, failure::Failure, settings::AuthSettings, telemetry};
 use keys::Keys;
 
 /// The signatures that are accepted; `none` and shared secrets are not among them.
@@ -56,7 +56,9 @@ impl Verifier {
         let key = self.keys.find(header.kid.as_deref(), now).await?;
         let key = key.ok_or_else(|| unauthenticated("the token is signed with a key that is not in the key set"))?;
         let claims = verify(token, &header, &key)?;
-        self.read_claims(&claims, now.timestamp_millis() as f64 / 1000.0).map_err(Failure::from)
+        let principal = self.read_claims(&claims, now.timestamp_millis() as f64 / 1000.0)?;
+        telemetry::caller(&principal.tenant, &principal.user);
+        Ok(principal)
     }
 
     fn read_claims(&self, claims: &Map<String, Value>, now: f64) -> Result<Principal, Problem> {

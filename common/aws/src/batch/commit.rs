@@ -15,6 +15,7 @@ use tidemark_core::{
 use super::waves::{Decided, Waves};
 use crate::{
     failure::Failure,
+    metrics::Metric,
     tables::{Reason, Transacted, conflicts::Recorded, resources::Committed, unique_keys::holder},
 };
 
@@ -109,7 +110,11 @@ impl Waves<'_> {
     /// Stores a group's conflicts; whether all of them still were what was read.
     async fn record(&self, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
         let records = conflicts.iter().map(|conflict| self.platform.tables.conflicts.record(self.sender, conflict));
-        Ok(try_join_all(records).await?.into_iter().all(|recorded| recorded == Recorded::Done))
+        let recorded = try_join_all(records).await?;
+        let opened =
+            conflicts.iter().zip(&recorded).filter(|(it, recorded)| it.expected_edits == 0 && **recorded == Recorded::Done);
+        self.platform.meter.count(Metric::ConflictsOpened, opened.count());
+        Ok(recorded.into_iter().all(|recorded| recorded == Recorded::Done))
     }
 }
 

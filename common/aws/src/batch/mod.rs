@@ -44,11 +44,11 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Reads the items and what they name, in one round trip.
+    /// Reads the items and what they name, in one round trip, and keeps the uploads they name, if `mode` is to write.
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json]) -> Result<Self, Failure> {
+    pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
         let referred = references::keys_to_find(&intake.groups);
         let keys: HashSet<&ResourceKey> = intake.groups.iter().map(|group| &group.key).chain(referred).collect();
@@ -56,8 +56,11 @@ impl Batch {
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
         let ids = creates.iter().map(|(_, id)| id.clone()).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
-        let (loaded, standing, media) =
-            tokio::join!(tables.resources.load(tenant, keys), tables.conflicts.exist(tenant, ids), check(platform, uploads));
+        let (loaded, standing, media) = tokio::join!(
+            tables.resources.load(tenant, keys),
+            tables.conflicts.exist(tenant, ids),
+            check(platform, uploads, mode)
+        );
         let (loaded, standing) = (loaded?, standing?);
         let refused = creates.into_iter().filter(|(_, id)| standing.contains(id)).map(|(key, _)| key).collect();
         let found = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
@@ -86,9 +89,9 @@ impl Batch {
 }
 
 /// What stands under these media keys; without a bucket, nobody knows.
-async fn check(platform: &Platform, keys: Vec<String>) -> HashMap<String, Checked> {
+async fn check(platform: &Platform, keys: Vec<String>, mode: Mode) -> HashMap<String, Checked> {
     match &platform.media {
-        Some(media) if !keys.is_empty() => media.check(keys).await,
+        Some(media) if !keys.is_empty() => media.check(keys, mode).await,
         _ => HashMap::new(),
     }
 }

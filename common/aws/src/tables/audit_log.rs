@@ -58,7 +58,7 @@ impl AuditLog {
     /// # Errors
     /// The entry does not serialise, which each does.
     pub fn transact(&self, tenant: &str, entry: &AuditEntry) -> Result<Vec<TransactWriteItem>, Failure> {
-        let packed = pack(&serde_json::to_vec(entry).map_err(|error| Failure::unreadable("audit entry", error))?);
+        let packed = pack(&serde_json::to_vec(entry).map_err(|error| Failure::undecoded("audit entry", error))?);
         let chunks: Vec<&[u8]> = packed.chunks(CHUNK_BYTES_MAX).collect();
         let rows = chunks.iter().enumerate().map(|(number, chunk)| {
             let (sk, parts) = match number {
@@ -129,11 +129,12 @@ fn part(id: &str, number: usize) -> String {
 }
 
 fn read(row: EntryRow, parts: &mut HashMap<String, Vec<u8>>) -> Result<AuditEntry, Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("audit entry", error.to_string());
+    let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("audit entry", error);
     let mut packed = row.packed;
     for number in 1..=row.parts {
-        packed.extend(parts.remove(&part(&row.sk, number)).ok_or_else(|| unreadable(&"a part is missing"))?);
+        packed
+            .extend(parts.remove(&part(&row.sk, number)).ok_or_else(|| Failure::unreadable("audit entry", "a part is missing"))?);
     }
-    let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| unreadable(&error))?;
-    serde_json::from_slice(&text).map_err(|error| unreadable(&error))
+    let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| undecoded(&error))?;
+    serde_json::from_slice(&text).map_err(|error| undecoded(&error))
 }

@@ -248,6 +248,6 @@ async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<StoredSegment>, 
 
 fn read_segment(row: Row) -> Result<StoredSegment, Failure> {
     let row: SegmentRow = from_row("segment", row)?;
-    let entries: Vec<Entry> = Segment::unpack_entries(&row.entries).map_err(|error| Failure::unreadable("segment", error))?;
+    let entries: Vec<Entry> = Segment::unpack_entries(&row.entries).map_err(|error| Failure::undecoded("segment", error))?;
     Ok(StoredSegment { segment: Segment { prev: row.prev, last: row.sk, entries }, sequenced_at: moment(row.sequenced_at)? })
 }

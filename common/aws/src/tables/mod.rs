@@ -185,11 +185,11 @@ fn key(pk: impl Into<String>, sk: impl Into<String>) -> Row {
 }
 
 fn to_row(row: &impl Serialize) -> Result<Row, Failure> {
-    serde_dynamo::to_item(row).map_err(|error| Failure::unreadable("row to write", error))
+    serde_dynamo::to_item(row).map_err(|error| Failure::undecoded("row to write", error))
 }
 
 fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Failure> {
-    serde_dynamo::from_item(row).map_err(|error| Failure::unreadable(what, error))
+    serde_dynamo::from_item(row).map_err(|error| Failure::undecoded(what, error))
 }
 
 /// Whether a call failed because its condition did not hold.

@@ -132,7 +132,7 @@ impl ResourceRow {
         Ok(Resource {
             edits: Edits::from_bytes(&self.edits).ok_or_else(|| unreadable("edits"))?,
             changed_at: DateTime::from_timestamp_millis(self.changed_at).ok_or_else(|| unreadable("changed_at"))?,
-            payload: RawValue::from_string(self.payload).map_err(|error| Failure::unreadable("payload", error))?,
+            payload: RawValue::from_string(self.payload).map_err(|error| Failure::undecoded("payload", error))?,
             server_version: self.server_version,
             deleted: self.deleted,
             run: Run {

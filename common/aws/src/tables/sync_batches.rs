@@ -138,7 +138,7 @@ impl SyncBatches {
             pk: partition(tenant, batch_id),
             sk: batch_id.unique.clone(),
             digest: digest.to_vec(),
-            results: pack(&results.map_err(|error| Failure::unreadable("batch results", error))?),
+            results: pack(&results.map_err(|error| Failure::undecoded("batch results", error))?),
             processed_at: batch.processed_at.timestamp_millis(),
             expires_at: expiry(batch.processed_at, self.retention),
         })
@@ -146,10 +146,10 @@ impl SyncBatches {
 }
 
 fn read_answered(row: &BatchRow) -> Result<AnsweredBatch, Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("batch results", error.to_string());
-    let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("batch results", error);
+    let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| undecoded(&error))?;
     Ok(AnsweredBatch {
-        results: serde_json::from_slice(&results).map_err(|error| unreadable(&error))?,
+        results: serde_json::from_slice(&results).map_err(|error| undecoded(&error))?,
         processed_at: moment(row.processed_at)?,
     })
 }

@@ -132,7 +132,7 @@ impl SyncItems {
         now: DateTime<Utc>,
     ) -> Result<Kept, Failure> {
         let raw = RawBatch { principal, device_id: &batch_id.device_id, items };
-        let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::unreadable("raw items", error))?);
+        let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::undecoded("raw items", error))?);
         let pack = json::hex(&json::digest(&[&packed])[..8]);
         let pk = partition(&principal.tenant, batch_id);
         let expires_at = expiry(now, self.retention);
@@ -155,7 +155,8 @@ impl SyncItems {
     /// # Errors
     /// An outage, or rows that are not what was stored.
     pub async fn load(&self, tenant: &str, batch_id: &BatchId, now: DateTime<Utc>) -> Result<Option<KeptBatch>, Failure> {
-        let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable("raw items", error.to_string());
+        let unreadable = |why: &str| Failure::unreadable("raw items", why);
+        let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("raw items", error);
         let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else { return Ok(None) };
         let first: StoredFirst = from_row("raw items", first)?;
         if first.expires_at <= now.timestamp() {
@@ -172,10 +173,10 @@ impl SyncItems {
                 packed.extend(from_row::<StoredChunk>("raw items", row)?.packed);
             }
         }
-        let raw = unpack(&packed, RAW_BYTES_MAX).map_err(|error| unreadable(&error))?;
-        let raw: StoredBatch = serde_json::from_slice(&raw).map_err(|error| unreadable(&error))?;
+        let raw = unpack(&packed, RAW_BYTES_MAX).map_err(|error| undecoded(&error))?;
+        let raw: StoredBatch = serde_json::from_slice(&raw).map_err(|error| undecoded(&error))?;
         if digest(&raw.items) != *first.digest {
-            return Err(unreadable(&"not the items that were stored"));
+            return Err(unreadable("not the items that were stored"));
         }
         let received_at = moment(first.received_at)?;
         Ok(Some(KeptBatch { principal: raw.principal, items: raw.items, digest: first.digest, received_at }))

@@ -68,7 +68,7 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
         Some("ConditionalCheckFailed") => Ok(Reason::ConditionFailed(reason.item.clone())),
         Some("TransactionConflict") => Ok(Reason::Conflict),
         Some("ThrottlingError" | "ProvisionedThroughputExceeded") => Ok(Reason::Throttled),
-        Some(code) => Err(Failure::Outage(format!("transaction cancelled: {code}: {}", reason.message().unwrap_or_default()))),
+        Some(code) => Err(Failure::Outage(format!("transaction cancelled: {code}"))),
     }
 }
 

@@ -11,8 +11,10 @@ use crate::{
     limits::{MEDIA_EXTENSION_LETTERS_MAX, MEDIA_NAME_LETTERS_MAX, MEDIA_TYPE_LETTERS_MAX},
 };
 
-/// Where every upload stands; the functions' policies name it too.
+/// Where every upload that was named stands; the functions' policies name it too.
 const PREFIX: &str = "uploads/";
+/// Where every upload arrives; the policies and the bucket's lifecycle name it too.
+const ARRIVAL_PREFIX: &str = "incoming/";
 /// Bytes of the hash that stands for a name.
 const NAME_HASH_BYTES: usize = 16;
 /// Bytes of the hash that stands for a type. The types are the deployment's own, so few tell them apart.
@@ -74,6 +76,11 @@ impl MediaKey {
         self.content_length
     }
 
+    /// Where the upload arrives; its key is where it is kept.
+    pub fn arrival(&self) -> String {
+        format!("{ARRIVAL_PREFIX}{}", self.path())
+    }
+
     /// Whether this content type is the promised one; its parameters do not count.
     pub fn is_of_type(&self, content_type: &str) -> bool {
         self.content_type == type_word(content_type)
@@ -83,13 +90,18 @@ impl MediaKey {
     pub fn is_of(&self, tenant: &str, user: &str) -> bool {
         self.tenant == name_word(tenant) && self.user == name_word(user)
     }
+
+    /// What stands behind the prefix.
+    fn path(&self) -> String {
+        let Self { tenant, user, unique, content_length, content_type, extension } = self;
+        let extension = extension.as_ref().map(|extension| format!(".{extension}")).unwrap_or_default();
+        format!("{tenant}/{user}/{}.{content_length}.{content_type}{extension}", unique.simple())
+    }
 }
 
 impl fmt::Display for MediaKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tenant, user, unique, content_length, content_type, extension } = self;
-        write!(f, "{PREFIX}{tenant}/{user}/{}.{content_length}.{content_type}", unique.simple())?;
-        extension.iter().try_for_each(|extension| write!(f, ".{extension}"))
+        write!(f, "{PREFIX}{}", self.path())
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Page {
     slots: Vec<Slot>,
     by_resource: HashMap<ResourceKey, usize>,
     delivered: usize,
+    oldest: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +52,14 @@ impl Page {
             slots: Vec::new(),
             by_resource: HashMap::new(),
             delivered: 0,
+            oldest: None,
         }
+    }
+
+    /// When the oldest change was made that the page delivers from the log. A row of a snapshot has no age: it may be old and the device
+    /// new. Nor have changes that the device made itself.
+    pub fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.oldest
     }
 
     /// How many more changes fit.
@@ -76,7 +84,11 @@ impl Page {
             conflict: None,
             conflicts: entry.decided,
         };
-        self.take(channel, change, is_news)
+        self.take(channel, change, is_news)?;
+        if is_news {
+            self.oldest = Some(self.oldest.map_or(entry.changed_at, |oldest| oldest.min(entry.changed_at)));
+        }
+        Ok(())
     }
 
     /// Takes a row of a channel's snapshot; deleted ones are left out.

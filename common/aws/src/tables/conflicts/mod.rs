@@ -170,7 +170,7 @@ impl Conflicts {
         for row in rows.into_iter().filter(|row| !row.server_deleted && row.server_version > 0) {
             let text = row.server_payload.or_else(|| parts.remove(&server_part(&row.id, row.server_version)));
             let text = text.ok_or_else(|| Failure::unreadable("conflict", format!("payload of {}", row.id)))?;
-            let payload = RawValue::from_string(text).map_err(|error| Failure::unreadable("payload", error))?;
+            let payload = RawValue::from_string(text).map_err(|error| Failure::undecoded("payload", error))?;
             payloads.insert(row.id, (row.server_version, payload));
         }
         Ok(payloads)

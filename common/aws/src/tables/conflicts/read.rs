@@ -203,5 +203,5 @@ impl StoredRow {
 }
 
 fn json(text: String) -> Result<Json, Failure> {
-    RawValue::from_string(text).map_err(|error| Failure::unreadable("payload", error))
+    RawValue::from_string(text).map_err(|error| Failure::undecoded("payload", error))
 }

@@ -55,7 +55,7 @@ impl Conflicts {
         let number = |number: usize| AttributeValue::N(number.to_string());
         let joined: Vec<EditRow> = write.edits.iter().map(|edit| EditRow::new(edit, false)).collect();
         let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
-        let list = |list: Result<AttributeValue, serde_dynamo::Error>| list.map_err(|error| Failure::unreadable("edits", error));
+        let list = |list: Result<AttributeValue, serde_dynamo::Error>| list.map_err(|error| Failure::undecoded("edits", error));
         let update = self
             .0
             .client
@@ -152,7 +152,7 @@ fn parts(tenant: &str, write: &ConflictWrite) -> Vec<PartRow> {
 
 fn recorded<T, E>(attempt: &str, answer: Result<T, E>) -> Result<Recorded, Failure>
 where
-    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata,
+    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
 {
     match answer {
         Ok(_) => Ok(Recorded::Done),

@@ -27,7 +27,7 @@ impl Conflicts {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":resolved", AttributeValue::S(resolved.to_owned()))
             .expression_attribute_values(":status_key", AttributeValue::S(key::join([tenant, resolved])))
-            .expression_attribute_values(":outcome", outcome.map_err(|error| Failure::unreadable("outcome", error))?)
+            .expression_attribute_values(":outcome", outcome.map_err(|error| Failure::undecoded("outcome", error))?)
             .expression_attribute_values(":open", AttributeValue::S(open.to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(conflict.edits.len().to_string()));
         Ok(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build())

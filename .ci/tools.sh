@@ -1,0 +1,47 @@
+# What the scripts share that check a change: sourced by bash, at the clone's root, with these set beforehand:
+#
+#   log         a file for what a command says while it is not known whether anybody wants to read it
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/tidemark"
+tools="$cache/tools"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
+export CARGO_TERM_COLOR=never PYTHONDONTWRITEBYTECODE=1
+
+# Runs a command without a word. If it fails, shows what it said, but for the lines that say all is well.
+quietly() {
+  local status=0
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if ((status != 0)); then
+    grep -vE '^ +(Updating|Locking|Adding|Downloading|Downloaded|Compiling|Checking) |^test .* ok$' "$log" || true
+    echo "failed with status $status: $*"
+  fi
+  return "$status"
+}
+
+# Installs a cargo tool of one version beside, not over, other versions.
+cargo_tool() {
+  local name="$1" version="$2" root="$tools/$1-$2"
+  if [[ ! -x "$root/bin/$name" ]]; then
+    # Its own temporary target folder: with ours, a change of flags would rebuild one or the other.
+    quietly env -u CARGO_TARGET_DIR cargo install "$name@$version" --locked --root "$root"
+  fi
+}
+
+python() {
+  if command -v python3.11 >/dev/null; then python3.11 "$@"; else python3 "$@"; fi
+}
+
+# A Python environment that holds exactly what the list says, and names its folder of programs in `python_bin`. Its name has the
+# list's checksum, so a changed list makes a new one, and the mark inside is set last, so an interrupted installation is begun again.
+python_tools() {
+  local name="$1" list="$2" venv
+  venv="$tools/$name-$(cksum <"$list" | cut -d ' ' -f 1)"
+  if [[ ! -e "$venv/complete" ]]; then
+    rm -rf "$venv"
+    quietly python -m venv "$venv"
+    quietly "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps -r "$list"
+    quietly "$venv/bin/python" -m pip check
+    touch "$venv/complete"
+  fi
+  python_bin="$venv/bin"
+}

@@ -1,0 +1,34 @@
+//! A panic in a binary as it is deployed: one line says where, and what it was about is not in it. Outside of Lambda the runtime panics over
+//! the environment that it lacks, once the function has started.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+#[test]
+fn a_panic_is_one_line_that_says_where() {
+    let tables = [
+        "RESOURCES",
+        "CHANGES",
+        "SYNC_BATCHES",
+        "SYNC_ITEMS",
+        "CONFLICTS",
+        "SUBMISSION_MEDIA",
+        "DEVICES",
+        "UNIQUE_KEYS",
+        "AUDIT_LOG",
+    ];
+    let output = Command::new(env!("CARGO_BIN_EXE_presign"))
+        .env_clear()
+        .envs(tables.map(|table| (format!("{table}_TABLE"), "table")))
+        .envs([("MEDIA_BUCKET", "media"), ("JWT_ISSUER", "issuer"), ("JWT_AUDIENCE", "audience"), ("JWKS", r#"{"keys": []}"#)])
+        .envs([("AWS_REGION", "us-east-1"), ("RUST_LOG", "trace")])
+        .output()
+        .expect("it runs");
+    assert!(!output.status.success());
+    let written = String::from_utf8_lossy(&output.stdout);
+    let line: Value = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {written:?}"));
+    assert_eq!([&line["level"], &line["message"]], [&json!("ERROR"), &json!("panicked")]);
+    assert!(line["location"].as_str().is_some_and(|at| at.contains("lambda_runtime") && at.contains(".rs:")), "{line}");
+    assert!(!written.contains("AWS_LAMBDA") && output.stderr.is_empty(), "what the panic said: {output:?}");
+}

@@ -1,0 +1,178 @@
+"""DynamoDB and its streams on the engine that is built into `tidemark`, in place of DynamoDB Local: LocalStack's own providers,
+with one `tidemark dynamodb` process for each account and region behind them. The binary is named by `TIDEMARK_BIN`.
+
+The engine stores and answers; what LocalStack keeps beside it (tags, encryption, the clock for expired items) stays LocalStack's.
+"""
+
+import atexit
+import os
+import subprocess
+import threading
+from typing import Any
+
+from localstack.aws.api import RequestContext, ServiceRequest, ServiceResponse, handler
+from localstack.aws.api.dynamodbstreams import (
+    DescribeStreamInput,
+    DescribeStreamOutput,
+    GetRecordsInput,
+    GetRecordsOutput,
+    GetShardIteratorInput,
+    GetShardIteratorOutput,
+    ListStreamsInput,
+    ListStreamsOutput,
+)
+from localstack.aws.forwarder import AwsRequestProxy, HttpFallbackDispatcher
+from localstack.services.dynamodb.v2.provider import DynamoDBProvider
+from localstack.services.dynamodbstreams.v2.provider import DynamoDBStreamsProvider
+from localstack.services.plugins import Service, aws_provider
+from localstack.utils.aws.arns import get_partition
+
+# What the engine writes into its ARNs, whoever asks.
+ENGINE_ARN = "arn:aws:dynamodb:dynoxide:000000000000:"
+ARN_FIELDS = {"TableArn", "LatestStreamArn", "StreamArn", "IndexArn"}
+LISTENING = "DynamoDB is listening on "
+
+
+class Engine:
+    """One process: the tables of one account in one region, in its memory."""
+
+    def __init__(self) -> None:
+        command = [os.environ["TIDEMARK_BIN"], "dynamodb", "--port", "0"]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith(LISTENING):
+            raise RuntimeError(f"{command} did not say where it listens, but {line!r}")
+        self.url = line.removeprefix(LISTENING).strip()
+        self.proxy = AwsRequestProxy(self.url)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Engines:
+    """All processes. It stands where LocalStack's providers expect the server they share."""
+
+    def __init__(self) -> None:
+        self._engines: dict[tuple[str, str], Engine] = {}
+        self._lock = threading.Lock()
+        atexit.register(self.stop_dynamodb)
+
+    def of(self, account_id: str, region: str) -> Engine:
+        with self._lock:
+            if (account_id, region) not in self._engines:
+                self._engines[account_id, region] = Engine()
+            return self._engines[account_id, region]
+
+    def forward(self, context: RequestContext, request: ServiceRequest | None) -> ServiceResponse:
+        response = self.of(context.account_id, context.region).proxy(context, request)
+        return _with_arns_of(context, response)
+
+    def start_dynamodb(self) -> bool:
+        """Nothing to do: a process starts when somebody asks for its account and region."""
+        return True
+
+    def stop_dynamodb(self) -> None:
+        with self._lock:
+            for engine in self._engines.values():
+                engine.stop()
+            self._engines.clear()
+
+
+ENGINES = Engines()
+
+
+class TidemarkDynamoDB(DynamoDBProvider):
+    @staticmethod
+    def _new_dynamodb_server() -> Engines:
+        return ENGINES
+
+    def on_after_init(self) -> None:
+        """Without what the parent does here for DynamoDB Local: its ARNs and its shell."""
+
+    def forward_request(self, context: RequestContext, service_request: ServiceRequest | None = None) -> ServiceResponse:
+        self.check_provisioned_throughput(context.operation.name)
+        return ENGINES.forward(context, service_request)
+
+    def get_forward_url(self, account_id: str, region_name: str) -> str:
+        return ENGINES.of(account_id, region_name).url
+
+    def fix_table_arn(self, account_id: str, region_name: str, arn: str) -> str:
+        return arn.replace(ENGINE_ARN, _prefix(account_id, region_name))
+
+
+class TidemarkDynamoDBStreams(DynamoDBStreamsProvider):
+    def __init__(self) -> None:
+        self.server = ENGINES
+        self.shard_to_region = {}
+
+    def on_after_init(self) -> None:
+        """See above."""
+
+    def forward_request(self, context: RequestContext, service_request: ServiceRequest | None = None) -> ServiceResponse:
+        return ENGINES.forward(context, service_request)
+
+    @handler("DescribeStream", expand=False)
+    def describe_stream(self, context: RequestContext, payload: DescribeStreamInput) -> DescribeStreamOutput:
+        answer = self.forward_request(context, _for_engine(context, payload))
+        stream = answer["StreamDescription"]
+        parents = {shard.get("ParentShardId") for shard in stream["Shards"]}
+        for shard in stream["Shards"]:
+            # The engine tells the newest number; to a reader it would say that the shard is closed.
+            if stream["StreamStatus"] == "ENABLED" and shard["ShardId"] not in parents:
+                shard["SequenceNumberRange"].pop("EndingSequenceNumber", None)
+        return answer
+
+    @handler("GetShardIterator", expand=False)
+    def get_shard_iterator(self, context: RequestContext, payload: GetShardIteratorInput) -> GetShardIteratorOutput:
+        return self.forward_request(context, _for_engine(context, payload))
+
+    @handler("GetRecords", expand=False)
+    def get_records(self, context: RequestContext, payload: GetRecordsInput) -> GetRecordsOutput:
+        answer = self.forward_request(context, payload)
+        for record in answer["Records"]:
+            record["awsRegion"] = context.region
+        return answer
+
+    @handler("ListStreams", expand=False)
+    def list_streams(self, context: RequestContext, payload: ListStreamsInput) -> ListStreamsOutput:
+        return self.forward_request(context, payload)
+
+
+def _prefix(account_id: str, region: str) -> str:
+    return f"arn:{get_partition(region)}:dynamodb:{region}:{account_id}:"
+
+
+def _for_engine(context: RequestContext, request: Any) -> Any:
+    own = request["StreamArn"].replace(_prefix(context.account_id, context.region), ENGINE_ARN)
+    return {**request, "StreamArn": own}
+
+
+def _with_arns_of(context: RequestContext, answer: Any) -> Any:
+    """The answer with the caller's ARNs. Only fields that hold ARNs are touched: a stored item may hold any text."""
+    if isinstance(answer, list):
+        return [_with_arns_of(context, part) for part in answer]
+    if not isinstance(answer, dict):
+        return answer
+    prefix = _prefix(context.account_id, context.region)
+    for name, value in answer.items():
+        if name in ARN_FIELDS and isinstance(value, str):
+            answer[name] = value.replace(ENGINE_ARN, prefix)
+        elif isinstance(value, (dict, list)):
+            answer[name] = _with_arns_of(context, value)
+    return answer
+
+
+@aws_provider(api="dynamodb", name="tidemark")
+def dynamodb() -> Service:
+    provider = TidemarkDynamoDB()
+    return Service.for_provider(
+        provider,
+        dispatch_table_factory=lambda provider: HttpFallbackDispatcher(provider, provider.get_forward_url),
+    )
+
+
+@aws_provider(api="dynamodbstreams", name="tidemark")
+def dynamodbstreams() -> Service:
+    return Service.for_provider(TidemarkDynamoDBStreams())

@@ -1,0 +1,95 @@
+//! What the functions write: log lines that say whose request they belong to and never what was in it, and metrics.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod lines;
+mod metrics;
+mod silence;
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+use tidemark::{
+    BoxFuture,
+    engine::{
+        Reply,
+        http::{Call, Hook, Verdict},
+    },
+};
+use tidemark_aws::telemetry;
+use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
+
+/// What is written while a guard lives: all that the functions of this thread say, through the subscriber that they have when deployed.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    /// What is written from here on at a log level.
+    fn at(level: LevelFilter) -> (Self, DefaultGuard) {
+        let written = Self::default();
+        let guard = tracing::subscriber::set_default(telemetry::subscriber(level, written.writer()));
+        (written, guard)
+    }
+
+    fn writer(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let written = self.clone();
+        move || written.clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Every line, which is one JSON object.
+    fn lines(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// The log lines.
+    fn logs(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line.get("_aws").is_none()).collect()
+    }
+
+    /// The lines with metrics.
+    fn metrics(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line.get("_aws").is_some()).collect()
+    }
+
+    /// What was written until now, which is forgotten.
+    fn take(&self) -> Self {
+        Self(Arc::new(Mutex::new(std::mem::take(&mut *self.0.lock().unwrap()))))
+    }
+}
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Answers every call with the same.
+struct Always(Reply);
+
+impl Hook for Always {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Answer(self.0.clone())))
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+/// An item about the meter `id`.
+fn meter(action: &str, id: &str, base: u64, fields: Value) -> Value {
+    let mut payload = fields;
+    payload["id"] = id.into();
+    json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base, "payload": payload})
+}
