@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::{self, Identity};
+use crate::deployment::{self, DeploymentError};
 use crate::gateway::ApiKind;
 use crate::system::{Options, StartError, Storage, System};
 
@@ -25,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Prints a token that every local runner accepts, and nothing else does.
     Token(TokenArgs),
+    /// Prints the environment in which the functions' binaries stand on a running runner, as `cargo lambda watch --env-file` takes it.
+    Env(EnvArgs),
     /// Runs the embedded DynamoDB alone, streams included, without tables: for emulators and tools that want one.
     #[command(name = "dynamodb")]
     DynamoDb(DynamoDbArgs),
@@ -57,6 +60,13 @@ struct DynamoDbArgs {
 }
 
 #[derive(Debug, Args)]
+struct EnvArgs {
+    /// Port on 127.0.0.1 that the runner listens on.
+    #[arg(long, default_value_t = 9080)]
+    port: u16,
+}
+
+#[derive(Debug, Args)]
 struct TokenArgs {
     /// Tenant the token is for.
     #[arg(long)]
@@ -77,6 +87,7 @@ pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Token(arguments)) => token(&arguments),
+        Some(Command::Env(arguments)) => env(&arguments).map_err(|error| error.to_string()),
         Some(Command::DynamoDb(arguments)) => dynamodb(arguments).await.map_err(|error| error.to_string()),
         None => run(cli.run).await.map_err(|error| error.to_string()),
     };
@@ -95,6 +106,13 @@ fn token(arguments: &TokenArgs) -> Result<(), String> {
     let token =
         auth::mint(identity, tidemark_aws::Clock::system().now().timestamp(), auth::TTL_S).map_err(|error| error.to_string())?;
     say(&token);
+    Ok(())
+}
+
+fn env(arguments: &EnvArgs) -> Result<(), DeploymentError> {
+    let environment = deployment::binaries_environment(arguments.port)?;
+    let lines: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    say(&lines.join("\n"));
     Ok(())
 }
 

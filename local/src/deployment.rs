@@ -17,6 +17,7 @@ use tidemark_aws::{Clock, Platform, Settings};
 use crate::engine::Engine;
 use crate::gateway::invoke::{Invocation, Invocations};
 use crate::gateway::{Function, Functions};
+use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
 use crate::{BoxFuture, auth};
 
@@ -80,12 +81,11 @@ pub fn create_tables(engine: &Engine, template: &Template) -> Result<(), Deploym
     Ok(())
 }
 
-/// A function's platform: the environment that the template gives it, with the development key as its identity
-/// provider, over the given client and clock.
+/// The environment that the template gives a function, with the development key as its identity provider.
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Clock) -> Result<Platform, DeploymentError> {
+pub fn environment(template: &Template, function: &str) -> Result<BTreeMap<String, String>, DeploymentError> {
     let mut parameters = BTreeMap::new();
     for (name, value) in development_parameters() {
         if !template.has_parameter(name) {
@@ -93,7 +93,39 @@ pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Cl
         }
         parameters.insert(name.to_owned(), value);
     }
-    let environment = template.environment(function, &parameters)?;
+    Ok(template.environment(function, &parameters)?)
+}
+
+/// The environment in which the binary of any function stands on a runner that listens on this port.
+///
+/// # Errors
+/// The template does not give a function what it needs.
+pub fn binaries_environment(port: u16) -> Result<BTreeMap<String, String>, DeploymentError> {
+    let template = Template::built_in()?;
+    let mut all = BTreeMap::new();
+    for function in template.functions() {
+        all.extend(environment(&template, &function)?);
+    }
+    // There is no SNS on this machine.
+    all.remove("NOTIFICATION_TOPIC");
+    all.extend(
+        [
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    Ok(all)
+}
+
+/// A function's platform: its [`environment`] over the given client and clock.
+///
+/// # Errors
+/// The template does not give the function what it needs.
+pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Clock) -> Result<Platform, DeploymentError> {
+    let environment = environment(template, function)?;
     let settings_error = |reason| DeploymentError::Settings { function: function.to_owned(), reason };
     let settings =
         Settings::from_env(&|name| environment.get(name).cloned()).map_err(|error| settings_error(error.to_string()))?;

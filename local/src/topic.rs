@@ -41,7 +41,8 @@ impl Topic {
     }
 
     /// Answers one request, as SNS's query protocol writes it.
-    fn take(&self, body: &[u8]) -> Reply {
+    #[must_use]
+    pub fn take(&self, body: &[u8]) -> Reply {
         let fields: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
         match publish(&fields) {
             Ok(published) => {

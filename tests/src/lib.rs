@@ -2,12 +2,14 @@
 //! call to its tables; a [`Device`] is a client that does what the protocol asks of clients.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot go on stops")]
 
+pub mod answer;
 pub mod device;
 pub mod hooks;
 pub mod openapi;
 pub mod rights;
 pub mod stack;
 
+pub use answer::Answer;
 pub use device::Device;
 pub use hooks::{Meter, Script};
-pub use stack::{Answer, Stack};
+pub use stack::Stack;

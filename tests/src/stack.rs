@@ -37,18 +37,16 @@ use tidemark::{
     topic::{Topic, TopicClient, sns_client},
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
-use tidemark_core::{
-    gzip,
-    routes::{ROUTES, Route},
-};
 
-use crate::{Device, openapi, rights::Watch};
+use crate::{
+    Answer, Device,
+    answer::{path_parameters, route},
+    openapi,
+    rights::Watch,
+};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
-/// More than any answer unpacks to.
-const ANSWER_TEXT_BYTES_MAX: usize = 8 << 20;
-
 /// Where every stack's upload URLs lead: nowhere, for the store is asked in this process.
 const STORE_URL: &str = "http://media.localhost";
 
@@ -68,43 +66,6 @@ pub struct Stack {
     requests: AtomicU64,
     api: ApiKind,
     watch: Watch,
-}
-
-/// What a function answered.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub text: String,
-}
-
-impl Answer {
-    /// Reads a response, which may be gzip.
-    pub fn read(response: Response<Body>) -> Self {
-        let (parts, body) = response.into_parts();
-        let body = match parts.headers.get(header::CONTENT_ENCODING) {
-            None => body.to_vec(),
-            Some(encoding) => {
-                assert_eq!((encoding, matches!(body, Body::Binary(_))), (&HeaderValue::from_static("gzip"), true));
-                gzip::gunzip(&body, ANSWER_TEXT_BYTES_MAX).unwrap()
-            }
-        };
-        Self { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
-    }
-
-    /// The body as JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
-    }
-
-    /// The body as JSON, of an answer that must be 200.
-    pub fn ok(&self) -> Value {
-        assert_eq!(self.status, 200, "{}", self.text);
-        self.json()
-    }
 }
 
 impl Default for Stack {
@@ -205,6 +166,11 @@ impl Stack {
     /// The same for tests that use its parts themselves: what they call with it is not what the function calls.
     pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
         self.platform_over(function, hook)
+    }
+
+    /// The hook of calls that a function of this deployment makes from elsewhere: its rights are watched, and `hook` steps in.
+    pub fn watched(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
+        self.watch.over(function, hook)
     }
 
     fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
@@ -411,30 +377,6 @@ fn clients(engine: &Engine, store: &Store, topic: &Topic, function: &str, hook: 
         bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
         sns: Some(sns_client(TopicClient::with_hook(topic.clone(), hook))),
     }
-}
-
-/// The route of a request to a path below `/api/v1/mobile/`.
-fn route(method: &str, path: &str) -> &'static Route {
-    let path = format!("/api/v1/mobile/{}", path.split('?').next().unwrap_or_default());
-    let fits = |route: &&Route| route.method == method && path_parameters(route.path, &path).is_some();
-    ROUTES.iter().find(fits).expect("a route")
-}
-
-/// What stands at the placeholders of a route's path; `None` where the path is another one.
-fn path_parameters(route: &str, path: &str) -> Option<Vec<(String, String)>> {
-    let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
-    if route.len() != path.len() {
-        return None;
-    }
-    let mut parameters = Vec::new();
-    for (wanted, given) in route.into_iter().zip(path) {
-        match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => parameters.push((name.to_owned(), given.to_owned())),
-            None if wanted == given => {}
-            None => return None,
-        }
-    }
-    Some(parameters)
 }
 
 fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {

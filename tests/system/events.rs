@@ -2,10 +2,10 @@
 //! which nothing is expected, fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-mod api;
-mod conflicts;
-mod notify;
-mod stream;
+pub(crate) mod api;
+pub(crate) mod conflicts;
+pub(crate) mod notify;
+pub(crate) mod stream;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use serde_json::Value;
 use tidemark_core::routes::ROUTES;
 
 /// Every sample, by its name without `.json`.
-fn samples() -> BTreeMap<String, String> {
+pub(crate) fn samples() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let samples = files.filter(|file| file.extension().is_none_or(|extension| extension != "md")).map(|file| {
@@ -29,7 +29,7 @@ fn samples() -> BTreeMap<String, String> {
 }
 
 /// The function that a sample is for.
-fn function_of(sample: &str) -> &str {
+pub(crate) fn function_of(sample: &str) -> &str {
     sample.split_once('.').map_or("", |(function, _)| function)
 }
 

@@ -17,5 +17,6 @@ mod media;
 mod openapi;
 mod pull;
 mod push;
+mod runtime;
 mod telemetry;
 mod unused_rights;

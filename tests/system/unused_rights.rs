@@ -57,14 +57,6 @@ fn no_right_has_a_wildcard_but_for_the_objects_of_a_folder() {
 }
 
 #[test]
-fn the_audit_log_is_only_added_to_and_read() {
-    for right in rights::granted().iter().filter(|right| right.resource.starts_with("table/audit_log")) {
-        let action = right.action.as_str();
-        assert!(["dynamodb:PutItem", "dynamodb:BatchGetItem", "dynamodb:Query"].contains(&action), "{right}");
-    }
-}
-
-#[test]
 fn who_signs_uploads_may_do_nothing_else() {
     let rights = rights::granted().iter().filter(|right| right.function == "presign");
     assert_eq!(rights.map(ToString::to_string).collect::<Vec<_>>(), ["presign: s3:PutObject on bucket/media/incoming/*"]);

@@ -29,6 +29,9 @@ use crate::{batch::Mode, failure::Failure, settings::MediaSettings};
 /// Uploads looked at, and kept, at once.
 const PARALLEL_CHECKS: usize = 16;
 
+/// What the SDK adds to every request it makes within Lambda. It is not signed, and none of the device's business.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
+
 /// The media bucket.
 #[derive(Debug, Clone)]
 pub struct Media {
@@ -75,7 +78,8 @@ impl Media {
             .set_checksum_sha256(promise.sha256.clone());
         let signed = put.presigned(config.build().map_err(|error| failed(&error))?).await;
         let signed = signed.map_err(|error| Failure::outage("presign", error))?;
-        let headers: BTreeMap<_, _> = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers = signed.headers().filter(|(name, _)| *name != TRACE_HEADER);
+        let headers: BTreeMap<_, _> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(PresignResponse {
             upload_url: signed.uri().to_owned(),
             key: promise.key.to_string(),

@@ -19,7 +19,7 @@ use super::{
     not_found, too_long,
 };
 use crate::engine::Engine;
-use crate::store::{BUCKET, Store};
+use crate::store::{BUCKET, FAILURE_BUCKET, Store};
 
 /// What stands behind the front.
 #[derive(Clone)]
@@ -66,14 +66,16 @@ pub enum RouteError {
 pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> Result<Router, RouteError> {
     let invocations = post(invoke::invoke).with_state(Arc::new(front.invocations.clone()));
     let front = Arc::new(front);
-    let bucket = format!("/{BUCKET}");
     let mut router = Router::new()
         .route("/health", get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)))
         .route("/", dynamodb::door(front.engine.clone()))
-        .route(invoke::PATH, invocations)
-        .route(&bucket, any(s3))
-        .route(&format!("{bucket}/"), any(s3))
-        .route(&format!("{bucket}/{{*key}}"), any(s3));
+        .route(invoke::PATH, invocations);
+    for bucket in [BUCKET, FAILURE_BUCKET] {
+        router = router
+            .route(&format!("/{bucket}"), any(s3))
+            .route(&format!("/{bucket}/"), any(s3))
+            .route(&format!("/{bucket}/{{*key}}"), any(s3));
+    }
     for route in routes {
         let Route { method, path, function } = *route;
         let function = functions.get(function).ok_or(RouteError::UnknownFunction { method, path, function })?.clone();

@@ -102,9 +102,11 @@ async fn a_body_that_does_not_fit_a_lambda_event_is_refused_as_api_gateway_does(
 }
 
 #[tokio::test]
-async fn an_unsigned_request_to_the_media_store_is_denied() {
+async fn an_unsigned_request_to_either_bucket_is_denied() {
     let addr = serving(ApiKind::Rest).await;
-    assert_eq!(ask(addr, "GET /media/anything", b"").await.0, 403);
+    for bucket in ["media", "failure"] {
+        assert_eq!(ask(addr, &format!("GET /{bucket}/anything"), b"").await.0, 403, "{bucket}");
+    }
 }
 
 #[test]

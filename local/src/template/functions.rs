@@ -49,10 +49,7 @@ impl Template {
         function: &str,
         parameters: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, TemplateError> {
-        let (id, own) = self
-            .resources(KIND)
-            .find(|(id, resource)| binary(id, resource) == function)
-            .ok_or_else(|| shape(&format!("Resources.*.Metadata.BuildProperties.Binary: {function}"), "a function"))?;
+        let (id, own) = self.function(function)?;
         let sources =
             [("Globals.Function".to_owned(), self.globals()), (format!("Resources.{id}.Properties"), own.get("Properties"))];
         let mut environment = BTreeMap::new();
@@ -65,6 +62,28 @@ impl Template {
             }
         }
         Ok(environment)
+    }
+
+    /// Seconds an invocation of a function may take: its own, or those of all.
+    ///
+    /// # Errors
+    /// No such function, or no whole number of seconds.
+    pub fn timeout_s(&self, function: &str) -> Result<u64, TemplateError> {
+        let (id, own) = self.function(function)?;
+        let timeout = |properties: Option<&Yaml>| properties.and_then(|properties| properties.get("Timeout")?.as_u64());
+        let found = timeout(own.get("Properties")).or_else(|| timeout(self.globals()));
+        found.ok_or_else(|| shape(&format!("Resources.{id}.Properties.Timeout"), "a number of seconds"))
+    }
+
+    /// The functions, by their binaries' names, in the template's order.
+    pub fn functions(&self) -> impl Iterator<Item = String> {
+        self.resources(KIND).map(|(id, resource)| binary(id, resource))
+    }
+
+    /// The id and the definition of a function.
+    fn function(&self, function: &str) -> Result<(&str, &Yaml), TemplateError> {
+        let found = self.resources(KIND).find(|(id, resource)| binary(id, resource) == function);
+        found.ok_or_else(|| shape(&format!("Resources.*.Metadata.BuildProperties.Binary: {function}"), "a function"))
     }
 
     /// The routes of the API, sorted.

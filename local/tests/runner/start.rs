@@ -1,5 +1,6 @@
 //! Starting, stopping and starting again: fast, clean, and on the same data or none.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -37,6 +38,19 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
         let answer = runner.client().post("sync/pull", token, r#"{"since_token":null}"#).unwrap();
         assert_eq!((answer.status, &answer.json()["changes"]), (200, &json!([])), "{arguments:?}: {answer:?}");
     }
+}
+
+/// What `cargo lambda watch --env-file` reads: a name and a value to a line.
+#[test]
+fn the_environment_of_the_functions_is_printed_for_their_binaries() {
+    let home = tempfile::tempdir().unwrap();
+    let printed = run(home.path(), &["env", "--port", "1234"]);
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{printed:?}");
+    let environment: BTreeMap<_, _> = printed.stdout.lines().map(|line| line.split_once('=').unwrap()).collect();
+    assert_eq!((environment["AWS_ENDPOINT_URL"], environment["RESOURCES_TABLE"]), ("http://127.0.0.1:1234", "resources"));
+    assert!(!environment.contains_key("NOTIFICATION_TOPIC"), "there is no SNS: {printed:?}");
+    let settings = tidemark_aws::Settings::from_env(&|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
+    assert_eq!((settings.media.bucket.as_str(), settings.failure_bucket.as_deref()), ("media", Some("failure")));
 }
 
 #[test]

@@ -242,9 +242,14 @@ pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
 
 #[tokio::test]
 async fn every_request_is_answered_as_expected() {
+    each_request(Stack::new, run).await;
+}
+
+/// Has each request answered by `run`, over a deployment that holds what the request is about; what is answered must be as expected.
+pub(crate) async fn each_request(deployment: fn() -> Stack, run: impl AsyncFn(&Stack, &str, &str) -> Answer) {
     let samples = samples();
     for Expected { sample, before, status, told } in EXPECTED {
-        let stack = Stack::new();
+        let stack = deployment();
         let event = prepare(&stack, before, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
         let answer = run(&stack, function_of(sample), &event).await;

@@ -1,7 +1,7 @@
 //! Samples about conflicts: requests of admins through either API, and direct invocations, whose event is the request itself.
 
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{Answer, Stack};
 
 use super::{api, function_of, samples};
 
@@ -87,12 +87,17 @@ fn check(sample: &str, told: &[(&str, &str)], answer: &Value) {
 
 #[tokio::test]
 async fn every_request_about_conflicts_is_answered_as_expected() {
+    each_request(Stack::new, api::run).await;
+}
+
+/// Has each request answered by `run`, over a deployment with the conflict that it is about; what is answered must be as expected.
+pub(crate) async fn each_request(deployment: fn() -> Stack, run: impl AsyncFn(&Stack, &str, &str) -> Answer) {
     let samples = samples();
     for Expected { sample, status, told } in EXPECTED.iter().filter(|it| !it.sample.contains(".direct-")) {
-        let stack = Stack::new();
+        let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
-        let answer = api::run(&stack, function_of(sample), &event).await;
+        let answer = run(&stack, function_of(sample), &event).await;
         assert_eq!(answer.status, *status, "{sample}: {}", answer.text);
         check(sample, told, &answer.json());
     }
@@ -101,11 +106,16 @@ async fn every_request_about_conflicts_is_answered_as_expected() {
 /// The way the deployed function gets them: whichever event it is, through the one entrance of its binary.
 #[tokio::test]
 async fn the_resolve_function_tells_the_events_of_its_doors_apart() {
+    each_decision(Stack::new, async |stack, event| stack.invoke_text("resolve", event).await).await;
+}
+
+/// Has each decision made by `invoke`, which takes an event of either door and gives the answer's text.
+pub(crate) async fn each_decision(deployment: fn() -> Stack, invoke: impl AsyncFn(&Stack, &str) -> String) {
     let samples = samples();
     for Expected { sample, status, told } in EXPECTED.iter().filter(|it| function_of(it.sample) == "resolve") {
-        let stack = Stack::new();
+        let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
-        let answer: Value = serde_json::from_str(&stack.invoke_text("resolve", &event).await).unwrap();
+        let answer: Value = serde_json::from_str(&invoke(&stack, &event).await).unwrap();
         if sample.contains(".direct-") {
             check(sample, told, &answer);
         } else {

@@ -86,11 +86,15 @@ async fn set_aside(stack: &Stack) -> Vec<(String, String, Value)> {
 
 #[tokio::test]
 async fn every_batch_is_sequenced_as_expected() {
+    each_batch(async |stack, text| run(&stack.platform("changelog", Arc::new(NoHook)), text).await).await;
+}
+
+/// Has each batch sequenced by `run`, which gives the sequence numbers from which the stream should deliver again.
+pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<String>>) {
     let samples = samples();
     for expected in EXPECTED {
         let (stack, name) = (Stack::new(), expected.sample);
-        let platform = stack.platform("changelog", Arc::new(NoHook));
-        assert_eq!(run(&platform, &samples[name]).await, [], "{name}: no record is to be delivered again");
+        assert_eq!(run(&stack, &samples[name]).await, [], "{name}: no record is to be delivered again");
         for (channel, entries) in expected.log {
             let found = log(&stack, channel).await;
             let found: Vec<_> = found

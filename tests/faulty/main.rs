@@ -1,0 +1,47 @@
+//! Push, but for requests that say how it shall fail. No request can make a real function do this; this one shows what follows if
+//! something does.
+
+use std::{convert::Infallible, panic, process, time::Duration};
+
+use lambda_http::{Body, Request, Response, service_fn};
+use tidemark_aws::{Environment, Platform, telemetry};
+
+/// More than Lambda takes of an answer.
+const TOO_LARGE_BYTES: usize = 7 << 20;
+/// Long enough for a push to stand in the middle of its calls.
+const MIDDLE: Duration = Duration::from_millis(300);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    telemetry::start();
+    abort_on_panic();
+    let environment = Environment::read().await?;
+    let platform = environment.platform()?.with_media(environment.media());
+    let answer = async |request: Request| Ok::<_, Infallible>(answer(&platform, request).await);
+    lambda_http::run(service_fn(answer)).await
+}
+
+/// As the release profile does, which cargo-lambda builds with `panic = "abort"`.
+fn abort_on_panic() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        told(panic);
+        process::abort();
+    }));
+}
+
+async fn answer(platform: &Platform, request: Request) -> Response<Body> {
+    let fault = request.headers().get("x-fault").and_then(|fault| fault.to_str().ok()).unwrap_or_default().to_owned();
+    match fault.as_str() {
+        "panic" => panics_in_the_middle(platform, request).await,
+        "too large" => Response::new(Body::from("x".repeat(TOO_LARGE_BYTES))),
+        _ => tidemark_push::handle(platform, request).await,
+    }
+}
+
+async fn panics_in_the_middle(platform: &Platform, request: Request) -> Response<Body> {
+    match tokio::time::timeout(MIDDLE, tidemark_push::handle(platform, request)).await {
+        Ok(answer) => answer,
+        Err(_) => panic!("in the middle of a push"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Lambda's runtime API, as far as a function sees it: the next event, and what became of it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Path, Request, State},
+    http::{Response, StatusCode},
+    routing::{get, post},
+};
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
+
+/// Bytes of an answer at most: 6 MB and a little.
+pub(super) const ANSWER_BYTES_MAX: usize = 6_291_556;
+
+const PREFIX: &str = "/2018-06-01/runtime";
+
+/// What a function says of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Its answer.
+    Answer(String),
+    /// That it failed, and how.
+    Error(String),
+    /// An answer of so many bytes, which was not taken.
+    TooLarge(usize),
+}
+
+/// An event on its way.
+struct Event {
+    id: String,
+    text: String,
+    deadline: Duration,
+}
+
+/// The API of one process; without it nobody asks for events.
+pub(super) struct RuntimeApi {
+    pub(super) addr: SocketAddr,
+    events: mpsc::UnboundedSender<Event>,
+    told: mpsc::UnboundedReceiver<(String, Told)>,
+    sent: usize,
+}
+
+struct Shared {
+    events: Mutex<mpsc::UnboundedReceiver<Event>>,
+    told: mpsc::UnboundedSender<(String, Told)>,
+}
+
+impl RuntimeApi {
+    /// Listens on a free port.
+    pub(super) async fn start() -> Self {
+        let (events, next) = mpsc::unbounded_channel();
+        let (tell, told) = mpsc::unbounded_channel();
+        let router = Router::new()
+            .route(&format!("{PREFIX}/invocation/next"), get(next_event))
+            .route(&format!("{PREFIX}/invocation/{{id}}/response"), post(take_answer))
+            .route(&format!("{PREFIX}/invocation/{{id}}/error"), post(take_error))
+            .with_state(Arc::new(Shared { events: Mutex::new(next), told: tell }));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { addr, events, told, sent: 0 }
+    }
+
+    /// Hands an event to the function when it next asks, to be handled in this time.
+    pub(super) fn send(&mut self, text: &str, within: Duration) {
+        self.sent += 1;
+        let since_1970 = tidemark_aws::Clock::system().now().timestamp_millis().unsigned_abs();
+        let deadline = Duration::from_millis(since_1970) + within;
+        self.events.send(Event { id: format!("invocation-{}", self.sent), text: text.to_owned(), deadline }).unwrap();
+    }
+
+    /// What the function says of the event that was sent last.
+    pub(super) async fn told(&mut self) -> Told {
+        let (id, told) = self.told.recv().await.unwrap();
+        assert_eq!(id, format!("invocation-{}", self.sent));
+        told
+    }
+}
+
+async fn next_event(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    let Some(event) = shared.events.lock().await.recv().await else { return std::future::pending().await };
+    let response = Response::builder()
+        .header("content-type", "application/json")
+        .header("lambda-runtime-aws-request-id", event.id)
+        .header("lambda-runtime-deadline-ms", event.deadline.as_millis().to_string())
+        .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:test")
+        .header("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0");
+    response.body(Body::from(event.text)).unwrap()
+}
+
+async fn take_answer(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+    let text = text(request).await;
+    if text.len() > ANSWER_BYTES_MAX {
+        shared.told.send((id, Told::TooLarge(text.len()))).unwrap();
+        let message = format!("Exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes).");
+        let refusal = json!({"errorMessage": message, "errorType": "RequestEntityTooLarge"}).to_string();
+        return Response::builder().status(StatusCode::PAYLOAD_TOO_LARGE).body(Body::from(refusal)).unwrap();
+    }
+    take(&shared, id, Told::Answer(text))
+}
+
+async fn take_error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+    take(&shared, id, Told::Error(text(request).await))
+}
+
+fn take(shared: &Shared, id: String, told: Told) -> Response<Body> {
+    // Whoever waited for it may be gone.
+    let _ = shared.told.send((id, told));
+    Response::builder().status(StatusCode::ACCEPTED).body(Body::from(r#"{"status":"OK"}"#)).unwrap()
+}
+
+async fn text(request: Request) -> String {
+    String::from_utf8(to_bytes(request.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+}
+
+/// Waits no longer than anything here may take on a busy machine.
+pub(super) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let done = tokio::time::timeout(Duration::from_secs(60), work).await;
+    done.unwrap_or_else(|_| panic!("{what}: nothing after {:?}", began.elapsed()))
+}

@@ -1,0 +1,230 @@
+//! What becomes of a request when its process, its answer or what it stands on fails: an answer in time, or a retry that finishes it.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::process::ExitStatusExt as _,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tidemark::{
+    BoxFuture,
+    engine::{
+        Reply,
+        http::{Call, Hook, NoHook, Verdict},
+    },
+    template::Template,
+};
+use tidemark_tests::{Answer, Stack, hooks::Moment};
+use tokio::sync::Notify;
+
+use super::{
+    Lambda, Outcome, answer,
+    api::{ANSWER_BYTES_MAX, Told, soon},
+    failures,
+};
+use crate::{
+    batches,
+    events::{function_of, samples},
+};
+
+/// Keeps one call of a function waiting for ever, and tells when it does.
+struct Hold {
+    nth: usize,
+    at: Moment,
+    calls: AtomicUsize,
+    answers: AtomicUsize,
+    held: Notify,
+}
+
+impl Hold {
+    fn at(nth: usize, at: Moment) -> Arc<Self> {
+        Arc::new(Self { nth, at, calls: AtomicUsize::new(0), answers: AtomicUsize::new(0), held: Notify::new() })
+    }
+
+    fn verdict(&self, count: &AtomicUsize, moment: Moment) -> BoxFuture<'_, Verdict> {
+        let is_it = count.fetch_add(1, Ordering::SeqCst) == self.nth && moment == self.at;
+        if is_it {
+            self.held.notify_one();
+        }
+        Box::pin(std::future::ready(if is_it { Verdict::Hang } else { Verdict::Continue }))
+    }
+}
+
+impl Hook for Hold {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        self.verdict(&self.calls, Moment::Before)
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        self.verdict(&self.answers, Moment::After)
+    }
+}
+
+/// Answers no call.
+struct Outage;
+
+impl Hook for Outage {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Hang))
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Hang))
+    }
+}
+
+/// A push of two edits that the device may repeat as often as it likes.
+fn push(stack: &Stack) -> String {
+    samples()["push.rest-retry"].replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]))
+}
+
+/// The same push, which asks the faulty function to fail like this.
+fn push_that(stack: &Stack, fault: &str) -> String {
+    let mut event: Value = serde_json::from_str(&push(stack)).unwrap();
+    event["headers"]["x-fault"] = fault.into();
+    event["multiValueHeaders"]["x-fault"] = json!([fault]);
+    event.to_string()
+}
+
+/// The push was applied, once, and its answer says so.
+fn applied_once(stack: &Stack, told: &str, when: &str) {
+    let answer = answer(told).ok();
+    let results: Vec<_> = answer["results"].as_array().unwrap().iter().map(|it| (&it["status"], &it["server_version"])).collect();
+    assert_eq!(results, [(&json!("ok"), &json!(1)), (&json!("ok"), &json!(2))], "{when}");
+    let rows = stack.rows("resources");
+    assert_eq!((rows.len(), &rows[0]["server_version"]["N"]), (1, &json!("2")), "{when}");
+    assert_eq!((stack.rows("conflicts").len(), stack.rows("sync_batches").len()), (0, 1), "{when}");
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_in_the_middle_is_finished_by_a_retry_in_the_next_one() {
+    for at in [Moment::Before, Moment::After] {
+        for nth in 0.. {
+            let stack = Stack::new().today();
+            let (event, hold) = (push(&stack), Hold::at(nth, at));
+            let mut first = Lambda::start(&stack, "push", hold.clone()).await;
+            let is_held = tokio::select! {
+                told = first.ask(&event) => { applied_once(&stack, &told, "nothing was held"); false }
+                () = hold.held.notified() => true,
+            };
+            if !is_held {
+                assert!(nth >= 4, "a push makes four calls at least, {nth} were held");
+                break;
+            }
+            first.kill().await;
+            let told = Lambda::start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
+            applied_once(&stack, &told, &format!("killed {at:?} call {nth}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_process_and_a_retry_in_the_next_one_finishes_what_it_began() {
+    for nth in [2, 3] {
+        let stack = Stack::new().today();
+        let mut first = Lambda::start(&stack, "faulty", Hold::at(nth, Moment::After)).await;
+        let Outcome::Ended(status) = first.invoke(&push_that(&stack, "panic")).await else { panic!("it lived on") };
+        assert_eq!(status.signal(), Some(6), "aborted: {}", first.logged());
+        assert!(first.logged().contains("faulty/main.rs"), "it says where: {}", first.logged());
+        let told = Lambda::start(&stack, "faulty", Arc::new(NoHook)).await.ask(&push(&stack)).await;
+        applied_once(&stack, &told, &format!("panicked while call {nth} was held"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_lambda_refuses_as_too_large_is_not_the_end_of_the_process() {
+    let stack = Stack::new().today();
+    let mut function = Lambda::start(&stack, "faulty", Arc::new(NoHook)).await;
+    let outcome = function.invoke(&push_that(&stack, "too large")).await;
+    assert!(matches!(outcome, Outcome::Told(Told::TooLarge(bytes)) if bytes > ANSWER_BYTES_MAX), "{outcome:?}");
+    let process = function.id();
+    applied_once(&stack, &function.ask(&push(&stack)).await, "after an answer that was too large");
+    assert!(process.is_some() && process == function.id());
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_end_ends_at_once_whether_it_is_idle_or_not() {
+    let stack = Stack::new().today();
+    let (event, hold) = (push(&stack), Hold::at(2, Moment::After));
+    let mut idle = Lambda::start(&stack, "push", Arc::new(NoHook)).await;
+    answer(&idle.ask(&samples()["push.rest-no-token"]).await);
+    let mut busy = Lambda::start(&stack, "push", hold.clone()).await;
+    tokio::select! {
+        told = busy.ask(&event) => panic!("nothing was held: {told}"),
+        () = soon("a call that is held", hold.held.notified()) => {}
+    }
+    for process in [&mut idle, &mut busy] {
+        // The standard library sends no other signal than SIGKILL; every shell can.
+        let kill = format!("kill -TERM {}", process.id().unwrap());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+        assert_eq!(process.end().await.signal(), Some(15));
+    }
+    let told = Lambda::start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
+    applied_once(&stack, &told, "told to end in the middle");
+}
+
+#[tokio::test]
+async fn a_function_without_a_setting_does_not_start_and_names_it() {
+    let stack = Stack::new().today();
+    for function in Template::built_in().unwrap().functions() {
+        for missing in ["RESOURCES_TABLE", "JWT_ISSUER"] {
+            let mut process = Lambda::start_without(&stack, &function, Arc::new(NoHook), missing).await;
+            let Outcome::Ended(status) = process.invoke("{}").await else { panic!("{function} runs without {missing}") };
+            assert_eq!(status.code(), Some(1), "{function}: {}", process.logged());
+            assert!(process.logged().contains(&format!("environment variable {missing} is not set")), "{}", process.logged());
+        }
+    }
+}
+
+/// One event for each function that makes a call.
+fn events_by_function(stack: &Stack) -> BTreeMap<&'static str, String> {
+    let mut events = BTreeMap::new();
+    let admin = stack.token("acme", "root", &["admin"], &[]);
+    for sample in [
+        "ack.rest-devices",
+        "batches.rest-batch",
+        "changelog.create-update-delete",
+        "conflicts.rest-list",
+        "notify.unreadable-record",
+        "pull.rest-fresh",
+        "push.rest-create",
+        "resolve.rest-accept-client",
+    ] {
+        let event = samples()[sample].replace("${TOKEN}", &admin);
+        let event = event.replace("${BATCH_ID}", &batches::id_of("ana", "b"));
+        let event = event.replace("${CONFLICT_ID}", "conf-5d41402abc4b2a76b9719d911017c592-863b583dd2a52909");
+        events.insert(function_of(sample), event);
+    }
+    events
+}
+
+#[tokio::test]
+async fn an_outage_is_answered_before_the_functions_time_is_over() {
+    let stack = Stack::new().today();
+    let template = Template::built_in().unwrap();
+    let events = events_by_function(&stack);
+    let without: Vec<String> = template.functions().filter(|function| !events.contains_key(function.as_str())).collect();
+    assert_eq!(without, ["presign"], "it makes no calls");
+    let outages = events.iter().map(async |(function, event)| {
+        let mut process = Lambda::start(&stack, function, Arc::new(Outage)).await;
+        let began = Instant::now();
+        let told = process.ask(event).await;
+        let left = Duration::from_secs(template.timeout_s(function).unwrap()).saturating_sub(began.elapsed());
+        assert!(left >= Duration::from_secs(2), "{function}: {left:?} were left");
+        if matches!(*function, "changelog" | "notify") {
+            assert_eq!(failures(&told).len(), 1, "{function}: {told}");
+            return;
+        }
+        let Answer { status, headers, text } = answer(&told);
+        assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "2"), "{function}: {text}");
+        assert!(text.contains(r#""code":"unavailable""#), "{function}: {text}");
+    });
+    join_all(outages).await;
+}

@@ -1,0 +1,101 @@
+//! A deployment's tables, buckets and topic over HTTP, for functions in processes of their own: one address for all, as
+//! `AWS_ENDPOINT_URL` has it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, Response, header},
+};
+use tidemark::{
+    engine::{
+        Engine, Reply,
+        http::{Call, Hook, Verdict},
+    },
+    store::Store,
+    topic::Topic,
+};
+use tidemark_tests::Stack;
+use tokio::net::TcpListener;
+
+#[derive(Clone)]
+struct Services {
+    engine: Engine,
+    store: Store,
+    topic: Topic,
+    hook: Arc<dyn Hook>,
+}
+
+/// Serves what a deployment stands on to one of its functions, whose calls pass `hook`, and whose rights are watched.
+pub(super) async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> SocketAddr {
+    let hook = stack.watched(function, hook);
+    let services = Services { engine: stack.engine.clone(), store: stack.store.clone(), topic: stack.topic.clone(), hook };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let router = Router::new().fallback(answer).with_state(services);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    addr
+}
+
+async fn answer(State(services): State<Services>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(operation) = text("x-amz-target").rsplit('.').next().filter(|operation| !operation.is_empty()) {
+        let call = Call { operation, body: &body };
+        return through(&services, &call, async { plain(services.engine.call(operation, &body)) }).await;
+    }
+    if text(header::CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded") {
+        let call = Call { operation: "Publish", body: &body };
+        return through(&services, &call, async { plain(services.topic.take(&body)) }).await;
+    }
+    let operation = match parts.method {
+        Method::HEAD => "HeadObject",
+        Method::GET => "GetObject",
+        Method::PUT => "PutObject",
+        _ => panic!("a call that no function makes: {} {}", parts.method, parts.uri),
+    };
+    let path = parts.uri.path().to_owned();
+    let call = Call { operation, body: path.as_bytes() };
+    let request = Request::from_parts(parts, body.to_vec());
+    through(&services, &call, services.store.exchange(request)).await
+}
+
+/// A call and its answer, the hook on either side.
+async fn through(services: &Services, call: &Call<'_>, work: impl Future<Output = Response<Vec<u8>>>) -> Response<Body> {
+    let forged = match judge(services.hook.before(call).await).await {
+        Some(forged) => forged,
+        None => {
+            let response = work.await;
+            let reply = Reply { status: response.status().as_u16(), body: response.body().clone() };
+            match judge(services.hook.after(call, &reply).await).await {
+                Some(forged) => forged,
+                None => return response.map(Body::from),
+            }
+        }
+    };
+    plain(forged).map(Body::from)
+}
+
+/// What a verdict puts in the answer's place.
+async fn judge(verdict: Verdict) -> Option<Reply> {
+    match verdict {
+        Verdict::Continue => None,
+        Verdict::Answer(reply) => Some(reply),
+        Verdict::Hang => std::future::pending().await,
+        Verdict::Lose => panic!("a connection that breaks is not made here"),
+    }
+}
+
+fn plain(reply: Reply) -> Response<Vec<u8>> {
+    let mut response = Response::new(reply.body);
+    *response.status_mut() = reply.status.try_into().unwrap();
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, "application/x-amz-json-1.0".parse().unwrap());
+    response
+}

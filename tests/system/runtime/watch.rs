@@ -1,0 +1,23 @@
+//! `cargo lambda watch` serves the routes of the API from the root of the workspace, as its manifest says.
+
+use std::collections::BTreeSet;
+
+use tidemark_core::routes::ROUTES;
+
+#[test]
+fn the_manifest_routes_requests_as_the_code_does() {
+    let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
+    let router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"].as_table().unwrap();
+    let routed: BTreeSet<(&str, &str, &str)> = router
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(move |route| (route["method"].as_str().unwrap(), path.as_str(), route["function"].as_str().unwrap()))
+        })
+        .collect();
+    let served = ROUTES.iter().map(|route| (route.method, route.path, route.function)).collect();
+    assert_eq!(routed, served);
+}
