@@ -34,16 +34,19 @@ use crate::{
     events::{function_of, samples},
 };
 
+/// Whether a call is the one: by its number, its operation, and the moment.
+type Fits = dyn Fn(usize, &str, Moment) -> bool + Send + Sync;
+
 /// Keeps one call of a function waiting for ever, and tells when it does.
 struct Hold {
-    fits: Box<dyn Fn(usize, &str, Moment) -> bool + Send + Sync>,
+    fits: Box<Fits>,
     calls: AtomicUsize,
     answers: AtomicUsize,
     held: Notify,
 }
 
 impl Hold {
-    /// The call that fits: by its number, its operation, and the moment.
+    /// The call that fits.
     fn that(fits: impl Fn(usize, &str, Moment) -> bool + Send + Sync + 'static) -> Arc<Self> {
         let (calls, answers) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { fits: Box::new(fits), calls, answers, held: Notify::new() })
