@@ -88,7 +88,7 @@ fn every_stream_is_read_from_its_beginning_and_retried_for_as_long_as_it_keeps_a
     for (id, _, _, mapping) in mappings {
         let expected = yaml(
             "{StartingPosition: TRIM_HORIZON, FunctionResponseTypes: [ReportBatchItemFailures], BisectBatchOnFunctionError: true,
-              MaximumRetryAttempts: -1, MaximumRecordAgeInSeconds: -1, ParallelizationFactor: 1}",
+              MaximumRetryAttempts: -1, MaximumRecordAgeInSeconds: 82800, ParallelizationFactor: 1}",
         );
         for (name, value) in expected.as_mapping().unwrap() {
             assert_eq!(mapping.get(name), Some(value), "{id}: {name:?}");
@@ -153,7 +153,7 @@ fn the_api_is_bounded_and_traced_and_logs_nothing_that_was_sent() {
     let methods = &api["MethodSettings"][0];
     let expected = yaml(
         "{HttpMethod: '*', ResourcePath: '/*', ThrottlingRateLimit: {Ref: ThrottleRate}, ThrottlingBurstLimit: {Ref: ThrottleBurst},
-          MetricsEnabled: true, LoggingLevel: 'OFF', DataTraceEnabled: false}",
+          MetricsEnabled: false, LoggingLevel: 'OFF', DataTraceEnabled: false}",
     );
     assert_eq!(*methods, expected);
     let log = &api["AccessLogSetting"]["Fn::If"];
