@@ -111,7 +111,9 @@ fn token(arguments: &TokenArgs) -> Result<(), String> {
 
 fn env(arguments: &EnvArgs) -> Result<(), DeploymentError> {
     let environment = deployment::binaries_environment(arguments.port)?;
-    let lines: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // In quotes, as shells and cargo-lambda take them; no value has any itself. An empty value counts as not set.
+    let set = environment.iter().filter(|(_, value)| !value.is_empty());
+    let lines: Vec<_> = set.map(|(name, value)| format!("{name}='{value}'")).collect();
     say(&lines.join("\n"));
     Ok(())
 }

@@ -40,13 +40,14 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
     }
 }
 
-/// What `cargo lambda watch --env-file` reads: a name and a value to a line.
+/// What `cargo lambda watch --env-file` reads: a name and, in quotes, a value to a line.
 #[test]
 fn the_environment_of_the_functions_is_printed_for_their_binaries() {
     let home = tempfile::tempdir().unwrap();
     let printed = run(home.path(), &["env", "--port", "1234"]);
     assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{printed:?}");
-    let environment: BTreeMap<_, _> = printed.stdout.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let variables = printed.stdout.lines().map(|line| line.strip_suffix('\'').unwrap().split_once("='").unwrap());
+    let environment: BTreeMap<_, _> = variables.collect();
     assert_eq!((environment["AWS_ENDPOINT_URL"], environment["RESOURCES_TABLE"]), ("http://127.0.0.1:1234", "resources"));
     assert!(!environment.contains_key("NOTIFICATION_TOPIC"), "there is no SNS: {printed:?}");
     let settings = tidemark_aws::Settings::from_env(&|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
