@@ -122,10 +122,7 @@ impl Media {
         // An answer to HEAD has no body, so only its status says what is wrong.
         match error.raw_response().map(|response| response.status().as_u16()) {
             Some(404) => Ok(None),
-            Some(403) => {
-                tracing::warn!("the object store forbids to look at an upload: is s3:ListBucket missing?");
-                Ok(None)
-            }
+            // 403 among them: whoever may list the bucket is told 404 of what is not there.
             _ => Err(unavailable("head_object", error)),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use tidemark_core::protocol::push::{ItemResult, Status};
+use tidemark_core::protocol::push::{ItemCode, ItemResult, Status};
 
 /// Under which name CloudWatch shows the metrics.
 pub const NAMESPACE: &str = "Tidemark";
@@ -55,7 +55,7 @@ pub enum Metric {
     Notifications,
     /// First invocations of a process.
     ColdStarts,
-    /// Invocations that could not do their work: answered 503, or stream records given back.
+    /// Invocations that could not do their work: answered 503, items answered `unavailable`, or stream records given back.
     Outages,
 }
 
@@ -141,6 +141,10 @@ impl Meter {
         self.count(Metric::ItemsConflict, with(Status::Conflict));
         self.count(Metric::ItemsError, with(Status::Error));
         self.count(Metric::ItemsRetryable, results.iter().filter(|result| result.is_retryable()).count());
+        // The push is answered all the same, but somebody must look: a right may be missing.
+        if results.iter().any(|result| result.code == Some(ItemCode::Unavailable)) {
+            self.count(Metric::Outages, 1);
+        }
     }
 }
 

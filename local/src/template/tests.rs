@@ -225,6 +225,7 @@ fn every_output_that_clients_and_operators_need_is_there() {
         "FailureBucketName",
         "FailureQueueUrl",
         "NotificationTopicArn",
+        "ChangelogFunctionName",
         "ResolveFunctionName",
     ];
     let needed: BTreeSet<_> = tables.chain(others.map(str::to_owned)).collect();

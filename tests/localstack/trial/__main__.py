@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
+import urllib.request
 import uuid
 from collections.abc import Callable
 
@@ -37,6 +38,10 @@ def main(arguments: list[str]) -> int:
         print(failure)
         print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the stories")
         return 1
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the stories")
+        return 1
     except KeyboardInterrupt:
         print(f"localstack: stopped after {time.monotonic() - began:.0f} s")
         return 130
@@ -53,6 +58,10 @@ def _trial(scratch: pathlib.Path, endpoint: str | None) -> int:
     os.environ.update(environment())
     stack = Stack(ROOT, scratch, f"tidemark-{uuid.uuid4().hex[:8]}")
     with contextlib.ExitStack() as everything:
+        if endpoint is not None:
+            # Before the functions are built, which takes minutes.
+            with urllib.request.urlopen(f"{endpoint}/_localstack/health", timeout=30):
+                pass
         with _step("building the functions"):
             built = stack.build()
         if endpoint is None:

@@ -65,7 +65,7 @@ async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
     let stack = Stack::new().today();
     let key = key(&presigned(&stack).await);
     let error = |status| Verdict::Answer(Reply { status, body: Vec::new() });
-    for verdict in [Verdict::Lose, error(500), error(503), error(400)] {
+    for verdict in [Verdict::Lose, error(500), error(503), error(400), error(403)] {
         let broken = verdict.clone();
         let hook = Arc::new(Script::new(move |_, _, _, _| broken.clone()));
         let checked = media(&stack, hook.clone()).check(vec![key.clone()], Mode::DryRun).await;

@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::NoHook};
+use tidemark::engine::{
+    Reply,
+    http::{NoHook, Verdict},
+};
 use tidemark_aws::metrics::Metric;
-use tidemark_tests::{Stack, stack::stream_event};
+use tidemark_tests::{Script, Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
 use super::{Answering, Written, meter};
@@ -165,6 +168,30 @@ async fn set_aside_and_given_back_records_are_told_apart() {
     let platform = stack.platform("changelog", Arc::new(NoHook));
     tidemark_changelog::handle(&platform, stream_event(&records)).await.unwrap();
     assert_measured(&written, "changelog", &[("SetAsideRecords", 1), ("SequencedChanges", 1), ("LogHeadAge", 0)]);
+}
+
+/// The push is answered, and its device tries again; but somebody must look, for a right may be missing.
+#[tokio::test]
+async fn an_item_that_met_an_outage_is_counted_as_one() {
+    let stack = Stack::new();
+    let presigned = stack
+        .post(
+            "media/presign",
+            &stack.token("acme", "ana", &[], &[]),
+            &json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 1}),
+        )
+        .await
+        .ok();
+    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let forbidden = Script::new(|_, operation, _, _| match operation {
+        "HeadObject" => Verdict::Answer(Reply { status: 403, body: Vec::new() }),
+        _ => Verdict::Continue,
+    });
+    let payload = json!({"form_id": "f", "data": {}, "media": [presigned["key"]]});
+    let item = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 0, "payload": payload});
+    let result = stack.beside(Arc::new(forbidden)).device("ana", "phone").push_one(item).await;
+    assert_eq!((&result["code"], &result["retryable"]), (&json!("unavailable"), &json!(true)));
+    assert_measured(&written, "push", &[pushed(0, 0, 1, 1), vec![("Outages", 1)]].concat());
 }
 
 #[tokio::test]
