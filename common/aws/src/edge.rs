@@ -89,7 +89,10 @@ pub fn route(request: &Request) -> Result<&'static Route, Problem> {
         _ => None,
     };
     let method = request.method().as_str();
-    let route = ROUTES.iter().find(|route| route.method == method && Some(route.path) == resource);
+    let of_method = || ROUTES.iter().filter(|route| route.method == method);
+    // A default route, and cargo-lambda's emulator, name none: there the path says it.
+    let by_path = || of_method().find(|route| route.is_of(request.uri().path()));
+    let route = of_method().find(|route| Some(route.path) == resource).or_else(by_path);
     route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
 }
 

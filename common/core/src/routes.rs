@@ -11,6 +11,14 @@ pub struct Route {
     pub function: &'static str,
 }
 
+impl Route {
+    /// Whether a path is one of this route's.
+    pub fn is_of(&self, path: &str) -> bool {
+        let (route, path) = (self.path.split('/'), path.split('/'));
+        route.clone().count() == path.clone().count() && route.zip(path).all(|(own, given)| own.starts_with('{') || own == given)
+    }
+}
+
 /// Every route of the API.
 pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/api/v1/mobile/sync/push", function: "push" },
@@ -26,3 +34,19 @@ pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/api/v1/mobile/batches/{id}/replay", function: "batches" },
     Route { method: "GET", path: "/api/v1/mobile/audit", function: "conflicts" },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_of_the_route_whose_segments_it_has() {
+        let of = |path: &str| -> Vec<_> { ROUTES.iter().filter(|route| route.is_of(path)).map(|route| route.path).collect() };
+        assert_eq!(of("/api/v1/mobile/sync/push"), ["/api/v1/mobile/sync/push"]);
+        assert_eq!(of("/api/v1/mobile/conflicts/conf-1/resolve"), ["/api/v1/mobile/conflicts/{id}/resolve"]);
+        assert_eq!(of("/api/v1/mobile/conflicts/conf-1"), ["/api/v1/mobile/conflicts/{id}"]);
+        for path in ["", "/", "/api/v1/mobile/sync", "/api/v1/mobile/sync/push/", "/v1/api/v1/mobile/sync/push"] {
+            assert!(of(path).is_empty(), "{path}");
+        }
+    }
+}
