@@ -1,7 +1,7 @@
 //! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two calls, run twice at once, and be
 //! given any record again: the head's condition keeps the log right, and a retry finishes the work.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
@@ -46,7 +46,8 @@ pub async fn handle(
 }
 
 async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventResponse {
-    let mut channels: HashMap<Scope, Vec<Record>> = HashMap::new();
+    // In an order that is always the same: a run can be made again.
+    let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in &event.records {
         match read(record) {
