@@ -204,6 +204,21 @@ pub fn functions(template: &Template, clients: &dyn Fn(&str) -> Clients, clock: 
     ]))
 }
 
+/// A function crate as a function that is invoked directly; a macro for the same reason.
+macro_rules! invoking {
+    ($platform:expr, $function:ident) => {{
+        let platform = $platform;
+        let invoke: Invocation = Arc::new(move |event| {
+            let platform = platform.clone();
+            Box::pin(async move {
+                let event = LambdaEvent::new(event, context(&platform.clock));
+                $function::invoked(&platform, event).await.map_err(|error| error.to_string())
+            })
+        });
+        invoke
+    }};
+}
+
 /// The functions that operators invoke directly.
 ///
 /// # Errors
@@ -213,15 +228,12 @@ pub fn invocations(
     clients: &dyn Fn(&str) -> Clients,
     clock: &Clock,
 ) -> Result<Invocations, DeploymentError> {
-    let platform = platform(template, "resolve", clients("resolve").dynamodb, clock.clone())?;
-    let resolve: Invocation = Arc::new(move |event| {
-        let platform = platform.clone();
-        Box::pin(async move {
-            let event = LambdaEvent::new(event, context(&platform.clock));
-            tidemark_resolve::invoked(&platform, event).await.map_err(|error| error.to_string())
-        })
-    });
-    Ok(BTreeMap::from([("resolve", resolve)]))
+    let changelog = stream_platform(template, "changelog", clients("changelog"), clock.clone())?;
+    let resolve = platform(template, "resolve", clients("resolve").dynamodb, clock.clone())?;
+    Ok(BTreeMap::from([
+        ("changelog", invoking!(changelog, tidemark_changelog)),
+        ("resolve", invoking!(resolve, tidemark_resolve)),
+    ]))
 }
 
 /// What Lambda says of an invocation, as far as the functions ask: its id.

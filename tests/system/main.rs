@@ -17,6 +17,7 @@ mod media;
 mod openapi;
 mod pull;
 mod push;
+mod repair;
 mod runtime;
 mod telemetry;
 mod unused_rights;

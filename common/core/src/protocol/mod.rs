@@ -9,6 +9,7 @@ pub mod notifications;
 pub mod problem;
 pub mod pull;
 pub mod push;
+pub mod repair;
 pub mod resolve;
 
 use chrono::{DateTime, SecondsFormat, Utc};
