@@ -177,7 +177,9 @@ impl Stack {
         let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
         let clock = clock(&self.clock_ms);
         match function {
-            "changelog" | "notify" => deployment::stream_platform(&self.template, function, clients, clock).unwrap(),
+            "changelog" | "notify" | "conflicts" => {
+                deployment::stream_platform(&self.template, function, clients, clock).unwrap()
+            }
             _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
         }
     }

@@ -19,5 +19,6 @@ mod pull;
 mod push;
 mod repair;
 mod runtime;
+mod status;
 mod telemetry;
 mod unused_rights;

@@ -13,7 +13,7 @@ fn admin(stack: &Stack) -> Device<'_> {
 }
 
 async fn write(device: &Device<'_>, action: &str, id: &str, channel: &str, version: u64, title: &str) {
-    let item = json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version, "channel": channel,
+    let item = json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "channel": channel,
         "payload": {"id": id, "title": title}});
     assert_eq!(device.push_one(item).await["status"], "ok", "{action} {id}");
 }
@@ -137,7 +137,7 @@ async fn a_decision_that_was_missed_is_told_with_the_change() {
         write(&writer, "update", id, "tenant", 1, "two").await;
     }
     let resolve = async |id: &str, title: &str| {
-        let item = json!({"resource_type": "task", "action": "update", "client_version": 1, "base_version": 1,
+        let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
             "payload": {"id": id, "title": title}});
         let conflict = stack.device("ben", "phone").push_one(item).await["conflict_id"].clone();
         let path = format!("conflicts/{}/resolve", conflict.as_str().expect("a conflict"));
@@ -168,7 +168,7 @@ async fn what_has_expired_is_not_missing() {
     stack.advance(chrono::Duration::days(32));
     let old = segments(&stack).remove(0);
     stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": old["pk"], "sk": old["sk"]}}));
-    write(&writer, "create", "new", "tenant", 0, "forgotten").await;
+    write(&admin(&stack), "create", "new", "tenant", 0, "forgotten").await;
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(counts(&repair(&stack, json!({})).await), [2, 1, 1]);

@@ -33,11 +33,12 @@ pub struct Bound {
 pub enum Read {
     /// It was.
     Whole,
-    /// The bound was reached before.
-    Cut,
+    /// The bound was reached before: what was sequenced until then was not read.
+    Cut(DateTime<Utc>),
 }
 
-/// Reads the log backwards from `head`, until every resource of the comparison was seen or the log is older than those that were not.
+/// Reads the log backwards from `head`, until every resource of the comparison was seen or the log is older than those that were not. A
+/// segment that does not become visible for two seconds has expired, behind one that is young.
 ///
 /// # Errors
 /// An outage.
@@ -52,12 +53,12 @@ pub async fn look_back(
     let (mut segments, mut waited) = (0, 0);
     while end != Position::START && comparison.goes_on(passed_at) {
         if segments >= bound.segments_max || platform.clock.now() > bound.until {
-            return Ok(Read::Cut);
+            return Ok(Read::Cut(passed_at));
         }
         let read = platform.tables.changes.segments_back(scope, end, SEGMENTS).await?;
         let now = platform.clock.now();
         let is_hole = |last: Option<Position>, end, passed_at| last != Some(end) && missing(passed_at, now) == Link::Missing;
-        if is_hole(read.first().map(|stored| stored.segment.last), end, passed_at) {
+        if waited < HOLE_ATTEMPTS_MAX && is_hole(read.first().map(|stored| stored.segment.last), end, passed_at) {
             wait(&mut waited).await?;
             continue;
         }
@@ -65,7 +66,7 @@ pub async fn look_back(
             return Ok(Read::Whole); // what is older has expired
         }
         for StoredSegment { segment, sequenced_at } in read {
-            if is_hole(Some(segment.last), end, passed_at) {
+            if waited < HOLE_ATTEMPTS_MAX && is_hole(Some(segment.last), end, passed_at) {
                 break;
             }
             comparison.note(&segment);

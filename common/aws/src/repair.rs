@@ -150,7 +150,7 @@ impl Channel<'_> {
         let Self { work: Work { platform, until, dry_run }, scope, head, comparison } = self;
         if let Some(head) = head {
             let bound = Bound { until: *until, segments_max: usize::MAX };
-            if look_back(platform, scope, head, comparison, bound).await? == Read::Cut {
+            if look_back(platform, scope, head, comparison, bound).await? != Read::Whole {
                 return Err(too_long(scope).into());
             }
         }

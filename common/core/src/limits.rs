@@ -84,6 +84,18 @@ pub const REPAIR_SECONDS: i64 = 20;
 pub const REPAIR_SECONDS_MAX: i64 = 45;
 /// Channels that the answer to a repair names at most.
 pub const REPAIR_CHANNELS_TOLD: usize = 100;
+/// Resources of a channel that a look at its status compares with the log: a page of them.
+pub const STATUS_COMPARED_MAX: usize = 1000;
+/// Segments of the log that a look at the status reads for that.
+pub const STATUS_SEGMENTS_MAX: usize = 64;
+/// Seconds that it reads them at most.
+pub const STATUS_SECONDS_MAX: i64 = 8;
+/// Objects of the failure bucket that are counted.
+pub const FAILURES_COUNTED_MAX: i32 = 1000;
+/// Conflicts of a device that a list of devices counts: those that were detected last.
+pub const DEVICE_CONFLICTS_MAX: usize = 100;
+/// Decisions for one device that a list of devices looks up in the log; further ones count as not acknowledged.
+pub const DEVICE_LOOKS_MAX: usize = 8;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
 

@@ -29,6 +29,8 @@ use crate::failure::Failure;
 
 /// Sort key of a channel's head; positions are digits, so it stands behind all of them.
 const HEAD: &str = "head";
+/// The index of heads by tenant.
+const BY_TENANT: &str = "by_tenant";
 /// How much longer a segment is kept than positions are valid, so that no reader with a valid position finds it gone.
 const EXPIRY_MARGIN_DAYS: i64 = 1;
 
@@ -140,6 +142,24 @@ impl Changes {
             heads.insert(row.pk, head);
         }
         Ok(scopes.iter().map(|scope| heads.remove(&scope.partition())).collect())
+    }
+
+    /// At most `limit` channels of a tenant that have a log, behind the channel `after`, in the order of their names, and whether there are
+    /// more. The index may lag behind by a moment.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn channels(&self, tenant: &str, after: Option<&Scope>, limit: usize) -> Result<(Vec<Scope>, bool), Failure> {
+        let start = after.map(|after| {
+            let index = ("tenant".to_owned(), AttributeValue::S(after.tenant.clone()));
+            key(after.partition(), HEAD).into_iter().chain([index]).collect()
+        });
+        let query = self.table.query_index(BY_TENANT, "tenant", tenant).set_exclusive_start_key(start);
+        let answer = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
+        let answer = answer.map_err(|error| Failure::outage("query on changes by tenant", error))?;
+        let more = answer.last_evaluated_key.is_some();
+        let rows = answer.items.unwrap_or_default();
+        Ok((rows.iter().filter_map(|row| Scope::parse(text(row, "pk")?)).collect(), more))
     }
 
     /// At most `limit` segments that end after `position` and not after `end`, in log order, strongly consistently.

@@ -118,6 +118,14 @@ impl Table {
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
+    /// A query of one partition of an index, which is named by this attribute. An index cannot be read strongly consistently.
+    fn query_index(&self, index: &str, attribute: &str, partition: &str) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(&self.name).index_name(index);
+        let query = query.key_condition_expression("#partition = :partition").expression_attribute_names("#partition", attribute);
+        let query = query.expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()));
+        query.return_consumed_capacity(ReturnConsumedCapacity::Total)
+    }
+
     /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row are left out.
     async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
         let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec()));

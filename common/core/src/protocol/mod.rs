@@ -11,6 +11,7 @@ pub mod pull;
 pub mod push;
 pub mod repair;
 pub mod resolve;
+pub mod status;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serializer};

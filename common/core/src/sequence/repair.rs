@@ -95,6 +95,15 @@ impl Comparison {
         missing
     }
 
+    /// The same where the log was read back no further than to what was sequenced at `read_until`: those of which that says it.
+    pub fn missing_behind(&self, read_until: DateTime<Utc>) -> Vec<&Standing> {
+        let is_told = |standing: &&Standing| {
+            let would_stand_behind = standing.changed_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX) > read_until;
+            would_stand_behind || self.held(&standing.key).is_some()
+        };
+        self.missing().into_iter().filter(is_told).collect()
+    }
+
     /// The newest version that the log was seen to hold of a resource.
     fn held(&self, key: &ResourceKey) -> Option<u64> {
         self.resources.get(&key.sort_key())?.held
