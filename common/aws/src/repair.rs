@@ -37,7 +37,8 @@ const CHANNELS_AT_ONCE: usize = 4;
 /// Compares as much as fits the time, and mends it.
 ///
 /// # Errors
-/// A request that does not read, a log that is too long for one invocation, or an outage. What was appended before stays.
+/// A request that does not read, a log that is too long for one invocation, more that is missing than one appends, or an outage. What was
+/// appended before stays.
 pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<RepairResponse, Failure> {
     let began = platform.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
@@ -154,12 +155,15 @@ impl Channel<'_> {
                 return Err(too_long(scope).into());
             }
         }
-        let dry_run = *dry_run;
+        let (dry_run, until) = (*dry_run, *until);
         let missing = self.comparison.missing();
         let Some(oldest) = missing.first().map(|standing| standing.changed_at) else { return Ok(None) };
         let missing: Vec<ResourceKey> = missing.into_iter().map(|standing| standing.key.clone()).collect();
         let mut appended = 0;
         for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
+            if self.work.platform.clock.now() > until {
+                return Err(too_much().into());
+            }
             appended += self.append_all(keys).await?;
         }
         Ok(Some(ChannelRepair::of(self.scope, missing.len(), appended, oldest)))
@@ -203,6 +207,12 @@ impl Channel<'_> {
         }
         Ok(Appended::Done)
     }
+}
+
+/// What was appended stands in the log, so the same again finds less that is missing.
+fn too_much() -> Problem {
+    let detail = "more is missing than one invocation appends, and what it appended stays: send the same again";
+    Problem::new(ProblemCode::Unavailable, detail)
 }
 
 fn too_long(scope: &Scope) -> Problem {

@@ -208,6 +208,39 @@ async fn the_time_of_an_invocation_is_bounded() {
     }
 }
 
+/// More is missing than fits the time: what was appended stays, and the same again goes on from there.
+#[tokio::test]
+async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
+    let stack = Stack::new();
+    let create = |number: usize| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": format!("m-{number}")}});
+    for from in [0, 50] {
+        admin(&stack).push((from..from + 50).map(create).collect::<Vec<_>>().into()).await;
+    }
+    stack.forget().await;
+    stack.advance(chrono::Duration::hours(1));
+    let mut appended = Vec::new();
+    for _ in 0..3 {
+        let late = Arc::new(AtomicI64::new(0));
+        let ticking = Arc::clone(&late);
+        let hook = Script::new(move |_, operation, _, moment| {
+            if (operation, moment) == ("TransactWriteItems", Moment::After) {
+                ticking.store(50, Ordering::SeqCst);
+            }
+            Verdict::Continue
+        });
+        let mut platform = stack.platform("changelog", Arc::new(hook));
+        let started = stack.now();
+        platform.clock = Clock::from_fn(move || started + chrono::Duration::seconds(late.load(Ordering::SeqCst)));
+        let event = to_raw_value(&json!({"repair": {}})).expect("JSON");
+        let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
+        let answer = tidemark_changelog::invoked(&platform, event).await.expect("an answer");
+        let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
+        appended.push((answer["code"].clone(), entries(&stack)));
+        stack.advance(chrono::Duration::minutes(1));
+    }
+    assert_eq!(appended, [(json!("unavailable"), 50), (Value::Null, 100), (Value::Null, 100)]);
+}
+
 #[tokio::test]
 async fn a_segment_that_is_not_visible_yet_is_waited_for() {
     let stack = Stack::new();
