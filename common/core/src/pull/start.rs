@@ -57,7 +57,13 @@ mod tests {
     }
 
     fn head(position: &str, floor: Option<&str>) -> Head {
-        Head { position: at(position), stream: "s".into(), floor: floor.map(at), moved_at: DateTime::UNIX_EPOCH }
+        Head {
+            position: at(position),
+            stream: "s".into(),
+            floor: floor.map(at),
+            moved_at: DateTime::UNIX_EPOCH,
+            repaired_at: None,
+        }
     }
 
     fn is_reset(position: &str, age_days: i64, head: &Head) -> bool {
