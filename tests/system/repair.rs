@@ -3,6 +3,7 @@
 
 mod adversity;
 mod requests;
+mod start_over;
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};

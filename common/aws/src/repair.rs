@@ -17,7 +17,7 @@ use tidemark_core::{
     resource::ResourceKey,
     sequence::{
         plan::{Head, end_of},
-        repair::{Comparison, Period, Standing},
+        repair::{Comparison, Period, Standing, is_started_over},
     },
 };
 
@@ -42,11 +42,12 @@ const CHANNELS_AT_ONCE: usize = 4;
 pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<RepairResponse, Failure> {
     let began = platform.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
-    let period = Period::of_log(request.since, platform.settings.log_retention, began);
+    let period = request.period(platform.settings.log_retention, began)?;
     let mut place = request.place()?;
     let mut response = RepairResponse {
         dry_run: request.dry_run,
-        compared: period.into(),
+        compared: Some(period).filter(|_| !request.start_over).map(Into::into),
+        started_over: request.start_over.then_some(0),
         looked_at: 0,
         missing: 0,
         appended: 0,
@@ -58,7 +59,10 @@ pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<Repa
         let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
         let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
         response.looked_at += looked_at;
-        for repaired in work.channels(rows).await? {
+        if let Some(started_over) = &mut response.started_over {
+            *started_over += work.start_over(rows.keys().cloned().collect()).await?;
+        }
+        for repaired in work.channels(rows.into_iter().filter(|_| !request.start_over).collect()).await? {
             response.missing += repaired.missing;
             response.appended += repaired.appended;
             told(&mut response.channels, repaired);
@@ -123,6 +127,31 @@ impl Work<'_> {
                 return Ok((channels, looked_at, place));
             }
         }
+    }
+
+    /// Has every device start over in these channels; gives how many that concerns. Those that did and where nothing happened since are
+    /// left as they are: a channel's resources may stand on several pages.
+    async fn start_over(self, scopes: Vec<Scope>) -> Result<usize, Failure> {
+        let changes = &self.platform.tables.changes;
+        let mut started_over = 0;
+        for scope in scopes {
+            let mut races = 0;
+            loop {
+                let head = changes.heads(std::slice::from_ref(&scope)).await?.pop().flatten();
+                if is_started_over(head.as_ref()) {
+                    break;
+                }
+                if self.dry_run || changes.start_over(&scope, head.as_ref(), self.platform.clock.now()).await? == Appended::Done {
+                    started_over += 1;
+                    break;
+                }
+                races += 1;
+                if races == RACES_MAX {
+                    return Err(Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel")));
+                }
+            }
+        }
+        Ok(started_over)
     }
 
     /// Compares resources with the logs of their channels; gives those in which something was missing.

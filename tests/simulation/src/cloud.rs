@@ -1,6 +1,7 @@
 //! The system under test: the functions as they are deployed, over an engine in this process, in virtual time.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     panic::AssertUnwindSafe,
     sync::{
@@ -89,6 +90,9 @@ pub struct Cloud {
     began: Instant,
     jumped_ms: Arc<AtomicI64>,
 }
+
+/// The rows of every table.
+pub type Copy = BTreeMap<String, Vec<Value>>;
 
 /// What a caller hears.
 #[derive(Debug, Clone)]
@@ -209,6 +213,33 @@ impl Cloud {
         };
         let failures = response.batch_item_failures.iter().filter_map(|failure| failure.item_identifier.as_deref());
         Ok(failures.map(position).min().unwrap_or(records.len()))
+    }
+
+    /// Invokes the changelog function directly, as an operator does; `None` where it died.
+    pub async fn operate(&self, invocation: Arc<Invocation>, event: &Value) -> Result<Option<Value>, String> {
+        let event = LambdaEvent::new(RawValue::from_string(event.to_string()).unwrap(), Context::default());
+        let function = AssertUnwindSafe(tidemark_changelog::invoked(&self.changelog, event)).catch_unwind();
+        let Some(ended) = invocation.run(function).await else { return Ok(None) };
+        let answer = ended.map_err(|_| "changelog panicked".to_owned())?.map_err(|error| error.to_string())?;
+        Ok(Some(serde_json::from_str(answer.get()).unwrap()))
+    }
+
+    /// A copy of every table.
+    pub fn copy(&self) -> Copy {
+        let tables = self.call("ListTables", &json!({}))["TableNames"].as_array().unwrap().clone();
+        tables.iter().map(|table| table.as_str().unwrap()).map(|table| (table.to_owned(), self.rows(table))).collect()
+    }
+
+    /// Makes every table what it was.
+    pub fn restore(&self, copy: &Copy) {
+        for (table, rows) in copy {
+            for row in self.rows(table) {
+                self.call("DeleteItem", &json!({"TableName": table, "Key": {"pk": row["pk"], "sk": row["sk"]}}));
+            }
+            for row in rows {
+                self.call("PutItem", &json!({"TableName": table, "Item": row}));
+            }
+        }
     }
 
     /// Every row of a table.

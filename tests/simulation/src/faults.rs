@@ -78,6 +78,8 @@ faults! {
     GroupChange = "group-change",
     /// A month passes, and the log forgets.
     Retention = "retention",
+    /// No stream record is delivered for more than a day: the stream forgets them.
+    LongOutage = "long-outage",
     /// The tables are restored from an older copy.
     Restore = "restore",
 }

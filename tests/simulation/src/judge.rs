@@ -72,6 +72,8 @@ pub struct Told {
     pub server_version: Option<u64>,
     /// The conflict it stands in.
     pub conflict_id: Option<String>,
+    /// Whether that conflict is decided.
+    pub is_decided: bool,
     /// The batch it was sent in.
     pub batch_id: String,
 }
@@ -85,6 +87,8 @@ pub struct Judge {
     history: BTreeMap<Row, Vec<Version>>,
     /// How often each edit took effect.
     applied: BTreeMap<u64, usize>,
+    /// The edits that took effect because an admin said so.
+    accepted: BTreeSet<u64>,
     /// What users typed.
     pub fates: BTreeMap<u64, Fate>,
     /// By row and author, the highest version that the changelog function said it has sequenced.
@@ -128,6 +132,9 @@ impl Judge {
         let is_new = |mark: &str| last.is_none_or(|last| !last.fields.contains_key(mark));
         for number in marks(&version.fields).into_iter().filter(|number| is_new(&mark(*number))) {
             *self.applied.entry(number).or_default() += 1;
+            if version.is_decision {
+                self.accepted.insert(number);
+            }
             if self.applied[&number] > 1 {
                 broken.push(format!("{row:?}: edit {number} was applied once more in version {}", version.number));
             }
@@ -198,10 +205,15 @@ impl Judge {
 
     /// A device was told what became of an edit (promises 1 and 6).
     pub fn told(&mut self, number: u64, told: Told) {
-        let Some(fate) = self.fates.get(&number) else { return };
+        let Some(fate) = self.fates.get(&number).cloned() else { return };
         let was_ok = fate.told.as_ref().is_some_and(|before| before.status == Status::Ok);
         if was_ok && told.status != Status::Ok && !fate.is_forgotten && !self.may_be_forgotten(number) {
             self.violated(6, format!("edit {number} was ok, and is {:?} now that it came again", told.status));
+        }
+        let was_applied = self.applied.contains_key(&number) && !self.accepted.contains(&number);
+        let waits = told.status == Status::Conflict && !told.is_decided;
+        if was_applied && waits && !fate.is_forgotten && !self.may_be_forgotten(number) {
+            self.violated(6, format!("edit {number} was applied, and its device is told that it stands in a conflict"));
         }
         if let Some(fate) = self.fates.get_mut(&number) {
             fate.told = Some(told);
@@ -281,10 +293,16 @@ impl Judge {
         }
     }
 
+    /// Whether there is any row of a channel.
+    pub fn has_rows(&self, tenant: &str, channel: &str) -> bool {
+        self.history.keys().any(|(of, name)| of == tenant && name.channel == channel)
+    }
+
     /// The tables are again what they were when `copy` was taken.
     pub fn restored(&mut self, copy: &Self) {
         self.history.clone_from(&copy.history);
         self.applied.clone_from(&copy.applied);
+        self.accepted.clone_from(&copy.accepted);
         self.sequenced.clear();
         self.acknowledged.clear();
         self.fates.values_mut().for_each(|fate| fate.is_forgotten = true);

@@ -10,6 +10,7 @@ mod consumers;
 pub mod counts;
 pub mod faults;
 pub mod judge;
+mod operator;
 pub mod phone;
 pub mod plan;
 pub mod shards;

@@ -174,12 +174,14 @@ impl Phone {
         }
         let answer: PushResponse = answer.read();
         world.batches.borrow_mut().push((self.tenant, answer.batch_id.clone()));
+        world.take_in();
         for (edit, result) in sent.edits.iter().zip(&answer.results) {
             world.counts.borrow_mut().answers[result.status as usize] += 1;
             let told = Told {
                 status: result.status,
                 server_version: result.server_version,
                 conflict_id: result.conflict_id.clone(),
+                is_decided: result.resolution.is_some(),
                 batch_id: answer.batch_id.clone(),
             };
             let mut judge = world.judge.borrow_mut();

@@ -59,6 +59,12 @@ pub enum What {
     Down(u64),
     /// A month passes.
     Month,
+    /// The stream forgets what was not delivered.
+    Forget,
+    /// The log is repaired.
+    Repair,
+    /// A copy of the tables is taken; at the end of the phase they are restored from it.
+    Copy,
 }
 
 impl fmt::Display for Step {
@@ -162,9 +168,11 @@ fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
         83..90 => (admin, What::Resolve),
         90..92 => (admin, What::Replay),
         92..94 => (Actor::Operator, What::Groups),
-        94..96 => (Actor::Operator, What::Split),
-        96..98 => (Actor::Operator, What::Down(rng.u64(1_000..8_000))),
-        _ => (Actor::Operator, What::Month),
+        94..95 => (Actor::Operator, What::Split),
+        95..97 => (Actor::Operator, What::Down(rng.u64(1_000..8_000))),
+        97..98 => (Actor::Operator, What::Month),
+        98..99 => (Actor::Operator, [What::Forget, What::Repair][rng.usize(0..2)]),
+        _ => (Actor::Operator, What::Copy),
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    cloud::{Answer, Cloud, Request},
+    cloud::{Answer, Cloud, Copy, Request},
     counts::Counts,
     faults::{Fault, Invocation, Weather, rng},
     judge::{Judge, Owner},
@@ -41,7 +41,7 @@ pub struct World {
     /// What was counted.
     pub counts: RefCell<Counts>,
     pub(crate) stream: RefCell<Stream>,
-    phones: Vec<Mutex<Phone>>,
+    pub(crate) phones: Vec<Mutex<Phone>>,
     late: RefCell<Vec<JoinHandle<()>>>,
     pub(crate) consumers: RefCell<Vec<JoinHandle<()>>>,
     pub(crate) is_down_until: Cell<Option<Instant>>,
@@ -50,6 +50,8 @@ pub struct World {
     pub(crate) poisoned: Cell<[usize; 2]>,
     /// Whether a channel may be started over without anything wrong: since when a month has passed.
     pub may_reset: Cell<bool>,
+    pub(crate) needs_repair: Cell<bool>,
+    pub(crate) copy: RefCell<Option<(Copy, Judge)>>,
     trace: Option<RefCell<Vec<String>>>,
     began: Instant,
 }
@@ -81,6 +83,8 @@ impl World {
             is_resting: Cell::new(false),
             poisoned: Cell::new([0, 0]),
             may_reset: Cell::new(false),
+            needs_repair: Cell::new(false),
+            copy: RefCell::default(),
             trace: is_traced.then(RefCell::default),
             began: Instant::now(),
             plan,
@@ -90,6 +94,7 @@ impl World {
     /// Makes the run.
     pub async fn run(self: &Rc<Self>) {
         for phase in 0..PHASES {
+            self.restore().await;
             self.is_resting.set(false);
             self.cloud.weather.calm(false);
             self.consume();
@@ -142,47 +147,7 @@ impl World {
             }
             (Actor::Admin(tenant), What::Resolve) => crate::admin::resolve(self, tenant, &mut rng).await,
             (Actor::Admin(tenant), _) => crate::admin::replay(self, tenant, &mut rng).await,
-            (Actor::Operator, what) => self.operate(what, &mut rng),
-        }
-    }
-
-    fn operate(&self, what: What, rng: &mut fastrand::Rng) {
-        let weather = &self.cloud.weather;
-        match what {
-            What::Groups if weather.is_on(Fault::GroupChange) => {
-                let mut groups = self.groups.borrow_mut();
-                let users: Vec<(usize, usize)> = groups.keys().copied().collect();
-                let user = users[rng.usize(0..users.len())];
-                let joined = GROUPS.iter().filter(|_| rng.bool()).map(|group| (*group).to_owned()).collect();
-                groups.insert(user, joined);
-                weather.count(Fault::GroupChange);
-            }
-            What::Split if weather.is_on(Fault::ShardSplit) => self.stream.borrow_mut().split(&self.cloud, rng),
-            What::Down(ms) if weather.is_on(Fault::ConsumerDown) => {
-                weather.count(Fault::ConsumerDown);
-                self.is_down_until.set(Some(Instant::now() + Duration::from_millis(ms)));
-            }
-            // Batches are kept for 90 days.
-            What::Month if weather.is_on(Fault::Retention) && self.cloud.jumped() < chrono::Duration::days(60) => {
-                weather.count(Fault::Retention);
-                self.may_reset.set(true);
-                self.cloud.jump(chrono::Duration::days(32));
-                self.expire();
-            }
-            _ => {}
-        }
-    }
-
-    /// Removes the rows whose time is over, as DynamoDB does.
-    fn expire(&self) {
-        let now = self.cloud.now().timestamp();
-        for table in ["changes", "sync_batches", "sync_items"] {
-            for row in self.cloud.rows(table) {
-                if row["expires_at"]["N"].as_str().and_then(|text| text.parse().ok()).is_some_and(|at: i64| at < now) {
-                    let key = json!({"pk": row["pk"], "sk": row["sk"]});
-                    self.cloud.call("DeleteItem", &json!({"TableName": table, "Key": key}));
-                }
-            }
+            (Actor::Operator, what) => self.operate(what, &mut rng).await,
         }
     }
 
@@ -250,6 +215,11 @@ impl World {
         let mut rng = rng(&[self.plan.seed, 8, phase]);
         for phone in &self.phones {
             phone.lock().await.finish_pushing(self, &mut rng).await;
+        }
+        if self.needs_repair.replace(false) {
+            // What is younger than five minutes is left to the stream.
+            self.cloud.jump(chrono::Duration::minutes(10));
+            self.repair(&json!({}), &mut rng).await;
         }
         self.drain().await;
         for phone in &self.phones {

@@ -17,6 +17,7 @@ use tidemark_core::{
     sequence::{
         plan::Head,
         position::Position,
+        repair,
         segment::{Entry, Segment},
     },
 };
@@ -253,40 +254,62 @@ impl Changes {
             expires_at: expiry(now, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
         };
         let put = transact_put(Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?)))?;
-        let head = TransactWriteItem::builder().update(self.head_update(step)?).build();
-        match transact(&self.table.client, "transact_write_items on changes", vec![put, head]).await? {
+        let head = head_update(&self.table.name, scope, step.head, &step.next_head())?;
+        self.move_head(vec![put, head]).await
+    }
+
+    /// Has every device start over in a channel (§4.5): the head moves behind every position that was given out, and the log is cut there,
+    /// on the condition that the head still is what was read.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn start_over(&self, scope: &Scope, head: Option<&Head>, now: DateTime<Utc>) -> Result<Appended, Failure> {
+        let position = repair::start_over(head);
+        let stream = head.map(|head| head.stream.clone()).unwrap_or_default();
+        let next = Head { position, stream, floor: Some(position), moved_at: now, repaired_at: Some(now) };
+        self.move_head(vec![head_update(&self.table.name, scope, head, &next)?]).await
+    }
+
+    async fn move_head(&self, items: Vec<TransactWriteItem>) -> Result<Appended, Failure> {
+        match transact(&self.table.client, "transact_write_items on changes", items).await? {
             Transacted::Done => Ok(Appended::Done),
             cancelled if cancelled.lost_race() => Ok(Appended::LostRace),
             Transacted::Cancelled(_) => Err(Failure::Outage("transact_write_items on changes: throttled".into())),
         }
     }
+}
 
-    fn head_update(&self, step: &LogStep<'_>) -> Result<Update, Failure> {
-        let LogStep { scope, head, segment, stream, now, is_repair } = *step;
+/// The part of a transaction that moves a head from what was `read` to the `next`.
+fn head_update(table: &str, scope: &Scope, read: Option<&Head>, next: &Head) -> Result<TransactWriteItem, Failure> {
+    let text = |text: String| AttributeValue::S(text);
+    let time = |at: DateTime<Utc>| AttributeValue::N(at.timestamp_millis().to_string());
+    let written = [
+        ("position", Some(text(next.position.to_string()))),
+        ("stream_label", Some(text(next.stream.clone()))),
+        ("moved_at", Some(time(next.moved_at))),
+        ("repaired_at", next.repaired_at.map(time)),
+        ("floor", next.floor.map(|floor| text(floor.to_string()))),
         // A key of the index by tenant: written anew it is the same, and costs nothing.
-        let mut set = "SET #position = :position, stream_label = :stream, moved_at = :moved_at, tenant = :tenant".to_owned();
-        if is_repair {
-            set.push_str(", repaired_at = :moved_at");
-        }
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let update = Update::builder()
-            .table_name(&self.table.name)
-            .set_key(Some(key(scope.partition(), HEAD)))
-            .update_expression(set)
-            .expression_attribute_values(":tenant", text(&scope.tenant))
-            .expression_attribute_names("#position", "position")
-            .expression_attribute_values(":position", text(&segment.last.to_string()))
-            .expression_attribute_values(":stream", text(stream))
-            .expression_attribute_values(":moved_at", AttributeValue::N(now.timestamp_millis().to_string()));
-        let update = match head {
-            None => update.condition_expression("attribute_not_exists(pk)"),
-            Some(head) => update
-                .condition_expression("#position = :read AND stream_label = :read_stream")
-                .expression_attribute_values(":read", text(&head.position.to_string()))
-                .expression_attribute_values(":read_stream", text(&head.stream)),
-        };
-        update.build().map_err(|error| Failure::unreadable("head", error))
+        ("tenant", Some(text(scope.tenant.clone()))),
+    ];
+    let mut update = Update::builder().table_name(table).set_key(Some(key(scope.partition(), HEAD)));
+    let mut sets = Vec::new();
+    for (name, value) in written {
+        let Some(value) = value else { continue };
+        sets.push(format!("#{name} = :{name}"));
+        update =
+            update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
     }
+    let update = update.update_expression(format!("SET {}", sets.join(", ")));
+    let update = match read {
+        None => update.condition_expression("attribute_not_exists(pk)"),
+        Some(head) => update
+            .condition_expression("#position = :read AND #stream_label = :read_stream")
+            .expression_attribute_values(":read", text(head.position.to_string()))
+            .expression_attribute_values(":read_stream", text(head.stream.clone())),
+    };
+    let update = update.build().map_err(|error| Failure::unreadable("head", error))?;
+    Ok(TransactWriteItem::builder().update(update).build())
 }
 
 async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<StoredSegment>, Failure> {

@@ -1,7 +1,7 @@
 //! Repair: an operator has the log compared with the resources, by invoking the changelog function directly. Unknown fields are refused,
 //! because a word that is misspelt would have more repaired than was meant.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{deserialize_name_option, problem::Problem, serialize_timestamp, timestamp};
@@ -32,7 +32,10 @@ pub struct RepairRequest {
     /// Only what changed then or later: the moment the trouble began. Left out, as far as the log reaches back.
     #[serde(default)]
     pub since: Option<DateTime<Utc>>,
-    /// Nothing is written; the answer tells what is missing.
+    /// Nothing is compared: every device starts over in these channels, because the tables were restored from an older copy.
+    #[serde(default)]
+    pub start_over: bool,
+    /// Nothing is written; the answer tells what would be.
     #[serde(default)]
     pub dry_run: bool,
     /// Resources to look at in this invocation, at least 1. Left out, as many as fit its time.
@@ -67,6 +70,20 @@ impl RepairRequest {
         let tenant = self.tenant.clone();
         let tenant = tenant.ok_or_else(|| Problem::malformed("repair.tenant", "a channel is named together with its tenant"))?;
         Ok(Extent::Channel(Scope { tenant, channel }))
+    }
+
+    /// The changes that it goes by.
+    ///
+    /// # Errors
+    /// A time, where nothing is compared.
+    pub fn period(&self, retention: Duration, now: DateTime<Utc>) -> Result<Period, Problem> {
+        match self.since {
+            Some(_) if self.start_over => {
+                Err(Problem::malformed("repair.since", "channels start over as a whole: leave it out with start_over"))
+            }
+            _ if self.start_over => Ok(Period::EVER),
+            since => Ok(Period::of_log(since, retention, now)),
+        }
     }
 
     /// How many resources it looks at, if it says so.
@@ -111,8 +128,12 @@ impl RepairRequest {
 pub struct RepairResponse {
     /// Nothing was written.
     pub dry_run: bool,
-    /// Of the changes made in this time, both ends included.
-    pub compared: ComparedPeriod,
+    /// Of the changes made in this time, both ends included; left out where nothing is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<ComparedPeriod>,
+    /// Channels in which every device starts over, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_over: Option<usize>,
     /// Resources that were looked at, whenever they changed.
     pub looked_at: usize,
     /// Resources that changed in that time and whose version the log had not reached.

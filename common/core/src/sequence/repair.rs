@@ -11,6 +11,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{
     plan::{Head, end_of},
+    position::Position,
     segment::{Entry, Segment, cut},
 };
 use crate::{
@@ -48,6 +49,11 @@ impl Period {
         let from = since.unwrap_or_else(|| now - retention);
         Self { from, until: now - Duration::seconds(REPAIR_AGE_SECONDS_MIN) }
     }
+}
+
+impl Period {
+    /// Every change.
+    pub const EVER: Self = Self { from: DateTime::<Utc>::MIN_UTC, until: DateTime::<Utc>::MAX_UTC };
 }
 
 #[derive(Debug)]
@@ -134,6 +140,17 @@ impl Comparison {
         });
         cut(start, entries.collect())
     }
+}
+
+/// The head of a log that starts over: behind every position that was ever given out, those of a time that was undone by a restore
+/// included.
+pub fn start_over(head: Option<&Head>) -> Position {
+    Position { epoch: end_of(head).epoch + 1, ..Position::START }
+}
+
+/// Whether nothing entered a log since it started over.
+pub fn is_started_over(head: Option<&Head>) -> bool {
+    head.is_some_and(|head| head.floor == Some(head.position))
 }
 
 /// What happened to a resource since the version that the log held. Where it held none, devices that have it take a create as an update.

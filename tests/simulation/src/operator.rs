@@ -1,0 +1,114 @@
+//! The operator: what befalls the deployment as a whole, and what is done about it.
+
+use std::{rc::Rc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    faults::{Fault, Invocation, rng},
+    plan::{GROUPS, What},
+    world::World,
+};
+
+impl World {
+    /// Does a step.
+    pub(crate) async fn operate(self: &Rc<Self>, what: What, rng: &mut fastrand::Rng) {
+        let weather = &self.cloud.weather;
+        match what {
+            What::Groups if weather.is_on(Fault::GroupChange) => {
+                let mut groups = self.groups.borrow_mut();
+                let users: Vec<(usize, usize)> = groups.keys().copied().collect();
+                let user = users[rng.usize(0..users.len())];
+                let joined = GROUPS.iter().filter(|_| rng.bool()).map(|group| (*group).to_owned()).collect();
+                groups.insert(user, joined);
+                weather.count(Fault::GroupChange);
+            }
+            What::Split if weather.is_on(Fault::ShardSplit) => self.stream.borrow_mut().split(&self.cloud, rng),
+            What::Down(ms) if weather.is_on(Fault::ConsumerDown) => {
+                weather.count(Fault::ConsumerDown);
+                self.is_down_until.set(Some(Instant::now() + Duration::from_millis(ms)));
+            }
+            // Batches are kept for 90 days.
+            What::Month if weather.is_on(Fault::Retention) && self.cloud.jumped() < chrono::Duration::days(60) => {
+                weather.count(Fault::Retention);
+                self.may_reset.set(true);
+                self.cloud.jump(chrono::Duration::days(32));
+                self.expire();
+            }
+            What::Forget if weather.is_on(Fault::LongOutage) => {
+                self.take_in();
+                weather.count(Fault::LongOutage);
+                self.cloud.jump(chrono::Duration::hours(25));
+                let lost = self.stream.borrow_mut().lose();
+                self.note(|| format!("        the stream forgets {lost} records"));
+                self.needs_repair.set(true);
+            }
+            What::Repair if weather.is_on(Fault::LongOutage) => self.repair(&json!({}), rng).await,
+            What::Copy if weather.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
+                self.take_in();
+                *self.copy.borrow_mut() = Some((self.cloud.copy(), self.judge.borrow().clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Repairs the log, invocation by invocation; gives up after a few that fail.
+    pub(crate) async fn repair(self: &Rc<Self>, request: &Value, rng: &mut fastrand::Rng) {
+        let mut cursor = Value::Null;
+        for _ in 0..20 {
+            let mut request = request.clone();
+            request["cursor"] = cursor.clone();
+            request["limit"] = rng.u64(1..8).into();
+            let invocation = Invocation::new(&self.cloud.weather, rng.fork());
+            let answer = match self.cloud.operate(invocation, &json!({ "repair": request })).await {
+                Ok(answer) => answer.unwrap_or_default(),
+                Err(panic) => return self.judge.borrow_mut().violated(6, panic),
+            };
+            self.note(|| format!("        repair {request} → {answer}"));
+            if answer.get("looked_at").is_none() {
+                continue; // it died, or met an outage: the same again
+            }
+            cursor = answer["next_cursor"].clone();
+            if cursor.is_null() {
+                return;
+            }
+        }
+        self.needs_repair.set(true);
+    }
+
+    /// Restores the tables from the copy that was taken, if one was. Devices start over.
+    pub(crate) async fn restore(self: &Rc<Self>) {
+        let Some((copy, judge)) = self.copy.borrow_mut().take() else { return };
+        self.note(|| "the tables are restored".to_owned());
+        self.cloud.weather.count(Fault::Restore);
+        self.cloud.restore(&copy);
+        self.stream.borrow_mut().restart(&self.cloud);
+        self.judge.borrow_mut().restored(&judge);
+        self.may_reset.set(true);
+        for phone in &self.phones {
+            let mut phone = phone.lock().await;
+            let tenant = phone.owner().tenant;
+            // Nobody finds the channels of which the copy holds nothing: those apps are reset.
+            phone.client.copies.retain(|name, _| judge.has_rows(&tenant, &name.channel));
+        }
+        let mut rng = rng(&[self.plan.seed, 9]);
+        self.needs_repair.set(true);
+        while self.needs_repair.replace(false) {
+            self.repair(&json!({"start_over": true}), &mut rng).await;
+        }
+    }
+
+    /// Removes the rows whose time is over, as DynamoDB does.
+    fn expire(&self) {
+        let now = self.cloud.now().timestamp();
+        for table in ["changes", "sync_batches", "sync_items"] {
+            for row in self.cloud.rows(table) {
+                if row["expires_at"]["N"].as_str().and_then(|text| text.parse().ok()).is_some_and(|at: i64| at < now) {
+                    let key = json!({"pk": row["pk"], "sk": row["sk"]});
+                    self.cloud.call("DeleteItem", &json!({"TableName": table, "Key": key}));
+                }
+            }
+        }
+    }
+}
