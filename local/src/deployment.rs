@@ -53,8 +53,8 @@ pub enum DeploymentError {
     NoParameter(&'static str),
 }
 
-/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they hold, but for a stream that the
-/// template gave them since: that is switched on.
+/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they hold, but for a stream and indexes that
+/// the template gave them since: those are added.
 ///
 /// # Errors
 /// A definition in the template is incomplete, or the engine refuses it.
@@ -68,9 +68,9 @@ pub fn create_tables(engine: &Engine, template: &Template) -> Result<(), Deploym
         let created = match call("CreateTable", &table.create) {
             // Switched on twice, a stream would start anew and forget what it holds.
             Err((_, words)) if words.contains("ResourceInUseException") => {
-                call("DescribeTable", &table.describe()).and_then(|described| match table.enable_stream(&described) {
-                    Some(request) => call("UpdateTable", &request).map(drop),
-                    None => Ok(()),
+                call("DescribeTable", &table.describe()).and_then(|described| {
+                    let mut updates = table.enable_stream(&described).into_iter().chain(table.add_indexes(&described));
+                    updates.try_for_each(|request| call("UpdateTable", &request).map(drop))
                 })
             }
             Err(refused) => Err(refused),
@@ -158,7 +158,7 @@ pub fn platform_with_media(
     Ok(platform.with_media(media))
 }
 
-/// A [`platform`] on the failure bucket too, for the functions behind streams, and on the topic that the template gives it, where there
+/// A [`platform`] on the failure bucket too, for the functions behind streams and the one that counts what they set aside, and on the topic that the template gives it, where there
 /// is an SNS.
 ///
 /// # Errors
@@ -192,16 +192,32 @@ macro_rules! serving {
 /// The template does not give one of them what it needs.
 pub fn functions(template: &Template, clients: &dyn Fn(&str) -> Clients, clock: &Clock) -> Result<Functions, DeploymentError> {
     let platform = |function| platform(template, function, clients(function).dynamodb, clock.clone());
+    let with_failures = |function| stream_platform(template, function, clients(function), clock.clone());
     let with_media = |function| platform_with_media(template, function, clients(function), clock.clone());
     Ok(BTreeMap::from([
         ("ack", serving!(platform("ack")?, tidemark_ack)),
         ("batches", serving!(with_media("batches")?, tidemark_batches)),
-        ("conflicts", serving!(platform("conflicts")?, tidemark_conflicts)),
+        ("conflicts", serving!(with_failures("conflicts")?, tidemark_conflicts)),
         ("presign", serving!(with_media("presign")?, tidemark_presign)),
         ("pull", serving!(platform("pull")?, tidemark_pull)),
         ("push", serving!(with_media("push")?, tidemark_push)),
         ("resolve", serving!(platform("resolve")?, tidemark_resolve)),
     ]))
+}
+
+/// A function crate as a function that is invoked directly; a macro for the same reason.
+macro_rules! invoking {
+    ($platform:expr, $function:ident) => {{
+        let platform = $platform;
+        let invoke: Invocation = Arc::new(move |event| {
+            let platform = platform.clone();
+            Box::pin(async move {
+                let event = LambdaEvent::new(event, context(&platform.clock));
+                $function::invoked(&platform, event).await.map_err(|error| error.to_string())
+            })
+        });
+        invoke
+    }};
 }
 
 /// The functions that operators invoke directly.
@@ -213,15 +229,12 @@ pub fn invocations(
     clients: &dyn Fn(&str) -> Clients,
     clock: &Clock,
 ) -> Result<Invocations, DeploymentError> {
-    let platform = platform(template, "resolve", clients("resolve").dynamodb, clock.clone())?;
-    let resolve: Invocation = Arc::new(move |event| {
-        let platform = platform.clone();
-        Box::pin(async move {
-            let event = LambdaEvent::new(event, context(&platform.clock));
-            tidemark_resolve::invoked(&platform, event).await.map_err(|error| error.to_string())
-        })
-    });
-    Ok(BTreeMap::from([("resolve", resolve)]))
+    let changelog = stream_platform(template, "changelog", clients("changelog"), clock.clone())?;
+    let resolve = platform(template, "resolve", clients("resolve").dynamodb, clock.clone())?;
+    Ok(BTreeMap::from([
+        ("changelog", invoking!(changelog, tidemark_changelog)),
+        ("resolve", invoking!(resolve, tidemark_resolve)),
+    ]))
 }
 
 /// What Lambda says of an invocation, as far as the functions ask: its id.
@@ -287,6 +300,25 @@ mod tests {
 
     fn stream_of(engine: &Engine, table: &str) -> Value {
         call(engine, "DescribeTable", &json!({"TableName": table}))["Table"]["LatestStreamArn"].clone()
+    }
+
+    /// Data of an earlier build, whose table lacked an index.
+    #[test]
+    fn an_index_that_a_table_lacks_is_added_once() {
+        let (engine, template) = (Engine::memory().unwrap(), Template::built_in().unwrap());
+        let mut table = template.tables().unwrap().into_iter().find(|table| table.name == "devices").unwrap();
+        let create = table.create.as_object_mut().unwrap();
+        create.remove("GlobalSecondaryIndexes").unwrap();
+        create["AttributeDefinitions"].as_array_mut().unwrap().retain(|attribute| attribute["AttributeName"] != "tenant");
+        call(&engine, "CreateTable", &table.create);
+        for _ in 0..2 {
+            create_tables(&engine, &template).unwrap();
+            let row = json!({"pk": {"S": "acme#ana"}, "sk": {"S": "phone"}, "tenant": {"S": "acme"}});
+            call(&engine, "PutItem", &json!({"TableName": "devices", "Item": row}));
+            let query = json!({"TableName": "devices", "IndexName": "by_tenant", "KeyConditionExpression": "tenant = :tenant",
+                "ExpressionAttributeValues": {":tenant": {"S": "acme"}}});
+            assert_eq!(call(&engine, "Query", &query)["Items"], json!([row]));
+        }
     }
 
     /// Data of an earlier build, whose table had no stream yet.

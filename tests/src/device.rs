@@ -1,7 +1,7 @@
 //! A device that does what the protocol asks of clients: it keeps its token, keeps the higher version when a resource comes twice,
 //! and replaces or drops a channel's rows when it is told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -18,8 +18,9 @@ pub struct Device<'a> {
     pub since: Value,
     /// What it holds: by channel, type and id.
     pub rows: BTreeMap<(String, String, String), Held>,
-    /// How often it was told to start a channel over.
+    /// How often it was told to start a channel over that it had begun.
     pub resets: usize,
+    begun: BTreeSet<String>,
 }
 
 /// A resource that a device holds.
@@ -34,7 +35,15 @@ pub struct Held {
 impl<'a> Device<'a> {
     /// A device that has never synced.
     pub fn new(stack: &'a Stack, token: String, device_id: &str) -> Self {
-        Self { stack, token, device_id: device_id.to_owned(), since: Value::Null, rows: BTreeMap::new(), resets: 0 }
+        Self {
+            stack,
+            token,
+            device_id: device_id.to_owned(),
+            since: Value::Null,
+            rows: BTreeMap::new(),
+            resets: 0,
+            begun: BTreeSet::new(),
+        }
     }
 
     /// Sends a push of these items.
@@ -92,7 +101,8 @@ impl<'a> Device<'a> {
     }
 
     fn apply(&mut self, page: &Value) {
-        self.resets += texts(&page["reset"]).count();
+        self.begun.retain(|channel| texts(&page["revoked"]).all(|revoked| revoked != *channel));
+        self.resets += texts(&page["reset"]).filter(|channel| !self.begun.insert(channel.clone())).count();
         for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {
             self.rows.retain(|(held, _, _), _| *held != channel);
         }

@@ -177,7 +177,9 @@ impl Stack {
         let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
         let clock = clock(&self.clock_ms);
         match function {
-            "changelog" | "notify" => deployment::stream_platform(&self.template, function, clients, clock).unwrap(),
+            "changelog" | "notify" | "conflicts" => {
+                deployment::stream_platform(&self.template, function, clients, clock).unwrap()
+            }
             _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
         }
     }
@@ -195,6 +197,11 @@ impl Stack {
     /// Hands everything that was written so far to the functions behind the streams: it is sequenced, and subscribers are told.
     pub async fn settle(&self) {
         join_all(self.pumps.lock().await.iter_mut().map(Pump::drain)).await;
+    }
+
+    /// Has the streams forget everything that was written so far, as they do after a day: no function hears of it.
+    pub async fn forget(&self) {
+        self.pumps.lock().await.iter_mut().for_each(|pump| pump.skip().unwrap());
     }
 
     /// A token for a user, as the development key signs it.

@@ -87,7 +87,7 @@ async fn a_device_says_when_it_was_seen_and_which_app_it_runs() {
     told["channels"].take();
     let last_seen = timestamp(stack.now());
     let expected = json!({"device_id": "phone", "user": "ana", "first_seen": first_seen, "last_seen": last_seen,
-        "app_version": "4.2.0 (817)", "channels": null});
+        "app_version": "4.2.0 (817)", "channels": null, "conflicts": {"open": 0, "unacknowledged": 0, "has_more": false}});
     assert_eq!(told, expected);
 }
 
@@ -179,4 +179,119 @@ async fn many_devices_with_many_channels_fit_into_an_answer() {
         cursor = format!("&cursor={next}");
     }
     assert_eq!(found, 60);
+}
+
+/// The devices that a list of the tenant shows, as (user, device), and its pages.
+async fn of_tenant(stack: &Stack, limit: usize) -> (Vec<(String, String)>, usize) {
+    let text = |device: &Value, name: &str| device[name].as_str().expect("text").to_owned();
+    let (mut found, mut pages, mut cursor) = (Vec::new(), 0, String::new());
+    loop {
+        let page = stack.get(&format!("devices?scope=tenant&limit={limit}{cursor}"), &admin(stack).token).await.ok();
+        pages += 1;
+        let devices = page["devices"].as_array().expect("a list");
+        found.extend(devices.iter().map(|device| (text(device, "user"), text(device, "device_id"))));
+        let Some(next) = page["next_cursor"].as_str() else { return (found, pages) };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+#[tokio::test]
+async fn an_admin_sees_every_device_of_the_tenant_in_pages() {
+    let stack = Stack::new();
+    assert_eq!(of_tenant(&stack, 50).await, (vec![], 1));
+    let mut expected = Vec::new();
+    for user in ["ana", "ben#%", "zoë"] {
+        for device_id in ["phone 1", "tablet#%"] {
+            let mut device = stack.device(user, device_id);
+            device.pull().await;
+            device.ack().await.ok();
+            expected.push((user.to_owned(), device_id.to_owned()));
+        }
+    }
+    let mut stranger = Device::new(&stack, stack.token("acme#", "eve", &["admin"], &[]), "phone");
+    stranger.pull().await;
+    stranger.ack().await.ok();
+    let (mut found, pages) = of_tenant(&stack, 4).await;
+    found.sort();
+    assert_eq!((found, pages), (expected, 2));
+    let ana = stack.token("acme", "ana", &["editor"], &[]);
+    for path in ["devices?scope=tenant", "devices?scope=tenant&user=ana"] {
+        assert_eq!(stack.get(path, &ana).await.status, 403);
+    }
+    for (query, code, path) in [
+        ("scope=all", "invalid_request", "scope"),
+        ("scope=tenant&user=ana", "invalid_request", "user"),
+        ("scope=tenant&limit=0", "invalid_request", "limit"),
+        ("scope=tenant&cursor=phone", "invalid_cursor", "cursor"),
+    ] {
+        let answer = stack.get(&format!("devices?{query}"), &admin(&stack).token).await;
+        assert_eq!((answer.status, &answer.json()["code"], &answer.json()["path"]), (400, &json!(code), &json!(path)), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn many_devices_of_a_tenant_with_many_channels_fit_into_answers() {
+    let stack = Stack::new();
+    let groups: Vec<String> = (0..100).map(|number| format!("{number:03}{}", "\u{1}".repeat(253))).collect();
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let token = stack.token("acme", "ana", &[], &groups);
+    let mut first = Device::new(&stack, token.clone(), "00");
+    first.pull().await;
+    for number in 0..60 {
+        let body = json!({"ack_token": first.since, "device_id": format!("{number:02}")});
+        stack.post("sync/ack", &token, &body).await.ok();
+    }
+    let (found, pages) = of_tenant(&stack, 200).await;
+    assert!(found.len() == 60 && pages > 1, "{} devices on {pages} pages", found.len());
+}
+
+#[tokio::test]
+async fn a_device_says_which_conflicts_wait_for_it() {
+    let stack = Stack::new();
+    let boss = admin(&stack);
+    let edit = |action: &str, version: u64, reading: u64| {
+        json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version,
+            "payload": {"id": "m", "reading": reading}})
+    };
+    boss.push_one(edit("create", 0, 1)).await;
+    boss.push_one(edit("update", 1, 2)).await;
+    stack.settle().await;
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    ana.ack().await.ok();
+    let conflicts = async || {
+        let told = stack.get("devices?scope=tenant", &boss.token).await.ok()["devices"][0]["conflicts"].clone();
+        assert_eq!(told, stack.get("devices", &ana.token).await.ok()["devices"][0]["conflicts"], "the user sees the same");
+        [told["open"].as_u64(), told["unacknowledged"].as_u64()].map(Option::unwrap_or_default)
+    };
+    assert_eq!(conflicts().await, [0, 0]);
+    let id = ana.push_one(edit("update", 1, 3)).await["conflict_id"].clone();
+    // Another device's, and another user's: not this one's.
+    stack.device("ana", "tablet").push_one(edit("update", 1, 4)).await;
+    stack.device("ben", "phone").push_one(edit("update", 1, 5)).await;
+    assert_eq!(conflicts().await, [1, 0]);
+    stack.advance(chrono::Duration::minutes(5));
+    let path = format!("conflicts/{}/resolve", id.as_str().expect("an id"));
+    stack.post(&path, &boss.token, &json!({"resolution": "accept_client"})).await.ok();
+    assert_eq!(conflicts().await, [0, 1]);
+    // A pull before the log has it, acknowledged after the decision: the log says that the device has not got it.
+    let mut phone = stack.device("ana", "phone");
+    phone.since = ana.since.clone();
+    stack.advance(chrono::Duration::minutes(5));
+    phone.pull().await;
+    phone.ack().await.ok();
+    stack.settle().await;
+    assert_eq!(conflicts().await, [0, 1]);
+    phone.pull().await;
+    assert_eq!(conflicts().await, [0, 1], "pulled, and not acknowledged");
+    phone.ack().await.ok();
+    assert_eq!(conflicts().await, [0, 0]);
+    // A day later nobody looks into the log any more.
+    stack.advance(chrono::Duration::hours(25));
+    phone.pull().await;
+    phone.ack().await.ok();
+    for row in stack.rows("changes").iter().filter(|row| row["sk"]["S"] != "head") {
+        stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}));
+    }
+    assert_eq!(conflicts().await, [0, 0]);
 }

@@ -5,6 +5,7 @@
 pub(crate) mod api;
 pub(crate) mod conflicts;
 pub(crate) mod notify;
+pub(crate) mod repair;
 pub(crate) mod stream;
 
 use std::{
@@ -52,6 +53,7 @@ fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
     }
     let expected = api::EXPECTED.iter().map(|it| it.sample).chain(conflicts::EXPECTED.iter().map(|it| it.sample));
     let expected = expected.chain(stream::EXPECTED.iter().map(|it| it.sample));
+    let expected = expected.chain(repair::EXPECTED.iter().map(|it| it.sample));
     let expected = expected.chain(notify::EXPECTED.iter().map(|it| it.sample)).collect();
     assert_eq!(samples.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected);
 }
@@ -63,6 +65,7 @@ fn every_function_has_samples_of_each_kind_of_event_it_gets() {
         "changelog.".into(),
         "notify.".into(),
         "resolve.direct-".into(),
+        "changelog.direct-".into(),
     ]) {
         assert!(samples.keys().any(|sample| sample.starts_with(&kind)), "no sample {kind}…");
     }

@@ -41,7 +41,7 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
     ana.token = member(&stack, &["north"]);
     ana.pull().await;
     assert_eq!(ids(&ana), ["n-1", "n-2"]);
-    assert_eq!(ana.resets, 0, "a channel that is new is no reset");
+    assert_eq!(ana.resets, 0, "it begins, and nothing starts over");
 
     // Leaving revokes once; what she typed before is refused with an error she can show, and stands in sync_items.
     let unsent = edit("n-1", 1, "typed in the field");

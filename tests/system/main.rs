@@ -17,6 +17,8 @@ mod media;
 mod openapi;
 mod pull;
 mod push;
+mod repair;
 mod runtime;
+mod status;
 mod telemetry;
 mod unused_rights;

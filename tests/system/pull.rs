@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Stack, device::Held};
 
 fn create(id: &str, payload: &str) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": payload}})
@@ -263,4 +263,23 @@ async fn no_gap_with_writers_and_readers_running_at_once() {
     assert_eq!(fresh.live().len(), 120);
     assert_eq!(first, fresh.live());
     assert_eq!(second, fresh.live());
+}
+
+/// Found by the simulation, seed 15: a snapshot does not tell of deletes, and the device that never pulled kept its own row for ever.
+#[tokio::test]
+async fn a_device_whose_first_pull_comes_after_a_delete_lets_go_of_what_it_made() {
+    let stack = Stack::new();
+    let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "tablet"));
+    let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1", "at": 1}});
+    assert_eq!(ana.push_one(create).await["status"], "ok");
+    ana.rows
+        .insert(("tenant".into(), "meter".into(), "m-1".into()), Held { server_version: 1, payload: Some(r#"{"at":1}"#.into()) });
+    let delete =
+        json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-1"}});
+    assert_eq!(ben.push_one(delete).await["status"], "ok");
+    stack.settle().await;
+    let page = ana.pull_page(100).await;
+    assert_eq!(page["reset"], json!(["tenant", "user/ana"]), "replace what you have");
+    assert!(ana.live().is_empty());
+    assert_eq!(ana.pull_page(100).await.get("reset"), None, "once");
 }

@@ -36,7 +36,11 @@ pub async fn is_delivered(
     look_back(platform, &scope, &acknowledged, awaited).await
 }
 
-async fn look_back(
+/// Whether a position is behind a version, or a newer one, in the log. It takes one read or more.
+///
+/// # Errors
+/// An outage.
+pub async fn look_back(
     platform: &Platform,
     scope: &Scope,
     acknowledged: &Acknowledged,

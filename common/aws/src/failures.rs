@@ -5,7 +5,11 @@ use aws_sdk_s3::{Client, error::ProvideErrorMetadata as _, primitives::ByteStrea
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidemark_core::{json, protocol::timestamp};
+use tidemark_core::{
+    json,
+    limits::FAILURES_COUNTED_MAX,
+    protocol::{status::FailureCount, timestamp},
+};
 
 use crate::failure::Failure;
 
@@ -33,6 +37,18 @@ impl Failures {
     /// The bucket, for the function of that name.
     pub fn new(client: Client, bucket: &str, function: &str) -> Self {
         Self { client, bucket: bucket.to_owned(), function: function.to_owned() }
+    }
+
+    /// How many objects lie below a prefix, and since when, from one listing: their contents are not read.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn count(&self, prefix: &str) -> Result<FailureCount, Failure> {
+        let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(FAILURES_COUNTED_MAX);
+        let listed = list.send().await.map_err(|error| Failure::outage("list_objects_v2", error))?;
+        let put_at = listed.contents().iter().filter_map(|object| object.last_modified()?.to_millis().ok());
+        let oldest_at = put_at.min().and_then(DateTime::from_timestamp_millis);
+        Ok(FailureCount { objects: listed.contents().len(), has_more: listed.is_truncated() == Some(true), oldest_at })
     }
 
     /// Keeps a record as it came, with the reason, as `set-aside/<function>/<digest of the record>.json`; gives that key.

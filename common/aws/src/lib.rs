@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod batch;
 pub mod clock;
+pub mod compare;
 pub mod delivery;
 pub mod edge;
 pub mod failure;
@@ -12,6 +13,7 @@ pub mod media;
 pub mod metrics;
 pub mod notifications;
 pub mod platform;
+pub mod repair;
 pub mod settings;
 pub mod stream;
 pub mod tables;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tidemark_core::{
     channel::Scope,
     conflict::Resolved,
-    protocol::{Action, notifications::ConflictResolved, pull::DecidedConflict},
+    protocol::{Action, notifications::ConflictResolved},
     sequence::{plan::Record, position::Sequence},
 };
 
@@ -144,14 +144,8 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         changed_at: resource.changed_at,
         author: resource.run.author,
         is_echoed: resource.run.is_unproven,
-        decided: decided_since(old_version, resource.resolutions),
+        decided: Resolved::decided_since(old_version, resource.resolutions),
         payload: Some(resource.payload).filter(|_| !resource.deleted),
     };
     Ok(Reading::Change(scope, Box::new(record)))
-}
-
-/// The conflicts that the versions after the old row's decided.
-fn decided_since(old_version: Option<u64>, resolutions: Vec<Resolved>) -> Vec<DecidedConflict> {
-    let since = |resolved: &Resolved| resolved.server_version > old_version.unwrap_or_default();
-    resolutions.into_iter().filter(since).map(Resolved::into_decided).collect()
 }

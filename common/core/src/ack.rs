@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn head(sequence: &str) -> Head {
-        Head { position: position(sequence), stream: "s".into(), floor: None, moved_at: moment(0) }
+        Head { position: position(sequence), stream: "s".into(), floor: None, moved_at: moment(0), repaired_at: None }
     }
 
     fn ana() -> Principal {

@@ -82,6 +82,12 @@ impl Resolved {
     pub fn into_decided(self) -> DecidedConflict {
         DecidedConflict { id: self.id, resolution: self.resolution }
     }
+
+    /// Of the decisions that a resource remembers, those that made the versions behind `old_version`, as a change tells them.
+    pub fn decided_since(old_version: Option<u64>, resolutions: Vec<Self>) -> Vec<DecidedConflict> {
+        let since = |resolved: &Self| resolved.server_version > old_version.unwrap_or_default();
+        resolutions.into_iter().filter(since).map(Self::into_decided).collect()
+    }
 }
 
 /// How a conflict ended.

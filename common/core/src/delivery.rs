@@ -50,6 +50,15 @@ impl Awaited<'_> {
         if is_older || is_first { Seen::NotYet } else { Seen::GoOn(segment.prev.min(acknowledged.position)) }
     }
 
+    /// What can be told without reading the log: a position that was known before the version was made is before it, and one that was
+    /// known more than a day later behind it. `None` in between.
+    pub fn is_delivered_by_age(&self, acknowledged: &Acknowledged) -> Option<bool> {
+        if self.is_long_delivered(acknowledged) {
+            return Some(true);
+        }
+        (acknowledged.at < self.made_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX)).then_some(false)
+    }
+
     /// What holds when the log was read as far back as is sensible, or has expired there: the stream keeps a change for a day, so one
     /// that was made more than a day before the age of the acknowledged position was in the log by then.
     pub fn is_long_delivered(&self, acknowledged: &Acknowledged) -> bool {
@@ -123,6 +132,15 @@ mod tests {
         assert_eq!(look(9, 161, &segment(4, &[(9, "n", 1)])), Seen::NotYet);
         let first = Segment { prev: Position::START, ..segment(4, &[(9, "n", 1)]) };
         assert_eq!(look(9, 100, &first), Seen::NotYet);
+    }
+
+    #[test]
+    fn the_age_of_a_position_may_tell_without_the_log() {
+        let resource = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() };
+        let awaited = Awaited { resource: &resource, server_version: 3, made_at: moment(1000) };
+        for (seconds, expected) in [(939, Some(false)), (940, None), (1000 + 24 * 3600, None), (1001 + 24 * 3600, Some(true))] {
+            assert_eq!(awaited.is_delivered_by_age(&acknowledged(9, seconds)), expected, "{seconds}");
+        }
     }
 
     #[test]

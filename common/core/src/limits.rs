@@ -72,6 +72,30 @@ pub const DELIVERY_SEGMENTS_MAX: usize = 64;
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 /// Hours that the stream keeps a change: it enters the log within them, or by a repair run.
 pub const STREAM_HOURS: i64 = 24;
+/// Seconds for which a change may be on its way into the log: a younger one is not compared with it by a repair.
+pub const REPAIR_AGE_SECONDS_MIN: i64 = 300;
+/// Resources that a repair compares with the log at once; it keeps as many keys in memory.
+pub const REPAIR_COMPARED_MAX: usize = 10_000;
+/// Missing resources that a repair holds in memory at once: 17 MB of payload at most.
+pub const REPAIR_ROWS_MAX: usize = 50;
+/// Seconds after which a repair begins with no further resources, and answers a cursor to go on with.
+pub const REPAIR_SECONDS: i64 = 20;
+/// Seconds after which a repair stops reading a log that does not come to an end, well before the function's time is over.
+pub const REPAIR_SECONDS_MAX: i64 = 45;
+/// Channels that the answer to a repair names at most.
+pub const REPAIR_CHANNELS_TOLD: usize = 100;
+/// Resources of a channel that a look at its status compares with the log: a page of them.
+pub const STATUS_COMPARED_MAX: usize = 1000;
+/// Segments of the log that a look at the status reads for that.
+pub const STATUS_SEGMENTS_MAX: usize = 64;
+/// Seconds that it reads them at most.
+pub const STATUS_SECONDS_MAX: i64 = 8;
+/// Objects of the failure bucket that are counted.
+pub const FAILURES_COUNTED_MAX: i32 = 1000;
+/// Conflicts of a device that a list of devices counts: those that were detected last.
+pub const DEVICE_CONFLICTS_MAX: usize = 100;
+/// Decisions for one device that a list of devices looks up in the log; further ones count as not acknowledged.
+pub const DEVICE_LOOKS_MAX: usize = 8;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
 

@@ -33,6 +33,7 @@ pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/v1/mobile/batches/{id}", function: "batches" },
     Route { method: "POST", path: "/api/v1/mobile/batches/{id}/replay", function: "batches" },
     Route { method: "GET", path: "/api/v1/mobile/audit", function: "conflicts" },
+    Route { method: "GET", path: "/api/v1/mobile/status", function: "conflicts" },
 ];
 
 #[cfg(test)]

@@ -1,23 +1,46 @@
-//! The devices of a user, and how far behind each is: derived now, from what they acknowledged and where the log is.
+//! The devices of a user or of a tenant, how far behind each is, and what waits for it: derived now, from what they acknowledged, where the
+//! log is and what was decided.
 
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
-use tidemark_aws::{Failure, Platform, edge, tables::devices::StoredDevice};
+use tidemark_aws::{
+    Failure, Platform, delivery, edge,
+    tables::{conflicts::DeviceConflict, devices::StoredDevice},
+};
 use tidemark_core::{
     ack,
     channel::{Channel, Scope},
-    limits::is_name,
+    cursor,
+    delivery::Awaited,
+    limits::{ANSWER_BYTES_MAX, DEVICE_CONFLICTS_MAX, DEVICE_LOOKS_MAX, escaped_bytes, is_name},
+    principal::Principal,
     protocol::{
-        ack::{ChannelState, DeviceState, DevicesResponse},
+        ack::{ChannelState, DeviceConflicts, DeviceState, DevicesResponse},
         problem::{Problem, ProblemCode},
     },
     sequence::plan::Head,
 };
 
+/// The list of a whole tenant, as its cursors name it.
+const OF_TENANT: &str = "devices?scope=tenant";
+/// Bytes kept for what stands around the devices.
+const ENVELOPE_BYTES: usize = 20 * 1000;
+/// Devices whose conflicts are looked at side by side.
+const DEVICES_AT_ONCE: usize = 8;
+
 pub(crate) async fn list(platform: &Platform, request: &Request) -> Result<DevicesResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
+    match edge::query_parameter(request, "scope") {
+        None | Some("user") => of_user(platform, request, &principal).await,
+        Some("tenant") => of_tenant(platform, request, &principal).await,
+        Some(_) => Err(Problem::malformed("scope", "must be user or tenant").into()),
+    }
+}
+
+async fn of_user(platform: &Platform, request: &Request, principal: &Principal) -> Result<DevicesResponse, Failure> {
     let limit = edge::list_limit(request)?;
     let name = |parameter| match edge::query_parameter(request, parameter) {
         Some(text) if !is_name(text) => Err(Problem::malformed(parameter, "must not be longer than 256 bytes")),
@@ -29,11 +52,46 @@ pub(crate) async fn list(platform: &Platform, request: &Request) -> Result<Devic
         return Err(Problem::new(ProblemCode::Forbidden, "other users' devices are for users with the role admin").into());
     }
     let (devices, more) = platform.tables.devices.list(&principal.tenant, user, after, limit).await?;
-    let heads = heads(platform, &principal.tenant, &devices).await?;
-    let now = platform.clock.now();
-    let devices: Vec<DeviceState> = devices.into_iter().map(|device| state(device, user, &heads, now)).collect();
+    let devices = states(platform, &principal.tenant, devices).await?;
     let next_cursor = devices.last().filter(|_| more).map(|device| device.device_id.clone());
     Ok(DevicesResponse { devices, next_cursor })
+}
+
+/// A page ends before a device that does not fit the answer.
+async fn of_tenant(platform: &Platform, request: &Request, principal: &Principal) -> Result<DevicesResponse, Failure> {
+    edge::admin(principal)?;
+    if edge::query_parameter(request, "user").is_some() {
+        return Err(Problem::malformed("user", "the devices of a whole tenant are of every user: leave it out").into());
+    }
+    let limit = edge::list_limit(request)?;
+    let after = edge::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
+    let after = after.transpose().map_err(|error| Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor"))?;
+    let (devices, mut next) = platform.tables.devices.of_tenant(&principal.tenant, after, limit).await?;
+    let mut devices = states(platform, &principal.tenant, devices).await?;
+    let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    let mut fitting = 0;
+    for device in &devices {
+        let text = serde_json::to_string(device).map_err(|error| Failure::undecoded("device", error))?;
+        let Some(left) = bytes_left.checked_sub(escaped_bytes(&text)) else { break };
+        (bytes_left, fitting) = (left, fitting + 1);
+    }
+    if fitting < devices.len() {
+        devices.truncate(fitting.max(1));
+        next = devices.last().map(|device| [device.user.clone(), device.device_id.clone()]);
+    }
+    let next_cursor = next.map(|[user, device_id]| cursor::encode(OF_TENANT, [&user, &device_id]));
+    Ok(DevicesResponse { devices, next_cursor })
+}
+
+async fn states(platform: &Platform, tenant: &str, devices: Vec<StoredDevice>) -> Result<Vec<DeviceState>, Failure> {
+    let heads = heads(platform, tenant, &devices).await?;
+    let now = platform.clock.now();
+    let heads = &heads;
+    let states = devices.into_iter().map(async |device| {
+        let conflicts = conflicts(platform, tenant, &device).await?;
+        Ok::<_, Failure>(state(device, conflicts, heads, now))
+    });
+    stream::iter(states).buffered(DEVICES_AT_ONCE).try_collect().await
 }
 
 /// The heads of all their channels.
@@ -45,7 +103,56 @@ async fn heads(platform: &Platform, tenant: &str, devices: &[StoredDevice]) -> R
     Ok(scopes.into_iter().map(|scope| scope.channel).zip(heads).collect())
 }
 
-fn state(device: StoredDevice, user: &str, heads: &HashMap<Channel, Option<Head>>, now: DateTime<Utc>) -> DeviceState {
+async fn conflicts(platform: &Platform, tenant: &str, device: &StoredDevice) -> Result<DeviceConflicts, Failure> {
+    let StoredDevice { user, device_id, .. } = device;
+    let newest = platform.tables.conflicts.newest_of_device(tenant, user, device_id, DEVICE_CONFLICTS_MAX).await?;
+    let (conflicts, has_more) = newest;
+    let mut counted = DeviceConflicts { has_more, ..DeviceConflicts::default() };
+    let mut looks_left = DEVICE_LOOKS_MAX;
+    for DeviceConflict { resource, outcome } in conflicts {
+        let Some(outcome) = outcome else {
+            counted.open += 1;
+            continue;
+        };
+        // Where there is no resource there is nothing to pull: the answer to the push has told it, or an admin does.
+        if outcome.server_version == 0 {
+            continue;
+        }
+        let awaited = Awaited { resource: &resource, server_version: outcome.server_version, made_at: outcome.resolved_at };
+        if !is_acknowledged(platform, tenant, device, &awaited, &mut looks_left).await? {
+            counted.unacknowledged += 1;
+        }
+    }
+    Ok(counted)
+}
+
+/// Whether a device has acknowledged a decision; the log is looked into only where the age of its position does not tell.
+async fn is_acknowledged(
+    platform: &Platform,
+    tenant: &str,
+    device: &StoredDevice,
+    awaited: &Awaited<'_>,
+    looks_left: &mut usize,
+) -> Result<bool, Failure> {
+    let channel = &awaited.resource.channel;
+    let Some(acknowledged) = device.positions.get(channel) else { return Ok(false) };
+    match awaited.is_delivered_by_age(acknowledged) {
+        Some(told) => Ok(told),
+        None if *looks_left == 0 => Ok(false),
+        None => {
+            *looks_left -= 1;
+            let scope = Scope { tenant: tenant.to_owned(), channel: channel.clone() };
+            delivery::look_back(platform, &scope, acknowledged, awaited).await
+        }
+    }
+}
+
+fn state(
+    device: StoredDevice,
+    conflicts: DeviceConflicts,
+    heads: &HashMap<Channel, Option<Head>>,
+    now: DateTime<Utc>,
+) -> DeviceState {
     let channel_state = |channel: &Channel| {
         let acknowledged = device.positions.get(channel);
         let lag = ack::lag(acknowledged, heads.get(channel).and_then(Option::as_ref), now);
@@ -58,10 +165,11 @@ fn state(device: StoredDevice, user: &str, heads: &HashMap<Channel, Option<Head>
     };
     DeviceState {
         channels: device.channels.iter().map(channel_state).collect(),
-        user: user.to_owned(),
+        user: device.user,
         first_seen: device.first_seen,
         last_seen: device.last_seen,
         app_version: device.app_version,
         device_id: device.device_id,
+        conflicts,
     }
 }

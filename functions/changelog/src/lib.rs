@@ -1,30 +1,84 @@
 //! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two calls, run twice at once, and be
 //! given any record again: the head's condition keeps the log right, and a retry finishes the work.
+//!
+//! Operators invoke it too, with an event that asks for a repair: what the stream forgot before it was sequenced is appended from the
+//! resources themselves.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::LambdaEvent;
+use serde_json::value::{RawValue, to_raw_value};
 use tidemark_aws::{
-    Failure, Platform,
+    Failure, Platform, edge,
     metrics::Metric,
+    repair,
     stream::{Reading, StreamEvent, given_back, read, set_aside},
     tables::changes::{Appended, LogStep},
     telemetry::{End, Invocation},
 };
 use tidemark_core::{
     channel::Scope,
+    json::{self, Json},
+    protocol::{
+        problem::{Problem, read_body},
+        repair::{RepairEvent, RepairResponse},
+    },
     sequence::{
-        plan::{Head, Record, classify},
+        plan::{Record, classify},
         position::Sequence,
     },
 };
 
+/// What the function is called in logs.
+const NAME: &str = "changelog";
+/// What a batch of stream records has, and nothing else that Lambda hands over.
+const RECORDS: &str = "Records";
 /// Times a channel is classified again after a lost race; a race is lost only when another invocation made progress.
 const RACES_MAX: u32 = 50;
 /// Channels sequenced side by side: each is a connection.
 const CHANNELS_AT_ONCE: usize = 16;
+
+/// Answers whatever Lambda hands over: a batch of stream records, or else an operator's request.
+///
+/// # Errors
+/// A batch that does not read, which no stream sends. A refused request is no error: it is answered with its problem.
+pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_runtime::Error> {
+    let LambdaEvent { payload, context } = event;
+    if !json::fields(&payload).unwrap_or_default().contains_key(RECORDS) {
+        return Box::pin(direct(platform, &payload, &context.request_id)).await;
+    }
+    let batch: StreamEvent = serde_json::from_str(payload.get())?;
+    // Boxed, because the compiler counts how deep futures stand in each other.
+    let response = Box::pin(handle(platform, LambdaEvent::new(batch, context))).await?;
+    Ok(to_raw_value(&response)?)
+}
+
+/// A direct invocation, answered with what was found and done, or with the problem. IAM says who may send it.
+async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_runtime::Error> {
+    let platform = &platform.for_invocation();
+    let work = async {
+        match repaired(platform, event).await {
+            Ok(answer) => (to_raw_value(&answer), End::Done),
+            Err(failure) => {
+                let problem = failure.problem();
+                (RawValue::from_string(edge::problem_document(&problem, request_id)), End::Refused(problem.code))
+            }
+        }
+    };
+    Ok(Invocation { function: NAME, request_id, lambda_request_id: None }.run(platform, work).await?)
+}
+
+async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, Failure> {
+    if !json::fields(event).unwrap_or_default().contains_key("repair") {
+        let detail = "an event is a batch of stream records, or says what to repair, as in {\"repair\": {}}";
+        return Err(Problem::malformed("repair", detail).into());
+    }
+    let RepairEvent { repair: request } = read_body(event.get().as_bytes())?;
+    // Boxed, because the compiler counts how deep futures stand in each other.
+    Box::pin(repair::repair(platform, &request)).await
+}
 
 /// Sequences a batch of stream records. What could not be sequenced is reported by its earliest sequence number, from which the
 /// stream delivers again.
@@ -36,7 +90,7 @@ pub async fn handle(
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
-    let invocation = Invocation { function: "changelog", request_id: &event.context.request_id, lambda_request_id: None };
+    let invocation = Invocation { function: NAME, request_id: &event.context.request_id, lambda_request_id: None };
     let work = async {
         let response = sequence_all(platform, event.payload).await;
         let end = End::of_records(&response);
@@ -46,7 +100,8 @@ pub async fn handle(
 }
 
 async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventResponse {
-    let mut channels: HashMap<Scope, Vec<Record>> = HashMap::new();
+    // In an order that is always the same: a run can be made again.
+    let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in &event.records {
         match read(record) {
@@ -87,12 +142,12 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         let held = tables.changes.held(scope, positions, head.position).await?;
         classified = classified.without_repeats(&held);
     }
-    let late = classified.late_resources();
-    let rows = tables.resources.load(&scope.tenant, &late).await?;
+    let doubtful = classified.resources_to_look_at();
+    let rows = tables.resources.load(&scope.tenant, &doubtful).await?;
     let versions = rows.rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
     for (segment, stream) in classified.segments(head.as_ref(), &versions) {
         let now = platform.clock.now();
-        let step = LogStep { scope, head: head.as_ref(), segment: &segment, stream: &stream, now };
+        let step = LogStep { scope, head: head.as_ref(), segment: &segment, stream: &stream, now, is_repair: false };
         if tables.changes.append(&step).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
@@ -100,8 +155,7 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
         if let Some(oldest) = segment.entries.iter().map(|entry| entry.changed_at).min() {
             platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
         }
-        let floor = head.and_then(|head| head.floor);
-        head = Some(Head { position: segment.last, stream, floor, moved_at: now });
+        head = Some(step.next_head());
     }
     Ok(Appended::Done)
 }

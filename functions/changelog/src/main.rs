@@ -1,13 +1,14 @@
 //! The Lambda binary of `changelog`: wiring only.
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use tidemark_aws::{Environment, stream::StreamEvent, telemetry};
+use tidemark_aws::{Environment, telemetry};
+use tidemark_core::json::Json;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let environment = Environment::read().await?;
     let platform = environment.platform()?.with_failures(environment.failures("changelog")?);
-    let sequence = async |event: LambdaEvent<StreamEvent>| tidemark_changelog::handle(&platform, event).await;
-    lambda_runtime::run(service_fn(sequence)).await
+    let answer = async |event: LambdaEvent<Json>| tidemark_changelog::invoked(&platform, event).await;
+    lambda_runtime::run(service_fn(answer)).await
 }

@@ -9,10 +9,7 @@ use tidemark_core::{
     cursor,
     limits::{ANSWER_BYTES_MAX, escaped_bytes},
     principal::Principal,
-    protocol::{
-        conflicts::AuditList,
-        problem::{Problem, ProblemCode},
-    },
+    protocol::{conflicts::AuditList, problem::Problem},
 };
 
 /// Bytes kept for what stands around the entries.
@@ -30,9 +27,7 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
     let limit = edge::list_limit(request)?;
     let mut after = super::after::<1>(request, query)?.map(|[id]| id);
     if after.as_deref().is_some_and(|id| !AuditLog::is_entry(id)) {
-        return Err(Problem::new(ProblemCode::InvalidCursor, "not a cursor of this list: begin it without one")
-            .at("cursor")
-            .into());
+        return Err(super::invalid_cursor().into());
     }
     let mut entries = Vec::new();
     let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;

@@ -1,6 +1,7 @@
-//! Reading conflicts (§5) and the audit log (§7).
+//! Reading conflicts (§5), the audit log (§7), and how the change log stands (§7.2).
 
 mod audit;
+mod status;
 
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use tidemark_core::{
     protocol::{
         conflicts::{AuditList, ConflictEntry, ConflictList, fit},
         problem::{Problem, ProblemCode},
+        status::StatusResponse,
     },
 };
 
@@ -24,9 +26,10 @@ enum Answer {
     List(ConflictList),
     Conflict(Box<ConflictEntry>),
     Audit(AuditList),
+    Status(Box<StatusResponse>),
 }
 
-/// Answers `GET /conflicts`, `GET /conflicts/{id}` and `GET /audit`.
+/// Answers `GET /conflicts`, `GET /conflicts/{id}`, `GET /audit` and `GET /status`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
     let platform = &platform.for_invocation();
     edge::serve(platform, "conflicts", &request, read(platform, &request)).await
@@ -36,6 +39,9 @@ async fn read(platform: &Platform, request: &Request) -> Result<Answer, Failure>
     let principal = platform.verifier.principal(request).await?;
     match edge::route(request)?.path {
         path if path.ends_with("/conflicts/{id}") => conflict(platform, request, &principal).await,
+        path if path.ends_with("/status") => {
+            status::show(platform, request, &principal).await.map(|status| Answer::Status(Box::new(status)))
+        }
         path if path.ends_with("/audit") => audit::list(platform, request, &principal).await.map(Answer::Audit),
         _ => list(platform, request, &principal).await.map(Answer::List),
     }
@@ -82,6 +88,11 @@ async fn is_delivered(platform: &Platform, principal: &Principal, conflict: &Con
     let (resource, server_version, made_at) = (&conflict.resource, outcome.server_version, outcome.resolved_at);
     let awaited = Awaited { resource, server_version, made_at };
     delivery::is_delivered(platform, &principal.tenant, &conflict.user, &conflict.device_id, &awaited).await.map(Some)
+}
+
+/// The answer to a cursor that reads, and names nothing of this list.
+fn invalid_cursor() -> Problem {
+    Problem::new(ProblemCode::InvalidCursor, "not a cursor of this list: begin it without one").at("cursor")
 }
 
 /// Where a list goes on.

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 
 use lambda_http::{Request, service_fn};
-use tidemark_aws::{Platform, telemetry};
+use tidemark_aws::{Environment, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
-    let platform = Platform::from_environment().await?;
+    let environment = Environment::read().await?;
+    let platform = environment.platform()?.with_failures(environment.failures("conflicts")?);
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_conflicts::handle(&platform, request).await);
     lambda_http::run(service_fn(answer)).await
 }

@@ -67,11 +67,11 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
 }
 
 fn measure(platform: &Platform, token: &Token, page: &Page, cursors: &[Cursor]) {
-    let resets = cursors.iter().filter(|cursor| cursor.is_reset()).count();
-    let unknown = cursors.iter().filter(|cursor| !token.channels.contains_key(cursor.channel())).count();
+    let (known, unknown): (Vec<_>, Vec<_>) = cursors.iter().partition(|cursor| token.channels.contains_key(cursor.channel()));
+    let resets = known.iter().filter(|cursor| cursor.is_reset()).count();
     let meter = &platform.meter;
     meter.count(Metric::Pulls, 1);
-    meter.count(Metric::Snapshots, unknown);
+    meter.count(Metric::Snapshots, unknown.len());
     meter.count(Metric::Resets, resets);
     if let Some(oldest) = page.oldest() {
         meter.note_age(Metric::PullLag, platform.clock.now() - oldest);

@@ -98,6 +98,19 @@ impl<C: Consumer> Pump<C> {
         }
     }
 
+    /// Passes over everything the stream holds now, as a consumer does that was away for longer than the stream keeps it.
+    ///
+    /// # Errors
+    /// The engine refused a request.
+    pub fn skip(&mut self) -> Result<(), PumpError> {
+        while let Some(batch) = self.stream.next_batch()? {
+            if let Some(last) = batch.sequence_numbers.last() {
+                self.stream.finish(&batch.shard, last)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Handles everything the stream holds now, retrying what fails, and returns how many records that were.
     pub async fn drain(&mut self) -> usize {
         let before = self.finished_records;

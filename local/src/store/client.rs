@@ -74,6 +74,7 @@ fn operation(parts: &http::request::Parts) -> &'static str {
     match parts.method {
         Method::PUT if parts.headers.contains_key("x-amz-copy-source") => "CopyObject",
         Method::HEAD => "HeadObject",
+        Method::GET if parts.uri.query().is_some_and(|query| query.contains("list-type=2")) => "ListObjectsV2",
         Method::GET => "GetObject",
         Method::PUT => "PutObject",
         Method::DELETE => "DeleteObject",

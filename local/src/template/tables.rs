@@ -37,6 +37,23 @@ impl Table {
         (!has_stream).then(|| json!({ "TableName": self.name, "StreamSpecification": wanted }))
     }
 
+    /// The UpdateTable requests for indexes that a table lacks, as a DescribeTable answer tells: one for each, as DynamoDB wants it.
+    #[must_use]
+    pub fn add_indexes(&self, described: &str) -> Vec<Value> {
+        let described: Value = serde_json::from_str(described).unwrap_or_default();
+        let list = |table: &Value| table["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
+        let known = list(&described["Table"]);
+        let missing = list(&self.create).into_iter().filter(|index| known.iter().all(|it| it["IndexName"] != index["IndexName"]));
+        let request = |index: Value| {
+            json!({
+                "TableName": self.name,
+                "AttributeDefinitions": self.create["AttributeDefinitions"],
+                "GlobalSecondaryIndexUpdates": [{ "Create": index }],
+            })
+        };
+        missing.map(request).collect()
+    }
+
     /// The UpdateTimeToLive request, if the table's rows expire.
     #[must_use]
     pub fn update_time_to_live(&self) -> Option<Value> {

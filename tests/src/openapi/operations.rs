@@ -13,6 +13,7 @@ use tidemark_core::{
         pull::{PullRequest, PullResponse},
         push::{PushRequest, PushResponse},
         resolve::{ResolveRequest, ResolveResponse},
+        status::StatusResponse,
     },
 };
 
@@ -89,7 +90,16 @@ const CURSOR: Named = named(
     "The `next_cursor` of the page before, of the same list.",
     || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}),
 );
-const DEVICES_CURSOR: Named = named("cursor", "The `next_cursor` of the page before.", name);
+const DEVICES_SCOPE: Named = named(
+    "scope",
+    "The devices of a user, or, for admins, of the whole tenant.",
+    || json!({"type": "string", "enum": ["user", "tenant"], "default": "user"}),
+);
+const CHANNEL: Named = named(
+    "channel",
+    "One channel, whose resources are compared with its log, a page at a time. Left out, all channels that have a log, without that.",
+    || json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX + "group/".len()}),
+);
 const USER: Named = named("user", "Whose devices; other users' are for admins. Left out, the caller's.", name);
 const STATUS: Named =
     named("status", "Which conflicts.", || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}));
@@ -154,13 +164,13 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("GET", "/api/v1/mobile/devices"),
         id: "listDevices",
-        summary: "Lists a user's devices and how far behind they are (§4.8)",
-        query: &[USER, LIMIT, DEVICES_CURSOR],
+        summary: "Lists the devices of a user or of the tenant, and how far behind they are (§4.8)",
+        query: &[DEVICES_SCOPE, USER, LIMIT, CURSOR],
         request: RequestBody::None,
         samples: &[],
-        answered: "Devices that have acknowledged something, by their id.",
+        answered: "Devices that have acknowledged something, by their id; those of the tenant by user.",
         answer: WireType::of::<DevicesResponse>(),
-        refusals: &[ProblemCode::InvalidRequest, ProblemCode::Forbidden],
+        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/conflicts"),
@@ -244,6 +254,17 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "A page of entries.",
         answer: WireType::of::<AuditList>(),
+        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
+    },
+    Operation {
+        route: ("GET", "/api/v1/mobile/status"),
+        id: "readStatus",
+        summary: "Tells how the change log stands and how much was put aside, for admins (§7.2)",
+        query: &[CHANNEL, LIMIT, CURSOR],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "The logs of the tenant's channels, a page at a time, or one of them compared with its resources.",
+        answer: WireType::of::<StatusResponse>(),
         refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
     },
 ];

@@ -16,6 +16,7 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
         "BatchExecuteStatement" => list(&body(call)["Statements"]).map(|it| statement(&it["Statement"])).collect(),
         "ExecuteStatement" => vec![statement(&body(call)["Statement"])],
         "HeadObject" | "GetObject" => vec![("s3:GetObject".to_owned(), object(call.body))],
+        "ListObjectsV2" => vec![("s3:ListBucket".to_owned(), bucket(call.body))],
         "PutObject" => vec![("s3:PutObject".to_owned(), object(call.body))],
         // From where uploads arrive to where they are kept.
         "CopyObject" => {
@@ -30,9 +31,7 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
 pub(super) fn rights_for_answer(call: &Call<'_>, reply: &Reply) -> Vec<(String, String)> {
     match call.operation {
         "HeadObject" | "GetObject" if reply.status == 404 => {
-            let path = String::from_utf8_lossy(call.body).into_owned();
-            let bucket = path.trim_start_matches('/').split('/').next().unwrap();
-            vec![("s3:ListBucket".to_owned(), format!("bucket/{bucket}"))]
+            vec![("s3:ListBucket".to_owned(), bucket(call.body))]
         }
         _ => Vec::new(),
     }
@@ -87,6 +86,12 @@ fn statement(text: &Value) -> (String, String) {
         _ => panic!("which rights does a statement like this need? {text}"),
     };
     dynamodb(action, format!("table/{}", text.split('"').nth(1).unwrap()))
+}
+
+/// The bucket that a path (`/bucket/key`) leads to.
+fn bucket(path: &[u8]) -> String {
+    let path = String::from_utf8_lossy(path);
+    format!("bucket/{}", path.trim_start_matches('/').split('/').next().unwrap())
 }
 
 /// The objects of the folder that a path (`/bucket/key`) lies in.

@@ -155,7 +155,9 @@ async fn samples_have_every_field_of_a_real_record() {
         json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
     stack.device("ana", "phone").push_one(item).await;
     let real = stack.stream_records().remove(0);
-    for (sample, text) in samples().iter().filter(|(sample, _)| function_of(sample) == "changelog") {
+    for (sample, text) in
+        samples().iter().filter(|(sample, _)| function_of(sample) == "changelog" && !sample.contains(".direct-"))
+    {
         let event: Value = serde_json::from_str(text).unwrap();
         for record in event["Records"].as_array().unwrap() {
             let mut missing = missing_fields(&real, record, "");

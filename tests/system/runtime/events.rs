@@ -42,6 +42,11 @@ async fn every_batch_of_stream_records_is_taken_by_its_binary() {
 }
 
 #[tokio::test]
+async fn every_repair_is_made_by_the_binary() {
+    events::repair::each_repair(deployment, async |stack, event| ask(stack, "changelog", event).await).await;
+}
+
+#[tokio::test]
 async fn a_process_answers_one_event_after_the_other() {
     let stack = deployment();
     let event = events::samples()["push.rest-retry"].replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]));

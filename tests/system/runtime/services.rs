@@ -56,6 +56,7 @@ async fn answer(State(services): State<Services>, request: Request) -> Response<
     }
     let operation = match parts.method {
         Method::HEAD => "HeadObject",
+        Method::GET if parts.uri.query().is_some_and(|query| query.contains("list-type=2")) => "ListObjectsV2",
         Method::GET => "GetObject",
         Method::PUT => "PutObject",
         _ => panic!("a call that no function makes: {} {}", parts.method, parts.uri),

@@ -29,6 +29,8 @@ use crate::failure::Failure;
 
 /// Sort key of a channel's head; positions are digits, so it stands behind all of them.
 const HEAD: &str = "head";
+/// The index of heads by tenant.
+const BY_TENANT: &str = "by_tenant";
 /// How much longer a segment is kept than positions are valid, so that no reader with a valid position finds it gone.
 const EXPIRY_MARGIN_DAYS: i64 = 1;
 
@@ -81,6 +83,22 @@ pub struct LogStep<'a> {
     pub stream: &'a str,
     /// When the head moves.
     pub now: DateTime<Utc>,
+    /// It is appended by a repair, not from the stream.
+    pub is_repair: bool,
+}
+
+impl LogStep<'_> {
+    /// The head behind the segment.
+    pub fn next_head(&self) -> Head {
+        let repaired_at = self.head.and_then(|head| head.repaired_at);
+        Head {
+            position: self.segment.last,
+            stream: self.stream.to_owned(),
+            floor: self.head.and_then(|head| head.floor),
+            moved_at: self.now,
+            repaired_at: if self.is_repair { Some(self.now) } else { repaired_at },
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +108,7 @@ struct HeadRow {
     stream_label: String,
     floor: Option<Position>,
     moved_at: i64,
+    repaired_at: Option<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,11 +132,34 @@ impl Changes {
         let mut heads = HashMap::new();
         for row in self.table.batch_get(keys).await? {
             let row: HeadRow = from_row("head", row)?;
-            let head =
-                Head { position: row.position, stream: row.stream_label, floor: row.floor, moved_at: moment(row.moved_at)? };
+            let head = Head {
+                position: row.position,
+                stream: row.stream_label,
+                floor: row.floor,
+                moved_at: moment(row.moved_at)?,
+                repaired_at: row.repaired_at.map(moment).transpose()?,
+            };
             heads.insert(row.pk, head);
         }
         Ok(scopes.iter().map(|scope| heads.remove(&scope.partition())).collect())
+    }
+
+    /// At most `limit` channels of a tenant that have a log, behind the channel `after`, in the order of their names, and whether there are
+    /// more. The index may lag behind by a moment.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn channels(&self, tenant: &str, after: Option<&Scope>, limit: usize) -> Result<(Vec<Scope>, bool), Failure> {
+        let start = after.map(|after| {
+            let index = ("tenant".to_owned(), AttributeValue::S(after.tenant.clone()));
+            key(after.partition(), HEAD).into_iter().chain([index]).collect()
+        });
+        let query = self.table.query_index(BY_TENANT, "tenant", tenant).set_exclusive_start_key(start);
+        let answer = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
+        let answer = answer.map_err(|error| Failure::outage("query on changes by tenant", error))?;
+        let more = answer.last_evaluated_key.is_some();
+        let rows = answer.items.unwrap_or_default();
+        Ok((rows.iter().filter_map(|row| Scope::parse(text(row, "pk")?)).collect(), more))
     }
 
     /// At most `limit` segments that end after `position` and not after `end`, in log order, strongly consistently.
@@ -220,12 +262,18 @@ impl Changes {
     }
 
     fn head_update(&self, step: &LogStep<'_>) -> Result<Update, Failure> {
-        let LogStep { scope, head, segment, stream, now } = *step;
+        let LogStep { scope, head, segment, stream, now, is_repair } = *step;
+        // A key of the index by tenant: written anew it is the same, and costs nothing.
+        let mut set = "SET #position = :position, stream_label = :stream, moved_at = :moved_at, tenant = :tenant".to_owned();
+        if is_repair {
+            set.push_str(", repaired_at = :moved_at");
+        }
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let update = Update::builder()
             .table_name(&self.table.name)
             .set_key(Some(key(scope.partition(), HEAD)))
-            .update_expression("SET #position = :position, stream_label = :stream, moved_at = :moved_at")
+            .update_expression(set)
+            .expression_attribute_values(":tenant", text(&scope.tenant))
             .expression_attribute_names("#position", "position")
             .expression_attribute_values(":position", text(&segment.last.to_string()))
             .expression_attribute_values(":stream", text(stream))

@@ -1,6 +1,8 @@
 //! `devices`: tenant#user / device. How far each device has applied what it pulled (§4.8): one attribute per channel, so that an
 //! acknowledgement is one write whatever stood there before.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
     types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
@@ -20,6 +22,12 @@ use crate::failure::Failure;
 /// What the attributes that hold positions begin with; the channel follows.
 const POSITION: &str = "channel:";
 
+/// The index by tenant.
+const BY_TENANT: &str = "by_tenant";
+
+/// A device of a tenant, by its user and its id.
+pub type Place = [String; 2];
+
 /// The table of devices.
 #[derive(Debug, Clone)]
 pub struct Devices(pub(super) Table);
@@ -27,6 +35,8 @@ pub struct Devices(pub(super) Table);
 /// A device that has acknowledged something.
 #[derive(Debug, Clone)]
 pub struct StoredDevice {
+    /// Whose it is.
+    pub user: String,
     /// Its id.
     pub device_id: String,
     /// When it acknowledged first.
@@ -65,6 +75,7 @@ pub enum Noted {
 
 #[derive(Debug, Deserialize)]
 struct DeviceRow {
+    pk: String,
     sk: String,
     first_seen: i64,
     last_seen: i64,
@@ -84,7 +95,8 @@ impl Devices {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let channels = principal.pulled_channels();
         let channels = channels.iter().map(|channel| text(&channel.to_string())).collect();
-        let mut set = "SET first_seen=if_not_exists(first_seen,:now),last_seen=:now,channels=:channels".to_owned();
+        // The tenant is the key of an index: written anew it is the same, and costs nothing.
+        let mut set = "SET first_seen=if_not_exists(first_seen,:now),last_seen=:now,channels=:channels,tenant=:tenant".to_owned();
         let mut above = Vec::with_capacity(note.positions.len());
         let mut update = self
             .0
@@ -94,6 +106,7 @@ impl Devices {
             .set_key(Some(super::key(partition(&principal.tenant, &principal.user), note.device_id)))
             .expression_attribute_values(":now", AttributeValue::N(note.now.timestamp_millis().to_string()))
             .expression_attribute_values(":channels", AttributeValue::L(channels))
+            .expression_attribute_values(":tenant", text(&principal.tenant))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         if let Some(app_version) = note.app_version {
             set.push_str(",app_version=:app_version");
@@ -157,6 +170,37 @@ impl Devices {
     }
 }
 
+impl Devices {
+    /// At most `limit` devices of a tenant behind the device `after`, by user, and where the last of them stands if there are more. The
+    /// index may lag behind by a moment; the rows are read strongly consistently.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn of_tenant(
+        &self,
+        tenant: &str,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<(Vec<StoredDevice>, Option<Place>), Failure> {
+        let start = after.map(|[user, device_id]| {
+            let index = ("tenant".to_owned(), AttributeValue::S(tenant.to_owned()));
+            super::key(partition(tenant, &user), device_id).into_iter().chain([index]).collect()
+        });
+        let query = self.0.query_index(BY_TENANT, "tenant", tenant).set_exclusive_start_key(start);
+        let answer = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
+        let answer = answer.map_err(|error| Failure::outage("query on devices by tenant", error))?;
+        let place = |row: &Row| Some([super::text(row, "pk")?.to_owned(), super::text(row, "sk")?.to_owned()]);
+        let places: Vec<Place> = answer.items.unwrap_or_default().iter().filter_map(place).collect();
+        let keys = places.iter().map(|[partition, device_id]| super::key(partition, device_id)).collect();
+        let rows: Vec<StoredDevice> = self.0.batch_get(keys).await?.into_iter().map(read).collect::<Result<_, _>>()?;
+        let mut devices: HashMap<Place, StoredDevice> =
+            rows.into_iter().map(|device| ([partition(tenant, &device.user), device.device_id.clone()], device)).collect();
+        let last = answer.last_evaluated_key.as_ref().and_then(place);
+        let last = last.and_then(|[partition, device_id]| key::split(&partition).map(|[_, user]: [String; 2]| [user, device_id]));
+        Ok((places.iter().filter_map(|place| devices.remove(place)).collect(), last))
+    }
+}
+
 fn partition(tenant: &str, user: &str) -> String {
     key::join([tenant, user])
 }
@@ -165,7 +209,9 @@ fn read(row: Row) -> Result<StoredDevice, Failure> {
     let positions = positions(&row)?;
     let row: DeviceRow = from_row("device", row)?;
     let channels = row.channels.iter().filter_map(|channel| Channel::parse(channel)).collect();
+    let [_, user] = key::split(&row.pk).ok_or_else(|| Failure::unreadable("device", &row.pk))?;
     Ok(StoredDevice {
+        user,
         device_id: row.sk,
         first_seen: moment(row.first_seen)?,
         last_seen: moment(row.last_seen)?,

@@ -5,6 +5,7 @@ pub mod changes;
 pub mod conflicts;
 pub mod devices;
 pub mod resources;
+mod standings;
 pub mod submission_media;
 pub mod sync_batches;
 pub mod sync_items;
@@ -26,6 +27,7 @@ pub use changes::Changes;
 pub use conflicts::Conflicts;
 pub use devices::Devices;
 pub use resources::Resources;
+pub use standings::Standings;
 pub use submission_media::SubmissionMedia;
 pub use sync_batches::SyncBatches;
 pub use sync_items::SyncItems;
@@ -113,6 +115,14 @@ impl Table {
     fn query(&self, partition: String) -> QueryFluentBuilder {
         let query = self.client.query().table_name(&self.name).consistent_read(true);
         let query = query.expression_attribute_values(":pk", AttributeValue::S(partition));
+        query.return_consumed_capacity(ReturnConsumedCapacity::Total)
+    }
+
+    /// A query of one partition of an index, which is named by this attribute. An index cannot be read strongly consistently.
+    fn query_index(&self, index: &str, attribute: &str, partition: &str) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(&self.name).index_name(index);
+        let query = query.key_condition_expression("#partition = :partition").expression_attribute_names("#partition", attribute);
+        let query = query.expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()));
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 

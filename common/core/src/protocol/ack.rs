@@ -36,7 +36,7 @@ pub struct AckResponse {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DevicesResponse {
-    /// By device id.
+    /// By device id; of a whole tenant by user.
     pub devices: Vec<DeviceState>,
     /// Goes on behind the last of them, as `cursor`; `null` at the end.
     #[cfg_attr(feature = "openapi", schema(required))]
@@ -62,6 +62,20 @@ pub struct DeviceState {
     pub app_version: Option<String>,
     /// The channels it could pull when it acknowledged last.
     pub channels: Vec<ChannelState>,
+    /// What its user's edits on it wait for.
+    pub conflicts: DeviceConflicts,
+}
+
+/// The conflicts of a device's edits, of the hundred that were detected last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceConflicts {
+    /// Those that wait for a decision.
+    pub open: usize,
+    /// Those that are decided, and of which the device has not acknowledged the outcome. In case of doubt it has not.
+    pub unacknowledged: usize,
+    /// The device has older conflicts, which were not counted.
+    pub has_more: bool,
 }
 
 /// How far a device has applied a channel.

@@ -9,7 +9,9 @@ pub mod notifications;
 pub mod problem;
 pub mod pull;
 pub mod push;
+pub mod repair;
 pub mod resolve;
+pub mod status;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serializer};

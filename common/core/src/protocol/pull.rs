@@ -49,7 +49,7 @@ pub struct PullResponse {
     /// When this was answered.
     #[serde(serialize_with = "serialize_timestamp")]
     pub server_time: DateTime<Utc>,
-    /// Channels that start over: replace their rows, keep unsent edits.
+    /// Channels of which a snapshot begins here: replace their rows, keep unsent edits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reset: Vec<String>,
     /// Channels the caller may no longer read: drop their rows.

@@ -15,26 +15,23 @@ use crate::{
 pub struct Start {
     /// From here.
     pub progress: Progress,
-    /// Whether the device has to replace the channel's rows, because the log cannot lead it on from where it stood.
+    /// Whether the device has to replace the channel's rows: a snapshot begins, because the device is new to the channel, or the log cannot
+    /// lead it on from where it stood. A snapshot does not tell what was deleted, and a device that is new may hold rows from what its
+    /// pushes were answered.
     pub is_reset: bool,
 }
 
 /// Where a pull at `now` goes on, from the `progress` its token holds, in a log with this `head` that keeps changes for `retention`.
 pub fn start(progress: Option<&Progress>, head: Option<&Head>, now: DateTime<Utc>, retention: Duration) -> Start {
     match progress {
-        None => Start { progress: snapshot(head, now), is_reset: false },
         Some(progress) if leads_on(progress, head, now, retention) => Start { progress: progress.clone(), is_reset: false },
-        Some(_) => reset(head, now),
+        _ => reset(head, now),
     }
 }
 
 /// Starting over: a snapshot, and the device told to replace its rows.
 pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
-    Start { progress: snapshot(head, now), is_reset: true }
-}
-
-fn snapshot(head: Option<&Head>, now: DateTime<Utc>) -> Progress {
-    Progress::Snapshot { noted: end_of(head), noted_at: now, after: None }
+    Start { progress: Progress::Snapshot { noted: end_of(head), noted_at: now, after: None }, is_reset: true }
 }
 
 fn leads_on(progress: &Progress, head: Option<&Head>, now: DateTime<Utc>, retention: Duration) -> bool {
@@ -60,7 +57,13 @@ mod tests {
     }
 
     fn head(position: &str, floor: Option<&str>) -> Head {
-        Head { position: at(position), stream: "s".into(), floor: floor.map(at), moved_at: DateTime::UNIX_EPOCH }
+        Head {
+            position: at(position),
+            stream: "s".into(),
+            floor: floor.map(at),
+            moved_at: DateTime::UNIX_EPOCH,
+            repaired_at: None,
+        }
     }
 
     fn is_reset(position: &str, age_days: i64, head: &Head) -> bool {
@@ -94,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_the_token_lacks_starts_with_a_snapshot_and_no_reset() {
+    fn a_channel_the_token_lacks_starts_with_a_snapshot() {
         let start = start(None, Some(&head("9", None)), DateTime::UNIX_EPOCH, Duration::days(30));
         assert_eq!(start.progress, Progress::Snapshot { noted: at("9"), noted_at: DateTime::UNIX_EPOCH, after: None });
-        assert!(!start.is_reset);
+        assert!(start.is_reset, "rows that it has from its pushes may be deleted");
     }
 }

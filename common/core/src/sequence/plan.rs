@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::{
     position::{Position, Sequence},
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     json::Json,
+    limits::CLOCK_SKEW_SECONDS_MAX,
     principal::Author,
     protocol::{Action, pull::DecidedConflict},
     resource::ResourceKey,
@@ -27,6 +28,15 @@ pub struct Head {
     pub floor: Option<Position>,
     /// When it moved last.
     pub moved_at: DateTime<Utc>,
+    /// When a repair moved it last: changes made before may stand behind newer ones in the log, so their records are doubted.
+    pub repaired_at: Option<DateTime<Utc>>,
+}
+
+impl Head {
+    /// Whether a repair may have brought a newer version of its resource into the log than the one that was made `at` this moment.
+    fn is_doubtful(&self, at: DateTime<Utc>) -> bool {
+        self.repaired_at.is_some_and(|repaired_at| at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX))
+    }
 }
 
 /// The position of the head; of a log without one, the start.
@@ -70,11 +80,20 @@ impl Record {
     }
 }
 
+/// A record above the head.
+#[derive(Debug)]
+struct Above {
+    position: Position,
+    record: Record,
+    /// It was made before a repair, which may have appended a newer version of its resource.
+    is_doubtful: bool,
+}
+
 /// A channel's records, told apart by where they stand against the head.
 #[derive(Debug, Default)]
 pub struct Classified {
     /// Above the head, in log order, each with its position.
-    above: Vec<(Position, Record)>,
+    above: Vec<Above>,
     /// At or below it: repeats, if a segment holds their position, else late. `None`: of an older stream, whose epoch is not known.
     behind: Vec<(Option<Position>, Record)>,
     /// Which stream each epoch stands for.
@@ -102,7 +121,8 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
         }
         let position = Position { epoch, sequence: record.sequence, late: 0 };
         if position > start {
-            classified.above.push((position, record));
+            let is_doubtful = head.is_some_and(|head| head.is_doubtful(record.changed_at));
+            classified.above.push(Above { position, record, is_doubtful });
         } else {
             classified.behind.push((Some(position), record));
         }
@@ -126,26 +146,29 @@ impl Classified {
         self
     }
 
-    /// The resources of late records, whose rows decide whether they still matter.
-    pub fn late_resources(&self) -> HashSet<ResourceKey> {
-        self.behind.iter().map(|(_, record)| record.key.clone()).collect()
+    /// The resources of late and of doubtful records, whose rows decide whether they still matter.
+    pub fn resources_to_look_at(&self) -> HashSet<ResourceKey> {
+        let doubtful = self.above.iter().filter(|above| above.is_doubtful).map(|above| &above.record);
+        self.behind.iter().map(|(_, record)| record).chain(doubtful).map(|record| record.key.clone()).collect()
     }
 
     /// The segments this batch adds after `head`, each with the stream the head stands for behind it. A late record is appended
     /// after the head if its row still has the record's version in `versions`; where the row is newer, a newer record speaks for it.
-    /// So versions never go backwards in the log.
+    /// The same holds of a doubtful one, which keeps its place. So versions never go backwards in the log.
     pub fn segments(self, head: Option<&Head>, versions: &HashMap<ResourceKey, u64>) -> Vec<(Segment, String)> {
         let start = end_of(head);
         let mut last = start;
         let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
         let mut appended = HashSet::new();
+        let is_newest = |record: &Record| versions.get(&record.key) == Some(&record.server_version);
         for (_, record) in self.behind {
-            if versions.get(&record.key) == Some(&record.server_version) && appended.insert(record.key.clone()) {
+            if is_newest(&record) && appended.insert(record.key.clone()) {
                 last.late += 1;
                 entries.push(entry(last, record));
             }
         }
-        entries.extend(self.above.into_iter().map(|(position, record)| entry(position, record)));
+        let above = self.above.into_iter().filter(|above| !above.is_doubtful || is_newest(&above.record));
+        entries.extend(above.map(|above| entry(above.position, above.record)));
         let stream_of = |segment: &Segment| self.streams.get(&segment.last.epoch).cloned().unwrap_or_default();
         cut(start, entries)
             .into_iter()

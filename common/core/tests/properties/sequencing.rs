@@ -1,9 +1,10 @@
 //! The change log under random stream deliveries: records repeated, delayed, out of order across items and late, from one stream
-//! and then another. Whatever happens, a reader ends with the newest version of every resource.
+//! and then another; records that the stream forgot, and repairs. Whatever happens, a reader ends with the newest version of every
+//! resource, and never sees one go back.
 
 use std::collections::HashMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, Duration, Utc};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use tidemark_core::{
@@ -11,10 +12,11 @@ use tidemark_core::{
     principal::Author,
     protocol::Action,
     pull::page::{Link, Page, link},
-    resource::ResourceKey,
+    resource::{Creation, Resource, ResourceKey, Run},
     sequence::{
         plan::{Head, Record, classify, end_of},
         position::{Position, Sequence},
+        repair::{Comparison, Standing},
         segment::{Entry, Segment},
     },
 };
@@ -34,6 +36,10 @@ enum Step {
     Pull { limit: usize },
     /// The stream is switched off and on: it starts a new one.
     NewStream,
+    /// The stream forgets records that were not delivered: for good, or they are handed in again later, as Lambda keeps them.
+    Lose { picks: Vec<prop::sample::Index>, for_good: bool },
+    /// The log is compared with the resources, and mended.
+    Repair,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -44,6 +50,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => picks().prop_map(|picks| Step::Redeliver { picks }),
         3 => (1..5_usize).prop_map(|limit| Step::Pull { limit }),
         1 => Just(Step::NewStream),
+        2 => (picks(), any::<bool>()).prop_map(|(picks, for_good)| Step::Lose { picks, for_good }),
+        1 => Just(Step::Repair),
     ]
 }
 
@@ -52,7 +60,11 @@ struct World {
     versions: HashMap<ResourceKey, u64>,
     streams: u64,
     sequence: u64,
+    /// Seconds; each step takes some minutes.
+    now: i64,
+    changed_at: HashMap<ResourceKey, DateTime<Utc>>,
     undelivered: Vec<Record>,
+    kept: Vec<Record>,
     delivered: Vec<Record>,
     head: Option<Head>,
     segments: Vec<Segment>,
@@ -72,6 +84,7 @@ impl Default for Reader {
 
 impl World {
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        self.now += 180;
         match step {
             Step::Write { resource } => self.write(resource),
             Step::Deliver { picks } => {
@@ -91,6 +104,11 @@ impl World {
                 self.streams += 1;
                 self.sequence = 0;
             }
+            Step::Lose { picks, for_good } => {
+                let lost = self.pick_undelivered(&picks);
+                self.kept.extend(lost.into_iter().filter(|_| !for_good));
+            }
+            Step::Repair => self.repair()?,
         }
         Ok(())
     }
@@ -100,13 +118,15 @@ impl World {
         let version = self.versions.entry(key.clone()).or_default();
         *version += 1;
         self.sequence += 7;
+        let changed_at = DateTime::UNIX_EPOCH + Duration::seconds(self.now);
+        self.changed_at.insert(key.clone(), changed_at);
         self.undelivered.push(Record {
             stream: format!("{:04}", self.streams),
             sequence: Sequence::parse(&self.sequence.to_string()).expect("digits"),
             key,
             action: if *version == 1 { Action::Create } else { Action::Update },
             server_version: *version,
-            changed_at: DateTime::UNIX_EPOCH,
+            changed_at,
             author: Author::device("ana", "phone"),
             decided: Vec::new(),
             is_echoed: false,
@@ -130,14 +150,67 @@ impl World {
         let standing: Vec<Entry> = self.segments.iter().flat_map(|segment| segment.entries.clone()).collect();
         let classified = classify(self.head.as_ref(), batch).without_repeats(&standing);
         for (segment, stream) in classified.segments(self.head.as_ref(), &self.versions) {
-            let end = end_of(self.head.as_ref());
-            prop_assert_eq!(segment.prev, end, "segments are linked");
-            prop_assert!(segment.entries.is_sorted_by(|one, next| one.position < next.position));
-            prop_assert!(segment.entries.first().is_some_and(|first| first.position > end));
-            self.head = Some(Head { position: segment.last, stream, floor: None, moved_at: DateTime::UNIX_EPOCH });
-            self.segments.push(segment);
+            self.append(segment, stream, false)?;
         }
         Ok(())
+    }
+
+    fn append(&mut self, segment: Segment, stream: String, is_repair: bool) -> Result<(), TestCaseError> {
+        let end = end_of(self.head.as_ref());
+        prop_assert_eq!(segment.prev, end, "segments are linked");
+        prop_assert!(segment.entries.is_sorted_by(|one, next| one.position < next.position));
+        prop_assert!(segment.entries.first().is_some_and(|first| first.position > end));
+        let moved_at = DateTime::UNIX_EPOCH + Duration::seconds(self.now);
+        let repaired_at = self.head.as_ref().and_then(|head| head.repaired_at);
+        let repaired_at = if is_repair { Some(moved_at) } else { repaired_at };
+        self.head = Some(Head { position: segment.last, stream, floor: None, moved_at, repaired_at });
+        self.segments.push(segment);
+        Ok(())
+    }
+
+    /// What a repair does, on a log in memory; what it appends is what is missing, and nothing is missing then.
+    fn repair(&mut self) -> Result<(), TestCaseError> {
+        let mut newest: HashMap<&str, u64> = HashMap::new();
+        for entry in self.segments.iter().flat_map(|segment| &segment.entries) {
+            newest.insert(&entry.id, entry.server_version);
+        }
+        let is_missing = |(key, version): &(&ResourceKey, &u64)| newest.get(key.id.as_str()) != Some(version);
+        let mut expected: Vec<(String, u64)> =
+            self.versions.iter().filter(is_missing).map(|(key, version)| (key.id.clone(), *version)).collect();
+        expected.sort();
+
+        let mut comparison = self.compared();
+        let rows = self.versions.iter().map(|(key, version)| (key.clone(), row(*version, self.changed_at[key])));
+        let segments = comparison.segments(self.head.as_ref(), rows.collect::<Vec<_>>());
+        let entries = segments.iter().flat_map(|segment| &segment.entries);
+        let mut appended: Vec<(String, u64)> = entries.map(|entry| (entry.id.clone(), entry.server_version)).collect();
+        appended.sort();
+        prop_assert_eq!(appended, expected);
+        for segment in segments {
+            comparison.note(&segment);
+            let stream = self.head.as_ref().map(|head| head.stream.clone()).unwrap_or_default();
+            self.append(segment, stream, true)?;
+        }
+        prop_assert!(comparison.missing().is_empty());
+        prop_assert!(self.compared().missing().is_empty(), "a second repair finds nothing");
+        Ok(())
+    }
+
+    /// The resources, compared with the log backwards from its head, as far as that may tell something.
+    fn compared(&self) -> Comparison {
+        let standing = |(key, version): (&ResourceKey, &u64)| Standing {
+            key: key.clone(),
+            server_version: *version,
+            changed_at: self.changed_at[key],
+        };
+        let mut comparison = Comparison::new(self.versions.iter().map(standing));
+        for segment in self.segments.iter().rev() {
+            let newest = segment.entries.iter().map(|entry| entry.changed_at).max().expect("entries");
+            if comparison.goes_on(newest) {
+                comparison.note(segment);
+            }
+        }
+        comparison
     }
 
     /// What the pull function does, on a log in memory.
@@ -164,6 +237,14 @@ impl World {
     }
 }
 
+fn row(version: u64, changed_at: DateTime<Utc>) -> Resource {
+    let author = Author::device("ana", "phone");
+    let run = Run { author: author.clone(), began: 1, client_version_max: 0, is_unproven: false };
+    let creation = Creation { author, client_temp_id: None, digest: [0; 16] };
+    let payload = RawValue::from_string(format!("{{\"version\":{version}}}")).expect("JSON");
+    Resource { server_version: version, ..Resource::new(payload, changed_at, run, creation) }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
@@ -175,6 +256,10 @@ proptest! {
         }
         let rest = std::mem::take(&mut world.undelivered);
         world.deliver(rest)?;
+        world.repair()?;
+        // Batches that were given up are handed in behind the repair.
+        let kept = std::mem::take(&mut world.kept);
+        world.deliver(kept)?;
         let end = end_of(world.head.as_ref());
         while world.reader.position < end {
             world.pull(3)?;

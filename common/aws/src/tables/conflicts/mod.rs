@@ -4,6 +4,7 @@
 //! (`part#<conflict>#<edit>`, `part#<conflict>#server-<version>`), which is never changed and is written before the row that names
 //! it. Edits join on the condition that the conflict is open and holds as many edits as were read, so that none is lost.
 
+mod by_device;
 mod decided;
 mod read;
 mod record;
@@ -23,6 +24,7 @@ use tidemark_core::{
     resource::{EditId, ResourceKey},
 };
 
+pub use by_device::DeviceConflict;
 pub(crate) use decided::decided;
 pub use read::Place;
 
@@ -54,6 +56,8 @@ struct ConflictRow<'a> {
     sk: &'a str,
     /// Key of the index by status and time.
     status_key: String,
+    /// Key of the index by device and time.
+    device_key: String,
     id: &'a str,
     status: &'a str,
     detected_at: String,

@@ -11,7 +11,8 @@ use tidemark_core::{
 };
 
 use super::{
-    ConflictRow, Conflicts, EditRow, OutcomeRow, PAYLOAD_BYTES_MAX, PartRow, Recorded, hex, is_inline, row_key, server_part,
+    ConflictRow, Conflicts, EditRow, OutcomeRow, PAYLOAD_BYTES_MAX, PartRow, Recorded, by_device::device_key, hex, is_inline,
+    row_key, server_part,
 };
 use crate::{
     failure::Failure,
@@ -99,6 +100,7 @@ fn row<'a>(sender: Sender<'a>, write: &'a ConflictWrite) -> Option<ConflictRow<'
         pk: tenant,
         sk: &write.id,
         status_key: key::join([tenant, status.as_str()]),
+        device_key: device_key(&sender.principal.tenant, &sender.principal.user, sender.device_id),
         id: &write.id,
         status: status.as_str(),
         detected_at: timestamp(write.detected_at),

@@ -1,0 +1,224 @@
+//! Repair: brings into the log what it misses of the resources, channel by channel. Bounded work per invocation: a page of resources after
+//! the other is compared with the logs of their channels, until the time is up; a cursor leads on. It may die between any two calls, run
+//! beside pushes, the sequencing and another repair: each append asks that the head still is what was read, and whoever loses reads on
+//! and compares again.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tidemark_core::{
+    channel::Scope,
+    limits::{REPAIR_CHANNELS_TOLD, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS, REPAIR_SECONDS_MAX},
+    protocol::{
+        problem::{Problem, ProblemCode},
+        repair::{ChannelRepair, Extent, Place, RepairRequest, RepairResponse},
+    },
+    resource::ResourceKey,
+    sequence::{
+        plan::{Head, end_of},
+        repair::{Comparison, Period, Standing},
+    },
+};
+
+use crate::{
+    compare::{Bound, Read, look_back, look_on},
+    failure::Failure,
+    metrics::Metric,
+    platform::Platform,
+    tables::changes::{Appended, LogStep},
+};
+
+/// Times a channel is compared again after a lost race; a race is lost only when somebody else made progress.
+const RACES_MAX: u32 = 50;
+/// Channels repaired side by side: each holds rows in memory.
+const CHANNELS_AT_ONCE: usize = 4;
+
+/// Compares as much as fits the time, and mends it.
+///
+/// # Errors
+/// A request that does not read, a log that is too long for one invocation, more that is missing than one appends, or an outage. What was
+/// appended before stays.
+pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<RepairResponse, Failure> {
+    let began = platform.clock.now();
+    let (extent, limit) = (request.extent()?, request.limit()?);
+    let period = Period::of_log(request.since, platform.settings.log_retention, began);
+    let mut place = request.place()?;
+    let mut response = RepairResponse {
+        dry_run: request.dry_run,
+        compared: period.into(),
+        looked_at: 0,
+        missing: 0,
+        appended: 0,
+        channels: Vec::new(),
+        next_cursor: None,
+    };
+    let work = Work { platform, until: began + Duration::seconds(REPAIR_SECONDS_MAX), dry_run: request.dry_run };
+    loop {
+        let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
+        let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
+        response.looked_at += looked_at;
+        for repaired in work.channels(rows).await? {
+            response.missing += repaired.missing;
+            response.appended += repaired.appended;
+            told(&mut response.channels, repaired);
+        }
+        place = next;
+        let is_over = platform.clock.now() - began > Duration::seconds(REPAIR_SECONDS);
+        if place.is_none() || is_over || limit.is_some_and(|limit| response.looked_at >= limit) {
+            break;
+        }
+    }
+    response.next_cursor = place.and_then(|place| request.cursor_behind(&place));
+    let RepairResponse { looked_at, missing, appended, .. } = response;
+    tracing::info!(looked_at, missing, appended, dry_run = request.dry_run, "the change log was compared with the resources");
+    Ok(response)
+}
+
+/// Adds what is told of a channel: its rows may have stood on several pages.
+fn told(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
+    let same = |known: &ChannelRepair| known.tenant == repaired.tenant && known.channel == repaired.channel;
+    match channels.iter().position(same) {
+        Some(at) => {
+            let known = &mut channels[at];
+            known.missing += repaired.missing;
+            known.appended += repaired.appended;
+            known.oldest = std::mem::take(&mut known.oldest).min(repaired.oldest);
+        }
+        None if channels.len() < REPAIR_CHANNELS_TOLD => channels.push(repaired),
+        None => {}
+    }
+}
+
+/// What all parts of an invocation go by.
+#[derive(Debug, Clone, Copy)]
+struct Work<'a> {
+    platform: &'a Platform,
+    until: DateTime<Utc>,
+    dry_run: bool,
+}
+
+impl Work<'_> {
+    /// Reads resources until there are enough to compare, `limit` was looked at, or there are no more.
+    async fn read(
+        self,
+        extent: &Extent,
+        period: Period,
+        mut place: Option<Place>,
+        limit: Option<usize>,
+    ) -> Result<(BTreeMap<Scope, Vec<Standing>>, usize, Option<Place>), Failure> {
+        let mut channels: BTreeMap<Scope, Vec<Standing>> = BTreeMap::new();
+        let (mut compared, mut looked_at) = (0, 0);
+        loop {
+            let room = (REPAIR_COMPARED_MAX - compared).min(limit.map_or(usize::MAX, |limit| limit - looked_at));
+            let read = self.platform.tables.resources.standings(extent, period, place.as_ref(), room).await?;
+            looked_at += read.looked_at;
+            compared += read.rows.len();
+            for (scope, standing) in read.rows {
+                channels.entry(scope).or_default().push(standing);
+            }
+            place = read.next;
+            let is_full = compared >= REPAIR_COMPARED_MAX || limit.is_some_and(|limit| looked_at >= limit);
+            if place.is_none() || is_full || self.platform.clock.now() > self.until {
+                return Ok((channels, looked_at, place));
+            }
+        }
+    }
+
+    /// Compares resources with the logs of their channels; gives those in which something was missing.
+    async fn channels(self, channels: BTreeMap<Scope, Vec<Standing>>) -> Result<Vec<ChannelRepair>, Failure> {
+        let scopes: Vec<Scope> = channels.keys().cloned().collect();
+        let heads = self.platform.tables.changes.heads(&scopes).await?;
+        let repairs = channels.into_iter().zip(heads).map(async |((scope, standings), head)| {
+            let mut channel = Channel { work: self, scope: &scope, head, comparison: Comparison::new(standings) };
+            channel.repair().await
+        });
+        let repaired: Vec<Option<ChannelRepair>> = stream::iter(repairs).buffered(CHANNELS_AT_ONCE).try_collect().await?;
+        Ok(repaired.into_iter().flatten().collect())
+    }
+}
+
+/// A channel under repair. The comparison has seen the log up to the head.
+struct Channel<'a> {
+    work: Work<'a>,
+    scope: &'a Scope,
+    head: Option<Head>,
+    comparison: Comparison,
+}
+
+impl Channel<'_> {
+    async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
+        let Self { work: Work { platform, until, dry_run }, scope, head, comparison } = self;
+        if let Some(head) = head {
+            let bound = Bound { until: *until, segments_max: usize::MAX };
+            if look_back(platform, scope, head, comparison, bound).await? != Read::Whole {
+                return Err(too_long(scope).into());
+            }
+        }
+        let (dry_run, until) = (*dry_run, *until);
+        let missing = self.comparison.missing();
+        let Some(oldest) = missing.first().map(|standing| standing.changed_at) else { return Ok(None) };
+        let missing: Vec<ResourceKey> = missing.into_iter().map(|standing| standing.key.clone()).collect();
+        let mut appended = 0;
+        for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
+            if self.work.platform.clock.now() > until {
+                return Err(too_much().into());
+            }
+            appended += self.append_all(keys).await?;
+        }
+        Ok(Some(ChannelRepair::of(self.scope, missing.len(), appended, oldest)))
+    }
+
+    /// Appends what is still missing of these resources; gives how many that were.
+    async fn append_all(&mut self, keys: &[ResourceKey]) -> Result<usize, Failure> {
+        let mut appended = 0;
+        for _ in 0..RACES_MAX {
+            if self.append(keys, &mut appended).await? == Appended::Done {
+                return Ok(appended);
+            }
+        }
+        Err(Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel")))
+    }
+
+    /// One try. The rows are read before the head: what was sequenced meanwhile is seen, so an older version is never appended behind a
+    /// newer one.
+    async fn append(&mut self, keys: &[ResourceKey], appended: &mut usize) -> Result<Appended, Failure> {
+        let Self { work: Work { platform, .. }, scope, .. } = *self;
+        let rows = platform.tables.resources.load(&scope.tenant, keys).await?.rows;
+        let head = platform.tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+        if let Some(head) = &head {
+            let seen = end_of(self.head.as_ref());
+            look_on(platform, scope, seen, head, &mut self.comparison).await?;
+        }
+        self.head = head;
+        for segment in self.comparison.segments(self.head.as_ref(), rows) {
+            // A channel that was never sequenced stands for no stream yet: the first record begins the first epoch.
+            let stream = self.head.as_ref().map(|head| head.stream.clone()).unwrap_or_default();
+            let (head, now) = (self.head.as_ref(), platform.clock.now());
+            let step = LogStep { scope, head, segment: &segment, stream: &stream, now, is_repair: true };
+            if platform.tables.changes.append(&step).await? == Appended::LostRace {
+                return Ok(Appended::LostRace);
+            }
+            *appended += segment.entries.len();
+            platform.meter.count(Metric::SequencedChanges, segment.entries.len());
+            let next = step.next_head();
+            self.comparison.note(&segment);
+            self.head = Some(next);
+        }
+        Ok(Appended::Done)
+    }
+}
+
+/// What was appended stands in the log, so the same again finds less that is missing.
+fn too_much() -> Problem {
+    let detail = "more is missing than one invocation appends, and what it appended stays: send the same again";
+    Problem::new(ProblemCode::Unavailable, detail)
+}
+
+fn too_long(scope: &Scope) -> Problem {
+    let detail = format!(
+        "the log of the channel {} of {} is too long to be compared in one invocation: say in since when the trouble began",
+        scope.channel, scope.tenant
+    );
+    Problem::new(ProblemCode::Unprocessable, detail).at("repair.since")
+}

@@ -1,0 +1,245 @@
+//! The system under test: the functions as they are deployed, over an engine in this process, in virtual time.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Duration, Utc};
+use futures_util::FutureExt as _;
+use lambda_http::{
+    Context, LambdaEvent,
+    http::{HeaderMap, HeaderValue, header},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json, value::RawValue};
+use tidemark::{
+    auth::{self, Identity},
+    deployment::{self, Clients},
+    engine::{
+        Engine,
+        http::{EngineClient, dynamodb_client},
+    },
+    gateway::{
+        Functions,
+        event::{Inbound, rest_event},
+    },
+    template::Template,
+};
+use tidemark_aws::{Clock, Platform, stream::StreamEvent};
+use tidemark_core::{
+    gzip,
+    routes::{ROUTES, Route},
+};
+use tokio::time::Instant;
+
+use crate::{
+    bucket::Bucket,
+    faults::{INVOCATION, Invocation, Weather},
+    table_faults::TableFaults,
+};
+
+/// When every run's clock starts.
+const START_MS: i64 = 1_790_000_000_000;
+/// The types of `catalog.toml`, and one for each policy that it does not show.
+const CATALOG: &str = r#"
+[submission]
+channel = "user"
+id_prefix = "sub"
+required = ["form_id", "data"]
+policy = "manual"
+
+[meter]
+channel = "tenant"
+id_prefix = "m"
+unique = ["code"]
+policy = "manual"
+
+[task]
+channel = "group"
+id_prefix = "task"
+references = { meter_id = "meter" }
+policy = "field_merge"
+
+[note]
+channel = "tenant"
+id_prefix = "n"
+policy = "client_wins"
+
+[reading]
+channel = "tenant"
+id_prefix = "r"
+policy = "server_wins"
+"#;
+
+/// A deployment.
+pub struct Cloud {
+    /// Its tables.
+    pub engine: Engine,
+    /// Where stream records go that nobody can read.
+    pub failures: Bucket,
+    /// What goes wrong.
+    pub weather: Arc<Weather>,
+    functions: Functions,
+    changelog: Platform,
+    began: Instant,
+    jumped_ms: Arc<AtomicI64>,
+}
+
+/// What a caller hears.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status; 502 where the function died.
+    pub status: u16,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body, read.
+    pub fn read<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+/// A request to the API.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path below `/api/v1/mobile/`, query included.
+    pub path: String,
+    /// The bearer token.
+    pub token: String,
+    /// The body as text; empty where there is none.
+    pub body: String,
+}
+
+impl Cloud {
+    /// A new deployment; runs in the runtime whose time is the run's.
+    pub fn new(weather: Arc<Weather>) -> Self {
+        let template = Template::built_in().unwrap().with_variable("CATALOG", CATALOG);
+        let engine = Engine::memory().unwrap();
+        deployment::create_tables(&engine, &template).unwrap();
+        let (began, jumped_ms) = (Instant::now(), Arc::new(AtomicI64::new(0)));
+        let clock = {
+            let jumped_ms = Arc::clone(&jumped_ms);
+            Clock::from_fn(move || {
+                let skew = INVOCATION.try_with(|invocation| invocation.skew).unwrap_or_default();
+                moment(began, &jumped_ms) + skew
+            })
+        };
+        let failures = Bucket::default();
+        let hook = Arc::new(TableFaults::new(engine.clone()));
+        let clients = |_: &str| Clients {
+            dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), hook.clone())),
+            bucket: failures.client(),
+            sns: None,
+        };
+        let functions = deployment::functions(&template, &clients, &clock).unwrap();
+        let changelog = deployment::stream_platform(&template, "changelog", clients("changelog"), clock.clone()).unwrap();
+        Self { engine, failures, weather, functions, changelog, began, jumped_ms }
+    }
+
+    /// The moment it is, on a clock that is right.
+    pub fn now(&self) -> DateTime<Utc> {
+        moment(self.began, &self.jumped_ms)
+    }
+
+    /// Lets a long time pass at once.
+    pub fn jump(&self, by: Duration) {
+        self.jumped_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+
+    /// How much time passed so.
+    pub fn jumped(&self) -> Duration {
+        Duration::milliseconds(self.jumped_ms.load(Ordering::SeqCst))
+    }
+
+    /// A token that is good for a day.
+    pub fn token(&self, tenant: &str, user: &str, roles: &[&str], groups: &[String]) -> String {
+        let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+        let identity = Identity { tenant, user, roles: &roles, channels: groups };
+        auth::mint(identity, self.now().timestamp(), 86_400).unwrap()
+    }
+
+    /// Runs the function behind a route once. A panic is an answer too: `Err`.
+    pub async fn serve(&self, invocation: Arc<Invocation>, request: &Request) -> Result<Answer, String> {
+        let path = format!("/api/v1/mobile/{}", request.path);
+        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let fits = |route: &&Route| route.method == request.method && route.is_of(path);
+        let route = ROUTES.iter().find(fits).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", request.token)).unwrap());
+        let inbound = Inbound {
+            route,
+            path,
+            query,
+            path_parameters: &placeholders(route, path),
+            headers: &headers,
+            body: request.body.as_bytes(),
+            request_id: "request",
+            source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            at: self.now(),
+        };
+        let event = lambda_http::request::from_str(&rest_event(&inbound, "test").to_string()).unwrap();
+        let function = AssertUnwindSafe(self.functions[route.function](event)).catch_unwind();
+        let Some(ended) = invocation.run(function).await else { return Ok(Answer { status: 502, text: "null".into() }) };
+        let (parts, body) = ended.map_err(|_| format!("{} {} panicked", request.method, request.path))?.into_parts();
+        let is_packed = parts.headers.contains_key(header::CONTENT_ENCODING);
+        let body = if is_packed { gzip::gunzip(&body, 8 << 20).unwrap() } else { body.to_vec() };
+        Ok(Answer { status: parts.status.as_u16(), text: String::from_utf8(body).unwrap() })
+    }
+
+    /// Hands a batch of stream records to the changelog function: how many from the front it took, 0 where it died.
+    pub async fn sequence(&self, invocation: Arc<Invocation>, records: &[Value]) -> Result<usize, String> {
+        let texts = records.iter().map(|record| RawValue::from_string(record.to_string()).unwrap()).collect();
+        let event = LambdaEvent::new(StreamEvent { records: texts }, Context::default());
+        let function = AssertUnwindSafe(tidemark_changelog::handle(&self.changelog, event)).catch_unwind();
+        let Some(ended) = invocation.run(function).await else { return Ok(0) };
+        let response = ended.map_err(|_| "changelog panicked".to_owned())?.map_err(|error| error.to_string())?;
+        let position = |identifier: &str| {
+            let is_it = |record: &Value| record["dynamodb"]["SequenceNumber"] == identifier;
+            records.iter().position(is_it).unwrap_or(0)
+        };
+        let failures = response.batch_item_failures.iter().filter_map(|failure| failure.item_identifier.as_deref());
+        Ok(failures.map(position).min().unwrap_or(records.len()))
+    }
+
+    /// Every row of a table.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let (mut rows, mut request) = (Vec::new(), json!({"TableName": table}));
+        loop {
+            let answer = self.call("Scan", &request);
+            rows.extend(answer["Items"].as_array().unwrap().iter().cloned());
+            match answer.get("LastEvaluatedKey") {
+                None => return rows,
+                Some(last) => request["ExclusiveStartKey"] = last.clone(),
+            }
+        }
+    }
+
+    /// A call to the engine itself.
+    pub fn call(&self, operation: &str, request: &Value) -> Value {
+        let reply = self.engine.call(operation, request.to_string().as_bytes());
+        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+fn moment(began: Instant, jumped_ms: &AtomicI64) -> DateTime<Utc> {
+    let passed = i64::try_from(began.elapsed().as_millis()).unwrap();
+    DateTime::from_timestamp_millis(START_MS + passed + jumped_ms.load(Ordering::SeqCst)).unwrap()
+}
+
+/// What stands at the placeholders of a route's path.
+fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
+    let pairs = route.path.split('/').zip(path.split('/'));
+    let named = pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
+    named.map(|(name, given)| (name.to_owned(), given.to_owned())).collect()
+}

@@ -1,0 +1,358 @@
+//! The model that judges a run: what docs/architecture.md promises, said once more in other words. It knows what users typed, what
+//! devices were told, and each version of each row as the stream of the engine shows it; of how the functions work it knows nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use tidemark_core::{channel::Scope, protocol::push::Status, resource::ResourceKey};
+
+use crate::client::{Client, Edit, Name, mark};
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which of the six of docs/architecture.md.
+    pub promise: u8,
+    /// How.
+    pub what: String,
+}
+
+/// Whose device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its user.
+    pub user: String,
+    /// The device.
+    pub device_id: String,
+}
+
+impl Owner {
+    /// As rows name their author.
+    pub fn author(&self) -> String {
+        tidemark_core::principal::Author::device(&self.user, &self.device_id).as_str().to_owned()
+    }
+}
+
+/// A version of a row.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its number.
+    pub number: u64,
+    /// Its payload, as text.
+    pub payload: String,
+    /// Whether it is deleted.
+    pub is_deleted: bool,
+    author: String,
+    /// Whether an admin made it.
+    is_decision: bool,
+    fields: Map<String, Value>,
+}
+
+/// What became of an edit, as far as its device was told.
+#[derive(Debug, Clone)]
+pub struct Fate {
+    /// The edit.
+    pub edit: Edit,
+    /// Who typed it.
+    pub owner: Owner,
+    /// The last answer.
+    pub told: Option<Told>,
+    /// Whether the server was restored from a copy that may be older.
+    pub is_forgotten: bool,
+}
+
+/// What a device was told of an edit.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What became of it.
+    pub status: Status,
+    /// The version that the answer names.
+    pub server_version: Option<u64>,
+    /// The conflict it stands in.
+    pub conflict_id: Option<String>,
+    /// The batch it was sent in.
+    pub batch_id: String,
+}
+
+type Row = (String, Name);
+
+/// The model.
+#[derive(Debug, Default, Clone)]
+pub struct Judge {
+    /// Every version of every row, by tenant and name.
+    history: BTreeMap<Row, Vec<Version>>,
+    /// How often each edit took effect.
+    applied: BTreeMap<u64, usize>,
+    /// What users typed.
+    pub fates: BTreeMap<u64, Fate>,
+    /// By row and author, the highest version that the changelog function said it has sequenced.
+    sequenced: BTreeMap<(Row, String), u64>,
+    acknowledged: BTreeMap<(String, String, String), String>,
+    /// The first promise that was broken.
+    pub violation: Option<Violation>,
+}
+
+impl Judge {
+    /// Notes a broken promise; the first one counts.
+    pub fn violated(&mut self, promise: u8, what: impl Into<String>) {
+        self.violation.get_or_insert(Violation { promise, what: what.into() });
+    }
+
+    /// A record of the engine's stream: what became of a row (promises 1 and 2).
+    pub fn observe(&mut self, record: &Value) {
+        let change = &record["dynamodb"];
+        let row = row_of(&change["Keys"]);
+        if record["eventName"] == "REMOVE" {
+            return self.violated(2, format!("{row:?} was removed: a retry could bring it back to life"));
+        }
+        let version = read_version(&change["NewImage"]);
+        let earlier = self.history.entry(row.clone()).or_default();
+        let last = earlier.last();
+        let last_number = last.map_or(0, |last| last.number);
+        if last_number >= version.number {
+            let what = format!("{row:?}: version {} was written over version {last_number}", version.number);
+            return self.violated(1, what);
+        }
+        if last.is_some_and(|last| last.is_deleted) && !version.is_deleted && !version.is_decision {
+            return self.violated(2, format!("{row:?}: deleted, and back to life as version {}", version.number));
+        }
+        let mut broken = Vec::new();
+        for (field, value) in version.fields.iter().filter(|(field, value)| is_slot(field) && !value.is_null()) {
+            let is_new = last.and_then(|last| last.fields.get(field)) != Some(value);
+            if is_new && earlier.iter().any(|version| version.fields.get(field) == Some(value)) {
+                broken.push(format!("{row:?}: {field} is {value} once more in version {}: it was applied twice", version.number));
+            }
+        }
+        let is_new = |mark: &str| last.is_none_or(|last| !last.fields.contains_key(mark));
+        for number in marks(&version.fields).into_iter().filter(|number| is_new(&mark(*number))) {
+            *self.applied.entry(number).or_default() += 1;
+            if self.applied[&number] > 1 {
+                broken.push(format!("{row:?}: edit {number} was applied once more in version {}", version.number));
+            }
+            if let Some(fate) = self.fates.get(&number) {
+                broken.extend(unseen(fate, earlier, &version).map(|what| format!("{row:?}: {what}")));
+            }
+        }
+        earlier.push(version);
+        if let Some(what) = broken.pop() {
+            self.violated(1, what);
+        }
+    }
+
+    /// The changelog function said of a record that it is sequenced.
+    pub fn sequenced(&mut self, record: &Value) {
+        let version = read_version(&record["dynamodb"]["NewImage"]);
+        let key = (row_of(&record["dynamodb"]["Keys"]), version.author);
+        let highest = self.sequenced.entry(key).or_default();
+        *highest = version.number.max(*highest);
+    }
+
+    /// What a pull that begins now must show to a device that was caught up by it. Where a row has a newer version that was not sequenced
+    /// yet, that one may speak for those before.
+    pub fn due(&self) -> BTreeMap<(Row, String), u64> {
+        let mut highest: BTreeMap<&Row, u64> = BTreeMap::new();
+        for ((row, _), version) in &self.sequenced {
+            let known = highest.entry(row).or_default();
+            *known = (*version).max(*known);
+        }
+        let is_all = |row: &Row| self.history[row].last().is_none_or(|last| last.number <= highest[row]);
+        self.sequenced.iter().filter(|((row, _), _)| is_all(row)).map(|(key, version)| (key.clone(), *version)).collect()
+    }
+
+    /// A device has pulled until there was no more (promises 2 and 5).
+    pub fn pulled(&mut self, due: &BTreeMap<(Row, String), u64>, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
+        let author = owner.author();
+        for (((tenant, name), by), version) in due {
+            if *tenant != owner.tenant || !channels.contains(&name.channel) || *by == author {
+                continue;
+            }
+            // What it knows above its base are its own edits of it.
+            let held = client.copies.get(name).map_or(0, |copy| copy.base.max(copy.known));
+            let history = &self.history[&(tenant.clone(), name.clone())];
+            let is_left_out = held == 0 && history.iter().any(|it| it.is_deleted && it.number >= *version);
+            if held < *version && !is_left_out {
+                let what = format!(
+                    "{owner:?} has pulled everything, and holds {name:?} as version {held}: {version} was sequenced before"
+                );
+                return self.violated(2, what);
+            }
+        }
+    }
+
+    /// What a device holds (promise 5).
+    pub fn holds(&mut self, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
+        for (name, payload) in client.shown() {
+            if !channels.contains(&name.channel) {
+                return self.violated(5, format!("{owner:?} shows {name:?}, whose channel it may not read any more"));
+            }
+            let fields: Map<String, Value> = serde_json::from_str(&payload).unwrap();
+            let tenants =
+                fields.iter().filter(|(field, _)| is_slot(field)).filter_map(|(_, value)| value.as_str()?.split(' ').nth(1));
+            if let Some(other) = tenants.map(str::to_owned).find(|tenant| *tenant != owner.tenant) {
+                return self.violated(5, format!("{owner:?} shows {name:?}, which holds what {other} typed"));
+            }
+        }
+    }
+
+    /// A device was told what became of an edit (promises 1 and 6).
+    pub fn told(&mut self, number: u64, told: Told) {
+        let Some(fate) = self.fates.get(&number) else { return };
+        let was_ok = fate.told.as_ref().is_some_and(|before| before.status == Status::Ok);
+        if was_ok && told.status != Status::Ok && !fate.is_forgotten && !self.may_be_forgotten(number) {
+            self.violated(6, format!("edit {number} was ok, and is {:?} now that it came again", told.status));
+        }
+        if let Some(fate) = self.fates.get_mut(&number) {
+            fate.told = Some(told);
+        }
+    }
+
+    /// Whether so many edits followed that a row need not remember this one.
+    fn may_be_forgotten(&self, number: u64) -> bool {
+        let is_applied = |version: &Version| version.fields.contains_key(&mark(number));
+        let rows = self.history.values().filter(|versions| versions.iter().any(is_applied));
+        rows.flat_map(|versions| versions.last()).any(|last| last.number > 15)
+    }
+
+    /// The `devices` table: positions only move forward (§4.8).
+    pub fn acknowledged(&mut self, rows: &[Value]) {
+        for row in rows {
+            let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
+            for (attribute, value) in row.as_object().unwrap().iter().filter(|(name, _)| name.starts_with("channel:")) {
+                let key = (text(&row["pk"]), text(&row["sk"]), attribute.clone());
+                let before = self.acknowledged.insert(key.clone(), text(value));
+                if before.is_some_and(|before| before > text(value)) {
+                    self.violated(6, format!("the acknowledged position of {key:?} moved back"));
+                }
+            }
+        }
+    }
+
+    /// Everything that is there of these channels.
+    pub fn truth(&self, tenant: &str, channels: &BTreeSet<String>) -> BTreeMap<Name, String> {
+        let rows = self.history.iter().filter(|((of, name), _)| of == tenant && channels.contains(&name.channel));
+        let last = rows.filter_map(|((_, name), versions)| Some((name.clone(), versions.last()?)));
+        last.filter(|(_, version)| !version.is_deleted).map(|(name, version)| (name, version.payload.clone())).collect()
+    }
+
+    /// All devices have pulled everything: they hold the same, byte for byte (promise 3).
+    pub fn agree(&mut self, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
+        let (truth, shown) = (self.truth(&owner.tenant, channels), client.shown());
+        let names: BTreeSet<&Name> = truth.keys().chain(shown.keys()).collect();
+        let differing = names.into_iter().find(|name| truth.get(name) != shown.get(name));
+        if let Some(name) = differing {
+            let (stands, held) = (truth.get(name), shown.get(name));
+            let what = format!("{owner:?} holds of {name:?}\n  {held:?}\nand the server\n  {stands:?}");
+            self.violated(3, what);
+        }
+    }
+
+    /// All is quiet: what was typed is applied, if its device was told so (promise 1), and no value that is unique stands twice.
+    pub fn settled(&mut self) {
+        let told = |fate: &&Fate, status| !fate.is_forgotten && fate.told.as_ref().is_some_and(|told| told.status == status);
+        // Of the edits that an admin accepts together, a later create may replace what an earlier one made.
+        let is_decided = |fate: &Fate, version: &Version| {
+            version.is_decision && fate.told.as_ref().is_some_and(|told| told.server_version == Some(version.number))
+        };
+        let is_applied = |fate: &Fate| {
+            let mut versions = self.history.values().flatten();
+            match fate.edit.action() {
+                "delete" => versions.any(|version| version.is_deleted),
+                _ => self.applied.contains_key(&fate.edit.number) || versions.any(|version| is_decided(fate, version)),
+            }
+        };
+        let lost = self.fates.values().filter(|fate| told(fate, Status::Ok)).find(|fate| !is_applied(fate));
+        if let Some(what) = lost.map(|fate| format!("edit {} was answered ok, and stands nowhere", fate.edit.number)) {
+            self.violated(1, what);
+        }
+        let mut codes: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut twice = None;
+        for ((tenant, name), versions) in &self.history {
+            let Some(last) = versions.last().filter(|last| !last.is_deleted && name.resource_type == "meter") else { continue };
+            if let Some(code) = last.fields.get("code").and_then(Value::as_str)
+                && !codes.insert((tenant.clone(), code.to_owned()))
+            {
+                twice = Some(format!("the code {code} stands twice in {tenant}"));
+            }
+        }
+        if let Some(what) = twice {
+            self.violated(1, what);
+        }
+    }
+
+    /// The tables are again what they were when `copy` was taken.
+    pub fn restored(&mut self, copy: &Self) {
+        self.history.clone_from(&copy.history);
+        self.applied.clone_from(&copy.applied);
+        self.sequenced.clear();
+        self.acknowledged.clear();
+        self.fates.values_mut().for_each(|fate| fate.is_forgotten = true);
+    }
+}
+
+/// Why an edit should have been a conflict: others wrote what its device had not seen (§3.4).
+fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Option<String> {
+    let base = fate.edit.item.get("base_version")?.as_u64()?;
+    let resource_type = fate.edit.name.resource_type.as_str();
+    if version.is_decision || resource_type == "note" || fate.edit.action() == "create" {
+        return None;
+    }
+    let author = fate.owner.author();
+    let patch = fate.edit.item["payload"].as_object().unwrap();
+    let last = earlier.last();
+    // To remove what is not there changes nothing.
+    let changed: Vec<&String> = patch
+        .iter()
+        .filter(|(field, value)| {
+            is_slot(field) && (!value.is_null() || last.is_some_and(|last| last.fields.contains_key(*field)))
+        })
+        .map(|(field, _)| field)
+        .collect();
+    let mut before: Option<&Version> = None;
+    for other in earlier {
+        let changes = |field: &&String| before.and_then(|before| before.fields.get(*field)) != other.fields.get(*field);
+        let overlaps = changed.iter().any(changes);
+        if other.number > base && other.author != author && (resource_type != "task" || overlaps) {
+            let (number, made) = (fate.edit.number, version.number);
+            return Some(format!(
+                "edit {number} on version {base} was applied as {made}, over {} that its device had not seen",
+                other.number
+            ));
+        }
+        before = Some(other);
+    }
+    None
+}
+
+fn row_of(keys: &Value) -> Row {
+    let text = |name: &str| keys[name]["S"].as_str().unwrap();
+    let scope = Scope::parse(text("pk")).unwrap();
+    let key = ResourceKey::parse(&scope, text("sk")).unwrap();
+    (scope.tenant, Name { channel: key.channel.to_string(), resource_type: key.resource_type, id: key.id })
+}
+
+fn read_version(image: &Value) -> Version {
+    let number = |value: &Value| value["N"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let own = number(&image["server_version"]);
+    let decisions = image["resolutions"]["L"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let payload = image["payload"]["S"].as_str().unwrap_or_default().to_owned();
+    Version {
+        number: own,
+        fields: serde_json::from_str(&payload).unwrap_or_default(),
+        payload,
+        is_deleted: image["deleted"]["BOOL"] == true,
+        author: image["run_by"]["S"].as_str().unwrap_or_default().to_owned(),
+        is_decision: decisions.iter().any(|decision| number(&decision["M"]["server_version"]) == own),
+    }
+}
+
+/// The edits that a payload is marked with.
+fn marks(fields: &Map<String, Value>) -> Vec<u64> {
+    fields.keys().filter_map(|field| field.strip_prefix('e')?.parse().ok()).collect()
+}
+
+/// Whether a field holds what an edit wrote, and no other edit writes.
+fn is_slot(field: &str) -> bool {
+    matches!(field, "a" | "b" | "c")
+}

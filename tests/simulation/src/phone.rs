@@ -1,0 +1,300 @@
+//! A device in the world: the client, its user's claims, and its part in what goes wrong.
+
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+use serde_json::{Value, json};
+use tidemark_core::protocol::{
+    pull::PullResponse,
+    push::{ItemCode, PushResponse},
+};
+use tokio::time::sleep;
+
+use crate::{
+    client::{Client, Name, is_temp_id, mark},
+    cloud::{Answer, Request},
+    faults::Fault,
+    judge::{Fate, Owner, Told},
+    plan::{GROUPS, TENANTS, USERS, What},
+    world::World,
+};
+
+/// Times a device tries something when nothing goes wrong any more.
+const TRIES_MAX: u32 = 40;
+
+/// A device.
+pub struct Phone {
+    /// Its tenant.
+    pub tenant: usize,
+    /// Its user.
+    pub user: usize,
+    /// What it stores.
+    pub client: Client,
+    names_batches: bool,
+    jwt: Option<(Vec<String>, String)>,
+    /// A position it could acknowledge out of turn.
+    old_position: Option<String>,
+    /// Its creates that the server named.
+    made: Vec<String>,
+}
+
+impl Phone {
+    /// A device that has never synced.
+    pub fn new(number: usize, tenant: usize, user: usize, rng: &mut fastrand::Rng) -> Self {
+        let client = Client {
+            device_id: format!("phone-{number}"),
+            tells_base: rng.u32(0..5) > 0,
+            takes_push_token: rng.u32(0..3) == 0,
+            ..Client::default()
+        };
+        Self { tenant, user, client, names_batches: rng.u32(0..3) > 0, jwt: None, old_position: None, made: Vec::new() }
+    }
+
+    /// A new device of a user.
+    pub fn fresh(tenant: usize, user: usize) -> Self {
+        let client = Client { device_id: "fresh".into(), ..Client::default() };
+        Self { tenant, user, client, names_batches: false, jwt: None, old_position: None, made: Vec::new() }
+    }
+
+    /// Whose it is.
+    pub fn owner(&self) -> Owner {
+        World::owner(self.tenant, self.user, &self.client.device_id)
+    }
+
+    /// Does a step.
+    pub async fn act(&mut self, world: &Rc<World>, step: u64, what: What, rng: &mut fastrand::Rng) {
+        match what {
+            What::Type(edits) => (0..edits).for_each(|at| self.type_one(world, step * 100 + at, rng)),
+            What::Push => {
+                if self.client.sent.is_some() && world.cloud.weather.is_on(Fault::Rebatched) && rng.u32(0..3) == 0 {
+                    world.cloud.weather.count(Fault::Rebatched);
+                    self.client.forget_batch();
+                }
+                for _ in 0..rng.u32(1..4) {
+                    if self.push(world, rng).await {
+                        break;
+                    }
+                    sleep(Duration::from_millis(rng.u64(100..2_000))).await;
+                }
+            }
+            What::Pull(pages, limit) => drop(self.pull(world, pages, limit, rng).await),
+            _ => self.ack(world, rng).await,
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ typing
+
+    /// The user types something.
+    fn type_one(&mut self, world: &World, number: u64, rng: &mut fastrand::Rng) {
+        let types = &world.plan.world.types;
+        let resource_type = types[rng.usize(0..types.len())];
+        let Some(channel) = self.channel(world, resource_type, rng) else { return };
+        let is_here = |name: &Name| name.channel == channel && name.resource_type == resource_type;
+        let waiting = self.client.waiting().filter(|edit| edit.action() == "create").map(|edit| edit.name.clone());
+        let mut known: Vec<Name> = self.client.shown().into_keys().chain(waiting).filter(is_here).collect();
+        known.dedup();
+        let is_going = |name: &Name| self.client.waiting().any(|edit| edit.action() == "delete" && edit.name == *name);
+        known.retain(|name| !is_going(name));
+        let initial = resource_type[..1].to_owned();
+        let is_create = known.is_empty() || rng.u32(0..100) < if world.plan.world.is_hot { 5 } else { 20 };
+        let (action, name) = if is_create {
+            let asked = format!("{initial}-{}", rng.u64(0..world.plan.world.names));
+            let is_taken = known.iter().any(|name| name.id == asked);
+            let id = if rng.u32(0..3) > 0 && !is_taken { asked } else { format!("tmp-{number}") };
+            ("create", Name { channel, resource_type: resource_type.to_owned(), id })
+        } else {
+            let action = if rng.u32(0..100) < 5 { "delete" } else { "update" };
+            (action, known[rng.usize(0..known.len())].clone())
+        };
+        let payload = self.payload(resource_type, action, number, rng);
+        if action == "create" && is_temp_id(&name.id) && resource_type == "meter" {
+            self.made.push(name.id.clone());
+        }
+        let edit = self.client.type_edit(number, name, action, payload);
+        world.counts.borrow_mut().edits += 1;
+        world.note(|| format!("        {} types {number}: {}", self.client.device_id, edit.item));
+        let fate = Fate { edit, owner: self.owner(), told: None, is_forgotten: false };
+        world.judge.borrow_mut().fates.insert(number, fate);
+    }
+
+    fn channel(&self, world: &World, resource_type: &str, rng: &mut fastrand::Rng) -> Option<String> {
+        Some(match resource_type {
+            "submission" => format!("user/{}", USERS[self.user]),
+            "task" => {
+                let groups = world.groups.borrow();
+                let own = &groups[&(self.tenant, self.user)];
+                let is_lost = own.is_empty() || rng.u32(0..20) == 0;
+                let group = if is_lost { GROUPS[rng.usize(0..2)] } else { &own[rng.usize(0..own.len())] };
+                format!("group/{group}")
+            }
+            _ => "tenant".to_owned(),
+        })
+    }
+
+    fn payload(&self, resource_type: &str, action: &str, number: u64, rng: &mut fastrand::Rng) -> Value {
+        if action == "delete" {
+            return json!({});
+        }
+        let mut payload = json!({ mark(number): true });
+        for field in ["c", "a", "b"] {
+            match rng.u32(0..10) {
+                0..5 => payload[field] = format!("{number} {} {}", TENANTS[self.tenant], USERS[self.user]).into(),
+                5 if action == "update" => payload[field] = Value::Null,
+                _ => {}
+            }
+        }
+        let is_create = action == "create";
+        match resource_type {
+            "submission" if is_create => (payload["form_id"], payload["data"]) = (json!("form"), json!({"at": 1.0})),
+            "meter" if rng.u32(0..10) < if is_create { 6 } else { 2 } => {
+                payload["code"] = format!("code-{}", rng.u32(0..3)).into()
+            }
+            "task" if !self.made.is_empty() && rng.u32(0..3) == 0 => {
+                payload["meter_id"] = self.made[rng.usize(0..self.made.len())].clone().into();
+            }
+            _ => {}
+        }
+        payload
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- syncing
+
+    /// Sends one batch once; whether there is nothing more to send.
+    async fn push(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) -> bool {
+        let most = rng.usize(1..51);
+        let Some(sent) = self.client.batch(most, self.names_batches).cloned() else { return true };
+        let body = self.client.push_body(&sent);
+        world.note(|| {
+            let marks: Vec<String> = sent.edits.iter().map(|edit| edit.number.to_string()).collect();
+            format!("        {} pushes {} as {:?}", self.client.device_id, marks.join(" "), sent.batch_id)
+        });
+        let Some(answer) = self.post(world, "sync/push", &body, rng).await else { return false };
+        if answer.status != 200 {
+            self.check_refusal(world, "push", &answer);
+            return false;
+        }
+        let answer: PushResponse = answer.read();
+        world.batches.borrow_mut().push((self.tenant, answer.batch_id.clone()));
+        for (edit, result) in sent.edits.iter().zip(&answer.results) {
+            world.counts.borrow_mut().answers[result.status as usize] += 1;
+            let told = Told {
+                status: result.status,
+                server_version: result.server_version,
+                conflict_id: result.conflict_id.clone(),
+                batch_id: answer.batch_id.clone(),
+            };
+            let mut judge = world.judge.borrow_mut();
+            // Once the user has left the group, what became of an edit before is not told any more.
+            let was_told = judge.fates.get(&edit.number).is_some_and(|fate| fate.told.is_some());
+            if !(was_told && result.code == Some(ItemCode::ChannelForbidden)) {
+                judge.told(edit.number, told);
+            }
+        }
+        self.client.answered(&answer);
+        self.client.queue.is_empty()
+    }
+
+    /// Pulls pages; whether there is no more.
+    async fn pull(&mut self, world: &Rc<World>, pages: u32, limit: u64, rng: &mut fastrand::Rng) -> bool {
+        for _ in 0..pages {
+            let channels = world.channels(self.tenant, self.user);
+            world.take_in();
+            let due = world.judge.borrow().due();
+            let body = json!({"since_token": self.client.token, "device_id": self.client.device_id, "limit": limit});
+            let Some(answer) = self.post(world, "sync/pull", &body, rng).await else { return false };
+            if answer.status != 200 {
+                self.check_refusal(world, "pull", &answer);
+                return false;
+            }
+            let page: PullResponse = answer.read();
+            world.take_in();
+            world.counts.borrow_mut().pages += 1;
+            let known = self.client.pulled_channels();
+            let over: Vec<&String> = page.reset.iter().filter(|channel| known.contains(*channel)).collect();
+            if !over.is_empty() && !world.may_reset.get() {
+                let what = format!("{:?} has to start {over:?} over, and nothing was lost", self.owner());
+                world.judge.borrow_mut().violated(2, what);
+            }
+            world.counts.borrow_mut().resets += over.len() as u64;
+            let is_done = !page.has_more;
+            self.old_position = self.client.token.clone().filter(|_| rng.bool()).or(self.old_position.take());
+            self.client.apply(page);
+            if let Some((groups, _)) = &self.jwt {
+                self.client.drop_unpulled(groups);
+            }
+            let owner = self.owner();
+            if channels == world.channels(self.tenant, self.user) {
+                world.judge.borrow_mut().holds(&owner, &self.client, &channels);
+                if is_done {
+                    world.judge.borrow_mut().pulled(&due, &owner, &self.client, &channels);
+                }
+            }
+            if is_done {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn ack(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
+        let position = if rng.u32(0..3) == 0 { self.old_position.clone() } else { self.client.token.clone() };
+        let Some(position) = position else { return };
+        let body = json!({"ack_token": position, "device_id": self.client.device_id});
+        let answer = self.post(world, "sync/ack", &body, rng).await;
+        if let Some(answer) = answer.filter(|answer| answer.status != 200) {
+            self.check_refusal(world, "ack", &answer);
+        }
+        let devices = world.cloud.rows("devices");
+        world.judge.borrow_mut().acknowledged(&devices);
+    }
+
+    /// The device tries again later after these, and after nothing else.
+    fn check_refusal(&mut self, world: &World, what: &str, answer: &Answer) {
+        match answer.status {
+            401 => self.jwt = None,
+            502 | 503 => {}
+            _ => world.judge.borrow_mut().violated(6, format!("a {what} of {:?} was refused: {}", self.owner(), answer.text)),
+        }
+    }
+
+    async fn post(&mut self, world: &Rc<World>, path: &str, body: &Value, rng: &mut fastrand::Rng) -> Option<Answer> {
+        let groups = world.groups.borrow()[&(self.tenant, self.user)].clone();
+        let is_expired = world.cloud.weather.strikes(Fault::ExpiredToken, rng);
+        let token = match &self.jwt {
+            _ if is_expired => "expired".to_owned(),
+            Some((of, token)) if *of == groups => token.clone(),
+            _ => {
+                let token = world.cloud.token(TENANTS[self.tenant], USERS[self.user], &[], &groups);
+                self.jwt.insert((groups, token)).1.clone()
+            }
+        };
+        let request = Request { method: "POST", path: path.to_owned(), token, body: body.to_string() };
+        world.ask(request, rng).await
+    }
+
+    // -------------------------------------------------------------------------------------------------------------- rest
+
+    /// Pushes until the queue is empty: nothing goes wrong any more.
+    pub async fn finish_pushing(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
+        for _ in 0..TRIES_MAX {
+            if world.is_over() || self.push(world, rng).await {
+                return;
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+        let left: BTreeMap<u64, Value> = self.client.waiting().map(|edit| (edit.number, edit.item.clone())).collect();
+        let what = format!("{:?} cannot get rid of its queue: {left:?}", self.owner());
+        world.judge.borrow_mut().violated(6, what);
+    }
+
+    /// Pulls until there is no more.
+    pub async fn finish_pulling(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
+        for _ in 0..TRIES_MAX * 10 {
+            if world.is_over() || self.pull(world, 1, 100, rng).await {
+                return;
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+        let what = format!("{:?} pulls, and there is always more", self.owner());
+        world.judge.borrow_mut().violated(2, what);
+    }
+}

@@ -1,0 +1,179 @@
+//! The stream of `resources` between the engine and the changelog function: shards that split, consumers that lag, die and repeat.
+//! The engine has one shard whose records it never repeats; what Lambda does besides is done here.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cloud::Cloud,
+    faults::{Fault, rng},
+};
+
+/// Parts of the key space; a shard has one or more.
+const SLOTS: usize = 8;
+/// Where numbers begin, before a shard's own offset is added: they have the length that DynamoDB's have at least.
+const NUMBERS_FROM: u128 = 100_000_000_000_000_000_000;
+
+/// The stream.
+pub struct Stream {
+    seed: u64,
+    arn: Option<Value>,
+    /// The engine's number of the last record that was taken in.
+    taken_up_to: Option<String>,
+    taken_in: u128,
+    shards: Vec<Shard>,
+    /// Which shard a slot's records go to.
+    slots: [usize; SLOTS],
+    /// How often the tables were restored: each time the stream is another one.
+    generation: u32,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    waiting: VecDeque<Value>,
+    parent: Option<usize>,
+    /// Added to its numbers: numbers of two shards say nothing about each other.
+    offset: u128,
+}
+
+impl Stream {
+    /// A stream of a few shards.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = rng(&[seed, 2]);
+        let shards = rng.usize(1..4);
+        let offset = |rng: &mut fastrand::Rng| u128::from(rng.u64(0..40));
+        Self {
+            seed,
+            arn: None,
+            taken_up_to: None,
+            taken_in: 0,
+            shards: (0..shards).map(|_| Shard { offset: offset(&mut rng), ..Shard::default() }).collect(),
+            slots: std::array::from_fn(|slot| slot % shards),
+            generation: 0,
+        }
+    }
+
+    /// How many shards there are and were.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Whether every record that was taken in is delivered.
+    pub fn is_drained(&self) -> bool {
+        self.shards.iter().all(|shard| shard.waiting.is_empty())
+    }
+
+    /// Takes in what was written since, and gives it as the engine tells it, in order.
+    pub fn take_in(&mut self, cloud: &Cloud) -> Vec<Value> {
+        let mut records = Vec::new();
+        loop {
+            let more = self.read(cloud);
+            if more.is_empty() {
+                break;
+            }
+            records.extend(more);
+        }
+        for record in &records {
+            let keys = record["dynamodb"]["Keys"].to_string();
+            let slot =
+                rng(&[self.seed, 3, keys.bytes().fold(7, |hash, byte| hash * 31 % 1_000_003 + u64::from(byte))]).usize(0..SLOTS);
+            let shard = &mut self.shards[self.slots[slot]];
+            let mut record = record.clone();
+            // The engine's own numbers tell the time of day.
+            self.taken_in += 1;
+            let number = NUMBERS_FROM + self.taken_in * 10 + shard.offset;
+            record["dynamodb"]["SequenceNumber"] = number.to_string().into();
+            let label = format!("2026-01-01T00:00:00.{:03}", self.generation);
+            record["eventSourceARN"] = format!("arn:aws:dynamodb:us-east-1:000000000000:table/resources/stream/{label}").into();
+            shard.waiting.push_back(record);
+        }
+        records
+    }
+
+    fn read(&mut self, cloud: &Cloud) -> Vec<Value> {
+        let arn = self.arn.get_or_insert_with(|| {
+            cloud.call("DescribeTable", &json!({"TableName": "resources"}))["Table"]["LatestStreamArn"].clone()
+        });
+        let described = cloud.call("DescribeStream", &json!({"StreamArn": arn}));
+        let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+        let mut request = json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
+        if let Some(number) = &self.taken_up_to {
+            request["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER".into();
+            request["SequenceNumber"] = number.as_str().into();
+        }
+        let iterator = cloud.call("GetShardIterator", &request);
+        let answer = cloud.call("GetRecords", &json!({"ShardIterator": iterator["ShardIterator"]}));
+        let records = answer["Records"].as_array().unwrap().clone();
+        if let Some(last) = records.last() {
+            self.taken_up_to = Some(last["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned());
+        }
+        records
+    }
+
+    /// Forgets everything that was not delivered, and starts as another stream: the tables were restored.
+    pub fn restart(&mut self, cloud: &Cloud) {
+        while !self.read(cloud).is_empty() {}
+        self.shards.iter_mut().for_each(|shard| shard.waiting.clear());
+        self.generation += 1;
+    }
+
+    /// Loses what was not delivered yet: nobody took it for a day.
+    pub fn lose(&mut self) -> usize {
+        self.shards.iter_mut().map(|shard| shard.waiting.drain(..).count()).sum()
+    }
+
+    /// Splits a shard that has more than one part of the key space.
+    pub fn split(&mut self, cloud: &Cloud, rng: &mut fastrand::Rng) {
+        let slot = rng.usize(0..SLOTS);
+        let parent = self.slots[slot];
+        let slots: Vec<usize> = (0..SLOTS).filter(|slot| self.slots[*slot] == parent).collect();
+        if slots.len() < 2 || self.shards.len() > 12 {
+            return;
+        }
+        cloud.weather.count(Fault::ShardSplit);
+        let (first, second) = (self.shards.len(), self.shards.len() + 1);
+        for child in [first, second] {
+            // The records of one item go on with higher numbers.
+            let offset = self.shards[parent].offset + u128::from(rng.u64(0..40));
+            self.shards.push(Shard { parent: Some(parent), offset, ..Shard::default() });
+            debug_assert_eq!(self.shards.len(), child + 1);
+        }
+        for (at, slot) in slots.into_iter().enumerate() {
+            self.slots[slot] = if at % 2 == 0 { first } else { second };
+        }
+    }
+
+    /// The next records of a shard, at most `limit`; none where its parent is not done.
+    pub fn batch(&self, shard: usize, limit: usize) -> Vec<Value> {
+        let is_waiting = |shard: &Shard| !shard.waiting.is_empty();
+        let mut ancestor = self.shards[shard].parent;
+        while let Some(parent) = ancestor {
+            if is_waiting(&self.shards[parent]) {
+                return Vec::new();
+            }
+            ancestor = self.shards[parent].parent;
+        }
+        self.shards[shard].waiting.iter().take(limit).cloned().collect()
+    }
+
+    /// The first `count` records of a shard are done.
+    pub fn done(&mut self, shard: usize, count: usize) -> Vec<Value> {
+        let waiting = &mut self.shards[shard].waiting;
+        let count = count.min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+}
+
+/// A record that nobody can read, with the number of its neighbour.
+pub fn poison(neighbour: &Value, rng: &mut fastrand::Rng) -> Value {
+    let mut record = neighbour.clone();
+    match rng.u32(0..3) {
+        0 => record["dynamodb"]["NewImage"]["server_version"] = json!({"S": "not a number"}),
+        1 => record["dynamodb"]["NewImage"]["payload"] = json!({"S": "{not json"}),
+        _ => record["dynamodb"]["NewImage"] = json!({}),
+    }
+    record["eventName"] = "MODIFY".into();
+    record["dynamodb"]["SizeBytes"] = rng.u32(..).into();
+    record
+}

@@ -1,0 +1,317 @@
+//! A run: the actors of a plan, each doing its steps in turn, over one deployment.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::{
+    sync::Mutex,
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    cloud::{Answer, Cloud, Request},
+    counts::Counts,
+    faults::{Fault, Invocation, Weather, rng},
+    judge::{Judge, Owner},
+    phone::Phone,
+    plan::{Actor, GROUPS, PHASES, Plan, Step, TENANTS, USERS, What},
+    shards::Stream,
+};
+
+/// Everything there is in a run.
+pub struct World {
+    /// What it follows.
+    pub plan: Plan,
+    /// The system under test.
+    pub cloud: Cloud,
+    /// The model.
+    pub judge: RefCell<Judge>,
+    /// The groups of each user.
+    pub groups: RefCell<BTreeMap<(usize, usize), Vec<String>>>,
+    /// Batches that were answered, by tenant.
+    pub batches: RefCell<Vec<(usize, String)>>,
+    /// What was counted.
+    pub counts: RefCell<Counts>,
+    pub(crate) stream: RefCell<Stream>,
+    phones: Vec<Mutex<Phone>>,
+    late: RefCell<Vec<JoinHandle<()>>>,
+    pub(crate) consumers: RefCell<Vec<JoinHandle<()>>>,
+    pub(crate) is_down_until: Cell<Option<Instant>>,
+    pub(crate) is_resting: Cell<bool>,
+    /// Unreadable records that were delivered, and those of them that the function took.
+    pub(crate) poisoned: Cell<[usize; 2]>,
+    /// Whether a channel may be started over without anything wrong: since when a month has passed.
+    pub may_reset: Cell<bool>,
+    trace: Option<RefCell<Vec<String>>>,
+    began: Instant,
+}
+
+impl World {
+    /// The world of a plan.
+    pub fn new(plan: Plan, is_traced: bool) -> Rc<Self> {
+        let weather = Arc::new(Weather::of(plan.seed, &plan.without));
+        let mut rng = rng(&[plan.seed, 5]);
+        let mut groups = BTreeMap::new();
+        for tenant in 0..TENANTS.len() {
+            for user in 0..USERS.len() {
+                groups.insert((tenant, user), GROUPS[..rng.usize(0..3)].iter().map(|group| (*group).to_owned()).collect());
+            }
+        }
+        let phones = plan.world.phones.iter().enumerate();
+        let phones = phones.map(|(number, (tenant, user))| Mutex::new(Phone::new(number, *tenant, *user, &mut rng))).collect();
+        Rc::new(Self {
+            cloud: Cloud::new(weather),
+            judge: RefCell::default(),
+            groups: RefCell::new(groups),
+            batches: RefCell::default(),
+            counts: RefCell::default(),
+            stream: RefCell::new(Stream::new(plan.seed)),
+            phones,
+            late: RefCell::default(),
+            consumers: RefCell::default(),
+            is_down_until: Cell::new(None),
+            is_resting: Cell::new(false),
+            poisoned: Cell::new([0, 0]),
+            may_reset: Cell::new(false),
+            trace: is_traced.then(RefCell::default),
+            began: Instant::now(),
+            plan,
+        })
+    }
+
+    /// Makes the run.
+    pub async fn run(self: &Rc<Self>) {
+        for phase in 0..PHASES {
+            self.is_resting.set(false);
+            self.cloud.weather.calm(false);
+            self.consume();
+            let steps = self.plan.steps.iter().filter(|step| step.phase == phase);
+            let mut actors: BTreeMap<Actor, Vec<&Step>> = BTreeMap::new();
+            steps.for_each(|step| actors.entry(step.actor).or_default().push(step));
+            let began = Instant::now();
+            join_all(actors.into_values().map(async |steps| {
+                for step in steps {
+                    sleep_until(began + Duration::from_millis(step.at_ms)).await;
+                    if self.is_over() {
+                        return;
+                    }
+                    self.note(|| step.to_string());
+                    self.act(step).await;
+                }
+            }))
+            .await;
+            self.rest(phase).await;
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a promise is broken: there is no need to go on.
+    pub fn is_over(&self) -> bool {
+        self.judge.borrow().violation.is_some()
+    }
+
+    /// Adds a line to the trace, if there is one.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            let at = self.began.elapsed().as_millis();
+            trace.borrow_mut().push(format!("{:>9.3} s  {}", at as f64 / 1000.0, line()));
+        }
+    }
+
+    /// The trace.
+    pub fn into_trace(&self) -> Vec<String> {
+        self.trace.as_ref().map(RefCell::take).unwrap_or_default()
+    }
+
+    async fn act(self: &Rc<Self>, step: &Step) {
+        let mut rng = rng(&[self.plan.seed, 6, step.id]);
+        match (step.actor, step.what) {
+            (Actor::Phone(number), what) => {
+                let mut phone = self.phones[number].lock().await;
+                phone.act(self, step.id, what, &mut rng).await;
+            }
+            (Actor::Admin(tenant), What::Resolve) => crate::admin::resolve(self, tenant, &mut rng).await,
+            (Actor::Admin(tenant), _) => crate::admin::replay(self, tenant, &mut rng).await,
+            (Actor::Operator, what) => self.operate(what, &mut rng),
+        }
+    }
+
+    fn operate(&self, what: What, rng: &mut fastrand::Rng) {
+        let weather = &self.cloud.weather;
+        match what {
+            What::Groups if weather.is_on(Fault::GroupChange) => {
+                let mut groups = self.groups.borrow_mut();
+                let users: Vec<(usize, usize)> = groups.keys().copied().collect();
+                let user = users[rng.usize(0..users.len())];
+                let joined = GROUPS.iter().filter(|_| rng.bool()).map(|group| (*group).to_owned()).collect();
+                groups.insert(user, joined);
+                weather.count(Fault::GroupChange);
+            }
+            What::Split if weather.is_on(Fault::ShardSplit) => self.stream.borrow_mut().split(&self.cloud, rng),
+            What::Down(ms) if weather.is_on(Fault::ConsumerDown) => {
+                weather.count(Fault::ConsumerDown);
+                self.is_down_until.set(Some(Instant::now() + Duration::from_millis(ms)));
+            }
+            // Batches are kept for 90 days.
+            What::Month if weather.is_on(Fault::Retention) && self.cloud.jumped() < chrono::Duration::days(60) => {
+                weather.count(Fault::Retention);
+                self.may_reset.set(true);
+                self.cloud.jump(chrono::Duration::days(32));
+                self.expire();
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes the rows whose time is over, as DynamoDB does.
+    fn expire(&self) {
+        let now = self.cloud.now().timestamp();
+        for table in ["changes", "sync_batches", "sync_items"] {
+            for row in self.cloud.rows(table) {
+                if row["expires_at"]["N"].as_str().and_then(|text| text.parse().ok()).is_some_and(|at: i64| at < now) {
+                    let key = json!({"pk": row["pk"], "sk": row["sk"]});
+                    self.cloud.call("DeleteItem", &json!({"TableName": table, "Key": key}));
+                }
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------- the network
+
+    /// Sends a request; `None` where no answer comes.
+    pub async fn ask(self: &Rc<Self>, request: Request, rng: &mut fastrand::Rng) -> Option<Answer> {
+        let weather = &self.cloud.weather;
+        if weather.strikes(Fault::LostRequest, rng) {
+            return None;
+        }
+        if weather.strikes(Fault::LateRequest, rng) {
+            let (world, request, mut rng) = (Rc::clone(self), request.clone(), rng.fork());
+            let late = async move {
+                sleep(Duration::from_millis(rng.u64(500..20_000))).await;
+                world.note(|| format!("late: {} {}", request.method, request.path));
+                world.serve(&request, &mut rng).await;
+            };
+            self.late.borrow_mut().push(tokio::task::spawn_local(late));
+        }
+        let answer = if weather.strikes(Fault::RepeatedRequest, rng) {
+            let mut other = rng.fork();
+            let (first, _) = tokio::join!(self.serve(&request, rng), self.serve(&request, &mut other));
+            first
+        } else {
+            self.serve(&request, rng).await
+        };
+        answer.filter(|_| !weather.strikes(Fault::LostResponse, rng))
+    }
+
+    async fn serve(&self, request: &Request, rng: &mut fastrand::Rng) -> Option<Answer> {
+        self.counts.borrow_mut().requests += 1;
+        let invocation = Invocation::new(&self.cloud.weather, rng.fork());
+        let answer = self.cloud.serve(invocation, request).await;
+        let (method, path) = (request.method, &request.path);
+        match answer {
+            Err(panic) => {
+                self.judge.borrow_mut().violated(6, panic);
+                None
+            }
+            Ok(answer) if answer.status == 500 => {
+                self.judge.borrow_mut().violated(6, format!("{method} {path} was answered 500: {}", answer.text));
+                None
+            }
+            Ok(answer) => {
+                self.note(|| format!("        {method} {path} → {} {}", answer.status, shown(&answer.text)));
+                Some(answer)
+            }
+        }
+    }
+
+    // -------------------------------------------------------------------------------------------------------------- rest
+
+    /// Ends all faults, lets everybody finish, and judges.
+    async fn rest(self: &Rc<Self>, phase: u64) {
+        self.cloud.weather.calm(true);
+        self.is_resting.set(true);
+        self.note(|| "all faults end".to_owned());
+        let late: Vec<JoinHandle<()>> = self.late.borrow_mut().drain(..).collect();
+        for late in late {
+            if late.await.is_err() {
+                self.judge.borrow_mut().violated(6, "a request that came late panicked");
+            }
+        }
+        let mut rng = rng(&[self.plan.seed, 8, phase]);
+        for phone in &self.phones {
+            phone.lock().await.finish_pushing(self, &mut rng).await;
+        }
+        self.drain().await;
+        for phone in &self.phones {
+            phone.lock().await.finish_pulling(self, &mut rng).await;
+        }
+        if !self.is_over() {
+            self.check(&mut rng).await;
+        }
+    }
+
+    async fn check(self: &Rc<Self>, rng: &mut fastrand::Rng) {
+        let set_aside = self.cloud.failures.objects();
+        let [delivered, passed] = self.poisoned.get();
+        if !(passed..=delivered).contains(&set_aside) {
+            let what = format!("{set_aside} records were set aside: {delivered} could not be read, of which {passed} were taken");
+            self.judge.borrow_mut().violated(2, what);
+        }
+        let devices = self.cloud.rows("devices");
+        self.judge.borrow_mut().acknowledged(&devices);
+        self.judge.borrow_mut().settled();
+        for phone in &self.phones {
+            let phone = phone.lock().await;
+            let channels = self.channels(phone.tenant, phone.user);
+            self.judge.borrow_mut().agree(&phone.owner(), &phone.client, &channels);
+        }
+        crate::admin::look_for_what_was_typed(self, rng).await;
+        // A device that is new sees what the others see.
+        for (tenant, user) in self.plan.world.phones.iter().copied().collect::<BTreeSet<_>>() {
+            let mut fresh = Phone::fresh(tenant, user);
+            fresh.finish_pulling(self, rng).await;
+            let channels = self.channels(tenant, user);
+            self.judge.borrow_mut().agree(&fresh.owner(), &fresh.client, &channels);
+        }
+        self.may_reset.set(false);
+    }
+
+    /// The channels a user may read.
+    pub fn channels(&self, tenant: usize, user: usize) -> BTreeSet<String> {
+        let groups = self.groups.borrow()[&(tenant, user)].clone();
+        let own = ["tenant".to_owned(), format!("user/{}", USERS[user])];
+        own.into_iter().chain(groups.into_iter().map(|group| format!("group/{group}"))).collect()
+    }
+
+    /// A device by who owns it.
+    pub fn owner(tenant: usize, user: usize, device_id: &str) -> Owner {
+        Owner { tenant: TENANTS[tenant].to_owned(), user: USERS[user].to_owned(), device_id: device_id.to_owned() }
+    }
+}
+
+/// An answer in few words.
+fn shown(text: &str) -> String {
+    let body: Value = serde_json::from_str(text).unwrap_or_default();
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let results = body["results"].as_array().into_iter().flatten().map(|result| {
+        let said = if result["code"].is_null() { &result["status"] } else { &result["code"] };
+        format!("{} {} v{}", word(&result["server_id"]), word(said), result["server_version"])
+    });
+    let changes = body["changes"].as_array().into_iter().flatten();
+    let changes = changes.map(|change| format!("{} v{}", word(&change["id"]), change["server_version"]));
+    let mut words: Vec<String> = results.chain(changes).collect();
+    for field in ["reset", "revoked", "has_more", "code", "server_version", "resolution"] {
+        words.extend(body.get(field).map(|value| format!("{field}={value}")));
+    }
+    words.join(", ")
+}

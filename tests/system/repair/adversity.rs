@@ -1,0 +1,276 @@
+//! Deaths, outages, and others at work at the same moment.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json, value::to_raw_value};
+use tidemark::{
+    BoxFuture,
+    engine::{
+        Reply,
+        http::{Call, Hook, Verdict},
+    },
+};
+use tidemark_aws::Clock;
+use tidemark_core::sequence::segment::Segment;
+use tidemark_tests::{Device, Script, Stack, hooks::Moment};
+
+use super::{admin, assert_mended, counts, outage, repair, segments, write};
+
+/// Has everything repaired by a function whose calls pass `hook`.
+async fn repaired_through(stack: &Stack, hook: Arc<dyn Hook>) -> Value {
+    let event = to_raw_value(&json!({"repair": {}})).expect("JSON");
+    let platform = stack.platform("changelog", hook);
+    let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
+    let answer = tidemark_changelog::invoked(&platform, event).await.expect("an answer");
+    serde_json::from_str(answer.get()).expect("JSON")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
+    for moment in [Moment::Before, Moment::After] {
+        for nth in 0.. {
+            let stack = Stack::new();
+            let follower = outage(&stack).await;
+            let hook = Arc::new(Script::dying_at(nth, moment));
+            let died = tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook)).await.is_err();
+            let [_, missing, appended] = counts(&repair(&stack, json!({})).await);
+            assert!(missing == appended && (missing == 0 || died), "{moment:?} {nth}: {missing} {appended}");
+            assert_eq!(entries(&stack), 8, "{moment:?} {nth}: each change stands in the log once");
+            assert_mended(&stack, follower).await;
+            if !died {
+                assert!(nth >= 8, "reads of rows, heads and segments, rows again, and transactions: {nth} calls");
+                break;
+            }
+        }
+    }
+}
+
+/// Entries of all segments.
+fn entries(stack: &Stack) -> usize {
+    let unpacked = segments(stack).into_iter().map(|row| {
+        let packed = BASE64_STANDARD.decode(row["entries"]["B"].as_str().expect("bytes")).expect("base64");
+        Segment::unpack_entries(&packed).expect("entries").len()
+    });
+    unpacked.sum()
+}
+
+/// Stops one call of a function, until others have been at work.
+struct Turn {
+    nth: usize,
+    calls: AtomicUsize,
+    is_open: AtomicBool,
+}
+
+impl Turn {
+    fn at(nth: usize) -> Self {
+        Self { nth, calls: AtomicUsize::new(0), is_open: AtomicBool::new(false) }
+    }
+
+    fn is_reached(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) > self.nth
+    }
+}
+
+impl Hook for Turn {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async {
+            if self.calls.fetch_add(1, Ordering::SeqCst) == self.nth {
+                while !self.is_open.load(Ordering::SeqCst) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Verdict::Continue
+        })
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+#[tokio::test]
+async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_back() {
+    for nth in 0.. {
+        let stack = Stack::new();
+        let mut follower = outage(&stack).await;
+        let turn = Arc::new(Turn::at(nth));
+        let has_ended = AtomicBool::new(false);
+        let repairing = async {
+            let answer = repaired_through(&stack, turn.clone()).await;
+            has_ended.store(true, Ordering::SeqCst);
+            answer
+        };
+        let others = async {
+            while !turn.is_reached() && !has_ended.load(Ordering::SeqCst) {
+                tokio::task::yield_now().await;
+            }
+            if !turn.is_reached() {
+                return false;
+            }
+            let writer = admin(&stack);
+            write(&writer, "update", "a", "tenant", 3, "meanwhile").await;
+            write(&writer, "update", "c", "tenant", 1, "meanwhile").await;
+            stack.settle().await;
+            turn.is_open.store(true, Ordering::SeqCst);
+            true
+        };
+        let (answer, met) = tokio::join!(repairing, others);
+        assert!(answer["code"].is_null(), "{nth}: {answer}");
+        assert_forward(&mut follower).await;
+        if met {
+            assert_eq!([follower.live()["a"].server_version, follower.live()["c"].server_version], [4, 2], "{nth}");
+        }
+        assert_mended(&stack, follower).await;
+        assert_eq!(counts(&repair(&stack, json!({})).await)[1], 0, "{nth}");
+        if !met {
+            assert!(nth >= 8, "{nth} calls");
+            break;
+        }
+    }
+}
+
+/// Pulls change by change: no version goes back.
+async fn assert_forward(follower: &mut Device<'_>) {
+    let mut versions: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    loop {
+        let page = follower.pull_page(1).await;
+        for change in page["changes"].as_array().expect("a list") {
+            let version = change["server_version"].as_u64();
+            let before = versions.insert(change["id"].to_string(), version);
+            assert!(before.is_none_or(|before| before <= version), "{page}");
+        }
+        if page["has_more"] == false {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_repairs_at_once_append_what_is_missing_once() {
+    let stack = Stack::new();
+    let follower = outage(&stack).await;
+    let politely = || Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
+    let (one, other) = tokio::join!(repaired_through(&stack, politely()), repaired_through(&stack, politely()));
+    assert_eq!(counts(&one)[2] + counts(&other)[2], 4, "{one} {other}");
+    assert_mended(&stack, follower).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
+    let stack = Stack::new();
+    let follower = outage(&stack).await;
+    let out_of_order = Script::new(|_, operation, _, moment| match moment {
+        Moment::Before if operation == "TransactWriteItems" => {
+            Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
+        }
+        _ => Verdict::Continue,
+    });
+    let problem = repaired_through(&stack, Arc::new(out_of_order)).await;
+    assert_eq!([&problem["status"], &problem["code"]], [&json!(503), &json!("unavailable")]);
+    assert_eq!(counts(&repair(&stack, json!({})).await)[2], 4);
+    assert_mended(&stack, follower).await;
+}
+
+/// The time that it takes is bounded: after it, a cursor leads on. A log that does not come to an end is refused by name.
+#[tokio::test]
+async fn the_time_of_an_invocation_is_bounded() {
+    for (seconds_a_call, is_refused) in [(9, false), (50, true)] {
+        let stack = Stack::new();
+        let follower = outage(&stack).await;
+        let late = Arc::new(AtomicI64::new(0));
+        let ticking = Arc::clone(&late);
+        let hook = Script::new(move |_, _, _, moment| {
+            ticking.fetch_add(if moment == Moment::Before { seconds_a_call } else { 0 }, Ordering::SeqCst);
+            Verdict::Continue
+        });
+        let started = stack.now();
+        let mut platform = stack.platform("changelog", Arc::new(hook));
+        platform.clock = Clock::from_fn(move || started + chrono::Duration::seconds(late.load(Ordering::SeqCst)));
+        let event = to_raw_value(&json!({"repair": {"tenant": "acme", "channel": "tenant", "dry_run": true}})).expect("JSON");
+        let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
+        let answer = tidemark_changelog::invoked(&platform, event).await.expect("an answer");
+        let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
+        if is_refused {
+            assert_eq!([&answer["status"], &answer["path"]], [&json!(422), &json!("repair.since")], "{answer}");
+        } else {
+            assert_eq!(counts(&answer), [5, 3, 0]);
+        }
+        repair(&stack, json!({})).await;
+        assert_mended(&stack, follower).await;
+    }
+}
+
+/// More is missing than fits the time: what was appended stays, and the same again goes on from there.
+#[tokio::test]
+async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
+    let stack = Stack::new();
+    let create = |number: usize| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": format!("m-{number}")}});
+    for from in [0, 50] {
+        admin(&stack).push((from..from + 50).map(create).collect::<Vec<_>>().into()).await;
+    }
+    stack.forget().await;
+    stack.advance(chrono::Duration::hours(1));
+    let mut appended = Vec::new();
+    for _ in 0..3 {
+        let late = Arc::new(AtomicI64::new(0));
+        let ticking = Arc::clone(&late);
+        let hook = Script::new(move |_, operation, _, moment| {
+            if (operation, moment) == ("TransactWriteItems", Moment::After) {
+                ticking.store(50, Ordering::SeqCst);
+            }
+            Verdict::Continue
+        });
+        let mut platform = stack.platform("changelog", Arc::new(hook));
+        let started = stack.now();
+        platform.clock = Clock::from_fn(move || started + chrono::Duration::seconds(late.load(Ordering::SeqCst)));
+        let event = to_raw_value(&json!({"repair": {}})).expect("JSON");
+        let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
+        let answer = tidemark_changelog::invoked(&platform, event).await.expect("an answer");
+        let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
+        appended.push((answer["code"].clone(), entries(&stack)));
+        stack.advance(chrono::Duration::minutes(1));
+    }
+    assert_eq!(appended, [(json!("unavailable"), 50), (Value::Null, 100), (Value::Null, 100)]);
+}
+
+#[tokio::test]
+async fn a_segment_that_is_not_visible_yet_is_waited_for() {
+    let stack = Stack::new();
+    let writer = admin(&stack);
+    for id in ["a", "b", "c"] {
+        write(&writer, "create", id, "tenant", 0, "sequenced").await;
+        stack.settle().await;
+    }
+    let hidden = segments(&stack).remove(1);
+    let key = json!({"pk": hidden["pk"], "sk": hidden["sk"]});
+    stack.advance(chrono::Duration::minutes(6));
+    write(&writer, "update", "a", "tenant", 1, "the head moves").await;
+    stack.settle().await;
+    // As if it had been sequenced this moment: what follows it was.
+    stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
+    let newest = segments(&stack).into_iter().find(|row| row["prev"] == segments(&stack)[1]["sk"]);
+    assert!(newest.is_some());
+    let mut following = segments(&stack).remove(1);
+    following["sequenced_at"]["N"] = stack.now().timestamp_millis().to_string().into();
+    stack.dynamodb("PutItem", &json!({"TableName": "changes", "Item": following}));
+    let mut reads = 0;
+    let (shown, table) = (hidden.clone(), stack.engine.clone());
+    let hook = Script::new(move |_, operation, _, moment| {
+        reads += usize::from(operation == "Query" && moment == Moment::Before);
+        if reads == 5 {
+            let put = json!({"TableName": "changes", "Item": shown});
+            assert_eq!(table.call("PutItem", put.to_string().as_bytes()).status, 200);
+        }
+        Verdict::Continue
+    });
+    let answer = repaired_through(&stack, Arc::new(hook)).await;
+    assert_eq!(counts(&answer)[1..], [0, 0], "{answer}");
+}
