@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Runs Schemathesis over `openapi.json` against the running system, as an admin and as a user without that role.
+
+It makes up requests, sound and broken, for every operation, and fails for an answer that the document does not describe: its status,
+content type, headers and body; for any 5xx; and where a token that is missing or wrong opens anything. Whether the requests got
+anywhere is counted here: a run whose requests are nearly all refused has tested nothing, and fails too.
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "ignored_auth",
+]
+# Not `negative_data_rejection`: a push is 200 whatever its items are, and unknown members are passed over.
+
+# Of an operation's answers, the share that must be 2xx where the caller may do it.
+DONE_SHARE_MIN = 0.1
+# What the items of pushes must have met.
+ITEMS_MIN = {"item ok": 15, "item conflict": 15, "item error": 15}
+START_SECONDS_MAX = 30
+RUN_SECONDS_MAX = 300
+
+
+class Failed(Exception):
+    """What went wrong, for a person."""
+
+
+class Runner:
+    """The whole system, in memory, on a free port."""
+
+    def __init__(self, binary):
+        self.binary = binary
+
+    def __enter__(self):
+        command = [self.binary, "--memory", "--port", "0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        signal.signal(signal.SIGALRM, lambda *_: self.process.kill())
+        signal.alarm(START_SECONDS_MAX)
+        address = next((found for line in self.process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line))), None)
+        signal.alarm(0)
+        if address is None:
+            raise Failed("the runner did not start")
+        self.url = address.group()
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=START_SECONDS_MAX)
+
+    def token(self, user, *more):
+        command = [self.binary, "token", "--tenant", "acme", "--user", user, "--channel", "north", *more]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def run(arguments, url, token, seed, folder):
+    """One run of Schemathesis; what its requests were answered."""
+    tally = folder / "tally.json"
+    tally.unlink(missing_ok=True)
+    hooks = pathlib.Path(__file__).with_name("openapi_hooks.py").resolve()
+    environment = os.environ | {"TIDEMARK_TOKEN": token, "TIDEMARK_TALLY": str(tally), "SCHEMATHESIS_HOOKS": str(hooks)}
+    command = [arguments.schemathesis, "run", str(pathlib.Path(arguments.document).resolve()), "--url", url, "--seed", str(seed)]
+    command += ["--max-examples", str(arguments.examples), "--checks", ",".join(CHECKS), "--warnings", "off", "--no-color"]
+    # In a folder of its own: it leaves a database of examples behind, and would begin with those the next time.
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False
+    )
+    if done.returncode != 0 or not tally.exists():
+        raise Failed(done.stdout + done.stderr)
+    return collections.Counter(json.loads(tally.read_text()))
+
+
+def operations(document):
+    """Every operation, and whether it is for admins: those that know of a 403."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", "403" in operation["responses"]
+
+
+def judge(tally, document, is_admin):
+    """Prints how requests were answered, and gives back what the run did not reach."""
+    missed = []
+    for name, for_admins in operations(document):
+        statuses = {key.rsplit(" ", 1)[1]: count for key, count in tally.items() if key.startswith(f"{name} ")}
+        total = sum(statuses.values())
+        print(f"   {name}: {', '.join(f'{count} × {status}' for status, count in sorted(statuses.items()))}")
+        # Of some that know of a 403, everybody may do a part.
+        wanted = ("2",) if is_admin or not for_admins else ("2", "403")
+        reached = sum(count for status, count in statuses.items() if status.startswith(wanted))
+        if total == 0 or reached < DONE_SHARE_MIN * total:
+            missed.append(f"{name}: of {total} requests only {reached} were done, or refused for want of the role")
+    items = {name: tally[name] for name in ITEMS_MIN}
+    print(f"   items of pushes: {', '.join(f'{count} × {name[5:]}' for name, count in items.items())}")
+    missed += [f"items of pushes: {items[name]} × {name[5:]}" for name, least in ITEMS_MIN.items() if items[name] < least]
+    return missed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--document", default="openapi.json")
+    parser.add_argument("--runner", required=True, help="the built runner")
+    parser.add_argument("--schemathesis", required=True, help="the program of this name")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--examples", type=int, default=30, help="requests that are made up for an operation, in each phase")
+    arguments = parser.parse_args()
+    document = json.loads(pathlib.Path(arguments.document).read_text())
+    try:
+        with Runner(str(pathlib.Path(arguments.runner).resolve())) as runner, tempfile.TemporaryDirectory() as folder:
+            for user, more in [("root", ["--role", "admin"]), ("ana", [])]:
+                print(f"   as {user}:")
+                tally = run(arguments, runner.url, runner.token(user, *more), arguments.seed, pathlib.Path(folder))
+                if missed := judge(tally, document, is_admin=bool(more)):
+                    raise Failed("too few requests got anywhere:\n" + "\n".join(missed))
+    except (Failed, subprocess.TimeoutExpired) as failure:
+        print(failure)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
