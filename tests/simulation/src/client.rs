@@ -93,6 +93,8 @@ pub struct Client {
     pub tells_base: bool,
     /// Whether it takes the token of a push's answer for its pulls.
     pub takes_push_token: bool,
+    /// The channels that it has pulled, and was not told to drop since.
+    pub pulled: BTreeSet<String>,
     /// How many batches it has made.
     pub batches: u64,
 }
@@ -236,13 +238,14 @@ impl Client {
             }
         }
         self.token = Some(page.next_token);
+        self.pulled.retain(|channel| !page.revoked.contains(channel));
+        self.pulled.extend(self.pulled_channels());
     }
 
     /// Drops the rows of groups that it never pulled, and that its JWT does not name any more: no pull tells of them.
     pub fn drop_unpulled(&mut self, groups: &[String]) {
-        let pulled = self.pulled_channels();
         let is_left = |channel: &str| channel.strip_prefix("group/").is_some_and(|group| groups.iter().all(|own| own != group));
-        self.copies.retain(|name, _| pulled.contains(&name.channel) || !is_left(&name.channel));
+        self.copies.retain(|name, _| self.pulled.contains(&name.channel) || !is_left(&name.channel));
     }
 
     /// The channels that its token stands in.
