@@ -21,4 +21,5 @@ mod pull;
 mod push;
 mod runtime;
 mod telemetry;
+mod throttling;
 mod unused_rights;

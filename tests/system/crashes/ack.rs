@@ -7,7 +7,7 @@ use tidemark::engine::http::Hook;
 use tidemark_core::{channel::Channel, token::Token};
 use tidemark_tests::{Device, Stack};
 
-use super::{Story, dies_everywhere, dies_twice_everywhere};
+use super::{Story, dies_everywhere, dies_twice};
 
 /// Ana's phone acknowledges a token that is ahead in one channel and behind in another, which takes two writes.
 struct Ack;
@@ -72,5 +72,5 @@ impl Story for Ack {
 #[tokio::test(start_paused = true)]
 async fn an_ack_that_dies_at_any_call_is_finished_by_a_retry() {
     assert_eq!(dies_everywhere(&Ack).await, 2, "two writes");
-    dies_twice_everywhere(&Ack).await;
+    dies_twice(&Ack).await;
 }

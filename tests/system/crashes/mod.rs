@@ -84,12 +84,12 @@ async fn dies_everywhere(story: &impl Story) -> usize {
     calls
 }
 
-/// Kills a story after each of its calls, and what is to finish it before each of its own.
-async fn dies_twice_everywhere(story: &impl Story) {
+/// Kills a story after each of its calls, and what is to finish it before its own: every third of them, another third each time.
+async fn dies_twice(story: &impl Story) {
     let (whole, calls) = undisturbed(story, Times::Count).await;
     let mut pairs = 0;
     for first in 0..calls {
-        for second in 0.. {
+        for second in (first % 3..).step_by(3) {
             let points = [(first, Moment::After), (second, Moment::Before)];
             // The second run makes fewer calls, or more: it ends where it no longer dies.
             let Some(seen) = crashed(story, &points, chrono::Duration::zero(), Times::Count).await else { break };
@@ -97,7 +97,7 @@ async fn dies_twice_everywhere(story: &impl Story) {
             pairs += 1;
         }
     }
-    assert!(pairs >= calls, "{pairs} pairs of {calls} calls: what is finished makes calls too");
+    assert!(pairs > 0, "what is to finish it makes calls too");
 }
 
 /// A run that nothing kills: what is seen then, and how many calls it makes.

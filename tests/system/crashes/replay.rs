@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
 use tidemark_tests::Stack;
 
-use super::{Story, dies_everywhere, dies_twice_everywhere};
+use super::{Story, dies_everywhere, dies_twice};
 use crate::batches::{boss, create, edit, push, replay};
 
 /// A batch of Ana's phone: some was applied, some conflicted, and what failed has a chance by now.
@@ -56,5 +56,5 @@ impl Story for Replay {
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_dies_at_any_call_is_finished_by_a_retry() {
     assert!(dies_everywhere(&Replay).await >= 6, "batch, items, entry, rows, write, results");
-    dies_twice_everywhere(&Replay).await;
+    dies_twice(&Replay).await;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
 use tidemark_tests::Stack;
 
-use super::{Story, dies_everywhere, dies_twice_everywhere};
+use super::{Story, dies_everywhere, dies_twice};
 
 /// What was pushed in vain.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +95,6 @@ async fn each_decision_through_either_door_that_dies_at_any_call_is_finished_by_
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_dies_twice_is_finished_by_a_third() {
     for decision in decisions().filter(|decision| matches!(decision.refused, Refused::Update)) {
-        dies_twice_everywhere(&decision).await;
+        dies_twice(&decision).await;
     }
 }
