@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -10,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::auth::{self, Identity};
 use crate::deployment::{self, DeploymentError};
 use crate::gateway::ApiKind;
-use crate::system::{Options, StartError, Storage, System};
+use crate::system::{Options, SWEEP_EVERY, StartError, Storage, System};
 
 /// The whole sync backend on this machine, with nothing installed.
 #[derive(Debug, Parser)]
@@ -47,6 +48,9 @@ struct RunArgs {
     /// Which of API Gateway's two event shapes the functions get.
     #[arg(long, value_enum, default_value_t)]
     api: ApiKind,
+    /// Seconds between two sweeps of expired rows; for tests, which cannot wait.
+    #[arg(long, hide = true, default_value_t = SWEEP_EVERY.as_secs())]
+    sweep_seconds: u64,
 }
 
 #[derive(Debug, Args)]
@@ -127,7 +131,8 @@ async fn run(arguments: RunArgs) -> Result<(), StartError> {
         Storage::Folder(folder) => folder.display().to_string(),
         Storage::Memory => "memory, gone when this stops".to_owned(),
     };
-    let system = System::start(Options { port: arguments.port, storage, api: arguments.api }).await?;
+    let sweep_every = Duration::from_secs(arguments.sweep_seconds);
+    let system = System::start(Options { port: arguments.port, storage, api: arguments.api, sweep_every }).await?;
     say(&welcome(&system.addr.to_string(), &where_data_is));
     serve_until(stop, system).await;
     Ok(())

@@ -22,8 +22,8 @@ use crate::store::client::{StoreClient, s3_client};
 use crate::store::{Store, StoreError};
 use crate::template::{Template, TemplateError};
 
-/// DynamoDB promises to delete expired rows within days; here it is minutes.
-const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
+/// DynamoDB promises to delete expired rows within days; here it is a minute.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// A client that neither finishes nor goes away must not keep the runner from stopping.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -45,6 +45,8 @@ pub struct Options {
     pub storage: Storage,
     /// Which of API Gateway's products to imitate.
     pub api: ApiKind,
+    /// How long after a start, and after each time, expired rows are deleted again: [`SWEEP_EVERY`], or what a test cannot wait for.
+    pub sweep_every: Duration,
 }
 
 /// Why the system does not start. The messages are for the person at the terminal.
@@ -120,7 +122,7 @@ impl System {
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);
-        let mut tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone()))];
+        let mut tasks = vec![tokio::spawn(sweep(engine.clone(), options.sweep_every, stopped.clone()))];
         for mapping in template.stream_mappings()? {
             let clients = clients(&mapping.function);
             let platform = deployment::stream_platform(&template, &mapping.function, clients, clock.clone())?;
@@ -148,7 +150,10 @@ impl System {
         };
         let (shutdown, stopped) = watch::channel(false);
         let router = gateway::dynamodb_router(engine.clone());
-        let tasks = vec![tokio::spawn(sweep(engine.clone(), stopped.clone())), tokio::spawn(serve(listener, router, stopped))];
+        let tasks = vec![
+            tokio::spawn(sweep(engine.clone(), SWEEP_EVERY, stopped.clone())),
+            tokio::spawn(serve(listener, router, stopped)),
+        ];
         Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
     }
 
@@ -193,11 +198,16 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::
     }
 }
 
-async fn sweep(engine: Engine, mut stopped: watch::Receiver<bool>) {
-    // The wait ends early only when the system stops.
-    while tokio::time::timeout(SWEEP_EVERY, stopped.wait_for(|stop| *stop)).await.is_err() {
-        if let Err(error) = engine.sweep_expired() {
-            tracing::warn!(%error, "expired rows were not swept");
+/// At the start too: whoever never runs it for long would keep everything for ever.
+async fn sweep(engine: Engine, every: Duration, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let swept = engine.sweep_expired().and_then(|_| engine.compact());
+        if let Err(error) = swept {
+            tracing::warn!(%error, "expired rows were not swept, or their room was not given back");
+        }
+        // The wait ends early only when the system stops.
+        if tokio::time::timeout(every, stopped.wait_for(|stop| *stop)).await.is_ok() {
+            return;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
@@ -92,14 +92,13 @@ impl Stack {
 
     /// The same over these tables, its API functions' calls passing `hook`.
     pub fn configured_over(engine: Engine, hook: Arc<dyn Hook>, variables: &[(&str, &str)]) -> Self {
-        let template = Template::built_in().unwrap();
-        let template = variables.iter().fold(template, |template, (name, value)| template.with_variable(name, value));
+        let template = variables.iter().fold(template(), |template, (name, value)| template.with_variable(name, value));
         Self::of(template, engine, hook)
     }
 
     /// A deployment over these tables, whose API functions' calls pass `hook`.
     pub fn over(engine: Engine, hook: Arc<dyn Hook>) -> Self {
-        Self::of(Template::built_in().unwrap(), engine, hook)
+        Self::of(template(), engine, hook)
     }
 
     /// The same deployment, tables, uploads, messages and clock included, whose API functions' calls pass `hook`.
@@ -384,6 +383,12 @@ fn clients(engine: &Engine, store: &Store, topic: &Topic, function: &str, hook: 
         bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
         sns: Some(sns_client(TopicClient::with_hook(topic.clone(), hook))),
     }
+}
+
+/// The template, read once: that takes longer than making the tables.
+fn template() -> Template {
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap());
+    TEMPLATE.clone()
 }
 
 fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {

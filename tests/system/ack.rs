@@ -267,29 +267,3 @@ async fn an_ack_for_another_users_device_is_for_the_callers_own_of_that_name() {
     assert_eq!(rows.len(), 3);
     assert!(rows.contains(&before[0]));
 }
-
-#[tokio::test(start_paused = true)]
-async fn an_ack_that_dies_at_any_call_is_finished_by_a_retry() {
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let mut ana = ana(&stack);
-            let first = pulled(&stack, &mut ana, "a", &["tenant"]).await;
-            let second = pulled(&stack, &mut ana, "b", &["group/north"]).await;
-            let third = pulled(&stack, &mut ana, "c", &["tenant"]).await;
-            ack(&ana, &stack, &second).await.ok();
-            // Behind in one channel, so that it takes two writes.
-            let token = mixed(&third, &first, &[Channel::Tenant]);
-            let dying = Stack::over(stack.engine.clone(), Arc::new(Script::dying_at(nth, moment)));
-            let died = tokio::time::timeout(std::time::Duration::from_secs(60), ack(&ana, &dying, &token)).await.is_err();
-            ack(&ana, &stack, &token).await.ok();
-            let held = positions(&stack);
-            ack(&ana, &stack, &third).await.ok();
-            assert_eq!(places(&held), places(&positions(&stack)), "died {moment:?} call {nth}");
-            if !died {
-                assert_eq!(nth, 2, "two writes");
-                break;
-            }
-        }
-    }
-}

@@ -15,7 +15,7 @@ use tidemark::auth::{AUDIENCE, ISSUER};
 use tidemark_tests::{Answer, Stack};
 
 /// A key that signs tokens.
-struct Key {
+pub(crate) struct Key {
     algorithm: Algorithm,
     id: String,
     secret: EncodingKey,
@@ -23,11 +23,11 @@ struct Key {
 
 impl Key {
     /// The local runner's development key: its secret half is public, and the key id is that of its key set.
-    fn development() -> Self {
+    pub(crate) fn development() -> Self {
         Self::ed25519(b"tidemark-development-key-public!", "tidemark-development")
     }
 
-    fn ed25519(seed: &[u8; 32], id: &str) -> Self {
+    pub(crate) fn ed25519(seed: &[u8; 32], id: &str) -> Self {
         // PKCS #8 (RFC 8410): version 0, Ed25519, an octet string of 32 bytes.
         let pkcs8 = [b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".as_slice(), seed].concat();
         Self { algorithm: Algorithm::EdDSA, id: id.to_owned(), secret: EncodingKey::from_ed_der(&pkcs8) }
@@ -55,17 +55,17 @@ impl Key {
         Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_under(&self.header(), claims)
     }
 
-    fn sign_under(&self, header: &Header, claims: &Value) -> String {
+    pub(crate) fn sign_under(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.secret).unwrap()
     }
 }
 
 /// Claims that every stack accepts.
-fn good_claims(stack: &Stack) -> Value {
+pub(crate) fn good_claims(stack: &Stack) -> Value {
     let now = stack.now().timestamp();
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ana", "tenant": "acme", "roles": [], "channels": ["north"], "iat": now, "exp": now + 600})
 }

@@ -1,6 +1,6 @@
 //! Sequencing under adversity: whatever the stream does and wherever a function dies, no token skips a change.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::{Hook, NoHook, Verdict};
@@ -142,29 +142,6 @@ async fn two_invocations_racing_on_one_channel_lose_nothing() {
     }
     assert!(sequence(&stack, &records[8..], politely()).await);
     assert_complete(&stack, follower).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_invocation_that_dies_at_any_call_is_finished_by_the_next() {
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let mut follower = reader(&stack).await;
-            let records = writes(&stack, 7).await;
-            assert!(sequence(&stack, &records[3..5], Arc::new(NoHook)).await);
-            follower.pull().await;
-            // New, repeated and late records: the invocation reads the head, segments and rows before it appends.
-            let hook = Arc::new(Script::dying_at(nth, moment));
-            let died = tokio::time::timeout(Duration::from_secs(60), sequence(&stack, &records, hook)).await.is_err();
-            follower.pull_page(1).await;
-            assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
-            assert_complete(&stack, follower).await;
-            if !died {
-                assert!(nth >= 4, "reads of head, segments and rows and a transaction: {nth} calls");
-                break;
-            }
-        }
-    }
 }
 
 #[tokio::test]

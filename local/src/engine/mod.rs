@@ -1,7 +1,7 @@
 //! The embedded DynamoDB: dynoxide on one SQLite database, in a file or in memory.
 //!
-//! It owns the database and a second SQLite connection to it, for the two things dynoxide does not do: an index over
-//! its stream records, and trimming them. It never interprets an item; whatever DynamoDB would answer, dynoxide answers.
+//! It owns the database and a second SQLite connection to it, for what dynoxide does not do: an index over its stream
+//! records, trimming them, and giving back the room that is free. It never interprets an item; whatever DynamoDB would answer, dynoxide answers.
 
 mod dispatch;
 pub mod http;
@@ -15,6 +15,9 @@ use std::time::Duration;
 use dynoxide::Database;
 use rusqlite::Connection;
 use tokio::sync::watch;
+
+/// Less free room than this is left for what is written next.
+const COMPACT_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
 /// Why the engine did not open, or could not trim or sweep.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +149,75 @@ impl Engine {
         Ok(inner.database.sweep_ttl()?)
     }
 
+    /// Gives the room of what was deleted back to the file system, once it is more than what is left, and worth it; whether it did. SQLite
+    /// by itself only writes into that room again, so that the file stays as large as it ever was. Calls wait meanwhile.
+    ///
+    /// # Errors
+    /// SQLite fails, for example because the disk has no room for the copy that it makes.
+    pub fn compact(&self) -> Result<bool, EngineError> {
+        let inner = self.lock();
+        let pragma = |name: &str| inner.side.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0));
+        let (pages, free, page_bytes) = (pragma("page_count")?, pragma("freelist_count")?, pragma("page_size")?);
+        if free * page_bytes < COMPACT_BYTES_MIN || free < pages - free {
+            return Ok(false);
+        }
+        inner.database.vacuum()?;
+        // The copy went through the write-ahead log, which would stay as large as that.
+        inner.side.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(true)
+    }
+
     // A panic in dynoxide poisons its own lock too, and from then on it answers an error by itself: nothing to add.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod compact_tests {
+    use serde_json::{Value, json};
+
+    use super::Engine;
+
+    fn call(engine: &Engine, operation: &str, request: &Value) {
+        let reply = engine.call(operation, request.to_string().as_bytes());
+        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+    }
+
+    #[test]
+    fn the_room_of_what_has_expired_is_given_back_and_what_is_left_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("dynamodb.sqlite");
+        let engine = Engine::open(&file).unwrap();
+        let table = json!({
+            "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+        });
+        call(&engine, "CreateTable", &table);
+        let ttl = json!({"TableName": "things", "TimeToLiveSpecification": {"Enabled": true, "AttributeName": "expires_at"}});
+        call(&engine, "UpdateTimeToLive", &ttl);
+        let past = tidemark_aws::Clock::system().now().timestamp() - 60;
+        let row = |key: usize, expires_at: i64| {
+            json!({"TableName": "things", "Item": {"k": {"S": key.to_string()}, "expires_at": {"N": expires_at.to_string()},
+                "text": {"S": "x".repeat(300_000)}}})
+        };
+        assert!(!engine.compact().unwrap(), "there is nothing to give back");
+        call(&engine, "PutItem", &row(0, past + 3600));
+        (1..40).for_each(|key| call(&engine, "PutItem", &row(key, past)));
+        assert!(!engine.compact().unwrap(), "it is all in use");
+        assert_eq!(engine.sweep_expired().unwrap(), 39);
+        let bytes = || {
+            ["", "-wal"]
+                .map(|end| std::fs::metadata(format!("{}{end}", file.display())).map_or(0, |it| it.len()))
+                .iter()
+                .sum::<u64>()
+        };
+        let before = bytes();
+        assert!(engine.compact().unwrap());
+        assert!(before > 8_000_000 && bytes() < 2_000_000, "{before} bytes, then {}", bytes());
+        let kept = engine.call("GetItem", json!({"TableName": "things", "Key": {"k": {"S": "0"}}}).to_string().as_bytes());
+        assert!(kept.body.len() > 300_000);
+        assert!(!engine.compact().unwrap(), "once is enough");
     }
 }

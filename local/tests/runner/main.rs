@@ -9,6 +9,7 @@ mod front;
 mod process;
 mod reader;
 mod refusals;
+mod soak;
 mod start;
 mod storm;
 mod writer;

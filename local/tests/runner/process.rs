@@ -70,6 +70,14 @@ impl Runner {
         Client::connect(self.addr).expect("a runner that listens accepts a connection")
     }
 
+    /// How much memory it has, as Linux counts it.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|text| text.split_whitespace().next());
+        resident.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Ends it as a crash does: SIGKILL, no chance to do anything.
     pub fn kill(mut self) -> Ended {
         self.process.child.kill().unwrap();

@@ -265,32 +265,6 @@ async fn a_replay_is_for_admins_of_the_tenant_and_says_what_is_wrong_with_it() {
     assert_eq!(everything(&stack), before);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_replay_that_dies_at_any_call_is_finished_by_a_retry() {
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let id = prepared(&stack).await;
-            let dying = Stack::over(stack.engine.clone(), Arc::new(Script::dying_at(nth, moment)));
-            dying.advance(Duration::hours(1));
-            let token = boss(&stack);
-            let died =
-                tokio::time::timeout(std::time::Duration::from_secs(60), replay(&dying, &token, &id, &json!({}))).await.is_err();
-            let answer = replay(&stack, &token, &id, &json!({})).await.ok();
-            assert_eq!(told(&answer["results"]), expected(), "died {moment:?} call {nth}");
-            assert_eq!(told(&get(&stack, &token, &id).await.ok()["results"]), expected(), "died {moment:?} call {nth}");
-            assert_eq!(version(&stack, "missing"), "2", "died {moment:?} call {nth}");
-            assert_eq!(stack.rows("conflicts").len(), 1, "died {moment:?} call {nth}");
-            let (started, finished) = (audit(&stack, "replay_started").len(), audit(&stack, "replay_finished").len());
-            assert!((1..=2).contains(&finished) && finished <= started, "died {moment:?} call {nth}");
-            if !died {
-                assert!(nth >= 6, "a replay makes at least six calls, {nth} died");
-                break;
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn of_two_replays_at_once_neither_overwrites_what_the_other_answered() {
     let gate = Arc::new(Gate::new(|call| {

@@ -12,10 +12,8 @@ mod refused;
 mod resolve;
 mod unmade;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use tidemark_tests::{Answer, Script, Stack, hooks::Moment};
+use tidemark_tests::{Answer, Stack};
 
 /// The token of an admin of `acme`.
 fn admin(stack: &Stack) -> String {
@@ -70,11 +68,6 @@ fn stored(stack: &Stack, id: &str) -> (u64, bool, String) {
 /// The audit log, oldest first.
 async fn audited(stack: &Stack) -> Vec<Value> {
     stack.get("audit?order=oldest", &admin(stack)).await.ok()["entries"].as_array().expect("entries").clone()
-}
-
-/// A hook under which a function dies at its `nth` call.
-fn dying(nth: usize, at: Moment) -> Arc<Script> {
-    Arc::new(Script::dying_at(nth, at))
 }
 
 /// Text without any pattern, which packing hardly helps.

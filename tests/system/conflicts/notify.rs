@@ -16,7 +16,7 @@ use tidemark::{
 };
 use tidemark_tests::{Script, Stack, hooks::Moment, stack::stream_event};
 
-use super::{admin, conflicted, dying, item, refused, resolve, shown};
+use super::{admin, conflicted, item, refused, resolve, shown};
 
 /// Runs the notify function on these records; gives the sequence number from which the stream is to deliver again.
 async fn notify(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> Option<String> {
@@ -232,28 +232,6 @@ async fn a_record_that_comes_again_is_told_again_in_the_same_words() {
     assert_eq!(notify(&stack, &records, Arc::new(NoHook)).await, None);
     let published = stack.topic.published();
     assert!(published.len() == 2 && published[0] == published[1], "{published:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_invocation_that_dies_at_any_call_is_finished_by_the_next() {
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let (ids, mut records) = decided(&stack, &["m-1", "m-2"]).await;
-            records[0]["eventName"] = "MODIFY".into();
-            records[0]["dynamodb"]["NewImage"]["status"] = json!({"S": "resolved"}); // without an outcome
-            let invocation = notify(&stack, &records, dying(nth, moment));
-            let died = tokio::time::timeout(Duration::from_secs(60), invocation).await.is_err();
-            assert_eq!(notify(&stack, &records, Arc::new(NoHook)).await, None);
-            let told = told(&stack);
-            assert!(ids.iter().all(|id| told.contains(&json!(id))), "{told:?}");
-            assert_eq!(stack.set_aside().await.len(), 1);
-            if !died {
-                assert!(nth >= 3, "one is set aside and two are told: {nth} calls");
-                break;
-            }
-        }
-    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A decision takes effect once, on what the resource and the conflict are at that moment, whoever races and wherever a function dies.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::Verdict};
@@ -9,7 +9,7 @@ use tidemark_tests::{
     hooks::{Gate, Moment},
 };
 
-use super::{conflicted, dying, item, resolve, shown, stored};
+use super::{conflicted, item, resolve, shown, stored};
 
 /// Two decisions at once, whose functions let each other go first at every call.
 async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (Answer, Answer) {
@@ -104,31 +104,6 @@ async fn an_expected_version_holds_when_the_decision_is_written() {
         (409, &json!("version_changed"), &json!(3))
     );
     assert_eq!((stored(&stack, "m-1").0, &shown(&stack, &id).await["status"]), (3, &json!("open")));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_decision_that_dies_at_any_call_is_finished_by_a_retry() {
-    let decision = json!({"resolution": "accept_client", "note": "Ana was there"});
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let id = conflicted(&stack, "m-1").await;
-            let dying = Stack::over(stack.engine.clone(), dying(nth, moment));
-            let died = tokio::time::timeout(Duration::from_secs(60), resolve(&dying, &id, &decision)).await.is_err();
-            let (is_open, version) = (shown(&stack, &id).await["status"] == "open", stored(&stack, "m-1").0);
-            assert_eq!(is_open, version == 2, "died {moment:?} call {nth}: all or nothing");
-            assert_eq!(stack.rows("audit_log").len(), usize::from(!is_open), "died {moment:?} call {nth}");
-
-            let answer = resolve(&stack, &id, &decision).await.ok();
-            assert_eq!((&answer["server_version"], &answer["note"]), (&json!(3), &decision["note"]));
-            assert_eq!(stored(&stack, "m-1"), (3, false, r#"{"code":"m-1","reading":42}"#.into()), "died {moment:?} call {nth}");
-            assert_eq!(stack.rows("audit_log").len(), 1, "died {moment:?} call {nth}");
-            if !died {
-                assert!(nth >= 3, "a decision makes at least three calls, {nth} died");
-                break;
-            }
-        }
-    }
 }
 
 #[tokio::test(start_paused = true)]

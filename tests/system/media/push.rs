@@ -1,10 +1,8 @@
 //! §6.3: a pushed item that names media is applied once the uploads are there, and only the user's own.
 
-use std::sync::Arc;
-
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Script, Stack, hooks::Moment};
+use tidemark_tests::{Device, Stack};
 
 use crate::batches;
 
@@ -185,30 +183,4 @@ async fn a_stale_edit_that_names_a_photo_others_took_out_conflicts_and_a_delete_
     stale["payload"]["note"] = "by ben".into();
     assert_eq!(ben.push_one(stale).await["code"], "version_mismatch");
     assert_eq!(ben.push_one(item("delete", 2, json!([photo["key"]]))).await["status"], "ok");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_push_with_media_that_dies_at_any_call_is_finished_by_a_retry() {
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new().today();
-            let photo = presigned(&stack, "ana").await;
-            assert_eq!(stack.upload(&photo, PHOTO).await, 200);
-            let dying = stack.beside(Arc::new(Script::dying_at(nth, moment)));
-            let items = json!([submission("tmp-1", &json!([photo["key"]]))]);
-            let device = dying.device("ana", "phone");
-            let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
-            let results = stack.device("ana", "phone").push(items).await;
-            assert_eq!(results[0]["server_version"], 1, "died {moment:?} call {nth}");
-            assert_eq!(
-                (stack.rows("resources").len(), stack.rows("submission_media").len()),
-                (1, 1),
-                "died {moment:?} call {nth}"
-            );
-            if !died {
-                assert!(nth >= 8, "a push with media makes at least eight calls, {nth} died");
-                break;
-            }
-        }
-    }
 }

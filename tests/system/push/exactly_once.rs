@@ -249,28 +249,3 @@ async fn a_write_whose_answer_was_lost_is_found_to_be_the_own_one() {
     assert_eq!(results[1]["server_version"], 2);
     assert!(conflicts(&stack).is_empty());
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_push_that_dies_at_any_call_is_finished_by_a_retry() {
-    let whole = Stack::new();
-    prepared(&whole).await;
-    let expected = told(&whole.device("ana", "phone").push(mixed_batch()).await);
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            prepared(&stack).await;
-            let script = Arc::new(Script::dying_at(nth, moment));
-            let dying = Stack::over(stack.engine.clone(), script.clone());
-            let device = dying.device("ana", "phone");
-            let items = mixed_batch();
-            let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
-            let results = stack.device("ana", "phone").push(mixed_batch()).await;
-            assert_eq!(told(&results), expected, "died {moment:?} call {nth}");
-            assert_eq!(conflicts(&stack).len(), 1, "died {moment:?} call {nth}");
-            if !died {
-                assert!(nth >= 6, "a push makes at least six calls, {nth} died");
-                break;
-            }
-        }
-    }
-}

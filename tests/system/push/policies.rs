@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_tests::{Device, Script, Stack, hooks::Moment};
+use tidemark_tests::{Device, Stack};
 
 /// A deployment whose meters have this policy.
 fn stack(policy: &str) -> Stack {
@@ -146,31 +146,6 @@ async fn a_conflict_that_no_policy_decides_waits_for_an_admin() {
             .await;
         assert_eq!(result["code"], "id_taken", "{policy}");
         assert_eq!(conflict(&stack, &result["conflict_id"]).await["status"], "open", "{policy}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_conflict_and_one_entry() {
-    for policy in ["client_wins", "server_wins"] {
-        for moment in [Moment::Before, Moment::After] {
-            for nth in 0.. {
-                let stack = stack(policy);
-                prepared(&stack).await;
-                let dying = stack.beside(Arc::new(Script::dying_at(nth, moment)));
-                let items = json!([patch(1, 1, json!({"reading": 42}))]);
-                let device = dying.device("ana", "phone");
-                let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
-                let result = stack.device("ana", "phone").push(items).await.remove(0);
-                let told = format!("{policy}, died {moment:?} call {nth}: {result}");
-                assert_eq!(result["status"], if policy == "client_wins" { "ok" } else { "conflict" }, "{told}");
-                assert!(result["resolution"].is_string(), "{told}");
-                assert_eq!((stack.rows("conflicts").len(), stack.rows("audit_log").len()), (1, 1), "{told}");
-                if !died {
-                    assert!(nth >= 5, "a push like this makes at least five calls, {nth} died");
-                    break;
-                }
-            }
-        }
     }
 }
 

@@ -132,27 +132,6 @@ async fn a_retried_create_holds_its_value_and_is_no_violation() {
     assert_eq!((&results[0]["server_version"], &results[1]["server_version"]), (&json!(1), &json!(2)));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_push_with_unique_values_that_dies_at_any_call_is_finished_by_a_retry() {
-    let items = json!([create("m-1", "A"), create("m-2", "A"), create("m-3", "B")]);
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let dying = Stack::over(stack.engine.clone(), Arc::new(Script::dying_at(nth, moment)));
-            let device = dying.device("ana", "phone");
-            let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await.is_err();
-            let results = stack.device("ana", "phone").push(items.clone()).await;
-            assert_eq!(statuses(&results), ["ok", "conflict", "ok"], "died {moment:?} call {nth}");
-            assert_eq!((stack.rows("resources").len(), stack.rows("unique_keys").len()), (2, 2), "died {moment:?} call {nth}");
-            assert_eq!(stack.rows("conflicts").len(), 1, "died {moment:?} call {nth}");
-            if !died {
-                assert!(nth >= 8, "a push like this makes at least eight calls, {nth} died");
-                break;
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_create_that_was_refused_stays_in_its_conflict_when_the_value_is_free_again() {
     let stack = Stack::new();

@@ -1,0 +1,61 @@
+//! Telling subscribers: the stream delivers the same records again.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidemark::engine::http::Hook;
+use tidemark_tests::{Stack, stack::stream_event};
+
+use super::{Story, dies_everywhere, numbered};
+
+/// Two decisions are to be told, and one record cannot be read.
+struct Telling;
+
+impl Story for Telling {
+    /// The records.
+    type Facts = Vec<Value>;
+
+    async fn prepare(&self, stack: &Stack) -> Vec<Value> {
+        let meter = |id: &str, action: &str, version: u64, by: &str| {
+            json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version,
+                "payload": {"id": id, "by": by}})
+        };
+        let (office, ana) = (stack.device("office", "pc"), stack.device("ana", "phone"));
+        let admin = stack.token("acme", "root", &["admin"], &[]);
+        for id in ["m-1", "m-2"] {
+            office.push(json!([meter(id, "create", 0, "office"), meter(id, "update", 1, "office again")])).await;
+            let conflict = ana.push_one(meter(id, "update", 1, "ana")).await["conflict_id"].clone();
+            let path = format!("conflicts/{}/resolve", conflict.as_str().expect("an id"));
+            stack.post(&path, &admin, &json!({"resolution": "accept_client"})).await.ok();
+        }
+        let mut records = numbered(stack.stream_records_of("conflicts"));
+        records[0]["eventName"] = "MODIFY".into();
+        records[0]["dynamodb"]["NewImage"]["status"] = json!({"S": "resolved"}); // without an outcome
+        records
+    }
+
+    async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
+        let platform = stack.platform("notify", hook);
+        let response = tidemark_notify::handle(&platform, stream_event(records)).await.expect("a response");
+        assert!(response.batch_item_failures.is_empty());
+        Value::Null
+    }
+
+    fn is_sequenced(&self) -> bool {
+        false
+    }
+
+    fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
+        // A message is told at least once; a second one is the first, word for word.
+        if place == "topic" {
+            things.sort_by_key(Value::to_string);
+            things.dedup();
+        }
+        things
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_decision_is_told_wherever_the_function_dies() {
+    assert!(dies_everywhere(&Telling).await >= 3, "one is set aside and two are told");
+}

@@ -1,0 +1,270 @@
+//! Push: whatever a batch holds, the device sends it again.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tidemark::{
+    engine::{Engine, http::Hook},
+    store::{
+        BUCKET,
+        client::{StoreClient, s3_client},
+    },
+};
+use tidemark_tests::{Device, Stack};
+
+use super::{Story, dies_everywhere, dies_twice};
+
+const PHOTO: &[u8] = b"a photo of a water meter";
+
+/// Ana's phone pushes a batch.
+struct Push {
+    catalog: Option<&'static str>,
+    batch_id: Option<&'static str>,
+    /// What the office and Ana's phone pushed before.
+    before: fn() -> [Value; 2],
+    items: fn() -> Value,
+    /// The statuses that the items are answered with, lest a story be about nothing.
+    statuses: &'static [&'static str],
+}
+
+impl Push {
+    fn device<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
+        Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
+    }
+}
+
+impl Story for Push {
+    type Facts = ();
+
+    fn stack(&self, hook: Arc<dyn Hook>) -> Stack {
+        let variables: Vec<_> = self.catalog.iter().map(|catalog| ("CATALOG", *catalog)).collect();
+        Stack::configured_over(Engine::memory().expect("an engine"), hook, &variables)
+    }
+
+    async fn prepare(&self, stack: &Stack) {
+        let [office, ana] = (self.before)();
+        for (user, items) in [("ana", ana), ("office", office)].into_iter().filter(|(_, items)| *items != json!([])) {
+            let results = Self::device(stack, user).push(items).await;
+            assert!(results.iter().all(|result| result["status"] == "ok"), "{results:?}");
+        }
+        upload(stack).await;
+    }
+
+    async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, (): &()) -> Value {
+        let device = Self::device(stack, "ana");
+        let answer = match self.batch_id {
+            Some(batch_id) => device.push_batch(batch_id, &(self.items)()).await,
+            None => device.send(&(self.items)()).await,
+        };
+        let mut answer = answer.ok();
+        let results = answer["results"].as_array_mut().expect("results");
+        let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().expect("a status")).collect();
+        assert_eq!(statuses, self.statuses, "{results:?}");
+        answer
+    }
+
+    fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
+        // Without an id of the client's each try is a batch by itself, kept whether or not it is ever answered.
+        if self.batch_id.is_none() && place == "table sync_items" {
+            things.sort_by_key(|row| row["packed"].to_string());
+            things.dedup_by_key(|row| row["packed"].to_string());
+        }
+        if place == "what the caller is told" || place == "table sync_batches" {
+            let results = things.iter_mut().filter_map(|thing| thing["results"].as_array_mut()).flatten();
+            results.filter_map(Value::as_object_mut).for_each(alike);
+        }
+        things
+    }
+}
+
+/// Takes out of a result what the same item may be answered with or without.
+fn alike(result: &mut Map<String, Value>) {
+    // Results are kept without payloads: what a merge or a policy made of an item, a batch that was answered before leaves out.
+    if result["status"] == "ok" {
+        result.retain(|field, _| !field.starts_with("server_payload"));
+    }
+    // Who holds a value is found by trying, and a create that stands in a conflict is not tried again.
+    if result.get("code").is_some_and(|code| code == "unique_violation") {
+        result.retain(|field, _| field != "holder_id" && field != "holder_channel" && field != "error");
+    }
+}
+
+/// The photo, where a device of Ana's puts it. Its key is none that a presign made up, so that every run names the same.
+async fn upload(stack: &Stack) {
+    let client = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
+    let put = client.put_object().bucket(BUCKET).key(photo().replacen("uploads/", "incoming/", 1)).content_type("image/jpeg");
+    put.body(PHOTO.to_vec().into()).send().await.expect("stored");
+}
+
+fn photo() -> String {
+    format!("uploads/acme/ana/0190163d8694439baea5966c26f8ad91.{}.image~jpeg.jpg", PHOTO.len())
+}
+
+fn meter(action: &str, id: &str, base: u64, fields: &Value) -> Value {
+    let mut payload = fields.clone();
+    payload["id"] = id.into();
+    json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base, "payload": payload})
+}
+
+fn submission(temp_id: &str, media: &Value) -> Value {
+    json!({"client_temp_id": temp_id, "resource_type": "submission", "action": "create", "client_version": 0,
+        "payload": {"form_id": "f", "data": {"a": 1.0}, "media": media}})
+}
+
+fn task(action: &str, id: &str, base: u64, fields: &Value) -> Value {
+    let mut task = meter(action, id, base, fields);
+    task["resource_type"] = "task".into();
+    task["channel"] = "group/north".into();
+    task
+}
+
+/// What [`everything`] meets: something to update, to delete, to conflict with, and a value that somebody holds.
+fn prepared() -> [Value; 2] {
+    [
+        json!([
+            meter("update", "stale", 1, &json!({"by": "office"})),
+            meter("create", "holder", 0, &json!({"code": "H"})),
+            task("update", "task", 1, &json!({"title": "by the office"}))
+        ]),
+        json!([
+            meter("create", "mine", 0, &json!({"by": "ana"})),
+            meter("create", "gone", 0, &json!({"code": "G"})),
+            meter("create", "stale", 0, &json!({"by": "ana"})),
+            meter("create", "code", 0, &json!({"code": "C"})),
+            task("create", "task", 0, &json!({"title": "t", "note": "n"}))
+        ]),
+    ]
+}
+
+/// One of everything that one push can do.
+fn everything() -> Value {
+    let mut named = meter("create", "new", 0, &json!({"code": "N"}));
+    named["client_temp_id"] = "t-meter".into();
+    json!([
+        submission("t-1", &json!([])),
+        {"client_temp_id": "t-1", "resource_type": "submission", "action": "update", "client_version": 1, "base_version": 0,
+         "payload": {"data": {"b": 2}}},
+        meter("update", "mine", 1, &json!({"by": "second"})),
+        meter("update", "mine", 2, &json!({"by": "third"})),
+        meter("delete", "gone", 1, &json!({})),
+        // Two that conflict, the second behind the first.
+        meter("update", "stale", 1, &json!({"by": "mine"})),
+        meter("update", "stale", 2, &json!({"by": "mine again"})),
+        // Values: one is freed and taken in the same batch, one somebody holds.
+        meter("update", "code", 1, &json!({"code": "D"})),
+        meter("create", "heir", 0, &json!({"code": "C"})),
+        meter("create", "violates", 0, &json!({"code": "H"})),
+        // A reference into the batch, and a change that merges with another's.
+        named,
+        task("create", "refers", 0, &json!({"meter_id": "t-meter"})),
+        task("update", "task", 1, &json!({"note": "by ana"})),
+        submission("t-2", &json!([photo()])),
+        // What is not applied.
+        meter("update", "missing", 1, &json!({"by": "x"})),
+        {"resource_type": "task", "action": "create", "channel": "group/south", "client_version": 0, "payload": {"id": "south"}},
+    ])
+}
+
+const EVERYTHING: &[&str] =
+    &["ok", "ok", "ok", "ok", "ok", "conflict", "conflict", "ok", "ok", "conflict", "ok", "ok", "ok", "ok", "error", "error"];
+
+fn nothing() -> [Value; 2] {
+    [json!([]), json!([])]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_of_everything_that_dies_at_any_call_is_finished_by_a_retry() {
+    let push = Push { catalog: None, batch_id: Some("b"), before: prepared, items: everything, statuses: EVERYTHING };
+    dies_everywhere(&push).await;
+}
+
+/// A few that are applied, and a few that conflict.
+fn some() -> Value {
+    json!([
+        meter("create", "one", 0, &json!({"code": "1"})),
+        meter("update", "mine", 1, &json!({"by": "second"})),
+        meter("update", "stale", 1, &json!({"by": "mine"})),
+        meter("create", "violates", 0, &json!({"code": "H"}))
+    ])
+}
+
+const SOME: &[&str] = &["ok", "ok", "conflict", "conflict"];
+
+#[tokio::test(start_paused = true)]
+async fn without_a_batch_id_a_push_is_finished_by_a_retry_too() {
+    dies_everywhere(&Push { catalog: None, batch_id: None, before: prepared, items: some, statuses: SOME }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_dies_twice_is_finished_by_a_third() {
+    dies_twice(&Push { catalog: None, batch_id: Some("b"), before: prepared, items: some, statuses: SOME }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_with_an_upload_that_dies_at_any_call_keeps_and_notes_it_once() {
+    fn items() -> Value {
+        json!([submission("t-1", &json!([photo()]))])
+    }
+    let push = Push { catalog: None, batch_id: Some("b"), before: nothing, items, statuses: &["ok"] };
+    dies_everywhere(&push).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_conflict_and_one_entry() {
+    fn before() -> [Value; 2] {
+        [
+            json!([meter("update", "m", 1, &json!({"reading": 50, "code": "B"}))]),
+            json!([meter("create", "m", 0, &json!({"code": "A"}))]),
+        ]
+    }
+    fn items() -> Value {
+        json!([meter("update", "m", 1, &json!({"reading": 42, "code": "C"})), meter("create", "n", 0, &json!({"code": "D"}))])
+    }
+    let wins = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'client_wins'\n\
+        [submission]\nchannel = 'user'\nid_prefix = 's'";
+    let client = Push { catalog: Some(wins), batch_id: Some("b"), before, items, statuses: &["ok", "ok"] };
+    dies_everywhere(&client).await;
+    let wins = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'server_wins'\n\
+        [submission]\nchannel = 'user'\nid_prefix = 's'";
+    let server = Push { catalog: Some(wins), statuses: &["conflict", "ok"], ..client };
+    dies_everywhere(&server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_of_several_rows_is_finished_by_a_retry() {
+    fn before() -> [Value; 2] {
+        [
+            json!([meter("update", "m", 1, &json!({"text": noise(1, 110_000)}))]),
+            json!([meter("create", "m", 0, &json!({"text": "short"}))]),
+        ]
+    }
+    fn items() -> Value {
+        json!([
+            meter("update", "m", 1, &json!({"text": noise(2, 110_000)})),
+            meter("update", "m", 2, &json!({"more": noise(3, 2_000)}))
+        ])
+    }
+    dies_everywhere(&Push { catalog: None, batch_id: Some("b"), before, items, statuses: &["conflict", "conflict"] }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_several_chunks_is_finished_by_a_retry() {
+    fn items() -> Value {
+        json!([
+            meter("create", "m", 0, &json!({"text": noise(1, 290_000)})),
+            meter("create", "n", 0, &json!({"text": noise(2, 290_000)}))
+        ])
+    }
+    let push = Push { catalog: None, batch_id: Some("b"), before: nothing, items, statuses: &["ok", "ok"] };
+    assert!(dies_everywhere(&push).await >= 5, "two chunks, two rows, the results");
+}
+
+/// Text without any pattern, which packing hardly helps.
+fn noise(seed: u64, bytes: usize) -> String {
+    let mut state = seed;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'#' + (state >> 33) as u8 % 56)
+    };
+    (0..bytes).map(|_| letter()).collect()
+}

@@ -1,0 +1,100 @@
+//! Deciding a conflict: the admin, or the operator, decides again.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidemark::engine::http::Hook;
+use tidemark_tests::Stack;
+
+use super::{Story, dies_everywhere, dies_twice};
+
+/// What was pushed in vain.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    /// An update, and one behind it, of a meter that another device had updated.
+    Update,
+    /// A delete of such a meter.
+    Delete,
+    /// A create whose value somebody held then, and has freed since.
+    Create,
+}
+
+struct Decision {
+    refused: Refused,
+    resolution: Value,
+    is_direct: bool,
+}
+
+fn meter(action: &str, id: &str, version: u64, fields: Value) -> Value {
+    let mut payload = fields;
+    payload["id"] = id.into();
+    json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
+}
+
+impl Story for Decision {
+    /// The conflict's id.
+    type Facts = String;
+
+    async fn prepare(&self, stack: &Stack) -> String {
+        let (office, ana) = (stack.device("office", "pc"), stack.device("ana", "phone"));
+        let made = json!([
+            meter("create", "m", 0, json!({"code": "A", "reading": 44})),
+            meter("create", "holder", 0, json!({"code": "X"}))
+        ]);
+        office.push(made).await;
+        office.push_one(meter("update", "m", 1, json!({"reading": 50}))).await;
+        let refused = ana.push(match self.refused {
+            Refused::Update => json!([
+                meter("update", "m", 1, json!({"reading": 42, "code": "B"})),
+                meter("update", "m", 2, json!({"note": "n"}))
+            ]),
+            Refused::Delete => json!([meter("delete", "m", 1, json!({}))]),
+            Refused::Create => json!([meter("create", "n", 0, json!({"code": "X"}))]),
+        });
+        let refused = refused.await;
+        assert_eq!(refused[0]["status"], "conflict", "{refused:?}");
+        assert_eq!(office.push_one(meter("update", "holder", 1, json!({"code": "Y"}))).await["status"], "ok");
+        refused[0]["conflict_id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, conflict: &String) -> Value {
+        let mut decision = self.resolution.clone();
+        if !self.is_direct {
+            let admin = stack.token("acme", "root", &["admin"], &[]);
+            return stack.post(&format!("conflicts/{conflict}/resolve"), &admin, &decision).await.ok();
+        }
+        for (field, value) in [("conflict_id", conflict.as_str()), ("tenant", "acme"), ("resolved_by", "ops@example.com")] {
+            decision[field] = value.into();
+        }
+        let answer = stack.invoke("resolve", &decision).await;
+        assert_eq!(answer["status"], "resolved", "{answer}");
+        answer
+    }
+}
+
+/// Each resolution of each kind of conflict through the API, and of one kind by direct invocation.
+fn decisions() -> impl Iterator<Item = Decision> {
+    let resolutions = [
+        json!({"resolution": "accept_client", "note": "Ana was there"}),
+        json!({"resolution": "accept_server"}),
+        json!({"resolution": "manual_merge", "payload": {"reading": 42.50, "code": "Z"}}),
+    ];
+    resolutions.into_iter().flat_map(|resolution| {
+        let through = [(Refused::Update, false), (Refused::Delete, false), (Refused::Create, false), (Refused::Update, true)];
+        through.map(|(refused, is_direct)| Decision { refused, resolution: resolution.clone(), is_direct })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_decision_through_either_door_that_dies_at_any_call_is_finished_by_a_retry() {
+    for decision in decisions() {
+        assert!(dies_everywhere(&decision).await >= 3, "a decision reads, reads and writes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_dies_twice_is_finished_by_a_third() {
+    for decision in decisions().filter(|decision| matches!(decision.refused, Refused::Update)) {
+        dies_twice(&decision).await;
+    }
+}
