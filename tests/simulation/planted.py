@@ -50,11 +50,12 @@ BUGS = {
     )),
     "segment-and-head-in-two-writes": Bug((
         CHANGES,
-        """        match transact(&self.table.client, "transact_write_items on changes", vec![put, head]).await? {""",
-        """        if !matches!(transact(&self.table.client, "segment", vec![put]).await?, Transacted::Done) {
+        "        self.move_head(vec![put, head]).await\n",
+        """        if self.move_head(vec![put]).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
-        match transact(&self.table.client, "transact_write_items on changes", vec![head]).await? {""",
+        self.move_head(vec![head]).await
+""",
     )),
     "prev-links-not-checked": Bug((
         PAGE,
@@ -100,8 +101,8 @@ BUGS = {
     )),
     "older-late-records-appended": Bug((
         PLAN,
-        "versions.get(&record.key) == Some(&record.server_version) && appended",
-        "versions.contains_key(&record.key) && appended",
+        "|record: &Record| versions.get(&record.key) == Some(&record.server_version);",
+        "|record: &Record| versions.contains_key(&record.key);",
     )),
     "snapshot-noted-after": Bug((
         CURSOR,
