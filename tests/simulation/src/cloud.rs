@@ -149,6 +149,11 @@ impl Cloud {
         Self { engine, failures, weather, functions, changelog, began, jumped_ms }
     }
 
+    /// The moment the run began.
+    pub fn began_at(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(START_MS).unwrap()
+    }
+
     /// The moment it is, on a clock that is right.
     pub fn now(&self) -> DateTime<Utc> {
         moment(self.began, &self.jumped_ms)

@@ -44,13 +44,18 @@ impl World {
                 self.note(|| format!("        the stream forgets {lost} records"));
                 self.needs_repair.set(true);
             }
-            What::Repair if weather.is_on(Fault::LongOutage) => self.repair(&json!({}), rng).await,
+            What::Repair if weather.is_on(Fault::LongOutage) => self.repair(&self.since_ever(), rng).await,
             What::Copy if weather.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
                 self.take_in();
                 *self.copy.borrow_mut() = Some((self.cloud.copy(), self.judge.borrow().clone()));
             }
             _ => {}
         }
+    }
+
+    /// Asks for everything: the trouble may have begun before the log's retention.
+    pub(crate) fn since_ever(&self) -> Value {
+        json!({"since": self.cloud.began_at().to_rfc3339()})
     }
 
     /// Repairs the log, invocation by invocation; gives up after a few that fail.

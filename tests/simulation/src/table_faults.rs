@@ -44,7 +44,8 @@ impl TableFaults {
             return Verdict::Answer(transaction_conflict(call));
         }
         if matches!(call.operation, "BatchGetItem" | "BatchExecuteStatement") && invocation.strikes(Fault::PartialBatch) {
-            return Verdict::Answer(self.partial(invocation, call));
+            let reply = self.partial(invocation, call);
+            return Verdict::Answer(self.torn.seen(call, &reply).unwrap_or(reply));
         }
         self.torn.about_to(call);
         Verdict::Continue

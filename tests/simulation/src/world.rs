@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::Mutex,
     task::JoinHandle,
@@ -219,7 +219,7 @@ impl World {
         if self.needs_repair.replace(false) {
             // What is younger than five minutes is left to the stream.
             self.cloud.jump(chrono::Duration::minutes(10));
-            self.repair(&json!({}), &mut rng).await;
+            self.repair(&self.since_ever(), &mut rng).await;
         }
         self.drain().await;
         for phone in &self.phones {
