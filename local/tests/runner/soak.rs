@@ -4,7 +4,7 @@
 //! Nothing here can wait for the retention. So what the runner keeps for a while is aged through its DynamoDB door: a few seconds after
 //! a row was written it is dated back, so that it has expired. Everything else is the runner as it is.
 //!
-//! `TIDEMARK_SOAK_MINUTES=60 cargo test -p tidemark --test runner soak -- --nocapture` goes on for as long as wanted, and prints a table.
+//! `TIDEMARK_SOAK_MINUTES=60 cargo test --workspace --test runner -- soak --nocapture` goes on for as long as wanted, and prints a table.
 
 use std::net::SocketAddr;
 use std::path::Path;

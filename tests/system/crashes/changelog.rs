@@ -51,7 +51,9 @@ impl Story for Sequencing {
 
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
         assert!(sequenced(stack, records, hook).await);
-        Value::Null
+        let aside: Vec<_> = stack.set_aside().await.into_values().map(|object| object["reason"].clone()).collect();
+        assert_eq!(aside.len(), usize::from(self.is_poisoned), "{aside:?}");
+        json!(stack.rows("changes").len())
     }
 
     fn is_sequenced(&self) -> bool {

@@ -173,9 +173,9 @@ fn numbered(records: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let arn = record["eventSourceARN"].as_str().expect("an ARN");
         let (table, _) = arn.split_once("/stream/").expect("the ARN of a stream");
         record["eventSourceARN"] = format!("{table}/stream/2026-09-21T14:13:20.000").into();
-        record["eventID"] = place.into();
+        record["eventID"] = format!("event-{place}").into();
         record["dynamodb"]["SequenceNumber"] = format!("{:021}", 1000 + place).into();
-        record["dynamodb"]["ApproximateCreationDateTime"] = 1_790_000_000.into();
+        record["dynamodb"]["ApproximateCreationDateTime"] = 1_790_000_000.0.into();
         record
     };
     records.into_iter().enumerate().map(numbered).collect()

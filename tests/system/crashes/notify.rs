@@ -38,6 +38,9 @@ impl Story for Telling {
         let platform = stack.platform("notify", hook);
         let response = tidemark_notify::handle(&platform, stream_event(records)).await.expect("a response");
         assert!(response.batch_item_failures.is_empty());
+        let aside: Vec<_> = stack.set_aside().await.into_values().map(|object| object["reason"].clone()).collect();
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        assert!(stack.topic.published().len() >= 2);
         Value::Null
     }
 
