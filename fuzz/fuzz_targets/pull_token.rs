@@ -153,7 +153,7 @@ impl World {
         classified = classified.without_repeats(&held);
         let versions: HashMap<_, _> = self.rows.values().map(|row| (row.key.clone(), row.server_version)).collect();
         for (segment, stream) in classified.segments(self.head.as_ref(), &versions) {
-            self.head = Some(Head { position: segment.last, stream, floor: None, moved_at: now() });
+            self.head = Some(Head { position: segment.last, stream, floor: None, moved_at: now(), repaired_at: None });
             self.log.push(segment);
         }
     }
@@ -203,11 +203,8 @@ impl<'a> Reader<'a> {
         match (progress, &start) {
             (Some(given), Start { progress, is_reset: false }) => assert_eq!(given, progress),
             (_, start) => {
-                assert_eq!(start.is_reset, progress.is_some());
-                assert!(
-                    matches!(&start.progress, Progress::Snapshot { after: None, .. }),
-                    "it starts over, or for the first time"
-                );
+                assert!(start.is_reset, "whoever starts over replaces what it has");
+                assert!(matches!(&start.progress, Progress::Snapshot { after: None, .. }));
             }
         }
         reader.know_what_was_read();
