@@ -1,7 +1,8 @@
 //! A whole deployment in memory: the function crates over an engine of their own, the tables and settings of `template.yaml`.
 
+mod store;
+
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc, LazyLock,
@@ -13,7 +14,7 @@ use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use lambda_http::{
     Body, Context, LambdaEvent, Response,
-    http::{HeaderMap, HeaderValue, Request, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use serde_json::{Value, json, value::RawValue};
 use tidemark::{
@@ -30,7 +31,7 @@ use tidemark::{
     },
     pump::Pump,
     store::{
-        BUCKET, FAILURE_BUCKET, Store,
+        Store,
         client::{StoreClient, s3_client},
     },
     template::Template,
@@ -295,38 +296,6 @@ impl Stack {
         self.functions[function](request).await
     }
 
-    /// Uploads to a URL that a presign answered, as it says; gives the store's status.
-    pub async fn upload(&self, presigned: &Value, body: &[u8]) -> u16 {
-        let headers = presigned["headers"].as_object().unwrap().iter();
-        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
-        self.put(presigned["upload_url"].as_str().unwrap(), &headers, body).await.status
-    }
-
-    /// Puts a body to a URL of the media store, with these headers and no others.
-    pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        self.store_request("PUT", url, headers, body).await
-    }
-
-    /// Removes what stands under a key of the media store, as its lifecycle does.
-    pub async fn remove(&self, key: &str) {
-        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
-        bucket.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
-    }
-
-    /// A request to the media store, with these headers and no others.
-    pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let request = request.body(body.to_vec()).unwrap();
-        let uri = request.uri().clone();
-        let (parts, body) = self.store.exchange(request).await.into_parts();
-        // S3 looks at the signature first, and then at the rights of who signed.
-        if method == "PUT" && parts.status != 403 {
-            self.watch.note_upload(&uri);
-        }
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
-    }
-
     /// The records the stream of `resources` holds now, as a Lambda event has them.
     pub fn stream_records(&self) -> Vec<Value> {
         self.stream_records_of("resources")
@@ -348,19 +317,6 @@ impl Stack {
             record["eventSourceARN"] = arn.clone();
         }
         records
-    }
-
-    /// The objects of the failure bucket: by key, the record that was set aside and what is said of it.
-    pub async fn set_aside(&self) -> BTreeMap<String, Value> {
-        let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
-        let listed = bucket.list_objects_v2().bucket(FAILURE_BUCKET).send().await.unwrap();
-        let mut objects = BTreeMap::new();
-        for key in listed.contents().iter().filter_map(|object| object.key()) {
-            let object = bucket.get_object().bucket(FAILURE_BUCKET).key(key).send().await.unwrap();
-            let object = object.body.collect().await.unwrap().into_bytes();
-            objects.insert(key.to_owned(), serde_json::from_slice(&object).unwrap());
-        }
-        objects
     }
 
     /// Every row of a table.

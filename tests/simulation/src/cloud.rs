@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -126,7 +126,7 @@ pub struct Request {
 impl Cloud {
     /// A new deployment; runs in the runtime whose time is the run's.
     pub fn new(weather: Arc<Weather>) -> Self {
-        let template = Template::built_in().unwrap().with_variable("CATALOG", CATALOG);
+        let template = template();
         let engine = Engine::memory().unwrap();
         deployment::create_tables(&engine, &template).unwrap();
         let (began, jumped_ms) = (Instant::now(), Arc::new(AtomicI64::new(0)));
@@ -266,6 +266,12 @@ impl Cloud {
         assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
         serde_json::from_slice(&reply.body).unwrap()
     }
+}
+
+/// The template, read once: that takes longer than making the tables.
+fn template() -> Template {
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap().with_variable("CATALOG", CATALOG));
+    TEMPLATE.clone()
 }
 
 fn moment(began: Instant, jumped_ms: &AtomicI64) -> DateTime<Utc> {
