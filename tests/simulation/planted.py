@@ -40,6 +40,7 @@ PULL, CURSOR = "functions/pull/src/lib.rs", "functions/pull/src/cursor.rs"
 PUSH = "functions/push/src/lib.rs"
 CHANGES, RESOURCES = "common/aws/src/tables/changes.rs", "common/aws/src/tables/resources.rs"
 PLAN, PAGE = "common/core/src/sequence/plan.rs", "common/core/src/pull/page.rs"
+CLIENT = "tests/simulation/src/client.rs"
 JUDGE, FOLD = "common/core/src/push/judge.rs", "common/core/src/push/fold.rs"
 
 BUGS = {
@@ -203,6 +204,27 @@ BUGS = {
         "common/aws/src/batch/commit.rs",
         "            Outcome::Written if !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),\n",
         "            Outcome::Written if false && !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),\n",
+    )),
+    # What a client must do that docs/protocol.md, *Writing a client*, did not always say.
+    "client-takes-what-its-own-edits-follow": Bug((
+        CLIENT,
+        "change.server_version > copy.base && change.server_version >= copy.known",
+        "change.server_version > copy.base",
+    )),
+    "client-applies-again-what-it-pulled": Bug((
+        CLIENT,
+        "        if result.server_payload_omitted || version <= copy.base {\n",
+        "        if result.server_payload_omitted {\n",
+    )),
+    "client-counts-on-payloads-left-out": Bug((
+        CLIENT,
+        "        if result.server_payload_omitted || version <= copy.base {\n",
+        "        if version <= copy.base {\n",
+    )),
+    "client-keeps-groups-it-never-pulled": Bug((
+        CLIENT,
+        "self.pulled.contains(&name.channel) || !is_left(&name.channel)",
+        "self.pulled.contains(&name.channel) || !is_left(&name.channel) || true",
     )),
 }
 

@@ -13,13 +13,11 @@ use crate::{
 pub fn shrink(plan: &Plan) -> Plan {
     let breaks = |plan: &Plan| run(plan, false).violation.is_some();
     let mut best = plan.clone();
-    let without: Vec<Fault> = Vec::new();
-    let mut without = without;
     for fault in FAULTS {
-        let fewer: Vec<Fault> = without.iter().copied().chain([*fault]).collect();
-        let tried = best.clone().without(fewer.clone());
+        let fewer: Vec<Fault> = best.without.iter().copied().chain([*fault]).collect();
+        let tried = best.clone().without(fewer);
         if breaks(&tried) {
-            (best, without) = (tried, fewer);
+            best = tried;
         }
     }
     let mut size = best.steps.len() / 2;

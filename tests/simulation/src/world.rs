@@ -48,9 +48,11 @@ pub struct World {
     pub(crate) is_resting: Cell<bool>,
     /// Unreadable records that were delivered, and those of them that the function took.
     pub(crate) poisoned: Cell<[usize; 2]>,
-    /// Whether a channel may be started over without anything wrong: since when a month has passed.
+    /// Whether a channel may start over in this phase without anything wrong: a month has passed, or the tables were restored.
     pub may_reset: Cell<bool>,
+    /// Whether the stream forgot records since the last repair.
     pub(crate) needs_repair: Cell<bool>,
+    /// A copy of the tables, and what the judge knew then.
     pub(crate) copy: RefCell<Option<(Copy, Judge)>>,
     trace: Option<RefCell<Vec<String>>>,
     began: Instant,

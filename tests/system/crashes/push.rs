@@ -64,10 +64,15 @@ impl Story for Push {
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // Without an id of the client's each try is a batch by itself, kept whether or not it is ever answered.
-        if self.batch_id.is_none() && place == "table sync_items" {
-            things.sort_by_key(|row| row["packed"].to_string());
-            things.dedup_by_key(|row| row["packed"].to_string());
+        // Without an id of the client's each try is a batch by itself, kept and remembered whether or not its answer is heard.
+        let same = match place {
+            "table sync_items" => "packed",
+            "table sync_batches" => "digest",
+            _ => "",
+        };
+        if self.batch_id.is_none() && !same.is_empty() {
+            things.sort_by_key(|row| row[same].to_string());
+            things.dedup_by_key(|row| row[same].to_string());
         }
         if place == "what the caller is told" || place == "table sync_batches" {
             let results = things.iter_mut().filter_map(|thing| thing["results"].as_array_mut()).flatten();
