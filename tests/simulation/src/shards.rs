@@ -82,7 +82,8 @@ impl Stream {
             let mut record = record.clone();
             // The engine's own numbers tell the time of day.
             self.taken_in += 1;
-            let number = NUMBERS_FROM + self.taken_in * 10 + shard.offset;
+            // Those of another stream are others: as numbers of 21 to 40 digits do not meet by chance.
+            let number = NUMBERS_FROM + (self.taken_in * 10 + shard.offset) * 2 + u128::from(self.generation % 2);
             record["dynamodb"]["SequenceNumber"] = number.to_string().into();
             let label = format!("2026-01-01T00:00:00.{:03}", self.generation);
             record["eventSourceARN"] = format!("arn:aws:dynamodb:us-east-1:000000000000:table/resources/stream/{label}").into();
