@@ -94,6 +94,9 @@ pub struct Judge {
     /// By row and author, the highest version that the changelog function said it has sequenced.
     sequenced: BTreeMap<(Row, String), u64>,
     acknowledged: BTreeMap<(String, String, String), String>,
+    /// Rows of which a device was told that its edit was refused, before a repetition of the request had it applied: no pull tells it
+    /// (docs/protocol.md, *Known quirks*).
+    untold: BTreeSet<(Owner, Row)>,
     /// The first promise that was broken.
     pub violation: Option<Violation>,
 }
@@ -139,8 +142,16 @@ impl Judge {
                 broken.push(format!("{row:?}: edit {number} was applied once more in version {}", version.number));
             }
             if let Some(fate) = self.fates.get(&number) {
+                if is_refused(fate) && !version.is_decision {
+                    self.untold.insert((fate.owner.clone(), row.clone()));
+                }
                 broken.extend(unseen(fate, earlier, &version).map(|what| format!("{row:?}: {what}")));
             }
+        }
+        if version.is_deleted && !version.is_decision {
+            let deletes = self.fates.values().filter(|fate| fate.edit.action() == "delete" && is_refused(fate));
+            let of_row = deletes.filter(|fate| fate.owner.author() == version.author && fate.owner.tenant == row.0);
+            self.untold.extend(of_row.map(|fate| (fate.owner.clone(), row.clone())));
         }
         earlier.push(version);
         if let Some(what) = broken.pop() {
@@ -252,7 +263,8 @@ impl Judge {
     pub fn agree(&mut self, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
         let (truth, shown) = (self.truth(&owner.tenant, channels), client.shown());
         let names: BTreeSet<&Name> = truth.keys().chain(shown.keys()).collect();
-        let differing = names.into_iter().find(|name| truth.get(name) != shown.get(name));
+        let is_told = |name: &Name| !self.untold.contains(&(owner.clone(), (owner.tenant.clone(), name.clone())));
+        let differing = names.into_iter().find(|name| truth.get(name) != shown.get(name) && is_told(name));
         if let Some(name) = differing {
             let (stands, held) = (truth.get(name), shown.get(name));
             let what = format!("{owner:?} holds of {name:?}\n  {held:?}\nand the server\n  {stands:?}");
@@ -341,6 +353,11 @@ fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Option<String>
         before = Some(other);
     }
     None
+}
+
+/// Whether its device was told that an edit was not applied.
+fn is_refused(fate: &Fate) -> bool {
+    fate.told.as_ref().is_some_and(|told| told.status != Status::Ok)
 }
 
 fn row_of(keys: &Value) -> Row {
