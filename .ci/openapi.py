@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 CHECKS = [
     "not_a_server_error",
@@ -66,12 +67,24 @@ class Runner:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def prepare(url, token):
+    """Has the caller make a conflict, whatever order the requests come in; gives the answer, which names it and its batch."""
+    create = {"resource_type": "meter", "action": "create", "client_version": 0, "channel": None}
+    items = [create | {"client_temp_id": name, "payload": {"id": "prepared", "by": name, "at": token[-8:]}} for name in ("one", "other")]
+    body = json.dumps({"device_id": "prepared", "client_sync_token": None, "items": items}).encode()
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    request = urllib.request.Request(f"{url}/api/v1/mobile/sync/push", data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=START_SECONDS_MAX) as response:
+        return response.read().decode()
+
+
 def run(arguments, url, token, seed, folder):
     """One run of Schemathesis; what its requests were answered."""
     tally = folder / "tally.json"
     tally.unlink(missing_ok=True)
     hooks = pathlib.Path(__file__).with_name("openapi_hooks.py").resolve()
     environment = os.environ | {"TIDEMARK_TOKEN": token, "TIDEMARK_TALLY": str(tally), "SCHEMATHESIS_HOOKS": str(hooks)}
+    environment["TIDEMARK_SEEN"] = prepare(url, token)
     command = [arguments.schemathesis, "run", str(pathlib.Path(arguments.document).resolve()), "--url", url, "--seed", str(seed)]
     command += ["--max-examples", str(arguments.examples), "--checks", ",".join(CHECKS), "--warnings", "off", "--no-color"]
     # In a folder of its own: it leaves a database of examples behind, and would begin with those the next time.

@@ -125,6 +125,10 @@ def remember(answer):
             remember({"conflict_id": conflict["id"]})
 
 
+remember(json.loads(os.environ["TIDEMARK_SEEN"]))
+TALLY.clear()  # only what was made up counts
+
+
 @atexit.register
 def save():
     with open(os.environ["TIDEMARK_TALLY"], "w", encoding="utf-8") as file:
