@@ -95,6 +95,8 @@ pub struct Client {
     pub takes_push_token: bool,
     /// The channels that it has pulled, and was not told to drop since.
     pub pulled: BTreeSet<String>,
+    /// The channels whose copies are of a time that a restore has undone, as long as no pull said so.
+    pub undone: BTreeSet<String>,
     /// How many batches it has made.
     pub batches: u64,
 }
@@ -225,6 +227,7 @@ impl Client {
 
     /// Applies a page of a pull.
     pub fn apply(&mut self, page: PullResponse) {
+        self.undone.retain(|channel| !page.reset.contains(channel));
         for channel in page.revoked.iter().chain(&page.reset) {
             self.copies.retain(|name, _| name.channel != *channel);
         }

@@ -61,6 +61,8 @@ pub struct Fate {
     pub told: Option<Told>,
     /// Whether the server was restored from a copy that may be older.
     pub is_forgotten: bool,
+    /// Whether it was made on what a restore has undone: its version may be another one's by now.
+    pub is_of_undone: bool,
 }
 
 /// What a device was told of an edit.
@@ -94,8 +96,8 @@ pub struct Judge {
     /// By row and author, the highest version that the changelog function said it has sequenced.
     sequenced: BTreeMap<(Row, String), u64>,
     acknowledged: BTreeMap<(String, String, String), String>,
-    /// Rows of which a device was told that its edit was refused, before a repetition of the request had it applied: no pull tells it
-    /// (docs/protocol.md, *Known quirks*).
+    /// Rows of which a device was told that its edit was refused, before a repetition of the request had it applied, or to which it applied
+    /// an edit of what a restore has undone: no pull tells it (docs/protocol.md, *Known quirks*).
     untold: BTreeSet<(Owner, Row)>,
     /// The first promise that was broken.
     pub violation: Option<Violation>,
@@ -142,7 +144,7 @@ impl Judge {
                 broken.push(format!("{row:?}: edit {number} was applied once more in version {}", version.number));
             }
             if let Some(fate) = self.fates.get(&number) {
-                if is_refused(fate) && !version.is_decision {
+                if (is_refused(fate) || fate.is_of_undone) && !version.is_decision {
                     self.untold.insert((fate.owner.clone(), row.clone()));
                 }
                 broken.extend(unseen(fate, earlier, &version).map(|what| format!("{row:?}: {what}")));
@@ -325,7 +327,7 @@ impl Judge {
 fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Option<String> {
     let base = fate.edit.item.get("base_version")?.as_u64()?;
     let resource_type = fate.edit.name.resource_type.as_str();
-    if version.is_decision || resource_type == "note" || fate.edit.action() == "create" {
+    if version.is_decision || fate.is_of_undone || resource_type == "note" || fate.edit.action() == "create" {
         return None;
     }
     let author = fate.owner.author();

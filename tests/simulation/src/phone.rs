@@ -109,10 +109,11 @@ impl Phone {
         if action == "create" && is_temp_id(&name.id) && resource_type == "meter" {
             self.made.push(name.id.clone());
         }
+        let is_of_undone = self.client.undone.contains(&name.channel);
         let edit = self.client.type_edit(number, name, action, payload);
         world.counts.borrow_mut().edits += 1;
         world.note(|| format!("        {} types {number}: {}", self.client.device_id, edit.item));
-        let fate = Fate { edit, owner: self.owner(), told: None, is_forgotten: false };
+        let fate = Fate { edit, owner: self.owner(), told: None, is_forgotten: false, is_of_undone };
         world.judge.borrow_mut().fates.insert(number, fate);
     }
 
