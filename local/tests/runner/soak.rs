@@ -27,10 +27,12 @@ const AGE: Duration = Duration::from_secs(3);
 const TICK_SHORT: Duration = Duration::from_secs(5);
 const TICKS_SHORT: usize = 5;
 const TICK_LONG: Duration = Duration::from_secs(60);
+/// A measurement with less than that in it shows nothing.
+const PUSHES_MIN: usize = 40;
 /// Measurements that are not looked at: memory and file grow to what they need first.
 const TICKS_WARM: usize = 2;
 /// What conflicts and the audit log keep for ever, for each that was decided.
-const BYTES_KEPT_FOR_A_CONFLICT: u64 = 16 * 1024;
+const BYTES_KEPT_FOR_A_CONFLICT: u64 = 8 * 1024;
 
 /// What was done so far.
 #[derive(Default)]
@@ -38,6 +40,17 @@ struct Done {
     pushes: AtomicUsize,
     conflicts: AtomicUsize,
     is_over: AtomicBool,
+}
+
+impl Done {
+    /// Until so much time is over and enough was done in it, which takes longer on a busy machine.
+    fn wait(&self, time: Duration) {
+        let (began, before) = (Instant::now(), self.pushes.load(Ordering::SeqCst));
+        while began.elapsed() < time || self.pushes.load(Ordering::SeqCst) < before + PUSHES_MIN {
+            assert!(began.elapsed() < time + Duration::from_secs(120), "a soak without a load");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 /// One measurement.
@@ -72,12 +85,13 @@ fn a_soak_grows_neither_memory_nor_the_folder() {
         }
         scope.spawn(|| decide(addr, admin.trim_end(), done));
         scope.spawn(|| age(addr, done));
+        let began = Instant::now();
         // Also where a measurement fails: the threads are waited for.
         let over = Over(&done.is_over);
-        for number in 1..=ticks {
-            std::thread::sleep(tick);
+        for _ in 0..ticks {
+            done.wait(tick);
             let now = measure(&runner, &folder, done);
-            let seconds = tick.as_secs() as usize * number;
+            let seconds = began.elapsed().as_secs();
             let Measured { pushes, conflicts, rows, .. } = now;
             let [resident, on_disk] = [now.resident_bytes, now.folder_bytes].map(|bytes| bytes as f64 / 1_048_576.0);
             println!("{seconds:>8} {pushes:>8} {conflicts:>9} {rows:>8} {resident:>9.1} {on_disk:>9.1}");
@@ -103,11 +117,13 @@ impl Drop for Over<'_> {
 /// The second half of what was measured after it was warm, against the first.
 fn assert_flat(measured: &[Measured]) {
     let (warm, last) = (measured[TICKS_WARM - 1], measured[measured.len() - 1]);
-    assert!(last.pushes > warm.pushes + 50 && last.conflicts > warm.conflicts, "a soak without a load: {measured:?}");
+    assert!(last.conflicts > 0, "nothing was decided: {measured:?}");
     assert!(last.rows < warm.rows * 3 / 2 + 100, "what has expired stays: {measured:?}");
     let kept = (last.conflicts - warm.conflicts) as u64 * BYTES_KEPT_FOR_A_CONFLICT;
+    // Room that is free is given back once it is more than half of the file; and there is the write-ahead log.
+    let folder_bytes = 2 * warm.folder_bytes + (8 << 20) + kept;
     assert!(last.resident_bytes < warm.resident_bytes * 5 / 4 + (8 << 20), "memory grows: {measured:?}");
-    assert!(last.folder_bytes < warm.folder_bytes * 5 / 4 + (4 << 20) + kept, "the folder grows: {measured:?}");
+    assert!(last.folder_bytes < folder_bytes, "the folder grows: {measured:?}");
 }
 
 /// Everything that may expire has, and the folder is as small as what is left.
@@ -202,6 +218,8 @@ struct Load {
     number: usize,
     /// By meter, which version the device knows.
     versions: Vec<u64>,
+    /// Of the small meter too.
+    small: u64,
     since: Value,
     random: Random,
 }
@@ -211,7 +229,7 @@ impl Load {
         let client = Client::connect(addr).unwrap();
         let (token, device_id) = (token(&format!("user-{number}")), format!("device-{number}"));
         let random = Random::new(number as u64);
-        Self { client, token, device_id, number, versions: vec![0; METERS], since: Value::Null, random }
+        Self { client, token, device_id, number, versions: vec![0; METERS], small: 0, since: Value::Null, random }
     }
 
     fn go_on(mut self, done: &Done) {
@@ -222,7 +240,7 @@ impl Load {
             self.push(round, done);
             self.pull();
             // A few conflicts, for they are kept for ever.
-            if round % 10 == 9 {
+            if round % 10 == 3 {
                 self.conflict();
             }
         }
@@ -242,13 +260,15 @@ impl Load {
 
     /// An edit of a copy that is out of date, by another device of the user.
     fn conflict(&mut self) {
-        if self.versions[0] > 2 {
-            let own = std::mem::replace(&mut self.device_id, "another".to_owned());
-            let item = self.item(0, 1);
-            let results = self.send(&[item]);
-            assert_eq!(results[0]["status"], "conflict", "{results:?}");
-            self.device_id = own;
+        while self.small < 3 {
+            let item = self.small_item(self.small);
+            self.small = self.send(&[item])[0]["server_version"].as_u64().unwrap();
         }
+        let own = std::mem::replace(&mut self.device_id, "another".to_owned());
+        let item = self.small_item(1);
+        let results = self.send(&[item]);
+        assert_eq!(results[0]["status"], "conflict", "{results:?}");
+        self.device_id = own;
     }
 
     fn item(&mut self, meter: usize, base: u64) -> Value {
@@ -257,6 +277,13 @@ impl Load {
         let noise: String = (0..NOISE_BYTES).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
         json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base,
             "payload": {"id": format!("m-{}-{meter}", self.number), "noise": noise}})
+    }
+
+    /// An edit of a meter of its own for this, which says little: conflicts and what the audit log says of them are kept for ever.
+    fn small_item(&mut self, base: u64) -> Value {
+        let action = if base == 0 { "create" } else { "update" };
+        json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base,
+            "payload": {"id": format!("m-{}-small", self.number), "reading": self.random.below(1_000_000_000)}})
     }
 
     fn send(&mut self, items: &[Value]) -> Vec<Value> {
