@@ -53,23 +53,6 @@ impl Answer {
 /// The route of a request to a path below `/api/v1/mobile/`.
 pub(crate) fn route(method: &str, path: &str) -> &'static Route {
     let path = format!("/api/v1/mobile/{}", path.split('?').next().unwrap_or_default());
-    let fits = |route: &&Route| route.method == method && path_parameters(route.path, &path).is_some();
+    let fits = |route: &&Route| route.method == method && route.is_of(&path);
     ROUTES.iter().find(fits).expect("a route")
-}
-
-/// What stands at the placeholders of a route's path; `None` where the path is another one.
-pub(crate) fn path_parameters(route: &str, path: &str) -> Option<Vec<(String, String)>> {
-    let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
-    if route.len() != path.len() {
-        return None;
-    }
-    let mut parameters = Vec::new();
-    for (wanted, given) in route.into_iter().zip(path) {
-        match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => parameters.push((name.to_owned(), given.to_owned())),
-            None if wanted == given => {}
-            None => return None,
-        }
-    }
-    Some(parameters)
 }

@@ -26,7 +26,7 @@ use tidemark::{
     },
     gateway::{
         ApiKind, Functions,
-        event::{Inbound, http_event, rest_event},
+        event::{Inbound, http_event, placeholders, rest_event},
         invoke::Invocations,
     },
     pump::Pump,
@@ -39,12 +39,7 @@ use tidemark::{
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
 
-use crate::{
-    Answer, Device,
-    answer::{path_parameters, route},
-    openapi,
-    rights::Watch,
-};
+use crate::{Answer, Device, answer::route, openapi, rights::Watch};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
@@ -272,7 +267,7 @@ impl Stack {
             route,
             path,
             query,
-            path_parameters: &path_parameters(route.path, path).unwrap(),
+            path_parameters: &placeholders(route, path),
             headers,
             body,
             request_id: &request_id,

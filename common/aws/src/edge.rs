@@ -8,8 +8,10 @@ use lambda_http::{
     request::RequestContext,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
 use tidemark_core::{
     gzip::{self, GZIP, GunzipError},
+    json::Json,
     limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX, LIST_DEFAULT, LIST_MAX, PLAIN_ANSWER_BYTES_MAX},
     principal::Principal,
     protocol::problem::{Problem, ProblemBody, ProblemCode, read_body},
@@ -159,6 +161,28 @@ pub async fn refuse(platform: &Platform, function: &'static str, request: &Reque
     serve(platform, function, request, async { Err::<(), _>(problem.into()) }).await
 }
 
+/// Serves a direct invocation: answered with what the work answers, or with the problem that it met.
+///
+/// # Errors
+/// The answer does not serialise, which each does.
+pub async fn direct<T: Serialize>(
+    platform: &Platform,
+    function: &'static str,
+    request_id: &str,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> serde_json::Result<Json> {
+    let answer = async {
+        match work.await {
+            Ok(answer) => (to_raw_value(&answer), End::Done),
+            Err(failure) => {
+                let problem = failure.problem();
+                (RawValue::from_string(problem_document(&problem, request_id)), End::Refused(problem.code))
+            }
+        }
+    };
+    Invocation { function, request_id, lambda_request_id: None }.run(platform, answer).await
+}
+
 fn respond<T: Serialize>(request: &Request, request_id: &str, outcome: Result<T, Failure>) -> (Response<Body>, End) {
     let problem = match outcome.map(|answer| serde_json::to_string(&answer)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
@@ -169,7 +193,7 @@ fn respond<T: Serialize>(request: &Request, request_id: &str, outcome: Result<T,
 }
 
 /// A problem as a document: the body of a response, or the answer to a direct invocation.
-pub fn problem_document(problem: &Problem, request_id: &str) -> String {
+fn problem_document(problem: &Problem, request_id: &str) -> String {
     serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
 

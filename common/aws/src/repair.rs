@@ -59,13 +59,15 @@ pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<Repa
         let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
         let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
         response.looked_at += looked_at;
-        if let Some(started_over) = &mut response.started_over {
-            *started_over += work.start_over(rows.keys().cloned().collect()).await?;
-        }
-        for repaired in work.channels(rows.into_iter().filter(|_| !request.start_over).collect()).await? {
-            response.missing += repaired.missing;
-            response.appended += repaired.appended;
-            told(&mut response.channels, repaired);
+        match &mut response.started_over {
+            Some(started_over) => *started_over += work.start_over(rows.into_keys()).await?,
+            None => {
+                for repaired in work.channels(rows).await? {
+                    response.missing += repaired.missing;
+                    response.appended += repaired.appended;
+                    told(&mut response.channels, repaired);
+                }
+            }
         }
         place = next;
         let is_over = platform.clock.now() - began > Duration::seconds(REPAIR_SECONDS);
@@ -131,27 +133,26 @@ impl Work<'_> {
 
     /// Has every device start over in these channels; gives how many that concerns. Those that did and where nothing happened since are
     /// left as they are: a channel's resources may stand on several pages.
-    async fn start_over(self, scopes: Vec<Scope>) -> Result<usize, Failure> {
-        let changes = &self.platform.tables.changes;
+    async fn start_over(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
         let mut started_over = 0;
         for scope in scopes {
-            let mut races = 0;
-            loop {
-                let head = changes.heads(std::slice::from_ref(&scope)).await?.pop().flatten();
-                if is_started_over(head.as_ref()) {
-                    break;
-                }
-                if self.dry_run || changes.start_over(&scope, head.as_ref(), self.platform.clock.now()).await? == Appended::Done {
-                    started_over += 1;
-                    break;
-                }
-                races += 1;
-                if races == RACES_MAX {
-                    return Err(Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel")));
-                }
-            }
+            started_over += usize::from(self.starts_over(&scope).await?);
         }
         Ok(started_over)
+    }
+
+    async fn starts_over(self, scope: &Scope) -> Result<bool, Failure> {
+        let changes = &self.platform.tables.changes;
+        for _ in 0..RACES_MAX {
+            let head = changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+            if is_started_over(head.as_ref()) {
+                return Ok(false);
+            }
+            if self.dry_run || changes.start_over(scope, head.as_ref(), self.platform.clock.now()).await? == Appended::Done {
+                return Ok(true);
+            }
+        }
+        Err(lost_races())
     }
 
     /// Compares resources with the logs of their channels; gives those in which something was missing.
@@ -206,7 +207,7 @@ impl Channel<'_> {
                 return Ok(appended);
             }
         }
-        Err(Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel")))
+        Err(lost_races())
     }
 
     /// One try. The rows are read before the head: what was sequenced meanwhile is seen, so an older version is never appended behind a
@@ -236,6 +237,10 @@ impl Channel<'_> {
         }
         Ok(Appended::Done)
     }
+}
+
+fn lost_races() -> Failure {
+    Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel"))
 }
 
 /// What was appended stands in the log, so the same again finds less that is missing.

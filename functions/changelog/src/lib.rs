@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::LambdaEvent;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use tidemark_aws::{
     Failure, Platform, edge,
     metrics::Metric,
@@ -58,16 +58,7 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
 /// A direct invocation, answered with what was found and done, or with the problem. IAM says who may send it.
 async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
-    let work = async {
-        match repaired(platform, event).await {
-            Ok(answer) => (to_raw_value(&answer), End::Done),
-            Err(failure) => {
-                let problem = failure.problem();
-                (RawValue::from_string(edge::problem_document(&problem, request_id)), End::Refused(problem.code))
-            }
-        }
-    };
-    Ok(Invocation { function: NAME, request_id, lambda_request_id: None }.run(platform, work).await?)
+    Ok(edge::direct(platform, NAME, request_id, repaired(platform, event)).await?)
 }
 
 async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, Failure> {

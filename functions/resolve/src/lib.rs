@@ -7,11 +7,8 @@ use std::convert::Infallible;
 
 use lambda_http::{Adapter, Body, Request, Response, Service as _, request::LambdaRequest, service_fn};
 use lambda_runtime::LambdaEvent;
-use serde_json::value::{RawValue, to_raw_value};
-use tidemark_aws::{
-    Failure, Platform, edge,
-    telemetry::{self, End, Invocation},
-};
+use serde_json::value::to_raw_value;
+use tidemark_aws::{Failure, Platform, edge, telemetry};
 use tidemark_core::{
     audit::Via,
     ids, json,
@@ -63,16 +60,7 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
 /// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
 async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_http::Error> {
     let platform = &platform.for_invocation();
-    let work = async {
-        match decision(platform, event).await {
-            Ok(answer) => (to_raw_value(&answer), End::Done),
-            Err(failure) => {
-                let problem = failure.problem();
-                (RawValue::from_string(edge::problem_document(&problem, request_id)), End::Refused(problem.code))
-            }
-        }
-    };
-    Ok(Invocation { function: NAME, request_id, lambda_request_id: None }.run(platform, work).await?)
+    Ok(edge::direct(platform, NAME, request_id, decision(platform, event)).await?)
 }
 
 async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {

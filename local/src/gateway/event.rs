@@ -38,6 +38,14 @@ pub struct Inbound<'a> {
     pub at: DateTime<Utc>,
 }
 
+/// What stands in a path of this route at its placeholders, with their names.
+#[must_use]
+pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
+    let pairs = route.path.split('/').zip(path.split('/'));
+    let named = pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
+    named.map(|(name, given)| (name.to_owned(), given.to_owned())).collect()
+}
+
 /// The event of a REST API with a Lambda proxy integration.
 #[must_use]
 pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {

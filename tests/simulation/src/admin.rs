@@ -1,6 +1,6 @@
 //! Admins: they decide conflicts, replay batches and, when all is quiet, look for what was typed (promise 4).
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use serde_json::{Value, json};
 use tidemark_core::protocol::push::Status;
@@ -76,7 +76,7 @@ pub async fn replay(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) {
 /// Whatever was not applied stands in the conflict that the device was told of, or in the batch it was sent in.
 pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng) {
     let fates: Vec<_> = world.judge.borrow().fates.values().filter(|fate| !fate.is_forgotten).cloned().collect();
-    let mut seen: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for fate in fates {
         let Some(told) = &fate.told else {
             if !world.is_over() {

@@ -27,7 +27,7 @@ use tidemark::{
     },
     gateway::{
         Functions,
-        event::{Inbound, rest_event},
+        event::{Inbound, placeholders, rest_event},
     },
     template::Template,
 };
@@ -277,11 +277,4 @@ fn template() -> Template {
 fn moment(began: Instant, jumped_ms: &AtomicI64) -> DateTime<Utc> {
     let passed = i64::try_from(began.elapsed().as_millis()).unwrap();
     DateTime::from_timestamp_millis(START_MS + passed + jumped_ms.load(Ordering::SeqCst)).unwrap()
-}
-
-/// What stands at the placeholders of a route's path.
-fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
-    let pairs = route.path.split('/').zip(path.split('/'));
-    let named = pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
-    named.map(|(name, given)| (name.to_owned(), given.to_owned())).collect()
 }
