@@ -17,6 +17,7 @@ pub mod shards;
 pub mod shrink;
 pub mod table_faults;
 mod torn;
+mod version;
 pub mod world;
 
 use counts::Counts;

@@ -1,0 +1,65 @@
+//! The versions of a row, as the stream of the engine shows them.
+
+use serde_json::{Map, Value};
+use tidemark_core::{channel::Scope, resource::ResourceKey};
+
+use crate::client::Name;
+
+/// A row of `resources`: its tenant and its name.
+pub type Row = (String, Name);
+
+/// A version of a row.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its number.
+    pub number: u64,
+    /// Its payload, as text.
+    pub payload: String,
+    /// Whether it is deleted.
+    pub is_deleted: bool,
+    /// Who made it.
+    pub author: String,
+    /// Whether an admin made it.
+    pub is_decision: bool,
+    /// The fields of the payload.
+    pub fields: Map<String, Value>,
+}
+
+/// The row that keys name.
+pub fn row_of(keys: &Value) -> Row {
+    let text = |name: &str| keys[name]["S"].as_str().unwrap();
+    let scope = Scope::parse(text("pk")).unwrap();
+    let key = ResourceKey::parse(&scope, text("sk")).unwrap();
+    (scope.tenant, Name { channel: key.channel.to_string(), resource_type: key.resource_type, id: key.id })
+}
+
+/// The version that an image of a row shows.
+pub fn read_version(image: &Value) -> Version {
+    let number = |value: &Value| value["N"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let own = number(&image["server_version"]);
+    let decisions = image["resolutions"]["L"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let payload = image["payload"]["S"].as_str().unwrap_or_default().to_owned();
+    Version {
+        number: own,
+        fields: serde_json::from_str(&payload).unwrap_or_default(),
+        payload,
+        is_deleted: image["deleted"]["BOOL"] == true,
+        author: image["run_by"]["S"].as_str().unwrap_or_default().to_owned(),
+        is_decision: decisions.iter().any(|decision| number(&decision["M"]["server_version"]) == own),
+    }
+}
+
+/// The edits that a payload is marked with.
+pub fn marks(fields: &Map<String, Value>) -> Vec<u64> {
+    fields.keys().filter_map(|field| field.strip_prefix('e')?.parse().ok()).collect()
+}
+
+/// Whether a field holds what an edit wrote, and no other edit writes.
+pub fn is_slot(field: &str) -> bool {
+    matches!(field, "a" | "b" | "c")
+}
+
+/// Which edit wrote what stands in a slot.
+pub fn edit_of(value: &Value) -> Option<u64> {
+    value.as_str()?.split(' ').next()?.parse().ok()
+}
