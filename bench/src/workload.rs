@@ -1,0 +1,71 @@
+//! What is pushed: forms as field workers fill them in, of a given size, no two alike; and noise, which packing hardly helps.
+
+use serde_json::{Value, json};
+
+const WORDS: [&str; 12] = ["gate", "locked", "meter", "behind", "shed", "dog", "ring", "twice", "rust", "on", "cover", "valve"];
+
+/// A form whose payload has so many bytes, at least 300.
+pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
+    let mixed = (number * 7919 + edit * 104_729) % 1_000_003;
+    let mut form = json!({
+        "form_id": format!("f-{}", number % 7),
+        "data": {
+            "site": format!("site-{mixed:06}"), "reading": mixed as f64 / 10.0, "unit": "kWh", "ok": mixed.is_multiple_of(3),
+            "inspector": format!("user-{}", mixed % 97), "taken_at": format!("2026-03-{:02}T{:02}:{:02}:00Z", 1 + mixed % 28, mixed % 24, mixed % 60),
+        },
+        "note": "",
+    });
+    let missing = bytes - form.to_string().len();
+    let mut note = String::with_capacity(missing + 8);
+    // Words that follow no pattern, so that what packing gains is what it gains on words.
+    let mut random = noise_of(mixed);
+    while note.len() < missing {
+        note.push_str(WORDS[random() % WORDS.len()]);
+        note.push(' ');
+    }
+    note.truncate(missing);
+    form["note"] = note.into();
+    assert_eq!(form.to_string().len(), bytes);
+    form
+}
+
+/// A payload of so many bytes of base64 without any pattern.
+pub fn noise(number: usize, bytes: usize) -> Value {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut random = noise_of(number);
+    let frame = json!({"form_id": "f", "data": {"t": ""}}).to_string().len();
+    let text: String = (frame..bytes).map(|_| char::from(LETTERS[random() % 64])).collect();
+    json!({"form_id": "f", "data": {"t": text}})
+}
+
+/// Numbers that are the same in each run.
+fn noise_of(seed: usize) -> impl FnMut() -> usize {
+    let mut state = seed as u64 + 1;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    }
+}
+
+/// The item that creates a submission.
+pub fn create(number: usize, payload: Value) -> Value {
+    json!({"client_temp_id": format!("tmp-{number}"), "resource_type": "submission", "action": "create", "client_version": 1, "payload": payload})
+}
+
+/// The item that creates a meter, whose code is unique.
+pub fn create_unique(number: usize) -> Value {
+    json!({"resource_type": "meter", "action": "create", "client_temp_id": format!("tmp-{number}"), "client_version": 0,
+        "payload": {"code": format!("code-{number}"), "reading": 0}})
+}
+
+/// The item that changes a submission, made on this version.
+pub fn update(id: &Value, version: u64, payload: Value) -> Value {
+    let mut payload = payload;
+    payload["id"] = id.clone();
+    json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": version, "payload": payload})
+}
+
+/// The item that deletes one.
+pub fn delete(id: &Value, version: u64) -> Value {
+    json!({"resource_type": "submission", "action": "delete", "client_version": version, "base_version": version, "payload": {"id": id}})
+}
