@@ -4,7 +4,7 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tidemark_bench::{report, table::Table};
+use tidemark_bench::{cost, report, table::Table};
 
 /// Measures Tidemark against its budgets, and beside the least that could do the work.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ struct Arguments {
 enum What {
     /// Everything, one after the other.
     All,
+    /// Units, round trips and dollars.
+    Cost,
 }
 
 fn main() -> ExitCode {
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut is_over = false;
     let measured: Vec<(&str, Vec<Table>)> = match arguments.what {
-        What::All => Vec::new(),
+        What::All | What::Cost => vec![("cost", cost::tables())],
     };
     for (section, tables) in measured {
         for table in &tables {

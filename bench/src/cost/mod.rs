@@ -1,0 +1,31 @@
+//! `bench cost`: units, calls and round trips of everything a device and an admin do, and the dollars that they come to.
+
+mod counted;
+mod dollars;
+mod history;
+mod operations;
+
+use crate::table::Table;
+pub use operations::Operations;
+
+/// Bytes of the payloads that are measured.
+pub const PAYLOAD_BYTES: [usize; 3] = [300, 1024, 5 * 1024];
+
+/// All tables.
+pub fn tables() -> Vec<Table> {
+    // Time that only calls take: so the round trips that wait for each other can be read off it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut tables = Vec::new();
+        let mut measured = Vec::new();
+        for bytes in PAYLOAD_BYTES {
+            let operations = Operations::measure(bytes).await;
+            tables.push(operations.units());
+            measured.push(operations);
+        }
+        tables.push(measured[0].round_trips());
+        tables.push(dollars::table(&measured));
+        tables.push(history::table().await);
+        tables
+    })
+}
