@@ -1,5 +1,5 @@
 //! The system tests: one binary, stories told with devices and whole deployments in memory.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on stops, and the cost table is to be read")]
+#![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
 
 mod ack;
 mod auth;
@@ -7,7 +7,6 @@ mod bad_input;
 mod batches;
 mod changelog;
 mod conflicts;
-mod cost;
 mod crashes;
 mod delivery;
 mod devices;

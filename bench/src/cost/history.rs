@@ -8,15 +8,16 @@ use crate::{
 
 const PAGE: usize = 100;
 const BYTES: usize = 300;
-const BEFORE: [usize; 3] = [100, 1_000, 10_000];
+/// How much lies behind it.
+pub const BEFORE: [usize; 3] = [100, 1_000, 10_000];
 
-/// Pulls of the same hundred changes behind a history of three lengths.
-pub async fn table() -> Table {
+/// Pulls of the same hundred changes behind histories of these lengths, the shortest first.
+pub async fn table(lengths: &[usize]) -> Table {
     let note = "A device that is up to date pulls 100 changes; a device that begins pulls its first page. Before them, the channel had so many changes. \
                 The floor is the shortest history.";
     let mut table = Table::new("cost-history", "A history that grows", note);
     let mut shortest = None;
-    for before in BEFORE {
+    for &before in lengths {
         let measured = pulls(before).await;
         let floor = *shortest.get_or_insert(measured);
         for (what, measured, floor) in [("the last 100", measured.0, floor.0), ("the first page", measured.1, floor.1)] {

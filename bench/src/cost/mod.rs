@@ -1,8 +1,8 @@
 //! `bench cost`: units, calls and round trips of everything a device and an admin do, and the dollars that they come to.
 
 mod counted;
-mod dollars;
-mod history;
+pub mod dollars;
+pub mod history;
 mod operations;
 
 use crate::table::Table;
@@ -13,9 +13,7 @@ pub const PAYLOAD_BYTES: [usize; 3] = [300, 1024, 5 * 1024];
 
 /// All tables.
 pub fn tables() -> Vec<Table> {
-    // Time that only calls take: so the round trips that wait for each other can be read off it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    in_virtual_time(async {
         let mut tables = Vec::new();
         let mut measured = Vec::new();
         for bytes in PAYLOAD_BYTES {
@@ -25,7 +23,12 @@ pub fn tables() -> Vec<Table> {
         }
         tables.push(measured[0].round_trips());
         tables.push(dollars::table(&measured));
-        tables.push(history::table().await);
+        tables.push(history::table(&history::BEFORE).await);
         tables
     })
+}
+
+/// Runs `work` in a time that only calls take: so the round trips that wait for each other can be read off it.
+pub fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(work)
 }

@@ -167,6 +167,22 @@ async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent
 }
 
 #[tokio::test]
+async fn a_create_that_was_applied_is_answered_as_then_although_its_upload_is_gone() {
+    let stack = Stack::new().today();
+    let ana = stack.device("ana", "phone");
+    let photo = presigned(&stack, "ana").await;
+    stack.upload(&photo, PHOTO).await;
+    let create = submission("tmp-1", &json!([photo["key"]]));
+    let first = ana.push_one(create.clone()).await;
+    assert_eq!(first["status"], "ok");
+    let key = photo["key"].as_str().expect("a key");
+    stack.remove(key).await;
+    stack.remove(&format!("incoming/{}", key.trim_start_matches("uploads/"))).await;
+    // Nothing is to be written, so nothing but the row can tell that it was written before.
+    assert_eq!(ana.push_one(create).await, first);
+}
+
+#[tokio::test]
 async fn a_stale_edit_that_names_a_photo_others_took_out_conflicts_and_a_delete_names_none() {
     let catalog = "[board]\nchannel = 'tenant'\nid_prefix = 'b'\nmedia = ['media']";
     let stack = Stack::configured(&[("CATALOG", catalog)]).today();

@@ -13,7 +13,7 @@ use tidemark_core::{
     media::Checked,
     protocol::push::ItemResult,
     push::{
-        intake::{self, Intake, Sender},
+        intake::{self, Group, Intake, Sender},
         media, references, refuse,
     },
     resource::ResourceKey,
@@ -51,7 +51,12 @@ impl Batch {
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
         let referred = references::keys_to_find(&intake.groups);
-        let keys: HashSet<&ResourceKey> = intake.groups.iter().map(|group| &group.key).chain(referred).collect();
+        // What a create makes is not read: the write that makes it fails if it is there, and then it is. A read costs as much as it saves
+        // only where creates are sent again, and those of a replay were sent before.
+        let is_assumed = |group: &&Group| mode == Mode::Apply && !sender.is_replay && group.begins_with_create();
+        let (assumed, read): (Vec<_>, Vec<_>) = intake.groups.iter().partition(is_assumed);
+        let keys: HashSet<&ResourceKey> = read.into_iter().map(|group| &group.key).chain(referred).collect();
+        let assumed = assumed.into_iter().map(|group| &group.key).filter(|key| !keys.contains(key)).cloned().collect();
         let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
         let ids = creates.iter().map(|(_, id)| id.clone()).collect();
@@ -61,7 +66,7 @@ impl Batch {
             tables.conflicts.exist(tenant, ids),
             check(platform, uploads, mode)
         );
-        let (loaded, standing) = (loaded?, standing?);
+        let (loaded, standing) = (Loaded { assumed, ..loaded? }, standing?);
         let refused = creates.into_iter().filter(|(_, id)| standing.contains(id)).map(|(key, _)| key).collect();
         let found = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
         Ok(Self { intake, loaded, found, media, refused })

@@ -76,10 +76,13 @@ impl Waves<'_> {
             let (unreadable, readable): (Vec<_>, Vec<_>) =
                 ready.into_iter().partition(|group| rows.unreadable.contains(&group.key));
             settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
-            let wave = self.decide(readable, &mut rows, &holders).await?;
+            let (assumed, read): (Vec<_>, Vec<_>) = readable.into_iter().partition(|group| rows.assumed.contains(&group.key));
+            let (mut wave, doubtful) = self.decide_assumed(assumed);
+            wave.extend(self.decide(read, &mut rows, &holders).await?);
+            wave.sort_by_key(|decided| decided.group.indexes().min());
             let (wave, held_back) = hold_back(wave);
             groups = waiting;
-            groups.extend(held_back);
+            groups.extend(doubtful.into_iter().chain(held_back));
             let outcomes = match self.mode {
                 Mode::Apply => self.commit(&wave).await?,
                 Mode::DryRun => self.foresee(&wave, &mut holders, &mut freed).await?,
@@ -117,6 +120,23 @@ impl Waves<'_> {
         }
         let replace = |group| references::replace(group, settled, &self.found, |index| ids.get(&index).cloned());
         (ready.into_iter().map(replace).collect(), waiting)
+    }
+
+    /// Decides groups whose rows are only taken not to be there. A decision that writes shows whether that is so; where one does not, or
+    /// conflicts would have to be looked at, the group is given back, to be read first.
+    fn decide_assumed(&self, groups: Vec<Group>) -> (Vec<Decided>, Vec<Group>) {
+        let (nothing, nobody) = (Stored::default(), HashMap::new());
+        let found = Found { holders: &nobody, media: &self.media };
+        let (mut decided, mut doubtful) = (Vec::new(), Vec::new());
+        for group in groups {
+            match decide(&group, &nothing, found, self.sender, self.now) {
+                Ok(decision) if decision.write.is_some() && !self.refused.contains(&group.key) => {
+                    decided.push(Decided { group, decision });
+                }
+                _ => doubtful.push(group),
+            }
+        }
+        (decided, doubtful)
     }
 
     /// Decides every group; where an edit conflicts, the device's conflicts about that resource are read first.

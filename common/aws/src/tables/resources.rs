@@ -43,6 +43,8 @@ pub struct Loaded {
     pub rows: HashMap<ResourceKey, Resource>,
     /// Those that are there and do not read.
     pub unreadable: HashSet<ResourceKey>,
+    /// Those that were not read, because they are taken not to be there. Only a write on that condition shows whether that is so.
+    pub assumed: HashSet<ResourceKey>,
 }
 
 /// What became of a row that was to be written.

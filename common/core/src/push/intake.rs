@@ -94,6 +94,11 @@ impl Item {
 }
 
 impl Group {
+    /// Whether it begins with a create: then there is no row, as long as nobody has sent it before.
+    pub fn begins_with_create(&self) -> bool {
+        matches!(self.items.first(), Some(Item::Edit(Edit { action: Action::Create, .. })))
+    }
+
     /// Which items of the batch these are.
     pub fn indexes(&self) -> impl Iterator<Item = usize> {
         self.items.iter().map(Item::index)
