@@ -18,6 +18,7 @@ pub mod settings;
 pub mod stream;
 pub mod tables;
 pub mod telemetry;
+pub mod transport;
 
 pub use clock::Clock;
 pub use failure::Failure;

@@ -2,6 +2,7 @@
 //! invocation does.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,11 @@ use aws_config::{
     BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use aws_sdk_dynamodb::Client;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use tidemark_core::{
+    channel::{Channel, Scope},
+    resource::ResourceKey,
+};
 
 use crate::{
     auth::Verifier,
@@ -24,6 +30,7 @@ use crate::{
     notifications::Notifications,
     settings::{Settings, SettingsError},
     tables::Tables,
+    transport,
 };
 
 /// What a function stands on.
@@ -57,6 +64,9 @@ pub struct Environment {
     sdk: SdkConfig,
 }
 
+/// Longer than that a start does not wait for its connection: Lambda gives it ten seconds in all.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
 /// Why a function does not start.
 type StartError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -67,7 +77,8 @@ impl Environment {
     /// [`SettingsError`] names the variable that is missing or wrong.
     pub async fn read() -> Result<Self, StartError> {
         let settings = Settings::from_env(&|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
-        Ok(Self { settings, sdk: sdk_config().await })
+        let bundle = std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from);
+        Ok(Self { settings, sdk: sdk_config(transport::client(bundle.as_deref())?).await })
     }
 
     /// The tables, and who calls.
@@ -123,6 +134,19 @@ impl Platform {
         Self { meter: Meter::default(), ..self.clone() }
     }
 
+    /// Opens the connection to DynamoDB while the function still starts, by a read of `changes` that finds nothing: the handshake is over, and
+    /// the code of a call is in memory, when the first request comes. Costs a read unit for each start. What goes wrong is the first request's to tell.
+    pub async fn connect_by_changes(&self) {
+        connect(self.tables.changes.heads(&[nobodys_channel()])).await;
+    }
+
+    /// The same, for a function that may read `resources` and not `changes`.
+    pub async fn connect_by_resources(&self) {
+        let Scope { tenant, channel } = nobodys_channel();
+        let nothing = ResourceKey { channel, resource_type: "-".to_owned(), id: "-".to_owned() };
+        connect(self.tables.resources.load(&tenant, [&nothing])).await;
+    }
+
     /// Whether nothing was invoked here before: a cold start. Asked once by each invocation.
     pub(crate) fn is_cold(&self) -> bool {
         !self.is_warm.swap(true, Ordering::Relaxed)
@@ -152,6 +176,17 @@ impl Platform {
     }
 }
 
+/// A channel of a tenant that is none.
+fn nobodys_channel() -> Scope {
+    Scope { tenant: "-".to_owned(), channel: Channel::Tenant }
+}
+
+async fn connect<T>(read: impl Future<Output = Result<T, Failure>>) {
+    if !matches!(tokio::time::timeout(CONNECT_MAX, read).await, Ok(Ok(_))) {
+        tracing::warn!("no connection to DynamoDB while the function started");
+    }
+}
+
 /// A call and all its repetitions end well before the function's own time does, so that what hangs is answered, not cut off.
 fn timeouts() -> TimeoutConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5));
@@ -159,8 +194,9 @@ fn timeouts() -> TimeoutConfig {
 }
 
 /// Lambda hands credentials in environment variables; looking nowhere else keeps the function small and its start quick.
-async fn sdk_config() -> SdkConfig {
+async fn sdk_config(client: SharedHttpClient) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
         .timeout_config(timeouts())

@@ -9,6 +9,7 @@ use tidemark_aws::{Platform, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let platform = Platform::from_environment().await?;
+    platform.connect_by_changes().await;
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_ack::handle(&platform, request).await);
     lambda_http::run(service_fn(answer)).await
 }

@@ -10,6 +10,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read().await?;
     let platform = environment.platform()?.with_media(environment.media());
+    platform.connect_by_resources().await;
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_batches::handle(&platform, request).await);
     lambda_http::run(service_fn(answer)).await
 }

@@ -9,6 +9,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let environment = Environment::read().await?;
     let platform = environment.platform()?.with_failures(environment.failures("changelog")?);
+    platform.connect_by_changes().await;
     let answer = async |event: LambdaEvent<Json>| tidemark_changelog::invoked(&platform, event).await;
     lambda_runtime::run(service_fn(answer)).await
 }

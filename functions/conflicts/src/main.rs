@@ -10,6 +10,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read().await?;
     let platform = environment.platform()?.with_failures(environment.failures("conflicts")?);
+    platform.connect_by_changes().await;
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_conflicts::handle(&platform, request).await);
     lambda_http::run(service_fn(answer)).await
 }

@@ -8,6 +8,7 @@ use tidemark_core::json::Json;
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let platform = Platform::from_environment().await?;
+    platform.connect_by_resources().await;
     // The event as text: whatever a payload holds comes through digit for digit.
     let answer = async |event: LambdaEvent<Json>| tidemark_resolve::invoked(&platform, event).await;
     lambda_runtime::run(service_fn(answer)).await
