@@ -4,6 +4,7 @@
 
 pub mod budgets;
 pub mod chart;
+pub mod cold;
 pub mod cost;
 pub mod machine;
 pub mod prices;

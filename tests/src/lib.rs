@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod device;
 pub mod hooks;
+pub mod lambda;
 pub mod openapi;
 pub mod rights;
 pub mod stack;

@@ -259,6 +259,20 @@ impl Stack {
 
     /// What the function behind the route hands to Lambda.
     pub async fn respond(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
+        let event = self.event_with(method, path, headers, body);
+        self.deliver(route(method, path).function, &event).await
+    }
+
+    /// The event that API Gateway makes of a request with this token and this JSON; `Null` is no body.
+    pub fn event(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.event_with(method, path, &headers, body.as_bytes())
+    }
+
+    fn event_with(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Value {
         let route = route(method, path);
         let path = format!("/api/v1/mobile/{path}");
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
@@ -274,11 +288,10 @@ impl Stack {
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             at: self.now(),
         };
-        let event = match self.api {
+        match self.api {
             ApiKind::Rest => rest_event(&inbound, "test"),
             ApiKind::Http => http_event(&inbound),
-        };
-        self.deliver(route.function, &event).await
+        }
     }
 
     /// Hands an event of the API to a function, as Lambda does.

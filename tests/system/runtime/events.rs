@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tidemark::engine::http::NoHook;
 use tidemark_aws::edge;
-use tidemark_tests::{Answer, Stack, openapi};
+use tidemark_tests::{Answer, Stack, lambda::answer, openapi};
 
-use super::{Lambda, answer, failures};
+use super::{failures, start};
 use crate::events;
 
 /// A deployment with the machine's clock, which the processes go by.
@@ -15,7 +15,7 @@ fn deployment() -> Stack {
 }
 
 async fn ask(stack: &Stack, function: &str, event: &str) -> String {
-    Lambda::start(stack, function, Arc::new(NoHook)).await.ask(event).await
+    start(stack, function, Arc::new(NoHook)).await.ask(event).await
 }
 
 async fn request(stack: &Stack, function: &str, event: &str) -> Answer {
@@ -50,7 +50,7 @@ async fn every_repair_is_made_by_the_binary() {
 async fn a_process_answers_one_event_after_the_other() {
     let stack = deployment();
     let event = events::samples()["push.rest-retry"].replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]));
-    let mut push = Lambda::start(&stack, "push", Arc::new(NoHook)).await;
+    let mut push = start(&stack, "push", Arc::new(NoHook)).await;
     let first = answer(&push.ask(&event).await);
     let process = push.id();
     let again = answer(&push.ask(&event).await);

@@ -21,14 +21,17 @@ use tidemark::{
     },
     template::Template,
 };
-use tidemark_tests::{Answer, Stack, hooks::Moment};
+use tidemark_tests::{
+    Answer, Stack,
+    hooks::Moment,
+    lambda::{
+        Outcome, answer,
+        api::{ANSWER_BYTES_MAX, Told, soon},
+    },
+};
 use tokio::sync::Notify;
 
-use super::{
-    Lambda, Outcome, answer,
-    api::{ANSWER_BYTES_MAX, Told, soon},
-    failures,
-};
+use super::{failures, start, start_without};
 use crate::{
     batches,
     events::{function_of, samples},
@@ -118,7 +121,7 @@ async fn a_process_that_is_killed_in_the_middle_is_finished_by_a_retry_in_the_ne
         for nth in 0.. {
             let stack = Stack::new().today();
             let (event, hold) = (push(&stack), Hold::that(move |call, _, moment| call == nth && moment == at));
-            let mut first = Lambda::start(&stack, "push", hold.clone()).await;
+            let mut first = start(&stack, "push", hold.clone()).await;
             let is_held = tokio::select! {
                 told = first.ask(&event) => { applied_once(&stack, &told, "nothing was held"); false }
                 () = hold.held.notified() => true,
@@ -128,7 +131,7 @@ async fn a_process_that_is_killed_in_the_middle_is_finished_by_a_retry_in_the_ne
                 break;
             }
             first.kill().await;
-            let told = Lambda::start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
+            let told = start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
             applied_once(&stack, &told, &format!("killed {at:?} call {nth}"));
         }
     }
@@ -137,19 +140,19 @@ async fn a_process_that_is_killed_in_the_middle_is_finished_by_a_retry_in_the_ne
 #[tokio::test]
 async fn a_panic_ends_the_process_and_a_retry_in_the_next_one_finishes_what_it_began() {
     let stack = Stack::new().today();
-    let mut first = Lambda::start(&stack, "faulty", Hold::committed()).await;
+    let mut first = start(&stack, "faulty", Hold::committed()).await;
     let Outcome::Ended(status) = first.invoke(&push_that(&stack, "panic")).await else { panic!("it lived on") };
     assert_eq!(status.signal(), Some(6), "aborted: {}", first.logged());
     assert!(first.logged().contains("faulty/main.rs"), "it says where: {}", first.logged());
     assert_eq!((stack.rows("resources").len(), stack.rows("sync_batches").len()), (1, 0), "that was the middle");
-    let told = Lambda::start(&stack, "faulty", Arc::new(NoHook)).await.ask(&push(&stack)).await;
+    let told = start(&stack, "faulty", Arc::new(NoHook)).await.ask(&push(&stack)).await;
     applied_once(&stack, &told, "panicked");
 }
 
 #[tokio::test]
 async fn an_answer_that_lambda_refuses_as_too_large_is_not_the_end_of_the_process() {
     let stack = Stack::new().today();
-    let mut function = Lambda::start(&stack, "faulty", Arc::new(NoHook)).await;
+    let mut function = start(&stack, "faulty", Arc::new(NoHook)).await;
     let outcome = function.invoke(&push_that(&stack, "too large")).await;
     assert!(matches!(outcome, Outcome::Told(Told::TooLarge(bytes)) if bytes > ANSWER_BYTES_MAX), "{outcome:?}");
     let process = function.id();
@@ -161,9 +164,9 @@ async fn an_answer_that_lambda_refuses_as_too_large_is_not_the_end_of_the_proces
 async fn a_process_that_is_told_to_end_ends_at_once_whether_it_is_idle_or_not() {
     let stack = Stack::new().today();
     let (event, hold) = (push(&stack), Hold::committed());
-    let mut idle = Lambda::start(&stack, "push", Arc::new(NoHook)).await;
+    let mut idle = start(&stack, "push", Arc::new(NoHook)).await;
     answer(&idle.ask(&samples()["push.rest-no-token"]).await);
-    let mut busy = Lambda::start(&stack, "push", hold.clone()).await;
+    let mut busy = start(&stack, "push", hold.clone()).await;
     tokio::select! {
         told = busy.ask(&event) => panic!("nothing was held: {told}"),
         () = soon("a call that is held", hold.held.notified()) => {}
@@ -174,7 +177,7 @@ async fn a_process_that_is_told_to_end_ends_at_once_whether_it_is_idle_or_not() 
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
         assert_eq!(process.end().await.signal(), Some(15));
     }
-    let told = Lambda::start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
+    let told = start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
     applied_once(&stack, &told, "told to end in the middle");
 }
 
@@ -183,7 +186,7 @@ async fn a_function_without_a_setting_does_not_start_and_names_it() {
     let stack = Stack::new().today();
     for function in Template::built_in().unwrap().functions() {
         for missing in ["RESOURCES_TABLE", "JWT_ISSUER"] {
-            let mut process = Lambda::start_without(&stack, &function, Arc::new(NoHook), missing).await;
+            let mut process = start_without(&stack, &function, Arc::new(NoHook), missing).await;
             let Outcome::Ended(status) = process.invoke("{}").await else { panic!("{function} runs without {missing}") };
             assert_eq!(status.code(), Some(1), "{function}: {}", process.logged());
             assert!(process.logged().contains(&format!("environment variable {missing} is not set")), "{}", process.logged());
@@ -221,7 +224,7 @@ async fn an_outage_is_answered_before_the_functions_time_is_over() {
     let without: Vec<String> = template.functions().filter(|function| !events.contains_key(function.as_str())).collect();
     assert_eq!(without, ["presign"], "it makes no calls");
     let outages = events.iter().map(async |(function, event)| {
-        let mut process = Lambda::start(&stack, function, Arc::new(Outage)).await;
+        let mut process = start(&stack, function, Arc::new(Outage)).await;
         let began = Instant::now();
         let told = process.ask(event).await;
         let left = Duration::from_secs(template.timeout_s(function).unwrap()).saturating_sub(began.elapsed());

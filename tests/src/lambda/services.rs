@@ -20,8 +20,9 @@ use tidemark::{
     store::Store,
     topic::Topic,
 };
-use tidemark_tests::Stack;
 use tokio::net::TcpListener;
+
+use crate::Stack;
 
 #[derive(Clone)]
 struct Services {
@@ -32,7 +33,7 @@ struct Services {
 }
 
 /// Serves what a deployment stands on to one of its functions, whose calls pass `hook`, and whose rights are watched.
-pub(super) async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> SocketAddr {
+pub async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> SocketAddr {
     let hook = stack.watched(function, hook);
     let services = Services { engine: stack.engine.clone(), store: stack.store.clone(), topic: stack.topic.clone(), hook };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -15,18 +15,18 @@ use axum::{
 use serde_json::json;
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, watch},
     time::{Duration, Instant},
 };
 
 /// Bytes of an answer at most: 6 MB and a little.
-pub(super) const ANSWER_BYTES_MAX: usize = 6_291_556;
+pub const ANSWER_BYTES_MAX: usize = 6_291_556;
 
 const PREFIX: &str = "/2018-06-01/runtime";
 
 /// What a function says of an event.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub enum Told {
     /// Its answer.
     Answer(String),
     /// That it failed, and how.
@@ -43,44 +43,54 @@ struct Event {
 }
 
 /// The API of one process; without it nobody asks for events.
-pub(super) struct RuntimeApi {
-    pub(super) addr: SocketAddr,
+pub struct RuntimeApi {
+    /// Where it listens.
+    pub addr: SocketAddr,
     events: mpsc::UnboundedSender<Event>,
     told: mpsc::UnboundedReceiver<(String, Told)>,
+    polled: watch::Receiver<usize>,
     sent: usize,
 }
 
 struct Shared {
     events: Mutex<mpsc::UnboundedReceiver<Event>>,
     told: mpsc::UnboundedSender<(String, Told)>,
+    polled: watch::Sender<usize>,
 }
 
 impl RuntimeApi {
     /// Listens on a free port.
-    pub(super) async fn start() -> Self {
+    pub async fn start() -> Self {
         let (events, next) = mpsc::unbounded_channel();
         let (tell, told) = mpsc::unbounded_channel();
+        let (poll, polled) = watch::channel(0);
         let router = Router::new()
             .route(&format!("{PREFIX}/invocation/next"), get(next_event))
             .route(&format!("{PREFIX}/invocation/{{id}}/response"), post(take_answer))
             .route(&format!("{PREFIX}/invocation/{{id}}/error"), post(take_error))
-            .with_state(Arc::new(Shared { events: Mutex::new(next), told: tell }));
+            .with_state(Arc::new(Shared { events: Mutex::new(next), told: tell, polled: poll }));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { addr, events, told, sent: 0 }
+        Self { addr, events, told, polled, sent: 0 }
     }
 
     /// Hands an event to the function when it next asks, to be handled in this time.
-    pub(super) fn send(&mut self, text: &str, within: Duration) {
+    pub fn send(&mut self, text: &str, within: Duration) {
         self.sent += 1;
         let since_1970 = tidemark_aws::Clock::system().now().timestamp_millis().unsigned_abs();
         let deadline = Duration::from_millis(since_1970) + within;
         self.events.send(Event { id: format!("invocation-{}", self.sent), text: text.to_owned(), deadline }).unwrap();
     }
 
+    /// Waits until the function has asked for an event once more than it was sent any: it is idle.
+    pub async fn idle(&mut self) {
+        let sent = self.sent;
+        self.polled.wait_for(|polled| *polled > sent).await.unwrap();
+    }
+
     /// What the function says of the event that was sent last.
-    pub(super) async fn told(&mut self) -> Told {
+    pub async fn told(&mut self) -> Told {
         let (id, told) = self.told.recv().await.unwrap();
         assert_eq!(id, format!("invocation-{}", self.sent));
         told
@@ -88,6 +98,7 @@ impl RuntimeApi {
 }
 
 async fn next_event(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    shared.polled.send_modify(|polled| *polled += 1);
     let Some(event) = shared.events.lock().await.recv().await else { return std::future::pending().await };
     let response = Response::builder()
         .header("content-type", "application/json")
@@ -124,7 +135,7 @@ async fn text(request: Request) -> String {
 }
 
 /// Waits no longer than anything here may take on a busy machine.
-pub(super) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let done = tokio::time::timeout(Duration::from_secs(60), work).await;
     done.unwrap_or_else(|_| panic!("{what}: nothing after {:?}", began.elapsed()))

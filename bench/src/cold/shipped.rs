@@ -1,0 +1,47 @@
+//! The functions' binaries as they are shipped: built here with what `Cargo.toml` has cargo-lambda build with, or found in a folder.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tidemark::template::Template;
+use tidemark_tests::lambda;
+
+/// The function that does nothing.
+pub const BARE: &str = "bare";
+
+/// The binary of each function, and of the one that does nothing, by name. Those of `folder` were built by SAM or cargo-lambda.
+pub fn binaries(root: &Path, folder: Option<&Path>) -> BTreeMap<String, PathBuf> {
+    let functions: Vec<String> = Template::built_in().unwrap().functions().collect();
+    let built_here: Vec<&str> =
+        if folder.is_some() { vec![BARE] } else { functions.iter().map(String::as_str).chain([BARE]).collect() };
+    let mut binaries = build(root, &built_here);
+    for function in functions.iter().filter(|_| folder.is_some()) {
+        let folder = folder.unwrap();
+        let binary =
+            lambda::shipped(folder, function).unwrap_or_else(|| panic!("no binary of {function} in {}", folder.display()));
+        binaries.insert(function.clone(), binary);
+    }
+    binaries
+}
+
+/// Builds these binaries with the options of `[workspace.metadata.lambda.build]`, in a folder of their own: for everything else, `--release`
+/// is something quicker.
+fn build(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
+    let manifest: toml::Table = toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
+    let options = manifest["workspace"]["metadata"]["lambda"]["build"]["config"].as_array().expect("options of the build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("shipped");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).args(["build", "--locked", "--release", "--target-dir"]).arg(&target);
+    for option in options {
+        cargo.args(["--config", option.as_str().unwrap()]);
+    }
+    for function in functions {
+        let package = if *function == BARE { BARE.to_owned() } else { format!("tidemark-{function}") };
+        cargo.args(["--package", &package, "--bin", function]);
+    }
+    assert!(cargo.status().unwrap().success(), "the functions do not build");
+    functions.iter().map(|function| ((*function).to_owned(), target.join("release").join(function))).collect()
+}

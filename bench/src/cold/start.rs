@@ -1,0 +1,90 @@
+//! One function, started several times.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tidemark::engine::http::NoHook;
+use tidemark_tests::{
+    Stack,
+    lambda::{self, Lambda, services},
+};
+
+use super::{events, process, shipped::BARE, tls::Authority};
+
+const STARTS: usize = 7;
+
+/// What a start took: medians.
+#[derive(Debug, Clone, Copy)]
+pub struct Started {
+    /// CPU from exec to the first poll, in ms.
+    pub ready_cpu_ms: f64,
+    /// Time from exec to the first poll, in ms.
+    pub ready_ms: f64,
+    /// CPU from exec to the first response, in ms.
+    pub answered_cpu_ms: f64,
+    /// The most memory until then, in MB.
+    pub peak_mb: f64,
+}
+
+/// A function over a deployment whose endpoint speaks TLS.
+pub struct Rig {
+    /// The deployment.
+    pub stack: Stack,
+    authority: Authority,
+}
+
+impl Default for Rig {
+    fn default() -> Self {
+        Self { stack: Stack::new().today(), authority: Authority::default() }
+    }
+}
+
+impl Rig {
+    /// Starts a function.
+    pub async fn start(&self, function: &str, binary: &Path) -> Lambda {
+        let name = if function == BARE { "push" } else { function };
+        let services = services::serve(&self.stack, name, Arc::new(NoHook)).await;
+        let port = self.authority.before(services).await;
+        let mut environment = lambda::environment(name, &format!("https://localhost:{port}"));
+        environment.insert("AWS_CA_BUNDLE".to_owned(), self.authority.bundle.path().display().to_string());
+        Lambda::start(binary, name, environment).await
+    }
+}
+
+/// Starts a function several times, and has it answer once.
+pub async fn measure(function: &str, binary: &Path) -> Started {
+    let rig = Rig::default();
+    let event = events::first(&rig.stack, function).await;
+    let mut started = Vec::with_capacity(STARTS);
+    for _ in 0..STARTS {
+        let began = Instant::now();
+        let mut lambda = rig.start(function, binary).await;
+        lambda.idle().await;
+        let ready = began.elapsed();
+        let id = lambda.id().expect("it runs");
+        let ready_cpu = process::cpu(id);
+        let told = lambda.ask(&event).await;
+        assert!(!told.contains("\"statusCode\":5"), "{function}: {told}");
+        lambda.idle().await;
+        let (ready_cpu_ms, answered_cpu_ms) = (milliseconds(ready_cpu), milliseconds(process::cpu(id)));
+        started.push(Started { ready_cpu_ms, ready_ms: milliseconds(ready), answered_cpu_ms, peak_mb: process::peak_mb(id) });
+    }
+    let median = |figure: fn(&Started) -> f64| {
+        let mut figures: Vec<f64> = started.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[STARTS / 2]
+    };
+    Started {
+        ready_cpu_ms: median(|it| it.ready_cpu_ms),
+        ready_ms: median(|it| it.ready_ms),
+        answered_cpu_ms: median(|it| it.answered_cpu_ms),
+        peak_mb: median(|it| it.peak_mb),
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

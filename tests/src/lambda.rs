@@ -1,0 +1,145 @@
+//! A function's binary as Lambda runs it: a process that asks the runtime API for events, with the environment of `template.yaml`, over a
+//! deployment's tables.
+
+pub mod api;
+pub mod services;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lambda_http::{
+    Body, Response,
+    http::{HeaderName, HeaderValue},
+};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+use tidemark::{deployment, store, template::Template};
+use tokio::process::{Child, Command};
+
+use crate::Answer;
+use api::{RuntimeApi, Told, soon};
+
+/// What became of an invocation.
+#[derive(Debug)]
+pub enum Outcome {
+    /// What the function said.
+    Told(Told),
+    /// The process ended without a word.
+    Ended(ExitStatus),
+}
+
+/// The environment that Lambda gives a function whose calls to AWS go to this endpoint.
+pub fn environment(function: &str, endpoint: &str) -> BTreeMap<String, String> {
+    let mut environment = deployment::environment(&Template::built_in().unwrap(), function).unwrap();
+    let ours = [
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_FUNCTION_NAME", function),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", store::ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", store::SECRET_KEY),
+        ("AWS_SESSION_TOKEN", function),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ];
+    environment.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    environment
+}
+
+/// One execution environment: a process, and what Lambda is to it. It is killed when it is dropped.
+pub struct Lambda {
+    function: String,
+    process: Child,
+    api: RuntimeApi,
+    log: NamedTempFile,
+}
+
+impl Lambda {
+    /// Starts the binary of a function in this environment and no other.
+    pub async fn start(binary: &Path, function: &str, environment: BTreeMap<String, String>) -> Self {
+        let api = RuntimeApi::start().await;
+        let log = NamedTempFile::new().unwrap();
+        let mut command = Command::new(binary);
+        command.env_clear().envs(environment).env("AWS_LAMBDA_RUNTIME_API", api.addr.to_string());
+        command.kill_on_drop(true).stdin(Stdio::null());
+        command.stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
+        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        Self { function: function.to_owned(), process, api, log }
+    }
+
+    /// Waits until it has started, or has done what it was asked, and waits for an event.
+    pub async fn idle(&mut self) {
+        soon("a function that waits for an event", self.api.idle()).await;
+    }
+
+    /// Hands it an event and waits for what becomes of it, for no longer than the template lets the function take.
+    pub async fn invoke(&mut self, event: &str) -> Outcome {
+        let within = Duration::from_secs(Template::built_in().unwrap().timeout_s(&self.function).unwrap());
+        self.api.send(event, within);
+        let work = async {
+            tokio::select! {
+                told = self.api.told() => Outcome::Told(told),
+                status = self.process.wait() => Outcome::Ended(status.unwrap()),
+            }
+        };
+        let outcome = tokio::time::timeout(within, work).await;
+        outcome.unwrap_or_else(|_| panic!("{} timed out: {}", self.function, self.logged()))
+    }
+
+    /// Hands it an event that it must answer.
+    pub async fn ask(&mut self, event: &str) -> String {
+        match self.invoke(event).await {
+            Outcome::Told(Told::Answer(answer)) => answer,
+            other => panic!("{}: {other:?}: {}", self.function, self.logged()),
+        }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Ends it as Lambda does when the time is over.
+    pub async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    /// Waits for its end.
+    pub async fn end(&mut self) -> ExitStatus {
+        soon("the end of a process", self.process.wait()).await.unwrap()
+    }
+
+    /// What it said on either output.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+}
+
+/// The binary of a function that was built to be shipped into this folder, by SAM or cargo-lambda.
+pub fn shipped(folder: &Path, function: &str) -> Option<PathBuf> {
+    let logical_id = format!("{}{}Function", function[..1].to_ascii_uppercase(), &function[1..]);
+    let shipped = [logical_id.as_str(), function].map(|name| folder.join(name).join("bootstrap"));
+    shipped.into_iter().find(|path| path.exists())
+}
+
+/// An answer to a request, as the gateway reads it from what the function told the runtime API.
+pub fn answer(told: &str) -> Answer {
+    let told: Value = serde_json::from_str(told).unwrap();
+    let body = told["body"].as_str().unwrap_or_default();
+    let body =
+        if told["isBase64Encoded"] == true { Body::Binary(BASE64_STANDARD.decode(body).unwrap()) } else { Body::from(body) };
+    let mut response = Response::new(body);
+    *response.status_mut() = u16::try_from(told["statusCode"].as_u64().unwrap()).unwrap().try_into().unwrap();
+    let single = told["headers"].as_object().into_iter().flatten().map(|(name, value)| (name, value.as_str().unwrap()));
+    let many = told["multiValueHeaders"].as_object().into_iter().flatten();
+    let many =
+        many.flat_map(|(name, values)| values.as_array().into_iter().flatten().map(move |value| (name, value.as_str().unwrap())));
+    for (name, value) in single.chain(many) {
+        response.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+    }
+    Answer::read(response)
+}
