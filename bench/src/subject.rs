@@ -15,7 +15,7 @@ use crate::{client::Api, cpu::Usage};
 
 /// A process is idle when it uses less than this share of a processor.
 const IDLE: f64 = 0.03;
-const IDLE_LOOK: Duration = Duration::from_millis(100);
+const IDLE_LOOK: Duration = Duration::from_millis(50);
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,13 +16,13 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tidemark_aws::Clock;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
     client::{Api, Request},
     load::{
         Remote,
-        drive::{latencies, record},
+        drive::{closed_loop, latencies, record},
         work::{BYTES, Ready, Work, end_of_log},
     },
     subject::{Kind, Subject},
@@ -30,8 +30,10 @@ use crate::{
     workload,
 };
 
-/// Clients that push meanwhile.
+/// Users who push meanwhile.
 const OTHERS: usize = 8;
+/// Pushes that find how much goes through.
+const CALIBRATION: usize = 40;
 /// A change that takes longer than this will not come at all.
 const VISIBLE_MAX: Duration = Duration::from_secs(120);
 
@@ -81,14 +83,15 @@ async fn visible(program: &Path, arguments: &Arguments) -> Table {
     let mut table = Table::new(
         "lag-visible",
         "From a push's answer to the pull that shows the change",
-        "A second device of the user pulls again and again until the change is there. The floor is a pull that finds nothing, in the same run.",
+        "A second device of the user pulls again and again until the change is there. The floor is a pull that finds nothing, in the same run. \
+         The others push half of what goes through.",
     );
     let seen = watch(&api, token, &format!("phone-{run}"), arguments.pushes, &bar).await;
     table.rows.extend(rows("alone", &seen));
     if !others.is_empty() {
         let crowd = Crowd::start(&api, others, run).await;
         let seen = watch(&api, token, &format!("phone-{run}-crowd"), arguments.pushes, &bar).await;
-        table.rows.extend(rows(&format!("beside {} clients that push 50s", others.len()), &seen));
+        table.rows.extend(rows(&format!("beside {} users who push 50s", others.len()), &seen));
         crowd.stop().await;
     }
     bar.finish_and_clear();
@@ -136,32 +139,37 @@ async fn watch(api: &Api, token: &str, phone: &str, pushes: usize, bar: &Progres
     seen
 }
 
-/// Clients that push without a pause.
+/// Clients that push at a steady rate, half of what goes through: beyond that, it would be the waiting line that is measured.
 struct Crowd {
     is_over: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<()>>,
+    sending: JoinHandle<()>,
 }
 
 impl Crowd {
     async fn start(api: &Api, tokens: &[String], run: i64) -> Self {
-        let ready = Arc::new(Ready::new(Work::Push, api, tokens.to_vec(), 0, run).await);
-        let (is_over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let clients = tokens.iter().map(|_| {
-            let (api, ready, is_over, next) = (api.clone(), Arc::clone(&ready), Arc::clone(&is_over), Arc::clone(&next));
-            tokio::spawn(async move {
-                while !is_over.load(Ordering::Relaxed) {
-                    api.send(&ready.request(next.fetch_add(1, Ordering::Relaxed))).await;
+        let (api, ready) = (api.clone(), Ready::new(Work::Push, api, tokens.to_vec(), 0, run).await);
+        let requests = (0..CALIBRATION).map(|number| ready.request(number)).collect();
+        let most = closed_loop(&api, &ready, requests, tokens.len(), &ProgressBar::hidden()).await;
+        let period = most.took.mul_f64(2.0 / CALIBRATION as f64);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let sending = tokio::spawn(async move {
+            let (mut due, mut under_way) = (tokio::time::interval(period), JoinSet::new());
+            for number in CALIBRATION.. {
+                due.tick().await;
+                if over.load(Ordering::Relaxed) {
+                    break;
                 }
-            })
+                let (api, request) = (api.clone(), ready.request(number));
+                under_way.spawn(async move { api.send(&request).await });
+            }
+            under_way.join_all().await;
         });
-        let clients = clients.collect();
-        Self { is_over, clients }
+        Self { is_over, sending }
     }
 
     async fn stop(self) {
         self.is_over.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.await.unwrap();
-        }
+        self.sending.await.unwrap();
     }
 }

@@ -33,7 +33,20 @@ pub struct Done {
     pub latency_us: Histogram<u64>,
 }
 
+impl Default for Done {
+    fn default() -> Self {
+        Self { items: 0, took: Duration::ZERO, latency_us: latencies() }
+    }
+}
+
 impl Done {
+    /// Adds what another loop of the same kind brought.
+    pub fn add(&mut self, other: &Self) {
+        self.items += other.items;
+        self.took += other.took;
+        self.latency_us.add(&other.latency_us).expect("the same bounds");
+    }
+
     /// Items for each second.
     pub fn items_per_s(&self) -> f64 {
         self.items as f64 / self.took.as_secs_f64()

@@ -20,6 +20,8 @@ use crate::{
 
 /// Clients at work side by side.
 const CLIENTS: usize = 8;
+/// Parts in which the requests of a measurement are sent.
+const ROUNDS: usize = 4;
 /// Of what went through, how much is offered when latencies are measured.
 const OFFERED: f64 = 0.6;
 /// What processor time is given for.
@@ -74,6 +76,15 @@ struct Side {
     next: usize,
 }
 
+/// How requests are sent.
+#[derive(Debug, Clone, Copy)]
+enum Loop {
+    /// By so many clients, each after its last answer.
+    Closed(usize),
+    /// So many each second, whatever is answered.
+    Open(f64),
+}
+
 /// What came of one side.
 struct Measured {
     alone: Done,
@@ -95,7 +106,7 @@ impl Load {
         let mut sides = self.sides().await;
         let measured = self.measure(&mut sides, &bar).await;
         bar.finish_and_clear();
-        let rate = number(OFFERED * rate_per_s(&measured[0]) * self.work.items() as f64);
+        let rate = number(OFFERED * slower(&measured[0].alone, &measured[0].together));
         let note = format!(
             "Latency with {rate} {}s/s offered, to both, counted from when a request was due. Functions stand for all of the process but \
              the engine's calls: functions, HTTP, and the streams, whose work on what was pushed is counted in.",
@@ -142,36 +153,47 @@ impl Load {
     }
 
     async fn measure(&self, sides: &mut [Side], bar: &ProgressBar) -> Vec<Measured> {
-        let requests = self.requests();
         let mut before = Vec::new();
         for side in sides.iter_mut() {
-            side.closed(self.warm_up(), 1, bar).await;
+            side.run(Loop::Closed(1), self.warm_up(), bar).await;
             before.push(side.idle().await);
         }
-        // Step by step side beside side, so that whatever else the machine does meets both.
-        let (mut alone, mut together, mut used) = (Vec::new(), Vec::new(), Vec::new());
+        let alone = self.in_rounds(sides, Loop::Closed(1), bar).await;
+        let together = self.in_rounds(sides, Loop::Closed(CLIENTS), bar).await;
+        let mut after = Vec::new();
         for side in sides.iter_mut() {
-            alone.push(side.closed(requests, 1, bar).await);
-            side.idle().await;
-        }
-        for (side, before) in sides.iter_mut().zip(before) {
-            together.push(side.closed(requests, CLIENTS, bar).await);
-            used.push(side.idle().await.zip(before));
+            after.push(side.idle().await);
         }
         let rate = OFFERED * slower(&alone[0], &together[0]) / self.work.items() as f64;
-        let mut measured = Vec::new();
-        for (((side, alone), together), used) in sides.iter_mut().zip(alone).zip(together).zip(used) {
-            let numbered = side.take(requests);
-            let offered = open_loop(&side.api, &side.ready, numbered, rate, bar).await;
+        let offered = self.in_rounds(sides, Loop::Open(rate), bar).await;
+        let loops = alone.into_iter().zip(together).zip(offered).zip(before.into_iter().zip(after));
+        let measured = loops.map(|(((alone, together), offered), (before, after))| {
             let per = PER_ITEMS / (alone.items + together.items) as f64;
-            let used = used.map(|(after, before)| Usage {
+            let used = before.zip(after).map(|(before, after)| Usage {
                 process_s: (after.process_s - before.process_s) * per,
                 store_s: (after.store_s - before.store_s) * per,
                 peak_mb: after.peak_mb,
             });
-            measured.push(Measured { alone, together, offered, used });
+            Measured { alone, together, offered, used }
+        });
+        measured.collect()
+    }
+
+    /// Side beside side, a part of the requests at a time, so that whatever else the machine does meets both.
+    async fn in_rounds(&self, sides: &mut [Side], how: Loop, bar: &ProgressBar) -> Vec<Done> {
+        let mut done = vec![Done::default(); sides.len()];
+        let mut left = self.requests();
+        for round in (1..=ROUNDS).rev() {
+            let requests = left / round;
+            left -= requests;
+            for (side, done) in sides.iter_mut().zip(&mut done) {
+                if requests > 0 {
+                    done.add(&side.run(how, requests, bar).await);
+                    side.idle().await;
+                }
+            }
         }
-        measured
+        done
     }
 
     fn rows(&self, measured: &[Measured]) -> Vec<Row> {
@@ -201,15 +223,14 @@ impl Load {
 }
 
 impl Side {
-    async fn closed(&mut self, requests: usize, clients: usize, bar: &ProgressBar) -> Done {
-        let numbered = self.take(requests);
-        closed_loop(&self.api, &self.ready, numbered, clients, bar).await
-    }
-
-    fn take(&mut self, requests: usize) -> Vec<Request> {
+    async fn run(&mut self, how: Loop, requests: usize, bar: &ProgressBar) -> Done {
         let numbers = self.next..self.next + requests;
         self.next = numbers.end;
-        numbers.map(|number| self.ready.request(number)).collect()
+        let requests: Vec<Request> = numbers.map(|number| self.ready.request(number)).collect();
+        match how {
+            Loop::Closed(clients) => closed_loop(&self.api, &self.ready, requests, clients, bar).await,
+            Loop::Open(rate_per_s) => open_loop(&self.api, &self.ready, requests, rate_per_s, bar).await,
+        }
     }
 
     async fn idle(&mut self) -> Option<Usage> {
@@ -220,10 +241,7 @@ impl Side {
     }
 }
 
+/// Items each second.
 fn slower(one: &Done, other: &Done) -> f64 {
     one.items_per_s().min(other.items_per_s())
-}
-
-fn rate_per_s(measured: &Measured) -> f64 {
-    slower(&measured.alone, &measured.together)
 }

@@ -111,7 +111,7 @@ async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_run_has_all_rows_with_their_floors() {
-    let arguments = Arguments { remote: Remote::default(), requests: 4, changes: 200 };
+    let arguments = Arguments { remote: Remote::default(), requests: 2, changes: 200 };
     let tables = tables(Path::new(env!("CARGO_BIN_EXE_bench")), &arguments).await;
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(names, ["load-push", "load-pull", "load-stale", "load-quiet"]);
