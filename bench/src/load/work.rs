@@ -1,6 +1,6 @@
 //! The four kinds of load, each as a series of requests without end. The same requests go to Tidemark and to the floor.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,6 +15,9 @@ pub const ITEMS: usize = 50;
 pub const PAGE: usize = 100;
 /// Bytes of a payload.
 pub const BYTES: usize = 300;
+
+/// Changes that take longer than this will not come at all.
+const SEQUENCED_MAX: Duration = Duration::from_secs(120);
 
 /// What devices do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,13 +120,14 @@ impl Ready {
         for number in 0..changes.div_ceil(ITEMS) {
             api.send(&self.creates(token, &format!("phone-{}", self.run), number)).await;
         }
-        let (mut since, mut pages) = (start, Vec::new());
+        let (mut since, mut pages, began) = (start, Vec::new(), Instant::now());
         while pages.len() < changes / PAGE {
             let page = api.ask(&Request::pull(token, "reader", &since)).await;
             if list(&page["changes"]).len() == PAGE {
                 pages.push(std::mem::replace(&mut since, page["next_token"].clone()));
             } else {
                 // Not everything is in the log yet.
+                assert!(began.elapsed() < SEQUENCED_MAX, "{} full pages came of {changes} changes", pages.len());
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
