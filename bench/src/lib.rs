@@ -4,10 +4,17 @@
 
 pub mod budgets;
 pub mod chart;
+pub mod client;
 pub mod cold;
 pub mod cost;
+pub mod cpu;
+pub mod floor;
+pub mod lag;
+pub mod load;
 pub mod machine;
 pub mod prices;
 pub mod report;
+pub mod serve;
+pub mod subject;
 pub mod table;
 pub mod workload;

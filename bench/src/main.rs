@@ -2,12 +2,14 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal")]
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
-use tidemark_bench::{cold, cost, report, table::Table};
+use clap::{Args, Command, Parser, Subcommand};
+use tidemark_bench::{cold, cost, lag, load, report, serve, table::Table};
+use tokio::runtime::Runtime;
 
 /// Measures Tidemark against its budgets, and beside the least that could do the work.
 #[derive(Debug, Parser)]
@@ -31,28 +33,77 @@ enum What {
         #[arg(long)]
         binaries: Option<PathBuf>,
     },
+    /// Simulated devices push, pull, are refused and ask in vain: throughput, latency, processor time and memory, beside the floor.
+    Load(load::Arguments),
+    /// How long until a pull shows what was pushed, and how much one channel takes.
+    Lag(lag::Arguments),
+    /// The Tidemark that is measured.
+    #[command(hide = true)]
+    ServeTidemark {
+        /// Where it keeps its data.
+        folder: PathBuf,
+    },
+    /// The floor.
+    #[command(hide = true)]
+    ServeFloor {
+        /// Where it keeps its data.
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let Arguments { write, what } = Arguments::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut is_over = false;
-    let measured: Vec<(&str, Vec<Table>)> = match arguments.what {
-        What::All => vec![("cost", cost::tables()), ("cold", cold::tables(root, None))],
-        What::Cost => vec![("cost", cost::tables())],
-        What::Cold { binaries } => vec![("cold", cold::tables(root, binaries.as_deref()))],
-    };
-    for (section, tables) in measured {
-        for table in &tables {
-            println!("{table}");
-            for row in table.over() {
-                println!("over its budget: {}, {} {}\n", row.what, row.measured, row.unit);
-                is_over = true;
-            }
+    let is_within = match what {
+        What::All => {
+            let cost = told(root, write, "cost", &cost::tables());
+            let cold = told(root, write, "cold", &cold::tables(root, None));
+            let load = told(root, write, "load", &load(&default()));
+            let lag = told(root, write, "lag", &lag(&default()));
+            cost && cold && load && lag
         }
-        if arguments.write {
-            report::write(root, section, &tables).unwrap();
+        What::Cost => told(root, write, "cost", &cost::tables()),
+        What::Cold { binaries } => told(root, write, "cold", &cold::tables(root, binaries.as_deref())),
+        What::Load(arguments) => told(root, write, "load", &load(&arguments)),
+        What::Lag(arguments) => told(root, write, "lag", &lag(&arguments)),
+        What::ServeTidemark { folder } => {
+            serve::tidemark(&folder);
+            true
+        }
+        What::ServeFloor { folder } => {
+            serve::floor(&folder);
+            true
+        }
+    };
+    if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what was measured, and writes it if it is to be; whether it is within the budgets.
+fn told(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
+    let mut is_within = true;
+    for table in tables {
+        println!("{table}");
+        for row in table.over() {
+            println!("over its budget: {}, {} {}\n", row.what, row.measured, row.unit);
+            is_within = false;
         }
     }
-    if is_over { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if write {
+        report::write(root, section, tables).unwrap();
+    }
+    is_within
+}
+
+fn load(arguments: &load::Arguments) -> Vec<Table> {
+    Runtime::new().unwrap().block_on(load::tables(&env::current_exe().unwrap(), arguments))
+}
+
+fn lag(arguments: &lag::Arguments) -> Vec<Table> {
+    Runtime::new().unwrap().block_on(lag::tables(&env::current_exe().unwrap(), arguments))
+}
+
+/// What a subcommand takes if nothing is said.
+fn default<A: Args>() -> A {
+    let command = A::augment_args(Command::new("default"));
+    A::from_arg_matches(&command.get_matches_from(["default"])).unwrap()
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_aws::Clock;
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::deployment::{self, Clients, DeploymentError};
-use crate::engine::http::{EngineClient, dynamodb_client};
+use crate::engine::http::{EngineClient, Hook, NoHook, dynamodb_client};
 use crate::engine::{Engine, EngineError};
 use crate::gateway::{self, ApiKind, Front, RouteError};
 use crate::pump::Pump;
@@ -101,6 +102,14 @@ impl System {
     /// # Errors
     /// The port, the data folder or the template; see [`StartError`].
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_hooked(options, Arc::new(NoHook)).await
+    }
+
+    /// The same, with a hook on the functions' calls to their tables, for whoever measures these.
+    ///
+    /// # Errors
+    /// As for [`System::start`].
+    pub async fn start_hooked(options: Options, hook: Arc<dyn Hook>) -> Result<Self, StartError> {
         // First of all: a second runner by mistake must not touch the folder of the first.
         let listener = listen(options.port).await?;
         let addr = listener.local_addr().map_err(|source| StartError::Listen { port: options.port, source })?;
@@ -109,7 +118,7 @@ impl System {
         let template = Template::built_in()?;
         deployment::create_tables(&engine, &template)?;
         let clients = |function: &str| Clients {
-            dynamodb: dynamodb_client(EngineClient::new(engine.clone())),
+            dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
             // Looked at in this process; the upload URLs lead devices to the front.
             bucket: s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"), function),
             // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.

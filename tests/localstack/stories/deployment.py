@@ -93,6 +93,11 @@ class Deployment:
         stages = [p["ParameterValue"] for p in self._described["Parameters"] if p["ParameterKey"] == "StageName"]
         return f"/_aws/execute-api/{self.output('ApiId')}/{stages[0]}"
 
+    @property
+    def url(self) -> str:
+        """What stands before the API's paths."""
+        return f"{self.endpoint}{self._base_path}"
+
     def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
         """Any request of the API, `path` from its root."""
         return send(self.endpoint, method, f"{self._base_path}{path}", body, headers or {})

@@ -24,8 +24,10 @@ STORIES: list[Callable[[Deployment], None]] = [story for part in (sync, conflict
 
 
 def main(arguments: list[str]) -> int:
+    is_measured = arguments[:1] == ["--bench"]
+    arguments = arguments[1:] if is_measured else arguments
     if len(arguments) > 1 or (arguments and not arguments[0].startswith("http")):
-        print("usage: tests/localstack/run [ENDPOINT], such as http://localhost:4566")
+        print("usage: tests/localstack/run [--bench] [ENDPOINT], such as http://localhost:4566")
         return 2
     # What a person at the terminal and a CI that gives up send: both end the blocks below in good order.
     signal.signal(signal.SIGTERM, _stop)
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="tidemark-localstack-", ignore_cleanup_errors=True) as folder:
-            failed = _trial(pathlib.Path(folder), arguments[0] if arguments else None)
+            failed = _trial(pathlib.Path(folder), arguments[0] if arguments else None, is_measured)
     except Failed as failure:
         print(failure)
         print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the stories")
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _trial(scratch: pathlib.Path, endpoint: str | None) -> int:
+def _trial(scratch: pathlib.Path, endpoint: str | None, is_measured: bool) -> int:
     """All of it; gives the number of stories that failed."""
     os.environ.update(environment())
     stack = Stack(ROOT, scratch, f"tidemark-{uuid.uuid4().hex[:8]}")
@@ -82,7 +84,20 @@ def _trial(scratch: pathlib.Path, endpoint: str | None) -> int:
         if failed:
             print(f"what the functions logged last:\n{stack.function_logs(deployed)}")
             _show_localstack(scratch)
+        elif is_measured:
+            _measure_lag(deployed, scratch)
         return failed
+
+
+def _measure_lag(deployed: Deployment, scratch: pathlib.Path) -> None:
+    """One user's changes, alone and while a second user pushes. Each takes seconds here, so there are few."""
+    tenant, log = deployed.tenant(), scratch / "bench.log"
+    command = ["cargo", "run", "--locked", "--release", "--quiet", "-p", "bench", "--", "lag", "--pushes", "30", "--url", deployed.url]
+    for user in ("ana", "ben"):
+        command += ["--token", deployed.issuer.token(tenant.name, user)]
+    with _step("measuring the lag"):
+        run("bench lag", command, dict(os.environ), log, ROOT)
+    print(log.read_text())
 
 
 def _show_localstack(scratch: pathlib.Path) -> None:

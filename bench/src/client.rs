@@ -1,0 +1,101 @@
+//! An HTTP client whose connections stay open, as many as there are requests under way.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+
+/// The API at one address. Clones share their connections.
+#[derive(Clone)]
+pub struct Api {
+    base: String,
+    connections: Connections,
+}
+
+#[derive(Clone)]
+enum Connections {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+/// A request, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Below `/api/v1/mobile/`.
+    pub route: &'static str,
+    /// The caller's token.
+    pub token: String,
+    /// JSON.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// A request with this body.
+    pub fn new(route: &'static str, token: &str, body: &Value) -> Self {
+        Self { route, token: token.to_owned(), body: body.to_string().into() }
+    }
+
+    /// A push of these items.
+    pub fn push(token: &str, device_id: &str, items: &[Value]) -> Self {
+        Self::new("sync/push", token, &json!({"device_id": device_id, "client_sync_token": null, "items": items}))
+    }
+
+    /// A pull of a page of 100.
+    pub fn pull(token: &str, device_id: &str, since: &Value) -> Self {
+        Self::new("sync/pull", token, &json!({"since_token": since, "device_id": device_id, "limit": 100}))
+    }
+}
+
+impl Api {
+    /// The API below this URL, which ends before `/api/v1/mobile`.
+    pub fn new(base: &str) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new());
+        let connections = if base.starts_with("https://") {
+            tcp.enforce_http(false);
+            let tls = HttpsConnectorBuilder::new().with_native_roots().expect("the system's root certificates");
+            Connections::Tls(client.build(tls.https_only().enable_http1().wrap_connector(tcp)))
+        } else {
+            Connections::Plain(client.build(tcp))
+        };
+        Self { base: base.trim_end_matches('/').to_owned(), connections }
+    }
+
+    /// The URL it stands below.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends a request and reads its answer to the end; anything but 200 ends the measurement.
+    pub async fn send(&self, request: &Request) -> Bytes {
+        let (status, body) = self.exchange(request).await;
+        assert_eq!(status, StatusCode::OK, "{}: {}", request.route, String::from_utf8_lossy(&body));
+        body
+    }
+
+    /// The same, with the answer as JSON.
+    pub async fn ask(&self, request: &Request) -> Value {
+        serde_json::from_slice(&self.send(request).await).unwrap()
+    }
+
+    async fn exchange(&self, request: &Request) -> (StatusCode, Bytes) {
+        let sent = http::Request::post(format!("{}/api/v1/mobile/{}", self.base, request.route))
+            .header(header::AUTHORIZATION, format!("Bearer {}", request.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(request.body.clone()))
+            .unwrap();
+        let answer = match &self.connections {
+            Connections::Plain(client) => client.request(sent),
+            Connections::Tls(client) => client.request(sent),
+        };
+        let answer = answer.await.unwrap();
+        let status = answer.status();
+        (status, answer.into_body().collect().await.unwrap().to_bytes())
+    }
+}

@@ -1,0 +1,123 @@
+//! Two ways to send requests. A *closed loop* sends the next one when the last is answered: it finds how much goes through. An *open loop*
+//! sends each when it is due, as devices do, which do not wait for each other: it finds how long one waits. Its latencies count from the
+//! moment a request was due, so one that is late because others were slow counts in full (no coordinated omission).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use hdrhistogram::Histogram;
+use indicatif::ProgressBar;
+use tokio::runtime::Handle;
+
+use super::work::Ready;
+use crate::client::{Api, Request};
+
+/// Latencies in microseconds, up to ten minutes, three digits.
+const LATENCY_MAX_US: u64 = 600_000_000;
+
+/// What a loop brought.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Items that were handled as they should be, or polls.
+    pub items: usize,
+    /// From the first request to the last answer.
+    pub took: Duration,
+    /// How long each request waited.
+    pub latency_us: Histogram<u64>,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self { items: 0, took: Duration::ZERO, latency_us: latencies() }
+    }
+}
+
+impl Done {
+    /// Adds what another loop of the same kind brought.
+    pub fn add(&mut self, other: &Self) {
+        self.items += other.items;
+        self.took += other.took;
+        self.latency_us.add(&other.latency_us).expect("the same bounds");
+    }
+
+    /// Items for each second.
+    pub fn items_per_s(&self) -> f64 {
+        self.items as f64 / self.took.as_secs_f64()
+    }
+
+    /// Milliseconds that this share of the requests did not exceed.
+    pub fn ms_at(&self, quantile: f64) -> f64 {
+        self.latency_us.value_at_quantile(quantile) as f64 / 1e3
+    }
+}
+
+/// An empty histogram of latencies.
+pub fn latencies() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("fixed bounds")
+}
+
+/// Records a latency.
+pub fn record(histogram: &mut Histogram<u64>, latency: Duration) {
+    histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_US));
+}
+
+/// So many clients, each sending its next request when its last was answered, until all were sent.
+pub async fn closed_loop(api: &Api, ready: &Ready, requests: Vec<Request>, clients: usize, bar: &ProgressBar) -> Done {
+    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
+    let began = Instant::now();
+    let running = (0..clients).map(|_| {
+        let (api, requests, next, bar) = (api.clone(), Arc::clone(&requests), Arc::clone(&next), bar.clone());
+        tokio::spawn(async move {
+            let mut answers = Vec::new();
+            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let sent = Instant::now();
+                answers.push((api.send(request).await, sent.elapsed()));
+                bar.inc(1);
+            }
+            answers
+        })
+    });
+    let answers = join_all(running).await;
+    // Answers are looked at afterwards: the clients share the machine with what is measured.
+    done(ready, began.elapsed(), answers.into_iter().flat_map(Result::unwrap))
+}
+
+/// Sends requests at a steady rate, each when it is due, however many are still under way.
+pub async fn open_loop(api: &Api, ready: &Ready, requests: Vec<Request>, rate_per_s: f64, bar: &ProgressBar) -> Done {
+    let (api, bar, runtime) = (api.clone(), bar.clone(), Handle::current());
+    let began = Instant::now();
+    // A thread of its own, because the runtime's timer counts whole milliseconds.
+    let sending = tokio::task::spawn_blocking(move || {
+        let due_of = |number: usize| began + Duration::from_secs_f64(number as f64 / rate_per_s);
+        let send = |(number, request): (usize, Request)| {
+            let due = due_of(number);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let (api, bar) = (api.clone(), bar.clone());
+            runtime.spawn(async move {
+                let body = api.send(&request).await;
+                let latency = due.elapsed();
+                bar.inc(1);
+                (body, latency)
+            })
+        };
+        requests.into_iter().enumerate().map(send).collect::<Vec<_>>()
+    });
+    let answers = join_all(sending.await.unwrap()).await;
+    done(ready, began.elapsed(), answers.into_iter().map(Result::unwrap))
+}
+
+fn done(ready: &Ready, took: Duration, answers: impl Iterator<Item = (bytes::Bytes, Duration)>) -> Done {
+    let (mut items, mut latency_us) = (0, latencies());
+    for (body, latency) in answers {
+        items += ready.count(&serde_json::from_slice(&body).unwrap());
+        record(&mut latency_us, latency);
+    }
+    Done { items, took, latency_us }
+}

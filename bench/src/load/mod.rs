@@ -1,0 +1,247 @@
+//! `bench load`: simulated devices against a running Tidemark, and beside it, in the same run, against the floor.
+
+pub mod drive;
+pub mod work;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use drive::{Done, closed_loop, open_loop};
+use indicatif::{ProgressBar, ProgressStyle};
+use tidemark_aws::Clock;
+use work::{Ready, Work};
+
+use crate::{
+    client::{Api, Request},
+    cpu::Usage,
+    subject::{Kind, Subject},
+    table::{Row, Table, number},
+};
+
+/// Clients at work side by side.
+const CLIENTS: usize = 8;
+/// Parts in which the requests of a measurement are sent.
+const ROUNDS: usize = 4;
+/// Of what went through, how much is offered when latencies are measured.
+const OFFERED: f64 = 0.6;
+/// What processor time is given for.
+const PER_ITEMS: f64 = 10_000.0;
+
+/// A Tidemark that runs somewhere.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Remote {
+    /// Measures the Tidemark at this URL (what stands before /api/v1/mobile) instead of one of its own: without floor, processor time and memory.
+    #[arg(long, requires = "tokens")]
+    pub url: Option<String>,
+    /// A token that it accepts; more of them are more users.
+    #[arg(long = "token", requires = "url")]
+    pub tokens: Vec<String>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// A Tidemark that runs somewhere.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Requests of each measurement; of quiet polls five times as many.
+    #[arg(long, default_value_t = 400)]
+    pub requests: usize,
+    /// Changes to pull, in pages of 100.
+    #[arg(long, default_value_t = 10_000)]
+    pub changes: usize,
+}
+
+/// The tables; `program` is the binary `bench`, which runs Tidemark and the floor.
+pub async fn tables(program: &Path, arguments: &Arguments) -> Vec<Table> {
+    let mut tables = Vec::new();
+    for work in [Work::Push, Work::Pull, Work::Stale, Work::Quiet] {
+        let load = Load { program: program.to_owned(), arguments: arguments.clone(), work };
+        tables.push(load.table().await);
+    }
+    tables
+}
+
+struct Load {
+    program: PathBuf,
+    arguments: Arguments,
+    work: Work,
+}
+
+/// What is measured, ready for its requests.
+struct Side {
+    subject: Option<Subject>,
+    api: Api,
+    ready: Ready,
+    next: usize,
+}
+
+/// How requests are sent.
+#[derive(Debug, Clone, Copy)]
+enum Loop {
+    /// By so many clients, each after its last answer.
+    Closed(usize),
+    /// So many each second, whatever is answered.
+    Open(f64),
+}
+
+/// What came of one side.
+struct Measured {
+    alone: Done,
+    together: Done,
+    offered: Done,
+    /// For 10,000 items, of both closed loops.
+    used: Option<Usage>,
+}
+
+impl Load {
+    async fn table(&self) -> Table {
+        let (name, title) = match self.work {
+            Work::Push => ("load-push", "Pushing new forms of 300 bytes, 50 at a time"),
+            Work::Pull => ("load-pull", "Pulling changes from the log, 100 a page"),
+            Work::Stale => ("load-stale", "Pushing updates of an old version, 50 at a time: all are refused and kept"),
+            Work::Quiet => ("load-quiet", "Asking when there is nothing new"),
+        };
+        let bar = self.bar(title);
+        let mut sides = self.sides().await;
+        let measured = self.measure(&mut sides, &bar).await;
+        bar.finish_and_clear();
+        let rate = number(OFFERED * slower(&measured[0].alone, &measured[0].together));
+        let note = format!(
+            "Latency with {rate} {}s/s offered, to both, counted from when a request was due. Functions stand for all of the process but \
+             the engine's calls: functions, HTTP, and the streams, whose work on what was pushed is counted in.",
+            self.work.unit()
+        );
+        let mut table = Table::new(name, title, note);
+        table.rows = self.rows(&measured);
+        table
+    }
+
+    fn bar(&self, title: &'static str) -> ProgressBar {
+        let sides = if self.arguments.remote.url.is_some() { 1 } else { 2 };
+        let bar = ProgressBar::new((sides * (3 * self.requests() + self.warm_up())) as u64).with_message(title);
+        bar.with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").expect("a fixed template"))
+    }
+
+    fn requests(&self) -> usize {
+        self.arguments.requests * if self.work == Work::Quiet { 5 } else { 1 }
+    }
+
+    fn warm_up(&self) -> usize {
+        self.requests() / 4
+    }
+
+    /// Tidemark first, then its floor.
+    async fn sides(&self) -> Vec<Side> {
+        let (run, changes) = (Clock::system().now().timestamp_millis(), self.arguments.changes);
+        let Remote { url, tokens } = &self.arguments.remote;
+        if let Some(url) = url {
+            let api = Api::new(url);
+            let ready = Ready::new(self.work, &api, tokens.clone(), changes, run).await;
+            return vec![Side { subject: None, api, ready, next: 0 }];
+        }
+        let mut sides = Vec::new();
+        for kind in [Kind::Tidemark, Kind::Floor] {
+            let subject = Subject::start(&self.program, kind);
+            let tokens = (0..CLIENTS).map(|client| subject.token(&format!("user-{client}"))).collect();
+            let api = subject.api.clone();
+            let ready = Ready::new(self.work, &api, tokens, changes, run).await;
+            // The first pushes of the preparations have numbers, too.
+            sides.push(Side { subject: Some(subject), api, ready, next: changes });
+        }
+        sides
+    }
+
+    async fn measure(&self, sides: &mut [Side], bar: &ProgressBar) -> Vec<Measured> {
+        let mut before = Vec::new();
+        for side in sides.iter_mut() {
+            side.run(Loop::Closed(1), self.warm_up(), bar).await;
+            before.push(side.idle().await);
+        }
+        let alone = self.in_rounds(sides, Loop::Closed(1), bar).await;
+        let together = self.in_rounds(sides, Loop::Closed(CLIENTS), bar).await;
+        let mut after = Vec::new();
+        for side in sides.iter_mut() {
+            after.push(side.idle().await);
+        }
+        let rate = OFFERED * slower(&alone[0], &together[0]) / self.work.items() as f64;
+        let offered = self.in_rounds(sides, Loop::Open(rate), bar).await;
+        let loops = alone.into_iter().zip(together).zip(offered).zip(before.into_iter().zip(after));
+        let measured = loops.map(|(((alone, together), offered), (before, after))| {
+            let per = PER_ITEMS / (alone.items + together.items) as f64;
+            let used = before.zip(after).map(|(before, after)| Usage {
+                process_s: (after.process_s - before.process_s) * per,
+                store_s: (after.store_s - before.store_s) * per,
+                peak_mb: after.peak_mb,
+            });
+            Measured { alone, together, offered, used }
+        });
+        measured.collect()
+    }
+
+    /// Side beside side, a part of the requests at a time, so that whatever else the machine does meets both.
+    async fn in_rounds(&self, sides: &mut [Side], how: Loop, bar: &ProgressBar) -> Vec<Done> {
+        let mut done = vec![Done::default(); sides.len()];
+        let mut left = self.requests();
+        for round in (1..=ROUNDS).rev() {
+            let requests = left / round;
+            left -= requests;
+            for (side, done) in sides.iter_mut().zip(&mut done) {
+                if requests > 0 {
+                    done.add(&side.run(how, requests, bar).await);
+                    side.idle().await;
+                }
+            }
+        }
+        done
+    }
+
+    fn rows(&self, measured: &[Measured]) -> Vec<Row> {
+        let row = |what: String, unit, of: &dyn Fn(&Measured) -> Option<f64>| {
+            let row = Row::new(what, unit, of(&measured[0])?);
+            Some(match measured.get(1).and_then(of) {
+                Some(floor) => row.floor(floor),
+                None => row,
+            })
+        };
+        let (rates, per) = match self.work {
+            Work::Quiet => ("polls/s", "10,000 polls"),
+            _ => ("items/s", "10,000 items"),
+        };
+        let cpu = |side: &Measured, of: fn(&Usage) -> f64| side.used.as_ref().map(of);
+        let rows = [
+            row("1 client".to_owned(), rates, &|side| Some(side.alone.items_per_s())),
+            row(format!("{CLIENTS} clients"), rates, &|side| Some(side.together.items_per_s())),
+            row("latency, p50".to_owned(), "ms", &|side| Some(side.offered.ms_at(0.50))),
+            row("latency, p99".to_owned(), "ms", &|side| Some(side.offered.ms_at(0.99))),
+            row(format!("functions, for {per}"), "CPU s", &|side| cpu(side, |used| used.process_s - used.store_s)),
+            row(format!("engine (floor: SQLite), for {per}"), "CPU s", &|side| cpu(side, |used| used.store_s)),
+            row("memory, largest".to_owned(), "MB", &|side| cpu(side, |used| used.peak_mb)),
+        ];
+        rows.into_iter().flatten().collect()
+    }
+}
+
+impl Side {
+    async fn run(&mut self, how: Loop, requests: usize, bar: &ProgressBar) -> Done {
+        let numbers = self.next..self.next + requests;
+        self.next = numbers.end;
+        let requests: Vec<Request> = numbers.map(|number| self.ready.request(number)).collect();
+        match how {
+            Loop::Closed(clients) => closed_loop(&self.api, &self.ready, requests, clients, bar).await,
+            Loop::Open(rate_per_s) => open_loop(&self.api, &self.ready, requests, rate_per_s, bar).await,
+        }
+    }
+
+    async fn idle(&mut self) -> Option<Usage> {
+        match &mut self.subject {
+            Some(subject) => Some(subject.idle().await),
+            None => None,
+        }
+    }
+}
+
+/// Items each second.
+fn slower(one: &Done, other: &Done) -> f64 {
+    one.items_per_s().min(other.items_per_s())
+}

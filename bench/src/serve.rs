@@ -1,0 +1,59 @@
+//! A child process that is measured: it says where it listens, answers each line on its input with what it has used so far, and ends with
+//! its input, so that none outlives the measurement.
+
+use std::{
+    io::{self, BufRead as _, Write as _},
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use tidemark::{
+    gateway::ApiKind,
+    system::{Options, SWEEP_EVERY, Storage, System},
+};
+
+use crate::{
+    cpu::{StoreCpu, Usage},
+    floor,
+};
+
+/// Runs all of Tidemark with its data in this folder.
+pub fn tidemark(folder: &Path) {
+    let store = Arc::new(StoreCpu::default());
+    let options = Options { port: 0, storage: Storage::Folder(folder.to_owned()), api: ApiKind::Rest, sweep_every: SWEEP_EVERY };
+    runtime().block_on(async {
+        let system = System::start_hooked(options, store.clone()).await.unwrap();
+        report(system.addr, store).await;
+        system.stop().await;
+    });
+}
+
+/// Runs the floor with its data in this folder.
+pub fn floor(folder: &Path) {
+    let store = Arc::new(StoreCpu::default());
+    let router = floor::router(floor::Store::open(folder, store.clone()));
+    runtime().block_on(async {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = tokio::spawn(async { axum::serve(listener, router).await });
+        report(addr, store).await;
+        server.abort();
+    });
+}
+
+async fn report(addr: SocketAddr, store: Arc<StoreCpu>) {
+    let answering = tokio::task::spawn_blocking(move || {
+        let mut output = io::stdout();
+        writeln!(output, "{addr}").unwrap();
+        for _ in io::stdin().lock().lines() {
+            let usage = serde_json::to_string(&Usage::now(&store)).unwrap();
+            writeln!(output, "{usage}").unwrap();
+        }
+    });
+    answering.await.unwrap();
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().unwrap()
+}

@@ -1,0 +1,124 @@
+//! `bench load`: that a stall is seen, that both sides do the same work, and that a run has all rows.
+
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::State, routing::post};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use tidemark_bench::{
+    client::{Api, Request},
+    load::{
+        Arguments, Remote,
+        drive::{closed_loop, open_loop},
+        tables,
+        work::{ITEMS, Ready, Work},
+    },
+    subject::{Kind, Subject},
+};
+use tokio::{net::TcpListener, sync::Mutex};
+
+const STALL: Duration = Duration::from_millis(600);
+const STALLED_REQUEST: usize = 20;
+const REQUESTS: usize = 120;
+const RATE_PER_S: f64 = 200.0;
+
+/// A server that does one thing at a time, and once not even that for a while.
+#[derive(Clone, Default)]
+struct Stalling {
+    turn: Arc<Mutex<()>>,
+    served: Arc<AtomicUsize>,
+}
+
+async fn nothing_new(State(server): State<Stalling>) -> String {
+    let _turn = server.turn.lock().await;
+    if server.served.fetch_add(1, Ordering::SeqCst) == STALLED_REQUEST {
+        tokio::time::sleep(STALL).await;
+    }
+    json!({"next_token": "t", "changes": [], "has_more": false}).to_string()
+}
+
+async fn stalling() -> (Api, Ready) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let api = Api::new(&format!("http://{}", listener.local_addr().unwrap()));
+    let router = Router::new().route("/api/v1/mobile/sync/pull", post(nothing_new)).with_state(Stalling::default());
+    tokio::spawn(async { axum::serve(listener, router).await });
+    let ready = Ready::new(Work::Quiet, &api, vec!["token".to_owned()], 0, 0).await;
+    (api, ready)
+}
+
+fn requests(ready: &Ready) -> Vec<Request> {
+    (0..REQUESTS).map(|number| ready.request(number)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_counts_for_every_request_that_was_due_meanwhile() {
+    let (api, ready) = stalling().await;
+    let done = open_loop(&api, &ready, requests(&ready), RATE_PER_S, &ProgressBar::hidden()).await;
+    // Due meanwhile were 0.6 s × 200/s = 120, of which 100 were left; they waited 600 ms down to 100 ms.
+    let stalled = done.latency_us.count_between(50_000, u64::MAX);
+    assert!(stalled >= 80, "only {stalled} of {REQUESTS} requests show the stall");
+    assert!(done.ms_at(0.99) > 500.0, "p99 is {} ms", done.ms_at(0.99));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_loop_would_hide_the_stall() {
+    let (api, ready) = stalling().await;
+    let done = closed_loop(&api, &ready, requests(&ready), 1, &ProgressBar::hidden()).await;
+    assert_eq!(done.items, REQUESTS);
+    assert!(done.ms_at(0.90) < 300.0, "p90 is {} ms: is this why latencies are not taken from here?", done.ms_at(0.90));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tidemark_and_the_floor_do_the_same_work() {
+    let program = Path::new(env!("CARGO_BIN_EXE_bench"));
+    let tidemark = work_of(&Subject::start(program, Kind::Tidemark)).await;
+    let floor = work_of(&Subject::start(program, Kind::Floor)).await;
+    assert_eq!(tidemark.0.len(), 4 * ITEMS, "changes that were pulled");
+    assert_eq!(tidemark, floor);
+}
+
+/// The payloads that were pulled after some pushes, and what stale updates were answered.
+async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
+    let (api, token) = (&subject.api, subject.token("ana"));
+    let pulls = Ready::new(Work::Pull, api, vec![token], 4 * ITEMS, 1).await;
+    let mut payloads = Vec::new();
+    for page in 0..2 {
+        let page = api.ask(&pulls.request(page)).await;
+        assert_eq!(pulls.count(&page), 2 * ITEMS);
+        payloads.extend(page["changes"].as_array().unwrap().iter().map(|change| change["payload"].to_string()));
+    }
+    payloads.sort();
+    let stale = Ready::new(Work::Stale, api, vec![subject.token("ben")], 0, 1).await;
+    let answer = api.ask(&stale.request(7)).await;
+    assert_eq!(stale.count(&answer), ITEMS);
+    let refused = answer["results"].as_array().unwrap().iter().map(|result| {
+        let mut held = result["server_payload"].clone();
+        // Ids are each side's own, and the floor keeps them in the payload.
+        held.as_object_mut().unwrap().remove("id");
+        json!([result["status"], result["server_version"], held])
+    });
+    let refused = refused.collect();
+    (payloads, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_run_has_all_rows_with_their_floors() {
+    let arguments = Arguments { remote: Remote::default(), requests: 2, changes: 200 };
+    let tables = tables(Path::new(env!("CARGO_BIN_EXE_bench")), &arguments).await;
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["load-push", "load-pull", "load-stale", "load-quiet"]);
+    for table in &tables {
+        let rows: Vec<&str> = table.rows.iter().map(|row| row.what.split(',').next().unwrap()).collect();
+        let engine = "engine (floor: SQLite)";
+        assert_eq!(rows, ["1 client", "8 clients", "latency", "latency", "functions", engine, "memory"], "{}", table.name);
+        assert!(table.rows.iter().all(|row| row.measured > 0.0 && row.floor.is_some_and(|floor| floor >= 0.0)), "{table}");
+    }
+}
