@@ -119,6 +119,13 @@ async fn a_short_run_has_all_rows_with_their_floors() {
         let rows: Vec<&str> = table.rows.iter().map(|row| row.what.split(',').next().unwrap()).collect();
         let engine = "engine (floor: SQLite)";
         assert_eq!(rows, ["1 client", "8 clients", "latency", "latency", "functions", engine, "memory"], "{}", table.name);
-        assert!(table.rows.iter().all(|row| row.measured > 0.0 && row.floor.is_some_and(|floor| floor >= 0.0)), "{table}");
+        // The processor time of so short a run may be less than Linux counts.
+        assert!(
+            table
+                .rows
+                .iter()
+                .all(|row| (row.measured > 0.0 || row.unit == "CPU s") && row.floor.is_some_and(|floor| floor >= 0.0)),
+            "{table}"
+        );
     }
 }
