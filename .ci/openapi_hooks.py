@@ -43,7 +43,7 @@ def filter_case(ctx, case):
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
-    chance = random.Random(hashlib.sha256(repr((case.method, case.path, case.query, case.body)).encode()).digest())
+    chance = random.Random(hashlib.sha256(repr((case.method, case.path, case.path_parameters, case.query, case.body)).encode()).digest())
     kind = chance.randrange(3)
     if kind == 0:
         return
