@@ -94,7 +94,7 @@ def edit(item, chance, whole):
         item["client_version"], item["base_version"] = chance.randrange(4), chance.choice([None, chance.randrange(4)])
         item["channel"] = "group/north" if item["resource_type"] == "task" else None
         made_up = item.get("payload") if isinstance(item.get("payload"), dict) else {}
-        item["payload"] = made_up | {"id": f"r-{chance.randrange(30)}", "form_id": "f", "data": {}, "code": chance.randrange(200)}
+        item["payload"] = made_up | {"id": f"r-{chance.randrange(12)}", "form_id": "f", "data": {}, "code": chance.randrange(200)}
         item["payload"].pop("media", None)
         item["client_temp_id"] = chance.choice([None, "tmp-1", "tmp-2"])
     return item
