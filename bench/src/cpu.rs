@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    fs,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -16,6 +15,8 @@ use tidemark::{
         http::{Call, Hook, Verdict},
     },
 };
+
+use crate::process;
 
 /// What a process has used since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,11 @@ impl Usage {
     /// What this process has used, of which `store` went into the store.
     pub fn now(store: &StoreCpu) -> Self {
         let process_s = spent(ClockId::ProcessCPUTime).as_secs_f64();
-        Self { process_s, store_s: store.spent().as_secs_f64(), peak_mb: peak_mb() }
+        Self {
+            process_s,
+            store_s: store.spent().as_secs_f64(),
+            peak_mb: process::peak_mb(std::process::id()).unwrap_or_default(),
+        }
     }
 }
 
@@ -83,10 +88,4 @@ impl Hook for StoreCpu {
 fn spent(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
-}
-
-fn peak_mb() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|text| text.split_whitespace().next());
-    peak.and_then(|kb| kb.parse::<f64>().ok()).map_or(0.0, |kb| kb / 1024.0)
 }

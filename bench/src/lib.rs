@@ -13,6 +13,7 @@ pub mod lag;
 pub mod load;
 pub mod machine;
 pub mod prices;
+pub mod process;
 pub mod report;
 pub mod serve;
 pub mod subject;

@@ -13,7 +13,7 @@ pub struct Row {
     pub unit: &'static str,
     /// The least that could do it, measured in the same run.
     pub floor: Option<f64>,
-    /// What it may be at most (of a rate: at least).
+    /// What it may be at most.
     pub budget: Option<f64>,
     /// What it is.
     pub measured: f64,

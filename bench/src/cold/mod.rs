@@ -2,7 +2,6 @@
 //! what work costs once they are warm, how much memory they take, and how large they are.
 
 mod events;
-mod process;
 mod shipped;
 mod start;
 mod tls;

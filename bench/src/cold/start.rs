@@ -12,7 +12,8 @@ use tidemark_tests::{
     lambda::{self, Lambda, services},
 };
 
-use super::{events, process, shipped::BARE, tls::Authority};
+use super::{events, shipped::BARE, tls::Authority};
+use crate::process;
 
 const STARTS: usize = 7;
 
@@ -70,7 +71,12 @@ pub async fn measure(function: &str, binary: &Path) -> Started {
         assert!(!told.contains("\"statusCode\":5"), "{function}: {told}");
         lambda.idle().await;
         let (ready_cpu_ms, answered_cpu_ms) = (milliseconds(ready_cpu), milliseconds(process::cpu(id)));
-        started.push(Started { ready_cpu_ms, ready_ms: milliseconds(ready), answered_cpu_ms, peak_mb: process::peak_mb(id) });
+        started.push(Started {
+            ready_cpu_ms,
+            ready_ms: milliseconds(ready),
+            answered_cpu_ms,
+            peak_mb: process::peak_mb(id).expect("it runs"),
+        });
     }
     let median = |figure: fn(&Started) -> f64| {
         let mut figures: Vec<f64> = started.iter().map(figure).collect();

@@ -6,9 +6,9 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tidemark_tests::lambda::{Lambda, answer};
 
-use super::{events, process, start::Rig};
+use super::{events, start::Rig};
 use crate::{
-    budgets,
+    budgets, process,
     table::{Row, Table},
     workload,
 };
@@ -43,12 +43,12 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
         assert!(body["results"].as_array().unwrap().iter().all(|it| it["status"] == "ok"))
     })
     .await;
-    let push_mb = process::peak_mb(push.id().expect("it runs"));
+    let push_mb = process::peak_mb(push.id().expect("it runs")).expect("it runs");
     rig.stack.settle().await;
 
     let mut pull = rig.start("pull", &binaries["pull"]).await;
     let (pull_cpu, pulled) = pulled(&rig, &mut pull, &token, &bar).await;
-    let pull_mb = process::peak_mb(pull.id().expect("it runs"));
+    let pull_mb = process::peak_mb(pull.id().expect("it runs")).expect("it runs");
     bar.finish_and_clear();
 
     let per_10_000 = |cpu: f64, items: usize| cpu * 10_000.0 / items as f64;

@@ -128,7 +128,6 @@ impl Operations {
         (all.unique, _) = counting.push(&ana, unique, is_ok).await;
         let deletes = second.iter().map(|result| workload::delete(&result["server_id"], 1)).collect();
         (all.deletes, _) = counting.push(&ana, deletes, is_ok).await;
-        counting.stack.settle().await;
         tablet.pull().await;
         (all.pull_nothing, _) = counting.count(tablet.pull_page(PAGE)).await;
         all.pull_busy = busy(&counting, bytes).await;

@@ -16,9 +16,10 @@ use tidemark_tests::{
     hooks::{Counted, ROUND_TRIP},
     stack::stream_event,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::{
+    cost::in_virtual_time,
     cpu::StoreCpu,
     floor,
     load::work::{BYTES, ITEMS},
@@ -79,8 +80,7 @@ pub fn table(changes: usize) -> Table {
 
 /// Counts, in virtual time.
 fn counts(changes: usize, size: usize) -> Counts {
-    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    in_virtual_time(async {
         let meter = Arc::new(Meter::default());
         let stack = Stack::hooked(meter.clone());
         let records = pushed(&stack, changes).await;

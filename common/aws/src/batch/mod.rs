@@ -51,8 +51,8 @@ impl Batch {
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
         let referred = references::keys_to_find(&intake.groups);
-        // What a create makes is not read: the write that makes it fails if it is there, and then it is. A read costs as much as it saves
-        // only where creates are sent again, and those of a replay were sent before.
+        // What a create makes is not read: the write fails where the row is there, and then it is read. Not so in a dry run, which writes
+        // nothing, and in a replay, whose creates were sent before.
         let is_assumed = |group: &&Group| mode == Mode::Apply && !sender.is_replay && group.begins_with_create();
         let (assumed, read): (Vec<_>, Vec<_>) = intake.groups.iter().partition(is_assumed);
         let keys: HashSet<&ResourceKey> = read.into_iter().map(|group| &group.key).chain(referred).collect();
