@@ -46,8 +46,8 @@ JUDGE, FOLD = "common/core/src/push/judge.rs", "common/core/src/push/fold.rs"
 BUGS = {
     "reading-past-head": Bug((
         CURSOR,
-        "platform.tables.changes.segments(&self.scope, *position, self.end(), limit)",
-        "platform.tables.changes.segments(&self.scope, *position, Position { epoch: u32::MAX, ..self.end() }, limit)",
+        "platform.tables.changes.packed_segments(&self.scope, *position, self.end(), limit)",
+        "platform.tables.changes.packed_segments(&self.scope, *position, Position { epoch: u32::MAX, ..self.end() }, limit)",
     )),
     "segment-and-head-in-two-writes": Bug((
         CHANGES,
@@ -86,15 +86,10 @@ BUGS = {
         "            resource.edits.remember(applied, self.remembered);\n",
         "            let _ = (&resource.edits, applied);\n",
     )),
-    "version-condition-removed": Bug((
-        RESOURCES,
-        """                parameters.push(AttributeValue::N(expected.to_string()));
-                let sets: Vec<String> = UPDATED.iter().map(|name| format!("SET \\"{name}\\" = ?")).collect();
-                format!("UPDATE \\"{}\\" {} WHERE pk = ? AND sk = ? AND server_version = ?\"""",
-        """                let _ = expected;
-                let sets: Vec<String> = UPDATED.iter().map(|name| format!("SET \\"{name}\\" = ?")).collect();
-                format!("UPDATE \\"{}\\" {} WHERE pk = ? AND sk = ?\"""",
-    )),
+    "version-condition-removed": Bug(
+        (RESOURCES, "WHERE pk = ? AND sk = ? AND server_version = ?", "WHERE pk = ? AND sk = ?"),
+        (RESOURCES, ".chain(at).chain([number(expected)]).collect()", ".chain(at).filter(|_| expected > 0).collect()"),
+    ),
     "late-records-skipped": Bug((
         PLAN,
         "        for (_, record) in self.behind {\n",
@@ -112,18 +107,13 @@ BUGS = {
     )),
     "deleted-row-removed": Bug((
         RESOURCES,
-        """            Some(expected) => {
-                parameters.push(""",
+        "            Some(expected) => (&self.update,",
         """            Some(expected) if write.resource.deleted => {
-                parameters = vec![
-                    AttributeValue::S(scope.partition()),
-                    AttributeValue::S(key.sort_key()),
-                    AttributeValue::N(expected.to_string()),
-                ];
-                format!("DELETE FROM \\"{}\\" WHERE pk = ? AND sk = ? AND server_version = ?", self.0.name)
+                let table = self.update.split('"').nth(1).unwrap_or_default();
+                let text = format!("DELETE FROM \\"{table}\\" WHERE pk = ? AND sk = ? AND server_version = ?");
+                (&*Box::leak(Box::new(text)), at.into_iter().chain([number(expected)]).collect())
             }
-            Some(expected) => {
-                parameters.push(""",
+            Some(expected) => (&self.update,""",
     )),
     "highest-client-version-ignored": Bug((
         JUDGE,
@@ -132,8 +122,8 @@ BUGS = {
     )),
     "base-version-ignored": Bug((
         "common/core/src/push/intake.rs",
-        "            base_version: item.base_version,\n",
-        "            base_version: None,\n",
+        "            base_version,\n            references:",
+        "            base_version: None,\n            references:",
     )),
     "dedupe-by-batch-only": Bug((
         JUDGE,

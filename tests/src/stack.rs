@@ -317,9 +317,15 @@ impl Stack {
         let mut records = Vec::new();
         for shard in shards.as_array().unwrap() {
             let request = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
-            let iterator = call("GetShardIterator", request)["ShardIterator"].clone();
-            let answer = call("GetRecords", json!({"ShardIterator": iterator, "Limit": 1000}));
-            records.extend(answer["Records"].as_array().unwrap().iter().cloned());
+            let mut iterator = call("GetShardIterator", request)["ShardIterator"].clone();
+            while !iterator.is_null() {
+                let mut answer = call("GetRecords", json!({"ShardIterator": iterator, "Limit": 1000}));
+                match answer["Records"].as_array_mut() {
+                    Some(some) if !some.is_empty() => records.append(some),
+                    _ => break,
+                }
+                iterator = answer["NextShardIterator"].take();
+            }
         }
         for record in &mut records {
             record["eventSourceARN"] = arn.clone();

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use tidemark_core::limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_CHANGES_MAX};
 use tidemark_tests::lambda::{Lambda, answer};
 
 use super::{events, start::Rig};
@@ -16,89 +17,167 @@ use crate::{
 const BYTES: usize = 300;
 const PUSH: usize = 50;
 const PULL: usize = 100;
+/// Records of the stream in an event.
+const RECORDS: usize = 500;
 const PUSHES: usize = 60;
 /// Not counted: the first of each kind.
 const WARM: usize = 5;
+/// Bytes of an item's payload in the largest push: what the other fields take goes off.
+const LARGEST: usize = BODY_BYTES_MAX / BATCH_ITEMS_MAX - 300;
+/// Rows of the large snapshot.
+const ROWS: usize = 100_000;
 
-/// Pushes in 50s, then pulls in 100s.
+/// What a function needed.
+struct Needed {
+    cpu_s: f64,
+    peak_mb: f64,
+    items: usize,
+}
+
+/// Pushes in 50s, sequences what was pushed, and pulls it in 100s, from the log and as a snapshot; then the largest of each.
 pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let note = format!(
-        "{} items of {BYTES} bytes are pushed in {PUSH}s, and pulled in {PULL}s, by the function's own process; CPU of that process alone, TLS included. Memory is the most it ever had.",
+        "{} items of {BYTES} bytes are pushed in {PUSH}s, sequenced in {RECORDS}s, and pulled in {PULL}s, each by a process of the function's own; CPU of that \
+         process alone, TLS included. Memory is the most it ever had. The largest push has {BATCH_ITEMS_MAX} items and 3 MB, and so have the largest pages.",
         PUSHES * PUSH
     );
     let mut table = Table::new("cold-work", "CPU and memory of the functions at work", note);
-    let rig = Rig::default();
-    let token = rig.stack.token("acme", "ana", &[], &[]);
-    let bar = ProgressBar::new((PUSHES + PUSHES * PUSH / PULL) as u64);
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    let mut row = |what: &str, needed: &Needed, budget: Option<f64>| {
+        let per_10_000 = Row::new(format!("{what}: CPU for 10,000 items"), "s", needed.cpu_s * 10_000.0 / needed.items as f64);
+        table.rows.push(match budget {
+            Some(budget) => per_10_000.budget(budget),
+            None => per_10_000,
+        });
+        table.rows.push(Row::new(format!("{what}: peak memory"), "MB", needed.peak_mb).budget(budgets::MEMORY_MB));
+    };
 
-    let mut push = rig.start("push", &binaries["push"]).await;
-    let pushes: Vec<String> = (0..PUSHES + WARM)
-        .map(|number| {
-            let items: Vec<Value> =
-                (number * PUSH..(number + 1) * PUSH).map(|it| workload::create(it, workload::form(it, 0, BYTES))).collect();
-            events::push(&rig.stack, &token, &items).to_string()
-        })
-        .collect();
-    let push_cpu = asked(&mut push, &pushes, &bar, |body| {
-        assert!(body["results"].as_array().unwrap().iter().all(|it| it["status"] == "ok"))
-    })
-    .await;
-    let push_mb = process::peak_mb(push.id().expect("it runs")).expect("it runs");
-    rig.stack.settle().await;
+    let work = Work::new(binaries);
+    let start = work.pull(&Value::Null, PULL).await.1;
+    bar.set_message("items of 300 bytes");
+    row("push", &work.push(PUSHES + WARM, PUSH, BYTES).await, Some(budgets::PUSH_CPU_S));
+    row("changelog", &work.sequence(RECORDS).await, None);
+    row("pull, from the log", &work.pull(&start, PULL).await.0, Some(budgets::PULL_CPU_S));
+    row("pull, a snapshot", &work.pull(&Value::Null, PULL).await.0, Some(budgets::PULL_CPU_S));
 
-    let mut pull = rig.start("pull", &binaries["pull"]).await;
-    let (pull_cpu, pulled) = pulled(&rig, &mut pull, &token, &bar).await;
-    let pull_mb = process::peak_mb(pull.id().expect("it runs")).expect("it runs");
+    let work = Work::new(binaries);
+    let start = work.pull(&Value::Null, PULL).await.1;
+    bar.set_message("the largest");
+    row("largest pushes", &work.push(1 + WARM, BATCH_ITEMS_MAX, LARGEST).await, None);
+    row("changelog of them", &work.sequence(50).await, None);
+    row("largest pages, from the log", &work.pull(&start, PAGE_CHANGES_MAX).await.0, None);
+    row("largest pages, a snapshot", &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0, None);
+
+    let work = Work::new(binaries);
+    bar.set_message("100,000 rows");
+    work.fill(ROWS).await;
+    row("snapshot of 100,000, by 500", &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0, None);
     bar.finish_and_clear();
-
-    let per_10_000 = |cpu: f64, items: usize| cpu * 10_000.0 / items as f64;
-    table.rows.push(Row::new("push: CPU for 10,000 items", "s", per_10_000(push_cpu, PUSHES * PUSH)).budget(budgets::PUSH_CPU_S));
-    table.rows.push(Row::new("push: peak memory", "MB", push_mb).budget(budgets::MEMORY_MB));
-    table.rows.push(Row::new("pull: CPU for 10,000 items", "s", per_10_000(pull_cpu, pulled)).budget(budgets::PULL_CPU_S));
-    table.rows.push(Row::new("pull: peak memory", "MB", pull_mb).budget(budgets::MEMORY_MB));
     table
 }
 
-/// Seconds of CPU that a function needs for these events, those to warm up not counted.
-async fn asked(function: &mut Lambda, events: &[String], bar: &ProgressBar, check: fn(Value)) -> f64 {
-    let id = function.id().expect("it runs");
-    let mut before = process::cpu(id);
-    for (number, event) in events.iter().enumerate() {
-        if number == WARM {
-            function.idle().await;
-            before = process::cpu(id);
-        }
-        check(answer(&function.ask(event).await).ok());
-        bar.inc(1);
-    }
-    function.idle().await;
-    (process::cpu(id) - before).as_secs_f64()
+/// A deployment, and a user of it.
+struct Work<'a> {
+    rig: Rig,
+    token: String,
+    binaries: &'a BTreeMap<String, PathBuf>,
 }
 
-/// Seconds of CPU that a device's pulls need, from the log, and how many changes they brought.
-async fn pulled(rig: &Rig, pull: &mut Lambda, token: &str, bar: &ProgressBar) -> (f64, usize) {
-    let mut since = Value::Null;
-    let (mut spent, mut changes) = (0.0, 0);
-    let id = pull.id().expect("it runs");
-    let mut page = async |since: &Value| {
-        let body = json!({"since_token": since, "device_id": "tablet", "limit": PULL});
-        let event = rig.stack.event("POST", "sync/pull", token, &body).to_string();
-        let before = process::cpu(id);
-        let body = answer(&pull.ask(&event).await).ok();
-        pull.idle().await;
-        bar.inc(1);
-        ((process::cpu(id) - before).as_secs_f64(), body)
-    };
-    for number in 0.. {
-        let (cpu, body) = page(&since).await;
-        since = body["next_token"].clone();
-        if number >= WARM {
-            spent += cpu;
-            changes += body["changes"].as_array().map_or(0, Vec::len);
+impl<'a> Work<'a> {
+    fn new(binaries: &'a BTreeMap<String, PathBuf>) -> Self {
+        let rig = Rig::default();
+        let token = rig.stack.token("acme", "ana", &[], &[]);
+        Self { rig, token, binaries }
+    }
+
+    async fn start(&self, function: &str) -> Lambda {
+        self.rig.start(function, &self.binaries[function]).await
+    }
+
+    /// Pushes new items.
+    async fn push(&self, pushes: usize, items: usize, bytes: usize) -> Needed {
+        let mut push = self.start("push").await;
+        let mut needed = Needed { cpu_s: 0.0, peak_mb: 0.0, items: 0 };
+        for number in 0..pushes {
+            let creates = (number * items..(number + 1) * items).map(|at| workload::create(at, workload::form(at, 0, bytes)));
+            let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>()).to_string();
+            let (cpu_s, told) = asked(&mut push, &event).await;
+            let body = answer(&told).ok();
+            assert!(body["results"].as_array().unwrap().iter().all(|it| it["status"] == "ok"), "{body}");
+            if number >= WARM {
+                needed.cpu_s += cpu_s;
+                needed.items += items;
+            }
         }
-        if body["has_more"] == false {
-            break;
+        needed.with_peak_of(&push)
+    }
+
+    /// Sequences all that was pushed.
+    async fn sequence(&self, records: usize) -> Needed {
+        let mut changelog = self.start("changelog").await;
+        let mut needed = Needed { cpu_s: 0.0, peak_mb: 0.0, items: 0 };
+        for records in self.rig.stack.stream_records().chunks(records) {
+            let (cpu_s, told) = asked(&mut changelog, &json!({"Records": records}).to_string()).await;
+            assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), json!({"batchItemFailures": []}));
+            needed.cpu_s += cpu_s;
+            needed.items += records.len();
+        }
+        needed.with_peak_of(&changelog)
+    }
+
+    /// Pulls until there is nothing more; where the next pull goes on.
+    async fn pull(&self, since: &Value, limit: usize) -> (Needed, Value) {
+        let mut pull = self.start("pull").await;
+        let mut needed = Needed { cpu_s: 0.0, peak_mb: 0.0, items: 0 };
+        let mut since = since.clone();
+        for number in 0.. {
+            let body = json!({"since_token": since, "device_id": "tablet", "limit": limit});
+            let event = self.rig.stack.event("POST", "sync/pull", &self.token, &body).to_string();
+            let (cpu_s, told) = asked(&mut pull, &event).await;
+            let mut page = answer(&told).ok();
+            since = page["next_token"].take();
+            // The first calls of a process are no work that is warm; of few pages the last counts.
+            let is_last = page["has_more"] == false;
+            if number >= WARM || is_last {
+                needed.cpu_s += cpu_s;
+                needed.items += page["changes"].as_array().map_or(0, Vec::len);
+            }
+            if is_last {
+                break;
+            }
+        }
+        (needed.with_peak_of(&pull), since)
+    }
+
+    /// Puts so many copies of a resource beside it.
+    async fn fill(&self, rows: usize) {
+        self.push(1, 1, BYTES).await;
+        let row = self.rig.stack.rows("resources").remove(0);
+        for first in (0..rows).step_by(25) {
+            let put = |number: usize| {
+                let mut row = row.clone();
+                row["sk"] = json!({"S": format!("submission#copy-{number:06}")});
+                json!({"PutRequest": {"Item": row}})
+            };
+            let puts: Vec<Value> = (first..first + 25).map(put).collect();
+            self.rig.stack.dynamodb("BatchWriteItem", &json!({"RequestItems": {"resources": puts}}));
         }
     }
-    (spent, changes)
+}
+
+impl Needed {
+    fn with_peak_of(self, function: &Lambda) -> Self {
+        Self { peak_mb: process::peak_mb(function.id().expect("it runs")).expect("it runs"), ..self }
+    }
+}
+
+/// Seconds of CPU that a function needs for an event, and what it answers.
+async fn asked(function: &mut Lambda, event: &str) -> (f64, String) {
+    let id = function.id().expect("it runs");
+    function.idle().await;
+    let before = process::cpu(id);
+    let told = function.ask(event).await;
+    function.idle().await;
+    ((process::cpu(id) - before).as_secs_f64(), told)
 }

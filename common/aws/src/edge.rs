@@ -33,8 +33,16 @@ const RETRY_AFTER_SECONDS: &str = "2";
 /// A [`Problem`]: 415 for what is declared as something other than JSON, plain or as gzip; 413 over 3 MB, as sent or unpacked; 400 with
 /// the JSON path otherwise.
 pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    body_of(request, request.body())
+}
+
+/// Reads a body that was taken off its request.
+///
+/// # Errors
+/// As [`body`].
+pub fn body_of<T: DeserializeOwned>(request: &Request, sent: &[u8]) -> Result<T, Problem> {
     check_media_type(request)?;
-    read_body(&unpacked(request)?)
+    read_body(&unpacked(request, sent)?)
 }
 
 fn check_media_type(request: &Request) -> Result<(), Problem> {
@@ -48,8 +56,7 @@ fn check_media_type(request: &Request) -> Result<(), Problem> {
 }
 
 /// The body without its content coding; neither form is larger than the bound.
-fn unpacked(request: &Request) -> Result<Cow<'_, [u8]>, Problem> {
-    let sent: &[u8] = request.body();
+fn unpacked<'a>(request: &Request, sent: &'a [u8]) -> Result<Cow<'a, [u8]>, Problem> {
     if sent.len() > BODY_BYTES_MAX {
         return Err(too_large(format!("the body has {} bytes", sent.len())));
     }

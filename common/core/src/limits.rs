@@ -53,6 +53,8 @@ pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
 pub const PAGE_CHANGES_DEFAULT: usize = 100;
 /// Changes in a page at most.
 pub const PAGE_CHANGES_MAX: usize = 500;
+/// Bytes of a page's changes, escaped as those of an answer: the function holds them several times. The largest payload takes 0.7 MB.
+pub const PAGE_BYTES_MAX: usize = 2 * 1000 * 1000;
 /// Bytes of one answer as Lambda serialises it: the body escaped into a JSON string.
 pub const ANSWER_BYTES_MAX: usize = 5 * 1000 * 1000;
 /// Bytes of an answer that is sent as it is even to a client that takes gzip. Below that, packing saves no packet; above it, an
@@ -64,6 +66,8 @@ pub const SEGMENT_BYTES_MAX: usize = 390 * 1000;
 pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
 /// Times a lost race for a row is decided again before the item is answered as `contended`.
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
+/// Changes of one segment: a page of the usual size. A reader takes a segment whole, so larger ones are read again for each page of them.
+pub const SEGMENT_CHANGES_MAX: usize = 100;
 /// Seconds a missing segment may be a transaction still becoming visible; older than this it is a hole, and the reader starts over.
 pub const HOLE_SECONDS_MAX: i64 = 60;
 /// Segments of the log that are read backwards to find out whether a change was delivered.

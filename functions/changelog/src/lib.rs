@@ -46,10 +46,13 @@ const CHANNELS_AT_ONCE: usize = 16;
 /// A batch that does not read, which no stream sends. A refused request is no error: it is answered with its problem.
 pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_runtime::Error> {
     let LambdaEvent { payload, context } = event;
-    if !json::fields(&payload).unwrap_or_default().contains_key(RECORDS) {
-        return Box::pin(direct(platform, &payload, &context.request_id)).await;
-    }
-    let batch: StreamEvent = serde_json::from_str(payload.get())?;
+    // Only an object is a batch: serde would take a list of its values too.
+    let batch = match payload.get().starts_with('{').then(|| serde_json::from_str::<StreamEvent>(payload.get())) {
+        Some(Ok(batch)) => batch,
+        Some(Err(error)) if json::fields(&payload).is_some_and(|fields| fields.contains_key(RECORDS)) => return Err(error.into()),
+        _ => return Box::pin(direct(platform, &payload, &context.request_id)).await,
+    };
+    drop(payload);
     // Boxed, because the compiler counts how deep futures stand in each other.
     let response = Box::pin(handle(platform, LambdaEvent::new(batch, context))).await?;
     Ok(to_raw_value(&response)?)
@@ -94,11 +97,11 @@ async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventR
     // In an order that is always the same: a run can be made again.
     let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
-    for record in &event.records {
-        match read(record) {
+    for record in event.records {
+        match read(&record) {
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
-            Reading::Unreadable(reason) => failed.extend(set_aside(platform, record, &reason).await.err()),
+            Reading::Unreadable(reason) => failed.extend(set_aside(platform, &record, &reason).await.err()),
         }
     }
     let sequenced = channels.into_iter().map(async |(scope, records)| {

@@ -1,14 +1,17 @@
 //! Where a pull stands in one channel: what to read next, and how far what was read leads.
 
 use chrono::{DateTime, Duration, Utc};
-use tidemark_aws::{Failure, Platform, tables::changes::StoredSegment};
+use tidemark_aws::{
+    Failure, Platform,
+    tables::changes::{PackedSegment, StoredSegment},
+};
 use tidemark_core::{
     channel::{Channel, Scope},
     pull::{
-        page::{Link, Page, link, missing},
+        page::{Link, Page, Shown, link, missing},
         start::{self, Start},
     },
-    resource::{Resource, ResourceKey},
+    resource::ResourceKey,
     sequence::{
         plan::{Head, end_of},
         position::Position,
@@ -34,9 +37,9 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 pub(crate) enum Read {
     /// Stretches of the log.
-    Segments(Vec<StoredSegment>),
+    Segments(Vec<PackedSegment>),
     /// Rows of the snapshot, and whether there may be more.
-    Rows(Vec<(ResourceKey, Option<Resource>)>, bool),
+    Rows(Vec<(ResourceKey, Option<Shown>)>, bool),
 }
 
 /// Whether a cursor goes on in this page.
@@ -99,19 +102,22 @@ impl Cursor {
             }
             Progress::Log { position, .. } => {
                 let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
-                platform.tables.changes.segments(&self.scope, *position, self.end(), limit).await.map(Read::Segments)
+                platform.tables.changes.packed_segments(&self.scope, *position, self.end(), limit).await.map(Read::Segments)
             }
         }
     }
 
     /// Moves through what was read, as far as it is linked and the page has room.
-    pub(crate) fn take(&mut self, page: &mut Page, read: Read, now: DateTime<Utc>) -> Filled {
+    ///
+    /// # Errors
+    /// A segment is not what was stored.
+    pub(crate) fn take(&mut self, page: &mut Page, read: Read, now: DateTime<Utc>) -> Result<Filled, Failure> {
         let filled = match read {
             Read::Rows(rows, more) => self.take_rows(page, rows, more),
-            Read::Segments(segments) => self.take_segments(page, segments, now),
+            Read::Segments(segments) => self.take_segments(page, segments, now)?,
         };
         self.note_caught_up(now);
-        if self.is_caught_up() { Filled::Done } else { filled }
+        Ok(if self.is_caught_up() { Filled::Done } else { filled })
     }
 
     fn note_caught_up(&mut self, now: DateTime<Utc>) {
@@ -120,7 +126,7 @@ impl Cursor {
         }
     }
 
-    fn take_rows(&mut self, page: &mut Page, rows: Vec<(ResourceKey, Option<Resource>)>, more: bool) -> Filled {
+    fn take_rows(&mut self, page: &mut Page, rows: Vec<(ResourceKey, Option<Shown>)>, more: bool) -> Filled {
         let Progress::Snapshot { noted, noted_at, after } = &mut self.progress else { return Filled::Done };
         for (key, resource) in rows {
             let sort_key = key.sort_key();
@@ -135,28 +141,32 @@ impl Cursor {
         Filled::WantsMore
     }
 
-    fn take_segments(&mut self, page: &mut Page, segments: Vec<StoredSegment>, now: DateTime<Utc>) -> Filled {
+    fn take_segments(&mut self, page: &mut Page, segments: Vec<PackedSegment>, now: DateTime<Utc>) -> Result<Filled, Failure> {
         if segments.is_empty() {
             let passed_at = self.head.as_ref().map_or(now, |head| head.moved_at);
-            return self.stop_at(missing(passed_at, now), now);
+            return Ok(self.stop_at(missing(passed_at, now), now));
         }
-        for StoredSegment { segment, sequenced_at } in segments {
-            let Progress::Log { position, at } = &mut self.progress else { return Filled::Done };
+        for packed in segments {
+            let Progress::Log { position, at } = &mut self.progress else { return Ok(Filled::Done) };
+            if page.room() == 0 {
+                return Ok(Filled::Done);
+            }
+            let StoredSegment { segment, sequenced_at } = packed.unpack()?;
             match link(*position, segment.prev, sequenced_at, &segment.entries, now) {
                 Link::Linked => {}
-                hole => return self.stop_at(hole, now),
+                hole => return Ok(self.stop_at(hole, now)),
             }
             let read_before = *position;
             for entry in segment.entries.into_iter().filter(|entry| entry.position > read_before) {
                 let next = entry.position;
                 if page.take_entry(&self.scope.channel, entry).is_err() {
-                    return Filled::Done;
+                    return Ok(Filled::Done);
                 }
                 (*position, *at) = (next, sequenced_at);
                 self.has_moved = true;
             }
         }
-        Filled::WantsMore
+        Ok(Filled::WantsMore)
     }
 
     /// Stops before a segment that is not there: it comes with the next pull, or, if it is gone, the channel starts over.

@@ -108,7 +108,7 @@ async fn fill(platform: &Platform, page: &mut Page, cursors: &mut [Cursor], now:
         for (cursor, first) in wave.iter_mut().zip(first) {
             let mut read = first;
             let mut reads = 1;
-            while cursor.take(page, read, now) == Filled::WantsMore && page.room() > 0 && reads_left > 0 {
+            while cursor.take(page, read, now)? == Filled::WantsMore && page.room() > 0 && reads_left > 0 {
                 read = cursor.read(platform, page.room(), reads).await?;
                 reads += 1;
                 reads_left -= 1;

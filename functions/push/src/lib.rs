@@ -26,14 +26,18 @@ use tidemark_core::{
 };
 
 /// Answers `POST /sync/push`.
-pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
+pub async fn handle(platform: &Platform, mut request: Request) -> Response<Body> {
     let platform = &platform.for_invocation();
-    edge::serve(platform, "push", &request, push(platform, &request)).await
+    // Megabytes, which go when they were read.
+    let body = std::mem::take(request.body_mut());
+    edge::serve(platform, "push", &request, push(platform, &request, body)).await
 }
 
-async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Failure> {
+async fn push(platform: &Platform, request: &Request, body: Body) -> Result<PushResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
-    let push: PushRequest = edge::body(request)?;
+    let mut push: PushRequest = edge::body_of(request, &body)?;
+    drop(body);
+    let items = std::mem::take(&mut push.items);
     telemetry::device(&push.device_id);
     let now = platform.clock.now();
     let author = Author::device(&principal.user, &push.device_id);
@@ -48,14 +52,14 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
         Some(batch_id) => BatchId::derived(&principal.tenant, &principal.user, &push.device_id, batch_id),
         None => BatchId::fresh(&principal.user, &push.device_id, platform.clock.unique_id()),
     };
-    let digest = sync_items::digest(&push.items);
+    let digest = sync_items::digest(&items);
 
     // The raw items are stored before anything is applied (§3.11), in the same round trip that loads what they name.
     let tables = &platform.tables;
     let (kept, answered, batch) = tokio::try_join!(
-        tables.sync_items.keep(&principal, &batch_id, &push.items, &digest, now),
+        tables.sync_items.keep(&principal, &batch_id, &items, &digest, now),
         repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
-        Batch::load(platform, sender, &push.items, Mode::Apply),
+        Batch::load(platform, sender, &items, Mode::Apply),
     )?;
     if kept == Kept::OtherItems {
         let detail = "this batch_id was sent before with other items: give a new batch an id of its own";
@@ -65,7 +69,8 @@ async fn push(platform: &Platform, request: &Request) -> Result<PushResponse, Fa
     let mut results: BTreeMap<usize, _> =
         answered.map(|answered| answered.results).unwrap_or_default().into_iter().map(|result| (result.index, result)).collect();
     results.retain(|_, result| !result.is_retryable());
-    let is_settled = results.len() == push.items.len();
+    let is_settled = results.len() == items.len();
+    drop(items);
     if !is_settled {
         batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
     }

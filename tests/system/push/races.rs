@@ -135,7 +135,7 @@ async fn a_stored_row_that_does_not_read_stands_in_nobodys_way_but_its_own() {
     let ana = stack.device("ana", "phone");
     ana.push(json!([create("broken"), create("fine")])).await;
     let mut row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#broken").expect("the row");
-    row["edits"] = json!({"S": "by hand"});
+    row["resolutions"] = json!({"S": "by hand"});
     stack.dynamodb("PutItem", &json!({"TableName": "resources", "Item": row}));
 
     let results = ana.push(json!([edit("broken", 1, 1, "a"), edit("fine", 1, 1, "a")])).await;

@@ -51,6 +51,22 @@ pub struct StoredSegment {
     pub sequenced_at: DateTime<Utc>,
 }
 
+/// A segment whose entries are not unpacked yet.
+#[derive(Debug)]
+pub struct PackedSegment(SegmentRow);
+
+impl PackedSegment {
+    /// The segment.
+    ///
+    /// # Errors
+    /// The row is not what was stored.
+    pub fn unpack(self) -> Result<StoredSegment, Failure> {
+        let Self(row) = self;
+        let entries = Segment::unpack_entries(&row.entries).map_err(|error| Failure::undecoded("segment", error))?;
+        Ok(StoredSegment { segment: Segment { prev: row.prev, last: row.sk, entries }, sequenced_at: moment(row.sequenced_at)? })
+    }
+}
+
 /// Where a position stands in a channel's log.
 #[derive(Debug, Clone)]
 pub enum Place {
@@ -166,7 +182,7 @@ impl Changes {
     /// At most `limit` segments that end after `position` and not after `end`, in log order, strongly consistently.
     ///
     /// # Errors
-    /// An outage.
+    /// An outage, or a row that is not what was stored.
     pub async fn segments(
         &self,
         scope: &Scope,
@@ -174,6 +190,21 @@ impl Changes {
         end: Position,
         limit: i32,
     ) -> Result<Vec<StoredSegment>, Failure> {
+        let packed = self.packed_segments(scope, position, end, limit).await?;
+        packed.into_iter().map(PackedSegment::unpack).collect()
+    }
+
+    /// The same, for a reader that may not need all of them.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn packed_segments(
+        &self,
+        scope: &Scope,
+        position: Position,
+        end: Position,
+        limit: i32,
+    ) -> Result<Vec<PackedSegment>, Failure> {
         // The position itself is the key of a segment that is read already.
         let after = key(scope.partition(), position.to_string());
         self.query(scope, position, end, limit, Some(after)).await
@@ -188,6 +219,7 @@ impl Changes {
         positions.sort();
         while let Some(first) = positions.first().copied() {
             let Some(stored) = self.query(scope, first, end, 1, None).await?.pop() else { break };
+            let stored = stored.unpack()?;
             let wanted: HashSet<Position> = positions.iter().copied().collect();
             held.extend(stored.segment.entries.into_iter().filter(|entry| wanted.contains(&entry.position)));
             positions.retain(|position| *position > stored.segment.last);
@@ -205,7 +237,7 @@ impl Changes {
         let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
         let Some(row) = answer.items.unwrap_or_default().pop() else { return Ok(Place::Beyond) };
         if text(&row, "sk") != Some(HEAD) {
-            return read_segment(row).map(Place::Segment);
+            return read_segment(row)?.unpack().map(Place::Segment);
         }
         let head: HeadRow = from_row("head", row)?;
         Ok(if position <= head.position { Place::Expired } else { Place::Beyond })
@@ -216,7 +248,8 @@ impl Changes {
     /// # Errors
     /// An outage.
     pub async fn segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<StoredSegment>, Failure> {
-        read_segments(self.range(scope, Position::START, end).scan_index_forward(false).limit(limit)).await
+        let packed = read_segments(self.range(scope, Position::START, end).scan_index_forward(false).limit(limit)).await?;
+        packed.into_iter().map(PackedSegment::unpack).collect()
     }
 
     async fn query(
@@ -226,7 +259,7 @@ impl Changes {
         end: Position,
         limit: i32,
         after: Option<Row>,
-    ) -> Result<Vec<StoredSegment>, Failure> {
+    ) -> Result<Vec<PackedSegment>, Failure> {
         if from > end {
             return Ok(Vec::new());
         }
@@ -312,13 +345,11 @@ fn head_update(table: &str, scope: &Scope, read: Option<&Head>, next: &Head) -> 
     Ok(TransactWriteItem::builder().update(update).build())
 }
 
-async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<StoredSegment>, Failure> {
+async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Failure> {
     let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
     answer.items.unwrap_or_default().into_iter().map(read_segment).collect()
 }
 
-fn read_segment(row: Row) -> Result<StoredSegment, Failure> {
-    let row: SegmentRow = from_row("segment", row)?;
-    let entries: Vec<Entry> = Segment::unpack_entries(&row.entries).map_err(|error| Failure::undecoded("segment", error))?;
-    Ok(StoredSegment { segment: Segment { prev: row.prev, last: row.sk, entries }, sequenced_at: moment(row.sequenced_at)? })
+fn read_segment(row: Row) -> Result<PackedSegment, Failure> {
+    from_row("segment", row).map(PackedSegment)
 }

@@ -3,32 +3,39 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put,
-    ReturnConsumedCapacity, TransactWriteItem,
+use aws_sdk_dynamodb::{
+    primitives::Blob,
+    types::{
+        AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put,
+        ReturnConsumedCapacity, TransactWriteItem,
+    },
 };
-use chrono::DateTime;
-use serde::{Deserialize, Serialize};
+use futures_util::future::try_join_all;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tidemark_core::{
     channel::{Channel, Scope},
     conflict::Resolved,
     field_versions::FieldVersions,
+    json::Json,
     principal::{Author, Principal},
+    pull::page::Shown,
     push::decide::ResourceWrite,
     resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
 };
 
 use super::{
-    Row, Table, backoff, from_row, key, text, to_row,
+    Row, Table, backoff, from_row, key, moment, text,
     transaction::{incomplete, transact_put},
 };
 use crate::failure::Failure;
 
 /// Statements one BatchExecuteStatement may hold.
 const STATEMENTS_MAX: usize = 25;
-/// Bytes of payload in one call, well below the 16 MB of a request.
-const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of payload in one call: it stands in memory as statements, as JSON and enciphered.
+const CALL_BYTES_MAX: usize = 512 * 1024;
+/// Calls that are sent at once.
+const CALLS_AT_ONCE: usize = 2;
 /// Times a statement that was throttled is sent again.
 const THROTTLED_ATTEMPTS_MAX: u32 = 5;
 
@@ -58,8 +65,8 @@ pub enum Committed {
     Unavailable,
 }
 
-/// The row. Names are short where many rows carry them, and flat so that one statement writes them all.
-#[derive(Debug, Serialize, Deserialize)]
+/// The row, as it is read. Names are short where many rows carry them, and flat so that one statement writes them all.
+#[derive(Debug, Deserialize)]
 pub(crate) struct ResourceRow {
     pub(crate) pk: String,
     pub(crate) sk: String,
@@ -85,8 +92,22 @@ pub(crate) struct ResourceRow {
     fields: Vec<u8>,
 }
 
-/// What an update writes, in the order of its parameters.
-const UPDATED: [&str; 12] = [
+/// What a page of a snapshot shows of a row.
+const SHOWN: &str = "pk, sk, payload, server_version, deleted, changed_at, resolutions";
+
+/// That part of the row, as it is read.
+#[derive(Debug, Deserialize)]
+struct ShownRow {
+    payload: String,
+    server_version: u64,
+    deleted: bool,
+    changed_at: i64,
+    #[serde(default)]
+    resolutions: Vec<Resolved>,
+}
+
+/// What every change of a resource writes.
+const CHANGED: [&str; 12] = [
     "payload",
     "server_version",
     "deleted",
@@ -100,41 +121,57 @@ const UPDATED: [&str; 12] = [
     "resolutions",
     "fields",
 ];
-/// What a create writes besides, and no update touches.
+
+/// The values of [`CHANGED`], in that order.
+fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failure> {
+    let Resource { payload, server_version, deleted, changed_at, run, edits, claims, resolutions, fields, creation: _ } =
+        resource;
+    let resolutions = serde_dynamo::to_attribute_value(resolutions);
+    Ok([
+        AttributeValue::S(payload.get().to_owned()),
+        number(server_version),
+        AttributeValue::Bool(*deleted),
+        number(changed_at.timestamp_millis()),
+        AttributeValue::S(run.author.as_str().to_owned()),
+        number(run.began),
+        number(run.client_version_max),
+        AttributeValue::Bool(run.is_unproven),
+        bytes(edits.to_bytes()),
+        bytes(claims.to_bytes()),
+        resolutions.map_err(|error| Failure::undecoded("row to write", error))?,
+        bytes(fields.to_bytes()),
+    ])
+}
+
+/// What a create writes besides, and no change touches.
 const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
-const KEY: [&str; 2] = ["pk", "sk"];
+
+/// The values of [`CREATED`], in that order.
+fn created(creation: &Creation) -> [AttributeValue; 3] {
+    [
+        AttributeValue::S(creation.author.as_str().to_owned()),
+        creation.client_temp_id.clone().map_or(AttributeValue::Null(true), AttributeValue::S),
+        bytes(creation.digest.to_vec()),
+    ]
+}
+
+fn number(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn bytes(bytes: Vec<u8>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
 
 impl ResourceRow {
-    fn new(scope: &Scope, key: &ResourceKey, resource: &Resource) -> Self {
-        Self {
-            pk: scope.partition(),
-            sk: key.sort_key(),
-            payload: resource.payload.get().to_owned(),
-            server_version: resource.server_version,
-            deleted: resource.deleted,
-            changed_at: resource.changed_at.timestamp_millis(),
-            run_by: resource.run.author.clone(),
-            run_began: resource.run.began,
-            run_max: resource.run.client_version_max,
-            run_unproven: resource.run.is_unproven,
-            created_by: resource.creation.author.clone(),
-            created_as: resource.creation.client_temp_id.clone(),
-            created_digest: resource.creation.digest.to_vec(),
-            edits: resource.edits.to_bytes(),
-            claims: resource.claims.to_bytes(),
-            resolutions: resource.resolutions.clone(),
-            fields: resource.fields.to_bytes(),
-        }
-    }
-
     /// The resource of a row that reads.
     pub(crate) fn read(self) -> Result<Resource, Failure> {
         let unreadable = |what: &str| Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk));
         let digest = self.created_digest.as_slice().try_into().map_err(|_| unreadable("created_digest"))?;
         Ok(Resource {
             edits: Edits::from_bytes(&self.edits).ok_or_else(|| unreadable("edits"))?,
-            changed_at: DateTime::from_timestamp_millis(self.changed_at).ok_or_else(|| unreadable("changed_at"))?,
-            payload: RawValue::from_string(self.payload).map_err(|error| Failure::undecoded("payload", error))?,
+            changed_at: moment(self.changed_at)?,
+            payload: read_payload(self.payload)?,
             server_version: self.server_version,
             deleted: self.deleted,
             run: Run {
@@ -149,6 +186,22 @@ impl ResourceRow {
             resolutions: self.resolutions,
         })
     }
+}
+
+impl ShownRow {
+    fn read(self) -> Result<Shown, Failure> {
+        Ok(Shown {
+            payload: read_payload(self.payload)?,
+            server_version: self.server_version,
+            deleted: self.deleted,
+            changed_at: moment(self.changed_at)?,
+            resolutions: self.resolutions,
+        })
+    }
+}
+
+fn read_payload(payload: String) -> Result<Json, Failure> {
+    RawValue::from_string(payload).map_err(|error| Failure::undecoded("payload", error))
 }
 
 /// Which resource a row is of.
@@ -168,7 +221,7 @@ impl Resources {
         let keys = keys.into_iter().map(|it| key(partition(&it.channel), it.sort_key())).collect();
         let mut loaded = Loaded::default();
         for row in self.0.batch_get(keys).await? {
-            match read_row(row)? {
+            match read_row(row, ResourceRow::read)? {
                 (key, Some(resource)) => {
                     loaded.rows.insert(key, resource);
                 }
@@ -180,8 +233,8 @@ impl Resources {
         Ok(loaded)
     }
 
-    /// Reads at most `limit` rows of a channel in key order, after the sort key `after`, strongly consistently; says whether there
-    /// may be more. A row that does not read is `None`.
+    /// Reads what a snapshot shows of at most `limit` rows of a channel, in key order, after the sort key `after`, strongly consistently;
+    /// says whether there may be more. A row that does not read is `None`.
     ///
     /// # Errors
     /// An outage.
@@ -190,25 +243,26 @@ impl Resources {
         scope: &Scope,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<(ResourceKey, Option<Resource>)>, bool), Failure> {
+    ) -> Result<(Vec<(ResourceKey, Option<Shown>)>, bool), Failure> {
         let answer = self
             .0
             .query(scope.partition())
             .key_condition_expression("pk = :pk")
+            .projection_expression(SHOWN)
             .set_exclusive_start_key(after.map(|after| key(scope.partition(), after)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
             .map_err(|error| Failure::outage("query on resources", error))?;
         let more = answer.last_evaluated_key.is_some();
-        let rows = answer.items.unwrap_or_default().into_iter().map(read_row);
+        let rows = answer.items.unwrap_or_default().into_iter().map(|row| read_row(row, ShownRow::read));
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
     /// Writes rows, each on the condition that it still has the version that was loaded, or that there still is none. Each succeeds
     /// or fails alone; the answers stand in the order of `writes`.
     ///
-    /// Two calls of 25 statements are sent at once: a tenth of the CPU of fifty single puts, for the same write units.
+    /// Two calls of 25 statements are sent at once: a tenth of the CPU of fifty single puts, for the same write units. What is larger follows.
     ///
     /// # Errors
     /// An outage of the whole table. Some writes may have taken effect then; a retry finds them remembered.
@@ -217,21 +271,24 @@ impl Resources {
         principal: &Principal,
         writes: &[(&ResourceKey, &ResourceWrite)],
     ) -> Result<Vec<Committed>, Failure> {
-        let statements = writes.iter().map(|(key, write)| {
-            let bytes = write.resource.payload.get().len();
-            Ok((self.statement(&principal.scope(&key.channel), key, write)?, bytes))
-        });
-        let calls = chunks(statements.collect::<Result<Vec<_>, Failure>>()?);
-        let calls = calls.into_iter().map(|statements| self.execute(statements));
-        Ok(futures_util::future::try_join_all(calls).await?.concat())
+        let texts = Texts::new(&self.0.name);
+        let mut committed = Vec::with_capacity(writes.len());
+        for calls in calls(writes).chunks(CALLS_AT_ONCE) {
+            let calls = calls.iter().map(|writes| self.execute(&texts, principal, writes));
+            committed.extend(try_join_all(calls).await?.into_iter().flatten());
+        }
+        Ok(committed)
     }
 
     /// The same write as part of a transaction.
     ///
     /// # Errors
-    /// The row does not serialise, which none does.
-    pub fn transact(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<TransactWriteItem, Failure> {
-        let put = Put::builder().table_name(&self.0.name).set_item(Some(to_row(&ResourceRow::new(scope, key, &write.resource))?));
+    /// The row does not serialise, which each does.
+    pub fn transact(&self, scope: &Scope, resource: &ResourceKey, write: &ResourceWrite) -> Result<TransactWriteItem, Failure> {
+        let names = CHANGED.iter().chain(&CREATED).map(|name| (*name).to_owned());
+        let mut row = key(scope.partition(), resource.sort_key());
+        row.extend(names.zip(changed(&write.resource)?.into_iter().chain(created(&write.resource.creation))));
+        let put = Put::builder().table_name(&self.0.name).set_item(Some(row));
         let put = match write.expected_version {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(expected) => put
@@ -253,39 +310,25 @@ impl Resources {
         Ok(TransactWriteItem::builder().condition_check(check.build().map_err(incomplete)?).build())
     }
 
-    fn statement(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
-        let mut row: Row = to_row(&ResourceRow::new(scope, key, &write.resource))?;
-        let mut take = |names: &[&str]| -> Vec<AttributeValue> { names.iter().filter_map(|name| row.remove(*name)).collect() };
-        let mut parameters = [take(&UPDATED), take(&KEY)].concat();
-        let text = match write.expected_version {
-            // Fails as a duplicate where a row exists.
-            None => {
-                parameters.extend(take(&CREATED));
-                let names = UPDATED.iter().chain(&KEY).chain(&CREATED);
-                let fields: Vec<String> = names.map(|name| format!("'{name}': ?")).collect();
-                format!("INSERT INTO \"{}\" VALUE {{{}}}", self.0.name, fields.join(", "))
-            }
-            // The version guards the whole row: whoever changed anything raised it.
-            Some(expected) => {
-                parameters.push(AttributeValue::N(expected.to_string()));
-                let sets: Vec<String> = UPDATED.iter().map(|name| format!("SET \"{name}\" = ?")).collect();
-                format!("UPDATE \"{}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", self.0.name, sets.join(" "))
-            }
-        };
-        let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters));
-        statement.build().map_err(|error| Failure::unreadable("statement", error))
-    }
-
     /// One call; statements that were throttled or met a transaction are sent again. DynamoDB reports those inside a 200, where the
     /// SDK does not repeat them.
-    async fn execute(&self, statements: Vec<BatchStatementRequest>) -> Result<Vec<Committed>, Failure> {
-        let mut committed = vec![Committed::Unavailable; statements.len()];
-        let mut waiting: Vec<usize> = (0..statements.len()).collect();
+    async fn execute(
+        &self,
+        texts: &Texts,
+        principal: &Principal,
+        writes: &[(&ResourceKey, &ResourceWrite)],
+    ) -> Result<Vec<Committed>, Failure> {
+        let mut committed = vec![Committed::Unavailable; writes.len()];
+        let mut waiting: Vec<usize> = (0..writes.len()).collect();
         for attempt in 0..THROTTLED_ATTEMPTS_MAX {
             if attempt > 0 {
                 tokio::time::sleep(backoff(attempt)).await;
             }
-            let call = waiting.iter().map(|index| statements[*index].clone()).collect();
+            let statement = |index: &usize| {
+                let (key, write) = writes[*index];
+                texts.statement(&principal.scope(&key.channel), key, write)
+            };
+            let call = waiting.iter().map(statement).collect::<Result<_, _>>()?;
             let answer = self
                 .0
                 .client
@@ -307,12 +350,46 @@ impl Resources {
     }
 }
 
+/// The statements that write a row.
+struct Texts {
+    insert: String,
+    update: String,
+}
+
+impl Texts {
+    fn new(table: &str) -> Self {
+        let fields = ["pk", "sk"].iter().chain(&CHANGED).chain(&CREATED).map(|name| format!("'{name}': ?"));
+        let sets = CHANGED.iter().map(|name| format!("SET \"{name}\" = ?"));
+        let (fields, sets): (Vec<_>, Vec<_>) = (fields.collect(), sets.collect());
+        Self {
+            // Fails as a duplicate where a row exists.
+            insert: format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", ")),
+            // The version guards the whole row: whoever changed anything raised it.
+            update: format!("UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", sets.join(" ")),
+        }
+    }
+
+    fn statement(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
+        let at = [scope.partition(), key.sort_key()].map(AttributeValue::S);
+        let changed = changed(&write.resource)?;
+        let (text, parameters) = match write.expected_version {
+            None => (&self.insert, at.into_iter().chain(changed).chain(created(&write.resource.creation)).collect::<Vec<_>>()),
+            Some(expected) => (&self.update, changed.into_iter().chain(at).chain([number(expected)]).collect()),
+        };
+        let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters));
+        statement.build().map_err(|error| Failure::unreadable("statement", error))
+    }
+}
+
 /// Reads a row. One that does not read, written by hand or by another version, is logged and told apart, so that it stands in nobody's
 /// way but its own.
-fn read_row(row: Row) -> Result<(ResourceKey, Option<Resource>), Failure> {
+fn read_row<T: DeserializeOwned, R>(
+    row: Row,
+    read: impl FnOnce(T) -> Result<R, Failure>,
+) -> Result<(ResourceKey, Option<R>), Failure> {
     let part = |name| text(&row, name).unwrap_or_default();
     let (scope, key) = identify(part("pk"), part("sk"))?;
-    let read = from_row::<ResourceRow>("resource", row).and_then(ResourceRow::read);
+    let read = from_row::<T>("resource", row).and_then(read);
     if let Err(failure) = &read {
         tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "a resource does not read");
     }
@@ -330,21 +407,18 @@ fn outcome(response: &BatchStatementResponse) -> Committed {
     }
 }
 
-/// Cuts statements into calls within both bounds.
-fn chunks(statements: Vec<(BatchStatementRequest, usize)>) -> Vec<Vec<BatchStatementRequest>> {
-    let mut calls: Vec<Vec<BatchStatementRequest>> = Vec::new();
-    let mut call_bytes = 0;
-    for (statement, bytes) in statements {
-        match calls.last_mut() {
-            Some(call) if call.len() < STATEMENTS_MAX && call_bytes + bytes <= CALL_BYTES_MAX => {
-                call.push(statement);
-                call_bytes += bytes;
-            }
-            _ => {
-                calls.push(vec![statement]);
-                call_bytes = bytes;
-            }
-        }
+/// Cuts writes into calls within both bounds.
+fn calls<'a>(mut writes: &'a [(&'a ResourceKey, &'a ResourceWrite)]) -> Vec<&'a [(&'a ResourceKey, &'a ResourceWrite)]> {
+    let mut calls = Vec::new();
+    while !writes.is_empty() {
+        let mut bytes = 0;
+        let fits = writes.iter().take(STATEMENTS_MAX).take_while(|(_, write)| {
+            bytes += write.resource.payload.get().len();
+            bytes <= CALL_BYTES_MAX
+        });
+        let (call, rest) = writes.split_at(fits.count().max(1));
+        calls.push(call);
+        writes = rest;
     }
     calls
 }

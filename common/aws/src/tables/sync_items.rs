@@ -221,7 +221,5 @@ fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
 /// Digest of a batch's items: white space and the order of fields do not count. Items that are no canonical JSON count as they are.
 pub fn digest(items: &[Json]) -> [u8; 32] {
     let canonical = |item: &RawValue| json::canonical(item).unwrap_or_else(|_| item.get().to_owned());
-    let items: Vec<String> = items.iter().map(|item| canonical(item)).collect();
-    let parts: Vec<&[u8]> = items.iter().map(|item| item.as_bytes()).collect();
-    json::digest(&parts)
+    json::digest_each(items.iter().map(|item| canonical(item)))
 }

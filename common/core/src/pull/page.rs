@@ -8,15 +8,13 @@ use chrono::{DateTime, Utc};
 use crate::{
     channel::Channel,
     conflict::Resolved,
-    limits::{ANSWER_BYTES_MAX, HOLE_SECONDS_MAX, escaped_bytes},
+    json::Json,
+    limits::{HOLE_SECONDS_MAX, PAGE_BYTES_MAX, escaped_bytes},
     principal::Author,
     protocol::{Action, pull::Change},
-    resource::{Resource, ResourceKey},
+    resource::ResourceKey,
     sequence::{position::Position, segment::Entry},
 };
-
-/// Bytes kept for what stands around the changes, the token above all.
-const ENVELOPE_BYTES: usize = 400 * 1000;
 
 /// A page being filled.
 #[derive(Debug)]
@@ -38,6 +36,21 @@ struct Slot {
     is_news: bool,
 }
 
+/// What a snapshot shows of a resource.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The payload without its `id`.
+    pub payload: Json,
+    /// The version that it is of.
+    pub server_version: u64,
+    /// A tombstone: a snapshot leaves it out.
+    pub deleted: bool,
+    /// When the resource changed last.
+    pub changed_at: DateTime<Utc>,
+    /// Conflicts about it that were decided last, oldest first.
+    pub resolutions: Vec<Resolved>,
+}
+
 /// The page takes no more: the rest comes with the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
@@ -47,7 +60,7 @@ impl Page {
     pub fn new(changes_max: usize, reader: Option<&Author>) -> Self {
         Self {
             changes_max,
-            bytes_left: ANSWER_BYTES_MAX - ENVELOPE_BYTES,
+            bytes_left: PAGE_BYTES_MAX,
             reader: reader.map(|reader| reader.as_str().to_owned()),
             slots: Vec::new(),
             by_resource: HashMap::new(),
@@ -95,7 +108,7 @@ impl Page {
     ///
     /// # Errors
     /// [`Full`] when it does not fit: the page ends before it.
-    pub fn take_row(&mut self, key: ResourceKey, resource: Resource) -> Result<(), Full> {
+    pub fn take_row(&mut self, key: ResourceKey, resource: Shown) -> Result<(), Full> {
         if resource.deleted {
             return Ok(());
         }

@@ -156,11 +156,12 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     let (named, creates) = (named_creates(&sent, sender), creates(&sent));
     let mut intake = Intake::default();
     let mut positions: HashMap<ResourceKey, usize> = HashMap::new();
-    for (index, sent) in sent.iter().enumerate() {
-        let refused = |refusal: Refusal, server_id| refusal.answer(index, sent.temp_id(), server_id, false);
-        match (sent.resource_key(sender, &named), sent.edit(index, sender)) {
+    for (index, sent) in sent.into_iter().enumerate() {
+        let (key, temp_id) = (sent.resource_key(sender, &named), sent.temp_id.clone());
+        let refused = |refusal: Refusal, server_id| refusal.answer(index, temp_id.clone(), server_id, false);
+        match (key, sent.edit(index, sender)) {
             (Ok(key), edit) => {
-                let item = match edit.and_then(|edit| edit.with_links(&key, &creates, sender)) {
+                let item = match edit.and_then(|(edit, fields)| edit.with_links(&fields, &key, &creates, sender)) {
                     Ok(edit) => Item::Edit(edit),
                     Err(refusal) => {
                         let server_id = if refusal.code == ItemCode::InvalidId { None } else { Some(key.id.clone()) };
@@ -184,13 +185,12 @@ type NamedCreates = HashMap<(Channel, String, String), String>;
 
 fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
     let mut named = NamedCreates::new();
-    for sent in sent {
+    for sent in sent.iter().filter(|sent| sent.is_create) {
         if let Some(Ok(id)) = sent.id()
-            && sent.text("action").as_deref() == Some(Action::Create.as_str())
-            && let Some(temp_id) = sent.temp_id()
+            && let Some(temp_id) = &sent.temp_id
             && let Ok((name, _, channel)) = sent.place(sender)
         {
-            named.entry((channel, name, temp_id)).or_insert(id);
+            named.entry((channel, name.to_owned(), temp_id.clone())).or_insert(id);
         }
     }
     named
@@ -198,54 +198,83 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
 
 /// The creates of this batch that have a temp id, broken ones too.
 fn creates(sent: &[Sent]) -> Vec<Create> {
-    let creates = sent.iter().enumerate().filter(|(_, sent)| sent.text("action").as_deref() == Some(Action::Create.as_str()));
     let create = |(index, sent): (usize, &Sent)| {
-        Some(Create { resource_type: sent.text("resource_type")?, temp_id: sent.temp_id()?, index })
+        Some(Create { resource_type: sent.resource_type.clone()?, temp_id: sent.temp_id.clone()?, index })
     };
-    creates.filter_map(create).collect()
+    sent.iter().enumerate().filter(|(_, sent)| sent.is_create).filter_map(create).collect()
 }
 
 impl Edit {
-    /// The edit with what its payload refers to.
-    fn with_links(self, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
+    /// The edit with what the fields of its payload refer to.
+    fn with_links(self, fields: &Fields, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
         let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
-        let references = references::find(&self.payload, rules, &key.channel, creates, sender);
-        let media = if self.action == Action::Delete { Vec::new() } else { media::keys(&self.payload, rules)? };
+        let references = references::find(fields, rules, &key.channel, creates, sender);
+        let media = if self.action == Action::Delete { Vec::new() } else { media::keys(fields, rules)? };
         Ok(Self { references, media, ..self })
     }
 }
 
-/// An item as sent: its fields for whatever can be told of it, and its strict reading.
+/// An item as sent, with whatever can be told of one that is broken.
 struct Sent {
-    fields: Fields,
-    payload: Option<Fields>,
-    item: Result<PushItem, Refusal>,
+    /// `client_temp_id`, when it is one.
+    temp_id: Option<String>,
+    resource_type: Option<String>,
+    channel: Option<String>,
+    is_create: bool,
+    /// Of a sound item.
+    payload: Option<Json>,
+    /// Those of the payload, when it is an object.
+    fields: Option<Fields>,
+    /// What else an edit has, or why this is none.
+    made: Result<Made, Refusal>,
+}
+
+/// What an edit does, and what it was made on.
+#[derive(Clone, Copy)]
+struct Made {
+    action: Action,
+    client_version: u64,
+    base_version: Option<u64>,
 }
 
 impl Sent {
     fn read(item: &RawValue) -> Self {
-        let Some(fields) = json::fields(item) else {
-            let refusal = Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object");
-            return Self { fields: Fields::new(), payload: None, item: Err(refusal) };
-        };
+        // Only an object is an item: serde would take a list of its values too.
+        let sound = item.get().starts_with('{').then(|| serde_json::from_str::<PushItem>(item.get()));
+        let Some(Ok(item)) = sound else { return Self::broken(item) };
+        let PushItem { client_temp_id, resource_type, action, payload, client_version, base_version, channel } = item;
+        Self {
+            temp_id: client_temp_id,
+            resource_type: Some(resource_type),
+            channel,
+            is_create: action == Action::Create,
+            fields: payload.as_deref().and_then(json::fields),
+            payload,
+            made: Ok(Made { action, client_version, base_version }),
+        }
+    }
+
+    fn broken(item: &RawValue) -> Self {
         let mut deserializer = serde_json::Deserializer::from_str(item.get());
-        let strict: Result<PushItem, _> = serde_path_to_error::deserialize(&mut deserializer);
-        let payload = fields.get("payload").and_then(|payload| json::fields(payload));
-        Self { payload, fields, item: strict.map_err(|error| invalid_item(error.path(), error.inner())) }
-    }
-
-    fn text(&self, field: &str) -> Option<String> {
-        serde_json::from_str(self.fields.get(field)?.get()).ok()
-    }
-
-    /// `client_temp_id`, when it is one.
-    fn temp_id(&self) -> Option<String> {
-        self.text("client_temp_id").filter(|id| is_name(id))
+        let (refusal, said) = match (json::fields(item), serde_path_to_error::deserialize::<_, PushItem>(&mut deserializer)) {
+            (Some(said), Err(error)) => (invalid_item(error.path(), error.inner()), said),
+            (said, _) => (Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object"), said.unwrap_or_default()),
+        };
+        let text = |field: &str| serde_json::from_str::<String>(said.get(field)?.get()).ok();
+        Self {
+            temp_id: text("client_temp_id").filter(|id| is_name(id)),
+            resource_type: text("resource_type"),
+            channel: text("channel"),
+            is_create: text("action").as_deref() == Some(Action::Create.as_str()),
+            fields: said.get("payload").and_then(|payload| json::fields(payload)),
+            payload: None,
+            made: Err(refusal),
+        }
     }
 
     /// `payload.id`, when there is one other than `null`.
     fn id(&self) -> Option<Result<String, Refusal>> {
-        let id = self.payload.as_ref()?.get("id")?;
+        let id = self.fields.as_ref()?.get("id")?;
         if id.get() == "null" {
             return None;
         }
@@ -253,13 +282,13 @@ impl Sent {
         Some(id.ok_or_else(|| Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")))
     }
 
-    fn place<'a>(&self, sender: Sender<'a>) -> Result<(String, &'a ResourceType, Channel), Refusal> {
-        let name = self.text("resource_type").unwrap_or_default();
-        let Some(resource_type) = sender.catalog.get(&name) else {
+    fn place<'a>(&self, sender: Sender<'a>) -> Result<(&str, &'a ResourceType, Channel), Refusal> {
+        let name = self.resource_type.as_deref().unwrap_or_default();
+        let Some(resource_type) = sender.catalog.get(name) else {
             return Err(Refusal::new(ItemCode::UnknownType, format!("resource_type: the catalog has no type {name:?}")));
         };
-        let channel = match self.text("channel") {
-            Some(text) => Channel::parse(&text).ok_or_else(|| {
+        let channel = match &self.channel {
+            Some(text) => Channel::parse(text).ok_or_else(|| {
                 let error = format!("channel: {text:?} is none of tenant, user/<sub>, group/<name>");
                 Refusal::new(ItemCode::InvalidChannel, error)
             })?,
@@ -276,7 +305,8 @@ impl Sent {
 
     fn resource_key(&self, sender: Sender<'_>, named: &NamedCreates) -> Result<ResourceKey, Refusal> {
         let (resource_type, rules, channel) = self.place(sender)?;
-        let id = match (self.id(), self.temp_id()) {
+        let resource_type = resource_type.to_owned();
+        let id = match (self.id(), &self.temp_id) {
             // A create with an impossible id is refused; what follows it by its temp id depends on it.
             (Some(id), None) => id?,
             (Some(Ok(id)), _) => id,
@@ -284,7 +314,7 @@ impl Sent {
                 Some(id) => id.clone(),
                 None => {
                     let tenant = &sender.principal.tenant;
-                    ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, &resource_type, &temp_id)
+                    ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, &resource_type, temp_id)
                 }
             },
             (None, None) => {
@@ -295,57 +325,54 @@ impl Sent {
         Ok(ResourceKey { channel, resource_type, id })
     }
 
-    fn edit(&self, index: usize, sender: Sender<'_>) -> Result<Edit, Refusal> {
-        let item = self.item.clone()?;
-        if item.client_version > VERSION_MAX || item.base_version.is_some_and(|base| base > VERSION_MAX) {
+    /// The edit, and the fields of its payload.
+    fn edit(self, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Refusal> {
+        let Made { action, client_version, base_version } = self.made.clone()?;
+        if client_version > VERSION_MAX || base_version.is_some_and(|base| base > VERSION_MAX) {
             return Err(Refusal::new(ItemCode::InvalidItem, format!("a version is at most {VERSION_MAX}")));
         }
         if let Some(Err(refusal)) = self.id() {
             return Err(refusal);
         }
-        let (payload, canonical) = self.checked_payload(&item)?;
-        let version = item.client_version.to_be_bytes();
-        let action = item.action.as_str().as_bytes();
-        let identity = json::digest(&[sender.author.as_str().as_bytes(), &version, action, canonical.as_bytes()]);
-        Ok(Edit {
-            index,
-            client_temp_id: item.client_temp_id,
-            action: item.action,
-            payload,
-            id: EditId(u64::from_be_bytes(first(&identity))),
-            digest: first(&json::digest(&[canonical.as_bytes()])),
-            client_version: item.client_version,
-            base_version: item.base_version,
-            references: Vec::new(),
-            media: Vec::new(),
-            is_rewritten: false,
-        })
-    }
-
-    /// The payload without its `id`, and its canonical text.
-    fn checked_payload(&self, item: &PushItem) -> Result<(Json, String), Refusal> {
-        let Some(payload) = &item.payload else {
-            if item.action == Action::Delete {
-                return Ok((json::object(&Fields::new()), "{}".to_owned()));
-            }
-            return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing"));
-        };
-        let Some(fields) = &self.payload else {
-            return Err(Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"));
-        };
-        check_size(payload, fields)?;
-        let payload = if fields.contains_key("id") {
-            let mut fields = fields.clone();
-            fields.shift_remove("id");
-            json::object(&fields)
-        } else {
-            payload.clone()
-        };
+        let client_temp_id = self.temp_id.clone();
+        let (payload, fields) = self.checked_payload(action)?;
         let canonical = json::canonical(&payload).map_err(|error| match error {
             JsonError::TooDeep => Refusal::new(ItemCode::PayloadTooDeep, format!("payload: nested over {NESTING_MAX} deep")),
             malformed @ JsonError::Malformed(_) => Refusal::new(ItemCode::InvalidPayload, format!("payload: {malformed}")),
         })?;
-        Ok((payload, canonical))
+        let digest = json::digest(&[canonical.as_bytes()]);
+        let (author, version) = (sender.author.as_str().as_bytes(), client_version.to_be_bytes());
+        let identity = json::digest(&[author, &version, action.as_str().as_bytes(), &digest]);
+        let edit = Edit {
+            index,
+            client_temp_id,
+            action,
+            payload,
+            id: EditId(u64::from_be_bytes(first(&identity))),
+            digest: first(&digest),
+            client_version,
+            base_version,
+            references: Vec::new(),
+            media: Vec::new(),
+            is_rewritten: false,
+        };
+        Ok((edit, fields))
+    }
+
+    /// The payload without its `id`, and its fields.
+    fn checked_payload(self, action: Action) -> Result<(Json, Fields), Refusal> {
+        let Some(payload) = self.payload else {
+            if action == Action::Delete {
+                return Ok((json::object(&Fields::new()), Fields::new()));
+            }
+            return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing"));
+        };
+        let Some(mut fields) = self.fields else {
+            return Err(Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"));
+        };
+        check_size(&payload, &fields)?;
+        let has_id = fields.shift_remove("id").is_some();
+        Ok((if has_id { json::object(&fields) } else { payload }, fields))
     }
 }
 

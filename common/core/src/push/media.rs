@@ -2,27 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::value::RawValue;
-
 use super::intake::{Edit, Group, Item, Refusal, Sender};
 use crate::{
     catalog::ResourceType,
-    json,
+    json::{self, Fields},
     limits::MEDIA_KEYS_MAX,
     media::{Checked, Upload, is_own},
     protocol::push::ItemCode,
     resource::Resource,
 };
 
-/// The media keys a payload names, in the fields the catalog declares: one text, or a list of them.
+/// The media keys that the fields of a payload name, where the catalog declares them: one text, or a list of them.
 ///
 /// # Errors
 /// A refusal for a field that holds anything else, or for more than 50 keys.
-pub fn keys(payload: &RawValue, rules: &ResourceType) -> Result<Vec<String>, Refusal> {
-    if rules.media.is_empty() {
-        return Ok(Vec::new());
-    }
-    let fields = json::fields(payload).unwrap_or_default();
+pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusal> {
     let mut keys = Vec::new();
     for field in &rules.media {
         let Some(value) = fields.get(field).filter(|value| value.get() != "null") else { continue };
@@ -65,8 +59,11 @@ pub fn verify(
         return Ok(Vec::new());
     }
     // What stands there already was verified when it came, whoever uploaded it.
-    let standing: HashSet<String> =
-        resource.and_then(|resource| keys(&resource.payload, rules).ok()).unwrap_or_default().into_iter().collect();
+    let standing: HashSet<String> = resource
+        .and_then(|resource| keys(&json::fields(&resource.payload)?, rules).ok())
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
     let mut uploads = Vec::new();
     let mut foreign = None;
     for key in edit.media.iter().filter(|key| !standing.contains(*key)) {

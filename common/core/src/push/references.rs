@@ -8,7 +8,7 @@ use crate::{
     catalog::ResourceType,
     channel::Channel,
     ids,
-    json::{self, Fields, Json},
+    json::{self, Fields},
     limits::is_name,
     protocol::push::{ItemCode, ItemResult, Status},
     resource::ResourceKey,
@@ -40,18 +40,14 @@ pub(super) struct Create {
     pub(super) index: usize,
 }
 
-/// The references in `payload` of an item of type `rules` in `channel`.
+/// The references in the `fields` of an item of type `rules` in `channel`.
 pub(super) fn find(
-    payload: &Json,
+    fields: &Fields,
     rules: &ResourceType,
     channel: &Channel,
     creates: &[Create],
     sender: Sender<'_>,
 ) -> Vec<Reference> {
-    if rules.references.is_empty() {
-        return Vec::new();
-    }
-    let fields = json::fields(payload).unwrap_or_default();
     let references = rules.references.iter().filter_map(|(field, target_type)| {
         let text: String = serde_json::from_str(fields.get(field)?.get()).ok()?;
         let create = creates.iter().find(|create| create.resource_type == *target_type && create.temp_id == text);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::position::Position;
 use crate::{
     json::Json,
-    limits::SEGMENT_BYTES_MAX,
+    limits::{SEGMENT_BYTES_MAX, SEGMENT_CHANGES_MAX},
     pack,
     principal::Author,
     protocol::{Action, pull::DecidedConflict, serialize_timestamp},
@@ -85,7 +85,7 @@ impl Segment {
     }
 }
 
-/// Cuts entries that follow `head` into linked segments, each small enough for a row and within one epoch.
+/// Cuts entries that follow `head` into linked segments, each small enough for a row and a page, and within one epoch.
 pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut bytes = 0;
@@ -94,7 +94,11 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
         let entry_bytes = stored_bytes(&entry);
         let position = entry.position;
         match segments.last_mut() {
-            Some(open) if bytes + entry_bytes <= SEGMENT_BYTES_MAX && open.last.epoch == position.epoch => {
+            Some(open)
+                if bytes + entry_bytes <= SEGMENT_BYTES_MAX
+                    && open.entries.len() < SEGMENT_CHANGES_MAX
+                    && open.last.epoch == position.epoch =>
+            {
                 open.last = position;
                 open.entries.push(entry);
                 bytes += entry_bytes;

@@ -1,0 +1,182 @@
+//! The canonical text of a value, in one pass over its own: no white space, keys sorted, strings escaped one way, numbers as they were written.
+
+use std::{borrow::Cow, ops::Range};
+
+use serde_json::value::RawValue;
+
+use super::JsonError;
+use crate::limits::NESTING_MAX;
+
+/// The canonical text of a value.
+///
+/// # Errors
+/// [`JsonError::TooDeep`] beyond the bound, [`JsonError::Malformed`] for a string that is no unicode text.
+pub fn canonical(value: &RawValue) -> Result<String, JsonError> {
+    let mut reader = Reader { rest: value.get(), text: String::with_capacity(value.get().len()) };
+    reader.value(0)?;
+    Ok(reader.text)
+}
+
+/// What is still to be read, and what was written. That it is JSON is known, as of every [`RawValue`].
+struct Reader<'a> {
+    rest: &'a str,
+    text: String,
+}
+
+/// A field that was written: its name, and where.
+type Field<'a> = (Cow<'a, str>, Range<usize>);
+
+impl<'a> Reader<'a> {
+    /// Takes the next value, which stands in `depth` others.
+    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
+        match self.next() {
+            Some(b'{' | b'[') if depth == NESTING_MAX => Err(JsonError::TooDeep),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => self.string().map(|_| ()),
+            _ => {
+                let is_end = |byte| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+                let word = self.take(self.rest.bytes().position(is_end).unwrap_or(self.rest.len()));
+                self.text.push_str(word);
+                Ok(())
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+        self.text.push('[');
+        self.take(1);
+        while !matches!(self.next(), Some(b']') | None) {
+            self.value(depth + 1)?;
+            self.comma();
+        }
+        self.take(1);
+        self.text.push(']');
+        Ok(())
+    }
+
+    /// Of fields with the same name the last counts.
+    fn object(&mut self, depth: usize) -> Result<(), JsonError> {
+        self.text.push('{');
+        self.take(1);
+        let mut fields: Vec<Field<'a>> = Vec::new();
+        while !matches!(self.next(), Some(b'}') | None) {
+            let begin = self.text.len();
+            let name = self.string()?;
+            self.next();
+            self.take(1);
+            self.text.push(':');
+            self.value(depth + 1)?;
+            fields.push((name, begin..self.text.len()));
+            self.comma();
+        }
+        self.take(1);
+        if !fields.is_sorted_by(|(one, _), (other, _)| one < other) {
+            self.sort(fields);
+        }
+        self.text.push('}');
+        Ok(())
+    }
+
+    /// Puts the fields that were written last into the order of their names.
+    fn sort(&mut self, mut fields: Vec<Field<'a>>) {
+        let begin = fields.first().map_or(self.text.len(), |(_, at)| at.start);
+        // Last ones first, which stay.
+        fields.reverse();
+        fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+        fields.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        let unsorted = self.text.split_off(begin);
+        for (index, (_, at)) in fields.into_iter().enumerate() {
+            if index > 0 {
+                self.text.push(',');
+            }
+            self.text.push_str(&unsorted[at.start - begin..at.end - begin]);
+        }
+    }
+
+    /// Takes a string; what it says.
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        let (mut bytes, mut is_escaped) = (1, false);
+        let mut is_behind_backslash = false;
+        for byte in self.rest.bytes().skip(1) {
+            bytes += 1;
+            if is_behind_backslash {
+                is_behind_backslash = false;
+            } else if byte == b'\\' {
+                (is_behind_backslash, is_escaped) = (true, true);
+            } else if byte == b'"' {
+                break;
+            }
+        }
+        let quoted = self.take(bytes);
+        if is_escaped {
+            let said: String = serde_json::from_str(quoted)?;
+            self.text.push_str(&serde_json::to_string(&said)?);
+            Ok(Cow::Owned(said))
+        } else {
+            self.text.push_str(quoted);
+            Ok(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
+        }
+    }
+
+    /// Takes a comma, if there is one.
+    fn comma(&mut self) {
+        if self.next() == Some(b',') {
+            self.take(1);
+            self.text.push(',');
+        }
+    }
+
+    /// Skips white space; the byte behind it.
+    fn next(&mut self) -> Option<u8> {
+        self.rest = self.rest.trim_ascii_start();
+        self.rest.bytes().next()
+    }
+
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Json;
+
+    fn raw(text: &str) -> Json {
+        RawValue::from_string(text.to_owned()).expect("test JSON")
+    }
+
+    #[test]
+    fn canonical_text_forgets_order_and_space_but_no_digit() {
+        let value = raw(r#" { "b" : [1.0, 9007199254740993, 1e300 , {} , [ ]], "a" : "\u0041", "é" : -0, "c":true } "#);
+        let expected = r#"{"a":"A","b":[1.0,9007199254740993,1e300,{},[]],"c":true,"é":-0}"#;
+        assert_eq!(canonical(&value).expect("canonical"), expected);
+    }
+
+    #[test]
+    fn of_fields_with_one_name_the_last_counts() {
+        for (text, expected) in [
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"b":1,"a":2,"b":{"y":1,"x":2},"c":3,"\u0062":4}"#, r#"{"a":2,"b":4,"c":3}"#),
+        ] {
+            assert_eq!(canonical(&raw(text)).expect("canonical"), expected);
+        }
+    }
+
+    #[test]
+    fn nesting_is_accepted_up_to_the_bound() {
+        let nested = |depth: usize| raw(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(canonical(&nested(NESTING_MAX)).is_ok());
+        assert_eq!(canonical(&nested(NESTING_MAX + 1)), Err(JsonError::TooDeep));
+        assert_eq!(canonical(&nested(100)), Err(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_malformed_not_a_panic() {
+        assert!(matches!(canonical(&raw(r#"{"a":"\ud800"}"#)), Err(JsonError::Malformed(_))));
+        assert!(matches!(canonical(&raw(r#"{"\ud800":1}"#)), Err(JsonError::Malformed(_))));
+    }
+}
