@@ -54,7 +54,7 @@ pub const PAGE_CHANGES_DEFAULT: usize = 100;
 /// Changes in a page at most.
 pub const PAGE_CHANGES_MAX: usize = 500;
 /// Bytes of a page's changes, escaped as those of an answer: the function holds them several times. The largest payload takes 0.7 MB.
-pub const PAGE_BYTES_MAX: usize = 2 * 1000 * 1000;
+pub const PAGE_BYTES_MAX: usize = 3 * 1000 * 1000;
 /// Bytes of one answer as Lambda serialises it: the body escaped into a JSON string.
 pub const ANSWER_BYTES_MAX: usize = 5 * 1000 * 1000;
 /// Bytes of an answer that is sent as it is even to a client that takes gzip. Below that, packing saves no packet; above it, an
