@@ -14,6 +14,8 @@ const PAGE: usize = 100;
 /// Few resources that many edits changed.
 const BUSY: usize = 10;
 const BUSY_ROUNDS: usize = 20;
+/// Pushes that are sequenced together.
+const CROWD: usize = 40;
 
 /// Something that is pushed: in front of the device, and behind the stream.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +65,8 @@ pub struct Operations {
     pub pull_packed: Cost,
     /// A page from a log in which ten resources were changed 20 times each.
     pub pull_busy: Cost,
+    /// A page from a log that took in much at once.
+    pub pull_crowded: Cost,
     /// A pull of nothing.
     pub pull_nothing: Cost,
     /// A device's first acknowledgement, which also writes its place in the index by tenant.
@@ -131,6 +135,7 @@ impl Operations {
         tablet.pull().await;
         (all.pull_nothing, _) = counting.count(tablet.pull_page(PAGE)).await;
         all.pull_busy = busy(&counting, bytes).await;
+        all.pull_crowded = crowded(&counting, bytes).await;
         all
     }
 
@@ -155,6 +160,11 @@ impl Operations {
         let per_change = |what: &str, cost: &Cost| Row::new(what, "RRU", cost.read_units / PAGE as f64).floor(floor);
         let packed = per_change("pull of 100 from the log: read units per change", &self.pull_packed);
         table.rows.push(if is_small { packed.budget(budgets::READ_UNITS_PER_CHANGE) } else { packed });
+        let crowded = per_change(
+            &format!("pull of 100 from {} sequenced at once: read units per change", CROWD * ITEMS),
+            &self.pull_crowded,
+        );
+        table.rows.push(if is_small { crowded.budget(budgets::READ_UNITS_PER_CHANGE) } else { crowded });
         table.rows.push(per_change("pull of 100 from a snapshot: read units per resource", &self.pull_fresh));
         let busy = format!("pull after {} changes of {BUSY} resources: read units", BUSY * BUSY_ROUNDS);
         table.rows.push(Row::new(busy, "RRU", self.pull_busy.read_units));
@@ -230,5 +240,19 @@ async fn busy(counting: &Counting, bytes: usize) -> Cost {
     }
     let (cost, page) = counting.count(away.pull_page(PAGE)).await;
     assert_eq!((page["changes"].as_array().map(Vec::len), &page["has_more"]), (Some(BUSY), &json!(false)));
+    cost
+}
+
+/// A pull of what many pushed while the log was behind.
+async fn crowded(counting: &Counting, bytes: usize) -> Cost {
+    let (dan, mut away) = (counting.stack.device("dan", "phone"), counting.stack.device("dan", "tablet"));
+    away.pull().await;
+    for push in 0..CROWD {
+        let creates = (push * ITEMS..(push + 1) * ITEMS).map(|number| workload::create(number, workload::form(number, 0, bytes)));
+        dan.push(Value::Array(creates.collect())).await;
+    }
+    counting.stack.settle().await;
+    let (cost, page) = counting.count(away.pull_page(PAGE)).await;
+    assert_eq!(page["changes"].as_array().map(Vec::len), Some(PAGE));
     cost
 }

@@ -119,3 +119,33 @@ fn stored_bytes(entry: &Entry) -> usize {
     let names = crate::limits::escaped_bytes(&entry.id) + crate::limits::escaped_bytes(entry.author.as_str());
     payload + names + entry.resource_type.len() + 200 + 100 * entry.decided.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sequence::position::Sequence;
+
+    #[test]
+    fn a_segment_is_a_page_at_most() {
+        let position =
+            |number: usize| Position { epoch: 1, sequence: Sequence::parse(&number.to_string()).expect("digits"), late: 0 };
+        let entry = |number| Entry {
+            position: position(number),
+            resource_type: "meter".into(),
+            id: "m".into(),
+            action: Action::Update,
+            server_version: 1,
+            changed_at: DateTime::UNIX_EPOCH,
+            author: Author::device("ana", "phone"),
+            is_echoed: false,
+            decided: Vec::new(),
+            payload: None,
+        };
+        let segments = cut(position(0), (1..=2 * SEGMENT_CHANGES_MAX + 1).map(entry).collect());
+        let cut: Vec<_> = segments.iter().map(|segment| (segment.prev, segment.last, segment.entries.len())).collect();
+        let (page, end) = (SEGMENT_CHANGES_MAX, 2 * SEGMENT_CHANGES_MAX);
+        let expected =
+            [(position(0), position(page), page), (position(page), position(end), page), (position(end), position(end + 1), 1)];
+        assert_eq!(cut, expected);
+    }
+}
