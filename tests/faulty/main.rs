@@ -15,7 +15,7 @@ const MIDDLE: Duration = Duration::from_millis(300);
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     abort_on_panic();
-    let environment = Environment::read().await?;
+    let environment = Environment::read()?;
     let platform = environment.platform()?.with_media(environment.media());
     let answer = async |request: Request| Ok::<_, Infallible>(answer(&platform, request).await);
     lambda_http::run(service_fn(answer)).await

@@ -8,6 +8,7 @@ mod faults;
 mod watch;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,15 +22,20 @@ use tidemark_tests::{
 
 /// Starts a function over a deployment, its calls passing `hook`.
 async fn start(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> Lambda {
-    start_without(stack, function, hook, "").await
+    start_changed(stack, function, hook, |_| {}).await
 }
 
-/// The same without one of its environment variables.
-async fn start_without(stack: &Stack, function: &str, hook: Arc<dyn Hook>, missing: &str) -> Lambda {
+/// The same in another environment.
+async fn start_changed(
+    stack: &Stack,
+    function: &str,
+    hook: Arc<dyn Hook>,
+    change: impl FnOnce(&mut BTreeMap<String, String>),
+) -> Lambda {
     let name = if function == "faulty" { "push" } else { function };
     let services = services::serve(stack, name, hook).await;
     let mut environment = lambda::environment(name, &format!("http://{services}"));
-    environment.remove(missing);
+    change(&mut environment);
     Lambda::start(&binary(function), name, environment).await
 }
 

@@ -27,6 +27,21 @@ pub fn tables(root: &Path, folder: Option<&Path>) -> Vec<Table> {
     runtime.block_on(async { vec![sizes(&binaries), starts(&binaries).await, work::table(&binaries).await] })
 }
 
+/// What CI holds the binaries in a folder to: their size, and the CPU of a start.
+pub fn held(folder: &Path) -> Table {
+    let note = "The stripped binary of each function, and the CPU of its process from exec to the first poll for an event, which comes behind DynamoDB's first \
+                answer over TLS where the function calls it: the least of several starts, because others use the machine, too.";
+    let mut table = Table::new("held", "The functions as they are shipped", note);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for (name, path) in shipped::found(folder) {
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        table.rows.push(Row::new(format!("{name}: binary"), "MB", bytes as f64 / 1e6).budget(budgets::BINARY_MB));
+        let cpu_ms = runtime.block_on(start::least_cpu_ms(&name, &path));
+        table.rows.push(Row::new(format!("{name}: CPU to the first poll"), "ms", cpu_ms).budget(budgets::COLD_CPU_MS));
+    }
+    table
+}
+
 /// How large the binaries are.
 fn sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let note = "The stripped binary of each function, and what it packs to. The floor is a function that answers every request with nothing, built in the same way.";

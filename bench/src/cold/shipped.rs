@@ -14,17 +14,19 @@ pub const BARE: &str = "bare";
 
 /// The binary of each function, and of the one that does nothing, by name. Those of `folder` were built by SAM or cargo-lambda.
 pub fn binaries(root: &Path, folder: Option<&Path>) -> BTreeMap<String, PathBuf> {
-    let functions: Vec<String> = Template::built_in().unwrap().functions().collect();
-    let built_here: Vec<&str> =
-        if folder.is_some() { vec![BARE] } else { functions.iter().map(String::as_str).chain([BARE]).collect() };
-    let mut binaries = build(root, &built_here);
-    for function in functions.iter().filter(|_| folder.is_some()) {
-        let folder = folder.unwrap();
-        let binary =
-            lambda::shipped(folder, function).unwrap_or_else(|| panic!("no binary of {function} in {}", folder.display()));
-        binaries.insert(function.clone(), binary);
-    }
+    let mut binaries = folder.map(found).unwrap_or_default();
+    let missing: Vec<String> = if folder.is_some() { Vec::new() } else { Template::built_in().unwrap().functions().collect() };
+    let missing: Vec<&str> = missing.iter().map(String::as_str).chain([BARE]).collect();
+    binaries.append(&mut build(root, &missing));
     binaries
+}
+
+/// The binary of each function that SAM or cargo-lambda built into a folder.
+pub fn found(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let binary = |function: &str| {
+        lambda::shipped(folder, function).unwrap_or_else(|| panic!("no binary of {function} in {}", folder.display()))
+    };
+    Template::built_in().unwrap().functions().map(|function| (function.clone(), binary(&function))).collect()
 }
 
 /// Builds these binaries with the options of `[workspace.metadata.lambda.build]`, in a folder of their own: for everything else, `--release`

@@ -51,6 +51,7 @@ impl Authority {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
                     let (Ok(mut stream), Ok(mut server)) = (acceptor.accept(stream).await, TcpStream::connect(behind).await)
                     else {

@@ -3,4 +3,5 @@
 
 mod budgets;
 mod lag;
+mod linked;
 mod load;

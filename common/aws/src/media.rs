@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use aws_config::SdkConfig;
 use aws_sdk_s3::{
     Client,
     config::StalledStreamProtectionConfig,
@@ -17,6 +16,7 @@ use aws_sdk_s3::{
     operation::head_object::HeadObjectOutput,
     presigning::PresigningConfig,
 };
+use aws_types::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use tidemark_core::{

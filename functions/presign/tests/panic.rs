@@ -22,7 +22,12 @@ fn a_panic_is_one_line_that_says_where() {
         .env_clear()
         .envs(tables.map(|table| (format!("{table}_TABLE"), "table")))
         .envs([("MEDIA_BUCKET", "media"), ("JWT_ISSUER", "issuer"), ("JWT_AUDIENCE", "audience"), ("JWKS", r#"{"keys": []}"#)])
-        .envs([("AWS_REGION", "us-east-1"), ("RUST_LOG", "trace")])
+        .envs([
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("RUST_LOG", "trace"),
+        ])
         .output()
         .expect("it runs");
     assert!(!output.status.success());

@@ -8,7 +8,7 @@ use tidemark_aws::{Environment, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
-    let environment = Environment::read().await?;
+    let environment = Environment::read()?;
     let platform = environment.platform()?.with_media(environment.media());
     platform.connect_by_resources().await;
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_push::handle(&platform, request).await);

@@ -31,7 +31,7 @@ use tidemark_tests::{
 };
 use tokio::sync::Notify;
 
-use super::{failures, start, start_without};
+use super::{failures, start, start_changed};
 use crate::{
     batches,
     events::{function_of, samples},
@@ -185,13 +185,27 @@ async fn a_process_that_is_told_to_end_ends_at_once_whether_it_is_idle_or_not() 
 async fn a_function_without_a_setting_does_not_start_and_names_it() {
     let stack = Stack::new().today();
     for function in Template::built_in().unwrap().functions() {
-        for missing in ["RESOURCES_TABLE", "JWT_ISSUER"] {
-            let mut process = start_without(&stack, &function, Arc::new(NoHook), missing).await;
+        for missing in ["RESOURCES_TABLE", "JWT_ISSUER", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"] {
+            let without = |environment: &mut BTreeMap<_, _>| drop(environment.remove(missing));
+            let mut process = start_changed(&stack, &function, Arc::new(NoHook), without).await;
             let Outcome::Ended(status) = process.invoke("{}").await else { panic!("{function} runs without {missing}") };
             assert_eq!(status.code(), Some(1), "{function}: {}", process.logged());
             assert!(process.logged().contains(&format!("environment variable {missing} is not set")), "{}", process.logged());
         }
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_of_one_service_stands_before_that_of_all() {
+    let stack = Stack::new().today();
+    let nobody = "http://127.0.0.1:1".to_owned();
+    let own = |environment: &mut BTreeMap<String, String>| {
+        let services = environment.insert("AWS_ENDPOINT_URL".to_owned(), nobody).unwrap();
+        environment.insert("AWS_ENDPOINT_URL_S3".to_owned(), services.clone());
+        environment.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), services);
+    };
+    let told = start_changed(&stack, "push", Arc::new(NoHook), own).await.ask(&push(&stack)).await;
+    applied_once(&stack, &told, "over endpoints of its own");
 }
 
 /// One event for each function that makes a call.

@@ -7,14 +7,9 @@ use std::{
     time::Duration,
 };
 
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::{
-    Connector,
-    tls::{self, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::{
     client::{
-        http::{HttpConnector as _, HttpConnectorSettings},
+        http::{HttpConnector as _, SharedHttpConnector},
         orchestrator::HttpRequest,
     },
     http::Request,
@@ -23,7 +18,7 @@ use aws_smithy_types::body::SdkBody;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 
-use crate::{failure::Failure, settings::KeySource};
+use crate::{failure::Failure, settings::KeySource, transport};
 
 const REFETCH_SECONDS_MIN: i64 = 60;
 const KEEP_SECONDS_MAX: i64 = 60 * 60;
@@ -40,7 +35,7 @@ pub(super) struct Keys {
 #[derive(Debug)]
 struct Source {
     url: String,
-    connector: Connector,
+    connector: SharedHttpConnector,
 }
 
 #[derive(Debug, Default)]
@@ -58,13 +53,7 @@ impl Keys {
                 Self { source: None, cached: Mutex::new(cached) }
             }
             KeySource::Url(url) => {
-                let settings =
-                    HttpConnectorSettings::builder().connect_timeout(FETCH_TIMEOUT).read_timeout(FETCH_TIMEOUT).build();
-                let connector = Connector::builder()
-                    .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-                    .connector_settings(settings)
-                    .sleep_impl(TokioSleep::new())
-                    .build();
+                let connector = transport::system_connector().map_err(|error| Failure::Outage(error.to_string()))?;
                 Self { source: Some(Source { url: url.clone(), connector }), cached: Mutex::default() }
             }
         })
@@ -128,7 +117,7 @@ impl Cached {
 }
 
 impl Source {
-    /// Fetches the key set through the SDK's own connector, so that the function carries no second TLS stack.
+    /// Fetches the key set through the SDK's connector, so that the function carries no second TLS stack.
     async fn fetch(&self) -> Result<JwkSet, Failure> {
         let outage = |what: String| Failure::Outage(format!("fetching the key set from {}: {what}", self.url));
         let mut request: HttpRequest = Request::new(SdkBody::empty());
