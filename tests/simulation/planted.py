@@ -51,11 +51,12 @@ BUGS = {
     )),
     "segment-and-head-in-two-writes": Bug((
         CHANGES,
-        "        self.move_head(vec![put, head]).await\n",
-        """        if self.move_head(vec![put]).await? == Appended::LostRace {
+        "        self.move_head(items).await\n",
+        """        let head = items.split_off(items.len() - 1);
+        if self.move_head(items).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
-        self.move_head(vec![head]).await
+        self.move_head(head).await
 """,
     )),
     "prev-links-not-checked": Bug((

@@ -157,6 +157,22 @@ async fn limit_and_size_cut_a_page_inside_a_segment() {
 }
 
 #[tokio::test]
+async fn what_was_sequenced_at_once_comes_in_pages() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    ana.pull().await;
+    creates(&stack, 250, "small").await;
+    stack.settle().await;
+    let segments = stack.rows("changes").iter().filter(|row| row["sk"]["S"] != "head").count();
+    assert_eq!(segments, 3);
+    for (changes, has_more) in [(100, true), (100, true), (50, false)] {
+        let page = ana.pull_page(100).await;
+        assert_eq!((page["changes"].as_array().map(Vec::len), &page["has_more"]), (Some(changes), &json!(has_more)));
+    }
+    assert_eq!(ana.live().len(), 250);
+}
+
+#[tokio::test]
 async fn a_pull_with_nothing_new_answers_a_usable_token() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");

@@ -26,7 +26,7 @@ use crate::{
     failure::Failure,
     metrics::Metric,
     platform::Platform,
-    tables::changes::{Appended, LogStep},
+    tables::changes::{Appended, LogStep, SEGMENTS_AT_ONCE},
 };
 
 /// Times a channel is compared again after a lost race; a race is lost only when somebody else made progress.
@@ -221,18 +221,19 @@ impl Channel<'_> {
             look_on(platform, scope, seen, head, &mut self.comparison).await?;
         }
         self.head = head;
-        for segment in self.comparison.segments(self.head.as_ref(), rows) {
+        for segments in self.comparison.segments(self.head.as_ref(), rows).chunks(SEGMENTS_AT_ONCE) {
             // A channel that was never sequenced stands for no stream yet: the first record begins the first epoch.
             let stream = self.head.as_ref().map(|head| head.stream.clone()).unwrap_or_default();
             let (head, now) = (self.head.as_ref(), platform.clock.now());
-            let step = LogStep { scope, head, segment: &segment, stream: &stream, now, is_repair: true };
+            let step = LogStep { scope, head, segments, stream: &stream, now, is_repair: true };
             if platform.tables.changes.append(&step).await? == Appended::LostRace {
                 return Ok(Appended::LostRace);
             }
-            *appended += segment.entries.len();
-            platform.meter.count(Metric::SequencedChanges, segment.entries.len());
+            let changes = segments.iter().map(|segment| segment.entries.len()).sum();
+            *appended += changes;
+            platform.meter.count(Metric::SequencedChanges, changes);
             let next = step.next_head();
-            self.comparison.note(&segment);
+            segments.iter().for_each(|segment| self.comparison.note(segment));
             self.head = Some(next);
         }
         Ok(Appended::Done)

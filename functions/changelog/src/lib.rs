@@ -15,7 +15,7 @@ use tidemark_aws::{
     metrics::Metric,
     repair,
     stream::{Reading, StreamEvent, given_back, read, set_aside},
-    tables::changes::{Appended, LogStep},
+    tables::changes::{Appended, LogStep, SEGMENTS_AT_ONCE},
     telemetry::{End, Invocation},
 };
 use tidemark_core::{
@@ -139,14 +139,17 @@ async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Res
     let doubtful = classified.resources_to_look_at();
     let rows = tables.resources.load(&scope.tenant, &doubtful).await?;
     let versions = rows.rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
-    for (segment, stream) in classified.segments(head.as_ref(), &versions) {
+    let (segments, streams): (Vec<_>, Vec<_>) = classified.segments(head.as_ref(), &versions).into_iter().unzip();
+    for (segments, streams) in segments.chunks(SEGMENTS_AT_ONCE).zip(streams.chunks(SEGMENTS_AT_ONCE)) {
         let now = platform.clock.now();
-        let step = LogStep { scope, head: head.as_ref(), segment: &segment, stream: &stream, now, is_repair: false };
+        let stream = streams.last().map_or("", String::as_str);
+        let step = LogStep { scope, head: head.as_ref(), segments, stream, now, is_repair: false };
         if tables.changes.append(&step).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
-        platform.meter.count(Metric::SequencedChanges, segment.entries.len());
-        if let Some(oldest) = segment.entries.iter().map(|entry| entry.changed_at).min() {
+        let changes = || segments.iter().flat_map(|segment| &segment.entries);
+        platform.meter.count(Metric::SequencedChanges, changes().count());
+        if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
             platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
         }
         head = Some(step.next_head());

@@ -78,11 +78,13 @@ fn channels() -> Vec<Value> {
     [0, 1].into_iter().flat_map(written).collect()
 }
 
-/// Of one channel, more than fits into one segment, or two.
+/// Of one channel, more than fits into the segments of one transaction.
 fn large() -> Vec<Value> {
-    let text = |letter: char| letter.to_string().repeat(250_000);
-    let large = |(id, letter): (&str, char)| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": text(letter)}});
-    [("a", 'a'), ("b", 'b'), ("c", 'c')].map(large).to_vec()
+    let large = |letter: char| {
+        let payload = json!({"id": letter, "text": letter.to_string().repeat(250_000)});
+        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload})
+    };
+    ('a'..='i').map(large).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,8 +113,8 @@ async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
 
 #[tokio::test(start_paused = true)]
 async fn several_segments_are_appended_wherever_the_function_dies() {
-    let story = Sequencing { writes: large, before: &[], order: &[0, 1, 2], is_poisoned: false };
-    assert!(dies_everywhere(&story).await >= 3, "the head, and a transaction for each segment");
+    let story = Sequencing { writes: large, before: &[], order: &[0, 1, 2, 3, 4, 5, 6, 7, 8], is_poisoned: false };
+    assert_eq!(dies_everywhere(&story).await, 3, "the head, a transaction for eight segments, and one for the ninth");
 }
 
 #[tokio::test(start_paused = true)]

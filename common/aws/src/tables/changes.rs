@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_core::{
     channel::Scope,
     sequence::{
-        plan::Head,
+        plan::{Head, end_of},
         position::Position,
         repair,
         segment::{Entry, Segment},
@@ -87,15 +87,18 @@ pub enum Appended {
     LostRace,
 }
 
-/// A step of a channel's log: one more segment.
+/// Segments that one transaction may append: it holds 4 MB.
+pub const SEGMENTS_AT_ONCE: usize = 8;
+
+/// A step of a channel's log: segments that follow each other.
 #[derive(Debug, Clone, Copy)]
 pub struct LogStep<'a> {
     /// Which channel.
     pub scope: &'a Scope,
     /// The head that was read.
     pub head: Option<&'a Head>,
-    /// What follows it.
-    pub segment: &'a Segment,
+    /// What follows it: one or more, and [`SEGMENTS_AT_ONCE`] at most.
+    pub segments: &'a [Segment],
     /// The stream the head stands for then.
     pub stream: &'a str,
     /// When the head moves.
@@ -105,11 +108,11 @@ pub struct LogStep<'a> {
 }
 
 impl LogStep<'_> {
-    /// The head behind the segment.
+    /// The head behind the segments.
     pub fn next_head(&self) -> Head {
         let repaired_at = self.head.and_then(|head| head.repaired_at);
         Head {
-            position: self.segment.last,
+            position: self.segments.last().map_or_else(|| end_of(self.head), |segment| segment.last),
             stream: self.stream.to_owned(),
             floor: self.head.and_then(|head| head.floor),
             moved_at: self.now,
@@ -272,23 +275,25 @@ impl Changes {
         query.expression_attribute_values(":end", AttributeValue::S(end.to_string()))
     }
 
-    /// Appends a segment and moves the head behind it, in one transaction, on the condition that the head still is what was read.
+    /// Appends segments and moves the head behind them, in one transaction, on the condition that the head still is what was read.
     ///
     /// # Errors
-    /// An outage: the segment stands in the log with the head behind it, or neither does.
+    /// An outage: the segments stand in the log with the head behind them, or nothing is done.
     pub async fn append(&self, step: &LogStep<'_>) -> Result<Appended, Failure> {
-        let LogStep { scope, segment, now, .. } = *step;
-        let row = SegmentRow {
-            pk: scope.partition(),
-            sk: segment.last,
-            prev: segment.prev,
-            entries: segment.packed_entries(),
-            sequenced_at: now.timestamp_millis(),
-            expires_at: expiry(now, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
+        let put = |segment: &Segment| {
+            let row = SegmentRow {
+                pk: step.scope.partition(),
+                sk: segment.last,
+                prev: segment.prev,
+                entries: segment.packed_entries(),
+                sequenced_at: step.now.timestamp_millis(),
+                expires_at: expiry(step.now, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
+            };
+            transact_put(Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?)))
         };
-        let put = transact_put(Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?)))?;
-        let head = head_update(&self.table.name, scope, step.head, &step.next_head())?;
-        self.move_head(vec![put, head]).await
+        let mut items: Vec<TransactWriteItem> = step.segments.iter().map(put).collect::<Result<_, _>>()?;
+        items.push(head_update(&self.table.name, step.scope, step.head, &step.next_head())?);
+        self.move_head(items).await
     }
 
     /// Has every device start over in a channel (§4.5): the head moves behind every position that was given out, and the log is cut there,
