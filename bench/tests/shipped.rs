@@ -1,4 +1,4 @@
-//! The functions' binaries as they are shipped, against the budgets that hold on any machine. `TIDEMARK_BINARIES` names the folder with them, as for the
+//! The functions' binaries as they are shipped, against their budgets. `TIDEMARK_BINARIES` names the folder with them, as for the
 //! tests of the runtime. There is no run without one: what cargo builds for tests is larger and slower.
 
 use std::path::Path;

@@ -16,6 +16,8 @@ use super::{events, shipped::BARE, tls::Authority};
 use crate::process;
 
 const STARTS: usize = 7;
+/// How often a function is started that many times, before it is said to need too much CPU.
+const ROUNDS_MAX: usize = 12;
 
 /// What a start took.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +74,16 @@ pub async fn measure(function: &str, binary: &Path) -> Started {
 }
 
 /// The least CPU to the first poll that a function took of several starts, in ms: what else runs on the machine makes a start dearer, never
-/// cheaper.
-pub async fn least_cpu_ms(function: &str, binary: &Path) -> f64 {
-    starts(function, binary).await.iter().map(|it| it.ready_cpu_ms).fold(f64::INFINITY, f64::min)
+/// cheaper. While that is more than `enough`, it is started again, many times: on a busy machine a start easily takes a fifth more.
+pub async fn least_cpu_ms(function: &str, binary: &Path, enough: f64) -> f64 {
+    let mut least = f64::INFINITY;
+    for _ in 0..ROUNDS_MAX {
+        least = starts(function, binary).await.iter().map(|it| it.ready_cpu_ms).fold(least, f64::min);
+        if least <= enough {
+            break;
+        }
+    }
+    least
 }
 
 async fn starts(function: &str, binary: &Path) -> Vec<Started> {
