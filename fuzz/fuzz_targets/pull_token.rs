@@ -16,10 +16,10 @@ use tidemark_core::{
     principal::Author,
     protocol::Action,
     pull::{
-        page::{Link, Page, link, missing},
+        page::{Link, Page, Shown, link, missing},
         start::{self, Start},
     },
-    resource::{Creation, Resource, ResourceKey, Run},
+    resource::ResourceKey,
     sequence::{
         plan::{Head, Record, classify, end_of},
         position::{Position, Sequence},
@@ -270,7 +270,7 @@ impl<'a> Reader<'a> {
     fn read_rows(&mut self, page: &mut Page, noted: Position, noted_at: DateTime<Utc>, mut after: Option<String>) {
         let from = after.clone();
         for (sort_key, row) in self.world.rows.iter().filter(|(key, _)| Some(*key) > from.as_ref()) {
-            if page.take_row(row.key.clone(), resource(row)).is_err() {
+            if page.take_row(row.key.clone(), shown(row)).is_err() {
                 self.progress = Progress::Snapshot { noted, noted_at, after };
                 return;
             }
@@ -301,12 +301,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn resource(row: &Record) -> Resource {
+fn shown(row: &Record) -> Shown {
     let scope = Scope { tenant: "acme".into(), channel: Channel::Tenant };
     assert_eq!(ResourceKey::parse(&scope, &row.key.sort_key()).as_ref(), Some(&row.key));
-    let run = Run { author: row.author.clone(), began: 1, client_version_max: 0, is_unproven: false };
-    let creation = Creation { author: row.author.clone(), client_temp_id: None, digest: [0; 16] };
-    let payload = row.payload.clone().unwrap_or_else(|| RawValue::NULL.to_owned());
-    let resource = Resource::new(payload, row.changed_at, run, creation);
-    Resource { server_version: row.server_version, deleted: row.action == Action::Delete, ..resource }
+    Shown {
+        payload: row.payload.clone().unwrap_or_else(|| RawValue::NULL.to_owned()),
+        server_version: row.server_version,
+        deleted: row.action == Action::Delete,
+        changed_at: row.changed_at,
+        resolutions: Vec::new(),
+    }
 }
