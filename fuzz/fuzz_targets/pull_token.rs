@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 
 /// The token whose content this is.
 fn signed(body: &[u8]) -> String {
-    let sum = json::digest(&[b"tm1_", body]);
+    let sum = json::digest([b"tm1_", body]);
     format!("tm1_{}", BASE64_URL_SAFE_NO_PAD.encode([&sum[..6], body].concat()))
 }
 

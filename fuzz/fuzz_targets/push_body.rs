@@ -332,5 +332,5 @@ fn check_edit(edit: &Edit, item: &Json) {
     let texts = |(name, value): (&String, &Json)| (name.clone(), value.get().to_owned());
     assert!(kept.iter().map(texts).eq(sent.iter().filter(|(name, _)| *name != "id").map(texts)), "a payload keeps its text");
     let canonical = json::canonical(&edit.payload).expect("sound");
-    assert_eq!(json::digest(&[canonical.as_bytes()])[..16], edit.digest);
+    assert_eq!(json::digest([canonical.as_bytes()])[..16], edit.digest);
 }

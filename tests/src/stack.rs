@@ -338,6 +338,11 @@ impl Stack {
         self.dynamodb("Scan", &json!({"TableName": table}))["Items"].as_array().unwrap().clone()
     }
 
+    /// The segments of all channels' logs.
+    pub fn segments(&self) -> Vec<Value> {
+        self.rows("changes").into_iter().filter(|row| row["sk"]["S"] != "head").collect()
+    }
+
     /// A call to the engine itself.
     pub fn dynamodb(&self, operation: &str, request: &Value) -> Value {
         let reply = self.engine.call(operation, request.to_string().as_bytes());

@@ -83,7 +83,7 @@ fn text(value: &Value) -> &str {
 
 /// The versions that the tenant's channel of the log holds, in its order.
 fn versions(stack: &Stack) -> Vec<u64> {
-    let mut rows = segments(stack);
+    let mut rows = stack.segments();
     rows.retain(|row| row["pk"]["S"] == "acme#tenant");
     rows.sort_by_key(|row| row["sk"]["S"].to_string());
     let entries = rows.iter().flat_map(|row| {
@@ -91,11 +91,6 @@ fn versions(stack: &Stack) -> Vec<u64> {
         Segment::unpack_entries(&packed).expect("entries")
     });
     entries.map(|entry| entry.server_version).collect()
-}
-
-/// Rows of the log, heads aside.
-fn segments(stack: &Stack) -> Vec<Value> {
-    stack.rows("changes").into_iter().filter(|row| row["sk"]["S"] != "head").collect()
 }
 
 #[tokio::test]
@@ -181,7 +176,7 @@ async fn what_has_expired_is_not_missing() {
     write(&writer, "create", "old", "tenant", 0, "sequenced and expired").await;
     stack.settle().await;
     stack.advance(chrono::Duration::days(32));
-    let old = segments(&stack).remove(0);
+    let old = stack.segments().remove(0);
     stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": old["pk"], "sk": old["sk"]}}));
     write(&admin(&stack), "create", "new", "tenant", 0, "forgotten").await;
     stack.forget().await;

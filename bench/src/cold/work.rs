@@ -28,6 +28,7 @@ const LARGEST: usize = BODY_BYTES_MAX / BATCH_ITEMS_MAX - 300;
 const ROWS: usize = 100_000;
 
 /// What a function needed.
+#[derive(Default)]
 struct Needed {
     cpu_s: f64,
     peak_mb: f64,
@@ -98,7 +99,7 @@ impl<'a> Work<'a> {
     /// Pushes new items.
     async fn push(&self, pushes: usize, items: usize, bytes: usize) -> Needed {
         let mut push = self.start("push").await;
-        let mut needed = Needed { cpu_s: 0.0, peak_mb: 0.0, items: 0 };
+        let mut needed = Needed::default();
         for number in 0..pushes {
             let creates = (number * items..(number + 1) * items).map(|at| workload::create(at, workload::form(at, 0, bytes)));
             let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>()).to_string();
@@ -116,7 +117,7 @@ impl<'a> Work<'a> {
     /// Sequences all that was pushed.
     async fn sequence(&self, records: usize) -> Needed {
         let mut changelog = self.start("changelog").await;
-        let mut needed = Needed { cpu_s: 0.0, peak_mb: 0.0, items: 0 };
+        let mut needed = Needed::default();
         for records in self.rig.stack.stream_records().chunks(records) {
             let (cpu_s, told) = asked(&mut changelog, &json!({"Records": records}).to_string()).await;
             assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), json!({"batchItemFailures": []}));
@@ -129,7 +130,7 @@ impl<'a> Work<'a> {
     /// Pulls until there is nothing more; where the next pull goes on.
     async fn pull(&self, since: &Value, limit: usize) -> (Needed, Value) {
         let mut pull = self.start("pull").await;
-        let mut needed = Needed { cpu_s: 0.0, peak_mb: 0.0, items: 0 };
+        let mut needed = Needed::default();
         let mut since = since.clone();
         for number in 0.. {
             let body = json!({"since_token": since, "device_id": "tablet", "limit": limit});

@@ -59,7 +59,7 @@ impl Failures {
     /// # Errors
     /// An outage.
     pub async fn set_aside(&self, record: &RawValue, reason: &str, now: DateTime<Utc>) -> Result<String, Failure> {
-        let key = format!("set-aside/{}/{}.json", self.function, json::hex(&json::digest(&[record.get().as_bytes()])));
+        let key = format!("set-aside/{}/{}.json", self.function, json::hex(&json::digest([record.get().as_bytes()])));
         let object = SetAside { function: &self.function, reason, set_aside_at: timestamp(now), record };
         let object = serde_json::to_vec(&object).map_err(|error| Failure::unreadable("record to set aside", error))?;
         let put = self.client.put_object().bucket(&self.bucket).key(&key).if_none_match("*");

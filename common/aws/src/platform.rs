@@ -203,10 +203,9 @@ fn timeouts() -> TimeoutConfig {
 /// What Lambda hands in environment variables, and an endpoint of one's own. `aws-config` would look in more places, for
 /// 0.65 MB of each binary.
 fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
-    let optional = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    let required = |name| optional(name).ok_or(SettingsError::Missing(name));
+    let required = |name| variable(name).ok_or(SettingsError::Missing(name));
     let (key, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
-    let credentials = Credentials::new(key, secret, optional("AWS_SESSION_TOKEN"), None, "environment");
+    let credentials = Credentials::new(key, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(required("AWS_REGION")?))
@@ -216,7 +215,7 @@ fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
         .sleep_impl(TokioSleep::new())
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
         .timeout_config(timeouts());
-    config.set_endpoint_url(optional("AWS_ENDPOINT_URL"));
+    config.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
     Ok(config.build())
 }
 
@@ -226,6 +225,11 @@ struct OwnEndpoint;
 
 impl LoadServiceConfig for OwnEndpoint {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        env::var(format!("{}_{}", key.env(), key.service_id().to_ascii_uppercase())).ok().filter(|value| !value.is_empty())
+        variable(&format!("{}_{}", key.env(), key.service_id().to_ascii_uppercase()))
     }
+}
+
+/// What an environment variable says, if anything.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }

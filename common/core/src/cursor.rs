@@ -42,7 +42,7 @@ pub fn decode<const N: usize>(query: &str, text: &str) -> Result<[String; N], In
 }
 
 fn checksum(query: &str, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let digest = json::digest(&[VERSION.as_bytes(), query.as_bytes(), body]);
+    let digest = json::digest([VERSION.as_bytes(), query.as_bytes(), body]);
     std::array::from_fn(|index| digest[index])
 }
 

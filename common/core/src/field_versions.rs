@@ -139,7 +139,7 @@ pub fn changed_fields(before: &Json, after: &Json) -> BTreeSet<String> {
 }
 
 fn field_hash(field: &str) -> u32 {
-    let digest = json::digest(&[field.as_bytes()]);
+    let digest = json::digest([field.as_bytes()]);
     u32::from_be_bytes(std::array::from_fn(|index| digest[index]))
 }
 

@@ -238,7 +238,7 @@ impl Claims {
 }
 
 pub(crate) fn device_hash(author: &Author) -> u64 {
-    let digest = json::digest(&[author.as_str().as_bytes()]);
+    let digest = json::digest([author.as_str().as_bytes()]);
     u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
 }
 

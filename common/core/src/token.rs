@@ -103,6 +103,6 @@ impl Token {
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let digest = json::digest(&[VERSION.as_bytes(), body]);
+    let digest = json::digest([VERSION.as_bytes(), body]);
     std::array::from_fn(|index| digest[index])
 }

@@ -80,7 +80,7 @@ pub fn values(rules: &ResourceType, tenant: &str, key: &ResourceKey, payload: &R
             tenant: tenant.to_owned(),
             resource_type: key.resource_type.clone(),
             field: field.clone(),
-            value: json::hex(&json::digest(&[canonical.as_bytes()])),
+            value: json::hex(&json::digest([canonical.as_bytes()])),
         })
     });
     values.collect()

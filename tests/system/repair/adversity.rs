@@ -22,7 +22,7 @@ use tidemark_aws::Clock;
 use tidemark_core::sequence::segment::Segment;
 use tidemark_tests::{Device, Script, Stack, hooks::Moment};
 
-use super::{admin, assert_mended, counts, outage, repair, segments, write};
+use super::{admin, assert_mended, counts, outage, repair, write};
 
 /// Has everything repaired by a function whose calls pass `hook`.
 async fn repaired_through(stack: &Stack, hook: Arc<dyn Hook>) -> Value {
@@ -55,7 +55,7 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
 
 /// Entries of all segments.
 fn entries(stack: &Stack) -> usize {
-    let unpacked = segments(stack).into_iter().map(|row| {
+    let unpacked = stack.segments().into_iter().map(|row| {
         let packed = BASE64_STANDARD.decode(row["entries"]["B"].as_str().expect("bytes")).expect("base64");
         Segment::unpack_entries(&packed).expect("entries").len()
     });
@@ -249,16 +249,16 @@ async fn a_segment_that_is_not_visible_yet_is_waited_for() {
         write(&writer, "create", id, "tenant", 0, "sequenced").await;
         stack.settle().await;
     }
-    let hidden = segments(&stack).remove(1);
+    let hidden = stack.segments().remove(1);
     let key = json!({"pk": hidden["pk"], "sk": hidden["sk"]});
     stack.advance(chrono::Duration::minutes(6));
     write(&writer, "update", "a", "tenant", 1, "the head moves").await;
     stack.settle().await;
     // As if it had been sequenced this moment: what follows it was.
     stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
-    let newest = segments(&stack).into_iter().find(|row| row["prev"] == segments(&stack)[1]["sk"]);
+    let newest = stack.segments().into_iter().find(|row| row["prev"] == stack.segments()[1]["sk"]);
     assert!(newest.is_some());
-    let mut following = segments(&stack).remove(1);
+    let mut following = stack.segments().remove(1);
     following["sequenced_at"]["N"] = stack.now().timestamp_millis().to_string().into();
     stack.dynamodb("PutItem", &json!({"TableName": "changes", "Item": following}));
     let mut reads = 0;

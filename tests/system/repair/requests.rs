@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
-use super::{admin, counts, outage, repair, segments, write};
+use super::{admin, counts, outage, repair, write};
 
 #[tokio::test]
 async fn a_dry_run_tells_what_is_missing_and_changes_nothing() {
@@ -26,7 +26,7 @@ async fn a_channel_and_a_tenant_are_repaired_by_themselves() {
     write(&stranger, "create", "s", "tenant", 0, "another tenant's").await;
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
-    let other = |stack: &Stack| segments(stack).into_iter().filter(|row| row["pk"]["S"] == "acme2#tenant").count();
+    let other = |stack: &Stack| stack.segments().into_iter().filter(|row| row["pk"]["S"] == "acme2#tenant").count();
     assert_eq!(counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await), [5, 3, 3]);
     assert_eq!(counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await), [5, 0, 0]);
     assert_eq!(counts(&repair(&stack, json!({"tenant": "acme"})).await)[1..], [1, 1]);
@@ -75,7 +75,7 @@ async fn cursors_lead_through_everything_once() {
         let expected = if is_channel { all / 3 } else { all };
         assert_eq!((appended as usize, looked_at as usize), (expected, expected));
         assert!(invocations >= expected / 37);
-        let rows = segments(&stack);
+        let rows = stack.segments();
         assert!(rows.iter().all(|row| row["entries"]["B"].as_str().is_some_and(|packed| packed.len() < 400_000)));
         let channels: BTreeSet<_> = rows.iter().filter_map(|row| row["pk"]["S"].as_str()).collect();
         assert_eq!(channels.len(), if is_channel { 1 } else { 3 });

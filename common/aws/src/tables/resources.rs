@@ -291,9 +291,9 @@ impl Resources {
         let put = Put::builder().table_name(&self.0.name).set_item(Some(row));
         let put = match write.expected_version {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(expected) => put
-                .condition_expression("server_version = :expected")
-                .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
+            Some(expected) => {
+                put.condition_expression("server_version = :expected").expression_attribute_values(":expected", number(expected))
+            }
         };
         transact_put(put)
     }

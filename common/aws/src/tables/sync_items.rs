@@ -133,7 +133,7 @@ impl SyncItems {
     ) -> Result<Kept, Failure> {
         let raw = RawBatch { principal, device_id: &batch_id.device_id, items };
         let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::undecoded("raw items", error))?);
-        let pack = json::hex(&json::digest(&[&packed])[..8]);
+        let pack = json::hex(&json::digest([&packed])[..8]);
         let pk = partition(&principal.tenant, batch_id);
         let expires_at = expiry(now, self.retention);
         let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
@@ -221,5 +221,5 @@ fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
 /// Digest of a batch's items: white space and the order of fields do not count. Items that are no canonical JSON count as they are.
 pub fn digest(items: &[Json]) -> [u8; 32] {
     let canonical = |item: &RawValue| json::canonical(item).unwrap_or_else(|_| item.get().to_owned());
-    json::digest_each(items.iter().map(|item| canonical(item)))
+    json::digest(items.iter().map(|item| canonical(item)))
 }

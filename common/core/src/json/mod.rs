@@ -55,12 +55,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// SHA-256 over the parts, each with its length before it, so that no two lists of parts share a digest.
-pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    digest_each(parts)
-}
-
-/// [`digest`] over parts that are made one after the other.
-pub fn digest_each(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> [u8; 32] {
+pub fn digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         let part = part.as_ref();

@@ -122,7 +122,7 @@ fn type_word(content_type: &str) -> String {
 }
 
 fn hashed(text: &str, bytes: usize) -> String {
-    let digest = json::digest(&[text.as_bytes()]);
+    let digest = json::digest([text.as_bytes()]);
     digest.iter().take(bytes).fold("~".to_owned(), |word, byte| format!("{word}{byte:02x}"))
 }
 

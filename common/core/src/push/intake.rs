@@ -340,9 +340,9 @@ impl Sent {
             JsonError::TooDeep => Refusal::new(ItemCode::PayloadTooDeep, format!("payload: nested over {NESTING_MAX} deep")),
             malformed @ JsonError::Malformed(_) => Refusal::new(ItemCode::InvalidPayload, format!("payload: {malformed}")),
         })?;
-        let digest = json::digest(&[canonical.as_bytes()]);
+        let digest = json::digest([canonical.as_bytes()]);
         let (author, version) = (sender.author.as_str().as_bytes(), client_version.to_be_bytes());
-        let identity = json::digest(&[author, &version, action.as_str().as_bytes(), &digest]);
+        let identity = json::digest([author, &version, action.as_str().as_bytes(), &digest]);
         let edit = Edit {
             index,
             client_temp_id,

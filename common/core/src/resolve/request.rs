@@ -96,6 +96,6 @@ fn content(payload: &Json) -> Result<Json, Problem> {
 /// Digest of a payload's canonical text, as a create's row keeps it.
 pub(super) fn payload_digest(payload: &RawValue) -> [u8; 16] {
     let canonical = json::canonical(payload).unwrap_or_else(|_| payload.get().to_owned());
-    let digest = json::digest(&[canonical.as_bytes()]);
+    let digest = json::digest([canonical.as_bytes()]);
     std::array::from_fn(|index| digest[index])
 }

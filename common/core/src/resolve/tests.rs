@@ -205,7 +205,7 @@ fn an_accepted_create_makes_the_resource_that_never_came_to_be() {
     );
     let creation = &write.resource.creation;
     assert_eq!((&creation.author, &creation.client_temp_id), (&Author::device("ana", "phone"), &None));
-    let digest = crate::json::digest(&[br#"{"code":"C","n":[1,2]}"#]);
+    let digest = crate::json::digest([br#"{"code":"C","n":[1,2]}"#]);
     assert_eq!(creation.digest, digest[..16], "of what the device sent, canonically");
     assert!(settlement.audit.before.is_none() && settlement.audit.after.is_some());
 }
@@ -216,7 +216,7 @@ fn a_manual_merge_makes_the_resource_that_never_came_to_be() {
     let settlement = settled(&conflict("meter", edits), None, &asked(Resolution::ManualMerge, Some(r#"{"code":"D"}"#)));
     let resource = written(&settlement);
     assert_eq!((resource.payload.get(), resource.server_version), (r#"{"code":"D"}"#, 1));
-    assert_ne!(resource.creation.digest, crate::json::digest(&[br#"{"code":"C"}"#])[..16], "it is not what the device sent");
+    assert_ne!(resource.creation.digest, crate::json::digest([br#"{"code":"C"}"#])[..16], "it is not what the device sent");
 }
 
 #[test]
