@@ -31,6 +31,19 @@ impl Channel {
             _ => None,
         }
     }
+
+    /// The partition key `tenant#channel` in a tenant.
+    pub fn partition(&self, tenant: &str) -> String {
+        key::join([tenant, &self.to_string()])
+    }
+
+    /// Whose it is, of a user or a group.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tenant => "",
+            Self::User(name) | Self::Group(name) => name,
+        }
+    }
 }
 
 impl fmt::Display for Channel {
@@ -55,7 +68,7 @@ pub struct Scope {
 impl Scope {
     /// The partition key `tenant#channel`.
     pub fn partition(&self) -> String {
-        key::join([&self.tenant, &self.channel.to_string()])
+        self.channel.partition(&self.tenant)
     }
 
     /// Reads a [`partition`](Self::partition) key back.

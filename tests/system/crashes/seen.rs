@@ -16,7 +16,11 @@ use tidemark::store::{
     BUCKET, FAILURE_BUCKET,
     client::{StoreClient, s3_client},
 };
-use tidemark_core::pack::unpack;
+use tidemark_core::{
+    pack::unpack,
+    protocol::timestamp,
+    sequence::segment::{Entry, Segment},
+};
 use tidemark_tests::{Device, Stack};
 
 use super::Story;
@@ -142,12 +146,23 @@ impl Seen {
 fn readable(row: Value) -> Value {
     let attribute = |(name, value): (String, Value)| {
         let packed = value["B"].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
+        if let ("entries", Some(packed)) = (name.as_str(), &packed) {
+            let entries = Segment::unpack_entries(packed).expect("a segment");
+            return (name, entries.iter().map(whole).collect());
+        }
         // Not everything that is binary is packed, and of a batch in several chunks none unpacks alone.
         let text = packed.and_then(|packed| unpack(&packed, UNPACKED_BYTES_MAX).ok());
         let unpacked = text.and_then(|text| serde_json::from_slice(&text).ok());
         (name, unpacked.unwrap_or(value))
     };
     Value::Object(row.as_object().cloned().unwrap_or_default().into_iter().map(attribute).collect())
+}
+
+/// An entry with all it says, what is as in the one before it included.
+fn whole(entry: &Entry) -> Value {
+    let Entry { position, resource_type, id, action, server_version, changed_at, author, is_echoed, decided, payload } = entry;
+    json!({"p": position, "t": resource_type, "i": id, "a": action, "v": server_version, "c": timestamp(*changed_at), "b": author,
+        "e": is_echoed, "r": decided, "d": payload})
 }
 
 /// The change log by channel. Where positions may differ only what they must be is left of them.

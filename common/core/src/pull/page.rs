@@ -1,9 +1,8 @@
 //! One page of changes (§4.3, §4.6, §4.7): entries of the log and rows of snapshots go in until it is full; a resource stands in it
 //! once, in its newest state.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
+use indexmap::{IndexMap, map::Entry as Place};
 
 use crate::{
     channel::Channel,
@@ -11,7 +10,10 @@ use crate::{
     json::Json,
     limits::{HOLE_SECONDS_MAX, PAGE_BYTES_MAX, escaped_bytes},
     principal::Author,
-    protocol::{Action, pull::Change},
+    protocol::{
+        Action,
+        pull::{Change, DecidedConflict},
+    },
     resource::ResourceKey,
     sequence::{position::Position, segment::Entry},
 };
@@ -22,16 +24,20 @@ pub struct Page {
     changes_max: usize,
     bytes_left: usize,
     reader: Option<String>,
-    slots: Vec<Slot>,
-    by_resource: HashMap<ResourceKey, usize>,
+    slots: IndexMap<ResourceKey, Slot>,
     delivered: usize,
     oldest: Option<DateTime<Utc>>,
 }
 
+/// What the page says of a resource.
 #[derive(Debug)]
 struct Slot {
-    change: Change,
-    bytes: usize,
+    action: Action,
+    payload: Option<Json>,
+    server_version: u64,
+    changed_at: DateTime<Utc>,
+    /// Decided since, oldest first.
+    decided: Vec<DecidedConflict>,
     /// Whether anyone but the reader's device wrote one of the versions folded into it.
     is_news: bool,
 }
@@ -62,8 +68,7 @@ impl Page {
             changes_max,
             bytes_left: PAGE_BYTES_MAX,
             reader: reader.map(|reader| reader.as_str().to_owned()),
-            slots: Vec::new(),
-            by_resource: HashMap::new(),
+            slots: IndexMap::new(),
             delivered: 0,
             oldest: None,
         }
@@ -86,20 +91,11 @@ impl Page {
     /// [`Full`] when it does not fit: the page ends before it.
     pub fn take_entry(&mut self, channel: &Channel, entry: Entry) -> Result<(), Full> {
         let is_news = entry.is_echoed || self.reader.as_deref() != Some(entry.author.as_str());
-        let change = Change {
-            id: entry.id,
-            resource_type: entry.resource_type,
-            channel: channel.to_string(),
-            action: entry.action,
-            payload: entry.payload,
-            server_version: entry.server_version,
-            changed_at: entry.changed_at,
-            conflict: None,
-            conflicts: entry.decided,
-        };
-        self.take(channel, change, is_news)?;
+        let Entry { resource_type, id, action, server_version, changed_at, decided, payload, .. } = entry;
+        let key = ResourceKey { channel: channel.clone(), resource_type, id };
+        self.take(key, Slot { action, payload, server_version, changed_at, decided, is_news })?;
         if is_news {
-            self.oldest = Some(self.oldest.map_or(entry.changed_at, |oldest| oldest.min(entry.changed_at)));
+            self.oldest = Some(self.oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
         }
         Ok(())
     }
@@ -112,44 +108,42 @@ impl Page {
         if resource.deleted {
             return Ok(());
         }
-        let change = Change {
-            id: key.id,
-            resource_type: key.resource_type,
-            channel: key.channel.to_string(),
+        let slot = Slot {
             action: Action::Create,
             payload: Some(resource.payload),
             server_version: resource.server_version,
             changed_at: resource.changed_at,
-            conflict: None,
-            conflicts: resource.resolutions.into_iter().map(Resolved::into_decided).collect(),
+            decided: resource.resolutions.into_iter().map(Resolved::into_decided).collect(),
+            is_news: true,
         };
-        self.take(&key.channel, change, true)
+        self.take(key, slot)
     }
 
-    fn take(&mut self, channel: &Channel, change: Change, is_news: bool) -> Result<(), Full> {
-        let key = ResourceKey { channel: channel.clone(), resource_type: change.resource_type.clone(), id: change.id.clone() };
-        let bytes = change_bytes(&change);
-        match self.by_resource.get(&key).map(|slot| &mut self.slots[*slot]) {
-            None => {
-                let delivered = self.delivered + usize::from(is_news);
+    fn take(&mut self, key: ResourceKey, slot: Slot) -> Result<(), Full> {
+        let bytes = slot.bytes(&key);
+        match self.slots.entry(key) {
+            Place::Vacant(place) => {
+                let delivered = self.delivered + usize::from(slot.is_news);
                 if delivered > self.changes_max || bytes > self.bytes_left {
                     return Err(Full);
                 }
-                self.by_resource.insert(key, self.slots.len());
-                self.slots.push(Slot { change, bytes, is_news });
                 self.delivered = delivered;
                 self.bytes_left -= bytes;
+                place.insert(slot);
             }
-            Some(slot) => {
-                let delivered = self.delivered + usize::from(is_news && !slot.is_news);
-                if delivered > self.changes_max || bytes > self.bytes_left + slot.bytes {
+            Place::Occupied(mut place) => {
+                let before = place.get().bytes(place.key());
+                let stands = place.get_mut();
+                let delivered = self.delivered + usize::from(slot.is_news && !stands.is_news);
+                if delivered > self.changes_max || bytes > self.bytes_left + before {
                     return Err(Full);
                 }
                 self.delivered = delivered;
-                slot.is_news |= is_news;
-                if change.server_version >= slot.change.server_version {
-                    self.bytes_left = self.bytes_left + slot.bytes - bytes;
-                    slot.replace(change, bytes);
+                stands.is_news |= slot.is_news;
+                if slot.server_version >= stands.server_version {
+                    stands.replace(slot);
+                    let after = place.get().bytes(place.key());
+                    self.bytes_left = (self.bytes_left + before).saturating_sub(after);
                 }
             }
         }
@@ -158,38 +152,50 @@ impl Page {
 
     /// The changes, each resource where it first appeared.
     pub fn into_changes(self) -> Vec<Change> {
-        let told = |mut change: Change| {
-            change.conflict = change.conflicts.last().cloned();
-            if change.conflicts.len() == 1 {
-                change.conflicts.clear();
-            }
-            change
-        };
-        self.slots.into_iter().filter(|slot| slot.is_news).map(|slot| told(slot.change)).collect()
+        self.slots.into_iter().filter(|(_, slot)| slot.is_news).map(|(key, slot)| slot.told(key)).collect()
     }
 }
 
 impl Slot {
     /// Puts a later change of the same resource in this one's place. What the reader has not seen created is a create still.
-    fn replace(&mut self, change: Change, bytes: usize) {
-        let action = match (self.change.action, change.action) {
+    fn replace(&mut self, later: Self) {
+        let action = match (self.action, later.action) {
             (Action::Create, Action::Update) => Action::Create,
             (_, action) => action,
         };
         // Conflicts decided since are told, whichever version decided them.
-        let mut conflicts = std::mem::take(&mut self.change.conflicts);
-        conflicts.retain(|decided| !change.conflicts.contains(decided));
-        conflicts.extend(change.conflicts);
-        self.change = Change { action, conflicts, ..change };
-        self.bytes = bytes;
+        let mut decided = std::mem::take(&mut self.decided);
+        decided.retain(|conflict| !later.decided.contains(conflict));
+        decided.extend(later.decided);
+        *self = Self { action, decided, is_news: self.is_news, ..later };
     }
-}
 
-fn change_bytes(change: &Change) -> usize {
-    let payload = change.payload.as_ref().map_or(0, |payload| escaped_bytes(payload.get()));
-    // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by Lambda.
-    let names = 2 * (escaped_bytes(&change.id) + escaped_bytes(&change.channel));
-    payload + names + change.resource_type.len() + 300 + 120 * change.conflicts.len()
+    /// Bytes it takes in the answer, at most.
+    fn bytes(&self, key: &ResourceKey) -> usize {
+        let payload = self.payload.as_ref().map_or(0, |payload| escaped_bytes(payload.get()));
+        // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by Lambda.
+        let names = 2 * (escaped_bytes(&key.id) + escaped_bytes(key.channel.name()));
+        payload + names + key.resource_type.len() + 310 + 120 * self.decided.len()
+    }
+
+    /// The change that says so.
+    fn told(self, key: ResourceKey) -> Change {
+        let Self { action, payload, server_version, changed_at, decided, is_news: _ } = self;
+        let conflict = decided.last().cloned();
+        let conflicts = if decided.len() > 1 { decided } else { Vec::new() };
+        let ResourceKey { channel, resource_type, id } = key;
+        Change {
+            id,
+            resource_type,
+            channel: channel.to_string(),
+            action,
+            payload,
+            server_version,
+            changed_at,
+            conflict,
+            conflicts,
+        }
+    }
 }
 
 /// How a stretch of the log that was read continues from a position.

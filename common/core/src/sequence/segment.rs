@@ -1,7 +1,8 @@
 //! Segments: changes packed into rows of the log, each linked to the one before.
 
+mod stored;
+
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::position::Position;
 use crate::{
@@ -9,41 +10,31 @@ use crate::{
     limits::{SEGMENT_BYTES_MAX, SEGMENT_CHANGES_MAX},
     pack,
     principal::Author,
-    protocol::{Action, pull::DecidedConflict, serialize_timestamp},
+    protocol::{Action, pull::DecidedConflict},
 };
 
 /// A change in the log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// Where it stands.
-    #[serde(rename = "p")]
     pub position: Position,
     /// Type of the resource.
-    #[serde(rename = "t")]
     pub resource_type: String,
     /// Its id.
-    #[serde(rename = "i")]
     pub id: String,
     /// What happened to it.
-    #[serde(rename = "a")]
     pub action: Action,
     /// Its version then.
-    #[serde(rename = "v")]
     pub server_version: u64,
     /// When.
-    #[serde(rename = "c", serialize_with = "serialize_timestamp")]
     pub changed_at: DateTime<Utc>,
     /// By which device.
-    #[serde(rename = "b")]
     pub author: Author,
     /// Delivered to its author too, who may not have seen what it was written on.
-    #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_echoed: bool,
     /// The conflicts that the change decided.
-    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
     pub decided: Vec<DecidedConflict>,
     /// Its whole payload; none for a delete.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
 }
 
@@ -67,12 +58,15 @@ pub enum SegmentError {
     /// Not the text of entries.
     #[error("segment entries: {0}")]
     Entries(#[from] serde_json::Error),
+    /// What is left out does not stand in the entry before.
+    #[error("segment entries do not follow each other")]
+    Difference,
 }
 
 impl Segment {
     /// The entries as they are stored.
     pub fn packed_entries(&self) -> Vec<u8> {
-        let entries = serde_json::to_vec(&self.entries).unwrap_or_default(); // text keys and JSON texts always serialise
+        let entries = serde_json::to_vec(&stored::differences(&self.entries)).unwrap_or_default(); // text keys and JSON texts always serialise
         pack::pack(&entries)
     }
 
@@ -81,7 +75,8 @@ impl Segment {
     /// # Errors
     /// [`SegmentError`] for a damaged row.
     pub fn unpack_entries(packed: &[u8]) -> Result<Vec<Entry>, SegmentError> {
-        Ok(serde_json::from_slice(&pack::unpack(packed, 2 * SEGMENT_BYTES_MAX)?)?)
+        let text = pack::unpack(packed, 2 * SEGMENT_BYTES_MAX)?;
+        stored::entries(serde_json::from_slice(&text)?).ok_or(SegmentError::Difference)
     }
 }
 

@@ -2,10 +2,18 @@
 
 use chrono::DateTime;
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use tidemark_core::{
     channel::{Channel, Scope},
+    conflict::Resolution,
     key,
-    sequence::position::{Position, Sequence},
+    pack::pack,
+    principal::Author,
+    protocol::{Action, pull::DecidedConflict},
+    sequence::{
+        position::{Position, Sequence},
+        segment::{Entry, Segment},
+    },
     token::{Progress, Token},
 };
 
@@ -21,6 +29,31 @@ fn position() -> impl Strategy<Value = Position> {
     })
 }
 
+/// Entries of which many have much in common with their neighbours.
+fn entry() -> impl Strategy<Value = Entry> {
+    let named = (prop_oneof!["task", "meter", ".{1,9}"], "[a-c]|.{1,40}", prop_oneof![Just("ana"), Just("ben\"")]);
+    let action = prop_oneof![Just(Action::Create), Just(Action::Update), Just(Action::Delete)];
+    let decided = ".{1,9}".prop_map(|id| DecidedConflict { id, resolution: Resolution::AcceptClient });
+    let payload = proptest::option::of(
+        ".{0,20}".prop_map(|text| RawValue::from_string(serde_json::json!({"note": text}).to_string()).expect("JSON")),
+    );
+    let numbers = (prop_oneof![Just(1_u64), any::<u64>()], prop_oneof![Just(0_i64), -9_000_000_000_000..9_000_000_000_000_i64]);
+    (position(), named, action, numbers, any::<bool>(), proptest::collection::vec(decided, 0..3), payload).prop_map(
+        |(position, (resource_type, id, user), action, (server_version, at), is_echoed, decided, payload)| Entry {
+            position,
+            resource_type,
+            id,
+            action,
+            server_version,
+            changed_at: DateTime::from_timestamp_millis(at).expect("in range"),
+            author: Author::device(user, "phone"),
+            is_echoed,
+            decided,
+            payload,
+        },
+    )
+}
+
 fn progress() -> impl Strategy<Value = Progress> {
     let moment = (0_i64..4_000_000_000_000).prop_map(|at| DateTime::from_timestamp_millis(at).expect("in range"));
     prop_oneof![
@@ -31,6 +64,13 @@ fn progress() -> impl Strategy<Value = Progress> {
 }
 
 proptest! {
+    #[test]
+    fn a_segment_reads_back_as_what_it_was(entries in proptest::collection::vec(entry(), 0..20)) {
+        let segment = Segment { prev: Position::START, last: Position::START, entries };
+        let read = Segment::unpack_entries(&segment.packed_entries()).expect("entries");
+        prop_assert_eq!(format!("{read:?}"), format!("{:?}", segment.entries));
+    }
+
     #[test]
     fn a_token_reads_back_as_what_it_was(channels in proptest::collection::btree_map(channel(), progress(), 0..12)) {
         let token = Token { channels };
@@ -85,4 +125,20 @@ proptest! {
         prop_assert_eq!(one.cmp(&other), one.to_string().cmp(&other.to_string()));
         prop_assert_eq!(one.to_string().parse(), Ok(one));
     }
+}
+
+#[test]
+fn entries_that_lack_what_no_entry_before_them_has_are_refused() {
+    let start = Position::START.to_string();
+    let whole = format!(r#"{{"p":"{start}","t":"meter","i":"m","a":"delete","v":1,"b":"ana#phone"}}"#);
+    let read = |entries: &str| Segment::unpack_entries(&pack(entries.as_bytes())).map(|entries| entries.len()).ok();
+    assert_eq!(read(&format!("[{whole}]")), Some(1));
+    assert_eq!(read(&format!(r#"[{whole},{{"p":"7","i":"n"}}]"#)), Some(2));
+    for field in [r#""t":"meter","#, r#""a":"delete","#, r#""v":1,"#, r#","b":"ana#phone""#] {
+        assert_eq!(read(&format!("[{}]", whole.replace(field, ""))), None, "{field}");
+    }
+    for later in [r#"{"p":"x","i":"n"}"#, r#"{"p":"é","i":"n"}"#, r#"{"p":"7","i":"n","c":9223372036854775807}"#] {
+        assert_eq!(read(&format!("[{whole},{later}]")), None, "{later}");
+    }
+    assert_eq!(read(&format!("[{}]", whole.replace(&start, &format!("0{start}")))), None, "wider than a position");
 }
