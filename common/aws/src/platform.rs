@@ -14,7 +14,9 @@ use std::{
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::Client;
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_runtime_api::client::{behavior_version::BehaviorVersion, http::SharedHttpClient};
+use aws_smithy_runtime_api::client::{
+    behavior_version::BehaviorVersion, http::SharedHttpClient, stalled_stream_protection::StalledStreamProtectionConfig,
+};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{
     SdkConfig,
@@ -214,7 +216,9 @@ fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
         .http_client(client)
         .sleep_impl(TokioSleep::new())
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
-        .timeout_config(timeouts());
+        .timeout_config(timeouts())
+        // A call that stalls runs into its time; watching its bytes besides costs each call a timer.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
     Ok(config.build())
 }

@@ -1,6 +1,6 @@
 //! Looking at batches and running them again (§7) as pure rules.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, Utc};
 
@@ -53,13 +53,12 @@ pub fn settled(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
 }
 
 /// Results as they are kept: without payloads, which stand elsewhere.
-pub fn without_payloads(results: &[ItemResult]) -> Vec<ItemResult> {
-    let without = |result: &ItemResult| ItemResult {
-        server_payload: None,
-        server_payload_omitted: result.server_payload_omitted || result.server_payload.is_some(),
-        ..result.clone()
-    };
-    results.iter().map(without).collect()
+pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
+    let without = results.iter().map(|result| match result {
+        ItemResult { server_payload: None, .. } => Cow::Borrowed(result),
+        ItemResult { .. } => Cow::Owned(ItemResult { server_payload: None, server_payload_omitted: true, ..result.clone() }),
+    });
+    without.collect()
 }
 
 /// Whether a device that pulls `channels` has acknowledged in each of them a place that it reached after `moment`.

@@ -1,6 +1,8 @@
 //! Running a batch again on behalf of its device, with the claims it came with. What was applied stays applied once; what failed gets a
 //! new chance. The audit log is told before anything is applied, and told the outcome together with the new results.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use lambda_http::Request;
 use tidemark_aws::{
@@ -49,7 +51,7 @@ async fn run(platform: &Platform, known: &Known, mode: Mode, now: DateTime<Utc>)
     let author = Author::device(&id.user, &id.device_id);
     let catalog = &platform.settings.catalog;
     let sender = Sender { principal: &kept.principal, device_id: &id.device_id, author: &author, catalog, is_replay: true };
-    let answered = read.answered.as_ref().map(|answered| answered.results.clone()).unwrap_or_default();
+    let answered = read.answered.as_ref().map(|answered| answered.results.to_vec()).unwrap_or_default();
     let mut results = batch::settled(answered);
     if results.len() < kept.items.len() {
         let batch = Batch::load(platform, sender, &kept.items, mode).await?;
@@ -76,7 +78,7 @@ async fn finish(
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let Known { id, kept, read } = known;
-    let answered = AnsweredBatch { processed_at: now, results: results.to_vec() };
+    let answered = AnsweredBatch { processed_at: now, results: Cow::Borrowed(results) };
     let mut entry = entry(platform, admin, known, AuditAction::ReplayFinished, platform.clock.now());
     entry.after = told(results);
     let mut parts = platform.tables.audit_log.transact(&admin.tenant, &entry)?;

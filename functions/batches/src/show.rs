@@ -21,7 +21,7 @@ pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<Batch
         return Err(Problem::new(ProblemCode::Forbidden, "other users' batches are for users with the role admin").into());
     }
     let (processed_at, results) = match read.answered {
-        Some(AnsweredBatch { processed_at, results }) => (Some(processed_at), Some(results)),
+        Some(AnsweredBatch { processed_at, results }) => (Some(processed_at), Some(results.into_owned())),
         None => (None, None),
     };
     let device = platform.tables.devices.load(&principal.tenant, &id.user, &id.device_id).await?;

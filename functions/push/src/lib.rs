@@ -2,7 +2,7 @@
 
 mod repeat;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
@@ -66,8 +66,12 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
         return Err(Problem::new(ProblemCode::BatchIdReused, detail).into());
     }
     let processed_at = answered.as_ref().map_or(now, |answered| answered.processed_at);
-    let mut results: BTreeMap<usize, _> =
-        answered.map(|answered| answered.results).unwrap_or_default().into_iter().map(|result| (result.index, result)).collect();
+    let mut results: BTreeMap<usize, _> = answered
+        .map(|answered| answered.results.into_owned())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|result| (result.index, result))
+        .collect();
     results.retain(|_, result| !result.is_retryable());
     let is_settled = results.len() == items.len();
     drop(items);
@@ -76,7 +80,7 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
     }
     let mut results: Vec<_> = results.into_values().collect();
     if !is_settled {
-        let answered = AnsweredBatch { processed_at, results: results.clone() };
+        let answered = AnsweredBatch { processed_at, results: Cow::Borrowed(&results) };
         tables.sync_batches.store(&principal.tenant, &batch_id, &digest, &answered).await?;
     }
     platform.meter.count_push(&results);

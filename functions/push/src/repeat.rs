@@ -16,7 +16,7 @@ pub(crate) async fn load(
     push: &PushRequest,
     batch_id: &BatchId,
     digest: &[u8],
-) -> Result<Option<AnsweredBatch>, Failure> {
+) -> Result<Option<AnsweredBatch<'static>>, Failure> {
     if push.batch_id.is_none() {
         return Ok(None);
     }
@@ -25,7 +25,7 @@ pub(crate) async fn load(
     };
     let ids: BTreeSet<String> = answered.results.iter().filter_map(|result| result.conflict_id.clone()).collect();
     let payloads = platform.tables.conflicts.server_payloads(tenant, ids.into_iter().collect()).await?;
-    for result in &mut answered.results {
+    for result in answered.results.to_mut() {
         restore_payload(result, &payloads);
     }
     Ok(Some(answered))

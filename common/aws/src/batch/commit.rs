@@ -52,6 +52,9 @@ impl Waves<'_> {
     }
 
     async fn note_uploads(&self, decided: &Decided) -> Result<(), Failure> {
+        if decided.decision.uploads.is_empty() {
+            return Ok(());
+        }
         let scope = self.sender.principal.scope(&decided.group.key.channel);
         let table = &self.platform.tables.submission_media;
         let puts =

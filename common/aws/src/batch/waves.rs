@@ -111,6 +111,9 @@ impl Waves<'_> {
 
     /// Splits off the groups whose references can be told. Of groups that wait for each other the first is taken at its word.
     fn ready(&self, groups: Vec<Group>, settled: &BTreeMap<usize, ItemResult>) -> (Vec<Group>, Vec<Group>) {
+        if !references::are_there(&groups) {
+            return (groups, Vec::new());
+        }
         let ids: HashMap<usize, String> =
             groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone()))).collect();
         let (mut ready, mut waiting): (Vec<_>, Vec<_>) =

@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::{Channel, Scope},
+    channel::Scope,
     conflict::Resolved,
     field_versions::FieldVersions,
     json::Json,
@@ -217,8 +217,7 @@ impl Resources {
     /// # Errors
     /// An outage.
     pub async fn load(&self, tenant: &str, keys: impl IntoIterator<Item = &ResourceKey>) -> Result<Loaded, Failure> {
-        let partition = |channel: &Channel| Scope { tenant: tenant.to_owned(), channel: channel.clone() }.partition();
-        let keys = keys.into_iter().map(|it| key(partition(&it.channel), it.sort_key())).collect();
+        let keys = keys.into_iter().map(|it| key(it.channel.partition(tenant), it.sort_key())).collect();
         let mut loaded = Loaded::default();
         for row in self.0.batch_get(keys).await? {
             match read_row(row, ResourceRow::read)? {
@@ -326,7 +325,7 @@ impl Resources {
             }
             let statement = |index: &usize| {
                 let (key, write) = writes[*index];
-                texts.statement(&principal.scope(&key.channel), key, write)
+                texts.statement(&principal.tenant, key, write)
             };
             let call = waiting.iter().map(statement).collect::<Result<_, _>>()?;
             let answer = self
@@ -369,8 +368,8 @@ impl Texts {
         }
     }
 
-    fn statement(&self, scope: &Scope, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
-        let at = [scope.partition(), key.sort_key()].map(AttributeValue::S);
+    fn statement(&self, tenant: &str, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
+        let at = [key.channel.partition(tenant), key.sort_key()].map(AttributeValue::S);
         let changed = changed(&write.resource)?;
         let (text, parameters) = match write.expected_version {
             None => (&self.insert, at.into_iter().chain(changed).chain(created(&write.resource.creation)).collect::<Vec<_>>()),

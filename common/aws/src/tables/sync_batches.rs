@@ -1,6 +1,8 @@
 //! `sync_batches`: tenant#user#device / batch. The results of each batch without their payloads, packed: what a batch that is sent
 //! again is answered with (§3.6).
 
+use std::borrow::Cow;
+
 use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem},
@@ -30,18 +32,18 @@ pub struct SyncBatches {
 
 /// A batch that was answered.
 #[derive(Debug, Clone)]
-pub struct AnsweredBatch {
+pub struct AnsweredBatch<'a> {
     /// When it was decided first.
     pub processed_at: DateTime<Utc>,
-    /// The answers, without payloads.
-    pub results: Vec<ItemResult>,
+    /// The answers. They are stored without payloads.
+    pub results: Cow<'a, [ItemResult]>,
 }
 
 /// A batch as it was read, to be answered anew on the condition that it still is so.
 #[derive(Debug, Clone)]
 pub struct ReadBatch {
     /// How it was answered.
-    pub answered: Option<AnsweredBatch>,
+    pub answered: Option<AnsweredBatch<'static>>,
     /// The results that stood there, whatever items they are of.
     stood: Option<Vec<u8>>,
 }
@@ -65,7 +67,7 @@ impl SyncBatches {
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<Option<AnsweredBatch>, Failure> {
+    pub async fn load(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<Option<AnsweredBatch<'static>>, Failure> {
         Ok(self.read(tenant, batch_id, digest).await?.answered)
     }
 
@@ -97,7 +99,7 @@ impl SyncBatches {
     ///
     /// # Errors
     /// An outage. What was applied stays applied, and a retry finds it remembered.
-    pub async fn store(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch) -> Result<(), Failure> {
+    pub async fn store(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch<'_>) -> Result<(), Failure> {
         let row = self.row(tenant, batch_id, digest, batch)?;
         let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk) OR processed_at <= :processed_at");
         let put = put.expression_attribute_values(":processed_at", AttributeValue::N(row.processed_at.to_string()));
@@ -118,7 +120,7 @@ impl SyncBatches {
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-        batch: &AnsweredBatch,
+        batch: &AnsweredBatch<'_>,
         read: &ReadBatch,
     ) -> Result<TransactWriteItem, Failure> {
         let row = to_row(&self.row(tenant, batch_id, digest, batch)?)?;
@@ -132,7 +134,7 @@ impl SyncBatches {
         })
     }
 
-    fn row(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch) -> Result<BatchRow, Failure> {
+    fn row(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch<'_>) -> Result<BatchRow, Failure> {
         let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
         Ok(BatchRow {
             pk: partition(tenant, batch_id),
@@ -145,11 +147,11 @@ impl SyncBatches {
     }
 }
 
-fn read_answered(row: &BatchRow) -> Result<AnsweredBatch, Failure> {
+fn read_answered(row: &BatchRow) -> Result<AnsweredBatch<'static>, Failure> {
     let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("batch results", error);
     let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| undecoded(&error))?;
     Ok(AnsweredBatch {
-        results: serde_json::from_slice(&results).map_err(|error| undecoded(&error))?,
+        results: Cow::Owned(serde_json::from_slice(&results).map_err(|error| undecoded(&error))?),
         processed_at: moment(row.processed_at)?,
     })
 }

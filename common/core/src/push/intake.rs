@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use super::{
@@ -154,8 +155,8 @@ impl Refusal {
 pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     let sent: Vec<Sent> = items.iter().map(|item| Sent::read(item)).collect();
     let (named, creates) = (named_creates(&sent, sender), creates(&sent));
-    let mut intake = Intake::default();
-    let mut positions: HashMap<ResourceKey, usize> = HashMap::new();
+    let mut answers = Vec::new();
+    let mut groups: IndexMap<ResourceKey, Vec<Item>> = IndexMap::new();
     for (index, sent) in sent.into_iter().enumerate() {
         let (key, temp_id) = (sent.resource_key(sender, &named), sent.temp_id.clone());
         let refused = |refusal: Refusal, server_id| refusal.answer(index, temp_id.clone(), server_id, false);
@@ -168,20 +169,16 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
                         Item::Refused(refused(refusal, server_id))
                     }
                 };
-                let position = *positions.entry(key.clone()).or_insert_with(|| {
-                    intake.groups.push(Group { key, items: Vec::new() });
-                    intake.groups.len() - 1
-                });
-                intake.groups[position].items.push(item);
+                groups.entry(key).or_default().push(item);
             }
-            (Err(refusal), Ok(_)) | (Err(_), Err(refusal)) => intake.refused.push(refused(refusal, None)),
+            (Err(refusal), Ok(_)) | (Err(_), Err(refusal)) => answers.push(refused(refusal, None)),
         }
     }
-    intake
+    Intake { groups: groups.into_iter().map(|(key, items)| Group { key, items }).collect(), refused: answers }
 }
 
-/// Ids that creates of this batch ask for, by what later items may call them.
-type NamedCreates = HashMap<(Channel, String, String), String>;
+/// What creates of this batch make that ask for an id, by the temp id that later items may call it.
+type NamedCreates = HashMap<String, Vec<ResourceKey>>;
 
 fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
     let mut named = NamedCreates::new();
@@ -190,7 +187,7 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
             && let Some(temp_id) = &sent.temp_id
             && let Ok((name, _, channel)) = sent.place(sender)
         {
-            named.entry((channel, name.to_owned(), temp_id.clone())).or_insert(id);
+            named.entry(temp_id.clone()).or_default().push(ResourceKey { channel, resource_type: name.to_owned(), id });
         }
     }
     named
@@ -310,13 +307,16 @@ impl Sent {
             // A create with an impossible id is refused; what follows it by its temp id depends on it.
             (Some(id), None) => id?,
             (Some(Ok(id)), _) => id,
-            (None | Some(Err(_)), Some(temp_id)) => match named.get(&(channel.clone(), resource_type.clone(), temp_id.clone())) {
-                Some(id) => id.clone(),
-                None => {
-                    let tenant = &sender.principal.tenant;
-                    ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, &resource_type, temp_id)
+            (None | Some(Err(_)), Some(temp_id)) => {
+                let mut called = named.get(temp_id).into_iter().flatten();
+                match called.find(|key| key.channel == channel && key.resource_type == resource_type) {
+                    Some(key) => key.id.clone(),
+                    None => {
+                        let tenant = &sender.principal.tenant;
+                        ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, &resource_type, temp_id)
+                    }
                 }
-            },
+            }
             (None, None) => {
                 let error = "payload.id: name the resource by payload.id or by client_temp_id";
                 return Err(Refusal::new(ItemCode::IdRequired, error));

@@ -89,11 +89,15 @@ fn edits(groups: &[Group]) -> impl Iterator<Item = &Edit> {
     groups.iter().flat_map(|group| &group.items).filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None })
 }
 
+/// Whether anything in `groups` may refer to something.
+pub fn are_there(groups: &[Group]) -> bool {
+    edits(groups).any(|edit| !edit.references.is_empty())
+}
+
 /// Whether every create that `group` refers to has its answer in `results`, or is its own.
 pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
-    let own: HashSet<usize> = group.indexes().collect();
     edits(std::slice::from_ref(group)).flat_map(|edit| &edit.references).all(|reference| match reference.target {
-        Target::InBatch(index) => own.contains(&index) || results.contains_key(&index),
+        Target::InBatch(index) => results.contains_key(&index) || group.indexes().any(|own| own == index),
         Target::Earlier(_) => true,
     })
 }
@@ -106,11 +110,12 @@ pub fn replace(
     found: &HashSet<ResourceKey>,
     id_of: impl Fn(usize) -> Option<String>,
 ) -> Group {
+    let Group { key, items } = group;
     let item = |item: Item| match item {
-        Item::Edit(edit) if !edit.references.is_empty() => replace_in(edit, &group.key, results, found, &id_of),
+        Item::Edit(edit) if !edit.references.is_empty() => replace_in(edit, &key, results, found, &id_of),
         other => other,
     };
-    Group { items: group.items.into_iter().map(item).collect(), key: group.key.clone() }
+    Group { items: items.into_iter().map(item).collect(), key }
 }
 
 fn replace_in(
