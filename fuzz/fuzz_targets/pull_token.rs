@@ -16,12 +16,12 @@ use tidemark_core::{
     principal::Author,
     protocol::Action,
     pull::{
-        page::{Link, Page, Shown, link, missing},
+        page::{Page, Shown, leads_on},
         start::{self, Start},
     },
     resource::ResourceKey,
     sequence::{
-        plan::{Head, Record, classify, end_of},
+        plan::{Head, Record, Step, classify, end_of},
         position::{Position, Sequence},
         segment::{Entry, Segment},
     },
@@ -152,8 +152,8 @@ impl World {
         let held: Vec<Entry> = self.entries().filter(|entry| wanted.contains(&entry.position)).cloned().collect();
         classified = classified.without_repeats(&held);
         let versions: HashMap<_, _> = self.rows.values().map(|row| (row.key.clone(), row.server_version)).collect();
-        for (segment, stream) in classified.segments(self.head.as_ref(), &versions) {
-            self.head = Some(Head { position: segment.last, stream, floor: None, moved_at: now(), repaired_at: None });
+        for Step { segment, head } in classified.steps(self.head.as_ref(), &versions, now()) {
+            self.head = Some(head);
             self.log.push(segment);
         }
     }
@@ -192,6 +192,8 @@ struct Reader<'a> {
     world: &'a World,
     author: &'a Author,
     progress: Progress,
+    /// Whether the progress is what the input says, and not what a page led to.
+    is_given: bool,
     /// The version it has of each resource.
     has: HashMap<String, u64>,
 }
@@ -199,7 +201,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(world: &'a World, progress: Option<&Progress>, author: &'a Author) -> Self {
         let start = start::start(progress, world.head.as_ref(), now(), Duration::days(RETENTION_DAYS));
-        let mut reader = Self { world, author, progress: start.progress.clone(), has: HashMap::new() };
+        let mut reader = Self { world, author, progress: start.progress.clone(), is_given: true, has: HashMap::new() };
         match (progress, &start) {
             (Some(given), Start { progress, is_reset: false }) => assert_eq!(given, progress),
             (_, start) => {
@@ -256,8 +258,9 @@ impl<'a> Reader<'a> {
         let mut page = Page::new(limit, Some(self.author));
         match self.progress.clone() {
             Progress::Snapshot { noted, noted_at, after } => self.read_rows(&mut page, noted, noted_at, after),
-            Progress::Log { position, at } => self.read_log(&mut page, position, at),
+            Progress::Log { position, at, within } => self.read_log(&mut page, position, at, within),
         }
+        self.is_given = false;
         let changes = page.into_changes();
         assert!(changes.len() <= limit);
         for change in changes {
@@ -276,28 +279,30 @@ impl<'a> Reader<'a> {
             }
             after = Some(sort_key.clone());
         }
-        self.progress = Progress::Log { position: noted, at: noted_at };
+        self.progress = Progress::log(noted, noted_at);
     }
 
-    fn read_log(&mut self, page: &mut Page, mut position: Position, at: DateTime<Utc>) {
-        let began_at = position;
-        for segment in self.world.log.iter().filter(|segment| segment.last > began_at) {
-            if link(position, segment.prev, now(), &segment.entries, now()) != Link::Linked {
-                assert_eq!(position, began_at, "the log itself is linked");
-                assert!(self.world.entries().all(|entry| entry.position != position) && position != Position::START);
-                assert_eq!(missing(now() - Duration::hours(1), now()), Link::Broken);
-                self.progress = start::reset(self.world.head.as_ref(), now()).progress;
-                return;
-            }
+    fn read_log(&mut self, page: &mut Page, mut position: Position, at: DateTime<Utc>, within: Option<Position>) {
+        let (began_at, from) = (position, within.unwrap_or(position));
+        let mut read = self.world.log.iter().filter(|segment| segment.prev >= from).peekable();
+        if read.peek().is_none_or(|first| !leads_on(position, first)) {
+            assert!(self.is_given, "the log leads on from where a page ended");
+            assert!(within.is_some() || self.world.log.iter().all(|segment| segment.prev != position));
+            self.progress = start::reset(self.world.head.as_ref(), now()).progress;
+            return;
+        }
+        for segment in read {
+            assert!(leads_on(position, segment), "the log itself is linked");
             for entry in segment.entries.iter().filter(|entry| entry.position > began_at) {
                 if page.take_entry(&Channel::Tenant, entry.clone()).is_err() {
-                    self.progress = Progress::Log { position, at };
+                    let within = Some(segment.prev).filter(|prev| *prev != position);
+                    self.progress = Progress::Log { position, at, within };
                     return;
                 }
                 position = entry.position;
             }
         }
-        self.progress = Progress::Log { position, at };
+        self.progress = Progress::log(position, at);
     }
 }
 

@@ -9,7 +9,7 @@ use tidemark_core::{
     protocol::Action,
     resource::ResourceKey,
     sequence::{
-        plan::{Record, classify},
+        plan::{Record, Step, classify},
         position::Sequence,
         segment::Segment,
     },
@@ -53,9 +53,9 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
     assert_eq!(Scope::parse(&scope.partition()).as_ref(), Some(scope));
     assert_eq!(ResourceKey::parse(scope, &change.key.sort_key()).as_ref(), Some(&change.key));
     assert_eq!(change.key.channel, scope.channel);
-    let segments = classify(None, vec![change.clone(), change.clone()]).segments(None, &Default::default());
-    let [(segment, label)] = segments.as_slice() else { panic!("a change makes one segment") };
-    assert_eq!(*label, change.stream);
+    let steps = classify(None, vec![change.clone(), change.clone()]).steps(None, &Default::default(), change.changed_at);
+    let [Step { segment, head }] = steps.as_slice() else { panic!("a change makes one segment") };
+    assert_eq!((&head.stream, head.position), (&change.stream, segment.last));
     let entries = Segment::unpack_entries(&segment.packed_entries()).expect("a segment reads back");
     let [entry] = entries.as_slice() else { panic!("a record that comes twice counts once") };
     assert_eq!((&entry.id, &entry.resource_type, entry.action), (&change.key.id, &change.key.resource_type, change.action));

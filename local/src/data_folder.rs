@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The format of this build's data.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Why a data folder cannot be used. The messages are for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn a_folder_of_another_version_is_refused_and_left_alone() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("VERSION"), "2\n").unwrap();
+        std::fs::write(home.path().join("VERSION"), "1\n").unwrap();
         let message = DataFolder::open(home.path()).unwrap_err().to_string();
-        assert!(message.contains("was written by version 2 of the data format, this build reads 1"), "{message}");
+        assert!(message.contains("was written by version 1 of the data format, this build reads 2"), "{message}");
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
     }
 

@@ -44,31 +44,37 @@ CLIENT = "tests/simulation/src/client.rs"
 JUDGE, FOLD = "common/core/src/push/judge.rs", "common/core/src/push/fold.rs"
 
 BUGS = {
-    "reading-past-head": Bug((
-        CURSOR,
-        "platform.tables.changes.packed_segments(&self.scope, *position, self.end(), limit)",
-        "platform.tables.changes.packed_segments(&self.scope, *position, Position { epoch: u32::MAX, ..self.end() }, limit)",
-    )),
-    "segment-and-head-in-two-writes": Bug((
+    "head-before-segment": Bug((
         CHANGES,
-        "        self.move_head(items).await\n",
-        """        let head = items.split_off(items.len() - 1);
-        if self.move_head(items).await? == Appended::LostRace {
-            return Ok(Appended::LostRace);
+        "        for step in steps {\n",
+        """        if let Some(step) = steps.last() {
+            self.move_head(scope, HeadFields::of(&step.head)).await?;
         }
-        self.move_head(head).await
+        for step in steps {
 """,
     )),
-    "prev-links-not-checked": Bug((
+    "segment-replaces-another": Bug((
+        CHANGES,
+        """self.table.put(&row)?.condition_expression("attribute_not_exists(pk)");""",
+        """self.table.put(&row)?.condition_expression("attribute_not_exists(never)");""",
+    )),
+    "lagging-head-left": Bug((
+        CHANGES,
+        "                self.move_head(scope, head).await?;\n",
+        "                let _ = head;\n",
+    )),
+    "head-moves-back": Bug(
+        (CHANGES, "attribute_not_exists(pk) OR #position < :position", "attribute_not_exists(pk) OR #position <> :position"),
+    ),
+    "middle-of-a-segment-skipped": Bug((
+        CURSOR,
+        "(*position, *at, *within) = (next, sequenced_at, Some(segment.prev));",
+        "(*position, *at, *within) = (segment.last.max(next), sequenced_at, None);",
+    )),
+    "restored-log-read-on": Bug((
         PAGE,
-        """    if prev == position {
-        return Link::Linked;
-    }
-    if prev < position {""",
-        """    if prev >= position {
-        return Link::Linked;
-    }
-    if prev < position {""",
+        "    segment.prev == position || segment.entries.iter().any(|entry| entry.position == position)\n",
+        "    segment.prev >= position || segment.last >= position\n",
     )),
     "push-token-at-head": Bug((
         PUSH,
@@ -77,7 +83,7 @@ BUGS = {
     let heads = tables.changes.heads(&scopes).await?;
     let channels = scopes.into_iter().zip(heads).map(|(scope, head)| {
         let position = tidemark_core::sequence::plan::end_of(head.as_ref());
-        (scope.channel, tidemark_core::token::Progress::Log { position, at: now })
+        (scope.channel, tidemark_core::token::Progress::log(position, now))
     });
     let server_sync_token = tidemark_core::token::Token { channels: channels.collect() }.encode();
 """,
@@ -103,8 +109,8 @@ BUGS = {
     )),
     "snapshot-noted-after": Bug((
         CURSOR,
-        "            self.progress = Progress::Log { position: *noted, at: *noted_at };",
-        "            let _ = noted;\n            self.progress = Progress::Log { position: tidemark_core::sequence::plan::end_of(self.head.as_ref()), at: *noted_at };",
+        "            self.progress = Progress::log(*noted, *noted_at);",
+        "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::sequence::plan::end_of(self.head.as_ref()), *noted_at);",
     )),
     "deleted-row-removed": Bug((
         RESOURCES,

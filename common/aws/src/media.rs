@@ -11,7 +11,6 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    config::StalledStreamProtectionConfig,
     error::{ProvideErrorMetadata, SdkError},
     operation::head_object::HeadObjectOutput,
     presigning::PresigningConfig,
@@ -44,14 +43,7 @@ pub struct Media {
 /// service that knows it as a host.
 pub fn client(config: &SdkConfig) -> Client {
     let has_own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-    Client::from_conf(client_config(aws_sdk_s3::config::Builder::from(config)).force_path_style(has_own_endpoint).build())
-}
-
-/// What every client for a bucket is made with, whatever it reaches.
-pub fn client_config(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder {
-    // Nothing streams here: uploads go past the functions, looking at one has no body, and a record that is set aside is sent whole. The
-    // protection would measure the real clock while tests let virtual time pass.
-    config.stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+    Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(has_own_endpoint).build())
 }
 
 impl Media {

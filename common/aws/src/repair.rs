@@ -16,8 +16,8 @@ use tidemark_core::{
     },
     resource::ResourceKey,
     sequence::{
-        plan::{Head, end_of},
-        repair::{Comparison, Period, Standing, is_started_over},
+        plan::{Head, Step, end_of},
+        repair::{Comparison, Period, Standing, is_started_over, start_over},
     },
 };
 
@@ -26,7 +26,7 @@ use crate::{
     failure::Failure,
     metrics::Metric,
     platform::Platform,
-    tables::changes::{Appended, LogStep, SEGMENTS_AT_ONCE},
+    tables::changes::Appended,
 };
 
 /// Times a channel is compared again after a lost race; a race is lost only when somebody else made progress.
@@ -148,7 +148,8 @@ impl Work<'_> {
             if is_started_over(head.as_ref()) {
                 return Ok(false);
             }
-            if self.dry_run || changes.start_over(scope, head.as_ref(), self.platform.clock.now()).await? == Appended::Done {
+            let step = start_over(head.as_ref(), self.platform.clock.now());
+            if self.dry_run || changes.append(scope, &[step]).await? == Appended::Done {
                 return Ok(true);
             }
         }
@@ -221,20 +222,15 @@ impl Channel<'_> {
             look_on(platform, scope, seen, head, &mut self.comparison).await?;
         }
         self.head = head;
-        for segments in self.comparison.segments(self.head.as_ref(), rows).chunks(SEGMENTS_AT_ONCE) {
-            // A channel that was never sequenced stands for no stream yet: the first record begins the first epoch.
-            let stream = self.head.as_ref().map(|head| head.stream.clone()).unwrap_or_default();
-            let (head, now) = (self.head.as_ref(), platform.clock.now());
-            let step = LogStep { scope, head, segments, stream: &stream, now, is_repair: true };
-            if platform.tables.changes.append(&step).await? == Appended::LostRace {
-                return Ok(Appended::LostRace);
-            }
-            let changes = segments.iter().map(|segment| segment.entries.len()).sum();
-            *appended += changes;
-            platform.meter.count(Metric::SequencedChanges, changes);
-            let next = step.next_head();
-            segments.iter().for_each(|segment| self.comparison.note(segment));
-            self.head = Some(next);
+        let steps = self.comparison.steps(self.head.as_ref(), rows, platform.clock.now());
+        if platform.tables.changes.append(scope, &steps).await? == Appended::LostRace {
+            return Ok(Appended::LostRace);
+        }
+        for Step { segment, head } in steps {
+            *appended += segment.entries.len();
+            platform.meter.count(Metric::SequencedChanges, segment.entries.len());
+            self.comparison.note(&segment);
+            self.head = Some(head);
         }
         Ok(Appended::Done)
     }

@@ -56,7 +56,7 @@ impl FromStr for Acknowledged {
 /// nothing. A channel in the middle of its snapshot has no position yet, because not all of its rows are applied.
 pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) -> Positions {
     let position = |channel: Channel| match token.channels.get(&channel)? {
-        Progress::Log { position, at } => {
+        Progress::Log { position, at, .. } => {
             let at = (*at).clamp(DateTime::UNIX_EPOCH, now);
             Some((channel, Acknowledged { position: *position, at }))
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn log(sequence: &str, seconds: i64) -> Progress {
-        Progress::Log { position: position(sequence), at: moment(seconds) }
+        Progress::log(position(sequence), moment(seconds))
     }
 
     fn head(sequence: &str) -> Head {

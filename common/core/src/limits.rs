@@ -68,8 +68,6 @@ pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// Changes of one segment: a page of the usual size. A reader takes a segment whole, so larger ones are read again for each page of them.
 pub const SEGMENT_CHANGES_MAX: usize = 100;
-/// Seconds a missing segment may be a transaction still becoming visible; older than this it is a hole, and the reader starts over.
-pub const HOLE_SECONDS_MAX: i64 = 60;
 /// Segments of the log that are read backwards to find out whether a change was delivered.
 pub const DELIVERY_SEGMENTS_MAX: usize = 64;
 /// Seconds that the clocks of two functions may differ.

@@ -22,10 +22,10 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
         let mut packed = Vec::with_capacity(text.len() / 4 + 64);
         loop {
             let taken = usize::try_from(compressor.total_in()).unwrap_or(usize::MAX);
-            // Compressing into memory that grows cannot fail.
             match compressor.compress_vec(text.get(taken..).unwrap_or_default(), &mut packed, FlushCompress::Finish) {
+                Ok(Status::StreamEnd) => return packed,
                 Ok(Status::Ok | Status::BufError) => packed.reserve(packed.capacity()),
-                Ok(Status::StreamEnd) | Err(_) => return packed,
+                Err(error) => unreachable!("compressing into memory that grows: {error}"),
             }
         }
     })
@@ -47,6 +47,22 @@ pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, UnpackError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_packed_does_not_depend_on_what_was_packed_before() {
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.to_be_bytes()[0]
+        });
+        let noise: Vec<u8> = noise.take(300_000).collect();
+        for text in [&noise[..], b"{}", b"", &noise[1..], &noise[..70_000], b"{}"] {
+            let packed = pack(text);
+            assert_eq!(unpack(&packed, text.len()).expect("unpacks"), text);
+            let afresh = std::thread::scope(|scope| scope.spawn(|| pack(text)).join());
+            assert_eq!(afresh.expect("it packs"), packed);
+        }
+    }
 
     #[test]
     fn what_was_packed_unpacks_within_its_bound() {

@@ -38,6 +38,9 @@ pub enum Progress {
         /// How old the position is (§4.5): when the device was caught up, or when the last change it got was sequenced.
         #[serde(rename = "t", with = "ts_milliseconds")]
         at: DateTime<Utc>,
+        /// Key of the segment that holds the position; `None` at the end of one.
+        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+        within: Option<Position>,
     },
     /// In the snapshot the channel starts with.
     #[serde(rename = "s")]
@@ -55,6 +58,11 @@ pub enum Progress {
 }
 
 impl Progress {
+    /// In the log, where a segment ends.
+    pub fn log(position: Position, at: DateTime<Utc>) -> Self {
+        Self::Log { position, at, within: None }
+    }
+
     /// Whether a snapshot goes on at a key that the table can have.
     fn is_readable(&self) -> bool {
         match self {

@@ -15,7 +15,7 @@ use tidemark_aws::{
     metrics::Metric,
     repair,
     stream::{Reading, StreamEvent, given_back, read, set_aside},
-    tables::changes::{Appended, LogStep, SEGMENTS_AT_ONCE},
+    tables::changes::Appended,
     telemetry::{End, Invocation},
 };
 use tidemark_core::{
@@ -129,30 +129,21 @@ async fn sequence(platform: &Platform, scope: &Scope, records: Vec<Record>) -> R
 /// One try: read the head, classify, append what is missing.
 async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Result<Appended, Failure> {
     let tables = &platform.tables;
-    let mut head = tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+    let head = tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
     let mut classified = classify(head.as_ref(), records);
-    if let Some(head) = &head {
-        let positions = classified.positions_to_find();
-        let held = tables.changes.held(scope, positions, head.position).await?;
-        classified = classified.without_repeats(&held);
-    }
+    let held = tables.changes.held(scope, classified.positions_to_find()).await?;
+    classified = classified.without_repeats(&held);
     let doubtful = classified.resources_to_look_at();
     let rows = tables.resources.load(&scope.tenant, &doubtful).await?;
     let versions = rows.rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
-    let (segments, streams): (Vec<_>, Vec<_>) = classified.segments(head.as_ref(), &versions).into_iter().unzip();
-    for (segments, streams) in segments.chunks(SEGMENTS_AT_ONCE).zip(streams.chunks(SEGMENTS_AT_ONCE)) {
-        let now = platform.clock.now();
-        let stream = streams.last().map_or("", String::as_str);
-        let step = LogStep { scope, head: head.as_ref(), segments, stream, now, is_repair: false };
-        if tables.changes.append(&step).await? == Appended::LostRace {
-            return Ok(Appended::LostRace);
-        }
-        let changes = || segments.iter().flat_map(|segment| &segment.entries);
-        platform.meter.count(Metric::SequencedChanges, changes().count());
-        if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
-            platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
-        }
-        head = Some(step.next_head());
+    let steps = classified.steps(head.as_ref(), &versions, platform.clock.now());
+    if tables.changes.append(scope, &steps).await? == Appended::LostRace {
+        return Ok(Appended::LostRace);
+    }
+    let changes = || steps.iter().flat_map(|step| &step.segment.entries);
+    platform.meter.count(Metric::SequencedChanges, changes().count());
+    if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
+        platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
     }
     Ok(Appended::Done)
 }

@@ -8,7 +8,7 @@ use tidemark_aws::{
 use tidemark_core::{
     channel::{Channel, Scope},
     pull::{
-        page::{Link, Page, Shown, link, missing},
+        page::{Page, Shown, leads_on},
         start::{self, Start},
     },
     resource::ResourceKey,
@@ -100,9 +100,10 @@ impl Cursor {
                 let (rows, more) = platform.tables.resources.list(&self.scope, after.as_deref(), room).await?;
                 Ok(Read::Rows(rows, more))
             }
-            Progress::Log { position, .. } => {
+            Progress::Log { position, within, .. } => {
                 let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
-                platform.tables.changes.packed_segments(&self.scope, *position, self.end(), limit).await.map(Read::Segments)
+                let from = within.unwrap_or(*position);
+                platform.tables.changes.packed_segments(&self.scope, from, self.end(), limit).await.map(Read::Segments)
             }
         }
     }
@@ -122,7 +123,7 @@ impl Cursor {
 
     fn note_caught_up(&mut self, now: DateTime<Utc>) {
         if self.is_caught_up() {
-            self.progress = Progress::Log { position: self.end(), at: now };
+            self.progress = Progress::log(self.end(), now);
         }
     }
 
@@ -136,25 +137,23 @@ impl Cursor {
             *after = Some(sort_key);
         }
         if !more {
-            self.progress = Progress::Log { position: *noted, at: *noted_at };
+            self.progress = Progress::log(*noted, *noted_at);
         }
         Filled::WantsMore
     }
 
     fn take_segments(&mut self, page: &mut Page, segments: Vec<PackedSegment>, now: DateTime<Utc>) -> Result<Filled, Failure> {
         if segments.is_empty() {
-            let passed_at = self.head.as_ref().map_or(now, |head| head.moved_at);
-            return Ok(self.stop_at(missing(passed_at, now), now));
+            return Ok(self.start_over(now));
         }
         for packed in segments {
-            let Progress::Log { position, at } = &mut self.progress else { return Ok(Filled::Done) };
+            let Progress::Log { position, at, within } = &mut self.progress else { return Ok(Filled::Done) };
             if page.room() == 0 {
                 return Ok(Filled::Done);
             }
             let StoredSegment { segment, sequenced_at } = packed.unpack()?;
-            match link(*position, segment.prev, sequenced_at, &segment.entries, now) {
-                Link::Linked => {}
-                hole => return Ok(self.stop_at(hole, now)),
+            if !leads_on(*position, &segment) {
+                return Ok(self.start_over(now));
             }
             let read_before = *position;
             for entry in segment.entries.into_iter().filter(|entry| entry.position > read_before) {
@@ -162,16 +161,17 @@ impl Cursor {
                 if page.take_entry(&self.scope.channel, entry).is_err() {
                     return Ok(Filled::Done);
                 }
-                (*position, *at) = (next, sequenced_at);
+                (*position, *at, *within) = (next, sequenced_at, Some(segment.prev));
                 self.has_moved = true;
             }
+            (*position, *at, *within) = (segment.last, sequenced_at, None);
         }
         Ok(Filled::WantsMore)
     }
 
-    /// Stops before a segment that is not there: it comes with the next pull, or, if it is gone, the channel starts over.
-    fn stop_at(&mut self, hole: Link, now: DateTime<Utc>) -> Filled {
-        if hole != Link::Broken || self.has_moved {
+    /// The log does not lead on: the channel starts over, with the next pull if this page has some of it.
+    fn start_over(&mut self, now: DateTime<Utc>) -> Filled {
+        if self.has_moved {
             return Filled::Done;
         }
         let Start { progress, is_reset } = start::reset(self.head.as_ref(), now);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -110,6 +110,8 @@ pub fn s3_client(client: StoreClient, endpoint: &str, function: &str) -> aws_sdk
         .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, Some(function.to_owned()), None, "store"))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
+        // It measures the real clock, while tests let virtual time pass.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(client);
-    aws_sdk_s3::Client::from_conf(tidemark_aws::media::client_config(config).build())
+    aws_sdk_s3::Client::from_conf(config.build())
 }

@@ -48,8 +48,6 @@ faults! {
     SlowAnswer = "slow-answer",
     /// The function dies before or after a call.
     Kill = "kill",
-    /// Readers see one row of a transaction of the log, and not yet the other.
-    TornTransaction = "torn-transaction",
     /// A request never reaches its function.
     LostRequest = "lost-request",
     /// A function's answer never reaches the device.
@@ -85,11 +83,9 @@ faults! {
 }
 
 impl Fault {
-    /// How much more often it strikes than one that any call may meet: there are fewer batches of records than calls, and fewer
-    /// transactions of the log.
+    /// How much more often it strikes than one that any call may meet: there are fewer batches of records than calls.
     fn weight(self) -> u32 {
         match self {
-            Self::TornTransaction => 6,
             Self::RepeatedRecords | Self::DelayedRecords => 3,
             Self::LostRequest | Self::LostResponse | Self::RepeatedRequest | Self::LateRequest => 2,
             _ => 1,

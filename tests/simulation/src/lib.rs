@@ -16,7 +16,6 @@ pub mod plan;
 pub mod shards;
 pub mod shrink;
 pub mod table_faults;
-mod torn;
 mod version;
 pub mod world;
 

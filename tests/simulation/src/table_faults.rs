@@ -9,21 +9,17 @@ use tidemark::{
     },
 };
 
-use crate::{
-    faults::{Fault, INVOCATION, Invocation},
-    torn::Torn,
-};
+use crate::faults::{Fault, INVOCATION, Invocation};
 
 /// The hook on every call.
 pub struct TableFaults {
     engine: Engine,
-    torn: Torn,
 }
 
 impl TableFaults {
     /// Faults of these tables.
     pub fn new(engine: Engine) -> Self {
-        Self { torn: Torn::new(engine.clone()), engine }
+        Self { engine }
     }
 
     async fn before(&self, invocation: &Invocation, call: &Call<'_>) -> Verdict {
@@ -44,16 +40,12 @@ impl TableFaults {
             return Verdict::Answer(transaction_conflict(call));
         }
         if matches!(call.operation, "BatchGetItem" | "BatchExecuteStatement") && invocation.strikes(Fault::PartialBatch) {
-            let reply = self.partial(invocation, call);
-            return Verdict::Answer(self.torn.seen(call, &reply).unwrap_or(reply));
+            return Verdict::Answer(self.partial(invocation, call));
         }
-        self.torn.about_to(call);
         Verdict::Continue
     }
 
-    async fn after(&self, invocation: &Invocation, call: &Call<'_>, reply: &Reply) -> Verdict {
-        let seen = self.torn.seen(call, reply);
-        self.torn.committing(invocation, call, reply).await;
+    async fn after(&self, invocation: &Invocation) -> Verdict {
         if invocation.strikes(Fault::SlowAnswer) {
             tokio::time::sleep(invocation.wait(100, 9_000)).await;
         }
@@ -63,7 +55,7 @@ impl TableFaults {
         if invocation.strikes(Fault::LostAnswer) {
             return Verdict::Lose;
         }
-        seen.map_or(Verdict::Continue, Verdict::Answer)
+        Verdict::Continue
     }
 
     /// Does some of a batch, and says of the rest what DynamoDB says.
@@ -123,10 +115,10 @@ impl Hook for TableFaults {
         })
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
             match INVOCATION.try_with(std::sync::Arc::clone) {
-                Ok(invocation) => self.after(&invocation, call, reply).await,
+                Ok(invocation) => self.after(&invocation).await,
                 Err(_) => Verdict::Continue,
             }
         })

@@ -92,7 +92,8 @@ async fn a_forged_token_starts_over_or_goes_on_and_is_never_an_outage() {
     let long = [Some("x".repeat(1025)), Some("x".repeat(5000))];
     for position in positions {
         for moment in moments {
-            let mut forged = vec![Progress::Log { position, at: moment }];
+            let within = [None, Some(position), Some(positions[0]), Some(positions[positions.len() - 1])];
+            let mut forged = within.map(|within| Progress::Log { position, at: moment, within }).to_vec();
             forged.extend(afters.iter().chain(&long).map(|after| Progress::Snapshot {
                 noted: position,
                 noted_at: moment,

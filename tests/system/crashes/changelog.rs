@@ -78,7 +78,7 @@ fn channels() -> Vec<Value> {
     [0, 1].into_iter().flat_map(written).collect()
 }
 
-/// Of one channel, more than fits into the segments of one transaction.
+/// Of one channel, more than fits into one segment.
 fn large() -> Vec<Value> {
     let large = |letter: char| {
         let payload = json!({"id": letter, "text": letter.to_string().repeat(250_000)});
@@ -97,14 +97,14 @@ async fn one_channel_is_sequenced_wherever_the_function_dies() {
 #[tokio::test(start_paused = true)]
 async fn several_channels_are_sequenced_wherever_the_function_dies() {
     let story = Sequencing { writes: channels, before: &[], order: &[0, 1, 2, 3, 4, 5], is_poisoned: false };
-    assert!(dies_everywhere(&story).await >= 4, "the heads, and a transaction for each");
+    assert!(dies_everywhere(&story).await >= 4, "the heads, and a segment and a head for each");
 }
 
 #[tokio::test(start_paused = true)]
 async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
     // The head has passed 0 and 1, which it does not hold; 2 comes again; 3 is new.
     let late = Sequencing { writes: one_channel, before: &[2], order: &[0, 1, 2, 3], is_poisoned: false };
-    assert!(dies_everywhere(&late).await >= 4, "head, log, rows and a transaction");
+    assert!(dies_everywhere(&late).await >= 5, "head, log, rows, segment and head");
     dies_twice(&late).await;
     // Late ones that no newer record speaks for.
     let channels = Sequencing { writes: channels, before: &[4], order: &[3, 1, 5, 2, 4, 0], is_poisoned: false };
@@ -114,7 +114,7 @@ async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
 #[tokio::test(start_paused = true)]
 async fn several_segments_are_appended_wherever_the_function_dies() {
     let story = Sequencing { writes: large, before: &[], order: &[0, 1, 2, 3, 4, 5, 6, 7, 8], is_poisoned: false };
-    assert_eq!(dies_everywhere(&story).await, 3, "the head, a transaction for eight segments, and one for the ninth");
+    assert_eq!(dies_everywhere(&story).await, 11, "the head, nine segments, and the head");
 }
 
 #[tokio::test(start_paused = true)]

@@ -181,14 +181,13 @@ fn log(rows: Vec<Value>, may_differ: bool) -> Vec<Value> {
 /// The entries of a channel's log without their positions, in the order of their resources.
 fn linked(mut rows: BTreeMap<String, Value>) -> Vec<Value> {
     let head = rows.remove("head").expect("a log has a head");
-    assert_eq!(rows.keys().next_back().map(String::as_str), head["position"]["S"].as_str(), "the log ends at its head");
     let (mut reached, mut entries) = (None, Vec::new());
-    for (position, segment) in rows {
-        if let Some(reached) = reached.replace(position) {
-            assert_eq!(segment["prev"]["S"], reached, "the log is linked");
-        }
+    for (prev, segment) in rows {
+        let reached = reached.replace(segment["position"]["S"].clone());
+        assert!(reached.is_none_or(|reached| reached == prev.as_str()), "the log is linked");
         entries.extend(segment["entries"].as_array().expect("entries").iter().cloned());
     }
+    assert_eq!(reached.as_ref(), Some(&head["position"]["S"]), "the log ends at its head");
     let of = |entry: &Value| (entry["t"].to_string(), entry["i"].to_string());
     // Stable: the versions of a resource stay in the order of the log.
     entries.sort_by_key(of);

@@ -20,7 +20,7 @@ use tidemark::{
 };
 use tidemark_aws::Clock;
 use tidemark_core::sequence::segment::Segment;
-use tidemark_tests::{Device, Script, Stack, hooks::Moment};
+use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
 use super::{admin, assert_mended, counts, outage, repair, write};
 
@@ -42,11 +42,12 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
             let hook = Arc::new(Script::dying_at(nth, moment));
             let died = tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook)).await.is_err();
             let [_, missing, appended] = counts(&repair(&stack, json!({})).await);
-            assert!(missing == appended && (missing == 0 || died), "{moment:?} {nth}: {missing} {appended}");
+            // What stands behind a head that lags is missing to devices, and is not appended again.
+            assert!(missing >= appended && (missing == 0 || died), "{moment:?} {nth}: {missing} {appended}");
             assert_eq!(entries(&stack), 8, "{moment:?} {nth}: each change stands in the log once");
             assert_mended(&stack, follower).await;
             if !died {
-                assert!(nth >= 8, "reads of rows, heads and segments, rows again, and transactions: {nth} calls");
+                assert!(nth >= 8, "reads of rows, heads and segments, rows again, segments and heads put: {nth} calls");
                 break;
             }
         }
@@ -168,9 +169,7 @@ async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
     let stack = Stack::new();
     let follower = outage(&stack).await;
     let out_of_order = Script::new(|_, operation, _, moment| match moment {
-        Moment::Before if operation == "TransactWriteItems" => {
-            Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
-        }
+        Moment::Before if operation == "PutItem" => Verdict::Answer(Reply::error(500, "InternalServerError", "out of order")),
         _ => Verdict::Continue,
     });
     let problem = repaired_through(&stack, Arc::new(out_of_order)).await;
@@ -223,7 +222,7 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
         let late = Arc::new(AtomicI64::new(0));
         let ticking = Arc::clone(&late);
         let hook = Script::new(move |_, operation, _, moment| {
-            if (operation, moment) == ("TransactWriteItems", Moment::After) {
+            if (operation, moment) == ("PutItem", Moment::After) {
                 ticking.store(50, Ordering::SeqCst);
             }
             Verdict::Continue
@@ -241,36 +240,22 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
     assert_eq!(appended, [(json!("unavailable"), 50), (Value::Null, 100), (Value::Null, 100)]);
 }
 
-#[tokio::test]
-async fn a_segment_that_is_not_visible_yet_is_waited_for() {
+#[tokio::test(start_paused = true)]
+async fn a_head_that_lags_behind_is_moved_and_what_stands_there_is_not_repaired() {
     let stack = Stack::new();
-    let writer = admin(&stack);
-    for id in ["a", "b", "c"] {
-        write(&writer, "create", id, "tenant", 0, "sequenced").await;
-        stack.settle().await;
-    }
-    let hidden = stack.segments().remove(1);
-    let key = json!({"pk": hidden["pk"], "sk": hidden["sk"]});
-    stack.advance(chrono::Duration::minutes(6));
-    write(&writer, "update", "a", "tenant", 1, "the head moves").await;
-    stack.settle().await;
-    // As if it had been sequenced this moment: what follows it was.
-    stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
-    let newest = stack.segments().into_iter().find(|row| row["prev"] == stack.segments()[1]["sk"]);
-    assert!(newest.is_some());
-    let mut following = stack.segments().remove(1);
-    following["sequenced_at"]["N"] = stack.now().timestamp_millis().to_string().into();
-    stack.dynamodb("PutItem", &json!({"TableName": "changes", "Item": following}));
-    let mut reads = 0;
-    let (shown, table) = (hidden.clone(), stack.engine.clone());
-    let hook = Script::new(move |_, operation, _, moment| {
-        reads += usize::from(operation == "Query" && moment == Moment::Before);
-        if reads == 5 {
-            let put = json!({"TableName": "changes", "Item": shown});
-            assert_eq!(table.call("PutItem", put.to_string().as_bytes()).status, 200);
+    write(&admin(&stack), "create", "a", "tenant", 0, "sequenced").await;
+    let lagging = Script::new(|_, operation, body, moment| match moment {
+        Moment::Before if operation == "PutItem" && body.contains(r#"{"S":"head"}"#) => {
+            Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
         }
-        Verdict::Continue
+        _ => Verdict::Continue,
     });
-    let answer = repaired_through(&stack, Arc::new(hook)).await;
-    assert_eq!(counts(&answer)[1..], [0, 0], "{answer}");
+    let platform = stack.platform("changelog", Arc::new(lagging));
+    let answer = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records())).await.expect("an answer");
+    assert_eq!(answer.batch_item_failures.len(), 1);
+    stack.forget().await;
+    stack.advance(chrono::Duration::hours(1));
+    assert_eq!(counts(&repair(&stack, json!({})).await), [1, 1, 0], "it looked as if it was missing");
+    assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
+    assert_eq!(entries(&stack), 1);
 }

@@ -161,7 +161,7 @@ async fn set_aside_and_given_back_records_are_told_apart() {
     let mut records = stack.stream_records();
     records.push(json!({"eventName": "MODIFY"}));
     let (written, _guard) = Written::at(LevelFilter::ERROR);
-    let failing = Answering::transactions(Reply::error(400, "ValidationException", "no"));
+    let failing = Answering::puts(Reply::error(400, "ValidationException", "no"));
     let platform = stack.platform("changelog", failing);
     tidemark_changelog::handle(&platform, stream_event(&records)).await.unwrap();
     assert_measured(&written, "changelog", &[("SetAsideRecords", 1), ("Outages", 1)]);

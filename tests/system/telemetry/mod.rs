@@ -100,6 +100,11 @@ impl Answering {
     fn transactions(reply: Reply) -> Arc<Self> {
         Arc::new(Self { reply, fits: |call| call.operation == "TransactWriteItems" })
     }
+
+    /// Answers what is put into the tables only.
+    fn puts(reply: Reply) -> Arc<Self> {
+        Arc::new(Self { reply, fits: |call| call.operation == "PutItem" })
+    }
 }
 
 impl Hook for Answering {

@@ -279,7 +279,7 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
     let changes = [poison, stack.stream_records()].concat();
     let decisions = stack.stream_records_of("conflicts");
     for reply in indiscreet() {
-        for hook in [Answering::all(reply.clone()), Answering::transactions(reply)] {
+        for hook in [Answering::all(reply.clone()), Answering::puts(reply.clone()), Answering::transactions(reply)] {
             hour(&stack, &hook, &open, &changes).await;
             hour(&stack, &hook, &open, &decisions).await;
         }

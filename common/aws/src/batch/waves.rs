@@ -111,7 +111,7 @@ impl Waves<'_> {
 
     /// Splits off the groups whose references can be told. Of groups that wait for each other the first is taken at its word.
     fn ready(&self, groups: Vec<Group>, settled: &BTreeMap<usize, ItemResult>) -> (Vec<Group>, Vec<Group>) {
-        if !references::are_there(&groups) {
+        if !references::any(&groups) {
             return (groups, Vec::new());
         }
         let ids: HashMap<usize, String> =

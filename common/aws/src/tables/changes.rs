@@ -1,31 +1,28 @@
-//! `changes`: tenant#channel / position. The change log of each channel in packed, linked segments, and its `head`.
+//! `changes`: tenant#channel / position. The change log of each channel in packed segments, and its `head`.
 //!
-//! The invariant: a segment exists exactly when the head has passed over it. Both are written in one transaction, on the condition
-//! that the head still is what was read. (Segment first and head after looks cheaper and is wrong: after a lost race or a crash an
-//! orphan segment cannot be told from a delivered one, and a reader beyond it misses it.)
+//! A segment's key is the head before it. It is put there on the condition that nothing is, so one segment follows each head and no other
+//! ever will: the chain of segments is the log. The head says how far the chain leads, and is moved after the segment is put. Where that
+//! is lost, whoever finds the place behind the head taken moves it there first. So a head may lag behind for a moment, but never stands
+//! where the chain does not lead, and readers go no further than the head.
 
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, Put, TransactWriteItem, Update},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     channel::Scope,
     sequence::{
-        plan::{Head, end_of},
+        plan::{Head, Step},
         position::Position,
-        repair,
         segment::{Entry, Segment},
     },
 };
 
-use super::{
-    Row, Table, expiry, from_row, key, moment, text, to_row,
-    transaction::{Transacted, transact, transact_put},
-};
+use super::{Table, expiry, from_row, in_the_way, is_condition_failure, key, moment, text};
 use crate::failure::Failure;
 
 /// Sort key of a channel's head; positions are digits, so it stands behind all of them.
@@ -47,7 +44,7 @@ pub struct Changes {
 pub struct StoredSegment {
     /// The segment.
     pub segment: Segment,
-    /// When the head passed over it.
+    /// When it was put there.
     pub sequenced_at: DateTime<Utc>,
 }
 
@@ -63,82 +60,84 @@ impl PackedSegment {
     pub fn unpack(self) -> Result<StoredSegment, Failure> {
         let Self(row) = self;
         let entries = Segment::unpack_entries(&row.entries).map_err(|error| Failure::undecoded("segment", error))?;
-        Ok(StoredSegment { segment: Segment { prev: row.prev, last: row.sk, entries }, sequenced_at: moment(row.sequenced_at)? })
+        let Head { position, moved_at, .. } = row.head.read()?;
+        Ok(StoredSegment { segment: Segment { prev: row.sk, last: position, entries }, sequenced_at: moved_at })
     }
 }
 
 /// Where a position stands in a channel's log.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// In this segment or, where its own has expired, before it.
+    /// In this segment.
     Segment(StoredSegment),
-    /// Before the head, and every segment from there on has expired.
+    /// At the start, or in a segment that has expired.
     Expired,
     /// Behind the head: it stems from before the server was restored.
     Beyond,
 }
 
-/// What became of a segment that was to be appended.
+/// What became of steps that were to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It stands in the log, and the head behind it.
+    /// They stand in the log, and the head behind them.
     Done,
-    /// The head was not what was read: read it again and classify again.
+    /// Something else follows the head that was read: read it again and classify again.
     LostRace,
 }
 
-/// Segments that one transaction may append: it holds 4 MB.
-pub const SEGMENTS_AT_ONCE: usize = 8;
-
-/// A step of a channel's log: segments that follow each other.
-#[derive(Debug, Clone, Copy)]
-pub struct LogStep<'a> {
-    /// Which channel.
-    pub scope: &'a Scope,
-    /// The head that was read.
-    pub head: Option<&'a Head>,
-    /// What follows it: one or more, and [`SEGMENTS_AT_ONCE`] at most.
-    pub segments: &'a [Segment],
-    /// The stream the head stands for then.
-    pub stream: &'a str,
-    /// When the head moves.
-    pub now: DateTime<Utc>,
-    /// It is appended by a repair, not from the stream.
-    pub is_repair: bool,
+/// A head as it is stored, in its own row and in that of the segment it stands behind.
+#[derive(Debug, Serialize, Deserialize)]
+struct HeadFields {
+    position: Position,
+    stream_label: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    floor: Option<Position>,
+    moved_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired_at: Option<i64>,
 }
 
-impl LogStep<'_> {
-    /// The head behind the segments.
-    pub fn next_head(&self) -> Head {
-        let repaired_at = self.head.and_then(|head| head.repaired_at);
-        Head {
-            position: self.segments.last().map_or_else(|| end_of(self.head), |segment| segment.last),
-            stream: self.stream.to_owned(),
-            floor: self.head.and_then(|head| head.floor),
-            moved_at: self.now,
-            repaired_at: if self.is_repair { Some(self.now) } else { repaired_at },
+impl HeadFields {
+    fn of(head: &Head) -> Self {
+        Self {
+            position: head.position,
+            stream_label: head.stream.clone(),
+            floor: head.floor,
+            moved_at: head.moved_at.timestamp_millis(),
+            repaired_at: head.repaired_at.map(|at| at.timestamp_millis()),
         }
+    }
+
+    fn read(self) -> Result<Head, Failure> {
+        Ok(Head {
+            position: self.position,
+            stream: self.stream_label,
+            floor: self.floor,
+            moved_at: moment(self.moved_at)?,
+            repaired_at: self.repaired_at.map(moment).transpose()?,
+        })
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct HeadRow {
     pk: String,
-    position: Position,
-    stream_label: String,
-    floor: Option<Position>,
-    moved_at: i64,
-    repaired_at: Option<i64>,
+    sk: String,
+    /// The partition of the index.
+    tenant: String,
+    #[serde(flatten)]
+    head: HeadFields,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct SegmentRow {
     pk: String,
     sk: Position,
-    prev: Position,
+    /// The head behind it.
+    #[serde(flatten)]
+    head: HeadFields,
     #[serde(with = "serde_bytes")]
     entries: Vec<u8>,
-    sequenced_at: i64,
     expires_at: i64,
 }
 
@@ -151,15 +150,8 @@ impl Changes {
         let keys = scopes.iter().map(|scope| key(scope.partition(), HEAD)).collect();
         let mut heads = HashMap::new();
         for row in self.table.batch_get(keys).await? {
-            let row: HeadRow = from_row("head", row)?;
-            let head = Head {
-                position: row.position,
-                stream: row.stream_label,
-                floor: row.floor,
-                moved_at: moment(row.moved_at)?,
-                repaired_at: row.repaired_at.map(moment).transpose()?,
-            };
-            heads.insert(row.pk, head);
+            let HeadRow { pk, head, .. } = from_row("head", row)?;
+            heads.insert(pk, head.read()?);
         }
         Ok(scopes.iter().map(|scope| heads.remove(&scope.partition())).collect())
     }
@@ -182,18 +174,18 @@ impl Changes {
         Ok((rows.iter().filter_map(|row| Scope::parse(text(row, "pk")?)).collect(), more))
     }
 
-    /// At most `limit` segments that end after `position` and not after `end`, in log order, strongly consistently.
+    /// At most `limit` segments from the one that follows `from` up to `end`, in log order, strongly consistently.
     ///
     /// # Errors
     /// An outage, or a row that is not what was stored.
     pub async fn segments(
         &self,
         scope: &Scope,
-        position: Position,
+        from: Position,
         end: Position,
         limit: i32,
     ) -> Result<Vec<StoredSegment>, Failure> {
-        let packed = self.packed_segments(scope, position, end, limit).await?;
+        let packed = self.packed_segments(scope, from, end, limit).await?;
         packed.into_iter().map(PackedSegment::unpack).collect()
     }
 
@@ -204,69 +196,56 @@ impl Changes {
     pub async fn packed_segments(
         &self,
         scope: &Scope,
-        position: Position,
+        from: Position,
         end: Position,
         limit: i32,
     ) -> Result<Vec<PackedSegment>, Failure> {
-        // The position itself is the key of a segment that is read already.
-        let after = key(scope.partition(), position.to_string());
-        self.query(scope, position, end, limit, Some(after)).await
+        if from >= end {
+            return Ok(Vec::new());
+        }
+        let mut segments = read_segments(self.range(scope, from, end).limit(limit)).await?;
+        segments.retain(|PackedSegment(row)| row.sk < end); // what follows the end: the head has not passed it
+        Ok(segments)
     }
 
-    /// The entries of the log at `positions`: records there may have been sequenced before.
+    /// The entries of the log at `positions`, up to the head: records there may have been sequenced before.
     ///
     /// # Errors
     /// An outage.
-    pub async fn held(&self, scope: &Scope, mut positions: Vec<Position>, end: Position) -> Result<Vec<Entry>, Failure> {
+    pub async fn held(&self, scope: &Scope, mut positions: Vec<Position>) -> Result<Vec<Entry>, Failure> {
         let mut held = Vec::new();
         positions.sort();
-        while let Some(first) = positions.first().copied() {
-            let Some(stored) = self.query(scope, first, end, 1, None).await?.pop() else { break };
-            let stored = stored.unpack()?;
+        while let Some(last) = positions.last().copied() {
+            let Some(StoredSegment { segment, .. }) = self.segments_back(scope, last, 1).await?.pop() else { break };
             let wanted: HashSet<Position> = positions.iter().copied().collect();
-            held.extend(stored.segment.entries.into_iter().filter(|entry| wanted.contains(&entry.position)));
-            positions.retain(|position| *position > stored.segment.last);
+            held.extend(segment.entries.into_iter().filter(|entry| wanted.contains(&entry.position)));
+            positions.retain(|position| *position <= segment.prev);
         }
         Ok(held)
     }
 
-    /// Where `position` stands in the log, in one read: segments and the head lie in one order.
+    /// Where `position` stands in the log.
     ///
     /// # Errors
     /// An outage.
     pub async fn place(&self, scope: &Scope, position: Position) -> Result<Place, Failure> {
-        let query = self.table.query(scope.partition()).key_condition_expression("pk = :pk AND sk >= :from").limit(1);
-        let query = query.expression_attribute_values(":from", AttributeValue::S(position.to_string()));
-        let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
-        let Some(row) = answer.items.unwrap_or_default().pop() else { return Ok(Place::Beyond) };
-        if text(&row, "sk") != Some(HEAD) {
-            return read_segment(row)?.unpack().map(Place::Segment);
+        let found = self.segments_back(scope, position, 1).await?.pop();
+        if let Some(stored) = found.filter(|stored| position <= stored.segment.last) {
+            return Ok(Place::Segment(stored));
         }
-        let head: HeadRow = from_row("head", row)?;
-        Ok(if position <= head.position { Place::Expired } else { Place::Beyond })
+        let head = self.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+        Ok(if head.is_some_and(|head| position <= head.position) { Place::Expired } else { Place::Beyond })
     }
 
-    /// At most `limit` segments that end at `end` or before, the last one first.
+    /// At most `limit` segments that begin before `end`, the last one first.
     ///
     /// # Errors
     /// An outage.
     pub async fn segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<StoredSegment>, Failure> {
-        let packed = read_segments(self.range(scope, Position::START, end).scan_index_forward(false).limit(limit)).await?;
+        let behind = key(scope.partition(), end.to_string());
+        let query = self.range(scope, Position::START, end).scan_index_forward(false).set_exclusive_start_key(Some(behind));
+        let packed = read_segments(query.limit(limit)).await?;
         packed.into_iter().map(PackedSegment::unpack).collect()
-    }
-
-    async fn query(
-        &self,
-        scope: &Scope,
-        from: Position,
-        end: Position,
-        limit: i32,
-        after: Option<Row>,
-    ) -> Result<Vec<PackedSegment>, Failure> {
-        if from > end {
-            return Ok(Vec::new());
-        }
-        read_segments(self.range(scope, from, end).set_exclusive_start_key(after).limit(limit)).await
     }
 
     fn range(&self, scope: &Scope, from: Position, end: Position) -> QueryFluentBuilder {
@@ -275,86 +254,57 @@ impl Changes {
         query.expression_attribute_values(":end", AttributeValue::S(end.to_string()))
     }
 
-    /// Appends segments and moves the head behind them, in one transaction, on the condition that the head still is what was read.
+    /// Appends steps that lead on from the head that was read, and moves the head behind them. Where something else follows that head by
+    /// now, the head is moved behind that.
     ///
     /// # Errors
-    /// An outage: the segments stand in the log with the head behind them, or nothing is done.
-    pub async fn append(&self, step: &LogStep<'_>) -> Result<Appended, Failure> {
-        let put = |segment: &Segment| {
-            let row = SegmentRow {
-                pk: step.scope.partition(),
-                sk: segment.last,
-                prev: segment.prev,
-                entries: segment.packed_entries(),
-                sequenced_at: step.now.timestamp_millis(),
-                expires_at: expiry(step.now, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
-            };
-            transact_put(Put::builder().table_name(&self.table.name).set_item(Some(to_row(&row)?)))
+    /// An outage: of the steps, the first stand in the log or none, and the head may lag behind them.
+    pub async fn append(&self, scope: &Scope, steps: &[Step]) -> Result<Appended, Failure> {
+        for step in steps {
+            if let Some(head) = self.put_segment(scope, step).await? {
+                self.move_head(scope, head).await?;
+                return Ok(Appended::LostRace);
+            }
+        }
+        if let Some(step) = steps.last() {
+            self.move_head(scope, HeadFields::of(&step.head)).await?;
+        }
+        Ok(Appended::Done)
+    }
+
+    /// Puts a segment behind its head. Where another one is there, it stays: the head behind that.
+    async fn put_segment(&self, scope: &Scope, step: &Step) -> Result<Option<HeadFields>, Failure> {
+        let row = SegmentRow {
+            pk: scope.partition(),
+            sk: step.segment.prev,
+            head: HeadFields::of(&step.head),
+            entries: step.segment.packed_entries(),
+            expires_at: expiry(step.head.moved_at, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
         };
-        let mut items: Vec<TransactWriteItem> = step.segments.iter().map(put).collect::<Result<_, _>>()?;
-        items.push(head_update(&self.table.name, step.scope, step.head, &step.next_head())?);
-        self.move_head(items).await
+        let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk)");
+        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = put.send().await else { return Ok(None) };
+        match error.as_service_error().and_then(in_the_way) {
+            Some(row) => from_row("segment", row.clone()).map(|row: SegmentRow| Some(row.head)),
+            None => Err(Failure::outage("put_item on changes", error)),
+        }
     }
 
-    /// Has every device start over in a channel (§4.5): the head moves behind every position that was given out, and the log is cut there,
-    /// on the condition that the head still is what was read.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn start_over(&self, scope: &Scope, head: Option<&Head>, now: DateTime<Utc>) -> Result<Appended, Failure> {
-        let position = repair::start_over(head);
-        let stream = head.map(|head| head.stream.clone()).unwrap_or_default();
-        let next = Head { position, stream, floor: Some(position), moved_at: now, repaired_at: Some(now) };
-        self.move_head(vec![head_update(&self.table.name, scope, head, &next)?]).await
-    }
-
-    async fn move_head(&self, items: Vec<TransactWriteItem>) -> Result<Appended, Failure> {
-        match transact(&self.table.client, "transact_write_items on changes", items).await? {
-            Transacted::Done => Ok(Appended::Done),
-            cancelled if cancelled.lost_race() => Ok(Appended::LostRace),
-            Transacted::Cancelled(_) => Err(Failure::Outage("transact_write_items on changes: throttled".into())),
+    /// Moves the head of a channel forward; where it stands there or further already, it stays.
+    async fn move_head(&self, scope: &Scope, head: HeadFields) -> Result<(), Failure> {
+        let position = AttributeValue::S(head.position.to_string());
+        let row = HeadRow { pk: scope.partition(), sk: HEAD.to_owned(), tenant: scope.tenant.clone(), head };
+        let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk) OR #position < :position");
+        let put = put.expression_attribute_names("#position", "position").expression_attribute_values(":position", position);
+        match put.send().await {
+            Err(error) if !is_condition_failure(&error) => Err(Failure::outage("put_item on changes", error)),
+            _ => Ok(()),
         }
     }
 }
 
-/// The part of a transaction that moves a head from what was `read` to the `next`.
-fn head_update(table: &str, scope: &Scope, read: Option<&Head>, next: &Head) -> Result<TransactWriteItem, Failure> {
-    let text = |text: String| AttributeValue::S(text);
-    let time = |at: DateTime<Utc>| AttributeValue::N(at.timestamp_millis().to_string());
-    let written = [
-        ("position", Some(text(next.position.to_string()))),
-        ("stream_label", Some(text(next.stream.clone()))),
-        ("moved_at", Some(time(next.moved_at))),
-        ("repaired_at", next.repaired_at.map(time)),
-        ("floor", next.floor.map(|floor| text(floor.to_string()))),
-        // A key of the index by tenant: written anew it is the same, and costs nothing.
-        ("tenant", Some(text(scope.tenant.clone()))),
-    ];
-    let mut update = Update::builder().table_name(table).set_key(Some(key(scope.partition(), HEAD)));
-    let mut sets = Vec::new();
-    for (name, value) in written {
-        let Some(value) = value else { continue };
-        sets.push(format!("#{name} = :{name}"));
-        update =
-            update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
-    }
-    let update = update.update_expression(format!("SET {}", sets.join(", ")));
-    let update = match read {
-        None => update.condition_expression("attribute_not_exists(pk)"),
-        Some(head) => update
-            .condition_expression("#position = :read AND #stream_label = :read_stream")
-            .expression_attribute_values(":read", text(head.position.to_string()))
-            .expression_attribute_values(":read_stream", text(head.stream.clone())),
-    };
-    let update = update.build().map_err(|error| Failure::unreadable("head", error))?;
-    Ok(TransactWriteItem::builder().update(update).build())
-}
-
 async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Failure> {
     let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
-    answer.items.unwrap_or_default().into_iter().map(read_segment).collect()
-}
-
-fn read_segment(row: Row) -> Result<PackedSegment, Failure> {
-    from_row("segment", row).map(PackedSegment)
+    let rows = answer.items.unwrap_or_default().into_iter();
+    rows.map(|row| from_row("segment", row).map(PackedSegment)).collect()
 }

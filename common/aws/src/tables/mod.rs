@@ -17,7 +17,10 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
-    operation::{put_item::builders::PutItemFluentBuilder, query::builders::QueryFluentBuilder},
+    operation::{
+        put_item::{PutItemError, builders::PutItemFluentBuilder},
+        query::builders::QueryFluentBuilder,
+    },
     types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -205,6 +208,12 @@ fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Failure> {
 /// Whether a call failed because its condition did not hold.
 fn is_condition_failure(error: &impl ProvideErrorMetadata) -> bool {
     error.code() == Some("ConditionalCheckFailedException")
+}
+
+/// The row that stood in the way of a put which asked for it.
+fn in_the_way(error: &PutItemError) -> Option<&Row> {
+    let PutItemError::ConditionalCheckFailedException(failed) = error else { return None };
+    failed.item()
 }
 
 /// Seconds since 1970, for a row's `expires_at`.

@@ -17,7 +17,7 @@ use tidemark_core::{
     principal::Principal,
 };
 
-use super::{Row, Table, expiry, from_row, moment, query_all};
+use super::{Row, Table, expiry, from_row, in_the_way, moment, query_all};
 use crate::failure::Failure;
 
 /// The table of raw items.
@@ -214,8 +214,7 @@ fn partition(tenant: &str, batch_id: &BatchId) -> String {
 
 /// The digest of the batch that stands in the way of a first chunk.
 fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
-    let PutItemError::ConditionalCheckFailedException(failed) = error else { return None };
-    Some(failed.item()?.get("digest")?.as_b().ok()?.clone().into_inner())
+    Some(in_the_way(error)?.get("digest")?.as_b().ok()?.clone().into_inner())
 }
 
 /// Digest of a batch's items: white space and the order of fields do not count. Items that are no canonical JSON count as they are.

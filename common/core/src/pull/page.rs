@@ -3,20 +3,27 @@
 
 use chrono::{DateTime, Utc};
 use indexmap::{IndexMap, map::Entry as Place};
+use serde_json::value::RawValue;
 
 use crate::{
     channel::Channel,
     conflict::Resolved,
     json::Json,
-    limits::{HOLE_SECONDS_MAX, PAGE_BYTES_MAX, escaped_bytes},
+    limits::{PAGE_BYTES_MAX, escaped_bytes},
     principal::Author,
     protocol::{
         Action,
         pull::{Change, DecidedConflict},
     },
     resource::ResourceKey,
-    sequence::{position::Position, segment::Entry},
+    sequence::{
+        position::Position,
+        segment::{Entry, Segment},
+    },
 };
+
+/// Bytes that a decided conflict takes in the answer, at most.
+const DECIDED_BYTES: usize = 120;
 
 /// A page being filled.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ struct Slot {
     decided: Vec<DecidedConflict>,
     /// Whether anyone but the reader's device wrote one of the versions folded into it.
     is_news: bool,
+    /// Bytes it takes in the answer, at most.
+    bytes: usize,
 }
 
 /// What a snapshot shows of a resource.
@@ -93,7 +102,8 @@ impl Page {
         let is_news = entry.is_echoed || self.reader.as_deref() != Some(entry.author.as_str());
         let Entry { resource_type, id, action, server_version, changed_at, decided, payload, .. } = entry;
         let key = ResourceKey { channel: channel.clone(), resource_type, id };
-        self.take(key, Slot { action, payload, server_version, changed_at, decided, is_news })?;
+        let bytes = bytes(&key, payload.as_deref(), decided.len());
+        self.take(key, Slot { action, payload, server_version, changed_at, decided, is_news, bytes })?;
         if is_news {
             self.oldest = Some(self.oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
         }
@@ -110,6 +120,7 @@ impl Page {
         }
         let slot = Slot {
             action: Action::Create,
+            bytes: bytes(&key, Some(&resource.payload), resource.resolutions.len()),
             payload: Some(resource.payload),
             server_version: resource.server_version,
             changed_at: resource.changed_at,
@@ -120,31 +131,26 @@ impl Page {
     }
 
     fn take(&mut self, key: ResourceKey, slot: Slot) -> Result<(), Full> {
-        let bytes = slot.bytes(&key);
         match self.slots.entry(key) {
             Place::Vacant(place) => {
                 let delivered = self.delivered + usize::from(slot.is_news);
-                if delivered > self.changes_max || bytes > self.bytes_left {
+                if delivered > self.changes_max || slot.bytes > self.bytes_left {
                     return Err(Full);
                 }
                 self.delivered = delivered;
-                self.bytes_left -= bytes;
+                self.bytes_left -= slot.bytes;
                 place.insert(slot);
             }
             Place::Occupied(mut place) => {
-                let before = place.get().bytes(place.key());
                 let stands = place.get_mut();
                 let delivered = self.delivered + usize::from(slot.is_news && !stands.is_news);
-                if delivered > self.changes_max || bytes > self.bytes_left + before {
+                let (room, bytes) = (self.bytes_left + stands.bytes, stands.bytes_with(&slot));
+                if delivered > self.changes_max || bytes > room {
                     return Err(Full);
                 }
                 self.delivered = delivered;
-                stands.is_news |= slot.is_news;
-                if slot.server_version >= stands.server_version {
-                    stands.replace(slot);
-                    let after = place.get().bytes(place.key());
-                    self.bytes_left = (self.bytes_left + before).saturating_sub(after);
-                }
+                self.bytes_left = room - bytes;
+                stands.fold(slot);
             }
         }
         Ok(())
@@ -157,30 +163,37 @@ impl Page {
 }
 
 impl Slot {
-    /// Puts a later change of the same resource in this one's place. What the reader has not seen created is a create still.
-    fn replace(&mut self, later: Self) {
-        let action = match (self.action, later.action) {
+    /// Folds another change of the same resource into this one: the newer takes its place. What the reader has not seen created is a
+    /// create still.
+    fn fold(&mut self, other: Self) {
+        self.is_news |= other.is_news;
+        if other.server_version < self.server_version {
+            return;
+        }
+        let bytes = self.bytes_with(&other);
+        let action = match (self.action, other.action) {
             (Action::Create, Action::Update) => Action::Create,
             (_, action) => action,
         };
         // Conflicts decided since are told, whichever version decided them.
         let mut decided = std::mem::take(&mut self.decided);
-        decided.retain(|conflict| !later.decided.contains(conflict));
-        decided.extend(later.decided);
-        *self = Self { action, decided, is_news: self.is_news, ..later };
+        decided.retain(|conflict| !other.decided.contains(conflict));
+        decided.extend(other.decided);
+        *self = Self { action, decided, bytes, is_news: self.is_news, ..other };
     }
 
-    /// Bytes it takes in the answer, at most.
-    fn bytes(&self, key: &ResourceKey) -> usize {
-        let payload = self.payload.as_ref().map_or(0, |payload| escaped_bytes(payload.get()));
-        // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by Lambda.
-        let names = 2 * (escaped_bytes(&key.id) + escaped_bytes(key.channel.name()));
-        payload + names + key.resource_type.len() + 310 + 120 * self.decided.len()
+    /// Bytes it takes once the other is folded into it.
+    fn bytes_with(&self, other: &Self) -> usize {
+        if other.server_version < self.server_version {
+            return self.bytes;
+        }
+        let kept = self.decided.iter().filter(|conflict| !other.decided.contains(conflict));
+        other.bytes + DECIDED_BYTES * kept.count()
     }
 
     /// The change that says so.
     fn told(self, key: ResourceKey) -> Change {
-        let Self { action, payload, server_version, changed_at, decided, is_news: _ } = self;
+        let Self { action, payload, server_version, changed_at, decided, .. } = self;
         let conflict = decided.last().cloned();
         let conflicts = if decided.len() > 1 { decided } else { Vec::new() };
         let ResourceKey { channel, resource_type, id } = key;
@@ -198,31 +211,16 @@ impl Slot {
     }
 }
 
-/// How a stretch of the log that was read continues from a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// It goes on right there.
-    Linked,
-    /// A segment is missing in between, which a transaction may still be making visible: wait for it.
-    Missing,
-    /// It cannot be reached from the position: the device starts over.
-    Broken,
+/// Bytes that a change takes in the answer, at most.
+fn bytes(key: &ResourceKey, payload: Option<&RawValue>, decided: usize) -> usize {
+    let payload = payload.map_or(0, |payload| escaped_bytes(payload.get()));
+    // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by Lambda.
+    let names = 2 * (escaped_bytes(&key.id) + escaped_bytes(key.channel.name()));
+    payload + names + key.resource_type.len() + 310 + DECIDED_BYTES * decided
 }
 
-/// How the segment from `prev` to the last of `entries` continues from `position`. A position inside a segment is one of its
-/// entries; otherwise it stems from a log that was since restored.
-pub fn link(position: Position, prev: Position, sequenced_at: DateTime<Utc>, entries: &[Entry], now: DateTime<Utc>) -> Link {
-    if prev == position {
-        return Link::Linked;
-    }
-    if prev < position {
-        let stands_in = entries.iter().any(|entry| entry.position == position);
-        return if stands_in { Link::Linked } else { Link::Broken };
-    }
-    missing(sequenced_at, now)
-}
-
-/// What a segment is that should be there and is not, given when the log moved past it.
-pub fn missing(passed_at: DateTime<Utc>, now: DateTime<Utc>) -> Link {
-    if (now - passed_at).num_seconds() > HOLE_SECONDS_MAX { Link::Broken } else { Link::Missing }
+/// Whether a segment leads on from `position`: it follows it, or holds it. Where it does neither, the position stems from a log that was
+/// since restored, or what followed it has expired.
+pub fn leads_on(position: Position, segment: &Segment) -> bool {
+    segment.prev == position || segment.entries.iter().any(|entry| entry.position == position)
 }

@@ -36,7 +36,7 @@ pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
 
 fn leads_on(progress: &Progress, head: Option<&Head>, now: DateTime<Utc>, retention: Duration) -> bool {
     let (position, at) = match progress {
-        Progress::Log { position, at } => (*position, *at),
+        Progress::Log { position, at, .. } => (*position, *at),
         Progress::Snapshot { noted, noted_at, .. } => (*noted, *noted_at),
     };
     let end = end_of(head);
@@ -68,7 +68,7 @@ mod tests {
 
     fn is_reset(position: &str, age_days: i64, head: &Head) -> bool {
         let now = DateTime::UNIX_EPOCH + Duration::days(1000);
-        let progress = Progress::Log { position: at(position), at: now - Duration::days(age_days) };
+        let progress = Progress::log(at(position), now - Duration::days(age_days));
         start(Some(&progress), Some(head), now, Duration::days(30)).is_reset
     }
 
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_position_ahead_of_the_log_starts_over() {
         assert!(is_reset("10", 0, &head("9", None)));
-        let progress = Progress::Log { position: at("1"), at: DateTime::UNIX_EPOCH };
+        let progress = Progress::log(at("1"), DateTime::UNIX_EPOCH);
         assert!(start(Some(&progress), None, DateTime::UNIX_EPOCH, Duration::days(30)).is_reset);
     }
 

@@ -115,7 +115,7 @@ impl Group {
 }
 
 /// A batch, read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Intake {
     /// By resource, in the order they appear.
     pub groups: Vec<Group>,

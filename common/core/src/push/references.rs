@@ -90,7 +90,7 @@ fn edits(groups: &[Group]) -> impl Iterator<Item = &Edit> {
 }
 
 /// Whether anything in `groups` may refer to something.
-pub fn are_there(groups: &[Group]) -> bool {
+pub fn any(groups: &[Group]) -> bool {
     edits(groups).any(|edit| !edit.references.is_empty())
 }
 

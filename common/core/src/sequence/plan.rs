@@ -32,7 +32,27 @@ pub struct Head {
     pub repaired_at: Option<DateTime<Utc>>,
 }
 
+/// A step of a channel's log: what it appends, and the head behind it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// It follows the head that was read, or the step before.
+    pub segment: Segment,
+    /// Its position is the segment's last.
+    pub head: Head,
+}
+
 impl Head {
+    /// The head that takes the place of this one at `now`, but for where it stands.
+    pub(super) fn moved(head: Option<&Self>, now: DateTime<Utc>) -> Self {
+        Self {
+            position: end_of(head),
+            stream: head.map(|head| head.stream.clone()).unwrap_or_default(),
+            floor: head.and_then(|head| head.floor),
+            moved_at: now,
+            repaired_at: head.and_then(|head| head.repaired_at),
+        }
+    }
+
     /// Whether a repair may have brought a newer version of its resource into the log than the one that was made `at` this moment.
     fn is_doubtful(&self, at: DateTime<Utc>) -> bool {
         self.repaired_at.is_some_and(|repaired_at| at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX))
@@ -152,10 +172,10 @@ impl Classified {
         self.behind.iter().map(|(_, record)| record).chain(doubtful).map(|record| record.key.clone()).collect()
     }
 
-    /// The segments this batch adds after `head`, each with the stream the head stands for behind it. A late record is appended
-    /// after the head if its row still has the record's version in `versions`; where the row is newer, a newer record speaks for it.
-    /// The same holds of a doubtful one, which keeps its place. So versions never go backwards in the log.
-    pub fn segments(self, head: Option<&Head>, versions: &HashMap<ResourceKey, u64>) -> Vec<(Segment, String)> {
+    /// The steps by which this batch leads on from `head`. A late record is appended after the head if its row still has the record's
+    /// version in `versions`; where the row is newer, a newer record speaks for it. The same holds of a doubtful one, which keeps its
+    /// place. So versions never go backwards in the log.
+    pub fn steps(self, head: Option<&Head>, versions: &HashMap<ResourceKey, u64>, now: DateTime<Utc>) -> Vec<Step> {
         let start = end_of(head);
         let mut last = start;
         let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
@@ -170,13 +190,11 @@ impl Classified {
         let above = self.above.into_iter().filter(|above| !above.is_doubtful || is_newest(&above.record));
         entries.extend(above.map(|above| entry(above.position, above.record)));
         let stream_of = |segment: &Segment| self.streams.get(&segment.last.epoch).cloned().unwrap_or_default();
-        cut(start, entries)
-            .into_iter()
-            .map(|segment| {
-                let stream = stream_of(&segment);
-                (segment, stream)
-            })
-            .collect()
+        let step = |segment: Segment| {
+            let head = Head { position: segment.last, stream: stream_of(&segment), ..Head::moved(head, now) };
+            Step { segment, head }
+        };
+        cut(start, entries).into_iter().map(step).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Duration, Utc};
 
 use super::{
-    plan::{Head, end_of},
+    plan::{Head, Step, end_of},
     position::Position,
     segment::{Entry, Segment, cut},
 };
@@ -115,9 +115,14 @@ impl Comparison {
         self.resources.get(&key.sort_key())?.held
     }
 
-    /// The segments that bring these rows into the log behind `head`, up to which the comparison has seen it; without those that stand in
-    /// it by now.
-    pub fn segments(&self, head: Option<&Head>, rows: impl IntoIterator<Item = (ResourceKey, Resource)>) -> Vec<Segment> {
+    /// The steps that bring these rows into the log behind `head`, up to which the comparison has seen it; without those that stand in
+    /// it by now. A channel that was never sequenced stands for no stream yet: the first record begins the first epoch.
+    pub fn steps(
+        &self,
+        head: Option<&Head>,
+        rows: impl IntoIterator<Item = (ResourceKey, Resource)>,
+        now: DateTime<Utc>,
+    ) -> Vec<Step> {
         let mut missing: Vec<_> = rows.into_iter().filter(|(key, row)| self.held(key) < Some(row.server_version)).collect();
         missing.sort_by(|(key, row), (other_key, other)| (row.changed_at, key).cmp(&(other.changed_at, other_key)));
         let start = end_of(head);
@@ -138,14 +143,21 @@ impl Comparison {
                 id: key.id,
             }
         });
-        cut(start, entries.collect())
+        let step = |segment: Segment| {
+            let head = Head { position: segment.last, repaired_at: Some(now), ..Head::moved(head, now) };
+            Step { segment, head }
+        };
+        cut(start, entries.collect()).into_iter().map(step).collect()
     }
 }
 
-/// The head of a log that starts over: behind every position that was ever given out, those of a time that was undone by a restore
-/// included.
-pub fn start_over(head: Option<&Head>) -> Position {
-    Position { epoch: end_of(head).epoch + 1, ..Position::START }
+/// The step by which a log starts over: it appends nothing, and leads behind every position that was ever given out, those of a time
+/// that was undone by a restore included.
+pub fn start_over(head: Option<&Head>, now: DateTime<Utc>) -> Step {
+    let prev = end_of(head);
+    let last = Position { epoch: prev.epoch + 1, ..Position::START };
+    let head = Head { position: last, floor: Some(last), repaired_at: Some(now), ..Head::moved(head, now) };
+    Step { segment: Segment { prev, last, entries: Vec::new() }, head }
 }
 
 /// Whether nothing entered a log since it started over.

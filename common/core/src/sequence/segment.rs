@@ -41,11 +41,11 @@ pub struct Entry {
 /// A stretch of the log: everything after `prev` up to and including `last`.
 #[derive(Debug, Clone)]
 pub struct Segment {
-    /// The head before it.
+    /// The head before it, and its key: what follows a head is decided by whoever puts it there first.
     pub prev: Position,
-    /// The position of its last entry, and its key.
+    /// The position of its last entry, and the key of the segment that follows.
     pub last: Position,
-    /// In log order; never empty.
+    /// In log order; empty only where the log starts over.
     pub entries: Vec<Entry>,
 }
 

@@ -57,7 +57,11 @@ fn entry() -> impl Strategy<Value = Entry> {
 fn progress() -> impl Strategy<Value = Progress> {
     let moment = (0_i64..4_000_000_000_000).prop_map(|at| DateTime::from_timestamp_millis(at).expect("in range"));
     prop_oneof![
-        (position(), moment.clone()).prop_map(|(position, at)| Progress::Log { position, at }),
+        (position(), moment.clone(), proptest::option::of(position())).prop_map(|(position, at, within)| Progress::Log {
+            position,
+            at,
+            within
+        }),
         (position(), moment, proptest::option::of("[a-z]{1,9}#[^#%]{1,80}"))
             .prop_map(|(noted, noted_at, after)| Progress::Snapshot { noted, noted_at, after }),
     ]

@@ -11,10 +11,10 @@ use tidemark_core::{
     channel::Channel,
     principal::Author,
     protocol::Action,
-    pull::page::{Link, Page, link},
+    pull::page::{Page, leads_on},
     resource::{Creation, Resource, ResourceKey, Run},
     sequence::{
-        plan::{Head, Record, classify, end_of},
+        plan::{Head, Record, Step as LogStep, classify, end_of},
         position::{Position, Sequence},
         repair::{Comparison, Standing},
         segment::{Entry, Segment},
@@ -115,10 +115,10 @@ impl World {
 
     fn write(&mut self, resource: u64) {
         let key = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: format!("m-{resource}") };
+        let changed_at = self.moment();
         let version = self.versions.entry(key.clone()).or_default();
         *version += 1;
         self.sequence += 7;
-        let changed_at = DateTime::UNIX_EPOCH + Duration::seconds(self.now);
         self.changed_at.insert(key.clone(), changed_at);
         self.undelivered.push(Record {
             stream: format!("{:04}", self.streams),
@@ -149,23 +149,26 @@ impl World {
         self.delivered.extend(batch.iter().cloned());
         let standing: Vec<Entry> = self.segments.iter().flat_map(|segment| segment.entries.clone()).collect();
         let classified = classify(self.head.as_ref(), batch).without_repeats(&standing);
-        for (segment, stream) in classified.segments(self.head.as_ref(), &self.versions) {
-            self.append(segment, stream, false)?;
+        for step in classified.steps(self.head.as_ref(), &self.versions, self.moment()) {
+            self.append(step)?;
         }
         Ok(())
     }
 
-    fn append(&mut self, segment: Segment, stream: String, is_repair: bool) -> Result<(), TestCaseError> {
+    fn append(&mut self, LogStep { segment, head }: LogStep) -> Result<(), TestCaseError> {
         let end = end_of(self.head.as_ref());
         prop_assert_eq!(segment.prev, end, "segments are linked");
         prop_assert!(segment.entries.is_sorted_by(|one, next| one.position < next.position));
         prop_assert!(segment.entries.first().is_some_and(|first| first.position > end));
-        let moved_at = DateTime::UNIX_EPOCH + Duration::seconds(self.now);
-        let repaired_at = self.head.as_ref().and_then(|head| head.repaired_at);
-        let repaired_at = if is_repair { Some(moved_at) } else { repaired_at };
-        self.head = Some(Head { position: segment.last, stream, floor: None, moved_at, repaired_at });
+        prop_assert_eq!(segment.entries.last().map(|last| last.position), Some(segment.last));
+        prop_assert_eq!(segment.last, head.position);
+        self.head = Some(head);
         self.segments.push(segment);
         Ok(())
+    }
+
+    fn moment(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + Duration::seconds(self.now)
     }
 
     /// What a repair does, on a log in memory; what it appends is what is missing, and nothing is missing then.
@@ -181,15 +184,14 @@ impl World {
 
         let mut comparison = self.compared();
         let rows = self.versions.iter().map(|(key, version)| (key.clone(), row(*version, self.changed_at[key])));
-        let segments = comparison.segments(self.head.as_ref(), rows.collect::<Vec<_>>());
-        let entries = segments.iter().flat_map(|segment| &segment.entries);
+        let steps = comparison.steps(self.head.as_ref(), rows.collect::<Vec<_>>(), self.moment());
+        let entries = steps.iter().flat_map(|step| &step.segment.entries);
         let mut appended: Vec<(String, u64)> = entries.map(|entry| (entry.id.clone(), entry.server_version)).collect();
         appended.sort();
         prop_assert_eq!(appended, expected);
-        for segment in segments {
-            comparison.note(&segment);
-            let stream = self.head.as_ref().map(|head| head.stream.clone()).unwrap_or_default();
-            self.append(segment, stream, true)?;
+        for step in steps {
+            comparison.note(&step.segment);
+            self.append(step)?;
         }
         prop_assert!(comparison.missing().is_empty());
         prop_assert!(self.compared().missing().is_empty(), "a second repair finds nothing");
@@ -218,8 +220,7 @@ impl World {
         let mut page = Page::new(limit, None);
         let start = self.reader.position;
         'segments: for segment in self.segments.iter().filter(|segment| segment.last > start) {
-            let joined = link(self.reader.position, segment.prev, DateTime::UNIX_EPOCH, &segment.entries, DateTime::UNIX_EPOCH);
-            prop_assert_eq!(joined, Link::Linked);
+            prop_assert!(leads_on(self.reader.position, segment));
             let read_before = self.reader.position;
             for entry in segment.entries.iter().filter(|entry| entry.position > read_before) {
                 if page.take_entry(&Channel::Tenant, entry.clone()).is_err() {

@@ -1,4 +1,5 @@
-//! Entries as they are stored: what is as in the entry before is left out, so that nobody packs, unpacks and reads it again.
+//! Entries as they are stored: what often is as in the entry before is left out where it is, so that nobody packs, unpacks and reads it
+//! again.
 
 use std::borrow::Cow;
 
@@ -8,12 +9,13 @@ use serde_json::value::RawValue;
 
 use super::Entry;
 use crate::{
+    limits::SEGMENT_CHANGES_MAX,
     principal::Author,
     protocol::{Action, pull::DecidedConflict},
     sequence::position::Position,
 };
 
-/// What an entry has other than the one before.
+/// What an entry says, less what the one before it says too.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Difference<'a> {
     /// The end of its position's text, from where that differs.
@@ -75,8 +77,11 @@ fn end_of(before: Position, position: Position) -> String {
     text.split_off(common)
 }
 
-/// The entries that differ so; `None` where they cannot.
+/// The entries that differ so; `None` where they cannot, or are more than a segment has.
 pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
+    if differences.len() > SEGMENT_CHANGES_MAX {
+        return None;
+    }
     let mut text = Position::START.to_string();
     let mut entries: Vec<Entry> = Vec::with_capacity(differences.len());
     for Difference { position, resource_type, id, action, server_version, changed_after, author, is_echoed, decided, payload } in
