@@ -148,6 +148,15 @@ impl Script {
         Self::new(move |call, _, _, moment| if call == nth && moment == at { Verdict::Hang } else { Verdict::Continue })
     }
 
+    /// Every read that need not be consistent shows rows as not there yet.
+    pub fn stale() -> Self {
+        Self::new(|_, operation, body, moment| {
+            let is_stale = operation == "BatchGetItem" && moment == Moment::Before && body.contains(r#""ConsistentRead":false"#);
+            let nothing = || Reply { status: 200, body: br#"{"Responses":{}}"#.to_vec() };
+            if is_stale { Verdict::Answer(nothing()) } else { Verdict::Continue }
+        })
+    }
+
     /// How many calls were made.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)

@@ -65,7 +65,7 @@ fn a_database_that_is_none_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("VERSION"), "1").unwrap();
+    std::fs::write(folder.join("VERSION"), "2").unwrap();
     std::fs::write(folder.join("dynamodb.sqlite"), "no database at all, but long enough to look like one".repeat(100)).unwrap();
     assert_refused(&run(home.path(), &["--port", "0", "--data", "data"]), &["embedded DynamoDB"]);
 }

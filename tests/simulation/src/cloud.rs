@@ -81,6 +81,7 @@ policy = "server_wins"
 pub struct Cloud {
     /// Its tables.
     pub engine: Engine,
+    table_faults: Arc<TableFaults>,
     /// Where stream records go that nobody can read.
     pub failures: Bucket,
     /// What goes wrong.
@@ -146,7 +147,7 @@ impl Cloud {
         };
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
         let changelog = deployment::stream_platform(&template, "changelog", clients("changelog"), clock.clone()).unwrap();
-        Self { engine, failures, weather, functions, changelog, began, jumped_ms }
+        Self { engine, table_faults: hook, failures, weather, functions, changelog, began, jumped_ms }
     }
 
     /// The moment the run began.
@@ -245,6 +246,7 @@ impl Cloud {
                 self.call("PutItem", &json!({"TableName": table, "Item": row}));
             }
         }
+        self.table_faults.restored();
     }
 
     /// Every row of a table.

@@ -44,6 +44,8 @@ faults! {
     TransactionConflict = "transaction-conflict",
     /// Of a batch of reads or writes the table does only some.
     PartialBatch = "partial-batch",
+    /// A read that need not be consistent shows rows as they were.
+    StaleRead = "stale-read",
     /// A call takes up to nine seconds.
     SlowAnswer = "slow-answer",
     /// The function dies before or after a call.
@@ -83,9 +85,11 @@ faults! {
 }
 
 impl Fault {
-    /// How much more often it strikes than one that any call may meet: there are fewer batches of records than calls.
+    /// How much more often it strikes than one that any call may meet: there are fewer such reads, and batches of
+    /// records, than calls.
     fn weight(self) -> u32 {
         match self {
+            Self::StaleRead => 6,
             Self::RepeatedRecords | Self::DelayedRecords => 3,
             Self::LostRequest | Self::LostResponse | Self::RepeatedRequest | Self::LateRequest => 2,
             _ => 1,

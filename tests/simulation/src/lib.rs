@@ -15,7 +15,8 @@ pub mod phone;
 pub mod plan;
 pub mod shards;
 pub mod shrink;
-pub mod table_faults;
+mod stale;
+mod table_faults;
 mod version;
 pub mod world;
 

@@ -9,17 +9,26 @@ use tidemark::{
     },
 };
 
-use crate::faults::{Fault, INVOCATION, Invocation};
+use crate::{
+    faults::{Fault, INVOCATION, Invocation},
+    stale::Stale,
+};
 
 /// The hook on every call.
 pub struct TableFaults {
     engine: Engine,
+    stale: Stale,
 }
 
 impl TableFaults {
     /// Faults of these tables.
     pub fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, stale: Stale::default() }
+    }
+
+    /// The tables were restored: nobody reads any more what they held.
+    pub fn restored(&self) {
+        self.stale.forget();
     }
 
     async fn before(&self, invocation: &Invocation, call: &Call<'_>) -> Verdict {
@@ -45,7 +54,8 @@ impl TableFaults {
         Verdict::Continue
     }
 
-    async fn after(&self, invocation: &Invocation) -> Verdict {
+    async fn after(&self, invocation: &Invocation, call: &Call<'_>, reply: &Reply) -> Verdict {
+        let seen = self.stale.seen(invocation, call, reply);
         if invocation.strikes(Fault::SlowAnswer) {
             tokio::time::sleep(invocation.wait(100, 9_000)).await;
         }
@@ -55,7 +65,7 @@ impl TableFaults {
         if invocation.strikes(Fault::LostAnswer) {
             return Verdict::Lose;
         }
-        Verdict::Continue
+        seen.map_or(Verdict::Continue, Verdict::Answer)
     }
 
     /// Does some of a batch, and says of the rest what DynamoDB says.
@@ -115,10 +125,10 @@ impl Hook for TableFaults {
         })
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
             match INVOCATION.try_with(std::sync::Arc::clone) {
-                Ok(invocation) => self.after(&invocation).await,
+                Ok(invocation) => self.after(&invocation, call, reply).await,
                 Err(_) => Verdict::Continue,
             }
         })

@@ -8,6 +8,7 @@ mod merging;
 mod policies;
 mod races;
 mod references;
+mod stale;
 mod tokens;
 mod unique;
 

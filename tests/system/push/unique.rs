@@ -95,6 +95,17 @@ async fn of_two_in_one_batch_the_first_has_the_value() {
 }
 
 #[tokio::test]
+async fn values_that_change_hands_in_a_batch_go_in_its_order() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push(json!([create("m-1", "A"), create("m-2", "B")])).await;
+    let code = |code: &str| json!({ "code": code });
+    // Each takes what the one before it lets go.
+    let results = ana.push(json!([patch("m-1", 1, code("C")), patch("m-2", 1, code("A")), create("m-3", "B")])).await;
+    assert_eq!(statuses(&results), ["ok", "ok", "ok"], "{results:?}");
+}
+
+#[tokio::test]
 async fn of_eight_that_race_for_a_value_one_has_it() {
     let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)));
     let devices: Vec<Device<'_>> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();

@@ -50,25 +50,33 @@ impl Batch {
     /// An outage.
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let referred = references::keys_to_find(&intake.groups);
-        // What a create makes is not read: the write fails where the row is there, and then it is read. Not so in a dry run, which writes
-        // nothing, and in a replay, whose creates were sent before.
-        let is_assumed = |group: &&Group| mode == Mode::Apply && !sender.is_replay && group.begins_with_create();
-        let (assumed, read): (Vec<_>, Vec<_>) = intake.groups.iter().partition(is_assumed);
-        let keys: HashSet<&ResourceKey> = read.into_iter().map(|group| &group.key).chain(referred).collect();
-        let assumed = assumed.into_iter().map(|group| &group.key).filter(|key| !keys.contains(key)).cloned().collect();
+        let mut strongly: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
+        // What is written on the condition that the row is as it was read needs no strong read, and what a create makes is not read at all:
+        // the write fails where the row is other, and then it is read. Not so in a dry run, which writes nothing, and in a replay, whose
+        // items were sent before.
+        let is_proven_by_write = mode == Mode::Apply && !sender.is_replay;
+        let (unproven, certain): (Vec<&Group>, Vec<&Group>) =
+            intake.groups.iter().partition(|group| is_proven_by_write && !strongly.contains(&group.key));
+        let (created, changed): (Vec<&Group>, Vec<&Group>) = unproven.into_iter().partition(|group| group.begins_with_create());
+        strongly.extend(certain.into_iter().map(|group| &group.key));
+        let changed = changed.into_iter().map(|group| &group.key).collect();
         let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
         let ids = creates.iter().map(|(_, id)| id.clone()).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
-        let (loaded, standing, media) = tokio::join!(
-            tables.resources.load(tenant, keys),
+        let (loaded, maybe, standing, media) = tokio::join!(
+            tables.resources.load(tenant, strongly),
+            tables.resources.load_unproven(tenant, &changed),
             tables.conflicts.exist(tenant, ids),
             check(platform, uploads, mode)
         );
-        let (loaded, standing) = (Loaded { assumed, ..loaded? }, standing?);
+        let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?);
         let refused = creates.into_iter().filter(|(_, id)| standing.contains(id)).map(|(key, _)| key).collect();
         let found = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
+        loaded.rows.extend(maybe.rows);
+        loaded.unreadable.extend(maybe.unreadable);
+        loaded.unproven.extend(maybe.unproven);
+        loaded.unproven.extend(created.into_iter().map(|group| group.key.clone()));
         Ok(Self { intake, loaded, found, media, refused })
     }
 

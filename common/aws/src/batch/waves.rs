@@ -76,11 +76,11 @@ impl Waves<'_> {
             let (unreadable, readable): (Vec<_>, Vec<_>) =
                 ready.into_iter().partition(|group| rows.unreadable.contains(&group.key));
             settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
-            let (assumed, read): (Vec<_>, Vec<_>) = readable.into_iter().partition(|group| rows.assumed.contains(&group.key));
-            let (mut wave, doubtful) = self.decide_assumed(assumed);
+            let (unproven, read): (Vec<_>, Vec<_>) = readable.into_iter().partition(|group| rows.unproven.contains(&group.key));
+            let (mut wave, doubtful) = self.decide_unproven(unproven, &mut rows);
             wave.extend(self.decide(read, &mut rows, &holders).await?);
             wave.sort_by_key(|decided| decided.group.indexes().min());
-            let (wave, held_back) = hold_back(wave);
+            let (wave, held_back) = hold_back(wave, &doubtful);
             groups = waiting;
             groups.extend(doubtful.into_iter().chain(held_back));
             let outcomes = match self.mode {
@@ -125,14 +125,15 @@ impl Waves<'_> {
         (ready.into_iter().map(replace).collect(), waiting)
     }
 
-    /// Decides groups whose rows are only taken not to be there. A decision that writes shows whether that is so; where one does not, or
-    /// conflicts would have to be looked at, the group is given back, to be read first.
-    fn decide_assumed(&self, groups: Vec<Group>) -> (Vec<Decided>, Vec<Group>) {
-        let (nothing, nobody) = (Stored::default(), HashMap::new());
+    /// Decides groups whose rows may be other than they were read. A decision that writes shows whether they are; where one does not, or
+    /// conflicts would have to be looked at, the group is given back, to be read again.
+    fn decide_unproven(&self, groups: Vec<Group>, rows: &mut Loaded) -> (Vec<Decided>, Vec<Group>) {
+        let nobody = HashMap::new();
         let found = Found { holders: &nobody, media: &self.media };
         let (mut decided, mut doubtful) = (Vec::new(), Vec::new());
         for group in groups {
-            match decide(&group, &nothing, found, self.sender, self.now) {
+            let stored = Stored { resource: rows.rows.remove(&group.key), conflicts: None };
+            match decide(&group, &stored, found, self.sender, self.now) {
                 Ok(decision) if decision.write.is_some() && !self.refused.contains(&group.key) => {
                     decided.push(Decided { group, decision });
                 }
@@ -170,16 +171,20 @@ impl Waves<'_> {
     }
 }
 
-/// Holds back what touches a unique value that an earlier group of the wave touches: it may be freed, or taken, there.
-fn hold_back(wave: Vec<Decided>) -> (Vec<Decided>, Vec<Group>) {
+/// Holds back what touches a unique value that an earlier group of the wave touches, or may touch once it is certain what is `doubtful`:
+/// the value may be freed, or taken, there.
+fn hold_back(wave: Vec<Decided>, doubtful: &[Group]) -> (Vec<Decided>, Vec<Group>) {
+    let first_doubtful = doubtful.iter().flat_map(Group::indexes).min();
     let mut touched: HashSet<UniqueKey> = HashSet::new();
     let (mut goes, mut waits) = (Vec::with_capacity(wave.len()), Vec::new());
-    for decided in wave {
-        if decided.decision.unique.touched().any(|key| touched.contains(key)) {
-            waits.push(decided.group);
+    for Decided { group, decision } in wave {
+        let is_behind_doubt = first_doubtful.is_some_and(|first| group.indexes().min() > Some(first));
+        let waits_for_another = decision.unique.touched().any(|key| is_behind_doubt || touched.contains(key));
+        touched.extend(decision.unique.touched().cloned());
+        if waits_for_another {
+            waits.push(group);
         } else {
-            touched.extend(decided.decision.unique.touched().cloned());
-            goes.push(decided);
+            goes.push(Decided { group, decision });
         }
     }
     (goes, waits)

@@ -131,16 +131,21 @@ impl Table {
 
     /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row are left out.
     async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
-        let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec()));
+        self.batch_get_as(keys, true).await
+    }
+
+    /// The same, strongly consistently or for half the price.
+    async fn batch_get_as(&self, keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Failure> {
+        let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec(), is_consistent));
         Ok(futures_util::future::try_join_all(calls).await?.into_iter().flatten().collect())
     }
 
     /// One call, repeated for the keys DynamoDB left over: an answer holds 16 MB at most, and may be throttled in part.
-    async fn batch_get_call(&self, mut keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
+    async fn batch_get_call(&self, mut keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut stalled = 0;
         while !keys.is_empty() {
-            let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys));
+            let wanted = KeysAndAttributes::builder().consistent_read(is_consistent).set_keys(Some(keys));
             let wanted = wanted.build().map_err(|error| Failure::unreadable("keys", error))?;
             let answer = self
                 .client

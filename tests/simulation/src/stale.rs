@@ -1,0 +1,52 @@
+//! A read that need not be consistent may show rows as they were a while ago. The engine has no such reads, so what was read of a row is
+//! remembered, and shown again later.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use serde_json::Value;
+use tidemark::engine::{Reply, http::Call};
+
+use crate::{
+    faults::{Fault, Invocation},
+    table_faults::reply,
+};
+
+/// What was read of each row, oldest first, by table and key.
+#[derive(Default)]
+pub(crate) struct Stale(Mutex<HashMap<String, Vec<Value>>>);
+
+impl Stale {
+    /// What a reader sees, where it is not what stands: rows as they were, or not there yet.
+    pub(crate) fn seen(&self, invocation: &Invocation, call: &Call<'_>, answer: &Reply) -> Option<Reply> {
+        if call.operation != "BatchGetItem" || answer.status != 200 {
+            return None;
+        }
+        let request: Value = serde_json::from_slice(call.body).unwrap();
+        let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut past = self.0.lock().unwrap();
+        let mut is_other = false;
+        for (table, rows) in body["Responses"].as_object_mut()? {
+            let rows = rows.as_array_mut()?;
+            rows.sort_by_key(|row| row["sk"].to_string()); // the functions' order is not always the same
+            let is_stale = request["RequestItems"][table]["ConsistentRead"] != true && invocation.strikes(Fault::StaleRead);
+            rows.retain_mut(|row| {
+                let past = past.entry(format!("{table} {} {}", row["pk"], row["sk"])).or_default();
+                let shown = if is_stale { usize::try_from(invocation.below(past.len() as u64 + 2)).unwrap() } else { past.len() };
+                if past.last() != Some(row) {
+                    past.push(row.clone());
+                }
+                is_other |= is_stale;
+                // One beyond what is remembered: not there yet.
+                let Some(old) = past.get(shown) else { return !is_stale };
+                *row = old.clone();
+                true
+            });
+        }
+        is_other.then(|| reply(&body))
+    }
+
+    /// Nothing was read: the tables are others now.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap().clear();
+    }
+}
