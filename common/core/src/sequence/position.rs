@@ -69,13 +69,12 @@ impl FromStr for Position {
     type Err = NotAPosition;
 
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
         let read = || {
-            let mut parts = text.split('-');
-            let (epoch, sequence, late) = (parts.next()?, parts.next()?, parts.next()?);
-            let widths = [epoch.len(), sequence.len(), late.len()];
-            let fits = widths == [10, SEQUENCE_DIGITS, 10] && parts.next().is_none() && !text.contains('+');
-            let position = Self { epoch: epoch.parse().ok()?, sequence: Sequence::parse(sequence)?, late: late.parse().ok()? };
-            fits.then_some(position)
+            let (epoch, rest) = text.split_at_checked(10)?;
+            let (sequence, rest) = rest.strip_prefix('-')?.split_at_checked(SEQUENCE_DIGITS)?;
+            let late = rest.strip_prefix('-').filter(|late| late.len() == 10)?;
+            Some(Self { epoch: number(epoch)?, sequence: Sequence::parse(sequence)?, late: number(late)? })
         };
         read().ok_or(NotAPosition)
     }
@@ -110,7 +109,14 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_positions() {
-        for text in ["", "1-2-3", "0000000001-0-0000000000", "000000000x-0000000000000000000000000000000000000000-0000000000"] {
+        let zeros = "0".repeat(SEQUENCE_DIGITS);
+        let position = |epoch: &str, late: &str| format!("{epoch}-{zeros}-{late}");
+        assert!(position("0000000001", "0000000002").parse::<Position>().is_ok());
+        let texts = ["", "1-2-3", "0000000001-0-0000000000"].map(ToOwned::to_owned);
+        let numbers = ["000000000x", "+000000001", "4294967296", "00000000001", "000000001"];
+        for text in
+            texts.into_iter().chain(numbers.iter().flat_map(|it| [position(it, "0000000000"), position("0000000000", it)]))
+        {
             assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
         }
         assert_eq!(Sequence::parse(""), None);
