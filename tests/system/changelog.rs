@@ -176,6 +176,20 @@ async fn a_head_that_lags_behind_is_moved_by_whoever_comes_next() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_segment_whose_answer_is_lost_is_put_once() {
+    let stack = Stack::new();
+    let records = writes(&stack, 3).await;
+    assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
+    let mut is_first = true;
+    let deaf = Script::new(move |_, operation, _, moment| {
+        let is_it = operation == "PutItem" && moment == Moment::After && std::mem::take(&mut is_first);
+        if is_it { Verdict::Lose } else { Verdict::Continue }
+    });
+    assert!(sequence(&stack, &records[..1], Arc::new(deaf)).await);
+    assert_eq!(stack.segments().len(), 2, "a late record finds nothing of its own at its position");
+}
+
 #[tokio::test]
 async fn a_log_that_does_not_lead_on_starts_the_channel_over() {
     for lost in [0, 1, 2] {

@@ -1,6 +1,6 @@
 //! Repair: brings into the log what it misses of the resources, channel by channel. Bounded work per invocation: a page of resources after
 //! the other is compared with the logs of their channels, until the time is up; a cursor leads on. It may die between any two calls, run
-//! beside pushes, the sequencing and another repair: each append asks that the head still is what was read, and whoever loses reads on
+//! beside pushes, the sequencing and another repair: each append asks that nothing follows the head that was read, and whoever loses reads on
 //! and compares again.
 
 use std::collections::BTreeMap;

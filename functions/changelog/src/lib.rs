@@ -1,5 +1,5 @@
 //! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two calls, run twice at once, and be
-//! given any record again: the head's condition keeps the log right, and a retry finishes the work.
+//! given any record again: each segment's condition keeps the log right, and a retry finishes the work.
 //!
 //! Operators invoke it too, with an event that asks for a repair: what the stream forgot before it was sequenced is appended from the
 //! resources themselves.

@@ -45,7 +45,7 @@ pub(crate) enum Read {
 /// Whether a cursor goes on in this page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filled {
-    /// It is caught up, the page is full, or the rest is not visible yet.
+    /// It is caught up, the page is full, or the log does not lead on.
     Done,
     /// It has more to read.
     WantsMore,

@@ -166,7 +166,7 @@ fn date_back(client: &mut Client, age: Duration) {
     let now = tidemark_aws::Clock::system().now().timestamp();
     let seconds = |text: &Value| text["N"].as_str().map_or(0, |text| text.parse::<i64>().unwrap());
     let written =
-        |row: &Value| ["sequenced_at", "received_at", "processed_at"].map(|name| seconds(&row[name]) / 1000).into_iter().max();
+        |row: &Value| ["moved_at", "received_at", "processed_at"].map(|name| seconds(&row[name]) / 1000).into_iter().max();
     for table in EXPIRING {
         let rows = expiring(client, table).into_iter();
         let old = |row: &Value| seconds(&row["expires_at"]) > now && written(row).unwrap() <= now - age.as_secs() as i64;

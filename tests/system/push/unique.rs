@@ -106,6 +106,33 @@ async fn values_that_change_hands_in_a_batch_go_in_its_order() {
 }
 
 #[tokio::test]
+async fn a_long_chain_of_values_goes_through_in_either_direction() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let meters = 1..=15;
+    ana.push(meters.clone().map(|number| create(&format!("m-{number}"), number)).collect()).await;
+    let next = |number: u64, base: u64, code: u64| patch(&format!("m-{number}"), base, json!({ "code": code }));
+    // Each wants what the next one has still.
+    let up = ana.push(meters.clone().map(|number| next(number, 1, number + 1)).collect()).await;
+    assert_eq!(statuses(&up), [vec!["conflict"; 14], vec!["ok"]].concat(), "{up:?}");
+    assert!(up[..14].iter().all(|result| result["code"] == "unique_violation"), "{up:?}");
+    // Each takes what the one before it lets go.
+    let further = |number| if number == 15 { next(15, 2, 17) } else { next(number, 1, number + 1) };
+    let down = ana.push(meters.rev().map(further).collect()).await;
+    assert_eq!(statuses(&down), ["ok"; 15], "{down:?}");
+}
+
+#[tokio::test]
+async fn a_value_is_taken_from_a_resource_whose_create_is_sent_again() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push_one(create("m-1", "A")).await;
+    // Its answer was lost, so it comes again; that it is there shows only when the batch is under way.
+    let results = ana.push(json!([create("m-1", "A"), patch("m-1", 1, json!({"code": "C"})), create("m-2", "A")])).await;
+    assert_eq!(statuses(&results), ["ok", "ok", "ok"], "{results:?}");
+}
+
+#[tokio::test]
 async fn of_eight_that_race_for_a_value_one_has_it() {
     let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)));
     let devices: Vec<Device<'_>> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();

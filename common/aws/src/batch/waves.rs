@@ -80,7 +80,8 @@ impl Waves<'_> {
             let (mut wave, doubtful) = self.decide_unproven(unproven, &mut rows);
             wave.extend(self.decide(read, &mut rows, &holders).await?);
             wave.sort_by_key(|decided| decided.group.indexes().min());
-            let (wave, held_back) = hold_back(wave, &doubtful);
+            let first_doubtful = doubtful.iter().filter(|group| self.has_unique_values(group)).flat_map(Group::indexes).min();
+            let (wave, held_back) = hold_back(wave, first_doubtful);
             groups = waiting;
             groups.extend(doubtful.into_iter().chain(held_back));
             let outcomes = match self.mode {
@@ -88,13 +89,18 @@ impl Waves<'_> {
                 Mode::DryRun => self.foresee(&wave, &mut holders, &mut freed).await?,
             };
             let mut is_lost = false;
+            let mut losers: HashSet<ResourceKey> = HashSet::new();
             for (Decided { group, decision }, outcome) in wave.into_iter().zip(outcomes) {
                 match outcome {
                     Outcome::Written => settle(settled, decision.results.into_iter()),
                     Outcome::Unavailable => settle(settled, refuse(&group, ItemCode::Unavailable)),
-                    Outcome::Lost(found) => {
+                    Outcome::Lost(mut found) => {
+                        // What an earlier resource holds that lost, too, it may be about to let go.
+                        found.retain(|_, holder| !losers.contains(holder));
+                        // Who learns of a holder does not try the same again.
+                        is_lost |= found.keys().all(|value| holders.contains_key(value));
                         holders.extend(found);
-                        is_lost = true;
+                        losers.insert(group.key.clone());
                         groups.push(group);
                     }
                 }
@@ -143,6 +149,10 @@ impl Waves<'_> {
         (decided, doubtful)
     }
 
+    fn has_unique_values(&self, group: &Group) -> bool {
+        self.sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty())
+    }
+
     /// Decides every group; where an edit conflicts, the device's conflicts about that resource are read first.
     async fn decide(
         &self,
@@ -171,10 +181,9 @@ impl Waves<'_> {
     }
 }
 
-/// Holds back what touches a unique value that an earlier group of the wave touches, or may touch once it is certain what is `doubtful`:
-/// the value may be freed, or taken, there.
-fn hold_back(wave: Vec<Decided>, doubtful: &[Group]) -> (Vec<Decided>, Vec<Group>) {
-    let first_doubtful = doubtful.iter().flat_map(Group::indexes).min();
+/// Holds back what touches a unique value that an earlier group of the wave touches, or may touch once it is certain what it does: the
+/// value may be freed, or taken, there. `first_doubtful` is the first item of which that is not certain.
+fn hold_back(wave: Vec<Decided>, first_doubtful: Option<usize>) -> (Vec<Decided>, Vec<Group>) {
     let mut touched: HashSet<UniqueKey> = HashSet::new();
     let (mut goes, mut waits) = (Vec::with_capacity(wave.len()), Vec::new());
     for Decided { group, decision } in wave {

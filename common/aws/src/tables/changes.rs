@@ -86,7 +86,7 @@ pub enum Appended {
 }
 
 /// A head as it is stored, in its own row and in that of the segment it stands behind.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct HeadFields {
     position: Position,
     stream_label: String,
@@ -129,7 +129,7 @@ struct HeadRow {
     head: HeadFields,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct SegmentRow {
     pk: String,
     sk: Position,
@@ -272,7 +272,8 @@ impl Changes {
         Ok(Appended::Done)
     }
 
-    /// Puts a segment behind its head. Where another one is there, it stays: the head behind that.
+    /// Puts a segment behind its head. Where another one is there, it stays: the head behind that. The very same one is an earlier try of
+    /// this put whose answer was lost.
     async fn put_segment(&self, scope: &Scope, step: &Step) -> Result<Option<HeadFields>, Failure> {
         let row = SegmentRow {
             pk: scope.partition(),
@@ -285,7 +286,10 @@ impl Changes {
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(error) = put.send().await else { return Ok(None) };
         match error.as_service_error().and_then(in_the_way) {
-            Some(row) => from_row("segment", row.clone()).map(|row: SegmentRow| Some(row.head)),
+            Some(stands) => {
+                let stands: SegmentRow = from_row("segment", stands.clone())?;
+                Ok(Some(stands).filter(|stands| *stands != row).map(|stands| stands.head))
+            }
             None => Err(Failure::outage("put_item on changes", error)),
         }
     }

@@ -59,7 +59,7 @@ pub enum SegmentError {
     #[error("segment entries: {0}")]
     Entries(#[from] serde_json::Error),
     /// What is left out does not stand in the entry before.
-    #[error("segment entries do not follow each other")]
+    #[error("segment entries do not follow each other, or are too many")]
     Difference,
 }
 
@@ -89,10 +89,12 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
         let entry_bytes = stored_bytes(&entry);
         let position = entry.position;
         match segments.last_mut() {
+            // Two shards may give one number to two changes: a segment always leads on.
             Some(open)
-                if bytes + entry_bytes <= SEGMENT_BYTES_MAX
-                    && open.entries.len() < SEGMENT_CHANGES_MAX
-                    && open.last.epoch == position.epoch =>
+                if open.last == position
+                    || bytes + entry_bytes <= SEGMENT_BYTES_MAX
+                        && open.entries.len() < SEGMENT_CHANGES_MAX
+                        && open.last.epoch == position.epoch =>
             {
                 open.last = position;
                 open.entries.push(entry);
