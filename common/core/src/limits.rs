@@ -67,7 +67,7 @@ pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
 /// Times a lost race for a row is decided again before the item is answered as `contended`.
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// Changes of one segment: a page of the usual size. A reader takes a segment whole, so larger ones are read again for each page of them. One
-/// that is stored with more does not read: it may only grow.
+/// that is stored with more than twice as many does not read.
 pub const SEGMENT_CHANGES_MAX: usize = 100;
 /// Segments of the log that are read backwards to find out whether a change was delivered.
 pub const DELIVERY_SEGMENTS_MAX: usize = 64;

@@ -273,7 +273,7 @@ impl Changes {
     }
 
     /// Puts a segment behind its head. Where another one is there, it stays: the head behind that. The very same one is an earlier try of
-    /// this put whose answer was lost.
+    /// this put whose answer was lost. (Or another's, of the same millisecond: nothing but what both tell of themselves differs.)
     async fn put_segment(&self, scope: &Scope, step: &Step) -> Result<Option<HeadFields>, Failure> {
         let row = SegmentRow {
             pk: scope.partition(),

@@ -122,11 +122,12 @@ mod tests {
     use super::*;
     use crate::sequence::position::Sequence;
 
-    #[test]
-    fn a_segment_is_a_page_at_most() {
-        let position =
-            |number: usize| Position { epoch: 1, sequence: Sequence::parse(&number.to_string()).expect("digits"), late: 0 };
-        let entry = |number| Entry {
+    fn position(number: usize) -> Position {
+        Position { epoch: 1, sequence: Sequence::parse(&number.to_string()).expect("digits"), late: 0 }
+    }
+
+    fn entry(number: usize) -> Entry {
+        Entry {
             position: position(number),
             resource_type: "meter".into(),
             id: "m".into(),
@@ -137,7 +138,22 @@ mod tests {
             is_echoed: false,
             decided: Vec::new(),
             payload: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_segment_always_leads_on() {
+        let numbers = (1..=SEGMENT_CHANGES_MAX).chain([SEGMENT_CHANGES_MAX; 2]).chain([SEGMENT_CHANGES_MAX + 1]);
+        let segments = cut(position(0), numbers.map(entry).collect());
+        assert!(segments.iter().all(|segment| segment.prev < segment.last), "two changes of one number stand in one segment");
+        for segment in segments {
+            let read = Segment::unpack_entries(&segment.packed_entries()).expect("it reads");
+            assert_eq!(read.len(), segment.entries.len());
+        }
+    }
+
+    #[test]
+    fn a_segment_is_a_page_at_most() {
         let segments = cut(position(0), (1..=2 * SEGMENT_CHANGES_MAX + 1).map(entry).collect());
         let cut: Vec<_> = segments.iter().map(|segment| (segment.prev, segment.last, segment.entries.len())).collect();
         let (page, end) = (SEGMENT_CHANGES_MAX, 2 * SEGMENT_CHANGES_MAX);

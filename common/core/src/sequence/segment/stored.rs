@@ -77,9 +77,9 @@ fn end_of(before: Position, position: Position) -> String {
     text.split_off(common)
 }
 
-/// The entries that differ so; `None` where they cannot, or are more than a segment has.
+/// The entries that differ so; `None` where they cannot, or are far more than a segment has.
 pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
-    if differences.len() > SEGMENT_CHANGES_MAX {
+    if differences.len() > 2 * SEGMENT_CHANGES_MAX {
         return None;
     }
     let mut text = Position::START.to_string();
