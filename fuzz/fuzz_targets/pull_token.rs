@@ -192,7 +192,7 @@ struct Reader<'a> {
     world: &'a World,
     author: &'a Author,
     progress: Progress,
-    /// Whether the progress is what the input says, and not what a page led to.
+    /// Whether the progress is what the input says, and not what a page of the log led to.
     is_given: bool,
     /// The version it has of each resource.
     has: HashMap<String, u64>,
@@ -258,9 +258,11 @@ impl<'a> Reader<'a> {
         let mut page = Page::new(limit, Some(self.author));
         match self.progress.clone() {
             Progress::Snapshot { noted, noted_at, after } => self.read_rows(&mut page, noted, noted_at, after),
-            Progress::Log { position, at, within } => self.read_log(&mut page, position, at, within),
+            Progress::Log { position, at, within } => {
+                self.read_log(&mut page, position, at, within);
+                self.is_given = false; // a snapshot's is where it goes on in the log
+            }
         }
-        self.is_given = false;
         let changes = page.into_changes();
         assert!(changes.len() <= limit);
         for change in changes {
