@@ -157,6 +157,16 @@ impl Script {
         })
     }
 
+    /// No head of a change log moves: its table is out of order whenever one is put.
+    pub fn heads_stay() -> Self {
+        Self::new(|_, operation, body, moment| match moment {
+            Moment::Before if operation == "PutItem" && body.contains(r#"{"S":"head"}"#) => {
+                Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
+            }
+            _ => Verdict::Continue,
+        })
+    }
+
     /// How many calls were made.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)

@@ -1,0 +1,180 @@
+//! A row of `resources`, and the resource that it holds.
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use tidemark_core::{
+    channel::Scope,
+    conflict::Resolved,
+    field_versions::FieldVersions,
+    json::Json,
+    principal::Author,
+    pull::page::Shown,
+    resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
+};
+
+use crate::{
+    failure::Failure,
+    tables::{Row, from_row, moment, text},
+};
+
+/// The row, as it is read. Names are short where many rows carry them, and flat so that one statement writes them all.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ResourceRow {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+    payload: String,
+    pub(crate) server_version: u64,
+    deleted: bool,
+    changed_at: i64,
+    run_by: Author,
+    run_began: u64,
+    run_max: u64,
+    run_unproven: bool,
+    created_by: Author,
+    created_as: Option<String>,
+    #[serde(with = "serde_bytes")]
+    created_digest: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    edits: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    claims: Vec<u8>,
+    #[serde(default)]
+    resolutions: Vec<Resolved>,
+    #[serde(default, with = "serde_bytes")]
+    fields: Vec<u8>,
+}
+
+/// What a page of a snapshot shows of a row.
+pub(super) const SHOWN: &str = "pk, sk, payload, server_version, deleted, changed_at, resolutions";
+
+/// That part of the row, as it is read.
+#[derive(Debug, Deserialize)]
+pub(super) struct ShownRow {
+    payload: String,
+    server_version: u64,
+    deleted: bool,
+    changed_at: i64,
+    #[serde(default)]
+    resolutions: Vec<Resolved>,
+}
+
+/// What every change of a resource writes.
+pub(super) const CHANGED: [&str; 12] = [
+    "payload",
+    "server_version",
+    "deleted",
+    "changed_at",
+    "run_by",
+    "run_began",
+    "run_max",
+    "run_unproven",
+    "edits",
+    "claims",
+    "resolutions",
+    "fields",
+];
+
+/// The values of [`CHANGED`], in that order.
+pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failure> {
+    let Resource { payload, server_version, deleted, changed_at, run, edits, claims, resolutions, fields, creation: _ } =
+        resource;
+    let resolutions = serde_dynamo::to_attribute_value(resolutions);
+    Ok([
+        AttributeValue::S(payload.get().to_owned()),
+        number(server_version),
+        AttributeValue::Bool(*deleted),
+        number(changed_at.timestamp_millis()),
+        AttributeValue::S(run.author.as_str().to_owned()),
+        number(run.began),
+        number(run.client_version_max),
+        AttributeValue::Bool(run.is_unproven),
+        bytes(edits.to_bytes()),
+        bytes(claims.to_bytes()),
+        resolutions.map_err(|error| Failure::undecoded("row to write", error))?,
+        bytes(fields.to_bytes()),
+    ])
+}
+
+/// What a create writes besides, and no change touches.
+pub(super) const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
+
+/// The values of [`CREATED`], in that order.
+pub(super) fn created(creation: &Creation) -> [AttributeValue; 3] {
+    [
+        AttributeValue::S(creation.author.as_str().to_owned()),
+        creation.client_temp_id.clone().map_or(AttributeValue::Null(true), AttributeValue::S),
+        bytes(creation.digest.to_vec()),
+    ]
+}
+
+pub(super) fn number(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn bytes(bytes: Vec<u8>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
+impl ResourceRow {
+    /// The resource of a row that reads.
+    pub(crate) fn read(self) -> Result<Resource, Failure> {
+        let unreadable = |what: &str| Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk));
+        let digest = self.created_digest.as_slice().try_into().map_err(|_| unreadable("created_digest"))?;
+        Ok(Resource {
+            edits: Edits::from_bytes(&self.edits).ok_or_else(|| unreadable("edits"))?,
+            changed_at: moment(self.changed_at)?,
+            payload: read_payload(self.payload)?,
+            server_version: self.server_version,
+            deleted: self.deleted,
+            run: Run {
+                author: self.run_by,
+                began: self.run_began,
+                client_version_max: self.run_max,
+                is_unproven: self.run_unproven,
+            },
+            creation: Creation { author: self.created_by, client_temp_id: self.created_as, digest },
+            claims: Claims::from_bytes(&self.claims).ok_or_else(|| unreadable("claims"))?,
+            fields: FieldVersions::from_bytes(&self.fields).ok_or_else(|| unreadable("fields"))?,
+            resolutions: self.resolutions,
+        })
+    }
+}
+
+impl ShownRow {
+    pub(super) fn read(self) -> Result<Shown, Failure> {
+        Ok(Shown {
+            payload: read_payload(self.payload)?,
+            server_version: self.server_version,
+            deleted: self.deleted,
+            changed_at: moment(self.changed_at)?,
+            resolutions: self.resolutions,
+        })
+    }
+}
+
+fn read_payload(payload: String) -> Result<Json, Failure> {
+    RawValue::from_string(payload).map_err(|error| Failure::undecoded("payload", error))
+}
+
+/// Which resource a row is of.
+pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failure> {
+    let scope = Scope::parse(pk).ok_or_else(|| Failure::unreadable("partition of a resource", pk))?;
+    let key = ResourceKey::parse(&scope, sk).ok_or_else(|| Failure::unreadable("sort key of a resource", sk))?;
+    Ok((scope, key))
+}
+
+/// Reads a row. One that does not read, written by hand or by another version, is logged and told apart, so that it stands in nobody's
+/// way but its own.
+pub(super) fn read_row<T: DeserializeOwned, R>(
+    row: Row,
+    read: impl FnOnce(T) -> Result<R, Failure>,
+) -> Result<(ResourceKey, Option<R>), Failure> {
+    let part = |name| text(&row, name).unwrap_or_default();
+    let (scope, key) = identify(part("pk"), part("sk"))?;
+    let read = from_row::<T>("resource", row).and_then(read);
+    if let Err(failure) = &read {
+        tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "a resource does not read");
+    }
+    Ok((key, read.ok()))
+}
