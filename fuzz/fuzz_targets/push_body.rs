@@ -19,6 +19,7 @@ use tidemark_core::{
     media::{Checked, Upload},
     principal::{Author, Principal},
     protocol::{
+        Action,
         problem::{ProblemBody, read_body},
         push::{ItemCode, ItemResult, PushRequest, PushResponse, Status},
     },
@@ -274,7 +275,9 @@ impl World {
         let server_version = write.server.map_or(0, |server| server.server_version);
         let at = standing.iter().position(|conflict| conflict.id == write.id).unwrap_or_else(|| {
             let (id, status) = (write.id.clone(), ConflictStatus::Open);
-            standing.push(Standing { id, status, resolution: None, server_version, edits: Vec::new() });
+            let (edits, code) = (Vec::new(), write.code);
+            let opened_by_create = write.edits.first().is_some_and(|edit| edit.action == Action::Create);
+            standing.push(Standing { id, status, resolution: None, server_version, edits, opened_by_create, code });
             standing.len() - 1
         });
         let conflict = &mut standing[at];

@@ -147,6 +147,10 @@ pub struct Standing {
     pub server_version: u64,
     /// Which edits stand in it.
     pub edits: Vec<EditId>,
+    /// Whether the edit that opened it is a create.
+    pub opened_by_create: bool,
+    /// Why the edit that opened it was refused.
+    pub code: ItemCode,
 }
 
 impl Standing {

@@ -5,17 +5,16 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join_all;
 use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
     media::Checked,
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
-        intake::{Group, Refusal, Sender},
+        intake::{Group, Item, Refusal, Sender},
         references,
     },
-    resource::ResourceKey,
+    resource::{EditId, ResourceKey},
     unique::UniqueKey,
 };
 
@@ -153,7 +152,7 @@ impl Waves<'_> {
         self.sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty())
     }
 
-    /// Decides every group; where an edit conflicts, the device's conflicts about that resource are read first.
+    /// Decides every group; where edits conflict, the device's conflicts about those resources are read first, in one lookup.
     async fn decide(
         &self,
         groups: Vec<Group>,
@@ -161,24 +160,41 @@ impl Waves<'_> {
         holders: &HashMap<UniqueKey, ResourceKey>,
     ) -> Result<Vec<Decided>, Failure> {
         let found = Found { holders, media: &self.media };
-        let stored: Vec<Stored> =
-            groups.iter().map(|group| Stored { resource: rows.rows.remove(&group.key), conflicts: None }).collect();
-        let decided = groups.into_iter().zip(stored).map(async |(group, mut stored)| -> Result<Decided, Failure> {
-            if self.refused.contains(&group.key) {
-                stored.conflicts = Some(self.platform.tables.conflicts.of_device(self.sender, &group.key).await?);
-            }
-            let decision = match decide(&group, &stored, found, self.sender, self.now) {
-                Ok(decision) => decision,
-                Err(ConflictsNeeded) => {
-                    stored.conflicts = Some(self.platform.tables.conflicts.of_device(self.sender, &group.key).await?);
-                    decide(&group, &stored, found, self.sender, self.now)
-                        .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?
-                }
+        let mut decided = Vec::with_capacity(groups.len());
+        let mut undecided = Vec::new();
+        for group in groups {
+            let stored = Stored { resource: rows.rows.remove(&group.key), conflicts: None };
+            let decision = match self.refused.contains(&group.key) {
+                true => Err(ConflictsNeeded),
+                false => decide(&group, &stored, found, self.sender, self.now),
             };
-            Ok(Decided { group, decision })
-        });
-        try_join_all(decided).await
+            match decision {
+                Ok(decision) => decided.push(Decided { group, decision }),
+                Err(ConflictsNeeded) => undecided.push((group, stored)),
+            }
+        }
+        if undecided.is_empty() {
+            return Ok(decided);
+        }
+        let wanted: Vec<_> = undecided.iter().map(|(group, _)| (&group.key, edits(group))).collect();
+        let mut conflicts = self.platform.tables.conflicts.of_device(self.sender, &wanted).await?;
+        for (group, mut stored) in undecided {
+            stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
+            let decision = decide(&group, &stored, found, self.sender, self.now)
+                .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
+            decided.push(Decided { group, decision });
+        }
+        Ok(decided)
     }
+}
+
+/// The edits of a group.
+fn edits(group: &Group) -> Vec<EditId> {
+    let edits = group.items.iter().filter_map(|item| match item {
+        Item::Edit(edit) => Some(edit.id),
+        Item::Refused(_) => None,
+    });
+    edits.collect()
 }
 
 /// Holds back what touches a unique value that an earlier group of the wave touches, or may touch once it is certain what it does: the

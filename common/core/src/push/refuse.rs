@@ -110,8 +110,15 @@ impl Fold<'_> {
 
     fn open(&mut self, edit: &Edit, code: ItemCode, server_version: u64) -> String {
         let id = ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id);
-        let conflict =
-            Standing { id: id.clone(), status: ConflictStatus::Open, resolution: None, server_version, edits: vec![edit.id] };
+        let conflict = Standing {
+            id: id.clone(),
+            status: ConflictStatus::Open,
+            resolution: None,
+            server_version,
+            edits: vec![edit.id],
+            opened_by_create: edit.action == Action::Create,
+            code,
+        };
         self.standing.get_or_insert_default().push(conflict);
         self.write(&id, 0, edit, code);
         id
@@ -185,6 +192,8 @@ impl Fold<'_> {
                 resolution: Some(resolution),
                 server_version: after.server_version,
                 edits: vec![edit.id],
+                opened_by_create: false,
+                code: ItemCode::VersionMismatch,
             }),
         }
         self.ruled = Some(Ruled { policy, conflict, after });

@@ -10,7 +10,10 @@ use tidemark_core::{
     conflict::{ConflictStatus, ConflictWrite, Standing},
     json::Json,
     principal::{Author, Principal},
-    protocol::push::{ItemResult, Status},
+    protocol::{
+        Action,
+        push::{ItemResult, Status},
+    },
     push::{
         decide::{Decision, Found, Stored, decide},
         intake::{self, Sender},
@@ -196,6 +199,8 @@ impl World {
                 resolution: None,
                 server_version: 0,
                 edits: Vec::new(),
+                opened_by_create: write.edits.first().is_some_and(|edit| edit.action == Action::Create),
+                code: write.code,
             },
             payloads: String::new(),
         });

@@ -121,6 +121,8 @@ struct StandingRow {
     server_version: u64,
     edits: Vec<String>,
     outcome: Option<OutcomeRow>,
+    action: Action,
+    code: ItemCode,
 }
 
 /// What the server held when a conflict was last added to.
@@ -133,19 +135,34 @@ struct ServerRow {
 }
 
 impl Conflicts {
-    /// The conflicts of the sender's device about a resource, open and resolved, without payloads.
+    /// For each of these resources the conflicts of the sender's device that a push has to know, without payloads: its open conflicts,
+    /// and each conflict that holds one of the named edits. Resources without one are left out.
     ///
     /// # Errors
-    /// An outage.
-    pub async fn of_device(&self, sender: Sender<'_>, resource: &ResourceKey) -> Result<Vec<Standing>, Failure> {
+    /// An outage, or a row that does not read.
+    pub async fn of_device(
+        &self,
+        sender: Sender<'_>,
+        wanted: &[(&ResourceKey, Vec<EditId>)],
+    ) -> Result<HashMap<ResourceKey, Vec<Standing>>, Failure> {
+        let lookups = wanted.iter().map(async |(resource, _)| {
+            let standing = self.about(sender, resource).await?;
+            Ok::<_, Failure>(((*resource).clone(), standing))
+        });
+        let found = futures_util::future::try_join_all(lookups).await?;
+        Ok(found.into_iter().filter(|(_, standing)| !standing.is_empty()).collect())
+    }
+
+    async fn about(&self, sender: Sender<'_>, resource: &ResourceKey) -> Result<Vec<Standing>, Failure> {
         let tenant = &sender.principal.tenant;
         let prefix = ids::conflict_prefix(tenant, resource, sender.author);
         let query = self
             .0
             .query(tenant.clone())
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .projection_expression("id, #status, server_version, edits, outcome")
+            .projection_expression("id, #status, server_version, edits, outcome, #action, code")
             .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#action", "action")
             .expression_attribute_values(":prefix", AttributeValue::S(prefix));
         let rows = query_all("query on conflicts", query).await?.into_iter();
         rows.map(|row| from_row::<StandingRow>("conflict", row)?.read()).collect()
@@ -231,7 +248,15 @@ impl StandingRow {
         let is_open = self.status == ConflictStatus::Open.as_str();
         let status = if is_open { ConflictStatus::Open } else { ConflictStatus::Resolved };
         let resolution = self.outcome.map(|outcome| outcome.resolution);
-        Ok(Standing { id: self.id, status, resolution, server_version: self.server_version, edits })
+        Ok(Standing {
+            id: self.id,
+            status,
+            resolution,
+            server_version: self.server_version,
+            edits,
+            opened_by_create: self.action == Action::Create,
+            code: self.code,
+        })
     }
 }
 
