@@ -19,7 +19,6 @@ use tidemark_core::{
     media::{Checked, Upload},
     principal::{Author, Principal},
     protocol::{
-        Action,
         problem::{ProblemBody, read_body},
         push::{ItemCode, ItemResult, PushRequest, PushResponse, Status},
     },

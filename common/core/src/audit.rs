@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    conflict::{Outcome, Resolution},
+    conflict::{Outcome, Resolution, Superseded},
     json::{self, Fields, Json},
     protocol::serialize_timestamp,
     push::{decide::Ruled, intake::Sender},
@@ -158,6 +158,19 @@ impl AuditEntry {
             before: before.map(state),
             after: after.map(state),
         }
+    }
+
+    /// That a create of the sender, which made `after`, took the place of a conflict about an earlier create of `resource`.
+    pub fn of_superseded(
+        id: String,
+        sender: Sender<'_>,
+        resource: &ResourceKey,
+        superseded: &Superseded,
+        after: Option<&Resource>,
+    ) -> Self {
+        let (user, device_id) = (&sender.principal.user, sender.device_id);
+        let decided = Decided { id: &superseded.id, resource, user, device_id };
+        Self::of_decision(id, Via::Policy, decided, &superseded.outcome, None, after)
     }
 
     /// What a policy decided in the course of a push (§5).

@@ -164,6 +164,11 @@ impl Standing {
         base < self.server_version && self.is_open_with_room()
     }
 
+    /// Whether it waits for a decision about a create that was rejected.
+    pub fn is_open_create(&self) -> bool {
+        self.status == ConflictStatus::Open && self.opened_by_create
+    }
+
     /// Whether more edits may join it.
     pub fn is_open_with_room(&self) -> bool {
         self.status == ConflictStatus::Open && self.edits.len() < CONFLICT_EDITS_MAX
@@ -204,4 +209,15 @@ pub struct ConflictWrite {
     pub detected_at: DateTime<Utc>,
     /// Of a conflict that a policy decided at once: how.
     pub outcome: Option<Outcome>,
+}
+
+/// A conflict that a later create of the same device takes the place of (§3.9): it is resolved in the transaction of that create.
+#[derive(Debug, Clone)]
+pub struct Superseded {
+    /// The conflict.
+    pub id: String,
+    /// How many edits are part of it: a condition, so that no edit joins it unseen.
+    pub expected_edits: usize,
+    /// How it ends.
+    pub outcome: Outcome,
 }

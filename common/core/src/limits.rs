@@ -27,6 +27,8 @@ pub const CLAIMS_REMEMBERED: usize = 32;
 pub const SENTENCE_LETTERS_MAX: usize = 300;
 /// Edits that may stand in one conflict; the next one opens its own.
 pub const CONFLICT_EDITS_MAX: usize = 100;
+/// Conflicts that one create supersedes at most; each is two rows of its transaction. Further ones stay open.
+pub const SUPERSEDED_MAX: usize = 10;
 /// Resolutions of conflicts a resource remembers.
 pub const RESOLUTIONS_REMEMBERED: usize = 4;
 /// Media keys of one payload.

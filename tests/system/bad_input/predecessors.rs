@@ -1,4 +1,5 @@
-//! What was made on a refused copy is not applied (§3.5), even when the refused item did not parse (§3.7).
+//! Each item is judged by itself, so an item that failed for good blocks none behind it (§3.5, §3.7), except an edit of what it should have
+//! created.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -27,7 +28,7 @@ async fn outcomes(stack: &Stack, token: &str, items: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_item_behind_one_that_did_not_parse_depends_on_it() {
+async fn item_behind_an_unparsable_one_is_applied() {
     for (failed, code) in [
         (r#"{"resource_type":"meter","action":"update","client_version":-1,"payload":{"id":"m-1","reading":8}}"#, "invalid_item"),
         (r#"{"resource_type":"meter","action":"update","payload":{"id":"m-1","reading":8}}"#, "invalid_item"),
@@ -49,31 +50,35 @@ async fn an_item_behind_one_that_did_not_parse_depends_on_it() {
     ] {
         let (stack, token) = stack_with_meters().await;
         let told = outcomes(&stack, &token, &[failed, FINE, OTHER]).await;
-        assert_eq!(told, [code, "depends_on_failed_item", "ok"], "{failed}");
+        assert_eq!(told, [code, "ok", "ok"], "{failed}");
         let stored = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#m-1").unwrap();
-        assert_eq!(stored["server_version"]["N"], "1", "{failed}");
+        assert_eq!(
+            (&stored["server_version"]["N"], &stored["payload"]["S"]),
+            (&json!("2"), &json!(r#"{"reading":9}"#)),
+            "{failed}"
+        );
     }
 }
 
 #[tokio::test]
-async fn an_item_behind_one_that_was_refused_depends_on_it() {
+async fn item_behind_a_rejected_one_is_applied() {
     let deep = format!(r#"{{"id":"m-1","a":{}{}}}"#, "[".repeat(100), "]".repeat(100));
     let large = format!(r#"{{"id":"m-1","a":"{}"}}"#, "x".repeat(400 * 1024));
     for (payload, code) in [(deep, "payload_too_deep"), (large, "payload_too_large")] {
         let (stack, token) = stack_with_meters().await;
         let failed = format!(r#"{{"resource_type":"meter","action":"update","client_version":1,"payload":{payload}}}"#);
-        assert_eq!(outcomes(&stack, &token, &[&failed, FINE, OTHER]).await, [code, "depends_on_failed_item", "ok"]);
+        assert_eq!(outcomes(&stack, &token, &[&failed, FINE, OTHER]).await, [code, "ok", "ok"]);
     }
 }
 
 #[tokio::test]
-async fn everything_behind_a_failed_item_depends_on_it_and_what_came_before_does_not() {
+async fn failed_item_blocks_nothing_around_it() {
     let (stack, token) = stack_with_meters().await;
     let failed = r#"{"resource_type":"meter","action":"update","client_version":"2","payload":{"id":"m-1","reading":8}}"#;
     let first = FINE.replace(r#""client_version":2"#, r#""client_version":1"#);
     let delete = r#"{"resource_type":"meter","action":"delete","client_version":4,"payload":{"id":"m-1"}}"#;
     let told = outcomes(&stack, &token, &[&first, failed, &FINE.replace('9', "10"), delete]).await;
-    assert_eq!(told, ["ok", "invalid_item", "depends_on_failed_item", "depends_on_failed_item"]);
+    assert_eq!(told, ["ok", "invalid_item", "ok", "ok"]);
 }
 
 #[tokio::test]
@@ -134,5 +139,68 @@ async fn a_failed_item_in_another_channel_or_of_another_type_holds_nobody_up() {
         item("meter", "tenant", "1"),
     ];
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
-    assert_eq!(outcomes(&stack, &token, &items).await, ["invalid_item", "ok", "ok", "ok", "depends_on_failed_item"]);
+    assert_eq!(
+        outcomes(&stack, &token, &items).await,
+        ["invalid_item", "ok", "ok", "ok", "ok"],
+        "a create is complete in itself"
+    );
+}
+
+#[tokio::test]
+async fn create_behind_a_failed_item_is_applied() {
+    let create =
+        r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":"f","data":{}}}"#;
+    let by_temp_id = r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{"form_id":"f","data":{}}}"#;
+    for (failed, code, create) in [
+        (r#"{"resource_type":"submission","action":"delete","client_version":0,"payload":{"id":"x"}}"#, "not_found", create),
+        (
+            r#"{"resource_type":"submission","action":"update","client_version":0,"payload":{"id":"x","a":1}}"#,
+            "not_found",
+            create,
+        ),
+        (
+            r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x"}}"#,
+            "required_field_missing",
+            create,
+        ),
+        (
+            r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":null,"data":1}}"#,
+            "required_field_missing",
+            create,
+        ),
+        (r#"{"resource_type":"submission","action":"erase","client_version":0,"payload":{"id":"x"}}"#, "invalid_item", create),
+        (
+            r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":{"data":1}}"#,
+            "required_field_missing",
+            by_temp_id,
+        ),
+        (
+            r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":[]}"#,
+            "invalid_payload",
+            by_temp_id,
+        ),
+        (r#"{"client_temp_id":"t","resource_type":"submission","action":"delete","client_version":0}"#, "not_found", by_temp_id),
+    ] {
+        let stack = Stack::new();
+        let token = stack.token("acme", "ana", &[], &[]);
+        assert_eq!(outcomes(&stack, &token, &[failed, create]).await, [code, "ok"], "{failed}");
+        assert_eq!(outcomes(&stack, &token, &[create]).await, ["ok"], "{failed}: a retry is idempotent");
+        assert_eq!(stack.rows("resources").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn missing_and_deleted_resources_report_their_version() {
+    let (stack, token) = stack_with_meters().await;
+    let delete = r#"{"resource_type":"meter","action":"delete","client_version":1,"base_version":1,"payload":{"id":"m-1"}}"#;
+    let update =
+        r#"{"resource_type":"meter","action":"update","client_version":2,"base_version":2,"payload":{"id":"m-1","reading":3}}"#;
+    let missing = r#"{"resource_type":"meter","action":"update","client_version":1,"payload":{"id":"m-9","reading":3}}"#;
+    let answer = push_text(&stack, &token, &[delete, update, missing]).await.ok();
+    let [deleted, not_found] = [&answer["results"][1], &answer["results"][2]];
+    assert_eq!(
+        (&deleted["code"], &deleted["server_version"], &deleted["server_deleted"]),
+        (&json!("resource_deleted"), &json!(2), &json!(true))
+    );
+    assert_eq!((&not_found["code"], &not_found["server_version"]), (&json!("not_found"), &json!(0)));
 }

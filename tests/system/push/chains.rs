@@ -151,3 +151,33 @@ async fn another_create_under_the_same_temp_id_is_a_conflict() {
     assert_eq!(other["status"], "ok");
     assert_ne!(other["server_id"], first["server_id"]);
 }
+
+#[tokio::test]
+async fn any_growing_client_version_is_accepted() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let clock = 1_764_000_000_000_u64;
+    let mut made = create("m");
+    made["client_version"] = clock.into();
+    ana.push_one(made.clone()).await;
+    let edits = json!([edit("m", clock + 5, 0, "a"), edit("m", clock + 17, 0, "b")]);
+    let results = ana.push(edits.clone()).await;
+    assert_eq!(results.iter().map(|it| &it["server_version"]).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(super::told(&ana.push(edits).await), super::told(&results), "a retry is idempotent");
+    ben.push_one(edit("m", 3, 3, "ben")).await;
+    assert_eq!(ana.push_one(edit("m", clock + 30, 3, "stale")).await["status"], "conflict");
+    assert_eq!(ana.push_one(edit("m", clock + 40, 4, "seen")).await["server_version"], 5);
+}
+
+#[tokio::test]
+async fn own_earlier_create_is_named_as_such() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    ana.push_one(create("m")).await;
+    let mut other = create("m");
+    other["payload"]["by"] = "other".into();
+    let result = ana.push_one(other.clone()).await;
+    assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("already_created")), "{result}");
+    assert_eq!((&result["server_version"], result["server_payload"].is_object()), (&json!(1), true));
+    assert_eq!(stack.device("ana", "tablet").push_one(other).await["code"], "id_taken");
+}

@@ -1,6 +1,7 @@
 //! Push, §3 of the protocol.
 
 mod chains;
+mod corrections;
 mod deletes;
 mod exactly_once;
 mod lifecycle;
@@ -8,6 +9,7 @@ mod merging;
 mod policies;
 mod races;
 mod references;
+mod splits;
 mod stale;
 mod tokens;
 mod unique;

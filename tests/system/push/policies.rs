@@ -144,7 +144,7 @@ async fn a_conflict_that_no_policy_decides_waits_for_an_admin() {
             .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0,
             "payload": {"id": "m", "reading": 9}}))
             .await;
-        assert_eq!(result["code"], "id_taken", "{policy}");
+        assert_eq!(result["code"], "already_created", "{policy}");
         assert_eq!(conflict(&stack, &result["conflict_id"]).await["status"], "open", "{policy}");
     }
 }

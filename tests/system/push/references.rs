@@ -136,3 +136,44 @@ async fn what_refers_to_a_create_that_may_be_sent_again_may_be_sent_again_too() 
     let again = ana.push(batch).await;
     assert_eq!(payload(&stack, &again[1]["server_id"])["photo"], again[0]["server_id"]);
 }
+
+#[tokio::test]
+async fn reference_to_a_rejected_create_is_not_stored() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    let existing = ana.push_one(task("t-0", "tmp-a")).await;
+    let rejected = ana.push_one(meter("new", json!({"code": "A"}))).await;
+    assert_eq!(rejected["code"], "unique_violation");
+    // In later batches, by a create and by an update.
+    let update = json!({"resource_type": "task", "action": "update", "client_version": 1, "base_version": 1, "channel": "group/north",
+        "payload": {"id": existing["server_id"], "meter_id": "new"}});
+    for item in [task("t-1", "new"), update.clone()] {
+        let result = ana.push_one(item).await;
+        assert_eq!((&result["code"], &result["retryable"]), (&json!("depends_on_failed_item"), &json!(true)), "{result}");
+    }
+    assert_eq!(stack.rows("resources").len(), 2, "no task holds a temp id");
+    // Once an admin has made the meter, the same items refer to it.
+    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let path = format!("conflicts/{}/resolve", rejected["conflict_id"].as_str().expect("an id"));
+    let merge = json!({"resolution": "manual_merge", "payload": {"code": "B"}});
+    stack.post(&path, &admin, &merge).await.ok();
+    let made = ana.push_one(task("t-1", "new")).await;
+    assert_eq!(payload(&stack, &made["server_id"])["meter_id"], rejected["server_id"]);
+    assert_eq!(ana.push_one(update).await["status"], "ok");
+    assert_eq!(payload(&stack, &existing["server_id"])["meter_id"], rejected["server_id"]);
+}
+
+#[tokio::test]
+async fn reference_to_a_dismissed_create_fails_for_good() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    let results = ana.push(json!([meter("new", json!({"code": "A"})), task("t-1", "new")])).await;
+    assert_eq!((&results[1]["code"], &results[1]["retryable"]), (&json!("depends_on_failed_item"), &json!(true)));
+    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let path = format!("conflicts/{}/resolve", results[0]["conflict_id"].as_str().expect("an id"));
+    stack.post(&path, &admin, &json!({"resolution": "accept_server"})).await.ok();
+    let result = ana.push_one(task("t-1", "new")).await;
+    assert_eq!((&result["code"], &result["retryable"]), (&json!("depends_on_failed_item"), &json!(false)), "{result}");
+}

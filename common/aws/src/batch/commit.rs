@@ -81,7 +81,7 @@ impl Waves<'_> {
     /// Writes a group whole or not at all.
     async fn transact(&self, decided: &Decided) -> Result<Outcome, Failure> {
         let (tables, tenant) = (&self.platform.tables, &self.sender.principal.tenant);
-        let Decided { group, decision } = decided;
+        let Decided { group, decision, .. } = decided;
         let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;
         if let Some(write) = &decision.write {
             items.push(tables.resources.transact(&self.sender.principal.scope(&group.key.channel), &group.key, write)?);
@@ -91,6 +91,13 @@ impl Waves<'_> {
             let id = self.platform.clock.unique_id().to_string();
             let entry = AuditEntry::of_policy(id, self.sender, ruled);
             items.extend(entry.map(|entry| tables.audit_log.transact(tenant, &entry)).transpose()?.into_iter().flatten());
+        }
+        for superseded in &decision.superseded {
+            items.push(tables.conflicts.supersede(tenant, superseded)?);
+            let after = decision.write.as_ref().map(|write| &write.resource);
+            let id = self.platform.clock.unique_id().to_string();
+            let entry = AuditEntry::of_superseded(id, self.sender, &group.key, superseded, after);
+            items.extend(tables.audit_log.transact(tenant, &entry)?);
         }
         match tables.transact(items).await? {
             Transacted::Done => Ok(Outcome::Written),
@@ -123,5 +130,5 @@ impl Waves<'_> {
 
 /// Whether what was decided has to take effect in more than one row at once.
 fn spans_rows(decision: &Decision) -> bool {
-    !decision.unique.is_empty() || decision.ruled.is_some()
+    !decision.unique.is_empty() || decision.ruled.is_some() || !decision.superseded.is_empty()
 }

@@ -23,7 +23,7 @@ impl Waves<'_> {
         let unknown: Vec<UniqueKey> = claims.into_iter().filter(|key| !holders.contains_key(key)).collect();
         let standing = self.platform.tables.unique_keys.holders(&unknown).await?;
         let mut outcomes = Vec::with_capacity(wave.len());
-        for Decided { group, decision } in wave {
+        for Decided { group, decision, .. } in wave {
             let by_others =
                 |key: &&UniqueKey| !freed.contains(*key) && standing.get(*key).is_some_and(|holder| *holder != group.key);
             let taken: HashMap<_, _> = decision

@@ -3,23 +3,28 @@
 
 mod commit;
 mod dry_run;
+mod rows;
 mod waves;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
+    conflict::Standing,
     json::Json,
     media::Checked,
     protocol::push::ItemResult,
     push::{
         intake::{self, Group, Intake, Sender},
-        media, references, refuse,
+        media,
+        references::{self, EarlierCreates},
+        refuse,
     },
     resource::ResourceKey,
 };
 
 use crate::{failure::Failure, platform::Platform, tables::resources::Loaded};
+use rows::Rows;
 use waves::Waves;
 
 /// Whether what is decided is written.
@@ -36,8 +41,8 @@ pub enum Mode {
 pub struct Batch {
     intake: Intake,
     loaded: Loaded,
-    /// Resources that references may mean, and that exist.
-    found: HashSet<ResourceKey>,
+    /// Creates of earlier batches that references may mean.
+    earlier: EarlierCreates,
     media: HashMap<String, Checked>,
     /// Resources with creates that stand in a conflict.
     refused: HashSet<ResourceKey>,
@@ -62,22 +67,27 @@ impl Batch {
         let changed = changed.into_iter().map(|group| &group.key).collect();
         let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
-        let ids = creates.iter().map(|(_, id)| id.clone()).collect();
+        let referred: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
+        let others = referred.iter().filter(|key| creates.iter().all(|(create, _)| create != *key));
+        let wanted: Vec<_> = creates.iter().cloned().chain(others.map(|key| (*key, Vec::new()))).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
         let (loaded, maybe, standing, media) = tokio::join!(
             tables.resources.load(tenant, strongly),
             tables.resources.load_unproven(tenant, &changed),
-            tables.conflicts.exist(tenant, ids),
+            tables.conflicts.of_device(sender, &wanted),
             check(platform, uploads, mode)
         );
         let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?);
-        let refused = creates.into_iter().filter(|(_, id)| standing.contains(id)).map(|(key, _)| key).collect();
-        let found = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
+        let refused = creates.iter().map(|(key, _)| *key).filter(|key| has_rejected_create(&standing, key)).cloned().collect();
+        let made: HashSet<ResourceKey> = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
+        let rejected = referred.iter().filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));
+        let rejected = rejected.map(|key| ((*key).clone(), standing[*key].iter().any(Standing::is_open_create))).collect();
+        let earlier = EarlierCreates { made, rejected };
         loaded.rows.extend(maybe.rows);
         loaded.unreadable.extend(maybe.unreadable);
         loaded.unproven.extend(maybe.unproven);
         loaded.unproven.extend(created.into_iter().map(|group| group.key.clone()));
-        Ok(Self { intake, loaded, found, media, refused })
+        Ok(Self { intake, loaded, earlier, media, refused })
     }
 
     /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers.
@@ -92,13 +102,19 @@ impl Batch {
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<(), Failure> {
-        let Self { intake, loaded, found, media, refused } = self;
+        let Self { intake, loaded, earlier, media, refused } = self;
         for refused in intake.refused {
             settled.entry(refused.index).or_insert(refused);
         }
-        let waves = Waves { platform, sender, now, mode, found, media, refused };
-        waves.run(intake.groups, loaded, settled).await
+        let waves = Waves { platform, sender, now, mode, earlier, media, refused };
+        let known = intake.groups.iter().map(|group| group.key.clone()).collect();
+        waves.run(intake.groups, Rows::new(loaded, known), settled).await
     }
+}
+
+/// Whether a create of this resource is part of a conflict of the device.
+fn has_rejected_create(standing: &HashMap<ResourceKey, Vec<Standing>>, key: &ResourceKey) -> bool {
+    standing.get(key).is_some_and(|conflicts| conflicts.iter().any(|conflict| conflict.opened_by_create))
 }
 
 /// What stands under these media keys; without a bucket, nobody knows.

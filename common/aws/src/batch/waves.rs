@@ -11,19 +11,16 @@ use tidemark_core::{
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
-        intake::{Group, Item, Refusal, Sender},
-        references,
+        intake::{Carried, Group, Item, Refusal, Sender},
+        order,
+        references::{self, EarlierCreates},
     },
-    resource::{EditId, ResourceKey},
+    resource::{EditId, Resource, ResourceKey},
     unique::UniqueKey,
 };
 
-use super::{Mode, commit::Outcome};
-use crate::{
-    failure::Failure,
-    platform::Platform,
-    tables::{backoff, resources::Loaded},
-};
+use super::{Mode, commit::Outcome, rows::Rows};
+use crate::{failure::Failure, platform::Platform, tables::backoff};
 
 /// What all waves of a batch have in common.
 pub(super) struct Waves<'a> {
@@ -31,7 +28,7 @@ pub(super) struct Waves<'a> {
     pub(super) sender: Sender<'a>,
     pub(super) now: DateTime<Utc>,
     pub(super) mode: Mode,
-    pub(super) found: HashSet<ResourceKey>,
+    pub(super) earlier: EarlierCreates,
     pub(super) media: HashMap<String, Checked>,
     /// Resources with creates that stand in a conflict.
     pub(super) refused: HashSet<ResourceKey>,
@@ -41,14 +38,27 @@ pub(super) struct Waves<'a> {
 pub(super) struct Decided {
     pub(super) group: Group,
     pub(super) decision: Decision,
+    /// The row it was decided on.
+    row: Option<Resource>,
+}
+
+/// What a batch has learned so far about what it needs.
+struct Learned {
+    rows: Rows,
+    /// Who holds a unique value, as far as a try has shown.
+    holders: HashMap<UniqueKey, ResourceKey>,
+    /// Values that a dry run has freed.
+    freed: HashSet<UniqueKey>,
+    /// Resources about which this device has conflicts, as far as that matters before an edit conflicts.
+    conflicted: HashSet<ResourceKey>,
 }
 
 impl Waves<'_> {
-    /// Settles `groups`, whose rows are `loaded`.
+    /// Settles `groups`, whose rows are `rows`.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
-        loaded: Loaded,
+        rows: Rows,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
         // What was applied before is not judged again: its row may have forgotten it since.
@@ -56,62 +66,100 @@ impl Waves<'_> {
             group.items.retain(|item| settled.get(&item.index()).is_none_or(|settled| settled.status != Status::Ok));
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
-        let mut loaded = Some(loaded);
-        // Who holds a unique value, as far as a try has shown.
-        let mut holders: HashMap<UniqueKey, ResourceKey> = HashMap::new();
-        let mut freed: HashSet<UniqueKey> = HashSet::new();
+        let (holders, freed) = Default::default();
+        let mut learned = Learned { rows, holders, freed, conflicted: self.refused.clone() };
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
                 tokio::time::sleep(backoff(lost)).await;
             }
-            let (ready, waiting) = self.ready(groups, settled);
-            let mut rows = match loaded.take() {
-                Some(rows) => rows,
-                None => {
-                    self.platform.tables.resources.load(&self.sender.principal.tenant, ready.iter().map(|it| &it.key)).await?
-                }
-            };
-            let (unreadable, readable): (Vec<_>, Vec<_>) =
-                ready.into_iter().partition(|group| rows.unreadable.contains(&group.key));
-            settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
-            let (unproven, read): (Vec<_>, Vec<_>) = readable.into_iter().partition(|group| rows.unproven.contains(&group.key));
-            let (mut wave, doubtful) = self.decide_unproven(unproven, &mut rows);
-            wave.extend(self.decide(read, &mut rows, &holders).await?);
-            wave.sort_by_key(|decided| decided.group.indexes().min());
-            let first_doubtful = doubtful.iter().filter(|group| self.has_unique_values(group)).flat_map(Group::indexes).min();
-            let (wave, held_back) = hold_back(wave, first_doubtful);
-            groups = waiting;
-            groups.extend(doubtful.into_iter().chain(held_back));
+            let (wave, waiting) = self.next(groups, &mut learned, settled).await?;
             let outcomes = match self.mode {
                 Mode::Apply => self.commit(&wave).await?,
-                Mode::DryRun => self.foresee(&wave, &mut holders, &mut freed).await?,
+                Mode::DryRun => self.foresee(&wave, &mut learned.holders, &mut learned.freed).await?,
             };
-            let mut is_lost = false;
-            let mut losers: HashSet<ResourceKey> = HashSet::new();
-            for (Decided { group, decision }, outcome) in wave.into_iter().zip(outcomes) {
-                match outcome {
-                    Outcome::Written => settle(settled, decision.results.into_iter()),
-                    Outcome::Unavailable => settle(settled, refuse(&group, ItemCode::Unavailable)),
-                    Outcome::Lost(mut found) => {
-                        // What an earlier resource holds that lost, too, it may be about to let go.
-                        found.retain(|_, holder| !losers.contains(holder));
-                        // Who learns of a holder does not try the same again.
-                        is_lost |= found.keys().all(|value| holders.contains_key(value));
-                        holders.extend(found);
-                        losers.insert(group.key.clone());
-                        groups.push(group);
-                    }
-                }
-            }
+            let (next, is_lost) = self.settle_wave(wave, outcomes, waiting, &mut learned, settled);
+            groups = next;
             lost += u32::from(is_lost);
             if lost == COMMIT_ATTEMPTS_MAX {
                 settle(settled, groups.iter().flat_map(|group| refuse(group, ItemCode::Contended)));
                 return Ok(());
             }
-            groups.sort_by_key(|group| group.indexes().min());
         }
         Ok(())
+    }
+
+    /// Decides what can be decided now; what is left waits.
+    async fn next(
+        &self,
+        groups: Vec<Group>,
+        learned: &mut Learned,
+        settled: &mut BTreeMap<usize, ItemResult>,
+    ) -> Result<(Vec<Decided>, Vec<Group>), Failure> {
+        let (ready, mut waiting) = self.ready(groups, settled);
+        let (tables, tenant) = (&self.platform.tables, &self.sender.principal.tenant);
+        learned.rows.read(&tables.resources, tenant, ready.iter().map(|group| &group.key)).await?;
+        let unreadable = &learned.rows.loaded.unreadable;
+        let (unreadable, readable): (Vec<_>, Vec<_>) = ready.into_iter().partition(|group| unreadable.contains(&group.key));
+        settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
+        let (now, later) = order::split(readable, &waiting, &learned.rows.loaded.rows, self.sender);
+        waiting.extend(later);
+        let (unproven, read): (Vec<_>, Vec<_>) = now.into_iter().partition(|group| learned.rows.is_unproven(&group.key));
+        let (mut wave, doubtful) = self.decide_unproven(unproven, learned);
+        wave.extend(self.decide(read, learned).await?);
+        wave.sort_by_key(|decided| decided.group.indexes().min());
+        waiting.extend(doubtful);
+        Ok((wave, waiting))
+    }
+
+    /// Notes what became of a wave; what is left to decide, and whether a race was lost without anything learned from it.
+    fn settle_wave(
+        &self,
+        wave: Vec<Decided>,
+        outcomes: Vec<Outcome>,
+        mut waiting: Vec<Group>,
+        learned: &mut Learned,
+        settled: &mut BTreeMap<usize, ItemResult>,
+    ) -> (Vec<Group>, bool) {
+        let mut is_lost = false;
+        let mut losers: HashSet<ResourceKey> = HashSet::new();
+        for (Decided { group, decision, row }, outcome) in wave.into_iter().zip(outcomes) {
+            let rest = waiting.iter_mut().find(|rest| rest.key == group.key);
+            match outcome {
+                Outcome::Written => {
+                    settle(settled, decision.results.into_iter());
+                    learned.holders.retain(|value, _| !decision.unique.frees.contains(value));
+                    if let Some(rest) = rest {
+                        rest.carried = decision.carried;
+                        if !decision.conflicts.is_empty() {
+                            learned.conflicted.insert(group.key.clone());
+                        }
+                        match decision.write {
+                            Some(write) => {
+                                learned.rows.put_written(&group.key, write.resource, self.mode == Mode::Apply);
+                            }
+                            None => learned.rows.put_back(&group.key, row),
+                        }
+                    }
+                }
+                Outcome::Unavailable => {
+                    settle(settled, refuse(&group, ItemCode::Unavailable));
+                    if let Some(rest) = rest {
+                        rest.carried = Carried { failed: Some(true), ..decision.carried };
+                    }
+                }
+                Outcome::Lost(mut found) => {
+                    // What an earlier resource holds that lost, too, it may be about to let go.
+                    found.retain(|_, holder| !losers.contains(holder));
+                    // Who learns of a holder does not try the same again.
+                    is_lost |= found.keys().all(|value| learned.holders.contains_key(value));
+                    learned.holders.extend(found);
+                    losers.insert(group.key.clone());
+                    waiting.push(group);
+                }
+            }
+        }
+        (order::join(waiting), is_lost)
     }
 
     /// Splits off the groups whose references can be told. Of groups that wait for each other the first is taken at its word.
@@ -126,21 +174,20 @@ impl Waves<'_> {
         if ready.is_empty() && !waiting.is_empty() {
             ready.push(waiting.remove(0));
         }
-        let replace = |group| references::replace(group, settled, &self.found, |index| ids.get(&index).cloned());
+        let replace = |group| references::replace(group, settled, &self.earlier, |index| ids.get(&index).cloned());
         (ready.into_iter().map(replace).collect(), waiting)
     }
 
     /// Decides groups whose rows may be other than they were read. A decision that writes shows whether they are; where one does not, or
     /// conflicts would have to be looked at, the group is given back, to be read again.
-    fn decide_unproven(&self, groups: Vec<Group>, rows: &mut Loaded) -> (Vec<Decided>, Vec<Group>) {
-        let nobody = HashMap::new();
-        let found = Found { holders: &nobody, media: &self.media };
+    fn decide_unproven(&self, groups: Vec<Group>, learned: &mut Learned) -> (Vec<Decided>, Vec<Group>) {
+        let found = Found { holders: &learned.holders, media: &self.media };
         let (mut decided, mut doubtful) = (Vec::new(), Vec::new());
         for group in groups {
-            let stored = Stored { resource: rows.rows.remove(&group.key), conflicts: None };
+            let stored = Stored { resource: learned.rows.take(&group.key), conflicts: None };
             match decide(&group, &stored, found, self.sender, self.now) {
-                Ok(decision) if decision.write.is_some() && !self.refused.contains(&group.key) => {
-                    decided.push(Decided { group, decision });
+                Ok(decision) if decision.write.is_some() && !learned.conflicted.contains(&group.key) => {
+                    decided.push(Decided { group, decision, row: stored.resource });
                 }
                 _ => doubtful.push(group),
             }
@@ -148,28 +195,19 @@ impl Waves<'_> {
         (decided, doubtful)
     }
 
-    fn has_unique_values(&self, group: &Group) -> bool {
-        self.sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty())
-    }
-
     /// Decides every group; where edits conflict, the device's conflicts about those resources are read first, in one lookup.
-    async fn decide(
-        &self,
-        groups: Vec<Group>,
-        rows: &mut Loaded,
-        holders: &HashMap<UniqueKey, ResourceKey>,
-    ) -> Result<Vec<Decided>, Failure> {
-        let found = Found { holders, media: &self.media };
+    async fn decide(&self, groups: Vec<Group>, learned: &mut Learned) -> Result<Vec<Decided>, Failure> {
+        let found = Found { holders: &learned.holders, media: &self.media };
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
         for group in groups {
-            let stored = Stored { resource: rows.rows.remove(&group.key), conflicts: None };
-            let decision = match self.refused.contains(&group.key) {
+            let stored = Stored { resource: learned.rows.take(&group.key), conflicts: None };
+            let decision = match learned.conflicted.contains(&group.key) {
                 true => Err(ConflictsNeeded),
                 false => decide(&group, &stored, found, self.sender, self.now),
             };
             match decision {
-                Ok(decision) => decided.push(Decided { group, decision }),
+                Ok(decision) => decided.push(Decided { group, decision, row: stored.resource }),
                 Err(ConflictsNeeded) => undecided.push((group, stored)),
             }
         }
@@ -182,7 +220,7 @@ impl Waves<'_> {
             stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
             let decision = decide(&group, &stored, found, self.sender, self.now)
                 .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
-            decided.push(Decided { group, decision });
+            decided.push(Decided { group, decision, row: stored.resource });
         }
         Ok(decided)
     }
@@ -195,24 +233,6 @@ fn edits(group: &Group) -> Vec<EditId> {
         Item::Refused(_) => None,
     });
     edits.collect()
-}
-
-/// Holds back what touches a unique value that an earlier group of the wave touches, or may touch once it is certain what it does: the
-/// value may be freed, or taken, there. `first_doubtful` is the first item of which that is not certain.
-fn hold_back(wave: Vec<Decided>, first_doubtful: Option<usize>) -> (Vec<Decided>, Vec<Group>) {
-    let mut touched: HashSet<UniqueKey> = HashSet::new();
-    let (mut goes, mut waits) = (Vec::with_capacity(wave.len()), Vec::new());
-    for Decided { group, decision } in wave {
-        let is_behind_doubt = first_doubtful.is_some_and(|first| group.indexes().min() > Some(first));
-        let waits_for_another = decision.unique.touched().any(|key| is_behind_doubt || touched.contains(key));
-        touched.extend(decision.unique.touched().cloned());
-        if waits_for_another {
-            waits.push(group);
-        } else {
-            goes.push(Decided { group, decision });
-        }
-    }
-    (goes, waits)
 }
 
 fn settle(settled: &mut BTreeMap<usize, ItemResult>, answers: impl Iterator<Item = ItemResult>) {

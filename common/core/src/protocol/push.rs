@@ -126,6 +126,10 @@ pub struct ItemResult {
     /// Of a conflict that is decided already, by a policy or before the item was sent again: how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
+    /// Of a create that was applied: this device's open conflicts about earlier creates of the resource. They are resolved now, because this
+    /// create takes their place (§3.9).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded_conflicts: Vec<String>,
     /// Of a `unique_violation`: the resource that holds the value, if the caller may read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder_id: Option<String>,
@@ -152,6 +156,7 @@ impl ItemResult {
             merged: false,
             conflict_id: None,
             resolution: None,
+            superseded_conflicts: Vec::new(),
             holder_id: None,
             server_payload: None,
             server_payload_omitted: false,
@@ -179,6 +184,8 @@ pub enum ItemCode {
     TempIdReused,
     /// Conflict: the id the create asks for is taken.
     IdTaken,
+    /// Conflict: this device created the resource before, with other content.
+    AlreadyCreated,
     /// Conflict: another resource holds the value of a unique field.
     UniqueViolation,
     /// Error: the item has not the shape of an item.

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::{
     fold::Fold,
-    intake::{Group, Item, Sender},
+    intake::{Carried, Group, Item, Sender},
 };
 use crate::{
     catalog::Policy,
-    conflict::{ConflictWrite, Standing},
+    conflict::{ConflictWrite, Standing, Superseded},
     media::{Checked, Upload},
     protocol::push::ItemResult,
     resource::{Resource, ResourceKey},
@@ -51,6 +51,10 @@ pub struct Decision {
     pub conflicts: Vec<ConflictWrite>,
     /// What a policy decided, to be recorded in the same transaction.
     pub ruled: Option<Ruled>,
+    /// Conflicts that a create among its items takes the place of, to be resolved in the same transaction.
+    pub superseded: Vec<Superseded>,
+    /// What its items mean for those of the group that are decided later.
+    pub carried: Carried,
 }
 
 /// A row to write, on the condition that it still is what was loaded.
@@ -116,5 +120,7 @@ pub fn decide(
         uploads: outcome.uploads,
         conflicts: outcome.conflicts,
         ruled: outcome.ruled,
+        superseded: outcome.superseded,
+        carried: outcome.carried,
     })
 }

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 
 use super::{
     decide::{ConflictsNeeded, Found, Ruled, Stored},
-    intake::{Edit, Group, Refusal, Sender},
+    intake::{Carried, Edit, Group, Refusal, Sender},
     judge::{self, Verdict, judge},
     media,
     policy::{Ruling, rule},
 };
 use crate::{
     catalog::{Policy, ResourceType},
-    conflict::{ConflictWrite, Resolution, Standing},
+    conflict::{ConflictWrite, Resolution, Standing, Superseded},
     json::Json,
     media::Upload,
     protocol::{
@@ -20,18 +20,6 @@ use crate::{
     },
     resource::{AppliedEdit, Creation, Resource, ResourceKey, Run},
 };
-
-/// What stands in the way of the rest of the group.
-#[derive(Debug)]
-pub(super) enum Blocked {
-    /// An item went into this conflict: what follows was made on a refused copy.
-    Conflicted(String),
-    /// An item failed.
-    Failed {
-        /// Whether it may succeed when it is sent again.
-        is_retryable: bool,
-    },
-}
 
 /// A group being folded.
 pub(super) struct Fold<'a> {
@@ -43,14 +31,14 @@ pub(super) struct Fold<'a> {
     pub(super) resource: Option<Resource>,
     /// Edits that changed something: what the version grew by.
     applied: usize,
-    /// Edits of this group that the row remembers now.
-    remembered: usize,
+    /// What the items before mean for those that follow.
+    pub(super) carried: Carried,
     uploads: Vec<Upload>,
     /// This device's conflicts about the resource, those of this batch included.
     pub(super) standing: Option<Vec<Standing>>,
     pub(super) writes: Vec<ConflictWrite>,
+    pub(super) superseded: Vec<Superseded>,
     pub(super) ruled: Option<Ruled>,
-    pub(super) blocked: Option<Blocked>,
 }
 
 /// What a fold ends with.
@@ -60,6 +48,8 @@ pub(super) struct Folded {
     pub(super) uploads: Vec<Upload>,
     pub(super) conflicts: Vec<ConflictWrite>,
     pub(super) ruled: Option<Ruled>,
+    pub(super) superseded: Vec<Superseded>,
+    pub(super) carried: Carried,
 }
 
 impl<'a> Fold<'a> {
@@ -79,28 +69,28 @@ impl<'a> Fold<'a> {
             rules,
             resource: stored.resource.clone(),
             applied: 0,
-            remembered: 0,
+            carried: group.carried.clone(),
             uploads: Vec::new(),
             standing: stored.conflicts.clone(),
             writes: Vec::new(),
+            superseded: Vec::new(),
             ruled: None,
-            blocked: None,
         }
     }
 
     pub(super) fn finish(self) -> Folded {
-        let Self { resource, applied, uploads, writes, ruled, .. } = self;
+        let Self { resource, applied, uploads, writes, ruled, superseded, carried, .. } = self;
         let mut changed = resource.filter(|_| applied > 0);
         if let Some(resource) = changed.as_mut().filter(|_| self.sender.is_replay) {
             // The device was told that it failed: its pulls bring the outcome.
             resource.run.is_unproven = true;
         }
-        Folded { changed, uploads, conflicts: writes, ruled }
+        Folded { changed, uploads, conflicts: writes, ruled, superseded, carried }
     }
 
     /// An item that is refused as it stands.
     pub(super) fn refused(&mut self, answer: &ItemResult) -> ItemResult {
-        self.blocked.get_or_insert(Blocked::Failed { is_retryable: answer.is_retryable() });
+        self.note_failure(answer.is_retryable());
         answer.clone()
     }
 
@@ -109,11 +99,10 @@ impl<'a> Fold<'a> {
         if let Verdict::Remembered(applied) = verdict {
             return self.remembered(edit, applied);
         }
-        if let Some(Blocked::Failed { is_retryable }) = self.blocked {
-            let error = "an earlier item of this batch on the same resource failed";
-            return Ok(self.refuse(edit, Refusal::new(ItemCode::DependsOnFailedItem, error), is_retryable));
+        if let Some(answer) = self.deferred(edit) {
+            return Ok(answer);
         }
-        let is_blocked = self.blocked.is_some();
+        let is_blocked = self.carried.conflicted.is_some() && edit.action != Action::Create;
         if let Verdict::Unchanged { is_seen } = verdict
             && !is_blocked
         {
@@ -135,7 +124,7 @@ impl<'a> Fold<'a> {
             }
             Verdict::NotFound => match self.join_refused_create(edit)? {
                 Some(answer) => answer,
-                None => return Ok(self.fail(edit, Refusal::new(ItemCode::NotFound, "no such resource in this channel"), false)),
+                None => return Ok(self.not_found(edit)),
             },
             Verdict::Apply(payload) => self.apply(edit, payload, false)?,
             Verdict::Refuse(refusal) => return Ok(self.fail(edit, refusal, false)),
@@ -149,7 +138,7 @@ impl<'a> Fold<'a> {
     fn remembered(&mut self, edit: &Edit, applied: AppliedEdit) -> Result<ItemResult, ConflictsNeeded> {
         if let (Action::Update | Action::Delete, Some(resource)) = (edit.action, &mut self.resource) {
             resource.edits.renew(edit.id); // its own batch must not push it out
-            self.remembered += 1;
+            self.carried.remembered += 1;
         }
         let mut answer = ItemResult { server_version: Some(applied.server_version), merged: applied.is_merged, ..self.ok(edit) };
         if self.rules.policy == Policy::ClientWins && edit.action != Action::Create {
@@ -224,16 +213,22 @@ impl<'a> Fold<'a> {
         {
             return Ok(answer);
         }
-        let resource = match self.resource.take() {
+        let before = self.resource.take();
+        let is_first_create = before.is_none();
+        if edit.action == Action::Create && !is_first_create && self.standing.is_none() {
+            return Err(ConflictsNeeded); // it may supersede conflicts
+        }
+        self.resource = Some(match before {
             None => self.created(edit, payload),
             Some(resource) => self.changed(edit, payload, resource),
-        };
+        });
         self.applied += 1;
-        self.resource = Some(resource);
-        if edit.action != Action::Create {
+        // The first create is remembered by the row itself.
+        if !is_first_create {
             self.remember(edit, is_merged);
         }
-        Ok(self.ok(edit))
+        let superseded_conflicts = if edit.action == Action::Create { self.supersede() } else { Vec::new() };
+        Ok(ItemResult { superseded_conflicts, ..self.ok(edit) })
     }
 
     fn changed(&self, edit: &Edit, payload: Json, mut resource: Resource) -> Resource {
@@ -267,8 +262,8 @@ impl<'a> Fold<'a> {
     fn remember(&mut self, edit: &Edit, is_merged: bool) {
         if let Some(resource) = &mut self.resource {
             let applied = AppliedEdit { id: edit.id, server_version: resource.server_version, is_merged };
-            resource.edits.remember(applied, self.remembered);
-            self.remembered += 1;
+            resource.edits.remember(applied, self.carried.remembered);
+            self.carried.remembered += 1;
         }
     }
 
@@ -290,12 +285,48 @@ impl<'a> Fold<'a> {
         ItemResult::ok(edit.index, edit.client_temp_id.clone(), self.key.id.clone(), version)
     }
 
+    /// Defers an update or delete behind an item of the batch that may succeed when it is sent again: the device keeps both in its queue,
+    /// and the order of the queue must hold (§3.5). A create is complete in itself, and never deferred.
+    fn deferred(&self, edit: &Edit) -> Option<ItemResult> {
+        let is_deferred = edit.action != Action::Create && self.carried.failed == Some(true);
+        is_deferred.then(|| self.depends(edit, true))
+    }
+
+    /// An update or delete of a resource that does not exist. Behind an item that failed, that one may be the create it needs.
+    fn not_found(&mut self, edit: &Edit) -> ItemResult {
+        match self.carried.failed {
+            Some(is_retryable) => self.depends(edit, is_retryable),
+            None => self.fail(edit, Refusal::new(ItemCode::NotFound, "no such resource in this channel"), false),
+        }
+    }
+
+    fn depends(&self, edit: &Edit, is_retryable: bool) -> ItemResult {
+        let error = "an earlier item of this batch on the same resource failed";
+        self.refuse(edit, Refusal::new(ItemCode::DependsOnFailedItem, error), is_retryable)
+    }
+
     fn fail(&mut self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
-        self.blocked = Some(Blocked::Failed { is_retryable });
+        self.note_failure(is_retryable);
         self.refuse(edit, refusal, is_retryable)
     }
 
+    /// Notes that an item failed; one that may succeed later counts more than one that cannot.
+    fn note_failure(&mut self, is_retryable: bool) {
+        self.carried.failed = Some(is_retryable || self.carried.failed == Some(true));
+    }
+
+    /// An error, with the state of the resource that the device needs for its next step.
     fn refuse(&self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
-        refusal.answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), is_retryable)
+        let states_version = matches!(refusal.code, ItemCode::NotFound | ItemCode::ResourceDeleted);
+        let answer = refusal.answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), is_retryable);
+        if !states_version {
+            return answer;
+        }
+        let resource = self.resource.as_ref();
+        ItemResult {
+            server_version: Some(resource.map_or(0, |resource| resource.server_version)),
+            server_deleted: resource.is_some_and(|resource| resource.deleted),
+            ..answer
+        }
     }
 }

@@ -82,6 +82,19 @@ pub struct Group {
     pub key: ResourceKey,
     /// One or more.
     pub items: Vec<Item>,
+    /// What its earlier items left behind, if those were decided before these (§3.9).
+    pub carried: Carried,
+}
+
+/// What the items of a group that were decided already mean for the rest of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The conflict of an item that was made on an older version: what follows was made on the same copy (§3.5).
+    pub conflicted: Option<String>,
+    /// An item failed with an error; whether one that did may succeed when it is sent again.
+    pub failed: Option<bool>,
+    /// Edits of the batch that the row remembers.
+    pub remembered: usize,
 }
 
 impl Item {
@@ -174,7 +187,10 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
             (Err(refusal), Ok(_)) | (Err(_), Err(refusal)) => answers.push(refused(refusal, None)),
         }
     }
-    Intake { groups: groups.into_iter().map(|(key, items)| Group { key, items }).collect(), refused: answers }
+    Intake {
+        groups: groups.into_iter().map(|(key, items)| Group { key, items, carried: Carried::default() }).collect(),
+        refused: answers,
+    }
 }
 
 /// What creates of this batch make that ask for an id, by the temp id that later items may call it.

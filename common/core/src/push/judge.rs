@@ -35,7 +35,8 @@ pub enum Verdict {
 pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &ResourceType) -> Verdict {
     match (edit.action, resource) {
         (Action::Create, None) => apply(edit.payload.clone(), rules),
-        // A create is found among the edits where an admin accepted it.
+        (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource) => apply(edit.payload.clone(), rules),
+        // A create is found among the edits where an admin accepted it, or where it brought a deleted resource back.
         (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => Verdict::Remembered(applied),
             None => judge_create(edit, resource, author),
@@ -50,14 +51,29 @@ pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &
 
 fn judge_create(edit: &Edit, resource: &Resource, author: &Author) -> Verdict {
     let creation = &resource.creation;
-    let same_name = creation.author == *author && creation.client_temp_id == edit.client_temp_id;
+    let is_own = creation.author == *author;
+    let same_name = is_own && creation.client_temp_id == edit.client_temp_id;
     if same_name && creation.digest == edit.digest {
-        Verdict::Remembered(AppliedEdit { id: edit.id, server_version: 1, is_merged: false })
-    } else if same_name && edit.client_temp_id.is_some() {
-        Verdict::Conflict(ItemCode::TempIdReused, "Temp id reused: another create was sent under this client_temp_id".into())
-    } else {
-        Verdict::Conflict(ItemCode::IdTaken, "Id taken: a resource with this id exists".into())
+        return Verdict::Remembered(AppliedEdit { id: edit.id, server_version: 1, is_merged: false });
     }
+    let version = resource.server_version;
+    let (code, error) = if is_own && creation.client_temp_id.is_some() && same_name {
+        (ItemCode::TempIdReused, "Temp id reused: another create was sent under this client_temp_id".to_owned())
+    } else if is_own {
+        let error = format!(
+            "Already created: this device created the resource before with other content (server_version={version}): send the difference as an update"
+        );
+        (ItemCode::AlreadyCreated, error)
+    } else {
+        (ItemCode::IdTaken, "Id taken: a resource with this id exists".to_owned())
+    };
+    Verdict::Conflict(code, error)
+}
+
+/// Whether a create brings a deleted resource back: it was made on the tombstone's version, so its device has seen the delete, and it
+/// cannot be a retry of the create that made the resource. Had it been applied before, the version would be above its base.
+fn is_made_on_tombstone(edit: &Edit, resource: &Resource) -> bool {
+    resource.deleted && edit.base_version == Some(resource.server_version)
 }
 
 fn judge_change(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceType) -> Verdict {

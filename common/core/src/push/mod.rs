@@ -8,6 +8,7 @@ mod fold;
 pub mod intake;
 pub mod judge;
 pub mod media;
+pub mod order;
 pub mod policy;
 pub mod references;
 pub mod refuse;

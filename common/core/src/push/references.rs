@@ -1,7 +1,7 @@
 //! References (§3.10): in a field that refers to another resource, a `client_temp_id` gives way to the server's id, of a create in the
 //! same batch or of an earlier one. What refers to a create that failed in this batch fails with it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::intake::{Edit, Group, Item, Refusal, Sender};
 use crate::{
@@ -102,41 +102,57 @@ pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
     })
 }
 
-/// The group with its references replaced: by the answers of this batch, and by what was `found`. A create that has no answer yet (two
+/// What is known of creates of earlier batches that references may mean.
+#[derive(Debug, Default)]
+pub struct EarlierCreates {
+    /// The resources that exist.
+    pub made: HashSet<ResourceKey>,
+    /// The resources that do not exist, because their create conflicts; and whether the conflict is open still.
+    pub rejected: HashMap<ResourceKey, bool>,
+}
+
+/// The group with its references replaced: by the answers of this batch, and by what is known of `earlier` creates. A create that has no answer yet (two
 /// groups that refer to each other) is taken at its word: `id_of` gives the id it asks for.
 pub fn replace(
     group: Group,
     results: &BTreeMap<usize, ItemResult>,
-    found: &HashSet<ResourceKey>,
+    earlier: &EarlierCreates,
     id_of: impl Fn(usize) -> Option<String>,
 ) -> Group {
-    let Group { key, items } = group;
+    let Group { key, items, carried } = group;
     let item = |item: Item| match item {
-        Item::Edit(edit) if !edit.references.is_empty() => replace_in(edit, &key, results, found, &id_of),
+        Item::Edit(edit) if !edit.references.is_empty() => replace_in(edit, &key, results, earlier, &id_of),
         other => other,
     };
-    Group { items: items.into_iter().map(item).collect(), key }
+    Group { items: items.into_iter().map(item).collect(), key, carried }
 }
 
 fn replace_in(
     mut edit: Edit,
     key: &ResourceKey,
     results: &BTreeMap<usize, ItemResult>,
-    found: &HashSet<ResourceKey>,
+    earlier: &EarlierCreates,
     id_of: impl Fn(usize) -> Option<String>,
 ) -> Item {
     let mut fields = json::fields(&edit.payload).unwrap_or_default();
     for Reference { field, target } in std::mem::take(&mut edit.references) {
+        let depends = |on: String, is_retryable: bool| {
+            let error = format!("payload.{field}: refers to {on}, which was not applied");
+            let refusal = Refusal::new(ItemCode::DependsOnFailedItem, error);
+            Item::Refused(refusal.answer(edit.index, edit.client_temp_id.clone(), Some(key.id.clone()), is_retryable))
+        };
         let id = match target {
-            Target::Earlier(keys) => keys.into_iter().find(|key| found.contains(key)).map(|key| key.id),
+            Target::Earlier(keys) => match keys.iter().find(|key| earlier.made.contains(key)) {
+                Some(key) => Some(key.id.clone()),
+                None => match keys.iter().find_map(|key| earlier.rejected.get_key_value(key)) {
+                    Some((create, is_open)) => return depends(format!("the create of {}", create.id), *is_open),
+                    None => None,
+                },
+            },
             Target::InBatch(index) => match results.get(&index) {
-                Some(create) if create.status != Status::Ok => {
-                    let error = format!("payload.{field}: refers to item {index}, which was not applied");
-                    let refusal = Refusal::new(ItemCode::DependsOnFailedItem, error);
-                    let server_id = Some(key.id.clone());
-                    return Item::Refused(refusal.answer(edit.index, edit.client_temp_id, server_id, create.is_retryable()));
-                }
-                Some(create) => create.server_id.clone(),
+                // The resource is there, whatever became of this create: it was made before.
+                Some(create) if create.status == Status::Ok || is_made_before(create) => create.server_id.clone(),
+                Some(create) => return depends(format!("item {index}"), create.is_retryable() || waits_for_admin(create)),
                 None => id_of(index),
             },
         };
@@ -145,6 +161,16 @@ fn replace_in(
     }
     edit.payload = json::object(&fields);
     Item::Edit(edit)
+}
+
+/// Whether a create that conflicts does so because its resource exists.
+fn is_made_before(create: &ItemResult) -> bool {
+    create.status == Status::Conflict && create.server_version.is_some()
+}
+
+/// Whether a create may still be made by an admin: it is part of an open conflict.
+fn waits_for_admin(create: &ItemResult) -> bool {
+    create.status == Status::Conflict && create.resolution.is_none()
 }
 
 fn set_text(fields: &mut Fields, field: &str, text: Option<String>) {

@@ -2,19 +2,20 @@
 
 use super::{
     decide::{ConflictsNeeded, Ruled},
-    fold::{Blocked, Fold},
+    fold::Fold,
     intake::{Edit, Group, Item, Sender},
 };
 use crate::{
     catalog::Policy,
-    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Standing},
+    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Standing, Superseded},
     ids,
     json::Json,
+    limits::SUPERSEDED_MAX,
     protocol::{
         Action,
         push::{ItemCode, ItemResult, Status},
     },
-    resource::{Resource, ResourceKey},
+    resource::{EditId, Resource, ResourceKey},
     unique,
 };
 
@@ -29,13 +30,13 @@ impl Fold<'_> {
         policy: Option<Policy>,
     ) -> Result<ItemResult, ConflictsNeeded> {
         let version = self.resource.as_ref().map_or(0, |resource| resource.server_version);
-        let blocking = match self.blocked.take() {
-            Some(Blocked::Conflicted(id)) => Some(id),
-            _ => None,
-        };
+        let blocking = self.carried.conflicted.as_deref().filter(|_| edit.action != Action::Create);
         let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
         let held = standing.iter().find(|conflict| conflict.holds(edit.id));
-        let joined = standing.iter().position(|conflict| joins(conflict, edit, blocking.as_deref(), version));
+        let joined = standing.iter().position(|conflict| joins(conflict, edit, blocking, version));
+        // An edit that comes again is told why it was refused first.
+        let opened = held.filter(|held| held.id == self.conflict_id(edit));
+        let code = opened.map_or(code, |opened| opened.code);
         let (id, resolution) = match (held, joined, policy, self.resource.clone()) {
             (Some(held), ..) => (held.id.clone(), held.resolution),
             (None, Some(joined), ..) if policy.is_none() || blocking.is_some() => (self.join(joined, edit, code, version), None),
@@ -45,7 +46,9 @@ impl Fold<'_> {
             }
             _ => (self.open(edit, code, version), None),
         };
-        self.blocked = Some(Blocked::Conflicted(id.clone()));
+        if code == ItemCode::VersionMismatch && version > 0 {
+            self.carried.conflicted = Some(id.clone());
+        }
         let resource = self.resource.as_ref();
         Ok(ItemResult {
             status: Status::Conflict,
@@ -98,6 +101,38 @@ impl Fold<'_> {
         Ok(Some(ItemResult { holder_id, ..answer }))
     }
 
+    /// The id of the conflict that an edit opens.
+    fn conflict_id(&self, edit: &Edit) -> String {
+        ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id)
+    }
+
+    /// Resolves this device's open conflicts about earlier creates of the resource, because a create of it was just applied: accepting one
+    /// later would revert the resource. What was joined to them is kept there. Returns their ids.
+    pub(super) fn supersede(&mut self) -> Vec<String> {
+        let Some(resource) = self.resource.as_mut() else { return Vec::new() };
+        let server_version = resource.server_version;
+        let outcome = Outcome {
+            resolution: Resolution::AcceptServer,
+            resolved_by: "policy:superseded".to_owned(),
+            resolved_at: self.now,
+            note: None,
+            server_version,
+            merged_digest: None,
+        };
+        let mut ids = Vec::new();
+        let is_written = |conflict: &Standing| self.writes.iter().any(|write| write.id == conflict.id);
+        let open = self.standing.iter_mut().flatten().filter(|conflict| conflict.is_open_create() && !is_written(conflict));
+        for conflict in open.take(SUPERSEDED_MAX) {
+            let id = conflict.id.clone();
+            conflict.status = ConflictStatus::Resolved;
+            conflict.resolution = Some(outcome.resolution);
+            resource.note_resolution(Resolved { id: id.clone(), resolution: outcome.resolution, server_version });
+            ids.push(id.clone());
+            self.superseded.push(Superseded { id, expected_edits: conflict.edits.len(), outcome: outcome.clone() });
+        }
+        ids
+    }
+
     fn join(&mut self, at: usize, edit: &Edit, code: ItemCode, version: u64) -> String {
         let Some(conflict) = self.standing.as_mut().and_then(|standing| standing.get_mut(at)) else { return String::new() };
         let expected_edits = conflict.edits.len();
@@ -109,7 +144,7 @@ impl Fold<'_> {
     }
 
     fn open(&mut self, edit: &Edit, code: ItemCode, server_version: u64) -> String {
-        let id = ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id);
+        let id = self.conflict_id(edit);
         let conflict = Standing {
             id: id.clone(),
             status: ConflictStatus::Open,
@@ -161,7 +196,7 @@ impl Fold<'_> {
         let mut conflict = match self.ruled.take() {
             Some(ruled) => ruled.conflict,
             None => {
-                let id = ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id);
+                let id = self.conflict_id(edit);
                 ConflictWrite { server: Some(before), ..self.new_write(id, ItemCode::VersionMismatch) }
             }
         };
@@ -203,11 +238,12 @@ impl Fold<'_> {
 
 /// Whether `edit` joins `conflict`: the one that blocks the group, or one whose refusal came after the edit's base (§3.5).
 fn joins(conflict: &Standing, edit: &Edit, blocking: Option<&str>, version: u64) -> bool {
-    match blocking {
-        Some(id) => conflict.id == id && conflict.is_open_with_room(),
-        None if edit.action == Action::Create => false,
-        None if version == 0 => is_refused_create(conflict),
-        None => conflict.admits(edit.base_version.unwrap_or(edit.client_version)),
+    match (edit.action, blocking) {
+        (_, Some(id)) => conflict.id == id && conflict.is_open_with_room(),
+        // A corrected create is one more edit of the conflict that the first one opened.
+        (Action::Create, None) => conflict.opened_by_create && conflict.is_open_with_room(),
+        _ if version == 0 => is_refused_create(conflict),
+        _ => conflict.admits(edit.base_version.unwrap_or(edit.client_version)),
     }
 }
 
@@ -226,19 +262,14 @@ fn conflict_edit(edit: &Edit) -> ConflictEdit {
     }
 }
 
-/// The creates that may have been refused for a unique value before, with the id of the conflict that each would stand in: whether
-/// there is one must be known before they are decided.
-pub fn creates_to_look_for(groups: &[Group], sender: Sender<'_>) -> Vec<(ResourceKey, String)> {
-    let tenant = &sender.principal.tenant;
-    let mut creates = Vec::new();
-    for group in groups {
-        let Some(rules) = sender.catalog.get(&group.key.resource_type).filter(|rules| !rules.unique.is_empty()) else { continue };
-        for item in &group.items {
-            let Item::Edit(edit) = item else { continue };
-            if edit.action == Action::Create && !unique::values(rules, tenant, &group.key, &edit.payload).is_empty() {
-                creates.push((group.key.clone(), ids::conflict(tenant, &group.key, sender.author, edit.id)));
-            }
-        }
-    }
-    creates
+/// The creates of types with unique fields, by resource: whether this device has conflicts about them already must be known before they are
+/// decided, because a create stays in the conflict it is part of, and takes the place of those of earlier creates.
+pub fn creates_to_look_for<'a>(groups: &'a [Group], sender: Sender<'_>) -> Vec<(&'a ResourceKey, Vec<EditId>)> {
+    let has_unique = |group: &&Group| sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty());
+    let create = |item: &Item| match item {
+        Item::Edit(edit) if edit.action == Action::Create => Some(edit.id),
+        _ => None,
+    };
+    let creates = groups.iter().filter(has_unique).map(|group| (&group.key, group.items.iter().filter_map(create).collect()));
+    creates.filter(|(_, edits): &(_, Vec<EditId>)| !edits.is_empty()).collect()
 }

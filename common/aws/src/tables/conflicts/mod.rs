@@ -10,7 +10,7 @@ mod read;
 mod record;
 mod settle;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub use by_device::DeviceConflict;
 pub(crate) use decided::decided;
 pub use read::Place;
 
-use super::{Row, Table, from_row, key as row_key, moment, query_all, text};
+use super::{Row, Table, from_row, key as row_key, moment, query_all};
 use crate::failure::Failure;
 
 /// Bytes of the first edit's and of the server's payload that a conflict's own row carries at most.
@@ -165,16 +165,12 @@ impl Conflicts {
             .expression_attribute_names("#action", "action")
             .expression_attribute_values(":prefix", AttributeValue::S(prefix));
         let rows = query_all("query on conflicts", query).await?.into_iter();
-        rows.map(|row| from_row::<StandingRow>("conflict", row)?.read()).collect()
-    }
-
-    /// Which of these conflicts there are.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn exist(&self, tenant: &str, ids: Vec<String>) -> Result<HashSet<String>, Failure> {
-        let rows = self.0.batch_get(ids.into_iter().map(|id| row_key(tenant, id)).collect()).await?;
-        Ok(rows.iter().filter_map(|row| text(row, "sk")).map(ToOwned::to_owned).collect())
+        // A corrupt row is logged, and blocks nothing but its own conflict.
+        let read = |row| {
+            let standing = from_row::<StandingRow>("conflict", row).and_then(StandingRow::read);
+            standing.inspect_err(|failure| tracing::error!(%failure, "a conflict cannot be decoded")).ok()
+        };
+        Ok(rows.filter_map(read).collect())
     }
 
     /// What the server held, and its version, when these conflicts were last added to; of deleted resources nothing.
