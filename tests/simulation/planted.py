@@ -90,7 +90,7 @@ BUGS = {
     )),
     "ledger-dropped": Bug((
         FOLD,
-        "            resource.edits.remember(applied, self.remembered);\n",
+        "            resource.edits.remember(applied, self.carried.remembered);\n",
         "            let _ = (&resource.edits, applied);\n",
     )),
     "version-condition-removed": Bug(
