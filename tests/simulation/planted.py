@@ -179,7 +179,7 @@ BUGS = {
     )),
     "unique-keys-not-claimed": Bug((
         "common/aws/src/batch/commit.rs",
-        "    !decision.unique.is_empty() || decision.ruled.is_some()\n",
+        "    !decision.unique.is_empty() || decision.ruled.is_some() || !decision.superseded.is_empty()\n",
         "    decision.ruled.is_some()\n",
     )),
     "what-policies-store-not-echoed": Bug((

@@ -107,6 +107,12 @@ impl Judge {
         let may_repeat = |text: &Value| version.is_decision && edit_of(text).is_some_and(|number| self.may_be_forgotten(number));
         let slots = version.fields.iter().filter(|(field, value)| is_slot(field) && !value.is_null());
         let slots: Vec<_> = slots.filter(|(_, value)| !may_repeat(value)).collect();
+        // A create that was made on the version of a tombstone.
+        let fates = &self.fates;
+        let is_created_again = |version: &Version, deleted: u64| {
+            let creates = marks(&version.fields).into_iter().filter_map(|number| fates.get(&number));
+            creates.map(|fate| &fate.edit).any(|edit| edit.action() == "create" && edit.item["base_version"] == deleted)
+        };
         let earlier = self.history.entry(row.clone()).or_default();
         let last = earlier.last();
         let last_number = last.map_or(0, |last| last.number);
@@ -114,7 +120,8 @@ impl Judge {
             let what = format!("{row:?}: version {} was written over version {last_number}", version.number);
             return self.violated(1, what);
         }
-        if last.is_some_and(|last| last.is_deleted) && !version.is_deleted && !version.is_decision {
+        let may_return = version.is_decision || is_created_again(&version, last_number);
+        if last.is_some_and(|last| last.is_deleted) && !version.is_deleted && !may_return {
             return self.violated(2, format!("{row:?}: deleted, and back to life as version {}", version.number));
         }
         let mut broken = Vec::new();
