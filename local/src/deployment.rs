@@ -21,6 +21,9 @@ use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
 use crate::{BoxFuture, auth};
 
+/// The origins whose pages may use every runner: those that a development server on this machine serves, on any port.
+pub const LOCAL_ORIGINS: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*";
+
 /// Why the template cannot be made real.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
@@ -110,6 +113,7 @@ pub fn binaries_environment(port: u16) -> Result<BTreeMap<String, String>, Deplo
     all.remove("NOTIFICATION_TOPIC");
     all.extend(
         [
+            ("ALLOWED_ORIGINS", LOCAL_ORIGINS.to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
@@ -277,12 +281,13 @@ pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction,
     }
 }
 
-fn development_parameters() -> [(&'static str, String); 4] {
+fn development_parameters() -> [(&'static str, String); 5] {
     [
         ("JwtIssuer", auth::ISSUER.to_owned()),
         ("JwtAudience", auth::AUDIENCE.to_owned()),
         ("Jwks", auth::jwks()),
         ("JwksUrl", String::new()),
+        ("TokenSecondsMax", auth::TTL_S.to_string()),
     ]
 }
 

@@ -296,7 +296,7 @@ impl Stack {
 
     /// Hands an event of the API to a function, as Lambda does.
     pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        self.deliver_request(function, lambda_http::request::from_str(&event.to_string()).unwrap()).await
+        self.deliver_request(function, crate::request(&event.to_string())).await
     }
 
     /// Hands a request to a function, as the runtime reads it from an event.

@@ -59,6 +59,11 @@ impl Key {
         self.sign_under(&self.header(), claims)
     }
 
+    /// The signature of a text, encoded as in a token.
+    fn signature(&self, text: &str) -> String {
+        jsonwebtoken::crypto::sign(text.as_bytes(), &self.secret, self.algorithm).unwrap()
+    }
+
     pub(crate) fn sign_under(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.secret).unwrap()
     }

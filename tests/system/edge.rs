@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod gzip;
+mod headers;
 mod limits;
+pub(crate) mod odd_events;
 mod page;
 mod problems;

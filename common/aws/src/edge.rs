@@ -1,5 +1,8 @@
 //! The HTTP edge: requests become bodies and callers once, answers and problems become responses once (§8).
 
+mod body;
+mod headers;
+
 use std::borrow::Cow;
 
 use lambda_http::{
@@ -7,18 +10,22 @@ use lambda_http::{
     http::{HeaderName, HeaderValue, header},
     request::RequestContext,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tidemark_core::{
-    gzip::{self, GZIP, GunzipError},
+    gzip::{self, GZIP},
     json::Json,
-    limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX, LIST_DEFAULT, LIST_MAX, PLAIN_ANSWER_BYTES_MAX},
+    limits::{ANSWER_BYTES_MAX, LIST_DEFAULT, LIST_MAX, PLAIN_ANSWER_BYTES_MAX},
     principal::Principal,
-    protocol::problem::{Problem, ProblemBody, ProblemCode, read_body},
+    protocol::problem::{Problem, ProblemBody, ProblemCode},
     routes::{ROUTES, Route},
 };
 
+pub use body::{body, body_of};
+pub use headers::{complete, is_allowed};
+
 use crate::{
+    entry::Unreadable,
     failure::Failure,
     platform::Platform,
     telemetry::{End, Invocation},
@@ -27,62 +34,11 @@ use crate::{
 /// Seconds a client waits before it repeats a request that met an outage.
 const RETRY_AFTER_SECONDS: &str = "2";
 
-/// Reads the body of a request as `T`, unpacked where it says that it is gzip.
-///
-/// # Errors
-/// A [`Problem`]: 415 for what is declared as something other than JSON, plain or as gzip; 413 over 3 MB, as sent or unpacked; 400 with
-/// the JSON path otherwise.
-pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
-    body_of(request, request.body())
-}
-
-/// Reads a body that was taken off its request.
-///
-/// # Errors
-/// As [`body`].
-pub fn body_of<T: DeserializeOwned>(request: &Request, sent: &[u8]) -> Result<T, Problem> {
-    check_media_type(request)?;
-    read_body(&unpacked(request, sent)?)
-}
-
-fn check_media_type(request: &Request) -> Result<(), Problem> {
-    let Some(media_type) = header_text(request, &header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence != "application/json" && !essence.ends_with("+json") {
-        let detail = format!("content-type is {essence:?}: send application/json");
-        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
-    }
-    Ok(())
-}
-
-/// The body without its content coding; neither form is larger than the bound.
-fn unpacked<'a>(request: &Request, sent: &'a [u8]) -> Result<Cow<'a, [u8]>, Problem> {
-    if sent.len() > BODY_BYTES_MAX {
-        return Err(too_large(format!("the body has {} bytes", sent.len())));
-    }
-    let codings = header_text(request, &header::CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
-    let mut codings = codings.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity"));
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(Cow::Borrowed(sent)),
-        (Some("gzip" | "x-gzip"), None) => match gzip::gunzip(sent, BODY_BYTES_MAX) {
-            Ok(body) => Ok(Cow::Owned(body)),
-            Err(error @ GunzipError::Damaged(_)) => Err(Problem::malformed("$", error.to_string())),
-            Err(error @ GunzipError::TooLarge(_)) => Err(too_large(error.to_string())),
-        },
-        (Some(coding), _) => {
-            let detail = format!("content-encoding is {coding:?}: send the body as it is, or once as gzip");
-            Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
-        }
-    }
-}
-
-fn too_large(found: String) -> Problem {
-    Problem::new(ProblemCode::BodyTooLarge, format!("{found}, at most {BODY_BYTES_MAX} are read: send smaller batches"))
-}
-
-/// What a header says; of a header that is repeated, what the adapter leaves of it: all behind an HTTP API, the last behind a REST API.
-fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name).map(|value| value.to_str().unwrap_or("?"))
+/// What a header says; the values of a header that is repeated are joined with commas, as HTTP has it.
+fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let mut values = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+    let first = Cow::Borrowed(values.next()?);
+    Some(values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}"))))
 }
 
 /// The route by which a request came.
@@ -90,19 +46,24 @@ fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<&'a str> {
 /// # Errors
 /// A 404 problem for a request by none of ours.
 pub fn route(request: &Request) -> Result<&'static Route, Problem> {
-    let resource = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => context.resource_path.as_deref(),
-        Some(RequestContext::ApiGatewayV2(context)) => {
-            context.route_key.as_deref().and_then(|key| key.split_once(' ')).map(|(_, path)| path)
-        }
-        _ => None,
-    };
+    let resource = resource(request);
     let method = request.method().as_str();
     let of_method = || ROUTES.iter().filter(|route| route.method == method);
     // A default route, and cargo-lambda's emulator, name none: there the path says it.
     let by_path = || of_method().find(|route| route.is_of(request.uri().path()));
     let route = of_method().find(|route| Some(route.path) == resource).or_else(by_path);
     route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
+}
+
+/// The path of the route by which a request came, with its placeholders, where the gateway names it.
+fn resource(request: &Request) -> Option<&str> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.resource_path.as_deref(),
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            context.route_key.as_deref().and_then(|key| key.split_once(' ')).map(|(_, path)| path)
+        }
+        _ => None,
+    }
 }
 
 /// What stands in the path at `{name}`.
@@ -159,7 +120,22 @@ pub async fn serve<T: Serialize>(
     let request_id = request_id(request);
     let lambda_request_id = request.lambda_context_ref().map(|context| context.request_id.as_str());
     let invocation = Invocation { function, request_id: &request_id, lambda_request_id };
-    let respond = async { respond(request, &request_id, work.await) };
+    let respond = async {
+        let origins = &platform.settings.allowed_origins;
+        let (mut response, end) = if headers::is_options(request) {
+            let path = resource(request).unwrap_or(request.uri().path());
+            match headers::preflight(request, path, origins) {
+                Ok(response) => (response, End::Done),
+                Err(problem) => (respond_problem(request, &request_id, &problem), End::Refused(problem.code)),
+            }
+        } else if let Some(Unreadable(problem)) = request.extensions().get() {
+            (respond_problem(request, &request_id, problem), End::Refused(problem.code))
+        } else {
+            respond(request, &request_id, work.await)
+        };
+        complete(response.headers_mut(), origins, request.headers().get(header::ORIGIN));
+        (response, end)
+    };
     invocation.run(platform, respond).await
 }
 
@@ -236,7 +212,7 @@ fn response(request: &Request, status: u16, content_type: &'static str, body: St
 
 fn packed(request: &Request, body: &str) -> Option<Vec<u8>> {
     let accepted = header_text(request, &header::ACCEPT_ENCODING)?;
-    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(accepted) {
+    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(&accepted) {
         return None;
     }
     let packed = gzip::gzip(body.as_bytes());

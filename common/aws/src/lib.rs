@@ -7,6 +7,7 @@ pub mod clock;
 pub mod compare;
 pub mod delivery;
 pub mod edge;
+pub mod entry;
 pub mod failure;
 pub mod failures;
 pub mod media;

@@ -5,6 +5,7 @@ use tidemark_core::{
     catalog::{Catalog, CatalogError},
     limits::MEDIA_BYTES_MAX,
     media::Allowed,
+    origins::{AllowedOrigins, OriginError},
 };
 
 /// The catalog this build was made with.
@@ -14,6 +15,8 @@ const CATALOG: &str = include_str!("../../../catalog.toml");
 const DAYS_MAX: u64 = 36_500;
 /// An upload URL is good for 15 minutes at most (§6).
 const MEDIA_URL_SECONDS_MAX: u64 = 900;
+/// The longest validity of a token that may be configured: ten years.
+const TOKEN_SECONDS_MAX: u64 = 315_360_000;
 
 /// Everything a deployment decides.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct Settings {
     pub batch_retention: Duration,
     /// What may be uploaded.
     pub media: MediaSettings,
+    /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser; none by default.
+    pub allowed_origins: AllowedOrigins,
     /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind streams have it.
     pub failure_bucket: Option<String>,
     /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without it nobody is told.
@@ -93,6 +98,12 @@ pub struct AuthSettings {
     pub channels_claim: String,
     /// `CLAIM_AUDIENCE`, default `aud`; Cognito's access tokens carry `client_id`.
     pub audience_claim: String,
+    /// `TOKEN_SECONDS_MAX`: seconds that a token may be valid for, from when it was issued, and from now on; one day by default.
+    pub token_seconds_max: u64,
+    /// `TOKEN_TYPE`: what `typ` in the header of a token must be, such as `at+jwt`; any, if it is not set.
+    pub token_type: Option<String>,
+    /// `TOKEN_USE`: what the claim `token_use` must be, such as Cognito's `access`; any, if it is not set.
+    pub token_use: Option<String>,
 }
 
 /// Where the keys come from that tokens are signed with.
@@ -116,6 +127,9 @@ pub enum SettingsError {
     /// The catalog does not read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The list of origins does not read.
+    #[error("environment variable ALLOWED_ORIGINS: {0}")]
+    Origins(#[from] OriginError),
 }
 
 impl Settings {
@@ -166,7 +180,11 @@ impl Settings {
                 roles_claim: or_default("CLAIM_ROLES", "roles"),
                 channels_claim: or_default("CLAIM_CHANNELS", "channels"),
                 audience_claim: or_default("CLAIM_AUDIENCE", "aud"),
+                token_seconds_max: number("TOKEN_SECONDS_MAX", "86400", TOKEN_SECONDS_MAX)?,
+                token_type: optional("TOKEN_TYPE"),
+                token_use: optional("TOKEN_USE"),
             },
+            allowed_origins: AllowedOrigins::parse(&or_default("ALLOWED_ORIGINS", ""))?,
             catalog: Catalog::parse(&or_default("CATALOG", CATALOG))?,
             log_retention: days("LOG_RETENTION_DAYS", "30")?,
             batch_retention: days("BATCH_RETENTION_DAYS", "90")?,

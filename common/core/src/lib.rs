@@ -16,6 +16,7 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod media;
+pub mod origins;
 pub mod pack;
 pub mod patch;
 pub mod principal;

@@ -30,7 +30,7 @@ pub(crate) async fn replay(platform: &Platform, request: &Request) -> Result<Rep
     let principal = platform.verifier.principal(request).await?;
     edge::admin(&principal)?;
     let ReplayRequest { dry_run } = if request.body().is_empty() { ReplayRequest::default() } else { edge::body(request)? };
-    let known = known(platform, &principal.tenant, request).await?;
+    let known = known(platform, &principal, request).await?;
     let now = platform.clock.now();
     let dry_run = dry_run.unwrap_or_default();
     let mut results = if dry_run {

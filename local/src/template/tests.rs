@@ -78,7 +78,11 @@ fn uploads_that_nobody_names_expire_where_they_arrive_and_browsers_may_upload() 
     let prefix = expiring[0]["Prefix"].as_str().unwrap();
     assert_eq!((expiring[0]["Status"].as_str(), expiring[0]["ExpirationInDays"].as_u64()), (Some("Enabled"), Some(7)));
     assert!(key.arrival().starts_with(prefix) && !key.to_string().starts_with(prefix), "{prefix}");
-    assert_eq!(media["CorsConfiguration"]["CorsRules"][0]["AllowedMethods"], yaml("[PUT]"));
+    let cors = yaml(
+        "{'Fn::If': [HasAllowedOrigins, {CorsRules: [{AllowedMethods: [PUT], AllowedOrigins: {'Fn::Split': [',', {Ref: AllowedOrigins}]},
+          AllowedHeaders: ['*'], MaxAge: 3600}]}, {Ref: 'AWS::NoValue'}]}",
+    );
+    assert_eq!(media["CorsConfiguration"], cors);
 }
 
 #[test]

@@ -20,6 +20,8 @@ const DESCRIPTION: &str = "Devices push what they edited offline and pull what o
 means stands in docs/protocol.md, whose sections (§) the descriptions name; each code stands in docs/errors.md.\n\nBodies may \
 be sent as gzip (`content-encoding: gzip`), and larger answers come as gzip to clients that accept it. Fields of a request \
 that are not described here are ignored. An answer has the fields described here and no others; a later version may add some.\
+\n\nEvery answer carries `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`. Pages of the origins that the deployment \
+allows may read answers, with the headers `Retry-After` and `x-amzn-RequestId`; `OPTIONS` is answered on every path, without a token.\
 \n\nThe gateway in front has answers of its own, which are not problems: for unknown routes, for bodies over 10 MB, for too \
 many requests (429), and for a function that died (502).";
 

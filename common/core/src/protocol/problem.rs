@@ -174,6 +174,8 @@ impl<'a> ProblemBody<'a> {
 pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Problem::malformed("$", format!("the body is not UTF-8 from byte {}", error.valid_up_to())))?;
+    // Some platforms write a byte order mark before UTF-8. JSON has none, and a reader may ignore it (RFC 8259 §8.1).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.trim_start().starts_with('{') {
         return Err(Problem::malformed("$", "the body must be a JSON object"));
     }
