@@ -5,7 +5,7 @@ mod commit;
 
 use std::convert::Infallible;
 
-use lambda_http::{Adapter, Body, Request, Response, Service as _, request::LambdaRequest, service_fn};
+use lambda_http::{Adapter, Body, Context, Request, Response, Service as _, request::LambdaRequest, service_fn};
 use lambda_runtime::LambdaEvent;
 use serde_json::value::to_raw_value;
 use tidemark_aws::{Failure, Platform, edge, telemetry};
@@ -34,7 +34,7 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
     let LambdaEvent { payload, context } = event;
     let fields = json::fields(&payload).unwrap_or_default();
     if !GATEWAY_FIELDS.iter().any(|field| fields.contains_key(*field)) {
-        return direct(platform, &payload, &context.request_id).await;
+        return direct(platform, &payload, &context).await;
     }
     let request: LambdaRequest = serde_json::from_str(payload.get())?;
     let answer = async |request: Request| Ok::<_, Infallible>(handle(platform, request).await);
@@ -58,9 +58,9 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
 }
 
 /// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
-async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_http::Error> {
+async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<Json, lambda_http::Error> {
     let platform = &platform.for_invocation();
-    Ok(edge::direct(platform, NAME, request_id, decision(platform, event)).await?)
+    Ok(edge::direct(platform, NAME, context, decision(platform, event)).await?)
 }
 
 async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {

@@ -20,11 +20,7 @@ use tidemark_core::{
 };
 
 use super::{Mode, commit::Outcome};
-use crate::{
-    failure::Failure,
-    platform::Platform,
-    tables::{backoff, resources::Loaded},
-};
+use crate::{failure::Failure, platform::Platform, tables::resources::Loaded};
 
 /// What all waves of a batch have in common.
 pub(super) struct Waves<'a> {
@@ -64,7 +60,7 @@ impl Waves<'_> {
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
-                tokio::time::sleep(backoff(lost)).await;
+                tokio::time::sleep(self.platform.random.raced(lost)).await;
             }
             let (ready, waiting) = self.ready(groups, settled);
             let mut rows = match loaded.take() {
