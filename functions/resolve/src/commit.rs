@@ -53,6 +53,7 @@ pub(crate) async fn commit(
         match transact(platform, &conflict, &settlement, resolver.tenant).await? {
             Committed::Done => {
                 platform.meter.count(Metric::ConflictsResolved, 1);
+                platform.meter.count(Metric::AcceptedChanges, usize::from(settlement.write.is_some()));
                 return Ok(settled(conflict, *settlement));
             }
             Committed::Lost => {}
