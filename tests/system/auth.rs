@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod claims;
+mod cognito;
 mod key_set;
 mod settings;
 mod signatures;

@@ -8,6 +8,7 @@ mod batches;
 mod changelog;
 mod conflicts;
 mod crashes;
+mod deadline;
 mod delivery;
 mod devices;
 mod edge;

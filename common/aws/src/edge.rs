@@ -6,7 +6,7 @@ mod headers;
 use std::borrow::Cow;
 
 use lambda_http::{
-    Body, Request, RequestExt as _, Response,
+    Body, Context, Request, RequestExt as _, Response,
     http::{HeaderName, HeaderValue, header},
     request::RequestContext,
 };
@@ -25,14 +25,12 @@ pub use body::{body, body_of};
 pub use headers::{complete, is_allowed};
 
 use crate::{
+    deadline::Deadline,
     entry::Unreadable,
     failure::Failure,
     platform::Platform,
     telemetry::{End, Invocation},
 };
-
-/// Seconds a client waits before it repeats a request that met an outage.
-const RETRY_AFTER_SECONDS: &str = "2";
 
 /// What a header says; the values of a header that is repeated are joined with commas, as HTTP has it.
 fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, str>> {
@@ -118,20 +116,22 @@ pub async fn serve<T: Serialize>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Response<Body> {
     let request_id = request_id(request);
-    let lambda_request_id = request.lambda_context_ref().map(|context| context.request_id.as_str());
+    let context = request.lambda_context_ref();
+    let lambda_request_id = context.map(|context| context.request_id.as_str());
     let invocation = Invocation { function, request_id: &request_id, lambda_request_id };
+    let deadline = Deadline::of(context, &platform.clock);
     let respond = async {
         let origins = &platform.settings.allowed_origins;
         let (mut response, end) = if headers::is_options(request) {
             let path = resource(request).unwrap_or(request.uri().path());
             match headers::preflight(request, path, origins) {
                 Ok(response) => (response, End::Done),
-                Err(problem) => (respond_problem(request, &request_id, &problem), End::Refused(problem.code)),
+                Err(problem) => (respond_problem(platform, request, &request_id, &problem), End::Refused(problem.code)),
             }
         } else if let Some(Unreadable(problem)) = request.extensions().get() {
-            (respond_problem(request, &request_id, problem), End::Refused(problem.code))
+            (respond_problem(platform, request, &request_id, problem), End::Refused(problem.code))
         } else {
-            respond(request, &request_id, work.await)
+            respond(platform, request, &request_id, deadline.bound(work).await)
         };
         complete(response.headers_mut(), origins, request.headers().get(header::ORIGIN));
         (response, end)
@@ -151,11 +151,13 @@ pub async fn refuse(platform: &Platform, function: &'static str, request: &Reque
 pub async fn direct<T: Serialize>(
     platform: &Platform,
     function: &'static str,
-    request_id: &str,
+    context: &Context,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> serde_json::Result<Json> {
+    let request_id = &context.request_id;
+    let deadline = Deadline::of(Some(context), &platform.clock);
     let answer = async {
-        match work.await {
+        match deadline.bound(work).await {
             Ok(answer) => (to_raw_value(&answer), End::Done),
             Err(failure) => {
                 let problem = failure.problem();
@@ -166,13 +168,18 @@ pub async fn direct<T: Serialize>(
     Invocation { function, request_id, lambda_request_id: None }.run(platform, answer).await
 }
 
-fn respond<T: Serialize>(request: &Request, request_id: &str, outcome: Result<T, Failure>) -> (Response<Body>, End) {
+fn respond<T: Serialize>(
+    platform: &Platform,
+    request: &Request,
+    request_id: &str,
+    outcome: Result<T, Failure>,
+) -> (Response<Body>, End) {
     let problem = match outcome.map(|answer| serde_json::to_string(&answer)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
         Ok(Err(error)) => Failure::undecoded("answer", error).problem(),
         Err(failure) => failure.problem(),
     };
-    (respond_problem(request, request_id, &problem), End::Refused(problem.code))
+    (respond_problem(platform, request, request_id, &problem), End::Refused(problem.code))
 }
 
 /// A problem as a document: the body of a response, or the answer to a direct invocation.
@@ -180,17 +187,18 @@ fn problem_document(problem: &Problem, request_id: &str) -> String {
     serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
 
-fn respond_problem(request: &Request, request_id: &str, problem: &Problem) -> Response<Body> {
+fn respond_problem(platform: &Platform, request: &Request, request_id: &str, problem: &Problem) -> Response<Body> {
     let document = problem_document(problem, request_id);
     let mut response = response(request, problem.code.status(), "application/problem+json", document);
     let hint = match problem.code {
-        ProblemCode::Unavailable => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
-        ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        ProblemCode::UnsupportedMediaType => Some((header::ACCEPT_ENCODING, GZIP)),
+        // Drawn, so that the devices which met an outage together do not come back together.
+        ProblemCode::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from(platform.random.retry_after_s()))),
+        ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        ProblemCode::UnsupportedMediaType => Some((header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP))),
         _ => None,
     };
     if let Some((name, value)) = hint {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, value);
     }
     response
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tidemark_aws::{
     Failure, Platform, edge,
     metrics::Metric,
-    tables::{Reason, Transacted, backoff, unique_keys::holder},
+    tables::{Reason, Transacted, unique_keys::holder},
 };
 use tidemark_core::{
     channel::Scope,
@@ -40,7 +40,7 @@ pub(crate) async fn commit(
     let mut foreign = HashSet::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
         if attempt > 0 {
-            tokio::time::sleep(backoff(attempt)).await;
+            tokio::time::sleep(platform.random.raced(attempt)).await;
         }
         let conflict = platform.tables.conflicts.read(resolver.tenant, id).await?.ok_or_else(edge::not_found)?;
         let current = load(platform, &conflict, resolver.tenant).await?;
@@ -53,6 +53,7 @@ pub(crate) async fn commit(
         match transact(platform, &conflict, &settlement, resolver.tenant).await? {
             Committed::Done => {
                 platform.meter.count(Metric::ConflictsResolved, 1);
+                platform.meter.count(Metric::AcceptedChanges, usize::from(settlement.write.is_some()));
                 return Ok(settled(conflict, *settlement));
             }
             Committed::Lost => {}

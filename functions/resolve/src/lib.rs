@@ -3,7 +3,7 @@
 
 mod commit;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Context, Request, Response};
 use lambda_runtime::LambdaEvent;
 use tidemark_aws::{Failure, Platform, edge, entry, telemetry};
 use tidemark_core::{
@@ -27,7 +27,7 @@ const NAME: &str = "resolve";
 pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_http::Error> {
     if !entry::is_gateway_event(&event.payload) {
         let LambdaEvent { payload, context } = event;
-        return direct(platform, &payload, &context.request_id).await;
+        return direct(platform, &payload, &context).await;
     }
     Ok(entry::answer(event, async |request| handle(platform, request).await).await?)
 }
@@ -48,9 +48,9 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
 }
 
 /// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
-async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_http::Error> {
+async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<Json, lambda_http::Error> {
     let platform = &platform.for_invocation();
-    Ok(edge::direct(platform, NAME, request_id, decision(platform, event)).await?)
+    Ok(edge::direct(platform, NAME, context, decision(platform, event)).await?)
 }
 
 async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {

@@ -200,4 +200,8 @@ fn scalar(value: &Yaml) -> Option<String> {
 }
 
 #[cfg(test)]
+mod alarm_tests;
+#[cfg(test)]
+mod safety_tests;
+#[cfg(test)]
 mod tests;

@@ -40,7 +40,7 @@ fn key_set(keys: &[&Key]) -> String {
     json!({"keys": keys.iter().map(|key| key.public()).collect::<Vec<_>>()}).to_string()
 }
 
-async fn principal(variables: &[(&str, &str)], keys: &[&Key], claims: &Value) -> Result<Principal, ProblemCode> {
+pub(super) async fn principal(variables: &[(&str, &str)], keys: &[&Key], claims: &Value) -> Result<Principal, ProblemCode> {
     let stack = Stack::new();
     let keys = key_set(keys);
     let settings = settings(&[variables, &[("JWKS", keys.as_str())]].concat()).unwrap();

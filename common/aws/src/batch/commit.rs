@@ -43,6 +43,9 @@ impl Waves<'_> {
         let (mut alone, mut together) = (alone.into_iter(), together.into_iter());
         let outcomes = wave.iter().map(|decided| if spans(&decided) { together.next() } else { alone.next() });
         let outcomes: Vec<Outcome> = outcomes.map(|outcome| outcome.unwrap_or(Outcome::Unavailable)).collect();
+        let is_accepted =
+            |(decided, outcome): &(&Decided, &Outcome)| decided.decision.write.is_some() && matches!(outcome, Outcome::Written);
+        self.platform.meter.count(Metric::AcceptedChanges, wave.iter().zip(&outcomes).filter(is_accepted).count());
         // A conflict is stored once the row is what it was decided on.
         let recorded = wave.iter().zip(outcomes).map(async |(decided, outcome)| match outcome {
             Outcome::Written if !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),

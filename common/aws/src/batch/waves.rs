@@ -20,7 +20,7 @@ use tidemark_core::{
 };
 
 use super::{Mode, commit::Outcome, rows::Rows};
-use crate::{failure::Failure, platform::Platform, tables::backoff};
+use crate::{failure::Failure, platform::Platform};
 
 /// What all waves of a batch have in common.
 pub(super) struct Waves<'a> {
@@ -71,7 +71,7 @@ impl Waves<'_> {
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
-                tokio::time::sleep(backoff(lost)).await;
+                tokio::time::sleep(self.platform.random.raced(lost)).await;
             }
             let (wave, waiting) = self.next(groups, &mut learned, settled).await?;
             let outcomes = match self.mode {

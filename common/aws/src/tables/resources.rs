@@ -21,7 +21,7 @@ use tidemark_core::{
 use self::row::{CHANGED, CREATED, SHOWN, ShownRow, changed, created, number, read_row};
 pub(crate) use self::row::{ResourceRow, identify};
 use super::{
-    Table, backoff, key,
+    THROTTLED_ATTEMPTS_MAX, Table, key,
     transaction::{incomplete, transact_put},
 };
 use crate::failure::Failure;
@@ -32,8 +32,6 @@ const STATEMENTS_MAX: usize = 25;
 const CALL_BYTES_MAX: usize = 512 * 1024;
 /// Calls that are sent at once.
 const CALLS_AT_ONCE: usize = 2;
-/// Times a statement that was throttled is sent again.
-const THROTTLED_ATTEMPTS_MAX: u32 = 5;
 
 /// The table of resources.
 #[derive(Debug, Clone)]
@@ -191,7 +189,7 @@ impl Resources {
         let mut waiting: Vec<usize> = (0..writes.len()).collect();
         for attempt in 0..THROTTLED_ATTEMPTS_MAX {
             if attempt > 0 {
-                tokio::time::sleep(backoff(attempt)).await;
+                tokio::time::sleep(self.0.random.throttled(attempt)).await;
             }
             let statement = |index: &usize| {
                 let (key, write) = writes[*index];
@@ -255,7 +253,17 @@ fn outcome(response: &BatchStatementResponse) -> Committed {
     match &error.code {
         Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed | BatchStatementErrorCodeEnum::DuplicateItem) => Committed::Lost,
         code => {
-            tracing::warn!(?code, "a row was not written");
+            // Of a throttled statement the message says what the limit is; that of another error may quote what was sent.
+            let is_throttled = matches!(
+                code,
+                Some(
+                    BatchStatementErrorCodeEnum::ThrottlingError
+                        | BatchStatementErrorCodeEnum::ProvisionedThroughputExceeded
+                        | BatchStatementErrorCodeEnum::RequestLimitExceeded
+                )
+            );
+            let reason = error.message().filter(|_| is_throttled);
+            tracing::warn!(?code, reason, "a row was not written");
             Committed::Unavailable
         }
     }
