@@ -21,6 +21,9 @@ use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
 use crate::{BoxFuture, auth};
 
+/// Authenticates media keys on this machine: like the development key of the tokens, it is no secret at all.
+const MEDIA_SECRET: &str = "tidemark-development-media-secret-for-this-machine-only";
+
 /// Why the template cannot be made real.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
@@ -155,6 +158,7 @@ pub fn platform_with_media(
 ) -> Result<Platform, DeploymentError> {
     let platform = platform(template, function, clients.dynamodb, clock)?;
     let media = Media::new(clients.bucket, &platform.settings.media);
+    let media = media.map_err(|error| DeploymentError::Settings { function: function.to_owned(), reason: error.to_string() })?;
     Ok(platform.with_media(media))
 }
 
@@ -277,12 +281,13 @@ pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction,
     }
 }
 
-fn development_parameters() -> [(&'static str, String); 4] {
+fn development_parameters() -> [(&'static str, String); 5] {
     [
         ("JwtIssuer", auth::ISSUER.to_owned()),
         ("JwtAudience", auth::AUDIENCE.to_owned()),
         ("Jwks", auth::jwks()),
         ("JwksUrl", String::new()),
+        ("MediaSecret", MEDIA_SECRET.to_owned()),
     ]
 }
 

@@ -9,7 +9,7 @@ use tidemark_aws::{Environment, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
+    let platform = environment.platform()?.with_media(environment.media()?);
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_presign::handle(&platform, request).await);
     lambda_http::run(service_fn(answer)).await
 }

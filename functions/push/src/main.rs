@@ -14,7 +14,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
+    let platform = environment.platform()?.with_media(environment.media()?);
     platform.connect_by_resources().await;
     let answer = async |request: Request| Ok::<_, Infallible>(tidemark_push::handle(&platform, request).await);
     lambda_http::run(service_fn(answer)).await

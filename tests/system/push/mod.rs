@@ -3,6 +3,7 @@
 mod chains;
 mod deletes;
 mod exactly_once;
+mod ids;
 mod lifecycle;
 mod merging;
 mod policies;

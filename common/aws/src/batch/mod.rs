@@ -3,18 +3,18 @@
 
 mod commit;
 mod dry_run;
+mod media;
 mod waves;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
     json::Json,
-    media::Checked,
     protocol::push::ItemResult,
     push::{
         intake::{self, Group, Intake, Sender},
-        media, references, refuse,
+        references, refuse,
     },
     resource::ResourceKey,
 };
@@ -31,20 +31,19 @@ pub enum Mode {
     DryRun,
 }
 
-/// A batch whose items were read, with the rows and uploads they name.
+/// A batch whose items were read, with the rows they name.
 #[derive(Debug)]
 pub struct Batch {
     intake: Intake,
     loaded: Loaded,
     /// Resources that references may mean, and that exist.
     found: HashSet<ResourceKey>,
-    media: HashMap<String, Checked>,
     /// Resources with creates that stand in a conflict.
     refused: HashSet<ResourceKey>,
 }
 
 impl Batch {
-    /// Reads the items and what they name, in one round trip, and keeps the uploads they name, if `mode` is to write.
+    /// Reads the items and the rows they name, in one round trip.
     ///
     /// # Errors
     /// An outage.
@@ -60,15 +59,13 @@ impl Batch {
         let (created, changed): (Vec<&Group>, Vec<&Group>) = unproven.into_iter().partition(|group| group.begins_with_create());
         strongly.extend(certain.into_iter().map(|group| &group.key));
         let changed = changed.into_iter().map(|group| &group.key).collect();
-        let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
         let ids = creates.iter().map(|(_, id)| id.clone()).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
-        let (loaded, maybe, standing, media) = tokio::join!(
+        let (loaded, maybe, standing) = tokio::join!(
             tables.resources.load(tenant, strongly),
             tables.resources.load_unproven(tenant, &changed),
-            tables.conflicts.exist(tenant, ids),
-            check(platform, uploads, mode)
+            tables.conflicts.exist(tenant, ids)
         );
         let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?);
         let refused = creates.into_iter().filter(|(_, id)| standing.contains(id)).map(|(key, _)| key).collect();
@@ -77,10 +74,11 @@ impl Batch {
         loaded.unreadable.extend(maybe.unreadable);
         loaded.unproven.extend(maybe.unproven);
         loaded.unproven.extend(created.into_iter().map(|group| group.key.clone()));
-        Ok(Self { intake, loaded, found, media, refused })
+        Ok(Self { intake, loaded, found, refused })
     }
 
-    /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers.
+    /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers. The uploads that these items name
+    /// are verified first, and kept if `mode` is to write.
     ///
     /// # Errors
     /// An outage. What was applied stays applied; a retry finds it remembered.
@@ -92,19 +90,12 @@ impl Batch {
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<(), Failure> {
-        let Self { intake, loaded, found, media, refused } = self;
+        let Self { intake, loaded, found, refused } = self;
         for refused in intake.refused {
             settled.entry(refused.index).or_insert(refused);
         }
+        let media = media::verify(platform, sender, &intake.groups, &loaded.rows, settled, mode).await?;
         let waves = Waves { platform, sender, now, mode, found, media, refused };
         waves.run(intake.groups, loaded, settled).await
-    }
-}
-
-/// What stands under these media keys; without a bucket, nobody knows.
-async fn check(platform: &Platform, keys: Vec<String>, mode: Mode) -> HashMap<String, Checked> {
-    match &platform.media {
-        Some(media) if !keys.is_empty() => media.check(keys, mode).await,
-        _ => HashMap::new(),
     }
 }

@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
-    media::Checked,
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
         intake::{Group, Refusal, Sender},
+        media::Evidence,
         references,
     },
     resource::ResourceKey,
@@ -33,7 +33,7 @@ pub(super) struct Waves<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) mode: Mode,
     pub(super) found: HashSet<ResourceKey>,
-    pub(super) media: HashMap<String, Checked>,
+    pub(super) media: Evidence,
     /// Resources with creates that stand in a conflict.
     pub(super) refused: HashSet<ResourceKey>,
 }
