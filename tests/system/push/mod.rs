@@ -1,5 +1,6 @@
 //! Push, §3 of the protocol.
 
+mod audited;
 mod chains;
 mod deletes;
 mod exactly_once;
