@@ -23,6 +23,8 @@ use crate::{BoxFuture, auth};
 
 /// The origins whose pages may use every runner: those that a development server on this machine serves, on any port.
 pub const LOCAL_ORIGINS: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*";
+/// Authenticates media keys on this machine: like the development key of the tokens, it is no secret at all.
+const MEDIA_SECRET: &str = "tidemark-development-media-secret-for-this-machine-only";
 
 /// Why the template cannot be made real.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +161,7 @@ pub fn platform_with_media(
 ) -> Result<Platform, DeploymentError> {
     let platform = platform(template, function, clients.dynamodb, clock)?;
     let media = Media::new(clients.bucket, &platform.settings.media);
+    let media = media.map_err(|error| DeploymentError::Settings { function: function.to_owned(), reason: error.to_string() })?;
     Ok(platform.with_media(media))
 }
 
@@ -281,13 +284,14 @@ pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction,
     }
 }
 
-fn development_parameters() -> [(&'static str, String); 5] {
+fn development_parameters() -> [(&'static str, String); 6] {
     [
         ("JwtIssuer", auth::ISSUER.to_owned()),
         ("JwtAudience", auth::AUDIENCE.to_owned()),
         ("Jwks", auth::jwks()),
         ("JwksUrl", String::new()),
         ("TokenSecondsMax", auth::TTL_S.to_string()),
+        ("MediaSecret", MEDIA_SECRET.to_owned()),
     ]
 }
 

@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     abort_on_panic();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
+    let platform = environment.platform()?.with_media(environment.media()?);
     entry::run(async |request: Request| answer(&platform, request).await).await
 }
 

@@ -175,7 +175,8 @@ impl Stack {
             "changelog" | "notify" | "conflicts" => {
                 deployment::stream_platform(&self.template, function, clients, clock).unwrap()
             }
-            _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+            "batches" | "presign" | "push" => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+            _ => deployment::platform(&self.template, function, clients.dynamodb, clock).unwrap(),
         }
     }
 

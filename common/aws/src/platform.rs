@@ -107,7 +107,10 @@ impl Environment {
     }
 
     /// The media bucket.
-    pub fn media(&self) -> Media {
+    ///
+    /// # Errors
+    /// [`SettingsError::Missing`] where the deployment gives this function no secret for media keys.
+    pub fn media(&self) -> Result<Media, SettingsError> {
         Media::new(crate::media::client(&self.sdk), &self.settings.media)
     }
 

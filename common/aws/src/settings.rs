@@ -3,8 +3,8 @@
 use chrono::Duration;
 use tidemark_core::{
     catalog::{Catalog, CatalogError},
-    limits::MEDIA_BYTES_MAX,
-    media::Allowed,
+    limits::{MEDIA_BYTES_MAX, MEDIA_SECRET_BYTES_MIN},
+    media::{Allowed, Keyring},
     origins::{AllowedOrigins, OriginError},
 };
 
@@ -54,6 +54,12 @@ pub struct MediaSettings {
     pub bytes_max: u64,
     /// `MEDIA_URL_SECONDS`: how long an upload URL is good for, 1 to 900.
     pub url_seconds: u64,
+    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: what media keys are authenticated with. Only the functions that make or accept keys
+    /// have it.
+    pub keyring: Option<Keyring>,
+    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presigns returned before there were MACs, are still accepted: `accept` (the
+    /// default) or `refuse`.
+    pub accepts_old_keys: bool,
 }
 
 /// Names of the tables.
@@ -124,6 +130,12 @@ pub enum SettingsError {
     /// A variable does not read.
     #[error("environment variable {0}: {1:?} is not a number from 1 to {2}")]
     Number(&'static str, String, u64),
+    /// A secret is too short to authenticate anything with. Its value is not shown.
+    #[error("environment variables {0} and {0}_PREVIOUS: a secret has at least {MEDIA_SECRET_BYTES_MIN} bytes")]
+    Secret(&'static str),
+    /// A variable has none of the values it may have.
+    #[error("environment variable {0}: {1:?} is neither {2} nor {3}")]
+    Choice(&'static str, String, &'static str, &'static str),
     /// The catalog does not read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -133,9 +145,9 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// What may be uploaded.
-    pub fn allowed_media(&self) -> Allowed<'_> {
-        Allowed { types: &self.media.types, bytes_max: self.media.bytes_max, catalog: &self.catalog }
+    /// What may be uploaded, under keys that `keyring` authenticates.
+    pub fn allowed_media<'a>(&'a self, keyring: &'a Keyring) -> Allowed<'a> {
+        Allowed { types: &self.media.types, bytes_max: self.media.bytes_max, catalog: &self.catalog, keyring }
     }
 
     /// Reads the settings through `variable`, which gives a variable's value. An empty value counts as not set.
@@ -196,10 +208,22 @@ impl Settings {
                     .collect(),
                 bytes_max: number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
                 url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
+                keyring: optional("MEDIA_SECRET")
+                    .map(|current| keyring(&current, optional("MEDIA_SECRET_PREVIOUS")))
+                    .transpose()?,
+                accepts_old_keys: match or_default("MEDIA_OLD_KEYS", "accept").as_str() {
+                    "accept" => true,
+                    "refuse" => false,
+                    other => return Err(SettingsError::Choice("MEDIA_OLD_KEYS", other.to_owned(), "accept", "refuse")),
+                },
             },
             failure_bucket: optional("FAILURE_BUCKET"),
             notification_topic: optional("NOTIFICATION_TOPIC"),
             stack: or_default("STACK_NAME", "tidemark"),
         })
     }
+}
+
+fn keyring(current: &str, previous: Option<String>) -> Result<Keyring, SettingsError> {
+    Keyring::new(current, previous.as_deref()).ok_or(SettingsError::Secret("MEDIA_SECRET"))
 }

@@ -32,6 +32,14 @@ pub fn is_derived(prefix: &str, text: &str) -> bool {
     digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// Whether [`derived_resource`] may return `text` for some create: it has the form, and the digits are a UUID of version 5, in either
+/// case. Ids that clients make of random or time-based UUIDs have other versions.
+pub fn may_be_derived(prefix: &str, text: &str) -> bool {
+    let uuid = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).and_then(|digits| Uuid::try_parse(digits).ok());
+    is_derived(prefix, text)
+        && uuid.is_some_and(|uuid| uuid.get_version_num() == 5 && uuid.get_variant() == uuid::Variant::RFC4122)
+}
+
 /// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a batch is found by its id alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchId {
@@ -107,6 +115,26 @@ mod tests {
         for text in ["", "batch-", "batch--", "batch-YQ-0", "conf-1", "batch-YQ-00000000000000000000000000000000"] {
             assert_eq!(BatchId::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn derived_ids_are_told_from_other_ids() {
+        let derived = derived_resource("m", "acme", &Channel::Tenant, &Author::device("ana", "phone"), "meter", "tmp-1");
+        assert!(may_be_derived("m", &derived) && may_be_derived("m", &derived.to_uppercase().replacen('M', "m", 1)));
+        let other_version = |digit: char| format!("{}{digit}{}", &derived[..14], &derived[15..]);
+        assert_eq!(other_version('5'), derived);
+        for text in [
+            &other_version('4'),
+            &other_version('7'),
+            &derived[1..],
+            &derived[..derived.len() - 1],
+            &format!("{derived}0"),
+            &format!("x-{derived}"),
+            "m-17",
+        ] {
+            assert!(!may_be_derived("m", text), "{text}");
+        }
+        assert!(!may_be_derived("n", &derived));
     }
 
     #[test]

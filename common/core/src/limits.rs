@@ -37,12 +37,24 @@ pub const MEDIA_KEYS_MAX: usize = 50;
 pub const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// Letters of a tenant's or user's name that stands in media keys as it is: those of a UUID. Others stand there as hashes.
 pub const MEDIA_NAME_LETTERS_MAX: usize = 36;
-/// Letters of a content type that stands in media keys as it is: those of `application/octet-stream`.
-pub const MEDIA_TYPE_LETTERS_MAX: usize = 24;
-/// Letters of a file extension that is kept.
-pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 10;
-/// Bytes of a media key, as the bounds above make it. The local store names a file after the key in base64, of 255 bytes at most.
+/// Letters of a content type that is part of a media key as it is: those of `application/msword`. Longer ones are hashed.
+pub const MEDIA_TYPE_LETTERS_MAX: usize = 18;
+/// Letters of the file extension of a media key.
+pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 4;
+/// The same bound for media keys of the old form, which have no MAC.
+pub const MEDIA_OLD_TYPE_LETTERS_MAX: usize = 24;
+/// The same bound for media keys of the old form, whose extension came from the client's file name.
+pub const MEDIA_OLD_EXTENSION_LETTERS_MAX: usize = 10;
+/// Bytes of a media key, as the bounds above make it, in either form. The local store names a file after the key in base64, of 255 bytes
+/// at most.
 pub const MEDIA_KEY_BYTES_MAX: usize = 161;
+/// Distinct media keys that one batch has looked up; items beyond it are retryable. Keys that the resource holds, or that were verified
+/// for it before, do not count.
+pub const MEDIA_LOOKUPS_MAX: usize = 250;
+/// The part of these lookups that may be for keys of the old form: anybody can make them up.
+pub const MEDIA_OLD_LOOKUPS_MAX: usize = 50;
+/// Bytes of a secret that media keys are authenticated with, at least.
+pub const MEDIA_SECRET_BYTES_MIN: usize = 32;
 /// Letters of the note an admin adds to a resolution.
 pub const NOTE_LETTERS_MAX: usize = 2000;
 /// Entries of a list (conflicts, audit) when the caller names no limit.

@@ -15,7 +15,7 @@ use tidemark_core::{
         problem::{Problem, ProblemCode},
         resolve::ResolveResponse,
     },
-    resolve::{Asked, Resolver, Ruling, Settlement, answer, decide},
+    resolve::{Asked, NewMedia, Resolver, Ruling, Settlement, answer, decide},
     resource::Resource,
     unique::UniqueKey,
 };
@@ -49,6 +49,7 @@ pub(crate) async fn commit(
             Ruling::Before(outcome) => return Ok(answer(conflict, outcome, current)),
             Ruling::Settle(settlement) => settlement,
         };
+        verify_media(platform, &settlement, &conflict, current.as_ref(), resolver).await?;
         settlement.unique.frees.retain(|key| !foreign.contains(key));
         match transact(platform, &conflict, &settlement, resolver.tenant).await? {
             Committed::Done => {
@@ -62,6 +63,24 @@ pub(crate) async fn commit(
     }
     let detail = "others changed the conflict or its resource at the same moment, again and again: send the decision again";
     Err(Problem::new(ProblemCode::Contended, detail).into())
+}
+
+/// Rejects a decision that would store a media key whose upload was not verified for the resource.
+async fn verify_media(
+    platform: &Platform,
+    settlement: &Settlement,
+    conflict: &Conflict,
+    current: Option<&Resource>,
+    resolver: Resolver<'_>,
+) -> Result<(), Failure> {
+    let rules = resolver.catalog.get(&conflict.resource.resource_type);
+    let new = NewMedia::of(settlement, conflict, current, rules)?;
+    let to_find = new.to_find();
+    let noted = match to_find.is_empty() {
+        true => HashSet::new(),
+        false => platform.tables.submission_media.noted(resolver.tenant, to_find).await?,
+    };
+    Ok(new.check(&noted)?)
 }
 
 /// The resource as it stands.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use tidemark_aws::metrics::{Metric, NAMESPACE};
-use tidemark_core::media::MediaKey;
+use tidemark_core::media::{Keyring, MediaKey};
 use uuid::Uuid;
 
 use super::*;
@@ -71,7 +71,8 @@ fn every_bucket_is_private_encrypted_and_kept() {
 #[test]
 fn uploads_that_nobody_names_expire_where_they_arrive_and_browsers_may_upload() {
     let (_, _, media) = all(BUCKET_KIND).into_iter().find(|(id, ..)| id == "MediaBucket").unwrap();
-    let key = MediaKey::new("acme", "ana", Uuid::nil(), 1, "image/png", "a.png");
+    let keyring = Keyring::new("a secret with at least 32 bytes in it", None).unwrap();
+    let key = MediaKey::new("acme", "ana", Uuid::nil(), 1, "image/png", &keyring);
     let rules = media["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
     let expiring: Vec<_> = rules.iter().filter(|rule| rule.get("ExpirationInDays").is_some()).collect();
     assert_eq!(media["VersioningConfiguration"]["Status"], "Enabled");

@@ -180,6 +180,35 @@ async fn a_replay_goes_by_the_claims_the_batch_came_with_and_never_by_the_admins
     assert_eq!(stack.rows("resources").len(), 1);
 }
 
+#[tokio::test]
+async fn replay_runs_without_the_stored_admin_role() {
+    let stack = Stack::new();
+    let mut root = stack.device("root", "phone");
+    root.token = stack.token("acme", "root", &["admin", "editor"], &["north"]);
+    let late = json!({"resource_type": "meter", "action": "update", "channel": "user/ana", "client_version": 1, "base_version": 1,
+        "payload": {"id": "m", "text": "late"}});
+    let id = push(&root, "b", &json!([late])).await;
+    let mut create = create("m", "1");
+    create["channel"] = "user/ana".into();
+    stack.device("ana", "phone").push_one(create).await;
+    for (body, roles, outcome) in [
+        (json!({}), json!(["editor"]), "channel_forbidden"),
+        (json!({"with_stored_roles": false}), json!(["editor"]), "channel_forbidden"),
+        (json!({"with_stored_roles": true, "dry_run": true}), json!(["admin", "editor"]), "ok"),
+        (json!({"with_stored_roles": true}), json!(["admin", "editor"]), "ok"),
+    ] {
+        let answer = replay(&stack, &boss(&stack), &id, &body).await.ok();
+        let runs_as = json!({"user": "root", "roles": roles, "groups": ["north"]});
+        let result = &answer["results"][0];
+        assert_eq!(answer["runs_as"], runs_as, "{body}");
+        assert_eq!(if outcome == "ok" { &result["status"] } else { &result["code"] }, outcome, "{body}");
+        if body["dry_run"] != true {
+            assert!(audit(&stack, "replay_finished").iter().any(|entry| entry["runs_as"] == runs_as), "{body}");
+        }
+    }
+    assert!(audit(&stack, "admin_write").is_empty(), "a replay has entries of its own");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_died_before_it_was_answered_is_replayed_whole() {
     let stack = Stack::new();
@@ -232,7 +261,7 @@ async fn the_audit_log_tells_of_a_replay_before_and_after() {
         assert_eq!(entries.len(), 1, "{action}");
         entries[0]["id"].take();
         let expected = json!({"id": null, "at": timestamp(stack.now()), "action": action, "by": "boss", "via": "api", "user": "ana",
-            "device_id": "phone", "batch_id": id, "before": before, "after": after});
+            "device_id": "phone", "batch_id": id, "runs_as": {"user": "ana", "roles": [], "groups": []}, "before": before, "after": after});
         assert_eq!(entries[0], expected);
     }
 }

@@ -1,9 +1,11 @@
 //! Push, §3 of the protocol.
 
+mod audited;
 mod chains;
 mod corrections;
 mod deletes;
 mod exactly_once;
+mod ids;
 mod lifecycle;
 mod merging;
 mod policies;

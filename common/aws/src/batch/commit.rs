@@ -7,7 +7,10 @@ use futures_util::future::try_join_all;
 use tidemark_core::{
     audit::AuditEntry,
     conflict::ConflictWrite,
-    push::decide::{Decision, ResourceWrite},
+    push::{
+        decide::{Decision, ResourceWrite},
+        intake::Sender,
+    },
     resource::ResourceKey,
     unique::UniqueKey,
 };
@@ -33,8 +36,9 @@ pub(super) enum Outcome {
 impl Waves<'_> {
     /// Commits a wave; the outcomes stand in its order.
     pub(super) async fn commit(&self, wave: &[Decided]) -> Result<Vec<Outcome>, Failure> {
-        // First of all, so that no crash can leave an item applied whose uploads are not noted.
-        try_join_all(wave.iter().map(|decided| self.note_uploads(decided))).await?;
+        // First of all, so that no crash can leave an item applied whose uploads are not noted, or an admin's write that is not audited.
+        let notes = try_join_all(wave.iter().map(|decided| self.note_uploads(decided)));
+        tokio::try_join!(notes, self.audit_admin_writes(wave))?;
         let spans = |decided: &&Decided| spans_rows(&decided.decision);
         let (alone, together) = tokio::try_join!(
             self.write_rows(wave.iter().filter(|decided| !spans(decided)).collect()),
@@ -52,6 +56,20 @@ impl Waves<'_> {
             outcome => Ok(outcome),
         });
         try_join_all(recorded).await
+    }
+
+    /// Tells the audit log of what an admin is about to write into channels that only the role opens. A replay has entries of its own.
+    async fn audit_admin_writes(&self, wave: &[Decided]) -> Result<(), Failure> {
+        let Sender { principal, is_replay, .. } = self.sender;
+        if !principal.is_admin() || is_replay {
+            return Ok(());
+        }
+        let writes = wave.iter().filter_map(|it| Some((&it.group.key, &it.decision.write.as_ref()?.resource)));
+        let id = self.platform.clock.unique_id().to_string();
+        match AuditEntry::of_admin_write(id, self.now, self.sender, writes) {
+            Some(entry) => self.platform.tables.add_audit_entry(&principal.tenant, &entry).await,
+            None => Ok(()),
+        }
     }
 
     async fn note_uploads(&self, decided: &Decided) -> Result<(), Failure> {

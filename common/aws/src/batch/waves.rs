@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
-    media::Checked,
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
         intake::{Carried, Group, Item, Refusal, Sender},
+        media::Evidence,
         order,
         references::{self, EarlierCreates},
     },
@@ -29,7 +29,7 @@ pub(super) struct Waves<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) mode: Mode,
     pub(super) earlier: EarlierCreates,
-    pub(super) media: HashMap<String, Checked>,
+    pub(super) media: Evidence,
     /// Resources with creates that stand in a conflict.
     pub(super) refused: HashSet<ResourceKey>,
 }

@@ -14,7 +14,7 @@ use tidemark_core::{
     pack::{pack, unpack},
 };
 
-use super::{Row, Table, from_row, key, text, to_row, transaction::transact_put};
+use super::{Row, Table, Tables, Transacted, from_row, key, text, to_row, transaction::transact_put};
 use crate::failure::Failure;
 
 /// Bytes of an unpacked entry at most: two payloads with what stands around them, with room.
@@ -45,6 +45,19 @@ struct EntryRow {
     /// Rows the entry goes on in.
     #[serde(default)]
     parts: usize,
+}
+
+impl Tables {
+    /// Adds an entry by itself, for what takes effect in more than one transaction: the entry comes first.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn add_audit_entry(&self, tenant: &str, entry: &AuditEntry) -> Result<(), Failure> {
+        match self.transact(self.audit_log.transact(tenant, entry)?).await? {
+            Transacted::Done => Ok(()),
+            Transacted::Cancelled(_) => Err(Failure::Outage("the audit log did not take an entry".into())),
+        }
+    }
 }
 
 impl AuditLog {

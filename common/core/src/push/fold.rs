@@ -109,10 +109,8 @@ impl<'a> Fold<'a> {
             return Ok(self.unchanged(edit, is_seen));
         }
         // Whether it is applied or kept for a decision: its uploads must be there.
-        let uploads = match media::verify(edit, self.resource.as_ref(), self.rules, self.found.media, self.sender) {
+        let uploads = match media::verify(edit, self.key, self.resource.as_ref(), self.rules, self.found.media) {
             Ok(uploads) => uploads,
-            // It names what others have taken out since: that is for a person to see.
-            Err((_, false)) if let Verdict::Conflict(code, error) = verdict => return self.conflict(edit, code, error, None),
             Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
         };
         let answer = match verdict {

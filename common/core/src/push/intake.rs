@@ -64,6 +64,8 @@ pub struct Edit {
     pub media: Vec<String>,
     /// References in the payload were replaced: what is stored is not what was sent.
     pub is_rewritten: bool,
+    /// A create that asks for an id which may be derived for another device's create (§3.1).
+    pub takes_derived_id: bool,
 }
 
 /// An item of a group.
@@ -221,10 +223,23 @@ impl Edit {
     /// The edit with what the fields of its payload refer to.
     fn with_links(self, fields: &Fields, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
         let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
-        let references = references::find(fields, rules, &key.channel, creates, sender);
+        let mut references = references::find(fields, rules, &key.channel, creates, sender);
+        // What is verified is what is stored: no id takes the place of a media key.
+        references.retain(|reference| !rules.media.contains(&reference.field));
         let media = if self.action == Action::Delete { Vec::new() } else { media::keys(fields, rules)? };
-        Ok(Self { references, media, ..self })
+        let takes_derived_id =
+            self.action == Action::Create && takes_derived_id(self.client_temp_id.as_deref(), key, rules, sender);
+        Ok(Self { references, media, takes_derived_id, ..self })
     }
+}
+
+/// Whether the id has the form that the server derives, and is not what this device's own temp id derives to.
+fn takes_derived_id(temp_id: Option<&str>, key: &ResourceKey, rules: &ResourceType, sender: Sender<'_>) -> bool {
+    let ResourceKey { channel, resource_type, id } = key;
+    let derived = |temp_id: &str| {
+        ids::derived_resource(&rules.id_prefix, &sender.principal.tenant, channel, sender.author, resource_type, temp_id)
+    };
+    ids::may_be_derived(&rules.id_prefix, id) && temp_id.is_none_or(|temp_id| derived(temp_id) != *id)
 }
 
 /// An item as sent, with whatever can be told of one that is broken.
@@ -371,6 +386,7 @@ impl Sent {
             references: Vec::new(),
             media: Vec::new(),
             is_rewritten: false,
+            takes_derived_id: false,
         };
         Ok((edit, fields))
     }

@@ -34,6 +34,11 @@ pub enum Verdict {
 /// Judges `edit` by `author` against the stored `resource`.
 pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &ResourceType) -> Verdict {
     match (edit.action, resource) {
+        (Action::Create, None) if edit.takes_derived_id => {
+            let error = "payload.id: the server derives ids of this form itself: send the create with the client_temp_id that it \
+                         derives from, or choose an id of another form";
+            Verdict::Refuse(Refusal::new(ItemCode::InvalidId, error))
+        }
         (Action::Create, None) => apply(edit.payload.clone(), rules),
         (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource) => apply(edit.payload.clone(), rules),
         // A create is found among the edits where an admin accepted it, or where it brought a deleted resource back.

@@ -3,6 +3,7 @@
 
 mod answer;
 mod content;
+mod media;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use chrono::{DateTime, Utc};
 
 pub use answer::answer;
+pub use media::NewMedia;
 pub use request::{Answer, Asked};
 
 use content::{Content, edits_to_apply};
