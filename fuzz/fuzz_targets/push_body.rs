@@ -280,7 +280,7 @@ impl World {
             let (id, status) = (write.id.clone(), ConflictStatus::Open);
             let (edits, code) = (Vec::new(), write.code);
             let opened_by_create = write.edits.first().is_some_and(|edit| edit.action == Action::Create);
-            standing.push(Standing { id, status, resolution: None, server_version, edits, opened_by_create, code });
+            standing.push(Standing { id, slot: write.slot, status, resolution: None, server_version, edits, opened_by_create, code });
             standing.len() - 1
         });
         let conflict = &mut standing[at];

@@ -29,6 +29,18 @@ pub const SENTENCE_LETTERS_MAX: usize = 300;
 pub const CONFLICT_EDITS_MAX: usize = 100;
 /// Conflicts that one create supersedes at most; each is two rows of its transaction. Further ones stay open.
 pub const SUPERSEDED_MAX: usize = 10;
+/// Conflicts of one device about one resource that its pushes know besides the first of them: those that were opened last. An edit that
+/// joined an older one, and comes again after that is decided, opens a conflict of its own.
+pub const CONFLICTS_REMEMBERED: usize = 4;
+/// Open conflicts of one device. Beyond it an edit that would open one more is answered `too_many_conflicts`. The count is approximate:
+/// requests that run at the same moment may exceed it.
+pub const OPEN_CONFLICTS_MAX: u64 = 10_000;
+/// Minutes after which the open conflicts of a device that reached the bound are counted again.
+pub const OPEN_CONFLICTS_RECOUNT_MINUTES: i64 = 5;
+/// Parts into which the index of a tenant's conflicts by status is cut. A partition of DynamoDB takes 1,000 write units a second.
+pub const CONFLICT_SHARDS: u8 = 8;
+/// Parts into which a tenant's audit log is cut, for the same reason.
+pub const AUDIT_SHARDS: u8 = 8;
 /// Resolutions of conflicts a resource remembers.
 pub const RESOLUTIONS_REMEMBERED: usize = 4;
 /// Media keys of one payload.
@@ -109,8 +121,12 @@ pub const STATUS_SEGMENTS_MAX: usize = 64;
 pub const STATUS_SECONDS_MAX: i64 = 8;
 /// Objects of the failure bucket that are counted.
 pub const FAILURES_COUNTED_MAX: i32 = 1000;
-/// Conflicts of a device that a list of devices counts: those that were detected last.
+/// Open conflicts of one shard of a tenant that a list of devices counts: those that were detected last.
+pub const OPEN_LISTED_MAX: usize = 1000;
+/// Decided conflicts of one shard of a tenant that a list of devices looks at: those that were detected last.
 pub const DEVICE_CONFLICTS_MAX: usize = 100;
+/// Decided conflicts that a list of devices reads in all.
+pub const DEVICE_DECISIONS_MAX: usize = 200;
 /// Decisions for one device that a list of devices looks up in the log; further ones count as not acknowledged.
 pub const DEVICE_LOOKS_MAX: usize = 8;
 /// Bytes of a pull token: what a principal with every channel needs, with room.

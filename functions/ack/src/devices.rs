@@ -8,14 +8,17 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
 use tidemark_aws::{
     Failure, Platform, delivery, edge,
-    tables::{conflicts::DeviceConflict, devices::StoredDevice},
+    tables::{
+        conflicts::{DeviceConflict, NewestConflicts},
+        devices::StoredDevice,
+    },
 };
 use tidemark_core::{
     ack,
     channel::{Channel, Scope},
     cursor,
     delivery::Awaited,
-    limits::{ANSWER_BYTES_MAX, DEVICE_CONFLICTS_MAX, DEVICE_LOOKS_MAX, escaped_bytes, is_name},
+    limits::{ANSWER_BYTES_MAX, DEVICE_LOOKS_MAX, escaped_bytes, is_name},
     principal::Principal,
     protocol::{
         ack::{ChannelState, DeviceConflicts, DeviceState, DevicesResponse},
@@ -84,11 +87,13 @@ async fn of_tenant(platform: &Platform, request: &Request, principal: &Principal
 }
 
 async fn states(platform: &Platform, tenant: &str, devices: Vec<StoredDevice>) -> Result<Vec<DeviceState>, Failure> {
-    let heads = heads(platform, tenant, &devices).await?;
+    let named: Vec<(&str, &str)> = devices.iter().map(|device| (device.user.as_str(), device.device_id.as_str())).collect();
+    let conflicts = &platform.tables.conflicts;
+    let (heads, newest) = tokio::try_join!(heads(platform, tenant, &devices), conflicts.newest_of_devices(tenant, &named))?;
     let now = platform.clock.now();
     let heads = &heads;
-    let states = devices.into_iter().map(async |device| {
-        let conflicts = conflicts(platform, tenant, &device).await?;
+    let states = devices.into_iter().zip(newest).map(async |(device, newest)| {
+        let conflicts = count(platform, tenant, &device, newest).await?;
         Ok::<_, Failure>(state(device, conflicts, heads, now))
     });
     stream::iter(states).buffered(DEVICES_AT_ONCE).try_collect().await
@@ -103,17 +108,15 @@ async fn heads(platform: &Platform, tenant: &str, devices: &[StoredDevice]) -> R
     Ok(scopes.into_iter().map(|scope| scope.channel).zip(heads).collect())
 }
 
-async fn conflicts(platform: &Platform, tenant: &str, device: &StoredDevice) -> Result<DeviceConflicts, Failure> {
-    let StoredDevice { user, device_id, .. } = device;
-    let newest = platform.tables.conflicts.newest_of_device(tenant, user, device_id, DEVICE_CONFLICTS_MAX).await?;
-    let (conflicts, has_more) = newest;
-    let mut counted = DeviceConflicts { has_more, ..DeviceConflicts::default() };
+async fn count(
+    platform: &Platform,
+    tenant: &str,
+    device: &StoredDevice,
+    newest: NewestConflicts,
+) -> Result<DeviceConflicts, Failure> {
+    let mut counted = DeviceConflicts { open: newest.open, has_more: newest.has_more, ..DeviceConflicts::default() };
     let mut looks_left = DEVICE_LOOKS_MAX;
-    for DeviceConflict { resource, outcome } in conflicts {
-        let Some(outcome) = outcome else {
-            counted.open += 1;
-            continue;
-        };
+    for DeviceConflict { resource, outcome } in newest.decided {
         // Where there is no resource there is nothing to pull: the answer to the push has told it, or an admin does.
         if outcome.server_version == 0 {
             continue;

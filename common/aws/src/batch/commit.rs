@@ -19,7 +19,7 @@ use super::waves::{Decided, Waves};
 use crate::{
     failure::Failure,
     metrics::Metric,
-    tables::{Reason, Transacted, conflicts::Recorded, resources::Committed, unique_keys::holder},
+    tables::{Reason, Transacted, resources::Committed, unique_keys::holder},
 };
 
 /// What became of a group.
@@ -51,11 +51,7 @@ impl Waves<'_> {
             |(decided, outcome): &(&Decided, &Outcome)| decided.decision.write.is_some() && matches!(outcome, Outcome::Written);
         self.platform.meter.count(Metric::AcceptedChanges, wave.iter().zip(&outcomes).filter(is_accepted).count());
         // A conflict is stored once the row is what it was decided on.
-        let recorded = wave.iter().zip(outcomes).map(async |(decided, outcome)| match outcome {
-            Outcome::Written if !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),
-            outcome => Ok(outcome),
-        });
-        try_join_all(recorded).await
+        self.record(wave, outcomes).await
     }
 
     /// Tells the audit log of what an admin is about to write into channels that only the role opens. A replay has entries of its own.
@@ -138,14 +134,32 @@ impl Waves<'_> {
         }
     }
 
-    /// Stores a group's conflicts; whether all of them still were what was read.
-    async fn record(&self, conflicts: &[ConflictWrite]) -> Result<bool, Failure> {
-        let records = conflicts.iter().map(|conflict| self.platform.tables.conflicts.record(self.sender, conflict));
-        let recorded = try_join_all(records).await?;
-        let opened =
-            conflicts.iter().zip(&recorded).filter(|(it, recorded)| it.expected_edits == 0 && **recorded == Recorded::Done);
-        self.platform.meter.count(Metric::ConflictsOpened, opened.count());
-        Ok(recorded.into_iter().all(|recorded| recorded == Recorded::Done))
+    /// Stores the conflicts of the groups that are written. Those whose conflicts were not what was read any more are lost.
+    async fn record(&self, wave: &[Decided], mut outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Failure> {
+        let is_written = |(_, outcome): &(&Decided, &mut Outcome)| matches!(outcome, Outcome::Written);
+        let written = wave.iter().zip(&mut outcomes).filter(is_written);
+        let mut written: Vec<_> = written.filter(|(decided, _)| !decided.decision.conflicts.is_empty()).collect();
+        if written.is_empty() {
+            return Ok(outcomes);
+        }
+        let conflicts = &self.platform.tables.conflicts;
+        let writes: Vec<&[ConflictWrite]> = written.iter().map(|(decided, _)| decided.decision.conflicts.as_slice()).collect();
+        let are_stored = conflicts.record(self.sender, &writes).await?;
+        let mut opened = 0;
+        for ((decided, outcome), is_stored) in written.iter_mut().zip(are_stored) {
+            match is_stored {
+                true => opened += decided.decision.conflicts.iter().filter(|conflict| conflict.expected_edits == 0).count(),
+                false => **outcome = Outcome::Lost(HashMap::new()),
+            }
+        }
+        self.platform.meter.count(Metric::ConflictsOpened, opened);
+        // The bound is approximate: what is not counted is found by the next count of all.
+        if opened > 0
+            && let Err(failure) = conflicts.count_opened(self.sender, opened).await
+        {
+            tracing::warn!(%failure, "opened conflicts were not counted");
+        }
+        Ok(outcomes)
     }
 }
 

@@ -215,11 +215,14 @@ impl Waves<'_> {
             return Ok(decided);
         }
         let wanted: Vec<_> = undecided.iter().map(|(group, _)| (&group.key, edits(group))).collect();
-        let mut conflicts = self.platform.tables.conflicts.of_device(self.sender, &wanted).await?;
+        let table = &self.platform.tables.conflicts;
+        let (mut conflicts, has_room) =
+            tokio::try_join!(table.of_device(self.sender, &wanted), table.has_room(self.sender, self.now))?;
         for (group, mut stored) in undecided {
             stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
             let decision = decide(&group, &stored, found, self.sender, self.now)
                 .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
+            let decision = if has_room { decision } else { decision.without_new_conflicts() };
             decided.push(Decided { group, decision, row: stored.resource });
         }
         Ok(decided)

@@ -6,6 +6,7 @@ pub mod conflicts;
 pub mod devices;
 pub mod resources;
 mod standings;
+mod statements;
 pub mod submission_media;
 pub mod sync_batches;
 pub mod sync_items;

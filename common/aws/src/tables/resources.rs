@@ -5,11 +5,7 @@ mod row;
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put,
-    ReturnConsumedCapacity, TransactWriteItem,
-};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ConditionCheck, Put, TransactWriteItem};
 use tidemark_core::{
     channel::Scope,
     principal::Principal,
@@ -21,17 +17,13 @@ use tidemark_core::{
 use self::row::{CHANGED, CREATED, SHOWN, ShownRow, changed, created, number, read_row};
 pub(crate) use self::row::{ResourceRow, identify};
 use super::{
-    THROTTLED_ATTEMPTS_MAX, Table, key,
+    Table, key,
+    statements::statement,
     transaction::{incomplete, transact_put},
 };
 use crate::failure::Failure;
 
-/// Statements one BatchExecuteStatement may hold.
-const STATEMENTS_MAX: usize = 25;
-/// Bytes of payload in one call: it stands in memory as statements, as JSON and enciphered.
-const CALL_BYTES_MAX: usize = 512 * 1024;
-/// Calls that are sent at once.
-const CALLS_AT_ONCE: usize = 2;
+pub use super::statements::Committed;
 
 /// The table of resources.
 #[derive(Debug, Clone)]
@@ -47,17 +39,6 @@ pub struct Loaded {
     /// Those that may be other than they were read, or were not read and are taken not to be there. Only a write on the condition that
     /// they are shows whether that is so.
     pub unproven: HashSet<ResourceKey>,
-}
-
-/// What became of a row that was to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committed {
-    /// It is written.
-    Written,
-    /// Its condition did not hold: someone else was faster, or an earlier try of this very write took effect unheard.
-    Lost,
-    /// The table would not take it now.
-    Unavailable,
 }
 
 impl Resources {
@@ -139,12 +120,12 @@ impl Resources {
         writes: &[(&ResourceKey, &ResourceWrite)],
     ) -> Result<Vec<Committed>, Failure> {
         let texts = Texts::new(&self.0.name);
-        let mut committed = Vec::with_capacity(writes.len());
-        for calls in calls(writes).chunks(CALLS_AT_ONCE) {
-            let calls = calls.iter().map(|writes| self.execute(&texts, principal, writes));
-            committed.extend(try_join_all(calls).await?.into_iter().flatten());
-        }
-        Ok(committed)
+        let bytes: Vec<usize> = writes.iter().map(|(_, write)| write.resource.payload.get().len()).collect();
+        let build = |index: usize| {
+            let (key, write) = writes[index];
+            texts.statement(&principal.tenant, key, write)
+        };
+        self.0.execute_all(&bytes, build).await
     }
 
     /// The same write as part of a transaction.
@@ -176,45 +157,6 @@ impl Resources {
             .condition_expression("attribute_not_exists(pk)");
         Ok(TransactWriteItem::builder().condition_check(check.build().map_err(incomplete)?).build())
     }
-
-    /// One call; statements that were throttled or met a transaction are sent again. DynamoDB reports those inside a 200, where the
-    /// SDK does not repeat them.
-    async fn execute(
-        &self,
-        texts: &Texts,
-        principal: &Principal,
-        writes: &[(&ResourceKey, &ResourceWrite)],
-    ) -> Result<Vec<Committed>, Failure> {
-        let mut committed = vec![Committed::Unavailable; writes.len()];
-        let mut waiting: Vec<usize> = (0..writes.len()).collect();
-        for attempt in 0..THROTTLED_ATTEMPTS_MAX {
-            if attempt > 0 {
-                tokio::time::sleep(self.0.random.throttled(attempt)).await;
-            }
-            let statement = |index: &usize| {
-                let (key, write) = writes[*index];
-                texts.statement(&principal.tenant, key, write)
-            };
-            let call = waiting.iter().map(statement).collect::<Result<_, _>>()?;
-            let answer = self
-                .0
-                .client
-                .batch_execute_statement()
-                .set_statements(Some(call))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| Failure::outage("batch_execute_statement on resources", error))?;
-            for (index, response) in waiting.iter().zip(answer.responses.unwrap_or_default()) {
-                committed[*index] = outcome(&response);
-            }
-            waiting.retain(|index| committed[*index] == Committed::Unavailable);
-            if waiting.is_empty() {
-                break;
-            }
-        }
-        Ok(committed)
-    }
 }
 
 /// The statements that write a row.
@@ -243,44 +185,6 @@ impl Texts {
             None => (&self.insert, at.into_iter().chain(changed).chain(created(&write.resource.creation)).collect::<Vec<_>>()),
             Some(expected) => (&self.update, changed.into_iter().chain(at).chain([number(expected)]).collect()),
         };
-        let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters));
-        statement.build().map_err(|error| Failure::unreadable("statement", error))
+        statement(text, parameters)
     }
-}
-
-fn outcome(response: &BatchStatementResponse) -> Committed {
-    let Some(error) = &response.error else { return Committed::Written };
-    match &error.code {
-        Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed | BatchStatementErrorCodeEnum::DuplicateItem) => Committed::Lost,
-        code => {
-            // Of a throttled statement the message says what the limit is; that of another error may quote what was sent.
-            let is_throttled = matches!(
-                code,
-                Some(
-                    BatchStatementErrorCodeEnum::ThrottlingError
-                        | BatchStatementErrorCodeEnum::ProvisionedThroughputExceeded
-                        | BatchStatementErrorCodeEnum::RequestLimitExceeded
-                )
-            );
-            let reason = error.message().filter(|_| is_throttled);
-            tracing::warn!(?code, reason, "a row was not written");
-            Committed::Unavailable
-        }
-    }
-}
-
-/// Cuts writes into calls within both bounds.
-fn calls<'a>(mut writes: &'a [(&'a ResourceKey, &'a ResourceWrite)]) -> Vec<&'a [(&'a ResourceKey, &'a ResourceWrite)]> {
-    let mut calls = Vec::new();
-    while !writes.is_empty() {
-        let mut bytes = 0;
-        let fits = writes.iter().take(STATEMENTS_MAX).take_while(|(_, write)| {
-            bytes += write.resource.payload.get().len();
-            bytes <= CALL_BYTES_MAX
-        });
-        let (call, rest) = writes.split_at(fits.count().max(1));
-        calls.push(call);
-        writes = rest;
-    }
-    calls
 }

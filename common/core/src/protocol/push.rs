@@ -228,4 +228,6 @@ pub enum ItemCode {
     Contended,
     /// Error, retryable: the table would not take the write now.
     Unavailable,
+    /// Error, retryable: the device has as many open conflicts as it may have.
+    TooManyConflicts,
 }

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod decide;
 mod fold;
+mod full;
 pub mod intake;
 pub mod judge;
 pub mod media;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     catalog::Policy,
-    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Standing, Superseded},
+    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Slot, Standing, Superseded},
     ids,
     json::Json,
     limits::SUPERSEDED_MAX,
@@ -128,7 +128,7 @@ impl Fold<'_> {
             conflict.resolution = Some(outcome.resolution);
             resource.note_resolution(Resolved { id: id.clone(), resolution: outcome.resolution, server_version });
             ids.push(id.clone());
-            self.superseded.push(Superseded { id, expected_edits: conflict.edits.len(), outcome: outcome.clone() });
+            self.superseded.push(Superseded { id, slot: conflict.slot, expected_edits: conflict.edits.len(), outcome: outcome.clone() });
         }
         ids
     }
@@ -138,8 +138,8 @@ impl Fold<'_> {
         let expected_edits = conflict.edits.len();
         conflict.edits.push(edit.id);
         conflict.server_version = version;
-        let id = conflict.id.clone();
-        self.write(&id, expected_edits, edit, code);
+        let (id, slot) = (conflict.id.clone(), conflict.slot);
+        self.write(&id, slot, expected_edits, edit, code);
         id
     }
 
@@ -147,6 +147,7 @@ impl Fold<'_> {
         let id = self.conflict_id(edit);
         let conflict = Standing {
             id: id.clone(),
+            slot: Slot::default(),
             status: ConflictStatus::Open,
             resolution: None,
             server_version,
@@ -154,13 +155,13 @@ impl Fold<'_> {
             opened_by_create: edit.action == Action::Create,
             code,
         };
+        self.write(&id, Slot::default(), 0, edit, code);
         self.standing.get_or_insert_default().push(conflict);
-        self.write(&id, 0, edit, code);
         id
     }
 
     /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
-    fn write(&mut self, id: &str, expected_edits: usize, edit: &Edit, code: ItemCode) {
+    fn write(&mut self, id: &str, slot: Slot, expected_edits: usize, edit: &Edit, code: ItemCode) {
         let server = self.resource.clone();
         match self.writes.iter_mut().find(|write| write.id == id) {
             Some(write) => {
@@ -168,6 +169,7 @@ impl Fold<'_> {
                 write.server = server;
             }
             None => self.writes.push(ConflictWrite {
+                slot,
                 expected_edits,
                 edits: vec![conflict_edit(edit)],
                 server,
@@ -177,9 +179,12 @@ impl Fold<'_> {
     }
 
     fn new_write(&self, id: String, code: ItemCode) -> ConflictWrite {
+        let standing = self.standing.iter().flatten();
         ConflictWrite {
             id,
+            slot: Slot::default(),
             expected_edits: 0,
+            beside: standing.map(Standing::neighbor).collect(),
             edits: Vec::new(),
             resource: self.key.clone(),
             server: None,
@@ -223,6 +228,7 @@ impl Fold<'_> {
             Some(standing) => standing.edits.push(edit.id),
             None => standing.push(Standing {
                 id: id.clone(),
+                slot: Slot::default(),
                 status: ConflictStatus::Resolved,
                 resolution: Some(resolution),
                 server_version: after.server_version,

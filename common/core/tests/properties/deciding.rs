@@ -196,6 +196,7 @@ impl World {
             device,
             standing: Standing {
                 id: write.id,
+                slot: write.slot,
                 status: ConflictStatus::Open,
                 resolution: None,
                 server_version: 0,
