@@ -114,13 +114,13 @@ BUGS = {
     )),
     "deleted-row-removed": Bug((
         RESOURCES,
-        "            Some(expected) => (&self.update,",
+        "            Some(expected) => statement(update,",
         """            Some(expected) if write.resource.deleted => {
-                let table = self.update.split('"').nth(1).unwrap_or_default();
+                let table = update.split('"').nth(1).unwrap_or_default();
                 let text = format!("DELETE FROM \\"{table}\\" WHERE pk = ? AND sk = ? AND server_version = ?");
-                (&*Box::leak(Box::new(text)), at.into_iter().chain([number(expected)]).collect())
+                statement(&text, at.into_iter().chain([number(expected)]).collect())
             }
-            Some(expected) => (&self.update,""",
+            Some(expected) => statement(update,""",
     )),
     "highest-client-version-ignored": Bug((
         JUDGE,
@@ -199,8 +199,8 @@ BUGS = {
     )),
     "conflict-not-kept": Bug((
         "common/aws/src/batch/commit.rs",
-        "            Outcome::Written if !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),\n",
-        "            Outcome::Written if false && !self.record(&decided.decision.conflicts).await? => Ok(Outcome::Lost(HashMap::new())),\n",
+        "        self.record(wave, outcomes).await\n",
+        "        Ok(outcomes)\n",
     )),
     # What a client must do that docs/protocol.md, *Writing a client*, did not always say.
     "client-applies-again-what-it-pulled": Bug((

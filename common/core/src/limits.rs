@@ -29,6 +29,9 @@ pub const SENTENCE_LETTERS_MAX: usize = 300;
 pub const CONFLICT_EDITS_MAX: usize = 100;
 /// Conflicts that one create supersedes at most; each is two rows of its transaction. Further ones stay open.
 pub const SUPERSEDED_MAX: usize = 10;
+/// Bytes of the row of a deleted resource that holds its last payload itself: ten of them cost one read unit. A larger payload is kept
+/// apart.
+pub const TOMBSTONE_BYTES_MAX: usize = 400;
 /// Conflicts of one device about one resource that its pushes know besides the first of them: those that were opened last. An edit that
 /// joined an older one, and comes again after that is decided, opens a conflict of its own.
 pub const CONFLICTS_REMEMBERED: usize = 4;

@@ -89,7 +89,10 @@ async fn load(platform: &Platform, conflict: &Conflict, tenant: &str) -> Result<
     if loaded.unreadable.contains(&conflict.resource) {
         return Err(Failure::unreadable("resource of a conflict", &conflict.id));
     }
-    Ok(loaded.rows.remove(&conflict.resource))
+    match loaded.rows.remove(&conflict.resource) {
+        Some(resource) => platform.tables.whole(tenant, &conflict.resource, resource).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Writes all of it or nothing.
@@ -97,6 +100,7 @@ async fn transact(platform: &Platform, conflict: &Conflict, settlement: &Settlem
     let tables = &platform.tables;
     let key = &conflict.resource;
     let scope = Scope { tenant: tenant.to_owned(), channel: key.channel.clone() };
+    tables.keep_last_payloads(tenant, settlement.write.iter().map(|write| (key, &write.resource))).await?;
     // The unique values come first, in their order.
     let mut items = tables.unique_keys.transact(&settlement.unique, key)?;
     items.push(tables.conflicts.settle(tenant, conflict, &settlement.outcome)?);

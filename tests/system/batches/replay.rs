@@ -61,7 +61,7 @@ fn audit(stack: &Stack, action: &str) -> Vec<Value> {
 async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
     let stack = Stack::new();
     let id = prepared(&stack).await;
-    let conflicts = stack.rows("conflicts");
+    let conflicts = stack.conflicts();
     let before = get(&stack, &boss(&stack), &id).await.ok();
     assert_eq!(before["results"][3]["code"], "not_found");
 
@@ -72,7 +72,7 @@ async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
     let ok = |answer: &Value| [answer["results"][0].clone(), answer["results"][1].clone()];
     assert_eq!(ok(&answer), ok(&before), "the answers of then");
     assert_eq!(answer["results"][2]["conflict_id"], before["results"][2]["conflict_id"]);
-    assert_eq!(stack.rows("conflicts"), conflicts, "it stays one conflict");
+    assert_eq!(stack.conflicts(), conflicts, "it stays one conflict");
     assert_eq!((version(&stack, "mine"), version(&stack, "missing")), (json!("2"), json!("2")));
 
     // Whoever looks, and the device that sends the batch again, sees the new results.
@@ -101,7 +101,7 @@ async fn what_was_applied_is_not_run_again_even_if_its_row_has_forgotten_it() {
     let statuses: Vec<&Value> = results.as_array().expect("results").iter().map(|result| &result["status"]).collect();
     assert_eq!(statuses, ["ok", "ok", "error", "error"]);
     assert_eq!(version(&stack, "mine"), "20");
-    assert_eq!(stack.rows("conflicts"), [json!(null); 0]);
+    assert_eq!(stack.conflicts(), [json!(null); 0]);
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn what_conflicts_when_it_is_replayed_joins_the_open_conflict_of_its_devic
     let conflict = ana.push_one(edit("stale", 1, "ana's")).await["conflict_id"].clone();
     let results = replay(&stack, &boss(&stack), &id, &json!({})).await.ok()["results"].clone();
     assert_eq!((told(&results), &results[0]["conflict_id"]), (vec![(json!("conflict"), json!(2))], &conflict));
-    let rows = stack.rows("conflicts");
+    let rows = stack.conflicts();
     assert_eq!((rows.len(), &rows[0]["edit_count"]["N"]), (1, &json!("2")));
 }
 

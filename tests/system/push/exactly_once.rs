@@ -38,7 +38,7 @@ fn resources(stack: &Stack) -> Vec<Value> {
 }
 
 fn conflicts(stack: &Stack) -> Vec<Value> {
-    stack.rows("conflicts")
+    stack.conflicts()
 }
 
 #[tokio::test]

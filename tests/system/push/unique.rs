@@ -37,7 +37,7 @@ async fn a_create_that_repeats_a_unique_value_conflicts_and_names_the_holder() {
     assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("unique_violation")));
     assert_eq!(result["holder_id"], "m-1");
     assert_eq!(stack.rows("resources").len(), 1);
-    let conflict = &stack.rows("conflicts")[0];
+    let conflict = &stack.conflicts()[0];
     assert_eq!(conflict["id"]["S"], result["conflict_id"]);
     assert!(conflict["client_payload"]["S"].to_string().contains("code"), "what was typed is kept");
     // Sent again it is the same conflict; what hangs on it joins, in this batch and in a later one.
@@ -46,7 +46,7 @@ async fn a_create_that_repeats_a_unique_value_conflicts_and_names_the_holder() {
     assert_eq!(again[1]["conflict_id"], result["conflict_id"]);
     let later = ben.push_one(patch("m-2", 0, json!({"reading": 2}))).await;
     assert_eq!(later["conflict_id"], result["conflict_id"]);
-    assert_eq!(stack.rows("conflicts")[0]["edit_count"]["N"], "3");
+    assert_eq!(stack.conflicts()[0]["edit_count"]["N"], "3");
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ fn applied_once(stack: &Stack, told: &str, when: &str) {
     assert_eq!(results, [(&json!("ok"), &json!(1)), (&json!("ok"), &json!(2))], "{when}");
     let rows = stack.rows("resources");
     assert_eq!((rows.len(), &rows[0]["server_version"]["N"]), (1, &json!("2")), "{when}");
-    assert_eq!((stack.rows("conflicts").len(), stack.rows("sync_batches").len()), (0, 1), "{when}");
+    assert_eq!((stack.conflicts().len(), stack.rows("sync_batches").len()), (0, 1), "{when}");
 }
 
 #[tokio::test]

@@ -1,17 +1,17 @@
 //! Committing a wave. What touches one row only is a conditional write of its own; what spans rows (unique values, a decision by policy)
 //! is a transaction.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use futures_util::future::try_join_all;
 use tidemark_core::{
     audit::AuditEntry,
     conflict::ConflictWrite,
     push::{
-        decide::{Decision, ResourceWrite},
+        decide::{Decision, ResourceWrite, Ruled},
         intake::Sender,
     },
-    resource::ResourceKey,
+    resource::{Resource, ResourceKey},
     unique::UniqueKey,
 };
 
@@ -39,6 +39,8 @@ impl Waves<'_> {
         // First of all, so that no crash can leave an item applied whose uploads are not noted, or an admin's write that is not audited.
         let notes = try_join_all(wave.iter().map(|decided| self.note_uploads(decided)));
         tokio::try_join!(notes, self.audit_admin_writes(wave))?;
+        let written = wave.iter().filter_map(|decided| Some((&decided.group.key, &decided.decision.write.as_ref()?.resource)));
+        self.platform.tables.keep_last_payloads(&self.sender.principal.tenant, written).await?;
         let spans = |decided: &&Decided| spans_rows(&decided.decision);
         let (alone, together) = tokio::try_join!(
             self.write_rows(wave.iter().filter(|decided| !spans(decided)).collect()),
@@ -106,7 +108,8 @@ impl Waves<'_> {
         if let Some(ruled) = &decision.ruled {
             items.extend(tables.conflicts.transact(self.sender, &ruled.conflict).await?);
             let id = self.platform.clock.unique_id().to_string();
-            let entry = AuditEntry::of_policy(id, self.sender, ruled);
+            let shown = self.shown(ruled).await?;
+            let entry = AuditEntry::of_policy(id, self.sender, &shown);
             items.extend(entry.map(|entry| tables.audit_log.transact(tenant, &entry)).transpose()?.into_iter().flatten());
         }
         for superseded in &decision.superseded {
@@ -132,6 +135,24 @@ impl Waves<'_> {
                 decision.unique.touched().zip(reasons).filter_map(stands).collect::<Result<_, _>>().map(Outcome::Lost)
             }
         }
+    }
+
+    /// What a policy decided, with the last payload of a deleted resource, which the audit log shows.
+    async fn shown<'a>(&self, ruled: &'a Ruled) -> Result<Cow<'a, Ruled>, Failure> {
+        let key = &ruled.conflict.resource;
+        let whole = async |resource: &Resource| {
+            self.platform.tables.whole(&self.sender.principal.tenant, key, resource.clone()).await
+        };
+        let is_kept = |resource: &Resource| resource.kept.is_some();
+        if !ruled.conflict.server.as_ref().is_some_and(is_kept) && !is_kept(&ruled.after) {
+            return Ok(Cow::Borrowed(ruled));
+        }
+        let mut shown = ruled.clone();
+        shown.after = whole(&ruled.after).await?;
+        if let Some(server) = &ruled.conflict.server {
+            shown.conflict.server = Some(whole(server).await?);
+        }
+        Ok(Cow::Owned(shown))
     }
 
     /// Stores the conflicts of the groups that are written. Those whose conflicts were not what was read any more are lost.

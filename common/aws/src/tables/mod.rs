@@ -25,6 +25,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tidemark_core::resource::{Resource, ResourceKey};
 
 pub use audit_log::AuditLog;
 pub use changes::Changes;
@@ -39,6 +40,7 @@ pub use unique_keys::UniqueKeys;
 
 pub use transaction::{Reason, Transacted};
 
+use self::conflicts::versions::Version;
 use crate::{failure::Failure, random::Random, settings::Settings};
 
 /// A row as DynamoDB has it.
@@ -95,6 +97,39 @@ impl Tables {
     /// The same with another source of random numbers.
     pub(crate) fn with_random(&self, settings: &Settings, random: Random) -> Self {
         Self::new(self.client.clone(), settings, random)
+    }
+
+    /// Keeps the last payloads of resources that are to be written deleted, where their rows will not hold them. This comes before the
+    /// rows are written, so that no crash loses a payload; a retry keeps the same again.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn keep_last_payloads<'a>(
+        &self,
+        tenant: &str,
+        writes: impl IntoIterator<Item = (&'a ResourceKey, &'a Resource)>,
+    ) -> Result<(), Failure> {
+        let mut versions = Vec::new();
+        for (key, resource) in writes {
+            if resources::is_to_keep(tenant, key, resource)? {
+                let (server_version, fields) = (resource.server_version, Some(&resource.fields));
+                versions.push(Version { resource: key, server_version, payload: &resource.payload, fields });
+            }
+        }
+        if versions.is_empty() { Ok(()) } else { self.conflicts.keep_versions(tenant, &versions).await }
+    }
+
+    /// The resource with its last payload, where that is kept apart.
+    ///
+    /// # Errors
+    /// An outage, or a payload that is not there.
+    pub async fn whole(&self, tenant: &str, key: &ResourceKey, mut resource: Resource) -> Result<Resource, Failure> {
+        if let Some(kept) = resource.kept {
+            let version = self.conflicts.version(tenant, key, kept.server_version).await?;
+            let missing = || Failure::unreadable("resource", format!("last payload of {}", key.sort_key()));
+            (resource.payload, resource.fields) = version.ok_or_else(missing)?;
+        }
+        Ok(resource)
     }
 
     /// Writes all of `items`, of any tables, or none.

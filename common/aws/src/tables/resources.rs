@@ -2,6 +2,7 @@
 //! only, that its version still is the one that was loaded, and every accepted change raises the version: so no change is lost.
 
 mod row;
+mod tombstone;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +15,7 @@ use tidemark_core::{
     resource::{Resource, ResourceKey},
 };
 
-use self::row::{CHANGED, CREATED, SHOWN, ShownRow, changed, created, number, read_row};
+use self::row::{CHANGED, CREATED, DELETED, SHOWN, ShownRow, TOMBSTONE, changed, created, deleted, number, read_row};
 pub(crate) use self::row::{ResourceRow, identify};
 use super::{
     Table, key,
@@ -133,9 +134,14 @@ impl Resources {
     /// # Errors
     /// The row does not serialise, which each does.
     pub fn transact(&self, scope: &Scope, resource: &ResourceKey, write: &ResourceWrite) -> Result<TransactWriteItem, Failure> {
-        let names = CHANGED.iter().chain(&CREATED).map(|name| (*name).to_owned());
         let mut row = key(scope.partition(), resource.sort_key());
-        row.extend(names.zip(changed(&write.resource)?.into_iter().chain(created(&write.resource.creation))));
+        let owned = |name: &&str| (*name).to_owned();
+        if write.resource.deleted {
+            row.extend(DELETED.iter().map(owned).zip(deleted(&scope.tenant, resource, &write.resource)?));
+        } else {
+            let names = CHANGED.iter().chain(&CREATED).map(owned);
+            row.extend(names.zip(changed(&write.resource)?.into_iter().chain(created(&write.resource.creation))));
+        }
         let put = Put::builder().table_name(&self.0.name).set_item(Some(row));
         let put = match write.expected_version {
             None => put.condition_expression("attribute_not_exists(pk)"),
@@ -162,29 +168,50 @@ impl Resources {
 /// The statements that write a row.
 struct Texts {
     insert: String,
+    insert_deleted: String,
     update: String,
+    delete: String,
 }
 
 impl Texts {
     fn new(table: &str) -> Self {
-        let fields = ["pk", "sk"].iter().chain(&CHANGED).chain(&CREATED).map(|name| format!("'{name}': ?"));
-        let sets = CHANGED.iter().map(|name| format!("SET \"{name}\" = ?"));
-        let (fields, sets): (Vec<_>, Vec<_>) = (fields.collect(), sets.collect());
-        Self {
+        let insert = |names: &mut dyn Iterator<Item = &&str>| {
+            let fields: Vec<String> = ["pk", "sk"].iter().chain(names).map(|name| format!("'{name}': ?")).collect();
             // Fails as a duplicate where a row exists.
-            insert: format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", ")),
+            format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "))
+        };
+        let update = |set: &mut dyn Iterator<Item = &&str>, removed: &mut dyn Iterator<Item = &&str>| {
+            let set = set.map(|name| format!("SET \"{name}\" = ?"));
+            let clauses: Vec<String> = set.chain(removed.map(|name| format!("REMOVE \"{name}\""))).collect();
             // The version guards the whole row: whoever changed anything raised it.
-            update: format!("UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", sets.join(" ")),
+            format!("UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", clauses.join(" "))
+        };
+        let living = || CHANGED.iter().chain(&CREATED);
+        Self {
+            insert: insert(&mut living()),
+            insert_deleted: insert(&mut DELETED.iter()),
+            update: update(&mut living(), &mut [TOMBSTONE].iter()),
+            delete: update(&mut DELETED.iter(), &mut living().filter(|name| !DELETED.contains(name))),
         }
     }
 
     fn statement(&self, tenant: &str, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
         let at = [key.channel.partition(tenant), key.sort_key()].map(AttributeValue::S);
-        let changed = changed(&write.resource)?;
-        let (text, parameters) = match write.expected_version {
-            None => (&self.insert, at.into_iter().chain(changed).chain(created(&write.resource.creation)).collect::<Vec<_>>()),
-            Some(expected) => (&self.update, changed.into_iter().chain(at).chain([number(expected)]).collect()),
+        let resource = &write.resource;
+        let (insert, update, values): (_, _, Vec<_>) = if resource.deleted {
+            (&self.insert_deleted, &self.delete, deleted(tenant, key, resource)?.into())
+        } else {
+            (&self.insert, &self.update, changed(resource)?.into_iter().chain(created(&resource.creation)).collect())
         };
-        statement(text, parameters)
+        match write.expected_version {
+            None => statement(insert, at.into_iter().chain(values).collect()),
+            Some(expected) => statement(update, values.into_iter().chain(at).chain([number(expected)]).collect()),
+        }
     }
+}
+
+/// Whether the last payload of a resource that is to be written deleted has to be kept apart first.
+pub(super) fn is_to_keep(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<bool, Failure> {
+    let is_new = resource.deleted && resource.kept.is_none();
+    Ok(is_new && tombstone::kept_apart(tenant, key, resource)?.is_some())
 }

@@ -68,7 +68,7 @@ pub struct ResourceWrite {
 }
 
 /// A conflict that a policy decided at once (§5).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ruled {
     /// Which policy.
     pub policy: Policy,

@@ -250,7 +250,7 @@ impl<'a> Fold<'a> {
         }
         resource.run.is_unproven |= edit.is_rewritten;
         let before = std::mem::replace(&mut resource.payload, payload);
-        resource.deleted = edit.action == Action::Delete;
+        (resource.kept, resource.deleted) = (None, edit.action == Action::Delete);
         resource.server_version = version;
         resource.changed_at = self.now;
         resource.note_fields(Some(self.rules.policy), &before, author, edit.client_version);

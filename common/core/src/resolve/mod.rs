@@ -150,7 +150,11 @@ fn stored(
     let run = Run { author: Author::device(resolver.by, ""), began: version, client_version_max: 0, is_unproven: false };
     let policy = resolver.catalog.get(&conflict.resource.resource_type).map(|rules| rules.policy);
     let mut resource = match current {
-        Some(current) => Resource { payload: content.payload, run, ..current.clone() },
+        Some(current) => {
+            // A deleted resource that stays deleted keeps its last payload where it is.
+            let is_kept = content.deleted && content.payload.get() == current.payload.get();
+            Resource { payload: content.payload, kept: current.kept.filter(|_| is_kept), run, ..current.clone() }
+        }
         None => {
             let creation = creation(conflict, &content, resolver);
             let mut resource = Resource::new(content.payload, now, run, creation);

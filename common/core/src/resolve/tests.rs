@@ -71,6 +71,7 @@ fn standing(payload: &str, deleted: bool) -> Resource {
         claims: Default::default(),
         resolutions: (1..=4).map(resolved).collect(),
         fields: Default::default(),
+        kept: None,
     }
 }
 

@@ -105,6 +105,9 @@ pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Failure> {
 impl<'a> Held<'a> {
     pub(super) fn of(write: &'a ConflictWrite) -> Self {
         let Some(server) = &write.server else { return Self::Nothing };
+        if let Some(kept) = server.kept {
+            return Self::Kept { version: kept.server_version, bytes: kept.bytes };
+        }
         let bytes = server.payload.get().len();
         if bytes <= INLINE_BYTES_MAX {
             return Self::Inline(server.payload.get());
@@ -114,7 +117,7 @@ impl<'a> Held<'a> {
 
     /// The version that is to be kept for the conflict.
     pub(super) fn to_keep(write: &'a ConflictWrite) -> Option<Version<'a>> {
-        let server = write.server.as_ref()?;
+        let server = write.server.as_ref().filter(|server| server.kept.is_none())?;
         let is_kept = matches!(Self::of(write), Self::Kept { .. });
         let version = Version {
             resource: &write.resource,
