@@ -20,6 +20,7 @@ mod openapi;
 mod pull;
 mod push;
 mod repair;
+mod restored;
 mod runtime;
 mod status;
 mod telemetry;

@@ -23,6 +23,7 @@ pub mod principal;
 pub mod protocol;
 pub mod pull;
 pub mod push;
+pub mod receipts;
 pub mod resolve;
 pub mod resource;
 pub mod routes;

@@ -134,6 +134,8 @@ pub const DEVICE_DECISIONS_MAX: usize = 200;
 pub const DEVICE_LOOKS_MAX: usize = 8;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
+/// Receipts for a device's own changes in its token (§4.6), which take about 40 bytes each.
+pub const RECEIPTS_MAX: usize = 256;
 
 /// Whether `text` may name something: it has 1 to [`NAME_BYTES_MAX`] bytes.
 pub fn is_name(text: &str) -> bool {

@@ -11,6 +11,7 @@ mod merging;
 mod policies;
 mod races;
 mod references;
+mod repeated;
 mod splits;
 mod stale;
 mod tokens;

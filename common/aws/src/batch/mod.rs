@@ -86,6 +86,12 @@ impl Batch {
         Ok(Self { intake, loaded, earlier, refused })
     }
 
+    /// The resource that each item is about, by the item's index. An item that names none, or none that the caller may use, has none.
+    pub fn keys(&self) -> BTreeMap<usize, ResourceKey> {
+        let keys = self.intake.groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.clone())));
+        keys.collect()
+    }
+
     /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers. The uploads that these items name
     /// are verified first, and kept if `mode` is to write.
     ///

@@ -20,6 +20,34 @@ pub struct PullRequest {
     #[serde(default = "default_limit", deserialize_with = "deserialize_limit")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usize>))]
     pub limit: usize,
+    /// Which of its own changes the device is sent, besides those of §4.6; left out, `omit`.
+    #[serde(default)]
+    pub own_changes: Option<OwnChanges>,
+}
+
+/// Which of its own changes a device is sent (§4.6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case", try_from = "String")]
+pub enum OwnChanges {
+    /// None, except those that it has acknowledged and its token does not know any more.
+    #[default]
+    Omit,
+    /// Those that its token has no receipt for: the responses to its pushes put receipts into `server_sync_token`.
+    Unanswered,
+}
+
+impl TryFrom<String> for OwnChanges {
+    type Error = String;
+
+    /// Text only: an enum of serde's would take `{"omit": null}` too.
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "omit" => Ok(Self::Omit),
+            "unanswered" => Ok(Self::Unanswered),
+            _ => Err(format!("unknown own_changes {text:?}, expected omit or unanswered")),
+        }
+    }
 }
 
 fn default_limit() -> usize {

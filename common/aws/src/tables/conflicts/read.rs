@@ -2,16 +2,24 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use tidemark_core::{conflict::Conflict, json::Json};
+use serde::Deserialize;
+use tidemark_core::conflict::{Conflict, Resolution};
 
 use super::{
-    Conflicts, keys,
-    row::{Place, StoredRow, Texts, json},
+    Conflicts, OutcomeRow, keys,
+    row::{Place, StoredRow, Texts},
 };
 use crate::{
     failure::Failure,
     tables::{Row, from_row, key as row_key, text},
 };
+
+/// How a conflict was resolved, if it is.
+#[derive(Debug, Deserialize)]
+struct ResolutionRow {
+    id: String,
+    outcome: Option<OutcomeRow>,
+}
 
 impl Conflicts {
     /// A conflict, whole, strongly consistently; `None` where there is none.
@@ -25,25 +33,15 @@ impl Conflicts {
         row.read(&texts).map(Some)
     }
 
-    /// What the server held, and its version, when these conflicts were last added to; of deleted resources nothing.
+    /// How those of these conflicts were resolved that are resolved.
     ///
     /// # Errors
     /// An outage.
-    pub async fn server_payloads(&self, tenant: &str, ids: Vec<String>) -> Result<HashMap<String, (u64, Json)>, Failure> {
+    pub async fn resolutions(&self, tenant: &str, ids: BTreeSet<String>) -> Result<HashMap<String, Resolution>, Failure> {
+        let ids: Vec<String> = ids.into_iter().collect();
         let rows = self.rows_of(tenant, &ids).await?;
-        let rows: Vec<StoredRow> = rows.into_iter().map(|row| from_row("conflict", row)).collect::<Result<_, _>>()?;
-        let mut places = Vec::new();
-        for row in rows.iter().filter(|row| !row.is_server_deleted()) {
-            places.extend(row.server_place()?.map(|(place, _)| place));
-        }
-        let texts = self.texts(places).await?;
-        let mut payloads = HashMap::new();
-        for mut row in rows.into_iter().filter(|row| !row.is_server_deleted()) {
-            if let Some(text) = row.server_payload(&texts)? {
-                payloads.insert(row.id, (row.server_version, json(text)?));
-            }
-        }
-        Ok(payloads)
+        let rows: Vec<ResolutionRow> = rows.into_iter().map(|row| from_row("conflict", row)).collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.id, row.outcome?.resolution))).collect())
     }
 
     /// The rows of the conflicts with these ids.

@@ -318,11 +318,6 @@ impl Texts {
 }
 
 impl StoredRow {
-    /// Whether the server had deleted the resource when an edit was last refused.
-    pub(super) fn is_server_deleted(&self) -> bool {
-        self.server_deleted
-    }
-
     pub(super) fn slot(&self) -> Result<Slot, Failure> {
         keys::slot_of(&self.sk).ok_or_else(|| Failure::unreadable("key of a conflict", &self.sk))
     }
