@@ -84,6 +84,7 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
         batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
     }
     let mut results: Vec<_> = results.into_values().collect();
+    answer::omit_superseded(&mut results, &keys);
     if !is_settled {
         let answered = AnsweredBatch { processed_at, results: Cow::Borrowed(&results) };
         tables.sync_batches.store(&principal.tenant, &batch_id, &digest, &answered).await?;

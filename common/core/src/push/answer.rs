@@ -32,11 +32,21 @@ pub fn fit(results: &mut [ItemResult]) {
     }
 }
 
-/// Leaves out what the results of one resource say of versions that a later item of the same batch has replaced: `current` is the
-/// resource behind the last of them.
-pub fn omit_superseded(results: &mut [ItemResult], current: &Resource) {
-    let is_superseded = |result: &&mut ItemResult| result.server_version != Some(current.server_version);
-    results.iter_mut().filter(|result| is_about_content(result)).filter(is_superseded).for_each(omit_content);
+/// Leaves out what results say of versions that a later item of the same batch has replaced. `keys` names the resource of each item.
+pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, ResourceKey>) {
+    let mut newest: BTreeMap<&ResourceKey, u64> = BTreeMap::new();
+    for result in results.iter() {
+        if let (Some(key), Some(version)) = (keys.get(&result.index), result.server_version) {
+            let highest = newest.entry(key).or_default();
+            *highest = version.max(*highest);
+        }
+    }
+    for result in results.iter_mut().filter(|result| is_about_content(result)) {
+        let newest = keys.get(&result.index).and_then(|key| newest.get(key));
+        if newest.is_some_and(|newest| result.server_version.unwrap_or_default() < *newest) {
+            omit_content(result);
+        }
+    }
 }
 
 /// Completes a result that was given before and is given again (§3.6): with the content of its resource if that still has the version

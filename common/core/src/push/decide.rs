@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    answer,
     fold::Fold,
     intake::{Carried, Group, Item, Sender},
     media::Evidence,
@@ -108,9 +107,6 @@ pub fn decide(
         });
     }
     let outcome = fold.finish();
-    if let Some(changed) = &outcome.changed {
-        answer::omit_superseded(&mut results, changed);
-    }
     let expected_version = stored.resource.as_ref().map(|resource| resource.server_version);
     let mut unique = UniqueChange::default();
     if let Some(after) = &outcome.changed {
