@@ -75,7 +75,8 @@ async fn two_open_conflicts_are_resolved_apart() {
         ids
     };
     assert_eq!(ids("open").await, [json!(third)]);
-    assert_eq!(ids("resolved").await, [json!(first), json!(second)]);
+    let resolved = ids("resolved").await;
+    assert!(resolved.len() == 2 && resolved.contains(&json!(first)) && resolved.contains(&json!(second)), "{resolved:?}");
 }
 
 #[tokio::test]
