@@ -53,7 +53,9 @@ fn fifty_rejected_updates_stay_within_budget() {
     cost::in_virtual_time(async {
         let counting = Counting::default();
         let ids = changed_resources(&counting, 300, ITEMS).await;
-        for (user, device_id) in [("ben", "phone"), ("5f3f58bf-0b21-4d5e-9d0a-0c9c3f3d2b1a", "0d2c3f5e-7a86-4b0c-9c65-3e6f1b0f2a77")] {
+        for (user, device_id) in
+            [("ben", "phone"), ("5f3f58bf-0b21-4d5e-9d0a-0c9c3f3d2b1a", "0d2c3f5e-7a86-4b0c-9c65-3e6f1b0f2a77")]
+        {
             let cost = rejected(&counting, &counting.stack.device(user, device_id), &ids, 2, 300).await;
             println!("{user}: {cost:?}");
             assert!(cost.round_trips <= 7.0 && cost.calls <= 14, "{cost:?}");

@@ -28,7 +28,8 @@ async fn each_later_conflict_is_found_again() {
     assert_eq!(ids.len(), 9, "each is a conflict of its own");
     // Each opener is answered with its own conflict, however many there are.
     for number in 0..8 {
-        let result = stack.device("ana", "phone").push_one(item("update", "m-1", 3 + 2 * number, json!({"reading": 1000 + number}))).await;
+        let result =
+            stack.device("ana", "phone").push_one(item("update", "m-1", 3 + 2 * number, json!({"reading": 1000 + number}))).await;
         let id = result["conflict_id"].as_str().expect("an id");
         assert!(ids.iter().any(|known| known == id), "{result}");
         assert_eq!(shown(&stack, id).await["client_payload"], json!({"reading": 1000 + number}));

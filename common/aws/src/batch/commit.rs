@@ -140,9 +140,8 @@ impl Waves<'_> {
     /// What a policy decided, with the last payload of a deleted resource, which the audit log shows.
     async fn shown<'a>(&self, ruled: &'a Ruled) -> Result<Cow<'a, Ruled>, Failure> {
         let key = &ruled.conflict.resource;
-        let whole = async |resource: &Resource| {
-            self.platform.tables.whole(&self.sender.principal.tenant, key, resource.clone()).await
-        };
+        let whole =
+            async |resource: &Resource| self.platform.tables.whole(&self.sender.principal.tenant, key, resource.clone()).await;
         let is_kept = |resource: &Resource| resource.kept.is_some();
         if !ruled.conflict.server.as_ref().is_some_and(is_kept) && !is_kept(&ruled.after) {
             return Ok(Cow::Borrowed(ruled));

@@ -187,10 +187,7 @@ impl AuditLog {
 
     /// The parts that these entries go on in, by key. They are written with their entries, and may still be becoming visible: then the
     /// entry does not read for that moment.
-    async fn parts<'a>(
-        &self,
-        rows: impl Iterator<Item = (&'a str, &'a EntryRow)>,
-    ) -> Result<HashMap<String, Vec<u8>>, Failure> {
+    async fn parts<'a>(&self, rows: impl Iterator<Item = (&'a str, &'a EntryRow)>) -> Result<HashMap<String, Vec<u8>>, Failure> {
         let keys = rows.flat_map(|(id, row)| (1..=row.parts).map(|number| key(&row.pk, part(parts_of(row), id, number))));
         let parts = self.0.batch_get(keys.collect()).await?.into_iter();
         let parts = parts.map(|row| from_row::<EntryRow>("part of an audit entry", row).map(|row| (row.sk, row.packed)));

@@ -128,7 +128,12 @@ impl Fold<'_> {
             conflict.resolution = Some(outcome.resolution);
             resource.note_resolution(Resolved { id: id.clone(), resolution: outcome.resolution, server_version });
             ids.push(id.clone());
-            self.superseded.push(Superseded { id, slot: conflict.slot, expected_edits: conflict.edits.len(), outcome: outcome.clone() });
+            self.superseded.push(Superseded {
+                id,
+                slot: conflict.slot,
+                expected_edits: conflict.edits.len(),
+                outcome: outcome.clone(),
+            });
         }
         ids
     }

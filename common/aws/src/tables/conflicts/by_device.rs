@@ -68,10 +68,8 @@ impl Conflicts {
             });
             try_join_all(reads)
         };
-        let (open, decided) = tokio::try_join!(
-            read(ConflictStatus::Open, OPEN_LISTED_MAX),
-            read(ConflictStatus::Resolved, DEVICE_CONFLICTS_MAX)
-        )?;
+        let (open, decided) =
+            tokio::try_join!(read(ConflictStatus::Open, OPEN_LISTED_MAX), read(ConflictStatus::Resolved, DEVICE_CONFLICTS_MAX))?;
         let mut newest = vec![NewestConflicts::default(); devices.len()];
         let places: HashMap<String, usize> =
             hashes.iter().enumerate().map(|(index, hash)| (keys::partition(tenant, hash), index)).collect();

@@ -9,11 +9,7 @@ use tidemark_core::{
     resource::ResourceKey,
 };
 
-use super::{
-    Conflicts, OutcomeRow, edit_id, keys,
-    list::Order,
-    row::StoredRow,
-};
+use super::{Conflicts, OutcomeRow, edit_id, keys, list::Order, row::StoredRow};
 use crate::{
     failure::Failure,
     tables::{Row, from_row, query_all},

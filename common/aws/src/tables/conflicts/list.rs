@@ -89,7 +89,9 @@ impl Conflicts {
         let query = match after {
             None => query,
             // Conflicts of earlier builds may share their moment: only the key of the last tells where to go on.
-            Some([detected_at, id]) if !detected_at.contains('#') && shard == keys::legacy_status_key(tenant, status_of(&shard)) => {
+            Some([detected_at, id])
+                if !detected_at.contains('#') && shard == keys::legacy_status_key(tenant, status_of(&shard)) =>
+            {
                 let index = [("status_key", shard.clone()), ("detected_at", detected_at.clone())];
                 let index = index.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
                 query.set_exclusive_start_key(Some(row_key(tenant, id).into_iter().chain(index).collect()))
@@ -149,9 +151,8 @@ fn read_row(row: Row, status: ConflictStatus) -> Option<StoredRow> {
 
 /// A conflict as a list shows it; `None` for one that does not read.
 fn listed(row: StoredRow, texts: &Texts) -> Option<ConflictEntry> {
-    let is_missing = |place: Result<Option<(row::Place, usize)>, Failure>| {
-        place.ok().flatten().is_some_and(|(place, _)| !texts.has(&place))
-    };
+    let is_missing =
+        |place: Result<Option<(row::Place, usize)>, Failure>| place.ok().flatten().is_some_and(|(place, _)| !texts.has(&place));
     let (server_payload_omitted, client_payload_omitted) = (is_missing(row.server_place()), is_missing(row.client_place()));
     let sk = row.sk.clone();
     // What was not looked up is `null` here, and is left out below.

@@ -119,12 +119,8 @@ impl<'a> Held<'a> {
     pub(super) fn to_keep(write: &'a ConflictWrite) -> Option<Version<'a>> {
         let server = write.server.as_ref().filter(|server| server.kept.is_none())?;
         let is_kept = matches!(Self::of(write), Self::Kept { .. });
-        let version = Version {
-            resource: &write.resource,
-            server_version: server.server_version,
-            payload: &server.payload,
-            fields: None,
-        };
+        let version =
+            Version { resource: &write.resource, server_version: server.server_version, payload: &server.payload, fields: None };
         is_kept.then_some(version)
     }
 }
@@ -371,7 +367,8 @@ impl StoredRow {
 
     /// Where all payloads stand that are not here.
     pub(super) fn places(&self) -> Result<Vec<Place>, Failure> {
-        let mut places: Vec<Place> = self.server_place()?.into_iter().chain(self.client_place()?).map(|(place, _)| place).collect();
+        let mut places: Vec<Place> =
+            self.server_place()?.into_iter().chain(self.client_place()?).map(|(place, _)| place).collect();
         for edit in self.joined.iter().filter(|edit| edit.client_payload.is_none()) {
             places.push(self.place_of(&edit.edit, edit.part.as_deref())?);
         }

@@ -76,7 +76,8 @@ impl Conflicts {
         let name = |row: &Row| [text(row, "pk"), text(row, "sk")].map(|part| part.unwrap_or_default().to_owned());
         let known = self.0.batch_get(versions.iter().map(mark).collect()).await?;
         let known: HashSet<[String; 2]> = known.iter().map(name).collect();
-        let missing: Vec<Version<'_>> = versions.iter().filter(|version| !known.contains(&name(&mark(version)))).cloned().collect();
+        let missing: Vec<Version<'_>> =
+            versions.iter().filter(|version| !known.contains(&name(&mark(version)))).cloned().collect();
         self.keep_versions(tenant, &missing).await?;
         Ok(missing.iter().map(mark).collect())
     }
@@ -111,7 +112,9 @@ impl Conflicts {
         resource: &ResourceKey,
         server_version: u64,
     ) -> Result<Option<(Json, FieldVersions)>, Failure> {
-        let Some(row) = self.0.batch_get(vec![version_key(tenant, resource, server_version)]).await?.pop() else { return Ok(None) };
+        let Some(row) = self.0.batch_get(vec![version_key(tenant, resource, server_version)]).await?.pop() else {
+            return Ok(None);
+        };
         let row: VersionRow = from_row("version of a resource", row)?;
         let fields = FieldVersions::from_bytes(&row.fields);
         let fields = fields.ok_or_else(|| Failure::unreadable("version of a resource", "fields"))?;

@@ -83,11 +83,7 @@ fn memory(resource: &Resource, kept: Option<Kept>) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a memory back.
-pub(super) fn read(
-    packed: &[u8],
-    server_version: u64,
-    changed_at: chrono::DateTime<chrono::Utc>,
-) -> Result<Resource, Failure> {
+pub(super) fn read(packed: &[u8], server_version: u64, changed_at: chrono::DateTime<chrono::Utc>) -> Result<Resource, Failure> {
     let unreadable = |what: &str| Failure::unreadable("tombstone", what);
     let text = unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Failure::undecoded("tombstone", error))?;
     let memory: Memory = serde_json::from_slice(&text).map_err(|error| Failure::undecoded("tombstone", error))?;
