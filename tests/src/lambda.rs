@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -81,7 +82,7 @@ impl Lambda {
 
     /// Hands it an event and waits for what becomes of it, for no longer than the template lets the function take.
     pub async fn invoke(&mut self, event: &str) -> Outcome {
-        let within = Duration::from_secs(Template::built_in().unwrap().timeout_s(&self.function).unwrap());
+        let within = timeout(&self.function);
         self.api.send(event, within);
         let work = async {
             tokio::select! {
@@ -120,6 +121,13 @@ impl Lambda {
     pub fn logged(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
+}
+
+/// How long an invocation of a function may take. The template is read once: reading it takes a test build seconds on a busy machine, and they
+/// would count as the function's.
+pub fn timeout(function: &str) -> Duration {
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap());
+    Duration::from_secs(TEMPLATE.timeout_s(function).unwrap())
 }
 
 /// The command that runs a binary. One that was built to be shipped may be of another architecture: then `TIDEMARK_BINARIES_RUNNER` runs it.

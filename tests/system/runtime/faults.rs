@@ -25,7 +25,7 @@ use tidemark_tests::{
     Answer, Stack,
     hooks::Moment,
     lambda::{
-        Lambda, Outcome, answer,
+        self, Lambda, Outcome, answer,
         api::{ANSWER_BYTES_MAX, Told, soon},
     },
 };
@@ -263,9 +263,9 @@ fn assert_unavailable(function: &str, answer: &Answer) {
 
 /// Asks a function, and checks that it answers before its time is over. An outage is told as one.
 async fn ask_in_time(function: &str, process: &mut Lambda, event: &str) -> bool {
+    let time = lambda::timeout(function);
     let began = Instant::now();
     let told = process.ask(event).await;
-    let time = Duration::from_secs(Template::built_in().unwrap().timeout_s(function).unwrap());
     assert!(time.saturating_sub(began.elapsed()) >= Duration::from_secs(1), "{function} took {:?}", began.elapsed());
     if matches!(function, "changelog" | "notify") {
         return failures(&told).is_empty();
