@@ -62,3 +62,18 @@ python_tools() {
   fi
   python_bin="$venv/bin"
 }
+
+# The npm packages that a folder's lock file names, in a folder of the cache that `node_modules` names afterwards. Installed once for each
+# lock file, like the Python environments. No package runs a script.
+node_tools() {
+  local name="$1" folder="$2" root
+  root="$tools/$name-npm-$(cat "$folder/package.json" "$folder/package-lock.json" | cksum | cut -d ' ' -f 1)"
+  if [[ ! -e "$root/complete" ]]; then
+    rm -rf "$root"
+    mkdir -p "$root"
+    cp "$folder/package.json" "$folder/package-lock.json" "$root"
+    quietly npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund
+    touch "$root/complete"
+  fi
+  node_modules="$root/node_modules"
+}

@@ -193,7 +193,7 @@ A first push and pull, from another terminal:
 
   curl -s http://{addr}/api/v1/mobile/sync/push \
     -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \
-    -d '{{"device_id":"phone-1","client_sync_token":null,"items":[{{"client_temp_id":"tmp-1","resource_type":"submission","action":"create","payload":{{"form_id":"f-1","form_version":"v2","data":{{"fieldA":"ok"}}}},"client_version":1}}]}}'
+    -d '{{"device_id":"phone-1","client_sync_token":null,"items":[{{"client_temp_id":"5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01","resource_type":"submission","action":"create","payload":{{"form_id":"f-1","form_version":"v2","data":{{"fieldA":"ok"}}}},"client_version":1}}]}}'
 
   curl -s http://{addr}/api/v1/mobile/sync/pull \
     -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \

@@ -169,9 +169,9 @@ const REPLAYED: &[(&str, &str)] = &[
 ];
 
 const BOTH_CREATED: &[(&str, &str)] = &[
-    ("/results/0/client_temp_id", r#""tmp-1""#),
+    ("/results/0/client_temp_id", r#""5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01""#),
     ("/results/0/status", r#""ok""#),
-    ("/results/1/client_temp_id", r#""tmp-2""#),
+    ("/results/1/client_temp_id", r#""8d2b6f34-1c7e-4b0a-a3d9-6e5f7a8b9c02""#),
     ("/results/1/status", r#""ok""#),
     ("/results/1/server_version", "1"),
 ];

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{json::Json, limits::sentence};
+use crate::{
+    json::{self, Json},
+    limits::sentence,
+};
 
 /// Why a request was refused. `code` is what programs branch on; `detail` is for people, and holds no secret.
 #[derive(Debug, Clone)]
@@ -185,7 +188,7 @@ pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Pro
             path if path == "." || path == "?" => "$".to_owned(),
             path => path,
         };
-        Problem::malformed(path, error.inner().to_string())
+        Problem::malformed(path, json::explain(error.inner()))
     })?;
     deserializer.end().map_err(|error| Problem::malformed("$", error.to_string()))?;
     Ok(read)

@@ -14,8 +14,8 @@ use crate::{
     catalog::{Catalog, ResourceType},
     channel::Channel,
     ids,
-    json::{self, Fields, Json, JsonError},
-    limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX, is_name, sentence},
+    json::{self, Content, Fields, Json, JsonError},
+    limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, is_name, sentence},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -286,6 +286,8 @@ impl Sent {
         let mut deserializer = serde_json::Deserializer::from_str(item.get());
         let (refusal, said) = match (json::fields(item), serde_path_to_error::deserialize::<_, PushItem>(&mut deserializer)) {
             (Some(said), Err(error)) => (invalid_item(error.path(), error.inner()), said),
+            // An object one of whose own keys is no text.
+            (None, Err(error)) if item.get().starts_with('{') => (invalid_item(error.path(), error.inner()), Fields::new()),
             (said, _) => (Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object"), said.unwrap_or_default()),
         };
         let text = |field: &str| serde_json::from_str::<String>(said.get(field)?.get()).ok();
@@ -306,8 +308,13 @@ impl Sent {
         if id.get() == "null" {
             return None;
         }
-        let id = serde_json::from_str::<String>(id.get()).ok().filter(|id| is_name(id));
-        Some(id.ok_or_else(|| Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")))
+        Some(match serde_json::from_str::<String>(id.get()) {
+            Ok(id) if is_name(&id) => Ok(id),
+            Err(error) if error.is_syntax() => {
+                Err(Refusal::new(ItemCode::InvalidId, format!("payload.id: {}", json::explain(&error))))
+            }
+            _ => Err(Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")),
+        })
     }
 
     fn place<'a>(&self, sender: Sender<'a>) -> Result<(&str, &'a ResourceType, Channel), Refusal> {
@@ -359,18 +366,11 @@ impl Sent {
     /// The edit, and the fields of its payload.
     fn edit(self, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Refusal> {
         let Made { action, client_version, base_version } = self.made.clone()?;
-        if client_version > VERSION_MAX || base_version.is_some_and(|base| base > VERSION_MAX) {
-            return Err(Refusal::new(ItemCode::InvalidItem, format!("a version is at most {VERSION_MAX}")));
-        }
         if let Some(Err(refusal)) = self.id() {
             return Err(refusal);
         }
         let client_temp_id = self.temp_id.clone();
-        let (payload, fields) = self.checked_payload(action)?;
-        let canonical = json::canonical(&payload).map_err(|error| match error {
-            JsonError::TooDeep => Refusal::new(ItemCode::PayloadTooDeep, format!("payload: nested over {NESTING_MAX} deep")),
-            malformed @ JsonError::Malformed(_) => Refusal::new(ItemCode::InvalidPayload, format!("payload: {malformed}")),
-        })?;
+        let Content { payload, fields, canonical } = self.checked_payload(action)?;
         let digest = json::digest([canonical.as_bytes()]);
         let (author, version) = (sender.author.as_str().as_bytes(), client_version.to_be_bytes());
         let identity = json::digest([author, &version, action.as_str().as_bytes(), &digest]);
@@ -391,20 +391,20 @@ impl Sent {
         Ok((edit, fields))
     }
 
-    /// The payload without its `id`, and its fields.
-    fn checked_payload(self, action: Action) -> Result<(Json, Fields), Refusal> {
-        let Some(payload) = self.payload else {
-            if action == Action::Delete {
-                return Ok((json::object(&Fields::new()), Fields::new()));
-            }
-            return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing"));
+    /// What the payload says of its resource.
+    fn checked_payload(self, action: Action) -> Result<Content, Refusal> {
+        let (payload, fields) = match self.payload {
+            Some(payload) => (payload, self.fields),
+            None if action == Action::Delete => (json::object(&Fields::new()), Some(Fields::new())),
+            None => return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing")),
         };
-        let Some(mut fields) = self.fields else {
-            return Err(Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"));
-        };
-        check_size(&payload, &fields)?;
-        let has_id = fields.shift_remove("id").is_some();
-        Ok((if has_id { json::object(&fields) } else { payload }, fields))
+        if let Some(fields) = &fields {
+            check_size(&payload, fields)?;
+        }
+        Content::read(&payload, fields).map_err(|error| {
+            let code = if error == JsonError::TooDeep { ItemCode::PayloadTooDeep } else { ItemCode::InvalidPayload };
+            Refusal::new(code, format!("payload: {error}"))
+        })
     }
 }
 
@@ -422,8 +422,9 @@ pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refu
 }
 
 fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
-    let place = if path.iter().next().is_none() { String::new() } else { format!("{path}: ") };
-    Refusal::new(ItemCode::InvalidItem, format!("{place}{error}"))
+    let path = path.to_string();
+    let place = if matches!(path.as_str(), "." | "?") { String::new() } else { format!("{path}: ") };
+    Refusal::new(ItemCode::InvalidItem, format!("{place}{}", json::explain(error)))
 }
 
 fn first<const N: usize>(digest: &[u8; 32]) -> [u8; N] {
