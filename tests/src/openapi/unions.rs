@@ -60,12 +60,20 @@ const UNIONS: &[Union] = &[
             },
             Variant {
                 required: &["server_id", "conflict_id", "code", "error"],
-                without: &["merged", "retryable"],
+                without: &["merged", "retryable", "superseded_conflicts"],
                 ..variant("conflict", "ConflictResult", "The item was not applied and is kept in a conflict.")
             },
             Variant {
                 required: &["code", "error", "retryable"],
-                without: &["merged", "conflict_id", "resolution", "holder_id", "server_payload", "server_payload_omitted"],
+                without: &[
+                    "merged",
+                    "conflict_id",
+                    "resolution",
+                    "holder_id",
+                    "server_payload",
+                    "server_payload_omitted",
+                    "superseded_conflicts",
+                ],
                 ..variant("error", "ErrorResult", "The item was not applied and is not kept.")
             },
         ],

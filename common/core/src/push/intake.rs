@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use super::{
+    bounds::{check_size, invalid_item},
     media,
     references::{self, Create, Reference},
 };
@@ -15,7 +16,7 @@ use crate::{
     channel::Channel,
     ids,
     json::{self, Content, Fields, Json, JsonError},
-    limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, is_name, sentence},
+    limits::{is_name, sentence},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -406,25 +407,6 @@ impl Sent {
             Refusal::new(code, format!("payload: {error}"))
         })
     }
-}
-
-/// Checks a payload, as sent or as it would be stored, against the bounds of §2.
-pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refusal> {
-    if payload.get().len() > PAYLOAD_BYTES_MAX {
-        let error = format!("payload: {} bytes, at most {PAYLOAD_BYTES_MAX} are stored", payload.get().len());
-        return Err(Refusal::new(ItemCode::PayloadTooLarge, error));
-    }
-    if fields.len() > PAYLOAD_FIELDS_MAX {
-        let error = format!("payload: {} top-level fields, at most {PAYLOAD_FIELDS_MAX}", fields.len());
-        return Err(Refusal::new(ItemCode::TooManyFields, error));
-    }
-    Ok(())
-}
-
-fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
-    let path = path.to_string();
-    let place = if matches!(path.as_str(), "." | "?") { String::new() } else { format!("{path}: ") };
-    Refusal::new(ItemCode::InvalidItem, format!("{place}{}", json::explain(error)))
 }
 
 fn first<const N: usize>(digest: &[u8; 32]) -> [u8; N] {

@@ -1,7 +1,10 @@
 //! The rules for one edit on one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes. Here it is decided whether an
 //! edit was made on what the resource is now.
 
-use super::intake::{Edit, Refusal, check_size};
+use super::{
+    bounds::check_size,
+    intake::{Edit, Refusal},
+};
 use crate::{
     catalog::ResourceType,
     json::{self, Json},

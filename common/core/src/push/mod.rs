@@ -3,6 +3,7 @@
 //! it left it, and what is not applied goes to the policy of its type, or into a conflict. Loading and committing happen elsewhere.
 
 pub mod answer;
+mod bounds;
 pub mod decide;
 mod fold;
 mod full;
