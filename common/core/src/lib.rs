@@ -30,3 +30,4 @@ pub mod routes;
 pub mod sequence;
 pub mod token;
 pub mod unique;
+pub mod work;

@@ -5,6 +5,8 @@ use std::{cell::RefCell, io::Read as _};
 
 use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
 
+use crate::work;
+
 /// Text that does not unpack: not written by [`pack`], or larger than its reader allows.
 #[derive(Debug, thiserror::Error)]
 #[error("packed text does not unpack: {0}")]
@@ -17,6 +19,7 @@ thread_local! {
 
 /// Compresses `text`. What does not compress grows by less than a thousandth.
 pub fn pack(text: &[u8]) -> Vec<u8> {
+    work::packed(text.len());
     COMPRESSOR.with_borrow_mut(|compressor| {
         compressor.reset();
         let mut packed = Vec::with_capacity(text.len() / 4 + 64);
@@ -38,6 +41,7 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
 pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, UnpackError> {
     let mut text = Vec::new();
     DeflateDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut text)?;
+    work::unpacked(text.len());
     if text.len() > bytes_max {
         return Err(std::io::Error::other(format!("more than {bytes_max} bytes")).into());
     }

@@ -2,34 +2,18 @@
 
 use serde_json::value::RawValue;
 
-use crate::json::{self, Fields, Json};
+use crate::json::{
+    Json,
+    tree::{Patch, Tree},
+};
 
 /// `patch` applied to `target`: fields named are set, `null` removes, fields not named stay. A patch that is no object replaces.
-/// Says too whether anything changed; only what the patch names is compared.
+/// Says too whether anything changed; only what the patch names is compared. Who applies several patches keeps a [`Tree`].
 pub fn merge(target: &RawValue, patch: &RawValue) -> (Json, bool) {
-    merge_into(Some(target), patch)
-}
-
-fn merge_into(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
-    let Some(changes) = json::fields(patch) else {
-        return (patch.to_owned(), !target.is_some_and(|target| json::is_same(target, patch)));
-    };
-    let fields = target.and_then(json::fields);
-    let mut has_changed = fields.is_none();
-    let mut merged: Fields = fields.unwrap_or_default();
-    let fields_before = merged.len();
-    // All at once: taking them out one by one moves what stands behind each.
-    let is_removed = |name: &String| changes.get(name).is_some_and(|change| change.get() == "null");
-    merged.retain(|name, _| !is_removed(name));
-    has_changed |= merged.len() < fields_before;
-    for (name, change) in changes {
-        if change.get() != "null" {
-            let (value, is_other) = merge_into(merged.get(&name).map(AsRef::as_ref), &change);
-            has_changed |= is_other;
-            merged.insert(name, value);
-        }
-    }
-    (json::object(&merged), has_changed)
+    let (mut tree, patch) = (Tree::new(target), Patch::read(patch));
+    let has_changed = tree.weigh(&patch).has_changed;
+    tree.apply(&patch);
+    (tree.to_json(), has_changed)
 }
 
 #[cfg(test)]

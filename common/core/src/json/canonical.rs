@@ -5,14 +5,19 @@ use std::{borrow::Cow, ops::Range};
 use serde_json::value::RawValue;
 
 use super::JsonError;
-use crate::limits::NESTING_MAX;
+use crate::{limits::NESTING_MAX, work};
 
 /// The canonical text of a value.
 ///
 /// # Errors
 /// [`JsonError::TooDeep`] beyond the bound, [`JsonError::Malformed`] for a string that is no unicode text.
 pub fn canonical(value: &RawValue) -> Result<String, JsonError> {
-    read(value, false).map(|(text, _)| text)
+    canonical_of(value.get())
+}
+
+/// The same of a text that is known to be JSON.
+pub(crate) fn canonical_of(value: &str) -> Result<String, JsonError> {
+    read_text(value, false).map(|(text, _)| text)
 }
 
 /// The canonical text, and whether any object in the value has two fields with the same name. `without_id` leaves out the top-level field
@@ -21,9 +26,14 @@ pub fn canonical(value: &RawValue) -> Result<String, JsonError> {
 /// # Errors
 /// Those of [`canonical`].
 pub(super) fn read(value: &RawValue, without_id: bool) -> Result<(String, bool), JsonError> {
-    let text = String::with_capacity(value.get().len());
-    let mut reader = Reader { rest: value.get(), text, without_id, has_duplicates: false };
+    read_text(value.get(), without_id)
+}
+
+fn read_text(value: &str, without_id: bool) -> Result<(String, bool), JsonError> {
+    work::parsed(value.len());
+    let mut reader = Reader { rest: value, text: String::with_capacity(value.len()), without_id, has_duplicates: false };
     reader.value(0)?;
+    work::written(reader.text.len());
     Ok((reader.text, reader.has_duplicates))
 }
 
@@ -102,6 +112,7 @@ impl<'a> Reader<'a> {
         self.has_duplicates |= fields.len() < count;
         fields.retain(|(name, _)| !(drops_id && name == "id"));
         let unsorted = self.text.split_off(begin);
+        work::written(unsorted.len());
         for (index, (_, at)) in fields.into_iter().enumerate() {
             if index > 0 {
                 self.text.push(',');

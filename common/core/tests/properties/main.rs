@@ -4,4 +4,5 @@
 mod canonical;
 mod codecs;
 mod deciding;
+mod merging;
 mod sequencing;
