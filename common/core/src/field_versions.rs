@@ -1,7 +1,7 @@
 //! Who wrote which top-level field last (§5, `field_merge`): what decides whether an edit overlaps with what others wrote since its
 //! base. Kept in the row of types that merge by field, for the fields that changed after the create.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     catalog::Policy,
@@ -40,10 +40,14 @@ impl FieldVersions {
         client_version: u64,
     ) {
         let device = device_hash(author);
-        for field in fields.into_iter().map(field_hash) {
-            self.writes.retain(|write| write.field != field);
-            self.writes.push(Write { field, device, server_version, client_version });
-        }
+        // Of two names with one hash the later counts.
+        let mut noted: Vec<u32> = fields.into_iter().map(field_hash).collect();
+        noted.reverse();
+        let mut again = HashSet::with_capacity(noted.len());
+        noted.retain(|field| again.insert(*field));
+        self.writes.retain(|write| !again.contains(&write.field));
+        let write = |field| Write { field, device, server_version, client_version };
+        self.writes.extend(noted.into_iter().rev().map(write));
         let excess = self.writes.len().saturating_sub(PAYLOAD_FIELDS_MAX);
         for forgotten in self.writes.drain(..excess) {
             self.floor = self.floor.max(forgotten.server_version);
@@ -65,12 +69,19 @@ impl FieldVersions {
     /// application: had it been applied, it would stand here, or somebody who wrote over it.
     pub fn admit<'a>(&self, fields: impl IntoIterator<Item = &'a str>, author: &Author, base: u64, client_version: u64) -> bool {
         let device = device_hash(author);
-        let is_free = |field: u32| match self.writes.iter().find(|write| write.field == field) {
+        if base < self.floor {
+            return false;
+        }
+        let mut fields = fields.into_iter().map(field_hash).peekable();
+        if fields.peek().is_none() {
+            return true;
+        }
+        let writes: HashMap<u32, &Write> = self.writes.iter().map(|write| (write.field, write)).collect();
+        fields.all(|field| match writes.get(&field) {
             None => true,
             Some(write) if write.device == device => client_version > write.client_version,
             Some(write) => write.server_version <= base,
-        };
-        base >= self.floor && fields.into_iter().map(field_hash).all(is_free)
+        })
     }
 
     /// 28 bytes a field behind the floor, big-endian; nothing while nothing was written.
@@ -109,9 +120,15 @@ impl FieldVersions {
 }
 
 impl Resource {
-    /// Notes which fields the newest version wrote over the payload `before` it, where the `policy` of the type merges by field. Where
-    /// it does not, what was noted is worth nothing any more.
-    pub fn note_fields(&mut self, policy: Option<Policy>, before: &Json, author: &Author, client_version: u64) {
+    /// Notes which fields the newest version `changed`, where the `policy` of the type merges by field; only then they are asked for.
+    /// Where it does not, what was noted is worth nothing any more.
+    pub fn note_fields<N: AsRef<str>>(
+        &mut self,
+        policy: Option<Policy>,
+        changed: impl FnOnce(&Self) -> BTreeSet<N>,
+        author: &Author,
+        client_version: u64,
+    ) {
         let version = self.server_version;
         if policy != Some(Policy::FieldMerge) {
             if !self.fields.is_empty() {
@@ -122,8 +139,8 @@ impl Resource {
         if self.fields.is_empty() && version > 2 {
             self.fields.forget(version - 1); // the type did not merge by field then
         }
-        let changed = changed_fields(before, &self.payload);
-        self.fields.note(changed.iter().map(String::as_str), author, version, client_version);
+        let changed = changed(self);
+        self.fields.note(changed.iter().map(AsRef::as_ref), author, version, client_version);
     }
 }
 

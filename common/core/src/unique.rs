@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     catalog::ResourceType,
-    json, key,
+    json::{self, Json},
+    key,
     resource::{Resource, ResourceKey},
 };
 
@@ -72,11 +73,21 @@ impl UniqueChange {
 
 /// The values of unique fields in a payload; `null` is none, and the empty text is none if the catalog says so.
 pub fn values(rules: &ResourceType, tenant: &str, key: &ResourceKey, payload: &RawValue) -> BTreeSet<UniqueKey> {
-    let fields = json::fields(payload).unwrap_or_default();
+    let mut fields = json::fields(payload).unwrap_or_default();
+    values_of(rules, tenant, key, |field| fields.shift_remove(field))
+}
+
+/// The same of a payload with these fields.
+pub(crate) fn values_of(
+    rules: &ResourceType,
+    tenant: &str,
+    key: &ResourceKey,
+    mut value_of: impl FnMut(&str) -> Option<Json>,
+) -> BTreeSet<UniqueKey> {
     let values = rules.unique.iter().filter_map(|field| {
         let is_none = |value: &str| value == "null" || (rules.unique_ignores_empty && value == "\"\"");
-        let value = fields.get(field).filter(|value| !is_none(value.get()))?;
-        let canonical = json::canonical(value).unwrap_or_else(|_| value.get().to_owned());
+        let value = value_of(field).filter(|value| !is_none(value.get()))?;
+        let canonical = json::canonical(&value).unwrap_or_else(|_| value.get().to_owned());
         Some(UniqueKey {
             tenant: tenant.to_owned(),
             resource_type: key.resource_type.clone(),

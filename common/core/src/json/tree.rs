@@ -73,6 +73,11 @@ impl<'a> Tree<'a> {
         self.0.apply(&patch.0);
     }
 
+    /// Bytes of the payload.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     /// The payload's text.
     pub fn to_json(&self) -> Json {
         self.0.to_json()

@@ -17,9 +17,12 @@ use crate::{
 /// Bytes kept for what stands around the results.
 const ENVELOPE_BYTES: usize = 300 * 1024;
 
+/// Bytes of the payloads of an answer, escaped.
+pub(super) const PAYLOADS_BYTES_MAX: usize = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+
 /// Leaves out `server_payload` where the answer would outgrow the bound, and says so.
 pub fn fit(results: &mut [ItemResult]) {
-    let mut left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    let mut left = PAYLOADS_BYTES_MAX;
     for result in results {
         let Some(payload) = &result.server_payload else { continue };
         match left.checked_sub(escaped_bytes(payload.get())) {

@@ -10,13 +10,18 @@ use crate::{
 };
 
 /// Checks a payload, as sent or as it would be stored, against the bounds of §2.
-pub(super) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refusal> {
-    if payload.get().len() > PAYLOAD_BYTES_MAX {
-        let error = format!("payload: {} bytes, at most {PAYLOAD_BYTES_MAX} are stored", payload.get().len());
+pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refusal> {
+    check_bounds(payload.get().len(), fields.len())
+}
+
+/// The same of a payload with so many bytes and top-level fields.
+pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Refusal> {
+    if bytes > PAYLOAD_BYTES_MAX {
+        let error = format!("payload: {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are stored");
         return Err(Refusal::new(ItemCode::PayloadTooLarge, error));
     }
-    if fields.len() > PAYLOAD_FIELDS_MAX {
-        let error = format!("payload: {} top-level fields, at most {PAYLOAD_FIELDS_MAX}", fields.len());
+    if fields > PAYLOAD_FIELDS_MAX {
+        let error = format!("payload: {fields} top-level fields, at most {PAYLOAD_FIELDS_MAX}");
         return Err(Refusal::new(ItemCode::TooManyFields, error));
     }
     Ok(())

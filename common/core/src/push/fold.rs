@@ -1,18 +1,24 @@
 //! Folding the edits of a group into one write: each edit is judged against the resource as the ones before it left it.
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use chrono::{DateTime, Utc};
 
 use super::{
+    answer,
+    content::Next,
     decide::{ConflictsNeeded, Found, Ruled, Stored},
     intake::{Carried, Edit, Group, Refusal, Sender},
-    judge::{self, Verdict, judge},
+    judge::{Verdict, judge},
     media,
     policy::{Ruling, rule},
 };
 use crate::{
     catalog::{Policy, ResourceType},
     conflict::{ConflictWrite, Resolution, Standing, Superseded},
-    json::Json,
+    field_versions::changed_fields,
+    json::{Fields, tree::Tree},
+    limits::escaped_bytes,
     media::Upload,
     protocol::{
         Action,
@@ -29,6 +35,12 @@ pub(super) struct Fold<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) rules: &'a ResourceType,
     pub(super) resource: Option<Resource>,
+    /// The payload of `resource`, as the edits left it.
+    pub(super) payload: Option<Tree<'a>>,
+    /// Whether the text in `resource` is that payload: it is written anew once somebody needs it.
+    is_settled: bool,
+    /// Bytes of payloads that the answers may still hold, escaped: what is more would not fit (§3.12).
+    answer_bytes_left: usize,
     /// Edits that changed something: what the version grew by.
     applied: usize,
     /// What the items before mean for those that follow.
@@ -55,7 +67,7 @@ pub(super) struct Folded {
 impl<'a> Fold<'a> {
     pub(super) fn new(
         group: &'a Group,
-        stored: &Stored,
+        stored: &'a Stored,
         found: Found<'a>,
         sender: Sender<'a>,
         rules: &'a ResourceType,
@@ -68,6 +80,9 @@ impl<'a> Fold<'a> {
             now,
             rules,
             resource: stored.resource.clone(),
+            payload: stored.resource.as_ref().map(|resource| Tree::new(&resource.payload)),
+            is_settled: true,
+            answer_bytes_left: answer::PAYLOADS_BYTES_MAX,
             applied: 0,
             carried: group.carried.clone(),
             uploads: Vec::new(),
@@ -78,7 +93,8 @@ impl<'a> Fold<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Folded {
+    pub(super) fn finish(mut self) -> Folded {
+        self.settle();
         let Self { resource, applied, uploads, writes, ruled, superseded, carried, .. } = self;
         let mut changed = resource.filter(|_| applied > 0);
         if let Some(resource) = changed.as_mut().filter(|_| self.sender.is_replay) {
@@ -94,8 +110,41 @@ impl<'a> Fold<'a> {
         answer.clone()
     }
 
-    pub(super) fn edit(&mut self, edit: &Edit) -> Result<ItemResult, ConflictsNeeded> {
-        let verdict = judge(edit, self.resource.as_ref(), self.sender.author, self.rules);
+    /// Writes the payload that the edits left into the resource.
+    fn settle(&mut self) {
+        if let (false, Some(resource), Some(payload)) = (self.is_settled, &mut self.resource, &self.payload) {
+            resource.payload = payload.to_json();
+        }
+        self.is_settled = true;
+    }
+
+    /// The resource as the edits left it.
+    pub(super) fn settled(&mut self) -> Option<Resource> {
+        self.settle();
+        self.resource.clone()
+    }
+
+    /// Adds what the server holds to an answer, or says that it does not fit.
+    pub(super) fn show(&mut self, answer: &mut ItemResult) {
+        let Some(bytes) = self.payload.as_ref().map(Tree::bytes) else { return };
+        if self.resource.as_ref().is_none_or(|resource| resource.deleted) {
+            return;
+        }
+        if bytes <= self.answer_bytes_left {
+            self.settle();
+            let payload = self.resource.as_ref().map(|resource| &resource.payload);
+            let left = payload.and_then(|payload| self.answer_bytes_left.checked_sub(escaped_bytes(payload.get())));
+            if let (Some(left), Some(payload)) = (left, payload) {
+                answer.server_payload = Some(payload.clone());
+                self.answer_bytes_left = left;
+                return;
+            }
+        }
+        answer.server_payload_omitted = true;
+    }
+
+    pub(super) fn edit(&mut self, edit: &'a Edit) -> Result<ItemResult, ConflictsNeeded> {
+        let verdict = judge(edit, self.resource.as_ref(), self.payload.as_mut(), self.sender.author, self.rules);
         if let Verdict::Remembered(applied) = verdict {
             return self.remembered(edit, applied);
         }
@@ -109,7 +158,11 @@ impl<'a> Fold<'a> {
             return Ok(self.unchanged(edit, is_seen));
         }
         // Whether it is applied or kept for a decision: its uploads must be there.
-        let uploads = match media::verify(edit, self.key, self.resource.as_ref(), self.rules, self.found.media) {
+        let standing = match &mut self.payload {
+            Some(payload) if !edit.media.is_empty() => payload.pick(&self.rules.media),
+            _ => Fields::new(),
+        };
+        let uploads = match media::verify(edit, self.key, &standing, self.rules, self.found.media) {
             Ok(uploads) => uploads,
             Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
         };
@@ -124,7 +177,7 @@ impl<'a> Fold<'a> {
                 Some(answer) => answer,
                 None => return Ok(self.not_found(edit)),
             },
-            Verdict::Apply(payload) => self.apply(edit, payload, false)?,
+            Verdict::Apply(next) => self.apply(edit, next, false)?,
             Verdict::Refuse(refusal) => return Ok(self.fail(edit, refusal, false)),
             Verdict::Remembered(_) | Verdict::Unchanged { .. } => self.ok(edit),
         };
@@ -146,8 +199,10 @@ impl<'a> Fold<'a> {
         }
         if let Some(resource) = self.resource.as_ref().filter(|_| answer.merged || answer.conflict_id.is_some()) {
             let stands = resource.server_version == applied.server_version;
-            answer.server_payload = Some(resource.payload.clone()).filter(|_| stands && !resource.deleted);
             answer.server_payload_omitted = !stands;
+            if stands {
+                self.show(&mut answer);
+            }
         }
         Ok(answer)
     }
@@ -155,34 +210,35 @@ impl<'a> Fold<'a> {
     fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
         self.remember(edit, false); // kept only if the row is written for another edit
         // The version is no base for a device that has not seen it: then the payload comes with it.
-        let unseen = self.resource.as_ref().filter(|resource| !is_seen && !resource.deleted);
-        let server_payload = unseen.map(|resource| resource.payload.clone());
-        ItemResult { server_payload, ..self.ok(edit) }
+        let mut answer = self.ok(edit);
+        if !is_seen {
+            self.show(&mut answer);
+        }
+        answer
     }
 
     /// An edit that conflicts goes to the policy of its type.
-    fn rule(&mut self, edit: &Edit, error: String) -> Result<ItemResult, ConflictsNeeded> {
-        let Some(resource) = &self.resource else { return Err(ConflictsNeeded) }; // only what exists conflicts
-        let ruling = rule(edit, resource, self.sender.author, self.rules);
+    fn rule(&mut self, edit: &'a Edit, error: String) -> Result<ItemResult, ConflictsNeeded> {
+        // Only what exists conflicts.
+        let (Some(resource), Some(payload)) = (&self.resource, &mut self.payload) else { return Err(ConflictsNeeded) };
+        let ruling = rule(edit, resource, payload, self.sender.author, self.rules);
         if !matches!(ruling, Ruling::Manual) {
             let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
             if standing.iter().any(|conflict| conflict.holds(edit.id)) {
                 return self.conflict(edit, ItemCode::VersionMismatch, error, None);
             }
         }
-        let (payload, is_merged) = match ruling {
+        let (next, is_merged) = match ruling {
             Ruling::Manual => return self.conflict(edit, ItemCode::VersionMismatch, error, None),
             Ruling::ServerWins => return self.conflict(edit, ItemCode::VersionMismatch, error, Some(Policy::ServerWins)),
-            Ruling::Merge(payload) => (payload, true),
-            Ruling::ClientWins(payload) => (payload, false),
+            Ruling::Merge(next) => (next, true),
+            Ruling::ClientWins(next) => (next, false),
         };
-        if edit.action != Action::Delete
-            && let Err(refusal) = judge::check_stored(&payload, self.rules)
-        {
+        if let Err(refusal) = next.check(self.payload.as_mut(), self.rules) {
             return Ok(self.fail(edit, refusal, false));
         }
-        let before = self.resource.clone();
-        let mut answer = self.apply(edit, payload, is_merged)?;
+        let before = if is_merged { None } else { self.settled() };
+        let mut answer = self.apply(edit, next, is_merged)?;
         let Some(resource) = self.resource.as_mut().filter(|_| answer.conflict_id.is_none()) else { return Ok(answer) };
         // The device does not know what it was written on: its pulls bring the outcome.
         resource.run.is_unproven = true;
@@ -191,8 +247,7 @@ impl<'a> Fold<'a> {
             let id = self.record_ruling(edit, Policy::ClientWins, before);
             (answer.conflict_id, answer.resolution) = (Some(id), Some(Resolution::AcceptClient));
         }
-        let resource = self.resource.as_ref().filter(|resource| !resource.deleted);
-        answer.server_payload = resource.map(|resource| resource.payload.clone());
+        self.show(&mut answer);
         Ok(answer)
     }
 
@@ -202,12 +257,12 @@ impl<'a> Fold<'a> {
     }
 
     /// Applies an edit, unless it takes a unique value that somebody else holds.
-    fn apply(&mut self, edit: &Edit, payload: Json, is_merged: bool) -> Result<ItemResult, ConflictsNeeded> {
+    fn apply(&mut self, edit: &'a Edit, next: Next<'a>, is_merged: bool) -> Result<ItemResult, ConflictsNeeded> {
         if let Some(answer) = self.refused_before(edit)? {
             return Ok(answer);
         }
         if edit.action != Action::Delete
-            && let Some(answer) = self.unique_violation(edit, &payload)?
+            && let Some(answer) = self.unique_violation(edit, &next)?
         {
             return Ok(answer);
         }
@@ -217,8 +272,8 @@ impl<'a> Fold<'a> {
             return Err(ConflictsNeeded); // it may supersede conflicts
         }
         self.resource = Some(match before {
-            None => self.created(edit, payload),
-            Some(resource) => self.changed(edit, payload, resource),
+            None => self.created(edit),
+            Some(resource) => self.changed(edit, next, resource),
         });
         self.applied += 1;
         // The first create is remembered by the row itself.
@@ -229,7 +284,7 @@ impl<'a> Fold<'a> {
         Ok(ItemResult { superseded_conflicts, ..self.ok(edit) })
     }
 
-    fn changed(&self, edit: &Edit, payload: Json, mut resource: Resource) -> Resource {
+    fn changed(&mut self, edit: &Edit, next: Next<'a>, mut resource: Resource) -> Resource {
         let author = self.sender.author;
         let version = resource.server_version + 1;
         if self.rules.policy == Policy::ClientWins || edit.base_version.is_none() && edit.client_version > version {
@@ -249,12 +304,31 @@ impl<'a> Fold<'a> {
             };
         }
         resource.run.is_unproven |= edit.is_rewritten;
-        let before = std::mem::replace(&mut resource.payload, payload);
+        let changed = self.put(next, &mut resource);
         (resource.kept, resource.deleted) = (None, edit.action == Action::Delete);
         resource.server_version = version;
         resource.changed_at = self.now;
-        resource.note_fields(Some(self.rules.policy), &before, author, edit.client_version);
+        resource.note_fields(Some(self.rules.policy), |_| changed, author, edit.client_version);
         resource
+    }
+
+    /// Puts the next payload into `resource`; which fields changed.
+    fn put(&mut self, next: Next<'a>, resource: &mut Resource) -> BTreeSet<Cow<'a, str>> {
+        match (next, &mut self.payload) {
+            (Next::Patched(patch, effect), Some(payload)) => {
+                payload.apply(&patch);
+                self.is_settled = false;
+                effect.changed
+            }
+            (Next::Whole(whole), before) => {
+                let before = before.replace(Tree::new(whole)).map(|before| before.to_json());
+                resource.payload = whole.clone();
+                self.is_settled = true;
+                let changed = before.map(|before| changed_fields(&before, whole)).unwrap_or_default();
+                changed.into_iter().map(Cow::Owned).collect()
+            }
+            (Next::Same | Next::Patched(..), _) => BTreeSet::new(),
+        }
     }
 
     fn remember(&mut self, edit: &Edit, is_merged: bool) {
@@ -265,12 +339,14 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn created(&self, edit: &Edit, payload: Json) -> Resource {
+    fn created(&mut self, edit: &'a Edit) -> Resource {
+        self.payload = Some(Tree::new(&edit.payload));
+        self.is_settled = true;
         let author = self.sender.author.clone();
         let creation = Creation { author: author.clone(), client_temp_id: edit.client_temp_id.clone(), digest: edit.digest };
         // What the device sent is not what is stored: its pulls bring it (§4.6).
         let run = Run { author, began: 1, client_version_max: 0, is_unproven: edit.is_rewritten };
-        let mut resource = Resource::new(payload, self.now, run, creation);
+        let mut resource = Resource::new(edit.payload.clone(), self.now, run, creation);
         if self.rules.policy == Policy::ClientWins {
             resource.claims.note_all_from_create();
         }

@@ -2,13 +2,12 @@
 //! edit was made on what the resource is now.
 
 use super::{
-    bounds::check_size,
+    content::Next,
     intake::{Edit, Refusal},
 };
 use crate::{
     catalog::ResourceType,
-    json::{self, Json},
-    patch,
+    json::tree::Tree,
     principal::Author,
     protocol::{Action, push::ItemCode},
     resource::{AppliedEdit, Resource},
@@ -16,7 +15,7 @@ use crate::{
 
 /// What becomes of an edit.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Verdict<'a> {
     /// The resource remembers having applied it, as this version.
     Remembered(AppliedEdit),
     /// It changes nothing.
@@ -25,7 +24,7 @@ pub enum Verdict {
         is_seen: bool,
     },
     /// It is applied, and this is the payload then.
-    Apply(Json),
+    Apply(Next<'a>),
     /// It was made on something else than the resource is now.
     Conflict(ItemCode, String),
     /// There is no such resource.
@@ -34,16 +33,24 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
-/// Judges `edit` by `author` against the stored `resource`.
-pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &ResourceType) -> Verdict {
+/// Judges `edit` by `author` against the stored `resource`, whose payload is `payload`. Nothing of that changes.
+pub fn judge<'a>(
+    edit: &'a Edit,
+    resource: Option<&Resource>,
+    payload: Option<&mut Tree<'a>>,
+    author: &Author,
+    rules: &ResourceType,
+) -> Verdict<'a> {
     match (edit.action, resource) {
         (Action::Create, None) if edit.takes_derived_id => {
             let error = "payload.id: the server derives ids of this form itself: send the create with the client_temp_id that it \
                          derives from, or choose an id of another form";
             Verdict::Refuse(Refusal::new(ItemCode::InvalidId, error))
         }
-        (Action::Create, None) => apply(edit.payload.clone(), rules),
-        (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource) => apply(edit.payload.clone(), rules),
+        (Action::Create, None) => apply(Next::Whole(&edit.payload), payload, rules),
+        (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource) => {
+            apply(Next::Whole(&edit.payload), payload, rules)
+        }
         // A create is found among the edits where an admin accepted it, or where it brought a deleted resource back.
         (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => Verdict::Remembered(applied),
@@ -52,12 +59,12 @@ pub fn judge(edit: &Edit, resource: Option<&Resource>, author: &Author, rules: &
         (_, None) => Verdict::NotFound,
         (_, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => Verdict::Remembered(applied),
-            None => judge_change(edit, resource, author, rules),
+            None => judge_change(edit, resource, payload, author, rules),
         },
     }
 }
 
-fn judge_create(edit: &Edit, resource: &Resource, author: &Author) -> Verdict {
+fn judge_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Verdict<'a> {
     let creation = &resource.creation;
     let is_own = creation.author == *author;
     let same_name = is_own && creation.client_temp_id == edit.client_temp_id;
@@ -84,29 +91,33 @@ fn is_made_on_tombstone(edit: &Edit, resource: &Resource) -> bool {
     resource.deleted && edit.base_version == Some(resource.server_version)
 }
 
-fn judge_change(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceType) -> Verdict {
-    let patched = match (edit.action, resource.deleted) {
-        (Action::Delete, true) => return Verdict::Unchanged { is_seen: true },
-        (Action::Delete, false) => None,
-        (_, true) => Some(edit.payload.clone()),
-        (_, false) => {
-            let (patched, has_changed) = patch::merge(&resource.payload, &edit.payload);
-            if !has_changed {
-                return Verdict::Unchanged { is_seen: has_seen_all(edit, resource, author) };
-            }
-            Some(patched)
-        }
+fn judge_change<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    mut payload: Option<&mut Tree<'a>>,
+    author: &Author,
+    rules: &ResourceType,
+) -> Verdict<'a> {
+    let next = match (edit.action, payload.as_deref_mut()) {
+        (Action::Delete, _) if resource.deleted => return Verdict::Unchanged { is_seen: true },
+        (Action::Delete, _) | (_, None) => Next::Same,
+        (_, Some(_)) if resource.deleted => Next::Same,
+        (_, Some(payload)) => Next::patched(edit, payload),
     };
+    if let Next::Patched(_, effect) = &next
+        && !effect.has_changed
+    {
+        return Verdict::Unchanged { is_seen: has_seen_all(edit, resource, author) };
+    }
     if !is_fresh(edit, resource, author) {
         let (server, client) = (resource.server_version, edit.client_version);
         let error = format!("Version mismatch: server_version={server}, client_version={client}");
         return Verdict::Conflict(ItemCode::VersionMismatch, error);
     }
-    match patched {
-        None => Verdict::Apply(resource.payload.clone()),
-        Some(_) if resource.deleted => Verdict::Refuse(Refusal::new(ItemCode::ResourceDeleted, "the resource is deleted")),
-        Some(patched) => apply(patched, rules),
+    if resource.deleted {
+        return Verdict::Refuse(Refusal::new(ItemCode::ResourceDeleted, "the resource is deleted"));
     }
+    apply(next, payload, rules)
 }
 
 /// Whether the device had seen all that others wrote when it made the edit, and the edit is none that the resource has forgotten
@@ -135,20 +146,9 @@ fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     base == server_version || base < server_version && own_run && base + 1 >= resource.run.began
 }
 
-fn apply(payload: Json, rules: &ResourceType) -> Verdict {
-    match check_stored(&payload, rules) {
-        Ok(()) => Verdict::Apply(payload),
+fn apply<'a>(next: Next<'a>, payload: Option<&mut Tree<'a>>, rules: &ResourceType) -> Verdict<'a> {
+    match next.check(payload, rules) {
+        Ok(()) => Verdict::Apply(next),
         Err(refusal) => Verdict::Refuse(refusal),
-    }
-}
-
-/// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging nests nothing deeper than it was sent.
-pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
-    let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
-    check_size(payload, &fields)?;
-    let missing = rules.required.iter().find(|name| fields.get(*name).is_none_or(|value| value.get() == "null"));
-    match missing {
-        Some(name) => Err(Refusal::new(ItemCode::RequiredFieldMissing, format!("payload.{name}: required"))),
-        None => Ok(()),
     }
 }

@@ -214,11 +214,14 @@ fn held_by(group: &Group, resource: Option<&Resource>, sender: Sender<'_>) -> Ha
 
 /// The media keys that a stored resource names.
 fn named_by(resource: &Resource, rules: &ResourceType) -> HashSet<String> {
-    let fields = json::fields(&resource.payload).unwrap_or_default();
+    named_in(&json::fields(&resource.payload).unwrap_or_default(), rules)
+}
+
+fn named_in(fields: &Fields, rules: &ResourceType) -> HashSet<String> {
     rules.media.iter().filter_map(|field| keys_in(fields.get(field)?)).flatten().collect()
 }
 
-/// The uploads that `edit` adds to the resource `key`, which is stored as `resource`.
+/// The uploads that `edit` adds to the resource `key`, whose payload has the fields `standing`.
 ///
 /// # Errors
 /// A refusal for a key that was not verified for this resource and cannot be, or whose upload is not there as it was promised; and
@@ -226,7 +229,7 @@ fn named_by(resource: &Resource, rules: &ResourceType) -> HashSet<String> {
 pub fn verify(
     edit: &Edit,
     key: &ResourceKey,
-    resource: Option<&Resource>,
+    standing: &Fields,
     rules: &ResourceType,
     evidence: &Evidence,
 ) -> Result<Vec<Upload>, (Refusal, bool)> {
@@ -234,7 +237,7 @@ pub fn verify(
         return Ok(Vec::new());
     }
     // The resource's own keys were verified when they came.
-    let held = resource.map(|resource| named_by(resource, rules)).unwrap_or_default();
+    let held = named_in(standing, rules);
     let claim = |media: &String| (key.clone(), media.clone());
     let is_new = |media: &&String| !held.contains(*media) && !evidence.noted.contains(&claim(media));
     let new: Vec<&String> = edit.media.iter().filter(is_new).collect();

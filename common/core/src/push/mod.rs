@@ -4,6 +4,7 @@
 
 pub mod answer;
 mod bounds;
+pub mod content;
 pub mod decide;
 mod fold;
 mod full;

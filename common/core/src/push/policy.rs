@@ -1,12 +1,10 @@
 //! Conflict policies (§5): what becomes of an edit that was made on something else than the resource is now, where the catalog does
 //! not leave it to an admin. A policy only ever applies an edit that certainly was not applied before.
 
-use super::intake::Edit;
+use super::{content::Next, intake::Edit};
 use crate::{
     catalog::{Policy, ResourceType},
-    field_versions::changed_fields,
-    json::Json,
-    patch,
+    json::tree::Tree,
     principal::Author,
     protocol::Action,
     resource::Resource,
@@ -14,19 +12,25 @@ use crate::{
 
 /// What a policy makes of an edit that conflicts.
 #[derive(Debug)]
-pub enum Ruling {
+pub enum Ruling<'a> {
     /// An admin decides.
     Manual,
     /// Its fields are none that others wrote since: this is the payload then.
-    Merge(Json),
+    Merge(Next<'a>),
     /// It is applied over what others wrote: this is the payload then.
-    ClientWins(Json),
+    ClientWins(Next<'a>),
     /// It is dropped.
     ServerWins,
 }
 
-/// Rules on `edit` of `author`, which conflicts with `resource` by §3.4.
-pub fn rule(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceType) -> Ruling {
+/// Rules on `edit` of `author`, which conflicts by §3.4 with `resource`, whose payload is `payload`. Nothing of that changes.
+pub fn rule<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    payload: &mut Tree<'a>,
+    author: &Author,
+    rules: &ResourceType,
+) -> Ruling<'a> {
     if edit.action == Action::Create {
         return Ruling::Manual;
     }
@@ -35,12 +39,12 @@ pub fn rule(edit: &Edit, resource: &Resource, author: &Author, rules: &ResourceT
         Policy::ServerWins => Ruling::ServerWins,
         // Bringing back what somebody deleted, or restoring from a copy, is for a person to decide.
         _ if resource.deleted || edit.base_version.is_some_and(|base| base > resource.server_version) => Ruling::Manual,
-        Policy::FieldMerge => merge(edit, resource, author),
-        Policy::ClientWins => client_wins(edit, resource, author),
+        Policy::FieldMerge => merge(edit, resource, payload, author),
+        Policy::ClientWins => client_wins(edit, resource, payload, author),
     }
 }
 
-fn merge(edit: &Edit, resource: &Resource, author: &Author) -> Ruling {
+fn merge<'a>(edit: &'a Edit, resource: &Resource, payload: &mut Tree<'a>, author: &Author) -> Ruling<'a> {
     let base = edit.base_version.unwrap_or(edit.client_version.min(resource.server_version));
     // Nobody has seen a resource before it was made, except its maker.
     let saw_create = base > 0 || resource.creation.author == *author;
@@ -51,18 +55,18 @@ fn merge(edit: &Edit, resource: &Resource, author: &Author) -> Ruling {
     if edit.action == Action::Delete || !saw_create || !is_dated || !is_tracked {
         return Ruling::Manual;
     }
-    let (merged, _) = patch::merge(&resource.payload, &edit.payload);
-    let fields = changed_fields(&resource.payload, &merged);
-    let is_free = resource.fields.admit(fields.iter().map(String::as_str), author, base, edit.client_version);
+    let merged = Next::patched(edit, payload);
+    let Next::Patched(_, effect) = &merged else { return Ruling::Manual };
+    let is_free = resource.fields.admit(effect.changed.iter().map(AsRef::as_ref), author, base, edit.client_version);
     if is_free { Ruling::Merge(merged) } else { Ruling::Manual }
 }
 
-fn client_wins(edit: &Edit, resource: &Resource, author: &Author) -> Ruling {
+fn client_wins<'a>(edit: &'a Edit, resource: &Resource, payload: &mut Tree<'a>, author: &Author) -> Ruling<'a> {
     if !resource.claims.is_new(author, edit.client_version) {
         return Ruling::Manual;
     }
     Ruling::ClientWins(match edit.action {
-        Action::Delete => resource.payload.clone(),
-        _ => patch::merge(&resource.payload, &edit.payload).0,
+        Action::Delete => Next::Same,
+        _ => Next::patched(edit, payload),
     })
 }

@@ -1,6 +1,7 @@
 //! Where an edit goes that is not applied and not lost (§3.5, §3.9, §5): into the conflict it belongs to.
 
 use super::{
+    content::Next,
     decide::{ConflictsNeeded, Ruled},
     fold::Fold,
     intake::{Edit, Group, Item, Sender},
@@ -9,7 +10,6 @@ use crate::{
     catalog::Policy,
     conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Slot, Standing, Superseded},
     ids,
-    json::Json,
     limits::SUPERSEDED_MAX,
     protocol::{
         Action,
@@ -19,7 +19,7 @@ use crate::{
     unique,
 };
 
-impl Fold<'_> {
+impl<'a> Fold<'a> {
     /// Puts the edit into the conflict it belongs to (§3.5): the one it stands in already, else one that it joins, else its own, which a
     /// `policy` may have decided.
     pub(super) fn conflict(
@@ -37,29 +37,30 @@ impl Fold<'_> {
         // An edit that comes again is told why it was refused first.
         let opened = held.filter(|held| held.id == self.conflict_id(edit));
         let code = opened.map_or(code, |opened| opened.code);
-        let (id, resolution) = match (held, joined, policy, self.resource.clone()) {
-            (Some(held), ..) => (held.id.clone(), held.resolution),
-            (None, Some(joined), ..) if policy.is_none() || blocking.is_some() => (self.join(joined, edit, code, version), None),
+        let held = held.map(|held| (held.id.clone(), held.resolution));
+        let (id, resolution) = match (held, joined, policy) {
+            (Some(held), ..) => held,
+            (None, Some(joined), _) if policy.is_none() || blocking.is_some() => (self.join(joined, edit, code, version), None),
             // Only what exists is ruled on.
-            (None, _, Some(policy), Some(resource)) => {
-                (self.record_ruling(edit, policy, resource), Some(Resolution::AcceptServer))
+            (None, _, Some(policy)) if let Some(before) = self.settled() => {
+                (self.record_ruling(edit, policy, before), Some(Resolution::AcceptServer))
             }
             _ => (self.open(edit, code, version), None),
         };
         if code == ItemCode::VersionMismatch && version > 0 {
             self.carried.conflicted = Some(id.clone());
         }
-        let resource = self.resource.as_ref();
-        Ok(ItemResult {
+        let mut answer = ItemResult {
             status: Status::Conflict,
             conflict_id: Some(id),
             resolution,
-            server_payload: resource.filter(|resource| !resource.deleted).map(|resource| resource.payload.clone()),
-            server_deleted: resource.is_some_and(|resource| resource.deleted),
+            server_deleted: self.resource.as_ref().is_some_and(|resource| resource.deleted),
             code: Some(code),
             error: Some(error),
             ..self.ok(edit)
-        })
+        };
+        self.show(&mut answer);
+        Ok(answer)
     }
 
     /// An edit of a resource whose create was refused joins the conflict that the create stands in; `None` where there is none.
@@ -83,12 +84,13 @@ impl Fold<'_> {
         self.conflict(edit, ItemCode::UniqueViolation, error.into(), None).map(Some)
     }
 
-    /// The conflict of an edit whose `payload` takes a unique value that another resource is known to hold (§3.9).
-    pub(super) fn unique_violation(&mut self, edit: &Edit, payload: &Json) -> Result<Option<ItemResult>, ConflictsNeeded> {
+    /// The conflict of an edit that makes `next` of the payload, and so takes a unique value that another resource is known to hold (§3.9).
+    pub(super) fn unique_violation(&mut self, edit: &Edit, next: &Next<'a>) -> Result<Option<ItemResult>, ConflictsNeeded> {
         if self.found.holders.is_empty() {
             return Ok(None); // as at the first try of nearly every batch
         }
-        let values = unique::values(self.rules, &self.sender.principal.tenant, self.key, payload);
+        let field = |field: &str| next.field(self.payload.as_mut(), field);
+        let values = unique::values_of(self.rules, &self.sender.principal.tenant, self.key, field);
         let taken = values.into_iter().find_map(|value| {
             let holder = self.found.holders.get(&value).filter(|holder| *holder != self.key)?;
             Some((value.field, holder.clone()))
@@ -167,19 +169,16 @@ impl Fold<'_> {
 
     /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
     fn write(&mut self, id: &str, slot: Slot, expected_edits: usize, edit: &Edit, code: ItemCode) {
-        let server = self.resource.clone();
-        match self.writes.iter_mut().find(|write| write.id == id) {
-            Some(write) => {
-                write.edits.push(conflict_edit(edit));
-                write.server = server;
-            }
-            None => self.writes.push(ConflictWrite {
-                slot,
-                expected_edits,
-                edits: vec![conflict_edit(edit)],
-                server,
-                ..self.new_write(id.to_owned(), code)
-            }),
+        let at = self.writes.iter().position(|write| write.id == id).unwrap_or_else(|| {
+            self.writes.push(ConflictWrite { slot, expected_edits, ..self.new_write(id.to_owned(), code) });
+            self.writes.len() - 1
+        });
+        let version = |resource: &Option<Resource>| resource.as_ref().map(|resource| resource.server_version);
+        let is_known = self.writes.get(at).is_some_and(|write| version(&write.server) == version(&self.resource));
+        let server = if is_known { None } else { self.settled() };
+        if let Some(write) = self.writes.get_mut(at) {
+            write.edits.push(conflict_edit(edit));
+            write.server = server.or_else(|| write.server.take());
         }
     }
 
@@ -202,7 +201,8 @@ impl Fold<'_> {
     /// Records that `policy` decided about the edit, which met the resource as it was `before`; gives the id of the conflict. What a
     /// policy decides about one resource in one batch is one conflict.
     pub(super) fn record_ruling(&mut self, edit: &Edit, policy: Policy, before: Resource) -> String {
-        let after = self.resource.clone().unwrap_or_else(|| before.clone());
+        let Some(after) = self.settled() else { return String::new() }; // only what exists is ruled on
+        let server_version = after.server_version;
         let mut conflict = match self.ruled.take() {
             Some(ruled) => ruled.conflict,
             None => {
@@ -220,14 +220,15 @@ impl Fold<'_> {
             resolved_by: format!("policy:{word}"),
             resolved_at: self.now,
             note: None,
-            server_version: after.server_version,
+            server_version,
             merged_digest: None,
         });
         let id = conflict.id.clone();
         if let (Policy::ClientWins, Some(resource)) = (policy, &mut self.resource) {
-            resource.note_resolution(Resolved { id: id.clone(), resolution, server_version: after.server_version });
+            resource.note_resolution(Resolved { id: id.clone(), resolution, server_version });
         }
-        let after = self.resource.clone().unwrap_or(after);
+        let resolutions = self.resource.as_ref().map(|resource| resource.resolutions.clone()).unwrap_or_default();
+        let after = Resource { resolutions, ..after };
         let standing = self.standing.get_or_insert_default();
         match standing.iter_mut().find(|standing| standing.id == id) {
             Some(standing) => standing.edits.push(edit.id),
@@ -236,7 +237,7 @@ impl Fold<'_> {
                 slot: Slot::default(),
                 status: ConflictStatus::Resolved,
                 resolution: Some(resolution),
-                server_version: after.server_version,
+                server_version,
                 edits: vec![edit.id],
                 opened_by_create: false,
                 code: ItemCode::VersionMismatch,

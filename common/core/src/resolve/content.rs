@@ -3,8 +3,10 @@
 use super::{Answer, request::payload_digest};
 use crate::{
     conflict::{Conflict, ConflictEdit},
-    json::Json,
-    patch,
+    json::{
+        Json,
+        tree::{Patch, Tree},
+    },
     principal::Author,
     protocol::{
         Action,
@@ -31,25 +33,33 @@ impl Content {
         match answer {
             Answer::AcceptServer => Ok(standing),
             Answer::ManualMerge { payload, .. } => Ok(Some(Self { payload: payload.clone(), deleted: false, is_merged: true })),
-            Answer::AcceptClient => edits_to_apply(conflict, current).try_fold(standing, Self::apply),
+            Answer::AcceptClient => Self::applied(edits_to_apply(conflict, current), standing),
         }
     }
 
-    /// The device's next edit. An update of a deleted resource brings it back, over its last payload.
-    fn apply(before: Option<Self>, edit: &ConflictEdit) -> Result<Option<Self>, Problem> {
-        let content = match (edit.action, before) {
-            (Action::Create, _) => Self { payload: edit.payload.clone(), deleted: false, is_merged: false },
-            (Action::Update, Some(before)) => {
-                Self { payload: patch::merge(&before.payload, &edit.payload).0, deleted: false, is_merged: false }
+    /// The device's edits on what stands, in turn.
+    fn applied<'e>(edits: impl Iterator<Item = &'e ConflictEdit>, standing: Option<Self>) -> Result<Option<Self>, Problem> {
+        let edits: Vec<&ConflictEdit> = edits.collect();
+        if edits.is_empty() {
+            return Ok(standing);
+        }
+        let mut payload = standing.as_ref().map(|standing| Tree::new(&standing.payload));
+        let mut deleted = standing.as_ref().is_some_and(|standing| standing.deleted);
+        for edit in edits {
+            match (edit.action, &mut payload) {
+                (Action::Create, payload) => *payload = Some(Tree::new(&edit.payload)),
+                // An update of a deleted resource brings it back, over its last payload.
+                (Action::Update, Some(payload)) => payload.apply(&Patch::read(&edit.payload)),
+                (Action::Delete, Some(_)) => (),
+                (Action::Update | Action::Delete, None) => {
+                    let detail = "there is no resource any more that the edit could be applied to: decide with manual_merge or \
+                                  accept_server";
+                    return Err(Problem::new(ProblemCode::Unprocessable, detail));
+                }
             }
-            (Action::Delete, Some(before)) => Self { deleted: true, ..before },
-            (Action::Update | Action::Delete, None) => {
-                let detail = "there is no resource any more that the edit could be applied to: decide with manual_merge or \
-                              accept_server";
-                return Err(Problem::new(ProblemCode::Unprocessable, detail));
-            }
-        };
-        Ok(Some(content))
+            deleted = edit.action == Action::Delete;
+        }
+        Ok(payload.map(|payload| Self { payload: payload.to_json(), deleted, is_merged: false }))
     }
 }
 

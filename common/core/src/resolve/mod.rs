@@ -20,13 +20,14 @@ use crate::{
     audit::{AuditEntry, Decided, Via},
     catalog::{Catalog, Policy, ResourceType},
     conflict::{Conflict, Outcome, Resolution, Resolved},
+    field_versions::changed_fields,
     principal::Author,
     protocol::{
         Action,
         problem::{Problem, ProblemCode},
         timestamp,
     },
-    push::{decide::ResourceWrite, judge::check_stored},
+    push::{content::check_stored, decide::ResourceWrite},
     resource::{AppliedEdit, Creation, Resource, Run},
     unique::UniqueChange,
 };
@@ -170,7 +171,7 @@ fn stored(
     }
     if let Some(current) = current {
         let author = resource.run.author.clone();
-        resource.note_fields(policy, &current.payload, &author, 0);
+        resource.note_fields(policy, |resource| changed_fields(&current.payload, &resource.payload), &author, 0);
     }
     let resolution = asked.answer.resolution();
     resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });

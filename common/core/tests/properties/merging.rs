@@ -106,7 +106,7 @@ fn object(value: impl Strategy<Value = String> + Clone) -> impl Strategy<Value =
 /// An object, with others in it, as deep as payloads may be.
 fn payload() -> impl Strategy<Value = String> {
     let nested = leaf().prop_recursive(5, 30, 6, |inner| object(inner).boxed());
-    let deep = (0..NESTING_MAX, name(), object(leaf().boxed())).prop_map(|(depth, name, inner)| {
+    let deep = (0..NESTING_MAX - 3, name(), object(leaf().boxed())).prop_map(|(depth, name, inner)| {
         let (open, close) = (format!("{{{name}:"), "}");
         format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
     });

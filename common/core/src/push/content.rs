@@ -1,0 +1,70 @@
+//! What an edit makes of a resource's payload: found out before anything is changed, and checked against the bounds of §2.
+
+use super::{
+    bounds::{check_bounds, check_size},
+    intake::{Edit, Refusal},
+};
+use crate::{
+    catalog::ResourceType,
+    json::{
+        self, Json,
+        tree::{Effect, Patch, Tree},
+    },
+    protocol::push::ItemCode,
+};
+
+/// The payload that a resource has once an edit is applied.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// The one that it has.
+    Same,
+    /// This one, whole.
+    Whole(&'a Json),
+    /// The one that it has, patched.
+    Patched(Patch<'a>, Effect<'a>),
+}
+
+impl<'a> Next<'a> {
+    /// What the patch of `edit` would make of `payload`.
+    pub(super) fn patched(edit: &'a Edit, payload: &mut Tree<'a>) -> Self {
+        let patch = Patch::read(&edit.payload);
+        let effect = payload.weigh(&patch);
+        Self::Patched(patch, effect)
+    }
+
+    /// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging nests nothing deeper than it was sent.
+    pub(super) fn check(&self, payload: Option<&mut Tree<'a>>, rules: &ResourceType) -> Result<(), Refusal> {
+        match (self, payload) {
+            (Self::Same, _) | (Self::Patched(..), None) => Ok(()),
+            (Self::Whole(payload), _) => check_stored(payload, rules),
+            (Self::Patched(patch, effect), Some(payload)) => {
+                check_bounds(effect.bytes, effect.fields)?;
+                check_required(rules, |name| payload.has_after(patch, name))
+            }
+        }
+    }
+
+    /// The top-level field `name` of it.
+    pub(super) fn field(&self, payload: Option<&mut Tree<'a>>, name: &str) -> Option<Json> {
+        let name = name.to_owned();
+        match self {
+            Self::Same => payload?.pick([&name]).shift_remove(&name),
+            Self::Whole(payload) => json::fields(payload)?.shift_remove(&name),
+            Self::Patched(patch, _) => payload?.field_after(patch, &name),
+        }
+    }
+}
+
+/// Checks a payload that would be stored as it is: the bounds of §2, and the fields the catalog requires.
+pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
+    let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
+    check_size(payload, &fields)?;
+    check_required(rules, |name| fields.get(name).is_some_and(|value| value.get() != "null"))
+}
+
+fn check_required(rules: &ResourceType, mut is_there: impl FnMut(&str) -> bool) -> Result<(), Refusal> {
+    match rules.required.iter().find(|name| !is_there(name)) {
+        Some(name) => Err(Refusal::new(ItemCode::RequiredFieldMissing, format!("payload.{name}: required"))),
+        None => Ok(()),
+    }
+}
