@@ -139,6 +139,8 @@ impl<'a> Fold<'a> {
                 self.answer_bytes_left = left;
                 return;
             }
+            // Nothing as large is written again to see whether it fits.
+            self.answer_bytes_left = self.answer_bytes_left.min(bytes.saturating_sub(1));
         }
         answer.server_payload_omitted = true;
     }
