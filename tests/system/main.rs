@@ -26,3 +26,4 @@ mod status;
 mod telemetry;
 mod throttling;
 mod unused_rights;
+mod work;

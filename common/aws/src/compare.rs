@@ -19,6 +19,8 @@ pub struct Bound {
     pub until: DateTime<Utc>,
     /// So many segments.
     pub segments_max: usize,
+    /// So many bytes of their entries, unpacked.
+    pub bytes_max: usize,
 }
 
 /// Whether a log was read as far as it may tell something.
@@ -42,17 +44,22 @@ pub async fn look_back(
     bound: Bound,
 ) -> Result<Read, Failure> {
     let (mut end, mut passed_at) = (head.position, head.moved_at);
-    let mut segments = 0;
+    let (mut segments, mut bytes) = (0, 0);
     while end != Position::START && comparison.goes_on(passed_at) {
-        if segments >= bound.segments_max || platform.clock.now() > bound.until {
+        if segments >= bound.segments_max || bytes >= bound.bytes_max || platform.clock.now() > bound.until {
             return Ok(Read::Cut(passed_at));
         }
-        let read = platform.tables.changes.segments_back(scope, end, SEGMENTS).await?;
+        let read = platform.tables.changes.packed_segments_back(scope, end, SEGMENTS).await?;
         if read.is_empty() {
             return Ok(Read::Whole); // what is older has expired
         }
         segments += read.len();
-        for StoredSegment { segment, sequenced_at } in read {
+        for packed in read {
+            if bytes >= bound.bytes_max {
+                break;
+            }
+            let StoredSegment { segment, sequenced_at } = packed.unpack()?;
+            bytes += segment.bytes();
             comparison.note(&segment);
             (end, passed_at) = (segment.prev, sequenced_at);
         }

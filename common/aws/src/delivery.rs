@@ -1,11 +1,12 @@
 //! What was delivered (§4.8), looked up: how far a device has acknowledged, and whether the log holds a version before that.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tidemark_core::{
     ack::Acknowledged,
     channel::Scope,
     delivery::{Awaited, Seen},
-    limits::DELIVERY_SEGMENTS_MAX,
-    sequence::position::Position,
+    limits::{DELIVERY_BYTES_MAX, DELIVERY_SEGMENTS_MAX},
 };
 
 use crate::{
@@ -33,10 +34,32 @@ pub async fn is_delivered(
     let device = platform.tables.devices.load(tenant, user, device_id).await?;
     let Some(acknowledged) = device.and_then(|device| device.positions.get(channel).copied()) else { return Ok(false) };
     let scope = Scope { tenant: tenant.to_owned(), channel: channel.clone() };
-    look_back(platform, &scope, &acknowledged, awaited).await
+    look_back(platform, &scope, &acknowledged, awaited, &Budget::default()).await
 }
 
-/// Whether a position is behind a version, or a newer one, in the log. It takes one read or more.
+/// How much of the log a request still may read to find out what was delivered. Looks that are made side by side share it.
+#[derive(Debug)]
+pub struct Budget(AtomicUsize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(AtomicUsize::new(DELIVERY_BYTES_MAX))
+    }
+}
+
+impl Budget {
+    /// Whether nothing is left.
+    pub fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn spend(&self, bytes: usize) {
+        let left = self.0.load(Ordering::Relaxed);
+        self.0.store(left.saturating_sub(bytes), Ordering::Relaxed);
+    }
+}
+
+/// Whether a position is behind a version, or a newer one, in the log. It takes one read or more, as far as the `budget` goes.
 ///
 /// # Errors
 /// An outage.
@@ -45,27 +68,40 @@ pub async fn look_back(
     scope: &Scope,
     acknowledged: &Acknowledged,
     awaited: &Awaited<'_>,
+    budget: &Budget,
 ) -> Result<bool, Failure> {
     let changes = &platform.tables.changes;
-    let (mut read, mut looked) = match changes.place(scope, acknowledged.position).await? {
-        Place::Segment(segment) => (vec![segment], 0),
-        Place::Expired => (Vec::new(), 0),
+    let mut end = match changes.place(scope, acknowledged.position).await? {
+        Place::Segment(segment) => match look(&segment, acknowledged, awaited, budget) {
+            Seen::Delivered => return Ok(true),
+            Seen::NotYet => return Ok(false),
+            Seen::GoOn(before) => before,
+        },
+        Place::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
         Place::Beyond => return Ok(false),
     };
-    while !read.is_empty() {
-        let mut end = Position::START;
-        for StoredSegment { segment, sequenced_at } in &read {
-            match awaited.look(acknowledged, segment, *sequenced_at) {
+    let mut looked = 0;
+    while looked < DELIVERY_SEGMENTS_MAX && !budget.is_spent() {
+        let read = changes.packed_segments_back(scope, end, SEGMENTS).await?;
+        if read.is_empty() {
+            break; // the log has expired there
+        }
+        looked += read.len();
+        for packed in read {
+            match look(&packed.unpack()?, acknowledged, awaited, budget) {
                 Seen::Delivered => return Ok(true),
                 Seen::NotYet => return Ok(false),
                 Seen::GoOn(before) => end = before,
             }
+            if budget.is_spent() {
+                break;
+            }
         }
-        looked += read.len();
-        if looked > DELIVERY_SEGMENTS_MAX {
-            break;
-        }
-        read = changes.segments_back(scope, end, SEGMENTS).await?; // nothing, where the log has expired
     }
     Ok(awaited.is_long_delivered(acknowledged))
+}
+
+fn look(stored: &StoredSegment, acknowledged: &Acknowledged, awaited: &Awaited<'_>, budget: &Budget) -> Seen {
+    budget.spend(stored.segment.bytes());
+    awaited.look(acknowledged, &stored.segment, stored.sequenced_at)
 }

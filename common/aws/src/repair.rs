@@ -197,7 +197,7 @@ impl Channel<'_> {
     async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
         let Self { work: Work { platform, until, dry_run, .. }, scope, head, comparison } = self;
         if let Some(head) = head {
-            let bound = Bound { until: *until, segments_max: usize::MAX };
+            let bound = Bound { until: *until, segments_max: usize::MAX, bytes_max: usize::MAX };
             if look_back(platform, scope, head, comparison, bound).await? != Read::Whole {
                 return Err(too_long(scope).into());
             }

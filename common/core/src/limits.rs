@@ -84,6 +84,10 @@ pub const PAGE_CHANGES_DEFAULT: usize = 100;
 pub const PAGE_CHANGES_MAX: usize = 500;
 /// Bytes of a page's changes, escaped as those of an answer: the function holds them several times. The largest payload takes 0.7 MB.
 pub const PAGE_BYTES_MAX: usize = 3 * 1000 * 1000;
+/// Bytes of entries, unpacked, and of rows that a page reads before it ends: whatever of that it delivers. One more segment may begin below.
+pub const PAGE_READ_BYTES_MAX: usize = 8 * 1000 * 1000;
+/// Entries and rows that a page reads before it ends.
+pub const PAGE_READ_ENTRIES_MAX: usize = 5_000;
 /// Bytes of one answer as Lambda serialises it: the body escaped into a JSON string.
 pub const ANSWER_BYTES_MAX: usize = 5 * 1000 * 1000;
 /// Bytes of an answer that is sent as it is even to a client that takes gzip. Below that, packing saves no packet; above it, an
@@ -100,6 +104,9 @@ pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 pub const SEGMENT_CHANGES_MAX: usize = 100;
 /// Segments of the log that are read backwards to find out whether a change was delivered.
 pub const DELIVERY_SEGMENTS_MAX: usize = 64;
+/// Bytes of entries, unpacked, that one request reads to find out what was delivered; what is not found by then counts as what is not
+/// found in [`DELIVERY_SEGMENTS_MAX`].
+pub const DELIVERY_BYTES_MAX: usize = 8 * 1000 * 1000;
 /// Seconds that the clocks of two functions may differ.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 /// Hours that the stream keeps a change: it enters the log within them, or by a repair run.
@@ -120,6 +127,8 @@ pub const REPAIR_CHANNELS_TOLD: usize = 100;
 pub const STATUS_COMPARED_MAX: usize = 1000;
 /// Segments of the log that a look at the status reads for that.
 pub const STATUS_SEGMENTS_MAX: usize = 64;
+/// Bytes of their entries, unpacked.
+pub const STATUS_BYTES_MAX: usize = 16 * 1000 * 1000;
 /// Seconds that it reads them at most.
 pub const STATUS_SECONDS_MAX: i64 = 8;
 /// Objects of the failure bucket that are counted.

@@ -1,5 +1,5 @@
-//! How much work a request makes: counted where the feature `work` is enabled, as tests and `bench work` do. No function enables it: there
-//! the calls below are empty.
+//! How much work a request makes: counted in debug builds, which tests are, and where the feature `work` is enabled. In the functions that are
+//! shipped the calls below are empty.
 //!
 //! The counters belong to the thread, because a request is served on one: requests of other threads do not disturb them.
 
@@ -18,16 +18,16 @@ pub struct Work {
     pub hashed: usize,
 }
 
-#[cfg(feature = "work")]
+#[cfg(any(debug_assertions, feature = "work"))]
 std::thread_local! {
     static WORK: std::cell::Cell<Work> = const { std::cell::Cell::new(Work { parsed: 0, unpacked: 0, packed: 0, written: 0, hashed: 0 }) };
 }
 
-/// What was done on this thread since the last time; nothing without the feature `work`.
+/// What was done on this thread since the last time; nothing in a release build without the feature `work`.
 pub fn take() -> Work {
-    #[cfg(feature = "work")]
+    #[cfg(any(debug_assertions, feature = "work"))]
     return WORK.take();
-    #[cfg(not(feature = "work"))]
+    #[cfg(not(any(debug_assertions, feature = "work")))]
     Work::default()
 }
 
@@ -36,9 +36,9 @@ macro_rules! counters {
         $(
             #[inline]
             pub(crate) fn $name(bytes: usize) {
-                #[cfg(feature = "work")]
+                #[cfg(any(debug_assertions, feature = "work"))]
                 WORK.with(|work| work.set(Work { $name: work.get().$name + bytes, ..work.get() }));
-                #[cfg(not(feature = "work"))]
+                #[cfg(not(any(debug_assertions, feature = "work")))]
                 let _ = bytes;
             }
         )*

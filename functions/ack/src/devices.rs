@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
 use tidemark_aws::{
-    Failure, Platform, delivery, edge,
+    Failure, Platform,
+    delivery::{self, Budget},
+    edge,
     tables::{
         conflicts::{DeviceConflict, NewestConflicts},
         devices::StoredDevice,
@@ -91,9 +93,9 @@ async fn states(platform: &Platform, tenant: &str, devices: Vec<StoredDevice>) -
     let conflicts = &platform.tables.conflicts;
     let (heads, newest) = tokio::try_join!(heads(platform, tenant, &devices), conflicts.newest_of_devices(tenant, &named))?;
     let now = platform.clock.now();
-    let heads = &heads;
+    let (heads, budget) = (&heads, &Budget::default());
     let states = devices.into_iter().zip(newest).map(async |(device, newest)| {
-        let conflicts = count(platform, tenant, &device, newest).await?;
+        let conflicts = count(platform, tenant, &device, newest, budget).await?;
         Ok::<_, Failure>(state(device, conflicts, heads, now))
     });
     stream::iter(states).buffered(DEVICES_AT_ONCE).try_collect().await
@@ -113,6 +115,7 @@ async fn count(
     tenant: &str,
     device: &StoredDevice,
     newest: NewestConflicts,
+    budget: &Budget,
 ) -> Result<DeviceConflicts, Failure> {
     let mut counted = DeviceConflicts { open: newest.open, has_more: newest.has_more, ..DeviceConflicts::default() };
     let mut looks_left = DEVICE_LOOKS_MAX;
@@ -122,7 +125,7 @@ async fn count(
             continue;
         }
         let awaited = Awaited { resource: &resource, server_version: outcome.server_version, made_at: outcome.resolved_at };
-        if !is_acknowledged(platform, tenant, device, &awaited, &mut looks_left).await? {
+        if !is_acknowledged(platform, tenant, device, &awaited, (&mut looks_left, budget)).await? {
             counted.unacknowledged += 1;
         }
     }
@@ -135,17 +138,17 @@ async fn is_acknowledged(
     tenant: &str,
     device: &StoredDevice,
     awaited: &Awaited<'_>,
-    looks_left: &mut usize,
+    (looks_left, budget): (&mut usize, &Budget),
 ) -> Result<bool, Failure> {
     let channel = &awaited.resource.channel;
     let Some(acknowledged) = device.positions.get(channel) else { return Ok(false) };
     match awaited.is_delivered_by_age(acknowledged) {
         Some(told) => Ok(told),
-        None if *looks_left == 0 => Ok(false),
+        None if *looks_left == 0 || budget.is_spent() => Ok(false),
         None => {
             *looks_left -= 1;
             let scope = Scope { tenant: tenant.to_owned(), channel: channel.clone() };
-            delivery::look_back(platform, &scope, acknowledged, awaited).await
+            delivery::look_back(platform, &scope, acknowledged, awaited, budget).await
         }
     }
 }

@@ -10,7 +10,7 @@ use tidemark_aws::{
 use tidemark_core::{
     channel::{Channel, Scope},
     cursor,
-    limits::{STATUS_COMPARED_MAX, STATUS_SECONDS_MAX, STATUS_SEGMENTS_MAX},
+    limits::{STATUS_BYTES_MAX, STATUS_COMPARED_MAX, STATUS_SECONDS_MAX, STATUS_SEGMENTS_MAX},
     principal::Principal,
     protocol::{
         problem::Problem,
@@ -108,7 +108,11 @@ async fn compared(
     let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, standing)| standing));
     let mut read = Read::Whole;
     if let Some(head) = &head {
-        let bound = Bound { until: now + Duration::seconds(STATUS_SECONDS_MAX), segments_max: STATUS_SEGMENTS_MAX };
+        let bound = Bound {
+            until: now + Duration::seconds(STATUS_SECONDS_MAX),
+            segments_max: STATUS_SEGMENTS_MAX,
+            bytes_max: STATUS_BYTES_MAX,
+        };
         read = look_back(platform, scope, head, &mut comparison, bound).await?;
     }
     let missing = match read {

@@ -138,6 +138,7 @@ impl Cursor {
         let Progress::Snapshot { noted, noted_at, after } = &mut self.progress else { return Filled::Done };
         for (key, resource) in rows {
             let sort_key = key.sort_key();
+            page.note_read(1, resource.as_ref().map_or(0, |resource| resource.payload.get().len()));
             if resource.is_some_and(|resource| page.take_row(key, resource).is_err()) {
                 return Filled::Done;
             }
@@ -155,10 +156,11 @@ impl Cursor {
         }
         for packed in segments {
             let Progress::Log { position, at, within } = &mut self.progress else { return Ok(Filled::Done) };
-            if page.room() == 0 {
+            if page.room() == 0 || page.is_spent() {
                 return Ok(Filled::Done);
             }
             let StoredSegment { segment, sequenced_at } = packed.unpack()?;
+            page.note_read(segment.entries.len(), segment.bytes());
             if !leads_on(*position, &segment) {
                 return Ok(self.start_over(now));
             }

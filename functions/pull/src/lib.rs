@@ -138,14 +138,14 @@ async fn fill(platform: &Platform, page: &mut Page, cursors: &mut [Cursor], now:
     let mut reads_left = READS_MAX;
     let mut behind: Vec<&mut Cursor> = cursors.iter_mut().filter(|cursor| !cursor.is_caught_up()).collect();
     for wave in behind.chunks_mut(PARALLEL_READS) {
-        if page.room() == 0 {
+        if page.room() == 0 || page.is_spent() {
             return Ok(());
         }
         let first = try_join_all(wave.iter().map(|cursor| cursor.read(platform, page.room(), 0))).await?;
         for (cursor, first) in wave.iter_mut().zip(first) {
             let mut read = first;
             let mut reads = 1;
-            while cursor.take(page, read, now)? == Filled::WantsMore && page.room() > 0 && reads_left > 0 {
+            while cursor.take(page, read, now)? == Filled::WantsMore && page.room() > 0 && !page.is_spent() && reads_left > 0 {
                 read = cursor.read(platform, page.room(), reads).await?;
                 reads += 1;
                 reads_left -= 1;

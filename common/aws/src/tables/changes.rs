@@ -242,10 +242,18 @@ impl Changes {
     /// # Errors
     /// An outage.
     pub async fn segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<StoredSegment>, Failure> {
+        let packed = self.packed_segments_back(scope, end, limit).await?;
+        packed.into_iter().map(PackedSegment::unpack).collect()
+    }
+
+    /// The same, for a reader that may not need all of them.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn packed_segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<PackedSegment>, Failure> {
         let behind = key(scope.partition(), end.to_string());
         let query = self.range(scope, Position::START, end).scan_index_forward(false).set_exclusive_start_key(Some(behind));
-        let packed = read_segments(query.limit(limit)).await?;
-        packed.into_iter().map(PackedSegment::unpack).collect()
+        read_segments(query.limit(limit)).await
     }
 
     fn range(&self, scope: &Scope, from: Position, end: Position) -> QueryFluentBuilder {

@@ -12,7 +12,7 @@ use crate::{
     channel::Channel,
     conflict::Resolved,
     json::Json,
-    limits::{PAGE_BYTES_MAX, escaped_bytes},
+    limits::{PAGE_BYTES_MAX, PAGE_READ_BYTES_MAX, PAGE_READ_ENTRIES_MAX, escaped_bytes},
     principal::Author,
     protocol::{
         Action,
@@ -34,6 +34,8 @@ const DECIDED_BYTES: usize = 120;
 pub struct Page {
     changes_max: usize,
     bytes_left: usize,
+    read_bytes: usize,
+    read_entries: usize,
     reader: Option<String>,
     own: Own,
     /// Whether an own change was read that is not delivered by itself.
@@ -85,6 +87,8 @@ impl Page {
         Self {
             changes_max,
             bytes_left: PAGE_BYTES_MAX,
+            read_bytes: 0,
+            read_entries: 0,
             reader: reader.map(|reader| reader.as_str().to_owned()),
             own: Own::Omit(BTreeSet::new()),
             leaves_own_out: false,
@@ -114,6 +118,17 @@ impl Page {
     /// new. Nor have changes that the device made itself.
     pub fn oldest(&self) -> Option<DateTime<Utc>> {
         self.oldest
+    }
+
+    /// Notes what was read for the page, whether or not it goes in: so many entries or rows, and their bytes.
+    pub fn note_read(&mut self, entries: usize, bytes: usize) {
+        self.read_entries += entries;
+        self.read_bytes += bytes;
+    }
+
+    /// Whether the page ends because enough was read for it. What was read last is taken all the same, so every page gets on.
+    pub fn is_spent(&self) -> bool {
+        self.read_bytes >= PAGE_READ_BYTES_MAX || self.read_entries >= PAGE_READ_ENTRIES_MAX
     }
 
     /// How many more changes fit.

@@ -64,6 +64,11 @@ pub enum SegmentError {
 }
 
 impl Segment {
+    /// Bytes of its entries before compression, at most.
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(stored_bytes).sum()
+    }
+
     /// The entries as they are stored.
     pub fn packed_entries(&self) -> Vec<u8> {
         let entries = serde_json::to_vec(&stored::differences(&self.entries)).unwrap_or_default(); // text keys and JSON texts always serialise
