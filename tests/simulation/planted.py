@@ -152,9 +152,9 @@ BUGS = {
         JUDGE,
         """        (_, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => Verdict::Remembered(applied),
-            None => judge_change(edit, resource, author, rules),
+            None => judge_change(edit, resource, payload, author, rules),
         },""",
-        "        (_, Some(resource)) => judge_change(edit, resource, author, rules),",
+        "        (_, Some(resource)) => judge_change(edit, resource, payload, author, rules),",
     )),
     "revoke-forgotten": Bug((
         PULL,
@@ -215,7 +215,7 @@ BUGS = {
     )),
     "conflict-not-kept": Bug((
         "common/aws/src/batch/commit.rs",
-        "        self.record(wave, outcomes).await\n",
+        "        Box::pin(self.record(wave, outcomes)).await\n",
         "        Ok(outcomes)\n",
     )),
     # What a client must do that docs/protocol.md, *Writing a client*, did not always say.

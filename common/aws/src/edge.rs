@@ -115,6 +115,8 @@ pub async fn serve<T: Serialize>(
     request: &Request,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Response<Body> {
+    // On the heap, because futures are moved from frame to frame, and the stack of a thread is small.
+    let work = Box::pin(work);
     let request_id = request_id(request);
     let context = request.lambda_context_ref();
     let lambda_request_id = context.map(|context| context.request_id.as_str());

@@ -122,27 +122,43 @@ const UNIONS: &[Union] = &[
         variants: &[
             Variant {
                 required: &["conflict_id", "channel", "resource_type", "resource_id", "resolution"],
-                without: &["batch_id"],
+                without: &["batch_id", "runs_as", "resources"],
                 instead: &[("before", resource_before), ("after", resource_after)],
                 ..variant("conflict_resolved", "ConflictResolvedEntry", "A conflict was decided, by a person or by a policy.")
             },
             Variant {
                 required: &["batch_id"],
-                without: OF_A_RESOLUTION,
+                without: NOT_OF_A_REPLAY,
                 instead: &[("before", results_before), ("after", nothing_after)],
                 ..variant("replay_started", "ReplayStartedEntry", "A replay of a batch began.")
             },
             Variant {
                 required: &["batch_id"],
-                without: OF_A_RESOLUTION,
+                without: NOT_OF_A_REPLAY,
                 instead: &[("before", results_before), ("after", results_after)],
                 ..variant("replay_finished", "ReplayFinishedEntry", "A replay of a batch ended.")
+            },
+            Variant {
+                required: &["resources"],
+                without: &["batch_id", "runs_as", "conflict_id", "channel", "resource_type", "resource_id", "resolution", "note"],
+                instead: &[("before", nothing), ("after", nothing)],
+                ..variant(
+                    "admin_write",
+                    "AdminWriteEntry",
+                    "An admin pushed into channels that only the role `admin` opens to them.",
+                )
+            },
+            Variant {
+                required: &["channel", "note"],
+                without: &["batch_id", "runs_as", "resources", "conflict_id", "resource_type", "resource_id", "resolution"],
+                instead: &[("before", nothing), ("after", nothing)],
+                ..variant("repair", "RepairEntry", "An operator had a channel of the change log repaired or started over.")
             },
         ],
     },
 ];
 
-const OF_A_RESOLUTION: &[&str] = &["conflict_id", "channel", "resource_type", "resource_id", "resolution", "note"];
+const NOT_OF_A_REPLAY: &[&str] = &["resources", "conflict_id", "channel", "resource_type", "resource_id", "resolution", "note"];
 
 fn no_payload() -> Value {
     json!({"type": "null", "description": "Only a `manual_merge` takes a payload."})
@@ -167,6 +183,10 @@ fn results_after() -> Value {
 
 fn nothing_after() -> Value {
     json!({"type": "null", "description": "The results after stand in the entry of the replay's end."})
+}
+
+fn nothing() -> Value {
+    json!({"type": "null", "description": "Entries of this action have none."})
 }
 
 /// Replaces each type of [`UNIONS`] by the union of its variants.

@@ -53,8 +53,13 @@ fn rows(published: &Value) -> Vec<(&'static str, Vec<String>)> {
         ("its top-level fields", vec![count(limits::PAYLOAD_FIELDS_MAX)]),
         ("its nesting", vec![count(limits::NESTING_MAX)]),
         ("its media keys", vec![count(limits::MEDIA_KEYS_MAX)]),
+        (
+            "media keys of a batch",
+            vec![count(limits::MEDIA_LOOKUPS_MAX), format!("{} of the old form", limits::MEDIA_OLD_LOOKUPS_MAX)],
+        ),
         ("a name:", vec![format!("1 to {} bytes", limits::NAME_BYTES_MAX)]),
         ("groups of a principal", vec![count(limits::GROUPS_MAX)]),
+        ("validity of a token", vec!["one day".to_owned()]), // a setting that is not published
         ("a version", vec!["2^53 − 1".to_owned()]),
         ("`limit` of a pull", vec![format!("1 to {}, default {}", limits::PAGE_CHANGES_MAX, limits::PAGE_CHANGES_DEFAULT)]),
         ("`limit` of a list", vec![format!("1 to {}, default {}", limits::LIST_MAX, limits::LIST_DEFAULT)]),
@@ -74,6 +79,7 @@ fn rows(published: &Value) -> Vec<(&'static str, Vec<String>)> {
         ("edits in one conflict", vec![count(limits::CONFLICT_EDITS_MAX)]),
         ("resolutions a resource remembers", vec![count(limits::RESOLUTIONS_REMEMBERED)]),
         ("tries to win a contended row", vec![limits::COMMIT_ATTEMPTS_MAX.to_string()]),
+        ("age of a key set", vec!["24 hours".to_owned()]), // a constant of the key set alone
         ("age of a position in the log", vec![format!("{} days", set("/retention/log_days"))]),
         ("segments read backwards", vec![count(limits::DELIVERY_SEGMENTS_MAX)]),
         ("memory of batches and raw items", vec![format!("{} days", set("/retention/batch_days"))]),

@@ -53,7 +53,7 @@ impl Waves<'_> {
             |(decided, outcome): &(&Decided, &Outcome)| decided.decision.write.is_some() && matches!(outcome, Outcome::Written);
         self.platform.meter.count(Metric::AcceptedChanges, wave.iter().zip(&outcomes).filter(is_accepted).count());
         // A conflict is stored once the row is what it was decided on.
-        self.record(wave, outcomes).await
+        Box::pin(self.record(wave, outcomes)).await
     }
 
     /// Tells the audit log of what an admin is about to write into channels that only the role opens. A replay has entries of its own.

@@ -112,7 +112,8 @@ impl Batch {
         let media = media::verify(platform, sender, &intake.groups, &loaded.rows, settled, mode).await?;
         let waves = Waves { platform, sender, now, mode, earlier, media, refused };
         let known = intake.groups.iter().map(|group| group.key.clone()).collect();
-        waves.run(intake.groups, Rows::new(loaded, known), settled).await
+        // Boxed, as the other large futures of a push.
+        Box::pin(waves.run(intake.groups, Rows::new(loaded, known), settled)).await
     }
 }
 

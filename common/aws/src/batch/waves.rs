@@ -73,9 +73,9 @@ impl Waves<'_> {
             if lost > 1 {
                 tokio::time::sleep(self.platform.random.raced(lost)).await;
             }
-            let (wave, waiting) = self.next(groups, &mut learned, settled).await?;
+            let (wave, waiting) = Box::pin(self.next(groups, &mut learned, settled)).await?;
             let outcomes = match self.mode {
-                Mode::Apply => self.commit(&wave).await?,
+                Mode::Apply => Box::pin(self.commit(&wave)).await?,
                 Mode::DryRun => self.foresee(&wave, &mut learned.holders, &mut learned.freed).await?,
             };
             let (next, is_lost) = self.settle_wave(wave, outcomes, waiting, &mut learned, settled);

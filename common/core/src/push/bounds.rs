@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::intake::Refusal;
+use super::refusal::Refusal;
 use crate::{
     json::{self, Fields},
     limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX},

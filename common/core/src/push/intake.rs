@@ -16,14 +16,16 @@ use crate::{
     channel::Channel,
     ids,
     json::{self, Content, Fields, Json, JsonError},
-    limits::{is_name, sentence},
+    limits::is_name,
     principal::{Author, Principal},
     protocol::{
         Action,
-        push::{ItemCode, ItemResult, PushItem, Status},
+        push::{ItemCode, ItemResult, PushItem},
     },
     resource::{EditId, ResourceKey},
 };
+
+pub use super::refusal::Refusal;
 
 /// Who sends a batch, and by which rules.
 #[derive(Debug, Clone, Copy)]
@@ -137,34 +139,6 @@ pub struct Intake {
     pub groups: Vec<Group>,
     /// Answers to items that are about no resource that could be told.
     pub refused: Vec<ItemResult>,
-}
-
-/// Why an item is refused.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// For programs.
-    pub code: ItemCode,
-    /// For people.
-    pub error: String,
-}
-
-impl Refusal {
-    /// For programs, and for people.
-    pub fn new(code: ItemCode, error: impl Into<String>) -> Self {
-        Self { code, error: sentence(error) }
-    }
-
-    /// The answer that says so.
-    pub fn answer(self, index: usize, client_temp_id: Option<String>, server_id: Option<String>, retryable: bool) -> ItemResult {
-        ItemResult {
-            status: Status::Error,
-            server_id,
-            code: Some(self.code),
-            error: Some(self.error),
-            retryable: Some(retryable),
-            ..ItemResult::ok(index, client_temp_id, String::new(), None)
-        }
-    }
 }
 
 /// Reads the items of a batch.

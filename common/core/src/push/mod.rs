@@ -14,4 +14,5 @@ pub mod media;
 pub mod order;
 pub mod policy;
 pub mod references;
+mod refusal;
 pub mod refuse;
