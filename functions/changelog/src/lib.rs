@@ -114,7 +114,7 @@ async fn sequence_all(platform: &Platform, event: StreamEvent, deadline: Deadlin
         channels.into_iter().filter_map(|(scope, records)| Some((first(&records)?, scope, records))).collect();
     channels.sort_by_key(|(first, ..)| *first);
     let sequenced = channels.into_iter().map(async |(first, scope, records)| {
-        let failure = deadline.bound(sequence(platform, &scope, records)).await.err()?;
+        let failure = deadline.bound(Box::pin(sequence(platform, &scope, records))).await.err()?;
         let Scope { tenant, channel } = &scope;
         tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
         Some(first)
