@@ -5,7 +5,6 @@
 
 mod events;
 mod faults;
-mod odd_events;
 mod watch;
 
 use std::{

@@ -6,7 +6,6 @@ pub mod history;
 mod operations;
 
 use crate::table::Table;
-pub use counted::{Cost, Counting};
 pub use operations::Operations;
 
 /// Bytes of the payloads that are measured.

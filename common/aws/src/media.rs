@@ -19,15 +19,11 @@ use aws_types::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use tidemark_core::{
-    media::{Checked, Keyring, MediaKey, Promise},
+    media::{Checked, MediaKey, Promise},
     protocol::media::PresignResponse,
 };
 
-use crate::{
-    batch::Mode,
-    failure::Failure,
-    settings::{MediaSettings, SettingsError},
-};
+use crate::{batch::Mode, failure::Failure, settings::MediaSettings};
 
 /// Uploads looked at, and kept, at once.
 const PARALLEL_CHECKS: usize = 16;
@@ -41,8 +37,6 @@ pub struct Media {
     client: Client,
     bucket: String,
     url_seconds: u64,
-    keyring: Keyring,
-    accepts_old_keys: bool,
 }
 
 /// A client for the buckets of a deployment. Behind an endpoint of one's own (LocalStack) the bucket stands in the path: there is no name
@@ -54,27 +48,8 @@ pub fn client(config: &SdkConfig) -> Client {
 
 impl Media {
     /// The bucket of these settings.
-    ///
-    /// # Errors
-    /// [`SettingsError::Missing`] where the deployment gives this function no secret for media keys.
-    pub fn new(client: Client, settings: &MediaSettings) -> Result<Self, SettingsError> {
-        Ok(Self {
-            client,
-            bucket: settings.bucket.clone(),
-            url_seconds: settings.url_seconds,
-            keyring: settings.keyring.clone().ok_or(SettingsError::Missing("MEDIA_SECRET"))?,
-            accepts_old_keys: settings.accepts_old_keys,
-        })
-    }
-
-    /// The secrets that keys are authenticated with.
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
-    }
-
-    /// Whether keys without a MAC are accepted where they are named for the first time.
-    pub fn accepts_old_keys(&self) -> bool {
-        self.accepts_old_keys
+    pub fn new(client: Client, settings: &MediaSettings) -> Self {
+        Self { client, bucket: settings.bucket.clone(), url_seconds: settings.url_seconds }
     }
 
     /// Signs an upload at the moment `now`: arithmetic, no call is made. Type, exact length and, when given, checksum are part of the

@@ -6,7 +6,6 @@ use tidemark_aws::{
     tables::changes::{PackedSegment, StoredSegment},
 };
 use tidemark_core::{
-    ack::Positions,
     channel::{Channel, Scope},
     pull::{
         page::{Page, Shown, leads_on},
@@ -25,7 +24,7 @@ const SEGMENTS_FIRST: i32 = 4;
 const SEGMENTS_MAX: i32 = 64;
 
 /// A channel of a pull.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Cursor {
     scope: Scope,
     head: Option<Head>,
@@ -76,12 +75,6 @@ impl Cursor {
 
     pub(crate) fn is_caught_up(&self) -> bool {
         matches!(&self.progress, Progress::Log { position, .. } if *position == self.end())
-    }
-
-    /// Whether it goes on in the log before a position that the device has acknowledged: then the device went back.
-    pub(crate) fn is_before(&self, acknowledged: &Positions) -> bool {
-        let Progress::Log { position, .. } = &self.progress else { return false };
-        acknowledged.get(self.channel()).is_some_and(|acknowledged| *position < acknowledged.position)
     }
 
     /// Since when the channel's next change may be waiting.

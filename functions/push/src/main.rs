@@ -1,8 +1,10 @@
 //! The Lambda binary of `push`: wiring only.
 
-use lambda_http::Request;
+use std::convert::Infallible;
+
+use lambda_http::{Request, service_fn};
 use mimalloc::MiMalloc;
-use tidemark_aws::{Environment, entry, telemetry};
+use tidemark_aws::{Environment, telemetry};
 
 /// Fifty items are some six thousand allocations, which glibc takes an eighth of a push for.
 #[global_allocator]
@@ -12,7 +14,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media()?);
+    let platform = environment.platform()?.with_media(environment.media());
     platform.connect_by_resources().await;
-    entry::run(async |request: Request| tidemark_push::handle(&platform, request).await).await
+    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_push::handle(&platform, request).await);
+    lambda_http::run(service_fn(answer)).await
 }

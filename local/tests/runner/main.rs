@@ -4,7 +4,6 @@
 
 mod client;
 mod crash;
-mod doors;
 mod dynamodb;
 mod front;
 mod process;

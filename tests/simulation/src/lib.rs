@@ -8,7 +8,6 @@ pub mod client;
 pub mod cloud;
 mod consumers;
 pub mod counts;
-pub mod fate;
 pub mod faults;
 pub mod judge;
 mod operator;

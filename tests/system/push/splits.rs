@@ -30,7 +30,7 @@ async fn send(queue: &[Value], cuts: u32) -> End {
         batch.push(item.clone());
         if cuts & (1 << at) != 0 || at + 1 == queue.len() {
             let results = ana.push(Value::Array(std::mem::take(&mut batch))).await;
-            statuses.extend(results.iter().map(|result| result["status"].as_str().unwrap().to_owned()));
+            statuses.extend(results.iter().map(|result| result["status"].as_str().unwrap_or_default().to_owned()));
         }
     }
     let parts = |table: &str, names: &[&str]| {

@@ -4,7 +4,6 @@
 mod lines;
 mod metrics;
 mod silence;
-mod throttled;
 
 use std::{
     io,
