@@ -19,14 +19,16 @@ use tidemark_core::{
     media::{Checked, Upload},
     principal::{Author, Principal},
     protocol::{
+        Action,
         problem::{ProblemBody, read_body},
         push::{ItemCode, ItemResult, PushRequest, PushResponse, Status},
     },
     push::{
         answer,
         decide::{Decision, Found, Stored, decide},
-        intake::{self, Edit, Group, Item, Sender},
-        media, references,
+        intake::{self, Carried, Edit, Group, Item, Sender},
+        media, order,
+        references::{self, EarlierCreates},
     },
     resource::{Resource, ResourceKey},
     token::Token,
@@ -161,21 +163,34 @@ impl World {
         let author = Author::device(&principal.user, &push.device_id);
         let device_id = &push.device_id;
         let sender = Sender { principal, device_id, author: &author, catalog: &CATALOG, is_replay: false };
-        let now = DateTime::from_timestamp(second, 0).expect("in range");
+        let now_at = DateTime::from_timestamp(second, 0).expect("in range");
         let intake = intake::read(&push.items, sender);
         check_intake(&push.items, &intake, sender);
-        let referred: HashSet<ResourceKey> = references::keys_to_find(&intake.groups).cloned().collect();
-        let found = referred.into_iter().filter(|key| self.rows.contains_key(key)).collect();
+        let earlier = self.earlier_creates(&intake.groups, &author);
         let media = verified(&intake.groups, sender);
         let mut results: BTreeMap<usize, ItemResult> = intake.refused.into_iter().map(|it| (it.index, it)).collect();
         let ids: HashMap<usize, String> =
             intake.groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone()))).collect();
         let mut waiting = intake.groups;
         while !waiting.is_empty() {
-            let next = waiting.iter().position(|group| references::is_ready(group, &results)).unwrap_or(0);
-            let group = references::replace(waiting.remove(next), &results, &found, |index| ids.get(&index).cloned());
-            let decided = self.settle(&group, &media, sender, now);
-            results.extend(decided.into_iter().map(|result| (result.index, result)));
+            let (mut ready, mut rest): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|group| references::is_ready(group, &results));
+            if ready.is_empty() {
+                ready.push(rest.remove(0));
+            }
+            let replace = |group| references::replace(group, &results, &earlier, |index| ids.get(&index).cloned());
+            let ready = ready.into_iter().map(replace).collect();
+            let (now, mut later) = order::split(ready, &rest, &self.rows, sender);
+            assert!(!now.is_empty(), "something is always decided");
+            for group in now {
+                let (decided, carried) = self.settle(&group, &media, sender, now_at);
+                results.extend(decided.into_iter().map(|result| (result.index, result)));
+                if let Some(part) = later.iter_mut().find(|part| part.key == group.key) {
+                    part.carried = carried;
+                }
+            }
+            rest.extend(later);
+            waiting = order::join(rest);
         }
         results.into_values().collect()
     }
@@ -187,7 +202,7 @@ impl World {
         media: &HashMap<String, Checked>,
         sender: Sender<'_>,
         now: DateTime<Utc>,
-    ) -> Vec<ItemResult> {
+    ) -> (Vec<ItemResult>, Carried) {
         // A try shows which of the values that it claims are held.
         let mut holders = HashMap::new();
         let decision = loop {
@@ -202,20 +217,36 @@ impl World {
             assert!(shown.keys().all(|key| !holders.contains_key(key)), "what is known to be held is not touched");
             holders.extend(shown);
         };
-        let results = decision.results.clone();
+        let (results, carried) = (decision.results.clone(), decision.carried.clone());
         assert_eq!(results.len(), group.items.len());
         self.commit(group, decision, sender);
         let again = self.decide(group, &holders, media, sender, now);
         assert!(again.write.is_none() && again.unique.is_empty(), "decided against its own outcome, it changes nothing");
         assert!(again.conflicts.is_empty() && again.ruled.is_none(), "and touches no conflict");
-        let told =
-            |it: &ItemResult| (it.index, it.status, it.server_id.clone(), it.server_version, it.conflict_id.clone(), it.code);
+        // A conflict names the row as it is now, and later items of the batch may have changed it.
+        let version = |it: &ItemResult| it.server_version.filter(|_| it.status != Status::Conflict);
+        let told = |it: &ItemResult| (it.index, it.status, it.server_id.clone(), version(it), it.conflict_id.clone(), it.code);
         assert!(
             again.results.iter().map(told).eq(results.iter().map(told)),
             "and answers the same: {:?} {results:?}",
             again.results
         );
-        results
+        (results, carried)
+    }
+
+    /// What the device's earlier batches made of the creates that `groups` may refer to.
+    fn earlier_creates(&self, groups: &[Group], author: &Author) -> EarlierCreates {
+        let mut earlier = EarlierCreates::default();
+        for key in references::keys_to_find(groups) {
+            let standing = self.conflicts.get(&(author.as_str().to_owned(), key.clone()));
+            let create = standing.into_iter().flatten().find(|conflict| conflict.opened_by_create);
+            if self.rows.contains_key(key) {
+                earlier.made.insert(key.clone());
+            } else if let Some(create) = create {
+                earlier.rejected.insert(key.clone(), create.status == ConflictStatus::Open);
+            }
+        }
+        earlier
     }
 
     fn decide(
