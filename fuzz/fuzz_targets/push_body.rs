@@ -16,7 +16,7 @@ use tidemark_core::{
     gzip,
     json::{self, Json},
     limits::{BATCH_ITEMS_MAX, SENTENCE_LETTERS_MAX, SORT_KEY_BYTES_MAX, is_name},
-    media::{Checked, Upload},
+    media::{Checked, Keyring, Upload},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -27,7 +27,8 @@ use tidemark_core::{
         answer,
         decide::{Decision, Found, Stored, decide},
         intake::{self, Carried, Edit, Group, Item, Sender},
-        media, order,
+        media::{Claims, Evidence, KeyRules},
+        order,
         references::{self, EarlierCreates},
     },
     resource::{Resource, ResourceKey},
@@ -63,6 +64,9 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         policy = 'server_wins'";
     Catalog::parse(text).expect("catalog")
 });
+
+static KEYRING: LazyLock<Keyring> =
+    LazyLock::new(|| Keyring::new("the secret of the fuzzer, which is long enough", None).expect("long enough"));
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let unpacked = if data.starts_with(&[0x1f, 0x8b]) { gzip::gunzip(data, 1 << 16) } else { Ok(data.to_vec()) };
@@ -199,7 +203,7 @@ impl World {
     fn settle(
         &mut self,
         group: &Group,
-        media: &HashMap<String, Checked>,
+        media: &Evidence,
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> (Vec<ItemResult>, Carried) {
@@ -253,7 +257,7 @@ impl World {
         &self,
         group: &Group,
         holders: &HashMap<UniqueKey, ResourceKey>,
-        media: &HashMap<String, Checked>,
+        media: &Evidence,
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> Decision {
@@ -307,7 +311,7 @@ impl World {
             let (id, status) = (write.id.clone(), ConflictStatus::Open);
             let (edits, code) = (Vec::new(), write.code);
             let opened_by_create = write.edits.first().is_some_and(|edit| edit.action == Action::Create);
-            standing.push(Standing { id, status, resolution: None, server_version, edits, opened_by_create, code });
+            standing.push(Standing { id, slot: write.slot, status, resolution: None, server_version, edits, opened_by_create, code });
             standing.len() - 1
         });
         let conflict = &mut standing[at];
@@ -325,45 +329,12 @@ impl World {
 }
 
 /// Every upload that the items name is there.
-fn verified(groups: &[Group], sender: Sender<'_>) -> HashMap<String, Checked> {
+fn verified(groups: &[Group], sender: Sender<'_>) -> Evidence {
     let upload = |key: String| {
         let upload = Upload { key: key.clone(), content_length: 1, content_type: "image/jpeg".into() };
         (key, Checked::Verified(upload))
     };
-    media::keys_to_check(groups, sender).into_iter().map(upload).collect()
-}
-
-/// Every item is in one group or refused, in its order; keys fit the tables, and edits keep what was sent.
-fn check_intake(items: &[Json], intake: &intake::Intake, sender: Sender<'_>) {
-    let refused = intake.refused.iter().map(|answer| answer.index);
-    let mut indexes: Vec<usize> = intake.groups.iter().flat_map(Group::indexes).chain(refused).collect();
-    indexes.sort_unstable();
-    assert!(indexes.into_iter().eq(0..items.len()), "each item is read once");
-    let keys: HashSet<&ResourceKey> = intake.groups.iter().map(|group| &group.key).collect();
-    assert_eq!(keys.len(), intake.groups.len(), "a resource has one group");
-    for group in &intake.groups {
-        assert!(group.indexes().is_sorted() && !group.items.is_empty());
-        let key = &group.key;
-        let scope = Scope { tenant: sender.principal.tenant.clone(), channel: key.channel.clone() };
-        assert!(sender.principal.may_use(&key.channel) && sender.catalog.get(&key.resource_type).is_some() && is_name(&key.id));
-        assert!(key.sort_key().len() <= SORT_KEY_BYTES_MAX && scope.partition().len() <= 2 * SORT_KEY_BYTES_MAX);
-        assert_eq!(ResourceKey::parse(&scope, &key.sort_key()).as_ref(), Some(key));
-        for item in &group.items {
-            match item {
-                Item::Edit(edit) => check_edit(edit, &items[edit.index]),
-                Item::Refused(answer) => assert!(answer.code.is_some_and(|code| code != ItemCode::Unavailable)),
-            }
-        }
-    }
-}
-
-/// The payload of an edit is what was sent, field by field and to the letter, but for the `id`.
-fn check_edit(edit: &Edit, item: &Json) {
-    let kept = json::fields(&edit.payload).expect("an object");
-    let sent =
-        json::fields(item).expect("an object").get("payload").and_then(|payload| json::fields(payload)).unwrap_or_default();
-    let texts = |(name, value): (&String, &Json)| (name.clone(), value.get().to_owned());
-    assert!(kept.iter().map(texts).eq(sent.iter().filter(|(name, _)| *name != "id").map(texts)), "a payload keeps its text");
-    let canonical = json::canonical(&edit.payload).expect("sound");
-    assert_eq!(json::digest([canonical.as_bytes()])[..16], edit.digest);
+    let rules = KeyRules { keyring: &KEYRING, accepts_old: true };
+    let (keys, evidence) = Claims::of(groups, &HashMap::new(), sender, rules, |_| true).to_look_up(HashSet::new());
+    evidence.with(keys.into_iter().map(upload).collect())
 }

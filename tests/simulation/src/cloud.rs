@@ -31,7 +31,7 @@ use tidemark::{
     },
     template::Template,
 };
-use tidemark_aws::{Clock, Platform, stream::StreamEvent};
+use tidemark_aws::{Clock, Platform, entry, stream::StreamEvent};
 use tidemark_core::{
     gzip,
     routes::{ROUTES, Route},
@@ -197,7 +197,7 @@ impl Cloud {
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             at: self.now(),
         };
-        let event = lambda_http::request::from_str(&rest_event(&inbound, "test").to_string()).unwrap();
+        let event = entry::request(&rest_event(&inbound, "test").to_string(), Context::default()).0;
         let function = AssertUnwindSafe(self.functions[route.function](event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else { return Ok(Answer { status: 502, text: "null".into() }) };
         let (parts, body) = ended.map_err(|_| format!("{} {} panicked", request.method, request.path))?.into_parts();

@@ -74,7 +74,7 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
     // A retry answers as the first time and changes nothing; both devices end with the same, and are told of the decision.
     let again = ana.push(items).await;
     assert_eq!(super::told(&again), super::told(&results));
-    assert_eq!((again[1]["server_payload"].clone(), stack.rows("conflicts").len(), audit(&stack).await.len()), (stands, 1, 1));
+    assert_eq!((again[1]["server_payload"].clone(), stack.conflicts().len(), audit(&stack).await.len()), (stands, 1, 1));
     assert_eq!(ana.pull().await[0]["server_version"], 2, "ben's, for her own are not sequenced yet");
     stack.settle().await;
     let changes = ana.pull().await;
@@ -128,7 +128,7 @@ async fn where_the_server_wins_edits_are_dropped_recorded_and_audited() {
     assert_eq!(kept["client_payload"], json!({"reading": 42}), "what was typed is kept");
     assert_eq!(audit(&stack).await.len(), 1);
     assert_eq!(super::told(&ana.push(items).await), super::told(&results));
-    assert_eq!((stack.rows("conflicts").len(), audit(&stack).await.len()), (1, 1));
+    assert_eq!((stack.conflicts().len(), audit(&stack).await.len()), (1, 1));
     // Having taken over what the server has, the device goes on.
     stack.settle().await;
     ana.pull().await;

@@ -66,7 +66,7 @@ async fn lambdas_own_id_stands_beside_the_gateways() {
     let (written, _guard) = Written::at(LevelFilter::INFO);
     let event = json!({"resource": "/x", "path": "/x", "httpMethod": "POST", "headers": {}, "requestContext":
         {"resourcePath": "/api/v1/mobile/media/presign", "httpMethod": "POST", "requestId": "of-the-gateway", "identity": {}}});
-    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let request = tidemark_tests::request(&event.to_string());
     let mut context = Context::default();
     context.request_id = "of-lambda".into();
     let respond = async { Err::<(), _>(tidemark_aws::edge::not_found().into()) };

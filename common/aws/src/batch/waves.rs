@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
-    media::Checked,
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
         intake::{Carried, Group, Item, Refusal, Sender},
+        media::Evidence,
         order,
         references::{self, EarlierCreates},
     },
@@ -20,7 +20,7 @@ use tidemark_core::{
 };
 
 use super::{Mode, commit::Outcome, rows::Rows};
-use crate::{failure::Failure, platform::Platform, tables::backoff};
+use crate::{failure::Failure, platform::Platform};
 
 /// What all waves of a batch have in common.
 pub(super) struct Waves<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Waves<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) mode: Mode,
     pub(super) earlier: EarlierCreates,
-    pub(super) media: HashMap<String, Checked>,
+    pub(super) media: Evidence,
     /// Resources with creates that stand in a conflict.
     pub(super) refused: HashSet<ResourceKey>,
 }
@@ -71,11 +71,11 @@ impl Waves<'_> {
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
-                tokio::time::sleep(backoff(lost)).await;
+                tokio::time::sleep(self.platform.random.raced(lost)).await;
             }
-            let (wave, waiting) = self.next(groups, &mut learned, settled).await?;
+            let (wave, waiting) = Box::pin(self.next(groups, &mut learned, settled)).await?;
             let outcomes = match self.mode {
-                Mode::Apply => self.commit(&wave).await?,
+                Mode::Apply => Box::pin(self.commit(&wave)).await?,
                 Mode::DryRun => self.foresee(&wave, &mut learned.holders, &mut learned.freed).await?,
             };
             let (next, is_lost) = self.settle_wave(wave, outcomes, waiting, &mut learned, settled);
@@ -215,11 +215,14 @@ impl Waves<'_> {
             return Ok(decided);
         }
         let wanted: Vec<_> = undecided.iter().map(|(group, _)| (&group.key, edits(group))).collect();
-        let mut conflicts = self.platform.tables.conflicts.of_device(self.sender, &wanted).await?;
+        let table = &self.platform.tables.conflicts;
+        let (mut conflicts, has_room) =
+            tokio::try_join!(table.of_device(self.sender, &wanted), table.has_room(self.sender, self.now))?;
         for (group, mut stored) in undecided {
             stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
             let decision = decide(&group, &stored, found, self.sender, self.now)
                 .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
+            let decision = if has_room { decision } else { decision.without_new_conflicts() };
             decided.push(Decided { group, decision, row: stored.resource });
         }
         Ok(decided)

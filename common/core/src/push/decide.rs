@@ -8,11 +8,12 @@ use chrono::{DateTime, Utc};
 use super::{
     fold::Fold,
     intake::{Carried, Group, Item, Sender},
+    media::Evidence,
 };
 use crate::{
     catalog::Policy,
     conflict::{ConflictWrite, Standing, Superseded},
-    media::{Checked, Upload},
+    media::Upload,
     protocol::push::ItemResult,
     resource::{Resource, ResourceKey},
     unique::{UniqueChange, UniqueKey},
@@ -32,8 +33,8 @@ pub struct Stored {
 pub struct Found<'a> {
     /// Unique values of which a try showed that somebody holds them.
     pub holders: &'a HashMap<UniqueKey, ResourceKey>,
-    /// Uploads that were looked at.
-    pub media: &'a HashMap<String, Checked>,
+    /// What is known of the media keys that the batch names.
+    pub media: &'a Evidence,
 }
 
 /// What becomes of a group.
@@ -67,7 +68,7 @@ pub struct ResourceWrite {
 }
 
 /// A conflict that a policy decided at once (§5).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ruled {
     /// Which policy.
     pub policy: Policy,
