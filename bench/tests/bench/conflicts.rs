@@ -15,16 +15,30 @@ fn is_ok(result: &Value) -> bool {
     result["status"] == "ok"
 }
 
-/// Fifty resources of so many bytes, which their author changed once; gives their ids.
+/// The item that changes a meter, made on this version.
+fn update(id: &Value, version: u64, payload: Value) -> Value {
+    let mut item = workload::update(id, version, payload);
+    item["resource_type"] = "meter".into();
+    item
+}
+
+/// Fifty meters of so many bytes, which their author changed once; gives their ids.
 async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -> Vec<Value> {
     let ana = counting.stack.device("ana", "phone");
     let mut ids = Vec::new();
     for from in (0..ITEMS).step_by(per_push) {
         let numbers = from..(from + per_push).min(ITEMS);
-        let creates = numbers.clone().map(|number| workload::create(number, workload::form(number, 0, bytes))).collect();
+        let create = |number| {
+            let mut item = workload::create_unique(number);
+            let code = item["payload"]["code"].take();
+            item["payload"] = workload::form(number, 0, bytes);
+            item["payload"]["code"] = code;
+            item
+        };
+        let creates = numbers.clone().map(create).collect();
         let (_, created) = counting.push(&ana, creates, is_ok).await;
         let created: Vec<Value> = created.iter().map(|result| result["server_id"].clone()).collect();
-        let changes = numbers.zip(&created).map(|(number, id)| workload::update(id, 1, json!({"note": format!("n-{number}")})));
+        let changes = numbers.zip(&created).map(|(number, id)| update(id, 1, json!({"note": format!("n-{number}")})));
         counting.push(&ana, changes.collect(), is_ok).await;
         ids.extend(created);
     }
@@ -33,7 +47,7 @@ async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -
 
 /// Pushes edits that were made on the first version, all of which are rejected.
 async fn rejected(counting: &Counting, device: &Device<'_>, ids: &[Value], edit: usize, bytes: usize) -> Cost {
-    let forms = ids.iter().enumerate().map(|(number, id)| workload::update(id, 1, workload::form(number, edit, bytes)));
+    let forms = ids.iter().enumerate().map(|(number, id)| update(id, 1, workload::form(number, edit, bytes)));
     let (cost, results) = counting.count(device.push(forms.collect())).await;
     assert!(results.iter().all(|result| result["status"] == "conflict"), "{results:?}");
     cost
@@ -94,7 +108,7 @@ fn one_rejected_edit_reads_few_units() {
         let edits = |push: usize| {
             let edit = |item: usize| {
                 let payload = json!({"note": "x".repeat(900), "n": push * ITEMS + item});
-                let mut edit = workload::update(&ids[0], 1, payload);
+                let mut edit = update(&ids[0], 1, payload);
                 edit["client_version"] = json!(1 + push * ITEMS + item);
                 edit
             };
@@ -121,7 +135,7 @@ fn server_payloads_are_stored_once_per_version() {
         let ids = changed_resources(&counting, LARGE, 4).await;
         let small = async |user: &str| {
             let device = counting.stack.device(user, "phone");
-            let edits = ids.iter().map(|id| workload::update(id, 1, json!({"note": user})));
+            let edits = ids.iter().map(|id| update(id, 1, json!({"note": user})));
             let (cost, results) = counting.count(device.push(edits.collect())).await;
             assert!(results.iter().all(|result| result["status"] == "conflict"), "{results:?}");
             cost

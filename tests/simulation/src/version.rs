@@ -24,6 +24,8 @@ pub struct Version {
     pub is_decision: bool,
     /// The fields of the payload.
     pub fields: Map<String, Value>,
+    /// Whether its row, of a deleted resource, does not hold the payload.
+    pub is_kept_apart: bool,
 }
 
 /// The row that keys name.
@@ -48,6 +50,7 @@ pub fn read_version(image: &Value) -> Version {
             is_deleted: true,
             author: memory["r"][0].as_str().unwrap_or_default().to_owned(),
             is_decision: decisions.iter().any(|decision| decision["server_version"] == own),
+            is_kept_apart: memory.get("k").is_some(),
         };
     }
     let decisions = image["resolutions"]["L"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -59,6 +62,7 @@ pub fn read_version(image: &Value) -> Version {
         is_deleted: image["deleted"]["BOOL"] == true,
         author: image["run_by"]["S"].as_str().unwrap_or_default().to_owned(),
         is_decision: decisions.iter().any(|decision| number(&decision["M"]["server_version"]) == own),
+        is_kept_apart: false,
     }
 }
 

@@ -69,6 +69,12 @@ fn rows(published: &Value) -> Vec<(&'static str, Vec<String>)> {
         ("one upload", vec![size(set("/media/bytes_max"), "MiB"), size(limits::MEDIA_BYTES_MAX, "GiB")]),
         ("an answer |", vec![bytes(limits::ANSWER_BYTES_MAX, "MB")]),
         ("the changes of a page", vec![bytes(limits::PAGE_BYTES_MAX, "MB")]),
+        ("receipts in a pull token", vec![count(limits::RECEIPTS_MAX)]),
+        ("open conflicts of a device", vec![count(limits::OPEN_CONFLICTS_MAX as usize)]),
+        (
+            "what is read for a page, unpacked",
+            vec![bytes(limits::PAGE_READ_BYTES_MAX, "MB"), count(limits::PAGE_READ_ENTRIES_MAX)],
+        ),
         ("an answer that is never packed", vec![bytes(limits::PLAIN_ANSWER_BYTES_MAX, "KiB")]),
         ("a sentence", vec![format!("{} letters", limits::SENTENCE_LETTERS_MAX)]),
         ("a media key", vec![format!("{} bytes", limits::MEDIA_KEY_BYTES_MAX)]),

@@ -148,5 +148,5 @@ async fn a_page_in_a_browser_may_upload() {
     let length = PHOTO.len().to_string();
     let headers = [("origin", "https://app.example"), ("content-type", "image/jpeg"), ("content-length", &length)];
     let stored = stack.put(url, &headers, PHOTO).await;
-    assert_eq!((stored.status, &stored.headers["access-control-allow-origin"]), (200, &"*".parse().unwrap()));
+    assert_eq!((stored.status, &stored.headers["access-control-allow-origin"]), (200, &"https://app.example".parse().unwrap()));
 }

@@ -82,12 +82,12 @@ impl Search<'_> {
     fn further(&self, sender: Sender<'_>, device: &str, has_legacy: bool) -> Vec<Row> {
         let Some(first) = &self.first else { return Vec::new() };
         let tenant = &sender.principal.tenant;
-        let mut further: Vec<Row> = first.others.iter().map(|name| self.key_of(tenant, device, name)).collect();
+        let mut further: Vec<Row> = first.siblings.iter().map(|name| self.key_of(tenant, device, name)).collect();
         let unknown = self.edits.iter().filter(|edit| !first.edits.contains(&hex(**edit)));
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
         for edit in unknown {
             // Where all are named there is no other.
-            if first.others.len() >= CONFLICTS_REMEMBERED {
+            if first.siblings.len() >= CONFLICTS_REMEMBERED {
                 further.push(self.key_of(tenant, device, &hex(*edit)));
             }
             if has_legacy {
@@ -108,7 +108,7 @@ impl Search<'_> {
     /// The conflicts that were found, oldest first.
     fn standing(self, sender: Sender<'_>, device: &str, rows: &HashMap<[String; 2], Row>) -> Result<Vec<Standing>, Failure> {
         let tenant = &sender.principal.tenant;
-        let named = self.first.as_ref().map(|first| first.others.clone()).unwrap_or_default();
+        let named = self.first.as_ref().map(|first| first.siblings.clone()).unwrap_or_default();
         let read = |row: &Row| from_row::<StoredRow>("conflict", row.clone())?.standing();
         let mut legacy = Vec::new();
         let mut older = Vec::new();

@@ -37,7 +37,7 @@ struct Write {
 struct Place {
     slot: Slot,
     /// The edits, or ids, of the conflicts that the first row is to name.
-    others: Vec<String>,
+    siblings: Vec<String>,
     /// Of one that stands beside the first: the edit that opened the last one that was known, and whether the first is decided.
     behind: Option<(String, bool)>,
 }
@@ -126,10 +126,10 @@ impl Conflicts {
             let update = Update::builder()
                 .table_name(&self.0.name)
                 .set_key(Some(keys::of(&sender.principal.tenant, &write.id, Slot::First)?))
-                .update_expression("SET newest = :own, others = :others, followed = :followed")
+                .update_expression("SET newest = :own, siblings = :siblings, followed = :followed")
                 .condition_expression("newest = :newest")
                 .expression_attribute_values(":own", AttributeValue::S(id.edit.to_owned()))
-                .expression_attribute_values(":others", value(&place.others)?)
+                .expression_attribute_values(":siblings", value(&place.siblings)?)
                 .expression_attribute_values(":followed", AttributeValue::Bool(*is_decided))
                 .expression_attribute_values(":newest", AttributeValue::S(newest.clone()));
             items.push(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build());
@@ -176,12 +176,12 @@ impl Conflicts {
         let Some((newest, is_decided)) = place.behind else { return Ok(None) };
         let id = keys::parse(&write.id)?;
         let text = format!(
-            "UPDATE \"{}\" SET newest = ? SET others = ? SET followed = ? WHERE pk = ? AND sk = ? AND newest = ?",
+            "UPDATE \"{}\" SET newest = ? SET siblings = ? SET followed = ? WHERE pk = ? AND sk = ? AND newest = ?",
             self.0.name
         );
         let [pk, sk] = key_values(keys::of(&sender.principal.tenant, &write.id, Slot::First)?);
         let own = AttributeValue::S(id.edit.to_owned());
-        let values = vec![own, value(&place.others)?, AttributeValue::Bool(is_decided), pk, sk, AttributeValue::S(newest)];
+        let values = vec![own, value(&place.siblings)?, AttributeValue::Bool(is_decided), pk, sk, AttributeValue::S(newest)];
         Ok(Some(Write { statement: statement(&text, values)?, bytes: 0 }))
     }
 
@@ -196,8 +196,8 @@ impl Conflicts {
 
     fn row(&self, sender: Sender<'_>, write: &ConflictWrite, place: &Place) -> Result<Option<Row>, Failure> {
         let Some(mut row) = opened(sender, write, place.slot, &Apart::of(write))? else { return Ok(None) };
-        if place.slot == Slot::First && !place.others.is_empty() {
-            row.insert("others".to_owned(), value(&place.others)?);
+        if place.slot == Slot::First && !place.siblings.is_empty() {
+            row.insert("siblings".to_owned(), value(&place.siblings)?);
         }
         Ok(Some(row))
     }
@@ -261,27 +261,27 @@ impl Place {
         let is_first = |it: &&Neighbor| it.slot == Slot::First;
         let first = write.beside.iter().find(is_first);
         let own = keys::parse(&write.id)?.edit;
-        let mut others = Vec::new();
+        let mut siblings = Vec::new();
         for neighbor in &write.beside {
             let name = match neighbor.slot {
                 Slot::Legacy => neighbor.id.as_str(),
                 _ => keys::parse(&neighbor.id)?.edit,
             };
-            if first.is_none_or(|first| first.id != neighbor.id) && name != own && !others.iter().any(|it| it == name) {
-                others.push(name.to_owned());
+            if first.is_none_or(|first| first.id != neighbor.id) && name != own && !siblings.iter().any(|it| it == name) {
+                siblings.push(name.to_owned());
             }
         }
         let behind = match (first, write.beside.last()) {
             (Some(first), Some(last)) => {
-                others.push(own.to_owned());
+                siblings.push(own.to_owned());
                 Some((keys::parse(&last.id)?.edit.to_owned(), first.status == ConflictStatus::Resolved))
             }
             _ => None,
         };
-        let excess = others.len().saturating_sub(CONFLICTS_REMEMBERED);
-        others.drain(..excess);
+        let excess = siblings.len().saturating_sub(CONFLICTS_REMEMBERED);
+        siblings.drain(..excess);
         let slot = if behind.is_some() { Slot::Own } else { Slot::First };
-        Ok(Self { slot, others, behind })
+        Ok(Self { slot, siblings, behind })
     }
 }
 

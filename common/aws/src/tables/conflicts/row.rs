@@ -262,7 +262,7 @@ pub(super) struct StoredRow {
     pub(super) edits: Vec<String>,
     pub(super) outcome: Option<OutcomeRow>,
     #[serde(default)]
-    pub(super) others: Vec<String>,
+    pub(super) siblings: Vec<String>,
     #[serde(default, with = "serde_bytes")]
     packed: Vec<u8>,
 }
