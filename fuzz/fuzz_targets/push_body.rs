@@ -186,9 +186,13 @@ impl World {
             let ready = ready.into_iter().map(replace).collect();
             let (now, mut later) = order::split(ready, &rest, &self.rows, sender);
             assert!(!now.is_empty(), "something is always decided");
-            for group in now {
-                let (decided, carried) = self.settle(&group, &media, sender, now_at);
+            for mut group in now {
+                let (decided, undecided, carried) = self.settle(&mut group, &media, sender, now_at);
                 results.extend(decided.into_iter().map(|result| (result.index, result)));
+                if !undecided.is_empty() {
+                    later.push(Group { key: group.key.clone(), items: undecided, carried: Carried::default() });
+                    later = order::join(later);
+                }
                 if let Some(part) = later.iter_mut().find(|part| part.key == group.key) {
                     part.carried = carried;
                 }
@@ -199,14 +203,14 @@ impl World {
         results.into_values().collect()
     }
 
-    /// Decides a group, commits it, and decides it again.
+    /// Decides a group, or its first items, commits them, and decides them again; gives the items that are left, too.
     fn settle(
         &mut self,
-        group: &Group,
+        group: &mut Group,
         media: &Evidence,
         sender: Sender<'_>,
         now: DateTime<Utc>,
-    ) -> (Vec<ItemResult>, Carried) {
+    ) -> (Vec<ItemResult>, Vec<Item>, Carried) {
         // A try shows which of the values that it claims are held.
         let mut holders = HashMap::new();
         let decision = loop {
@@ -222,7 +226,8 @@ impl World {
             holders.extend(shown);
         };
         let (results, carried) = (decision.results.clone(), decision.carried.clone());
-        assert_eq!(results.len(), group.items.len());
+        assert!(!results.is_empty(), "something is decided");
+        let undecided = group.items.split_off(results.len());
         self.commit(group, decision, sender);
         let again = self.decide(group, &holders, media, sender, now);
         assert!(again.write.is_none() && again.unique.is_empty(), "decided against its own outcome, it changes nothing");
@@ -235,7 +240,7 @@ impl World {
             "and answers the same: {:?} {results:?}",
             again.results
         );
-        (results, carried)
+        (results, undecided, carried)
     }
 
     /// What the device's earlier batches made of the creates that `groups` may refer to.
@@ -311,7 +316,16 @@ impl World {
             let (id, status) = (write.id.clone(), ConflictStatus::Open);
             let (edits, code) = (Vec::new(), write.code);
             let opened_by_create = write.edits.first().is_some_and(|edit| edit.action == Action::Create);
-            standing.push(Standing { id, slot: write.slot, status, resolution: None, server_version, edits, opened_by_create, code });
+            standing.push(Standing {
+                id,
+                slot: write.slot,
+                status,
+                resolution: None,
+                server_version,
+                edits,
+                opened_by_create,
+                code,
+            });
             standing.len() - 1
         });
         let conflict = &mut standing[at];

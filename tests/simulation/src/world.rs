@@ -182,7 +182,7 @@ impl World {
             let (world, request, mut rng) = (Rc::clone(self), request.clone(), rng.fork());
             let late = async move {
                 sleep(Duration::from_millis(rng.u64(500..20_000))).await;
-                world.note(|| format!("late: {} {}", request.method, request.path));
+                world.note(|| format!("late: {} {}", request.method, noted(&request.path)));
                 world.serve(&request, &mut rng).await;
             };
             self.late.borrow_mut().push(tokio::task::spawn_local(late));
@@ -214,7 +214,7 @@ impl World {
                 None
             }
             Ok(answer) => {
-                self.note(|| format!("        {method} {path} → {} {}", answer.status, shown(&answer.text)));
+                self.note(|| format!("        {method} {} → {} {}", noted(path), answer.status, shown(&answer.text)));
                 Some(answer)
             }
         }
@@ -296,6 +296,14 @@ impl World {
     /// A device by who owns it.
     pub fn owner(tenant: usize, user: usize, device_id: &str) -> Owner {
         Owner { tenant: TENANTS[tenant].to_owned(), user: USERS[user].to_owned(), device_id: device_id.to_owned() }
+    }
+}
+
+/// A path as the trace has it: without the id of a batch, which is random where the device named none.
+fn noted(path: &str) -> String {
+    match path.strip_prefix("batches/").and_then(|rest| rest.split_once('/')) {
+        Some((_, what)) => format!("batches/…/{what}"),
+        None => path.to_owned(),
     }
 }
 

@@ -226,11 +226,12 @@ async fn recorded_responses_are_what_the_system_returns() {
     common(&stack, &mut recorder).await;
 
     let recorded = serde_json::to_value(&recorder.0).unwrap();
-    if env::var_os(UPDATE).is_some() {
+    let committed = || -> Value { serde_json::from_str(&fs::read_to_string(file()).unwrap()).unwrap() };
+    // Ids and tokens differ each time, so what has the same shape is left as it is.
+    if env::var_os(UPDATE).is_some() && shape(&committed()) != shape(&recorded) {
         fs::write(file(), serde_json::to_string_pretty(&recorded).unwrap() + "\n").unwrap();
     }
-    let committed: Value = serde_json::from_str(&fs::read_to_string(file()).unwrap()).unwrap();
-    let (committed, recorded) = (shape(&committed), shape(&recorded));
+    let (committed, recorded) = (shape(&committed()), shape(&recorded));
     for (operation, statuses) in recorded.as_object().unwrap() {
         assert_eq!(&committed[operation], statuses, "{operation}: run the openapi tests twice with {UPDATE}=1");
     }

@@ -84,6 +84,21 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
 }
 
 #[tokio::test]
+async fn a_policy_decides_an_edit_behind_a_rejected_create() {
+    for (policy, status, resolution) in [("client_wins", "ok", "accept_client"), ("server_wins", "conflict", "accept_server")] {
+        let stack = stack(policy);
+        let (mut ana, _) = prepared(&stack).await;
+        // Her first copy was lost with the app's data, and she has typed the meter again.
+        ana.device_id = "tablet".into();
+        let results = ana.push(json!([create(), patch(1, 0, json!({"reading": 42}))])).await;
+        assert_eq!((&results[0]["status"], &results[0]["code"]), (&json!("conflict"), &json!("id_taken")), "{results:?}");
+        assert_eq!((&results[1]["status"], &results[1]["resolution"]), (&json!(status), &json!(resolution)), "{results:?}");
+        assert_eq!(conflict(&stack, &results[0]["conflict_id"]).await["status"], "open");
+        assert_eq!(conflict(&stack, &results[1]["conflict_id"]).await["status"], "resolved");
+    }
+}
+
+#[tokio::test]
 async fn where_the_client_wins_a_forgotten_edit_that_comes_again_is_not_applied_again() {
     let stack = stack("client_wins");
     let (ana, ben) = prepared(&stack).await;

@@ -111,7 +111,7 @@ async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
 #[tokio::test]
 async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
     let gate = Arc::new(Gate::new(|call| {
-        call.operation == "PutItem" && String::from_utf8_lossy(call.body).contains("\"TableName\":\"conflicts\"")
+        call.operation == "BatchExecuteStatement" && String::from_utf8_lossy(call.body).contains("INSERT INTO \\\"conflicts\\\"")
     }));
     let stack = Stack::hooked(gate.clone());
     stack.device("ana", "phone").push_one(create("m")).await;

@@ -42,6 +42,15 @@ pub(super) struct Decided {
     row: Option<Resource>,
 }
 
+impl Decided {
+    /// Splits off the items that were not decided.
+    fn split_undecided(&mut self) -> Option<Group> {
+        let Group { key, items, carried } = &mut self.group;
+        let undecided = items.split_off(self.decision.results.len());
+        (!undecided.is_empty()).then(|| Group { key: key.clone(), items: undecided, carried: carried.clone() })
+    }
+}
+
 /// What a batch has learned so far about what it needs.
 struct Learned {
     rows: Rows,
@@ -109,6 +118,11 @@ impl Waves<'_> {
         wave.extend(self.decide(read, learned).await?);
         wave.sort_by_key(|decided| decided.group.indexes().min());
         waiting.extend(doubtful);
+        let undecided: Vec<Group> = wave.iter_mut().filter_map(Decided::split_undecided).collect();
+        if !undecided.is_empty() {
+            waiting.extend(undecided);
+            waiting = order::join(waiting);
+        }
         Ok((wave, waiting))
     }
 

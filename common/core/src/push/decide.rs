@@ -37,10 +37,10 @@ pub struct Found<'a> {
     pub media: &'a Evidence,
 }
 
-/// What becomes of a group.
+/// What becomes of a group, or of its first items. At least one of them is decided.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// The answer to each of its items.
+    /// The answer to each of its items, or to those at its beginning: what follows is decided on what those left in the tables.
     pub results: Vec<ItemResult>,
     /// The row to write, if anything changed.
     pub write: Option<ResourceWrite>,
@@ -101,6 +101,9 @@ pub fn decide(
     let mut fold = Fold::new(group, stored, found, sender, rules, now);
     let mut results = Vec::with_capacity(group.items.len());
     for item in &group.items {
+        if fold.must_be_stored() {
+            break;
+        }
         results.push(match item {
             Item::Edit(edit) => fold.edit(edit)?,
             Item::Refused(answer) => fold.refused(answer),

@@ -104,6 +104,13 @@ impl<'a> Fold<'a> {
         Folded { changed, uploads, conflicts: writes, ruled, superseded, carried }
     }
 
+    /// Whether a conflict that was opened has to be stored before the next edit is decided: what a policy decides is written with the
+    /// row, and refers to the conflicts before it.
+    pub(super) fn must_be_stored(&self) -> bool {
+        let records_rulings = matches!(self.rules.policy, Policy::ClientWins | Policy::ServerWins);
+        records_rulings && self.writes.iter().any(|write| write.expected_edits == 0)
+    }
+
     /// An item that is refused as it stands.
     pub(super) fn refused(&mut self, answer: &ItemResult) -> ItemResult {
         self.note_failure(answer.is_retryable());
