@@ -166,5 +166,8 @@ async fn repairs_are_audited() {
     repair(&stack, json!({})).await;
     assert_eq!(audited().await.len(), 2);
     repair(&stack, json!({"tenant": "acme", "channel": "tenant", "start_over": true})).await;
-    assert_eq!((audited().await.len(), &audited().await[2]["by"]), (3, &json!("operator")));
+    // What happened in one moment is listed in no order.
+    let entries = audited().await;
+    let unnamed = entries.iter().filter(|entry| entry["by"] == "operator").count();
+    assert_eq!((entries.len(), unnamed), (3, 1));
 }

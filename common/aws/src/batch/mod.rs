@@ -73,7 +73,7 @@ impl Batch {
             tables.resources.load_unproven(tenant, &changed),
             tables.conflicts.of_device(sender, &wanted)
         );
-        let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?);
+        let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?.standing);
         let refused = creates.iter().map(|(key, _)| *key).filter(|key| has_rejected_create(&standing, key)).cloned().collect();
         let made: HashSet<ResourceKey> = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
         let rejected = referred.iter().filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));

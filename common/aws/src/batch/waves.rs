@@ -115,7 +115,7 @@ impl Waves<'_> {
         waiting.extend(later);
         let (unproven, read): (Vec<_>, Vec<_>) = now.into_iter().partition(|group| learned.rows.is_unproven(&group.key));
         let (mut wave, doubtful) = self.decide_unproven(unproven, learned);
-        wave.extend(self.decide(read, learned).await?);
+        wave.extend(self.decide(read, learned, settled).await?);
         wave.sort_by_key(|decided| decided.group.indexes().min());
         waiting.extend(doubtful);
         let undecided: Vec<Group> = wave.iter_mut().filter_map(Decided::split_undecided).collect();
@@ -210,7 +210,12 @@ impl Waves<'_> {
     }
 
     /// Decides every group; where edits conflict, the device's conflicts about those resources are read first, in one lookup.
-    async fn decide(&self, groups: Vec<Group>, learned: &mut Learned) -> Result<Vec<Decided>, Failure> {
+    async fn decide(
+        &self,
+        groups: Vec<Group>,
+        learned: &mut Learned,
+        settled: &mut BTreeMap<usize, ItemResult>,
+    ) -> Result<Vec<Decided>, Failure> {
         let found = Found { holders: &learned.holders, media: &self.media };
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
@@ -233,7 +238,11 @@ impl Waves<'_> {
         let (mut conflicts, has_room) =
             tokio::try_join!(table.of_device(self.sender, &wanted), table.has_room(self.sender, self.now))?;
         for (group, mut stored) in undecided {
-            stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
+            if conflicts.unreadable.contains(&group.key) {
+                settle(settled, refuse(&group, ItemCode::Unavailable));
+                continue;
+            }
+            stored.conflicts = Some(conflicts.standing.remove(&group.key).unwrap_or_default());
             let decision = decide(&group, &stored, found, self.sender, self.now)
                 .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
             let decision = if has_room { decision } else { decision.without_new_conflicts() };

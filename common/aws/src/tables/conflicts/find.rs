@@ -1,6 +1,6 @@
 //! Finding the conflicts that a push has to know: by keys, without a query, however many there were before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use tidemark_core::{
@@ -18,6 +18,15 @@ use crate::{
     tables::{Row, from_row, key as row_key, text},
 };
 
+/// The conflicts of a device about some resources.
+#[derive(Debug, Default)]
+pub struct DeviceConflicts {
+    /// By resource, without payloads, the oldest first. Resources without one are left out.
+    pub standing: HashMap<ResourceKey, Vec<Standing>>,
+    /// Resources with a conflict whose row cannot be read: what conflicts about them cannot be stored.
+    pub unreadable: HashSet<ResourceKey>,
+}
+
 /// What is known of a resource while its conflicts are looked up.
 struct Search<'a> {
     resource: &'a ResourceKey,
@@ -28,33 +37,38 @@ struct Search<'a> {
 }
 
 impl Conflicts {
-    /// For each of these resources the conflicts of the sender's device that a push has to know, without payloads, the oldest first: its
-    /// open conflicts, and each conflict that holds one of the named edits. Resources without one are left out.
+    /// For each of these resources the conflicts of the sender's device that a push has to know: its open conflicts, and each conflict
+    /// that holds one of the named edits.
     ///
     /// Known are the first conflict of the device about a resource, the last few that were opened after it
     /// ([`CONFLICTS_REMEMBERED`]), and each that one of the named edits opened. One round trip; a second one for resources with several.
     ///
     /// # Errors
-    /// An outage, or a row that does not read.
+    /// An outage, or a row of an earlier build that does not read.
     pub async fn of_device(
         &self,
         sender: Sender<'_>,
         wanted: &[(&ResourceKey, Vec<EditId>)],
-    ) -> Result<HashMap<ResourceKey, Vec<Standing>>, Failure> {
+    ) -> Result<DeviceConflicts, Failure> {
         if wanted.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(DeviceConflicts::default());
         }
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
         let hashes: Vec<String> = wanted.iter().map(|(resource, _)| ids::conflict_resource(resource)).collect();
         let firsts = distinct(hashes.iter().map(|hash| keys::first(tenant, &device, hash)).collect());
         let (rows, has_legacy) = tokio::try_join!(self.0.batch_get(firsts), self.has_legacy(tenant))?;
-        let mut firsts: HashMap<String, StoredRow> = by_sort_key(rows)?;
-        let search = wanted.iter().zip(hashes).map(|((resource, edits), hash)| {
+        let mut firsts: HashMap<String, Row> =
+            rows.into_iter().filter_map(|row| Some((text(&row, "sk")?.to_owned(), row))).collect();
+        let mut searches = Vec::with_capacity(wanted.len());
+        let mut unreadable = HashSet::new();
+        for ((resource, edits), hash) in wanted.iter().zip(hashes) {
             let first = text_of_first(tenant, &device, &hash).and_then(|sk| firsts.remove(&sk));
-            Search { resource, edits, hash, first }
-        });
-        let searches: Vec<Search<'_>> = search.collect();
+            match first.map(|row| from_row("conflict", row)).transpose() {
+                Ok(first) => searches.push(Search { resource, edits, hash, first }),
+                Err(failure) => note_unreadable(resource, &failure, &mut unreadable),
+            }
+        }
         let mut further = Vec::new();
         for search in &searches {
             further.extend(search.further(sender, &device, has_legacy));
@@ -68,12 +82,14 @@ impl Conflicts {
         let rows: HashMap<[String; 2], Row> = rows.into_iter().filter_map(|row| Some((key_of(&row)?, row))).collect();
         let mut found: HashMap<ResourceKey, Vec<Standing>> = legacy.into_iter().collect();
         for search in searches {
-            let resource = search.resource.clone();
-            let standing = search.standing(sender, &device, &rows)?;
-            found.entry(resource).or_default().extend(standing);
+            let resource = search.resource;
+            match search.standing(sender, &device, &rows) {
+                Ok(standing) => found.entry(resource.clone()).or_default().extend(standing),
+                Err(failure) => note_unreadable(resource, &failure, &mut unreadable),
+            }
         }
         found.retain(|_, standing| !standing.is_empty());
-        Ok(found)
+        Ok(DeviceConflicts { standing: found, unreadable })
     }
 }
 
@@ -153,9 +169,9 @@ fn announced(id: String) -> Standing {
     }
 }
 
-fn by_sort_key(rows: Vec<Row>) -> Result<HashMap<String, StoredRow>, Failure> {
-    let rows = rows.into_iter().map(|row| from_row::<StoredRow>("conflict", row));
-    rows.map(|row| row.map(|row| (row.sk.clone(), row))).collect()
+fn note_unreadable(resource: &ResourceKey, failure: &Failure, unreadable: &mut HashSet<ResourceKey>) {
+    tracing::error!(%failure, resource = %resource.id, "a conflict does not read");
+    unreadable.insert(resource.clone());
 }
 
 fn text_of_first(tenant: &str, device: &str, hash: &str) -> Option<String> {
