@@ -60,7 +60,12 @@ impl Judge {
         if record["eventName"] == "REMOVE" {
             return self.violated(2, format!("{row:?} was removed: a retry could bring it back to life"));
         }
-        let version = read_version(&change["NewImage"]);
+        let mut version = read_version(&change["NewImage"]);
+        if version.is_kept_apart {
+            // Its row does not show the payload: that of before, but for what the delete's own batch changed.
+            let before = self.history.get(&row).and_then(|versions| versions.last());
+            version.fields = before.map(|before| before.fields.clone()).unwrap_or_default();
+        }
         // An admin who accepts an edit that the row has forgotten decides without knowing (docs/protocol.md, *Known quirks*).
         let may_repeat = |text: &Value| version.is_decision && edit_of(text).is_some_and(|number| self.may_be_forgotten(number));
         let slots = version.fields.iter().filter(|(field, value)| is_slot(field) && !value.is_null());
