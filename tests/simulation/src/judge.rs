@@ -60,12 +60,7 @@ impl Judge {
         if record["eventName"] == "REMOVE" {
             return self.violated(2, format!("{row:?} was removed: a retry could bring it back to life"));
         }
-        let mut version = read_version(&change["NewImage"]);
-        if version.is_kept_apart {
-            // Its row does not show the payload: that of before, but for what the delete's own batch changed.
-            let before = self.history.get(&row).and_then(|versions| versions.last());
-            version.fields = before.map(|before| before.fields.clone()).unwrap_or_default();
-        }
+        let version = read_version(&change["NewImage"]);
         // An admin who accepts an edit that the row has forgotten decides without knowing (docs/protocol.md, *Known quirks*).
         let may_repeat = |text: &Value| version.is_decision && edit_of(text).is_some_and(|number| self.may_be_forgotten(number));
         let slots = version.fields.iter().filter(|(field, value)| is_slot(field) && !value.is_null());
@@ -287,26 +282,11 @@ impl Judge {
         let is_decided = |fate: &Fate, version: &Version| {
             version.is_decision && fate.told.as_ref().is_some_and(|told| told.server_version == Some(version.number))
         };
-        // A delete in the same batch followed it, and the row of the tombstone does not show what it wrote.
-        let is_behind_tombstone = |fate: &Fate, versions: &Vec<Version>| {
-            let number = fate.told.as_ref().and_then(|told| told.server_version).unwrap_or_default();
-            let before = versions.partition_point(|version| version.number < number);
-            let seen = before.checked_sub(1).map_or(0, |before| versions[before].number);
-            seen < number && versions.get(before).is_some_and(|version| version.is_kept_apart && version.number > number)
-        };
         let is_applied = |fate: &Fate| {
-            let mut rows = self
-                .history
-                .iter()
-                .filter(|((tenant, name), _)| *tenant == fate.owner.tenant && name.channel == fate.edit.name.channel);
             let mut versions = self.history.values().flatten();
             match fate.edit.action() {
                 "delete" => versions.any(|version| version.is_deleted),
-                _ => {
-                    self.applied.contains_key(&fate.edit.number)
-                        || versions.any(|version| is_decided(fate, version))
-                        || rows.any(|(_, versions)| is_behind_tombstone(fate, versions))
-                }
+                _ => self.applied.contains_key(&fate.edit.number) || versions.any(|version| is_decided(fate, version)),
             }
         };
         let lost = self.fates.values().filter(|fate| told(fate, Status::Ok)).find(|fate| !is_applied(fate));

@@ -24,8 +24,14 @@ pub struct Version {
     pub is_decision: bool,
     /// The fields of the payload.
     pub fields: Map<String, Value>,
-    /// Whether its row, of a deleted resource, does not hold the payload.
-    pub is_kept_apart: bool,
+}
+
+/// Where [`read_version`] finds the payload that the row of a tombstone does not hold.
+pub const KEPT: &str = "kept_payload";
+
+/// The version of a tombstone's payload that its row does not hold.
+pub fn kept_apart(image: &Value) -> Option<u64> {
+    memory(image)?["k"][0].as_u64()
 }
 
 /// The row that keys name.
@@ -42,7 +48,8 @@ pub fn read_version(image: &Value) -> Version {
     let own = number(&image["server_version"]);
     if let Some(memory) = memory(image) {
         let decisions = memory["s"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let payload = memory.get("p").map(ToString::to_string).unwrap_or_default();
+        let payload = memory.get("p").map(ToString::to_string);
+        let payload = payload.or_else(|| image[KEPT]["S"].as_str().map(str::to_owned)).unwrap_or_default();
         return Version {
             number: own,
             fields: serde_json::from_str(&payload).unwrap_or_default(),
@@ -50,7 +57,6 @@ pub fn read_version(image: &Value) -> Version {
             is_deleted: true,
             author: memory["r"][0].as_str().unwrap_or_default().to_owned(),
             is_decision: decisions.iter().any(|decision| decision["server_version"] == own),
-            is_kept_apart: memory.get("k").is_some(),
         };
     }
     let decisions = image["resolutions"]["L"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -62,7 +68,6 @@ pub fn read_version(image: &Value) -> Version {
         is_deleted: image["deleted"]["BOOL"] == true,
         author: image["run_by"]["S"].as_str().unwrap_or_default().to_owned(),
         is_decision: decisions.iter().any(|decision| number(&decision["M"]["server_version"]) == own),
-        is_kept_apart: false,
     }
 }
 

@@ -47,6 +47,8 @@ async fn updates_and_deletes_by_admins_are_audited() {
     let stack = Stack::new();
     stack.device("ana", "phone").push_one(task("create", "a", "user/ana", 0)).await;
     admin(&stack).push_one(task("update", "a", "user/ana", 1)).await;
+    // What happened in one moment is listed in no order.
+    stack.advance(chrono::Duration::seconds(1));
     admin(&stack).push_one(task("delete", "a", "user/ana", 2)).await;
     // Changes nothing.
     admin(&stack).push_one(task("delete", "a", "user/ana", 3)).await;
