@@ -352,3 +352,39 @@ fn verified(groups: &[Group], sender: Sender<'_>) -> Evidence {
     let (keys, evidence) = Claims::of(groups, &HashMap::new(), sender, rules, |_| true).to_look_up(HashSet::new());
     evidence.with(keys.into_iter().map(upload).collect())
 }
+
+/// Every item is in one group or refused, in its order; keys fit the tables, and edits keep what was sent.
+fn check_intake(items: &[Json], intake: &intake::Intake, sender: Sender<'_>) {
+    let refused = intake.refused.iter().map(|answer| answer.index);
+    let mut indexes: Vec<usize> = intake.groups.iter().flat_map(Group::indexes).chain(refused).collect();
+    indexes.sort_unstable();
+    assert!(indexes.into_iter().eq(0..items.len()), "each item is read once");
+    let keys: HashSet<&ResourceKey> = intake.groups.iter().map(|group| &group.key).collect();
+    assert_eq!(keys.len(), intake.groups.len(), "a resource has one group");
+    for group in &intake.groups {
+        assert!(group.indexes().is_sorted() && !group.items.is_empty());
+        let key = &group.key;
+        let scope = Scope { tenant: sender.principal.tenant.clone(), channel: key.channel.clone() };
+        assert!(sender.principal.may_use(&key.channel) && sender.catalog.get(&key.resource_type).is_some() && is_name(&key.id));
+        assert!(key.sort_key().len() <= SORT_KEY_BYTES_MAX && scope.partition().len() <= 2 * SORT_KEY_BYTES_MAX);
+        assert_eq!(ResourceKey::parse(&scope, &key.sort_key()).as_ref(), Some(key));
+        for item in &group.items {
+            match item {
+                Item::Edit(edit) => check_edit(edit, &items[edit.index]),
+                Item::Refused(answer) => assert!(answer.code.is_some_and(|code| code != ItemCode::Unavailable)),
+            }
+        }
+    }
+}
+
+/// The payload of an edit is what was sent, field by field and to the letter, but for the `id` and for values that a later one of the same
+/// name replaces.
+fn check_edit(edit: &Edit, item: &Json) {
+    let kept = json::fields(&edit.payload).expect("an object");
+    let sent = json::fields(item).expect("an object").get("payload").map(|payload| json::without_duplicates(payload));
+    let sent = sent.and_then(|payload| json::fields(&payload)).unwrap_or_default();
+    let texts = |(name, value): (&String, &Json)| (name.clone(), value.get().to_owned());
+    assert!(kept.iter().map(texts).eq(sent.iter().filter(|(name, _)| *name != "id").map(texts)), "a payload keeps its text");
+    let canonical = json::canonical(&edit.payload).expect("sound");
+    assert_eq!(json::digest([canonical.as_bytes()])[..16], edit.digest);
+}
