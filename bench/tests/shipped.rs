@@ -3,6 +3,7 @@
 //!
 //! `TIDEMARK_BINARIES_RUNNER` says that they are of another architecture and run under an emulator. Size and libraries are theirs all the same;
 //! the CPU of a start is that of the emulator then, so it is measured on a native build of `push`, the largest function.
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on stops, and its table is read")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

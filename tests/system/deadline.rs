@@ -1,9 +1,8 @@
 //! Tables that answer too slowly for the time of an invocation: the function answers before Lambda ends it, and a retry goes on from there.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::{sync::Arc, time::Duration};
 
-use lambda_http::{Context, RequestExt as _};
+use lambda_http::Context;
 use serde_json::{Value, json};
 use tidemark::{
     BoxFuture,
@@ -50,7 +49,7 @@ async fn slow_push_asks_to_come_back() {
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
     let body = json!({"device_id": "phone", "batch_id": "b-1", "items": [item]});
     let event = stack.event("POST", "sync/push", &token, &body).to_string();
-    let request = || lambda_http::request::from_str(&event).unwrap().with_lambda_context(context(&stack));
+    let request = || tidemark_aws::entry::request(&event, context(&stack)).0;
 
     let platform = stack.platform("push", slow(6)).with_random(Random::from_fn(|| 5));
     let began = Instant::now();

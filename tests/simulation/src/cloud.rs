@@ -259,9 +259,8 @@ impl Cloud {
         let name = key::join([&name.resource_type, &name.id, &version.to_string()]);
         let keys = json!({"pk": record["dynamodb"]["Keys"]["pk"], "sk": {"S": format!("v#{name}")}});
         let row = self.call("GetItem", &json!({"TableName": "conflicts", "Key": keys}));
-        let packed =
-            BASE64_STANDARD.decode(row["Item"]["packed"]["B"].as_str().expect("a payload that is kept")).expect("base64");
-        let payload = String::from_utf8(unpack(&packed, 1 << 20).expect("a payload that is kept")).expect("text");
+        let packed = BASE64_STANDARD.decode(row["Item"]["packed"]["B"].as_str().unwrap()).unwrap();
+        let payload = String::from_utf8(unpack(&packed, 1 << 20).unwrap()).unwrap();
         record["dynamodb"]["NewImage"][KEPT] = json!({"S": payload});
         record
     }

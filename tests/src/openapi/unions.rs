@@ -31,8 +31,11 @@ struct Variant {
     /// Fields of the other variants.
     without: &'static [&'static str],
     /// Fields with a schema of their own in this variant.
-    instead: &'static [(&'static str, fn() -> Value)],
+    instead: &'static [(&'static str, Schema)],
 }
+
+/// Makes the schema of a field.
+type Schema = fn() -> Value;
 
 /// A variant with every field of its type, as the type has them.
 const fn variant(value: &'static str, name: &'static str, meaning: &'static str) -> Variant {

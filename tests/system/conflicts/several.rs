@@ -72,8 +72,7 @@ async fn two_open_conflicts_are_resolved_apart() {
     let listed = |status: &str| format!("conflicts?status={status}");
     let ids = async |status: &str| {
         let list = stack.get(&listed(status), &super::admin(&stack)).await.ok();
-        let ids = list["conflicts"].as_array().expect("a list").iter().map(|it| it["id"].clone()).collect::<Vec<Value>>();
-        ids
+        list["conflicts"].as_array().expect("a list").iter().map(|it| it["id"].clone()).collect::<Vec<Value>>()
     };
     assert_eq!(ids("open").await, [json!(third)]);
     let resolved = ids("resolved").await;

@@ -14,6 +14,7 @@ pub(crate) fn plain(stack: &Stack, route: &Route, token: &str) -> Value {
 }
 
 /// Odd versions of an event, with what is odd about each.
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
     let mut odd: Vec<(String, Value)> = Vec::new();
     let long = "x".repeat(9000);

@@ -1,6 +1,8 @@
 //! The examples of responses in `openapi.json` are recorded: `tests/src/openapi/responses.json` holds what the system answered to the
 //! requests of this file. Ids and tokens differ from run to run, so the test compares fields and types.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::{cmp::Reverse, collections::BTreeMap, env, fs, path::PathBuf, sync::Arc};
 
 use chrono::Duration;

@@ -43,7 +43,7 @@ async fn pushed(times: usize, drawn: &'static [u64]) -> (Value, usize, Duration)
     let body = json!({"device_id": "phone", "items": [item]});
     let event = stack.event("POST", "sync/push", &stack.token("acme", "ana", &[], &[]), &body).to_string();
     let began = Instant::now();
-    let request = lambda_http::request::from_str(&event).unwrap();
+    let request = tidemark_tests::request(&event);
     let answer = Answer::read(tidemark_push::handle(&platform, request).await).ok();
     (answer["results"][0]["code"].clone(), calls.load(Ordering::SeqCst), began.elapsed())
 }

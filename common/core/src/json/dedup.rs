@@ -56,7 +56,7 @@ impl<'a> Scanner<'a> {
             _ => {
                 let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
                 let rest = &self.text.as_bytes()[self.at..];
-                self.at += rest.iter().position(|byte| is_end(byte)).unwrap_or(rest.len());
+                self.at += rest.iter().position(is_end).unwrap_or(rest.len());
                 Some(())
             }
         }
