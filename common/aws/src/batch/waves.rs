@@ -11,11 +11,11 @@ use tidemark_core::{
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
-        intake::{Carried, Group, Item, Refusal, Sender},
+        intake::{Carried, Group, Refusal, Sender},
         order,
         references::{self, EarlierCreates},
     },
-    resource::{EditId, Resource, ResourceKey},
+    resource::{Resource, ResourceKey},
     unique::UniqueKey,
 };
 
@@ -30,8 +30,6 @@ pub(super) struct Waves<'a> {
     pub(super) mode: Mode,
     pub(super) earlier: EarlierCreates,
     pub(super) media: HashMap<String, Checked>,
-    /// Resources with creates that stand in a conflict.
-    pub(super) refused: HashSet<ResourceKey>,
 }
 
 /// A group with the decision about it.
@@ -54,11 +52,12 @@ struct Learned {
 }
 
 impl Waves<'_> {
-    /// Settles `groups`, whose rows are `rows`.
+    /// Settles `groups`, whose rows are `rows`. `conflicted` are the resources with creates that are part of a conflict of this device.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
         rows: Rows,
+        conflicted: HashSet<ResourceKey>,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
         // What was applied before is not judged again: its row may have forgotten it since.
@@ -67,7 +66,7 @@ impl Waves<'_> {
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
         let (holders, freed) = Default::default();
-        let mut learned = Learned { rows, holders, freed, conflicted: self.refused.clone() };
+        let mut learned = Learned { rows, holders, freed, conflicted };
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
@@ -214,7 +213,8 @@ impl Waves<'_> {
         if undecided.is_empty() {
             return Ok(decided);
         }
-        let wanted: Vec<_> = undecided.iter().map(|(group, _)| (&group.key, edits(group))).collect();
+        let wanted: Vec<_> =
+            undecided.iter().map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect())).collect();
         let mut conflicts = self.platform.tables.conflicts.of_device(self.sender, &wanted).await?;
         for (group, mut stored) in undecided {
             stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
@@ -224,15 +224,6 @@ impl Waves<'_> {
         }
         Ok(decided)
     }
-}
-
-/// The edits of a group.
-fn edits(group: &Group) -> Vec<EditId> {
-    let edits = group.items.iter().filter_map(|item| match item {
-        Item::Edit(edit) => Some(edit.id),
-        Item::Refused(_) => None,
-    });
-    edits.collect()
 }
 
 fn settle(settled: &mut BTreeMap<usize, ItemResult>, answers: impl Iterator<Item = ItemResult>) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::intake::{Edit, Group, Item, Refusal, Sender};
+use super::intake::{Edit, Group, Refusal, Sender};
 use crate::{
     catalog::ResourceType,
     json::Fields,
@@ -37,8 +37,7 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusa
 
 /// The keys of `groups` whose uploads are to be looked at: the sender's own.
 pub fn keys_to_check(groups: &[Group], sender: Sender<'_>) -> HashSet<String> {
-    let items = groups.iter().flat_map(|group| &group.items);
-    let keys = items.filter_map(|item| if let Item::Edit(edit) = item { Some(&edit.media) } else { None }).flatten();
+    let keys = groups.iter().flat_map(Group::edits).flat_map(|edit| &edit.media);
     keys.filter(|key| is_own(key, &sender.principal.tenant, &sender.principal.user)).cloned().collect()
 }
 
