@@ -27,6 +27,23 @@ cargo_tool() {
   fi
 }
 
+# What builds arm64 binaries here, and runs them: on ARM nothing is needed, elsewhere a user-mode emulator, named in
+# `TIDEMARK_BINARIES_RUNNER`. It emulates the processor that Lambda has had longest (Graviton2), so that an instruction which that one does
+# not know ends the process here as it would there. apt offers one version of a package, so they are not pinned.
+emulator() {
+  case "$(uname -m)" in aarch64 | arm64) return 0 ;; esac
+  quietly rustup target add aarch64-unknown-linux-gnu
+  local root=/usr/aarch64-linux-gnu as_root=()
+  if ! command -v qemu-aarch64 >/dev/null || [[ ! -e "$root/lib/libc.so.6" || ! -e "$root/lib/libgcc_s.so.1" ]]; then
+    if [[ "$(id -u)" != 0 ]]; then as_root=(sudo -n); fi
+    quietly "${as_root[@]}" apt-get update
+    quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get install --yes --no-install-recommends qemu-user libc6-arm64-cross libgcc-s1-arm64-cross
+  fi
+  TIDEMARK_BINARIES_RUNNER="$(command -v qemu-aarch64) -cpu neoverse-n1 -L $root"
+  export TIDEMARK_BINARIES_RUNNER
+}
+
 python() {
   if command -v python3.11 >/dev/null; then python3.11 "$@"; else python3 "$@"; fi
 }
@@ -44,4 +61,19 @@ python_tools() {
     touch "$venv/complete"
   fi
   python_bin="$venv/bin"
+}
+
+# The npm packages that a folder's lock file names, in a folder of the cache that `node_modules` names afterwards. Installed once for each
+# lock file, like the Python environments. No package runs a script.
+node_tools() {
+  local name="$1" folder="$2" root
+  root="$tools/$name-npm-$(cat "$folder/package.json" "$folder/package-lock.json" | cksum | cut -d ' ' -f 1)"
+  if [[ ! -e "$root/complete" ]]; then
+    rm -rf "$root"
+    mkdir -p "$root"
+    cp "$folder/package.json" "$folder/package-lock.json" "$root"
+    quietly npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund
+    touch "$root/complete"
+  fi
+  node_modules="$root/node_modules"
 }

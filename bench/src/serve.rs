@@ -21,7 +21,8 @@ use crate::{
 /// Runs all of Tidemark with its data in this folder.
 pub fn tidemark(folder: &Path) {
     let store = Arc::new(StoreCpu::default());
-    let options = Options { port: 0, storage: Storage::Folder(folder.to_owned()), api: ApiKind::Rest, sweep_every: SWEEP_EVERY };
+    let storage = Storage::Folder(folder.to_owned());
+    let options = Options { port: 0, storage, api: ApiKind::Rest, allowed_origins: String::new(), sweep_every: SWEEP_EVERY };
     runtime().block_on(async {
         let system = System::start_hooked(options, store.clone()).await.unwrap();
         report(system.addr, store).await;

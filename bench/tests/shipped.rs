@@ -1,15 +1,84 @@
 //! The functions' binaries as they are shipped, against their budgets. `TIDEMARK_BINARIES` names the folder with them, as for the
 //! tests of the runtime. There is no run without one: what cargo builds for tests is larger and slower.
+//!
+//! `TIDEMARK_BINARIES_RUNNER` says that they are of another architecture and run under an emulator. Size and libraries are theirs all the same;
+//! the CPU of a start is that of the emulator then, so it is measured on a native build of `push`, the largest function.
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on stops, and its table is read")]
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
-use tidemark_bench::cold;
+use tidemark_bench::{cold, table::Table};
+use tidemark_tests::lambda::RUNNER_VARIABLE;
 
-#[test]
-fn each_function_is_small_enough_and_starts_cheaply() {
+/// The minor version of glibc 2 in the runtime `provided.al2023`.
+const GLIBC_MINOR_MAX: u32 = 34;
+/// How ELF files name the architectures that Lambda has.
+const AARCH64: [u8; 2] = [0xb7, 0];
+const X86_64: [u8; 2] = [0x3e, 0];
+
+fn shipped() -> BTreeMap<String, PathBuf> {
     let folder = std::env::var_os("TIDEMARK_BINARIES").expect("TIDEMARK_BINARIES names a folder of binaries that are shipped");
-    let table = cold::held(Path::new(&folder));
+    cold::shipped(Path::new(&folder))
+}
+
+fn is_emulated() -> bool {
+    std::env::var(RUNNER_VARIABLE).is_ok_and(|runner| !runner.is_empty())
+}
+
+fn assert_within_budget(table: &Table) {
     println!("{table}");
     let over: Vec<String> = table.over().map(|row| format!("{} of {:.3} {}", row.what, row.measured, row.unit)).collect();
     assert_eq!(over, [""; 0], "over budget");
+}
+
+#[test]
+fn each_function_is_small_enough() {
+    assert_within_budget(&cold::held_sizes(&shipped()));
+}
+
+#[test]
+fn functions_start_cheaply() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let binaries = if is_emulated() { cold::native(&root, &["push"]) } else { shipped() };
+    assert_within_budget(&cold::held_starts(&binaries));
+}
+
+#[test]
+fn binaries_run_on_lambdas_system() {
+    for (function, path) in shipped() {
+        let binary = std::fs::read(&path).unwrap();
+        assert!(binary.starts_with(b"\x7fELF"), "{function}");
+        let built_for = &binary[18..20];
+        let expected = if is_emulated() || cfg!(target_arch = "aarch64") { AARCH64 } else { X86_64 };
+        assert_eq!(built_for, expected, "{function}: the architecture");
+        let versions = glibc_minors(&binary);
+        println!("{function}: glibc 2.{}", versions.last().unwrap());
+        assert!(versions.last() <= Some(&GLIBC_MINOR_MAX), "{function} wants glibc 2.{versions:?}");
+    }
+}
+
+/// The minor versions of glibc 2 whose symbols a binary names.
+fn glibc_minors(binary: &[u8]) -> BTreeSet<u32> {
+    let name = b"GLIBC_2.";
+    let at = (0..binary.len() - name.len()).filter(|at| binary[*at..].starts_with(name));
+    let digits =
+        |at: usize| binary[at + name.len()..].iter().take_while(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0'));
+    let minors: BTreeSet<u32> = at.map(|at| digits(at).fold(0, |number, digit| number * 10 + digit)).collect();
+    assert!(!minors.is_empty(), "a binary that links glibc names its versions");
+    minors
+}
+
+/// Binaries of a build for the machine that built them end with SIGILL on an older processor.
+#[test]
+fn no_build_is_for_its_own_machine_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for file in ["Cargo.toml", ".cargo/config.toml", "template.yaml", "samconfig.toml"] {
+        assert!(!std::fs::read_to_string(root.join(file)).unwrap().contains("target-cpu"), "{file}");
+    }
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
+        assert!(!std::env::var(variable).unwrap_or_default().contains("target-cpu"), "{variable}");
+    }
 }

@@ -16,7 +16,7 @@ use tidemark_core::{
     gzip,
     json::{self, Json},
     limits::{BATCH_ITEMS_MAX, SENTENCE_LETTERS_MAX, SORT_KEY_BYTES_MAX, is_name},
-    media::{Checked, Upload},
+    media::{Checked, Keyring, Upload},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -27,7 +27,8 @@ use tidemark_core::{
         answer,
         decide::{Decision, Found, Stored, decide},
         intake::{self, Carried, Edit, Group, Item, Sender},
-        media, order,
+        media::{Claims, Evidence, KeyRules},
+        order,
         references::{self, EarlierCreates},
     },
     resource::{Resource, ResourceKey},
@@ -63,6 +64,9 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         policy = 'server_wins'";
     Catalog::parse(text).expect("catalog")
 });
+
+static KEYRING: LazyLock<Keyring> =
+    LazyLock::new(|| Keyring::new("the secret of the fuzzer, which is long enough", None).expect("long enough"));
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let unpacked = if data.starts_with(&[0x1f, 0x8b]) { gzip::gunzip(data, 1 << 16) } else { Ok(data.to_vec()) };
@@ -182,9 +186,13 @@ impl World {
             let ready = ready.into_iter().map(replace).collect();
             let (now, mut later) = order::split(ready, &rest, &self.rows, sender);
             assert!(!now.is_empty(), "something is always decided");
-            for group in now {
-                let (decided, carried) = self.settle(&group, &media, sender, now_at);
+            for mut group in now {
+                let (decided, undecided, carried) = self.settle(&mut group, &media, sender, now_at);
                 results.extend(decided.into_iter().map(|result| (result.index, result)));
+                if !undecided.is_empty() {
+                    later.push(Group { key: group.key.clone(), items: undecided, carried: Carried::default() });
+                    later = order::join(later);
+                }
                 if let Some(part) = later.iter_mut().find(|part| part.key == group.key) {
                     part.carried = carried;
                 }
@@ -195,14 +203,14 @@ impl World {
         results.into_values().collect()
     }
 
-    /// Decides a group, commits it, and decides it again.
+    /// Decides a group, or its first items, commits them, and decides them again; gives the items that are left, too.
     fn settle(
         &mut self,
-        group: &Group,
-        media: &HashMap<String, Checked>,
+        group: &mut Group,
+        media: &Evidence,
         sender: Sender<'_>,
         now: DateTime<Utc>,
-    ) -> (Vec<ItemResult>, Carried) {
+    ) -> (Vec<ItemResult>, Vec<Item>, Carried) {
         // A try shows which of the values that it claims are held.
         let mut holders = HashMap::new();
         let decision = loop {
@@ -218,7 +226,8 @@ impl World {
             holders.extend(shown);
         };
         let (results, carried) = (decision.results.clone(), decision.carried.clone());
-        assert_eq!(results.len(), group.items.len());
+        assert!(!results.is_empty(), "something is decided");
+        let undecided = group.items.split_off(results.len());
         self.commit(group, decision, sender);
         let again = self.decide(group, &holders, media, sender, now);
         assert!(again.write.is_none() && again.unique.is_empty(), "decided against its own outcome, it changes nothing");
@@ -231,7 +240,7 @@ impl World {
             "and answers the same: {:?} {results:?}",
             again.results
         );
-        (results, carried)
+        (results, undecided, carried)
     }
 
     /// What the device's earlier batches made of the creates that `groups` may refer to.
@@ -253,7 +262,7 @@ impl World {
         &self,
         group: &Group,
         holders: &HashMap<UniqueKey, ResourceKey>,
-        media: &HashMap<String, Checked>,
+        media: &Evidence,
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> Decision {
@@ -307,7 +316,16 @@ impl World {
             let (id, status) = (write.id.clone(), ConflictStatus::Open);
             let (edits, code) = (Vec::new(), write.code);
             let opened_by_create = write.edits.first().is_some_and(|edit| edit.action == Action::Create);
-            standing.push(Standing { id, status, resolution: None, server_version, edits, opened_by_create, code });
+            standing.push(Standing {
+                id,
+                slot: write.slot,
+                status,
+                resolution: None,
+                server_version,
+                edits,
+                opened_by_create,
+                code,
+            });
             standing.len() - 1
         });
         let conflict = &mut standing[at];
@@ -325,12 +343,14 @@ impl World {
 }
 
 /// Every upload that the items name is there.
-fn verified(groups: &[Group], sender: Sender<'_>) -> HashMap<String, Checked> {
+fn verified(groups: &[Group], sender: Sender<'_>) -> Evidence {
     let upload = |key: String| {
         let upload = Upload { key: key.clone(), content_length: 1, content_type: "image/jpeg".into() };
         (key, Checked::Verified(upload))
     };
-    media::keys_to_check(groups, sender).into_iter().map(upload).collect()
+    let rules = KeyRules { keyring: &KEYRING, accepts_old: true };
+    let (keys, evidence) = Claims::of(groups, &HashMap::new(), sender, rules, |_| true).to_look_up(HashSet::new());
+    evidence.with(keys.into_iter().map(upload).collect())
 }
 
 /// Every item is in one group or refused, in its order; keys fit the tables, and edits keep what was sent.
@@ -357,11 +377,12 @@ fn check_intake(items: &[Json], intake: &intake::Intake, sender: Sender<'_>) {
     }
 }
 
-/// The payload of an edit is what was sent, field by field and to the letter, but for the `id`.
+/// The payload of an edit is what was sent, field by field and to the letter, but for the `id` and for values that a later one of the same
+/// name replaces.
 fn check_edit(edit: &Edit, item: &Json) {
     let kept = json::fields(&edit.payload).expect("an object");
-    let sent =
-        json::fields(item).expect("an object").get("payload").and_then(|payload| json::fields(payload)).unwrap_or_default();
+    let sent = json::fields(item).expect("an object").get("payload").map(|payload| json::without_duplicates(payload));
+    let sent = sent.and_then(|payload| json::fields(&payload)).unwrap_or_default();
     let texts = |(name, value): (&String, &Json)| (name.clone(), value.get().to_owned());
     assert!(kept.iter().map(texts).eq(sent.iter().filter(|(name, _)| *name != "id").map(texts)), "a payload keeps its text");
     let canonical = json::canonical(&edit.payload).expect("sound");

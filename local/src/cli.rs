@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use tidemark_core::limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name};
+use tidemark_core::origins::AllowedOrigins;
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::{self, Identity};
@@ -48,6 +51,10 @@ struct RunArgs {
     /// Which of API Gateway's two event shapes the functions get.
     #[arg(long, value_enum, default_value_t)]
     api: ApiKind,
+    /// Origins whose pages may use the API and upload media, separated by commas, such as https://app.example; pages that localhost
+    /// serves on any port always may.
+    #[arg(long, value_name = "ORIGINS", default_value = "", value_parser = origins)]
+    allowed_origins: String,
     /// Seconds between two sweeps of expired rows; for tests, which cannot wait.
     #[arg(long, hide = true, default_value_t = SWEEP_EVERY.as_secs())]
     sweep_seconds: u64,
@@ -72,18 +79,32 @@ struct EnvArgs {
 
 #[derive(Debug, Args)]
 struct TokenArgs {
-    /// Tenant the token is for.
-    #[arg(long)]
+    /// Tenant the token is for: 1 to 256 bytes.
+    #[arg(long, value_parser = name)]
     tenant: String,
-    /// User the token speaks for.
-    #[arg(long)]
+    /// User the token speaks for: 1 to 256 bytes.
+    #[arg(long, value_parser = name)]
     user: String,
-    /// A role; may be repeated.
-    #[arg(long = "role", value_name = "ROLE")]
+    /// A role, 1 to 256 bytes; may be repeated.
+    #[arg(long = "role", value_name = "ROLE", value_parser = name)]
     roles: Vec<String>,
-    /// A group whose channel the user reads and writes; may be repeated.
-    #[arg(long = "channel", value_name = "NAME")]
+    /// A group whose channel the user reads and writes, 1 to 256 bytes; may be repeated up to 100 times.
+    #[arg(long = "channel", value_name = "NAME", value_parser = name)]
     channels: Vec<String>,
+}
+
+/// A name that every runner accepts in a token.
+fn name(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("it has {} bytes, and must have 1 to {NAME_BYTES_MAX}", text.len()))
+    }
+}
+
+/// A list of origins.
+fn origins(list: &str) -> Result<String, String> {
+    AllowedOrigins::parse(list).map(|_| list.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Does what the arguments say, and returns when it is done.
@@ -106,6 +127,10 @@ pub async fn main() -> ExitCode {
 
 fn token(arguments: &TokenArgs) -> Result<(), String> {
     let TokenArgs { tenant, user, roles, channels } = arguments;
+    if channels.len() > GROUPS_MAX {
+        let message = format!("--channel is given {} times, and may be given {GROUPS_MAX} times", channels.len());
+        Cli::command().error(ErrorKind::TooManyValues, message).exit();
+    }
     let identity = Identity { tenant, user, roles, channels };
     let token =
         auth::mint(identity, tidemark_aws::Clock::system().now().timestamp(), auth::TTL_S).map_err(|error| error.to_string())?;
@@ -132,7 +157,9 @@ async fn run(arguments: RunArgs) -> Result<(), StartError> {
         Storage::Memory => "memory, gone when this stops".to_owned(),
     };
     let sweep_every = Duration::from_secs(arguments.sweep_seconds);
-    let system = System::start(Options { port: arguments.port, storage, api: arguments.api, sweep_every }).await?;
+    let allowed_origins = format!("{},{}", deployment::LOCAL_ORIGINS, arguments.allowed_origins);
+    let options = Options { port: arguments.port, storage, api: arguments.api, allowed_origins, sweep_every };
+    let system = System::start(options).await?;
     say(&welcome(&system.addr.to_string(), &where_data_is));
     serve_until(stop, system).await;
     Ok(())
@@ -166,7 +193,7 @@ A first push and pull, from another terminal:
 
   curl -s http://{addr}/api/v1/mobile/sync/push \
     -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \
-    -d '{{"device_id":"phone-1","client_sync_token":null,"items":[{{"client_temp_id":"tmp-1","resource_type":"submission","action":"create","payload":{{"form_id":"f-1","form_version":"v2","data":{{"fieldA":"ok"}}}},"client_version":1}}]}}'
+    -d '{{"device_id":"phone-1","client_sync_token":null,"items":[{{"client_temp_id":"5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01","resource_type":"submission","action":"create","payload":{{"form_id":"f-1","form_version":"v2","data":{{"fieldA":"ok"}}}},"client_version":1}}]}}'
 
   curl -s http://{addr}/api/v1/mobile/sync/pull \
     -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \

@@ -21,6 +21,11 @@ use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
 use crate::{BoxFuture, auth};
 
+/// The origins whose pages may use every runner: those that a development server on this machine serves, on any port.
+pub const LOCAL_ORIGINS: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*";
+/// Authenticates media keys on this machine: like the development key of the tokens, it is no secret at all.
+const MEDIA_SECRET: &str = "tidemark-development-media-secret-for-this-machine-only";
+
 /// Why the template cannot be made real.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
@@ -110,6 +115,7 @@ pub fn binaries_environment(port: u16) -> Result<BTreeMap<String, String>, Deplo
     all.remove("NOTIFICATION_TOPIC");
     all.extend(
         [
+            ("ALLOWED_ORIGINS", LOCAL_ORIGINS.to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
@@ -155,6 +161,7 @@ pub fn platform_with_media(
 ) -> Result<Platform, DeploymentError> {
     let platform = platform(template, function, clients.dynamodb, clock)?;
     let media = Media::new(clients.bucket, &platform.settings.media);
+    let media = media.map_err(|error| DeploymentError::Settings { function: function.to_owned(), reason: error.to_string() })?;
     Ok(platform.with_media(media))
 }
 
@@ -277,12 +284,14 @@ pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction,
     }
 }
 
-fn development_parameters() -> [(&'static str, String); 4] {
+fn development_parameters() -> [(&'static str, String); 6] {
     [
         ("JwtIssuer", auth::ISSUER.to_owned()),
         ("JwtAudience", auth::AUDIENCE.to_owned()),
         ("Jwks", auth::jwks()),
         ("JwksUrl", String::new()),
+        ("TokenSecondsMax", auth::TTL_S.to_string()),
+        ("MediaSecret", MEDIA_SECRET.to_owned()),
     ]
 }
 

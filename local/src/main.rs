@@ -2,7 +2,13 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    tidemark::cli::main().await
+/// Bytes of the stack of each worker thread: a debug build keeps whole futures in its frames.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(tidemark::cli::main()),
+        Err(_) => ExitCode::FAILURE,
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_aws::Clock;
+use tidemark_core::origins::{AllowedOrigins, OriginError};
 use tidemark_core::routes::ROUTES;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use crate::data_folder::{DataFolder, DataFolderError};
 use crate::deployment::{self, Clients, DeploymentError};
 use crate::engine::http::{EngineClient, Hook, NoHook, dynamodb_client};
 use crate::engine::{Engine, EngineError};
-use crate::gateway::{self, ApiKind, Front, RouteError};
+use crate::gateway::{self, ApiKind, Front, Guard, RouteError};
 use crate::pump::Pump;
 use crate::store::client::{StoreClient, s3_client};
 use crate::store::{Store, StoreError};
@@ -46,6 +47,8 @@ pub struct Options {
     pub storage: Storage,
     /// Which of API Gateway's products to imitate.
     pub api: ApiKind,
+    /// Origins whose pages may use the API and upload media, separated by commas: [`deployment::LOCAL_ORIGINS`] and more.
+    pub allowed_origins: String,
     /// How long after a start, and after each time, expired rows are deleted again: [`SWEEP_EVERY`], or what a test cannot wait for.
     pub sweep_every: Duration,
 }
@@ -82,6 +85,9 @@ pub enum StartError {
     /// The routes.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// The allowed origins.
+    #[error(transparent)]
+    Origins(#[from] OriginError),
 }
 
 /// A running system. Dropping it without [`System::stop`] leaves its tasks to the runtime.
@@ -115,7 +121,8 @@ impl System {
         let addr = listener.local_addr().map_err(|source| StartError::Listen { port: options.port, source })?;
         let (folder, engine, store) = open(&options.storage)?;
 
-        let template = Template::built_in()?;
+        let template = Template::built_in()?.with_variable("ALLOWED_ORIGINS", &options.allowed_origins);
+        let origins = AllowedOrigins::parse(&options.allowed_origins)?;
         deployment::create_tables(&engine, &template)?;
         let clients = |function: &str| Clients {
             dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
@@ -127,7 +134,9 @@ impl System {
         let clock = Clock::system();
         let functions = deployment::functions(&template, &clients, &clock)?;
         let invocations = deployment::invocations(&template, &clients, &clock)?;
-        let front = Front { kind: options.api, engine: engine.clone(), store: store.clone(), clock: clock.clone(), invocations };
+        let guard = Guard { port: addr.port(), origins };
+        let (kind, engine_of_front, store) = (options.api, engine.clone(), store.clone());
+        let front = Front { kind, engine: engine_of_front, store, clock: clock.clone(), invocations, guard };
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);
@@ -158,7 +167,7 @@ impl System {
             Storage::Memory => (None, Engine::memory()?),
         };
         let (shutdown, stopped) = watch::channel(false);
-        let router = gateway::dynamodb_router(engine.clone());
+        let router = gateway::dynamodb_router(engine.clone(), addr.port());
         let tasks = vec![
             tokio::spawn(sweep(engine.clone(), SWEEP_EVERY, stopped.clone())),
             tokio::spawn(serve(listener, router, stopped)),

@@ -1,10 +1,10 @@
 //! Push, but for requests that say how it shall fail. No request can make a real function do this; this one shows what follows if
 //! something does.
 
-use std::{convert::Infallible, panic, process, time::Duration};
+use std::{panic, process, time::Duration};
 
-use lambda_http::{Body, Request, Response, service_fn};
-use tidemark_aws::{Environment, Platform, telemetry};
+use lambda_http::{Body, Request, Response};
+use tidemark_aws::{Environment, Platform, entry, telemetry};
 
 /// More than Lambda takes of an answer.
 const TOO_LARGE_BYTES: usize = 7 << 20;
@@ -16,9 +16,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     abort_on_panic();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
-    let answer = async |request: Request| Ok::<_, Infallible>(answer(&platform, request).await);
-    lambda_http::run(service_fn(answer)).await
+    let platform = environment.platform()?.with_media(environment.media()?);
+    entry::run(async |request: Request| answer(&platform, request).await).await
 }
 
 /// As the release profile does, which cargo-lambda builds with `panic = "abort"`.

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -23,6 +24,9 @@ use tokio::process::{Child, Command};
 
 use crate::Answer;
 use api::{RuntimeApi, Told, soon};
+
+/// Names a command that runs shipped binaries of another architecture: `qemu-aarch64 -L /usr/aarch64-linux-gnu`.
+pub const RUNNER_VARIABLE: &str = "TIDEMARK_BINARIES_RUNNER";
 
 /// What became of an invocation.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl Lambda {
     pub async fn start(binary: &Path, function: &str, environment: BTreeMap<String, String>) -> Self {
         let api = RuntimeApi::start().await;
         let log = NamedTempFile::new().unwrap();
-        let mut command = Command::new(binary);
+        let mut command = command(binary);
         command.env_clear().envs(environment).env("AWS_LAMBDA_RUNTIME_API", api.addr.to_string());
         command.kill_on_drop(true).stdin(Stdio::null());
         command.stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
@@ -78,7 +82,7 @@ impl Lambda {
 
     /// Hands it an event and waits for what becomes of it, for no longer than the template lets the function take.
     pub async fn invoke(&mut self, event: &str) -> Outcome {
-        let within = Duration::from_secs(Template::built_in().unwrap().timeout_s(&self.function).unwrap());
+        let within = timeout(&self.function);
         self.api.send(event, within);
         let work = async {
             tokio::select! {
@@ -117,6 +121,24 @@ impl Lambda {
     pub fn logged(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
+}
+
+/// How long an invocation of a function may take. The template is read once: reading it takes a test build seconds on a busy machine, and they
+/// would count as the function's.
+pub fn timeout(function: &str) -> Duration {
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap());
+    Duration::from_secs(TEMPLATE.timeout_s(function).unwrap())
+}
+
+/// The command that runs a binary. One that was built to be shipped may be of another architecture: then `TIDEMARK_BINARIES_RUNNER` runs it.
+fn command(binary: &Path) -> Command {
+    let is_shipped = std::env::var_os("TIDEMARK_BINARIES").is_some_and(|folder| binary.starts_with(folder));
+    let runner = std::env::var(RUNNER_VARIABLE).unwrap_or_default();
+    let mut words = runner.split_whitespace().filter(|_| is_shipped);
+    let Some(runner) = words.next() else { return Command::new(binary) };
+    let mut command = Command::new(runner);
+    command.args(words).arg(binary);
+    command
 }
 
 /// The binary of a function that was built to be shipped into this folder, by SAM or cargo-lambda.

@@ -14,3 +14,8 @@ pub use answer::Answer;
 pub use device::Device;
 pub use hooks::{Meter, Script};
 pub use stack::Stack;
+
+/// A request as a function reads it from an event of API Gateway.
+pub fn request(event: &str) -> lambda_http::Request {
+    tidemark_aws::entry::request(event, lambda_http::Context::default()).0
+}

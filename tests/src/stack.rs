@@ -3,6 +3,7 @@
 mod store;
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc, LazyLock,
@@ -10,6 +11,7 @@ use std::{
     },
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use lambda_http::{
@@ -38,6 +40,7 @@ use tidemark::{
     topic::{Topic, TopicClient, sns_client},
 };
 use tidemark_aws::{Clock, Platform, stream::StreamEvent};
+use tidemark_core::pack::unpack;
 
 use crate::{Answer, Device, answer::route, openapi, rights::Watch};
 
@@ -175,7 +178,8 @@ impl Stack {
             "changelog" | "notify" | "conflicts" => {
                 deployment::stream_platform(&self.template, function, clients, clock).unwrap()
             }
-            _ => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+            "batches" | "presign" | "push" => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+            _ => deployment::platform(&self.template, function, clients.dynamodb, clock).unwrap(),
         }
     }
 
@@ -296,7 +300,7 @@ impl Stack {
 
     /// Hands an event of the API to a function, as Lambda does.
     pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        self.deliver_request(function, lambda_http::request::from_str(&event.to_string()).unwrap()).await
+        self.deliver_request(function, crate::request(&event.to_string())).await
     }
 
     /// Hands a request to a function, as the runtime reads it from an event.
@@ -336,6 +340,30 @@ impl Stack {
     /// Every row of a table.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         self.dynamodb("Scan", &json!({"TableName": table}))["Items"].as_array().unwrap().clone()
+    }
+
+    /// The rows of conflicts, without those of payloads apart and of counts.
+    pub fn conflicts(&self) -> Vec<Value> {
+        self.rows("conflicts").into_iter().filter(|row| row["id"].is_object()).collect()
+    }
+
+    /// The payload of a row of `resources`; of a deleted one the last, wherever it is kept.
+    pub fn payload_of(&self, row: &Value) -> String {
+        let unpacked = |packed: &Value| {
+            let packed = BASE64_STANDARD.decode(packed["B"].as_str().unwrap()).unwrap();
+            String::from_utf8(unpack(&packed, 4 << 20).unwrap()).unwrap()
+        };
+        if let Some(text) = row["payload"]["S"].as_str() {
+            return text.to_owned();
+        }
+        let memory: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&unpacked(&row["tombstone"])).unwrap();
+        if let Some(payload) = memory.get("p") {
+            return payload.get().to_owned();
+        }
+        let (version, _): (u64, usize) = serde_json::from_str(memory["k"].get()).unwrap();
+        let key = format!("v#{}#{version}", row["sk"]["S"].as_str().unwrap());
+        let kept = self.rows("conflicts").into_iter().find(|it| it["pk"] == row["pk"] && it["sk"]["S"] == key);
+        unpacked(&kept.unwrap()["packed"])
     }
 
     /// The segments of all channels' logs.

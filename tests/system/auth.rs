@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod claims;
+mod cognito;
 mod key_set;
 mod settings;
 mod signatures;
@@ -57,6 +58,11 @@ impl Key {
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_under(&self.header(), claims)
+    }
+
+    /// The signature of a text, encoded as in a token.
+    fn signature(&self, text: &str) -> String {
+        jsonwebtoken::crypto::sign(text.as_bytes(), &self.secret, self.algorithm).unwrap()
     }
 
     pub(crate) fn sign_under(&self, header: &Header, claims: &Value) -> String {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bounds;
+mod content;
 mod envelope;
 mod fidelity;
 mod items;

@@ -1,7 +1,9 @@
 //! Media (§6): upload URLs, what the object store takes for them, and what is found of an upload.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod authentic;
 mod check;
+mod decisions;
 mod keep;
 mod presign;
 mod push;
@@ -18,7 +20,7 @@ use tidemark::{
         client::{StoreClient, s3_client},
     },
 };
-use tidemark_core::media::{MediaKey, Promise};
+use tidemark_core::media::{Keyring, MediaKey, Promise};
 use tidemark_tests::{Answer, Stack};
 
 /// SHA-256 of [`PHOTO`], in base64.
@@ -46,6 +48,24 @@ async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
     let promise = Promise { key, content_type: "image/jpeg".into(), content_length: PHOTO.len() as u64, sha256: None };
     let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
+}
+
+/// What media keys of a deployment are authenticated with.
+fn keyring(stack: &Stack) -> Keyring {
+    stack.parts("presign", Arc::new(NoHook)).media.unwrap().keyring().clone()
+}
+
+/// A key as presigns returned it before keys had a MAC.
+fn old_key(user: &str, number: u128) -> String {
+    format!("uploads/acme/{user}/{number:032x}.{}.image~jpeg.jpg", PHOTO.len())
+}
+
+/// Uploads the photo to where the upload of a key arrives.
+async fn upload_to(stack: &Stack, key: &str) {
+    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
+    let arrival = key.replacen("uploads/", "incoming/", 1);
+    let put = bucket.put_object().bucket(BUCKET).key(arrival).content_type("image/jpeg").body(PHOTO.to_vec().into());
+    put.send().await.unwrap();
 }
 
 /// Where the upload of a presign's answer arrives.

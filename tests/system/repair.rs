@@ -71,9 +71,10 @@ async fn assert_mended(stack: &Stack, mut follower: Device<'_>) {
     for row in stack.rows("resources").iter().filter(|row| ["acme#tenant", "acme#user/ana"].contains(&text(&row["pk"]))) {
         let id = text(&row["sk"]).rsplit('#').next().unwrap_or_default();
         let held = fresh.live().remove(id).map(|held| (held.server_version.to_string(), held.payload));
-        let is_deleted = row["deleted"]["BOOL"] == true;
-        let stored = (row["server_version"]["N"].as_str().unwrap_or_default().to_owned(), Some(text(&row["payload"]).to_owned()));
-        assert_eq!(held, (!is_deleted).then_some(stored), "{id}");
+        let stored =
+            || (row["server_version"]["N"].as_str().unwrap_or_default().to_owned(), Some(text(&row["payload"]).to_owned()));
+        let is_deleted = !row["tombstone"].is_null();
+        assert_eq!(held, (!is_deleted).then(stored), "{id}");
     }
 }
 

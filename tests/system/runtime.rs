@@ -5,6 +5,7 @@
 
 mod events;
 mod faults;
+mod odd_events;
 mod watch;
 
 use std::{

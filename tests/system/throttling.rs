@@ -122,7 +122,8 @@ async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
     for (times, status) in [(2, 200), (usize::MAX, 503)] {
         let left = AtomicUsize::new(0);
         let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
-            if operation != "BatchGetItem" || moment == Moment::After || left.fetch_add(1, Ordering::SeqCst) >= times {
+            let is_it = operation == "BatchGetItem" && moment == Moment::Before && body.contains("\"resources\"");
+            if !is_it || left.fetch_add(1, Ordering::SeqCst) >= times {
                 return Verdict::Continue;
             }
             let request: Value = serde_json::from_str(body).expect("a request");

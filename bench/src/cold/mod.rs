@@ -27,16 +27,34 @@ pub fn tables(root: &Path, folder: Option<&Path>) -> Vec<Table> {
     runtime.block_on(async { vec![sizes(&binaries), starts(&binaries).await, work::table(&binaries).await] })
 }
 
-/// What CI holds the binaries in a folder to: their size, and the CPU of a start.
-pub fn held(folder: &Path) -> Table {
-    let note = "The stripped binary of each function, and the CPU of its process from exec to the first poll for an event, which comes behind DynamoDB's first \
-                answer over TLS where the function calls it: the least of several starts, because others use the machine, too.";
-    let mut table = Table::new("held", "The functions as they are shipped", note);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    for (name, path) in shipped::found(folder) {
-        let bytes = std::fs::metadata(&path).unwrap().len();
+/// The binaries that CI holds to budgets, by function: those that were built to be shipped into a folder.
+pub fn shipped(folder: &Path) -> BTreeMap<String, PathBuf> {
+    shipped::found(folder)
+}
+
+/// Some functions built as those that are shipped, but for this machine.
+pub fn native(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
+    shipped::build(root, functions)
+}
+
+/// The size of binaries, against the budget.
+pub fn held_sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
+    let mut table = Table::new("held-sizes", "The functions as they are shipped: size", "The stripped binary of each function.");
+    for (name, path) in binaries {
+        let bytes = std::fs::metadata(path).unwrap().len();
         table.rows.push(Row::new(format!("{name}: binary"), "MB", bytes as f64 / 1e6).budget(budgets::BINARY_MB));
-        let cpu_ms = runtime.block_on(start::least_cpu_ms(&name, &path, budgets::COLD_CPU_MS));
+    }
+    table
+}
+
+/// The CPU of a start of these binaries, which are this machine's own, against the budget.
+pub fn held_starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
+    let note = "The CPU of a function's process from exec to the first poll for an event, which comes behind DynamoDB's first answer over TLS where the function \
+                calls it: the least of several starts, because others use the machine, too.";
+    let mut table = Table::new("held-starts", "The functions as they are shipped: start", note);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for (name, path) in binaries {
+        let cpu_ms = runtime.block_on(start::least_cpu_ms(name, path, budgets::COLD_CPU_MS));
         table.rows.push(Row::new(format!("{name}: CPU to the first poll"), "ms", cpu_ms).budget(budgets::COLD_CPU_MS));
     }
     table

@@ -31,7 +31,7 @@ pub fn found(folder: &Path) -> BTreeMap<String, PathBuf> {
 
 /// Builds these binaries with the options of `[workspace.metadata.lambda.build]`, in a folder of their own: for everything else, `--release`
 /// is something quicker.
-fn build(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
+pub fn build(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
     let manifest: toml::Table = toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
     let options = manifest["workspace"]["metadata"]["lambda"]["build"]["config"].as_array().expect("options of the build");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("shipped");

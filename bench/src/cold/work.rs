@@ -1,6 +1,6 @@
 //! What work costs a function that is warm, DynamoDB apart, and how much memory it takes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -31,6 +31,7 @@ const ROWS: usize = 100_000;
 #[derive(Default)]
 struct Needed {
     cpu_s: f64,
+    wall_s: f64,
     peak_mb: f64,
     items: usize,
 }
@@ -39,7 +40,7 @@ struct Needed {
 pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let note = format!(
         "{} items of {BYTES} bytes are pushed in {PUSH}s, sequenced in {RECORDS}s, and pulled in {PULL}s, each by a process of the function's own; CPU of that \
-         process alone, TLS included. Memory is the most it ever had. The largest push has {BATCH_ITEMS_MAX} items and 3 MB, and so have the largest pages.",
+         process alone, TLS included, and the rate at which it takes them one event after the other, DynamoDB's answers included. Memory is the most it ever had. The largest push has {BATCH_ITEMS_MAX} items and 3 MB, and so have the largest pages.",
         PUSHES * PUSH
     );
     let mut table = Table::new("cold-work", "CPU and memory of the functions at work", note);
@@ -51,6 +52,7 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
             Some(budget) => per_10_000.budget(budget),
             None => per_10_000,
         });
+        table.rows.push(Row::new(format!("{what}: rate of one process"), "/s", needed.items as f64 / needed.wall_s));
         table.rows.push(Row::new(format!("{what}: peak memory"), "MB", needed.peak_mb).budget(budgets::MEMORY_MB));
     };
 
@@ -103,12 +105,11 @@ impl<'a> Work<'a> {
         for number in 0..pushes {
             let creates = (number * items..(number + 1) * items).map(|at| workload::create(at, workload::form(at, 0, bytes)));
             let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>()).to_string();
-            let (cpu_s, told) = asked(&mut push, &event).await;
+            let (taken, told) = asked(&mut push, &event).await;
             let body = answer(&told).ok();
             assert!(body["results"].as_array().unwrap().iter().all(|it| it["status"] == "ok"), "{body}");
             if number >= WARM {
-                needed.cpu_s += cpu_s;
-                needed.items += items;
+                needed.add(taken, items);
             }
         }
         needed.with_peak_of(&push)
@@ -119,10 +120,9 @@ impl<'a> Work<'a> {
         let mut changelog = self.start("changelog").await;
         let mut needed = Needed::default();
         for records in self.rig.stack.stream_records().chunks(records) {
-            let (cpu_s, told) = asked(&mut changelog, &json!({"Records": records}).to_string()).await;
+            let (taken, told) = asked(&mut changelog, &json!({"Records": records}).to_string()).await;
             assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), json!({"batchItemFailures": []}));
-            needed.cpu_s += cpu_s;
-            needed.items += records.len();
+            needed.add(taken, records.len());
         }
         needed.with_peak_of(&changelog)
     }
@@ -135,14 +135,13 @@ impl<'a> Work<'a> {
         for number in 0.. {
             let body = json!({"since_token": since, "device_id": "tablet", "limit": limit});
             let event = self.rig.stack.event("POST", "sync/pull", &self.token, &body).to_string();
-            let (cpu_s, told) = asked(&mut pull, &event).await;
+            let (taken, told) = asked(&mut pull, &event).await;
             let mut page = answer(&told).ok();
             since = page["next_token"].take();
             // The first calls of a process are no work that is warm; of few pages the last counts.
             let is_last = page["has_more"] == false;
             if number >= WARM || is_last {
-                needed.cpu_s += cpu_s;
-                needed.items += page["changes"].as_array().map_or(0, Vec::len);
+                needed.add(taken, page["changes"].as_array().map_or(0, Vec::len));
             }
             if is_last {
                 break;
@@ -167,18 +166,31 @@ impl<'a> Work<'a> {
     }
 }
 
+/// What one event took, in seconds.
+struct Taken {
+    cpu_s: f64,
+    wall_s: f64,
+}
+
 impl Needed {
+    fn add(&mut self, taken: Taken, items: usize) {
+        self.cpu_s += taken.cpu_s;
+        self.wall_s += taken.wall_s;
+        self.items += items;
+    }
+
     fn with_peak_of(self, function: &Lambda) -> Self {
         Self { peak_mb: process::peak_mb(function.id().expect("it runs")).expect("it runs"), ..self }
     }
 }
 
-/// Seconds of CPU that a function needs for an event, and what it answers.
-async fn asked(function: &mut Lambda, event: &str) -> (f64, String) {
+/// What a function needs for an event, and what it answers.
+async fn asked(function: &mut Lambda, event: &str) -> (Taken, String) {
     let id = function.id().expect("it runs");
     function.idle().await;
-    let before = process::cpu(id);
+    let (before, began) = (process::cpu(id), Instant::now());
     let told = function.ask(event).await;
+    let wall_s = began.elapsed().as_secs_f64();
     function.idle().await;
-    ((process::cpu(id) - before).as_secs_f64(), told)
+    (Taken { cpu_s: (process::cpu(id) - before).as_secs_f64(), wall_s }, told)
 }

@@ -6,6 +6,7 @@ pub mod history;
 mod operations;
 
 use crate::table::Table;
+pub use counted::{Cost, Counting};
 pub use operations::Operations;
 
 /// Bytes of the payloads that are measured.

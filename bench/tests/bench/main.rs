@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on stops, and the tables are to be read")]
 
 mod budgets;
+mod conflicts;
 mod lag;
 mod linked;
 mod load;

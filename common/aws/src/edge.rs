@@ -1,88 +1,42 @@
 //! The HTTP edge: requests become bodies and callers once, answers and problems become responses once (§8).
 
+mod body;
+mod headers;
+
 use std::borrow::Cow;
 
 use lambda_http::{
-    Body, Request, RequestExt as _, Response,
+    Body, Context, Request, RequestExt as _, Response,
     http::{HeaderName, HeaderValue, header},
     request::RequestContext,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tidemark_core::{
-    gzip::{self, GZIP, GunzipError},
+    gzip::{self, GZIP},
     json::Json,
-    limits::{ANSWER_BYTES_MAX, BODY_BYTES_MAX, LIST_DEFAULT, LIST_MAX, PLAIN_ANSWER_BYTES_MAX},
+    limits::{ANSWER_BYTES_MAX, LIST_DEFAULT, LIST_MAX, PLAIN_ANSWER_BYTES_MAX},
     principal::Principal,
-    protocol::problem::{Problem, ProblemBody, ProblemCode, read_body},
+    protocol::problem::{Problem, ProblemBody, ProblemCode},
     routes::{ROUTES, Route},
 };
 
+pub use body::{body, body_of};
+pub use headers::{complete, is_allowed};
+
 use crate::{
+    deadline::Deadline,
+    entry::Unreadable,
     failure::Failure,
     platform::Platform,
     telemetry::{End, Invocation},
 };
 
-/// Seconds a client waits before it repeats a request that met an outage.
-const RETRY_AFTER_SECONDS: &str = "2";
-
-/// Reads the body of a request as `T`, unpacked where it says that it is gzip.
-///
-/// # Errors
-/// A [`Problem`]: 415 for what is declared as something other than JSON, plain or as gzip; 413 over 3 MB, as sent or unpacked; 400 with
-/// the JSON path otherwise.
-pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
-    body_of(request, request.body())
-}
-
-/// Reads a body that was taken off its request.
-///
-/// # Errors
-/// As [`body`].
-pub fn body_of<T: DeserializeOwned>(request: &Request, sent: &[u8]) -> Result<T, Problem> {
-    check_media_type(request)?;
-    read_body(&unpacked(request, sent)?)
-}
-
-fn check_media_type(request: &Request) -> Result<(), Problem> {
-    let Some(media_type) = header_text(request, &header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence != "application/json" && !essence.ends_with("+json") {
-        let detail = format!("content-type is {essence:?}: send application/json");
-        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
-    }
-    Ok(())
-}
-
-/// The body without its content coding; neither form is larger than the bound.
-fn unpacked<'a>(request: &Request, sent: &'a [u8]) -> Result<Cow<'a, [u8]>, Problem> {
-    if sent.len() > BODY_BYTES_MAX {
-        return Err(too_large(format!("the body has {} bytes", sent.len())));
-    }
-    let codings = header_text(request, &header::CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
-    let mut codings = codings.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity"));
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(Cow::Borrowed(sent)),
-        (Some("gzip" | "x-gzip"), None) => match gzip::gunzip(sent, BODY_BYTES_MAX) {
-            Ok(body) => Ok(Cow::Owned(body)),
-            Err(error @ GunzipError::Damaged(_)) => Err(Problem::malformed("$", error.to_string())),
-            Err(error @ GunzipError::TooLarge(_)) => Err(too_large(error.to_string())),
-        },
-        (Some(coding), _) => {
-            let detail = format!("content-encoding is {coding:?}: send the body as it is, or once as gzip");
-            Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
-        }
-    }
-}
-
-fn too_large(found: String) -> Problem {
-    Problem::new(ProblemCode::BodyTooLarge, format!("{found}, at most {BODY_BYTES_MAX} are read: send smaller batches"))
-}
-
-/// What a header says; of a header that is repeated, what the adapter leaves of it: all behind an HTTP API, the last behind a REST API.
-fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name).map(|value| value.to_str().unwrap_or("?"))
+/// What a header says; the values of a header that is repeated are joined with commas, as HTTP has it.
+fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let mut values = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+    let first = Cow::Borrowed(values.next()?);
+    Some(values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}"))))
 }
 
 /// The route by which a request came.
@@ -90,19 +44,24 @@ fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<&'a str> {
 /// # Errors
 /// A 404 problem for a request by none of ours.
 pub fn route(request: &Request) -> Result<&'static Route, Problem> {
-    let resource = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => context.resource_path.as_deref(),
-        Some(RequestContext::ApiGatewayV2(context)) => {
-            context.route_key.as_deref().and_then(|key| key.split_once(' ')).map(|(_, path)| path)
-        }
-        _ => None,
-    };
+    let resource = resource(request);
     let method = request.method().as_str();
     let of_method = || ROUTES.iter().filter(|route| route.method == method);
     // A default route, and cargo-lambda's emulator, name none: there the path says it.
     let by_path = || of_method().find(|route| route.is_of(request.uri().path()));
     let route = of_method().find(|route| Some(route.path) == resource).or_else(by_path);
     route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
+}
+
+/// The path of the route by which a request came, with its placeholders, where the gateway names it.
+fn resource(request: &Request) -> Option<&str> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.resource_path.as_deref(),
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            context.route_key.as_deref().and_then(|key| key.split_once(' ')).map(|(_, path)| path)
+        }
+        _ => None,
+    }
 }
 
 /// What stands in the path at `{name}`.
@@ -156,10 +115,29 @@ pub async fn serve<T: Serialize>(
     request: &Request,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Response<Body> {
+    // On the heap, because futures are moved from frame to frame, and the stack of a thread is small.
+    let work = Box::pin(work);
     let request_id = request_id(request);
-    let lambda_request_id = request.lambda_context_ref().map(|context| context.request_id.as_str());
+    let context = request.lambda_context_ref();
+    let lambda_request_id = context.map(|context| context.request_id.as_str());
     let invocation = Invocation { function, request_id: &request_id, lambda_request_id };
-    let respond = async { respond(request, &request_id, work.await) };
+    let deadline = Deadline::of(context, &platform.clock);
+    let respond = async {
+        let origins = &platform.settings.allowed_origins;
+        let (mut response, end) = if headers::is_options(request) {
+            let path = resource(request).unwrap_or(request.uri().path());
+            match headers::preflight(request, path, origins) {
+                Ok(response) => (response, End::Done),
+                Err(problem) => (respond_problem(platform, request, &request_id, &problem), End::Refused(problem.code)),
+            }
+        } else if let Some(Unreadable(problem)) = request.extensions().get() {
+            (respond_problem(platform, request, &request_id, problem), End::Refused(problem.code))
+        } else {
+            respond(platform, request, &request_id, deadline.bound(work).await)
+        };
+        complete(response.headers_mut(), origins, request.headers().get(header::ORIGIN));
+        (response, end)
+    };
     invocation.run(platform, respond).await
 }
 
@@ -175,11 +153,13 @@ pub async fn refuse(platform: &Platform, function: &'static str, request: &Reque
 pub async fn direct<T: Serialize>(
     platform: &Platform,
     function: &'static str,
-    request_id: &str,
+    context: &Context,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> serde_json::Result<Json> {
+    let request_id = &context.request_id;
+    let deadline = Deadline::of(Some(context), &platform.clock);
     let answer = async {
-        match work.await {
+        match deadline.bound(work).await {
             Ok(answer) => (to_raw_value(&answer), End::Done),
             Err(failure) => {
                 let problem = failure.problem();
@@ -190,13 +170,18 @@ pub async fn direct<T: Serialize>(
     Invocation { function, request_id, lambda_request_id: None }.run(platform, answer).await
 }
 
-fn respond<T: Serialize>(request: &Request, request_id: &str, outcome: Result<T, Failure>) -> (Response<Body>, End) {
+fn respond<T: Serialize>(
+    platform: &Platform,
+    request: &Request,
+    request_id: &str,
+    outcome: Result<T, Failure>,
+) -> (Response<Body>, End) {
     let problem = match outcome.map(|answer| serde_json::to_string(&answer)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
         Ok(Err(error)) => Failure::undecoded("answer", error).problem(),
         Err(failure) => failure.problem(),
     };
-    (respond_problem(request, request_id, &problem), End::Refused(problem.code))
+    (respond_problem(platform, request, request_id, &problem), End::Refused(problem.code))
 }
 
 /// A problem as a document: the body of a response, or the answer to a direct invocation.
@@ -204,17 +189,18 @@ fn problem_document(problem: &Problem, request_id: &str) -> String {
     serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
 
-fn respond_problem(request: &Request, request_id: &str, problem: &Problem) -> Response<Body> {
+fn respond_problem(platform: &Platform, request: &Request, request_id: &str, problem: &Problem) -> Response<Body> {
     let document = problem_document(problem, request_id);
     let mut response = response(request, problem.code.status(), "application/problem+json", document);
     let hint = match problem.code {
-        ProblemCode::Unavailable => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
-        ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        ProblemCode::UnsupportedMediaType => Some((header::ACCEPT_ENCODING, GZIP)),
+        // Drawn, so that the devices which met an outage together do not come back together.
+        ProblemCode::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from(platform.random.retry_after_s()))),
+        ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        ProblemCode::UnsupportedMediaType => Some((header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP))),
         _ => None,
     };
     if let Some((name, value)) = hint {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, value);
     }
     response
 }
@@ -236,7 +222,7 @@ fn response(request: &Request, status: u16, content_type: &'static str, body: St
 
 fn packed(request: &Request, body: &str) -> Option<Vec<u8>> {
     let accepted = header_text(request, &header::ACCEPT_ENCODING)?;
-    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(accepted) {
+    if body.len() <= PLAIN_ANSWER_BYTES_MAX || !gzip::is_accepted(&accepted) {
         return None;
     }
     let packed = gzip::gzip(body.as_bytes());

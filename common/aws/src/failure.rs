@@ -6,6 +6,10 @@ use std::{error::Error, fmt::Display, iter::successors};
 use aws_sdk_dynamodb::{
     error::{ErrorMetadata, ProvideErrorMetadata},
     operation::RequestId as _,
+    types::{
+        ThrottlingReason,
+        error::{ProvisionedThroughputExceededException, RequestLimitExceeded, ThrottlingException},
+    },
 };
 use tidemark_core::protocol::problem::{Problem, ProblemCode};
 
@@ -39,6 +43,7 @@ impl Failure {
         if let Some(id) = answer.request_id() {
             told = format!("{told}: request {id}");
         }
+        told.extend(throttling_reasons(&error).map(|reason| format!(": {reason}")));
         match (answer.code(), answer.message()) {
             (Some(code), Some(message)) if SPEAK_OF_RIGHTS.contains(&code) => told = format!("{told}: {message}"),
             (Some(_), _) => {}
@@ -94,6 +99,23 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     successors(error.source(), |&cause| cause.source()).take_while(|cause| !cause.is::<ErrorMetadata>())
 }
 
+/// Why DynamoDB throttled a call, as far as it says: the limit, such as `TableWriteKeyRangeThroughputExceeded`, and the table or index.
+fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = String> + 'a {
+    let reasons = |cause: &'a (dyn Error + 'static)| -> &'a [ThrottlingReason] {
+        if let Some(error) = cause.downcast_ref::<ThrottlingException>() {
+            return error.throttling_reasons();
+        }
+        if let Some(error) = cause.downcast_ref::<ProvisionedThroughputExceededException>() {
+            return error.throttling_reasons();
+        }
+        cause.downcast_ref::<RequestLimitExceeded>().map(RequestLimitExceeded::throttling_reasons).unwrap_or_default()
+    };
+    successors(Some(error), |&cause| cause.source()).flat_map(reasons).map(|reason| {
+        let resource = reason.resource().unwrap_or_default().rsplit(':').next().unwrap_or_default();
+        format!("{} on {resource}", reason.reason().unwrap_or("throttled"))
+    })
+}
+
 /// What serde says of a text that does not read, without the parts of that text which stand in it.
 fn without_quotes(said: &str) -> String {
     // These name a field of ours.
@@ -110,6 +132,7 @@ fn without_quotes(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::{error::SdkError, operation::put_item::PutItemError};
     use serde::Deserialize;
 
     use super::*;
@@ -125,6 +148,30 @@ mod tests {
     enum Kind {
         Small,
         Large,
+    }
+
+    #[test]
+    fn throttled_call_names_its_reason() {
+        let reason = ThrottlingReason::builder()
+            .reason("TableWriteKeyRangeThroughputExceeded")
+            .resource("arn:aws:dynamodb:us-east-1:123456789012:table/resources");
+        let expected = "TableWriteKeyRangeThroughputExceeded on table/resources";
+        let meta = || ErrorMetadata::builder().code("ThrottlingException").message("secret").build();
+        let errors: [PutItemError; 3] = [
+            PutItemError::ThrottlingException(
+                ThrottlingException::builder().meta(meta()).throttling_reasons(reason.clone().build()).build(),
+            ),
+            PutItemError::ProvisionedThroughputExceededException(
+                ProvisionedThroughputExceededException::builder().meta(meta()).throttling_reasons(reason.clone().build()).build(),
+            ),
+            PutItemError::RequestLimitExceeded(
+                RequestLimitExceeded::builder().meta(meta()).throttling_reasons(reason.clone().build()).build(),
+            ),
+        ];
+        for error in errors {
+            let told = Failure::outage("put_item", SdkError::service_error(error, ())).to_string();
+            assert!(told.ends_with(expected) && !told.contains("secret"), "{told}");
+        }
     }
 
     fn told(text: &str) -> String {

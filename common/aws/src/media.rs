@@ -19,11 +19,15 @@ use aws_types::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use tidemark_core::{
-    media::{Checked, MediaKey, Promise},
+    media::{Checked, Keyring, MediaKey, Promise},
     protocol::media::PresignResponse,
 };
 
-use crate::{batch::Mode, failure::Failure, settings::MediaSettings};
+use crate::{
+    batch::Mode,
+    failure::Failure,
+    settings::{MediaSettings, SettingsError},
+};
 
 /// Uploads looked at, and kept, at once.
 const PARALLEL_CHECKS: usize = 16;
@@ -37,6 +41,8 @@ pub struct Media {
     client: Client,
     bucket: String,
     url_seconds: u64,
+    keyring: Keyring,
+    accepts_old_keys: bool,
 }
 
 /// A client for the buckets of a deployment. Behind an endpoint of one's own (LocalStack) the bucket stands in the path: there is no name
@@ -48,8 +54,27 @@ pub fn client(config: &SdkConfig) -> Client {
 
 impl Media {
     /// The bucket of these settings.
-    pub fn new(client: Client, settings: &MediaSettings) -> Self {
-        Self { client, bucket: settings.bucket.clone(), url_seconds: settings.url_seconds }
+    ///
+    /// # Errors
+    /// [`SettingsError::Missing`] where the deployment gives this function no secret for media keys.
+    pub fn new(client: Client, settings: &MediaSettings) -> Result<Self, SettingsError> {
+        Ok(Self {
+            client,
+            bucket: settings.bucket.clone(),
+            url_seconds: settings.url_seconds,
+            keyring: settings.keyring.clone().ok_or(SettingsError::Missing("MEDIA_SECRET"))?,
+            accepts_old_keys: settings.accepts_old_keys,
+        })
+    }
+
+    /// The secrets that keys are authenticated with.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Whether keys without a MAC are accepted where they are named for the first time.
+    pub fn accepts_old_keys(&self) -> bool {
+        self.accepts_old_keys
     }
 
     /// Signs an upload at the moment `now`: arithmetic, no call is made. Type, exact length and, when given, checksum are part of the

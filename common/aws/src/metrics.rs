@@ -43,6 +43,8 @@ pub enum Metric {
     Snapshots,
     /// Channels that a device was told to start over.
     Resets,
+    /// Changes of resources that were written, by pushes and by decisions: as many come into the log.
+    AcceptedChanges,
     /// Age of the oldest change of the log on a page, when it was handed out; the time the device was away is part of it.
     PullLag,
     /// From a change's write until the head of its log passed it; of a stream batch the longest.
@@ -55,13 +57,15 @@ pub enum Metric {
     Notifications,
     /// First invocations of a process.
     ColdStarts,
+    /// Requests that were answered with a 4xx, other than 429.
+    Refusals,
     /// Invocations that could not do their work: answered 503, items answered `unavailable`, or stream records given back.
     Outages,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Pushes,
         Self::PushedItems,
         Self::ItemsOk,
@@ -74,12 +78,14 @@ impl Metric {
         Self::PulledChanges,
         Self::Snapshots,
         Self::Resets,
+        Self::AcceptedChanges,
         Self::PullLag,
         Self::LogHeadAge,
         Self::SequencedChanges,
         Self::SetAsideRecords,
         Self::Notifications,
         Self::ColdStarts,
+        Self::Refusals,
         Self::Outages,
     ];
 

@@ -36,6 +36,7 @@ use crate::{
     media::Media,
     metrics::Meter,
     notifications::Notifications,
+    random::Random,
     settings::{Settings, SettingsError},
     tables::Tables,
     transport,
@@ -52,6 +53,8 @@ pub struct Platform {
     pub verifier: Arc<Verifier>,
     /// What time it is.
     pub clock: Clock,
+    /// How long to wait before a retry.
+    pub random: Random,
     /// The media bucket; only functions that use it link S3.
     pub media: Option<Media>,
     /// The failure bucket; only the functions behind streams link it.
@@ -74,6 +77,11 @@ pub struct Environment {
 
 /// Longer than that a start does not wait for its connection: Lambda gives it ten seconds in all.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Times the SDK makes a call that was throttled or failed, and the longest wait before the first retry; it doubles, with full jitter. The
+/// waits take 0.8 s on average and 1.6 s at most.
+const ATTEMPTS_MAX: u32 = 6;
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 
 /// Why a function does not start.
 type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -99,7 +107,10 @@ impl Environment {
     }
 
     /// The media bucket.
-    pub fn media(&self) -> Media {
+    ///
+    /// # Errors
+    /// [`SettingsError::Missing`] where the deployment gives this function no secret for media keys.
+    pub fn media(&self) -> Result<Media, SettingsError> {
         Media::new(crate::media::client(&self.sdk), &self.settings.media)
     }
 
@@ -125,11 +136,13 @@ impl Platform {
     /// # Errors
     /// [`Failure`] when the key set of the settings does not read.
     pub fn new(settings: Settings, dynamodb: Client, clock: Clock) -> Result<Self, Failure> {
+        let random = Random::system();
         Ok(Self {
-            tables: Tables::new(dynamodb, &settings),
+            tables: Tables::new(dynamodb, &settings, random.clone()),
             verifier: Arc::new(Verifier::new(settings.auth.clone(), clock.clone())?),
             settings: Arc::new(settings),
             clock,
+            random,
             media: None,
             failures: None,
             notifications: None,
@@ -159,6 +172,11 @@ impl Platform {
     /// Whether nothing was invoked here before: a cold start. Asked once by each invocation.
     pub(crate) fn is_cold(&self) -> bool {
         !self.is_warm.swap(true, Ordering::Relaxed)
+    }
+
+    /// The same with another source of random numbers.
+    pub fn with_random(self, random: Random) -> Self {
+        Self { tables: self.tables.with_random(&self.settings, random.clone()), random, ..self }
     }
 
     /// The same, on a media bucket too.
@@ -215,7 +233,7 @@ fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
         .service_config(OwnEndpoint)
         .http_client(client)
         .sleep_impl(TokioSleep::new())
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(25)))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX).with_initial_backoff(BACKOFF_FIRST))
         .timeout_config(timeouts())
         // A call that stalls runs into its time; watching its bytes besides costs each call a timer.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());

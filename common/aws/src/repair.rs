@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tidemark_core::{
+    audit::{AuditAction, AuditEntry, Via},
     channel::Scope,
     limits::{REPAIR_CHANNELS_TOLD, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS, REPAIR_SECONDS_MAX},
     protocol::{
@@ -54,7 +55,8 @@ pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<Repa
         channels: Vec::new(),
         next_cursor: None,
     };
-    let work = Work { platform, until: began + Duration::seconds(REPAIR_SECONDS_MAX), dry_run: request.dry_run };
+    let by = request.requested_by.as_deref().unwrap_or("operator");
+    let work = Work { platform, until: began + Duration::seconds(REPAIR_SECONDS_MAX), dry_run: request.dry_run, by };
     loop {
         let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
         let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
@@ -102,9 +104,22 @@ struct Work<'a> {
     platform: &'a Platform,
     until: DateTime<Utc>,
     dry_run: bool,
+    /// Who asked for it.
+    by: &'a str,
 }
 
 impl Work<'_> {
+    /// Tells the audit log of the tenant what is about to be done to a channel. A dry run does nothing.
+    async fn audit(self, scope: &Scope, what: String) -> Result<(), Failure> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let clock = &self.platform.clock;
+        let entry = AuditEntry::new(clock.unique_id().to_string(), clock.now(), AuditAction::Repair, self.by, Via::Invocation);
+        let entry = AuditEntry { channel: Some(scope.channel.to_string()), note: Some(what), ..entry };
+        self.platform.tables.add_audit_entry(&scope.tenant, &entry).await
+    }
+
     /// Reads resources until there are enough to compare, `limit` was looked at, or there are no more.
     async fn read(
         self,
@@ -148,6 +163,7 @@ impl Work<'_> {
             if is_started_over(head.as_ref()) {
                 return Ok(false);
             }
+            self.audit(scope, "has every device start over in the channel".to_owned()).await?;
             let step = start_over(head.as_ref(), self.platform.clock.now());
             if self.dry_run || changes.append(scope, &[step]).await? == Appended::Done {
                 return Ok(true);
@@ -179,7 +195,7 @@ struct Channel<'a> {
 
 impl Channel<'_> {
     async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
-        let Self { work: Work { platform, until, dry_run }, scope, head, comparison } = self;
+        let Self { work: Work { platform, until, dry_run, .. }, scope, head, comparison } = self;
         if let Some(head) = head {
             let bound = Bound { until: *until, segments_max: usize::MAX, bytes_max: usize::MAX };
             if look_back(platform, scope, head, comparison, bound).await? != Read::Whole {
@@ -190,6 +206,7 @@ impl Channel<'_> {
         let missing = self.comparison.missing();
         let Some(oldest) = missing.first().map(|standing| standing.changed_at) else { return Ok(None) };
         let missing: Vec<ResourceKey> = missing.into_iter().map(|standing| standing.key.clone()).collect();
+        self.work.audit(self.scope, format!("appends {} missing changes to the log", missing.len())).await?;
         let mut appended = 0;
         for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
             if self.work.platform.clock.now() > until {

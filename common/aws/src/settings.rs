@@ -3,8 +3,9 @@
 use chrono::Duration;
 use tidemark_core::{
     catalog::{Catalog, CatalogError},
-    limits::MEDIA_BYTES_MAX,
-    media::Allowed,
+    limits::{MEDIA_BYTES_MAX, MEDIA_SECRET_BYTES_MIN},
+    media::{Allowed, Keyring},
+    origins::{AllowedOrigins, OriginError},
 };
 
 /// The catalog this build was made with.
@@ -14,6 +15,8 @@ const CATALOG: &str = include_str!("../../../catalog.toml");
 const DAYS_MAX: u64 = 36_500;
 /// An upload URL is good for 15 minutes at most (§6).
 const MEDIA_URL_SECONDS_MAX: u64 = 900;
+/// The longest validity of a token that may be configured: ten years.
+const TOKEN_SECONDS_MAX: u64 = 315_360_000;
 
 /// Everything a deployment decides.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct Settings {
     pub batch_retention: Duration,
     /// What may be uploaded.
     pub media: MediaSettings,
+    /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser; none by default.
+    pub allowed_origins: AllowedOrigins,
     /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind streams have it.
     pub failure_bucket: Option<String>,
     /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without it nobody is told.
@@ -49,6 +54,12 @@ pub struct MediaSettings {
     pub bytes_max: u64,
     /// `MEDIA_URL_SECONDS`: how long an upload URL is good for, 1 to 900.
     pub url_seconds: u64,
+    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: what media keys are authenticated with. Only the functions that make or accept keys
+    /// have it.
+    pub keyring: Option<Keyring>,
+    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presigns returned before there were MACs, are still accepted: `accept` (the
+    /// default) or `refuse`.
+    pub accepts_old_keys: bool,
 }
 
 /// Names of the tables.
@@ -93,6 +104,12 @@ pub struct AuthSettings {
     pub channels_claim: String,
     /// `CLAIM_AUDIENCE`, default `aud`; Cognito's access tokens carry `client_id`.
     pub audience_claim: String,
+    /// `TOKEN_SECONDS_MAX`: seconds that a token may be valid for, from when it was issued, and from now on; one day by default.
+    pub token_seconds_max: u64,
+    /// `TOKEN_TYPE`: what `typ` in the header of a token must be, such as `at+jwt`; any, if it is not set.
+    pub token_type: Option<String>,
+    /// `TOKEN_USE`: what the claim `token_use` must be, such as Cognito's `access`; any, if it is not set.
+    pub token_use: Option<String>,
 }
 
 /// Where the keys come from that tokens are signed with.
@@ -113,15 +130,24 @@ pub enum SettingsError {
     /// A variable does not read.
     #[error("environment variable {0}: {1:?} is not a number from 1 to {2}")]
     Number(&'static str, String, u64),
+    /// A secret is too short to authenticate anything with. Its value is not shown.
+    #[error("environment variables {0} and {0}_PREVIOUS: a secret has at least {MEDIA_SECRET_BYTES_MIN} bytes")]
+    Secret(&'static str),
+    /// A variable has none of the values it may have.
+    #[error("environment variable {0}: {1:?} is neither {2} nor {3}")]
+    Choice(&'static str, String, &'static str, &'static str),
     /// The catalog does not read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The list of origins does not read.
+    #[error("environment variable ALLOWED_ORIGINS: {0}")]
+    Origins(#[from] OriginError),
 }
 
 impl Settings {
-    /// What may be uploaded.
-    pub fn allowed_media(&self) -> Allowed<'_> {
-        Allowed { types: &self.media.types, bytes_max: self.media.bytes_max, catalog: &self.catalog }
+    /// What may be uploaded, under keys that `keyring` authenticates.
+    pub fn allowed_media<'a>(&'a self, keyring: &'a Keyring) -> Allowed<'a> {
+        Allowed { types: &self.media.types, bytes_max: self.media.bytes_max, catalog: &self.catalog, keyring }
     }
 
     /// Reads the settings through `variable`, which gives a variable's value. An empty value counts as not set.
@@ -166,7 +192,11 @@ impl Settings {
                 roles_claim: or_default("CLAIM_ROLES", "roles"),
                 channels_claim: or_default("CLAIM_CHANNELS", "channels"),
                 audience_claim: or_default("CLAIM_AUDIENCE", "aud"),
+                token_seconds_max: number("TOKEN_SECONDS_MAX", "86400", TOKEN_SECONDS_MAX)?,
+                token_type: optional("TOKEN_TYPE"),
+                token_use: optional("TOKEN_USE"),
             },
+            allowed_origins: AllowedOrigins::parse(&or_default("ALLOWED_ORIGINS", ""))?,
             catalog: Catalog::parse(&or_default("CATALOG", CATALOG))?,
             log_retention: days("LOG_RETENTION_DAYS", "30")?,
             batch_retention: days("BATCH_RETENTION_DAYS", "90")?,
@@ -178,10 +208,22 @@ impl Settings {
                     .collect(),
                 bytes_max: number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
                 url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
+                keyring: optional("MEDIA_SECRET")
+                    .map(|current| keyring(&current, optional("MEDIA_SECRET_PREVIOUS")))
+                    .transpose()?,
+                accepts_old_keys: match or_default("MEDIA_OLD_KEYS", "accept").as_str() {
+                    "accept" => true,
+                    "refuse" => false,
+                    other => return Err(SettingsError::Choice("MEDIA_OLD_KEYS", other.to_owned(), "accept", "refuse")),
+                },
             },
             failure_bucket: optional("FAILURE_BUCKET"),
             notification_topic: optional("NOTIFICATION_TOPIC"),
             stack: or_default("STACK_NAME", "tidemark"),
         })
     }
+}
+
+fn keyring(current: &str, previous: Option<String>) -> Result<Keyring, SettingsError> {
+    Keyring::new(current, previous.as_deref()).ok_or(SettingsError::Secret("MEDIA_SECRET"))
 }

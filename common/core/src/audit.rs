@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     conflict::{Outcome, Resolution, Superseded},
     json::{self, Fields, Json},
-    protocol::serialize_timestamp,
+    protocol::{batches::RunsAs, serialize_timestamp},
     push::{decide::Ruled, intake::Sender},
     resource::{Resource, ResourceKey},
 };
@@ -22,6 +22,10 @@ pub enum AuditAction {
     ReplayStarted,
     /// A replay of a batch ended; its results stand in `before` and `after`.
     ReplayFinished,
+    /// An admin pushed into channels that only the role `admin` opens to them.
+    AdminWrite,
+    /// An operator had a channel of the change log repaired or started over.
+    Repair,
 }
 
 /// Through which door.
@@ -59,10 +63,16 @@ pub struct AuditEntry {
     /// Of a replay: the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<String>,
+    /// Of a replay: the claims that it runs with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_as: Option<RunsAs>,
+    /// Of a push by an admin: the resources that it writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<WrittenResource>,
     /// Of a resolution: the conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
-    /// Of a resolution: where the resource lives.
+    /// Of a resolution: where the resource lives. Of a repair: which channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
     /// Of a resolution: the resource's type.
@@ -74,7 +84,7 @@ pub struct AuditEntry {
     /// Of a resolution: the decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// What the decider had to say.
+    /// What the decider had to say. Of a repair: what it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// What stood before; `null` where nothing did.
@@ -83,6 +93,22 @@ pub struct AuditEntry {
     /// What stands after.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
     pub after: Option<Json>,
+}
+
+/// A resource that an admin's push writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WrittenResource {
+    /// Its channel.
+    pub channel: String,
+    /// Its type.
+    pub resource_type: String,
+    /// Its id.
+    pub resource_id: String,
+    /// The version that the push makes.
+    pub server_version: u64,
+    /// Whether the push deletes it.
+    pub deleted: bool,
 }
 
 /// A resource as an entry shows it.
@@ -131,6 +157,50 @@ pub struct Decided<'a> {
 }
 
 impl AuditEntry {
+    /// Returns an entry without anything that belongs to one kind of action only.
+    pub fn new(id: String, at: DateTime<Utc>, action: AuditAction, by: &str, via: Via) -> Self {
+        Self {
+            id,
+            at,
+            action,
+            by: by.to_owned(),
+            via,
+            user: by.to_owned(),
+            device_id: String::new(),
+            batch_id: None,
+            runs_as: None,
+            resources: Vec::new(),
+            conflict_id: None,
+            channel: None,
+            resource_type: None,
+            resource_id: None,
+            resolution: None,
+            note: None,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// Returns the entry of an admin's push that makes these writes, or `None` if the sender needs the role `admin` for none of them.
+    pub fn of_admin_write<'a>(
+        id: String,
+        at: DateTime<Utc>,
+        sender: Sender<'_>,
+        writes: impl Iterator<Item = (&'a ResourceKey, &'a Resource)>,
+    ) -> Option<Self> {
+        let foreign = writes.filter(|(key, _)| !sender.principal.is_member(&key.channel));
+        let written = foreign.map(|(key, resource)| WrittenResource {
+            channel: key.channel.to_string(),
+            resource_type: key.resource_type.clone(),
+            resource_id: key.id.clone(),
+            server_version: resource.server_version,
+            deleted: resource.deleted,
+        });
+        let resources: Vec<WrittenResource> = written.collect();
+        let entry = Self::new(id, at, AuditAction::AdminWrite, &sender.principal.user, Via::Api);
+        (!resources.is_empty()).then(|| Self { device_id: sender.device_id.to_owned(), resources, ..entry })
+    }
+
     /// That `conflict` ended with `outcome`, and the resource `before` and `after` it.
     pub fn of_decision(
         id: String,
@@ -141,14 +211,8 @@ impl AuditEntry {
         after: Option<&Resource>,
     ) -> Self {
         Self {
-            id,
-            at: outcome.resolved_at,
-            action: AuditAction::ConflictResolved,
-            by: outcome.resolved_by.clone(),
-            via,
             user: conflict.user.to_owned(),
             device_id: conflict.device_id.to_owned(),
-            batch_id: None,
             conflict_id: Some(conflict.id.to_owned()),
             channel: Some(conflict.resource.channel.to_string()),
             resource_type: Some(conflict.resource.resource_type.clone()),
@@ -157,6 +221,7 @@ impl AuditEntry {
             note: outcome.note.clone(),
             before: before.map(state),
             after: after.map(state),
+            ..Self::new(id, outcome.resolved_at, AuditAction::ConflictResolved, &outcome.resolved_by, via)
         }
     }
 

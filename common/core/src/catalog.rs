@@ -27,6 +27,9 @@ pub struct ResourceType {
     /// Fields no two resources of the type share a value of, within the tenant (§3.9).
     #[serde(default)]
     pub unique: Vec<String>,
+    /// The empty text is no value of a unique field, like `null`: any number of resources may have it (§3.9).
+    #[serde(default)]
+    pub unique_ignores_empty: bool,
     /// Fields holding media keys: one, or a list of them (§6).
     #[serde(default)]
     pub media: Vec<String>,
@@ -77,6 +80,9 @@ pub enum CatalogError {
     /// A reference to a type the catalog lacks.
     #[error("catalog: type {0:?}: field {1:?} refers to {2:?}, which the catalog lacks")]
     Reference(String, String, String),
+    /// `unique_ignores_empty` without a field that it could apply to.
+    #[error("catalog: type {0:?}: unique_ignores_empty applies to the fields of unique, which has none")]
+    UniqueIgnoresEmpty(String),
 }
 
 impl Catalog {
@@ -89,6 +95,9 @@ impl Catalog {
         for (name, resource_type) in &catalog.types {
             if !is_name(name) || !is_name(&resource_type.id_prefix) {
                 return Err(CatalogError::Name(name.clone()));
+            }
+            if resource_type.unique_ignores_empty && resource_type.unique.is_empty() {
+                return Err(CatalogError::UniqueIgnoresEmpty(name.clone()));
             }
             for (field, target) in &resource_type.references {
                 if !catalog.types.contains_key(target) {
@@ -134,6 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn empty_text_is_a_unique_value_by_default() {
+        let text = "[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique = ['code']\n";
+        let ignores = |text: &str| Catalog::parse(text).expect("a catalog").get("a").map(|it| it.unique_ignores_empty);
+        assert_eq!(ignores(text), Some(false));
+        assert_eq!(ignores(&format!("{text}unique_ignores_empty = false")), Some(false));
+        assert_eq!(ignores(&format!("{text}unique_ignores_empty = true")), Some(true));
+        assert_eq!(ignores("[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique_ignores_empty = false"), Some(false));
+    }
+
+    #[test]
     fn a_catalog_that_cannot_work_is_refused() {
         for text in [
             "[meter]\nchannel = 'tenant'",
@@ -141,6 +160,10 @@ mod tests {
             "[meter]\nchannel = 'nowhere'\nid_prefix = 'm'",
             "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\ncolour = 'red'",
             "[task]\nchannel = 'group'\nid_prefix = 't'\nreferences = { meter_id = 'meter' }",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique_ignores_empty = true",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = []\nunique_ignores_empty = true",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = 'yes'",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = ['code']",
         ] {
             assert!(Catalog::parse(text).is_err(), "{text}");
         }

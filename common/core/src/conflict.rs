@@ -107,11 +107,25 @@ pub struct Outcome {
     pub merged_digest: Option<[u8; 16]>,
 }
 
+/// Which row a conflict stands in. The rules carry it from the lookup to the write; they do not look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Slot {
+    /// The row of the first conflict of its device about its resource, which also names the later ones.
+    #[default]
+    First,
+    /// A row of its own, beside the first.
+    Own,
+    /// A row as earlier builds wrote it.
+    Legacy,
+}
+
 /// A stored conflict, whole.
 #[derive(Debug, Clone)]
 pub struct Conflict {
     /// Its id.
     pub id: String,
+    /// Which row it stands in.
+    pub slot: Slot,
     /// What it is about.
     pub resource: ResourceKey,
     /// Whose device.
@@ -139,6 +153,8 @@ pub struct Conflict {
 pub struct Standing {
     /// Follows from the resource, the device and the edit that opened it, so that a retried push finds it again.
     pub id: String,
+    /// Which row it stands in.
+    pub slot: Slot,
     /// Whether it is decided.
     pub status: ConflictStatus,
     /// How, if it is.
@@ -157,6 +173,11 @@ impl Standing {
     /// Whether this very edit stands in it.
     pub fn holds(&self, edit: EditId) -> bool {
         self.edits.contains(&edit)
+    }
+
+    /// What a conflict that is opened beside this one has to know of it.
+    pub fn neighbor(&self) -> Neighbor {
+        Neighbor { id: self.id.clone(), slot: self.slot, status: self.status }
     }
 
     /// Whether an edit made on `base` joins it: it is open, has room, and its refusal came after `base` (§3.5).
@@ -190,13 +211,29 @@ pub struct ConflictEdit {
     pub base_version: Option<u64>,
 }
 
+/// Another conflict of the same device about the same resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbor {
+    /// Its id.
+    pub id: String,
+    /// Which row it stands in.
+    pub slot: Slot,
+    /// Whether it is decided.
+    pub status: ConflictStatus,
+}
+
 /// Edits to put into a conflict, in turn.
 #[derive(Debug, Clone)]
 pub struct ConflictWrite {
     /// The conflict.
     pub id: String,
+    /// Of edits that join: which row it stands in.
+    pub slot: Slot,
     /// How many edits stood in it when it was loaded, 0 if this opens it: the condition of the write.
     pub expected_edits: usize,
+    /// Of a conflict that this opens: the device's other conflicts about the resource that were known then, with those that are opened
+    /// before it, oldest first. If the last of them is not the last that is stored, another request was faster.
+    pub beside: Vec<Neighbor>,
     /// Never empty.
     pub edits: Vec<ConflictEdit>,
     /// What it is about.
@@ -216,6 +253,8 @@ pub struct ConflictWrite {
 pub struct Superseded {
     /// The conflict.
     pub id: String,
+    /// Which row it stands in.
+    pub slot: Slot,
     /// How many edits are part of it: a condition, so that no edit joins it unseen.
     pub expected_edits: usize,
     /// How it ends.

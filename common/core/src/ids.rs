@@ -32,6 +32,14 @@ pub fn is_derived(prefix: &str, text: &str) -> bool {
     digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// Whether [`derived_resource`] may return `text` for some create: it has the form, and the digits are a UUID of version 5, in either
+/// case. Ids that clients make of random or time-based UUIDs have other versions.
+pub fn may_be_derived(prefix: &str, text: &str) -> bool {
+    let uuid = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).and_then(|digits| Uuid::try_parse(digits).ok());
+    is_derived(prefix, text)
+        && uuid.is_some_and(|uuid| uuid.get_version_num() == 5 && uuid.get_variant() == uuid::Variant::RFC4122)
+}
+
 /// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a batch is found by its id alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchId {
@@ -72,22 +80,67 @@ impl fmt::Display for BatchId {
     }
 }
 
-/// The id of the conflict that an edit opens.
-pub fn conflict(tenant: &str, resource: &ResourceKey, author: &Author, edit: EditId) -> String {
-    format!("{}{:016x}", conflict_prefix(tenant, resource, author), edit.0)
+/// Letters of each of the two hashes in a conflict's id.
+const HASH_LETTERS: usize = 16;
+
+/// The id of a conflict: `conf-`, a hash of the device, a hash of the resource, `-` and the edit that opened it. So a conflict is found by
+/// its id alone, and its id by what it is about.
+///
+/// Conflicts of earlier builds have another hash in place of the two, see [`legacy_conflict_prefix`]; the form is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConflictId<'a> {
+    /// Hash of tenant, user and device: 16 letters of URL-safe base64.
+    pub device: &'a str,
+    /// Hash of channel, type and id: 16 letters of URL-safe base64.
+    pub resource: &'a str,
+    /// The edit that opened it: 16 hexadecimal digits.
+    pub edit: &'a str,
 }
 
-/// What the ids of all conflicts of one device about one resource begin with.
-pub fn conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Author) -> String {
+impl<'a> ConflictId<'a> {
+    /// Takes an id apart; `None` for text that is none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let rest = text.strip_prefix("conf-")?;
+        let is_hash = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        let (device, rest) = rest.split_at_checked(HASH_LETTERS)?;
+        let (resource, rest) = rest.split_at_checked(HASH_LETTERS)?;
+        let edit = rest.strip_prefix('-')?;
+        let is_edit = edit.len() == 16 && edit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_edit && is_hash(device) && is_hash(resource)).then_some(Self { device, resource, edit })
+    }
+}
+
+/// The hash of a device in the ids of its conflicts.
+pub fn conflict_device(tenant: &str, author: &Author) -> String {
+    short_hash(&["device", tenant, author.as_str()])
+}
+
+/// The hash of a resource in the ids of conflicts about it.
+pub fn conflict_resource(resource: &ResourceKey) -> String {
+    short_hash(&["resource", &resource.channel.to_string(), &resource.resource_type, &resource.id])
+}
+
+/// The id of the conflict that an edit opens.
+pub fn conflict(tenant: &str, resource: &ResourceKey, author: &Author, edit: EditId) -> String {
+    format!("conf-{}{}-{:016x}", conflict_device(tenant, author), conflict_resource(resource), edit.0)
+}
+
+/// What the ids of all conflicts of one device about one resource began with in earlier builds; 16 hexadecimal digits of the edit that
+/// opened it follow.
+pub fn legacy_conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Author) -> String {
     let parts = ["conflict", tenant, &resource.channel.to_string(), &resource.resource_type, &resource.id, author.as_str()];
     format!("conf-{}-", derive(&parts).simple())
 }
 
-/// Whether `text` may be the id of a conflict: `conf-`, 32 hexadecimal digits, `-` and 16 of the edit that opened it.
+/// Whether `text` may be the id of a conflict.
 pub fn is_conflict(text: &str) -> bool {
-    let parts = text.strip_prefix("conf-").and_then(|rest| rest.split_once('-'));
-    let is_hex = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    parts.is_some_and(|(about, edit)| is_hex(about, 32) && is_hex(edit, 16))
+    ConflictId::parse(text).is_some()
+}
+
+/// 96 bits of a digest over the parts: nobody finds other parts with the hash of given ones.
+fn short_hash(parts: &[&str]) -> String {
+    let digest = json::digest(parts);
+    BASE64_URL_SAFE_NO_PAD.encode(&digest[..HASH_LETTERS * 6 / 8])
 }
 
 /// A name-based UUID over the parts, none of which can run into its neighbour.
@@ -110,10 +163,34 @@ mod tests {
     }
 
     #[test]
+    fn derived_ids_are_told_from_other_ids() {
+        let derived = derived_resource("m", "acme", &Channel::Tenant, &Author::device("ana", "phone"), "meter", "tmp-1");
+        assert!(may_be_derived("m", &derived) && may_be_derived("m", &derived.to_uppercase().replacen('M', "m", 1)));
+        let other_version = |digit: char| format!("{}{digit}{}", &derived[..14], &derived[15..]);
+        assert_eq!(other_version('5'), derived);
+        for text in [
+            &other_version('4'),
+            &other_version('7'),
+            &derived[1..],
+            &derived[..derived.len() - 1],
+            &format!("{derived}0"),
+            &format!("x-{derived}"),
+            "m-17",
+        ] {
+            assert!(!may_be_derived("m", text), "{text}");
+        }
+        assert!(!may_be_derived("n", &derived));
+    }
+
+    #[test]
     fn only_what_could_be_a_conflicts_id_is_looked_up() {
         let key = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() };
-        let id = format!("{}{:016x}", conflict_prefix("acme", &key, &Author::device("ana", "phone")), 7);
-        assert!(is_conflict(&id), "{id}");
+        let phone = Author::device("ana", "phone");
+        let id = conflict("acme", &key, &phone, EditId(7));
+        let parts = ConflictId::parse(&id).expect("an id");
+        assert_eq!((parts.device, parts.edit), (conflict_device("acme", &phone).as_str(), "0000000000000007"));
+        assert_eq!(parts.resource, conflict_resource(&key));
+        assert!(is_conflict(&format!("{}{:016x}", legacy_conflict_prefix("acme", &key, &phone), 7)));
         for text in ["", "conf-", &id[1..], &id[..id.len() - 1], &format!("part#{id}#server-1"), &format!("{id}#")] {
             assert!(!is_conflict(text), "{text}");
         }

@@ -29,6 +29,21 @@ pub const SENTENCE_LETTERS_MAX: usize = 300;
 pub const CONFLICT_EDITS_MAX: usize = 100;
 /// Conflicts that one create supersedes at most; each is two rows of its transaction. Further ones stay open.
 pub const SUPERSEDED_MAX: usize = 10;
+/// Bytes of the row of a deleted resource that holds its last payload itself: ten of them cost one read unit. A larger payload is kept
+/// apart.
+pub const TOMBSTONE_BYTES_MAX: usize = 400;
+/// Conflicts of one device about one resource that its pushes know besides the first of them: those that were opened last. An edit that
+/// joined an older one, and comes again after that is decided, opens a conflict of its own.
+pub const CONFLICTS_REMEMBERED: usize = 4;
+/// Open conflicts of one device. Beyond it an edit that would open one more is answered `too_many_conflicts`. The count is approximate:
+/// requests that run at the same moment may exceed it.
+pub const OPEN_CONFLICTS_MAX: u64 = 10_000;
+/// Minutes after which the open conflicts of a device that reached the bound are counted again.
+pub const OPEN_CONFLICTS_RECOUNT_MINUTES: i64 = 5;
+/// Parts into which the index of a tenant's conflicts by status is cut. A partition of DynamoDB takes 1,000 write units a second.
+pub const CONFLICT_SHARDS: u8 = 8;
+/// Parts into which a tenant's audit log is cut, for the same reason.
+pub const AUDIT_SHARDS: u8 = 8;
 /// Resolutions of conflicts a resource remembers.
 pub const RESOLUTIONS_REMEMBERED: usize = 4;
 /// Media keys of one payload.
@@ -37,12 +52,24 @@ pub const MEDIA_KEYS_MAX: usize = 50;
 pub const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// Letters of a tenant's or user's name that stands in media keys as it is: those of a UUID. Others stand there as hashes.
 pub const MEDIA_NAME_LETTERS_MAX: usize = 36;
-/// Letters of a content type that stands in media keys as it is: those of `application/octet-stream`.
-pub const MEDIA_TYPE_LETTERS_MAX: usize = 24;
-/// Letters of a file extension that is kept.
-pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 10;
-/// Bytes of a media key, as the bounds above make it. The local store names a file after the key in base64, of 255 bytes at most.
+/// Letters of a content type that is part of a media key as it is: those of `application/msword`. Longer ones are hashed.
+pub const MEDIA_TYPE_LETTERS_MAX: usize = 18;
+/// Letters of the file extension of a media key.
+pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 4;
+/// The same bound for media keys of the old form, which have no MAC.
+pub const MEDIA_OLD_TYPE_LETTERS_MAX: usize = 24;
+/// The same bound for media keys of the old form, whose extension came from the client's file name.
+pub const MEDIA_OLD_EXTENSION_LETTERS_MAX: usize = 10;
+/// Bytes of a media key, as the bounds above make it, in either form. The local store names a file after the key in base64, of 255 bytes
+/// at most.
 pub const MEDIA_KEY_BYTES_MAX: usize = 161;
+/// Distinct media keys that one batch has looked up; items beyond it are retryable. Keys that the resource holds, or that were verified
+/// for it before, do not count.
+pub const MEDIA_LOOKUPS_MAX: usize = 250;
+/// The part of these lookups that may be for keys of the old form: anybody can make them up.
+pub const MEDIA_OLD_LOOKUPS_MAX: usize = 50;
+/// Bytes of a secret that media keys are authenticated with, at least.
+pub const MEDIA_SECRET_BYTES_MIN: usize = 32;
 /// Letters of the note an admin adds to a resolution.
 pub const NOTE_LETTERS_MAX: usize = 2000;
 /// Entries of a list (conflicts, audit) when the caller names no limit.
@@ -106,14 +133,18 @@ pub const STATUS_BYTES_MAX: usize = 16 * 1000 * 1000;
 pub const STATUS_SECONDS_MAX: i64 = 8;
 /// Objects of the failure bucket that are counted.
 pub const FAILURES_COUNTED_MAX: i32 = 1000;
-/// Conflicts of a device that a list of devices counts: those that were detected last.
+/// Open conflicts of one shard of a tenant that a list of devices counts: those that were detected last.
+pub const OPEN_LISTED_MAX: usize = 1000;
+/// Decided conflicts of one shard of a tenant that a list of devices looks at: those that were detected last.
 pub const DEVICE_CONFLICTS_MAX: usize = 100;
-/// Conflicts that one list of devices counts: it ends behind the device that reaches this.
-pub const DEVICES_CONFLICTS_MAX: usize = 2_000;
+/// Decided conflicts that a list of devices reads in all.
+pub const DEVICE_DECISIONS_MAX: usize = 200;
 /// Decisions for one device that a list of devices looks up in the log; further ones count as not acknowledged.
 pub const DEVICE_LOOKS_MAX: usize = 8;
 /// Bytes of a pull token: what a principal with every channel needs, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
+/// Receipts for a device's own changes in its token (§4.6), which take about 40 bytes each.
+pub const RECEIPTS_MAX: usize = 256;
 
 /// Whether `text` may name something: it has 1 to [`NAME_BYTES_MAX`] bytes.
 pub fn is_name(text: &str) -> bool {

@@ -7,6 +7,9 @@ use crate::{
     key,
 };
 
+/// The one role that has a meaning.
+const ADMIN: &str = "admin";
+
 /// The caller, as their verified token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
@@ -23,17 +26,28 @@ pub struct Principal {
 impl Principal {
     /// Whether the caller holds the role `admin`.
     pub fn is_admin(&self) -> bool {
-        self.roles.iter().any(|role| role == "admin")
+        self.roles.iter().any(|role| role == ADMIN)
     }
 
     /// Whether the caller may read and write `channel` of their tenant.
     pub fn may_use(&self, channel: &Channel) -> bool {
-        self.is_admin()
-            || match channel {
-                Channel::Tenant => true,
-                Channel::User(user) => *user == self.user,
-                Channel::Group(name) => self.groups.contains(name),
-            }
+        self.is_admin() || self.is_member(channel)
+    }
+
+    /// Whether the caller may read and write `channel` without the role `admin` too.
+    pub fn is_member(&self, channel: &Channel) -> bool {
+        match channel {
+            Channel::Tenant => true,
+            Channel::User(user) => *user == self.user,
+            Channel::Group(name) => self.groups.contains(name),
+        }
+    }
+
+    /// The same caller without the role `admin`.
+    #[must_use]
+    pub fn without_admin(&self) -> Self {
+        let roles = self.roles.iter().filter(|role| *role != ADMIN).cloned().collect();
+        Self { roles, ..self.clone() }
     }
 
     /// The channels a pull delivers: the tenant's, the caller's own and their groups', to admins too.

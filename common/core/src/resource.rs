@@ -36,11 +36,22 @@ impl ResourceKey {
     }
 }
 
+/// Where the last payload of a deleted resource is kept, if its row does not hold it (§4.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The version that it is kept under.
+    pub server_version: u64,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
 /// A stored resource.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    /// The payload without its `id`; of a deleted resource the last one.
+    /// The payload without its `id`; of a deleted resource the last one, or `{}` where that is `kept` apart and was not looked up.
     pub payload: Json,
+    /// Of a deleted resource: where its last payload is kept, if not in its row.
+    pub kept: Option<Kept>,
     /// 1 at first; grows by exactly one per accepted change.
     pub server_version: u64,
     /// A tombstone: the row stays, so that no retry can bring the resource back (§4.9).
@@ -66,6 +77,7 @@ impl Resource {
     pub fn new(payload: Json, now: DateTime<Utc>, run: Run, creation: Creation) -> Self {
         Self {
             payload,
+            kept: None,
             server_version: 1,
             deleted: false,
             changed_at: now,

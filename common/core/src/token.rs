@@ -7,17 +7,21 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc, serde::ts_milliseconds};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
     channel::Channel,
     json, key,
     limits::{SORT_KEY_BYTES_MAX, TOKEN_BYTES_MAX},
+    receipts::Receipts,
     sequence::position::Position,
 };
 
 /// What every token of this version begins with.
 const VERSION: &str = "tm1_";
 const CHECKSUM_BYTES: usize = 6;
+/// In place of a channel: the receipts (§4.6). No channel has that name.
+const RECEIPTS: &str = "own";
 
 /// Where a device stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,31 +87,61 @@ pub struct InvalidToken;
 impl Token {
     /// The text a client gets.
     pub fn encode(&self) -> String {
-        let channels: BTreeMap<String, &Progress> =
-            self.channels.iter().map(|(channel, progress)| (channel.to_string(), progress)).collect();
-        let body = serde_json::to_vec(&channels).unwrap_or_default(); // text keys always serialise
-        let mut bytes = checksum(&body).to_vec();
-        bytes.extend(body);
-        format!("{VERSION}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+        self.encode_with(&Receipts::default())
     }
 
-    /// Reads a text back.
+    /// The text a client gets that has receipts. They only save deliveries: a text that would outgrow the bound has none.
+    pub fn encode_with(&self, receipts: &Receipts) -> String {
+        let channels = self.channels.iter().map(|(channel, progress)| (channel.to_string(), Part::Channel(progress)));
+        let receipts_part = (!receipts.is_empty()).then(|| (RECEIPTS.to_owned(), Part::Receipts(receipts)));
+        let parts: BTreeMap<String, Part<'_>> = channels.chain(receipts_part).collect();
+        let body = serde_json::to_vec(&parts).unwrap_or_default(); // text keys always serialise
+        let mut bytes = checksum(&body).to_vec();
+        bytes.extend(body);
+        let text = format!("{VERSION}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        if text.len() > TOKEN_BYTES_MAX && !receipts.is_empty() { self.encode() } else { text }
+    }
+
+    /// Reads a text back, without its receipts.
     ///
     /// # Errors
-    /// [`InvalidToken`] for anything [`encode`](Self::encode) did not make.
+    /// [`InvalidToken`] for anything [`encode`](Self::encode) and [`encode_with`](Self::encode_with) did not make.
     pub fn decode(text: &str) -> Result<Self, InvalidToken> {
+        Self::decode_with(text).map(|(token, _)| token)
+    }
+
+    /// Reads a text back, with its receipts. A text of before there were receipts has none.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] for anything [`encode`](Self::encode) and [`encode_with`](Self::encode_with) did not make.
+    pub fn decode_with(text: &str) -> Result<(Self, Receipts), InvalidToken> {
         let encoded = text.strip_prefix(VERSION).filter(|_| text.len() <= TOKEN_BYTES_MAX).ok_or(InvalidToken)?;
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidToken)?;
         let (sum, body) = bytes.split_at_checked(CHECKSUM_BYTES).ok_or(InvalidToken)?;
         if sum != checksum(body) {
             return Err(InvalidToken);
         }
-        let channels: BTreeMap<String, Progress> = serde_json::from_slice(body).map_err(|_| InvalidToken)?;
-        let channels = channels
-            .into_iter()
-            .map(|(channel, progress)| Some((Channel::parse(&channel)?, Some(progress).filter(Progress::is_readable)?)));
-        Ok(Self { channels: channels.collect::<Option<_>>().ok_or(InvalidToken)? })
+        let parts: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(|_| InvalidToken)?;
+        let (mut token, mut receipts) = (Self::default(), Receipts::default());
+        for (name, part) in parts {
+            if name == RECEIPTS {
+                receipts = serde_json::from_str(part.get()).map_err(|_| InvalidToken)?;
+                continue;
+            }
+            let channel = Channel::parse(&name).ok_or(InvalidToken)?;
+            let progress: Progress = serde_json::from_str(part.get()).map_err(|_| InvalidToken)?;
+            token.channels.insert(channel, Some(progress).filter(Progress::is_readable).ok_or(InvalidToken)?);
+        }
+        Ok((token, receipts))
     }
+}
+
+/// A part of the body of a token.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part<'a> {
+    Channel(&'a Progress),
+    Receipts(&'a Receipts),
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {

@@ -71,7 +71,7 @@ impl UniqueChange {
     }
 }
 
-/// The values of unique fields in a payload; `null` is none.
+/// The values of unique fields in a payload; `null` is none, and the empty text is none if the catalog says so.
 pub fn values(rules: &ResourceType, tenant: &str, key: &ResourceKey, payload: &RawValue) -> BTreeSet<UniqueKey> {
     let mut fields = json::fields(payload).unwrap_or_default();
     values_of(rules, tenant, key, |field| fields.shift_remove(field))
@@ -85,7 +85,8 @@ pub(crate) fn values_of(
     mut value_of: impl FnMut(&str) -> Option<Json>,
 ) -> BTreeSet<UniqueKey> {
     let values = rules.unique.iter().filter_map(|field| {
-        let value = value_of(field).filter(|value| value.get() != "null")?;
+        let is_none = |value: &str| value == "null" || (rules.unique_ignores_empty && value == "\"\"");
+        let value = value_of(field).filter(|value| !is_none(value.get()))?;
         let canonical = json::canonical(&value).unwrap_or_else(|_| value.get().to_owned());
         Some(UniqueKey {
             tenant: tenant.to_owned(),

@@ -4,20 +4,23 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
 use tidemark_aws::{
     Failure, Platform,
     delivery::{self, Budget},
     edge,
-    tables::{conflicts::DeviceConflict, devices::StoredDevice},
+    tables::{
+        conflicts::{DeviceConflict, NewestConflicts},
+        devices::StoredDevice,
+    },
 };
 use tidemark_core::{
     ack,
     channel::{Channel, Scope},
     cursor,
     delivery::Awaited,
-    limits::{ANSWER_BYTES_MAX, DEVICE_CONFLICTS_MAX, DEVICE_LOOKS_MAX, DEVICES_CONFLICTS_MAX, escaped_bytes, is_name},
+    limits::{ANSWER_BYTES_MAX, DEVICE_LOOKS_MAX, escaped_bytes, is_name},
     principal::Principal,
     protocol::{
         ack::{ChannelState, DeviceConflicts, DeviceState, DevicesResponse},
@@ -54,8 +57,8 @@ async fn of_user(platform: &Platform, request: &Request, principal: &Principal) 
         return Err(Problem::new(ProblemCode::Forbidden, "other users' devices are for users with the role admin").into());
     }
     let (devices, more) = platform.tables.devices.list(&principal.tenant, user, after, limit).await?;
-    let (devices, is_cut) = states(platform, &principal.tenant, devices).await?;
-    let next_cursor = devices.last().filter(|_| more || is_cut).map(|device| device.device_id.clone());
+    let devices = states(platform, &principal.tenant, devices).await?;
+    let next_cursor = devices.last().filter(|_| more).map(|device| device.device_id.clone());
     Ok(DevicesResponse { devices, next_cursor })
 }
 
@@ -69,7 +72,7 @@ async fn of_tenant(platform: &Platform, request: &Request, principal: &Principal
     let after = edge::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
     let after = after.transpose().map_err(|error| Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor"))?;
     let (devices, mut next) = platform.tables.devices.of_tenant(&principal.tenant, after, limit).await?;
-    let (mut devices, is_cut) = states(platform, &principal.tenant, devices).await?;
+    let mut devices = states(platform, &principal.tenant, devices).await?;
     let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
     let mut fitting = 0;
     for device in &devices {
@@ -77,7 +80,7 @@ async fn of_tenant(platform: &Platform, request: &Request, principal: &Principal
         let Some(left) = bytes_left.checked_sub(escaped_bytes(&text)) else { break };
         (bytes_left, fitting) = (left, fitting + 1);
     }
-    if is_cut || fitting < devices.len() {
+    if fitting < devices.len() {
         devices.truncate(fitting.max(1));
         next = devices.last().map(|device| [device.user.clone(), device.device_id.clone()]);
     }
@@ -85,25 +88,17 @@ async fn of_tenant(platform: &Platform, request: &Request, principal: &Principal
     Ok(DevicesResponse { devices, next_cursor })
 }
 
-/// The states of the first of `devices`, and whether it is not all of them: what is looked up for them is bounded.
-async fn states(platform: &Platform, tenant: &str, devices: Vec<StoredDevice>) -> Result<(Vec<DeviceState>, bool), Failure> {
-    let heads = heads(platform, tenant, &devices).await?;
+async fn states(platform: &Platform, tenant: &str, devices: Vec<StoredDevice>) -> Result<Vec<DeviceState>, Failure> {
+    let named: Vec<(&str, &str)> = devices.iter().map(|device| (device.user.as_str(), device.device_id.as_str())).collect();
+    let conflicts = &platform.tables.conflicts;
+    let (heads, newest) = tokio::try_join!(heads(platform, tenant, &devices), conflicts.newest_of_devices(tenant, &named))?;
     let now = platform.clock.now();
     let (heads, budget) = (&heads, &Budget::default());
-    let mut states = Vec::with_capacity(devices.len());
-    let mut conflicts_read = 0;
-    let mut devices = devices.into_iter().peekable();
-    while devices.peek().is_some() && conflicts_read < DEVICES_CONFLICTS_MAX && !budget.is_spent() {
-        let some = devices.by_ref().take(DEVICES_AT_ONCE).map(async |device| {
-            let (conflicts, read) = conflicts(platform, tenant, &device, budget).await?;
-            Ok::<_, Failure>((state(device, conflicts, heads, now), read))
-        });
-        for (state, read) in try_join_all(some).await? {
-            states.push(state);
-            conflicts_read += read;
-        }
-    }
-    Ok((states, devices.peek().is_some()))
+    let states = devices.into_iter().zip(newest).map(async |(device, newest)| {
+        let conflicts = count(platform, tenant, &device, newest, budget).await?;
+        Ok::<_, Failure>(state(device, conflicts, heads, now))
+    });
+    stream::iter(states).buffered(DEVICES_AT_ONCE).try_collect().await
 }
 
 /// The heads of all their channels.
@@ -115,24 +110,16 @@ async fn heads(platform: &Platform, tenant: &str, devices: &[StoredDevice]) -> R
     Ok(scopes.into_iter().map(|scope| scope.channel).zip(heads).collect())
 }
 
-/// What waits for a device, and how many conflicts were read to find out.
-async fn conflicts(
+async fn count(
     platform: &Platform,
     tenant: &str,
     device: &StoredDevice,
+    newest: NewestConflicts,
     budget: &Budget,
-) -> Result<(DeviceConflicts, usize), Failure> {
-    let StoredDevice { user, device_id, .. } = device;
-    let newest = platform.tables.conflicts.newest_of_device(tenant, user, device_id, DEVICE_CONFLICTS_MAX).await?;
-    let (conflicts, has_more) = newest;
-    let mut counted = DeviceConflicts { has_more, ..DeviceConflicts::default() };
-    let read = conflicts.len();
+) -> Result<DeviceConflicts, Failure> {
+    let mut counted = DeviceConflicts { open: newest.open, has_more: newest.has_more, ..DeviceConflicts::default() };
     let mut looks_left = DEVICE_LOOKS_MAX;
-    for DeviceConflict { resource, outcome } in conflicts {
-        let Some(outcome) = outcome else {
-            counted.open += 1;
-            continue;
-        };
+    for DeviceConflict { resource, outcome } in newest.decided {
         // Where there is no resource there is nothing to pull: the answer to the push has told it, or an admin does.
         if outcome.server_version == 0 {
             continue;
@@ -142,7 +129,7 @@ async fn conflicts(
             counted.unacknowledged += 1;
         }
     }
-    Ok((counted, read))
+    Ok(counted)
 }
 
 /// Whether a device has acknowledged a decision; the log is looked into only where the age of its position does not tell.

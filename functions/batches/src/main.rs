@@ -1,16 +1,13 @@
 //! The Lambda binary of `batches`: wiring only.
 
-use std::convert::Infallible;
-
-use lambda_http::{Request, service_fn};
-use tidemark_aws::{Environment, telemetry};
+use lambda_http::Request;
+use tidemark_aws::{Environment, entry, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
+    let platform = environment.platform()?.with_media(environment.media()?);
     platform.connect_by_resources().await;
-    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_batches::handle(&platform, request).await);
-    lambda_http::run(service_fn(answer)).await
+    entry::run(async |request: Request| tidemark_batches::handle(&platform, request).await).await
 }

@@ -17,7 +17,7 @@ use tidemark_core::{
     json::Json,
     principal::{Author, Principal},
     protocol::{
-        batches::{ReplayRequest, ReplayResponse},
+        batches::{ReplayRequest, ReplayResponse, RunsAs},
         problem::{Problem, ProblemCode},
         push::ItemResult,
     },
@@ -29,8 +29,12 @@ use crate::{Known, known};
 pub(crate) async fn replay(platform: &Platform, request: &Request) -> Result<ReplayResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
     edge::admin(&principal)?;
-    let ReplayRequest { dry_run } = if request.body().is_empty() { ReplayRequest::default() } else { edge::body(request)? };
-    let known = known(platform, &principal.tenant, request).await?;
+    let ReplayRequest { dry_run, with_stored_roles } =
+        if request.body().is_empty() { ReplayRequest::default() } else { edge::body(request)? };
+    let mut known = known(platform, &principal, request).await?;
+    if !with_stored_roles.unwrap_or_default() {
+        known.kept.principal = known.kept.principal.without_admin();
+    }
     let now = platform.clock.now();
     let dry_run = dry_run.unwrap_or_default();
     let mut results = if dry_run {
@@ -42,7 +46,8 @@ pub(crate) async fn replay(platform: &Platform, request: &Request) -> Result<Rep
         results
     };
     answer::fit(&mut results);
-    Ok(ReplayResponse { batch_id: known.id.to_string(), dry_run, processed_at: now, results })
+    let runs_as = RunsAs::from(&known.kept.principal);
+    Ok(ReplayResponse { batch_id: known.id.to_string(), dry_run, runs_as, processed_at: now, results })
 }
 
 /// Load → decide → commit of the items that were not `ok`, as the device that sent them.
@@ -62,11 +67,7 @@ async fn run(platform: &Platform, known: &Known, mode: Mode, now: DateTime<Utc>)
 
 async fn audit_start(platform: &Platform, admin: &Principal, known: &Known, now: DateTime<Utc>) -> Result<(), Failure> {
     let entry = entry(platform, admin, known, AuditAction::ReplayStarted, now);
-    let parts = platform.tables.audit_log.transact(&admin.tenant, &entry)?;
-    match platform.tables.transact(parts).await? {
-        Transacted::Done => Ok(()),
-        Transacted::Cancelled(_) => Err(Failure::Outage("the audit log did not take an entry".into())),
-    }
+    platform.tables.add_audit_entry(&admin.tenant, &entry).await
 }
 
 /// Stores the new results and tells the audit log of them, in one transaction.
@@ -95,22 +96,12 @@ async fn finish(
 
 fn entry(platform: &Platform, admin: &Principal, known: &Known, action: AuditAction, at: DateTime<Utc>) -> AuditEntry {
     AuditEntry {
-        id: platform.clock.unique_id().to_string(),
-        at,
-        action,
-        by: admin.user.clone(),
-        via: Via::Api,
         user: known.id.user.clone(),
         device_id: known.id.device_id.clone(),
         batch_id: Some(known.id.to_string()),
-        conflict_id: None,
-        channel: None,
-        resource_type: None,
-        resource_id: None,
-        resolution: None,
-        note: None,
+        runs_as: Some(RunsAs::from(&known.kept.principal)),
         before: known.read.answered.as_ref().and_then(|answered| told(&answered.results)),
-        after: None,
+        ..AuditEntry::new(platform.clock.unique_id().to_string(), at, action, &admin.user, Via::Api)
     }
 }
 

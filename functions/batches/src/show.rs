@@ -5,10 +5,7 @@ use tidemark_aws::{Failure, Platform, edge, tables::sync_batches::AnsweredBatch}
 use tidemark_core::{
     batch::{self, ItemPage},
     limits::BATCH_ITEMS_MAX,
-    protocol::{
-        batches::BatchResponse,
-        problem::{Problem, ProblemCode},
-    },
+    protocol::{batches::BatchResponse, problem::Problem},
 };
 
 use crate::{Known, known};
@@ -16,10 +13,7 @@ use crate::{Known, known};
 pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<BatchResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
     let from = first_item(request)?;
-    let Known { id, kept, read } = known(platform, &principal.tenant, request).await?;
-    if id.user != principal.user && !principal.is_admin() {
-        return Err(Problem::new(ProblemCode::Forbidden, "other users' batches are for users with the role admin").into());
-    }
+    let Known { id, kept, read } = known(platform, &principal, request).await?;
     let (processed_at, results) = match read.answered {
         Some(AnsweredBatch { processed_at, results }) => (Some(processed_at), Some(results.into_owned())),
         None => (None, None),

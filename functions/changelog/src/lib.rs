@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Context, LambdaEvent};
 use serde_json::value::to_raw_value;
 use tidemark_aws::{
-    Failure, Platform, edge,
+    Deadline, Failure, Platform, edge,
     metrics::Metric,
     repair,
-    stream::{Reading, StreamEvent, given_back, read, set_aside},
+    stream::{Reading, StreamEvent, given_back, read, sequence_of, set_aside},
     tables::changes::Appended,
     telemetry::{End, Invocation},
 };
@@ -50,7 +50,7 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
     let batch = match payload.get().starts_with('{').then(|| serde_json::from_str::<StreamEvent>(payload.get())) {
         Some(Ok(batch)) => batch,
         Some(Err(error)) if json::fields(&payload).is_some_and(|fields| fields.contains_key(RECORDS)) => return Err(error.into()),
-        _ => return Box::pin(direct(platform, &payload, &context.request_id)).await,
+        _ => return Box::pin(direct(platform, &payload, &context)).await,
     };
     drop(payload);
     // Boxed, because the compiler counts how deep futures stand in each other.
@@ -59,9 +59,9 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
 }
 
 /// A direct invocation, answered with what was found and done, or with the problem. IAM says who may send it.
-async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_runtime::Error> {
+async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<Json, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
-    Ok(edge::direct(platform, NAME, request_id, repaired(platform, event)).await?)
+    Ok(edge::direct(platform, NAME, context, repaired(platform, event)).await?)
 }
 
 async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, Failure> {
@@ -85,28 +85,36 @@ pub async fn handle(
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
     let invocation = Invocation { function: NAME, request_id: &event.context.request_id, lambda_request_id: None };
+    let deadline = Deadline::of(Some(&event.context), &platform.clock);
     let work = async {
-        let response = sequence_all(platform, event.payload).await;
+        let response = sequence_all(platform, event.payload, deadline).await;
         let end = End::of_records(&response);
         (Ok(response), end)
     };
     invocation.run(platform, work).await
 }
 
-async fn sequence_all(platform: &Platform, event: StreamEvent) -> DynamoDbEventResponse {
-    // In an order that is always the same: a run can be made again.
+async fn sequence_all(platform: &Platform, event: StreamEvent, deadline: Deadline) -> DynamoDbEventResponse {
     let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in event.records {
         match read(&record) {
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
-            Reading::Unreadable(reason) => failed.extend(set_aside(platform, &record, &reason).await.err()),
+            Reading::Unreadable(reason) => {
+                let kept = deadline.bound(async { Ok(set_aside(platform, &record, &reason).await.err()) });
+                failed.extend(kept.await.unwrap_or_else(|_| Some(sequence_of(&record))));
+            }
         }
     }
-    let sequenced = channels.into_iter().map(async |(scope, records)| {
-        let first = records.iter().map(|record| record.sequence).min()?;
-        let failure = sequence(platform, &scope, records).await.err()?;
+    // The channel of the earliest record first, in an order that is always the same: the stream delivers again from the earliest record
+    // that failed, so that a batch which takes too long still gets on with each try.
+    let first = |records: &[Record]| records.iter().map(|record| record.sequence).min();
+    let mut channels: Vec<_> =
+        channels.into_iter().filter_map(|(scope, records)| Some((first(&records)?, scope, records))).collect();
+    channels.sort_by_key(|(first, ..)| *first);
+    let sequenced = channels.into_iter().map(async |(first, scope, records)| {
+        let failure = deadline.bound(Box::pin(sequence(platform, &scope, records))).await.err()?;
         let Scope { tenant, channel } = &scope;
         tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
         Some(first)

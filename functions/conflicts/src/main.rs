@@ -1,9 +1,7 @@
 //! The Lambda binary of `conflicts`: wiring only.
 
-use std::convert::Infallible;
-
-use lambda_http::{Request, service_fn};
-use tidemark_aws::{Environment, telemetry};
+use lambda_http::Request;
+use tidemark_aws::{Environment, entry, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -11,6 +9,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let environment = Environment::read()?;
     let platform = environment.platform()?.with_failures(environment.failures("conflicts")?);
     platform.connect_by_changes().await;
-    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_conflicts::handle(&platform, request).await);
-    lambda_http::run(service_fn(answer)).await
+    entry::run(async |request: Request| tidemark_conflicts::handle(&platform, request).await).await
 }

@@ -8,7 +8,7 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 use tidemark_aws::{
-    Platform,
+    Deadline, Platform,
     metrics::Metric,
     notifications::{Notifications, Published},
     stream::{StreamEvent, given_back, read_decision, sequence_of, set_aside},
@@ -29,19 +29,21 @@ pub async fn handle(
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
     let invocation = Invocation { function: "notify", request_id: &event.context.request_id, lambda_request_id: None };
+    let deadline = Deadline::of(Some(&event.context), &platform.clock);
     let work = async {
-        let response = tell_all(platform, &event.payload).await;
+        let response = tell_all(platform, &event.payload, deadline).await;
         let end = End::of_records(&response);
         (Ok(response), end)
     };
     invocation.run(platform, work).await
 }
 
-async fn tell_all(platform: &Platform, event: &StreamEvent) -> DynamoDbEventResponse {
+async fn tell_all(platform: &Platform, event: &StreamEvent, deadline: Deadline) -> DynamoDbEventResponse {
     let Some(topic) = &platform.notifications else { return given_back(None) };
     for record in &event.records {
         // Boxed, because the compiler counts how deep futures stand in each other.
-        if let Err(failed) = Box::pin(tell(platform, topic, record)).await {
+        let told = Box::pin(deadline.bound(async { Ok(tell(platform, topic, record).await) }));
+        if let Err(failed) = told.await.unwrap_or_else(|_| Err(sequence_of(record))) {
             return given_back([failed]);
         }
     }

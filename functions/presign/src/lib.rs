@@ -18,7 +18,7 @@ async fn presign(platform: &Platform, request: &Request) -> Result<PresignRespon
     let principal = platform.verifier.principal(request).await?;
     let presign: PresignRequest = edge::body(request)?;
     let unique = platform.clock.unique_id();
-    let promise = media::promise(&presign, platform.settings.allowed_media(), &principal, unique)?;
     let bucket = platform.media.as_ref().ok_or_else(|| Failure::Outage("presign runs without its bucket".into()))?;
+    let promise = media::promise(&presign, platform.settings.allowed_media(bucket.keyring()), &principal, unique)?;
     bucket.presign(&promise, platform.clock.now()).await
 }

@@ -1,15 +1,12 @@
 //! The Lambda binary of `presign`: wiring only.
 
-use std::convert::Infallible;
-
-use lambda_http::{Request, service_fn};
-use tidemark_aws::{Environment, telemetry};
+use lambda_http::Request;
+use tidemark_aws::{Environment, entry, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
-    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_presign::handle(&platform, request).await);
-    lambda_http::run(service_fn(answer)).await
+    let platform = environment.platform()?.with_media(environment.media()?);
+    entry::run(async |request: Request| tidemark_presign::handle(&platform, request).await).await
 }

@@ -21,7 +21,13 @@ fn a_panic_is_one_line_that_says_where() {
     let output = Command::new(env!("CARGO_BIN_EXE_presign"))
         .env_clear()
         .envs(tables.map(|table| (format!("{table}_TABLE"), "table")))
-        .envs([("MEDIA_BUCKET", "media"), ("JWT_ISSUER", "issuer"), ("JWT_AUDIENCE", "audience"), ("JWKS", r#"{"keys": []}"#)])
+        .envs([
+            ("MEDIA_BUCKET", "media"),
+            ("JWT_ISSUER", "issuer"),
+            ("JWT_AUDIENCE", "audience"),
+            ("JWKS", r#"{"keys": []}"#),
+            ("MEDIA_SECRET", "a-secret-of-more-than-thirty-two-bytes"),
+        ])
         .envs([
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "key"),

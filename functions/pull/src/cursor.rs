@@ -6,6 +6,7 @@ use tidemark_aws::{
     tables::changes::{PackedSegment, StoredSegment},
 };
 use tidemark_core::{
+    ack::Positions,
     channel::{Channel, Scope},
     pull::{
         page::{Page, Shown, leads_on},
@@ -24,7 +25,7 @@ const SEGMENTS_FIRST: i32 = 4;
 const SEGMENTS_MAX: i32 = 64;
 
 /// A channel of a pull.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cursor {
     scope: Scope,
     head: Option<Head>,
@@ -75,6 +76,12 @@ impl Cursor {
 
     pub(crate) fn is_caught_up(&self) -> bool {
         matches!(&self.progress, Progress::Log { position, .. } if *position == self.end())
+    }
+
+    /// Whether it goes on in the log before a position that the device has acknowledged: then the device went back.
+    pub(crate) fn is_before(&self, acknowledged: &Positions) -> bool {
+        let Progress::Log { position, .. } = &self.progress else { return false };
+        acknowledged.get(self.channel()).is_some_and(|acknowledged| *position < acknowledged.position)
     }
 
     /// Since when the channel's next change may be waiting.

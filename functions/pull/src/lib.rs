@@ -4,17 +4,21 @@
 mod cursor;
 mod limits;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Failure, Platform, edge, metrics::Metric, telemetry};
+use tidemark_aws::{Failure, Platform, edge, metrics::Metric, tables::devices::StoredDevice, telemetry};
 use tidemark_core::{
+    channel::Channel,
     principal::{Author, Principal},
     protocol::{
         problem::{Problem, ProblemCode},
-        pull::{PullRequest, PullResponse},
+        pull::{OwnChanges, PullRequest, PullResponse},
     },
-    pull::page::Page,
+    pull::{own::Own, page::Page},
+    receipts::Receipts,
     token::Token,
 };
 
@@ -43,24 +47,24 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
     if let Some(device_id) = &pull.device_id {
         telemetry::device(device_id);
     }
-    let token = match &pull.since_token {
-        None => Token::default(),
-        Some(text) => {
-            Token::decode(text).map_err(|error| Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token"))?
-        }
+    let (token, mut receipts) = match &pull.since_token {
+        None => Default::default(),
+        Some(text) => Token::decode_with(text)
+            .map_err(|error| Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token"))?,
     };
     let now = platform.clock.now();
-    let mut cursors = open(platform, &principal, &token, now).await?;
-    let reader = pull.device_id.as_ref().map(|device_id| Author::device(&principal.user, device_id));
-    let mut page = Page::new(pull.limit, reader.as_ref());
-    fill(platform, &mut page, &mut cursors, now).await?;
+    let opened = open(platform, &principal, &token, now).await?;
+    let (page, cursors) = fill_for(platform, &principal, &pull, &receipts, opened, now).await?;
     measure(platform, &token, &page, &cursors);
 
     let revoked = token.channels.keys().filter(|channel| cursors.iter().all(|cursor| cursor.channel() != *channel));
     let revoked = revoked.map(ToString::to_string).collect();
     let reset = cursors.iter().filter(|cursor| cursor.is_reset()).map(|cursor| cursor.channel().to_string()).collect();
     let has_more = cursors.iter().any(|cursor| !cursor.is_caught_up());
-    let next_token = Token { channels: cursors.into_iter().map(Cursor::into_progress).collect() }.encode();
+    // Rows that are replaced take with them what the device was told of them.
+    receipts = if cursors.iter().any(Cursor::is_reset) { Receipts::default() } else { receipts };
+    receipts.prune(page.own_seen(), cursors.iter().map(Cursor::waits_since).min().unwrap_or(now));
+    let next_token = Token { channels: cursors.into_iter().map(Cursor::into_progress).collect() }.encode_with(&receipts);
     let changes = page.into_changes();
     platform.meter.count(Metric::PulledChanges, changes.len());
     Ok(PullResponse { next_token, changes, has_more, server_time: now, reset, revoked })
@@ -94,6 +98,39 @@ async fn open(platform: &Platform, principal: &Principal, token: &Token, now: Da
         .collect();
     cursors.sort_by_key(Cursor::waits_since);
     Ok(cursors)
+}
+
+/// A page for the device that asks, filled from the `opened` cursors, and how far those came.
+async fn fill_for(
+    platform: &Platform,
+    principal: &Principal,
+    pull: &PullRequest,
+    receipts: &Receipts,
+    opened: Vec<Cursor>,
+    now: DateTime<Utc>,
+) -> Result<(Page, Vec<Cursor>), Failure> {
+    let reader = pull.device_id.as_ref().map(|device_id| Author::device(&principal.user, device_id));
+    let page = || Page::new(pull.limit, reader.as_ref());
+    if pull.own_changes == Some(OwnChanges::Unanswered) {
+        let (mut page, mut cursors) = (page().with_own(Own::Unanswered(receipts.clone())), opened);
+        fill(platform, &mut page, &mut cursors, now).await?;
+        return Ok((page, cursors));
+    }
+    let (mut first, mut cursors) = (page(), opened.clone());
+    fill(platform, &mut first, &mut cursors, now).await?;
+    // Only where an own change is left out it matters how far the device was once.
+    let Some(device_id) = pull.device_id.as_ref().filter(|_| first.leaves_own_out()) else { return Ok((first, cursors)) };
+    let device = platform.tables.devices.load(&principal.tenant, &principal.user, device_id).await?;
+    let went_back_in = |device: StoredDevice| {
+        opened.iter().filter(|cursor| cursor.is_before(&device.positions)).map(Cursor::channel).cloned().collect()
+    };
+    let went_back_in: BTreeSet<Channel> = device.map(went_back_in).unwrap_or_default();
+    if went_back_in.is_empty() {
+        return Ok((first, cursors));
+    }
+    let (mut page, mut cursors) = (page().with_own(Own::Omit(went_back_in)), opened);
+    fill(platform, &mut page, &mut cursors, now).await?;
+    Ok((page, cursors))
 }
 
 /// Fills the page channel by channel; the first reads of several channels are sent together.

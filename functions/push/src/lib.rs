@@ -2,7 +2,10 @@
 
 mod repeat;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
@@ -73,18 +76,24 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
         .map(|result| (result.index, result))
         .collect();
     results.retain(|_, result| !result.is_retryable());
+    let repeated: BTreeSet<usize> = results.keys().copied().collect();
+    let keys = batch.keys();
     let is_settled = results.len() == items.len();
     drop(items);
     if !is_settled {
         batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
     }
     let mut results: Vec<_> = results.into_values().collect();
+    answer::omit_superseded(&mut results, &keys);
     if !is_settled {
         let answered = AnsweredBatch { processed_at, results: Cow::Borrowed(&results) };
         tables.sync_batches.store(&principal.tenant, &batch_id, &digest, &answered).await?;
     }
+    // After everything else, so that nothing this request does makes it untrue.
+    repeat::complete(platform, &principal.tenant, &keys, &repeated, &mut results).await?;
     platform.meter.count_push(&results);
     answer::fit(&mut results);
-    let server_sync_token = answer::sync_token(push.client_sync_token.as_deref());
+    let told = answer::told(&results, &keys);
+    let server_sync_token = answer::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);
     Ok(PushResponse { batch_id: batch_id.to_string(), processed_at, server_sync_token, results })
 }

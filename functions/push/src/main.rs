@@ -1,10 +1,8 @@
 //! The Lambda binary of `push`: wiring only.
 
-use std::convert::Infallible;
-
-use lambda_http::{Request, service_fn};
+use lambda_http::Request;
 use mimalloc::MiMalloc;
-use tidemark_aws::{Environment, telemetry};
+use tidemark_aws::{Environment, entry, telemetry};
 
 /// Fifty items are some six thousand allocations, which glibc takes an eighth of a push for.
 #[global_allocator]
@@ -14,8 +12,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media());
+    let platform = environment.platform()?.with_media(environment.media()?);
     platform.connect_by_resources().await;
-    let answer = async |request: Request| Ok::<_, Infallible>(tidemark_push::handle(&platform, request).await);
-    lambda_http::run(service_fn(answer)).await
+    entry::run(async |request: Request| tidemark_push::handle(&platform, request).await).await
 }

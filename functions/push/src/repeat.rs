@@ -1,12 +1,13 @@
-//! A batch that is sent again (§3.6): how it was answered the first time.
+//! A batch that is sent again (§3.6): how it was answered the first time, and what of that still holds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tidemark_aws::{Failure, Platform, tables::sync_batches::AnsweredBatch};
 use tidemark_core::{
     ids::BatchId,
-    json::Json,
     protocol::push::{ItemResult, PushRequest},
+    push::answer,
+    resource::ResourceKey,
 };
 
 /// How this batch was answered before; `None` for a batch that was not, or that the client gave no id.
@@ -20,22 +21,39 @@ pub(crate) async fn load(
     if push.batch_id.is_none() {
         return Ok(None);
     }
-    let Some(mut answered) = platform.tables.sync_batches.load(tenant, batch_id, digest).await? else {
-        return Ok(None);
-    };
-    let ids: BTreeSet<String> = answered.results.iter().filter_map(|result| result.conflict_id.clone()).collect();
-    let payloads = platform.tables.conflicts.server_payloads(tenant, ids.into_iter().collect()).await?;
-    for result in answered.results.to_mut() {
-        restore_payload(result, &payloads);
-    }
-    Ok(Some(answered))
+    platform.tables.sync_batches.load(tenant, batch_id, digest).await
 }
 
-/// Results are stored without payloads: a conflict's stands in the conflict, unless a later edit joined it on a newer version.
-fn restore_payload(result: &mut ItemResult, payloads: &HashMap<String, (u64, Json)>) {
-    let Some((version, payload)) = result.conflict_id.as_ref().and_then(|id| payloads.get(id)) else { return };
-    if Some(*version) == result.server_version {
-        result.server_payload = Some(payload.clone());
-        result.server_payload_omitted = false;
+/// Completes the results of the items `repeated`, which were given before. They are stored without payloads: one that is current is read
+/// from its resource, and where the resource has moved on since, the result says that its payload is omitted. `keys` names the resource
+/// of each item, as far as the caller may use its channel.
+///
+/// One round trip, and none where no result is about what the server holds.
+///
+/// # Errors
+/// An outage.
+pub(crate) async fn complete(
+    platform: &Platform,
+    tenant: &str,
+    keys: &BTreeMap<usize, ResourceKey>,
+    repeated: &BTreeSet<usize>,
+    results: &mut [ItemResult],
+) -> Result<(), Failure> {
+    let mut results: Vec<&mut ItemResult> =
+        results.iter_mut().filter(|result| repeated.contains(&result.index) && answer::is_about_content(result)).collect();
+    if results.is_empty() {
+        return Ok(());
     }
+    let wanted: HashSet<&ResourceKey> = results.iter().filter_map(|result| keys.get(&result.index)).collect();
+    let conflicts = results.iter().filter(|result| result.resolution.is_none()).filter_map(|result| result.conflict_id.clone());
+    let tables = &platform.tables;
+    let (loaded, resolutions) =
+        tokio::try_join!(tables.resources.load(tenant, wanted), tables.conflicts.resolutions(tenant, conflicts.collect()))?;
+    for result in &mut results {
+        let resolution = result.conflict_id.as_ref().and_then(|id| resolutions.get(id)).copied();
+        let key = keys.get(&result.index).filter(|key| !loaded.unreadable.contains(*key));
+        let current = key.map(|key| loaded.rows.get(key));
+        answer::complete_again(result, current, resolution);
+    }
+    Ok(())
 }

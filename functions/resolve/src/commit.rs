@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tidemark_aws::{
     Failure, Platform, edge,
     metrics::Metric,
-    tables::{Reason, Transacted, backoff, unique_keys::holder},
+    tables::{Reason, Transacted, unique_keys::holder},
 };
 use tidemark_core::{
     channel::Scope,
@@ -15,7 +15,7 @@ use tidemark_core::{
         problem::{Problem, ProblemCode},
         resolve::ResolveResponse,
     },
-    resolve::{Asked, Resolver, Ruling, Settlement, answer, decide},
+    resolve::{Asked, NewMedia, Resolver, Ruling, Settlement, answer, decide},
     resource::Resource,
     unique::UniqueKey,
 };
@@ -40,7 +40,7 @@ pub(crate) async fn commit(
     let mut foreign = HashSet::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
         if attempt > 0 {
-            tokio::time::sleep(backoff(attempt)).await;
+            tokio::time::sleep(platform.random.raced(attempt)).await;
         }
         let conflict = platform.tables.conflicts.read(resolver.tenant, id).await?.ok_or_else(edge::not_found)?;
         let current = load(platform, &conflict, resolver.tenant).await?;
@@ -49,10 +49,12 @@ pub(crate) async fn commit(
             Ruling::Before(outcome) => return Ok(answer(conflict, outcome, current)),
             Ruling::Settle(settlement) => settlement,
         };
+        verify_media(platform, &settlement, &conflict, current.as_ref(), resolver).await?;
         settlement.unique.frees.retain(|key| !foreign.contains(key));
         match transact(platform, &conflict, &settlement, resolver.tenant).await? {
             Committed::Done => {
                 platform.meter.count(Metric::ConflictsResolved, 1);
+                platform.meter.count(Metric::AcceptedChanges, usize::from(settlement.write.is_some()));
                 return Ok(settled(conflict, *settlement));
             }
             Committed::Lost => {}
@@ -63,13 +65,34 @@ pub(crate) async fn commit(
     Err(Problem::new(ProblemCode::Contended, detail).into())
 }
 
+/// Rejects a decision that would store a media key whose upload was not verified for the resource.
+async fn verify_media(
+    platform: &Platform,
+    settlement: &Settlement,
+    conflict: &Conflict,
+    current: Option<&Resource>,
+    resolver: Resolver<'_>,
+) -> Result<(), Failure> {
+    let rules = resolver.catalog.get(&conflict.resource.resource_type);
+    let new = NewMedia::of(settlement, conflict, current, rules)?;
+    let to_find = new.to_find();
+    let noted = match to_find.is_empty() {
+        true => HashSet::new(),
+        false => platform.tables.submission_media.noted(resolver.tenant, to_find).await?,
+    };
+    Ok(new.check(&noted)?)
+}
+
 /// The resource as it stands.
 async fn load(platform: &Platform, conflict: &Conflict, tenant: &str) -> Result<Option<Resource>, Failure> {
     let mut loaded = platform.tables.resources.load(tenant, [&conflict.resource]).await?;
     if loaded.unreadable.contains(&conflict.resource) {
         return Err(Failure::unreadable("resource of a conflict", &conflict.id));
     }
-    Ok(loaded.rows.remove(&conflict.resource))
+    match loaded.rows.remove(&conflict.resource) {
+        Some(resource) => platform.tables.whole(tenant, &conflict.resource, resource).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Writes all of it or nothing.
@@ -77,6 +100,7 @@ async fn transact(platform: &Platform, conflict: &Conflict, settlement: &Settlem
     let tables = &platform.tables;
     let key = &conflict.resource;
     let scope = Scope { tenant: tenant.to_owned(), channel: key.channel.clone() };
+    tables.keep_last_payloads(tenant, settlement.write.iter().map(|write| (key, &write.resource))).await?;
     // The unique values come first, in their order.
     let mut items = tables.unique_keys.transact(&settlement.unique, key)?;
     items.push(tables.conflicts.settle(tenant, conflict, &settlement.outcome)?);

@@ -3,15 +3,12 @@
 
 mod commit;
 
-use std::convert::Infallible;
-
-use lambda_http::{Adapter, Body, Request, Response, Service as _, request::LambdaRequest, service_fn};
+use lambda_http::{Body, Context, Request, Response};
 use lambda_runtime::LambdaEvent;
-use serde_json::value::to_raw_value;
-use tidemark_aws::{Failure, Platform, edge, telemetry};
+use tidemark_aws::{Failure, Platform, edge, entry, telemetry};
 use tidemark_core::{
     audit::Via,
-    ids, json,
+    ids,
     json::Json,
     protocol::{
         problem::read_body,
@@ -23,23 +20,16 @@ use tidemark_core::{
 /// What the function is called in logs.
 const NAME: &str = "resolve";
 
-/// Fields of which an event of API Gateway has at least one, and which a direct request has no use for.
-const GATEWAY_FIELDS: [&str; 3] = ["requestContext", "httpMethod", "routeKey"];
-
 /// Answers whatever Lambda hands over: a request of API Gateway, of either kind, or else a direct one.
 ///
 /// # Errors
-/// An event of API Gateway that does not read, which it never sends. A refused request is no error: it is answered with its problem.
+/// The answer does not serialise, which each does. A refused request is no error: it is answered with its problem.
 pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_http::Error> {
-    let LambdaEvent { payload, context } = event;
-    let fields = json::fields(&payload).unwrap_or_default();
-    if !GATEWAY_FIELDS.iter().any(|field| fields.contains_key(*field)) {
-        return direct(platform, &payload, &context.request_id).await;
+    if !entry::is_gateway_event(&event.payload) {
+        let LambdaEvent { payload, context } = event;
+        return direct(platform, &payload, &context).await;
     }
-    let request: LambdaRequest = serde_json::from_str(payload.get())?;
-    let answer = async |request: Request| Ok::<_, Infallible>(handle(platform, request).await);
-    let response = Adapter::from(service_fn(answer)).call(LambdaEvent::new(request, context)).await?;
-    Ok(to_raw_value(&response)?)
+    Ok(entry::answer(event, async |request| handle(platform, request).await).await?)
 }
 
 /// Answers `POST /conflicts/{id}/resolve`.
@@ -58,9 +48,9 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
 }
 
 /// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
-async fn direct(platform: &Platform, event: &Json, request_id: &str) -> Result<Json, lambda_http::Error> {
+async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<Json, lambda_http::Error> {
     let platform = &platform.for_invocation();
-    Ok(edge::direct(platform, NAME, request_id, decision(platform, event)).await?)
+    Ok(edge::direct(platform, NAME, context, decision(platform, event)).await?)
 }
 
 async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {

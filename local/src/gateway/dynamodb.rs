@@ -7,15 +7,17 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use http::{HeaderValue, StatusCode, header};
 
-use super::{is_too_long, json_response, message, not_found};
+use super::{Guard, is_too_long, json_response, message, not_found};
 use crate::engine::Engine;
 
 /// DynamoDB's own bound on a request.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The router of an engine that stands alone.
-pub fn router(engine: Engine) -> Router {
-    Router::new().route("/", door(engine)).fallback(async || not_found()).method_not_allowed_fallback(async || not_found())
+/// The router of an engine that stands alone, on this port.
+pub fn router(engine: Engine, port: u16) -> Router {
+    let router = Router::new().route("/", door(engine));
+    let router = router.fallback(async || not_found()).method_not_allowed_fallback(async || not_found());
+    Guard::without_pages(port).before(router)
 }
 
 /// What answers at `/`, whatever else a router serves.

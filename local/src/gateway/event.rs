@@ -38,12 +38,13 @@ pub struct Inbound<'a> {
     pub at: DateTime<Utc>,
 }
 
-/// What stands in a path of this route at its placeholders, with their names.
+/// What stands in a path of this route at its placeholders, with their names, decoded. What is no UTF-8 when it is decoded has
+/// replacement characters.
 #[must_use]
 pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
     let pairs = route.path.split('/').zip(path.split('/'));
     let named = pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
-    named.map(|(name, given)| (name.to_owned(), given.to_owned())).collect()
+    named.map(|(name, given)| (name.to_owned(), percent_decoded(given, false))).collect()
 }
 
 /// The event of a REST API with a Lambda proxy integration.
@@ -158,7 +159,7 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
 fn queries(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(value))
+        (percent_decoded(name, true), percent_decoded(value, true))
     })
 }
 
@@ -205,22 +206,27 @@ fn request_time(at: DateTime<Utc>) -> String {
     at.format("%d/%b/%Y:%H:%M:%S +0000").to_string()
 }
 
-/// Form decoding: `+` is a space, `%41` an A, and a percent sign that begins nothing is itself.
-fn decoded(text: &str) -> String {
+/// Decodes `%41` to an A; a percent sign that begins nothing is itself. In a form `+` is a space.
+fn percent_decoded(text: &str, is_form: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match (first, hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-                continue;
+        let digit =
+            |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        rest = match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push(high << 4 | low);
+                &tail[2..]
             }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(first),
-        }
-        rest = tail;
+            (b'+', ..) if is_form => {
+                bytes.push(b' ');
+                tail
+            }
+            _ => {
+                bytes.push(first);
+                tail
+            }
+        };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

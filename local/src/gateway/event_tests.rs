@@ -59,10 +59,10 @@ fn an_http_event_reads_as_an_http_request() {
 fn both_events_reach_a_function_as_the_same_request() {
     let headers = headers();
     for event in [with_inbound(&headers, b"hello", |i| rest_event(i, "local")), with_inbound(&headers, b"hello", http_event)] {
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let request = tidemark_aws::entry::request(&event.to_string(), lambda_http::Context::default()).0;
         assert_eq!((request.method().as_str(), request.body().as_ref()), ("POST", b"hello".as_slice()));
         assert_eq!(request.path_parameters().first("id"), Some("a b"));
-        assert_eq!(request.raw_http_path(), "/things/a%20b");
+        assert_eq!(request.uri().path(), "/things/a%20b");
     }
 }
 
@@ -71,7 +71,7 @@ fn bytes_that_are_no_text_travel_as_base64() {
     let bytes = [0x1f, 0x8b, 0x08, 0xff];
     for event in [with_inbound(&headers(), &bytes, |i| rest_event(i, "local")), with_inbound(&headers(), &bytes, http_event)] {
         assert_eq!(event["isBase64Encoded"], true);
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let request = tidemark_aws::entry::request(&event.to_string(), lambda_http::Context::default()).0;
         assert_eq!(request.body().as_ref(), bytes);
     }
 }

@@ -1,22 +1,27 @@
 //! Lambda's Invoke API, as `aws lambda invoke --endpoint-url http://127.0.0.1:9080` and the SDKs call it: how an operator reaches a
 //! function that takes requests without the API in front. On AWS, IAM says who may invoke. Here whoever reaches the port may: it listens
-//! on this machine only, and pages in a browser, which could reach it too, are refused.
+//! on this machine only, and pages in a browser, which could reach it too, are refused by the [guard](super::Guard).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::to_bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tidemark_core::routes::Route;
 
+use super::event::placeholders;
 use super::{LAMBDA_PAYLOAD_BYTES_MAX, json_response};
 use crate::BoxFuture;
 
 /// Where the Invoke API stands.
 pub const PATH: &str = "/2015-03-31/functions/{name}/invocations";
+
+/// The same as a route.
+const ROUTE: Route = Route { method: "POST", path: PATH, function: "" };
 
 /// A function that may be invoked directly: an event in, its answer out, or why it failed.
 pub type Invocation = Arc<dyn Fn(Box<RawValue>) -> BoxFuture<'static, Result<Box<RawValue>, String>> + Send + Sync>;
@@ -30,8 +35,10 @@ const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-ty
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 
 /// Answers an invocation.
-pub(super) async fn invoke(State(invocations): State<Arc<Invocations>>, Path(name): Path<String>, request: Request) -> Response {
+pub(super) async fn invoke(State(invocations): State<Arc<Invocations>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    // Not by an extractor, which refuses a name that is no UTF-8 in words of its own.
+    let name = placeholders(&ROUTE, parts.uri.path()).pop().map_or_else(String::new, |(_, name)| name);
     if let Some(refused) = refusal(&parts.headers) {
         return refused;
     }
@@ -56,12 +63,8 @@ pub(super) async fn invoke(State(invocations): State<Arc<Invocations>>, Path(nam
     }
 }
 
-/// Who may not invoke, and how not.
+/// How a function may not be invoked.
 fn refusal(headers: &HeaderMap) -> Option<Response> {
-    if headers.contains_key(header::ORIGIN) {
-        let message = "Pages in a browser may not invoke functions";
-        return Some(refuse(StatusCode::FORBIDDEN, "AccessDeniedException", message));
-    }
     let kind = headers.get(INVOCATION_TYPE).map_or("RequestResponse", |kind| kind.to_str().unwrap_or("?"));
     if kind == "RequestResponse" {
         return None;

@@ -3,14 +3,17 @@
 //!
 //! The same port serves the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so that
 //! `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region us-east-1` shows what is
-//! stored (any credentials do), `/media/…`, path-style S3, and Lambda's Invoke API for the functions that operators invoke.
+//! stored (any credentials do), `/media/…`, path-style S3, and Lambda's Invoke API for the functions that operators invoke. Before all
+//! of them stands [`Guard`], which refuses other hosts and pages of other sites.
 
 mod dynamodb;
 pub mod event;
+mod guard;
 pub mod invoke;
 mod router;
 
 pub use dynamodb::router as dynamodb_router;
+pub use guard::Guard;
 pub use router::{Front, RouteError, router};
 
 use std::collections::BTreeMap;
@@ -22,6 +25,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{StatusCode, header};
 use serde_json::json;
+use tidemark_aws::entry;
 
 use crate::BoxFuture;
 
@@ -60,15 +64,14 @@ pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Func
     if inbound.body.len() > BODY_BYTES_MAX || event.len() > LAMBDA_PAYLOAD_BYTES_MAX {
         return too_long(kind);
     }
-    // The adapter runs inside the function's process on Lambda, and panics on some odd headers: inside the task too.
+    // The event is read inside the function's process on Lambda: inside the task too.
     let function = Arc::clone(function);
     let call = async move {
-        let request = lambda_http::request::from_str(&event)?;
-        Ok::<_, serde_json::Error>(function(request).await)
+        let (request, _) = entry::request(&event, lambda_http::Context::default());
+        function(request).await
     };
     match tokio::spawn(call).await {
-        Ok(Ok(answer)) => respond(answer),
-        Ok(Err(error)) => failed(inbound.route.function, &error),
+        Ok(answer) => respond(answer),
         Err(error) => failed(inbound.route.function, &error),
     }
 }

@@ -1,21 +1,22 @@
 //! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3 below its
 //! bucket's name, Lambda's Invoke API.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, any, get, on, post};
+use axum::routing::{MethodFilter, any, get, on, options, post};
 use http::{Method, StatusCode};
 use tidemark_core::routes::Route;
 
-use super::event::Inbound;
+use super::event::{Inbound, placeholders};
 use super::invoke::{self, Invocations};
 use super::{
-    ApiKind, BODY_BYTES_MAX, Function, Functions, SOURCE, dynamodb, invoke as call, is_too_long, json_response, message,
+    ApiKind, BODY_BYTES_MAX, Function, Functions, Guard, SOURCE, dynamodb, invoke as call, is_too_long, json_response, message,
     not_found, too_long,
 };
 use crate::engine::Engine;
@@ -34,6 +35,8 @@ pub struct Front {
     pub clock: tidemark_aws::Clock,
     /// The functions that operators invoke.
     pub invocations: Invocations,
+    /// Who may ask for anything.
+    pub guard: Guard,
 }
 
 /// Why a route cannot be served.
@@ -65,6 +68,7 @@ pub enum RouteError {
 /// A route names a function that is not among `functions`: better told at start than at the first call.
 pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> Result<Router, RouteError> {
     let invocations = post(invoke::invoke).with_state(Arc::new(front.invocations.clone()));
+    let guard = front.guard.clone();
     let front = Arc::new(front);
     let mut router = Router::new()
         .route("/health", get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)))
@@ -80,29 +84,38 @@ pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> 
         let Route { method, path, function } = *route;
         let function = functions.get(function).ok_or(RouteError::UnknownFunction { method, path, function })?.clone();
         let filter = Method::from_bytes(method.as_bytes()).ok().and_then(|method| MethodFilter::try_from(method).ok());
-        let serve = async move |State(front): State<Arc<Front>>, parameters: RawPathParams, request: Request| {
-            api(&front, route, &function, &parameters, request).await
-        };
-        router = router.route(path, on(filter.ok_or(RouteError::Method { method, path })?, serve));
+        let filter = filter.ok_or(RouteError::Method { method, path })?;
+        let serve = async move |State(front): State<Arc<Front>>, request: Request| api(&front, route, &function, request).await;
+        router = router.route(path, on(filter, serve));
+    }
+    for (path, (function, answers)) in preflights(routes, functions) {
+        let route = Route { method: "OPTIONS", path, function };
+        let serve = async move |State(front): State<Arc<Front>>, request: Request| api(&front, &route, &answers, request).await;
+        router = router.route(path, options(serve));
     }
     let router = router.fallback(async || not_found()).method_not_allowed_fallback(async || not_found());
-    Ok(router.with_state(front))
+    Ok(guard.before(router.with_state(front)))
 }
 
-async fn api(
-    front: &Front,
-    route: &'static Route,
-    function: &Function,
-    parameters: &RawPathParams,
-    request: Request,
-) -> Response {
+/// The function that answers `OPTIONS` for each path, which is that of its first route.
+fn preflights(routes: &'static [Route], functions: &Functions) -> BTreeMap<&'static str, (&'static str, Function)> {
+    let mut preflights = BTreeMap::new();
+    for Route { path, function, .. } in routes {
+        if let Some(answers) = functions.get(function) {
+            preflights.entry(*path).or_insert_with(|| (*function, Arc::clone(answers)));
+        }
+    }
+    preflights
+}
+
+async fn api(front: &Front, route: &Route, function: &Function, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = match to_bytes(body, BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(error) if is_too_long(&error) => return too_long(front.kind),
         Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
     };
-    let path_parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let path_parameters = placeholders(route, parts.uri.path());
     let request_id = request_id();
     let inbound = Inbound {
         route,

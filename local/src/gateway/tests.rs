@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
+use tidemark_core::origins::AllowedOrigins;
 use tidemark_core::routes::Route;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::invoke::{Invocation, Invocations};
 use super::*;
+use crate::deployment::LOCAL_ORIGINS;
 use crate::engine::Engine;
 use crate::store::Store;
 
@@ -30,16 +32,17 @@ fn invocations() -> Invocations {
     BTreeMap::from([("echo", echo), ("fails", fails), ("panic", panic)])
 }
 
-fn front(kind: ApiKind, media: &std::path::Path) -> Front {
+fn front(kind: ApiKind, media: &std::path::Path, port: u16) -> Front {
     let (engine, store) = (Engine::memory().unwrap(), Store::open(media).unwrap());
-    Front { kind, engine, store, clock: tidemark_aws::Clock::system(), invocations: invocations() }
+    let guard = Guard { port, origins: AllowedOrigins::parse(LOCAL_ORIGINS).unwrap() };
+    Front { kind, engine, store, clock: tidemark_aws::Clock::system(), invocations: invocations(), guard }
 }
 
 async fn serving(kind: ApiKind) -> SocketAddr {
     let media = tempfile::tempdir().unwrap();
-    let router = router(front(kind, media.path()), ROUTES, &functions()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
+    let router = router(front(kind, media.path(), addr.port()), ROUTES, &functions()).unwrap();
     tokio::spawn(async move {
         let _media = media;
         axum::serve(listener, router).await
@@ -112,7 +115,7 @@ async fn an_unsigned_request_to_either_bucket_is_denied() {
 #[test]
 fn a_route_without_its_function_fails_at_the_start() {
     let media = tempfile::tempdir().unwrap();
-    let error = router(front(ApiKind::Rest, media.path()), ROUTES, &Functions::new()).unwrap_err();
+    let error = router(front(ApiKind::Rest, media.path(), 9080), ROUTES, &Functions::new()).unwrap_err();
     assert!(error.to_string().contains("POST /things/{id} names the function \"echo\""), "{error}");
 }
 

@@ -54,7 +54,7 @@ impl StoreClient {
         host.into_iter().for_each(|host| drop(parts.headers.insert(HOST, host)));
         let body = body.bytes().unwrap_or_default().to_vec();
 
-        let path = parts.uri.path().to_owned();
+        let path = target(&parts.uri);
         let call = Call { operation: operation(&parts), body: path.as_bytes() };
         if let Some(forged) = judge(self.hook.before(&call).await).await? {
             return respond(forged);
@@ -66,6 +66,17 @@ impl StoreClient {
         }
         let response = http::Response::from_parts(parts, SdkBody::from(reply.body));
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+    }
+}
+
+/// What a request is about: `/bucket/key`, or `/bucket/prefix` of a listing.
+#[must_use]
+pub fn target(uri: &http::Uri) -> String {
+    let query = uri.query().unwrap_or_default();
+    let prefix = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "prefix").map(|(_, prefix)| prefix);
+    match prefix {
+        Some(prefix) => format!("{}/{prefix}", uri.path().trim_end_matches('/')),
+        None => uri.path().to_owned(),
     }
 }
 

@@ -89,10 +89,10 @@ impl Store {
 
     /// Answers one S3 request, streaming both bodies.
     pub async fn serve(&self, request: Request) -> Response {
-        let has_origin = request.headers().contains_key(http::header::ORIGIN);
-        if cors::is_preflight(&request) {
-            return cors::allow_upload();
+        if let Some(origin) = cors::preflight(&request) {
+            return cors::allow_upload(origin);
         }
+        let origin = request.headers().get(http::header::ORIGIN).cloned();
         let (request, promise) = whole::watch(request);
         let response = match self.service.call(request.map(s3s::Body::http_body_unsync)).await {
             Ok(response) => response.map(Body::new),
@@ -104,6 +104,9 @@ impl Store {
             }
         };
         let response = promise.refusal().unwrap_or(response);
-        if has_origin { cors::share(response) } else { response }
+        match origin {
+            Some(origin) => cors::share(response, origin),
+            None => response,
+        }
     }
 }

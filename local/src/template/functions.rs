@@ -194,10 +194,30 @@ Resources:
     fn the_template_declares_exactly_the_routes_the_code_serves() {
         let mut served: Vec<_> = ROUTES
             .iter()
-            .map(|r| ApiRoute { method: r.method.into(), path: r.path.into(), function: r.function.into() })
+            .flat_map(|r| [r.method, "OPTIONS"].map(|method| (method, r)))
+            .map(|(method, r)| ApiRoute { method: method.into(), path: r.path.into(), function: r.function.into() })
             .collect();
         served.sort();
+        served.dedup();
         assert_eq!(Template::built_in().unwrap().routes().unwrap(), served);
+    }
+
+    /// With every media type declared as binary, the preflight that SAM's `Cors` generates fails on AWS.
+    #[test]
+    fn the_gateways_own_answers_have_headers() {
+        let template = Template::built_in().unwrap();
+        let (_, api) = template.resources("AWS::Serverless::Api").next().unwrap();
+        assert!(api["Properties"].get("Cors").is_none());
+        for kind in ["DEFAULT_4XX", "DEFAULT_5XX"] {
+            let answer = &api["Properties"]["GatewayResponses"][kind];
+            let headers = &answer["ResponseParameters"]["Headers"];
+            assert_eq!(headers["cache-control"], "'no-store'", "{kind}");
+            assert_eq!(headers["x-content-type-options"], "'nosniff'", "{kind}");
+            let body = answer["ResponseTemplates"]["application/json"].as_str().unwrap();
+            let body = body.replace("$context.error.messageString", "\"Forbidden\"").replace("$context.requestId", "r-1");
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body, serde_json::json!({"message": "Forbidden", "request_id": "r-1"}), "{kind}");
+        }
     }
 
     /// What the local gateway does with bodies (`gateway/event.rs`).

@@ -110,11 +110,34 @@ impl Template {
                 let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);
                 parameters.get(id).cloned().or_else(default).ok_or_else(|| TemplateError::Parameter(id.clone()))
             }
+            Some(("If", Yaml::Sequence(of))) if let [Yaml::String(condition), then, otherwise] = of.as_slice() => {
+                let chosen = if self.condition(condition, parameters)? { then } else { otherwise };
+                self.text(path, chosen, parameters)
+            }
             Some((name, of)) => Err(TemplateError::Intrinsic {
                 path: path.to_owned(),
                 function: format!("!{name} {}", of.as_str().unwrap_or_default()).trim_end().to_owned(),
             }),
             None => Err(shape(path, "text, a number or a reference")),
+        }
+    }
+
+    /// Evaluates a condition of the template: two texts that are the same, or the negation of that.
+    fn condition(&self, name: &str, parameters: &BTreeMap<String, String>) -> Result<bool, TemplateError> {
+        let path = format!("Conditions.{name}");
+        let mut condition = &self.root["Conditions"][name];
+        let mut is_negated = false;
+        while let Some(("Not", Yaml::Sequence(of))) = intrinsic(condition)
+            && let [negated] = of.as_slice()
+        {
+            (condition, is_negated) = (negated, !is_negated);
+        }
+        match intrinsic(condition) {
+            Some(("Equals", Yaml::Sequence(of))) if let [one, other] = of.as_slice() => {
+                let is_same = self.text(&path, one, parameters)? == self.text(&path, other, parameters)?;
+                Ok(is_same != is_negated)
+            }
+            _ => Err(shape(&path, "!Equals, or !Not of it")),
         }
     }
 
@@ -199,5 +222,9 @@ fn scalar(value: &Yaml) -> Option<String> {
     }
 }
 
+#[cfg(test)]
+mod alarm_tests;
+#[cfg(test)]
+mod safety_tests;
 #[cfg(test)]
 mod tests;

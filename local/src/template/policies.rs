@@ -9,8 +9,12 @@ use serde_yaml_ng::Value as Yaml;
 use super::{BUCKET_KIND, TOPIC_KIND, Template, TemplateError, functions, intrinsic, shape, short_name, tables};
 
 /// Further ways to give a role rights, none of which the template needs.
-const OTHER_KINDS: [&str; 4] =
-    ["AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::Serverless::Connector"];
+const OTHER_KINDS: [&str; 3] = ["AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy", "AWS::Serverless::Connector"];
+
+/// A policy beside the functions may only let them use the customer-managed key. No call of theirs names it, so no right is compared.
+const KEY_POLICY_KIND: &str = "AWS::IAM::Policy";
+/// The parameter that holds that key.
+const KEY_PARAMETER: &str = "KmsKeyArn";
 
 /// Where Lambda itself puts what a stream mapping gives up on, in a bucket that is the mapping's destination.
 const DESTINATION_FOLDER: &str = "aws/lambda/*";
@@ -23,7 +27,7 @@ pub struct Right {
     /// As IAM calls it: `dynamodb:PutItem`.
     pub action: String,
     /// Under local names: `table/resources`, `table/conflicts/index/by_status`, `bucket/media`, `bucket/media/uploads/*`,
-    /// `topic/notification`.
+    /// `topic/notification`. A right to list only what begins with a prefix has it behind the bucket: `bucket/media/uploads/*`.
     pub resource: String,
 }
 
@@ -44,6 +48,9 @@ impl Template {
             if let Some((id, _)) = self.resources(kind).next() {
                 return Err(shape(&format!("Resources.{id}"), "in the policies of a function"));
             }
+        }
+        for (id, resource) in self.resources(KEY_POLICY_KIND) {
+            check_key_policy(&format!("Resources.{id}"), resource)?;
         }
         let mut rights = BTreeSet::new();
         for (id, resource) in self.resources(functions::KIND) {
@@ -91,7 +98,7 @@ impl Template {
     /// Adds what a statement allows.
     fn allow(&self, path: &str, function: &str, statement: &Yaml, rights: &mut BTreeSet<Right>) -> Result<(), TemplateError> {
         let keys = statement.as_mapping().into_iter().flatten().map(|(key, _)| key.as_str().unwrap_or_default());
-        if keys.into_iter().any(|key| !matches!(key, "Sid" | "Effect" | "Action" | "Resource"))
+        if keys.into_iter().any(|key| !matches!(key, "Sid" | "Effect" | "Action" | "Resource" | "Condition"))
             || statement.get("Effect").and_then(Yaml::as_str) != Some("Allow")
         {
             return Err(shape(path, "statements of Sid, Effect: Allow, Action and Resource"));
@@ -101,7 +108,9 @@ impl Template {
             let resource = self.arn(path, resource)?;
             for action in listed(part("Action")?) {
                 let action = action.as_str().ok_or_else(|| shape(path, "actions by their names"))?.to_owned();
-                rights.insert(Right { function: function.to_owned(), action, resource: resource.clone() });
+                for resource in bounded(path, &action, &resource, statement.get("Condition"))? {
+                    rights.insert(Right { function: function.to_owned(), action: action.clone(), resource });
+                }
             }
         }
         Ok(())
@@ -131,6 +140,42 @@ impl Template {
     fn is_a(&self, id: &str, kind: &str) -> bool {
         self.resources(kind).any(|(found, _)| found == id)
     }
+}
+
+/// The resources that a statement's condition leaves of one. The only condition that is understood bounds a listing to prefixes.
+fn bounded(path: &str, action: &str, resource: &str, condition: Option<&Yaml>) -> Result<Vec<String>, TemplateError> {
+    let Some(condition) = condition else { return Ok(vec![resource.to_owned()]) };
+    let refused = || shape(path, "no condition but StringLike s3:prefix, of s3:ListBucket on a bucket");
+    let only = |value: &Yaml, key: &str| value.as_mapping().filter(|map| map.len() == 1)?.get(key).cloned();
+    let prefixes = only(condition, "StringLike").and_then(|like| only(&like, "s3:prefix")).ok_or_else(refused)?;
+    if action != "s3:ListBucket" || !resource.starts_with("bucket/") {
+        return Err(refused());
+    }
+    let prefix = |prefix: &Yaml| {
+        let folder = prefix.as_str().filter(|prefix| prefix.ends_with("/*") && prefix.len() > "/*".len()).ok_or_else(refused)?;
+        Ok(format!("{resource}/{folder}"))
+    };
+    listed(&prefixes).into_iter().map(prefix).collect()
+}
+
+/// A policy of its own may allow nothing but the use of the customer-managed key through the services that keep data.
+fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
+    let refused = || shape(path, "a policy that lets the functions use KmsKeyArn through services, and nothing else");
+    let statements = resource.get("Properties").and_then(|it| it.get("PolicyDocument")?.get("Statement")).ok_or_else(refused)?;
+    for statement in listed(statements) {
+        let is_key = |value: &Yaml| intrinsic(value) == Some(("Ref", &Yaml::String(KEY_PARAMETER.to_owned())));
+        let uses_key = |action: &Yaml| matches!(action.as_str(), Some("kms:Decrypt" | "kms:DescribeKey" | "kms:GenerateDataKey"));
+        let is_through_services =
+            statement.get("Condition").and_then(|it| it.get("StringEquals")?.get("kms:ViaService")).is_some();
+        let is_fine = statement.get("Effect").and_then(Yaml::as_str) == Some("Allow")
+            && statement.get("Resource").is_some_and(is_key)
+            && statement.get("Action").is_some_and(|actions| listed(actions).into_iter().all(uses_key))
+            && is_through_services;
+        if !is_fine {
+            return Err(refused());
+        }
+    }
+    Ok(())
 }
 
 /// What CloudFormation takes as one or as a list of them.
@@ -174,6 +219,51 @@ mod tests {
             "push: a:Two on table/a_things",
         ];
         assert_eq!(shown(&rights), expected);
+    }
+
+    #[test]
+    fn prefix_condition_bounds_a_listing() {
+        let listing = |condition: &str| {
+            let statement =
+                format!("Effect: Allow, Action: s3:ListBucket, Resource: !GetAtt MediaBucket.Arn, Condition: {condition}");
+            template(&format!("{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}")).rights()
+        };
+        let rights = listing("{ StringLike: { 's3:prefix': [incoming/*, uploads/*] } }").unwrap();
+        let expected = ["push: s3:ListBucket on bucket/media/incoming/*", "push: s3:ListBucket on bucket/media/uploads/*"];
+        assert_eq!(shown(&rights), expected);
+        assert_eq!(shown(&listing("{ StringLike: { 's3:prefix': uploads/* } }").unwrap()), expected[1..]);
+        for condition in [
+            "{}",
+            "{ StringLike: { 's3:prefix': '*' } }",
+            "{ StringLike: { 's3:prefix': '/*' } }",
+            "{ StringLike: { 's3:prefix': uploads } }",
+            "{ StringNotLike: { 's3:prefix': uploads/* } }",
+            "{ StringLike: { 's3:delimiter': uploads/* } }",
+            "{ StringLike: { 's3:prefix': uploads/* }, Bool: { 'aws:SecureTransport': true } }",
+        ] {
+            assert!(listing(condition).is_err(), "{condition}");
+        }
+    }
+
+    #[test]
+    fn separate_policy_may_only_use_the_key() {
+        let policy = |statement: &str| {
+            let extra = format!(
+                "\n  KeyPolicy: {{ Type: 'AWS::IAM::Policy', Properties: {{ PolicyDocument: {{ Statement: [{statement}] }} }} }}"
+            );
+            template(&format!("{{ Policies: [] }}{extra}")).rights()
+        };
+        let through = "Condition: { StringEquals: { 'kms:ViaService': [x] } }";
+        let sound = format!("{{ Effect: Allow, Action: [kms:Decrypt], Resource: !Ref KmsKeyArn, {through} }}");
+        assert!(policy(&sound).unwrap().is_empty());
+        for statement in [
+            "{ Effect: Allow, Action: kms:Decrypt, Resource: !Ref KmsKeyArn }".to_owned(),
+            sound.replace("kms:Decrypt", "kms:*"),
+            sound.replace("kms:Decrypt", "dynamodb:Scan"),
+            sound.replace("!Ref KmsKeyArn", "'*'"),
+        ] {
+            assert!(policy(&statement).is_err(), "{statement}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use tidemark_aws::metrics::{Metric, NAMESPACE};
-use tidemark_core::media::MediaKey;
+use tidemark_core::media::{Keyring, MediaKey};
 use uuid::Uuid;
 
 use super::*;
@@ -64,21 +64,30 @@ fn every_bucket_is_private_encrypted_and_kept() {
             assert_eq!(open[block], true, "{id}: {block}");
         }
         let encryption = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
-        assert!(encryption["SSEAlgorithm"].is_string(), "{id}");
+        assert_eq!(encryption["SSEAlgorithm"], yaml("{'Fn::If': [HasKey, 'aws:kms', AES256]}"), "{id}");
     }
 }
 
 #[test]
 fn uploads_that_nobody_names_expire_where_they_arrive_and_browsers_may_upload() {
     let (_, _, media) = all(BUCKET_KIND).into_iter().find(|(id, ..)| id == "MediaBucket").unwrap();
-    let key = MediaKey::new("acme", "ana", Uuid::nil(), 1, "image/png", "a.png");
+    let keyring = Keyring::new("a secret with at least 32 bytes in it", None).unwrap();
+    let key = MediaKey::new("acme", "ana", Uuid::nil(), 1, "image/png", &keyring);
     let rules = media["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
     let expiring: Vec<_> = rules.iter().filter(|rule| rule.get("ExpirationInDays").is_some()).collect();
+    assert_eq!(media["VersioningConfiguration"]["Status"], "Enabled");
+    let old = rules.iter().filter(|rule| rule.get("Prefix").is_none());
+    let old: Vec<_> = old.filter_map(|rule| rule.get("NoncurrentVersionExpiration")?.get("NoncurrentDays")?.as_u64()).collect();
+    assert_eq!(old, [30], "an upload that was overwritten or deleted can be restored for a month");
     assert_eq!(expiring.len(), 1);
     let prefix = expiring[0]["Prefix"].as_str().unwrap();
     assert_eq!((expiring[0]["Status"].as_str(), expiring[0]["ExpirationInDays"].as_u64()), (Some("Enabled"), Some(7)));
     assert!(key.arrival().starts_with(prefix) && !key.to_string().starts_with(prefix), "{prefix}");
-    assert_eq!(media["CorsConfiguration"]["CorsRules"][0]["AllowedMethods"], yaml("[PUT]"));
+    let cors = yaml(
+        "{'Fn::If': [HasAllowedOrigins, {CorsRules: [{AllowedMethods: [PUT], AllowedOrigins: {'Fn::Split': [',', {Ref: AllowedOrigins}]},
+          AllowedHeaders: ['*'], MaxAge: 3600}]}, {Ref: 'AWS::NoValue'}]}",
+    );
+    assert_eq!(media["CorsConfiguration"], cors);
 }
 
 #[test]
@@ -131,7 +140,9 @@ fn every_crate_among_the_functions_is_deployed_and_logs_where_logs_end() {
     assert_eq!(deployed, crates);
     let template = Template::built_in().unwrap();
     let globals = template.globals().unwrap();
-    assert_eq!((globals["Runtime"].as_str(), globals["Tracing"].as_str()), (Some("provided.al2023"), Some("Active")));
+    assert_eq!((globals["Runtime"].as_str(), &globals["Tracing"]), (Some("provided.al2023"), &yaml("{Ref: Tracing}")));
+    let tracing = &template.root["Parameters"]["Tracing"];
+    assert_eq!((tracing["Default"].as_str(), &tracing["AllowedValues"]), (Some("PassThrough"), &yaml("[PassThrough, Active]")));
     let parameter = &template.root["Parameters"]["Architecture"];
     assert_eq!((&globals["Architectures"], &parameter["Default"]), (&yaml("[{Ref: Architecture}]"), &yaml("arm64")));
 }
@@ -148,9 +159,9 @@ fn functions_behind_the_api_end_before_the_gateway_hangs_up() {
 }
 
 #[test]
-fn the_api_is_bounded_and_traced_and_logs_nothing_that_was_sent() {
+fn the_api_is_bounded_and_logs_nothing_that_was_sent() {
     let (_, _, api) = all("AWS::Serverless::Api").remove(0);
-    assert_eq!(api["TracingEnabled"], true);
+    assert_eq!(api["TracingEnabled"], yaml("{'Fn::If': [TracesApi, true, false]}"));
     let methods = &api["MethodSettings"][0];
     let expected = yaml(
         "{HttpMethod: '*', ResourcePath: '/*', ThrottlingRateLimit: {Ref: ThrottleRate}, ThrottlingBurstLimit: {Ref: ThrottleBurst},
@@ -196,9 +207,11 @@ fn alarms_and_dashboard_look_at_metrics_that_the_functions_write() {
     let written: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
     let mut looked_at = BTreeSet::new();
     for (_, _, alarm) in all("AWS::CloudWatch::Alarm") {
-        if alarm["Namespace"] == NAMESPACE {
-            looked_at.insert(alarm["MetricName"].as_str().unwrap().to_owned());
-            assert_eq!(alarm["Dimensions"], yaml("[{Name: Stack, Value: {Ref: 'AWS::StackName'}}]"));
+        let in_math = alarm.get("Metrics").and_then(Yaml::as_sequence).into_iter().flatten();
+        let in_math = in_math.filter_map(|metric| metric.get("MetricStat")?.get("Metric"));
+        for metric in in_math.chain([&alarm]).filter(|metric| metric.get("Namespace").is_some_and(|it| it == NAMESPACE)) {
+            looked_at.insert(metric["MetricName"].as_str().unwrap().to_owned());
+            assert_eq!(metric["Dimensions"], yaml("[{Name: Stack, Value: {Ref: 'AWS::StackName'}}]"));
         }
     }
     let (_, _, dashboard) = all("AWS::CloudWatch::Dashboard").remove(0);

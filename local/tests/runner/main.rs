@@ -4,6 +4,7 @@
 
 mod client;
 mod crash;
+mod doors;
 mod dynamodb;
 mod front;
 mod process;

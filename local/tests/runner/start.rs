@@ -108,7 +108,7 @@ fn a_device_that_never_finishes_its_request_does_not_keep_the_runner_from_stoppi
     let home = tempfile::tempdir().unwrap();
     let runner = Runner::start(home.path(), &["--memory"]);
     let mut stuck = TcpStream::connect(runner.addr).unwrap();
-    stuck.write_all(b"POST /api/v1/mobile/sync/push HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").unwrap();
+    stuck.write_all(b"POST /api/v1/mobile/sync/push HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{").unwrap();
     // Answered after it: the runner has met the one that is stuck.
     assert_eq!(runner.client().send("GET /health", &[], b"").unwrap().status, 200);
     assert_eq!(runner.stop("INT").code, Some(0));

@@ -1,6 +1,7 @@
 """What operators meet: batches that are replayed, and rows that nobody can read."""
 
 import json
+import time
 
 from .deployment import Deployment, has, meter, wait_for
 
@@ -48,6 +49,44 @@ def a_record_nobody_can_read_is_set_aside_and_the_others_go_on(here: Deployment)
     assert kept["record"]["dynamodb"]["NewImage"]["payload"] == {"N": "7"}, kept
 
 
+def a_disabled_mapping_shows_in_the_metrics_and_loses_nothing(here: Deployment) -> None:
+    tenant = here.tenant()
+    ana, ben = tenant.device("ana"), tenant.device("ben")
+    assert ben.pull() == []
+    function = here.output("ChangelogFunctionName")
+    (mapping,) = here.client("lambda").list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    began_ms = int(time.time() * 1000)
+    _switch(here, mapping["UUID"], False)
+    try:
+        ana.push(meter("create", "m-1", 1, 0))
+        # What the alarm NothingSequenced compares: changes were accepted, and none is sequenced.
+        wait_for(lambda: _measured(here, "AcceptedChanges", began_ms), lambda: "the push measured no accepted change")
+        assert ben.pull() == [] and _measured(here, "SequencedChanges", began_ms) == 0
+    finally:
+        _switch(here, mapping["UUID"], True)
+    ben.pull_until(has("m-1", 1))
+    wait_for(lambda: _measured(here, "SequencedChanges", began_ms), lambda: "nothing was measured after the mapping was enabled")
+
+
+def _switch(here: Deployment, mapping: str, is_on: bool) -> None:
+    here.client("lambda").update_event_source_mapping(UUID=mapping, Enabled=is_on)
+    state = "Enabled" if is_on else "Disabled"
+    get = here.client("lambda").get_event_source_mapping
+    wait_for(lambda: get(UUID=mapping)["State"] == state, lambda: f"the mapping is {get(UUID=mapping)['State']}, not {state}")
+
+
+def _measured(here: Deployment, metric: str, since_ms: int) -> int:
+    """The sum of a metric, from the lines that CloudWatch makes it of."""
+    logs, total = here.client("logs"), 0
+    for group in logs.describe_log_groups()["logGroups"]:
+        # LocalStack writes below the function's own name, AWS where the template says.
+        if f"/{here.stack}-" in group["logGroupName"] or f"/{here.stack}/" in group["logGroupName"]:
+            for event in logs.filter_log_events(logGroupName=group["logGroupName"], startTime=since_ms)["events"]:
+                if '"_aws"' in event["message"]:
+                    total += json.loads(event["message"]).get(metric, 0)
+    return total
+
+
 def _set_aside(here: Deployment, mark: str) -> dict | None:
     """The object with the mark in it, if a message on the queue names it."""
     sqs, s3 = here.client("sqs"), here.client("s3")
@@ -67,4 +106,5 @@ def _set_aside(here: Deployment, mark: str) -> dict | None:
 STORIES = [
     a_batch_is_looked_at_and_replayed,
     a_record_nobody_can_read_is_set_aside_and_the_others_go_on,
+    a_disabled_mapping_shows_in_the_metrics_and_loses_nothing,
 ]

@@ -21,7 +21,8 @@ from localstack.aws.api.dynamodbstreams import (
     ListStreamsInput,
     ListStreamsOutput,
 )
-from localstack.aws.forwarder import AwsRequestProxy, HttpFallbackDispatcher
+from localstack.aws.forwarder import AwsRequestProxy, ForwardingFallbackDispatcher
+from localstack.http.proxy import Proxy
 from localstack.services.dynamodb.v2.provider import DynamoDBProvider
 from localstack.services.dynamodbstreams.v2.provider import DynamoDBStreamsProvider
 from localstack.services.plugins import Service, aws_provider
@@ -45,6 +46,8 @@ class Engine:
             raise RuntimeError(f"{command} did not say where it listens, but {line!r}")
         self.url = line.removeprefix(LISTENING).strip()
         self.proxy = AwsRequestProxy(self.url)
+        # The engine answers only to its own address, not to the names that LocalStack has.
+        self.proxy.proxy = Proxy(self.url, preserve_host=False)
 
     def stop(self) -> None:
         self.process.kill()
@@ -68,6 +71,9 @@ class Engines:
     def forward(self, context: RequestContext, request: ServiceRequest | None) -> ServiceResponse:
         response = self.of(context.account_id, context.region).proxy(context, request)
         return _with_arns_of(context, response)
+
+    def forward_as_it_is(self, context: RequestContext, request: ServiceRequest | None) -> ServiceResponse:
+        return self.of(context.account_id, context.region).proxy(context, request)
 
     def start_dynamodb(self) -> bool:
         """Nothing to do: a process starts when somebody asks for its account and region."""
@@ -169,7 +175,7 @@ def dynamodb() -> Service:
     provider = TidemarkDynamoDB()
     return Service.for_provider(
         provider,
-        dispatch_table_factory=lambda provider: HttpFallbackDispatcher(provider, provider.get_forward_url),
+        dispatch_table_factory=lambda provider: ForwardingFallbackDispatcher(provider, ENGINES.forward_as_it_is),
     )
 
 

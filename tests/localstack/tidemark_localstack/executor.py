@@ -1,12 +1,15 @@
 """An executor for LocalStack's Lambda: a function's `bootstrap` is a child process of this one, as on Lambda a process of its
 own microVM. It is kept warm between invocations, killed when it takes too long, and started anew after that or after it died.
 
+`TIDEMARK_BINARIES_RUNNER` names a command that runs binaries of another architecture: `qemu-aarch64 -L /usr/aarch64-linux-gnu`.
+
 What it does not do: bound memory, divide CPU, freeze the process between invocations, or keep it from the rest of the machine.
 """
 
 import logging
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +29,8 @@ from .runtime_api import Invocation, RuntimeApi, error, now_ms
 
 LOG = logging.getLogger(__name__)
 
+# Of LocalStack's own environment, not of the function's.
+RUNNER = "TIDEMARK_BINARIES_RUNNER"
 # How often a waiting invocation looks whether its process still lives.
 LOOK_EVERY_S = 0.02
 
@@ -76,7 +81,7 @@ class ProcessExecutor(RuntimeExecutor):
             task_root = pathlib.Path(self._environment["LAMBDA_TASK_ROOT"])
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [task_root / "bootstrap"],
+                    [*shlex.split(os.environ.get(RUNNER, "")), str(task_root / "bootstrap")],
                     cwd=task_root,
                     env={**self._environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
                     stdin=subprocess.DEVNULL,

@@ -9,10 +9,11 @@ import threading
 import time
 import types
 import unittest
+import unittest.mock
 
 from localstack.services.lambda_.invocation.executor_endpoint import ShutdownDuringStartup, StatusErrorException
 
-from .executor import ProcessExecutor
+from .executor import RUNNER, ProcessExecutor
 
 # A function as a team might write it by hand: it asks for an event, does what the event says, and asks again.
 BOOTSTRAP = """#!{python}
@@ -53,6 +54,9 @@ while True:
 
 class ExecutorTest(unittest.TestCase):
     def setUp(self) -> None:
+        # The functions here are scripts, whatever those of the deployment are.
+        self.enterContext(unittest.mock.patch.dict(os.environ))
+        os.environ.pop(RUNNER, None)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.code = pathlib.Path(folder.name).resolve()
@@ -88,6 +92,13 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual((headers["lambda-runtime-invoked-function-arn"], headers["lambda-runtime-trace-id"]), ("arn:f", "Root=1"))
         self.assertLess(abs(int(headers["lambda-runtime-deadline-ms"]) / 1000 - time.time()), 2)
         self.assertTrue(result.logs.startswith("START RequestId: id-hello") and "REPORT RequestId: id-hello" in result.logs)
+
+    def test_a_binary_of_another_architecture_runs_under_its_runner(self) -> None:
+        os.environ[RUNNER] = "/usr/bin/env STARTED_BY='a runner'"
+        self.start()
+        result, said = self.invoke("hello")
+        self.assertEqual((result.is_error, said["env"]["STARTED_BY"], said["cwd"]), (False, "a runner", str(self.code)))
+        self.assertNotIn(RUNNER, said["env"])
 
     def test_a_handlers_error_is_the_functions_and_the_process_lives_on(self) -> None:
         self.start()

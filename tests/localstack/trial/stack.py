@@ -15,7 +15,9 @@ from stories.deployment import Deployment, Issuer
 
 from .process import run
 
-ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+# The machine's own, or, where binaries of the other one can be run, the one that the template deploys by default.
+IS_ARM = platform.machine() in ("aarch64", "arm64")
+ARCHITECTURE = "arm64" if IS_ARM or os.environ.get("TIDEMARK_BINARIES_RUNNER") else "x86_64"
 
 
 def environment(endpoint: str | None = None) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Stack:
         self.began_ms = int(time.time() * 1000)
 
     def build(self) -> list[tuple[str, int]]:
-        """Builds every function for this machine's architecture; gives names and sizes of the binaries."""
+        """Builds every function; gives names and sizes of the binaries."""
         command = ["build", "--parameter-overrides", f"Architecture={ARCHITECTURE}", "--build-dir", str(self.template.parent)]
         self._sam("sam build", *command, "--template-file", "template.yaml")
         return [(path.parent.name, path.stat().st_size) for path in sorted(self.template.parent.glob("*/bootstrap"))]
@@ -92,7 +94,7 @@ class Stack:
         named = {kind: [r["PhysicalResourceId"] for r in made if r["ResourceType"] == kind] for kind in _RETAINED}
         for bucket in [*named["AWS::S3::Bucket"], f"{self.name}-artifacts"]:
             with contextlib.suppress(ClientError):
-                boto3.resource("s3", endpoint_url=endpoint).Bucket(bucket).objects.delete()
+                boto3.resource("s3", endpoint_url=endpoint).Bucket(bucket).object_versions.delete()
         with contextlib.suppress(ClientError):
             cloudformation = here.client("cloudformation")
             cloudformation.delete_stack(StackName=self.name)
@@ -101,6 +103,9 @@ class Stack:
             with contextlib.suppress(ClientError):
                 here.client("s3").delete_bucket(Bucket=bucket)
         for table in named["AWS::DynamoDB::Table"]:
+            # One after the other: a LocalStack that does not know the protection deletes the table all the same.
+            with contextlib.suppress(ClientError):
+                here.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=False)
             with contextlib.suppress(ClientError):
                 here.client("dynamodb").delete_table(TableName=table)
 

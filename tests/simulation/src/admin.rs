@@ -79,6 +79,9 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for fate in fates {
         let Some(told) = &fate.told else {
+            if fate.is_lost {
+                continue;
+            }
             if !world.is_over() {
                 let what = format!("edit {} was never answered", fate.edit.number);
                 world.judge.borrow_mut().violated(4, what);

@@ -1,5 +1,6 @@
-//! A device as docs/protocol.md, *Writing a client*, tells people to write one: a queue of edits, numbers that are fixed when an edit is
-//! made, a batch that is sent until it is answered, copies that only pulls and answers change.
+//! A device as docs/protocol.md, *Writing a client*, tells people to write one, to the letter: a queue of edits, numbers that are fixed when
+//! an edit is made, a batch that is sent until it is answered, copies that only pulls and answers change. Everything here is stored on the
+//! device, so that a restart of the app loses none of it, and a backup holds all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,8 @@ pub struct Edit {
     pub item: Value,
     /// Of a create or an update: the content, as text, without its id.
     pub content: String,
+    /// Its `base_version`, whether it is sent or not.
+    pub base: u64,
 }
 
 impl Edit {
@@ -77,7 +80,7 @@ pub struct Sent {
 }
 
 /// What a device stores.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Client {
     /// The device.
     pub device_id: String,
@@ -93,24 +96,29 @@ pub struct Client {
     pub tells_base: bool,
     /// Whether it takes the token of a push's answer for its pulls.
     pub takes_push_token: bool,
+    /// Whether it gives its batches names.
+    pub names_batches: bool,
+    /// Whether it does all that and asks for its own changes that it was not told of: what the page tells people to do today. Others do
+    /// what older versions of the page allowed.
+    pub is_documented: bool,
     /// The channels that it has pulled, and was not told to drop since.
     pub pulled: BTreeSet<String>,
     /// The channels whose copies are of a time that a restore has undone, as long as no pull said so.
     pub undone: BTreeSet<String>,
-    /// How many batches it has made.
-    pub batches: u64,
 }
 
 impl Client {
     /// Numbers an edit, and puts it into the queue. A name whose id is a temp id is one that the server has not told yet.
     pub fn type_edit(&mut self, number: u64, name: Name, action: &str, mut payload: Value) -> Edit {
         let content = payload.to_string();
-        let waiting = self.waiting().filter(|edit| edit.name == name).count() as u64;
+        let waiting = self.waiting_for(&name).count() as u64;
+        // An edit that is typed on top of others has their base: what came under them since, the user has not seen.
+        let first_base = self.waiting_for(&name).next().map(|edit| edit.base);
         let copy = self.copies.entry(name.clone()).or_default();
         let after_last = copy.used.map_or(0, |used| used + 1);
         let version = if action == "create" { 0 } else { (copy.known + waiting).max(after_last) };
         copy.used = Some(copy.used.unwrap_or_default().max(version));
-        let base = copy.base;
+        let base = first_base.unwrap_or(copy.base);
         let mut item =
             json!({"resource_type": name.resource_type, "action": action, "client_version": version, "channel": name.channel});
         if is_temp_id(&name.id) {
@@ -122,7 +130,7 @@ impl Client {
         if self.tells_base {
             item["base_version"] = base.into();
         }
-        let edit = Edit { number, name, item, content };
+        let edit = Edit { number, name, item, content, base };
         self.queue.push(edit.clone());
         edit
     }
@@ -132,12 +140,17 @@ impl Client {
         self.sent.iter().flat_map(|sent| &sent.edits).chain(&self.queue)
     }
 
-    /// The batch to send: the one that was not answered, or the first `most` edits of the queue, as a new one.
-    pub fn batch(&mut self, most: usize, names_batches: bool) -> Option<&Sent> {
+    /// The edits of a resource that were not answered, oldest first.
+    pub fn waiting_for(&self, name: &Name) -> impl Iterator<Item = &Edit> {
+        self.waiting().filter(move |edit| edit.name == *name)
+    }
+
+    /// The batch to send: the one that was not answered, or the first `most` edits of the queue, as a new one. Its name is made at random:
+    /// a device that was restored from a backup does not know which names it has used.
+    pub fn batch(&mut self, most: usize, random: u64) -> Option<&Sent> {
         if self.sent.is_none() && !self.queue.is_empty() {
             let edits: Vec<Edit> = self.queue.drain(..most.min(self.queue.len())).collect();
-            self.batches += 1;
-            let batch_id = names_batches.then(|| format!("batch-{}", self.batches));
+            let batch_id = self.names_batches.then(|| format!("batch-{random:016x}"));
             self.sent = Some(Sent { batch_id, edits });
         }
         self.sent.as_ref()
@@ -164,77 +177,91 @@ impl Client {
     pub fn answered(&mut self, answer: &PushResponse) {
         let Some(sent) = self.sent.take() else { return };
         let mut again = Vec::new();
+        let mut has_gap = false;
         for (edit, result) in sent.edits.into_iter().zip(&answer.results) {
             match result.status {
-                Status::Ok => self.applied(&edit, result),
+                Status::Ok => has_gap |= self.applied(&edit, result),
                 Status::Conflict => self.refused(&edit, result),
                 Status::Error if result.is_retryable() => again.push(edit),
                 Status::Error => {}
             }
         }
         self.queue.splice(0..0, again);
-        if self.takes_push_token {
+        if self.takes_push_token && !(has_gap && self.is_documented) {
             self.token = Some(answer.server_sync_token.clone());
         }
     }
 
-    /// An edit was applied, now or before.
-    fn applied(&mut self, edit: &Edit, result: &ItemResult) {
+    /// An edit was applied, now or before. Whether there are versions before that one which the device has not heard of: then its pulls
+    /// have to bring all of them.
+    fn applied(&mut self, edit: &Edit, result: &ItemResult) -> bool {
         let name = self.told_id(edit, result);
         let version = result.server_version.unwrap_or_default();
         let copy = self.copies.entry(name).or_default();
         if result.server_payload_omitted || version <= copy.base {
-            return; // a pull brings it, or has brought it
+            return false; // a pull brings it, or has brought it
         }
-        copy.known = copy.known.max(version);
         if let Some(payload) = &result.server_payload {
-            (copy.payload, copy.base) = (Some(payload.get().to_owned()), version);
-            return;
+            if version >= copy.known {
+                (copy.payload, copy.base, copy.known) = (Some(payload.get().to_owned()), version, version);
+            }
+            return false;
         }
+        let has_gap = version > copy.known + 1;
+        copy.known = copy.known.max(version);
         copy.payload = match edit.action() {
             "delete" => None,
             "create" => Some(edit.content.clone()),
             _ => copy.payload.as_deref().map(|payload| merge(payload, &edit.content)),
         };
+        has_gap
     }
 
-    /// An edit stands in a conflict: the server's copy is taken over.
+    /// An edit stands in a conflict: the server's copy is taken over, if it is no older than what the device has.
     fn refused(&mut self, edit: &Edit, result: &ItemResult) {
         let name = self.told_id(edit, result);
         let copy = self.copies.entry(name).or_default();
-        let Some(version) = result.server_version else {
-            copy.payload = None; // there is no such resource: what the user typed is a draft
-            return;
-        };
+        let Some(version) = result.server_version else { return }; // there was no such resource: what the user typed is a draft
         if result.server_payload_omitted || version < copy.known {
-            return;
+            return; // a pull brings it, or has brought something newer
         }
         copy.payload = result.server_payload.as_ref().map(|payload| payload.get().to_owned());
-        (copy.base, copy.known) = (version, copy.known.max(version));
+        (copy.base, copy.known) = (version, version);
     }
 
     /// The name of what an edit is about, now that the server has told its id.
     fn told_id(&mut self, edit: &Edit, result: &ItemResult) -> Name {
         let Some(id) = &result.server_id else { return edit.name.clone() };
         let told = Name { id: id.clone(), ..edit.name.clone() };
-        if told != edit.name
-            && let Some(copy) = self.copies.remove(&edit.name)
-        {
-            self.copies.entry(told.clone()).or_insert(copy);
+        if told != edit.name {
+            if let Some(copy) = self.copies.remove(&edit.name) {
+                self.copies.entry(told.clone()).or_insert(copy);
+            }
+            self.queue.iter_mut().filter(|waiting| waiting.name == edit.name).for_each(|waiting| waiting.name = told.clone());
         }
         told
+    }
+
+    /// The body of a pull.
+    pub fn pull_body(&self, limit: u64) -> Value {
+        let mut body = json!({"since_token": self.token, "device_id": self.device_id, "limit": limit});
+        if self.is_documented {
+            body["own_changes"] = "unanswered".into();
+        }
+        body
     }
 
     /// Applies a page of a pull.
     pub fn apply(&mut self, page: PullResponse) {
         self.undone.retain(|channel| !page.reset.contains(channel));
         for channel in page.revoked.iter().chain(&page.reset) {
-            self.copies.retain(|name, _| name.channel != *channel);
+            let of_channel = self.copies.iter_mut().filter(|(name, _)| name.channel == *channel);
+            of_channel.for_each(|(_, copy)| *copy = Copy { used: copy.used, ..Copy::default() });
         }
         for change in page.changes {
             let name = Name { channel: change.channel, resource_type: change.resource_type, id: change.id };
             let copy = self.copies.entry(name).or_default();
-            // Below what it knows, the copy has later edits of its own.
+            // Below what it knows, the copy has later edits of its own. A delete leaves the numbers.
             if change.server_version > copy.base && change.server_version >= copy.known {
                 copy.payload = change.payload.map(|payload| payload.get().to_owned());
                 (copy.base, copy.known) = (change.server_version, copy.known.max(change.server_version));

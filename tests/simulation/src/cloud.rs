@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Duration, Utc};
 use futures_util::FutureExt as _;
 use lambda_http::{
@@ -31,9 +32,10 @@ use tidemark::{
     },
     template::Template,
 };
-use tidemark_aws::{Clock, Platform, stream::StreamEvent};
+use tidemark_aws::{Clock, Platform, entry, stream::StreamEvent};
 use tidemark_core::{
-    gzip,
+    gzip, key,
+    pack::unpack,
     routes::{ROUTES, Route},
 };
 use tokio::time::Instant;
@@ -42,6 +44,7 @@ use crate::{
     bucket::Bucket,
     faults::{INVOCATION, Invocation, Weather},
     table_faults::TableFaults,
+    version::{KEPT, kept_apart, row_of},
 };
 
 /// When every run's clock starts.
@@ -197,7 +200,7 @@ impl Cloud {
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             at: self.now(),
         };
-        let event = lambda_http::request::from_str(&rest_event(&inbound, "test").to_string()).unwrap();
+        let event = entry::request(&rest_event(&inbound, "test").to_string(), Context::default()).0;
         let function = AssertUnwindSafe(self.functions[route.function](event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else { return Ok(Answer { status: 502, text: "null".into() }) };
         let (parts, body) = ended.map_err(|_| format!("{} {} panicked", request.method, request.path))?.into_parts();
@@ -247,6 +250,19 @@ impl Cloud {
             }
         }
         self.table_faults.restored();
+    }
+
+    /// A stream record of a tombstone with the payload that its row does not hold, where there is one.
+    pub fn with_kept_payload(&self, mut record: Value) -> Value {
+        let Some(version) = kept_apart(&record["dynamodb"]["NewImage"]) else { return record };
+        let (_, name) = row_of(&record["dynamodb"]["Keys"]);
+        let name = key::join([&name.resource_type, &name.id, &version.to_string()]);
+        let keys = json!({"pk": record["dynamodb"]["Keys"]["pk"], "sk": {"S": format!("v#{name}")}});
+        let row = self.call("GetItem", &json!({"TableName": "conflicts", "Key": keys}));
+        let packed = BASE64_STANDARD.decode(row["Item"]["packed"]["B"].as_str().unwrap()).unwrap();
+        let payload = String::from_utf8(unpack(&packed, 1 << 20).unwrap()).unwrap();
+        record["dynamodb"]["NewImage"][KEPT] = json!({"S": payload});
+        record
     }
 
     /// Every row of a table.

@@ -16,7 +16,7 @@ impl World {
     pub fn take_in(&self) {
         let records = self.stream.borrow_mut().take_in(&self.cloud);
         let mut judge = self.judge.borrow_mut();
-        records.iter().for_each(|record| judge.observe(record));
+        records.into_iter().for_each(|record| judge.observe(&self.cloud.with_kept_payload(record)));
     }
 
     /// A consumer for each shard that has none.

@@ -82,6 +82,12 @@ faults! {
     LongOutage = "long-outage",
     /// The tables are restored from an older copy.
     Restore = "restore",
+    /// An app is killed between a push without an answer and its repetition, and pulls first when it starts again.
+    Restarted = "restarted",
+    /// A device is restored from a backup of everything that it stores.
+    RestoredDevice = "restored-device",
+    /// A second device goes on with a copy of everything that another one stores, its id included.
+    ClonedDevice = "cloned-device",
 }
 
 impl Fault {

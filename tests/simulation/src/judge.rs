@@ -4,10 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use tidemark_core::{limits::EDITS_REMEMBERED, protocol::push::Status};
+use tidemark_core::{
+    limits::EDITS_REMEMBERED,
+    protocol::push::{ItemResult, Status},
+};
 
 use crate::{
-    client::{Client, Edit, Name, mark},
+    client::{Client, Name, mark},
+    fate::{Fate, Owner, Told, is_refused, unseen},
     version::{Row, Version, edit_of, is_slot, marks, read_version, row_of},
 };
 
@@ -18,54 +22,6 @@ pub struct Violation {
     pub promise: u8,
     /// How.
     pub what: String,
-}
-
-/// Whose device.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Owner {
-    /// Its tenant.
-    pub tenant: String,
-    /// Its user.
-    pub user: String,
-    /// The device.
-    pub device_id: String,
-}
-
-impl Owner {
-    /// As rows name their author.
-    pub fn author(&self) -> String {
-        tidemark_core::principal::Author::device(&self.user, &self.device_id).as_str().to_owned()
-    }
-}
-
-/// What became of an edit, as far as its device was told.
-#[derive(Debug, Clone)]
-pub struct Fate {
-    /// The edit.
-    pub edit: Edit,
-    /// Who typed it.
-    pub owner: Owner,
-    /// The last answer.
-    pub told: Option<Told>,
-    /// Whether the server was restored from a copy that may be older.
-    pub is_forgotten: bool,
-    /// Whether it was made on what a restore has undone: its version may be another one's by now.
-    pub is_of_undone: bool,
-}
-
-/// What a device was told of an edit.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// What became of it.
-    pub status: Status,
-    /// The version that the answer names.
-    pub server_version: Option<u64>,
-    /// The conflict it stands in.
-    pub conflict_id: Option<String>,
-    /// Whether that conflict is decided.
-    pub is_decided: bool,
-    /// The batch it was sent in.
-    pub batch_id: String,
 }
 
 /// The model.
@@ -85,6 +41,8 @@ pub struct Judge {
     /// Rows of which a device was told that its edit was refused, before a repetition of the request had it applied, or to which it applied
     /// an edit of what a restore has undone: no pull tells it (docs/protocol.md, *Known quirks*).
     untold: BTreeSet<(Owner, Row)>,
+    /// Devices of which there are two.
+    pub cloned: BTreeSet<Owner>,
     /// The first promise that was broken.
     pub violation: Option<Violation>,
 }
@@ -182,7 +140,9 @@ impl Judge {
     pub fn pulled(&mut self, due: &BTreeMap<(Row, String), u64>, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
         let author = owner.author();
         for (((tenant, name), by), version) in due {
-            if *tenant != owner.tenant || !channels.contains(&name.channel) || *by == author {
+            // What it made itself comes only to a device that asks for it.
+            let is_left_out = *by == author && !client.is_documented;
+            if *tenant != owner.tenant || !channels.contains(&name.channel) || is_left_out {
                 continue;
             }
             // What it knows above its base are its own edits of it.
@@ -213,6 +173,39 @@ impl Judge {
         }
     }
 
+    /// Edits that a device had not sent, or not heard of, when it went back to a backup from before it was typed.
+    pub fn lost_with_device(&mut self, numbers: impl Iterator<Item = u64>) {
+        for number in numbers {
+            if let Some(fate) = self.fates.get_mut(&number) {
+                fate.is_lost = true;
+            }
+        }
+    }
+
+    /// The version that each row of a tenant has.
+    pub fn versions(&self, tenant: &str) -> BTreeMap<Name, u64> {
+        let rows = self.history.iter().filter(|((of, _), _)| of == tenant);
+        rows.filter_map(|((_, name), versions)| Some((name.clone(), versions.last()?.number))).collect()
+    }
+
+    /// A result tells what the server holds of a resource: it is no older than what `stood` when the device sent its request, which
+    /// is all that the device can have pulled (promise 3).
+    pub fn answered(&mut self, stood: &BTreeMap<Name, u64>, name: &Name, result: &ItemResult) {
+        let Some(id) = &result.server_id else { return };
+        let tells = result.server_payload.is_some() || result.server_deleted;
+        let tells_of_nothing =
+            result.status == Status::Conflict && result.server_version.is_none() && !result.server_payload_omitted;
+        let name = Name { id: id.clone(), ..name.clone() };
+        let version = result.server_version.unwrap_or_default();
+        let stood = stood.get(&name).copied().unwrap_or_default();
+        if (tells || tells_of_nothing) && version < stood {
+            self.violated(
+                3,
+                format!("a response carries {name:?} as version {version}, and version {stood} stood before the request"),
+            );
+        }
+    }
+
     /// A device was told what became of an edit (promises 1 and 6).
     pub fn told(&mut self, number: u64, told: Told) {
         let Some(fate) = self.fates.get(&number).cloned() else { return };
@@ -222,7 +215,9 @@ impl Judge {
         }
         let was_applied = self.applied.contains_key(&number) && !self.accepted.contains(&number);
         let waits = told.status == Status::Conflict && !told.is_decided;
-        if was_applied && waits && !fate.is_forgotten && !self.may_be_forgotten(number) {
+        // Of two devices with one id, one may repeat a batch with an edit that conflicted, and that the other has sent alone since.
+        let is_cloned = self.cloned.contains(&fate.owner);
+        if was_applied && waits && !is_cloned && !fate.is_forgotten && !self.may_be_forgotten(number) {
             self.violated(6, format!("edit {number} was applied, and its device is told that it stands in a conflict"));
         }
         if let Some(fate) = self.fates.get_mut(&number) {
@@ -269,7 +264,9 @@ impl Judge {
     pub fn agree(&mut self, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
         let (truth, shown) = (self.truth(&owner.tenant, channels), client.shown());
         let names: BTreeSet<&Name> = truth.keys().chain(shown.keys()).collect();
-        let is_told = |name: &Name| !self.untold.contains(&(owner.clone(), (owner.tenant.clone(), name.clone())));
+        // A device that asks for its own changes is told of these, too.
+        let is_told =
+            |name: &Name| client.is_documented || !self.untold.contains(&(owner.clone(), (owner.tenant.clone(), name.clone())));
         let differing = names.into_iter().find(|name| truth.get(name) != shown.get(name) && is_told(name));
         if let Some(name) = differing {
             let (stands, held) = (truth.get(name), shown.get(name));
@@ -325,43 +322,4 @@ impl Judge {
         self.acknowledged.clear();
         self.fates.values_mut().for_each(|fate| fate.is_forgotten = true);
     }
-}
-
-/// Why an edit should have been a conflict: others wrote what its device had not seen (§3.4).
-fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Option<String> {
-    let base = fate.edit.item.get("base_version")?.as_u64()?;
-    let resource_type = fate.edit.name.resource_type.as_str();
-    if version.is_decision || fate.is_of_undone || resource_type == "note" || fate.edit.action() == "create" {
-        return None;
-    }
-    let author = fate.owner.author();
-    let patch = fate.edit.item["payload"].as_object().unwrap();
-    let last = earlier.last();
-    // To remove what is not there changes nothing.
-    let changed: Vec<&String> = patch
-        .iter()
-        .filter(|(field, value)| {
-            is_slot(field) && (!value.is_null() || last.is_some_and(|last| last.fields.contains_key(*field)))
-        })
-        .map(|(field, _)| field)
-        .collect();
-    let mut before: Option<&Version> = None;
-    for other in earlier {
-        let changes = |field: &&String| before.and_then(|before| before.fields.get(*field)) != other.fields.get(*field);
-        let overlaps = changed.iter().any(changes);
-        if other.number > base && other.author != author && (resource_type != "task" || overlaps) {
-            let (number, made) = (fate.edit.number, version.number);
-            return Some(format!(
-                "edit {number} on version {base} was applied as {made}, over {} that its device had not seen",
-                other.number
-            ));
-        }
-        before = Some(other);
-    }
-    None
-}
-
-/// Whether its device was told that an edit was not applied.
-fn is_refused(fate: &Fate) -> bool {
-    fate.told.as_ref().is_some_and(|told| told.status != Status::Ok)
 }

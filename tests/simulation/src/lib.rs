@@ -8,6 +8,7 @@ pub mod client;
 pub mod cloud;
 mod consumers;
 pub mod counts;
+pub mod fate;
 pub mod faults;
 pub mod judge;
 mod operator;

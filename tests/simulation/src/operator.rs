@@ -94,6 +94,7 @@ impl World {
         for phone in &self.phones {
             let mut phone = phone.lock().await;
             let tenant = phone.owner().tenant;
+            (phone.backup, phone.goes_back) = (None, false); // it would be of a time that never was
             phone.client.undone = phone.client.copies.keys().map(|name| name.channel.clone()).collect();
             // Nobody finds the channels of which the copy holds nothing: those apps are reset.
             phone.client.copies.retain(|name, _| judge.has_rows(&tenant, &name.channel));

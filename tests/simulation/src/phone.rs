@@ -16,8 +16,8 @@ use tokio::time::sleep;
 use crate::{
     client::{Client, Edit, Name, is_temp_id, mark},
     cloud::{Answer, Request},
+    fate::{Fate, Owner, Screen, Told},
     faults::Fault,
-    judge::{Fate, Owner, Told},
     plan::{GROUPS, TENANTS, USERS, What},
     world::World,
 };
@@ -33,12 +33,18 @@ pub struct Phone {
     pub user: usize,
     /// What it stores.
     pub client: Client,
-    names_batches: bool,
     jwt: Option<(Vec<String>, String)>,
     /// A position it could acknowledge out of turn.
     old_position: Option<String>,
     /// Its creates that the server named.
     made: Vec<String>,
+    /// Whether anybody uses it: the clone of a device is there once it was made.
+    pub is_on: bool,
+    /// A copy of everything that it stores.
+    pub backup: Option<Client>,
+    /// Whether it goes back to its backup when the next phase begins, having acknowledged all that it has pulled. A device that does not
+    /// ask for its own changes gets only those back that are not beyond the page with what it acknowledged.
+    pub goes_back: bool,
     /// Edits whose last result says that they wait for another item.
     deferred: BTreeSet<u64>,
 }
@@ -46,37 +52,31 @@ pub struct Phone {
 impl Phone {
     /// A device that has never synced.
     pub fn new(number: usize, tenant: usize, user: usize, rng: &mut fastrand::Rng) -> Self {
+        let is_documented = rng.bool();
         let client = Client {
             device_id: format!("phone-{number}"),
-            tells_base: rng.u32(0..5) > 0,
-            takes_push_token: rng.u32(0..3) == 0,
+            tells_base: is_documented || rng.u32(0..5) > 0,
+            takes_push_token: is_documented || rng.u32(0..3) == 0,
+            names_batches: is_documented || rng.u32(0..3) > 0,
+            is_documented,
             ..Client::default()
         };
-        Self {
-            tenant,
-            user,
-            client,
-            names_batches: rng.u32(0..3) > 0,
-            jwt: None,
-            old_position: None,
-            made: Vec::new(),
-            deferred: BTreeSet::new(),
-        }
+        Self::with(tenant, user, client)
     }
 
     /// A new device of a user.
     pub fn fresh(tenant: usize, user: usize) -> Self {
-        let client = Client { device_id: "fresh".into(), ..Client::default() };
-        Self {
-            tenant,
-            user,
-            client,
-            names_batches: false,
-            jwt: None,
-            old_position: None,
-            made: Vec::new(),
-            deferred: BTreeSet::new(),
-        }
+        Self::with(tenant, user, Client { device_id: "fresh".into(), ..Client::default() })
+    }
+
+    fn with(tenant: usize, user: usize, client: Client) -> Self {
+        let (jwt, old_position, made, backup, deferred) = (None, None, Vec::new(), None, BTreeSet::new());
+        Self { tenant, user, client, jwt, old_position, made, backup, is_on: true, goes_back: false, deferred }
+    }
+
+    /// The place for the clone of this device.
+    pub fn clone_place(&self) -> Self {
+        Self { is_on: false, ..Self::with(self.tenant, self.user, Client::default()) }
     }
 
     /// Whose it is.
@@ -84,14 +84,40 @@ impl Phone {
         World::owner(self.tenant, self.user, &self.client.device_id)
     }
 
+    /// Acknowledges all that it has pulled.
+    pub async fn ack_all(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
+        self.old_position.clone_from(&self.client.token);
+        self.ack(world, rng).await;
+    }
+
     /// Does a step.
     pub async fn act(&mut self, world: &Rc<World>, step: u64, what: What, rng: &mut fastrand::Rng) {
+        if !self.is_on {
+            return;
+        }
         match what {
+            What::RestoreDevice if self.backup.is_none() => self.backup = Some(self.client.clone()),
+            What::Backup => self.backup = Some(self.client.clone()),
+            What::RestoreDevice if world.cloud.weather.is_on(Fault::RestoredDevice) => {
+                if self.client.is_documented {
+                    self.go_back(world)
+                } else {
+                    self.goes_back = true
+                }
+            }
+            What::Clone if world.cloud.weather.is_on(Fault::ClonedDevice) && self.client.is_documented => {
+                let mut clone = world.phones[world.phones.len() - 1].lock().await;
+                if !clone.is_on {
+                    world.cloud.weather.count(Fault::ClonedDevice);
+                    (clone.is_on, clone.client) = (true, self.client.clone());
+                    world.judge.borrow_mut().cloned.insert(self.owner());
+                }
+            }
+            What::RestoreDevice | What::Clone => {}
             What::Type(edits) => (0..edits).for_each(|at| self.type_one(world, step * 100 + at, rng)),
             What::Push => {
-                if self.client.sent.is_some() && world.cloud.weather.is_on(Fault::Rebatched) && rng.u32(0..3) == 0 {
-                    world.cloud.weather.count(Fault::Rebatched);
-                    self.client.forget_batch();
+                if self.client.sent.is_some() {
+                    self.restart(world, rng).await;
                 }
                 for _ in 0..rng.u32(1..4) {
                     if self.push(world, rng).await {
@@ -102,6 +128,34 @@ impl Phone {
             }
             What::Pull(pages, limit) => drop(self.pull(world, pages, limit, rng).await),
             _ => self.ack(world, rng).await,
+        }
+    }
+
+    /// Everything that the device stores is what it was when it was backed up.
+    pub fn go_back(&mut self, world: &World) {
+        let Some(backup) = self.backup.clone() else { return };
+        world.cloud.weather.count(Fault::RestoredDevice);
+        let kept: BTreeSet<u64> = backup.waiting().map(|edit| edit.number).collect();
+        let lost = self.client.waiting().map(|edit| edit.number).filter(|number| !kept.contains(number));
+        world.judge.borrow_mut().lost_with_device(lost);
+        self.client = backup;
+        (self.jwt, self.old_position) = (None, None);
+        // What its token says may be older than what the log keeps.
+        world.may_reset.set(world.may_reset.get() || !world.cloud.jumped().is_zero());
+    }
+
+    /// Between a push without an answer and its repetition the app may be killed. It keeps what it has stored, and pulls before it pushes
+    /// again; or it has lost its batch, and keeps only its queue.
+    async fn restart(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
+        let weather = &world.cloud.weather;
+        if weather.is_on(Fault::Rebatched) && rng.u32(0..3) == 0 {
+            weather.count(Fault::Rebatched);
+            self.client.forget_batch();
+        }
+        if weather.is_on(Fault::Restarted) && rng.bool() {
+            weather.count(Fault::Restarted);
+            (self.jwt, self.old_position) = (None, None);
+            self.pull(world, 5, 100, rng).await;
         }
     }
 
@@ -134,11 +188,30 @@ impl Phone {
             self.made.push(name.id.clone());
         }
         let is_of_undone = self.client.undone.contains(&name.channel);
+        let screen = self.screen(world, &name);
         let edit = self.client.type_edit(number, name, action, payload);
         world.counts.borrow_mut().edits += 1;
         world.note(|| format!("        {} types {number}: {}", self.client.device_id, edit.item));
-        let fate = Fate { edit, owner: self.owner(), told: None, is_forgotten: false, is_of_undone };
+        let fate = Fate { edit, owner: self.owner(), told: None, is_forgotten: false, is_of_undone, screen, is_lost: false };
         world.judge.borrow_mut().fates.insert(number, fate);
+    }
+
+    /// What the user is shown of a resource: the copy, and the edits that wait on top of it.
+    fn screen(&self, world: &World, name: &Name) -> Screen {
+        let copy = self.client.copies.get(name).map_or(0, |copy| copy.base);
+        let judge = world.judge.borrow();
+        let mut waiting = self.client.waiting_for(name);
+        let first = waiting.next().and_then(|first| Some((first, &judge.fates.get(&first.number)?.screen)));
+        let Some((first, below)) = first else { return Screen { seen: copy, copy, covered: Some(BTreeSet::new()) } };
+        let mut covered = Some(BTreeSet::new());
+        for edit in std::iter::once(first).chain(waiting) {
+            let fields = edit.item["payload"].as_object().filter(|_| edit.action() == "update");
+            covered = covered.zip(fields).map(|(mut covered, fields)| {
+                covered.extend(fields.keys().cloned());
+                covered
+            });
+        }
+        Screen { seen: below.seen, copy, covered }
     }
 
     fn channel(&self, world: &World, resource_type: &str, rng: &mut fastrand::Rng) -> Option<String> {
@@ -186,12 +259,14 @@ impl Phone {
     /// Sends one batch once; whether there is nothing more to send.
     async fn push(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) -> bool {
         let most = rng.usize(1..51);
-        let Some(sent) = self.client.batch(most, self.names_batches).cloned() else { return true };
+        let Some(sent) = self.client.batch(most, rng.u64(..)).cloned() else { return true };
         let body = self.client.push_body(&sent);
         world.note(|| {
             let marks: Vec<String> = sent.edits.iter().map(|edit| edit.number.to_string()).collect();
             format!("        {} pushes {} as {:?}", self.client.device_id, marks.join(" "), sent.batch_id)
         });
+        world.take_in();
+        let stood = world.judge.borrow().versions(&self.owner().tenant);
         let Some(answer) = self.post(world, "sync/push", &body, rng).await else { return false };
         if answer.status != 200 {
             self.check_refusal(world, "push", &answer);
@@ -215,6 +290,7 @@ impl Phone {
                 self.deferred.remove(&edit.number);
             }
             let mut judge = world.judge.borrow_mut();
+            judge.answered(&stood, &edit.name, result);
             // Once the user has left the group, what became of an edit before is not told any more.
             let was_told = judge.fates.get(&edit.number).is_some_and(|fate| fate.told.is_some());
             if !(was_told && result.code == Some(ItemCode::ChannelForbidden)) {
@@ -231,7 +307,7 @@ impl Phone {
             let channels = world.channels(self.tenant, self.user);
             world.take_in();
             let due = world.judge.borrow().due();
-            let body = json!({"since_token": self.client.token, "device_id": self.client.device_id, "limit": limit});
+            let body = self.client.pull_body(limit);
             let Some(answer) = self.post(world, "sync/pull", &body, rng).await else { return false };
             if answer.status != 200 {
                 self.check_refusal(world, "pull", &answer);

@@ -47,6 +47,12 @@ pub enum What {
     Pull(u32, u64),
     /// A device acknowledges its position, or an older one.
     Ack,
+    /// A device is backed up, with everything that it stores.
+    Backup,
+    /// A device is restored from its backup, or backed up where it has none.
+    RestoreDevice,
+    /// A second device begins with a copy of what the first stores.
+    Clone,
     /// An admin decides a conflict.
     Resolve,
     /// An admin replays a batch.
@@ -158,11 +164,15 @@ impl Plan {
 }
 
 fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
-    let phone = Actor::Phone(rng.usize(0..world.phones.len()));
+    // The number behind the last is that of the first device's clone.
+    let phone = Actor::Phone(rng.usize(0..=world.phones.len()));
     let admin = Actor::Admin(usize::from(rng.u32(0..5) == 0));
     match rng.u32(0..100) {
-        0..34 => (phone, What::Type(if world.is_hot { rng.u64(1..20) } else { rng.u64(1..5) })),
-        34..60 => (phone, What::Push),
+        0..30 => (phone, What::Type(if world.is_hot { rng.u64(1..20) } else { rng.u64(1..5) })),
+        30..32 => (phone, What::Backup),
+        32..36 => (phone, What::RestoreDevice),
+        36..38 => (Actor::Phone(0), What::Clone),
+        38..60 => (phone, What::Push),
         60..78 => (phone, What::Pull(rng.u32(1..6), if rng.bool() { rng.u64(1..5) } else { 100 })),
         78..83 => (phone, What::Ack),
         83..90 => (admin, What::Resolve),

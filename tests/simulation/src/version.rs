@@ -1,7 +1,8 @@
 //! The versions of a row, as the stream of the engine shows them.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
-use tidemark_core::{channel::Scope, resource::ResourceKey};
+use tidemark_core::{channel::Scope, pack::unpack, resource::ResourceKey};
 
 use crate::client::Name;
 
@@ -25,6 +26,14 @@ pub struct Version {
     pub fields: Map<String, Value>,
 }
 
+/// Where [`read_version`] finds the payload that the row of a tombstone does not hold.
+pub const KEPT: &str = "kept_payload";
+
+/// The version of a tombstone's payload that its row does not hold.
+pub fn kept_apart(image: &Value) -> Option<u64> {
+    memory(image)?["k"][0].as_u64()
+}
+
 /// The row that keys name.
 pub fn row_of(keys: &Value) -> Row {
     let text = |name: &str| keys[name]["S"].as_str().unwrap();
@@ -37,6 +46,19 @@ pub fn row_of(keys: &Value) -> Row {
 pub fn read_version(image: &Value) -> Version {
     let number = |value: &Value| value["N"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
     let own = number(&image["server_version"]);
+    if let Some(memory) = memory(image) {
+        let decisions = memory["s"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let payload = memory.get("p").map(ToString::to_string);
+        let payload = payload.or_else(|| image[KEPT]["S"].as_str().map(str::to_owned)).unwrap_or_default();
+        return Version {
+            number: own,
+            fields: serde_json::from_str(&payload).unwrap_or_default(),
+            payload,
+            is_deleted: true,
+            author: memory["r"][0].as_str().unwrap_or_default().to_owned(),
+            is_decision: decisions.iter().any(|decision| decision["server_version"] == own),
+        };
+    }
     let decisions = image["resolutions"]["L"].as_array().map(Vec::as_slice).unwrap_or_default();
     let payload = image["payload"]["S"].as_str().unwrap_or_default().to_owned();
     Version {
@@ -47,6 +69,12 @@ pub fn read_version(image: &Value) -> Version {
         author: image["run_by"]["S"].as_str().unwrap_or_default().to_owned(),
         is_decision: decisions.iter().any(|decision| number(&decision["M"]["server_version"]) == own),
     }
+}
+
+/// What the row of a deleted resource remembers.
+fn memory(image: &Value) -> Option<Value> {
+    let packed = BASE64_STANDARD.decode(image["tombstone"]["B"].as_str()?).unwrap();
+    serde_json::from_slice(&unpack(&packed, 1 << 20).unwrap()).ok()
 }
 
 /// The edits that a payload is marked with.

@@ -19,8 +19,9 @@ use tokio::{
 use crate::{
     cloud::{Answer, Cloud, Copy, Request},
     counts::Counts,
+    fate::Owner,
     faults::{Fault, Invocation, Weather, rng},
-    judge::{Judge, Owner},
+    judge::Judge,
     phone::Phone,
     plan::{Actor, GROUPS, PHASES, Plan, Step, TENANTS, USERS, What},
     shards::Stream,
@@ -70,7 +71,10 @@ impl World {
             }
         }
         let phones = plan.world.phones.iter().enumerate();
-        let phones = phones.map(|(number, (tenant, user))| Mutex::new(Phone::new(number, *tenant, *user, &mut rng))).collect();
+        let mut phones: Vec<Phone> =
+            phones.map(|(number, (tenant, user))| Phone::new(number, *tenant, *user, &mut rng)).collect();
+        phones.push(phones[0].clone_place());
+        let phones = phones.into_iter().map(Mutex::new).collect();
         Rc::new(Self {
             cloud: Cloud::new(weather),
             judge: RefCell::default(),
@@ -97,6 +101,7 @@ impl World {
     pub async fn run(self: &Rc<Self>) {
         for phase in 0..PHASES {
             self.restore().await;
+            self.go_back(phase).await;
             self.is_resting.set(false);
             self.cloud.weather.calm(false);
             self.consume();
@@ -118,6 +123,18 @@ impl World {
             self.rest(phase).await;
             if self.is_over() {
                 return;
+            }
+        }
+    }
+
+    /// Devices that are restored from their backups between two phases; they pull before they do anything else.
+    async fn go_back(self: &Rc<Self>, phase: u64) {
+        let mut rng = rng(&[self.plan.seed, 10, phase]);
+        for phone in &self.phones {
+            let mut phone = phone.lock().await;
+            if std::mem::take(&mut phone.goes_back) {
+                phone.go_back(self);
+                phone.finish_pulling(self, &mut rng).await;
             }
         }
     }
@@ -165,7 +182,7 @@ impl World {
             let (world, request, mut rng) = (Rc::clone(self), request.clone(), rng.fork());
             let late = async move {
                 sleep(Duration::from_millis(rng.u64(500..20_000))).await;
-                world.note(|| format!("late: {} {}", request.method, request.path));
+                world.note(|| format!("late: {} {}", request.method, noted(&request.path)));
                 world.serve(&request, &mut rng).await;
             };
             self.late.borrow_mut().push(tokio::task::spawn_local(late));
@@ -197,7 +214,7 @@ impl World {
                 None
             }
             Ok(answer) => {
-                self.note(|| format!("        {method} {path} → {} {}", answer.status, shown(&answer.text)));
+                self.note(|| format!("        {method} {} → {} {}", noted(path), answer.status, shown(&answer.text)));
                 Some(answer)
             }
         }
@@ -227,7 +244,13 @@ impl World {
         }
         self.drain().await;
         for phone in &self.phones {
-            phone.lock().await.finish_pulling(self, &mut rng).await;
+            let mut phone = phone.lock().await;
+            if phone.is_on {
+                phone.finish_pulling(self, &mut rng).await;
+            }
+            if phone.goes_back {
+                phone.ack_all(self, &mut rng).await;
+            }
         }
         if !self.is_over() {
             self.check(&mut rng).await;
@@ -246,6 +269,9 @@ impl World {
         self.judge.borrow_mut().settled();
         for phone in &self.phones {
             let phone = phone.lock().await;
+            if !phone.is_on {
+                continue;
+            }
             let channels = self.channels(phone.tenant, phone.user);
             self.judge.borrow_mut().agree(&phone.owner(), &phone.client, &channels);
         }
@@ -270,6 +296,14 @@ impl World {
     /// A device by who owns it.
     pub fn owner(tenant: usize, user: usize, device_id: &str) -> Owner {
         Owner { tenant: TENANTS[tenant].to_owned(), user: USERS[user].to_owned(), device_id: device_id.to_owned() }
+    }
+}
+
+/// A path as the trace has it: without the id of a batch, which is random where the device named none.
+fn noted(path: &str) -> String {
+    match path.strip_prefix("batches/").and_then(|rest| rest.split_once('/')) {
+        Some((_, what)) => format!("batches/…/{what}"),
+        None => path.to_owned(),
     }
 }
 

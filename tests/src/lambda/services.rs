@@ -17,7 +17,7 @@ use tidemark::{
         Engine, Reply,
         http::{Call, Hook, Verdict},
     },
-    store::Store,
+    store::{Store, client::target},
     topic::Topic,
 };
 use tokio::net::TcpListener;
@@ -62,7 +62,7 @@ async fn answer(State(services): State<Services>, request: Request) -> Response<
         Method::PUT => "PutObject",
         _ => panic!("a call that no function makes: {} {}", parts.method, parts.uri),
     };
-    let path = parts.uri.path().to_owned();
+    let path = target(&parts.uri);
     let call = Call { operation, body: path.as_bytes() };
     let request = Request::from_parts(parts, body.to_vec());
     through(&services, &call, services.store.exchange(request)).await

@@ -23,6 +23,9 @@ pub fn check(route: &Route, answer: &Answer) {
     let content = response["content"].as_object().unwrap_or_else(|| panic!("{}", shown("the status is not described")));
     let (media_type, _) = content.iter().next().unwrap();
     assert_eq!(answer.headers["content-type"], media_type.as_str(), "{}", shown("another content type is described"));
+    for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff")] {
+        assert_eq!(answer.headers.get(name).and_then(|told| told.to_str().ok()), Some(value), "{}", shown(name));
+    }
     for name in response["headers"].as_object().unwrap_or(&Map::new()).keys() {
         assert!(answer.headers.contains_key(name.as_str()), "{}", shown(&format!("the header {name} is missing")));
     }

@@ -1,8 +1,9 @@
-//! Examples of requests: the bodies of the samples in `events/`.
+//! Examples of requests are the bodies of the samples in `events/`. Those of responses are recorded: `responses.json` holds what the system
+//! answered to `tests/system/openapi/responses.rs`.
 
 use std::{fs, path::Path};
 
-use lambda_http::{Request, http::header};
+use lambda_http::Request;
 use serde_json::{Map, Value, json};
 use tidemark_aws::edge;
 use tidemark_core::{gzip, limits::BODY_BYTES_MAX};
@@ -26,11 +27,19 @@ pub(super) fn of(operation: &Operation) -> Map<String, Value> {
 fn request(sample: &str) -> Request {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../events/{sample}.json"));
     let event = fs::read_to_string(&file).unwrap_or_else(|error| panic!("events/{sample}.json: {error}"));
-    lambda_http::request::from_str(&event.replace("${SINCE_TOKEN}", SINCE_TOKEN)).unwrap()
+    crate::request(&event.replace("${SINCE_TOKEN}", SINCE_TOKEN))
 }
 
 fn body(request: &Request) -> Value {
-    let packed = request.headers().contains_key(header::CONTENT_ENCODING);
+    let packed = request.body().starts_with(&[0x1f, 0x8b]);
     let body = if packed { gzip::gunzip(request.body(), BODY_BYTES_MAX).unwrap() } else { request.body().to_vec() };
     serde_json::from_slice(&body).unwrap()
+}
+
+/// The recorded examples of an operation's responses with this status, by name. Those of `*` are the same for every operation.
+pub(super) fn of_response(operation: &Operation, status: u16) -> Map<String, Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/responses.json");
+    let recorded: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let of = |operation: &str| recorded[operation][status.to_string()].as_object().cloned().unwrap_or_default();
+    of("*").into_iter().chain(of(operation.id)).map(|(name, value)| (name, json!({"value": value}))).collect()
 }

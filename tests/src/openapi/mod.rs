@@ -5,6 +5,7 @@ mod check;
 mod examples;
 mod operations;
 mod schemas;
+mod unions;
 
 pub use check::{check, validator};
 pub use operations::{OPERATIONS, Operation, RequestBody};
@@ -20,6 +21,8 @@ const DESCRIPTION: &str = "Devices push what they edited offline and pull what o
 means stands in docs/protocol.md, whose sections (§) the descriptions name; each code stands in docs/errors.md.\n\nBodies may \
 be sent as gzip (`content-encoding: gzip`), and larger answers come as gzip to clients that accept it. Fields of a request \
 that are not described here are ignored. An answer has the fields described here and no others; a later version may add some.\
+\n\nEvery answer carries `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`. Pages of the origins that the deployment \
+allows may read answers, with the headers `Retry-After` and `x-amzn-RequestId`; `OPTIONS` is answered on every path, without a token.\
 \n\nThe gateway in front has answers of its own, which are not problems: for unknown routes, for bodies over 10 MB, for too \
 many requests (429), and for a function that died (502).";
 
@@ -95,24 +98,31 @@ fn describe(operation: &Operation) -> Value {
 }
 
 fn responses(operation: &Operation) -> Map<String, Value> {
-    let answer = json!({"application/json": {"schema": schemas::reference(&operation.answer.name())}});
+    let (schema, examples) = (schemas::reference(&operation.answer.name()), examples::of_response(operation, 200));
+    let answer = json!({"application/json": {"schema": schema, "examples": examples}});
     let mut responses = Map::from_iter([("200".to_owned(), json!({"description": operation.answered, "content": answer}))]);
     let mut refusals: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
     for code in operation.refusals() {
         refusals.entry(code.status()).or_default().push(code);
     }
     for (status, codes) in refusals {
-        responses.insert(status.to_string(), refusal(status, &codes));
+        responses.insert(status.to_string(), refusal(operation, status, &codes));
     }
     responses
 }
 
-fn refusal(status: u16, codes: &[ProblemCode]) -> Value {
+fn refusal(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
     let described: Vec<_> = codes.iter().map(|code| format!("`{}`: {}.", word(*code), code.title())).collect();
     let words: Vec<_> = codes.iter().map(|code| word(*code)).collect();
-    let mut schema = schemas::reference(schemas::PROBLEM);
-    schema["properties"] = json!({"code": {"enum": words}, "status": {"const": status}});
-    let mut refusal = json!({"description": described.join(" "), "content": {"application/problem+json": {"schema": schema}}});
+    // Not beside the `$ref`, where generators do not look.
+    let narrowed = json!({
+        "type": "object",
+        "properties": {"code": {"type": "string", "enum": words}, "status": {"type": "integer", "enum": [status]}},
+        "required": ["code", "status"],
+    });
+    let schema = json!({"allOf": [schemas::reference(schemas::PROBLEM), narrowed]});
+    let content = json!({"schema": schema, "examples": examples::of_response(operation, status)});
+    let mut refusal = json!({"description": described.join(" "), "content": {"application/problem+json": content}});
     let header = match status {
         401 => Some(("WWW-Authenticate", "`Bearer`", "string")),
         415 => Some(("Accept-Encoding", "The content coding that is understood: `gzip`", "string")),

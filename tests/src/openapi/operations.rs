@@ -192,7 +192,7 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "The conflict, with the edits that joined it.",
         answer: WireType::of::<ConflictEntry>(),
-        refusals: &[ProblemCode::Forbidden],
+        refusals: &[],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/conflicts/{id}/resolve"),
@@ -232,7 +232,7 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "The batch as it is kept. Its items come in pages, its results on each of them.",
         answer: WireType::of::<BatchResponse>(),
-        refusals: &[ProblemCode::InvalidRequest, ProblemCode::Forbidden],
+        refusals: &[ProblemCode::InvalidRequest],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/batches/{id}/replay"),

@@ -10,7 +10,7 @@ use utoipa::{
     openapi::{RefOr, schema::Schema},
 };
 
-use super::OPERATIONS;
+use super::{OPERATIONS, unions};
 
 /// The schema that every refusal has.
 pub const PROBLEM: &str = "Problem";
@@ -73,7 +73,6 @@ const BOUNDS: &[(&str, &str, &str, u64)] = &[
     ("PullRequest", "device_id", "maxLength", limits::NAME_BYTES_MAX as u64),
     ("PullRequest", "limit", "minimum", 1),
     ("PullRequest", "limit", "maximum", limits::PAGE_CHANGES_MAX as u64),
-    ("PullRequest", "limit", "default", limits::PAGE_CHANGES_DEFAULT as u64),
     ("AckRequest", "ack_token", "maxLength", limits::TOKEN_BYTES_MAX as u64),
     ("AckRequest", "device_id", "minLength", 1),
     ("AckRequest", "device_id", "maxLength", limits::NAME_BYTES_MAX as u64),
@@ -137,7 +136,9 @@ pub(super) fn components() -> BTreeMap<String, Value> {
     for (schema, field, keyword, bound) in BOUNDS {
         field_of(&mut schemas, schema, field)[*keyword] = (*bound).into();
     }
+    unions::expand(&mut schemas);
     let (asked, answered) = (reachable(&schemas, &requests), reachable(&schemas, &answers));
+    schemas.retain(|name, _| asked.contains(name) || answered.contains(name));
     for name in answered {
         let schema = schemas.get_mut(&name).unwrap();
         if schema.get("properties").is_some() {
@@ -150,7 +151,33 @@ pub(super) fn components() -> BTreeMap<String, Value> {
         member["description"] = (*meaning).into();
         schemas.get_mut(PROBLEM).unwrap()["properties"][*name] = member;
     }
+    schemas.values_mut().for_each(for_generators);
     schemas
+}
+
+/// Writes a schema in the words that every generator reads. OpenAPI 3.1 allows both of what is replaced here:
+///
+/// - Keywords beside a `$ref` are dropped by most generators, which treat it as the Reference Object of OpenAPI 3.0. They go to `allOf`.
+/// - An object without `properties` is any object to a validator, and one without fields to a generator. `additionalProperties` says which.
+pub(super) fn for_generators(schema: &mut Value) {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.values_mut().for_each(for_generators);
+            let is_object =
+                |kind: &Value| kind == "object" || kind.as_array().is_some_and(|kinds| kinds.iter().any(|it| it == "object"));
+            let is_free = !keywords.contains_key("properties") && !keywords.contains_key("additionalProperties");
+            if is_free && keywords.get("type").is_some_and(is_object) {
+                keywords.insert("additionalProperties".to_owned(), true.into());
+            }
+            if keywords.len() > 1
+                && let Some(target) = keywords.remove("$ref")
+            {
+                keywords.insert("allOf".to_owned(), json!([{"$ref": target}]));
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(for_generators),
+        _ => {}
+    }
 }
 
 fn field_of<'a>(schemas: &'a mut BTreeMap<String, Value>, schema: &str, field: &str) -> &'a mut Value {
@@ -171,7 +198,8 @@ fn close(schema: &mut Value) {
     }
 }
 
-fn forbid_null(field: &mut Value) {
+/// Takes `null` out of what a field may be.
+pub(super) fn forbid_null(field: &mut Value) {
     let is_null = |schema: &Value| schema["type"] == "null";
     if let Some(kinds) = field["type"].as_array() {
         let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();

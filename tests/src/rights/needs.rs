@@ -16,7 +16,7 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
         "BatchExecuteStatement" => list(&body(call)["Statements"]).map(|it| statement(&it["Statement"])).collect(),
         "ExecuteStatement" => vec![statement(&body(call)["Statement"])],
         "HeadObject" | "GetObject" => vec![("s3:GetObject".to_owned(), object(call.body))],
-        "ListObjectsV2" => vec![("s3:ListBucket".to_owned(), bucket(call.body))],
+        "ListObjectsV2" => vec![("s3:ListBucket".to_owned(), listing(call.body))],
         "PutObject" => vec![("s3:PutObject".to_owned(), object(call.body))],
         // From where uploads arrive to where they are kept.
         "CopyObject" => {
@@ -27,11 +27,12 @@ pub(super) fn rights(call: &Call<'_>) -> Vec<(String, String)> {
     }
 }
 
-/// What a call needs to be answered like this. Who may not list a bucket is not told that an object is missing: S3 answers 403.
+/// What a call needs to be answered like this. Who may not list the folder of an object is not told that it is missing: S3
+/// answers 403.
 pub(super) fn rights_for_answer(call: &Call<'_>, reply: &Reply) -> Vec<(String, String)> {
     match call.operation {
         "HeadObject" | "GetObject" if reply.status == 404 => {
-            vec![("s3:ListBucket".to_owned(), bucket(call.body))]
+            vec![("s3:ListBucket".to_owned(), object(call.body))]
         }
         _ => Vec::new(),
     }
@@ -88,10 +89,10 @@ fn statement(text: &Value) -> (String, String) {
     dynamodb(action, format!("table/{}", text.split('"').nth(1).unwrap()))
 }
 
-/// The bucket that a path (`/bucket/key`) leads to.
-fn bucket(path: &[u8]) -> String {
+/// What a listing (`/bucket/prefix`) asks for: the objects below a prefix, which a right to list is bounded to.
+fn listing(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
-    format!("bucket/{}", path.trim_start_matches('/').split('/').next().unwrap())
+    format!("bucket/{}*", path.trim_start_matches('/'))
 }
 
 /// The objects of the folder that a path (`/bucket/key`) lies in.

@@ -1,5 +1,6 @@
 //! A token with a good signature still has to be valid now, from the right issuer, for this audience, and say who is calling.
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark::auth::{AUDIENCE, TTL_S};
@@ -49,9 +50,11 @@ async fn a_token_that_has_expired_or_never_does_is_refused() {
         json!((now() + 600).to_string()),
         json!(true),
         json!([now() + 600]),
+        json!(now() + TTL_S + 1),
+        json!(1e18),
     ];
     assert_each_is_refused("exp", values).await;
-    assert_each_is_accepted("exp", vec![json!(now() + 1), json!(now() as f64 + 0.5), json!(1e18)]).await;
+    assert_each_is_accepted("exp", vec![json!(now() + 1), json!(now() as f64 + 0.5), json!(now() + TTL_S)]).await;
 }
 
 #[tokio::test]
@@ -82,6 +85,48 @@ async fn a_not_before_that_does_not_read_is_refused() {
     for value in [json!((now() + 3600).to_string()), json!([now() + 3600])] {
         assert_refused(&stack, &token_with(&stack, "nbf", Some(value.clone())), &value.to_string()).await;
     }
+}
+
+#[tokio::test]
+async fn when_a_token_was_issued_is_read() {
+    let stack = Stack::new();
+    // It expires in ten minutes.
+    let refused = [
+        json!(now() + 61),
+        json!(now() + 599),
+        json!(now() - TTL_S + 599),
+        json!(-1e18),
+        json!(now().to_string()),
+        json!(true),
+        json!([now()]),
+        json!(null),
+    ];
+    for issued in refused {
+        assert_refused(&stack, &token_with(&stack, "iat", Some(issued.clone())), &issued.to_string()).await;
+    }
+    assert_each_is_accepted(
+        "iat",
+        vec![json!(now() + 60), json!(now() - 3600), json!(now() as f64 - 0.5), json!(now() - TTL_S + 600)],
+    )
+    .await;
+    assert_accepted(&stack, &token_with(&stack, "iat", None), "no iat").await;
+}
+
+#[tokio::test]
+async fn a_critical_extension_is_refused() {
+    let stack = Stack::new();
+    let genuine = Key::development().sign(&good_claims(&stack));
+    for crit in [json!(["b64"]), json!(["exp"]), json!([]), json!(null), json!("exp"), json!({})] {
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "tidemark-development", "crit": crit, "b64": false});
+        let parts: Vec<_> = genuine.split('.').collect();
+        let signed = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()), parts[1]);
+        let token = format!("{signed}.{}", Key::development().signature(&signed));
+        assert_refused(&stack, &token, &crit.to_string()).await;
+    }
+    // Signed alike, and accepted without it.
+    let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "tidemark-development", "x": 1});
+    let signed = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()), genuine.split('.').nth(1).unwrap());
+    assert_accepted(&stack, &format!("{signed}.{}", Key::development().signature(&signed)), "no crit").await;
 }
 
 #[tokio::test]
@@ -131,15 +176,40 @@ async fn a_token_of_more_than_a_hundred_channels_is_refused() {
 }
 
 #[tokio::test]
-async fn channels_that_are_no_names_are_refused() {
+async fn a_channels_claim_that_is_no_list_is_refused() {
     let stack = Stack::new();
-    for value in
-        [json!(5), json!([5]), json!({"north": true}), json!([""]), json!(["x".repeat(257)]), json!([["north"]]), json!("")]
-    {
+    for value in [json!(5), json!({"north": true}), json!(true)] {
         let why: String = value.to_string().chars().take(80).collect();
         assert_refused(&stack, &token_with(&stack, "channels", Some(value)), &why).await;
     }
     assert_each_is_accepted("channels", vec![json!("north"), json!([]), json!(null), json!(["x".repeat(256)])]).await;
+}
+
+#[tokio::test]
+async fn channels_that_are_no_names_are_ignored() {
+    let stack = Stack::new();
+    let odd = [json!(""), json!(5), json!(null), json!("x".repeat(257)), json!(["north"]), json!({}), json!("é".repeat(129))];
+    for value in odd {
+        let why: String = value.to_string().chars().take(80).collect();
+        for token in [
+            token_with(&stack, "channels", Some(json!([value.clone()]))),
+            token_with(&stack, "channels", Some(json!([value.clone(), "north"]))),
+            token_with(&stack, "channels", Some(json!(["north", value, "", "south"]))),
+        ] {
+            assert_accepted(&stack, &token, &why).await;
+        }
+    }
+    assert_accepted(&stack, &token_with(&stack, "channels", Some(json!(""))), "an empty text").await;
+    // The others count.
+    let token = token_with(&stack, "channels", Some(json!(["", "north", 5])));
+    let item = |channel: &str| json!({"client_temp_id": channel, "resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {}});
+    let body = json!({"device_id": "tablet", "items": [item("group/north"), item("group/"), item("group/5")]});
+    let results = stack.post("sync/push", &token, &body).await.ok()["results"].clone();
+    let told: Vec<_> = results.as_array().unwrap().iter().map(|result| result["status"].as_str().unwrap()).collect();
+    assert_eq!(told, ["ok", "error", "error"], "{results}");
+    // What is ignored counts against the bound, which is the list's.
+    let list: Vec<_> = (0..101).map(|_| "").collect();
+    assert_eq!(stack.post("sync/pull", &token_with(&stack, "channels", Some(json!(list))), &json!({})).await.status, 401);
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ struct Caller {
 
 impl Caller {
     fn new(url: &str) -> Self {
-        let settings = settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS_URL", url)]).unwrap();
+        let long = ("TOKEN_SECONDS_MAX", "315360000");
+        let settings = settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS_URL", url), long]).unwrap();
         let now_ms = Arc::new(AtomicI64::new(1_790_000_000_000));
         let clock = Arc::clone(&now_ms);
         let clock = Clock::from_fn(move || DateTime::from_timestamp_millis(clock.load(Ordering::SeqCst)).unwrap());
@@ -217,6 +218,24 @@ async fn keys_that_are_known_verify_while_the_provider_is_down() {
         assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unavailable));
         assert_eq!(caller.call(&key(1)).await, ana());
     }
+}
+
+#[tokio::test]
+async fn stale_keys_are_not_trusted() {
+    let provider = Provider::start(&[&key(1)]).await;
+    let caller = Caller::new(&provider.url);
+    assert_eq!(caller.call(&key(1)).await, ana());
+    provider.answers("500 Internal Server Error", String::new());
+    caller.advance(24 * 3600 - 1);
+    assert_eq!(caller.call(&key(1)).await, ana(), "a second before the day is over");
+    caller.advance(1);
+    // That a token is wrong cannot be told either.
+    assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unavailable), "when the day is over");
+    assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unavailable));
+    caller.advance(7 * 24 * 3600);
+    assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unavailable), "a week later");
+    provider.answers("200 OK", key_set(&[&key(1)]));
+    assert_eq!(caller.call(&key(1)).await, ana(), "the provider is back");
 }
 
 #[tokio::test]

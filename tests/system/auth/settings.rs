@@ -40,13 +40,14 @@ fn key_set(keys: &[&Key]) -> String {
     json!({"keys": keys.iter().map(|key| key.public()).collect::<Vec<_>>()}).to_string()
 }
 
-async fn principal(variables: &[(&str, &str)], keys: &[&Key], claims: &Value) -> Result<Principal, ProblemCode> {
+pub(super) async fn principal(variables: &[(&str, &str)], keys: &[&Key], claims: &Value) -> Result<Principal, ProblemCode> {
     let stack = Stack::new();
     let keys = key_set(keys);
     let settings = settings(&[variables, &[("JWKS", keys.as_str())]].concat()).unwrap();
     let now = stack.now();
     let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now)).unwrap();
     let mut claims = claims.clone();
+    claims["iat"] = json!(now.timestamp());
     claims["exp"] = json!(now.timestamp() + 60);
     verifier.principal(&request(&Key::rsa("test-rsa").sign(&claims))).await.map_err(|failure| failure.problem().code)
 }
@@ -73,7 +74,7 @@ async fn a_cognito_access_token_tells_who_is_calling() {
     let claims = json!({
         "sub": "7d8a", "cognito:groups": ["north", "south"], "iss": COGNITO, "client_id": "3n4b5urk1ft4fl3mg5e62d9ado",
         "origin_jti": "aaaa", "event_id": "bbbb", "token_use": "access", "scope": "openid", "auth_time": 1_700_000_000,
-        "iat": 1_700_000_000, "jti": "cccc", "username": "ana", "custom:tenant": "acme", "custom:role": "admin",
+        "jti": "cccc", "username": "ana", "custom:tenant": "acme", "custom:role": "admin",
     });
     assert_eq!(principal(&variables, &[&Key::rsa("test-rsa")], &claims).await, Ok(ana()));
     for (claim, value) in [("client_id", json!("another-app")), ("custom:tenant", json!(null)), ("client_id", json!(null))] {
@@ -189,6 +190,115 @@ async fn a_key_of_a_kind_nobody_knows_does_not_spoil_the_others() {
     }
 }
 
+/// The code that each token is refused with, by a verifier with these settings and the keys of this set.
+async fn called(variables: &[(&str, &str)], set: &Value, tokens: &[String]) -> Vec<Option<ProblemCode>> {
+    let now = Stack::new().now();
+    let set = set.to_string();
+    let settings = settings(&[variables, &[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", &set)]].concat()).unwrap();
+    let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now)).unwrap();
+    let mut codes = Vec::new();
+    for token in tokens {
+        codes.push(verifier.principal(&request(token)).await.err().map(|failure| failure.problem().code));
+    }
+    codes
+}
+
+/// Claims that these verifiers accept.
+fn claims() -> Value {
+    let now = Stack::new().now().timestamp();
+    json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "iat": now, "exp": now + 60})
+}
+
+#[tokio::test]
+async fn keys_for_other_purposes_verify_nothing() {
+    let refused = Some(ProblemCode::Unauthenticated);
+    for (member, value, code) in [
+        ("use", json!("sig"), None),
+        ("use", json!(null), None),
+        ("use", json!("enc"), refused),
+        ("use", json!("other"), refused),
+        ("key_ops", json!(["verify"]), None),
+        ("key_ops", json!(["sign", "verify"]), None),
+        ("key_ops", json!([]), refused),
+        ("key_ops", json!(["sign"]), refused),
+        ("key_ops", json!(["encrypt", "wrapKey"]), refused),
+        ("alg", json!("RS256"), None),
+        ("alg", json!(null), None),
+        ("alg", json!("RS512"), refused),
+        ("alg", json!("PS256"), refused),
+        ("alg", json!("RSA-OAEP"), refused),
+        ("alg", json!("RSA-OAEP-512"), refused),
+        ("alg", json!("ES256"), refused),
+    ] {
+        let mut key = Key::rsa("rsa").public();
+        key[member] = value.clone();
+        let told = called(&[], &json!({"keys": [key]}), &[Key::rsa("rsa").sign(&claims())]).await;
+        assert_eq!(told, [code], "{member}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn an_encryption_key_hides_no_key() {
+    let mut other = Key::ec("same").public();
+    other["use"] = "enc".into();
+    let set = json!({"keys": [other, Key::rsa("same").public()]});
+    let without_id = Key::rsa("same").sign_under(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256), &claims());
+    assert_eq!(called(&[], &set, &[Key::rsa("same").sign(&claims()), without_id]).await, [None, None]);
+}
+
+#[tokio::test]
+async fn the_key_of_an_edwards_curve_may_be_called_by_it() {
+    let mut key = Key::ed25519(&[3; 32], "ed").public();
+    key["alg"] = "Ed25519".into();
+    assert_eq!(called(&[], &json!({"keys": [key]}), &[Key::ed25519(&[3; 32], "ed").sign(&claims())]).await, [None]);
+}
+
+#[tokio::test]
+async fn a_required_token_type_is_compared() {
+    let (key, set) = (Key::rsa("rsa"), json!({"keys": [Key::rsa("rsa").public()]}));
+    let typed = |typ: Option<&str>| key.sign_under(&jsonwebtoken::Header { typ: typ.map(Into::into), ..key.header() }, &claims());
+    let tokens = [Some("at+jwt"), Some("application/AT+JWT"), Some("JWT"), Some(""), None].map(typed);
+    let refused = Some(ProblemCode::Unauthenticated);
+    assert_eq!(called(&[("TOKEN_TYPE", "at+jwt")], &set, &tokens).await, [None, None, refused, refused, refused]);
+    assert_eq!(called(&[("TOKEN_TYPE", "")], &set, &tokens).await, [None; 5]);
+}
+
+#[tokio::test]
+async fn a_required_token_use_is_compared() {
+    let (key, set) = (Key::rsa("rsa"), json!({"keys": [Key::rsa("rsa").public()]}));
+    let used = |token_use: Value| {
+        let mut claims = claims();
+        claims["token_use"] = token_use;
+        key.sign(&claims)
+    };
+    let tokens = [json!("access"), json!("id"), json!(""), json!(["access"]), json!(null)].map(used);
+    let refused = Some(ProblemCode::Unauthenticated);
+    assert_eq!(called(&[("TOKEN_USE", "access")], &set, &tokens).await, [None, refused, refused, refused, refused]);
+    assert_eq!(called(&[], &set, &tokens).await, [None; 5]);
+}
+
+#[tokio::test]
+async fn a_token_is_valid_for_a_day_by_default() {
+    let (key, set) = (Key::rsa("rsa"), json!({"keys": [Key::rsa("rsa").public()]}));
+    let lasting = |issued: Option<i64>, seconds: i64| {
+        let mut claims = claims();
+        let now = Stack::new().now().timestamp();
+        match issued {
+            Some(ago) => claims["iat"] = json!(now - ago),
+            None => drop(claims.as_object_mut().unwrap().remove("iat")),
+        }
+        claims["exp"] = json!(now - issued.unwrap_or(0) + seconds);
+        key.sign(&claims)
+    };
+    let refused = Some(ProblemCode::Unauthenticated);
+    for (max, seconds) in [("", 86_400), ("60", 60), ("2592000", 2_592_000)] {
+        let tokens = [(Some(0), 0), (Some(0), 1), (None, 0), (None, 1), (Some(30), 0), (Some(30), 1)]
+            .map(|(ago, more)| lasting(ago, seconds + more));
+        let told = called(&[("TOKEN_SECONDS_MAX", max)], &set, &tokens).await;
+        assert_eq!(told, [None, refused, None, refused, None, refused], "{seconds}");
+    }
+}
+
 #[test]
 fn a_setting_that_is_missing_or_wrong_is_named() {
     let good = [("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", "{}")];
@@ -205,6 +315,10 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
     for days in ["0", "-1", "x", "1.5", "36501", "99999999999999999999"] {
         let error = settings(&[good.as_slice(), &[("LOG_RETENTION_DAYS", days)]].concat()).expect_err(days);
         assert!(error.contains("LOG_RETENTION_DAYS"), "{error}");
+    }
+    for (name, value) in [("TOKEN_SECONDS_MAX", "0"), ("TOKEN_SECONDS_MAX", "1 day"), ("ALLOWED_ORIGINS", "*")] {
+        let error = settings(&[good.as_slice(), &[(name, value)]].concat()).expect_err(value);
+        assert!(error.contains(name), "{error}");
     }
 }
 

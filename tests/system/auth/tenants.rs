@@ -42,7 +42,7 @@ async fn another_tenants_resource_answers_as_one_that_does_not_exist() {
         }
     }
     assert!(full.rows("resources").iter().all(|row| row["server_version"]["N"] == "1"));
-    assert!(full.rows("conflicts").is_empty());
+    assert!(full.conflicts().is_empty());
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn the_same_conflict_in_two_tenants_is_two_conflicts() {
         ids.push(refused["conflict_id"].clone());
     }
     assert_ne!(ids[0], ids[1]);
-    assert_eq!(stack.rows("conflicts").len(), 2);
+    assert_eq!(stack.conflicts().len(), 2);
 }
 
 #[tokio::test]

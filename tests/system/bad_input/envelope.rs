@@ -49,7 +49,7 @@ async fn a_body_that_is_not_json_is_refused_behind_both_kinds_of_api() {
                 b" ",
                 b"{",
                 b"nothing",
-                b"\xef\xbb\xbf{}",
+                b"\xef\xbb\xbf\xef\xbb\xbf{}",
                 b"\xff\xfe{}",
                 b"{\"device_id\":\"\xff\",\"items\":[1]}",
                 b"\0",

@@ -21,7 +21,7 @@ fn update_with(field: &str, value: Option<&str>) -> String {
 }
 
 /// A stack with the meter `m-1`, and ana's token.
-async fn stack_with_meter() -> (Stack, String) {
+pub(super) async fn stack_with_meter() -> (Stack, String) {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_one(

@@ -94,7 +94,7 @@ async fn the_longest_names_fit_every_key() {
         let other = Device::new(&stack, stack.token(&name, "other", &[], &[&name]), &name);
         assert_eq!(other.push_one(item("update", 1, "second")).await["status"], "ok");
         assert_eq!(device.push_one(item("update", 1, "third")).await["status"], "conflict");
-        assert_eq!(stack.rows("conflicts").len(), 1);
+        assert_eq!(stack.conflicts().len(), 1);
         stack.settle().await;
         let mut reader = Device::new(&stack, stack.token(&name, "reader", &[], &[&name]), "r");
         assert_eq!(reader.pull().await[0]["id"], name);

@@ -61,7 +61,7 @@ fn audit(stack: &Stack, action: &str) -> Vec<Value> {
 async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
     let stack = Stack::new();
     let id = prepared(&stack).await;
-    let conflicts = stack.rows("conflicts");
+    let conflicts = stack.conflicts();
     let before = get(&stack, &boss(&stack), &id).await.ok();
     assert_eq!(before["results"][3]["code"], "not_found");
 
@@ -72,7 +72,7 @@ async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
     let ok = |answer: &Value| [answer["results"][0].clone(), answer["results"][1].clone()];
     assert_eq!(ok(&answer), ok(&before), "the answers of then");
     assert_eq!(answer["results"][2]["conflict_id"], before["results"][2]["conflict_id"]);
-    assert_eq!(stack.rows("conflicts"), conflicts, "it stays one conflict");
+    assert_eq!(stack.conflicts(), conflicts, "it stays one conflict");
     assert_eq!((version(&stack, "mine"), version(&stack, "missing")), (json!("2"), json!("2")));
 
     // Whoever looks, and the device that sends the batch again, sees the new results.
@@ -101,7 +101,7 @@ async fn what_was_applied_is_not_run_again_even_if_its_row_has_forgotten_it() {
     let statuses: Vec<&Value> = results.as_array().expect("results").iter().map(|result| &result["status"]).collect();
     assert_eq!(statuses, ["ok", "ok", "error", "error"]);
     assert_eq!(version(&stack, "mine"), "20");
-    assert_eq!(stack.rows("conflicts"), [json!(null); 0]);
+    assert_eq!(stack.conflicts(), [json!(null); 0]);
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn what_conflicts_when_it_is_replayed_joins_the_open_conflict_of_its_devic
     let conflict = ana.push_one(edit("stale", 1, "ana's")).await["conflict_id"].clone();
     let results = replay(&stack, &boss(&stack), &id, &json!({})).await.ok()["results"].clone();
     assert_eq!((told(&results), &results[0]["conflict_id"]), (vec![(json!("conflict"), json!(2))], &conflict));
-    let rows = stack.rows("conflicts");
+    let rows = stack.conflicts();
     assert_eq!((rows.len(), &rows[0]["edit_count"]["N"]), (1, &json!("2")));
 }
 
@@ -178,6 +178,35 @@ async fn a_replay_goes_by_the_claims_the_batch_came_with_and_never_by_the_admins
     let row = stack.rows("resources").remove(0);
     assert_eq!(row["run_by"]["S"], "ana#phone", "{row}");
     assert_eq!(stack.rows("resources").len(), 1);
+}
+
+#[tokio::test]
+async fn replay_runs_without_the_stored_admin_role() {
+    let stack = Stack::new();
+    let mut root = stack.device("root", "phone");
+    root.token = stack.token("acme", "root", &["admin", "editor"], &["north"]);
+    let late = json!({"resource_type": "meter", "action": "update", "channel": "user/ana", "client_version": 1, "base_version": 1,
+        "payload": {"id": "m", "text": "late"}});
+    let id = push(&root, "b", &json!([late])).await;
+    let mut create = create("m", "1");
+    create["channel"] = "user/ana".into();
+    stack.device("ana", "phone").push_one(create).await;
+    for (body, roles, outcome) in [
+        (json!({}), json!(["editor"]), "channel_forbidden"),
+        (json!({"with_stored_roles": false}), json!(["editor"]), "channel_forbidden"),
+        (json!({"with_stored_roles": true, "dry_run": true}), json!(["admin", "editor"]), "ok"),
+        (json!({"with_stored_roles": true}), json!(["admin", "editor"]), "ok"),
+    ] {
+        let answer = replay(&stack, &boss(&stack), &id, &body).await.ok();
+        let runs_as = json!({"user": "root", "roles": roles, "groups": ["north"]});
+        let result = &answer["results"][0];
+        assert_eq!(answer["runs_as"], runs_as, "{body}");
+        assert_eq!(if outcome == "ok" { &result["status"] } else { &result["code"] }, outcome, "{body}");
+        if body["dry_run"] != true {
+            assert!(audit(&stack, "replay_finished").iter().any(|entry| entry["runs_as"] == runs_as), "{body}");
+        }
+    }
+    assert!(audit(&stack, "admin_write").is_empty(), "a replay has entries of its own");
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +261,7 @@ async fn the_audit_log_tells_of_a_replay_before_and_after() {
         assert_eq!(entries.len(), 1, "{action}");
         entries[0]["id"].take();
         let expected = json!({"id": null, "at": timestamp(stack.now()), "action": action, "by": "boss", "via": "api", "user": "ana",
-            "device_id": "phone", "batch_id": id, "before": before, "after": after});
+            "device_id": "phone", "batch_id": id, "runs_as": {"user": "ana", "roles": [], "groups": []}, "before": before, "after": after});
         assert_eq!(entries[0], expected);
     }
 }

@@ -121,7 +121,7 @@ async fn a_conflict_is_for_admins_and_the_user_whose_edits_stand_in_it() {
     let asked = async |token: String| stack.get(&format!("conflicts/{id}"), &token).await;
     assert_eq!(asked(stack.token("acme", "ana", &[], &[])).await.ok(), shown(&stack, &id).await);
     let other = asked(stack.token("acme", "office", &[], &[])).await;
-    assert_eq!((other.status, &other.json()["code"]), (403, &json!("forbidden")));
+    assert_eq!((other.status, &other.json()["code"]), (404, &json!("not_found")));
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn a_conflict_that_does_not_read_hides_no_other() {
         conflicted(&stack, id).await;
         stack.advance(Duration::seconds(1));
     }
-    let mut broken = stack.rows("conflicts").into_iter().find(|row| row["resource_id"]["S"] == "m-2").expect("the row");
+    let mut broken = stack.conflicts().into_iter().find(|row| row["resource_id"]["S"] == "m-2").expect("the row");
     broken["channel"] = json!({"S": "nowhere"});
     stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": broken}));
     assert_eq!(ids(&listed(&stack, "").await), ["m-1", "m-3"]);
@@ -140,10 +140,10 @@ async fn a_conflict_that_the_index_still_shows_as_open_is_left_out() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
-    let status_key = stack.rows("conflicts")[0]["status_key"].clone();
+    let status_key = stack.conflicts()[0]["status_key"].clone();
     resolve(&stack, &id, &json!({"resolution": "accept_server"})).await.ok();
     // The index lags behind its table, as those of DynamoDB do.
-    let mut row = stack.rows("conflicts").into_iter().find(|row| row["id"]["S"] == id.as_str()).expect("the row");
+    let mut row = stack.conflicts().into_iter().find(|row| row["id"]["S"] == id.as_str()).expect("the row");
     row["status_key"] = status_key;
     stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": row}));
     assert_eq!(ids(&listed(&stack, "?status=open").await), ["m-2"]);

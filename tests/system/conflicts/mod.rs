@@ -4,12 +4,15 @@ mod audit;
 mod delivery;
 mod detail;
 mod direct;
+mod legacy;
 mod lifecycle;
 mod list;
 mod notify;
+mod open_count;
 mod races;
 mod refused;
 mod resolve;
+mod several;
 mod unmade;
 
 use serde_json::{Value, json};
@@ -62,7 +65,7 @@ async fn shown(stack: &Stack, id: &str) -> Value {
 fn stored(stack: &Stack, id: &str) -> (u64, bool, String) {
     let row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == format!("meter#{id}")).expect("the row");
     let version = row["server_version"]["N"].as_str().expect("a number").parse().expect("a number");
-    (version, row["deleted"]["BOOL"] == true, row["payload"]["S"].as_str().expect("text").to_owned())
+    (version, row["deleted"]["BOOL"] == true, stack.payload_of(&row))
 }
 
 /// The audit log, oldest first.

@@ -80,9 +80,11 @@ async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
     changed[checksum] ^= 1;
     let cut = whole[..whole.len() - 1].to_vec();
     let followed = [whole.as_slice(), b"{}"].concat();
-    for body in [Vec::new(), b"{}".to_vec(), cut, changed, followed] {
-        let answer = send_packed(&stack, &body, "gzip").await;
-        assert_problem(&answer, 400, "invalid_request", Some("$"), &format!("{} bytes", body.len()));
+    for body in [Vec::new(), cut, changed, followed, b"\x1f\x8b".to_vec()] {
+        for coding in ["gzip", "identity", ""] {
+            let answer = send_packed(&stack, &body, coding).await;
+            assert_problem(&answer, 400, "invalid_request", Some("$"), &format!("{} bytes", body.len()));
+        }
     }
     assert_eq!(stack.rows("resources").len() + stack.rows("sync_items").len(), 0);
 }
@@ -101,13 +103,64 @@ async fn a_body_that_unpacks_to_3_mb_is_read_and_one_byte_more_is_413() {
     assert_problem(&bomb, 413, "body_too_large", None, "a bomb");
 }
 
+/// `{}` in these codings.
+const BROTLI: &[u8] = b"\x8b\x00\x80\x7b\x7d\x03";
+const ZLIB: &[u8] = b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00\x7b\x7d";
+
 #[tokio::test]
 async fn another_content_encoding_is_415_and_says_which_is_understood() {
     let stack = Stack::new();
+    let twice = packed(&packed(push(10).to_string().as_bytes()));
     for coding in ["br", "deflate", "zstd", "gzip, gzip", "gzip, br"] {
-        let answer = send_packed(&stack, &packed(push(10).to_string().as_bytes()), coding).await;
+        for body in [packed(push(10).to_string().as_bytes()), push(10).to_string().into_bytes()] {
+            let answer = send_packed(&stack, &body, coding).await;
+            assert_problem(&answer, 415, "unsupported_media_type", None, coding);
+        }
+    }
+    for (coding, body) in
+        [("br", BROTLI), ("deflate", ZLIB), ("zstd", ZSTD), ("gzip, br", BROTLI), ("gzip, gzip", twice.as_slice()), ("br", &[])]
+    {
+        let answer = send_packed(&stack, body, coding).await;
         assert_problem(&answer, 415, "unsupported_media_type", None, coding);
         assert_eq!(answer.headers[header::ACCEPT_ENCODING], "gzip", "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_decides_whether_it_is_gzip() {
+    let codings = ["", "gzip", "GZIP", "x-gzip", "identity", "identity, gzip"];
+    for api in [ApiKind::Rest, ApiKind::Http] {
+        let stack = Stack::new().behind(api);
+        let plain = push(2000).to_string();
+        for body in [plain.as_bytes(), packed(plain.as_bytes()).as_slice()] {
+            for coding in codings {
+                let answer = send_packed(&stack, body, coding).await;
+                assert_eq!(answer.ok()["results"][0]["status"], "ok", "{coding}");
+            }
+            let token = stack.token("acme", "ana", &[], &[]);
+            assert_eq!(stack.send("sync/push", &headers(&token, &[]), body).await.status, 200, "no header");
+        }
+        assert_eq!(stack.rows("resources").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let stack = Stack::new();
+    let marked = format!("\u{feff}{}", push(10));
+    let twice = format!("\u{feff}{marked}");
+    for (body, status) in [
+        (marked.as_bytes(), 200),
+        (packed(marked.as_bytes()).as_slice(), 200),
+        (format!("\u{feff} \n{}", push(10)).as_bytes(), 200),
+        (twice.as_bytes(), 400),
+        ("\u{feff}".as_bytes(), 400),
+        (b"\xff\xfe{\0}\0".as_slice(), 400),
+    ] {
+        for coding in ["", "gzip", "identity"] {
+            assert_eq!(send_packed(&stack, body, coding).await.status, status, "{:?} {coding}", String::from_utf8_lossy(body));
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) const EXPECTED: &[Expected] = &[
     Expected { sample: "push.rest-create", before: Before::Nothing, status: 200, told: BOTH_CREATED },
     Expected { sample: "push.rest-base64", before: Before::Nothing, status: 200, told: BOTH_CREATED },
     Expected { sample: "push.rest-gzip", before: Before::Nothing, status: 200, told: BOTH_CREATED },
+    Expected { sample: "push.rest-gzip-decompressed", before: Before::Nothing, status: 200, told: BOTH_CREATED },
     Expected { sample: "push.http-create", before: Before::Nothing, status: 200, told: BOTH_CREATED },
     Expected {
         sample: "push.rest-conflict",
@@ -168,9 +169,9 @@ const REPLAYED: &[(&str, &str)] = &[
 ];
 
 const BOTH_CREATED: &[(&str, &str)] = &[
-    ("/results/0/client_temp_id", r#""tmp-1""#),
+    ("/results/0/client_temp_id", r#""5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01""#),
     ("/results/0/status", r#""ok""#),
-    ("/results/1/client_temp_id", r#""tmp-2""#),
+    ("/results/1/client_temp_id", r#""8d2b6f34-1c7e-4b0a-a3d9-6e5f7a8b9c02""#),
     ("/results/1/status", r#""ok""#),
     ("/results/1/server_version", "1"),
 ];
@@ -232,7 +233,7 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
 }
 
 pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
-    let request = lambda_http::request::from_str(event).unwrap();
+    let request = tidemark_tests::request(event);
     let route = edge::route(&request).unwrap();
     assert_eq!(route.function, function);
     let answer = Answer::read(stack.deliver_request(function, request).await);
@@ -278,6 +279,7 @@ async fn the_same_request_is_answered_alike_by_either_api() {
         ("push.rest-create", "push.http-create"),
         ("push.rest-create", "push.rest-base64"),
         ("push.rest-create", "push.rest-gzip"),
+        ("push.rest-create", "push.rest-gzip-decompressed"),
         ("pull.rest-fresh", "pull.http-fresh"),
         ("ack.rest-devices", "ack.http-devices"),
         ("pull.rest-limits", "pull.http-limits"),
@@ -305,7 +307,7 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
     for (sample, text) in requests() {
         let event: Value = serde_json::from_str(&text).unwrap();
         let is_rest = sample.contains(".rest-");
-        let route = edge::route(&lambda_http::request::from_str(&text).unwrap()).unwrap();
+        let route = edge::route(&tidemark_tests::request(&text)).unwrap();
         assert_eq!(route.function, function_of(&sample), "{sample}");
         let is_bodiless = event.get("body").is_none_or(Value::is_null);
         let parameters = [("id".to_owned(), "some".to_owned())];

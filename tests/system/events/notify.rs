@@ -19,7 +19,7 @@ pub(super) struct Expected {
     set_aside: &'static [&'static str],
 }
 
-const DECIDED: &str = r#"{"event":"conflict_resolved","conflict_id":"conf-5d41402abc4b2a76b9719d911017c592-863b583dd2a52909","tenant":"acme","user":"ana","device_id":"device-uuid-123","channel":"tenant","resource_type":"meter","resource_id":"m-123","resolution":"accept_client","resolved_by":"root","resolved_at":"2025-12-22T12:35:00.123Z","server_version":8}"#;
+const DECIDED: &str = r#"{"event":"conflict_resolved","conflict_id":"conf-stKvxHfZUx6oxISv0sb6ny0tsu8i3ymq-863b583dd2a52909","tenant":"acme","user":"ana","device_id":"device-uuid-123","channel":"tenant","resource_type":"meter","resource_id":"m-123","resolution":"accept_client","resolved_by":"root","resolved_at":"2025-12-22T12:35:00.123Z","server_version":8}"#;
 
 pub(super) const EXPECTED: &[Expected] = &[
     Expected { sample: "notify.decided", told: &[DECIDED], set_aside: &[] },
@@ -67,7 +67,9 @@ async fn samples_have_every_field_of_a_real_record() {
     let path = format!("conflicts/{}/resolve", result["conflict_id"].as_str().unwrap());
     let admin = stack.token("acme", "root", &["admin"], &[]);
     stack.post(&path, &admin, &json!({"resolution": "accept_server"})).await.ok();
-    let real = stack.stream_records_of("conflicts");
+    // Without the rows that only count, or hold what a conflict refers to.
+    let mut real = stack.stream_records_of("conflicts");
+    real.retain(|record| !record["dynamodb"]["NewImage"]["status"].is_null());
     let [open, decided] = real.as_slice() else { panic!("{real:?}") };
     for (sample, text) in samples().iter().filter(|(sample, _)| function_of(sample) == "notify") {
         let event: Value = serde_json::from_str(text).unwrap();

@@ -172,9 +172,9 @@ pub(crate) const ASKS: &[Ask] = &[
         route: "conflicts/{id}",
         about: |known| (format!("conflicts/{}", known.conflict), Value::Null),
         other_tenant: "404 not_found",
-        other_user: "403 forbidden",
-        group_left: "403 forbidden",
-        not_admin: "403 forbidden",
+        other_user: "404 not_found",
+        group_left: "404 not_found",
+        not_admin: "404 not_found",
         owner: (Who::Ana, OWN),
     },
     Ask {
@@ -182,10 +182,10 @@ pub(crate) const ASKS: &[Ask] = &[
         route: "conflicts/{id}",
         about: |known| (format!("conflicts/{}", known.group_conflict), Value::Null),
         other_tenant: "404 not_found",
-        other_user: "403 forbidden",
+        other_user: "404 not_found",
         // His own edit, and what stood against it when he was of the group; nothing newer.
         group_left: "200",
-        not_admin: "403 forbidden",
+        not_admin: "404 not_found",
         owner: (Who::Admin, "ben"),
     },
     Ask {
@@ -227,9 +227,9 @@ pub(crate) const ASKS: &[Ask] = &[
         route: "batches/{id}",
         about: |known| (format!("batches/{}", known.batch), Value::Null),
         other_tenant: "404 not_found",
-        other_user: "403 forbidden",
-        group_left: "403 forbidden",
-        not_admin: "403 forbidden",
+        other_user: "404 not_found",
+        group_left: "404 not_found",
+        not_admin: "404 not_found",
         owner: (Who::Ana, OWN),
     },
     Ask {

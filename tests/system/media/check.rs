@@ -15,7 +15,7 @@ use tidemark_core::{
 };
 use tidemark_tests::{Meter, Script, Stack, hooks::Moment};
 
-use super::{PHOTO, key, presigned, presigned_under};
+use super::{PHOTO, key, keyring, presigned, presigned_under};
 
 fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
     stack.parts("push", hook).media.unwrap()
@@ -53,7 +53,7 @@ async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
         (PHOTO.len() as u64, "image/png", "another content type"),
     ] {
         let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
-        let answer = presigned_under(&stack, MediaKey::new("acme", "ana", unique, bytes, content_type, "photo")).await;
+        let answer = presigned_under(&stack, MediaKey::new("acme", "ana", unique, bytes, content_type, &keyring(&stack))).await;
         assert_eq!(stack.upload(&answer, PHOTO).await, 200);
         let Checked::Missing(sentence) = checked(&stack, &key(&answer)).await else { panic!("{content_type} was found") };
         assert!(sentence.contains(words), "{sentence}");

@@ -5,10 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::Duration;
 use serde_json::json;
 use tidemark::engine::http::Verdict;
-use tidemark_core::{media::is_own, protocol::timestamp};
+use tidemark_core::{
+    media::{MediaKey, is_own},
+    protocol::timestamp,
+};
 use tidemark_tests::{Script, Stack};
 
-use super::{PHOTO, PHOTO_SHA256, arrival, ask, key, photo, presigned};
+use super::{PHOTO, PHOTO_SHA256, arrival, ask, key, keyring, photo, presigned};
 
 #[tokio::test]
 async fn a_presign_answers_where_and_how_to_upload() {
@@ -16,6 +19,7 @@ async fn a_presign_answers_where_and_how_to_upload() {
     let answer = presigned(&stack).await;
     let (key, arrival) = (key(&answer), arrival(&answer));
     assert!(key.starts_with("uploads/acme/ana/") && key.ends_with(".21.image~jpeg.jpg"), "{key}");
+    assert!(MediaKey::parse(&key).unwrap().is_authentic(&keyring(&stack)), "{key}");
     let url = answer["upload_url"].as_str().unwrap();
     assert!(url.starts_with(&format!("http://media.localhost/media/{arrival}?")), "{url}");
     assert_eq!(
@@ -93,5 +97,26 @@ async fn a_filename_cannot_lead_out_of_the_callers_folder() {
         let key = key(&ask(&stack, "ana", &request).await.ok());
         let file = key.strip_prefix("uploads/acme/ana/").unwrap_or_else(|| panic!("{filename}: {key}"));
         assert!(file.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'~'), "{filename}: {key}");
+    }
+}
+
+#[tokio::test]
+async fn extension_follows_from_the_content_type() {
+    let stack = Stack::new();
+    for (content_type, filename, extension) in [
+        ("image/jpeg", "photo.html", ".jpg"),
+        ("image/jpeg", "photo", ".jpg"),
+        ("IMAGE/PNG", "photo.exe", ".png"),
+        ("video/mp4; codecs=\"avc1\"", "a.jpg", ".mp4"),
+        ("application/pdf", "a.svg", ".pdf"),
+    ] {
+        let request = json!({"filename": filename, "content_type": content_type, "content_length": 1});
+        let key = key(&ask(&stack, "ana", &request).await.ok());
+        assert!(key.ends_with(extension) && key.matches('.').count() == 3, "{key}");
+    }
+    let unusual = Stack::configured(&[("MEDIA_TYPES", "text/html,application/x-form")]);
+    for content_type in ["text/html", "application/x-form"] {
+        let request = json!({"filename": "a.html", "content_type": content_type, "content_length": 1});
+        assert_eq!(key(&ask(&unusual, "ana", &request).await.ok()).matches('.').count(), 2, "{content_type}");
     }
 }

@@ -137,7 +137,7 @@ async fn an_edit_that_conflicts_is_kept_only_with_its_uploads() {
     assert_eq!(ana.push_one(item.clone()).await["code"], "media_missing");
     stack.upload(&photo, PHOTO).await;
     assert_eq!(ana.push_one(item).await["code"], "version_mismatch");
-    assert_eq!((stack.rows("conflicts").len(), stack.rows("submission_media").len()), (1, 1));
+    assert_eq!((stack.conflicts().len(), stack.rows("submission_media").len()), (1, 1));
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent
     stack.upload(&photo, PHOTO).await;
     let again = ana.push_batch("b", &batch).await.ok()["results"].clone();
     assert_eq!((&again[0], &again[1]["status"]), (&first[0], &json!("conflict")));
-    assert_eq!(stack.rows("conflicts")[0]["edit_count"]["N"], "1", "the applied edit stands in no conflict");
+    assert_eq!(stack.conflicts()[0]["edit_count"]["N"], "1", "the applied edit stands in no conflict");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn a_device_does_not_conflict_with_its_own_run_of_edits() {
         item.as_object_mut().expect("an item").remove("base_version");
         assert_eq!(ana.push_one(item).await["server_version"], client_version + 1);
     }
-    assert!(stack.rows("conflicts").is_empty());
+    assert!(stack.conflicts().is_empty());
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn edits_behind_a_refused_one_join_its_conflict_and_are_not_applied() {
     // In a later batch the base tells.
     let later = ana.push_one(edit("m", 4, 1, "d")).await;
     assert_eq!(later["conflict_id"], results[0]["conflict_id"]);
-    let conflicts = stack.rows("conflicts");
+    let conflicts = stack.conflicts();
     assert_eq!((conflicts.len(), &conflicts[0]["edit_count"]["N"]), (1, &json!("4")));
     assert_eq!(stack.rows("resources")[0]["server_version"]["N"], "2");
     // Made after pulling what refused the others, an edit is accepted.

@@ -37,7 +37,7 @@ async fn the_push_and_conflict_example_answers_in_its_shape() {
         assert_eq!(results[1]["error"], "Version mismatch: server_version=7, client_version=5");
         assert_eq!(results[1]["server_payload"], json!({"reading": 49, "last_updated_by": "sys"}));
 
-        let conflicts = stack.rows("conflicts");
+        let conflicts = stack.conflicts();
         assert_eq!(conflicts.len(), 1);
         assert_eq!(conflicts[0]["id"]["S"], results[1]["conflict_id"]);
         assert_eq!(conflicts[0]["client_payload"]["S"], r#"{"reading":42}"#);

@@ -35,7 +35,7 @@ async fn edits_of_different_fields_merge_and_say_what_is_stored() {
     let merged = json!({"title": "read it twice", "status": "done", "size": 1.0});
     assert_eq!(result["server_payload"].to_string(), merged.to_string(), "the field nobody named keeps its digits");
     assert_eq!(ana.push_one(item).await, result, "a retry answers as the first time");
-    assert!(stack.rows("conflicts").is_empty());
+    assert!(stack.conflicts().is_empty());
     // The device that merged gets the outcome too, whatever it pulls in between.
     assert_eq!(ana.pull().await[0]["server_version"], 2, "ben's, for the merged one is not sequenced yet");
     stack.settle().await;

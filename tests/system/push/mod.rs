@@ -1,14 +1,17 @@
 //! Push, §3 of the protocol.
 
+mod audited;
 mod chains;
 mod corrections;
 mod deletes;
 mod exactly_once;
+mod ids;
 mod lifecycle;
 mod merging;
 mod policies;
 mod races;
 mod references;
+mod repeated;
 mod splits;
 mod stale;
 mod tokens;

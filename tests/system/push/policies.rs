@@ -74,13 +74,28 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
     // A retry answers as the first time and changes nothing; both devices end with the same, and are told of the decision.
     let again = ana.push(items).await;
     assert_eq!(super::told(&again), super::told(&results));
-    assert_eq!((again[1]["server_payload"].clone(), stack.rows("conflicts").len(), audit(&stack).await.len()), (stands, 1, 1));
+    assert_eq!((again[1]["server_payload"].clone(), stack.conflicts().len(), audit(&stack).await.len()), (stands, 1, 1));
     assert_eq!(ana.pull().await[0]["server_version"], 2, "ben's, for her own are not sequenced yet");
     stack.settle().await;
     let changes = ana.pull().await;
     assert_eq!(changes[0]["conflict"], json!({"id": results[0]["conflict_id"], "resolution": "accept_client"}));
     ben.pull().await;
     assert_eq!(ana.live(), ben.live());
+}
+
+#[tokio::test]
+async fn a_policy_decides_an_edit_behind_a_rejected_create() {
+    for (policy, status, resolution) in [("client_wins", "ok", "accept_client"), ("server_wins", "conflict", "accept_server")] {
+        let stack = stack(policy);
+        let (mut ana, _) = prepared(&stack).await;
+        // Her first copy was lost with the app's data, and she has typed the meter again.
+        ana.device_id = "tablet".into();
+        let results = ana.push(json!([create(), patch(1, 0, json!({"reading": 42}))])).await;
+        assert_eq!((&results[0]["status"], &results[0]["code"]), (&json!("conflict"), &json!("id_taken")), "{results:?}");
+        assert_eq!((&results[1]["status"], &results[1]["resolution"]), (&json!(status), &json!(resolution)), "{results:?}");
+        assert_eq!(conflict(&stack, &results[0]["conflict_id"]).await["status"], "open");
+        assert_eq!(conflict(&stack, &results[1]["conflict_id"]).await["status"], "resolved");
+    }
 }
 
 #[tokio::test]
@@ -128,7 +143,7 @@ async fn where_the_server_wins_edits_are_dropped_recorded_and_audited() {
     assert_eq!(kept["client_payload"], json!({"reading": 42}), "what was typed is kept");
     assert_eq!(audit(&stack).await.len(), 1);
     assert_eq!(super::told(&ana.push(items).await), super::told(&results));
-    assert_eq!((stack.rows("conflicts").len(), audit(&stack).await.len()), (1, 1));
+    assert_eq!((stack.conflicts().len(), audit(&stack).await.len()), (1, 1));
     // Having taken over what the server has, the device goes on.
     stack.settle().await;
     ana.pull().await;

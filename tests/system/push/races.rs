@@ -44,7 +44,7 @@ async fn of_eight_concurrent_writers_of_one_version_one_wins_and_seven_stand_in_
     assert_eq!((count(&results, "ok"), count(&results, "conflict")), (1, 7));
     let row = &stack.rows("resources")[0];
     assert_eq!(row["server_version"]["N"], "2");
-    let mut kept: Vec<String> = stack.rows("conflicts").iter().map(|it| it["client_payload"]["S"].to_string()).collect();
+    let mut kept: Vec<String> = stack.conflicts().iter().map(|it| it["client_payload"]["S"].to_string()).collect();
     kept.push(row["payload"]["S"].to_string());
     kept.sort();
     kept.dedup();
@@ -78,7 +78,7 @@ async fn concurrent_conflicts_of_one_device_lose_no_edit() {
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |at| edit("m", 1 + at as u64, 1, &format!("edit-{at}"))).await;
     assert_eq!(count(&results, "conflict"), 8);
-    let kept = json!(stack.rows("conflicts")).to_string();
+    let kept = json!(stack.conflicts()).to_string();
     assert!((0..8).all(|at| kept.contains(&format!("edit-{at}"))), "{kept}");
 }
 
@@ -91,7 +91,8 @@ async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |at| edit("m", 2 + at as u64, 1, &format!("joins-{at}"))).await;
     assert!(results.iter().all(|result| result["conflict_id"] == opened["conflict_id"]), "{results:?}");
-    let kept = json!(stack.rows("conflicts")).to_string();
+    let path = format!("conflicts/{}", opened["conflict_id"].as_str().unwrap());
+    let kept = stack.get(&path, &stack.token("acme", "root", &["admin"], &[])).await.text;
     assert!(kept.contains("opens") && (0..8).all(|at| kept.contains(&format!("joins-{at}"))), "{kept}");
 }
 
@@ -104,14 +105,14 @@ async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |_| edit("m", 2, 1, "joins")).await;
     assert_eq!(count(&results, "conflict"), 8);
-    let conflict = &stack.rows("conflicts")[0];
+    let conflict = &stack.conflicts()[0];
     assert_eq!((conflict["edits"]["L"].as_array().map(Vec::len), &conflict["edit_count"]["N"]), (Some(2), &json!("2")));
 }
 
 #[tokio::test]
 async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
     let gate = Arc::new(Gate::new(|call| {
-        call.operation == "PutItem" && String::from_utf8_lossy(call.body).contains("\"TableName\":\"conflicts\"")
+        call.operation == "BatchExecuteStatement" && String::from_utf8_lossy(call.body).contains("INSERT INTO \\\"conflicts\\\"")
     }));
     let stack = Stack::hooked(gate.clone());
     stack.device("ana", "phone").push_one(create("m")).await;
@@ -124,7 +125,7 @@ async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
         ana.push_one(edit("m", 2, 1, "joins")).await;
         gate.open();
     });
-    let conflicts = stack.rows("conflicts");
+    let conflicts = stack.conflicts();
     assert_eq!((conflicts.len(), &conflicts[0]["id"]["S"]), (1, &slow["conflict_id"]));
     assert!(conflicts[0].to_string().contains("joins"));
 }

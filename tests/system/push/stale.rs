@@ -51,9 +51,10 @@ async fn pushes(hook: Arc<dyn Hook>) -> Value {
     }
     let mut rows = stack.rows("resources");
     rows.sort_by_key(|row| row["sk"].to_string());
+    let payload = |row: &Value| json!(stack.payload_of(row));
     let payloads: Vec<_> =
-        rows.iter().map(|row| ["sk", "payload", "server_version", "deleted"].map(|name| row[name].clone())).collect();
-    let mut conflicts: Vec<_> = stack.rows("conflicts").iter().map(|row| row["client_payload"].to_string()).collect();
+        rows.iter().map(|row| [row["sk"].clone(), payload(row), row["server_version"].clone(), row["deleted"].clone()]).collect();
+    let mut conflicts: Vec<_> = stack.conflicts().iter().map(|row| row["client_payload"].to_string()).collect();
     conflicts.sort();
     json!({"answers": answers, "rows": payloads, "conflicts": conflicts})
 }

@@ -112,7 +112,9 @@ async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
     assert_eq!(ben.push_one(stale).await, first, "a retry finds it again");
     let later = ben.push_one(edit("m", 2, 1, "behind")).await;
     assert_eq!(later["conflict_id"], first["conflict_id"]);
-    let kept = json!(stack.rows("conflicts")).to_string();
+    let boss = stack.token("acme", "boss", &["admin"], &[]);
+    let path = format!("conflicts/{}", first["conflict_id"].as_str().expect("an id"));
+    let kept = stack.get(&path, &boss).await.text;
     assert!(kept.contains(&large("s")) && kept.contains(&large("c")) && kept.contains("behind"));
 }
 

@@ -37,7 +37,7 @@ async fn a_create_that_repeats_a_unique_value_conflicts_and_names_the_holder() {
     assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("unique_violation")));
     assert_eq!(result["holder_id"], "m-1");
     assert_eq!(stack.rows("resources").len(), 1);
-    let conflict = &stack.rows("conflicts")[0];
+    let conflict = &stack.conflicts()[0];
     assert_eq!(conflict["id"]["S"], result["conflict_id"]);
     assert!(conflict["client_payload"]["S"].to_string().contains("code"), "what was typed is kept");
     // Sent again it is the same conflict; what hangs on it joins, in this batch and in a later one.
@@ -46,7 +46,7 @@ async fn a_create_that_repeats_a_unique_value_conflicts_and_names_the_holder() {
     assert_eq!(again[1]["conflict_id"], result["conflict_id"]);
     let later = ben.push_one(patch("m-2", 0, json!({"reading": 2}))).await;
     assert_eq!(later["conflict_id"], result["conflict_id"]);
-    assert_eq!(stack.rows("conflicts")[0]["edit_count"]["N"], "3");
+    assert_eq!(stack.conflicts()[0]["edit_count"]["N"], "3");
 }
 
 #[tokio::test]
@@ -244,4 +244,51 @@ async fn a_field_that_is_declared_unique_later_claims_nothing_that_stands() {
     assert_eq!(ana.push_one(create("m-4", "A")).await["holder_id"], "m-3");
     assert_eq!(ana.push_one(patch("m-2", 1, json!({"code": "D"}))).await["status"], "ok");
     assert_eq!(stack.rows("unique_keys").len(), 3);
+}
+
+const IGNORES_EMPTY: &str = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = true";
+
+#[tokio::test]
+async fn empty_text_is_a_unique_value_by_default() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    assert_eq!(ana.push_one(create("m-1", "")).await["status"], "ok");
+    let result = ana.push_one(create("m-2", "")).await;
+    assert_eq!((&result["code"], &result["holder_id"]), (&json!("unique_violation"), &json!("m-1")));
+}
+
+#[tokio::test]
+async fn catalog_may_ignore_empty_unique_values() {
+    let stack = Stack::configured(&[("CATALOG", IGNORES_EMPTY)]);
+    let ana = stack.device("ana", "phone");
+    assert_eq!(statuses(&ana.push(json!([create("m-1", ""), create("m-2", ""), create("m-3", "A")])).await), ["ok"; 3]);
+    assert_eq!(stack.rows("unique_keys").len(), 1);
+    // Only the empty text is none: white space and other empty values are values.
+    for (first, code) in
+        [("a", json!(" ")), ("b", json!("\u{0}")), ("c", json!([])), ("d", json!({})), ("e", json!(0)), ("f", json!(false))]
+    {
+        assert_eq!(ana.push_one(create(&format!("m-{first}1"), code.clone())).await["status"], "ok", "{code}");
+        assert_eq!(ana.push_one(create(&format!("m-{first}2"), code.clone())).await["code"], "unique_violation", "{code}");
+    }
+    // A value is freed by a change to the empty text, and taken by a change from it.
+    assert_eq!(ana.push_one(patch("m-3", 1, json!({"code": ""}))).await["status"], "ok");
+    assert_eq!(ana.push_one(patch("m-1", 1, json!({"code": "A"}))).await["status"], "ok");
+    let taken = ana.push_one(patch("m-2", 1, json!({"code": "A"}))).await;
+    assert_eq!((&taken["code"], &taken["holder_id"]), (&json!("unique_violation"), &json!("m-1")));
+    // An admin's decision goes by the same rule.
+    let path = format!("conflicts/{}/resolve", taken["conflict_id"].as_str().unwrap_or_default());
+    let root = stack.token("acme", "root", &["admin"], &[]);
+    let decision = json!({"resolution": "manual_merge", "payload": {"code": ""}});
+    assert_eq!(stack.post(&path, &root, &decision).await.ok()["server_payload"], json!({"code": ""}));
+}
+
+#[tokio::test]
+async fn empty_values_held_before_do_not_block() {
+    let before = Stack::new();
+    let ana = before.device("ana", "phone");
+    assert_eq!(statuses(&ana.push(json!([create("m-1", ""), create("m-2", "B")])).await), ["ok", "ok"]);
+    let stack = Stack::configured_over(before.engine.clone(), Arc::new(NoHook), &[("CATALOG", IGNORES_EMPTY)]);
+    let ana = stack.device("ana", "phone");
+    assert_eq!(statuses(&ana.push(json!([create("m-3", ""), patch("m-2", 1, json!({"code": ""}))])).await), ["ok", "ok"]);
+    assert_eq!(statuses(&ana.push(json!([patch("m-1", 1, json!({"code": "B"})), delete("m-3", 1)])).await), ["ok", "ok"]);
 }

@@ -138,3 +138,36 @@ async fn a_batch_that_was_given_up_is_handed_in_through_the_same_door() {
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
 }
+
+#[tokio::test]
+async fn repairs_are_audited() {
+    let stack = Stack::new();
+    outage(&stack).await;
+    let audited = async || {
+        let token = stack.token("acme", "root", &["admin"], &[]);
+        let list = stack.get("audit?order=oldest", &token).await.ok();
+        let entries = list["entries"].as_array().cloned().unwrap_or_default().into_iter();
+        entries.filter(|entry| entry["action"] == "repair").collect::<Vec<_>>()
+    };
+    repair(&stack, json!({"dry_run": true})).await;
+    repair(&stack, json!({"dry_run": true, "start_over": true})).await;
+    assert!(audited().await.is_empty());
+    repair(&stack, json!({"requested_by": "ops@example.com"})).await;
+    let mut entries = audited().await;
+    entries.sort_by_key(|entry| entry["channel"].to_string());
+    let told: Vec<[&Value; 5]> =
+        entries.iter().map(|it| [&it["by"], &it["via"], &it["channel"], &it["note"], &it["resources"]]).collect();
+    let entry =
+        |channel: &str, note: &str| [json!("ops@example.com"), json!("invocation"), json!(channel), json!(note), Value::Null];
+    let expected =
+        [entry("tenant", "appends 3 missing changes to the log"), entry("user/ana", "appends 1 missing changes to the log")];
+    assert_eq!(told, expected.iter().map(|entry| entry.each_ref()).collect::<Vec<_>>());
+    // Nothing is missing any more.
+    repair(&stack, json!({})).await;
+    assert_eq!(audited().await.len(), 2);
+    repair(&stack, json!({"tenant": "acme", "channel": "tenant", "start_over": true})).await;
+    // What happened in one moment is listed in no order.
+    let entries = audited().await;
+    let unnamed = entries.iter().filter(|entry| entry["by"] == "operator").count();
+    assert_eq!((entries.len(), unnamed), (3, 1));
+}

@@ -20,7 +20,7 @@ async fn ask(stack: &Stack, function: &str, event: &str) -> String {
 
 async fn request(stack: &Stack, function: &str, event: &str) -> Answer {
     let answer = answer(&ask(stack, function, event).await);
-    openapi::check(edge::route(&lambda_http::request::from_str(event).unwrap()).unwrap(), &answer);
+    openapi::check(edge::route(&tidemark_tests::request(event)).unwrap(), &answer);
     answer
 }
 

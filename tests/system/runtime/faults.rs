@@ -1,11 +1,11 @@
 //! What becomes of a request when its process, its answer or what it stands on fails: an answer in time, or a retry that finishes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::unix::process::ExitStatusExt as _,
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ use tidemark_tests::{
     Answer, Stack,
     hooks::Moment,
     lambda::{
-        Outcome, answer,
+        self, Lambda, Outcome, answer,
         api::{ANSWER_BYTES_MAX, Told, soon},
     },
 };
@@ -112,7 +112,7 @@ fn applied_once(stack: &Stack, told: &str, when: &str) {
     assert_eq!(results, [(&json!("ok"), &json!(1)), (&json!("ok"), &json!(2))], "{when}");
     let rows = stack.rows("resources");
     assert_eq!((rows.len(), &rows[0]["server_version"]["N"]), (1, &json!("2")), "{when}");
-    assert_eq!((stack.rows("conflicts").len(), stack.rows("sync_batches").len()), (0, 1), "{when}");
+    assert_eq!((stack.conflicts().len(), stack.rows("sync_batches").len()), (0, 1), "{when}");
 }
 
 #[tokio::test]
@@ -247,9 +247,87 @@ async fn an_outage_is_answered_before_the_functions_time_is_over() {
             assert_eq!(failures(&told).len(), 1, "{function}: {told}");
             return;
         }
-        let Answer { status, headers, text } = answer(&told);
-        assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "2"), "{function}: {text}");
-        assert!(text.contains(r#""code":"unavailable""#), "{function}: {text}");
+        assert_unavailable(function, &answer(&told));
     });
     join_all(outages).await;
+}
+
+/// 503, and when to come back.
+fn assert_unavailable(function: &str, answer: &Answer) {
+    let Answer { status, headers, text } = answer;
+    assert_eq!(*status, 503, "{function}: {text}");
+    let seconds: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((2..=10).contains(&seconds), "{function}: {seconds}");
+    assert!(text.contains(r#""code":"unavailable""#), "{function}: {text}");
+}
+
+/// Asks a function, and checks that it answers before its time is over. An outage is told as one.
+async fn ask_in_time(function: &str, process: &mut Lambda, event: &str) -> bool {
+    let time = lambda::timeout(function);
+    let began = Instant::now();
+    let told = process.ask(event).await;
+    assert!(time.saturating_sub(began.elapsed()) >= Duration::from_secs(1), "{function} took {:?}", began.elapsed());
+    if matches!(function, "changelog" | "notify") {
+        return failures(&told).is_empty();
+    }
+    let answer = answer(&told);
+    if answer.status >= 500 {
+        assert_unavailable(function, &answer);
+    }
+    answer.status < 500
+}
+
+/// The first try of each call hangs, which takes the time of an attempt; the next one is answered late.
+#[derive(Default)]
+struct Slow(Mutex<BTreeSet<(String, Vec<u8>)>>);
+
+impl Hook for Slow {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        let is_first = self.0.lock().unwrap().insert((call.operation.to_owned(), call.body.to_vec()));
+        Box::pin(async move {
+            if is_first {
+                return Verdict::Hang;
+            }
+            tokio::time::sleep(Duration::from_millis(2_700)).await;
+            Verdict::Continue
+        })
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+#[tokio::test]
+async fn slow_calls_end_in_an_answer() {
+    let stack = Stack::new().today();
+    let asked = events_by_function(&stack).into_iter().map(async |(function, event)| {
+        let mut process = start(&stack, function, Arc::new(Slow::default())).await;
+        (function, ask_in_time(function, &mut process, &event).await)
+    });
+    let done: BTreeMap<_, _> = join_all(asked).await.into_iter().collect();
+    assert!(!done["push"], "three round trips of eight seconds do not fit into twenty");
+    assert!(done["ack"], "one does");
+    let event = push(&stack);
+    let mut process = start(&stack, "push", Arc::new(Slow::default())).await;
+    assert!(!ask_in_time("push", &mut process, &event).await);
+    let told = start(&stack, "push", Arc::new(NoHook)).await.ask(&event).await;
+    let answer = answer(&told).ok();
+    assert!(answer["results"].as_array().unwrap().iter().all(|it| it["status"] == "ok"), "{answer}");
+}
+
+#[tokio::test]
+async fn hanging_at_any_call_ends_in_an_answer() {
+    let stack = Stack::new().today();
+    let events = events_by_function(&stack);
+    // The first call of a process is the one that opens its connection.
+    let asked = (1..=4).flat_map(|nth| events.iter().map(move |(function, event)| (nth, *function, event)));
+    let asked = asked.map(async |(nth, function, event)| {
+        let hang = Hold::that(move |call, _, moment| call >= nth && moment == Moment::Before);
+        let mut process = start(&stack, function, hang).await;
+        (nth, function, ask_in_time(function, &mut process, event).await)
+    });
+    let done = join_all(asked).await;
+    let hung = |nth| done.iter().filter(|(number, _, is_done)| *number == nth && !is_done).count();
+    assert!(hung(1) >= 6 && hung(2) >= 2 && hung(3) >= 1, "{done:?}");
 }

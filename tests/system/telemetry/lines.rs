@@ -36,7 +36,7 @@ async fn every_line_of_a_push_says_whose_it_is_and_the_last_one_how_it_went() {
     let mut last = lines[1].clone();
     last.as_object_mut().unwrap().retain(|name, _| !matches!(name.as_str(), "timestamp" | "target"));
     let expected = json!({"level": "INFO", "message": "done", "status": 200, "duration_ms": 0, "items": 2, "errors": 1,
-        "request_id": "request-1", "function": "push", "tenant": "acme", "user": "ana", "device_id": "phone"});
+        "request_id": "request-1", "lambda_request_id": "", "function": "push", "tenant": "acme", "user": "ana", "device_id": "phone"});
     assert_eq!(last, expected);
 }
 
@@ -66,7 +66,7 @@ async fn lambdas_own_id_stands_beside_the_gateways() {
     let (written, _guard) = Written::at(LevelFilter::INFO);
     let event = json!({"resource": "/x", "path": "/x", "httpMethod": "POST", "headers": {}, "requestContext":
         {"resourcePath": "/api/v1/mobile/media/presign", "httpMethod": "POST", "requestId": "of-the-gateway", "identity": {}}});
-    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let request = tidemark_tests::request(&event.to_string());
     let mut context = Context::default();
     context.request_id = "of-lambda".into();
     let respond = async { Err::<(), _>(tidemark_aws::edge::not_found().into()) };

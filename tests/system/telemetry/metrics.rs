@@ -46,6 +46,12 @@ fn pushed(ok: u64, conflict: u64, error: u64, retryable: u64) -> Vec<(&'static s
     ]
 }
 
+/// The same of a push that wrote so many rows.
+fn wrote(rows: u64, mut pushed: Vec<(&'static str, u64)>) -> Vec<(&'static str, u64)> {
+    pushed.push(("AcceptedChanges", rows));
+    pushed
+}
+
 #[tokio::test]
 async fn a_push_counts_its_items_by_outcome_and_a_conflict_once() {
     let stack = Stack::new().today();
@@ -56,9 +62,9 @@ async fn a_push_counts_its_items_by_outcome_and_a_conflict_once() {
     written.take();
 
     office.push(json!([meter("create", "m-1", 0, json!({"reading": 1})), meter("create", "m-2", 0, json!({}))])).await;
-    assert_measured(&written, "push", &pushed(2, 0, 0, 0));
+    assert_measured(&written, "push", &wrote(2, pushed(2, 0, 0, 0)));
     office.push_one(meter("update", "m-1", 1, json!({"reading": 2}))).await;
-    assert_measured(&written, "push", &pushed(1, 0, 0, 0));
+    assert_measured(&written, "push", &wrote(1, pushed(1, 0, 0, 0)));
 
     let missing = json!({"resource_type": "submission", "action": "create", "client_temp_id": "t-1", "client_version": 0,
         "payload": {"form_id": "f", "data": {}, "media": [photo]}});
@@ -66,7 +72,7 @@ async fn a_push_counts_its_items_by_outcome_and_a_conflict_once() {
     let items =
         json!([meter("update", "m-1", 1, json!({"reading": 3})), unknown, missing, meter("update", "m-2", 1, json!({"a": 1}))]);
     phone.push_batch("b-1", &items).await.ok();
-    let mut opened = pushed(1, 1, 2, 1);
+    let mut opened = wrote(1, pushed(1, 1, 2, 1));
     opened.push(("ConflictsOpened", 1));
     assert_measured(&written, "push", &opened);
     // A retry is a push again, and opens nothing again.
@@ -94,9 +100,9 @@ async fn a_decision_counts_once_through_either_door() {
 
     let (written, _guard) = Written::at(LevelFilter::ERROR);
     stack.post(&format!("conflicts/{}/resolve", ids[0]), &root, &decision).await.ok();
-    assert_measured(&written, "resolve", &[("ConflictsResolved", 1)]);
+    assert_measured(&written, "resolve", &[("ConflictsResolved", 1), ("AcceptedChanges", 1)]);
     stack.invoke("resolve", &event).await;
-    assert_measured(&written, "resolve", &[("ConflictsResolved", 1)]);
+    assert_measured(&written, "resolve", &[("ConflictsResolved", 1), ("AcceptedChanges", 1)]);
     // What was decided before is answered, and counted no more.
     stack.post(&format!("conflicts/{}/resolve", ids[0]), &root, &decision).await.ok();
     stack.invoke("resolve", &event).await;
@@ -195,12 +201,13 @@ async fn an_item_that_met_an_outage_is_counted_as_one() {
 }
 
 #[tokio::test]
-async fn an_outage_is_counted_and_a_refusal_is_not() {
+async fn outages_and_refusals_are_counted_apart() {
     let stack = Stack::new();
     let (written, _guard) = Written::at(LevelFilter::ERROR);
     stack.post_bytes("sync/push", None, b"{}").await;
+    assert_measured(&written, "push", &[("Refusals", 1)]);
     stack.post_bytes("sync/push", Some(&stack.token("acme", "ana", &[], &[])), b"{}").await;
-    assert_eq!(measured(&written), []);
+    assert_measured(&written, "push", &[("Refusals", 1)]);
     let down = stack.beside(Answering::all(Reply::error(400, "ValidationException", "no")));
     assert_eq!(down.device("ana", "phone").send(&json!([meter("create", "m-1", 0, json!({}))])).await.status, 503);
     assert_measured(&written, "push", &[("Outages", 1)]);
@@ -277,7 +284,7 @@ async fn every_metric_in_one_line_is_a_line_that_cloudwatch_reads() {
     let names: Vec<_> =
         line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().iter().map(|it| it["Name"].clone()).collect();
     assert_eq!(names.len(), Metric::ALL.len());
-    assert_eq!((&line["Pushes"], &line["Outages"]), (&json!(0), &json!(18)));
+    assert_eq!((&line["Pushes"], &line["Outages"]), (&json!(0), &json!(20)));
 }
 
 /// The page for operators lists each metric with its unit, and none that there is not.

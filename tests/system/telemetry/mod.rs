@@ -4,6 +4,7 @@
 mod lines;
 mod metrics;
 mod silence;
+mod throttled;
 
 use std::{
     io,

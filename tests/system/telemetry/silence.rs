@@ -125,7 +125,7 @@ async fn spoilt_rows(stack: &Stack) {
     for path in ["conflicts", "conflicts?status=resolved", "audit", "devices?user=ana"] {
         stack.get(path, &root).await;
     }
-    let conflicts: Vec<_> = stack.rows("conflicts").iter().map(|row| row["sk"]["S"].as_str().unwrap().to_owned()).collect();
+    let conflicts: Vec<_> = stack.conflicts().iter().map(|row| row["id"]["S"].as_str().unwrap().to_owned()).collect();
     for id in &conflicts {
         stack.get(&format!("conflicts/{id}"), &root).await;
         stack.post(&format!("conflicts/{id}/resolve"), &root, &json!({"resolution": "accept_client"})).await;

@@ -1,6 +1,7 @@
 //! The keys tokens are signed with: given inline, or fetched from a URL and cached. A key id that is not in the cache is asked for
 //! again at most once a minute, so that made-up key ids cost little; and the whole set once an hour, so that a key that was
-//! withdrawn is forgotten.
+//! withdrawn is forgotten. A set that could not be fetched for a day is not trusted any more: whoever controls the provider's address
+//! could otherwise keep a withdrawn key valid by keeping the provider away.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,12 +17,17 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use chrono::{DateTime, Utc};
-use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{
+    Algorithm, Header,
+    jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse},
+};
 
 use crate::{failure::Failure, settings::KeySource, transport};
 
 const REFETCH_SECONDS_MIN: i64 = 60;
 const KEEP_SECONDS_MAX: i64 = 60 * 60;
+/// How long a set is trusted while it cannot be fetched.
+const TRUST_SECONDS_MAX: i64 = 24 * 60 * 60;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 
@@ -59,13 +65,15 @@ impl Keys {
         })
     }
 
-    /// The key with this id; without an id, the only key of the set. `None` for a key that is not in the set as it is known.
+    /// The key that a token with this header is signed with: the one with its key id; without an id, the only key of the set. `None` for
+    /// a key that is not in the set as it is known, or is not for verifying this kind of signature.
     ///
     /// # Errors
-    /// An outage when the key is not known and the set could not be fetched lately: whether it is a key nobody can say then.
-    pub(super) async fn find(&self, id: Option<&str>, now: DateTime<Utc>) -> Result<Option<Jwk>, Failure> {
-        let Some(source) = &self.source else { return Ok(self.lock().key(id)) };
-        if let Some(key) = self.lock().key_if_fresh(id, now) {
+    /// An outage when the key is not known and the set could not be fetched lately: whether it is a key nobody can say then. And an
+    /// outage when the set could not be fetched for a day.
+    pub(super) async fn find(&self, header: &Header, now: DateTime<Utc>) -> Result<Option<Jwk>, Failure> {
+        let Some(source) = &self.source else { return Ok(self.lock().key(header)) };
+        if let Some(key) = self.lock().key_if_fresh(header, now) {
             return Ok(Some(key));
         }
         let may_ask = self.lock().may_ask(now);
@@ -79,10 +87,10 @@ impl Keys {
             }
         }
         let cached = self.lock();
-        match cached.key(id) {
-            Some(key) => Ok(Some(key)),
-            None if cached.fetched_at.is_some() && cached.fetched_at >= cached.asked_at => Ok(None),
-            None => Err(Failure::Outage(format!("the key set at {} could not be fetched", source.url))),
+        match cached.key(header) {
+            Some(key) if cached.is_trusted(now) => Ok(Some(key)),
+            None if cached.is_trusted(now) && cached.fetched_at >= cached.asked_at => Ok(None),
+            _ => Err(Failure::Outage(format!("the key set at {} could not be fetched", source.url))),
         }
     }
 
@@ -92,23 +100,32 @@ impl Keys {
 }
 
 impl Cached {
-    fn key(&self, id: Option<&str>) -> Option<Jwk> {
-        let keys = self.keys.as_ref()?;
-        match id {
-            Some(id) => keys.find(id).cloned(),
-            None => keys.keys.first().filter(|_| keys.keys.len() == 1).cloned(),
+    fn key(&self, header: &Header) -> Option<Jwk> {
+        let mut keys = self.keys.as_ref()?.keys.iter().filter(|key| is_for_verifying(key));
+        match &header.kid {
+            Some(id) => keys.find(|key| key.common.key_id.as_ref() == Some(id) && is_for(key, header.alg)).cloned(),
+            None => keys.next().filter(|key| keys.next().is_none() && is_for(key, header.alg)).cloned(),
         }
     }
 
-    fn key_if_fresh(&self, id: Option<&str>, now: DateTime<Utc>) -> Option<Jwk> {
-        self.key(id).filter(|_| self.fetched_at.is_some_and(|at| (now - at).num_seconds() < KEEP_SECONDS_MAX))
+    fn key_if_fresh(&self, header: &Header, now: DateTime<Utc>) -> Option<Jwk> {
+        self.key(header).filter(|_| self.is_younger(now, KEEP_SECONDS_MAX))
+    }
+
+    /// Whether the set was fetched within the last day.
+    fn is_trusted(&self, now: DateTime<Utc>) -> bool {
+        self.is_younger(now, TRUST_SECONDS_MAX)
+    }
+
+    fn is_younger(&self, now: DateTime<Utc>, seconds: i64) -> bool {
+        self.fetched_at.is_some_and(|at| (now - at).num_seconds() < seconds)
     }
 
     /// Whether the minute since the last asking is over; if so, this is the next asking.
     fn may_ask(&mut self, now: DateTime<Utc>) -> bool {
         let may = self.asked_at.is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
-        // Without any key nobody can be verified: then every request may ask.
-        let may = may || self.keys.is_none();
+        // Without any key that is trusted no token can be verified: then every request may ask.
+        let may = may || !self.is_trusted(now);
         if may {
             self.asked_at = Some(now);
         }
@@ -133,6 +150,27 @@ impl Source {
         };
         let body = tokio::time::timeout(FETCH_TIMEOUT, fetch).await.map_err(|_| outage("timed out".into()))??;
         read(&body)
+    }
+}
+
+/// Whether a key may verify signatures, by what it is for and what may be done with it (RFC 7517 §4.2, §4.3).
+fn is_for_verifying(key: &Jwk) -> bool {
+    let common = &key.common;
+    matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
+        && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify))
+}
+
+/// Whether a key is for this algorithm: by its own `alg`, where it has one. RFC 9864 calls EdDSA by the curve, which is unknown here.
+fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
+    match key.common.key_algorithm {
+        None => true,
+        Some(KeyAlgorithm::RS256) => algorithm == Algorithm::RS256,
+        Some(KeyAlgorithm::ES256) => algorithm == Algorithm::ES256,
+        Some(KeyAlgorithm::EdDSA) => algorithm == Algorithm::EdDSA,
+        Some(KeyAlgorithm::UNKNOWN_ALGORITHM) => {
+            algorithm == Algorithm::EdDSA && matches!(key.algorithm, AlgorithmParameters::OctetKeyPair(_))
+        }
+        Some(_) => false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod commit;
 mod dry_run;
+mod media;
 mod rows;
 mod waves;
 
@@ -12,11 +13,9 @@ use chrono::{DateTime, Utc};
 use tidemark_core::{
     conflict::Standing,
     json::Json,
-    media::Checked,
     protocol::push::ItemResult,
     push::{
         intake::{self, Group, Intake, Sender},
-        media,
         references::{self, EarlierCreates},
         refuse,
     },
@@ -36,27 +35,25 @@ pub enum Mode {
     DryRun,
 }
 
-/// A batch whose items were read, with the rows and uploads they name.
+/// A batch whose items were read, with the rows they name.
 #[derive(Debug)]
 pub struct Batch {
     intake: Intake,
     loaded: Loaded,
     /// Creates of earlier batches that references may mean.
     earlier: EarlierCreates,
-    media: HashMap<String, Checked>,
     /// Resources with creates that stand in a conflict.
     refused: HashSet<ResourceKey>,
 }
 
 impl Batch {
-    /// Reads the items and what they name, in one round trip, and keeps the uploads they name, if `mode` is to write.
+    /// Reads the items and the rows they name, in one round trip.
     ///
     /// # Errors
     /// An outage.
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let referred: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
-        let mut strongly = referred.clone();
+        let mut strongly: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
         // What is written on the condition that the row is as it was read needs no strong read, and what a create makes is not read at all:
         // the write fails where the row is other, and then it is read. Not so in a dry run, which writes nothing, and in a replay, whose
         // items were sent before.
@@ -66,18 +63,17 @@ impl Batch {
         let (created, changed): (Vec<&Group>, Vec<&Group>) = unproven.into_iter().partition(|group| group.begins_with_create());
         strongly.extend(certain.into_iter().map(|group| &group.key));
         let changed = changed.into_iter().map(|group| &group.key).collect();
-        let uploads: Vec<String> = media::keys_to_check(&intake.groups, sender).into_iter().collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
+        let referred: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
         let others = referred.iter().filter(|key| creates.iter().all(|(create, _)| create != *key));
         let wanted: Vec<_> = creates.iter().cloned().chain(others.map(|key| (*key, Vec::new()))).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
-        let (loaded, maybe, standing, media) = tokio::join!(
+        let (loaded, maybe, standing) = tokio::join!(
             tables.resources.load(tenant, strongly),
             tables.resources.load_unproven(tenant, &changed),
-            tables.conflicts.of_device(sender, &wanted),
-            check(platform, uploads, mode)
+            tables.conflicts.of_device(sender, &wanted)
         );
-        let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?);
+        let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?.standing);
         let refused = creates.iter().map(|(key, _)| *key).filter(|key| has_rejected_create(&standing, key)).cloned().collect();
         let made: HashSet<ResourceKey> = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
         let rejected = referred.iter().filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));
@@ -87,10 +83,17 @@ impl Batch {
         loaded.unreadable.extend(maybe.unreadable);
         loaded.unproven.extend(maybe.unproven);
         loaded.unproven.extend(created.into_iter().map(|group| group.key.clone()));
-        Ok(Self { intake, loaded, earlier, media, refused })
+        Ok(Self { intake, loaded, earlier, refused })
     }
 
-    /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers.
+    /// The resource that each item is about, by the item's index. An item that names none, or none that the caller may use, has none.
+    pub fn keys(&self) -> BTreeMap<usize, ResourceKey> {
+        let keys = self.intake.groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.clone())));
+        keys.collect()
+    }
+
+    /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers. The uploads that these items name
+    /// are verified first, and kept if `mode` is to write.
     ///
     /// # Errors
     /// An outage. What was applied stays applied; a retry finds it remembered.
@@ -102,25 +105,19 @@ impl Batch {
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<(), Failure> {
-        let Self { intake, loaded, earlier, media, refused } = self;
+        let Self { intake, loaded, earlier, refused } = self;
         for refused in intake.refused {
             settled.entry(refused.index).or_insert(refused);
         }
-        let waves = Waves { platform, sender, now, mode, earlier, media };
+        let media = media::verify(platform, sender, &intake.groups, &loaded.rows, settled, mode).await?;
+        let waves = Waves { platform, sender, now, mode, earlier, media, refused };
         let known = intake.groups.iter().map(|group| group.key.clone()).collect();
-        waves.run(intake.groups, Rows::new(loaded, known), refused, settled).await
+        // Boxed, as the other large futures of a push.
+        Box::pin(waves.run(intake.groups, Rows::new(loaded, known), settled)).await
     }
 }
 
 /// Whether a create of this resource is part of a conflict of the device.
 fn has_rejected_create(standing: &HashMap<ResourceKey, Vec<Standing>>, key: &ResourceKey) -> bool {
     standing.get(key).is_some_and(|conflicts| conflicts.iter().any(|conflict| conflict.opened_by_create))
-}
-
-/// What stands under these media keys; without a bucket, nobody knows.
-async fn check(platform: &Platform, keys: Vec<String>, mode: Mode) -> HashMap<String, Checked> {
-    match &platform.media {
-        Some(media) if !keys.is_empty() => media.check(keys, mode).await,
-        _ => HashMap::new(),
-    }
 }

@@ -7,20 +7,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
-    media::Checked,
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
-        intake::{Carried, Group, Refusal, Sender},
+        intake::{Carried, Group, Item, Refusal, Sender},
+        media::Evidence,
         order,
         references::{self, EarlierCreates},
     },
-    resource::{Resource, ResourceKey},
+    resource::{EditId, Resource, ResourceKey},
     unique::UniqueKey,
 };
 
 use super::{Mode, commit::Outcome, rows::Rows};
-use crate::{failure::Failure, platform::Platform, tables::backoff};
+use crate::{failure::Failure, platform::Platform};
 
 /// What all waves of a batch have in common.
 pub(super) struct Waves<'a> {
@@ -29,7 +29,9 @@ pub(super) struct Waves<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) mode: Mode,
     pub(super) earlier: EarlierCreates,
-    pub(super) media: HashMap<String, Checked>,
+    pub(super) media: Evidence,
+    /// Resources with creates that stand in a conflict.
+    pub(super) refused: HashSet<ResourceKey>,
 }
 
 /// A group with the decision about it.
@@ -38,6 +40,15 @@ pub(super) struct Decided {
     pub(super) decision: Decision,
     /// The row it was decided on.
     row: Option<Resource>,
+}
+
+impl Decided {
+    /// Splits off the items that were not decided.
+    fn split_undecided(&mut self) -> Option<Group> {
+        let Group { key, items, carried } = &mut self.group;
+        let undecided = items.split_off(self.decision.results.len());
+        (!undecided.is_empty()).then(|| Group { key: key.clone(), items: undecided, carried: carried.clone() })
+    }
 }
 
 /// What a batch has learned so far about what it needs.
@@ -52,12 +63,11 @@ struct Learned {
 }
 
 impl Waves<'_> {
-    /// Settles `groups`, whose rows are `rows`. `conflicted` are the resources with creates that are part of a conflict of this device.
+    /// Settles `groups`, whose rows are `rows`.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
         rows: Rows,
-        conflicted: HashSet<ResourceKey>,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
         // What was applied before is not judged again: its row may have forgotten it since.
@@ -66,15 +76,15 @@ impl Waves<'_> {
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
         let (holders, freed) = Default::default();
-        let mut learned = Learned { rows, holders, freed, conflicted };
+        let mut learned = Learned { rows, holders, freed, conflicted: self.refused.clone() };
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
-                tokio::time::sleep(backoff(lost)).await;
+                tokio::time::sleep(self.platform.random.raced(lost)).await;
             }
-            let (wave, waiting) = self.next(groups, &mut learned, settled).await?;
+            let (wave, waiting) = Box::pin(self.next(groups, &mut learned, settled)).await?;
             let outcomes = match self.mode {
-                Mode::Apply => self.commit(&wave).await?,
+                Mode::Apply => Box::pin(self.commit(&wave)).await?,
                 Mode::DryRun => self.foresee(&wave, &mut learned.holders, &mut learned.freed).await?,
             };
             let (next, is_lost) = self.settle_wave(wave, outcomes, waiting, &mut learned, settled);
@@ -105,9 +115,14 @@ impl Waves<'_> {
         waiting.extend(later);
         let (unproven, read): (Vec<_>, Vec<_>) = now.into_iter().partition(|group| learned.rows.is_unproven(&group.key));
         let (mut wave, doubtful) = self.decide_unproven(unproven, learned);
-        wave.extend(self.decide(read, learned).await?);
+        wave.extend(self.decide(read, learned, settled).await?);
         wave.sort_by_key(|decided| decided.group.indexes().min());
         waiting.extend(doubtful);
+        let undecided: Vec<Group> = wave.iter_mut().filter_map(Decided::split_undecided).collect();
+        if !undecided.is_empty() {
+            waiting.extend(undecided);
+            waiting = order::join(waiting);
+        }
         Ok((wave, waiting))
     }
 
@@ -195,7 +210,12 @@ impl Waves<'_> {
     }
 
     /// Decides every group; where edits conflict, the device's conflicts about those resources are read first, in one lookup.
-    async fn decide(&self, groups: Vec<Group>, learned: &mut Learned) -> Result<Vec<Decided>, Failure> {
+    async fn decide(
+        &self,
+        groups: Vec<Group>,
+        learned: &mut Learned,
+        settled: &mut BTreeMap<usize, ItemResult>,
+    ) -> Result<Vec<Decided>, Failure> {
         let found = Found { holders: &learned.holders, media: &self.media };
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
@@ -213,17 +233,32 @@ impl Waves<'_> {
         if undecided.is_empty() {
             return Ok(decided);
         }
-        let wanted: Vec<_> =
-            undecided.iter().map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect())).collect();
-        let mut conflicts = self.platform.tables.conflicts.of_device(self.sender, &wanted).await?;
+        let wanted: Vec<_> = undecided.iter().map(|(group, _)| (&group.key, edits(group))).collect();
+        let table = &self.platform.tables.conflicts;
+        let (mut conflicts, has_room) =
+            tokio::try_join!(table.of_device(self.sender, &wanted), table.has_room(self.sender, self.now))?;
         for (group, mut stored) in undecided {
-            stored.conflicts = Some(conflicts.remove(&group.key).unwrap_or_default());
+            if conflicts.unreadable.contains(&group.key) {
+                settle(settled, refuse(&group, ItemCode::Unavailable));
+                continue;
+            }
+            stored.conflicts = Some(conflicts.standing.remove(&group.key).unwrap_or_default());
             let decision = decide(&group, &stored, found, self.sender, self.now)
                 .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
+            let decision = if has_room { decision } else { decision.without_new_conflicts() };
             decided.push(Decided { group, decision, row: stored.resource });
         }
         Ok(decided)
     }
+}
+
+/// The edits of a group.
+fn edits(group: &Group) -> Vec<EditId> {
+    let edits = group.items.iter().filter_map(|item| match item {
+        Item::Edit(edit) => Some(edit.id),
+        Item::Refused(_) => None,
+    });
+    edits.collect()
 }
 
 fn settle(settled: &mut BTreeMap<usize, ItemResult>, answers: impl Iterator<Item = ItemResult>) {

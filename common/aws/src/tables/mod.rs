@@ -6,6 +6,7 @@ pub mod conflicts;
 pub mod devices;
 pub mod resources;
 mod standings;
+mod statements;
 pub mod submission_media;
 pub mod sync_batches;
 pub mod sync_items;
@@ -24,6 +25,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tidemark_core::resource::{Resource, ResourceKey};
 
 pub use audit_log::AuditLog;
 pub use changes::Changes;
@@ -38,15 +40,16 @@ pub use unique_keys::UniqueKeys;
 
 pub use transaction::{Reason, Transacted};
 
-use crate::{failure::Failure, settings::Settings};
+use self::conflicts::versions::Version;
+use crate::{failure::Failure, random::Random, settings::Settings};
 
 /// A row as DynamoDB has it.
 pub type Row = HashMap<String, AttributeValue>;
 
 /// Keys one BatchGetItem may name.
 const BATCH_GET_KEYS_MAX: usize = 100;
-/// Calls a batch read makes for keys that were throttled before it gives up.
-const BATCH_GET_ATTEMPTS_MAX: u32 = 8;
+/// Times a call is made, or a part of one, that is throttled inside an answer of 200, where the SDK does not retry it.
+const THROTTLED_ATTEMPTS_MAX: u32 = 7;
 
 /// Every table.
 #[derive(Debug, Clone)]
@@ -74,9 +77,9 @@ pub struct Tables {
 
 impl Tables {
     /// The tables of a deployment.
-    pub fn new(client: Client, settings: &Settings) -> Self {
+    pub fn new(client: Client, settings: &Settings, random: Random) -> Self {
         let names = &settings.tables;
-        let table = |name: &String| Table { client: client.clone(), name: name.clone() };
+        let table = |name: &String| Table { client: client.clone(), name: name.clone(), random: random.clone() };
         Self {
             resources: Resources(table(&names.resources)),
             changes: Changes { table: table(&names.changes), retention: settings.log_retention },
@@ -89,6 +92,44 @@ impl Tables {
             audit_log: AuditLog(table(&names.audit_log)),
             client,
         }
+    }
+
+    /// The same with another source of random numbers.
+    pub(crate) fn with_random(&self, settings: &Settings, random: Random) -> Self {
+        Self::new(self.client.clone(), settings, random)
+    }
+
+    /// Keeps the last payloads of resources that are to be written deleted, where their rows will not hold them. This comes before the
+    /// rows are written, so that no crash loses a payload; a retry keeps the same again.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn keep_last_payloads<'a>(
+        &self,
+        tenant: &str,
+        writes: impl IntoIterator<Item = (&'a ResourceKey, &'a Resource)>,
+    ) -> Result<(), Failure> {
+        let mut versions = Vec::new();
+        for (key, resource) in writes {
+            if resources::is_to_keep(tenant, key, resource)? {
+                let (server_version, fields) = (resource.server_version, Some(&resource.fields));
+                versions.push(Version { resource: key, server_version, payload: &resource.payload, fields });
+            }
+        }
+        if versions.is_empty() { Ok(()) } else { self.conflicts.keep_versions(tenant, &versions).await }
+    }
+
+    /// The resource with its last payload, where that is kept apart.
+    ///
+    /// # Errors
+    /// An outage, or a payload that is not there.
+    pub async fn whole(&self, tenant: &str, key: &ResourceKey, mut resource: Resource) -> Result<Resource, Failure> {
+        if let Some(kept) = resource.kept {
+            let version = self.conflicts.version(tenant, key, kept.server_version).await?;
+            let missing = || Failure::unreadable("resource", format!("last payload of {}", key.sort_key()));
+            (resource.payload, resource.fields) = version.ok_or_else(missing)?;
+        }
+        Ok(resource)
     }
 
     /// Writes all of `items`, of any tables, or none.
@@ -105,6 +146,7 @@ impl Tables {
 pub(crate) struct Table {
     pub(crate) client: Client,
     pub(crate) name: String,
+    pub(crate) random: Random,
 }
 
 impl Table {
@@ -164,19 +206,14 @@ impl Table {
                 .map(|left| left.keys)
                 .unwrap_or_default();
             if !keys.is_empty() && stalled > 0 {
-                if stalled == BATCH_GET_ATTEMPTS_MAX {
+                if stalled == THROTTLED_ATTEMPTS_MAX {
                     return Err(Failure::Outage(format!("batch_get_item on {}: throttled", self.name)));
                 }
-                tokio::time::sleep(backoff(stalled)).await;
+                tokio::time::sleep(self.random.throttled(stalled)).await;
             }
         }
         Ok(rows)
     }
-}
-
-/// How long to wait before the `attempt`th repetition of a call that the SDK does not repeat itself: 20 ms, doubling.
-pub fn backoff(attempt: u32) -> std::time::Duration {
-    std::time::Duration::from_millis(10 << attempt.min(6))
 }
 
 /// All rows that a query finds: an answer holds 1 MB of them.

@@ -2,14 +2,11 @@
 //! only, that its version still is the one that was loaded, and every accepted change raises the version: so no change is lost.
 
 mod row;
+mod tombstone;
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put,
-    ReturnConsumedCapacity, TransactWriteItem,
-};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ConditionCheck, Put, TransactWriteItem};
 use tidemark_core::{
     channel::Scope,
     principal::Principal,
@@ -18,22 +15,16 @@ use tidemark_core::{
     resource::{Resource, ResourceKey},
 };
 
-use self::row::{CHANGED, CREATED, SHOWN, ShownRow, changed, created, number, read_row};
+use self::row::{CHANGED, CREATED, DELETED, SHOWN, ShownRow, TOMBSTONE, changed, created, deleted, number, read_row};
 pub(crate) use self::row::{ResourceRow, identify};
 use super::{
-    Table, backoff, key,
+    Table, key,
+    statements::statement,
     transaction::{incomplete, transact_put},
 };
 use crate::failure::Failure;
 
-/// Statements one BatchExecuteStatement may hold.
-const STATEMENTS_MAX: usize = 25;
-/// Bytes of payload in one call: it stands in memory as statements, as JSON and enciphered.
-const CALL_BYTES_MAX: usize = 512 * 1024;
-/// Calls that are sent at once.
-const CALLS_AT_ONCE: usize = 2;
-/// Times a statement that was throttled is sent again.
-const THROTTLED_ATTEMPTS_MAX: u32 = 5;
+pub use super::statements::Committed;
 
 /// The table of resources.
 #[derive(Debug, Clone)]
@@ -49,17 +40,6 @@ pub struct Loaded {
     /// Those that may be other than they were read, or were not read and are taken not to be there. Only a write on the condition that
     /// they are shows whether that is so.
     pub unproven: HashSet<ResourceKey>,
-}
-
-/// What became of a row that was to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committed {
-    /// It is written.
-    Written,
-    /// Its condition did not hold: someone else was faster, or an earlier try of this very write took effect unheard.
-    Lost,
-    /// The table would not take it now.
-    Unavailable,
 }
 
 impl Resources {
@@ -141,12 +121,12 @@ impl Resources {
         writes: &[(&ResourceKey, &ResourceWrite)],
     ) -> Result<Vec<Committed>, Failure> {
         let texts = Texts::new(&self.0.name);
-        let mut committed = Vec::with_capacity(writes.len());
-        for calls in calls(writes).chunks(CALLS_AT_ONCE) {
-            let calls = calls.iter().map(|writes| self.execute(&texts, principal, writes));
-            committed.extend(try_join_all(calls).await?.into_iter().flatten());
-        }
-        Ok(committed)
+        let bytes: Vec<usize> = writes.iter().map(|(_, write)| write.resource.payload.get().len()).collect();
+        let build = |index: usize| {
+            let (key, write) = writes[index];
+            texts.statement(&principal.tenant, key, write)
+        };
+        self.0.execute_all(&bytes, build).await
     }
 
     /// The same write as part of a transaction.
@@ -154,9 +134,14 @@ impl Resources {
     /// # Errors
     /// The row does not serialise, which each does.
     pub fn transact(&self, scope: &Scope, resource: &ResourceKey, write: &ResourceWrite) -> Result<TransactWriteItem, Failure> {
-        let names = CHANGED.iter().chain(&CREATED).map(|name| (*name).to_owned());
         let mut row = key(scope.partition(), resource.sort_key());
-        row.extend(names.zip(changed(&write.resource)?.into_iter().chain(created(&write.resource.creation))));
+        let owned = |name: &&str| (*name).to_owned();
+        if write.resource.deleted {
+            row.extend(DELETED.iter().map(owned).zip(deleted(&scope.tenant, resource, &write.resource)?));
+        } else {
+            let names = CHANGED.iter().chain(&CREATED).map(owned);
+            row.extend(names.zip(changed(&write.resource)?.into_iter().chain(created(&write.resource.creation))));
+        }
         let put = Put::builder().table_name(&self.0.name).set_item(Some(row));
         let put = match write.expected_version {
             None => put.condition_expression("attribute_not_exists(pk)"),
@@ -178,101 +163,55 @@ impl Resources {
             .condition_expression("attribute_not_exists(pk)");
         Ok(TransactWriteItem::builder().condition_check(check.build().map_err(incomplete)?).build())
     }
-
-    /// One call; statements that were throttled or met a transaction are sent again. DynamoDB reports those inside a 200, where the
-    /// SDK does not repeat them.
-    async fn execute(
-        &self,
-        texts: &Texts,
-        principal: &Principal,
-        writes: &[(&ResourceKey, &ResourceWrite)],
-    ) -> Result<Vec<Committed>, Failure> {
-        let mut committed = vec![Committed::Unavailable; writes.len()];
-        let mut waiting: Vec<usize> = (0..writes.len()).collect();
-        for attempt in 0..THROTTLED_ATTEMPTS_MAX {
-            if attempt > 0 {
-                tokio::time::sleep(backoff(attempt)).await;
-            }
-            let statement = |index: &usize| {
-                let (key, write) = writes[*index];
-                texts.statement(&principal.tenant, key, write)
-            };
-            let call = waiting.iter().map(statement).collect::<Result<_, _>>()?;
-            let answer = self
-                .0
-                .client
-                .batch_execute_statement()
-                .set_statements(Some(call))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| Failure::outage("batch_execute_statement on resources", error))?;
-            for (index, response) in waiting.iter().zip(answer.responses.unwrap_or_default()) {
-                committed[*index] = outcome(&response);
-            }
-            waiting.retain(|index| committed[*index] == Committed::Unavailable);
-            if waiting.is_empty() {
-                break;
-            }
-        }
-        Ok(committed)
-    }
 }
 
 /// The statements that write a row.
 struct Texts {
     insert: String,
+    insert_deleted: String,
     update: String,
+    delete: String,
 }
 
 impl Texts {
     fn new(table: &str) -> Self {
-        let fields = ["pk", "sk"].iter().chain(&CHANGED).chain(&CREATED).map(|name| format!("'{name}': ?"));
-        let sets = CHANGED.iter().map(|name| format!("SET \"{name}\" = ?"));
-        let (fields, sets): (Vec<_>, Vec<_>) = (fields.collect(), sets.collect());
-        Self {
+        let insert = |names: &mut dyn Iterator<Item = &&str>| {
+            let fields: Vec<String> = ["pk", "sk"].iter().chain(names).map(|name| format!("'{name}': ?")).collect();
             // Fails as a duplicate where a row exists.
-            insert: format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", ")),
+            format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "))
+        };
+        let update = |set: &mut dyn Iterator<Item = &&str>, removed: &mut dyn Iterator<Item = &&str>| {
+            let set = set.map(|name| format!("SET \"{name}\" = ?"));
+            let clauses: Vec<String> = set.chain(removed.map(|name| format!("REMOVE \"{name}\""))).collect();
             // The version guards the whole row: whoever changed anything raised it.
-            update: format!("UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", sets.join(" ")),
+            format!("UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", clauses.join(" "))
+        };
+        let living = || CHANGED.iter().chain(&CREATED);
+        Self {
+            insert: insert(&mut living()),
+            insert_deleted: insert(&mut DELETED.iter()),
+            update: update(&mut living(), &mut [TOMBSTONE].iter()),
+            delete: update(&mut DELETED.iter(), &mut living().filter(|name| !DELETED.contains(name))),
         }
     }
 
     fn statement(&self, tenant: &str, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
         let at = [key.channel.partition(tenant), key.sort_key()].map(AttributeValue::S);
-        let changed = changed(&write.resource)?;
-        let (text, parameters) = match write.expected_version {
-            None => (&self.insert, at.into_iter().chain(changed).chain(created(&write.resource.creation)).collect::<Vec<_>>()),
-            Some(expected) => (&self.update, changed.into_iter().chain(at).chain([number(expected)]).collect()),
+        let resource = &write.resource;
+        let (insert, update, values): (_, _, Vec<_>) = if resource.deleted {
+            (&self.insert_deleted, &self.delete, deleted(tenant, key, resource)?.into())
+        } else {
+            (&self.insert, &self.update, changed(resource)?.into_iter().chain(created(&resource.creation)).collect())
         };
-        let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters));
-        statement.build().map_err(|error| Failure::unreadable("statement", error))
-    }
-}
-
-fn outcome(response: &BatchStatementResponse) -> Committed {
-    let Some(error) = &response.error else { return Committed::Written };
-    match &error.code {
-        Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed | BatchStatementErrorCodeEnum::DuplicateItem) => Committed::Lost,
-        code => {
-            tracing::warn!(?code, "a row was not written");
-            Committed::Unavailable
+        match write.expected_version {
+            None => statement(insert, at.into_iter().chain(values).collect()),
+            Some(expected) => statement(update, values.into_iter().chain(at).chain([number(expected)]).collect()),
         }
     }
 }
 
-/// Cuts writes into calls within both bounds.
-fn calls<'a>(mut writes: &'a [(&'a ResourceKey, &'a ResourceWrite)]) -> Vec<&'a [(&'a ResourceKey, &'a ResourceWrite)]> {
-    let mut calls = Vec::new();
-    while !writes.is_empty() {
-        let mut bytes = 0;
-        let fits = writes.iter().take(STATEMENTS_MAX).take_while(|(_, write)| {
-            bytes += write.resource.payload.get().len();
-            bytes <= CALL_BYTES_MAX
-        });
-        let (call, rest) = writes.split_at(fits.count().max(1));
-        calls.push(call);
-        writes = rest;
-    }
-    calls
+/// Whether the last payload of a resource that is to be written deleted has to be kept apart first.
+pub(super) fn is_to_keep(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<bool, Failure> {
+    let is_new = resource.deleted && resource.kept.is_none();
+    Ok(is_new && tombstone::kept_apart(tenant, key, resource)?.is_some())
 }

@@ -67,7 +67,10 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
         None | Some("None") => Ok(Reason::None),
         Some("ConditionalCheckFailed") => Ok(Reason::ConditionFailed(reason.item.clone())),
         Some("TransactionConflict") => Ok(Reason::Conflict),
-        Some("ThrottlingError" | "ProvisionedThroughputExceeded") => Ok(Reason::Throttled),
+        Some(code @ ("ThrottlingError" | "ProvisionedThroughputExceeded")) => {
+            tracing::warn!(code, reason = reason.message(), "a transaction was throttled");
+            Ok(Reason::Throttled)
+        }
         Some(code) => Err(Failure::Outage(format!("transaction cancelled: {code}"))),
     }
 }

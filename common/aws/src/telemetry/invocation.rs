@@ -10,6 +10,9 @@ use crate::{
     platform::Platform,
 };
 
+/// The status that the alarm on throttled requests looks for.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// Which invocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
@@ -66,6 +69,10 @@ impl Invocation<'_> {
         let now = platform.clock.now();
         if matches!(end, End::GaveBack | End::Refused(ProblemCode::Unavailable)) {
             meter.count(Metric::Outages, 1);
+        }
+        // The gateway counts all 4xx together: these are those that nobody has to be woken for.
+        if matches!(end, End::Refused(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS) {
+            meter.count(Metric::Refusals, 1);
         }
         let (status, code, said) = match end {
             End::Done => (200, None, "done"),

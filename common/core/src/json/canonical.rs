@@ -17,17 +17,32 @@ pub fn canonical(value: &RawValue) -> Result<String, JsonError> {
 
 /// The same of a text that is known to be JSON.
 pub(crate) fn canonical_of(value: &str) -> Result<String, JsonError> {
+    read_text(value, false).map(|(text, _)| text)
+}
+
+/// The canonical text, and whether any object in the value has two fields with the same name. `without_id` leaves out the top-level field
+/// `id`.
+///
+/// # Errors
+/// Those of [`canonical`].
+pub(super) fn read(value: &RawValue, without_id: bool) -> Result<(String, bool), JsonError> {
+    read_text(value.get(), without_id)
+}
+
+fn read_text(value: &str, without_id: bool) -> Result<(String, bool), JsonError> {
     work::parsed(value.len());
-    let mut reader = Reader { rest: value, text: String::with_capacity(value.len()) };
+    let mut reader = Reader { rest: value, text: String::with_capacity(value.len()), without_id, has_duplicates: false };
     reader.value(0)?;
     work::written(reader.text.len());
-    Ok(reader.text)
+    Ok((reader.text, reader.has_duplicates))
 }
 
 /// What is still to be read, and what was written. That it is JSON is known, as of every [`RawValue`].
 struct Reader<'a> {
     rest: &'a str,
     text: String,
+    without_id: bool,
+    has_duplicates: bool,
 }
 
 /// A field that was written: its name, and where.
@@ -78,20 +93,24 @@ impl<'a> Reader<'a> {
             self.comma();
         }
         self.take(1);
-        if !fields.is_sorted_by(|(one, _), (other, _)| one < other) {
-            self.sort(fields);
+        let drops_id = self.without_id && depth == 0 && fields.iter().any(|(name, _)| name == "id");
+        if drops_id || !fields.is_sorted_by(|(one, _), (other, _)| one < other) {
+            self.sort(fields, drops_id);
         }
         self.text.push('}');
         Ok(())
     }
 
     /// Puts the fields that were written last into the order of their names.
-    fn sort(&mut self, mut fields: Vec<Field<'a>>) {
+    fn sort(&mut self, mut fields: Vec<Field<'a>>, drops_id: bool) {
         let begin = fields.first().map_or(self.text.len(), |(_, at)| at.start);
         // Last ones first, which stay.
         fields.reverse();
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let count = fields.len();
         fields.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        self.has_duplicates |= fields.len() < count;
+        fields.retain(|(name, _)| !(drops_id && name == "id"));
         let unsorted = self.text.split_off(begin);
         work::written(unsorted.len());
         for (index, (_, at)) in fields.into_iter().enumerate() {

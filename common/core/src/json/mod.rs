@@ -2,6 +2,8 @@
 //! (§2), and two payloads are compared by their canonical text.
 
 mod canonical;
+mod content;
+mod dedup;
 mod same;
 mod scan;
 pub mod tree;
@@ -13,6 +15,8 @@ use sha2::{Digest as _, Sha256};
 use crate::{limits::NESTING_MAX, work};
 
 pub use canonical::canonical;
+pub use content::Content;
+pub use dedup::without_duplicates;
 
 /// One JSON value, as its text.
 pub type Json = Box<RawValue>;
@@ -28,11 +32,26 @@ pub enum JsonError {
     /// Not JSON, or a string in it is no unicode text (a lone surrogate).
     #[error("not valid JSON: {0}")]
     Malformed(String),
+    /// Another value than an object.
+    #[error("must be a JSON object")]
+    NotAnObject,
 }
 
 impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(error.to_string())
+        Self::Malformed(explain(&error))
+    }
+}
+
+/// What is wrong with a text, for people. `serde_json` reports a string with an unpaired surrogate as a hex escape that ends early.
+pub fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.strip_prefix("lone leading surrogate in hex escape").or_else(|| text.strip_prefix("unexpected end of hex escape"))
+    {
+        Some(place) => {
+            format!("a key or a string has an unpaired surrogate (\\ud800 to \\udfff), which is no Unicode text{place}")
+        }
+        None => text,
     }
 }
 

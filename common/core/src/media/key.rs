@@ -1,14 +1,20 @@
-//! Keys of uploads: `uploads/<tenant>/<user>/<unique>.<bytes>.<type>[.<extension>]`. A key is safe as the path of a file and in a URL
-//! without escaping, and nothing that a client or an identity provider chooses can lead it out of the user's own folder.
+//! Keys of uploads: `uploads/<tenant>/<user>/<unique><mac>.<bytes>.<type>[.<extension>]`. A key is safe as the path of a file and in a
+//! URL without escaping, and nothing that a client or an identity provider chooses can lead it out of the user's own folder.
+//!
+//! The MAC covers everything else in the key, so the server recognizes its own keys without any lookup. Keys of the form that was used
+//! before have no MAC (`<unique>` is 32 hexadecimal digits). They are still parsed, because devices and resources hold them.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-use super::essence;
+use super::{Keyring, essence, extension_of, keyring::MAC_BYTES};
 use crate::{
     json,
-    limits::{MEDIA_EXTENSION_LETTERS_MAX, MEDIA_NAME_LETTERS_MAX, MEDIA_TYPE_LETTERS_MAX},
+    limits::{
+        MEDIA_EXTENSION_LETTERS_MAX, MEDIA_NAME_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX, MEDIA_OLD_TYPE_LETTERS_MAX,
+        MEDIA_TYPE_LETTERS_MAX,
+    },
 };
 
 /// Where every upload that was named stands; the functions' policies name it too.
@@ -19,6 +25,10 @@ const ARRIVAL_PREFIX: &str = "incoming/";
 const NAME_HASH_BYTES: usize = 16;
 /// Bytes of the hash that stands for a type. The types are the deployment's own, so few tell them apart.
 const TYPE_HASH_BYTES: usize = 8;
+/// The digits of 128-bit numbers in keys: letters and digits only, so that no part needs escaping anywhere.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Digits of a 128-bit number in base 62.
+const NUMBER_DIGITS: usize = 22;
 
 /// The key of an upload, with the promise it was signed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,27 +36,32 @@ pub struct MediaKey {
     tenant: String,
     user: String,
     unique: Uuid,
+    /// Keys of the old form have none.
+    mac: Option<[u8; MAC_BYTES]>,
     content_length: u64,
     content_type: String,
     extension: Option<String>,
 }
 
 impl MediaKey {
-    /// The key of an upload by this user. `unique` makes it one that nobody else has or guesses; of `filename` only the extension is
-    /// kept, where it is 1 to 10 letters and digits.
-    pub fn new(tenant: &str, user: &str, unique: Uuid, content_length: u64, content_type: &str, filename: &str) -> Self {
-        let extension = filename.rsplit_once('.').map(|(_, extension)| extension).filter(|text| is_extension(text));
-        Self {
+    /// Returns the key of an upload by this user, authenticated with the current secret of `keyring`. `unique` makes it one that
+    /// nobody else has or guesses. The extension follows from the content type.
+    pub fn new(tenant: &str, user: &str, unique: Uuid, content_length: u64, content_type: &str, keyring: &Keyring) -> Self {
+        let key = Self {
             tenant: name_word(tenant),
             user: name_word(user),
             unique,
+            mac: None,
             content_length,
-            content_type: type_word(content_type),
-            extension: extension.map(str::to_owned),
-        }
+            content_type: type_word(content_type, MEDIA_TYPE_LETTERS_MAX),
+            extension: extension_of(content_type).map(str::to_owned),
+        };
+        let mac = keyring.authenticate(&key.authenticated_text());
+        Self { mac: Some(mac), ..key }
     }
 
-    /// Reads a key back; `None` for text that [`new`](Self::new) never makes.
+    /// Parses a key, in the current form or the old one. Returns `None` for text that no presign ever returned. Whether the key is
+    /// authentic is not checked: see [`is_authentic`](Self::is_authentic).
     pub fn parse(text: &str) -> Option<Self> {
         let [tenant, user, file] = parts(text.strip_prefix(PREFIX)?, '/')?;
         let (unique, rest) = file.split_once('.')?;
@@ -55,20 +70,41 @@ impl MediaKey {
             Some((content_type, extension)) => (content_type, Some(extension)),
             None => (rest, None),
         };
+        let (unique, mac) = match unique.split_at_checked(NUMBER_DIGITS) {
+            Some((unique, mac)) if mac.len() == NUMBER_DIGITS => {
+                (Uuid::from_u128(number(unique)?), Some(number(mac)?.to_be_bytes()))
+            }
+            _ => (Uuid::try_parse(unique).ok()?, None),
+        };
+        let (type_letters_max, extension_letters_max) = match mac {
+            Some(_) => (MEDIA_TYPE_LETTERS_MAX, MEDIA_EXTENSION_LETTERS_MAX),
+            None => (MEDIA_OLD_TYPE_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX),
+        };
         let is_sound = is_name_word(tenant)
             && is_name_word(user)
-            && is_word(content_type, MEDIA_TYPE_LETTERS_MAX, |byte| is_type_letter(byte) || byte == b'~')
-            && extension.is_none_or(is_extension);
+            && is_word(content_type, type_letters_max, |byte| is_type_letter(byte) || byte == b'~')
+            && extension.is_none_or(|extension| is_word(extension, extension_letters_max, |byte| byte.is_ascii_alphanumeric()));
         let key = Self {
             tenant: tenant.to_owned(),
             user: user.to_owned(),
-            unique: Uuid::try_parse(unique).ok()?,
+            unique,
+            mac,
             content_length: content_length.parse().ok()?,
             content_type: content_type.to_owned(),
             extension: extension.map(str::to_owned),
         };
         // One promise is written in one way: no leading zero, no other spelling of the unique part.
         (is_sound && key.to_string() == text).then_some(key)
+    }
+
+    /// Returns whether a secret of `keyring` authenticates the key: only a presign of this deployment returns such keys.
+    pub fn is_authentic(&self, keyring: &Keyring) -> bool {
+        self.mac.is_some_and(|mac| keyring.verifies(&self.authenticated_text(), &mac))
+    }
+
+    /// Returns whether the key has the old form, which has no MAC.
+    pub fn is_old(&self) -> bool {
+        self.mac.is_none()
     }
 
     /// The promised size in bytes.
@@ -83,7 +119,8 @@ impl MediaKey {
 
     /// Whether this content type is the promised one; its parameters do not count.
     pub fn is_of_type(&self, content_type: &str) -> bool {
-        self.content_type == type_word(content_type)
+        let letters_max = if self.is_old() { MEDIA_OLD_TYPE_LETTERS_MAX } else { MEDIA_TYPE_LETTERS_MAX };
+        self.content_type == type_word(content_type, letters_max)
     }
 
     /// Whether the key was made for this user.
@@ -93,9 +130,22 @@ impl MediaKey {
 
     /// What stands behind the prefix.
     fn path(&self) -> String {
-        let Self { tenant, user, unique, content_length, content_type, extension } = self;
+        let unique = match self.mac {
+            Some(mac) => format!("{}{}", digits(self.unique.as_u128()), digits(u128::from_be_bytes(mac))),
+            None => self.unique.simple().to_string(),
+        };
+        self.path_with(&unique)
+    }
+
+    /// Everything that the key states. No two keys share it: the parts have letters that the separators are not among.
+    fn authenticated_text(&self) -> String {
+        self.path_with(&digits(self.unique.as_u128()))
+    }
+
+    fn path_with(&self, unique: &str) -> String {
+        let Self { tenant, user, content_length, content_type, extension, .. } = self;
         let extension = extension.as_ref().map(|extension| format!(".{extension}")).unwrap_or_default();
-        format!("{tenant}/{user}/{}.{content_length}.{content_type}{extension}", unique.simple())
+        format!("{tenant}/{user}/{unique}.{content_length}.{content_type}{extension}")
     }
 }
 
@@ -103,6 +153,24 @@ impl fmt::Display for MediaKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.path())
     }
+}
+
+/// A number in base 62, always with as many digits.
+fn digits(mut number: u128) -> String {
+    let mut text = [DIGITS[0]; NUMBER_DIGITS];
+    for place in text.iter_mut().rev() {
+        *place = usize::try_from(number % 62).ok().and_then(|digit| DIGITS.get(digit)).copied().unwrap_or(DIGITS[0]);
+        number /= 62;
+    }
+    text.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// Reads [`digits`] back; `None` for other letters and for numbers above 128 bits.
+fn number(text: &str) -> Option<u128> {
+    text.bytes().try_fold(0_u128, |number, byte| {
+        let digit = DIGITS.iter().position(|digit| *digit == byte)?;
+        number.checked_mul(62)?.checked_add(u128::try_from(digit).ok()?)
+    })
 }
 
 /// A tenant or user as one folder's name: as it is where it is short and harmless, else a hash. No name begins with the `~` of a
@@ -113,11 +181,11 @@ fn name_word(name: &str) -> String {
 }
 
 /// A content type as one word: `image/jpeg` is `image~jpeg`, and one with rarer letters, or a long one, is a hash.
-fn type_word(content_type: &str) -> String {
+fn type_word(content_type: &str, letters_max: usize) -> String {
     let essence = essence(content_type);
     let is_plain = essence.split('/').count() == 2
-        && essence.split('/').all(|half| is_word(half, MEDIA_TYPE_LETTERS_MAX, is_type_letter))
-        && essence.len() <= MEDIA_TYPE_LETTERS_MAX;
+        && essence.split('/').all(|half| is_word(half, letters_max, is_type_letter))
+        && essence.len() <= letters_max;
     if is_plain { essence.replace('/', "~") } else { hashed(&essence, TYPE_HASH_BYTES) }
 }
 
@@ -147,159 +215,10 @@ fn is_type_letter(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
-fn is_extension(text: &str) -> bool {
-    is_word(text, MEDIA_EXTENSION_LETTERS_MAX, |byte| byte.is_ascii_alphanumeric())
-}
-
 /// The parts of a text, if there are exactly `N`.
 fn parts<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
     text.split(separator).collect::<Vec<_>>().try_into().ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::limits::MEDIA_KEY_BYTES_MAX;
-
-    const ODD_NAMES: &[&str] = &[
-        "ana",
-        "Ana",
-        "..",
-        ".",
-        "...",
-        "a.b",
-        "a/b",
-        "a",
-        "b",
-        "/",
-        "~",
-        "~a",
-        "#",
-        "%2e%2e",
-        "..%2f",
-        "ä",
-        "a b",
-        " ",
-        "\n",
-        "\0",
-        "a\\b",
-        "auth0|5f7c",
-        "0b2f6a52-3c1d-4a7e-9a55-1f7f2b0e6d15",
-        "anna@example.com",
-        "uploads/acme/ana",
-    ];
-
-    fn key(tenant: &str, user: &str, filename: &str) -> String {
-        MediaKey::new(tenant, user, Uuid::from_u128(7), 17, "image/jpeg", filename).to_string()
-    }
-
-    fn is_safe(key: &str) -> bool {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
-        key.starts_with("uploads/")
-            && key.bytes().all(is_plain)
-            && key.split('/').count() == 4
-            && key.split('/').all(|part| !part.is_empty() && part.bytes().any(|byte| byte != b'.'))
-    }
-
-    #[test]
-    fn a_key_says_whose_it_is_and_what_was_promised() {
-        assert_eq!(key("acme", "ana", "photo.jpg"), "uploads/acme/ana/00000000000000000000000000000007.17.image~jpeg.jpg");
-        assert_eq!(key("acme", "ana", "photo"), "uploads/acme/ana/00000000000000000000000000000007.17.image~jpeg");
-    }
-
-    #[test]
-    fn odd_names_give_keys_that_are_safe_read_back_and_never_meet() {
-        let mut keys = BTreeSet::new();
-        for tenant in ODD_NAMES {
-            for user in ODD_NAMES {
-                let text = key(tenant, user, "photo.jpg");
-                assert!(is_safe(&text), "{text}");
-                let read = MediaKey::parse(&text).expect("a key reads back");
-                assert!(read.is_of(tenant, user) && read.is_of_type("image/jpeg") && read.content_length() == 17, "{text}");
-                assert!(keys.insert(text), "{tenant:?} {user:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_name_that_looks_like_the_hash_of_another_is_hashed_itself() {
-        let hash = name_word("a/b");
-        assert_ne!(name_word(&hash), hash);
-    }
-
-    #[test]
-    fn a_filename_gives_its_extension_and_nothing_else() {
-        let folder = "uploads/acme/ana/00000000000000000000000000000007.17.image~jpeg";
-        for (filename, extension) in [
-            ("photo.JPG", ".JPG"),
-            ("archive.tar.gz", ".gz"),
-            ("a.abcdefghij", ".abcdefghij"),
-            ("a.abcdefghijk", ""),
-            ("photo", ""),
-            ("photo.", ""),
-            ("../../bob/x.jpg", ".jpg"),
-            ("x./../../bob", ""),
-            ("x.j/pg", ""),
-            ("x.j%2fpg", ""),
-            ("x.jpé", ""),
-            ("x.jpg\n", ""),
-        ] {
-            assert_eq!(key("acme", "ana", filename), format!("{folder}{extension}"), "{filename:?}");
-        }
-    }
-
-    #[test]
-    fn types_are_told_apart_whatever_their_letters() {
-        let types =
-            ["image/jpeg", "image/svg+xml", "application/vnd.ms-excel", "application/octet-stream", "a/b", "", "nonsense"];
-        let words: BTreeSet<String> = types.iter().map(|it| type_word(it)).collect();
-        assert_eq!(words.len(), types.len());
-        for content_type in types {
-            let text = MediaKey::new("acme", "ana", Uuid::nil(), 1, content_type, "x").to_string();
-            assert!(is_safe(&text) && MediaKey::parse(&text).is_some_and(|key| key.is_of_type(content_type)), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_longest_key_has_the_bytes_it_may_have() {
-        let name = "n".repeat(MEDIA_NAME_LETTERS_MAX);
-        let longest = MediaKey::new(&name, &name, Uuid::max(), 5 << 30, "application/octet-stream", "x.abcdefghij").to_string();
-        assert_eq!(longest.len(), MEDIA_KEY_BYTES_MAX);
-        let odd = "ä".repeat(128);
-        assert!(MediaKey::new(&odd, &odd, Uuid::max(), 5 << 30, &odd, &odd).to_string().len() <= MEDIA_KEY_BYTES_MAX);
-    }
-
-    #[test]
-    fn text_that_is_no_key_does_not_read() {
-        let good = key("acme", "ana", "photo.jpg");
-        assert!(MediaKey::parse(&good).is_some());
-        let unique = "00000000000000000000000000000007";
-        for text in [
-            String::new(),
-            good.replace("uploads/", ""),
-            good.replace("uploads/", "/uploads/"),
-            good.replace("acme", ".."),
-            good.replace("acme", "a/b"),
-            good.replace("acme", ""),
-            good.replace("ana", "a%2fb"),
-            good.replace(".17.", ".017."),
-            good.replace(".17.", ".+17."),
-            good.replace(".17.", ".-1."),
-            good.replace(".17.", ".99999999999999999999."),
-            good.replace(unique, "7"),
-            good.replace(unique, "00000000-0000-0000-0000-000000000007"),
-            good.replace(unique, &unique.replace('7', "A")),
-            good.replace("image~jpeg", ""),
-            good.replace("image~jpeg", "Image~jpeg"),
-            good.replace(".jpg", ".j-g"),
-            good.replace(".jpg", "."),
-            format!("{good}.more"),
-            format!("{good}/"),
-            format!(" {good}"),
-        ] {
-            assert_eq!(MediaKey::parse(&text), None, "{text}");
-        }
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 //! promise that its upload URL was signed for, so a push checks an upload without any stored row.
 
 mod key;
+mod keyring;
 mod presign;
 
 pub use key::MediaKey;
+pub use keyring::Keyring;
 pub use presign::{Allowed, Promise, promise};
 
 /// An upload that is there, with the promised size and type.
@@ -27,6 +29,10 @@ pub enum Checked {
     Missing(String),
     /// The object store did not answer.
     Unavailable,
+    /// The key is none that a presign returned to this user, so nothing was looked up; what to say of it.
+    Refused(&'static str),
+    /// The batch names more keys than are looked up at once.
+    Deferred,
 }
 
 impl Checked {
@@ -56,6 +62,45 @@ pub fn is_own(key: &str, tenant: &str, user: &str) -> bool {
     MediaKey::parse(key).is_some_and(|key| key.is_of(tenant, user))
 }
 
+/// The extensions of content types that have a usual one. Others get none, types with active content among them: an object store serves
+/// a file by its type, but browsers and operating systems open one by its extension.
+const EXTENSIONS: &[(&str, &str)] = &[
+    ("application/gzip", "gz"),
+    ("application/json", "json"),
+    ("application/pdf", "pdf"),
+    ("application/zip", "zip"),
+    ("audio/aac", "aac"),
+    ("audio/flac", "flac"),
+    ("audio/mp4", "m4a"),
+    ("audio/mpeg", "mp3"),
+    ("audio/ogg", "ogg"),
+    ("audio/wav", "wav"),
+    ("audio/webm", "webm"),
+    ("image/avif", "avif"),
+    ("image/bmp", "bmp"),
+    ("image/gif", "gif"),
+    ("image/heic", "heic"),
+    ("image/heif", "heif"),
+    ("image/jpeg", "jpg"),
+    ("image/png", "png"),
+    ("image/tiff", "tiff"),
+    ("image/webp", "webp"),
+    ("text/csv", "csv"),
+    ("text/plain", "txt"),
+    ("video/3gpp", "3gp"),
+    ("video/mp4", "mp4"),
+    ("video/mpeg", "mpeg"),
+    ("video/ogg", "ogv"),
+    ("video/quicktime", "mov"),
+    ("video/webm", "webm"),
+];
+
+/// The file extension of a content type, whatever its letters' case and its parameters; `None` for types without a usual one.
+fn extension_of(content_type: &str) -> Option<&'static str> {
+    let essence = essence(content_type);
+    EXTENSIONS.iter().find(|(known, _)| *known == essence).map(|(_, extension)| *extension)
+}
+
 /// A content type without its parameters, in lower case: `Video/MP4; codecs="avc1"` is `video/mp4`.
 fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -67,8 +112,25 @@ mod tests {
 
     use super::*;
 
+    fn keyring() -> Keyring {
+        Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough")
+    }
+
+    #[test]
+    fn extensions_follow_from_content_types() {
+        let cases = [("image/jpeg", Some("jpg")), ("IMAGE/HEIC; q=1", Some("heic")), ("video/mp4; codecs=\"avc1\"", Some("mp4"))];
+        for (content_type, extension) in cases {
+            assert_eq!(extension_of(content_type), extension, "{content_type}");
+        }
+        for content_type in ["text/html", "image/svg+xml", "application/x-msdownload", "application/octet-stream", ""] {
+            assert_eq!(extension_of(content_type), None, "{content_type}");
+        }
+        let is_short = |extension: &str| extension.len() <= crate::limits::MEDIA_EXTENSION_LETTERS_MAX;
+        assert!(EXTENSIONS.iter().all(|(_, extension)| is_short(extension)));
+    }
+
     fn key() -> String {
-        MediaKey::new("acme", "ana", Uuid::nil(), 2048, "image/jpeg", "photo.jpg").to_string()
+        MediaKey::new("acme", "ana", Uuid::nil(), 2048, "image/jpeg", &keyring()).to_string()
     }
 
     #[test]

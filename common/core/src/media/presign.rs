@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use uuid::Uuid;
 
-use super::{MediaKey, essence};
+use super::{Keyring, MediaKey, essence};
 use crate::{
     catalog::Catalog,
     limits::MEDIA_BYTES_MAX,
@@ -23,6 +23,8 @@ pub struct Allowed<'a> {
     pub bytes_max: u64,
     /// The resource types, some of which have media fields.
     pub catalog: &'a Catalog,
+    /// Authenticates the keys.
+    pub keyring: &'a Keyring,
 }
 
 /// What an upload URL is signed for.
@@ -48,9 +50,9 @@ pub fn promise(request: &PresignRequest, allowed: Allowed<'_>, caller: &Principa
     if let Some(name) = &request.resource_type {
         check_resource_type(name, allowed.catalog)?;
     }
-    let PresignRequest { filename, content_type, content_length, .. } = request;
+    let PresignRequest { content_type, content_length, .. } = request;
     Ok(Promise {
-        key: MediaKey::new(&caller.tenant, &caller.user, unique, *content_length, content_type, filename),
+        key: MediaKey::new(&caller.tenant, &caller.user, unique, *content_length, content_type, allowed.keyring),
         content_type: content_type.clone(),
         content_length: *content_length,
         sha256: request.sha256.as_deref().map(checksum).transpose()?,
@@ -139,7 +141,8 @@ mod tests {
     fn promised(request: &PresignRequest) -> Result<Promise, (ProblemCode, String)> {
         let catalog = Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
         let types = ["image/jpeg".to_owned(), "video/mp4".to_owned()];
-        let allowed = Allowed { types: &types, bytes_max: 4096, catalog: &catalog };
+        let keyring = Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough");
+        let allowed = Allowed { types: &types, bytes_max: 4096, catalog: &catalog, keyring: &keyring };
         let caller = Principal { tenant: "acme".into(), user: "ana".into(), roles: vec![], groups: vec![] };
         let refused = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
         promise(request, allowed, &caller, Uuid::nil()).map_err(refused)
@@ -155,7 +158,8 @@ mod tests {
         let promise = promise.expect("it is allowed");
         assert_eq!((promise.content_type.as_str(), promise.content_length), ("Video/MP4; codecs=\"avc1\"", 2048));
         assert_eq!(promise.sha256.as_deref(), Some(BASE64));
-        assert_eq!(promise.key.to_string(), "uploads/acme/ana/00000000000000000000000000000000.2048.video~mp4.jpg");
+        let key = promise.key.to_string();
+        assert!(key.starts_with("uploads/acme/ana/0000000000000000000000") && key.ends_with(".2048.video~mp4.mp4"), "{key}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{push::ItemResult, serialize_timestamp, serialize_timestamp_option};
-use crate::json::Json;
+use crate::{json::Json, principal::Principal};
 
 /// A batch as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +46,27 @@ pub struct ReplayRequest {
     /// Answer what would happen, and write nothing.
     #[serde(default)]
     pub dry_run: Option<bool>,
+    /// Run with the role `admin` if the batch came with it. Left out, the batch runs without it: its user may have lost the role since.
+    #[serde(default)]
+    pub with_stored_roles: Option<bool>,
+}
+
+/// The claims that a replay runs with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunsAs {
+    /// The user who pushed the batch.
+    pub user: String,
+    /// The roles that came with the batch, without `admin` unless the request asked for it.
+    pub roles: Vec<String>,
+    /// The groups that came with the batch.
+    pub groups: Vec<String>,
+}
+
+impl From<&Principal> for RunsAs {
+    fn from(Principal { user, roles, groups, .. }: &Principal) -> Self {
+        Self { user: user.clone(), roles: roles.clone(), groups: groups.clone() }
+    }
 }
 
 /// The answer to a replay.
@@ -56,6 +77,8 @@ pub struct ReplayResponse {
     pub batch_id: String,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// The claims that it runs with.
+    pub runs_as: RunsAs,
     /// When it was decided.
     #[serde(serialize_with = "serialize_timestamp")]
     pub processed_at: DateTime<Utc>,

@@ -253,6 +253,7 @@ mod tests {
         };
         Conflict {
             id: "conf-1".into(),
+            slot: crate::conflict::Slot::default(),
             resource: ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() },
             user: "\u{1}".repeat(256),
             device_id: "\u{1}".repeat(256),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{deserialize_name, serialize_timestamp};
+use super::{deserialize_name, number::deserialize_whole, serialize_timestamp};
 
 /// A request for an upload URL.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +18,7 @@ pub struct PresignRequest {
     #[serde(deserialize_with = "deserialize_name")]
     pub content_type: String,
     /// The exact size of the upload in bytes.
+    #[serde(deserialize_with = "deserialize_whole::<_, 0, { u64::MAX }>")]
     pub content_length: u64,
     /// SHA-256 of the content: 64 hexadecimal digits, or base64.
     #[serde(default)]

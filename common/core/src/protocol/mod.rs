@@ -6,6 +6,7 @@ pub mod conflicts;
 pub mod limits;
 pub mod media;
 pub mod notifications;
+mod number;
 pub mod problem;
 pub mod pull;
 pub mod push;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{json::Json, limits::sentence};
+use crate::{
+    json::{self, Json},
+    limits::sentence,
+};
 
 /// Why a request was refused. `code` is what programs branch on; `detail` is for people, and holds no secret.
 #[derive(Debug, Clone)]
@@ -174,6 +177,8 @@ impl<'a> ProblemBody<'a> {
 pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Problem::malformed("$", format!("the body is not UTF-8 from byte {}", error.valid_up_to())))?;
+    // Some platforms write a byte order mark before UTF-8. JSON has none, and a reader may ignore it (RFC 8259 §8.1).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.trim_start().starts_with('{') {
         return Err(Problem::malformed("$", "the body must be a JSON object"));
     }
@@ -183,7 +188,7 @@ pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Pro
             path if path == "." || path == "?" => "$".to_owned(),
             path => path,
         };
-        Problem::malformed(path, error.inner().to_string())
+        Problem::malformed(path, json::explain(error.inner()))
     })?;
     deserializer.end().map_err(|error| Problem::malformed("$", error.to_string()))?;
     Ok(read)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, deserialize_name_option, serialize_timestamp};
+use super::{Action, deserialize_name_option, number::deserialize_whole_option, serialize_timestamp};
 use crate::{conflict::Resolution, json::Json, limits};
 
 /// A pull.
@@ -16,10 +16,38 @@ pub struct PullRequest {
     /// Which device of the caller asks: its own changes are not sent back (§4.6).
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub device_id: Option<String>,
-    /// Changes in the page at most, 1 to 500.
+    /// Changes in the page at most, 1 to 500; 100 if it is left out.
     #[serde(default = "default_limit", deserialize_with = "deserialize_limit")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<usize>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = usize))]
     pub limit: usize,
+    /// Which of its own changes the device is sent, besides those of §4.6; left out, `omit`.
+    #[serde(default)]
+    pub own_changes: Option<OwnChanges>,
+}
+
+/// Which of its own changes a device is sent (§4.6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case", try_from = "String")]
+pub enum OwnChanges {
+    /// None, except those that it has acknowledged and its token does not know any more.
+    #[default]
+    Omit,
+    /// Those that its token has no receipt for: the responses to its pushes put receipts into `server_sync_token`.
+    Unanswered,
+}
+
+impl TryFrom<String> for OwnChanges {
+    type Error = String;
+
+    /// Text only: an enum of serde's would take `{"omit": null}` too.
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "omit" => Ok(Self::Omit),
+            "unanswered" => Ok(Self::Unanswered),
+            _ => Err(format!("unknown own_changes {text:?}, expected omit or unanswered")),
+        }
+    }
 }
 
 fn default_limit() -> usize {
@@ -27,13 +55,9 @@ fn default_limit() -> usize {
 }
 
 fn deserialize_limit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    match Option::<u64>::deserialize(deserializer)? {
-        None => Ok(limits::PAGE_CHANGES_DEFAULT),
-        Some(limit) => usize::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=limits::PAGE_CHANGES_MAX).contains(limit))
-            .ok_or_else(|| serde::de::Error::custom(format!("must be 1 to {}", limits::PAGE_CHANGES_MAX))),
-    }
+    const LIMIT_MAX: u64 = limits::PAGE_CHANGES_MAX as u64;
+    let limit = deserialize_whole_option::<_, 1, LIMIT_MAX>(deserializer)?;
+    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_else(default_limit))
 }
 
 /// The answer to a pull.

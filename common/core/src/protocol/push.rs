@@ -3,8 +3,16 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, deserialize_name, deserialize_name_option, serialize_timestamp};
-use crate::{conflict::Resolution, json::Json, limits::BATCH_ITEMS_MAX};
+use super::{
+    Action, deserialize_name, deserialize_name_option,
+    number::{deserialize_whole, deserialize_whole_option},
+    serialize_timestamp,
+};
+use crate::{
+    conflict::Resolution,
+    json::Json,
+    limits::{BATCH_ITEMS_MAX, VERSION_MAX},
+};
 
 /// A push.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,9 +60,10 @@ pub struct PushItem {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
     /// The version the edit was made on (§3.3).
+    #[serde(deserialize_with = "deserialize_whole::<_, 0, VERSION_MAX>")]
     pub client_version: u64,
     /// The last `server_version` the device really received.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_whole_option::<_, 0, VERSION_MAX>")]
     pub base_version: Option<u64>,
     /// The channel; left out, the type's default.
     #[serde(default)]
@@ -228,4 +237,6 @@ pub enum ItemCode {
     Contended,
     /// Error, retryable: the table would not take the write now.
     Unavailable,
+    /// Error, retryable: the device has as many open conflicts as it may have.
+    TooManyConflicts,
 }

@@ -38,6 +38,9 @@ pub struct RepairRequest {
     /// Nothing is written; the answer tells what would be.
     #[serde(default)]
     pub dry_run: bool,
+    /// Who asks, for the audit log; 1 to 256 bytes. Left out, `operator`.
+    #[serde(default, deserialize_with = "deserialize_name_option")]
+    pub requested_by: Option<String>,
     /// Resources to look at in this invocation, at least 1. Left out, as many as fit its time.
     #[serde(default)]
     pub limit: Option<usize>,

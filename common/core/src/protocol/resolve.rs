@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{deserialize_name, serialize_timestamp};
+use super::{deserialize_name, number::deserialize_whole_option, serialize_timestamp};
 use crate::{
     conflict::{ConflictStatus, Resolution},
     json::Json,
@@ -21,7 +21,7 @@ pub struct ResolveRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
     /// The version of the resource that the admin looked at; 0 for none. Left out, whatever stands now is decided on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>")]
     pub expected_server_version: Option<u64>,
     /// Why, for the audit log: at most 2,000 letters.
     #[serde(default, deserialize_with = "deserialize_note")]
@@ -45,7 +45,7 @@ pub struct DirectResolveRequest {
     #[serde(default)]
     pub payload: Option<Json>,
     /// As [`ResolveRequest::expected_server_version`].
-    #[serde(default)]
+    #[serde(default, deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>")]
     pub expected_server_version: Option<u64>,
     /// As [`ResolveRequest::note`].
     #[serde(default, deserialize_with = "deserialize_note")]

@@ -1,10 +1,13 @@
 //! One page of changes (§4.3, §4.6, §4.7): entries of the log and rows of snapshots go in until it is full; a resource stands in it
 //! once, in its newest state.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use indexmap::{IndexMap, map::Entry as Place};
 use serde_json::value::RawValue;
 
+use super::own::Own;
 use crate::{
     channel::Channel,
     conflict::Resolved,
@@ -15,6 +18,7 @@ use crate::{
         Action,
         pull::{Change, DecidedConflict},
     },
+    receipts::Made,
     resource::ResourceKey,
     sequence::{
         position::Position,
@@ -33,6 +37,11 @@ pub struct Page {
     read_bytes: usize,
     read_entries: usize,
     reader: Option<String>,
+    own: Own,
+    /// Whether an own change was read that is not delivered by itself.
+    leaves_own_out: bool,
+    /// The own changes that were read.
+    own_seen: Vec<Made>,
     slots: IndexMap<ResourceKey, Slot>,
     delivered: usize,
     oldest: Option<DateTime<Utc>>,
@@ -81,10 +90,28 @@ impl Page {
             read_bytes: 0,
             read_entries: 0,
             reader: reader.map(|reader| reader.as_str().to_owned()),
+            own: Own::Omit(BTreeSet::new()),
+            leaves_own_out: false,
+            own_seen: Vec::new(),
             slots: IndexMap::new(),
             delivered: 0,
             oldest: None,
         }
+    }
+
+    /// The same page, which delivers these of the reader's own changes.
+    pub fn with_own(self, own: Own) -> Self {
+        Self { own, ..self }
+    }
+
+    /// Whether it leaves out an own change of the reader.
+    pub fn leaves_own_out(&self) -> bool {
+        self.leaves_own_out
+    }
+
+    /// The own changes of the reader that it has passed in the log, delivered or not.
+    pub fn own_seen(&self) -> &[Made] {
+        &self.own_seen
     }
 
     /// When the oldest change was made that the page delivers from the log. A row of a snapshot has no age: it may be old and the device
@@ -114,11 +141,15 @@ impl Page {
     /// # Errors
     /// [`Full`] when it does not fit: the page ends before it.
     pub fn take_entry(&mut self, channel: &Channel, entry: Entry) -> Result<(), Full> {
-        let is_news = entry.is_echoed || self.reader.as_deref() != Some(entry.author.as_str());
-        let Entry { resource_type, id, action, server_version, changed_at, decided, payload, .. } = entry;
+        let is_own = self.reader.as_deref() == Some(entry.author.as_str());
+        let Entry { resource_type, id, action, server_version, changed_at, decided, payload, is_echoed, .. } = entry;
         let key = ResourceKey { channel: channel.clone(), resource_type, id };
+        let made = is_own.then(|| Made::new(&key, server_version));
+        let is_news = is_echoed || made.is_none_or(|made| self.own.delivers(channel, made));
         let bytes = bytes(&key, payload.as_deref(), decided.len());
         self.take(key, Slot { action, payload, server_version, changed_at, decided, is_news, bytes })?;
+        self.leaves_own_out |= !is_news;
+        self.own_seen.extend(made);
         if is_news {
             self.oldest = Some(self.oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
         }

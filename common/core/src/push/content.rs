@@ -1,6 +1,9 @@
 //! What an edit makes of a resource's payload: found out before anything is changed, and checked against the bounds of §2.
 
-use super::intake::{Edit, Refusal, check_bounds, check_size};
+use super::{
+    bounds::{check_bounds, check_size},
+    intake::{Edit, Refusal},
+};
 use crate::{
     catalog::ResourceType,
     json::{

@@ -8,11 +8,12 @@ use chrono::{DateTime, Utc};
 use super::{
     fold::Fold,
     intake::{Carried, Group, Item, Sender},
+    media::Evidence,
 };
 use crate::{
     catalog::Policy,
     conflict::{ConflictWrite, Standing, Superseded},
-    media::{Checked, Upload},
+    media::Upload,
     protocol::push::ItemResult,
     resource::{Resource, ResourceKey},
     unique::{UniqueChange, UniqueKey},
@@ -32,14 +33,14 @@ pub struct Stored {
 pub struct Found<'a> {
     /// Unique values of which a try showed that somebody holds them.
     pub holders: &'a HashMap<UniqueKey, ResourceKey>,
-    /// Uploads that were looked at.
-    pub media: &'a HashMap<String, Checked>,
+    /// What is known of the media keys that the batch names.
+    pub media: &'a Evidence,
 }
 
-/// What becomes of a group.
+/// What becomes of a group, or of its first items. At least one of them is decided.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// The answer to each of its items.
+    /// The answer to each of its items, or to those at its beginning: what follows is decided on what those left in the tables.
     pub results: Vec<ItemResult>,
     /// The row to write, if anything changed.
     pub write: Option<ResourceWrite>,
@@ -67,7 +68,7 @@ pub struct ResourceWrite {
 }
 
 /// A conflict that a policy decided at once (§5).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ruled {
     /// Which policy.
     pub policy: Policy,
@@ -100,6 +101,9 @@ pub fn decide(
     let mut fold = Fold::new(group, stored, found, sender, rules, now);
     let mut results = Vec::with_capacity(group.items.len());
     for item in &group.items {
+        if fold.must_be_stored() {
+            break;
+        }
         results.push(match item {
             Item::Edit(edit) => fold.edit(edit)?,
             Item::Refused(answer) => fold.refused(answer),

@@ -104,6 +104,13 @@ impl<'a> Fold<'a> {
         Folded { changed, uploads, conflicts: writes, ruled, superseded, carried }
     }
 
+    /// Whether a conflict that was opened has to be stored before the next edit is decided: what a policy decides is written with the
+    /// row, and refers to the conflicts before it.
+    pub(super) fn must_be_stored(&self) -> bool {
+        let records_rulings = matches!(self.rules.policy, Policy::ClientWins | Policy::ServerWins);
+        records_rulings && self.writes.iter().any(|write| write.expected_edits == 0)
+    }
+
     /// An item that is refused as it stands.
     pub(super) fn refused(&mut self, answer: &ItemResult) -> ItemResult {
         self.note_failure(answer.is_retryable());
@@ -164,10 +171,8 @@ impl<'a> Fold<'a> {
             Some(payload) if !edit.media.is_empty() => payload.pick(&self.rules.media),
             _ => Fields::new(),
         };
-        let uploads = match media::verify(edit, &standing, self.rules, self.found.media, self.sender) {
+        let uploads = match media::verify(edit, self.key, &standing, self.rules, self.found.media) {
             Ok(uploads) => uploads,
-            // It names what others have taken out since: that is for a person to see.
-            Err((_, false)) if let Verdict::Conflict(code, error) = verdict => return self.conflict(edit, code, error, None),
             Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
         };
         let answer = match verdict {
@@ -309,7 +314,7 @@ impl<'a> Fold<'a> {
         }
         resource.run.is_unproven |= edit.is_rewritten;
         let changed = self.put(next, &mut resource);
-        resource.deleted = edit.action == Action::Delete;
+        (resource.kept, resource.deleted) = (None, edit.action == Action::Delete);
         resource.server_version = version;
         resource.changed_at = self.now;
         resource.note_fields(Some(self.rules.policy), |_| changed, author, edit.client_version);

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use super::{
+    bounds::{check_size, invalid_item},
     media,
     references::{self, Create, Reference},
 };
@@ -14,15 +15,17 @@ use crate::{
     catalog::{Catalog, ResourceType},
     channel::Channel,
     ids,
-    json::{self, Fields, Json, JsonError},
-    limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX, is_name, sentence},
+    json::{self, Content, Fields, Json, JsonError},
+    limits::is_name,
     principal::{Author, Principal},
     protocol::{
         Action,
-        push::{ItemCode, ItemResult, PushItem, Status},
+        push::{ItemCode, ItemResult, PushItem},
     },
     resource::{EditId, ResourceKey},
 };
+
+pub use super::refusal::Refusal;
 
 /// Who sends a batch, and by which rules.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +67,8 @@ pub struct Edit {
     pub media: Vec<String>,
     /// References in the payload were replaced: what is stored is not what was sent.
     pub is_rewritten: bool,
+    /// A create that asks for an id which may be derived for another device's create (§3.1).
+    pub takes_derived_id: bool,
 }
 
 /// An item of a group.
@@ -118,11 +123,6 @@ impl Group {
         self.items.iter().map(Item::index)
     }
 
-    /// Its edits: the items that are not refused already.
-    pub fn edits(&self) -> impl Iterator<Item = &Edit> {
-        self.items.iter().filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None })
-    }
-
     /// The answers that refuse every edit of the group for now: sent again, unchanged, they may succeed.
     pub fn refused_for_now(&self, refusal: Refusal) -> impl Iterator<Item = ItemResult> {
         self.items.iter().map(move |item| match item {
@@ -139,34 +139,6 @@ pub struct Intake {
     pub groups: Vec<Group>,
     /// Answers to items that are about no resource that could be told.
     pub refused: Vec<ItemResult>,
-}
-
-/// Why an item is refused.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// For programs.
-    pub code: ItemCode,
-    /// For people.
-    pub error: String,
-}
-
-impl Refusal {
-    /// For programs, and for people.
-    pub fn new(code: ItemCode, error: impl Into<String>) -> Self {
-        Self { code, error: sentence(error) }
-    }
-
-    /// The answer that says so.
-    pub fn answer(self, index: usize, client_temp_id: Option<String>, server_id: Option<String>, retryable: bool) -> ItemResult {
-        ItemResult {
-            status: Status::Error,
-            server_id,
-            code: Some(self.code),
-            error: Some(self.error),
-            retryable: Some(retryable),
-            ..ItemResult::ok(index, client_temp_id, String::new(), None)
-        }
-    }
 }
 
 /// Reads the items of a batch.
@@ -226,10 +198,23 @@ impl Edit {
     /// The edit with what the fields of its payload refer to.
     fn with_links(self, fields: &Fields, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
         let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
-        let references = references::find(fields, rules, &key.channel, creates, sender);
+        let mut references = references::find(fields, rules, &key.channel, creates, sender);
+        // What is verified is what is stored: no id takes the place of a media key.
+        references.retain(|reference| !rules.media.contains(&reference.field));
         let media = if self.action == Action::Delete { Vec::new() } else { media::keys(fields, rules)? };
-        Ok(Self { references, media, ..self })
+        let takes_derived_id =
+            self.action == Action::Create && takes_derived_id(self.client_temp_id.as_deref(), key, rules, sender);
+        Ok(Self { references, media, takes_derived_id, ..self })
     }
+}
+
+/// Whether the id has the form that the server derives, and is not what this device's own temp id derives to.
+fn takes_derived_id(temp_id: Option<&str>, key: &ResourceKey, rules: &ResourceType, sender: Sender<'_>) -> bool {
+    let ResourceKey { channel, resource_type, id } = key;
+    let derived = |temp_id: &str| {
+        ids::derived_resource(&rules.id_prefix, &sender.principal.tenant, channel, sender.author, resource_type, temp_id)
+    };
+    ids::may_be_derived(&rules.id_prefix, id) && temp_id.is_none_or(|temp_id| derived(temp_id) != *id)
 }
 
 /// An item as sent, with whatever can be told of one that is broken.
@@ -276,6 +261,8 @@ impl Sent {
         let mut deserializer = serde_json::Deserializer::from_str(item.get());
         let (refusal, said) = match (json::fields(item), serde_path_to_error::deserialize::<_, PushItem>(&mut deserializer)) {
             (Some(said), Err(error)) => (invalid_item(error.path(), error.inner()), said),
+            // An object one of whose own keys is no text.
+            (None, Err(error)) if item.get().starts_with('{') => (invalid_item(error.path(), error.inner()), Fields::new()),
             (said, _) => (Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object"), said.unwrap_or_default()),
         };
         let text = |field: &str| serde_json::from_str::<String>(said.get(field)?.get()).ok();
@@ -296,8 +283,13 @@ impl Sent {
         if id.get() == "null" {
             return None;
         }
-        let id = serde_json::from_str::<String>(id.get()).ok().filter(|id| is_name(id));
-        Some(id.ok_or_else(|| Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")))
+        Some(match serde_json::from_str::<String>(id.get()) {
+            Ok(id) if is_name(&id) => Ok(id),
+            Err(error) if error.is_syntax() => {
+                Err(Refusal::new(ItemCode::InvalidId, format!("payload.id: {}", json::explain(&error))))
+            }
+            _ => Err(Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")),
+        })
     }
 
     fn place<'a>(&self, sender: Sender<'a>) -> Result<(&str, &'a ResourceType, Channel), Refusal> {
@@ -349,18 +341,11 @@ impl Sent {
     /// The edit, and the fields of its payload.
     fn edit(self, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Refusal> {
         let Made { action, client_version, base_version } = self.made.clone()?;
-        if client_version > VERSION_MAX || base_version.is_some_and(|base| base > VERSION_MAX) {
-            return Err(Refusal::new(ItemCode::InvalidItem, format!("a version is at most {VERSION_MAX}")));
-        }
         if let Some(Err(refusal)) = self.id() {
             return Err(refusal);
         }
         let client_temp_id = self.temp_id.clone();
-        let (payload, fields) = self.checked_payload(action)?;
-        let canonical = json::canonical(&payload).map_err(|error| match error {
-            JsonError::TooDeep => Refusal::new(ItemCode::PayloadTooDeep, format!("payload: nested over {NESTING_MAX} deep")),
-            malformed @ JsonError::Malformed(_) => Refusal::new(ItemCode::InvalidPayload, format!("payload: {malformed}")),
-        })?;
+        let Content { payload, fields, canonical } = self.checked_payload(action)?;
         let digest = json::digest([canonical.as_bytes()]);
         let (author, version) = (sender.author.as_str().as_bytes(), client_version.to_be_bytes());
         let identity = json::digest([author, &version, action.as_str().as_bytes(), &digest]);
@@ -376,48 +361,26 @@ impl Sent {
             references: Vec::new(),
             media: Vec::new(),
             is_rewritten: false,
+            takes_derived_id: false,
         };
         Ok((edit, fields))
     }
 
-    /// The payload without its `id`, and its fields.
-    fn checked_payload(self, action: Action) -> Result<(Json, Fields), Refusal> {
-        let Some(payload) = self.payload else {
-            if action == Action::Delete {
-                return Ok((json::object(&Fields::new()), Fields::new()));
-            }
-            return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing"));
+    /// What the payload says of its resource.
+    fn checked_payload(self, action: Action) -> Result<Content, Refusal> {
+        let (payload, fields) = match self.payload {
+            Some(payload) => (payload, self.fields),
+            None if action == Action::Delete => (json::object(&Fields::new()), Some(Fields::new())),
+            None => return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing")),
         };
-        let Some(mut fields) = self.fields else {
-            return Err(Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"));
-        };
-        check_size(&payload, &fields)?;
-        let has_id = fields.shift_remove("id").is_some();
-        Ok((if has_id { json::object(&fields) } else { payload }, fields))
+        if let Some(fields) = &fields {
+            check_size(&payload, fields)?;
+        }
+        Content::read(&payload, fields).map_err(|error| {
+            let code = if error == JsonError::TooDeep { ItemCode::PayloadTooDeep } else { ItemCode::InvalidPayload };
+            Refusal::new(code, format!("payload: {error}"))
+        })
     }
-}
-
-/// Checks a payload, as sent or as it would be stored, against the bounds of §2.
-pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refusal> {
-    check_bounds(payload.get().len(), fields.len())
-}
-
-/// The same of a payload with so many bytes and top-level fields.
-pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Refusal> {
-    if bytes > PAYLOAD_BYTES_MAX {
-        let error = format!("payload: {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are stored");
-        return Err(Refusal::new(ItemCode::PayloadTooLarge, error));
-    }
-    if fields > PAYLOAD_FIELDS_MAX {
-        let error = format!("payload: {fields} top-level fields, at most {PAYLOAD_FIELDS_MAX}");
-        return Err(Refusal::new(ItemCode::TooManyFields, error));
-    }
-    Ok(())
-}
-
-fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
-    let place = if path.iter().next().is_none() { String::new() } else { format!("{path}: ") };
-    Refusal::new(ItemCode::InvalidItem, format!("{place}{error}"))
 }
 
 fn first<const N: usize>(digest: &[u8; 32]) -> [u8; N] {

@@ -42,6 +42,11 @@ pub fn judge<'a>(
     rules: &ResourceType,
 ) -> Verdict<'a> {
     match (edit.action, resource) {
+        (Action::Create, None) if edit.takes_derived_id => {
+            let error = "payload.id: the server derives ids of this form itself: send the create with the client_temp_id that it \
+                         derives from, or choose an id of another form";
+            Verdict::Refuse(Refusal::new(ItemCode::InvalidId, error))
+        }
         (Action::Create, None) => apply(Next::Whole(&edit.payload), payload, rules),
         (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource) => {
             apply(Next::Whole(&edit.payload), payload, rules)

@@ -1,15 +1,68 @@
-//! Media keys in pushed items (§6): each key must be the sender's own and its upload there, or stand in the resource already.
+//! Media keys in pushed items (§6.3): a key is accepted into a resource only if its upload was verified for that resource. What has to be
+//! looked up for that is bounded per batch, and only keys that this deployment's presign returned are looked up.
 
 use std::collections::{HashMap, HashSet};
 
-use super::intake::{Edit, Group, Refusal, Sender};
+use serde_json::value::RawValue;
+
+use super::intake::{Edit, Group, Item, Refusal, Sender};
 use crate::{
     catalog::ResourceType,
-    json::Fields,
-    limits::MEDIA_KEYS_MAX,
-    media::{Checked, Upload, is_own},
+    json::{self, Fields},
+    limits::{MEDIA_KEYS_MAX, MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX},
+    media::{Checked, Keyring, MediaKey, Upload},
     protocol::push::ItemCode,
+    resource::{Resource, ResourceKey},
 };
+
+const NOT_GIVEN: &str = "is no media key that you were given: presign an upload of your own";
+const TOO_OLD: &str = "is a media key of the old form, which is not accepted any more: presign the upload again";
+
+/// A media key, and the resource whose payload is to name it.
+pub type Claim = (ResourceKey, String);
+
+/// Which media keys are worth a lookup.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRules<'a> {
+    /// Authenticates keys.
+    pub keyring: &'a Keyring,
+    /// Whether keys of the old form, which have no MAC, are accepted where they are named for the first time.
+    pub accepts_old: bool,
+}
+
+/// The media keys of a batch that have to be verified, in the order of their items.
+#[derive(Debug, Default)]
+pub struct Claims {
+    claims: Vec<Lookup>,
+    evidence: Evidence,
+}
+
+#[derive(Debug)]
+struct Lookup {
+    claim: Claim,
+    is_old: bool,
+    is_own: bool,
+    /// The resource may exist already, so that the upload may have been verified for it before.
+    may_be_noted: bool,
+    accepts_first_naming: bool,
+}
+
+/// What is known of the media keys of a batch.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// Uploads that were verified for the resource before.
+    noted: HashSet<Claim>,
+    /// Claims that were left for a later batch.
+    deferred: HashSet<Claim>,
+    /// What was found under keys.
+    checked: HashMap<String, Checked>,
+}
+
+/// How many more keys a batch may have looked up.
+struct Budget {
+    all: usize,
+    old: usize,
+}
 
 /// The media keys that the fields of a payload name, where the catalog declares them: one text, or a list of them.
 ///
@@ -19,14 +72,11 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusa
     let mut keys = Vec::new();
     for field in &rules.media {
         let Some(value) = fields.get(field).filter(|value| value.get() != "null") else { continue };
-        match (serde_json::from_str::<String>(value.get()), serde_json::from_str::<Vec<String>>(value.get())) {
-            (Ok(key), _) => keys.push(key),
-            (_, Ok(list)) => keys.extend(list),
-            _ => {
-                let error = format!("payload.{field}: must be a media key or a list of them");
-                return Err(Refusal::new(ItemCode::InvalidMediaKey, error));
-            }
-        }
+        let Some(named) = keys_in(value) else {
+            let error = format!("payload.{field}: must be a media key or a list of them");
+            return Err(Refusal::new(ItemCode::InvalidMediaKey, error));
+        };
+        keys.extend(named);
     }
     if keys.len() > MEDIA_KEYS_MAX {
         let error = format!("payload: names {} media keys, at most {MEDIA_KEYS_MAX}", keys.len());
@@ -35,49 +85,194 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusa
     Ok(keys)
 }
 
-/// The keys of `groups` whose uploads are to be looked at: the sender's own.
-pub fn keys_to_check(groups: &[Group], sender: Sender<'_>) -> HashSet<String> {
-    let keys = groups.iter().flat_map(Group::edits).flat_map(|edit| &edit.media);
-    keys.filter(|key| is_own(key, &sender.principal.tenant, &sender.principal.user)).cloned().collect()
+/// The media keys in the value of a media field: one text, a list of them, or none for `null`. Anything else is `None`.
+pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
+    match serde_json::from_str::<Option<String>>(value.get()) {
+        Ok(key) => Some(key.into_iter().collect()),
+        Err(_) => serde_json::from_str(value.get()).ok(),
+    }
 }
 
-/// The uploads that `edit` adds to a resource, whose payload has the fields `standing`.
+impl Claims {
+    /// Collects the keys that items of `groups` name, as far as `rows` do not hold them already. Items that `is_pending` rejects by
+    /// their index are left out: they have their results.
+    pub fn of(
+        groups: &[Group],
+        rows: &HashMap<ResourceKey, Resource>,
+        sender: Sender<'_>,
+        rules: KeyRules<'_>,
+        is_pending: impl Fn(usize) -> bool,
+    ) -> Self {
+        let mut edits: Vec<(&Group, &Edit)> =
+            groups.iter().flat_map(|group| media_edits(group).map(move |it| (group, it))).collect();
+        edits.retain(|(_, edit)| is_pending(edit.index));
+        edits.sort_by_key(|(_, edit)| edit.index);
+        let mut held: HashMap<&ResourceKey, HashSet<String>> = HashMap::new();
+        let (mut seen, mut claims) = (HashSet::new(), Self::default());
+
+        for (group, edit) in edits {
+            let held = held.entry(&group.key).or_insert_with(|| held_by(group, rows.get(&group.key), sender));
+            let new: Vec<&String> = edit.media.iter().filter(|key| !held.contains(*key)).collect();
+            let forged: Vec<&String> = new.iter().filter(|key| recognized(key, rules).is_none()).copied().collect();
+            let refused = forged.iter().map(|key| ((*key).clone(), Checked::Refused(NOT_GIVEN)));
+            claims.evidence.checked.extend(refused);
+            // An item with a forged key is refused, so its other keys are not looked up.
+            for key in new.into_iter().filter(|_| forged.is_empty()) {
+                if seen.insert((&group.key, key)) {
+                    claims.add(group, key, sender, rules);
+                }
+            }
+        }
+        claims
+    }
+
+    fn add(&mut self, group: &Group, key: &str, sender: Sender<'_>, rules: KeyRules<'_>) {
+        let Some(parsed) = recognized(key, rules) else { return };
+        self.claims.push(Lookup {
+            claim: (group.key.clone(), key.to_owned()),
+            is_old: parsed.is_old(),
+            is_own: parsed.is_of(&sender.principal.tenant, &sender.principal.user),
+            may_be_noted: sender.is_replay || !group.begins_with_create(),
+            accepts_first_naming: !parsed.is_old() || rules.accepts_old,
+        });
+    }
+
+    /// The claims to look for among the uploads that were verified before, at most [`MEDIA_LOOKUPS_MAX`].
+    pub fn to_find(&self) -> Vec<Claim> {
+        let mut budget = Budget::new();
+        let found = self.claims.iter().filter(|it| it.may_be_noted && budget.admits(it.is_old));
+        found.map(|it| it.claim.clone()).collect()
+    }
+
+    /// Given which of them were verified before: the keys whose uploads are to be looked up, at most [`MEDIA_LOOKUPS_MAX`], and what is
+    /// known of the others.
+    pub fn to_look_up(self, noted: HashSet<Claim>) -> (Vec<String>, Evidence) {
+        let searched: HashSet<Claim> = self.to_find().into_iter().collect();
+        let Self { claims, mut evidence } = self;
+        let (mut budget, mut keys) = (Budget::new(), Vec::new());
+        for Lookup { claim, is_old, is_own, may_be_noted, accepts_first_naming } in claims {
+            if noted.contains(&claim) {
+                continue;
+            }
+            if !(is_own && accepts_first_naming) {
+                if may_be_noted && !searched.contains(&claim) {
+                    evidence.deferred.insert(claim);
+                } else {
+                    let reason = if is_own { TOO_OLD } else { NOT_GIVEN };
+                    evidence.checked.insert(claim.1, Checked::Refused(reason));
+                }
+            } else if !evidence.checked.contains_key(&claim.1) {
+                let is_admitted = budget.admits(is_old);
+                // What was found takes its place.
+                evidence.checked.insert(claim.1.clone(), if is_admitted { Checked::Unavailable } else { Checked::Deferred });
+                keys.extend(Some(claim.1).filter(|_| is_admitted));
+            }
+        }
+        (keys, Evidence { noted, ..evidence })
+    }
+}
+
+impl Evidence {
+    /// The same, with what was found under keys.
+    #[must_use]
+    pub fn with(mut self, checked: HashMap<String, Checked>) -> Self {
+        self.checked.extend(checked);
+        self
+    }
+}
+
+impl Budget {
+    const fn new() -> Self {
+        Self { all: MEDIA_LOOKUPS_MAX, old: MEDIA_OLD_LOOKUPS_MAX }
+    }
+
+    fn admits(&mut self, is_old: bool) -> bool {
+        if self.all == 0 || is_old && self.old == 0 {
+            return false;
+        }
+        self.all -= 1;
+        self.old -= usize::from(is_old);
+        true
+    }
+}
+
+/// A key that a presign may have returned: one that is authentic, or has the old form, which has no MAC.
+fn recognized(key: &str, rules: KeyRules<'_>) -> Option<MediaKey> {
+    MediaKey::parse(key).filter(|key| key.is_old() || key.is_authentic(rules.keyring))
+}
+
+/// The edits of a group that name media keys.
+fn media_edits(group: &Group) -> impl Iterator<Item = &Edit> {
+    let edits = group.items.iter().filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None });
+    edits.filter(|edit| !edit.media.is_empty())
+}
+
+fn held_by(group: &Group, resource: Option<&Resource>, sender: Sender<'_>) -> HashSet<String> {
+    let rules = sender.catalog.get(&group.key.resource_type);
+    resource.zip(rules).map(|(resource, rules)| named_by(resource, rules)).unwrap_or_default()
+}
+
+/// The media keys that a stored resource names.
+fn named_by(resource: &Resource, rules: &ResourceType) -> HashSet<String> {
+    named_in(&json::fields(&resource.payload).unwrap_or_default(), rules)
+}
+
+fn named_in(fields: &Fields, rules: &ResourceType) -> HashSet<String> {
+    rules.media.iter().filter_map(|field| keys_in(fields.get(field)?)).flatten().collect()
+}
+
+/// The uploads that `edit` adds to the resource `key`, whose payload has the fields `standing`.
 ///
 /// # Errors
-/// A refusal for a key that is not the sender's, or whose upload is not there as it was promised; and whether sending the item again,
-/// unchanged, may succeed.
+/// A refusal for a key that was not verified for this resource and cannot be, or whose upload is not there as it was promised; and
+/// whether sending the item again, unchanged, may succeed.
 pub fn verify(
     edit: &Edit,
+    key: &ResourceKey,
     standing: &Fields,
     rules: &ResourceType,
-    checked: &HashMap<String, Checked>,
-    sender: Sender<'_>,
+    evidence: &Evidence,
 ) -> Result<Vec<Upload>, (Refusal, bool)> {
     if edit.media.is_empty() {
         return Ok(Vec::new());
     }
-    // What stands there already was verified when it came, whoever uploaded it.
-    let standing: HashSet<String> = keys(standing, rules).unwrap_or_default().into_iter().collect();
-    let mut uploads = Vec::new();
-    let mut foreign = None;
-    for key in edit.media.iter().filter(|key| !standing.contains(*key)) {
-        if !is_own(key, &sender.principal.tenant, &sender.principal.user) {
-            foreign.get_or_insert(key);
-            continue;
+    // The resource's own keys were verified when they came.
+    let held = named_in(standing, rules);
+    let claim = |media: &String| (key.clone(), media.clone());
+    let is_new = |media: &&String| !held.contains(*media) && !evidence.noted.contains(&claim(media));
+    let new: Vec<&String> = edit.media.iter().filter(is_new).collect();
+    // First of all what no retry can help.
+    for media in new.iter().filter(|media| !evidence.deferred.contains(&claim(media))) {
+        if let Some(Checked::Refused(reason)) = evidence.checked.get(*media) {
+            return Err((Refusal::new(ItemCode::InvalidMediaKey, format!("payload: {media:?} {reason}")), false));
         }
-        match checked.get(key) {
+    }
+    let mut uploads = Vec::new();
+    for media in new {
+        match evidence.checked.get(media) {
+            _ if evidence.deferred.contains(&claim(media)) => return Err((deferred(), true)),
             Some(Checked::Verified(upload)) => uploads.push(upload.clone()),
             Some(Checked::Missing(reason)) => {
-                let error = format!("payload: media {key:?}: {reason}");
+                let error = format!("payload: media {media:?}: {reason}");
                 return Err((Refusal::new(ItemCode::MediaMissing, error), true));
             }
-            Some(Checked::Unavailable) | None => {
+            Some(Checked::Deferred) => return Err((deferred(), true)),
+            Some(Checked::Unavailable | Checked::Refused(_)) | None => {
                 let error = "the media store did not answer: send the item again";
                 return Err((Refusal::new(ItemCode::Unavailable, error), true));
             }
         }
     }
-    let Some(key) = foreign else { return Ok(uploads) };
-    let error = format!("payload: {key:?} is no media key that you were given: presign an upload of your own");
-    Err((Refusal::new(ItemCode::InvalidMediaKey, error), false))
+    Ok(uploads)
 }
+
+fn deferred() -> Refusal {
+    let error = format!(
+        "the batch names more media keys that are not verified yet than are looked up at once ({MEDIA_LOOKUPS_MAX}; \
+         {MEDIA_OLD_LOOKUPS_MAX} of the old form): send the item again"
+    );
+    Refusal::new(ItemCode::Unavailable, error)
+}
+
+#[cfg(test)]
+mod tests;

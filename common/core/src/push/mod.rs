@@ -3,13 +3,16 @@
 //! it left it, and what is not applied goes to the policy of its type, or into a conflict. Loading and committing happen elsewhere.
 
 pub mod answer;
+mod bounds;
 pub mod content;
 pub mod decide;
 mod fold;
+mod full;
 pub mod intake;
 pub mod judge;
 pub mod media;
 pub mod order;
 pub mod policy;
 pub mod references;
+mod refusal;
 pub mod refuse;

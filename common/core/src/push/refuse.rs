@@ -4,11 +4,11 @@ use super::{
     content::Next,
     decide::{ConflictsNeeded, Ruled},
     fold::Fold,
-    intake::{Edit, Group, Sender},
+    intake::{Edit, Group, Item, Sender},
 };
 use crate::{
     catalog::Policy,
-    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Standing, Superseded},
+    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Slot, Standing, Superseded},
     ids,
     limits::SUPERSEDED_MAX,
     protocol::{
@@ -130,7 +130,12 @@ impl<'a> Fold<'a> {
             conflict.resolution = Some(outcome.resolution);
             resource.note_resolution(Resolved { id: id.clone(), resolution: outcome.resolution, server_version });
             ids.push(id.clone());
-            self.superseded.push(Superseded { id, expected_edits: conflict.edits.len(), outcome: outcome.clone() });
+            self.superseded.push(Superseded {
+                id,
+                slot: conflict.slot,
+                expected_edits: conflict.edits.len(),
+                outcome: outcome.clone(),
+            });
         }
         ids
     }
@@ -140,8 +145,8 @@ impl<'a> Fold<'a> {
         let expected_edits = conflict.edits.len();
         conflict.edits.push(edit.id);
         conflict.server_version = version;
-        let id = conflict.id.clone();
-        self.write(&id, expected_edits, edit, code);
+        let (id, slot) = (conflict.id.clone(), conflict.slot);
+        self.write(&id, slot, expected_edits, edit, code);
         id
     }
 
@@ -149,6 +154,7 @@ impl<'a> Fold<'a> {
         let id = self.conflict_id(edit);
         let conflict = Standing {
             id: id.clone(),
+            slot: Slot::default(),
             status: ConflictStatus::Open,
             resolution: None,
             server_version,
@@ -156,15 +162,15 @@ impl<'a> Fold<'a> {
             opened_by_create: edit.action == Action::Create,
             code,
         };
+        self.write(&id, Slot::default(), 0, edit, code);
         self.standing.get_or_insert_default().push(conflict);
-        self.write(&id, 0, edit, code);
         id
     }
 
     /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
-    fn write(&mut self, id: &str, expected_edits: usize, edit: &Edit, code: ItemCode) {
+    fn write(&mut self, id: &str, slot: Slot, expected_edits: usize, edit: &Edit, code: ItemCode) {
         let at = self.writes.iter().position(|write| write.id == id).unwrap_or_else(|| {
-            self.writes.push(ConflictWrite { expected_edits, ..self.new_write(id.to_owned(), code) });
+            self.writes.push(ConflictWrite { slot, expected_edits, ..self.new_write(id.to_owned(), code) });
             self.writes.len() - 1
         });
         let version = |resource: &Option<Resource>| resource.as_ref().map(|resource| resource.server_version);
@@ -177,9 +183,12 @@ impl<'a> Fold<'a> {
     }
 
     fn new_write(&self, id: String, code: ItemCode) -> ConflictWrite {
+        let standing = self.standing.iter().flatten();
         ConflictWrite {
             id,
+            slot: Slot::default(),
             expected_edits: 0,
+            beside: standing.map(Standing::neighbor).collect(),
             edits: Vec::new(),
             resource: self.key.clone(),
             server: None,
@@ -225,6 +234,7 @@ impl<'a> Fold<'a> {
             Some(standing) => standing.edits.push(edit.id),
             None => standing.push(Standing {
                 id: id.clone(),
+                slot: Slot::default(),
                 status: ConflictStatus::Resolved,
                 resolution: Some(resolution),
                 server_version,
@@ -268,7 +278,10 @@ fn conflict_edit(edit: &Edit) -> ConflictEdit {
 /// decided, because a create stays in the conflict it is part of, and takes the place of those of earlier creates.
 pub fn creates_to_look_for<'a>(groups: &'a [Group], sender: Sender<'_>) -> Vec<(&'a ResourceKey, Vec<EditId>)> {
     let has_unique = |group: &&Group| sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty());
-    let created = |group: &Group| group.edits().filter(|edit| edit.action == Action::Create).map(|edit| edit.id).collect();
-    let creates = groups.iter().filter(has_unique).map(|group| (&group.key, created(group)));
+    let create = |item: &Item| match item {
+        Item::Edit(edit) if edit.action == Action::Create => Some(edit.id),
+        _ => None,
+    };
+    let creates = groups.iter().filter(has_unique).map(|group| (&group.key, group.items.iter().filter_map(create).collect()));
     creates.filter(|(_, edits): &(_, Vec<EditId>)| !edits.is_empty()).collect()
 }

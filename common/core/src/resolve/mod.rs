@@ -3,6 +3,7 @@
 
 mod answer;
 mod content;
+mod media;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use chrono::{DateTime, Utc};
 
 pub use answer::answer;
+pub use media::NewMedia;
 pub use request::{Answer, Asked};
 
 use content::{Content, edits_to_apply};
@@ -149,7 +151,11 @@ fn stored(
     let run = Run { author: Author::device(resolver.by, ""), began: version, client_version_max: 0, is_unproven: false };
     let policy = resolver.catalog.get(&conflict.resource.resource_type).map(|rules| rules.policy);
     let mut resource = match current {
-        Some(current) => Resource { payload: content.payload, run, ..current.clone() },
+        Some(current) => {
+            // A deleted resource that stays deleted keeps its last payload where it is.
+            let is_kept = content.deleted && content.payload.get() == current.payload.get();
+            Resource { payload: content.payload, kept: current.kept.filter(|_| is_kept), run, ..current.clone() }
+        }
         None => {
             let creation = creation(conflict, &content, resolver);
             let mut resource = Resource::new(content.payload, now, run, creation);

@@ -82,15 +82,14 @@ impl Answer {
 
 /// The payload without its `id`, which is an address and no content.
 fn content(payload: &Json) -> Result<Json, Problem> {
-    let mut fields = json::fields(payload).ok_or_else(|| Problem::malformed("payload", "must be a JSON object"))?;
-    json::canonical(payload).map_err(|error| match error {
+    let content = json::Content::read(payload, json::fields(payload)).map_err(|error| match error {
         JsonError::TooDeep => {
             let problem = Problem::new(ProblemCode::Unprocessable, format!("payload: nested over {NESTING_MAX} deep"));
             problem.at("payload").with("reason", &ItemCode::PayloadTooDeep)
         }
-        JsonError::Malformed(_) => Problem::malformed("payload", error.to_string()),
+        JsonError::Malformed(_) | JsonError::NotAnObject => Problem::malformed("payload", error.to_string()),
     })?;
-    Ok(if fields.shift_remove("id").is_some() { json::object(&fields) } else { payload.clone() })
+    Ok(content.payload)
 }
 
 /// Digest of a payload's canonical text, as a create's row keeps it.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::{
     channel::Channel,
-    conflict::ConflictEdit,
+    conflict::{ConflictEdit, Slot},
     json::Json,
     protocol::{push::ItemCode, resolve::ResolveRequest},
     resource::{EditId, ResourceKey},
@@ -44,6 +44,7 @@ fn edit(number: u64, action: Action, payload: &str) -> ConflictEdit {
 fn conflict(resource_type: &str, edits: Vec<ConflictEdit>) -> Conflict {
     Conflict {
         id: "conf-1".into(),
+        slot: Slot::default(),
         resource: ResourceKey { channel: Channel::Tenant, resource_type: resource_type.into(), id: "x".into() },
         user: "ana".into(),
         device_id: "phone".into(),
@@ -70,6 +71,7 @@ fn standing(payload: &str, deleted: bool) -> Resource {
         claims: Default::default(),
         resolutions: (1..=4).map(resolved).collect(),
         fields: Default::default(),
+        kept: None,
     }
 }
 

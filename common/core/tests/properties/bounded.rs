@@ -14,6 +14,7 @@ use tidemark_core::{
     push::{
         decide::{Decision, Found, Stored, decide},
         intake::{self, Sender},
+        media::Evidence,
     },
     resource::Resource,
     work,
@@ -45,7 +46,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
     let author = Author::device("ana", device);
     let sender = Sender { principal: &principal, device_id: device, author: &author, catalog: &catalog, is_replay: false };
     let intake = intake::read(items, sender);
-    let (holders, media) = (HashMap::new(), HashMap::new());
+    let (holders, media) = (HashMap::new(), Evidence::default());
     let stored = Stored { resource, conflicts: Some(Vec::new()) };
     let found = Found { holders: &holders, media: &media };
     decide(&intake.groups[0], &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")

@@ -17,6 +17,7 @@ use tidemark_core::{
     push::{
         decide::{Decision, Found, Stored, decide},
         intake::{self, Sender},
+        media::Evidence,
     },
     resource::Resource,
 };
@@ -195,6 +196,7 @@ impl World {
             device,
             standing: Standing {
                 id: write.id,
+                slot: write.slot,
                 status: ConflictStatus::Open,
                 resolution: None,
                 server_version: 0,
@@ -229,7 +231,7 @@ impl World {
         let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
         let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
-        let (holders, media) = (HashMap::new(), HashMap::new());
+        let (holders, media) = (HashMap::new(), Evidence::default());
         let found = Found { holders: &holders, media: &media };
         decide(&intake.groups[0], &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
     }

@@ -3,13 +3,17 @@
 use serde::Deserialize;
 use tidemark_core::{conflict::ConflictStatus, protocol::notifications::ConflictResolved};
 
-use super::OutcomeRow;
+use super::{OutcomeRow, keys};
 use crate::failure::Failure;
 
 /// As much of a row as tells whether it is a conflict that was decided. The parts of a conflict have no status.
 #[derive(Debug, Deserialize)]
 struct StatusRow {
+    sk: String,
     status: Option<String>,
+    /// Other conflicts were opened since: what this change wrote is where they stand, and the decision was told before.
+    #[serde(default)]
+    followed: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -24,22 +28,23 @@ struct DecidedRow {
     outcome: OutcomeRow,
 }
 
-/// What a row of the table tells, as a change left it; `None` where that is no decided conflict. A decision is the last change of its row:
-/// edits join, and outcomes are given, only while it is open.
+/// What a row of the table tells, as a change left it; `None` where that is no decided conflict. A decision is the last change of a
+/// conflict: edits join, and outcomes are given, only while it is open. What the row says of later conflicts may change after it.
 ///
 /// # Errors
 /// The row does not read.
 pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved>, Failure> {
     let unreadable = |error: serde_dynamo::Error| Failure::unreadable("conflict", error);
-    let StatusRow { status } = serde_dynamo::from_item(row.clone()).map_err(unreadable)?;
-    if status.as_deref() != Some(ConflictStatus::Resolved.as_str()) {
+    let StatusRow { sk, status, followed } = serde_dynamo::from_item(row.clone()).map_err(unreadable)?;
+    if followed || status.as_deref() != Some(ConflictStatus::Resolved.as_str()) {
         return Ok(None);
     }
+    let slot = keys::slot_of(&sk).ok_or_else(|| Failure::unreadable("key of a conflict", &sk))?;
     let row: DecidedRow = serde_dynamo::from_item(row).map_err(unreadable)?;
     let outcome = row.outcome.read()?;
     Ok(Some(ConflictResolved {
         conflict_id: row.id,
-        tenant: row.pk,
+        tenant: keys::tenant_of(&row.pk, slot)?,
         user: row.user,
         device_id: row.device_id,
         channel: row.channel,

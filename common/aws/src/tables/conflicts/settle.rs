@@ -1,12 +1,9 @@
 //! Deciding a conflict: its row is marked resolved, once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use tidemark_core::{
-    conflict::{Conflict, ConflictStatus, Outcome, Superseded},
-    key,
-};
+use tidemark_core::conflict::{Conflict, ConflictStatus, Outcome, Slot, Superseded};
 
-use super::{Conflicts, OutcomeRow, row_key};
+use super::{Conflicts, OutcomeRow, keys};
 use crate::{failure::Failure, tables::transaction::incomplete};
 
 impl Conflicts {
@@ -17,7 +14,7 @@ impl Conflicts {
     /// # Errors
     /// The outcome does not serialise, which each does.
     pub fn settle(&self, tenant: &str, conflict: &Conflict, outcome: &Outcome) -> Result<TransactWriteItem, Failure> {
-        self.settle_row(tenant, &conflict.id, conflict.edits.len(), outcome)
+        self.settle_row(tenant, (&conflict.id, conflict.slot), conflict.edits.len(), outcome)
     }
 
     /// The part of a transaction that resolves a conflict which a create of the same device takes the place of, on the same condition.
@@ -25,22 +22,30 @@ impl Conflicts {
     /// # Errors
     /// The outcome does not serialise, which each does.
     pub fn supersede(&self, tenant: &str, superseded: &Superseded) -> Result<TransactWriteItem, Failure> {
-        self.settle_row(tenant, &superseded.id, superseded.expected_edits, &superseded.outcome)
+        let Superseded { id, slot, expected_edits, outcome } = superseded;
+        self.settle_row(tenant, (id, *slot), *expected_edits, outcome)
     }
 
-    fn settle_row(&self, tenant: &str, id: &str, edits: usize, outcome: &Outcome) -> Result<TransactWriteItem, Failure> {
-        let (open, resolved) = (ConflictStatus::Open.as_str(), ConflictStatus::Resolved.as_str());
+    fn settle_row(
+        &self,
+        tenant: &str,
+        (id, slot): (&str, Slot),
+        edits: usize,
+        outcome: &Outcome,
+    ) -> Result<TransactWriteItem, Failure> {
+        let (open, resolved) = (ConflictStatus::Open, ConflictStatus::Resolved);
         let outcome = serde_dynamo::to_attribute_value(OutcomeRow::new(outcome));
         let update = Update::builder()
             .table_name(&self.0.name)
-            .set_key(Some(row_key(tenant, id)))
+            .set_key(Some(keys::of(tenant, id, slot)?))
             .update_expression("SET #status = :resolved, status_key = :status_key, outcome = :outcome")
-            .condition_expression("#status = :open AND edit_count = :edits")
+            .condition_expression("id = :id AND #status = :open AND edit_count = :edits")
             .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":resolved", AttributeValue::S(resolved.to_owned()))
-            .expression_attribute_values(":status_key", AttributeValue::S(key::join([tenant, resolved])))
+            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+            .expression_attribute_values(":resolved", AttributeValue::S(resolved.as_str().to_owned()))
+            .expression_attribute_values(":status_key", AttributeValue::S(keys::status_key(tenant, id, slot, resolved)?))
             .expression_attribute_values(":outcome", outcome.map_err(|error| Failure::undecoded("outcome", error))?)
-            .expression_attribute_values(":open", AttributeValue::S(open.to_owned()))
+            .expression_attribute_values(":open", AttributeValue::S(open.as_str().to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(edits.to_string()));
         Ok(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build())
     }

@@ -13,32 +13,36 @@ use tidemark_core::{
     resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
 };
 
+use super::tombstone;
 use crate::{
     failure::Failure,
     tables::{Row, from_row, moment, text},
 };
 
-/// The row, as it is read. Names are short where many rows carry them, and flat so that one statement writes them all.
+/// The row, as it is read. Names are short where many rows carry them, and flat so that one statement writes them all. Of a deleted
+/// resource most of it is packed into one attribute; rows of earlier builds hold it like others.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ResourceRow {
     pub(crate) pk: String,
     pub(crate) sk: String,
-    payload: String,
     pub(crate) server_version: u64,
     deleted: bool,
     changed_at: i64,
-    run_by: Author,
-    run_began: u64,
-    run_max: u64,
-    run_unproven: bool,
-    created_by: Author,
+    #[serde(default, with = "serde_bytes")]
+    tombstone: Option<Vec<u8>>,
+    payload: Option<String>,
+    run_by: Option<Author>,
+    run_began: Option<u64>,
+    run_max: Option<u64>,
+    run_unproven: Option<bool>,
+    created_by: Option<Author>,
     created_as: Option<String>,
-    #[serde(with = "serde_bytes")]
-    created_digest: Vec<u8>,
-    #[serde(with = "serde_bytes")]
-    edits: Vec<u8>,
-    #[serde(with = "serde_bytes")]
-    claims: Vec<u8>,
+    #[serde(default, with = "serde_bytes")]
+    created_digest: Option<Vec<u8>>,
+    #[serde(default, with = "serde_bytes")]
+    edits: Option<Vec<u8>>,
+    #[serde(default, with = "serde_bytes")]
+    claims: Option<Vec<u8>>,
     #[serde(default)]
     resolutions: Vec<Resolved>,
     #[serde(default, with = "serde_bytes")]
@@ -51,7 +55,7 @@ pub(super) const SHOWN: &str = "pk, sk, payload, server_version, deleted, change
 /// That part of the row, as it is read.
 #[derive(Debug, Deserialize)]
 pub(super) struct ShownRow {
-    payload: String,
+    payload: Option<String>,
     server_version: u64,
     deleted: bool,
     changed_at: i64,
@@ -77,8 +81,7 @@ pub(super) const CHANGED: [&str; 12] = [
 
 /// The values of [`CHANGED`], in that order.
 pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failure> {
-    let Resource { payload, server_version, deleted, changed_at, run, edits, claims, resolutions, fields, creation: _ } =
-        resource;
+    let Resource { payload, server_version, deleted, changed_at, run, edits, claims, resolutions, fields, .. } = resource;
     let resolutions = serde_dynamo::to_attribute_value(resolutions);
     Ok([
         AttributeValue::S(payload.get().to_owned()),
@@ -96,7 +99,22 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
     ])
 }
 
-/// What a create writes besides, and no change touches.
+/// What a deleted resource has: the attributes that are read without reading all, and its memory.
+pub(super) const DELETED: [&str; 4] = ["server_version", "deleted", "changed_at", TOMBSTONE];
+/// The memory of a deleted resource.
+pub(super) const TOMBSTONE: &str = "tombstone";
+
+/// The values of [`DELETED`], in that order.
+pub(super) fn deleted(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<[AttributeValue; 4], Failure> {
+    Ok([
+        number(resource.server_version),
+        AttributeValue::Bool(true),
+        number(resource.changed_at.timestamp_millis()),
+        bytes(tombstone::packed(tenant, key, resource)?),
+    ])
+}
+
+/// What a create writes besides. A change writes it again: the row may have been that of a deleted resource.
 pub(super) const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
 
 /// The values of [`CREATED`], in that order.
@@ -119,23 +137,34 @@ fn bytes(bytes: Vec<u8>) -> AttributeValue {
 impl ResourceRow {
     /// The resource of a row that reads.
     pub(crate) fn read(self) -> Result<Resource, Failure> {
+        let changed_at = moment(self.changed_at)?;
+        if let Some(packed) = self.tombstone.as_ref().filter(|_| self.deleted) {
+            return tombstone::read(packed, self.server_version, changed_at);
+        }
         let unreadable = |what: &str| Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk));
-        let digest = self.created_digest.as_slice().try_into().map_err(|_| unreadable("created_digest"))?;
+        let digest = self.created_digest.as_deref().and_then(|digest| digest.try_into().ok());
+        let edits = self.edits.as_deref().and_then(Edits::from_bytes);
+        let claims = self.claims.as_deref().and_then(Claims::from_bytes);
         Ok(Resource {
-            edits: Edits::from_bytes(&self.edits).ok_or_else(|| unreadable("edits"))?,
-            changed_at: moment(self.changed_at)?,
-            payload: read_payload(self.payload)?,
+            edits: edits.ok_or_else(|| unreadable("edits"))?,
+            claims: claims.ok_or_else(|| unreadable("claims"))?,
+            fields: FieldVersions::from_bytes(&self.fields).ok_or_else(|| unreadable("fields"))?,
+            run: Run {
+                author: self.run_by.clone().ok_or_else(|| unreadable("run_by"))?,
+                began: self.run_began.ok_or_else(|| unreadable("run_began"))?,
+                client_version_max: self.run_max.ok_or_else(|| unreadable("run_max"))?,
+                is_unproven: self.run_unproven.ok_or_else(|| unreadable("run_unproven"))?,
+            },
+            creation: Creation {
+                author: self.created_by.clone().ok_or_else(|| unreadable("created_by"))?,
+                client_temp_id: self.created_as.clone(),
+                digest: digest.ok_or_else(|| unreadable("created_digest"))?,
+            },
+            payload: read_payload(self.payload.clone().ok_or_else(|| unreadable("payload"))?)?,
+            kept: None,
             server_version: self.server_version,
             deleted: self.deleted,
-            run: Run {
-                author: self.run_by,
-                began: self.run_began,
-                client_version_max: self.run_max,
-                is_unproven: self.run_unproven,
-            },
-            creation: Creation { author: self.created_by, client_temp_id: self.created_as, digest },
-            claims: Claims::from_bytes(&self.claims).ok_or_else(|| unreadable("claims"))?,
-            fields: FieldVersions::from_bytes(&self.fields).ok_or_else(|| unreadable("fields"))?,
+            changed_at,
             resolutions: self.resolutions,
         })
     }
@@ -143,8 +172,14 @@ impl ResourceRow {
 
 impl ShownRow {
     pub(super) fn read(self) -> Result<Shown, Failure> {
+        let payload = match self.payload {
+            // A snapshot leaves it out.
+            _ if self.deleted => tombstone::nothing(),
+            Some(payload) => read_payload(payload)?,
+            None => return Err(Failure::unreadable("resource", "payload")),
+        };
         Ok(Shown {
-            payload: read_payload(self.payload)?,
+            payload,
             server_version: self.server_version,
             deleted: self.deleted,
             changed_at: moment(self.changed_at)?,

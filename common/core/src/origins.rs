@@ -1,0 +1,180 @@
+//! Which web pages may use the API and upload media from a browser (§8): a list of origins, compared exactly.
+
+/// The hosts whose pages may be allowed on every port: they name the machine of the browser itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// Stands for any port of a loopback host.
+const ANY_PORT: &str = "*";
+
+/// The origins whose pages may use the API. Empty by default: no page may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedOrigins(Vec<Allowed>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Allowed {
+    /// This origin, as browsers write it.
+    Exactly(String),
+    /// Every port of this scheme and loopback host: `http://localhost`.
+    AnyPortOf(String),
+}
+
+/// An entry of the list that is no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not an origin: write scheme://host or scheme://host:port, without a path; only a loopback host may have the port *"
+)]
+pub struct OriginError(pub String);
+
+impl AllowedOrigins {
+    /// Reads a list that is separated by commas. Each entry is an origin such as `https://app.example` or
+    /// `https://app.example:8443`; a port that is the default of its scheme and a slash at the end are dropped, because browsers
+    /// do not send them. Of a loopback host the port may be `*`, for every port.
+    ///
+    /// # Errors
+    /// [`OriginError`] names the first entry that is no origin.
+    pub fn parse(list: &str) -> Result<Self, OriginError> {
+        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        entries.map(Allowed::parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether no page may use the API.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether pages of this origin, as a browser sends it in `Origin`, may use the API.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.0.iter().any(|allowed| match allowed {
+            Allowed::Exactly(exact) => exact == origin,
+            Allowed::AnyPortOf(host) => match origin.strip_prefix(host.as_str()) {
+                Some(rest) => rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port),
+                None => false,
+            },
+        })
+    }
+}
+
+impl Allowed {
+    fn parse(entry: &str) -> Result<Self, OriginError> {
+        let refuse = || OriginError(entry.to_owned());
+        let lower = entry.to_ascii_lowercase();
+        let (scheme, authority) = lower.split_once("://").ok_or_else(refuse)?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let (host, port) = split_port(authority);
+        let is_host = if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
+        } else {
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        };
+        if !is_scheme || !is_host {
+            return Err(refuse());
+        }
+        match (scheme, port) {
+            (_, Some(ANY_PORT)) if LOOPBACK.contains(&host) => Ok(Self::AnyPortOf(format!("{scheme}://{host}"))),
+            (_, None) | ("http", Some("80")) | ("https", Some("443")) => Ok(Self::Exactly(format!("{scheme}://{host}"))),
+            (_, Some(port)) if is_port(port) => Ok(Self::Exactly(format!("{scheme}://{host}:{port}"))),
+            _ => Err(refuse()),
+        }
+    }
+}
+
+/// Host and port of an authority; the colons in the brackets of an IPv6 address separate nothing.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+/// Whether a text is a port, as browsers write it.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0 && port.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_compared_exactly() {
+        let allowed = AllowedOrigins::parse("https://app.example, http://[2001:db8::1]:8080,capacitor://localhost").unwrap();
+        for origin in ["https://app.example", "http://[2001:db8::1]:8080", "capacitor://localhost"] {
+            assert!(allowed.allows(origin), "{origin}");
+        }
+        for origin in [
+            "",
+            "null",
+            "*",
+            "http://app.example",
+            "https://app.example:444",
+            "https://app.example.evil.example",
+            "https://evil.example/https://app.example",
+            "https://evilapp.example",
+            "https://APP.example",
+            "https://app.example/",
+            "https://app.example,https://evil.example",
+            "capacitor://localhost:1",
+        ] {
+            assert!(!allowed.allows(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn entries_are_normalised_as_browsers_write_them() {
+        let allowed = AllowedOrigins::parse("HTTPS://App.Example:443/,http://a.example:80").unwrap();
+        assert!(allowed.allows("https://app.example") && allowed.allows("http://a.example"));
+    }
+
+    #[test]
+    fn loopback_hosts_may_have_any_port() {
+        let allowed = AllowedOrigins::parse("http://localhost:*,http://[::1]:*").unwrap();
+        for origin in ["http://localhost", "http://localhost:3000", "http://localhost:65535", "http://[::1]:5173"] {
+            assert!(allowed.allows(origin), "{origin}");
+        }
+        for origin in [
+            "https://localhost:3000",
+            "http://localhost:",
+            "http://localhost:0",
+            "http://localhost:65536",
+            "http://localhost:03000",
+            "http://localhost:3000/",
+            "http://localhost.evil.example",
+            "http://localhost:3000@evil.example",
+            "http://127.0.0.1:3000",
+        ] {
+            assert!(!allowed.allows(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_allows_nothing() {
+        for list in ["", " ", ",", " , "] {
+            let allowed = AllowedOrigins::parse(list).unwrap();
+            assert!(allowed.is_empty() && !allowed.allows("") && !allowed.allows("null"), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_named() {
+        for entry in [
+            "*",
+            "null",
+            "app.example",
+            "https://",
+            "https://*",
+            "https://*.example",
+            "https://app.example:*",
+            "https://app.example/path",
+            "https://user@app.example",
+            "https://a b",
+            "https://app.example:99999",
+            "https://app.example:",
+            "://app.example",
+            "1ttps://app.example",
+            "http://[::1",
+        ] {
+            assert_eq!(AllowedOrigins::parse(&format!("https://ok.example,{entry}")), Err(OriginError(entry.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The bounds of a payload (§2), and what an item is told that does not have the shape of one.
+
+use serde_json::value::RawValue;
+
+use super::refusal::Refusal;
+use crate::{
+    json::{self, Fields},
+    limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX},
+    protocol::push::ItemCode,
+};
+
+/// Checks a payload, as sent or as it would be stored, against the bounds of §2.
+pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refusal> {
+    check_bounds(payload.get().len(), fields.len())
+}
+
+/// The same of a payload with so many bytes and top-level fields.
+pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Refusal> {
+    if bytes > PAYLOAD_BYTES_MAX {
+        let error = format!("payload: {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are stored");
+        return Err(Refusal::new(ItemCode::PayloadTooLarge, error));
+    }
+    if fields > PAYLOAD_FIELDS_MAX {
+        let error = format!("payload: {fields} top-level fields, at most {PAYLOAD_FIELDS_MAX}");
+        return Err(Refusal::new(ItemCode::TooManyFields, error));
+    }
+    Ok(())
+}
+
+/// The refusal of an item that does not have the shape of one, with the place of the first fault.
+pub(super) fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
+    let path = path.to_string();
+    let place = if matches!(path.as_str(), "." | "?") { String::new() } else { format!("{path}: ") };
+    Refusal::new(ItemCode::InvalidItem, format!("{place}{}", json::explain(error)))
+}

@@ -1,0 +1,120 @@
+//! Tables that answer too slowly for the time of an invocation: the function answers before Lambda ends it, and a retry goes on from there.
+
+use std::{sync::Arc, time::Duration};
+
+use lambda_http::Context;
+use serde_json::{Value, json};
+use tidemark::{
+    BoxFuture,
+    engine::{
+        Reply,
+        http::{Call, Hook, NoHook, Verdict},
+    },
+};
+use tidemark_aws::Random;
+use tidemark_tests::{Answer, Stack, stack::stream_event};
+use tokio::time::Instant;
+
+/// Each call takes so long.
+struct Slow(Duration);
+
+impl Hook for Slow {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async {
+            tokio::time::sleep(self.0).await;
+            Verdict::Continue
+        })
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+fn slow(seconds: u64) -> Arc<dyn Hook> {
+    Arc::new(Slow(Duration::from_secs(seconds)))
+}
+
+/// The context of an invocation that may take twenty seconds from now on.
+fn context(stack: &Stack) -> Context {
+    let mut context = Context::default();
+    context.deadline = stack.now().timestamp_millis().unsigned_abs() + 20_000;
+    context
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_push_asks_to_come_back() {
+    let stack = Stack::new();
+    let token = stack.token("acme", "ana", &[], &[]);
+    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
+    let body = json!({"device_id": "phone", "batch_id": "b-1", "items": [item]});
+    let event = stack.event("POST", "sync/push", &token, &body).to_string();
+    let request = || tidemark_aws::entry::request(&event, context(&stack)).0;
+
+    let platform = stack.platform("push", slow(6)).with_random(Random::from_fn(|| 5));
+    let began = Instant::now();
+    let answer = Answer::read(tidemark_push::handle(&platform, request()).await);
+    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")), "{}", answer.text);
+    assert_eq!(answer.headers["retry-after"], "7", "drawn from the source that was handed in");
+    assert_eq!(began.elapsed().as_secs(), 17);
+
+    let platform = stack.platform("push", slow(1));
+    let answer = Answer::read(tidemark_push::handle(&platform, request()).await).ok();
+    assert_eq!((&answer["results"][0]["status"], stack.rows("resources").len()), (&json!("ok"), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_stream_batch_gets_on_with_each_try() {
+    let stack = Stack::new();
+    let users: Vec<String> = (0..60).map(|number| format!("user-{number:02}")).collect();
+    for user in &users {
+        let form = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 0,
+            "payload": {"form_id": "f", "data": {}}});
+        stack.device(user, "phone").push_one(form).await;
+    }
+    let mut records = stack.stream_records();
+    let mut tries = 0;
+    while !records.is_empty() {
+        tries += 1;
+        assert!(tries <= 10, "{} records are left", records.len());
+        let mut event = stream_event(&records);
+        event.context = context(&stack);
+        let began = Instant::now();
+        let response = tidemark_changelog::handle(&stack.platform("changelog", slow(3)), event).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
+        let Some(failed) = response.batch_item_failures.first() else { break };
+        // As the stream does it: again from the record that is named.
+        let failed = failed.item_identifier.clone().unwrap();
+        let is_it = |record: &Value| record["dynamodb"]["SequenceNumber"].as_str().unwrap().trim_start_matches('0') == failed;
+        let position = records.iter().position(is_it).unwrap();
+        assert!(position >= 16, "try {tries} sequenced {position} records");
+        records.drain(..position);
+    }
+    assert!(tries >= 3, "{tries}");
+    stack.forget().await;
+    for user in &users {
+        assert_eq!(stack.device(user, "tablet").pull().await.len(), 1, "{user}");
+    }
+    let segments = stack.rows("changes").into_iter().filter(|row| row["sk"]["S"] != "head").count();
+    assert_eq!(segments, users.len(), "each change is in the log once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn invocation_without_context_is_not_cut_off() {
+    let stack = Stack::new();
+    stack
+        .device("ana", "phone")
+        .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
+        .await;
+    let platform = stack.platform("changelog", slow(30));
+    let response = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records())).await.unwrap();
+    assert!(response.batch_item_failures.is_empty());
+    let platform = stack.platform("changelog", Arc::new(NoHook));
+    assert!(
+        tidemark_changelog::handle(&platform, stream_event(&stack.stream_records()))
+            .await
+            .unwrap()
+            .batch_item_failures
+            .is_empty()
+    );
+}

@@ -1,0 +1,30 @@
+//! Odd events through the binaries: one process of each function answers all of them, and lives on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tidemark::{engine::http::NoHook, gateway::ApiKind};
+use tidemark_core::routes::ROUTES;
+use tidemark_tests::{Stack, lambda::answer};
+
+use super::start;
+use crate::edge::odd_events::{assert_readable, odd, plain};
+
+#[tokio::test]
+async fn one_process_survives_every_odd_event() {
+    let functions: BTreeMap<_, _> = ROUTES.iter().map(|route| (route.function, route)).collect();
+    for (function, route) in functions {
+        for api in [ApiKind::Rest, ApiKind::Http] {
+            let stack = Stack::new().today().behind(api);
+            // What stands behind the token is asked in this process, which is faster.
+            let event = plain(&stack, route, "none");
+            let mut lambda = start(&stack, function, Arc::new(NoHook)).await;
+            lambda.idle().await;
+            let process = lambda.id();
+            for (what, event) in odd(&event) {
+                let told = lambda.ask(&event.to_string()).await;
+                assert_readable(&answer(&told), &format!("{function} {api:?}: {what}"));
+            }
+            assert_eq!(lambda.id(), process, "{function}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Statements that are throttled inside an answer of 200: how long they are tried again, and what the log says of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tidemark::engine::{Reply, http::Verdict};
+use tidemark_aws::Random;
+use tidemark_tests::{Answer, Script, Stack, hooks::Moment};
+use tokio::time::Instant;
+use tracing::level_filters::LevelFilter;
+
+use super::Written;
+
+const REASON: &str = "Throughput exceeds the current capacity for one or more global secondary indexes of table resources";
+
+/// Throttles every statement so many times.
+fn throttling(times: usize, calls: Arc<AtomicUsize>) -> Script {
+    Script::new(move |_, operation, body, moment| {
+        if operation != "BatchExecuteStatement" || moment == Moment::After || calls.fetch_add(1, Ordering::SeqCst) >= times {
+            return Verdict::Continue;
+        }
+        let request: Value = serde_json::from_str(body).unwrap();
+        let error = json!({"Error": {"Code": "ThrottlingError", "Message": REASON}});
+        let responses: Vec<Value> = request["Statements"].as_array().unwrap().iter().map(|_| error.clone()).collect();
+        Verdict::Answer(Reply { status: 200, body: json!({"Responses": responses}).to_string().into_bytes() })
+    })
+}
+
+/// Pushes an item, with these waits drawn one after the other; the result's code, the calls, and the time it took.
+async fn pushed(times: usize, drawn: &'static [u64]) -> (Value, usize, Duration) {
+    let stack = Stack::new();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let next = AtomicUsize::new(0);
+    let random = Random::from_fn(move || drawn[next.fetch_add(1, Ordering::SeqCst) % drawn.len()]);
+    let platform = stack.platform("push", Arc::new(throttling(times, Arc::clone(&calls)))).with_random(random);
+    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "secret-id"}});
+    let body = json!({"device_id": "phone", "items": [item]});
+    let event = stack.event("POST", "sync/push", &stack.token("acme", "ana", &[], &[]), &body).to_string();
+    let began = Instant::now();
+    let request = tidemark_tests::request(&event);
+    let answer = Answer::read(tidemark_push::handle(&platform, request).await).ok();
+    (answer["results"][0]["code"].clone(), calls.load(Ordering::SeqCst), began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_statement_waits_with_full_jitter() {
+    const LONGEST: &[u64] = &[60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000];
+    let (code, calls, took) = pushed(usize::MAX, LONGEST).await;
+    assert_eq!((code, calls), (json!("unavailable"), 7));
+    assert_eq!(took.as_millis(), 3_780, "the longest of each wait");
+    let (code, calls, took) = pushed(usize::MAX, &[0]).await;
+    assert_eq!((code, calls, took.as_millis()), (json!("unavailable"), 7, 0));
+    let (code, calls, _) = pushed(6, LONGEST).await;
+    assert_eq!((code, calls), (Value::Null, 7), "the seventh try succeeds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_statement_logs_its_reason() {
+    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (_, calls, _) = pushed(2, &[0]).await;
+    assert_eq!(calls, 3);
+    assert_eq!(written.logs(), Vec::<Value>::new(), "nothing at that level");
+    let (written, _guard) = Written::at(LevelFilter::WARN);
+    pushed(2, &[0]).await;
+    let logs = written.logs();
+    assert_eq!(logs.len(), 2, "{logs:?}");
+    assert!(logs.iter().all(|line| line["reason"] == REASON && line["message"] == "a row was not written"), "{logs:?}");
+    assert!(!written.text().contains("secret-id"));
+}
