@@ -53,7 +53,8 @@ impl Batch {
     /// An outage.
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let mut strongly: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
+        let referred: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
+        let mut strongly = referred.clone();
         // What is written on the condition that the row is as it was read needs no strong read, and what a create makes is not read at all:
         // the write fails where the row is other, and then it is read. Not so in a dry run, which writes nothing, and in a replay, whose
         // items were sent before.
@@ -64,7 +65,6 @@ impl Batch {
         strongly.extend(certain.into_iter().map(|group| &group.key));
         let changed = changed.into_iter().map(|group| &group.key).collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
-        let referred: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
         let others = referred.iter().filter(|key| creates.iter().all(|(create, _)| create != *key));
         let wanted: Vec<_> = creates.iter().cloned().chain(others.map(|key| (*key, Vec::new()))).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
@@ -110,10 +110,10 @@ impl Batch {
             settled.entry(refused.index).or_insert(refused);
         }
         let media = media::verify(platform, sender, &intake.groups, &loaded.rows, settled, mode).await?;
-        let waves = Waves { platform, sender, now, mode, earlier, media, refused };
+        let waves = Waves { platform, sender, now, mode, earlier, media };
         let known = intake.groups.iter().map(|group| group.key.clone()).collect();
         // Boxed, as the other large futures of a push.
-        Box::pin(waves.run(intake.groups, Rows::new(loaded, known), settled)).await
+        Box::pin(waves.run(intake.groups, Rows::new(loaded, known), refused, settled)).await
     }
 }
 

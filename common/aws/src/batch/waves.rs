@@ -10,12 +10,12 @@ use tidemark_core::{
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
         decide::{ConflictsNeeded, Decision, Found, Stored, decide},
-        intake::{Carried, Group, Item, Refusal, Sender},
+        intake::{Carried, Group, Refusal, Sender},
         media::Evidence,
         order,
         references::{self, EarlierCreates},
     },
-    resource::{EditId, Resource, ResourceKey},
+    resource::{Resource, ResourceKey},
     unique::UniqueKey,
 };
 
@@ -30,8 +30,6 @@ pub(super) struct Waves<'a> {
     pub(super) mode: Mode,
     pub(super) earlier: EarlierCreates,
     pub(super) media: Evidence,
-    /// Resources with creates that stand in a conflict.
-    pub(super) refused: HashSet<ResourceKey>,
 }
 
 /// A group with the decision about it.
@@ -63,11 +61,12 @@ struct Learned {
 }
 
 impl Waves<'_> {
-    /// Settles `groups`, whose rows are `rows`.
+    /// Settles `groups`, whose rows are `rows`. `conflicted` are the resources with creates that are part of a conflict of this device.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
         rows: Rows,
+        conflicted: HashSet<ResourceKey>,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
         // What was applied before is not judged again: its row may have forgotten it since.
@@ -76,7 +75,7 @@ impl Waves<'_> {
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
         let (holders, freed) = Default::default();
-        let mut learned = Learned { rows, holders, freed, conflicted: self.refused.clone() };
+        let mut learned = Learned { rows, holders, freed, conflicted };
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
@@ -233,7 +232,8 @@ impl Waves<'_> {
         if undecided.is_empty() {
             return Ok(decided);
         }
-        let wanted: Vec<_> = undecided.iter().map(|(group, _)| (&group.key, edits(group))).collect();
+        let wanted: Vec<_> =
+            undecided.iter().map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect())).collect();
         let table = &self.platform.tables.conflicts;
         let (mut conflicts, has_room) =
             tokio::try_join!(table.of_device(self.sender, &wanted), table.has_room(self.sender, self.now))?;
@@ -250,15 +250,6 @@ impl Waves<'_> {
         }
         Ok(decided)
     }
-}
-
-/// The edits of a group.
-fn edits(group: &Group) -> Vec<EditId> {
-    let edits = group.items.iter().filter_map(|item| match item {
-        Item::Edit(edit) => Some(edit.id),
-        Item::Refused(_) => None,
-    });
-    edits.collect()
 }
 
 fn settle(settled: &mut BTreeMap<usize, ItemResult>, answers: impl Iterator<Item = ItemResult>) {

@@ -123,6 +123,11 @@ impl Group {
         self.items.iter().map(Item::index)
     }
 
+    /// Its edits: the items that are not refused already.
+    pub fn edits(&self) -> impl Iterator<Item = &Edit> {
+        self.items.iter().filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None })
+    }
+
     /// The answers that refuse every edit of the group for now: sent again, unchanged, they may succeed.
     pub fn refused_for_now(&self, refusal: Refusal) -> impl Iterator<Item = ItemResult> {
         self.items.iter().map(move |item| match item {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
-use super::intake::{Edit, Group, Item, Refusal, Sender};
+use super::intake::{Edit, Group, Refusal, Sender};
 use crate::{
     catalog::ResourceType,
     json::{self, Fields},
@@ -203,8 +203,7 @@ fn recognized(key: &str, rules: KeyRules<'_>) -> Option<MediaKey> {
 
 /// The edits of a group that name media keys.
 fn media_edits(group: &Group) -> impl Iterator<Item = &Edit> {
-    let edits = group.items.iter().filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None });
-    edits.filter(|edit| !edit.media.is_empty())
+    group.edits().filter(|edit| !edit.media.is_empty())
 }
 
 fn held_by(group: &Group, resource: Option<&Resource>, sender: Sender<'_>) -> HashSet<String> {

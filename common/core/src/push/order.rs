@@ -98,8 +98,7 @@ impl<'a> Touches<'a> {
         // The values it may hold by the time an item is decided: those of its row, and those that earlier items claim.
         let stored = row.map(|row| unique::values(rules, tenant, &group.key, &row.payload)).unwrap_or_default();
         let mut held = stored.clone();
-        for item in &group.items {
-            let Item::Edit(edit) = item else { continue };
+        for edit in group.edits() {
             let claims = unique::values(rules, tenant, &group.key, &edit.payload);
             let freed = named_fields(edit, rules);
             let mut values: BTreeSet<UniqueKey> = held.iter().filter(|value| freed.contains(&*value.field)).cloned().collect();

@@ -79,24 +79,22 @@ fn earlier(text: &str, target_type: &str, channel: &Channel, sender: Sender<'_>)
 
 /// The resources that must be looked for before the references of `groups` can be told.
 pub fn keys_to_find(groups: &[Group]) -> impl Iterator<Item = &ResourceKey> {
-    edits(groups)
+    groups
+        .iter()
+        .flat_map(Group::edits)
         .flat_map(|edit| &edit.references)
         .filter_map(|it| if let Target::Earlier(keys) = &it.target { Some(keys) } else { None })
         .flatten()
 }
 
-fn edits(groups: &[Group]) -> impl Iterator<Item = &Edit> {
-    groups.iter().flat_map(|group| &group.items).filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None })
-}
-
 /// Whether anything in `groups` may refer to something.
 pub fn any(groups: &[Group]) -> bool {
-    edits(groups).any(|edit| !edit.references.is_empty())
+    groups.iter().flat_map(Group::edits).any(|edit| !edit.references.is_empty())
 }
 
 /// Whether every create that `group` refers to has its answer in `results`, or is its own.
 pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
-    edits(std::slice::from_ref(group)).flat_map(|edit| &edit.references).all(|reference| match reference.target {
+    group.edits().flat_map(|edit| &edit.references).all(|reference| match reference.target {
         Target::InBatch(index) => results.contains_key(&index) || group.indexes().any(|own| own == index),
         Target::Earlier(_) => true,
     })

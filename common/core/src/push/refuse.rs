@@ -4,7 +4,7 @@ use super::{
     content::Next,
     decide::{ConflictsNeeded, Ruled},
     fold::Fold,
-    intake::{Edit, Group, Item, Sender},
+    intake::{Edit, Group, Sender},
 };
 use crate::{
     catalog::Policy,
@@ -278,10 +278,7 @@ fn conflict_edit(edit: &Edit) -> ConflictEdit {
 /// decided, because a create stays in the conflict it is part of, and takes the place of those of earlier creates.
 pub fn creates_to_look_for<'a>(groups: &'a [Group], sender: Sender<'_>) -> Vec<(&'a ResourceKey, Vec<EditId>)> {
     let has_unique = |group: &&Group| sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty());
-    let create = |item: &Item| match item {
-        Item::Edit(edit) if edit.action == Action::Create => Some(edit.id),
-        _ => None,
-    };
-    let creates = groups.iter().filter(has_unique).map(|group| (&group.key, group.items.iter().filter_map(create).collect()));
+    let created = |group: &Group| group.edits().filter(|edit| edit.action == Action::Create).map(|edit| edit.id).collect();
+    let creates = groups.iter().filter(has_unique).map(|group| (&group.key, created(group)));
     creates.filter(|(_, edits): &(_, Vec<EditId>)| !edits.is_empty()).collect()
 }
