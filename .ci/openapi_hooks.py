@@ -31,8 +31,9 @@ class Token:
         return os.environ["TIDEMARK_TOKEN"]
 
     def set(self, case, data, ctx):
-        case.headers = case.headers or {}
-        case.headers["authorization"] = f"Bearer {data}"
+        # Spelled as in the document: Schemathesis looks for that name when it asks again without the token.
+        case.headers = {} if case.headers is None else case.headers
+        case.headers["Authorization"] = f"Bearer {data}"
 
 
 @schemathesis.hook
