@@ -6,7 +6,7 @@ pub mod functions;
 pub mod policies;
 pub mod tables;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_yaml_ng::Value as Yaml;
 
@@ -48,10 +48,10 @@ pub enum TemplateError {
     Parameter(String),
 }
 
-/// A parsed template.
+/// A parsed template. A clone costs nothing.
 #[derive(Debug, Clone)]
 pub struct Template {
-    root: Yaml,
+    root: Arc<Yaml>,
 }
 
 impl Template {
@@ -68,16 +68,17 @@ impl Template {
     /// # Errors
     /// The text is not YAML.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        Ok(Self { root: long_form(serde_yaml_ng::from_str(text)?) })
+        Ok(Self { root: Arc::new(long_form(serde_yaml_ng::from_str(text)?)) })
     }
 
     /// The template with one more environment variable for every function, or another value of it.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
-        let at = variables(&mut self.root, &["Globals", "Function"]);
+        let root = Arc::make_mut(&mut self.root);
+        let at = variables(root, &["Globals", "Function"]);
         at.into_iter().for_each(|variables| drop(variables.insert(name.into(), value.into())));
         // A function's own variables win over those of all.
-        let resources = self.root.get_mut("Resources").and_then(Yaml::as_mapping_mut);
+        let resources = root.get_mut("Resources").and_then(Yaml::as_mapping_mut);
         for resource in resources.into_iter().flat_map(|resources| resources.values_mut()) {
             variables(resource, &["Properties"]).into_iter().for_each(|own| drop(own.remove(name)));
         }
@@ -99,7 +100,7 @@ impl Template {
         if let Some(scalar) = scalar(value) {
             return Ok(scalar);
         }
-        let is = |kind: &str, id: &str| self.resources(kind).any(|(resource, _)| resource == id);
+        let is = |kind: &str, id: &str| self.root["Resources"][id]["Type"].as_str() == Some(kind);
         match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if is(tables::KIND, id) => Ok(tables::local_name(id)),
             Some(("Ref", Yaml::String(id))) if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) => {
