@@ -175,7 +175,7 @@ impl World {
         let mut results: BTreeMap<usize, ItemResult> = intake.refused.into_iter().map(|it| (it.index, it)).collect();
         let ids: HashMap<usize, String> =
             intake.groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone()))).collect();
-        let mut waiting = intake.groups;
+        let (mut waiting, mut values) = (intake.groups, order::Values::default());
         while !waiting.is_empty() {
             let (mut ready, mut rest): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|group| references::is_ready(group, &results));
@@ -184,7 +184,7 @@ impl World {
             }
             let replace = |group| references::replace(group, &results, &earlier, |index| ids.get(&index).cloned());
             let ready = ready.into_iter().map(replace).collect();
-            let (now, mut later) = order::split(ready, &rest, &self.rows, sender);
+            let (now, mut later) = order::split(ready, &rest, &self.rows, &mut values, sender);
             assert!(!now.is_empty(), "something is always decided");
             for mut group in now {
                 let (decided, undecided, carried) = self.settle(&mut group, &media, sender, now_at);

@@ -52,6 +52,8 @@ impl Decided {
 /// What a batch has learned so far about what it needs.
 struct Learned {
     rows: Rows,
+    /// The unique values of rows and items.
+    values: order::Values,
     /// Who holds a unique value, as far as a try has shown.
     holders: HashMap<UniqueKey, ResourceKey>,
     /// Values that a dry run has freed.
@@ -74,8 +76,8 @@ impl Waves<'_> {
             group.items.retain(|item| settled.get(&item.index()).is_none_or(|settled| settled.status != Status::Ok));
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
-        let (holders, freed) = Default::default();
-        let mut learned = Learned { rows, holders, freed, conflicted };
+        let (values, holders, freed) = Default::default();
+        let mut learned = Learned { rows, values, holders, freed, conflicted };
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
@@ -110,7 +112,7 @@ impl Waves<'_> {
         let unreadable = &learned.rows.loaded.unreadable;
         let (unreadable, readable): (Vec<_>, Vec<_>) = ready.into_iter().partition(|group| unreadable.contains(&group.key));
         settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
-        let (now, later) = order::split(readable, &waiting, &learned.rows.loaded.rows, self.sender);
+        let (now, later) = order::split(readable, &waiting, &learned.rows.loaded.rows, &mut learned.values, self.sender);
         waiting.extend(later);
         let (unproven, read): (Vec<_>, Vec<_>) = now.into_iter().partition(|group| learned.rows.is_unproven(&group.key));
         let (mut wave, doubtful) = self.decide_unproven(unproven, learned);

@@ -41,6 +41,11 @@ impl<'a> Patch<'a> {
         work::parsed(patch.get().len());
         Self(Node::whole(patch.get()))
     }
+
+    /// Whether it names the top-level field `name`. One that it does not name stays as it is.
+    pub fn names(&self, name: &str) -> bool {
+        self.0.field(name).is_some()
+    }
 }
 
 impl<'a> Tree<'a> {

@@ -44,13 +44,13 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// The top-level field `name` of it.
-    pub(super) fn field(&self, payload: Option<&mut Tree<'a>>, name: &str) -> Option<Json> {
-        let name = name.to_owned();
+    /// The top-level field `name` of it, if it has one that may be another than before.
+    pub(super) fn changed_field(&self, payload: Option<&mut Tree<'a>>, name: &str) -> Option<Json> {
         match self {
-            Self::Same => payload?.pick([&name]).shift_remove(&name),
-            Self::Whole(payload) => json::fields(payload)?.shift_remove(&name),
-            Self::Patched(patch, _) => payload?.field_after(patch, &name),
+            Self::Same => None,
+            Self::Whole(payload) => json::fields(payload)?.shift_remove(name),
+            Self::Patched(patch, _) if !patch.names(name) => None,
+            Self::Patched(patch, _) => payload?.field_after(patch, name),
         }
     }
 }

@@ -16,18 +16,19 @@ use crate::{
 /// Splits groups into what may be decided now, side by side, and what has to wait for it. The groups of `waiting` are not decided yet for
 /// another reason: what shares a value with their items, and comes later in the batch, waits as well. `rows` holds the stored resources;
 /// a row that is not there, or stale, costs a further round and no correctness, because the transaction that writes a value checks its
-/// holder.
+/// holder. `values` keeps what was found for the next round of the same batch.
 ///
 /// Something always goes.
 pub fn split(
     groups: Vec<Group>,
     waiting: &[Group],
     rows: &HashMap<ResourceKey, Resource>,
+    values: &mut Values,
     sender: Sender<'_>,
 ) -> (Vec<Group>, Vec<Group>) {
     let mut touches = Touches::default();
-    waiting.iter().for_each(|group| touches.add(group, true, rows, sender));
-    groups.iter().for_each(|group| touches.add(group, false, rows, sender));
+    waiting.iter().for_each(|group| touches.add(group, true, rows, values, sender));
+    groups.iter().for_each(|group| touches.add(group, false, rows, values, sender));
     let cuts = touches.cuts(groups.iter().filter_map(|group| Some((group.key.clone(), later_create(group)?))).collect());
     if cuts.is_empty() {
         return (groups, Vec::new());
@@ -72,6 +73,45 @@ pub fn join(parts: Vec<Group>) -> Vec<Group> {
     groups
 }
 
+/// The unique values of the rows and the items of a batch. A batch is split once a round, and each round would parse them all again.
+#[derive(Debug, Default)]
+pub struct Values {
+    /// Of rows, for one version of each.
+    stored: HashMap<ResourceKey, (u64, BTreeSet<UniqueKey>)>,
+    /// Of items by their index, before and after their references were replaced.
+    named: HashMap<(usize, bool), Named>,
+}
+
+/// What an item says of unique fields.
+#[derive(Debug)]
+struct Named {
+    /// The values that it claims.
+    claims: BTreeSet<UniqueKey>,
+    /// The fields whose value it may free.
+    fields: HashSet<String>,
+}
+
+impl Values {
+    fn of_row(&mut self, rules: &ResourceType, tenant: &str, key: &ResourceKey, row: &Resource) -> &BTreeSet<UniqueKey> {
+        let (version, values) = self.stored.entry(key.clone()).or_default();
+        if *version != row.server_version {
+            (*version, *values) = (row.server_version, unique::values(rules, tenant, key, &row.payload));
+        }
+        values
+    }
+
+    fn of_edit(&mut self, rules: &ResourceType, tenant: &str, key: &ResourceKey, edit: &Edit) -> &Named {
+        self.named.entry((edit.index, edit.is_rewritten)).or_insert_with(|| {
+            let fields = json::fields(&edit.payload).unwrap_or_default();
+            let may_free = |field: &&String| edit.action == Action::Delete || fields.contains_key(*field);
+            Named {
+                claims: unique::values_of(rules, tenant, key, |field| fields.get(field).cloned()),
+                fields: rules.unique.iter().filter(may_free).cloned().collect(),
+            }
+        })
+    }
+}
+
 /// Which items may claim or free which values.
 #[derive(Default)]
 struct Touches<'a> {
@@ -91,23 +131,29 @@ struct Touch<'a> {
 }
 
 impl<'a> Touches<'a> {
-    fn add(&mut self, group: &'a Group, waits: bool, rows: &HashMap<ResourceKey, Resource>, sender: Sender<'_>) {
+    fn add(
+        &mut self,
+        group: &'a Group,
+        waits: bool,
+        rows: &HashMap<ResourceKey, Resource>,
+        values: &mut Values,
+        sender: Sender<'_>,
+    ) {
         let Some(rules) = sender.catalog.get(&group.key.resource_type).filter(|rules| !rules.unique.is_empty()) else { return };
-        let tenant = &sender.principal.tenant;
-        let row = rows.get(&group.key).filter(|row| !row.deleted);
+        let (tenant, key) = (&sender.principal.tenant, &group.key);
+        let row = rows.get(key).filter(|row| !row.deleted);
         // The values it may hold by the time an item is decided: those of its row, and those that earlier items claim.
-        let stored = row.map(|row| unique::values(rules, tenant, &group.key, &row.payload)).unwrap_or_default();
+        let stored = row.map(|row| values.of_row(rules, tenant, key, row).clone()).unwrap_or_default();
         let mut held = stored.clone();
         for edit in group.edits() {
-            let claims = unique::values(rules, tenant, &group.key, &edit.payload);
-            let freed = named_fields(edit, rules);
-            let mut values: BTreeSet<UniqueKey> = held.iter().filter(|value| freed.contains(&*value.field)).cloned().collect();
-            values.extend(claims.iter().cloned());
+            let Named { claims, fields } = values.of_edit(rules, tenant, key, edit);
+            let mut touched: BTreeSet<UniqueKey> = held.iter().filter(|value| fields.contains(&value.field)).cloned().collect();
+            touched.extend(claims.iter().cloned());
             held.extend(claims.iter().cloned());
             let claims = claims.difference(&stored).cloned().collect();
-            if !values.is_empty() {
-                self.groups.insert(&group.key, waits);
-                self.items.push(Touch { index: edit.index, key: &group.key, values, claims });
+            if !touched.is_empty() {
+                self.groups.insert(key, waits);
+                self.items.push(Touch { index: edit.index, key, values: touched, claims });
             }
         }
     }
@@ -145,16 +191,4 @@ impl<'a> Touches<'a> {
 fn later_create(group: &Group) -> Option<usize> {
     let is_create = |item: &&Item| matches!(item, Item::Edit(edit) if edit.action == Action::Create);
     group.items.iter().skip(1).find(is_create).map(Item::index)
-}
-
-/// The unique fields whose value an edit may free.
-fn named_fields<'a>(edit: &Edit, rules: &'a ResourceType) -> HashSet<&'a str> {
-    let all = rules.unique.iter().map(String::as_str);
-    match edit.action {
-        Action::Delete => all.collect(),
-        _ => {
-            let fields = json::fields(&edit.payload).unwrap_or_default();
-            all.filter(|field| fields.contains_key(*field)).collect()
-        }
-    }
 }

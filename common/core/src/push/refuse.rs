@@ -89,7 +89,7 @@ impl<'a> Fold<'a> {
         if self.found.holders.is_empty() {
             return Ok(None); // as at the first try of nearly every batch
         }
-        let field = |field: &str| next.field(self.payload.as_mut(), field);
+        let field = |field: &str| next.changed_field(self.payload.as_mut(), field);
         let values = unique::values_of(self.rules, &self.sender.principal.tenant, self.key, field);
         let taken = values.into_iter().find_map(|value| {
             let holder = self.found.holders.get(&value).filter(|holder| *holder != self.key)?;

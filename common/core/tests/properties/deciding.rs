@@ -16,7 +16,7 @@ use tidemark_core::{
     },
     push::{
         decide::{Decision, Found, Stored, decide},
-        intake::{self, Sender},
+        intake::{self, Group, Sender},
         media::Evidence,
     },
     resource::Resource,
@@ -171,19 +171,28 @@ impl World {
         }
         let before = self.version();
         let was_deleted = self.stored.resource.as_ref().is_some_and(|resource| resource.deleted);
-        let decision = self.decide(device, batch);
-        let results = decision.results.clone();
+        let mut group = self.group(device, batch);
+        let mut results = Vec::new();
+        // What a decision leaves is decided on what it stored.
+        while !group.items.is_empty() {
+            let version = self.version();
+            let decision = self.decide(device, &group);
+            prop_assert!(!decision.results.is_empty(), "something is decided");
+            group.items.drain(..decision.results.len());
+            group.carried = decision.carried;
+            results.extend(decision.results);
+            if let Some(write) = decision.write {
+                prop_assert_eq!(write.expected_version.unwrap_or(0), version);
+                self.stored.resource = Some(write.resource);
+            }
+            for write in decision.conflicts {
+                self.store_conflict(device, write)?;
+            }
+            if let Some(ruled) = decision.ruled {
+                self.store_conflict(device, ruled.conflict)?;
+            }
+        }
         prop_assert_eq!(results.len(), batch.len());
-        if let Some(write) = &decision.write {
-            prop_assert_eq!(write.expected_version.unwrap_or(0), before);
-            self.stored.resource = Some(write.resource.clone());
-        }
-        for write in decision.conflicts {
-            self.store_conflict(device, write)?;
-        }
-        if let Some(ruled) = decision.ruled {
-            self.store_conflict(device, ruled.conflict)?;
-        }
         self.check_nothing_is_lost(batch, &results)?;
         self.check_applied_once_on_a_seen_base(device, batch, &results, (before, was_deleted))?;
         self.check_replay_changes_nothing(device, batch, &results)?;
@@ -220,20 +229,26 @@ impl World {
         Ok(())
     }
 
-    fn decide(&self, device: usize, batch: &[Sent]) -> Decision {
+    /// The group of a batch, which is about one resource.
+    fn group(&self, device: usize, batch: &[Sent]) -> Group {
+        let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
+        self.as_sender(device, |sender| intake::read(&items, sender).groups.remove(0))
+    }
+
+    fn as_sender<T>(&self, device: usize, work: impl FnOnce(Sender<'_>) -> T) -> T {
         let principal = principal(device);
         let author = Author::device(&principal.user, "phone");
-        let sender =
-            Sender { principal: &principal, device_id: "phone", author: &author, catalog: &self.catalog, is_replay: false };
-        let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
-        let intake = intake::read(&items, sender);
+        work(Sender { principal: &principal, device_id: "phone", author: &author, catalog: &self.catalog, is_replay: false })
+    }
+
+    fn decide(&self, device: usize, group: &Group) -> Decision {
         let own = self.conflicts.values().filter(|kept| kept.device == device);
         let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
         let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
         let (holders, media) = (HashMap::new(), Evidence::default());
         let found = Found { holders: &holders, media: &media };
-        decide(&intake.groups[0], &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
+        self.as_sender(device, |sender| decide(group, &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given"))
     }
 
     /// Every edit is applied, stands in the conflict it was answered with, or was answered with an error.
@@ -290,7 +305,7 @@ impl World {
 
     /// Deciding the same batch again answers the same and writes nothing.
     fn check_replay_changes_nothing(&self, device: usize, batch: &[Sent], results: &[ItemResult]) -> Result<(), TestCaseError> {
-        let again = self.decide(device, batch);
+        let again = self.decide(device, &self.group(device, batch));
         prop_assert!(again.write.is_none(), "a replay wrote");
         prop_assert!(again.conflicts.is_empty() && again.ruled.is_none(), "a replay touched a conflict");
         let told = |results: &[ItemResult]| -> Vec<_> {

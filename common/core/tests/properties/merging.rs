@@ -133,7 +133,7 @@ proptest! {
             let expected =
                 Effect { has_changed, changed: changed.into_iter().map(Into::into).collect(), bytes: after.get().len(), fields };
             prop_assert_eq!(&effect, &expected, "{} with {}", before, patch);
-            let after_fields = json::fields(&after).expect("an object");
+            let (before_fields, after_fields) = (json::fields(&before).expect("an object"), json::fields(&after).expect("an object"));
             for name in ["a", "b", "é", "q\"uote", "none"] {
                 let (ours, theirs) = (tree.field_after(&taken, name), after_fields.get(name));
                 let is_same = match (&ours, theirs) {
@@ -141,6 +141,8 @@ proptest! {
                     (ours, theirs) => ours.is_none() && theirs.is_none(),
                 };
                 prop_assert!(is_same, "{name}: {ours:?} of {after}");
+                let stays = before_fields.get(name).map(|field| field.get()) == theirs.map(|field| field.get());
+                prop_assert!(taken.names(name) || stays, "{name}: {before} became {after}");
                 prop_assert_eq!(tree.has_after(&taken, name), theirs.is_some_and(|value| value.get() != "null"));
             }
             let weighed = tree.to_json();
