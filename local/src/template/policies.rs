@@ -9,10 +9,10 @@ use serde_yaml_ng::Value as Yaml;
 use super::{BUCKET_KIND, TOPIC_KIND, Template, TemplateError, functions, intrinsic, shape, short_name, tables};
 
 /// Further ways to give a role rights, none of which the template needs.
-const OTHER_KINDS: [&str; 3] = ["AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy", "AWS::Serverless::Connector"];
+const OTHER_KINDS: [&str; 3] = ["AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::Serverless::Connector"];
 
-/// A policy beside the functions may only let them use the customer-managed key. No call of theirs names it, so no right is compared.
-const KEY_POLICY_KIND: &str = "AWS::IAM::Policy";
+/// A policy that functions refer to may only let them use the customer-managed key. No call of theirs names it, so no right is compared.
+const KEY_POLICY_KIND: &str = "AWS::IAM::ManagedPolicy";
 /// The parameter that holds that key.
 const KEY_PARAMETER: &str = "KmsKeyArn";
 
@@ -61,6 +61,9 @@ impl Template {
             }
             let function = functions::binary(id, resource);
             for (number, policy) in properties.get("Policies").map(listed).unwrap_or_default().into_iter().enumerate() {
+                if self.is_key_policy(policy) {
+                    continue;
+                }
                 let path = format!("{path}.Policies[{number}]");
                 let statements = policy.get("Statement").ok_or_else(|| shape(&path, "a policy written out, with statements"))?;
                 for statement in listed(statements) {
@@ -93,6 +96,15 @@ impl Template {
             }
         }
         Ok(rights)
+    }
+
+    /// Whether this is a reference to a policy that was checked, or to it where there is a key.
+    fn is_key_policy(&self, policy: &Yaml) -> bool {
+        match intrinsic(policy) {
+            Some(("If", Yaml::Sequence(of))) => of.get(1).is_some_and(|then| self.is_key_policy(then)),
+            Some(("Ref", Yaml::String(id))) => self.is_a(id, KEY_POLICY_KIND),
+            _ => false,
+        }
     }
 
     /// Adds what a statement allows.
@@ -249,9 +261,9 @@ mod tests {
     fn separate_policy_may_only_use_the_key() {
         let policy = |statement: &str| {
             let extra = format!(
-                "\n  KeyPolicy: {{ Type: 'AWS::IAM::Policy', Properties: {{ PolicyDocument: {{ Statement: [{statement}] }} }} }}"
+                "\n  KeyPolicy: {{ Type: 'AWS::IAM::ManagedPolicy', Properties: {{ PolicyDocument: {{ Statement: [{statement}] }} }} }}"
             );
-            template(&format!("{{ Policies: [] }}{extra}")).rights()
+            template(&format!("{{ Policies: [!If [HasKey, !Ref KeyPolicy, !Ref AWS::NoValue]] }}{extra}")).rights()
         };
         let through = "Condition: { StringEquals: { 'kms:ViaService': [x] } }";
         let sound = format!("{{ Effect: Allow, Action: [kms:Decrypt], Resource: !Ref KmsKeyArn, {through} }}");
@@ -271,6 +283,7 @@ mod tests {
         let statement = |statement: &str| format!("{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}");
         for function in [
             "{ Policies: [AmazonDynamoDBFullAccess] }",
+            "{ Policies: [!Ref PolicyOfTheCaller] }",
             "{ Policies: [{ DynamoDBCrudPolicy: { TableName: !Ref AThingsTable } }] }",
             "{ Role: 'arn:aws:iam::123456789012:role/all' }",
             &statement("Effect: Deny, Action: a:One, Resource: !GetAtt AThingsTable.Arn"),
