@@ -16,6 +16,7 @@ use tidemark_tests::{
 };
 
 use super::{boss, create, edit, everything, get, id_of, push, replay};
+use crate::conflicts::legacy::age_conflicts;
 
 /// A batch with one of everything: what is applied, what conflicts, and what is about a resource that is not there yet.
 fn mixed() -> Value {
@@ -154,6 +155,31 @@ async fn a_dry_run_answers_what_would_happen_and_writes_nothing() {
     assert_eq!(everything(&stack), before);
     let real = replay(&stack, &boss(&stack), &id, &json!({"dry_run": false})).await.ok();
     assert_eq!(real["results"], dry["results"]);
+}
+
+#[tokio::test]
+async fn replayed_edit_that_wins_is_recorded() {
+    let catalog = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = 'client_wins'";
+    let stack = Stack::configured(&[("CATALOG", catalog)]);
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let id = push(&ana, "b", &json!([edit("missing", 1, "late")])).await;
+    ben.push(json!([create("missing", "1"), edit("missing", 1, "ben's")])).await;
+    let results = replay(&stack, &boss(&stack), &id, &json!({})).await.ok()["results"].clone();
+    assert_eq!(told(&results), [(json!("ok"), json!(3))]);
+    assert_eq!(results[0]["resolution"], "accept_client");
+    assert_eq!(stack.conflicts().len(), 1);
+}
+
+#[tokio::test]
+async fn what_conflicts_when_it_is_replayed_joins_the_conflict_of_an_earlier_build() {
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ben.push(json!([create("m", "1"), edit("m", 1, "ben's")])).await;
+    let id = push(&ana, "b", &json!([edit("m", 1, "ana's"), edit("missing", 1, "late")])).await;
+    let old = age_conflicts(&stack).remove(0);
+    let results = replay(&stack, &boss(&stack), &id, &json!({})).await.ok()["results"].clone();
+    assert_eq!((&results[0]["status"], &results[0]["conflict_id"]), (&json!("conflict"), &json!(old)));
+    assert_eq!(stack.conflicts().len(), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tidemark_tests::Stack;
 use super::{admin, audited, conflicted, item, refused, resolve, shown, stored};
 
 /// Rewrites every conflict of Ana's phone about a meter into the form of earlier builds; gives their ids, in no order.
-fn age_conflicts(stack: &Stack) -> Vec<String> {
+pub(crate) fn age_conflicts(stack: &Stack) -> Vec<String> {
     let mut ids = Vec::new();
     for row in stack.rows("conflicts") {
         stack.dynamodb("DeleteItem", &json!({"TableName": "conflicts", "Key": {"pk": row["pk"], "sk": row["sk"]}}));

@@ -4,7 +4,7 @@ mod audit;
 mod delivery;
 mod detail;
 mod direct;
-mod legacy;
+pub(crate) mod legacy;
 mod lifecycle;
 mod list;
 mod notify;

@@ -90,6 +90,21 @@ async fn a_conflict_with_a_delete_is_decided_either_way() {
 }
 
 #[tokio::test]
+async fn an_accepted_delete_keeps_a_large_payload_apart() {
+    let stack = Stack::new();
+    let text = noise(50_000);
+    stack.device("office", "pc").push_one(item("create", "m", 0, json!({"text": text}))).await;
+    stack.device("office", "pc").push_one(item("update", "m", 1, json!({"reading": 50}))).await;
+    let conflict = refused(&stack, item("delete", "m", 1, json!({}))).await;
+    resolve(&stack, &conflict, &json!({"resolution": "accept_client"})).await.ok();
+    let (version, is_deleted, payload) = stored(&stack, "m");
+    assert_eq!((version, is_deleted), (3, true));
+    assert!(payload.contains(&text), "the last payload is kept");
+    let row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#m").expect("the row");
+    assert!(row.to_string().len() < 1_000, "{row}");
+}
+
+#[tokio::test]
 async fn an_accepted_delete_deletes() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
