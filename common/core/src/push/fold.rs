@@ -8,7 +8,7 @@ use super::{
     answer,
     content::Next,
     decide::{ConflictsNeeded, Found, Ruled, Stored},
-    intake::{Carried, Edit, Group, Refusal, Sender},
+    intake::{Carried, Edit, Group, Sender},
     judge::{Verdict, judge},
     media,
     policy::{Ruling, rule},
@@ -366,50 +366,5 @@ impl<'a> Fold<'a> {
     pub(super) fn ok(&self, edit: &Edit) -> ItemResult {
         let version = self.resource.as_ref().map(|resource| resource.server_version);
         ItemResult::ok(edit.index, edit.client_temp_id.clone(), self.key.id.clone(), version)
-    }
-
-    /// Defers an update or delete behind an item of the batch that may succeed when it is sent again: the device keeps both in its queue,
-    /// and the order of the queue must hold (§3.5). A create is complete in itself, and never deferred.
-    fn deferred(&self, edit: &Edit) -> Option<ItemResult> {
-        let is_deferred = edit.action != Action::Create && self.carried.failed == Some(true);
-        is_deferred.then(|| self.depends(edit, true))
-    }
-
-    /// An update or delete of a resource that does not exist. Behind an item that failed, that one may be the create it needs.
-    fn not_found(&mut self, edit: &Edit) -> ItemResult {
-        match self.carried.failed {
-            Some(is_retryable) => self.depends(edit, is_retryable),
-            None => self.fail(edit, Refusal::new(ItemCode::NotFound, "no such resource in this channel"), false),
-        }
-    }
-
-    fn depends(&self, edit: &Edit, is_retryable: bool) -> ItemResult {
-        let error = "an earlier item of this batch on the same resource failed";
-        self.refuse(edit, Refusal::new(ItemCode::DependsOnFailedItem, error), is_retryable)
-    }
-
-    fn fail(&mut self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
-        self.note_failure(is_retryable);
-        self.refuse(edit, refusal, is_retryable)
-    }
-
-    /// Notes that an item failed; one that may succeed later counts more than one that cannot.
-    fn note_failure(&mut self, is_retryable: bool) {
-        self.carried.failed = Some(is_retryable || self.carried.failed == Some(true));
-    }
-
-    /// An error, with the state of the resource that the device needs for its next step.
-    fn refuse(&self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
-        let states_version = matches!(refusal.code, ItemCode::NotFound | ItemCode::ResourceDeleted);
-        let answer = refusal.answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), is_retryable);
-        if !states_version {
-            return answer;
-        }
-        let resource = self.resource.as_ref();
-        ItemResult {
-            server_version: Some(resource.map_or(0, |resource| resource.server_version)),
-            server_deleted: resource.is_some_and(|resource| resource.deleted),
-            ..answer
-        }
     }
 }

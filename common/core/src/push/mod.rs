@@ -6,6 +6,7 @@ pub mod answer;
 mod bounds;
 pub mod content;
 pub mod decide;
+mod fail;
 mod fold;
 mod full;
 pub mod intake;
