@@ -71,10 +71,8 @@ async fn conflict(platform: &Platform, request: &Request, principal: &Principal)
     if !ids::is_conflict(&id) {
         return Err(edge::not_found().into());
     }
-    let conflict = platform.tables.conflicts.read(&principal.tenant, &id).await?.ok_or_else(edge::not_found)?;
-    if conflict.user != principal.user && !principal.is_admin() {
-        return Err(edge::not_found().into());
-    }
+    let own = Some(principal.user.as_str()).filter(|_| !principal.is_admin());
+    let conflict = platform.tables.conflicts.read(&principal.tenant, own, &id).await?.ok_or_else(edge::not_found)?;
     let delivered = is_delivered(platform, principal, &conflict).await?;
     let mut entry = ConflictEntry::whole(conflict);
     if let Some(outcome) = &mut entry.outcome {

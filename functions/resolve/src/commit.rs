@@ -42,7 +42,7 @@ pub(crate) async fn commit(
         if attempt > 0 {
             tokio::time::sleep(platform.random.raced(attempt)).await;
         }
-        let conflict = platform.tables.conflicts.read(resolver.tenant, id).await?.ok_or_else(edge::not_found)?;
+        let conflict = platform.tables.conflicts.read(resolver.tenant, None, id).await?.ok_or_else(edge::not_found)?;
         let current = load(platform, &conflict, resolver.tenant).await?;
         let audit_id = platform.clock.unique_id().to_string();
         let mut settlement = match decide(&conflict, current.as_ref(), asked, resolver, audit_id, platform.clock.now())? {

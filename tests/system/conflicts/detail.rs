@@ -1,7 +1,10 @@
 //! `GET /conflicts/{id}`: one conflict, whole.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark::engine::http::Verdict;
+use tidemark_tests::{Script, Stack};
 
 use super::{admin, conflicted, item, noise, refused, resolve, shown};
 
@@ -48,6 +51,20 @@ async fn payloads_in_rows_of_their_own_are_shown_whole() {
     assert_eq!(conflict["server_payload"], json!({"text": server, "reading": 50}));
     assert_eq!(conflict["client_payload"], json!({"text": first}));
     assert_eq!(conflict["joined"][0]["client_payload"], json!({"text": second}));
+}
+
+#[tokio::test]
+async fn payloads_of_another_user_are_not_read() {
+    let stack = Stack::new();
+    let office = stack.device("office", "pc");
+    office.push_one(item("create", "m-1", 0, json!({"text": noise(340 * 1024)}))).await;
+    office.push_one(item("update", "m-1", 1, json!({"reading": 50}))).await;
+    let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+    for (user, status, calls) in [("ana", 200, 2), ("ben", 404, 1)] {
+        let script = Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
+        let answer = stack.beside(script.clone()).get(&format!("conflicts/{id}"), &stack.token("acme", user, &[], &[])).await;
+        assert_eq!((answer.status, script.calls()), (status, calls), "{user}");
+    }
 }
 
 #[tokio::test]
