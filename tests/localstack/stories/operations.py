@@ -15,7 +15,7 @@ def a_batch_is_looked_at_and_replayed(here: Deployment) -> None:
     path = f"batches/{pushed['batch_id']}"
     shown = ana.ok("GET", path)
     assert shown["user"] == "ana" and len(shown["items"]) == 2 and shown["results"][1]["code"] == "not_found", shown
-    assert tenant.device("ben").call("GET", path).status == 403
+    assert tenant.device("ben").call("GET", path).status == 404
 
     tenant.device("office", "pc").push(meter("create", "m-2", 4, 0))
     assert ana.call("POST", f"{path}/replay").status == 403, "she is no admin"
