@@ -277,6 +277,9 @@ async fn ask_in_time(function: &str, process: &mut Lambda, event: &str) -> bool 
     answer.status < 500
 }
 
+/// Held by tests that compare times: the processes of one would take the processor from those of the other.
+static TIMED: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The first try of each call hangs, which takes the time of an attempt; the next one is answered late.
 #[derive(Default)]
 struct Slow(Mutex<BTreeSet<(String, Vec<u8>)>>);
@@ -300,6 +303,7 @@ impl Hook for Slow {
 
 #[tokio::test]
 async fn slow_calls_end_in_an_answer() {
+    let _timed = TIMED.lock().await;
     let stack = Stack::new().today();
     let asked = events_by_function(&stack).into_iter().map(async |(function, event)| {
         let mut process = start(&stack, function, Arc::new(Slow::default())).await;
@@ -318,6 +322,7 @@ async fn slow_calls_end_in_an_answer() {
 
 #[tokio::test]
 async fn hanging_at_any_call_ends_in_an_answer() {
+    let _timed = TIMED.lock().await;
     let stack = Stack::new().today();
     let events = events_by_function(&stack);
     // The first call of a process is the one that opens its connection.
