@@ -3,7 +3,7 @@
 use super::{
     Case, LARGE_BYTES, Request, Scale,
     pull::large_log,
-    text::{Client, admin, change_meters, create, create_meters, nested, nested_large, send, update, words},
+    text::{Client, admin, change_meters, create, create_meters, filler, nested, nested_large, send, update, words},
 };
 use crate::Stack;
 
@@ -78,7 +78,7 @@ async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Reques
     change_meters(&phone, count, 1).await;
     let edit = |at: usize| {
         let (number, edit) = (at / edits, at % edits);
-        update(&format!("m-{number}"), 1, edit as u64 + 1, &words(at, bytes))
+        update(&format!("m-{number}"), 1, edit as u64 + 1, &words(count + at, bytes))
     };
     let all: Vec<String> = (0..count * edits).map(edit).collect();
     for some in all.chunks((2_900_000 / (bytes + 200)).min(50)) {
@@ -90,7 +90,7 @@ async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Reques
 /// Conflicts about large resources, each of them edited by devices of several users.
 async fn list_of_large(stack: &Stack, scale: Scale) -> Request {
     let phone = Client::new(stack, "ana", "phone");
-    create_meters(&phone, scale.large_rows, |number| words(number, LARGE_BYTES)).await;
+    create_meters(&phone, scale.large_rows, |number| filler(number, LARGE_BYTES)).await;
     change_meters(&phone, scale.large_rows, 1).await;
     let items: Vec<String> = (0..scale.large_rows).map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#)).collect();
     for user in ["ben", "cem", "dan", "eva"] {
@@ -117,12 +117,12 @@ async fn conflict(stack: &Stack, fields: &str, edits: usize, edit: impl Fn(usize
 }
 
 async fn show(stack: &Stack, edits: usize, bytes: usize) -> Request {
-    let id = conflict(stack, &words(0, bytes), edits, |number| words(number + 1, bytes)).await;
+    let id = conflict(stack, &filler(0, bytes), edits, |number| filler(number + 1, bytes)).await;
     Request::get(format!("conflicts/{id}"), admin(stack))
 }
 
 async fn accept(stack: &Stack, edits: usize, bytes: usize) -> Request {
-    let id = conflict(stack, &words(0, bytes), edits, |number| words(number + 1, bytes)).await;
+    let id = conflict(stack, &filler(0, bytes), edits, |number| filler(number + 1, bytes)).await;
     Request::post(format!("conflicts/{id}/resolve"), admin(stack), ACCEPT)
 }
 

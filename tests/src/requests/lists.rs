@@ -5,7 +5,7 @@ use tidemark_core::limits::BODY_BYTES_MAX;
 use super::{
     Case, LARGE_BYTES, Request, Scale,
     pull::{acknowledge, large_log},
-    text::{Client, admin, create, create_meters, item, nested_large, nested_patches, send, update, words},
+    text::{Client, admin, create, create_meters, filler, item, nested_large, nested_patches, send, update, words},
 };
 use crate::Stack;
 
@@ -129,7 +129,7 @@ async fn replay_nested(stack: &Stack) -> Request {
 async fn audit(stack: &Stack, count: usize, bytes: usize) -> Request {
     let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
     let root = admin(stack);
-    phone.push(&[create("m", &words(0, bytes))], "ok").await;
+    phone.push(&[create("m", &filler(0, bytes))], "ok").await;
     phone.push(&[update("m", 1, 1, r#""q":1"#)], "ok").await;
     for number in 0..count as u64 {
         let response = tablet.push(&[update("m", 1, number + 1, &format!(r#""n":{number}"#))], "conflict").await;

@@ -39,7 +39,7 @@ impl Scale {
     /// The largest that is measured.
     pub const FULL: Self = Self { large_rows: 50, pushes: 300, edits: 100, entries: 200 };
     /// What a test in a debug build prepares within seconds. Bounds that count passes and bytes fail all the same.
-    pub const SMALL: Self = Self { large_rows: 8, pushes: 6, edits: 16, entries: 12 };
+    pub const SMALL: Self = Self { large_rows: 8, pushes: 3, edits: 16, entries: 12 };
 }
 
 /// Bytes of a large payload: the largest that is accepted has a little more.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Case, LARGE_BYTES, Request, Scale,
-    text::{Client, create_meters, item, send, update, words},
+    text::{Client, create_meters, filler, item, send, update, words},
 };
 use crate::Stack;
 
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         route: ROUTE,
-        name: "the same, of own changes",
+        name: "own changes of 8 large resources in the log",
         ordinary: Some(LOG),
         policy: None,
         prepare: |stack, scale| Box::pin(behind_large_log(stack, scale, "ana")),
@@ -116,7 +116,7 @@ async fn snapshot(stack: &Stack) -> Request {
 /// Eight large resources, and many small edits of them by the phone of `ana`; every version is in the log.
 pub(super) async fn large_log(stack: &Stack, scale: Scale) {
     let phone = Client::new(stack, "ana", "phone");
-    create_meters(&phone, CHANGED, |number| words(number, LARGE_BYTES)).await;
+    create_meters(&phone, CHANGED, |number| filler(number, LARGE_BYTES)).await;
     for version in 1..=scale.pushes as u64 {
         let edit = |number: usize| update(&format!("m-{number}"), version, version, &format!(r#""n":{version}"#));
         phone.push(&(0..CHANGED).map(edit).collect::<Vec<_>>(), "ok").await;
@@ -133,7 +133,7 @@ async fn behind_large_log(stack: &Stack, scale: Scale, user: &str) -> Request {
 
 async fn large_snapshot(stack: &Stack, count: usize, is_deleted: bool) -> Request {
     let phone = Client::new(stack, "ana", "phone");
-    create_meters(&phone, count, |number| words(number, LARGE_BYTES)).await;
+    create_meters(&phone, count, |number| filler(number, LARGE_BYTES)).await;
     if is_deleted {
         let items: Vec<String> = (0..count).map(|number| item("meter", "delete", &format!("m-{number}"), 1, 1, "")).collect();
         for some in items.chunks(50) {

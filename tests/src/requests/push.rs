@@ -27,28 +27,28 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         route: ROUTE,
-        name: "the same, merged onto an older base (field_merge)",
+        name: "50 nested patches, merged onto an older base (field_merge)",
         ordinary: Some(UPDATES),
         policy: None,
         prepare: |stack, _| Box::pin(nested_rejected(stack, "task", "ok")),
     },
     Case {
         route: ROUTE,
-        name: "the same, conflicting",
+        name: "50 nested patches that conflict",
         ordinary: Some(CONFLICTS),
         policy: None,
         prepare: |stack, _| Box::pin(nested_rejected(stack, "meter", "conflict")),
     },
     Case {
         route: ROUTE,
-        name: "the same, client_wins",
+        name: "50 nested patches, client_wins",
         ordinary: Some(UPDATES),
         policy: Some("client_wins"),
         prepare: |stack, _| Box::pin(nested_rejected(stack, "meter", "ok")),
     },
     Case {
         route: ROUTE,
-        name: "the same, server_wins",
+        name: "50 nested patches, server_wins",
         ordinary: Some(CONFLICTS),
         policy: Some("server_wins"),
         prepare: |stack, _| Box::pin(nested_rejected(stack, "meter", "conflict")),
@@ -69,8 +69,8 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         route: ROUTE,
-        name: "50 updates of a resource whose unique value is large, and taken",
-        ordinary: Some(CONFLICTS),
+        name: "50 updates of a resource with a large unique value",
+        ordinary: Some(UPDATES),
         policy: None,
         prepare: |stack, _| Box::pin(large_unique_value(stack)),
     },
@@ -112,9 +112,10 @@ async fn wide(stack: &Stack) -> Request {
         (0..count).map(field).collect::<Vec<_>>().join(",")
     };
     let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
-    phone.push(&[item("task", "create", "m", 0, 0, &fields(0, FIELDS))], "ok").await;
-    phone.push(&[item("task", "update", "m", 1, 1, r#""field-0000":1"#)], "ok").await;
-    let items: Vec<String> = (1..=50).map(|version| item("task", "update", "m", 1, version, &fields(version, FIELDS))).collect();
+    phone.push(&[item("task", "create", "m", 0, 0, &fields(0, FIELDS - 1))], "ok").await;
+    phone.push(&[item("task", "update", "m", 1, 1, r#""q":1"#)], "ok").await;
+    let items: Vec<String> =
+        (1..=50).map(|version| item("task", "update", "m", 1, version, &fields(version, FIELDS - 1))).collect();
     tablet.pushing(&items, "ok")
 }
 
@@ -130,13 +131,12 @@ async fn many_conflicts(stack: &Stack, scale: Scale) -> Request {
     tablet.pushing(&[edit(1_000_000)], "conflict")
 }
 
-/// Another resource holds the value that each edit would take.
+/// The first edit takes the value of another resource, so each of the others is compared with what is known to be held.
 async fn large_unique_value(stack: &Stack) -> Request {
     let phone = Client::new(stack, "ana", "phone");
     let code = format!(r#""code":"{}""#, "c".repeat(LARGE_BYTES));
-    phone.push(&[create("holder", &code)], "ok").await;
-    phone.push(&[create("m", &words(0, 250))], "ok").await;
-    let mut items = vec![update("m", 1, 1, &code)];
+    phone.push(&[create("holder", r#""code":"taken""#), create("m", &code)], "ok").await;
+    let mut items = vec![update("m", 1, 1, r#""code":"taken""#)];
     items.extend((2..=50).map(|version| update("m", 1, version, &format!(r#""n":{version}"#))));
-    phone.pushing(&items, "conflict")
+    Request { status: None, ..phone.pushing(&items, "ok") }
 }

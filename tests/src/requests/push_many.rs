@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Case, LARGE_BYTES, Request, Scale,
     push::{CONFLICTS, UPDATES},
-    text::{Client, change_meters, create, create_meters, item, numbers, update, words},
+    text::{Client, change_meters, create, create_meters, filler, item, objects, update, words},
 };
 use crate::Stack;
 
@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
         name: "unique values that move among large resources",
         ordinary: Some(UPDATES),
         policy: None,
-        prepare: |stack, scale| Box::pin(unique_chain(stack, scale.large_rows, LARGE_BYTES)),
+        prepare: |stack, scale| Box::pin(unique_chain(stack, 50, scale.large_rows * LARGE_BYTES / 50)),
     },
     Case {
         route: ROUTE,
@@ -88,7 +88,7 @@ pub(super) const CASES: &[Case] = &[
 
 async fn large_rows(stack: &Stack, scale: Scale) -> Request {
     let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
-    create_meters(&phone, scale.large_rows, |number| words(number, LARGE_BYTES)).await;
+    create_meters(&phone, scale.large_rows, |number| filler(number, LARGE_BYTES)).await;
     change_meters(&phone, scale.large_rows, 1).await;
     let items: Vec<String> = (0..scale.large_rows).map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#)).collect();
     tablet.pushing(&items, "conflict")
@@ -120,7 +120,7 @@ async fn rejected(stack: &Stack) -> Request {
 /// The first resource lets its value go, and each of the others takes the one of the resource before it.
 async fn unique_chain(stack: &Stack, count: usize, bytes: usize) -> Request {
     let phone = Client::new(stack, "ana", "phone");
-    create_meters(&phone, count, |number| format!(r#""code":"c-{number}",{}"#, words(number, bytes))).await;
+    create_meters(&phone, count, |number| format!(r#""code":"c-{number}",{}"#, filler(number, bytes))).await;
     let take = |number: usize| {
         let code = number.checked_sub(1).map_or_else(|| "free".to_owned(), |before| format!("c-{before}"));
         update(&format!("m-{number}"), 1, 1, &format!(r#""code":"{code}""#))
@@ -158,7 +158,7 @@ async fn largest(stack: &Stack) -> Request {
 /// Little is sent, and as much is read as a body may have.
 async fn gzip(stack: &Stack) -> Request {
     let bytes = BODY_BYTES_MAX / 9 - 200;
-    let items: Vec<String> = (0..9).map(|number| create(&format!("m-{number}"), &numbers(bytes))).collect();
+    let items: Vec<String> = (0..9).map(|number| create(&format!("m-{number}"), &objects(bytes))).collect();
     let request = Client::new(stack, "ana", "phone").pushing(&items, "ok");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&request.body).unwrap();

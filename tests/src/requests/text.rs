@@ -46,9 +46,19 @@ pub(super) fn words(number: usize, bytes: usize) -> String {
     format!(r#""note":"{text}""#)
 }
 
+/// Fields of about so many bytes that compress to few and take long to parse, other than those of another `number`.
+pub(super) fn filler(number: usize, bytes: usize) -> String {
+    format!(r#""f":{number},{}"#, numbers(bytes))
+}
+
 /// A field with an array of numbers, of about so many bytes.
 pub(super) fn numbers(bytes: usize) -> String {
     format!(r#""z":[{}0]"#, "0,".repeat((bytes / 2).saturating_sub(1)))
+}
+
+/// A field with an array of small objects, of about so many bytes.
+pub(super) fn objects(bytes: usize) -> String {
+    format!(r#""o":[{}{{}}]"#, r#"{"a":0},"#.repeat(bytes / 8))
 }
 
 /// Fields deep within each other, of which the innermost are `fields`.
@@ -61,7 +71,7 @@ pub(super) fn nested_large() -> String {
     nested(&format!(r#""k":0,{}"#, numbers(LARGE_BYTES)))
 }
 
-/// Fifty patches deep within the nested payload, made on version `base`; those of `is_running` each follow the one before.
+/// Fifty patches deep within the nested payload, made on version `base`.
 pub(super) fn nested_patches(kind: &str, base: u64) -> Vec<String> {
     (1..=50).map(|version| item(kind, "update", "m", base, version, &nested(&format!(r#""k":"{version}""#)))).collect()
 }
