@@ -24,3 +24,7 @@ pub const MEMORY_MB: f64 = 24.0;
 pub const PUSH_CPU_S: f64 = 0.45;
 /// The same for 10,000 that are pulled.
 pub const PULL_CPU_S: f64 = 0.10;
+/// Seconds of a function's CPU, DynamoDB and S3 apart, for one valid request, whatever it asks for.
+pub const WORST_CPU_S: f64 = 1.0;
+/// Times the CPU per byte of the equivalent ordinary request.
+pub const WORST_RATIO: f64 = 20.0;

@@ -48,9 +48,9 @@ pub struct StoreCpu(AtomicU64);
 impl StoreCpu {
     /// Does the work and counts its time.
     pub fn count<T>(&self, work: impl FnOnce() -> T) -> T {
-        let began = spent(ClockId::ThreadCPUTime);
+        let began = thread_cpu();
         let done = work();
-        self.add(spent(ClockId::ThreadCPUTime).saturating_sub(began));
+        self.add(thread_cpu().saturating_sub(began));
         done
     }
 
@@ -72,17 +72,22 @@ thread_local! {
 impl Hook for StoreCpu {
     fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
         Box::pin(async {
-            BEGAN.set(spent(ClockId::ThreadCPUTime));
+            BEGAN.set(thread_cpu());
             Verdict::Continue
         })
     }
 
     fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
         Box::pin(async {
-            self.add(spent(ClockId::ThreadCPUTime).saturating_sub(BEGAN.get()));
+            self.add(thread_cpu().saturating_sub(BEGAN.get()));
             Verdict::Continue
         })
     }
+}
+
+/// What this thread has used since it began.
+pub fn thread_cpu() -> Duration {
+    spent(ClockId::ThreadCPUTime)
 }
 
 fn spent(clock: ClockId) -> Duration {

@@ -18,4 +18,5 @@ pub mod report;
 pub mod serve;
 pub mod subject;
 pub mod table;
+pub mod work;
 pub mod workload;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Command, Parser, Subcommand};
-use tidemark_bench::{cold, cost, lag, load, report, serve, table::Table};
+use tidemark_bench::{cold, cost, lag, load, report, serve, table::Table, work};
 use tokio::runtime::Runtime;
 
 /// Measures Tidemark against its budgets, and beside the least that could do the work.
@@ -37,6 +37,12 @@ enum What {
     Load(load::Arguments),
     /// How long until a pull shows what was pushed, and how much one channel takes.
     Lag(lag::Arguments),
+    /// The valid requests that make the most work, of every route, compared with ordinary ones: CPU time and counted work.
+    Work {
+        /// Measures only requests whose name or path contains this.
+        #[arg(long, default_value = "", conflicts_with = "write")]
+        only: String,
+    },
     /// The Tidemark that is measured.
     #[command(hide = true)]
     ServeTidemark {
@@ -60,11 +66,13 @@ fn main() -> ExitCode {
             let cold = told(root, write, "cold", &cold::tables(root, None));
             let load = told(root, write, "load", &load(&default()));
             let lag = told(root, write, "lag", &lag(&default()));
-            cost && cold && load && lag
+            let work = told(root, write, "work", &work::tables(""));
+            cost && cold && load && lag && work
         }
         What::Cost => told(root, write, "cost", &cost::tables()),
         What::Cold { binaries } => told(root, write, "cold", &cold::tables(root, binaries.as_deref())),
         What::Load(arguments) => told(root, write, "load", &load(&arguments)),
+        What::Work { only } => told(root, write, "work", &work::tables(&only)),
         What::Lag(arguments) => told(root, write, "lag", &lag(&arguments)),
         What::ServeTidemark { folder } => {
             serve::tidemark(&folder);

@@ -7,6 +7,7 @@ pub mod device;
 pub mod hooks;
 pub mod lambda;
 pub mod openapi;
+pub mod requests;
 pub mod rights;
 pub mod stack;
 

@@ -276,7 +276,8 @@ impl Stack {
         self.event_with(method, path, &headers, body.as_bytes())
     }
 
-    fn event_with(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Value {
+    /// The event that API Gateway makes of a request with these headers and this body.
+    pub(crate) fn event_with(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Value {
         let route = route(method, path);
         let path = format!("/api/v1/mobile/{path}");
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));

@@ -1,5 +1,7 @@
 //! No valid request makes more work than its route's bound: what is unpacked and parsed is counted, not timed.
 
+mod routes;
+
 use serde_json::{Value, json, value::RawValue};
 use tidemark_core::{
     limits::{DELIVERY_BYTES_MAX, PAGE_READ_BYTES_MAX, SEGMENT_BYTES_MAX},

@@ -5,6 +5,8 @@ use std::io::{Read as _, Write as _};
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 
+use crate::work;
+
 /// The coding's name in headers.
 pub const GZIP: &str = "gzip";
 
@@ -21,6 +23,7 @@ pub enum GunzipError {
 
 /// Compresses `text`, quickly rather than hard: an answer is packed once, while a device waits and CPU is paid for.
 pub fn gzip(text: &[u8]) -> Vec<u8> {
+    work::packed(text.len());
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4 + 64), Compression::fast());
     // Writing to memory cannot fail.
     let _ = encoder.write_all(text);
@@ -37,6 +40,7 @@ pub fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, GunzipError> {
     let mut text = Vec::with_capacity(bytes_max + 1);
     let mut decoder = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1);
     decoder.read_to_end(&mut text).map_err(|error| GunzipError::Damaged(error.to_string()))?;
+    work::unpacked(text.len());
     if text.len() > bytes_max {
         return Err(GunzipError::TooLarge(bytes_max));
     }

@@ -38,10 +38,16 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
         let wanted = limit + 1 - entries.len();
         let (read, read_on) = platform.tables.audit_log.list(&principal.tenant, order, after.as_deref(), wanted).await?;
         has_more = read_on;
-        for (id, entry) in read {
+        for packed in read {
+            if entries.len() == limit {
+                is_full = true;
+                break;
+            }
+            let id = packed.id.clone();
+            let entry = packed.unpack();
             let text = entry.as_ref().map(serde_json::to_string).transpose();
             let bytes = escaped_bytes(&text.map_err(|error| Failure::undecoded("audit entry", error))?.unwrap_or_default());
-            if entries.len() == limit || bytes > bytes_left {
+            if bytes > bytes_left {
                 is_full = true;
                 break;
             }

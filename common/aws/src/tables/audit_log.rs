@@ -99,8 +99,8 @@ impl AuditLog {
         rows.collect()
     }
 
-    /// At most `limit` entries behind the one named `after`, by id; says whether there may be more. One that does not read is logged and
-    /// is `None`. Fewer than `limit` may come, because a call reads 1 MB of each shard.
+    /// At most `limit` entries behind the one named `after`, by id; says whether there may be more. Fewer than `limit` may come, because a
+    /// call reads 1 MB of each shard.
     ///
     /// # Errors
     /// An outage.
@@ -110,7 +110,7 @@ impl AuditLog {
         order: Order,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<(String, Option<AuditEntry>)>, bool), Failure> {
+    ) -> Result<(Vec<PackedEntry>, bool), Failure> {
         // More than its share of each shard, so that one round is usually enough.
         let share = limit.min(limit / 4 + 8);
         let sharded = (0..AUDIT_SHARDS).map(|shard| Partition { key: shard_key(tenant, shard), prefix: ENTRIES });
@@ -138,11 +138,8 @@ impl AuditLog {
         let rows: Vec<_> = found.into_iter().map(|Found { id, row }| (id, from_row::<EntryRow>("audit entry", row))).collect();
         let mut parts = self.parts(rows.iter().filter_map(|(id, row)| Some((id.as_str(), row.as_ref().ok()?)))).await?;
         let entries = rows.into_iter().map(|(id, row)| {
-            let entry = row.and_then(|row| read(&id, row, &mut parts));
-            if let Err(failure) = &entry {
-                tracing::error!(%failure, %id, "an entry of the audit log does not read");
-            }
-            (id, entry.ok())
+            let packed = row.and_then(|row| whole(&id, row, &mut parts));
+            PackedEntry { id, packed }
         });
         Ok((entries.collect(), has_more))
     }
@@ -195,6 +192,28 @@ impl AuditLog {
     }
 }
 
+/// An entry as it is stored. It is unpacked by itself: an entry of a few kilobytes may hold half a megabyte, and a page ends before most of
+/// what a call returns.
+#[derive(Debug)]
+pub struct PackedEntry {
+    /// The id of the entry.
+    pub id: String,
+    packed: Result<Vec<u8>, Failure>,
+}
+
+impl PackedEntry {
+    /// Unpacks the entry. One that cannot be decoded is logged and is `None`.
+    pub fn unpack(self) -> Option<AuditEntry> {
+        let Self { id, packed } = self;
+        let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("audit entry", error);
+        let entry = packed.and_then(|packed| {
+            let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| undecoded(&error))?;
+            serde_json::from_slice(&text).map_err(|error| undecoded(&error))
+        });
+        entry.inspect_err(|failure| tracing::error!(%failure, %id, "an entry of the audit log does not read")).ok()
+    }
+}
+
 /// A partition that entries of a tenant are in.
 struct Partition {
     key: String,
@@ -230,14 +249,13 @@ fn part(prefix: &str, id: &str, number: usize) -> String {
     format!("{prefix}{id}#{number:03}")
 }
 
-fn read(id: &str, row: EntryRow, parts: &mut HashMap<String, Vec<u8>>) -> Result<AuditEntry, Failure> {
-    let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("audit entry", error);
+/// The packed text of an entry, from its row and the rows it goes on in.
+fn whole(id: &str, row: EntryRow, parts: &mut HashMap<String, Vec<u8>>) -> Result<Vec<u8>, Failure> {
     let prefix = parts_of(&row);
     let mut packed = row.packed;
     for number in 1..=row.parts {
         let missing = || Failure::unreadable("audit entry", "a part is missing");
         packed.extend(parts.remove(&part(prefix, id, number)).ok_or_else(missing)?);
     }
-    let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| undecoded(&error))?;
-    serde_json::from_slice(&text).map_err(|error| undecoded(&error))
+    Ok(packed)
 }

@@ -1,0 +1,83 @@
+//! Counts what the calls of a function carry.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tidemark::{
+    BoxFuture,
+    engine::{
+        Reply,
+        http::{Call, Hook, Verdict},
+    },
+};
+
+/// What the calls of a request carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Calls to DynamoDB and S3.
+    pub calls: usize,
+    /// Rows that calls to DynamoDB returned, and objects that were looked up in S3.
+    pub rows: usize,
+    /// Bytes of the calls and of what they returned.
+    pub bytes: usize,
+}
+
+/// A hook that counts the calls it passes.
+#[derive(Debug, Default)]
+pub struct Observer(Mutex<Traffic>);
+
+impl Observer {
+    /// What was counted since the last time.
+    pub fn take(&self) -> Traffic {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Hook for Observer {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        let mut traffic = self.0.lock().unwrap();
+        traffic.calls += 1;
+        traffic.rows += usize::from(matches!(call.operation, "HeadObject" | "GetObject"));
+        traffic.bytes += call.body.len();
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+
+    fn after<'a>(&'a self, _: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+        let mut traffic = self.0.lock().unwrap();
+        traffic.rows += rows(&reply.body);
+        traffic.bytes += reply.body.len();
+        Box::pin(std::future::ready(Verdict::Continue))
+    }
+}
+
+/// Rows in a response of DynamoDB to a read.
+fn rows(body: &[u8]) -> usize {
+    let response: Value = serde_json::from_slice(body).unwrap_or_default();
+    let list = |value: &Value| value.as_array().map_or(0, Vec::len);
+    let tables = response["Responses"].as_object().into_iter().flatten().map(|(_, rows)| list(rows)).sum::<usize>();
+    list(&response["Items"]) + usize::from(response["Item"].is_object()) + tables
+}
+
+/// Two hooks, the second within the first: what the second does happens between the two sides of the first.
+pub struct Both(pub Arc<dyn Hook>, pub Arc<dyn Hook>);
+
+impl Hook for Both {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            match self.0.before(call).await {
+                Verdict::Continue => self.1.before(call).await,
+                other => other,
+            }
+        })
+    }
+
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            let inner = self.1.after(call, reply).await;
+            match self.0.after(call, reply).await {
+                Verdict::Continue => inner,
+                other => other,
+            }
+        })
+    }
+}
