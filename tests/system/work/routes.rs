@@ -99,7 +99,6 @@ async fn within(case: &Case, bound: &Bound) {
     assert!(work.unpacked <= bound.unpacked, "too much is unpacked: {told}");
     assert!(traffic.rows <= bound.rows, "too many rows are read: {told}");
     assert!(traffic.calls <= bound.calls, "too many calls: {told}");
-    println!("{told}");
 }
 
 const ALL: (usize, usize) = (0, 1);
