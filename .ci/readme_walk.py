@@ -40,6 +40,9 @@ STOP_SECONDS_MAX = 10
 BLOCK_SECONDS_MAX = 60
 REPEAT_SECONDS_MAX = 10
 REPEAT_PAUSE_SECONDS = 0.2
+# A person reads before they go on, and by then the change log holds what they sent. On a busy machine a script would be faster than the log,
+# and a pull then tells of the create and the update behind it as one change.
+READ_SECONDS = 1
 
 # Reads file names, runs each file in this same shell, and reports the status of each. A command that fails ends the shell,
 # and says which it was.
@@ -347,6 +350,7 @@ def walk(readme: pathlib.Path, runner: pathlib.Path) -> int:
                     walk_block(block, shell, port)
                 except Failed as failure:
                     raise Failed(f"{readme.name}, line {block.line}: {failure}\n\nthe runner said:\n{tail(running.output())}") from None
+                time.sleep(READ_SECONDS)
     return len(blocks)
 
 
