@@ -10,6 +10,7 @@ use crate::Stack;
 
 const ROUTE: (&str, &str) = ("POST", "sync/pull");
 const LOG: &str = "100 changes from the log";
+const OWN_LOG: &str = "100 own changes in the log";
 const SNAPSHOT: &str = "100 resources from a snapshot";
 /// Resources that the pushes of [`large_log`] change.
 const CHANGED: usize = 8;
@@ -18,7 +19,8 @@ const GROUPS: usize = 100;
 
 /// One after the other.
 pub(super) const CASES: &[Case] = &[
-    Case { route: ROUTE, name: LOG, ordinary: None, policy: None, prepare: |stack, _| Box::pin(log(stack)) },
+    Case { route: ROUTE, name: LOG, ordinary: None, policy: None, prepare: |stack, _| Box::pin(log(stack, "ben")) },
+    Case { route: ROUTE, name: OWN_LOG, ordinary: None, policy: None, prepare: |stack, _| Box::pin(log(stack, "ana")) },
     Case { route: ROUTE, name: SNAPSHOT, ordinary: None, policy: None, prepare: |stack, _| Box::pin(snapshot(stack)) },
     Case {
         route: ROUTE,
@@ -30,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         route: ROUTE,
         name: "own changes of 8 large resources in the log",
-        ordinary: Some(LOG),
+        ordinary: Some(OWN_LOG),
         policy: None,
         prepare: |stack, scale| Box::pin(behind_large_log(stack, scale, "ana")),
     },
@@ -99,12 +101,17 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-async fn log(stack: &Stack) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
-    let since = tablet.since().await;
-    create_meters(&phone, 100, |number| words(number, 250)).await;
+async fn log(stack: &Stack, user: &str) -> Request {
+    let reader = reader(stack, user);
+    let since = reader.since().await;
+    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| words(number, 250)).await;
     stack.settle().await;
-    tablet.pulling(&since, 100)
+    reader.pulling(&since, 100)
+}
+
+/// The device that wrote what is in the log here, or another one.
+fn reader<'a>(stack: &'a Stack, user: &str) -> Client<'a> {
+    Client::new(stack, user, if user == "ana" { "phone" } else { "tablet" })
 }
 
 async fn snapshot(stack: &Stack) -> Request {
@@ -125,7 +132,7 @@ pub(super) async fn large_log(stack: &Stack, scale: Scale) {
 }
 
 async fn behind_large_log(stack: &Stack, scale: Scale, user: &str) -> Request {
-    let reader = Client::new(stack, user, if user == "ana" { "phone" } else { "tablet" });
+    let reader = reader(stack, user);
     let since = reader.since().await;
     large_log(stack, scale).await;
     reader.pulling(&since, 500)
