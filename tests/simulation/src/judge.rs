@@ -148,7 +148,10 @@ impl Judge {
             // What it knows above its base are its own edits of it.
             let held = client.copies.get(name).map_or(0, |copy| copy.base.max(copy.known));
             let history = &self.history[&(tenant.clone(), name.clone())];
-            let is_left_out = held == 0 && history.iter().any(|it| it.is_deleted && it.number >= *version);
+            // A snapshot does not show that a row was deleted, not even to a device that deletes it with its next push, once more, and is told
+            // of the version that it deleted first.
+            let is_gone = held == 0 || history.iter().any(|it| it.number == held && it.is_deleted && it.author == author);
+            let is_left_out = is_gone && history.iter().any(|it| it.is_deleted && it.number >= *version);
             if held < *version && !is_left_out {
                 let what = format!(
                     "{owner:?} has pulled everything, and holds {name:?} as version {held}: {version} was sequenced before"

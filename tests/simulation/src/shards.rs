@@ -167,10 +167,13 @@ impl Stream {
 /// A record that nobody can read, with the number of its neighbour.
 pub fn poison(neighbour: &Value, rng: &mut fastrand::Rng) -> Value {
     let mut record = neighbour.clone();
+    let image = &mut record["dynamodb"]["NewImage"];
     match rng.u32(0..3) {
-        0 => record["dynamodb"]["NewImage"]["server_version"] = json!({"S": "not a number"}),
-        1 => record["dynamodb"]["NewImage"]["payload"] = json!({"S": "{not json"}),
-        _ => record["dynamodb"]["NewImage"] = json!({}),
+        0 => image["server_version"] = json!({"S": "not a number"}),
+        // The row of a deleted resource has no payload of its own.
+        1 if image.get("tombstone").is_some() => image["tombstone"] = json!({"S": "not packed"}),
+        1 => image["payload"] = json!({"S": "{not json"}),
+        _ => *image = json!({}),
     }
     record["eventName"] = "MODIFY".into();
     record["dynamodb"]["SizeBytes"] = rng.u32(..).into();
