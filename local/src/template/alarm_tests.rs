@@ -139,7 +139,7 @@ impl Alarm {
 #[test]
 fn accepted_changes_without_sequenced_ones_alarm() {
     let alarm = Alarm::named("NothingSequencedAlarm");
-    assert_eq!(alarm.periods(), (300, 2, 3));
+    assert_eq!(alarm.periods(), (300, 2, 24));
     assert!(alarm.breaches(&[("accepted", 1.0)]), "a mapping that is disabled writes no metric at all");
     assert!(alarm.breaches(&[("accepted", 500.0), ("sequenced", 0.0)]));
     for quiet in [&[][..], &[("sequenced", 3.0)], &[("accepted", 5.0), ("sequenced", 1.0)], &[("accepted", 0.0)]] {

@@ -213,6 +213,8 @@ Resources:
             let headers = &answer["ResponseParameters"]["Headers"];
             assert_eq!(headers["cache-control"], "'no-store'", "{kind}");
             assert_eq!(headers["x-content-type-options"], "'nosniff'", "{kind}");
+            assert_eq!(headers["access-control-allow-origin"]["Fn::If"][0], "HasAllowedOrigins", "{kind}");
+            assert_eq!(headers["access-control-expose-headers"], "'retry-after, x-amzn-requestid'", "{kind}");
             let body = answer["ResponseTemplates"]["application/json"].as_str().unwrap();
             let body = body.replace("$context.error.messageString", "\"Forbidden\"").replace("$context.requestId", "r-1");
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();

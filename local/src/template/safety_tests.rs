@@ -34,6 +34,11 @@ fn buckets_queue_and_topic_refuse_plaintext() {
         let expected = format!("[{{'Fn::GetAtt': {id}.Arn}}, {{'Fn::Sub': '${{{id}.Arn}}/*'}}]");
         assert_eq!(*resources, yaml(&expected), "{id}: the bucket and its objects");
     }
+    let template = Template::built_in().unwrap();
+    for (id, policy) in template.resources("AWS::S3::BucketPolicy") {
+        assert_eq!(policy["DeletionPolicy"], "RetainExceptOnCreate", "{id} stays with its bucket");
+        assert_eq!(policy["UpdateReplacePolicy"], "Retain", "{id}");
+    }
     for (kind, policy_kind, field, action) in [
         ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Queues", "sqs:*"),
         (TOPIC_KIND, "AWS::SNS::TopicPolicy", "Topics", "sns:Publish"),

@@ -1,4 +1,5 @@
-//! Statements that are throttled inside an answer of 200: how long they are tried again, and what the log says of it.
+//! Statements that are throttled inside an answer of 200, and transactions that are cancelled because a table throttles: how long they are
+//! tried again, and what the log says of it.
 
 use std::{
     sync::{
@@ -17,29 +18,46 @@ use tracing::level_filters::LevelFilter;
 
 use super::Written;
 
+const STATEMENT: &str = "BatchExecuteStatement";
+const TRANSACTION: &str = "TransactWriteItems";
 const REASON: &str = "Throughput exceeds the current capacity for one or more global secondary indexes of table resources";
 
-/// Throttles every statement so many times.
-fn throttling(times: usize, calls: Arc<AtomicUsize>) -> Script {
+/// Throttles every call of this kind so many times.
+fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) -> Script {
     Script::new(move |_, operation, body, moment| {
-        if operation != "BatchExecuteStatement" || moment == Moment::After || calls.fetch_add(1, Ordering::SeqCst) >= times {
+        if operation != throttled || moment == Moment::After || calls.fetch_add(1, Ordering::SeqCst) >= times {
             return Verdict::Continue;
         }
         let request: Value = serde_json::from_str(body).unwrap();
+        if operation == TRANSACTION {
+            let reason = |number| match number {
+                0 => json!({"Code": "ThrottlingError", "Message": REASON}),
+                _ => json!({"Code": "None"}),
+            };
+            let reasons: Vec<Value> = (0..request["TransactItems"].as_array().unwrap().len()).map(reason).collect();
+            let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            let body = json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons});
+            return Verdict::Answer(Reply { status: 400, body: body.to_string().into_bytes() });
+        }
         let error = json!({"Error": {"Code": "ThrottlingError", "Message": REASON}});
         let responses: Vec<Value> = request["Statements"].as_array().unwrap().iter().map(|_| error.clone()).collect();
         Verdict::Answer(Reply { status: 200, body: json!({"Responses": responses}).to_string().into_bytes() })
     })
 }
 
-/// Pushes an item, with these waits drawn one after the other; the result's code, the calls, and the time it took.
-async fn pushed(times: usize, drawn: &'static [u64]) -> (Value, usize, Duration) {
+/// Pushes an item, with these waits drawn one after the other; the result's code, the calls, and the time it took. One with a unique value
+/// is written in a transaction.
+async fn pushed(throttled: &'static str, times: usize, drawn: &'static [u64]) -> (Value, usize, Duration) {
     let stack = Stack::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let next = AtomicUsize::new(0);
     let random = Random::from_fn(move || drawn[next.fetch_add(1, Ordering::SeqCst) % drawn.len()]);
-    let platform = stack.platform("push", Arc::new(throttling(times, Arc::clone(&calls)))).with_random(random);
-    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "secret-id"}});
+    let platform = stack.platform("push", Arc::new(throttling(throttled, times, Arc::clone(&calls)))).with_random(random);
+    let payload = match throttled {
+        TRANSACTION => json!({"id": "secret-id", "code": "X"}),
+        _ => json!({"id": "secret-id"}),
+    };
+    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload});
     let body = json!({"device_id": "phone", "items": [item]});
     let event = stack.event("POST", "sync/push", &stack.token("acme", "ana", &[], &[]), &body).to_string();
     let began = Instant::now();
@@ -49,25 +67,27 @@ async fn pushed(times: usize, drawn: &'static [u64]) -> (Value, usize, Duration)
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttled_statement_waits_with_full_jitter() {
+async fn throttled_call_waits_with_full_jitter() {
     const LONGEST: &[u64] = &[60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000];
-    let (code, calls, took) = pushed(usize::MAX, LONGEST).await;
-    assert_eq!((code, calls), (json!("unavailable"), 7));
-    assert_eq!(took.as_millis(), 3_780, "the longest of each wait");
-    let (code, calls, took) = pushed(usize::MAX, &[0]).await;
-    assert_eq!((code, calls, took.as_millis()), (json!("unavailable"), 7, 0));
-    let (code, calls, _) = pushed(6, LONGEST).await;
-    assert_eq!((code, calls), (Value::Null, 7), "the seventh try succeeds");
+    for throttled in [STATEMENT, TRANSACTION] {
+        let (code, calls, took) = pushed(throttled, usize::MAX, LONGEST).await;
+        assert_eq!((code, calls), (json!("unavailable"), 7), "{throttled}");
+        assert_eq!(took.as_millis(), 3_780, "{throttled}: the longest of each wait");
+        let (code, calls, took) = pushed(throttled, usize::MAX, &[0]).await;
+        assert_eq!((code, calls, took.as_millis()), (json!("unavailable"), 7, 0), "{throttled}");
+        let (code, calls, _) = pushed(throttled, 6, LONGEST).await;
+        assert_eq!((code, calls), (Value::Null, 7), "{throttled}: the seventh try succeeds");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttled_statement_logs_its_reason() {
     let (written, _guard) = Written::at(LevelFilter::ERROR);
-    let (_, calls, _) = pushed(2, &[0]).await;
+    let (_, calls, _) = pushed(STATEMENT, 2, &[0]).await;
     assert_eq!(calls, 3);
     assert_eq!(written.logs(), Vec::<Value>::new(), "nothing at that level");
     let (written, _guard) = Written::at(LevelFilter::WARN);
-    pushed(2, &[0]).await;
+    pushed(STATEMENT, 2, &[0]).await;
     let logs = written.logs();
     assert_eq!(logs.len(), 2, "{logs:?}");
     assert!(logs.iter().all(|line| line["reason"] == REASON && line["message"] == "a row was not written"), "{logs:?}");

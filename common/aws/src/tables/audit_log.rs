@@ -1,5 +1,5 @@
-//! `audit_log`: `tenant#shard` / `s#` and a time-ordered id. Rows are added and never changed: nothing here updates or deletes, and
-//! neither may a function's role.
+//! `audit_log`: `tenant#shard` / `s#` and a time-ordered id. Rows are added and never changed: nothing here updates or deletes, and no
+//! function's role has the rights to. That an entry is not overwritten is a condition of each put, which IAM cannot require.
 //!
 //! The shard follows from the conflict or batch that an entry is about, so that a tenant's entries do not meet in one partition. A list reads all shards side by side and merges
 //! them by id; entries of earlier builds (`tenant` / id) are one shard more.

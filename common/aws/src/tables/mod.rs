@@ -48,7 +48,8 @@ pub type Row = HashMap<String, AttributeValue>;
 
 /// Keys one BatchGetItem may name.
 const BATCH_GET_KEYS_MAX: usize = 100;
-/// Times a call is made, or a part of one, that is throttled inside an answer of 200, where the SDK does not retry it.
+/// Times a call is made, or a part of one, that is throttled inside an answer of 200 or as a cancelled transaction, where the SDK does
+/// not retry it.
 const THROTTLED_ATTEMPTS_MAX: u32 = 7;
 
 /// Every table.
@@ -73,6 +74,7 @@ pub struct Tables {
     /// The audit log.
     pub audit_log: AuditLog,
     client: Client,
+    random: Random,
 }
 
 impl Tables {
@@ -91,6 +93,7 @@ impl Tables {
             unique_keys: UniqueKeys(table(&names.unique_keys)),
             audit_log: AuditLog(table(&names.audit_log)),
             client,
+            random,
         }
     }
 
@@ -132,11 +135,19 @@ impl Tables {
         Ok(resource)
     }
 
-    /// Writes all of `items`, of any tables, or none.
+    /// Writes all of `items`, of any tables, or none. What a table throttled, and nothing else prevented, is tried again: the SDK does not
+    /// retry a transaction that was cancelled.
     ///
     /// # Errors
     /// An outage.
     pub async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, Failure> {
+        for attempt in 1..THROTTLED_ATTEMPTS_MAX {
+            let transacted = transaction::transact(&self.client, "transact_write_items", items.clone()).await?;
+            if !transacted.was_throttled() {
+                return Ok(transacted);
+            }
+            tokio::time::sleep(self.random.throttled(attempt)).await;
+        }
         transaction::transact(&self.client, "transact_write_items", items).await
     }
 }

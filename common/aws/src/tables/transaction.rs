@@ -42,6 +42,13 @@ impl Transacted {
             }
         }
     }
+
+    /// Whether the transaction was cancelled, and only because tables would not take it now.
+    pub(super) fn was_throttled(&self) -> bool {
+        let Self::Cancelled(reasons) = self else { return false };
+        reasons.iter().any(|reason| matches!(reason, Reason::Throttled))
+            && reasons.iter().all(|reason| matches!(reason, Reason::Throttled | Reason::None))
+    }
 }
 
 /// Writes all of `items` or none.

@@ -22,17 +22,17 @@ struct ResolutionRow {
 }
 
 impl Conflicts {
-    /// A conflict, whole, strongly consistently; `None` where there is none. With a `user`, only one of their own: the payloads of
-    /// another's are not read.
+    /// A conflict, whole, strongly consistently; `None` where there is none. With a `user`, only one of their own: of another's nothing
+    /// but the user is looked at, and the payloads in rows of their own are not read.
     ///
     /// # Errors
     /// An outage, or a row that does not read.
     pub async fn read(&self, tenant: &str, user: Option<&str>, id: &str) -> Result<Option<Conflict>, Failure> {
         let Some(row) = self.rows_of(tenant, &[id.to_owned()]).await?.pop() else { return Ok(None) };
-        let row: StoredRow = from_row("conflict", row)?;
-        if user.is_some_and(|user| user != row.user) {
+        if user.is_some_and(|user| text(&row, "user") != Some(user)) {
             return Ok(None);
         }
+        let row: StoredRow = from_row("conflict", row)?;
         let texts = self.texts(row.places()?).await?;
         row.read(&texts).map(Some)
     }
