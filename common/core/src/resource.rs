@@ -39,8 +39,8 @@ impl ResourceKey {
 /// Where the last payload of a deleted resource is kept, if its row does not hold it (§4.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// The version that it is kept under.
-    pub server_version: u64,
+    /// The number that it is kept under.
+    pub number: u64,
     /// Its bytes.
     pub bytes: usize,
 }

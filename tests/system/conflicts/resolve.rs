@@ -105,6 +105,26 @@ async fn an_accepted_delete_keeps_a_large_payload_apart() {
 }
 
 #[tokio::test]
+async fn the_last_payload_is_that_of_the_version_that_was_written() {
+    let stack = Stack::new();
+    let (theirs, own) = (noise(3_000), noise(3_001));
+    stack.device("office", "pc").push_one(item("create", "m", 0, json!({"text": theirs}))).await;
+    // A create is decided as if its id were free, and again once it is not: both times, the delete makes version 3.
+    let batch = json!([
+        item("create", "m", 0, json!({"own": own})),
+        item("update", "m", 1, json!({"reading": 50})),
+        item("delete", "m", 2, json!({})),
+    ]);
+    let results = stack.device("ana", "phone").push(batch).await;
+    let told: Vec<_> =
+        results.iter().map(|it| (it["status"].as_str().unwrap(), it["server_version"].as_u64().unwrap())).collect();
+    assert_eq!(told, [("conflict", 1), ("ok", 2), ("ok", 3)]);
+    let (version, is_deleted, payload) = stored(&stack, "m");
+    assert_eq!((version, is_deleted), (3, true));
+    assert!(payload.contains(&theirs) && !payload.contains(&own), "{payload}");
+}
+
+#[tokio::test]
 async fn an_accepted_delete_deletes() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");

@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tidemark_core::resource::{Resource, ResourceKey};
+use tidemark_core::resource::{Kept, Resource, ResourceKey};
 
 pub use audit_log::AuditLog;
 pub use changes::Changes;
@@ -114,9 +114,8 @@ impl Tables {
     ) -> Result<(), Failure> {
         let mut versions = Vec::new();
         for (key, resource) in writes {
-            if resources::is_to_keep(tenant, key, resource)? {
-                let (server_version, fields) = (resource.server_version, Some(&resource.fields));
-                versions.push(Version { resource: key, server_version, payload: &resource.payload, fields });
+            if let Some(Kept { number, .. }) = resources::to_keep(tenant, key, resource)? {
+                versions.push(Version { resource: key, number, payload: &resource.payload, fields: Some(&resource.fields) });
             }
         }
         if versions.is_empty() { Ok(()) } else { self.conflicts.keep_versions(tenant, &versions).await }
@@ -128,7 +127,7 @@ impl Tables {
     /// An outage, or a payload that is not there.
     pub async fn whole(&self, tenant: &str, key: &ResourceKey, mut resource: Resource) -> Result<Resource, Failure> {
         if let Some(kept) = resource.kept {
-            let version = self.conflicts.version(tenant, key, kept.server_version).await?;
+            let version = self.conflicts.version(tenant, key, kept.number).await?;
             let missing = || Failure::unreadable("resource", format!("last payload of {}", key.sort_key()));
             (resource.payload, resource.fields) = version.ok_or_else(missing)?;
         }

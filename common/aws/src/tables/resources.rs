@@ -12,7 +12,7 @@ use tidemark_core::{
     principal::Principal,
     pull::page::Shown,
     push::decide::ResourceWrite,
-    resource::{Resource, ResourceKey},
+    resource::{Kept, Resource, ResourceKey},
 };
 
 use self::row::{CHANGED, CREATED, DELETED, SHOWN, ShownRow, TOMBSTONE, changed, created, deleted, number, read_row};
@@ -210,8 +210,10 @@ impl Texts {
     }
 }
 
-/// Whether the last payload of a resource that is to be written deleted has to be kept apart first.
-pub(super) fn is_to_keep(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<bool, Failure> {
-    let is_new = resource.deleted && resource.kept.is_none();
-    Ok(is_new && tombstone::kept_apart(tenant, key, resource)?.is_some())
+/// Where the last payload of a resource that is to be written deleted has to be kept first; `None` where it has not.
+pub(super) fn to_keep(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<Option<Kept>, Failure> {
+    match resource.deleted && resource.kept.is_none() {
+        true => tombstone::kept_apart(tenant, key, resource),
+        false => Ok(None),
+    }
 }

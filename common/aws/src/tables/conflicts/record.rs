@@ -143,7 +143,7 @@ impl Conflicts {
         let versions: BTreeMap<_, _> = writes
             .iter()
             .filter_map(|write| Held::to_keep(write))
-            .map(|version| ((version.resource, version.server_version), version))
+            .map(|version| ((version.resource, version.number), version))
             .collect();
         let versions: Vec<_> = versions.into_values().collect();
         let mut parts = Vec::new();
@@ -210,7 +210,7 @@ impl Conflicts {
         let (payload, version, bytes) = match Held::of(write) {
             Held::Nothing => (null, 0, 0),
             Held::Inline(text) => (AttributeValue::S(text.to_owned()), 0, 0),
-            Held::Kept { version, bytes } => (null, version, bytes),
+            Held::Kept { number, bytes } => (null, number, bytes),
         };
         let server_version = write.server.as_ref().map_or(0, |server| server.server_version);
         let is_deleted = write.server.as_ref().is_some_and(|server| server.deleted);

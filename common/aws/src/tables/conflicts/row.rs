@@ -19,7 +19,7 @@ use tidemark_core::{
 
 use super::{
     EditRow, INLINE_BYTES_MAX, INLINE_EDITS_MAX, OutcomeRow, PART_BYTES_MAX, edit_id, hex, keys,
-    versions::{Version, payload_of},
+    versions::{Version, number_of, payload_of},
 };
 use crate::{
     failure::Failure,
@@ -40,8 +40,8 @@ pub(super) enum Held<'a> {
     Inline(&'a str),
     /// It is kept apart, for all conflicts about that version.
     Kept {
-        /// Which version.
-        version: u64,
+        /// The number that it is kept under.
+        number: u64,
         /// Its bytes.
         bytes: usize,
     },
@@ -106,22 +106,25 @@ impl<'a> Held<'a> {
     pub(super) fn of(write: &'a ConflictWrite) -> Self {
         let Some(server) = &write.server else { return Self::Nothing };
         if let Some(kept) = server.kept {
-            return Self::Kept { version: kept.server_version, bytes: kept.bytes };
+            return Self::Kept { number: kept.number, bytes: kept.bytes };
         }
         let bytes = server.payload.get().len();
         if bytes <= INLINE_BYTES_MAX {
             return Self::Inline(server.payload.get());
         }
-        Self::Kept { version: server.server_version, bytes }
+        // A conflict that a policy decides is written together with the row, whose version may not come to be.
+        let number = match write.outcome {
+            Some(_) => number_of(server.server_version, &server.payload, None),
+            None => server.server_version,
+        };
+        Self::Kept { number, bytes }
     }
 
     /// The version that is to be kept for the conflict.
     pub(super) fn to_keep(write: &'a ConflictWrite) -> Option<Version<'a>> {
         let server = write.server.as_ref().filter(|server| server.kept.is_none())?;
-        let is_kept = matches!(Self::of(write), Self::Kept { .. });
-        let version =
-            Version { resource: &write.resource, server_version: server.server_version, payload: &server.payload, fields: None };
-        is_kept.then_some(version)
+        let Self::Kept { number, .. } = Self::of(write) else { return None };
+        Some(Version { resource: &write.resource, number, payload: &server.payload, fields: None })
     }
 }
 
@@ -178,8 +181,8 @@ pub(super) fn opened(sender: Sender<'_>, write: &ConflictWrite, slot: Slot, apar
     let server = match Held::of(write) {
         Held::Nothing => None,
         Held::Inline(text) => Some(text),
-        Held::Kept { version, bytes } => {
-            set("server_at", number(version));
+        Held::Kept { number: at, bytes } => {
+            set("server_at", number(at));
             set("server_bytes", number(bytes));
             None
         }

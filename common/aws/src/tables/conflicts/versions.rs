@@ -1,5 +1,8 @@
-//! Payloads of versions of resources that conflicts and deleted resources refer to: `tenant#channel` / `v#type#id#version`. Each is
+//! Payloads of versions of resources that conflicts and deleted resources refer to: `tenant#channel` / `v#type#id#number`. Each is
 //! written once, before what refers to it, and never changed, however many conflicts there are about the version.
+//!
+//! The number is the version, where the resource is stored. A payload that is kept before its version is stored has a number that follows
+//! from its content ([`number_of`]): another request may be faster, and the version may then hold something else.
 //!
 //! A small row beside it (`m#…`) says that it is there: a write that finds the row itself would cost as much as one that makes it.
 
@@ -10,9 +13,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
     field_versions::FieldVersions,
-    json::Json,
+    json::{Json, digest},
     key,
-    limits::PAYLOAD_BYTES_MAX,
+    limits::{PAYLOAD_BYTES_MAX, VERSION_MAX},
     pack::{pack, unpack},
     resource::ResourceKey,
 };
@@ -31,8 +34,8 @@ const MARK: &str = "m#";
 pub(crate) struct Version<'a> {
     /// Of which resource.
     pub(crate) resource: &'a ResourceKey,
-    /// Which version.
-    pub(crate) server_version: u64,
+    /// The number that it is kept under.
+    pub(crate) number: u64,
     /// What it held.
     pub(crate) payload: &'a Json,
     /// Who wrote which field last, where a deleted resource may be brought back.
@@ -47,13 +50,21 @@ struct VersionRow {
     fields: Vec<u8>,
 }
 
-/// The key of the row that keeps a version.
-pub(super) fn version_key(tenant: &str, resource: &ResourceKey, server_version: u64) -> Row {
-    at(PAYLOAD, tenant, resource, server_version)
+/// The number under which a payload is kept whose version is not stored yet. It is above every version, and that of one content alone.
+pub(in crate::tables) fn number_of(server_version: u64, payload: &Json, fields: Option<&FieldVersions>) -> u64 {
+    let fields = fields.map(FieldVersions::to_bytes).unwrap_or_default();
+    let digest = digest([&server_version.to_be_bytes()[..], payload.get().as_bytes(), &fields]);
+    let bits = digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    VERSION_MAX + 1 + (bits >> 11)
 }
 
-fn at(kind: &str, tenant: &str, resource: &ResourceKey, server_version: u64) -> Row {
-    let name = key::join([&resource.resource_type, &resource.id, &server_version.to_string()]);
+/// The key of the row that keeps a version.
+pub(super) fn version_key(tenant: &str, resource: &ResourceKey, number: u64) -> Row {
+    at(PAYLOAD, tenant, resource, number)
+}
+
+fn at(kind: &str, tenant: &str, resource: &ResourceKey, number: u64) -> Row {
+    let name = key::join([&resource.resource_type, &resource.id, &number.to_string()]);
     row_key(resource.channel.partition(tenant), format!("{kind}{name}"))
 }
 
@@ -72,7 +83,7 @@ fn unpacked(packed: &[u8]) -> Result<String, Failure> {
 impl Conflicts {
     /// Keeps versions of a tenant's resources: those that are kept already are not written again.
     pub(super) async fn share_versions(&self, tenant: &str, versions: &[Version<'_>]) -> Result<Vec<Row>, Failure> {
-        let mark = |version: &Version<'_>| at(MARK, tenant, version.resource, version.server_version);
+        let mark = |version: &Version<'_>| at(MARK, tenant, version.resource, version.number);
         let name = |row: &Row| [text(row, "pk"), text(row, "sk")].map(|part| part.unwrap_or_default().to_owned());
         let known = self.0.batch_get(versions.iter().map(mark).collect()).await?;
         let known: HashSet<[String; 2]> = known.iter().map(name).collect();
@@ -91,7 +102,7 @@ impl Conflicts {
         let bytes: Vec<usize> = versions.iter().map(|version| version.payload.get().len()).collect();
         let build = |index: usize| {
             let version = &versions[index];
-            let mut row = version_key(tenant, version.resource, version.server_version);
+            let mut row = version_key(tenant, version.resource, version.number);
             let mut part = |name: &str| row.remove(name).unwrap_or(AttributeValue::Null(true));
             let key = [part("pk"), part("sk")];
             let packed = pack(version.payload.get().as_bytes());
@@ -110,9 +121,9 @@ impl Conflicts {
         &self,
         tenant: &str,
         resource: &ResourceKey,
-        server_version: u64,
+        number: u64,
     ) -> Result<Option<(Json, FieldVersions)>, Failure> {
-        let Some(row) = self.0.batch_get(vec![version_key(tenant, resource, server_version)]).await?.pop() else {
+        let Some(row) = self.0.batch_get(vec![version_key(tenant, resource, number)]).await?.pop() else {
             return Ok(None);
         };
         let row: VersionRow = from_row("version of a resource", row)?;

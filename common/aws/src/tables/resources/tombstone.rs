@@ -14,7 +14,7 @@ use tidemark_core::{
     resource::{Claims, Creation, Edits, Kept, Resource, ResourceKey, Run},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, tables::conflicts::versions::number_of};
 
 /// Bytes of a packed memory at most, with room: names, decisions, edits and a small payload.
 const MEMORY_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
@@ -27,7 +27,7 @@ struct Memory {
     /// The payload, where it is not kept apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     p: Option<Json>,
-    /// Else the version that it is kept under, and its bytes.
+    /// Else the number that it is kept under, and its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     k: Option<(u64, usize)>,
     /// The run: author, first version, highest `client_version`, whether it is unproven.
@@ -57,7 +57,8 @@ pub(super) fn kept_apart(tenant: &str, key: &ResourceKey, resource: &Resource) -
         return Ok(resource.kept);
     }
     let bytes = resource.payload.get().len();
-    let kept = Kept { server_version: resource.server_version, bytes };
+    let number = number_of(resource.server_version, &resource.payload, Some(&resource.fields));
+    let kept = Kept { number, bytes };
     // What is larger than its bound does not pack into it.
     if bytes > 20 * TOMBSTONE_BYTES_MAX {
         return Ok(Some(kept));
@@ -72,7 +73,7 @@ fn memory(resource: &Resource, kept: Option<Kept>) -> Result<Vec<u8>, Failure> {
     let fields = if kept.is_none() { resource.fields.to_bytes() } else { Vec::new() };
     let memory = Memory {
         p: kept.is_none().then(|| resource.payload.clone()),
-        k: kept.map(|kept| (kept.server_version, kept.bytes)),
+        k: kept.map(|kept| (kept.number, kept.bytes)),
         r: (run.author.clone(), run.began, run.client_version_max, run.is_unproven),
         c: Some(creation.author.clone()).filter(|author| *author != run.author),
         t: creation.client_temp_id.clone(),
@@ -97,7 +98,7 @@ pub(super) fn read(packed: &[u8], server_version: u64, changed_at: chrono::DateT
     };
     Ok(Resource {
         payload: memory.p.unwrap_or_else(nothing),
-        kept: memory.k.map(|(server_version, bytes)| Kept { server_version, bytes }),
+        kept: memory.k.map(|(number, bytes)| Kept { number, bytes }),
         server_version,
         deleted: true,
         changed_at,
