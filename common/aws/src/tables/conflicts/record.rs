@@ -207,7 +207,7 @@ impl Conflicts {
         let apart = Apart::of(write);
         let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
         let null = AttributeValue::Null(true);
-        let (payload, version, bytes) = match Held::of(write) {
+        let (payload, at, bytes) = match Held::of(write) {
             Held::Nothing => (null, 0, 0),
             Held::Inline(text) => (AttributeValue::S(text.to_owned()), 0, 0),
             Held::Kept { number, bytes } => (null, number, bytes),
@@ -226,7 +226,7 @@ impl Conflicts {
             value(&edits)?,
             number(write.expected_edits + write.edits.len()),
             payload,
-            number(version),
+            number(at),
             number(bytes),
             number(server_version),
             AttributeValue::Bool(is_deleted),
