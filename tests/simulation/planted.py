@@ -240,6 +240,21 @@ BUGS = {
     ),
     "restored-device-gets-nothing-back": Bug((OWN, "Self::Unanswered(receipts) => !receipts.holds(made)", "Self::Unanswered(receipts) => receipts.holds(made) && false")),
     "older-client-gets-nothing-back": Bug((OWN, "Self::Omit(went_back_in) => went_back_in.contains(channel)", "Self::Omit(went_back_in) => went_back_in.contains(channel) && false")),
+    "unchanged-edit-answers-without-payload": Bug((
+        JUDGE,
+        "is_seen: base(edit, resource) == resource.server_version }",
+        "is_seen: has_seen_all(edit, resource, author) }",
+    )),
+    "deleted-since-not-told": Bug((
+        FOLD,
+        "        answer.server_payload_omitted |= is_gone;\n",
+        "        let _ = is_gone;\n",
+    )),
+    "incomplete-copy-takes-the-token": Bug((
+        CLIENT,
+        "            copy.is_incomplete |= version > copy.known + 1;\n",
+        "",
+    )),
     "receipts-for-every-version": Bug(
         ("common/core/src/receipts.rs", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), server_version)", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), 0 * server_version)"),
     ),

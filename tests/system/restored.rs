@@ -57,6 +57,32 @@ async fn own_change_without_receipt_is_delivered() {
     }
 }
 
+/// The device was restored from a backup at version 1, and its user types what the lost version 2 says already: the receipt for version 2 would
+/// keep the rest of that version from the device, so the payload comes with the result.
+#[tokio::test]
+async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
+    let stack = Stack::new();
+    let mut ana = stack.device("ana", "phone");
+    push_and_store(&mut ana, json!([create("a")])).await;
+    stack.settle().await;
+    pull_unanswered(&stack, &mut ana, 100).await;
+    let update = |version: u64, payload: Value| {
+        let mut item = json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": 1});
+        item["payload"] = payload;
+        item
+    };
+    ana.push_one(update(1, json!({"id": "a", "n": 1, "lost": true}))).await;
+    for (version, batch_id) in [(1, "b-1"), (2, "b-2"), (2, "b-2")] {
+        let answer = ana.push_batch(batch_id, &json!([update(version, json!({"id": "a", "n": 1}))])).await.ok();
+        let result = &answer["results"][0];
+        assert_eq!(
+            (&result["status"], &result["server_version"], &result["server_payload"]),
+            (&json!("ok"), &json!(2), &json!({"n": 1, "lost": true})),
+            "{result}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn receipts_wait_for_what_is_not_sequenced() {
     let stack = Stack::new();

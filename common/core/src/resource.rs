@@ -148,14 +148,14 @@ const MERGED: u64 = 1 << 63;
 pub struct Edits(Vec<AppliedEdit>);
 
 impl Edits {
-    /// What is remembered of `id`.
+    /// What is remembered of `id`; if it was applied more than once (a create that brought a resource back, twice), of the last time.
     pub fn find(&self, id: EditId) -> Option<AppliedEdit> {
-        self.0.iter().find(|edit| edit.id == id).copied()
+        self.0.iter().rfind(|edit| edit.id == id).copied()
     }
 
     /// Counts an edit that is remembered as the newest, because it came again.
     pub fn renew(&mut self, id: EditId) {
-        if let Some(at) = self.0.iter().position(|edit| edit.id == id) {
+        if let Some(at) = self.0.iter().rposition(|edit| edit.id == id) {
             let edit = self.0.remove(at);
             self.0.push(edit);
         }

@@ -25,7 +25,7 @@ use tidemark_core::{
         problem::{Problem, ProblemCode},
         push::{PushRequest, PushResponse},
     },
-    push::{answer, intake::Sender},
+    push::{answer, intake::Sender, references},
 };
 
 /// Answers `POST /sync/push`.
@@ -78,10 +78,13 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
     results.retain(|_, result| !result.is_retryable());
     let repeated: BTreeSet<usize> = results.keys().copied().collect();
     let keys = batch.keys();
+    let creates = batch.creates().to_vec();
     let is_settled = results.len() == items.len();
     drop(items);
     if !is_settled {
         batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
+        let failed = references::failed_creates(&creates, &results);
+        tables.sync_batches.note_failed_creates(sender, &failed, now).await?;
     }
     let mut results: Vec<_> = results.into_values().collect();
     answer::omit_superseded(&mut results, &keys);

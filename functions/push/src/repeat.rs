@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use tidemark_aws::{Failure, Platform, tables::sync_batches::AnsweredBatch};
 use tidemark_core::{
     ids::BatchId,
-    protocol::push::{ItemResult, PushRequest},
+    protocol::push::{ItemResult, PushRequest, Status},
     push::answer,
     resource::ResourceKey,
 };
@@ -28,7 +28,7 @@ pub(crate) async fn load(
 /// from its resource, and where the resource has moved on since, the result says that its payload is omitted. `keys` names the resource
 /// of each item, as far as the caller may use its channel.
 ///
-/// One round trip, and none where no result is about what the server holds.
+/// One round trip, and none where every result is an error.
 ///
 /// # Errors
 /// An outage.
@@ -39,8 +39,9 @@ pub(crate) async fn complete(
     repeated: &BTreeSet<usize>,
     results: &mut [ItemResult],
 ) -> Result<(), Failure> {
+    let is_about_a_resource = |result: &ItemResult| result.status == Status::Ok || answer::is_about_content(result);
     let mut results: Vec<&mut ItemResult> =
-        results.iter_mut().filter(|result| repeated.contains(&result.index) && answer::is_about_content(result)).collect();
+        results.iter_mut().filter(|result| repeated.contains(&result.index) && is_about_a_resource(result)).collect();
     if results.is_empty() {
         return Ok(());
     }

@@ -100,9 +100,9 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
             seen.insert(path.clone(), text);
         }
         // A batch is kept for 90 days; a conflict for ever.
-        let is_there = match fate.edit.action() {
-            "delete" => !seen[&path].is_empty(),
-            _ => seen[&path].contains(&format!("\"{}\"", fate.edit.mark())),
+        let is_there = match fate.edit.is_marked() {
+            false => !seen[&path].is_empty(),
+            true => seen[&path].contains(&format!("\"{}\"", fate.edit.mark())),
         };
         if !is_there {
             let what = format!("edit {} was answered {:?}, and does not stand in {path}", fate.edit.number, told.status);

@@ -36,6 +36,15 @@ pub struct Copy {
     pub used: Option<u64>,
     /// The text of its payload; none where it is deleted, or not made yet.
     pub payload: Option<String>,
+    /// It lacks versions of the device's own, which pulls have to bring.
+    pub is_incomplete: bool,
+}
+
+impl Copy {
+    /// The server's copy is taken over.
+    fn receive(&mut self, payload: Option<String>, version: u64) {
+        *self = Self { payload, base: version, known: version, used: self.used, is_incomplete: false };
+    }
 }
 
 /// Something a user typed.
@@ -59,7 +68,12 @@ impl Edit {
         self.item["action"].as_str().unwrap_or_default()
     }
 
-    /// The mark that stands in every payload that it is applied to.
+    /// Whether its content has its mark. A delete has no content, and what was typed as it was shown is not marked.
+    pub fn is_marked(&self) -> bool {
+        self.item["payload"].get(self.mark()).is_some()
+    }
+
+    /// The mark that stands in every payload that it is applied to, unless it has none.
     pub fn mark(&self) -> String {
         mark(self.number)
     }
@@ -116,7 +130,9 @@ impl Client {
         let first_base = self.waiting_for(&name).next().map(|edit| edit.base);
         let copy = self.copies.entry(name.clone()).or_default();
         let after_last = copy.used.map_or(0, |used| used + 1);
-        let version = if action == "create" { 0 } else { (copy.known + waiting).max(after_last) };
+        // Older versions of the page gave every create 0.
+        let is_zero = action == "create" && !self.is_documented;
+        let version = if is_zero { 0 } else { (copy.known + waiting).max(after_last) };
         copy.used = Some(copy.used.unwrap_or_default().max(version));
         let base = first_base.unwrap_or(copy.base);
         let mut item =
@@ -177,44 +193,46 @@ impl Client {
     pub fn answered(&mut self, answer: &PushResponse) {
         let Some(sent) = self.sent.take() else { return };
         let mut again = Vec::new();
-        let mut has_gap = false;
         for (edit, result) in sent.edits.into_iter().zip(&answer.results) {
             match result.status {
-                Status::Ok => has_gap |= self.applied(&edit, result),
+                Status::Ok => self.applied(&edit, result),
                 Status::Conflict => self.refused(&edit, result),
-                Status::Error if result.is_retryable() => again.push(edit),
+                Status::Error if result.is_retryable() => again.push(Edit { name: self.told_id(&edit, result), ..edit }),
                 Status::Error => {}
             }
         }
         self.queue.splice(0..0, again);
-        if self.takes_push_token && !(has_gap && self.is_documented) {
+        if self.takes_push_token && !(self.is_documented && self.copies.values().any(|copy| copy.is_incomplete)) {
             self.token = Some(answer.server_sync_token.clone());
         }
     }
 
-    /// An edit was applied, now or before. Whether there are versions before that one which the device has not heard of: then its pulls
-    /// have to bring all of them.
-    fn applied(&mut self, edit: &Edit, result: &ItemResult) -> bool {
+    /// An edit was applied, now or before. If there are versions before that one which the device has not heard of, its pulls have to bring
+    /// them.
+    fn applied(&mut self, edit: &Edit, result: &ItemResult) {
         let name = self.told_id(edit, result);
         let version = result.server_version.unwrap_or_default();
         let copy = self.copies.entry(name).or_default();
         if result.server_payload_omitted || version <= copy.base {
-            return false; // a pull brings it, or has brought it
+            return; // a pull brings it, or has brought it
         }
         if let Some(payload) = &result.server_payload {
             if version >= copy.known {
-                (copy.payload, copy.base, copy.known) = (Some(payload.get().to_owned()), version, version);
+                copy.receive(Some(payload.get().to_owned()), version);
             }
-            return false;
+            return;
         }
-        let has_gap = version > copy.known + 1;
+        if edit.action() == "delete" && self.is_documented {
+            copy.base = version; // of a deleted resource there is nothing more to receive
+        } else {
+            copy.is_incomplete |= version > copy.known + 1;
+        }
         copy.known = copy.known.max(version);
         copy.payload = match edit.action() {
             "delete" => None,
             "create" => Some(edit.content.clone()),
             _ => copy.payload.as_deref().map(|payload| merge(payload, &edit.content)),
         };
-        has_gap
     }
 
     /// An edit stands in a conflict: the server's copy is taken over, if it is no older than what the device has.
@@ -225,8 +243,7 @@ impl Client {
         if result.server_payload_omitted || version < copy.known {
             return; // a pull brings it, or has brought something newer
         }
-        copy.payload = result.server_payload.as_ref().map(|payload| payload.get().to_owned());
-        (copy.base, copy.known) = (version, version);
+        copy.receive(result.server_payload.as_ref().map(|payload| payload.get().to_owned()), version);
     }
 
     /// The name of what an edit is about, now that the server has told its id.
@@ -235,7 +252,10 @@ impl Client {
         let told = Name { id: id.clone(), ..edit.name.clone() };
         if told != edit.name {
             if let Some(copy) = self.copies.remove(&edit.name) {
-                self.copies.entry(told.clone()).or_insert(copy);
+                // A pull may have brought it already.
+                let used = copy.used;
+                let told = self.copies.entry(told.clone()).or_insert(copy);
+                told.used = told.used.max(used);
             }
             self.queue.iter_mut().filter(|waiting| waiting.name == edit.name).for_each(|waiting| waiting.name = told.clone());
         }
@@ -263,8 +283,7 @@ impl Client {
             let copy = self.copies.entry(name).or_default();
             // Below what it knows, the copy has later edits of its own. A delete leaves the numbers.
             if change.server_version > copy.base && change.server_version >= copy.known {
-                copy.payload = change.payload.map(|payload| payload.get().to_owned());
-                (copy.base, copy.known) = (change.server_version, copy.known.max(change.server_version));
+                copy.receive(change.payload.map(|payload| payload.get().to_owned()), change.server_version);
             }
         }
         self.token = Some(page.next_token);

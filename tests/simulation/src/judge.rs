@@ -41,6 +41,8 @@ pub struct Judge {
     /// Rows of which a device was told that its edit was refused, before a repetition of the request had it applied, or to which it applied
     /// an edit of what a restore has undone: no pull tells it (docs/protocol.md, *Known quirks*).
     untold: BTreeSet<(Owner, Row)>,
+    /// Values that were typed again where they were shown already.
+    pub retyped: BTreeSet<String>,
     /// Devices of which there are two.
     pub cloned: BTreeSet<Owner>,
     /// The first promise that was broken.
@@ -64,12 +66,16 @@ impl Judge {
         // An admin who accepts an edit that the row has forgotten decides without knowing (docs/protocol.md, *Known quirks*).
         let may_repeat = |text: &Value| version.is_decision && edit_of(text).is_some_and(|number| self.may_be_forgotten(number));
         let slots = version.fields.iter().filter(|(field, value)| is_slot(field) && !value.is_null());
-        let slots: Vec<_> = slots.filter(|(_, value)| !may_repeat(value)).collect();
-        // A create that was made on the version of a tombstone.
+        let is_retyped = |value: &Value| value.as_str().is_some_and(|value| self.retyped.contains(value));
+        let slots: Vec<_> = slots.filter(|(_, value)| !may_repeat(value) && !is_retyped(value)).collect();
+        // A create that was made on the version of a tombstone, or behind the delete of the same device.
         let fates = &self.fates;
-        let is_created_again = |version: &Version, deleted: u64| {
+        let is_created_again = |version: &Version, deleted: &Version| {
             let creates = marks(&version.fields).into_iter().filter_map(|number| fates.get(&number));
-            creates.map(|fate| &fate.edit).any(|edit| edit.action() == "create" && edit.item["base_version"] == deleted)
+            creates.filter(|fate| fate.edit.action() == "create").any(|fate| match fate.edit.item["base_version"].as_u64() {
+                Some(base) => base == deleted.number || deleted.author == fate.owner.author(),
+                None => false,
+            })
         };
         let earlier = self.history.entry(row.clone()).or_default();
         let last = earlier.last();
@@ -78,7 +84,7 @@ impl Judge {
             let what = format!("{row:?}: version {} was written over version {last_number}", version.number);
             return self.violated(1, what);
         }
-        let may_return = version.is_decision || is_created_again(&version, last_number);
+        let may_return = version.is_decision || last.is_some_and(|last| is_created_again(&version, last));
         if last.is_some_and(|last| last.is_deleted) && !version.is_deleted && !may_return {
             return self.violated(2, format!("{row:?}: deleted, and back to life as version {}", version.number));
         }
@@ -213,11 +219,14 @@ impl Judge {
     pub fn told(&mut self, number: u64, told: Told) {
         let Some(fate) = self.fates.get(&number).cloned() else { return };
         let was_ok = fate.told.as_ref().is_some_and(|before| before.status == Status::Ok);
-        if was_ok && told.status != Status::Ok && !fate.is_forgotten && !self.may_be_forgotten(number) {
+        // What changed nothing may not be remembered (docs/protocol.md, *Known quirks*).
+        let may_be_judged_anew = !fate.edit.is_marked() && fate.edit.action() != "delete";
+        if was_ok && told.status != Status::Ok && !may_be_judged_anew && !fate.is_forgotten && !self.may_be_forgotten(number) {
             self.violated(6, format!("edit {number} was ok, and is {:?} now that it came again", told.status));
         }
         let was_applied = self.applied.contains_key(&number) && !self.accepted.contains(&number);
-        let waits = told.status == Status::Conflict && !told.is_decided;
+        let is_judged_anew = told.is_for_value && fate.edit.action() == "update";
+        let waits = told.status == Status::Conflict && !told.is_decided && !is_judged_anew;
         // Of two devices with one id, one may repeat a batch with an edit that conflicted, and that the other has sent alone since.
         let is_cloned = self.cloned.contains(&fate.owner);
         if was_applied && waits && !is_cloned && !fate.is_forgotten && !self.may_be_forgotten(number) {
@@ -292,7 +301,8 @@ impl Judge {
                 _ => self.applied.contains_key(&fate.edit.number) || versions.any(|version| is_decided(fate, version)),
             }
         };
-        let lost = self.fates.values().filter(|fate| told(fate, Status::Ok)).find(|fate| !is_applied(fate));
+        let is_visible = |fate: &&Fate| fate.edit.is_marked() || fate.edit.action() == "delete";
+        let lost = self.fates.values().filter(|fate| told(fate, Status::Ok)).filter(is_visible).find(|fate| !is_applied(fate));
         if let Some(what) = lost.map(|fate| format!("edit {} was answered ok, and stands nowhere", fate.edit.number)) {
             self.violated(1, what);
         }

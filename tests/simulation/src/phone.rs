@@ -183,7 +183,14 @@ impl Phone {
             let action = if rng.u32(0..100) < 5 { "delete" } else { "update" };
             (action, known[rng.usize(0..known.len())].clone())
         };
-        let payload = self.payload(resource_type, action, number, rng);
+        let shown = if action == "update" && rng.u32(0..8) == 0 { self.shown_value(&name, rng) } else { None };
+        let payload = match shown {
+            Some((field, value)) => {
+                world.judge.borrow_mut().retyped.insert(value.clone());
+                json!({ field: value })
+            }
+            None => self.payload(resource_type, action, number, rng),
+        };
         if action == "create" && is_temp_id(&name.id) && resource_type == "meter" {
             self.made.push(name.id.clone());
         }
@@ -194,6 +201,14 @@ impl Phone {
         world.note(|| format!("        {} types {number}: {}", self.client.device_id, edit.item));
         let fate = Fate { edit, owner: self.owner(), told: None, is_forgotten: false, is_of_undone, screen, is_lost: false };
         world.judge.borrow_mut().fates.insert(number, fate);
+    }
+
+    /// A field that the device shows of a resource, with its value.
+    fn shown_value(&self, name: &Name, rng: &mut fastrand::Rng) -> Option<(String, String)> {
+        let payload: Value = serde_json::from_str(self.client.copies.get(name)?.payload.as_ref()?).unwrap();
+        let text = |field: &str| Some((field.to_owned(), payload[field].as_str()?.to_owned()));
+        let fields: Vec<_> = ["a", "b", "c"].into_iter().filter_map(text).collect();
+        (!fields.is_empty()).then(|| fields[rng.usize(0..fields.len())].clone())
     }
 
     /// What the user is shown of a resource: the copy, and the edits that wait on top of it.
@@ -282,6 +297,7 @@ impl Phone {
                 server_version: result.server_version,
                 conflict_id: result.conflict_id.clone(),
                 is_decided: result.resolution.is_some(),
+                is_for_value: result.code == Some(ItemCode::UniqueViolation),
                 batch_id: answer.batch_id.clone(),
             };
             if result.code == Some(ItemCode::DependsOnFailedItem) && result.is_retryable() {

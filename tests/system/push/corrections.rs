@@ -139,3 +139,62 @@ async fn create_on_a_tombstone_it_has_seen_revives() {
     assert_eq!(open(&stack).await.len(), 0);
     assert_eq!(stack.rows("unique_keys").len(), 1);
 }
+
+/// A device deletes a resource with a natural id and creates it again before it hears of the delete: in one batch, in two, and while the
+/// responses are lost.
+#[tokio::test]
+async fn create_behind_its_own_delete_revives() {
+    let item = |action: &str, version: u64, base: u64, note: u64| {
+        let payload = if action == "delete" { json!({"id": "natural"}) } else { json!({"id": "natural", "code": "A", "note": note}) };
+        json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": base, "payload": payload})
+    };
+    for is_one_batch in [true, false] {
+        let stack = Stack::new();
+        let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+        assert_eq!(ana.push_one(item("create", 0, 0, 1)).await["status"], "ok");
+        // With the same content as the first create, too.
+        let queue = [item("delete", 1, 0, 0), item("create", 2, 0, 1), item("delete", 3, 0, 0), item("create", 4, 0, 2)];
+        for _ in 0..2 {
+            let versions: Vec<Value> = match is_one_batch {
+                true => ana.push(Value::Array(queue.to_vec())).await.iter().map(|result| result["server_version"].clone()).collect(),
+                false => {
+                    let mut versions = Vec::new();
+                    for item in &queue {
+                        versions.push(ana.push_one(item.clone()).await["server_version"].clone());
+                    }
+                    versions
+                }
+            };
+            assert_eq!(versions, [2, 3, 4, 5]);
+        }
+        // A retry of the first create is answered as the first time, and what another device has not seen is not overwritten.
+        assert_eq!(ana.push_one(item("create", 0, 0, 1)).await["server_version"], 1);
+        let row = &stack.rows("resources")[0];
+        assert_eq!((&row["server_version"]["N"], &row["deleted"]["BOOL"]), (&json!("5"), &json!(false)));
+        assert_eq!(ana.push_one(item("delete", 5, 0, 0)).await["server_version"], 6);
+        for (version, base) in [(7, 0), (7, 4), (0, 5)] {
+            let stale = ben.push_one(item("create", version, base, 3)).await;
+            assert_eq!((&stale["code"], &stale["server_deleted"]), (&json!("id_taken"), &json!(true)), "{stale}");
+        }
+        // Nor does a create of the same device revive that may have been applied before the delete.
+        for version in [0, 4, 5] {
+            let stale = ana.push_one(item("create", version, 0, 9)).await;
+            assert_eq!((&stale["code"], &stale["server_deleted"]), (&json!("already_created"), &json!(true)), "{stale}");
+        }
+    }
+}
+
+/// What was revived twice with the same content is answered with the version it was made the last time.
+#[tokio::test]
+async fn create_that_revives_twice_is_answered_with_the_last_version() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let item = |action: &str, base: u64| {
+        let version = if action == "create" { 0 } else { base };
+        json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": base, "payload": {"id": "natural"}})
+    };
+    for (action, base) in [("create", 0), ("delete", 1), ("create", 2), ("delete", 3), ("create", 4)] {
+        assert_eq!(ana.push_one(item(action, base)).await["server_version"], base + 1, "{action} on {base}");
+    }
+    assert_eq!(ana.push_one(item("create", 4)).await["server_version"], 5);
+}

@@ -177,3 +177,78 @@ async fn reference_to_a_dismissed_create_fails_for_good() {
     let result = ana.push_one(task("t-1", "new")).await;
     assert_eq!((&result["code"], &result["retryable"]), (&json!("depends_on_failed_item"), &json!(false)), "{result}");
 }
+
+/// A create of a meter that fails with an error.
+fn broken(temp_id: &str) -> Value {
+    json!({"resource_type": "meter", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": []})
+}
+
+#[tokio::test]
+async fn reference_to_a_create_that_failed_before_is_not_stored() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    let kept = ana.push_one(task("t-0", "m-1")).await;
+    assert_eq!(ana.push_one(broken("new")).await["code"], "invalid_payload");
+    let update = json!({"resource_type": "task", "action": "update", "client_version": 1, "base_version": 1, "channel": "group/north",
+        "payload": {"id": kept["server_id"], "meter_id": "new"}});
+    for item in [task("t-1", "new"), update.clone()] {
+        let result = ana.push_one(item).await;
+        assert_eq!((&result["code"], &result["retryable"]), (&json!("depends_on_failed_item"), &json!(false)), "{result}");
+    }
+    // Another device of the user calls something else so, and another user too.
+    for other in [Device::new(&stack, ana.token.clone(), "tablet"), of_north(&stack, "ben")] {
+        let result = other.push_one(task("t-1", "new")).await;
+        assert_eq!(payload(&stack, &result["server_id"])["meter_id"], "new");
+    }
+    // Corrected, it can be referred to.
+    let made = ana.push_one(meter("new", json!({"code": "A"}))).await;
+    let result = ana.push_one(task("t-1", "new")).await;
+    assert_eq!(payload(&stack, &result["server_id"])["meter_id"], made["server_id"]);
+    assert_eq!(ana.push_one(update).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn reference_is_to_the_create_that_was_applied() {
+    let stack = Stack::new();
+    let ana = of_north(&stack, "ana");
+    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    let sound = || meter("new", json!({"code": "B"}));
+    // Corrected in the same batch, and sent again broken after it was made: by a create that may be decided, and by one that may not.
+    for (temp_id, batch) in [
+        ("t-1", json!([broken("new"), sound(), task("t-1", "new")])),
+        ("t-2", json!([broken("new"), task("t-2", "new")])),
+        ("t-3", json!([task("t-3", "new"), meter("new", json!({"code": "A"}))])),
+        ("t-4", json!([sound(), broken("new"), task("t-4", "new")])),
+    ] {
+        let results = ana.push(batch).await;
+        let of = results.iter().find(|result| result["client_temp_id"] == temp_id).expect("the task");
+        let made = ana.push_one(sound()).await;
+        assert_eq!(of["status"], "ok", "{results:?}");
+        assert_eq!(payload(&stack, &of["server_id"])["meter_id"], made["server_id"]);
+    }
+    // A rejected create beside one that failed may still be made.
+    let results = ana.push(json!([broken("c"), meter("c", json!({"code": "A"})), task("t-5", "c")])).await;
+    assert_eq!((&results[2]["code"], &results[2]["retryable"]), (&json!("depends_on_failed_item"), &json!(true)));
+    let result = ana.push_one(task("t-5", "c")).await;
+    assert_eq!((&result["code"], &result["retryable"]), (&json!("depends_on_failed_item"), &json!(true)));
+}
+
+/// A create whose upload is missing may still succeed, and so may what refers to it in a later batch.
+#[tokio::test]
+async fn reference_to_a_create_that_may_be_sent_again_is_retryable_in_a_later_batch() {
+    let catalog = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['media']\n\n\
+                   [note]\nchannel = 'tenant'\nid_prefix = 'n'\nreferences = { photo = 'photo' }";
+    let stack = Stack::configured(&[("CATALOG", catalog)]).today();
+    let request = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 3});
+    let presigned = stack.post("media/presign", &stack.token("acme", "ana", &[], &[]), &request).await.ok();
+    let create = |resource_type: &str, temp_id: &str, payload: Value| json!({"resource_type": resource_type, "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload});
+    let (photo, note) = (create("photo", "p", json!({"media": presigned["key"]})), create("note", "n", json!({"photo": "p"})));
+    let ana = stack.device("ana", "phone");
+    assert_eq!(ana.push_one(photo.clone()).await["code"], "media_missing");
+    let waits = ana.push_one(note.clone()).await;
+    assert_eq!((&waits["code"], &waits["retryable"]), (&json!("depends_on_failed_item"), &json!(true)), "{waits}");
+    stack.upload(&presigned, b"abc").await;
+    let made = ana.push_one(photo).await;
+    let result = ana.push_one(note).await;
+    assert_eq!(payload(&stack, &result["server_id"])["photo"], made["server_id"]);
+}

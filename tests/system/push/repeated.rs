@@ -154,3 +154,29 @@ async fn batch_omits_what_its_later_items_replace() {
         assert_omitted(&again(&ana, &items).await);
     }
 }
+
+/// The response to a create is lost, somebody deletes the resource, and the device pulls for the first time: the snapshot does not say that
+/// anything was deleted. An `ok` that lets the device apply its create would show the resource for good.
+#[tokio::test]
+async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
+    let stack = Stack::new();
+    let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let items = json!([create("m"), edit("m", 1, 0, "ana")]);
+    ana.push_batch("b1", &items).await.ok();
+    ben.push_one(delete("m", 2)).await;
+    stack.settle().await;
+    assert!(ana.pull().await.is_empty());
+    for batch_id in ["b1", "b2", "b2"] {
+        let answer = ana.push_batch(batch_id, &items).await.ok();
+        for (at, result) in answer["results"].as_array().expect("results").iter().enumerate() {
+            assert_eq!((&result["status"], &result["server_version"]), (&json!("ok"), &json!(at + 1)), "{batch_id}");
+            assert_omitted(result);
+        }
+    }
+    // Its own delete is told as always.
+    let own = json!([create("n"), delete("n", 1)]);
+    for _ in 0..2 {
+        let answer = ana.push_batch("b3", &own).await.ok();
+        assert_eq!(answer["results"][1].get("server_payload_omitted"), None, "{answer}");
+    }
+}

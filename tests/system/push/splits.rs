@@ -11,10 +11,11 @@ async fn office(stack: &Stack) -> Device<'_> {
     Device::new(stack, stack.token("acme", "ana", &[], &["north"]), "phone")
 }
 
-/// What the queue came to: its statuses, and everything that is stored of it.
+/// What the queue came to: the outcome of each item, and everything that is stored of it.
 #[derive(Debug, PartialEq)]
 struct End {
-    statuses: Vec<String>,
+    /// Status, code and whether it is retryable.
+    outcomes: Vec<String>,
     resources: Vec<Value>,
     unique_keys: Vec<Value>,
     conflicts: Vec<Value>,
@@ -24,13 +25,13 @@ struct End {
 async fn send(queue: &[Value], cuts: u32) -> End {
     let stack = Stack::new();
     let ana = office(&stack).await;
-    let mut statuses = Vec::new();
+    let mut outcomes = Vec::new();
     let mut batch = Vec::new();
     for (at, item) in queue.iter().enumerate() {
         batch.push(item.clone());
         if cuts & (1 << at) != 0 || at + 1 == queue.len() {
             let results = ana.push(Value::Array(std::mem::take(&mut batch))).await;
-            statuses.extend(results.iter().map(|result| result["status"].as_str().unwrap_or_default().to_owned()));
+            outcomes.extend(results.iter().map(outcome));
         }
     }
     let parts = |table: &str, names: &[&str]| {
@@ -40,11 +41,21 @@ async fn send(queue: &[Value], cuts: u32) -> End {
         rows
     };
     End {
-        statuses,
+        outcomes,
         resources: parts("resources", &["pk", "sk", "payload", "server_version", "deleted"]),
         unique_keys: parts("unique_keys", &["pk", "sk", "holder_channel", "holder_id"]),
         conflicts: parts("conflicts", &["id", "status", "edit_count"]),
     }
+}
+
+/// What became of an item.
+fn outcome(result: &Value) -> String {
+    let code = match result["code"].as_str().unwrap_or_default() {
+        // Behind an item of the same batch that failed on the resource, the one is told as the other (§3.5).
+        "depends_on_failed_item" if result["retryable"] == false => "not_found",
+        code => code,
+    };
+    format!("{} {code} {}", result["status"].as_str().unwrap_or_default(), result["retryable"])
 }
 
 /// Sends the queue item by item, and in every other way.
@@ -68,7 +79,7 @@ impl Queue {
     /// An edit of a resource that was at `base` when the device last received it.
     fn add(&mut self, resource_type: &str, action: &str, name: &str, base: u64, mut payload: Value) {
         let waiting = self.edits.entry(name.to_owned()).or_default();
-        let version = if action == "create" { 0 } else { base + *waiting };
+        let version = base + *waiting;
         *waiting += 1;
         let mut item = json!({"resource_type": resource_type, "action": action, "client_version": version, "base_version": base});
         match name.strip_prefix("temp:") {
@@ -80,6 +91,15 @@ impl Queue {
         }
         item["payload"] = payload;
         self.items.push(item);
+    }
+
+    /// A create that fails with an error.
+    fn broken(mut self, name: &str) -> Self {
+        self.add("meter", "create", name, 0, json!({}));
+        if let Some(item) = self.items.last_mut() {
+            item["payload"] = json!([]);
+        }
+        self
     }
 
     fn has_created(&self, temp_id: &str) -> bool {
@@ -123,7 +143,7 @@ async fn values_move_between_resources_in_queue_order() {
         .meter("create", "temp:b", code("X".into()));
     for (name, queue) in [("moved", moved), ("parked", parked), ("rotated", rotated), ("inherited", inherited)] {
         let end = assert_independent_of_boundaries(&queue.items, name).await;
-        assert!(end.statuses.iter().all(|status| status == "ok"), "{name}: {:?}", end.statuses);
+        assert!(end.outcomes.iter().all(|outcome| outcome == "ok  null"), "{name}: {:?}", end.outcomes);
     }
 }
 
@@ -150,6 +170,21 @@ async fn rejected_items_do_not_depend_on_boundaries() {
             .meter("create", "temp:b", code("B"))
             .task("create", "temp:u", json!({"meter_id": "b"}))
             .task("update", "temp:u", json!({"meter_id": "a"})),
+        // References to what fails with an error, and to its correction.
+        Queue::default()
+            .broken("temp:a")
+            .task("create", "temp:t", json!({"meter_id": "a"}))
+            .meter("create", "temp:a", code("A"))
+            .task("create", "temp:u", json!({"meter_id": "a"}))
+            .broken("temp:a")
+            .task("update", "temp:u", json!({"meter_id": "a", "n": 1})),
+        // What exists is deleted and created again.
+        Queue::default()
+            .meter("update", "m-1", json!({"n": 1}))
+            .meter("delete", "m-1", json!({}))
+            .meter("create", "m-1", code("X"))
+            .meter("update", "m-1", json!({"n": 2}))
+            .meter("delete", "m-1", json!({})),
         // Deletes of what does not exist, and creates behind them.
         Queue::default()
             .meter("delete", "x", json!({}))
@@ -178,8 +213,9 @@ async fn random_queues_do_not_depend_on_boundaries() {
                 _ => json!({"code": code, "n": rng.u32(0..9)}),
             };
             let name = ["m-1", "m-2", "m-3", "temp:a", "temp:b", "x"][rng.usize(0..6)];
-            queue = match rng.u32(0..10) {
-                0..3 => queue.meter("create", ["temp:a", "temp:b", "x"][rng.usize(0..3)], payload),
+            queue = match rng.u32(0..11) {
+                10 => queue.broken(["temp:a", "temp:b"][rng.usize(0..2)]),
+                0..3 => queue.meter("create", ["temp:a", "temp:b", "x", "m-1"][rng.usize(0..4)], payload),
                 3 => queue.meter("delete", name, json!({})),
                 4 => {
                     // A device refers to what it has created before.

@@ -16,7 +16,7 @@ use tidemark_core::{
     protocol::push::ItemResult,
     push::{
         intake::{self, Group, Intake, Sender},
-        references::{self, EarlierCreates},
+        references::{self, Create, EarlierCreates},
         refuse,
     },
     resource::ResourceKey,
@@ -53,7 +53,9 @@ impl Batch {
     /// An outage.
     pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let referred: HashSet<&ResourceKey> = references::keys_to_find(&intake.groups).collect();
+        let referred: HashSet<&ResourceKey> =
+            references::to_earlier_batches(&intake.groups).flat_map(|reference| &reference.earlier).collect();
+        let temp_ids = references::to_earlier_batches(&intake.groups).map(|reference| &reference.temp_id).collect();
         let mut strongly = referred.clone();
         // What is written on the condition that the row is as it was read needs no strong read, and what a create makes is not read at all:
         // the write fails where the row is other, and then it is read. Not so in a dry run, which writes nothing, and in a replay, whose
@@ -68,17 +70,18 @@ impl Batch {
         let others = referred.iter().filter(|key| creates.iter().all(|(create, _)| create != *key));
         let wanted: Vec<_> = creates.iter().cloned().chain(others.map(|key| (*key, Vec::new()))).collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
-        let (loaded, maybe, standing) = tokio::join!(
+        let (loaded, maybe, standing, failed) = tokio::join!(
             tables.resources.load(tenant, strongly),
             tables.resources.load_unproven(tenant, &changed),
-            tables.conflicts.of_device(sender, &wanted)
+            tables.conflicts.of_device(sender, &wanted),
+            tables.sync_batches.failed_creates(sender, &temp_ids)
         );
-        let (mut loaded, maybe, standing) = (loaded?, maybe?, standing?.standing);
+        let (mut loaded, maybe, standing, failed) = (loaded?, maybe?, standing?.standing, failed?);
         let refused = creates.iter().map(|(key, _)| *key).filter(|key| has_rejected_create(&standing, key)).cloned().collect();
         let made: HashSet<ResourceKey> = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
         let rejected = referred.iter().filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));
         let rejected = rejected.map(|key| ((*key).clone(), standing[*key].iter().any(Standing::is_open_create))).collect();
-        let earlier = EarlierCreates { made, rejected };
+        let earlier = EarlierCreates { made, rejected, failed };
         loaded.rows.extend(maybe.rows);
         loaded.unreadable.extend(maybe.unreadable);
         loaded.unproven.extend(maybe.unproven);
@@ -90,6 +93,11 @@ impl Batch {
     pub fn keys(&self) -> BTreeMap<usize, ResourceKey> {
         let keys = self.intake.groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.clone())));
         keys.collect()
+    }
+
+    /// The creates of the batch that have a temp id.
+    pub fn creates(&self) -> &[Create] {
+        &self.intake.creates
     }
 
     /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers. The uploads that these items name

@@ -1,7 +1,11 @@
 //! `sync_batches`: tenant#user#device / batch. The results of each batch without their payloads, packed: what a batch that is sent
-//! again is answered with (§3.6).
+//! again is answered with (§3.6). Beside them, tenant#user#device / create#type#temp id: the creates of the device that failed, which later
+//! batches may refer to (§3.10).
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use aws_sdk_dynamodb::{
     primitives::Blob,
@@ -15,6 +19,7 @@ use tidemark_core::{
     key,
     pack::{pack, unpack},
     protocol::push::ItemResult,
+    push::{intake::Sender, references::TempId},
 };
 
 use super::{Table, expiry, from_row, is_condition_failure, moment, to_row, transaction::transact_put};
@@ -61,7 +66,63 @@ struct BatchRow {
     expires_at: i64,
 }
 
+/// That a create failed with an error.
+#[derive(Debug, Serialize, Deserialize)]
+struct FailedRow {
+    pk: String,
+    sk: String,
+    is_retryable: bool,
+    expires_at: i64,
+}
+
 impl SyncBatches {
+    /// Notes that the creates of these temp ids failed with an error, and whether it is retryable. One write for each.
+    ///
+    /// # Errors
+    /// An outage. The batch is not answered then, and its repetition notes them.
+    pub async fn note_failed_creates(
+        &self,
+        sender: Sender<'_>,
+        failed: &BTreeMap<TempId, bool>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Failure> {
+        let pk = partition_of(sender);
+        let puts = failed.iter().map(|(temp_id, is_retryable)| {
+            let row = FailedRow {
+                pk: pk.clone(),
+                sk: failed_key(temp_id),
+                is_retryable: *is_retryable,
+                expires_at: expiry(now, self.retention),
+            };
+            let put = self.table.put(&row);
+            async move { put?.send().await.map_err(|error| Failure::outage("put_item on sync_batches", error)) }
+        });
+        futures_util::future::try_join_all(puts).await?;
+        Ok(())
+    }
+
+    /// Which of these temp ids belong to creates that failed with an error when they were sent last, and whether it was retryable.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn failed_creates(
+        &self,
+        sender: Sender<'_>,
+        temp_ids: &BTreeSet<&TempId>,
+    ) -> Result<HashMap<TempId, bool>, Failure> {
+        let pk = partition_of(sender);
+        let mut wanted: HashMap<String, &TempId> = temp_ids.iter().map(|temp_id| (failed_key(temp_id), *temp_id)).collect();
+        let keys = wanted.keys().map(|sk| super::key(pk.clone(), sk)).collect();
+        let mut failed = HashMap::new();
+        for row in self.table.batch_get(keys).await? {
+            let row: FailedRow = from_row("failed create", row)?;
+            if let Some(temp_id) = wanted.remove(&row.sk) {
+                failed.insert(temp_id.clone(), row.is_retryable);
+            }
+        }
+        Ok(failed)
+    }
+
     /// The batch with these items as it was answered; `None` when it was not. The raw items and the results expire each in their own
     /// time, so results of other items under the same id count as none.
     ///
@@ -158,4 +219,13 @@ fn read_answered(row: &BatchRow) -> Result<AnsweredBatch<'static>, Failure> {
 
 fn partition(tenant: &str, batch_id: &BatchId) -> String {
     key::join([tenant, &batch_id.user, &batch_id.device_id])
+}
+
+fn partition_of(sender: Sender<'_>) -> String {
+    key::join([&sender.principal.tenant, &sender.principal.user, sender.device_id])
+}
+
+/// The sort key of a create that failed. No batch has one like it.
+fn failed_key(temp_id: &TempId) -> String {
+    key::join(["create", &temp_id.resource_type, &temp_id.name])
 }

@@ -57,12 +57,20 @@ pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, Resour
 /// batch was decided; `Some(None)` where there is none, `None` where it cannot be known.
 ///
 /// A device may have pulled a newer version between the two responses. The content of an older one would take its copy back, and its
-/// token would never lead it to the newer one again.
+/// token would never lead it to the newer one again. The same holds for an `ok` of a resource that is deleted by now, because a snapshot
+/// does not say so: its device must not apply the edit.
 pub fn complete_again(result: &mut ItemResult, current: Option<Option<&Resource>>, resolution: Option<Resolution>) {
     if result.status == Status::Conflict {
         result.resolution = result.resolution.or(resolution);
     }
-    let Some(current) = current.filter(|current| version(*current) == result.server_version) else { return omit_content(result) };
+    let is_current = current.is_some_and(|current| version(current) == result.server_version);
+    if !is_about_content(result) {
+        if !is_current && current.flatten().is_some_and(|current| current.deleted) {
+            omit_content(result);
+        }
+        return;
+    }
+    let Some(current) = current.filter(|_| is_current) else { return omit_content(result) };
     match (result.status, current) {
         (Status::Conflict, Some(current)) if current.deleted => result.server_deleted = true,
         (Status::Conflict | Status::Ok, Some(current)) if !current.deleted => {

@@ -213,12 +213,15 @@ impl<'a> Fold<'a> {
                 self.show(&mut answer);
             }
         }
+        // A snapshot does not say what was deleted: a device that pulled one before it repeats its edit would show the resource again.
+        let is_gone = self.resource.as_ref().is_some_and(|resource| resource.deleted && resource.server_version > applied.server_version);
+        answer.server_payload_omitted |= is_gone;
         Ok(answer)
     }
 
     fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
         self.remember(edit, false); // kept only if the row is written for another edit
-        // The version is no base for a device that has not seen it: then the payload comes with it.
+        // A device that has not received the version cannot hold it: then the payload comes with it.
         let mut answer = self.ok(edit);
         if !is_seen {
             self.show(&mut answer);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{
     bounds::{check_size, invalid_item},
     media,
-    references::{self, Create, Reference},
+    references::{self, Create, Reference, TempId},
 };
 use crate::{
     catalog::{Catalog, ResourceType},
@@ -144,18 +144,29 @@ pub struct Intake {
     pub groups: Vec<Group>,
     /// Answers to items that are about no resource that could be told.
     pub refused: Vec<ItemResult>,
+    /// The creates that have a temp id, broken ones too.
+    pub creates: Vec<Create>,
 }
 
 /// Reads the items of a batch.
 pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     let sent: Vec<Sent> = items.iter().map(|item| Sent::read(item)).collect();
-    let (named, creates) = (named_creates(&sent, sender), creates(&sent));
+    let named = named_creates(&sent, sender);
+    let keys: Vec<_> = sent.iter().map(|sent| sent.resource_key(sender, &named)).collect();
+    let temp_ids: Vec<_> = sent.iter().map(|sent| sent.temp_id.clone()).collect();
+    let created: Vec<_> = sent.iter().map(|sent| sent.creates().map(|temp_id| (temp_id, sent.id().is_some()))).collect();
+    let edits: Vec<_> = sent.into_iter().enumerate().map(|(index, sent)| sent.edit(index, sender)).collect();
+    let create = |(index, created): (usize, Option<(TempId, bool)>)| {
+        let (temp_id, is_named) = created?;
+        let is_sound = keys.get(index).is_some_and(Result::is_ok) && edits.get(index).is_some_and(Result::is_ok);
+        Some(Create { temp_id, index, is_sound, is_named })
+    };
+    let creates: Vec<Create> = created.into_iter().enumerate().filter_map(create).collect();
     let mut answers = Vec::new();
     let mut groups: IndexMap<ResourceKey, Vec<Item>> = IndexMap::new();
-    for (index, sent) in sent.into_iter().enumerate() {
-        let (key, temp_id) = (sent.resource_key(sender, &named), sent.temp_id.clone());
+    for (index, ((key, edit), temp_id)) in keys.into_iter().zip(edits).zip(temp_ids).enumerate() {
         let refused = |refusal: Refusal, server_id| refusal.answer(index, temp_id.clone(), server_id, false);
-        match (key, sent.edit(index, sender)) {
+        match (key, edit) {
             (Ok(key), edit) => {
                 let item = match edit.and_then(|(edit, fields)| edit.with_links(&fields, &key, &creates, sender)) {
                     Ok(edit) => Item::Edit(edit),
@@ -172,6 +183,7 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     Intake {
         groups: groups.into_iter().map(|(key, items)| Group { key, items, carried: Carried::default() }).collect(),
         refused: answers,
+        creates,
     }
 }
 
@@ -191,19 +203,11 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
     named
 }
 
-/// The creates of this batch that have a temp id, broken ones too.
-fn creates(sent: &[Sent]) -> Vec<Create> {
-    let create = |(index, sent): (usize, &Sent)| {
-        Some(Create { resource_type: sent.resource_type.clone()?, temp_id: sent.temp_id.clone()?, index })
-    };
-    sent.iter().enumerate().filter(|(_, sent)| sent.is_create).filter_map(create).collect()
-}
-
 impl Edit {
     /// The edit with what the fields of its payload refer to.
     fn with_links(self, fields: &Fields, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
         let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
-        let mut references = references::find(fields, rules, &key.channel, creates, sender);
+        let mut references = references::find(self.index, fields, rules, &key.channel, creates, sender);
         // What is verified is what is stored: no id takes the place of a media key.
         references.retain(|reference| !rules.media.contains(&reference.field));
         let media = if self.action == Action::Delete { Vec::new() } else { media::keys(fields, rules)? };
@@ -280,6 +284,13 @@ impl Sent {
             payload: None,
             made: Err(refusal),
         }
+    }
+
+    /// What a create is called by the device.
+    fn creates(&self) -> Option<TempId> {
+        let created = (self.resource_type.as_ref(), self.temp_id.as_ref());
+        let (Some(resource_type), Some(name), true) = (created.0, created.1, self.is_create) else { return None };
+        Some(TempId { resource_type: resource_type.clone(), name: name.clone() })
     }
 
     /// `payload.id`, when there is one other than `null`.

@@ -20,7 +20,8 @@ pub enum Verdict<'a> {
     Remembered(AppliedEdit),
     /// It changes nothing.
     Unchanged {
-        /// Whether the device has seen all that others wrote.
+        /// Whether the device has received the version that stands. Its own versions count only once they were delivered: it may have been
+        /// restored from a backup that lacks them.
         is_seen: bool,
     },
     /// It is applied, and this is the payload then.
@@ -48,7 +49,7 @@ pub fn judge<'a>(
             Verdict::Refuse(Refusal::new(ItemCode::InvalidId, error))
         }
         (Action::Create, None) => apply(Next::Whole(&edit.payload), payload, rules),
-        (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource) => {
+        (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource, author) => {
             apply(Next::Whole(&edit.payload), payload, rules)
         }
         // A create is found among the edits where an admin accepted it, or where it brought a deleted resource back.
@@ -85,10 +86,11 @@ fn judge_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Verdic
     Verdict::Conflict(code, error)
 }
 
-/// Whether a create brings a deleted resource back: it was made on the tombstone's version, so its device has seen the delete, and it
-/// cannot be a retry of the create that made the resource. Had it been applied before, the version would be above its base.
-fn is_made_on_tombstone(edit: &Edit, resource: &Resource) -> bool {
-    resource.deleted && edit.base_version == Some(resource.server_version)
+/// Whether a create brings a deleted resource back: its device has seen the delete, or deleted it itself in an earlier edit of its queue. It
+/// cannot be a retry of the create that made the resource, nor one that was applied before: then the version would be above its base, or
+/// its `client_version` one of the run.
+fn is_made_on_tombstone(edit: &Edit, resource: &Resource, author: &Author) -> bool {
+    resource.deleted && edit.base_version.is_some() && is_fresh(edit, resource, author)
 }
 
 fn judge_change<'a>(
@@ -107,7 +109,7 @@ fn judge_change<'a>(
     if let Next::Patched(_, effect) = &next
         && !effect.has_changed
     {
-        return Verdict::Unchanged { is_seen: has_seen_all(edit, resource, author) };
+        return Verdict::Unchanged { is_seen: base(edit, resource) == resource.server_version };
     }
     if !is_fresh(edit, resource, author) {
         let (server, client) = (resource.server_version, edit.client_version);
@@ -141,9 +143,14 @@ fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
 /// the server was restored from an older copy.
 fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     let server_version = resource.server_version;
-    let base = edit.base_version.unwrap_or(edit.client_version.min(server_version));
+    let base = base(edit, resource);
     let own_run = resource.run.author == *author;
     base == server_version || base < server_version && own_run && base + 1 >= resource.run.began
+}
+
+/// The version that counts as the edit's base (§3.3).
+fn base(edit: &Edit, resource: &Resource) -> u64 {
+    edit.base_version.unwrap_or(edit.client_version.min(resource.server_version))
 }
 
 fn apply<'a>(next: Next<'a>, payload: Option<&mut Tree<'a>>, rules: &ResourceType) -> Verdict<'a> {

@@ -1,5 +1,5 @@
-//! References (§3.10): in a field that refers to another resource, a `client_temp_id` gives way to the server's id, of a create in the
-//! same batch or of an earlier one. What refers to a create that failed in this batch fails with it.
+//! References (§3.10): in a field that refers to another resource, a `client_temp_id` gives way to the id of what its create made, in the
+//! same batch or in an earlier one. What refers to a create that was not applied fails with it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,29 +19,42 @@ use crate::{
 pub struct Reference {
     /// The field.
     pub field: String,
-    /// What it may refer to.
-    pub target: Target,
+    /// The temp id that its text may be.
+    pub temp_id: TempId,
+    /// The creates before the item under this temp id, by index; of several, one may correct another.
+    pub before: Vec<usize>,
+    /// Those behind it, if none is before it.
+    pub behind: Vec<usize>,
+    /// Where a create of an earlier batch may have made its resource: the first of these that exists. Empty where a sound create before the
+    /// item has the temp id, because that one finds the resource.
+    pub earlier: Vec<ResourceKey>,
 }
 
-/// What a temp id may refer to.
-#[derive(Debug, Clone)]
-pub enum Target {
-    /// The create at this index of the batch.
-    InBatch(usize),
-    /// A create of an earlier batch: the first of these that exists. If none does, the text is no temp id.
-    Earlier(Vec<ResourceKey>),
+/// What a device calls a resource before it knows the id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TempId {
+    /// The type of the resource.
+    pub resource_type: String,
+    /// `client_temp_id` of its create, 1 to 256 bytes.
+    pub name: String,
 }
 
 /// A create of the batch, for what refers to it by its temp id.
-#[derive(Debug)]
-pub(super) struct Create {
-    pub(super) resource_type: String,
-    pub(super) temp_id: String,
-    pub(super) index: usize,
+#[derive(Debug, Clone)]
+pub struct Create {
+    /// What it is called.
+    pub temp_id: TempId,
+    /// Which item of the batch.
+    pub index: usize,
+    /// Whether it is an edit that may be decided.
+    pub(super) is_sound: bool,
+    /// Whether it asks for an id of its own: then its temp id means nothing to later batches.
+    pub(super) is_named: bool,
 }
 
-/// The references in the `fields` of an item of type `rules` in `channel`.
+/// The references in the `fields` of the item at `index`, of type `rules` in `channel`.
 pub(super) fn find(
+    index: usize,
     fields: &Fields,
     rules: &ResourceType,
     channel: &Channel,
@@ -49,42 +62,41 @@ pub(super) fn find(
     sender: Sender<'_>,
 ) -> Vec<Reference> {
     let references = rules.references.iter().filter_map(|(field, target_type)| {
-        let text: String = serde_json::from_str(fields.get(field)?.get()).ok()?;
-        let create = creates.iter().find(|create| create.resource_type == *target_type && create.temp_id == text);
-        let target = match create {
-            Some(create) => Target::InBatch(create.index),
-            None => Target::Earlier(earlier(&text, target_type, channel, sender)?),
-        };
-        Some(Reference { field: field.clone(), target })
+        let name: String = serde_json::from_str(fields.get(field)?.get()).ok()?;
+        let temp_id = TempId { resource_type: target_type.clone(), name };
+        let named = creates.iter().filter(|create| create.temp_id == temp_id);
+        let (before, behind): (Vec<&Create>, Vec<&Create>) = named.partition(|create| create.index <= index);
+        let behind = if before.is_empty() { behind } else { Vec::new() };
+        let is_made_here = before.iter().any(|create| create.is_sound);
+        let earlier = if is_made_here { Vec::new() } else { earlier(&temp_id, channel, sender) };
+        let [before, behind] = [before, behind].map(|creates| creates.into_iter().map(|create| create.index).collect::<Vec<_>>());
+        let may_refer = !before.is_empty() || !behind.is_empty() || !earlier.is_empty();
+        may_refer.then(|| Reference { field: field.clone(), temp_id, before, behind, earlier })
     });
     references.collect()
 }
 
-/// Where an earlier create under this temp id may stand: in the item's own channel, or in the default one of its type. `None` for text
+/// Where an earlier create under this temp id may stand: in the item's own channel, or in the default one of its type. Nowhere for text
 /// that cannot be a temp id, or is an id of the server's making.
-fn earlier(text: &str, target_type: &str, channel: &Channel, sender: Sender<'_>) -> Option<Vec<ResourceKey>> {
-    let rules = sender.catalog.get(target_type)?;
-    if !is_name(text) || ids::is_derived(&rules.id_prefix, text) {
-        return None;
+fn earlier(temp_id: &TempId, channel: &Channel, sender: Sender<'_>) -> Vec<ResourceKey> {
+    let TempId { resource_type, name } = temp_id;
+    let Some(rules) = sender.catalog.get(resource_type) else { return Vec::new() };
+    if !is_name(name) || ids::is_derived(&rules.id_prefix, name) {
+        return Vec::new();
     }
     let mut channels = vec![channel.clone()];
     channels.extend(rules.default_channel(&sender.principal.user).filter(|default| default != channel));
     let key = |channel: Channel| {
         let tenant = &sender.principal.tenant;
-        let id = ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, target_type, text);
-        ResourceKey { channel, resource_type: target_type.to_owned(), id }
+        let id = ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, resource_type, name);
+        ResourceKey { channel, resource_type: resource_type.clone(), id }
     };
-    Some(channels.into_iter().map(key).collect())
+    channels.into_iter().map(key).collect()
 }
 
-/// The resources that must be looked for before the references of `groups` can be told.
-pub fn keys_to_find(groups: &[Group]) -> impl Iterator<Item = &ResourceKey> {
-    groups
-        .iter()
-        .flat_map(Group::edits)
-        .flat_map(|edit| &edit.references)
-        .filter_map(|it| if let Target::Earlier(keys) = &it.target { Some(keys) } else { None })
-        .flatten()
+/// The references of `groups` that may be to creates of earlier batches: those must be looked for first.
+pub fn to_earlier_batches(groups: &[Group]) -> impl Iterator<Item = &Reference> {
+    groups.iter().flat_map(Group::edits).flat_map(|edit| &edit.references).filter(|reference| !reference.earlier.is_empty())
 }
 
 /// Whether anything in `groups` may refer to something.
@@ -94,10 +106,9 @@ pub fn any(groups: &[Group]) -> bool {
 
 /// Whether every create that `group` refers to has its answer in `results`, or is its own.
 pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
-    group.edits().flat_map(|edit| &edit.references).all(|reference| match reference.target {
-        Target::InBatch(index) => results.contains_key(&index) || group.indexes().any(|own| own == index),
-        Target::Earlier(_) => true,
-    })
+    let is_known = |index: &usize| results.contains_key(index) || group.indexes().any(|own| own == *index);
+    let references = group.edits().flat_map(|edit| &edit.references);
+    references.flat_map(|reference| reference.before.iter().chain(&reference.behind)).all(is_known)
 }
 
 /// What is known of creates of earlier batches that references may mean.
@@ -107,6 +118,19 @@ pub struct EarlierCreates {
     pub made: HashSet<ResourceKey>,
     /// The resources that do not exist, because their create conflicts; and whether the conflict is open still.
     pub rejected: HashMap<ResourceKey, bool>,
+    /// The creates that failed with an error when they were sent last; and whether the error was retryable.
+    pub failed: HashMap<TempId, bool>,
+}
+
+/// The temp ids whose creates failed with an error, and whether it is retryable: what refers to one in a later batch must not be stored with
+/// its temp id. One that another create of the batch made is not among them, and of several errors the last counts.
+pub fn failed_creates(creates: &[Create], results: &BTreeMap<usize, ItemResult>) -> BTreeMap<TempId, bool> {
+    let answered = |create: &Create| Some((create.temp_id.clone(), results.get(&create.index)?));
+    let answered: Vec<_> = creates.iter().filter(|create| !create.is_named).filter_map(answered).collect();
+    let (failed, others): (Vec<_>, Vec<_>) = answered.into_iter().partition(|(_, result)| result.status == Status::Error);
+    let others: HashSet<TempId> = others.into_iter().map(|(temp_id, _)| temp_id).collect();
+    let failed = failed.into_iter().filter(|(temp_id, _)| !others.contains(temp_id));
+    failed.map(|(temp_id, result)| (temp_id, result.is_retryable())).collect()
 }
 
 /// The group with its references replaced: by the answers of this batch, and by what is known of `earlier` creates. A create that has no answer yet (two
@@ -133,32 +157,81 @@ fn replace_in(
     id_of: impl Fn(usize) -> Option<String>,
 ) -> Item {
     let mut fields = json::fields(&edit.payload).unwrap_or_default();
-    for Reference { field, target } in std::mem::take(&mut edit.references) {
-        let depends = |on: String, is_retryable: bool| {
-            let error = format!("payload.{field}: refers to {on}, which was not applied");
-            let refusal = Refusal::new(ItemCode::DependsOnFailedItem, error);
-            Item::Refused(refusal.answer(edit.index, edit.client_temp_id.clone(), Some(key.id.clone()), is_retryable))
-        };
-        let id = match target {
-            Target::Earlier(keys) => match keys.iter().find(|key| earlier.made.contains(key)) {
-                Some(key) => Some(key.id.clone()),
-                None => match keys.iter().find_map(|key| earlier.rejected.get_key_value(key)) {
-                    Some((create, is_open)) => return depends(format!("the create of {}", create.id), *is_open),
-                    None => None,
-                },
-            },
-            Target::InBatch(index) => match results.get(&index) {
-                // The resource is there, whatever became of this create: it was made before.
-                Some(create) if create.status == Status::Ok || is_made_before(create) => create.server_id.clone(),
-                Some(create) => return depends(format!("item {index}"), create.is_retryable() || waits_for_admin(create)),
-                None => id_of(index),
-            },
+    for reference in std::mem::take(&mut edit.references) {
+        let id = match resolve(&reference, results, earlier, &id_of) {
+            Resolved::Id(id) => Some(id),
+            Resolved::Text => None,
+            Resolved::NotApplied { create, is_retryable } => {
+                let error = format!("payload.{}: refers to {create}, which was not applied", reference.field);
+                let refusal = Refusal::new(ItemCode::DependsOnFailedItem, error);
+                return Item::Refused(refusal.answer(edit.index, edit.client_temp_id, Some(key.id.clone()), is_retryable));
+            }
         };
         edit.is_rewritten |= id.is_some();
-        set_text(&mut fields, &field, id);
+        set_text(&mut fields, &reference.field, id);
     }
     edit.payload = json::object(&fields);
     Item::Edit(edit)
+}
+
+/// What the text of a reference is.
+enum Resolved {
+    /// The temp id of this resource.
+    Id(String),
+    /// The temp id of a create that was not applied.
+    NotApplied {
+        /// Which, for people.
+        create: String,
+        /// Whether it may be applied still.
+        is_retryable: bool,
+    },
+    /// No temp id.
+    Text,
+}
+
+/// What came before the item in the device's queue counts first, in whatever batch, so that the outcome does not depend on the boundaries: a
+/// resource that exists, whichever create made it, then a create that may still be applied, then one that failed.
+fn resolve(
+    reference: &Reference,
+    results: &BTreeMap<usize, ItemResult>,
+    earlier: &EarlierCreates,
+    id_of: impl Fn(usize) -> Option<String>,
+) -> Resolved {
+    let Reference { temp_id, before, behind, earlier: keys, .. } = reference;
+    let made = || Some(keys.iter().find(|key| earlier.made.contains(key))?.id.clone());
+    if let Some(id) = made_here(before, results, &id_of).or_else(made) {
+        return Resolved::Id(id);
+    }
+    let rejected = keys.iter().filter_map(|key| Some((format!("the create of {}", key.id), *earlier.rejected.get(key)?)));
+    let failed = earlier.failed.get(temp_id).map(|is_retryable| (format!("the create of {:?}", temp_id.name), *is_retryable));
+    let failed = failed.filter(|_| before.is_empty());
+    if let Some(not_applied) = not_applied(failed_here(before, results).chain(rejected).chain(failed)) {
+        return not_applied;
+    }
+    match made_here(behind, results, &id_of) {
+        Some(id) => Resolved::Id(id),
+        None => not_applied(failed_here(behind, results)).unwrap_or(Resolved::Text),
+    }
+}
+
+/// What the first of these creates made that was applied, or has no answer yet.
+fn made_here(creates: &[usize], results: &BTreeMap<usize, ItemResult>, id_of: impl Fn(usize) -> Option<String>) -> Option<String> {
+    let made = creates.iter().filter_map(|index| results.get(index));
+    let made = made.filter(|create| create.status == Status::Ok || is_made_before(create)).find_map(|create| create.server_id.clone());
+    made.or_else(|| creates.iter().filter(|index| !results.contains_key(index)).find_map(|index| id_of(*index)))
+}
+
+/// Those of these creates that were not applied, for people, and whether they may be.
+fn failed_here(creates: &[usize], results: &BTreeMap<usize, ItemResult>) -> impl Iterator<Item = (String, bool)> {
+    let answered = creates.iter().filter_map(|index| results.get(index));
+    answered.map(|create| (format!("item {}", create.index), create.is_retryable() || waits_for_admin(create)))
+}
+
+/// That none of these creates was applied; one that may still be counts first.
+fn not_applied(creates: impl Iterator<Item = (String, bool)>) -> Option<Resolved> {
+    let creates: Vec<(String, bool)> = creates.collect();
+    let (create, is_retryable) = creates.iter().find(|(_, is_retryable)| *is_retryable).or(creates.first())?.clone();
+    Some(Resolved::NotApplied { create, is_retryable })
 }
 
 /// Whether a create that conflicts does so because its resource exists.
