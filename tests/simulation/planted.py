@@ -50,7 +50,7 @@ WHAT_STOOD = (
     "        answer::complete_again(result, current, resolution);\n",
     """        let _ = (current, resolution);
         let Some(id) = &result.conflict_id else { continue };
-        let stood = tables.conflicts.read(tenant, id).await?;
+        let stood = tables.conflicts.read(tenant, None, id).await?;
         if let Some(stood) = stood.filter(|it| Some(it.server_version) == result.server_version && !it.server_deleted) {
             result.server_payload = stood.server_payload;
             result.server_payload_omitted = false;

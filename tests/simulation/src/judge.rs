@@ -18,7 +18,7 @@ use crate::{
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which of the six of docs/architecture.md.
+    /// Which of the seven of docs/architecture.md.
     pub promise: u8,
     /// How.
     pub what: String,
@@ -220,7 +220,10 @@ impl Judge {
         let Some(fate) = self.fates.get(&number).cloned() else { return };
         let was_ok = fate.told.as_ref().is_some_and(|before| before.status == Status::Ok);
         // What changed nothing may not be remembered (docs/protocol.md, *Known quirks*).
-        let may_be_judged_anew = !fate.edit.is_marked() && fate.edit.action() != "delete";
+        let may_be_judged_anew = match fate.edit.action() {
+            "delete" => self.was_deleted_by_another(&fate),
+            _ => !fate.edit.is_marked(),
+        };
         if was_ok && told.status != Status::Ok && !may_be_judged_anew && !fate.is_forgotten && !self.may_be_forgotten(number) {
             self.violated(6, format!("edit {number} was ok, and is {:?} now that it came again", told.status));
         }
@@ -235,6 +238,13 @@ impl Judge {
         if let Some(fate) = self.fates.get_mut(&number) {
             fate.told = Some(told);
         }
+    }
+
+    /// Whether a delete was answered with the version of somebody else's delete: it changed nothing.
+    fn was_deleted_by_another(&self, fate: &Fate) -> bool {
+        let version = fate.told.as_ref().and_then(|told| told.server_version);
+        let versions = self.history.get(&(fate.owner.tenant.clone(), fate.edit.name.clone())).into_iter().flatten();
+        versions.filter(|it| Some(it.number) == version).any(|it| it.author != fate.owner.author())
     }
 
     /// Whether so many edits followed that a row need not remember this one (§3.6). An edit makes a version; a decision makes one of all the

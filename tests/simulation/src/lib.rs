@@ -16,6 +16,7 @@ pub mod phone;
 pub mod plan;
 pub mod shards;
 pub mod shrink;
+mod splits;
 mod stale;
 mod table_faults;
 mod version;
@@ -47,7 +48,10 @@ pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
     local.block_on(&runtime, async {
         let world = World::new(plan.clone(), is_traced);
         world.run().await;
-        let violation = world.judge.borrow().violation.clone();
+        let mut violation = world.judge.borrow().violation.clone();
+        if violation.is_none() {
+            violation = splits::differing(plan.seed).await.map(|what| Violation { promise: 7, what });
+        }
         let counts = world.counts.borrow().clone();
         Outcome { violation, counts, struck: world.cloud.weather.struck(), trace: world.into_trace() }
     })

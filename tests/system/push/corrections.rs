@@ -145,7 +145,8 @@ async fn create_on_a_tombstone_it_has_seen_revives() {
 #[tokio::test]
 async fn create_behind_its_own_delete_revives() {
     let item = |action: &str, version: u64, base: u64, note: u64| {
-        let payload = if action == "delete" { json!({"id": "natural"}) } else { json!({"id": "natural", "code": "A", "note": note}) };
+        let payload =
+            if action == "delete" { json!({"id": "natural"}) } else { json!({"id": "natural", "code": "A", "note": note}) };
         json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": base, "payload": payload})
     };
     for is_one_batch in [true, false] {
@@ -156,7 +157,9 @@ async fn create_behind_its_own_delete_revives() {
         let queue = [item("delete", 1, 0, 0), item("create", 2, 0, 1), item("delete", 3, 0, 0), item("create", 4, 0, 2)];
         for _ in 0..2 {
             let versions: Vec<Value> = match is_one_batch {
-                true => ana.push(Value::Array(queue.to_vec())).await.iter().map(|result| result["server_version"].clone()).collect(),
+                true => {
+                    ana.push(Value::Array(queue.to_vec())).await.iter().map(|result| result["server_version"].clone()).collect()
+                }
                 false => {
                     let mut versions = Vec::new();
                     for item in &queue {

@@ -229,3 +229,42 @@ async fn random_queues_do_not_depend_on_boundaries() {
         assert_independent_of_boundaries(&queue.items, &format!("seed {seed}")).await;
     }
 }
+
+/// Under `field_merge`, an edit of a field that nobody else changed merges behind one that conflicts, in whatever batch.
+#[tokio::test]
+async fn merging_does_not_depend_on_boundaries() {
+    let item = |action: &str, version: u64, payload: Value| {
+        json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version.min(1), "channel": "group/north",
+            "payload": payload})
+    };
+    let queue = [
+        item("update", 1, json!({"id": "t", "title": "ana"})),
+        item("update", 2, json!({"id": "t", "note": "ana"})),
+        item("update", 3, json!({"id": "t", "title": "office"})),
+        item("update", 4, json!({"id": "t", "title": "again"})),
+    ];
+    let mut ends = Vec::new();
+    for cuts in [0b111, 0, 0b001, 0b010, 0b100] {
+        let stack = Stack::new();
+        let [office, ana] =
+            ["office", "ana"].map(|user| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone"));
+        let made = [item("create", 0, json!({"id": "t"})), item("update", 1, json!({"id": "t", "title": "office"}))];
+        office.push(Value::Array(made.to_vec())).await;
+        let mut outcomes = Vec::new();
+        let mut batch = Vec::new();
+        for (at, edit) in queue.iter().enumerate() {
+            batch.push(edit.clone());
+            if cuts & (1 << at) != 0 || at + 1 == queue.len() {
+                outcomes.extend(ana.push(Value::Array(std::mem::take(&mut batch))).await.iter().map(outcome));
+            }
+        }
+        let conflicts: Vec<Value> = stack.conflicts().iter().map(|row| row["edit_count"].clone()).collect();
+        ends.push((cuts, outcomes, stack.rows("resources")[0]["payload"].clone(), conflicts));
+    }
+    let (_, outcomes, payload, conflicts) = ends[0].clone();
+    assert_eq!(outcomes, ["conflict version_mismatch null", "ok  null", "ok  null", "conflict version_mismatch null"]);
+    assert_eq!((&payload["S"], conflicts.len()), (&json!(r#"{"title":"office","note":"ana"}"#), 1));
+    for (cuts, others, stored, kept) in ends {
+        assert_eq!((&others, &stored, &kept), (&outcomes, &payload, &conflicts), "cuts {cuts:b}");
+    }
+}

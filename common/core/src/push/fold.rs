@@ -160,7 +160,7 @@ impl<'a> Fold<'a> {
         if let Some(answer) = self.deferred(edit) {
             return Ok(answer);
         }
-        let is_blocked = self.carried.conflicted.is_some() && edit.action != Action::Create;
+        let is_blocked = self.blocking(edit).is_some();
         if let Verdict::Unchanged { is_seen } = verdict
             && !is_blocked
         {
@@ -214,7 +214,8 @@ impl<'a> Fold<'a> {
             }
         }
         // A snapshot does not say what was deleted: a device that pulled one before it repeats its edit would show the resource again.
-        let is_gone = self.resource.as_ref().is_some_and(|resource| resource.deleted && resource.server_version > applied.server_version);
+        let is_gone =
+            self.resource.as_ref().is_some_and(|resource| resource.deleted && resource.server_version > applied.server_version);
         answer.server_payload_omitted |= is_gone;
         Ok(answer)
     }

@@ -95,11 +95,20 @@ pub struct Group {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carried {
     /// The conflict of an item that was made on an older version: what follows was made on the same copy (§3.5).
-    pub conflicted: Option<String>,
+    pub conflicted: Option<Conflicted>,
     /// An item failed with an error; whether one that did may succeed when it is sent again.
     pub failed: Option<bool>,
     /// Edits of the batch that the row remembers.
     pub remembered: usize,
+}
+
+/// A conflict that an item of the batch is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflicted {
+    /// Which.
+    pub id: String,
+    /// What the first item in it was made on, as sent.
+    pub base_version: Option<u64>,
 }
 
 impl Item {

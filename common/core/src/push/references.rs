@@ -215,9 +215,14 @@ fn resolve(
 }
 
 /// What the first of these creates made that was applied, or has no answer yet.
-fn made_here(creates: &[usize], results: &BTreeMap<usize, ItemResult>, id_of: impl Fn(usize) -> Option<String>) -> Option<String> {
+fn made_here(
+    creates: &[usize],
+    results: &BTreeMap<usize, ItemResult>,
+    id_of: impl Fn(usize) -> Option<String>,
+) -> Option<String> {
     let made = creates.iter().filter_map(|index| results.get(index));
-    let made = made.filter(|create| create.status == Status::Ok || is_made_before(create)).find_map(|create| create.server_id.clone());
+    let made =
+        made.filter(|create| create.status == Status::Ok || is_made_before(create)).find_map(|create| create.server_id.clone());
     made.or_else(|| creates.iter().filter(|index| !results.contains_key(index)).find_map(|index| id_of(*index)))
 }
 

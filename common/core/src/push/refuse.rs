@@ -4,7 +4,7 @@ use super::{
     content::Next,
     decide::{ConflictsNeeded, Ruled},
     fold::Fold,
-    intake::{Edit, Group, Sender},
+    intake::{Conflicted, Edit, Group, Sender},
 };
 use crate::{
     catalog::Policy,
@@ -30,7 +30,7 @@ impl<'a> Fold<'a> {
         policy: Option<Policy>,
     ) -> Result<ItemResult, ConflictsNeeded> {
         let version = self.resource.as_ref().map_or(0, |resource| resource.server_version);
-        let blocking = self.carried.conflicted.as_deref().filter(|_| edit.action != Action::Create);
+        let blocking = self.blocking(edit);
         let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
         let held = standing.iter().find(|conflict| conflict.holds(edit.id));
         let joined = standing.iter().position(|conflict| joins(conflict, edit, blocking, version));
@@ -48,7 +48,8 @@ impl<'a> Fold<'a> {
             _ => (self.open(edit, code, version), None),
         };
         if code == ItemCode::VersionMismatch && version > 0 {
-            self.carried.conflicted = Some(id.clone());
+            let base_version = self.carried.conflicted.take().map_or(edit.base_version, |first| first.base_version);
+            self.carried.conflicted = Some(Conflicted { id: id.clone(), base_version });
         }
         let mut answer = ItemResult {
             status: Status::Conflict,
@@ -61,6 +62,14 @@ impl<'a> Fold<'a> {
         };
         self.show(&mut answer);
         Ok(answer)
+    }
+
+    /// The conflict of an earlier item of the batch that this edit joins, because it was made on the same copy although it states a newer base,
+    /// or none. One that states the base of that item, or an older one, is judged by itself, as it is in a later batch.
+    pub(super) fn blocking(&self, edit: &Edit) -> Option<&str> {
+        let Conflicted { id, base_version } = self.carried.conflicted.as_ref().filter(|_| edit.action != Action::Create)?;
+        let is_newer = edit.base_version.zip(*base_version).is_none_or(|(base, refused)| base > refused);
+        Some(id.as_str()).filter(|_| is_newer)
     }
 
     /// An edit of a resource whose create was refused joins the conflict that the create stands in; `None` where there is none.
