@@ -121,10 +121,11 @@ impl FieldVersions {
 
 impl Resource {
     /// Notes which fields the newest version `changed`, where the `policy` of the type merges by field; only then they are asked for.
-    /// Where it does not, what was noted is worth nothing any more.
+    /// Where it does not, what was noted is worth nothing any more. A version that brings a resource back which `was_deleted` writes all fields.
     pub fn note_fields<N: AsRef<str>>(
         &mut self,
         policy: Option<Policy>,
+        was_deleted: bool,
         changed: impl FnOnce(&Self) -> BTreeSet<N>,
         author: &Author,
         client_version: u64,
@@ -134,6 +135,10 @@ impl Resource {
             if !self.fields.is_empty() {
                 self.fields.forget(version);
             }
+            return;
+        }
+        if was_deleted && !self.deleted {
+            self.fields.forget(version);
             return;
         }
         if self.fields.is_empty() && version > 2 {

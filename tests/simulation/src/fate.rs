@@ -76,8 +76,7 @@ pub struct Told {
     pub conflict_id: Option<String>,
     /// Whether that conflict is decided.
     pub is_decided: bool,
-    /// Whether it was refused for a unique value: an update is judged anew when it comes again, also when its batch is processed twice at the
-    /// same moment.
+    /// Whether it was refused for a unique value.
     pub is_for_value: bool,
     /// The batch it was sent in.
     pub batch_id: String,

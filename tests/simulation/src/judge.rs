@@ -41,6 +41,9 @@ pub struct Judge {
     /// Rows of which a device was told that its edit was refused, before a repetition of the request had it applied, or to which it applied
     /// an edit of what a restore has undone: no pull tells it (docs/protocol.md, *Known quirks*).
     untold: BTreeSet<(Owner, Row)>,
+    /// Edits whose request was processed twice, perhaps at the same moment: a value that they want may be free for one of the two (docs/protocol.md,
+    /// *Known quirks*).
+    doubled: BTreeSet<u64>,
     /// Values that were typed again where they were shown already.
     pub retyped: BTreeSet<String>,
     /// Devices of which there are two.
@@ -182,6 +185,13 @@ impl Judge {
         }
     }
 
+    /// A push with this body is processed twice.
+    pub fn doubled(&mut self, body: &str) {
+        let body: Value = serde_json::from_str(body).unwrap();
+        let items = body["items"].as_array().into_iter().flatten();
+        self.doubled.extend(items.filter_map(|item| item["payload"].as_object()).flat_map(marks));
+    }
+
     /// Edits that a device had not sent, or not heard of, when it went back to a backup from before it was typed.
     pub fn lost_with_device(&mut self, numbers: impl Iterator<Item = u64>) {
         for number in numbers {
@@ -228,7 +238,7 @@ impl Judge {
             self.violated(6, format!("edit {number} was ok, and is {:?} now that it came again", told.status));
         }
         let was_applied = self.applied.contains_key(&number) && !self.accepted.contains(&number);
-        let is_judged_anew = told.is_for_value && fate.edit.action() == "update";
+        let is_judged_anew = told.is_for_value && (fate.edit.action() == "update" || self.doubled.contains(&number));
         let waits = told.status == Status::Conflict && !told.is_decided && !is_judged_anew;
         // Of two devices with one id, one may repeat a batch with an edit that conflicted, and that the other has sent alone since.
         let is_cloned = self.cloned.contains(&fate.owner);

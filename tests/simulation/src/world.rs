@@ -178,7 +178,13 @@ impl World {
         if weather.strikes(Fault::LostRequest, rng) {
             return None;
         }
+        let note_doubled = || {
+            if request.path == "sync/push" {
+                self.judge.borrow_mut().doubled(&request.body);
+            }
+        };
         if weather.strikes(Fault::LateRequest, rng) {
+            note_doubled();
             let (world, request, mut rng) = (Rc::clone(self), request.clone(), rng.fork());
             let late = async move {
                 sleep(Duration::from_millis(rng.u64(500..20_000))).await;
@@ -190,6 +196,7 @@ impl World {
         // Of a batch without a name, one of two answers is as good as the other, and the device hears one.
         let is_named = request.path != "sync/push" || request.body.contains("\"batch_id\"");
         let answer = if is_named && weather.strikes(Fault::RepeatedRequest, rng) {
+            note_doubled();
             let mut other = rng.fork();
             let (first, _) = tokio::join!(self.serve(&request, rng), self.serve(&request, &mut other));
             first

@@ -82,3 +82,33 @@ async fn a_forgotten_edit_that_comes_again_does_not_merge() {
     let row = &stack.rows("resources")[0];
     assert!(row["payload"]["S"].as_str().unwrap().contains(r#""status":"new""#));
 }
+
+/// What brings a deleted resource back writes all its fields, also those that it lacks: an edit that was made on the deleted one conflicts.
+#[tokio::test]
+async fn edits_made_before_a_resource_was_brought_back_conflict() {
+    let delete = |version: u64| {
+        json!({"resource_type": "task", "action": "delete", "client_version": version, "base_version": version, "channel": "group/north",
+            "payload": {"id": "t"}})
+    };
+    let mut again = create();
+    (again["base_version"], again["client_version"]) = (2.into(), 2.into());
+    again["payload"] = json!({"id": "t", "title": "again"});
+    for is_decided in [false, true] {
+        let stack = Stack::new();
+        let [office, ana, ben] = ["office", "ana", "ben"].map(|user| device(&stack, user));
+        office.push(json!([create(), delete(1)])).await;
+        if is_decided {
+            let conflict = ana.push_one(patch(1, 1, json!({"status": "done"}))).await;
+            let admin = stack.token("acme", "root", &["admin"], &[]);
+            let path = format!("conflicts/{}/resolve", conflict["conflict_id"].as_str().expect("an id"));
+            stack.post(&path, &admin, &json!({"resolution": "manual_merge", "payload": {"title": "again"}})).await.ok();
+        } else {
+            assert_eq!(ana.push_one(again.clone()).await["server_version"], 3);
+        }
+        let stale = ben.push_one(patch(2, 2, json!({"status": "done"}))).await;
+        assert_eq!((&stale["code"], &stale["server_version"]), (&json!("version_mismatch"), &json!(3)), "{stale}");
+        // On what was brought back, edits of different fields merge as always.
+        assert_eq!(office.push_one(patch(3, 3, json!({"size": 2}))).await["status"], "ok");
+        assert_eq!(ben.push_one(patch(3, 3, json!({"status": "done"}))).await["merged"], true);
+    }
+}

@@ -317,11 +317,12 @@ impl<'a> Fold<'a> {
             };
         }
         resource.run.is_unproven |= edit.is_rewritten;
+        let was_deleted = resource.deleted;
         let changed = self.put(next, &mut resource);
         (resource.kept, resource.deleted) = (None, edit.action == Action::Delete);
         resource.server_version = version;
         resource.changed_at = self.now;
-        resource.note_fields(Some(self.rules.policy), |_| changed, author, edit.client_version);
+        resource.note_fields(Some(self.rules.policy), was_deleted, |_| changed, author, edit.client_version);
         resource
     }
 

@@ -171,7 +171,8 @@ fn stored(
     }
     if let Some(current) = current {
         let author = resource.run.author.clone();
-        resource.note_fields(policy, |resource| changed_fields(&current.payload, &resource.payload), &author, 0);
+        let changed = |resource: &Resource| changed_fields(&current.payload, &resource.payload);
+        resource.note_fields(policy, current.deleted, changed, &author, 0);
     }
     let resolution = asked.answer.resolution();
     resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });
