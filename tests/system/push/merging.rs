@@ -96,7 +96,10 @@ async fn edits_made_before_a_resource_was_brought_back_conflict() {
     for is_decided in [false, true] {
         let stack = Stack::new();
         let [office, ana, ben] = ["office", "ana", "ben"].map(|user| device(&stack, user));
-        office.push(json!([create(), delete(1)])).await;
+        // Large enough that its last payload is kept apart from its row.
+        let mut made = create();
+        made["payload"]["text"] = "x".repeat(30_000).into();
+        office.push(json!([made, delete(1)])).await;
         if is_decided {
             let conflict = ana.push_one(patch(1, 1, json!({"status": "done"}))).await;
             let admin = stack.token("acme", "root", &["admin"], &[]);
