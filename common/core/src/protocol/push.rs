@@ -121,12 +121,12 @@ pub struct ItemResult {
     /// Of a conflict: its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
-    /// What the server holds, where the device has not seen it: of a conflict, and of an edit that changed nothing.
+    /// What the server holds, where the device may not have it: of a conflict, and of an edit on an older base that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,
-    /// The payload was left out: the answer would be too large (§3.12), or it is the answer to a repeated batch and the server holds
-    /// something newer. Pull before using `server_version` as a base.
+    /// The payload was left out: the answer would be too large (§3.12), or the item is answered again and the server holds something newer, or
+    /// has deleted the resource (§3.6). Pull before using `server_version` as a base.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
     /// Of a conflict: the server's resource is deleted.
@@ -135,8 +135,8 @@ pub struct ItemResult {
     /// Of a conflict that is decided already, by a policy or before the item was sent again: how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// Of a create that was applied: this device's open conflicts about earlier creates of the resource. They are resolved now, because this
-    /// create takes their place (§3.9).
+    /// Of a create that was applied: this device's open conflicts about earlier creates of the resource, 10 at most. They are resolved now,
+    /// because this create takes their place (§3.9).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub superseded_conflicts: Vec<String>,
     /// Of a `unique_violation`: the resource that holds the value, if the caller may read it.
@@ -225,7 +225,7 @@ pub enum ItemCode {
     NotFound,
     /// Error: the resource is deleted, and the device knew.
     ResourceDeleted,
-    /// Error: an earlier item failed, on the same resource or on one it refers to. Retryable if that one is.
+    /// Error: an earlier item failed, on the same resource or on one it refers to, in this batch or an earlier one. Retryable if that one is.
     DependsOnFailedItem,
     /// Error: a media key is none that this user was given.
     InvalidMediaKey,
