@@ -120,7 +120,8 @@ impl Phone {
                     self.restart(world, rng).await;
                 }
                 for _ in 0..rng.u32(1..4) {
-                    if self.push(world, rng).await {
+                    // An app that is killed does not try again before it is started the next time.
+                    if self.push(world, rng).await || (world.cloud.weather.is_on(Fault::Restarted) && rng.u32(0..3) > 0) {
                         break;
                     }
                     sleep(Duration::from_millis(rng.u64(100..2_000))).await;
