@@ -242,7 +242,13 @@ impl World {
         }
         let mut rng = rng(&[self.plan.seed, 8, phase]);
         for phone in &self.phones {
-            phone.lock().await.finish_pushing(self, &mut rng).await;
+            let mut phone = phone.lock().await;
+            if phone.client.sent.is_some() && rng.bool() {
+                // An app that was killed pulls what others did in the meantime before it repeats its batch.
+                self.drain().await;
+                phone.finish_pulling(self, &mut rng).await;
+            }
+            phone.finish_pushing(self, &mut rng).await;
         }
         if self.needs_repair.replace(false) {
             // What is younger than five minutes is left to the stream.
