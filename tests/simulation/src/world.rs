@@ -314,8 +314,9 @@ impl World {
 
 /// A path as the trace has it: without the id of a batch, which is random where the device named none.
 fn noted(path: &str) -> String {
-    match path.strip_prefix("batches/").and_then(|rest| rest.split_once('/')) {
-        Some((_, what)) => format!("batches/…/{what}"),
+    match path.strip_prefix("batches/").map(|rest| rest.split_once('/')) {
+        Some(Some((_, what))) => format!("batches/…/{what}"),
+        Some(None) => "batches/…".to_owned(),
         None => path.to_owned(),
     }
 }
