@@ -246,7 +246,7 @@ impl World {
     /// What the device's earlier batches made of the creates that `groups` may refer to.
     fn earlier_creates(&self, groups: &[Group], author: &Author) -> EarlierCreates {
         let mut earlier = EarlierCreates::default();
-        for key in references::keys_to_find(groups) {
+        for key in references::to_earlier_batches(groups).flat_map(|reference| &reference.earlier) {
             let standing = self.conflicts.get(&(author.as_str().to_owned(), key.clone()));
             let create = standing.into_iter().flatten().find(|conflict| conflict.opened_by_create);
             if self.rows.contains_key(key) {

@@ -112,6 +112,11 @@ impl Catalog {
     pub fn get(&self, name: &str) -> Option<&ResourceType> {
         self.types.get(name)
     }
+
+    /// Whether a type has a field that refers to resources of this type (§3.10).
+    pub fn is_referred_to(&self, name: &str) -> bool {
+        self.types.values().any(|rules| rules.references.values().any(|target| target == name))
+    }
 }
 
 impl ResourceType {

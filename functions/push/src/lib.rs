@@ -83,7 +83,7 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
     drop(items);
     if !is_settled {
         batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
-        let failed = references::failed_creates(&creates, &results);
+        let failed = references::failed_creates(&creates, &results, sender.catalog);
         tables.sync_batches.note_failed_creates(sender, &failed, now).await?;
     }
     let mut results: Vec<_> = results.into_values().collect();

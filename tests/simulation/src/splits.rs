@@ -118,7 +118,8 @@ fn queue(seed: u64) -> Vec<Value> {
         let action = ["create", "create", "create", "delete", "update", "update", "update"][rng.usize(0..7)];
         let mut payload = json!({});
         if action != "delete" {
-            payload[["a", "b"][rng.usize(0..2)]] = rng.u32(0..4).into();
+            // Each edit changes something.
+            payload[["a", "b"][rng.usize(0..2)]] = number.into();
             match resource_type {
                 "meter" if rng.bool() => {
                     payload["code"] = [json!(null), json!("code-0"), json!("code-1"), json!("code-2")][rng.usize(0..4)].clone()

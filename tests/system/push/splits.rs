@@ -240,11 +240,10 @@ async fn merging_does_not_depend_on_boundaries() {
     let queue = [
         item("update", 1, json!({"id": "t", "title": "ana"})),
         item("update", 2, json!({"id": "t", "note": "ana"})),
-        item("update", 3, json!({"id": "t", "title": "office"})),
-        item("update", 4, json!({"id": "t", "title": "again"})),
+        item("update", 3, json!({"id": "t", "title": "again"})),
     ];
     let mut ends = Vec::new();
-    for cuts in [0b111, 0, 0b001, 0b010, 0b100] {
+    for cuts in [0b11, 0, 0b01, 0b10] {
         let stack = Stack::new();
         let [office, ana] =
             ["office", "ana"].map(|user| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone"));
@@ -262,7 +261,7 @@ async fn merging_does_not_depend_on_boundaries() {
         ends.push((cuts, outcomes, stack.rows("resources")[0]["payload"].clone(), conflicts));
     }
     let (_, outcomes, payload, conflicts) = ends[0].clone();
-    assert_eq!(outcomes, ["conflict version_mismatch null", "ok  null", "ok  null", "conflict version_mismatch null"]);
+    assert_eq!(outcomes, ["conflict version_mismatch null", "ok  null", "conflict version_mismatch null"]);
     assert_eq!((&payload["S"], conflicts.len()), (&json!(r#"{"title":"office","note":"ana"}"#), 1));
     for (cuts, others, stored, kept) in ends {
         assert_eq!((&others, &stored, &kept), (&outcomes, &payload, &conflicts), "cuts {cuts:b}");

@@ -160,7 +160,11 @@ impl<'a> Fold<'a> {
         if let Some(answer) = self.deferred(edit) {
             return Ok(answer);
         }
-        let is_blocked = self.blocking(edit).is_some();
+        let is_blocked = match verdict {
+            // It may take back what an edit in the conflict wants, and an admin who accepts the conflict must find it there.
+            Verdict::Unchanged { .. } => self.carried.conflicted.is_some() && edit.action != Action::Create,
+            _ => self.blocking(edit).is_some(),
+        };
         if let Verdict::Unchanged { is_seen } = verdict
             && !is_blocked
         {

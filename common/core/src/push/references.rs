@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::intake::{Edit, Group, Item, Refusal, Sender};
 use crate::{
-    catalog::ResourceType,
+    catalog::{Catalog, ResourceType},
     channel::Channel,
     ids,
     json::{self, Fields},
@@ -123,10 +123,12 @@ pub struct EarlierCreates {
 }
 
 /// The temp ids whose creates failed with an error, and whether it is retryable: what refers to one in a later batch must not be stored with
-/// its temp id. One that another create of the batch made is not among them, and of several errors the last counts.
-pub fn failed_creates(creates: &[Create], results: &BTreeMap<usize, ItemResult>) -> BTreeMap<TempId, bool> {
+/// its temp id. Only those of types to which a type of the catalog refers. One that another create of the batch made is not among them, and of
+/// several errors the last counts.
+pub fn failed_creates(creates: &[Create], results: &BTreeMap<usize, ItemResult>, catalog: &Catalog) -> BTreeMap<TempId, bool> {
     let answered = |create: &Create| Some((create.temp_id.clone(), results.get(&create.index)?));
-    let answered: Vec<_> = creates.iter().filter(|create| !create.is_named).filter_map(answered).collect();
+    let may_be_referred_to = |create: &&Create| !create.is_named && catalog.is_referred_to(&create.temp_id.resource_type);
+    let answered: Vec<_> = creates.iter().filter(may_be_referred_to).filter_map(answered).collect();
     let (failed, others): (Vec<_>, Vec<_>) = answered.into_iter().partition(|(_, result)| result.status == Status::Error);
     let others: HashSet<TempId> = others.into_iter().map(|(temp_id, _)| temp_id).collect();
     let failed = failed.into_iter().filter(|(temp_id, _)| !others.contains(temp_id));
