@@ -392,3 +392,22 @@ async fn a_large_batch_is_replayed_as_it_came() {
         assert!(held == Some(json!({"text": item["payload"]["text"]}).to_string()));
     }
 }
+
+#[tokio::test]
+async fn a_replay_finds_the_creates_that_failed_and_those_that_were_corrected() {
+    let stack = Stack::new();
+    let ana = Device::new(&stack, stack.token("acme", "ana", &[], &["north"]), "phone");
+    let meter = |payload: Value| json!([{"resource_type": "meter", "action": "create", "client_temp_id": "new", "client_version": 0, "payload": payload}]);
+    let task = json!([{"resource_type": "task", "action": "create", "client_temp_id": "t", "client_version": 0, "channel": "group/north",
+        "payload": {"meter_id": "new"}}]);
+    push(&ana, "b-1", &meter(json!([]))).await;
+    let id = push(&ana, "b-2", &task).await;
+    let again = replay(&stack, &boss(&stack), &id, &json!({})).await.ok();
+    assert_eq!(again["results"][0]["code"], "depends_on_failed_item", "{again}");
+    let made = ana.push_batch("b-3", &meter(json!({"code": "A"}))).await.ok();
+    let again = replay(&stack, &boss(&stack), &id, &json!({})).await.ok();
+    assert_eq!(again["results"][0]["status"], "ok", "{again}");
+    let row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"].as_str().expect("text").starts_with("task#"));
+    let payload: Value = serde_json::from_str(&stack.payload_of(&row.expect("a task"))).expect("JSON");
+    assert_eq!(payload["meter_id"], made["results"][0]["server_id"]);
+}
