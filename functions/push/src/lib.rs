@@ -59,7 +59,7 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
 
     // The raw items are stored before anything is applied (§3.11), in the same round trip that loads what they name.
     let tables = &platform.tables;
-    let (kept, answered, batch) = tokio::try_join!(
+    let (kept, answered, mut batch) = tokio::try_join!(
         tables.sync_items.keep(&principal, &batch_id, &items, &digest, now),
         repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
         Batch::load(platform, sender, &items, Mode::Apply),
@@ -78,7 +78,7 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
     results.retain(|_, result| !result.is_retryable());
     let repeated: BTreeSet<usize> = results.keys().copied().collect();
     let keys = batch.keys();
-    let creates = batch.creates().to_vec();
+    let creates = batch.take_creates();
     let is_settled = results.len() == items.len();
     drop(items);
     if !is_settled {

@@ -12,6 +12,19 @@ fn task(temp_id: &str, meter: &str) -> Value {
         "channel": "group/north", "payload": {"title": "read it", "meter_id": meter}})
 }
 
+/// A catalog whose notes refer to photos.
+const PHOTOS: &str = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['media']\n\n\
+                      [note]\nchannel = 'tenant'\nid_prefix = 'n'\nreferences = { photo = 'photo' }";
+
+/// A presigned upload of Ana's, a create of a photo that names it, and a create of a note that refers to the photo.
+async fn photo_and_note(stack: &Stack) -> (Value, Value, Value) {
+    let request = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 3});
+    let presigned = stack.post("media/presign", &stack.token("acme", "ana", &[], &[]), &request).await.ok();
+    let create = |resource_type: &str, temp_id: &str, payload: Value| json!({"resource_type": resource_type, "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload});
+    let photo = create("photo", "p", json!({"media": presigned["key"]}));
+    (presigned, photo, create("note", "n", json!({"photo": "p"})))
+}
+
 fn of_north<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
     Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
 }
@@ -121,13 +134,9 @@ async fn creates_that_refer_to_each_other_are_taken_at_their_word() {
 
 #[tokio::test]
 async fn what_refers_to_a_create_that_may_be_sent_again_may_be_sent_again_too() {
-    let catalog = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['media']\n\n\
-                   [note]\nchannel = 'tenant'\nid_prefix = 'n'\nreferences = { photo = 'photo' }";
-    let stack = Stack::configured(&[("CATALOG", catalog)]).today();
-    let request = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 3});
-    let presigned = stack.post("media/presign", &stack.token("acme", "ana", &[], &[]), &request).await.ok();
-    let create = |resource_type: &str, temp_id: &str, payload: Value| json!({"resource_type": resource_type, "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload});
-    let batch = json!([create("photo", "p", json!({"media": presigned["key"]})), create("note", "n", json!({"photo": "p"}))]);
+    let stack = Stack::configured(&[("CATALOG", PHOTOS)]).today();
+    let (presigned, photo, note) = photo_and_note(&stack).await;
+    let batch = json!([photo, note]);
     let ana = stack.device("ana", "phone");
     let first = ana.push(batch.clone()).await;
     assert_eq!((&first[0]["code"], &first[1]["code"]), (&json!("media_missing"), &json!("depends_on_failed_item")));
@@ -236,13 +245,8 @@ async fn reference_is_to_the_create_that_was_applied() {
 /// A create whose upload is missing may still succeed, and so may what refers to it in a later batch.
 #[tokio::test]
 async fn reference_to_a_create_that_may_be_sent_again_is_retryable_in_a_later_batch() {
-    let catalog = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['media']\n\n\
-                   [note]\nchannel = 'tenant'\nid_prefix = 'n'\nreferences = { photo = 'photo' }";
-    let stack = Stack::configured(&[("CATALOG", catalog)]).today();
-    let request = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 3});
-    let presigned = stack.post("media/presign", &stack.token("acme", "ana", &[], &[]), &request).await.ok();
-    let create = |resource_type: &str, temp_id: &str, payload: Value| json!({"resource_type": resource_type, "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload});
-    let (photo, note) = (create("photo", "p", json!({"media": presigned["key"]})), create("note", "n", json!({"photo": "p"})));
+    let stack = Stack::configured(&[("CATALOG", PHOTOS)]).today();
+    let (presigned, photo, note) = photo_and_note(&stack).await;
     let ana = stack.device("ana", "phone");
     assert_eq!(ana.push_one(photo.clone()).await["code"], "media_missing");
     let waits = ana.push_one(note.clone()).await;

@@ -95,9 +95,9 @@ impl Batch {
         keys.collect()
     }
 
-    /// The creates of the batch that have a temp id.
-    pub fn creates(&self) -> &[Create] {
-        &self.intake.creates
+    /// Takes the creates of the batch that have a temp id.
+    pub fn take_creates(&mut self) -> Vec<Create> {
+        std::mem::take(&mut self.intake.creates)
     }
 
     /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers. The uploads that these items name

@@ -86,7 +86,7 @@ impl SyncBatches {
         failed: &BTreeMap<TempId, bool>,
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        let pk = partition_of(sender);
+        let pk = partition(&sender.principal.tenant, &sender.principal.user, sender.device_id);
         let puts = failed.iter().map(|(temp_id, is_retryable)| {
             let row = FailedRow {
                 pk: pk.clone(),
@@ -110,7 +110,7 @@ impl SyncBatches {
         sender: Sender<'_>,
         temp_ids: &BTreeSet<&TempId>,
     ) -> Result<HashMap<TempId, bool>, Failure> {
-        let pk = partition_of(sender);
+        let pk = partition(&sender.principal.tenant, &sender.principal.user, sender.device_id);
         let mut wanted: HashMap<String, &TempId> = temp_ids.iter().map(|temp_id| (failed_key(temp_id), *temp_id)).collect();
         let keys = wanted.keys().map(|sk| super::key(pk.clone(), sk)).collect();
         let mut failed = HashMap::new();
@@ -142,7 +142,7 @@ impl SyncBatches {
             .client
             .get_item()
             .table_name(&self.table.name)
-            .set_key(Some(super::key(partition(tenant, batch_id), &batch_id.unique)))
+            .set_key(Some(super::key(partition(tenant, &batch_id.user, &batch_id.device_id), &batch_id.unique)))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
@@ -198,7 +198,7 @@ impl SyncBatches {
     fn row(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch<'_>) -> Result<BatchRow, Failure> {
         let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
         Ok(BatchRow {
-            pk: partition(tenant, batch_id),
+            pk: partition(tenant, &batch_id.user, &batch_id.device_id),
             sk: batch_id.unique.clone(),
             digest: digest.to_vec(),
             results: pack(&results.map_err(|error| Failure::undecoded("batch results", error))?),
@@ -217,12 +217,8 @@ fn read_answered(row: &BatchRow) -> Result<AnsweredBatch<'static>, Failure> {
     })
 }
 
-fn partition(tenant: &str, batch_id: &BatchId) -> String {
-    key::join([tenant, &batch_id.user, &batch_id.device_id])
-}
-
-fn partition_of(sender: Sender<'_>) -> String {
-    key::join([&sender.principal.tenant, &sender.principal.user, sender.device_id])
+fn partition(tenant: &str, user: &str, device_id: &str) -> String {
+    key::join([tenant, user, device_id])
 }
 
 /// The sort key of a create that failed. No batch has one like it.
