@@ -1,6 +1,7 @@
 //! What things may cost. The count-based ones are held by `bench/tests`, which CI runs.
 
-/// Write units for each created or updated item of 300 bytes, in all tables, pushed in batches of 50.
+/// Write units for each created or updated item of 300 bytes, in all tables, pushed in batches of
+/// 50.
 pub const WRITE_UNITS_PER_ITEM: f64 = 1.40;
 /// Read units for each change that is pulled in a page of 100.
 pub const READ_UNITS_PER_CHANGE: f64 = 0.15;

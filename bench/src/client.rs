@@ -37,17 +37,29 @@ pub struct Request {
 impl Request {
     /// A request with this body.
     pub fn new(route: &'static str, token: &str, body: &Value) -> Self {
-        Self { route, token: token.to_owned(), body: body.to_string().into() }
+        Self {
+            route,
+            token: token.to_owned(),
+            body: body.to_string().into(),
+        }
     }
 
     /// A push of these items.
     pub fn push(token: &str, device_id: &str, items: &[Value]) -> Self {
-        Self::new("sync/push", token, &json!({"device_id": device_id, "client_sync_token": null, "items": items}))
+        Self::new(
+            "sync/push",
+            token,
+            &json!({"device_id": device_id, "client_sync_token": null, "items": items}),
+        )
     }
 
     /// A pull of a page of 100.
     pub fn pull(token: &str, device_id: &str, since: &Value) -> Self {
-        Self::new("sync/pull", token, &json!({"since_token": since, "device_id": device_id, "limit": 100}))
+        Self::new(
+            "sync/pull",
+            token,
+            &json!({"since_token": since, "device_id": device_id, "limit": 100}),
+        )
     }
 }
 
@@ -59,12 +71,17 @@ impl Api {
         let client = Client::builder(TokioExecutor::new());
         let connections = if base.starts_with("https://") {
             tcp.enforce_http(false);
-            let tls = HttpsConnectorBuilder::new().with_native_roots().expect("the system's root certificates");
+            let tls = HttpsConnectorBuilder::new()
+                .with_native_roots()
+                .expect("the system's root certificates");
             Connections::Tls(client.build(tls.https_only().enable_http1().wrap_connector(tcp)))
         } else {
             Connections::Plain(client.build(tcp))
         };
-        Self { base: base.trim_end_matches('/').to_owned(), connections }
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            connections,
+        }
     }
 
     /// The URL it stands below.
@@ -75,7 +92,13 @@ impl Api {
     /// Sends a request and reads its answer to the end; anything but 200 ends the measurement.
     pub async fn send(&self, request: &Request) -> Bytes {
         let (status, body) = self.exchange(request).await;
-        assert_eq!(status, StatusCode::OK, "{}: {}", request.route, String::from_utf8_lossy(&body));
+        assert_eq!(
+            status,
+            StatusCode::OK,
+            "{}: {}",
+            request.route,
+            String::from_utf8_lossy(&body)
+        );
         body
     }
 
@@ -96,6 +119,9 @@ impl Api {
         };
         let answer = answer.await.unwrap();
         let status = answer.status();
-        (status, answer.into_body().collect().await.unwrap().to_bytes())
+        (
+            status,
+            answer.into_body().collect().await.unwrap().to_bytes(),
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! How much processor time was used: by this process, and by the calls of its functions to the embedded engine.
+//! How much processor time was used: by this process, and by the calls of its functions to the
+//! embedded engine.
 
 use std::{
     cell::Cell,
@@ -60,12 +61,16 @@ impl StoreCpu {
     }
 
     fn add(&self, time: Duration) {
-        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.fetch_add(
+            u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 }
 
 thread_local! {
-    /// When the call began that this thread is making. A call never waits between its two hooks, so it stays on its thread.
+    /// When the call began that this thread is making. A call never waits between its two hooks, so
+    /// it stays on its thread.
     static BEGAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -92,5 +97,8 @@ pub fn thread_cpu() -> Duration {
 
 fn spent(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }

@@ -1,5 +1,10 @@
-//! `bench`: measures, prints the tables, and with `--write` puts them into docs/performance.md. The exit code is 1 where a budget is missed.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal")]
+//! `bench`: measures, prints the tables, and with `--write` puts them into docs/performance.md. The
+//! exit code is 1 where a budget is missed.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for the terminal"
+)]
 
 use std::{
     env,
@@ -33,11 +38,13 @@ enum What {
         #[arg(long)]
         binaries: Option<PathBuf>,
     },
-    /// Simulated devices push, pull, are refused and ask in vain: throughput, latency, processor time and memory, beside the floor.
+    /// Simulated devices push, pull, are refused and ask in vain: throughput, latency, processor
+    /// time and memory, beside the floor.
     Load(load::Arguments),
     /// How long until a pull shows what was pushed, and how much one channel takes.
     Lag(lag::Arguments),
-    /// The valid requests that make the most work, of every route, compared with ordinary ones: CPU time and counted work.
+    /// The valid requests that make the most work, of every route, compared with ordinary ones: CPU
+    /// time and counted work.
     Work {
         /// Measures only requests whose name or path contains this.
         #[arg(long, default_value = "", conflicts_with = "write")]
@@ -70,7 +77,12 @@ fn main() -> ExitCode {
             cost && cold && load && lag && work
         }
         What::Cost => told(root, write, "cost", &cost::tables()),
-        What::Cold { binaries } => told(root, write, "cold", &cold::tables(root, binaries.as_deref())),
+        What::Cold { binaries } => told(
+            root,
+            write,
+            "cold",
+            &cold::tables(root, binaries.as_deref()),
+        ),
         What::Load(arguments) => told(root, write, "load", &load(&arguments)),
         What::Work { only } => told(root, write, "work", &work::tables(&only)),
         What::Lag(arguments) => told(root, write, "lag", &lag(&arguments)),
@@ -83,7 +95,11 @@ fn main() -> ExitCode {
             true
         }
     };
-    if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_within {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Prints what was measured, and writes it if it is to be; whether it is within the budgets.
@@ -92,7 +108,10 @@ fn told(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
     for table in tables {
         println!("{table}");
         for row in table.over() {
-            println!("over its budget: {}, {} {}\n", row.what, row.measured, row.unit);
+            println!(
+                "over its budget: {}, {} {}\n",
+                row.what, row.measured, row.unit
+            );
             is_within = false;
         }
     }
@@ -103,11 +122,15 @@ fn told(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
 }
 
 fn load(arguments: &load::Arguments) -> Vec<Table> {
-    Runtime::new().unwrap().block_on(load::tables(&env::current_exe().unwrap(), arguments))
+    Runtime::new()
+        .unwrap()
+        .block_on(load::tables(&env::current_exe().unwrap(), arguments))
 }
 
 fn lag(arguments: &lag::Arguments) -> Vec<Table> {
-    Runtime::new().unwrap().block_on(lag::tables(&env::current_exe().unwrap(), arguments))
+    Runtime::new()
+        .unwrap()
+        .block_on(lag::tables(&env::current_exe().unwrap(), arguments))
 }
 
 /// What a subcommand takes if nothing is said.

@@ -2,7 +2,8 @@
 
 use std::{fs, time::Duration};
 
-/// CPU time of all its threads, to the nanosecond. Threads that ended are not in it; a function's does not end threads while it is measured.
+/// CPU time of all its threads, to the nanosecond. Threads that ended are not in it; a function's
+/// does not end threads while it is measured.
 pub fn cpu(process: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let nanos = threads.flatten().filter_map(|thread| {
@@ -15,7 +16,9 @@ pub fn cpu(process: u32) -> Duration {
 /// The most memory it ever had resident, in MB; `None` where the system does not tell.
 pub fn peak_mb(process: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = peak.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024.0 / 1e6)
 }

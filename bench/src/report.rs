@@ -1,4 +1,5 @@
-//! `docs/performance.md`: each table stands between two marks there, and beside it, its picture in `docs/performance/`.
+//! `docs/performance.md`: each table stands between two marks there, and beside it, its picture in
+//! `docs/performance/`.
 
 use std::{fs, io, path::Path};
 
@@ -18,16 +19,23 @@ pub fn write(root: &Path, section: &str, tables: &[Table]) -> io::Result<()> {
         body.push_str(&format!("\n### {}\n\n{}\n", table.title, table.markdown()));
         if let Some(svg) = chart::svg(table) {
             fs::write(pictures.join(format!("{}.svg", table.name)), svg)?;
-            body.push_str(&format!("\n![{}](performance/{}.svg)\n", table.title, table.name));
+            body.push_str(&format!(
+                "\n![{}](performance/{}.svg)\n",
+                table.title, table.name
+            ));
         }
     }
-    text = replaced(&text, section, &body)
-        .ok_or_else(|| io::Error::other(format!("{} has no marks for {section}", page.display())))?;
+    text = replaced(&text, section, &body).ok_or_else(|| {
+        io::Error::other(format!("{} has no marks for {section}", page.display()))
+    })?;
     fs::write(page, text)
 }
 
 fn replaced(text: &str, section: &str, body: &str) -> Option<String> {
-    let (begin, end) = (format!("<!-- bench {section} -->\n"), format!("<!-- end of {section} -->"));
+    let (begin, end) = (
+        format!("<!-- bench {section} -->\n"),
+        format!("<!-- end of {section} -->"),
+    );
     let (before, rest) = text.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;
     Some(format!("{before}{begin}\n{body}\n{end}{after}"))

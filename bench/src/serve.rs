@@ -1,5 +1,5 @@
-//! A child process that is measured: it says where it listens, answers each line on its input with what it has used so far, and ends with
-//! its input, so that none outlives the measurement.
+//! A child process that is measured: it says where it listens, answers each line on its input with
+//! what it has used so far, and ends with its input, so that none outlives the measurement.
 
 use std::{
     io::{self, BufRead as _, Write as _},
@@ -22,7 +22,13 @@ use crate::{
 pub fn tidemark(folder: &Path) {
     let store = Arc::new(StoreCpu::default());
     let storage = Storage::Folder(folder.to_owned());
-    let options = Options { port: 0, storage, api: ApiKind::Rest, allowed_origins: String::new(), sweep_every: SWEEP_EVERY };
+    let options = Options {
+        port: 0,
+        storage,
+        api: ApiKind::Rest,
+        allowed_origins: String::new(),
+        sweep_every: SWEEP_EVERY,
+    };
     runtime().block_on(async {
         let system = System::start_hooked(options, store.clone()).await.unwrap();
         report(system.addr, store).await;
@@ -35,7 +41,9 @@ pub fn floor(folder: &Path) {
     let store = Arc::new(StoreCpu::default());
     let router = floor::router(floor::Store::open(folder, store.clone()));
     runtime().block_on(async {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .unwrap();
         let addr = listener.local_addr().unwrap();
         let server = tokio::spawn(async { axum::serve(listener, router).await });
         report(addr, store).await;

@@ -1,4 +1,5 @@
-//! What is measured, as a process of its own: Tidemark or the floor, each with a new folder on a free port.
+//! What is measured, as a process of its own: Tidemark or the floor, each with a new folder on a
+//! free port.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -48,14 +49,25 @@ impl Subject {
             Kind::Floor => "serve-floor",
         };
         let mut command = Command::new(program);
-        command.arg(name).arg(folder.path().join("kept")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg(name)
+            .arg(folder.path().join("kept"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut output = BufReader::new(output);
         let mut addr = String::new();
         output.read_line(&mut addr).unwrap();
         assert!(!addr.is_empty(), "{name} did not start");
-        Self { kind, api: Api::new(&format!("http://{}", addr.trim_end())), child, input, output, _folder: folder }
+        Self {
+            kind,
+            api: Api::new(&format!("http://{}", addr.trim_end())),
+            child,
+            input,
+            output,
+            _folder: folder,
+        }
     }
 
     /// What it has used so far.
@@ -66,7 +78,8 @@ impl Subject {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Waits until it has nothing left to do, such as changes to sequence; gives what it has used by then.
+    /// Waits until it has nothing left to do, such as changes to sequence; gives what it has used
+    /// by then.
     pub async fn idle(&mut self) -> Usage {
         let mut before = self.usage();
         loop {
@@ -83,7 +96,12 @@ impl Subject {
     pub fn token(&self, user: &str) -> String {
         match self.kind {
             Kind::Tidemark => {
-                let identity = Identity { tenant: "acme", user, roles: &[], channels: &[] };
+                let identity = Identity {
+                    tenant: "acme",
+                    user,
+                    roles: &[],
+                    channels: &[],
+                };
                 auth::mint(identity, Clock::system().now().timestamp(), auth::TTL_S).unwrap()
             }
             // It believes what it is told.

@@ -22,24 +22,38 @@ pub struct Row {
 impl Row {
     /// A measurement without floor or budget.
     pub fn new(what: impl Into<String>, unit: &'static str, measured: f64) -> Self {
-        Self { what: what.into(), unit, floor: None, budget: None, measured }
+        Self {
+            what: what.into(),
+            unit,
+            floor: None,
+            budget: None,
+            measured,
+        }
     }
 
     /// With the least that could do it.
     #[must_use]
     pub fn floor(self, floor: f64) -> Self {
-        Self { floor: Some(floor), ..self }
+        Self {
+            floor: Some(floor),
+            ..self
+        }
     }
 
     /// With what it may be at most.
     #[must_use]
     pub fn budget(self, budget: f64) -> Self {
-        Self { budget: Some(budget), ..self }
+        Self {
+            budget: Some(budget),
+            ..self
+        }
     }
 
     /// How often the floor it is.
     pub fn ratio(&self) -> Option<f64> {
-        self.floor.filter(|floor| *floor > 0.0).map(|floor| self.measured / floor)
+        self.floor
+            .filter(|floor| *floor > 0.0)
+            .map(|floor| self.measured / floor)
     }
 
     /// Whether it is more than it may be.
@@ -64,7 +78,12 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     pub fn new(name: impl Into<String>, title: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { name: name.into(), title: title.into(), note: note.into(), rows: Vec::new() }
+        Self {
+            name: name.into(),
+            title: title.into(),
+            note: note.into(),
+            rows: Vec::new(),
+        }
     }
 
     /// The rows that are over their budget.
@@ -79,14 +98,24 @@ impl Table {
 
     fn grid(&self, preset: &str) -> Grid {
         let mut grid = Grid::new();
-        grid.load_preset(preset).set_content_arrangement(ContentArrangement::Disabled);
+        grid.load_preset(preset)
+            .set_content_arrangement(ContentArrangement::Disabled);
         grid.set_header(["what", "unit", "floor", "budget", "measured", "ratio"]);
         for row in &self.rows {
             let over = if row.is_over() { " OVER" } else { "" };
-            let ratio = row.ratio().map_or_else(String::new, |ratio| format!("{}×", number(ratio)));
+            let ratio = row
+                .ratio()
+                .map_or_else(String::new, |ratio| format!("{}×", number(ratio)));
             let optional = |value: Option<f64>| value.map_or_else(String::new, number);
             let measured = format!("{}{over}", number(row.measured));
-            grid.add_row([row.what.clone(), row.unit.to_owned(), optional(row.floor), optional(row.budget), measured, ratio]);
+            grid.add_row([
+                row.what.clone(),
+                row.unit.to_owned(),
+                optional(row.floor),
+                optional(row.budget),
+                measured,
+                ratio,
+            ]);
         }
         for column in grid.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -97,7 +126,13 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n{}\n{}", self.title, self.note, self.grid(presets::UTF8_FULL_CONDENSED))
+        writeln!(
+            f,
+            "{}\n{}\n{}",
+            self.title,
+            self.note,
+            self.grid(presets::UTF8_FULL_CONDENSED)
+        )
     }
 }
 
@@ -110,5 +145,9 @@ pub fn number(value: f64) -> String {
         _ => 3,
     };
     let text = format!("{value:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }

@@ -1,8 +1,12 @@
-//! What is pushed: forms as field workers fill them in, of a given size, no two alike; and noise, which packing hardly helps.
+//! What is pushed: forms as field workers fill them in, of a given size, no two alike; and noise,
+//! which packing hardly helps.
 
 use serde_json::{Value, json};
 
-const WORDS: [&str; 12] = ["gate", "locked", "meter", "behind", "shed", "dog", "ring", "twice", "rust", "on", "cover", "valve"];
+const WORDS: [&str; 12] = [
+    "gate", "locked", "meter", "behind", "shed", "dog", "ring", "twice", "rust", "on", "cover",
+    "valve",
+];
 
 /// A form whose payload has so many bytes, at least 300.
 pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
@@ -34,7 +38,9 @@ pub fn noise(number: usize, bytes: usize) -> Value {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut random = noise_of(number);
     let frame = json!({"form_id": "f", "data": {"t": ""}}).to_string().len();
-    let text: String = (frame..bytes).map(|_| char::from(LETTERS[random() % 64])).collect();
+    let text: String = (frame..bytes)
+        .map(|_| char::from(LETTERS[random() % 64]))
+        .collect();
     json!({"form_id": "f", "data": {"t": text}})
 }
 
@@ -42,7 +48,9 @@ pub fn noise(number: usize, bytes: usize) -> Value {
 fn noise_of(seed: usize) -> impl FnMut() -> usize {
     let mut state = seed as u64 + 1;
     move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize
     }
 }

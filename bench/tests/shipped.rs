@@ -1,9 +1,15 @@
-//! The functions' binaries as they are shipped, against their budgets. `TIDEMARK_BINARIES` names the folder with them, as for the
-//! tests of the runtime. There is no run without one: what cargo builds for tests is larger and slower.
+//! The functions' binaries as they are shipped, against their budgets. `TIDEMARK_BINARIES` names
+//! the folder with them, as for the tests of the runtime. There is no run without one: what cargo
+//! builds for tests is larger and slower.
 //!
-//! `TIDEMARK_BINARIES_RUNNER` says that they are of another architecture and run under an emulator. Size and libraries are theirs all the same;
-//! the CPU of a start is that of the emulator then, so it is measured on a native build of `push`, the largest function.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on stops, and its table is read")]
+//! `TIDEMARK_BINARIES_RUNNER` says that they are of another architecture and run under an emulator.
+//! Size and libraries are theirs all the same; the CPU of a start is that of the emulator then, so
+//! it is measured on a native build of `push`, the largest function.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on stops, and its table is read"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +26,8 @@ const AARCH64: [u8; 2] = [0xb7, 0];
 const X86_64: [u8; 2] = [0x3e, 0];
 
 fn shipped() -> BTreeMap<String, PathBuf> {
-    let folder = std::env::var_os("TIDEMARK_BINARIES").expect("TIDEMARK_BINARIES names a folder of binaries that are shipped");
+    let folder = std::env::var_os("TIDEMARK_BINARIES")
+        .expect("TIDEMARK_BINARIES names a folder of binaries that are shipped");
     cold::shipped(Path::new(&folder))
 }
 
@@ -30,7 +37,10 @@ fn is_emulated() -> bool {
 
 fn assert_within_budget(table: &Table) {
     println!("{table}");
-    let over: Vec<String> = table.over().map(|row| format!("{} of {:.3} {}", row.what, row.measured, row.unit)).collect();
+    let over: Vec<String> = table
+        .over()
+        .map(|row| format!("{} of {:.3} {}", row.what, row.measured, row.unit))
+        .collect();
     assert_eq!(over, [""; 0], "over budget");
 }
 
@@ -42,7 +52,11 @@ fn each_function_is_small_enough() {
 #[test]
 fn functions_start_cheaply() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let binaries = if is_emulated() { cold::native(&root, &["push"]) } else { shipped() };
+    let binaries = if is_emulated() {
+        cold::native(&root, &["push"])
+    } else {
+        shipped()
+    };
     assert_within_budget(&cold::held_starts(&binaries));
 }
 
@@ -52,11 +66,18 @@ fn binaries_run_on_lambdas_system() {
         let binary = std::fs::read(&path).unwrap();
         assert!(binary.starts_with(b"\x7fELF"), "{function}");
         let built_for = &binary[18..20];
-        let expected = if is_emulated() || cfg!(target_arch = "aarch64") { AARCH64 } else { X86_64 };
+        let expected = if is_emulated() || cfg!(target_arch = "aarch64") {
+            AARCH64
+        } else {
+            X86_64
+        };
         assert_eq!(built_for, expected, "{function}: the architecture");
         let versions = glibc_minors(&binary);
         println!("{function}: glibc 2.{}", versions.last().unwrap());
-        assert!(versions.last() <= Some(&GLIBC_MINOR_MAX), "{function} wants glibc 2.{versions:?}");
+        assert!(
+            versions.last() <= Some(&GLIBC_MINOR_MAX),
+            "{function} wants glibc 2.{versions:?}"
+        );
     }
 }
 
@@ -64,10 +85,19 @@ fn binaries_run_on_lambdas_system() {
 fn glibc_minors(binary: &[u8]) -> BTreeSet<u32> {
     let name = b"GLIBC_2.";
     let at = (0..binary.len() - name.len()).filter(|at| binary[*at..].starts_with(name));
-    let digits =
-        |at: usize| binary[at + name.len()..].iter().take_while(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0'));
-    let minors: BTreeSet<u32> = at.map(|at| digits(at).fold(0, |number, digit| number * 10 + digit)).collect();
-    assert!(!minors.is_empty(), "a binary that links glibc names its versions");
+    let digits = |at: usize| {
+        binary[at + name.len()..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .map(|byte| u32::from(byte - b'0'))
+    };
+    let minors: BTreeSet<u32> = at
+        .map(|at| digits(at).fold(0, |number, digit| number * 10 + digit))
+        .collect();
+    assert!(
+        !minors.is_empty(),
+        "a binary that links glibc names its versions"
+    );
     minors
 }
 
@@ -75,10 +105,29 @@ fn glibc_minors(binary: &[u8]) -> BTreeSet<u32> {
 #[test]
 fn no_build_is_for_its_own_machine_only() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for file in ["Cargo.toml", ".cargo/config.toml", "template.yaml", "samconfig.toml"] {
-        assert!(!std::fs::read_to_string(root.join(file)).unwrap().contains("target-cpu"), "{file}");
+    for file in [
+        "Cargo.toml",
+        ".cargo/config.toml",
+        "template.yaml",
+        "samconfig.toml",
+    ] {
+        assert!(
+            !std::fs::read_to_string(root.join(file))
+                .unwrap()
+                .contains("target-cpu"),
+            "{file}"
+        );
     }
-    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
-        assert!(!std::env::var(variable).unwrap_or_default().contains("target-cpu"), "{variable}");
+    for variable in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+    ] {
+        assert!(
+            !std::env::var(variable)
+                .unwrap_or_default()
+                .contains("target-cpu"),
+            "{variable}"
+        );
     }
 }

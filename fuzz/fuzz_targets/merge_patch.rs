@@ -1,4 +1,5 @@
-//! Merge patches: two JSON texts, the second behind a line of its own, as an update applies them to what is stored.
+//! Merge patches: two JSON texts, the second behind a line of its own, as an update applies them to
+//! what is stored.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -9,19 +10,34 @@ use tidemark_core::{
 };
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let Some((target, patch)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\n')) else {
+    let Some((target, patch)) = std::str::from_utf8(data)
+        .ok()
+        .and_then(|text| text.split_once('\n'))
+    else {
         return Corpus::Reject;
     };
-    let (Some(target), Some(patch)) = (payload(target), payload(patch)) else { return Corpus::Reject };
+    let (Some(target), Some(patch)) = (payload(target), payload(patch)) else {
+        return Corpus::Reject;
+    };
     let (merged, has_changed) = patch::merge(&target, &patch);
-    assert!(RawValue::from_string(merged.get().to_owned()).is_ok(), "what was merged is JSON");
-    assert_eq!(has_changed, !json::is_same(&target, &merged), "a change is told where there is one");
+    assert!(
+        RawValue::from_string(merged.get().to_owned()).is_ok(),
+        "what was merged is JSON"
+    );
+    assert_eq!(
+        has_changed,
+        !json::is_same(&target, &merged),
+        "a change is told where there is one"
+    );
     let (again, changes_again) = patch::merge(&merged, &patch);
     assert!(!changes_again, "a patch applied again changes nothing");
     assert_eq!(again.get(), merged.get());
     assert_texts_are_kept(Some(&target), &patch, &merged);
     let depth_of = |value: &RawValue| json::canonical(value).is_ok();
-    assert!(depth_of(&merged), "merging nests nothing deeper than the bound");
+    assert!(
+        depth_of(&merged),
+        "merging nests nothing deeper than the bound"
+    );
     // Numbers beyond what a float holds do not read as values.
     if let (Ok(target), Ok(patch)) = (value(&target), value(&patch)) {
         assert_eq!(value(&merged).ok(), Some(rfc7396(target, patch)));
@@ -34,25 +50,41 @@ fn payload(text: &str) -> Option<Json> {
     let json = RawValue::from_string(text.to_owned()).ok()?;
     let canonical = json::canonical(&json).ok()?;
     let again = RawValue::from_string(canonical.clone()).expect("canonical text is JSON");
-    assert_eq!(json::canonical(&again).ok().as_ref(), Some(&canonical), "canonical text is its own canonical text");
+    assert_eq!(
+        json::canonical(&again).ok().as_ref(),
+        Some(&canonical),
+        "canonical text is its own canonical text"
+    );
     assert!(json::is_same(&json, &again));
     json::fields(&json).map(|_| json)
 }
 
-/// What the patch does not name keeps its very text and its place, and what it sets has the text that was sent.
+/// What the patch does not name keeps its very text and its place, and what it sets has the text
+/// that was sent.
 fn assert_texts_are_kept(target: Option<&RawValue>, patch: &RawValue, merged: &RawValue) {
     let Some(changes) = json::fields(patch) else {
         return assert_eq!(merged.get(), patch.get());
     };
     let before = target.and_then(json::fields).unwrap_or_default();
     let after = json::fields(merged).expect("a patch of an object makes an object");
-    let is_removed = |name: &String| changes.get(name).is_some_and(|change| change.get() == "null");
-    let names = before.keys().chain(changes.keys().filter(|name| !before.contains_key(*name)));
-    assert!(names.filter(|name| !is_removed(name)).eq(after.keys()), "fields stay in their order, new ones follow");
+    let is_removed = |name: &String| {
+        changes
+            .get(name)
+            .is_some_and(|change| change.get() == "null")
+    };
+    let names = before
+        .keys()
+        .chain(changes.keys().filter(|name| !before.contains_key(*name)));
+    assert!(
+        names.filter(|name| !is_removed(name)).eq(after.keys()),
+        "fields stay in their order, new ones follow"
+    );
     for (name, value) in &after {
         match changes.get(name) {
             None => assert_eq!(value.get(), before[name].get()),
-            Some(change) => assert_texts_are_kept(before.get(name).map(AsRef::as_ref), change, value),
+            Some(change) => {
+                assert_texts_are_kept(before.get(name).map(AsRef::as_ref), change, value)
+            }
         }
     }
 }
@@ -63,7 +95,9 @@ fn value(json: &RawValue) -> serde_json::Result<Value> {
 
 /// The algorithm as RFC 7396 §2 gives it.
 fn rfc7396(target: Value, patch: Value) -> Value {
-    let Value::Object(changes) = patch else { return patch };
+    let Value::Object(changes) = patch else {
+        return patch;
+    };
     let mut fields = match target {
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),

@@ -1,6 +1,6 @@
-//! Pull tokens, and paging with them. The first line is a token: as text where it begins as one, else what is to stand in it, for then
-//! the checksum is made here. The bytes behind it are a script of changes, which are sequenced, and of how large the pages are that
-//! read them.
+//! Pull tokens, and paging with them. The first line is a token: as text where it begins as one,
+//! else what is to stand in it, for then the checksum is made here. The bytes behind it are a
+//! script of changes, which are sequenced, and of how large the pages are that read them.
 #![no_main]
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,11 +33,23 @@ const TODAY: i64 = 20_000;
 const RETENTION_DAYS: i64 = 30;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
-    let (line, script) =
-        data.iter().position(|byte| *byte == b'\n').map_or((data, [].as_slice()), |end| (&data[..end], &data[end + 1..]));
-    let text = if line.starts_with(b"tm1_") { String::from_utf8(line.to_vec()).ok() } else { Some(signed(line)) };
-    let Some(text) = text else { return Corpus::Reject };
-    let Ok(token) = Token::decode(&text) else { return Corpus::Keep };
+    let (line, script) = data
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or((data, [].as_slice()), |end| {
+            (&data[..end], &data[end + 1..])
+        });
+    let text = if line.starts_with(b"tm1_") {
+        String::from_utf8(line.to_vec()).ok()
+    } else {
+        Some(signed(line))
+    };
+    let Some(text) = text else {
+        return Corpus::Reject;
+    };
+    let Ok(token) = Token::decode(&text) else {
+        return Corpus::Keep;
+    };
     check_token(&token, &text, script.first().copied().unwrap_or_default());
     pull(&token, Script(script));
     Corpus::Keep
@@ -46,20 +58,31 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 /// The token whose content this is.
 fn signed(body: &[u8]) -> String {
     let sum = json::digest([b"tm1_", body]);
-    format!("tm1_{}", BASE64_URL_SAFE_NO_PAD.encode([&sum[..6], body].concat()))
+    format!(
+        "tm1_{}",
+        BASE64_URL_SAFE_NO_PAD.encode([&sum[..6], body].concat())
+    )
 }
 
 fn check_token(token: &Token, text: &str, damaged_at: u8) {
     assert!(text.len() <= TOKEN_BYTES_MAX);
     let encoded = token.encode();
-    assert!(encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'), "safe in a URL");
+    assert!(
+        encoded
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'),
+        "safe in a URL"
+    );
     if encoded.len() <= TOKEN_BYTES_MAX {
         assert_eq!(Token::decode(&encoded).as_ref(), Ok(token));
     }
     let mut damaged = encoded.into_bytes();
     let at = usize::from(damaged_at) % damaged.len();
     damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
-    assert!(Token::decode(std::str::from_utf8(&damaged).expect("ASCII")).is_err(), "damage shows");
+    assert!(
+        Token::decode(std::str::from_utf8(&damaged).expect("ASCII")).is_err(),
+        "damage shows"
+    );
 }
 
 /// Numbers, one a byte; zero behind the end.
@@ -67,7 +90,9 @@ struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
     fn next(&mut self) -> usize {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
         self.0 = rest;
         usize::from(*first)
     }
@@ -108,9 +133,13 @@ impl World {
                     records.push(record);
                 }
                 step => {
-                    // Some that were handed over before, and not all of the new ones, of which the others come late.
+                    // Some that were handed over before, and not all of the new ones, of which the
+                    // others come late.
                     let first = sequenced.min(records.len().saturating_sub(step % 5));
-                    let batch = records[first..].iter().enumerate().filter(|(index, _)| step % 7 != index % 7 + 1);
+                    let batch = records[first..]
+                        .iter()
+                        .enumerate()
+                        .filter(|(index, _)| step % 7 != index % 7 + 1);
                     world.sequence(batch.map(|(_, record)| record.clone()).collect());
                     sequenced = records.len().saturating_sub(step % 3);
                 }
@@ -122,7 +151,11 @@ impl World {
 
     fn change(&mut self, step: usize, number: usize) -> Record {
         let id = format!("m-{}", step % 3);
-        let key = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id };
+        let key = ResourceKey {
+            channel: Channel::Tenant,
+            resource_type: "meter".into(),
+            id,
+        };
         let before = self.rows.get(&key.sort_key());
         let action = match before {
             None => Action::Create,
@@ -138,7 +171,8 @@ impl World {
             author: Author::device("ana", ["0", "1"][step / 3 % 2]),
             is_echoed: step % 5 == 0,
             decided: Vec::new(),
-            payload: (action != Action::Delete).then(|| RawValue::from_string(format!("{{\"n\":{number}}}")).expect("JSON")),
+            payload: (action != Action::Delete)
+                .then(|| RawValue::from_string(format!("{{\"n\":{number}}}")).expect("JSON")),
             key,
         };
         self.rows.insert(record.key.sort_key(), record.clone());
@@ -149,9 +183,17 @@ impl World {
     fn sequence(&mut self, records: Vec<Record>) {
         let mut classified = classify(self.head.as_ref(), records);
         let wanted = classified.positions_to_find();
-        let held: Vec<Entry> = self.entries().filter(|entry| wanted.contains(&entry.position)).cloned().collect();
+        let held: Vec<Entry> = self
+            .entries()
+            .filter(|entry| wanted.contains(&entry.position))
+            .cloned()
+            .collect();
         classified = classified.without_repeats(&held);
-        let versions: HashMap<_, _> = self.rows.values().map(|row| (row.key.clone(), row.server_version)).collect();
+        let versions: HashMap<_, _> = self
+            .rows
+            .values()
+            .map(|row| (row.key.clone(), row.server_version))
+            .collect();
         for Step { segment, head } in classified.steps(self.head.as_ref(), &versions, now()) {
             self.head = Some(head);
             self.log.push(segment);
@@ -162,7 +204,8 @@ impl World {
         self.log.iter().flat_map(|segment| &segment.entries)
     }
 
-    /// Segments are linked, positions grow, versions never go backwards, and the newest state of every row is told.
+    /// Segments are linked, positions grow, versions never go backwards, and the newest state of
+    /// every row is told.
     fn check_log(&self) {
         let mut end = Position::START;
         for segment in &self.log {
@@ -181,7 +224,9 @@ impl World {
             *version = entry.server_version;
         }
         assert!(
-            self.rows.values().all(|row| newest.get(row.key.id.as_str()) == Some(&row.server_version)),
+            self.rows
+                .values()
+                .all(|row| newest.get(row.key.id.as_str()) == Some(&row.server_version)),
             "the log lacks a change"
         );
     }
@@ -200,28 +245,59 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(world: &'a World, progress: Option<&Progress>, author: &'a Author) -> Self {
-        let start = start::start(progress, world.head.as_ref(), now(), Duration::days(RETENTION_DAYS));
-        let mut reader = Self { world, author, progress: start.progress.clone(), is_given: true, has: HashMap::new() };
+        let start = start::start(
+            progress,
+            world.head.as_ref(),
+            now(),
+            Duration::days(RETENTION_DAYS),
+        );
+        let mut reader = Self {
+            world,
+            author,
+            progress: start.progress.clone(),
+            is_given: true,
+            has: HashMap::new(),
+        };
         match (progress, &start) {
-            (Some(given), Start { progress, is_reset: false }) => assert_eq!(given, progress),
+            (
+                Some(given),
+                Start {
+                    progress,
+                    is_reset: false,
+                },
+            ) => assert_eq!(given, progress),
             (_, start) => {
                 assert!(start.is_reset, "whoever starts over replaces what it has");
-                assert!(matches!(&start.progress, Progress::Snapshot { after: None, .. }));
+                assert!(matches!(
+                    &start.progress,
+                    Progress::Snapshot { after: None, .. }
+                ));
             }
         }
         reader.know_what_was_read();
         reader
     }
 
-    /// Whoever stands here in the log has read what stands before, or made it; whoever stands here in the snapshot, the rows before.
+    /// Whoever stands here in the log has read what stands before, or made it; whoever stands here
+    /// in the snapshot, the rows before.
     fn know_what_was_read(&mut self) {
         let (position, after) = match &self.progress {
             Progress::Log { position, .. } => (*position, None),
             Progress::Snapshot { after, .. } => (Position::START, after.as_deref()),
         };
-        let own = |entry: &&Entry| entry.position <= position || entry.author == *self.author && !entry.is_echoed;
-        let read = self.world.entries().filter(own).map(|entry| (entry.id.clone(), entry.server_version));
-        let rows = self.world.rows.iter().filter(|(key, _)| Some(key.as_str()) <= after);
+        let own = |entry: &&Entry| {
+            entry.position <= position || entry.author == *self.author && !entry.is_echoed
+        };
+        let read = self
+            .world
+            .entries()
+            .filter(own)
+            .map(|entry| (entry.id.clone(), entry.server_version));
+        let rows = self
+            .world
+            .rows
+            .iter()
+            .filter(|(key, _)| Some(key.as_str()) <= after);
         let rows = rows.map(|(_, row)| (row.key.id.clone(), row.server_version));
         let mut has = HashMap::new();
         for (id, version) in read.chain(rows) {
@@ -243,22 +319,50 @@ impl<'a> Reader<'a> {
         let pages_max = 4 + self.world.entries().count() + self.world.rows.len();
         let mut pages = 0;
         while !self.is_caught_up() {
-            assert!(pages < pages_max, "pulling comes to no end: {:?}", self.progress);
+            assert!(
+                pages < pages_max,
+                "pulling comes to no end: {:?}",
+                self.progress
+            );
             pages += 1;
             self.read_page(limit);
-            let token = Token { channels: [(Channel::Tenant, self.progress.clone())].into() };
-            assert_eq!(Token::decode(&token.encode()), Ok(token), "the next pull takes up the token");
+            let token = Token {
+                channels: [(Channel::Tenant, self.progress.clone())].into(),
+            };
+            assert_eq!(
+                Token::decode(&token.encode()),
+                Ok(token),
+                "the next pull takes up the token"
+            );
         }
-        for row in self.world.rows.values().filter(|row| row.action != Action::Delete) {
-            assert_eq!(self.has.get(&row.key.id), Some(&row.server_version), "a change was skipped: {:?}", row.key);
+        for row in self
+            .world
+            .rows
+            .values()
+            .filter(|row| row.action != Action::Delete)
+        {
+            assert_eq!(
+                self.has.get(&row.key.id),
+                Some(&row.server_version),
+                "a change was skipped: {:?}",
+                row.key
+            );
         }
     }
 
     fn read_page(&mut self, limit: usize) {
         let mut page = Page::new(limit, Some(self.author));
         match self.progress.clone() {
-            Progress::Snapshot { noted, noted_at, after } => self.read_rows(&mut page, noted, noted_at, after),
-            Progress::Log { position, at, within } => {
+            Progress::Snapshot {
+                noted,
+                noted_at,
+                after,
+            } => self.read_rows(&mut page, noted, noted_at, after),
+            Progress::Log {
+                position,
+                at,
+                within,
+            } => {
                 self.read_log(&mut page, position, at, within);
                 self.is_given = false; // a snapshot's is where it goes on in the log
             }
@@ -272,11 +376,26 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_rows(&mut self, page: &mut Page, noted: Position, noted_at: DateTime<Utc>, mut after: Option<String>) {
+    fn read_rows(
+        &mut self,
+        page: &mut Page,
+        noted: Position,
+        noted_at: DateTime<Utc>,
+        mut after: Option<String>,
+    ) {
         let from = after.clone();
-        for (sort_key, row) in self.world.rows.iter().filter(|(key, _)| Some(*key) > from.as_ref()) {
+        for (sort_key, row) in self
+            .world
+            .rows
+            .iter()
+            .filter(|(key, _)| Some(*key) > from.as_ref())
+        {
             if page.take_row(row.key.clone(), shown(row)).is_err() {
-                self.progress = Progress::Snapshot { noted, noted_at, after };
+                self.progress = Progress::Snapshot {
+                    noted,
+                    noted_at,
+                    after,
+                };
                 return;
             }
             after = Some(sort_key.clone());
@@ -284,21 +403,47 @@ impl<'a> Reader<'a> {
         self.progress = Progress::log(noted, noted_at);
     }
 
-    fn read_log(&mut self, page: &mut Page, mut position: Position, at: DateTime<Utc>, within: Option<Position>) {
+    fn read_log(
+        &mut self,
+        page: &mut Page,
+        mut position: Position,
+        at: DateTime<Utc>,
+        within: Option<Position>,
+    ) {
         let (began_at, from) = (position, within.unwrap_or(position));
-        let mut read = self.world.log.iter().filter(|segment| segment.prev >= from).peekable();
+        let mut read = self
+            .world
+            .log
+            .iter()
+            .filter(|segment| segment.prev >= from)
+            .peekable();
         if read.peek().is_none_or(|first| !leads_on(position, first)) {
             assert!(self.is_given, "the log leads on from where a page ended");
-            assert!(within.is_some() || self.world.log.iter().all(|segment| segment.prev != position));
+            assert!(
+                within.is_some()
+                    || self
+                        .world
+                        .log
+                        .iter()
+                        .all(|segment| segment.prev != position)
+            );
             self.progress = start::reset(self.world.head.as_ref(), now()).progress;
             return;
         }
         for segment in read {
             assert!(leads_on(position, segment), "the log itself is linked");
-            for entry in segment.entries.iter().filter(|entry| entry.position > began_at) {
+            for entry in segment
+                .entries
+                .iter()
+                .filter(|entry| entry.position > began_at)
+            {
                 if page.take_entry(&Channel::Tenant, entry.clone()).is_err() {
                     let within = Some(segment.prev).filter(|prev| *prev != position);
-                    self.progress = Progress::Log { position, at, within };
+                    self.progress = Progress::Log {
+                        position,
+                        at,
+                        within,
+                    };
                     return;
                 }
                 position = entry.position;
@@ -309,10 +454,19 @@ impl<'a> Reader<'a> {
 }
 
 fn shown(row: &Record) -> Shown {
-    let scope = Scope { tenant: "acme".into(), channel: Channel::Tenant };
-    assert_eq!(ResourceKey::parse(&scope, &row.key.sort_key()).as_ref(), Some(&row.key));
+    let scope = Scope {
+        tenant: "acme".into(),
+        channel: Channel::Tenant,
+    };
+    assert_eq!(
+        ResourceKey::parse(&scope, &row.key.sort_key()).as_ref(),
+        Some(&row.key)
+    );
     Shown {
-        payload: row.payload.clone().unwrap_or_else(|| RawValue::NULL.to_owned()),
+        payload: row
+            .payload
+            .clone()
+            .unwrap_or_else(|| RawValue::NULL.to_owned()),
         server_version: row.server_version,
         deleted: row.action == Action::Delete,
         changed_at: row.changed_at,

@@ -1,5 +1,5 @@
-//! The development key: tokens that every local runner accepts, and nothing else does. The key is public, in this
-//! file and in every build, so it must never stand in the JWKS of a deployment.
+//! The development key: tokens that every local runner accepts, and nothing else does. The key is
+//! public, in this file and in every build, so it must never stand in the JWKS of a deployment.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
@@ -14,8 +14,11 @@ pub const TTL_S: i64 = 30 * 24 * 60 * 60;
 const KEY_ID: &str = "tidemark-development";
 /// The secret half, as readable as it is secret.
 const SEED: &[u8; 32] = b"tidemark-development-key-public!";
-/// What stands before the seed in PKCS #8 (RFC 8410): version 0, Ed25519, an octet string of 32 bytes.
-const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// What stands before the seed in PKCS #8 (RFC 8410): version 0, Ed25519, an octet string of 32
+/// bytes.
+const PKCS8_PREFIX: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 /// The public half.
 const PUBLIC: &str = "V2_uGzLJHDkiOBLIIyfSPPmccB8AW_NMXCS96gFxvf4";
 
@@ -57,7 +60,11 @@ pub fn jwks() -> String {
 ///
 /// # Errors
 /// The crypto provider refuses the key, which a test rules out.
-pub fn mint(identity: Identity<'_>, now_s: i64, ttl_s: i64) -> Result<String, jsonwebtoken::errors::Error> {
+pub fn mint(
+    identity: Identity<'_>,
+    now_s: i64,
+    ttl_s: i64,
+) -> Result<String, jsonwebtoken::errors::Error> {
     let claims = Claims {
         iss: ISSUER,
         aud: AUDIENCE,
@@ -84,18 +91,43 @@ mod tests {
     #[test]
     fn a_minted_token_verifies_against_the_key_set() {
         let (roles, channels) = (["admin".to_owned()], ["north".to_owned()]);
-        let identity = Identity { tenant: "acme", user: "ana", roles: &roles, channels: &channels };
-        let token = mint(identity, tidemark_aws::Clock::system().now().timestamp(), 60).unwrap();
+        let identity = Identity {
+            tenant: "acme",
+            user: "ana",
+            roles: &roles,
+            channels: &channels,
+        };
+        let token = mint(
+            identity,
+            tidemark_aws::Clock::system().now().timestamp(),
+            60,
+        )
+        .unwrap();
 
         let keys: JwkSet = serde_json::from_str(&jwks()).unwrap();
-        let key = keys.find(&decode_header(&token).unwrap().kid.unwrap()).unwrap();
+        let key = keys
+            .find(&decode_header(&token).unwrap().kid.unwrap())
+            .unwrap();
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[AUDIENCE]);
-        let claims = decode::<serde_json::Value>(&token, &DecodingKey::from_jwk(key).unwrap(), &rules).unwrap().claims;
+        let claims =
+            decode::<serde_json::Value>(&token, &DecodingKey::from_jwk(key).unwrap(), &rules)
+                .unwrap()
+                .claims;
         assert_eq!(
-            (&claims["sub"], &claims["tenant"], &claims["roles"], &claims["channels"]),
-            (&"ana".into(), &"acme".into(), &serde_json::json!(["admin"]), &serde_json::json!(["north"]))
+            (
+                &claims["sub"],
+                &claims["tenant"],
+                &claims["roles"],
+                &claims["channels"]
+            ),
+            (
+                &"ana".into(),
+                &"acme".into(),
+                &serde_json::json!(["admin"]),
+                &serde_json::json!(["north"])
+            )
         );
     }
 }

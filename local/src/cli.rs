@@ -1,4 +1,5 @@
-//! The command line: start the system or its DynamoDB alone, or print a token. All that a person at the terminal reads is worded here.
+//! The command line: start the system or its DynamoDB alone, or print a token. All that a person at
+//! the terminal reads is worded here.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -30,9 +31,11 @@ pub struct Cli {
 enum Command {
     /// Prints a token that every local runner accepts, and nothing else does.
     Token(TokenArgs),
-    /// Prints the environment in which the functions' binaries stand on a running runner, as `cargo lambda watch --env-file` takes it.
+    /// Prints the environment in which the functions' binaries stand on a running runner, as `cargo
+    /// lambda watch --env-file` takes it.
     Env(EnvArgs),
-    /// Runs the embedded DynamoDB alone, streams included, without tables: for emulators and tools that want one.
+    /// Runs the embedded DynamoDB alone, streams included, without tables: for emulators and tools
+    /// that want one.
     #[command(name = "dynamodb")]
     DynamoDb(DynamoDbArgs),
 }
@@ -51,8 +54,8 @@ struct RunArgs {
     /// Which of API Gateway's two event shapes the functions get.
     #[arg(long, value_enum, default_value_t)]
     api: ApiKind,
-    /// Origins whose pages may use the API and upload media, separated by commas, such as https://app.example; pages that localhost
-    /// serves on any port always may.
+    /// Origins whose pages may use the API and upload media, separated by commas, such as
+    /// https://app.example; pages that localhost serves on any port always may.
     #[arg(long, value_name = "ORIGINS", default_value = "", value_parser = origins)]
     allowed_origins: String,
     /// Seconds between two sweeps of expired rows; for tests, which cannot wait.
@@ -88,7 +91,8 @@ struct TokenArgs {
     /// A role, 1 to 256 bytes; may be repeated.
     #[arg(long = "role", value_name = "ROLE", value_parser = name)]
     roles: Vec<String>,
-    /// A group whose channel the user reads and writes, 1 to 256 bytes; may be repeated up to 100 times.
+    /// A group whose channel the user reads and writes, 1 to 256 bytes; may be repeated up to 100
+    /// times.
     #[arg(long = "channel", value_name = "NAME", value_parser = name)]
     channels: Vec<String>,
 }
@@ -98,13 +102,18 @@ fn name(text: &str) -> Result<String, String> {
     if is_name(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("it has {} bytes, and must have 1 to {NAME_BYTES_MAX}", text.len()))
+        Err(format!(
+            "it has {} bytes, and must have 1 to {NAME_BYTES_MAX}",
+            text.len()
+        ))
     }
 }
 
 /// A list of origins.
 fn origins(list: &str) -> Result<String, String> {
-    AllowedOrigins::parse(list).map(|_| list.to_owned()).map_err(|error| error.to_string())
+    AllowedOrigins::parse(list)
+        .map(|_| list.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// Does what the arguments say, and returns when it is done.
@@ -113,7 +122,9 @@ pub async fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Token(arguments)) => token(&arguments),
         Some(Command::Env(arguments)) => env(&arguments).map_err(|error| error.to_string()),
-        Some(Command::DynamoDb(arguments)) => dynamodb(arguments).await.map_err(|error| error.to_string()),
+        Some(Command::DynamoDb(arguments)) => {
+            dynamodb(arguments).await.map_err(|error| error.to_string())
+        }
         None => run(cli.run).await.map_err(|error| error.to_string()),
     };
     match done {
@@ -126,23 +137,45 @@ pub async fn main() -> ExitCode {
 }
 
 fn token(arguments: &TokenArgs) -> Result<(), String> {
-    let TokenArgs { tenant, user, roles, channels } = arguments;
+    let TokenArgs {
+        tenant,
+        user,
+        roles,
+        channels,
+    } = arguments;
     if channels.len() > GROUPS_MAX {
-        let message = format!("--channel is given {} times, and may be given {GROUPS_MAX} times", channels.len());
-        Cli::command().error(ErrorKind::TooManyValues, message).exit();
+        let message = format!(
+            "--channel is given {} times, and may be given {GROUPS_MAX} times",
+            channels.len()
+        );
+        Cli::command()
+            .error(ErrorKind::TooManyValues, message)
+            .exit();
     }
-    let identity = Identity { tenant, user, roles, channels };
-    let token =
-        auth::mint(identity, tidemark_aws::Clock::system().now().timestamp(), auth::TTL_S).map_err(|error| error.to_string())?;
+    let identity = Identity {
+        tenant,
+        user,
+        roles,
+        channels,
+    };
+    let token = auth::mint(
+        identity,
+        tidemark_aws::Clock::system().now().timestamp(),
+        auth::TTL_S,
+    )
+    .map_err(|error| error.to_string())?;
     say(&token);
     Ok(())
 }
 
 fn env(arguments: &EnvArgs) -> Result<(), DeploymentError> {
     let environment = deployment::binaries_environment(arguments.port)?;
-    // In quotes, as shells and cargo-lambda take them; no value has any itself. An empty value counts as not set.
+    // In quotes, as shells and cargo-lambda take them; no value has any itself. An empty value
+    // counts as not set.
     let set = environment.iter().filter(|(_, value)| !value.is_empty());
-    let lines: Vec<_> = set.map(|(name, value)| format!("{name}='{value}'")).collect();
+    let lines: Vec<_> = set
+        .map(|(name, value)| format!("{name}='{value}'"))
+        .collect();
     say(&lines.join("\n"));
     Ok(())
 }
@@ -151,14 +184,28 @@ async fn run(arguments: RunArgs) -> Result<(), StartError> {
     log_to_stderr();
     // Before anything is started, so that a Ctrl-C at any time is a clean stop.
     let stop = stop_signal();
-    let storage = if arguments.memory { Storage::Memory } else { Storage::Folder(arguments.data) };
+    let storage = if arguments.memory {
+        Storage::Memory
+    } else {
+        Storage::Folder(arguments.data)
+    };
     let where_data_is = match &storage {
         Storage::Folder(folder) => folder.display().to_string(),
         Storage::Memory => "memory, gone when this stops".to_owned(),
     };
     let sweep_every = Duration::from_secs(arguments.sweep_seconds);
-    let allowed_origins = format!("{},{}", deployment::LOCAL_ORIGINS, arguments.allowed_origins);
-    let options = Options { port: arguments.port, storage, api: arguments.api, allowed_origins, sweep_every };
+    let allowed_origins = format!(
+        "{},{}",
+        deployment::LOCAL_ORIGINS,
+        arguments.allowed_origins
+    );
+    let options = Options {
+        port: arguments.port,
+        storage,
+        api: arguments.api,
+        allowed_origins,
+        sweep_every,
+    };
     let system = System::start(options).await?;
     say(&welcome(&system.addr.to_string(), &where_data_is));
     serve_until(stop, system).await;
@@ -204,8 +251,8 @@ Ctrl-C stops it."#
     )
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM. A signal that cannot be listened for keeps its default, which ends the
-/// process too, only less politely.
+/// Resolves at the first Ctrl-C or SIGTERM. A signal that cannot be listened for keeps its default,
+/// which ends the process too, only less politely.
 fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let streams = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
@@ -221,10 +268,15 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Warnings and worse, or what `RUST_LOG` asks for; stdout stays free for what was asked of the command.
+/// Warnings and worse, or what `RUST_LOG` asks for; stdout stays free for what was asked of the
+/// command.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).compact().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .compact()
+        .init();
 }
 
 // A terminal that is gone is no reason to panic, which `println!` would: written, not printed.

@@ -1,5 +1,6 @@
-//! The folder that keeps everything between runs: a format version, the database, the media, and a lock so that two
-//! runners never share it. It creates what is missing and refuses what it cannot understand; it never migrates.
+//! The folder that keeps everything between runs: a format version, the database, the media, and a
+//! lock so that two runners never share it. It creates what is missing and refuses what it cannot
+//! understand; it never migrates.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,7 +13,9 @@ const VERSION: &str = "2";
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
     /// No permission, no space, or a file in the way.
-    #[error("cannot write the data folder {folder}: {source}; choose another one with --data, or use --memory")]
+    #[error(
+        "cannot write the data folder {folder}: {source}; choose another one with --data, or use --memory"
+    )]
     Unwritable {
         /// The folder.
         folder: String,
@@ -30,13 +33,17 @@ pub enum DataFolderError {
         found: String,
     },
     /// It holds something else.
-    #[error("{folder} holds files but is no data folder of tidemark; start with --data another folder")]
+    #[error(
+        "{folder} holds files but is no data folder of tidemark; start with --data another folder"
+    )]
     NotOurs {
         /// The folder.
         folder: String,
     },
     /// Another runner has it open.
-    #[error("{folder} is in use by another running tidemark; stop that one, or start with --data another folder")]
+    #[error(
+        "{folder} is in use by another running tidemark; stop that one, or start with --data another folder"
+    )]
     InUse {
         /// The folder.
         folder: String,
@@ -57,24 +64,34 @@ impl DataFolder {
     /// # Errors
     /// It cannot be written, was written by another version, is something else, or is in use.
     pub fn open(root: &Path) -> Result<Self, DataFolderError> {
-        let unwritable = |source| DataFolderError::Unwritable { folder: shown(root), source };
+        let unwritable = |source| DataFolderError::Unwritable {
+            folder: shown(root),
+            source,
+        };
         std::fs::create_dir_all(root).map_err(unwritable)?;
         check_version(root)?;
         let lock = File::create(root.join("LOCK")).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(DataFolderError::InUse { folder: shown(root) });
+                return Err(DataFolderError::InUse {
+                    folder: shown(root),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
         if !root.join("VERSION").exists() {
             // Whole or not at all: a folder with an empty version would be refused for ever after.
             let fresh = root.join("VERSION.new");
-            std::fs::write(&fresh, VERSION).and_then(|()| std::fs::rename(&fresh, root.join("VERSION"))).map_err(unwritable)?;
+            std::fs::write(&fresh, VERSION)
+                .and_then(|()| std::fs::rename(&fresh, root.join("VERSION")))
+                .map_err(unwritable)?;
         }
         std::fs::create_dir_all(root.join("media")).map_err(unwritable)?;
-        Ok(Self { root: root.to_path_buf(), _lock: lock })
+        Ok(Self {
+            root: root.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// The folder itself.
@@ -98,16 +115,31 @@ impl DataFolder {
 
 /// Before anything is written: a folder of another version, or of somebody else, stays as it is.
 fn check_version(root: &Path) -> Result<(), DataFolderError> {
-    let unwritable = |source| DataFolderError::Unwritable { folder: shown(root), source };
+    let unwritable = |source| DataFolderError::Unwritable {
+        folder: shown(root),
+        source,
+    };
     match std::fs::read_to_string(root.join("VERSION")) {
         Ok(found) if found.trim() == VERSION => Ok(()),
-        Ok(found) => Err(DataFolderError::OtherVersion { folder: shown(root), found: found.trim().to_owned() }),
+        Ok(found) => Err(DataFolderError::OtherVersion {
+            folder: shown(root),
+            found: found.trim().to_owned(),
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut entries = std::fs::read_dir(root).map_err(unwritable)?;
             // A first start that was killed may have left these behind, and nothing else.
-            let is_foreign =
-                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "LOCK" && entry.file_name() != "VERSION.new"));
-            if is_foreign { Err(DataFolderError::NotOurs { folder: shown(root) }) } else { Ok(()) }
+            let is_foreign = entries.any(|entry| {
+                entry.is_ok_and(|entry| {
+                    entry.file_name() != "LOCK" && entry.file_name() != "VERSION.new"
+                })
+            });
+            if is_foreign {
+                Err(DataFolderError::NotOurs {
+                    folder: shown(root),
+                })
+            } else {
+                Ok(())
+            }
         }
         Err(source) => Err(unwritable(source)),
     }
@@ -126,7 +158,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("data");
         drop(DataFolder::open(&root).unwrap());
-        assert_eq!(DataFolder::open(&root).unwrap().database(), root.join("dynamodb.sqlite"));
+        assert_eq!(
+            DataFolder::open(&root).unwrap().database(),
+            root.join("dynamodb.sqlite")
+        );
     }
 
     #[test]
@@ -134,7 +169,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("VERSION"), "1\n").unwrap();
         let message = DataFolder::open(home.path()).unwrap_err().to_string();
-        assert!(message.contains("was written by version 1 of the data format, this build reads 2"), "{message}");
+        assert!(
+            message.contains("was written by version 1 of the data format, this build reads 2"),
+            "{message}"
+        );
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
     }
 
@@ -143,14 +181,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let _open = DataFolder::open(home.path()).unwrap();
         let message = DataFolder::open(home.path()).unwrap_err().to_string();
-        assert!(message.contains("is in use by another running tidemark"), "{message}");
+        assert!(
+            message.contains("is in use by another running tidemark"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_folder_of_somebody_else_is_refused() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("thesis.txt"), "precious").unwrap();
-        assert!(matches!(DataFolder::open(home.path()), Err(DataFolderError::NotOurs { .. })));
+        assert!(matches!(
+            DataFolder::open(home.path()),
+            Err(DataFolderError::NotOurs { .. })
+        ));
     }
 
     #[test]
@@ -158,7 +202,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let message = DataFolder::open(&file.join("data")).unwrap_err().to_string();
-        assert!(message.contains("cannot write the data folder"), "{message}");
+        let message = DataFolder::open(&file.join("data"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("cannot write the data folder"),
+            "{message}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! `template.yaml` made real on this machine: its tables in the engine, its functions with the environments it gives
-//! them. Tests build their own stacks from the same parts.
+//! `template.yaml` made real on this machine: its tables in the engine, its functions with the
+//! environments it gives them. Tests build their own stacks from the same parts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,9 +21,12 @@ use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
 use crate::{BoxFuture, auth};
 
-/// The origins whose pages may use every runner: those that a development server on this machine serves, on any port.
-pub const LOCAL_ORIGINS: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*";
-/// Authenticates media keys on this machine: like the development key of the tokens, it is no secret at all.
+/// The origins whose pages may use every runner: those that a development server on this machine
+/// serves, on any port.
+pub const LOCAL_ORIGINS: &str =
+    "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,https://localhost:*";
+/// Authenticates media keys on this machine: like the development key of the tokens, it is no
+/// secret at all.
 const MEDIA_SECRET: &str = "tidemark-development-media-secret-for-this-machine-only";
 
 /// Why the template cannot be made real.
@@ -43,7 +46,9 @@ pub enum DeploymentError {
         reply: String,
     },
     /// A function's environment is not what it needs.
-    #[error("the {function} function does not start with the environment template.yaml gives it: {reason}")]
+    #[error(
+        "the {function} function does not start with the environment template.yaml gives it: {reason}"
+    )]
     Settings {
         /// The function.
         function: String,
@@ -58,8 +63,8 @@ pub enum DeploymentError {
     NoParameter(&'static str),
 }
 
-/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they hold, but for a stream and indexes that
-/// the template gave them since: those are added.
+/// Creates the tables that do not exist yet. Existing ones are left as they are, with what they
+/// hold, but for a stream and indexes that the template gave them since: those are added.
 ///
 /// # Errors
 /// A definition in the template is incomplete, or the engine refuses it.
@@ -68,29 +73,46 @@ pub fn create_tables(engine: &Engine, template: &Template) -> Result<(), Deploym
         let call = |operation: &'static str, request: &Value| {
             let reply = engine.call(operation, request.to_string().as_bytes());
             let words = String::from_utf8_lossy(&reply.body).into_owned();
-            if reply.status == 200 { Ok(words) } else { Err((operation, words)) }
+            if reply.status == 200 {
+                Ok(words)
+            } else {
+                Err((operation, words))
+            }
         };
         let created = match call("CreateTable", &table.create) {
             // Switched on twice, a stream would start anew and forget what it holds.
             Err((_, words)) if words.contains("ResourceInUseException") => {
                 call("DescribeTable", &table.describe()).and_then(|described| {
-                    let mut updates = table.enable_stream(&described).into_iter().chain(table.add_indexes(&described));
+                    let mut updates = table
+                        .enable_stream(&described)
+                        .into_iter()
+                        .chain(table.add_indexes(&described));
                     updates.try_for_each(|request| call("UpdateTable", &request).map(drop))
                 })
             }
             Err(refused) => Err(refused),
-            Ok(_) => table.update_time_to_live().map_or(Ok(()), |request| call("UpdateTimeToLive", &request).map(drop)),
+            Ok(_) => table.update_time_to_live().map_or(Ok(()), |request| {
+                call("UpdateTimeToLive", &request).map(drop)
+            }),
         };
-        created.map_err(|(operation, reply)| DeploymentError::Table { operation, table: table.name, reply })?;
+        created.map_err(|(operation, reply)| DeploymentError::Table {
+            operation,
+            table: table.name,
+            reply,
+        })?;
     }
     Ok(())
 }
 
-/// The environment that the template gives a function, with the development key as its identity provider.
+/// The environment that the template gives a function, with the development key as its identity
+/// provider.
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn environment(template: &Template, function: &str) -> Result<BTreeMap<String, String>, DeploymentError> {
+pub fn environment(
+    template: &Template,
+    function: &str,
+) -> Result<BTreeMap<String, String>, DeploymentError> {
     let mut parameters = BTreeMap::new();
     for (name, value) in development_parameters() {
         if !template.has_parameter(name) {
@@ -101,7 +123,8 @@ pub fn environment(template: &Template, function: &str) -> Result<BTreeMap<Strin
     Ok(template.environment(function, &parameters)?)
 }
 
-/// The environment in which the binary of any function stands on a runner that listens on this port.
+/// The environment in which the binary of any function stands on a runner that listens on this
+/// port.
 ///
 /// # Errors
 /// The template does not give a function what it needs.
@@ -130,15 +153,24 @@ pub fn binaries_environment(port: u16) -> Result<BTreeMap<String, String>, Deplo
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn platform(template: &Template, function: &str, dynamodb: Client, clock: Clock) -> Result<Platform, DeploymentError> {
+pub fn platform(
+    template: &Template,
+    function: &str,
+    dynamodb: Client,
+    clock: Clock,
+) -> Result<Platform, DeploymentError> {
     let environment = environment(template, function)?;
-    let settings_error = |reason| DeploymentError::Settings { function: function.to_owned(), reason };
-    let settings =
-        Settings::from_env(&|name| environment.get(name).cloned()).map_err(|error| settings_error(error.to_string()))?;
+    let settings_error = |reason| DeploymentError::Settings {
+        function: function.to_owned(),
+        reason,
+    };
+    let settings = Settings::from_env(&|name| environment.get(name).cloned())
+        .map_err(|error| settings_error(error.to_string()))?;
     Platform::new(settings, dynamodb, clock).map_err(|failure| settings_error(failure.to_string()))
 }
 
-/// What a function calls with. Each function has clients of its own, as it has on AWS, so that a call tells whose it is.
+/// What a function calls with. Each function has clients of its own, as it has on AWS, so that a
+/// call tells whose it is.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// For the tables.
@@ -161,27 +193,46 @@ pub fn platform_with_media(
 ) -> Result<Platform, DeploymentError> {
     let platform = platform(template, function, clients.dynamodb, clock)?;
     let media = Media::new(clients.bucket, &platform.settings.media);
-    let media = media.map_err(|error| DeploymentError::Settings { function: function.to_owned(), reason: error.to_string() })?;
+    let media = media.map_err(|error| DeploymentError::Settings {
+        function: function.to_owned(),
+        reason: error.to_string(),
+    })?;
     Ok(platform.with_media(media))
 }
 
-/// A [`platform`] on the failure bucket too, for the functions behind streams and the one that counts what they set aside, and on the topic that the template gives it, where there
-/// is an SNS.
+/// A [`platform`] on the failure bucket too, for the functions behind streams and the one that
+/// counts what they set aside, and on the topic that the template gives it, where there is an SNS.
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn stream_platform(template: &Template, function: &str, clients: Clients, clock: Clock) -> Result<Platform, DeploymentError> {
+pub fn stream_platform(
+    template: &Template,
+    function: &str,
+    clients: Clients,
+    clock: Clock,
+) -> Result<Platform, DeploymentError> {
     let platform = platform(template, function, clients.dynamodb, clock)?;
-    let settings_error = |reason: &str| DeploymentError::Settings { function: function.to_owned(), reason: reason.to_owned() };
-    let failures = platform.settings.failure_bucket.as_deref().ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
+    let settings_error = |reason: &str| DeploymentError::Settings {
+        function: function.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let failures = platform
+        .settings
+        .failure_bucket
+        .as_deref()
+        .ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
     let failures = Failures::new(clients.bucket, failures, function);
     let topic = platform.settings.notification_topic.as_deref();
-    let notifications = topic.zip(clients.sns).map(|(topic, sns)| Notifications::new(sns, topic));
-    Ok(platform.with_failures(failures).with_notifications(notifications))
+    let notifications = topic
+        .zip(clients.sns)
+        .map(|(topic, sns)| Notifications::new(sns, topic));
+    Ok(platform
+        .with_failures(failures)
+        .with_notifications(notifications))
 }
 
-/// A function crate as a function behind the API. A macro, because "an async function whose future can be sent" has no
-/// name that a parameter could ask for.
+/// A function crate as a function behind the API. A macro, because "an async function whose future
+/// can be sent" has no name that a parameter could ask for.
 macro_rules! serving {
     ($platform:expr, $function:ident) => {{
         let platform = $platform;
@@ -193,19 +244,42 @@ macro_rules! serving {
     }};
 }
 
-/// The functions behind the API: name and handler, the one place that links them. `clients` makes each function's.
+/// The functions behind the API: name and handler, the one place that links them. `clients` makes
+/// each function's.
 ///
 /// # Errors
 /// The template does not give one of them what it needs.
-pub fn functions(template: &Template, clients: &dyn Fn(&str) -> Clients, clock: &Clock) -> Result<Functions, DeploymentError> {
-    let platform = |function| platform(template, function, clients(function).dynamodb, clock.clone());
-    let with_failures = |function| stream_platform(template, function, clients(function), clock.clone());
-    let with_media = |function| platform_with_media(template, function, clients(function), clock.clone());
+pub fn functions(
+    template: &Template,
+    clients: &dyn Fn(&str) -> Clients,
+    clock: &Clock,
+) -> Result<Functions, DeploymentError> {
+    let platform = |function| {
+        platform(
+            template,
+            function,
+            clients(function).dynamodb,
+            clock.clone(),
+        )
+    };
+    let with_failures =
+        |function| stream_platform(template, function, clients(function), clock.clone());
+    let with_media =
+        |function| platform_with_media(template, function, clients(function), clock.clone());
     Ok(BTreeMap::from([
         ("ack", serving!(platform("ack")?, tidemark_ack)),
-        ("batches", serving!(with_media("batches")?, tidemark_batches)),
-        ("conflicts", serving!(with_failures("conflicts")?, tidemark_conflicts)),
-        ("presign", serving!(with_media("presign")?, tidemark_presign)),
+        (
+            "batches",
+            serving!(with_media("batches")?, tidemark_batches),
+        ),
+        (
+            "conflicts",
+            serving!(with_failures("conflicts")?, tidemark_conflicts),
+        ),
+        (
+            "presign",
+            serving!(with_media("presign")?, tidemark_presign),
+        ),
         ("pull", serving!(platform("pull")?, tidemark_pull)),
         ("push", serving!(with_media("push")?, tidemark_push)),
         ("resolve", serving!(platform("resolve")?, tidemark_resolve)),
@@ -220,7 +294,9 @@ macro_rules! invoking {
             let platform = platform.clone();
             Box::pin(async move {
                 let event = LambdaEvent::new(event, context(&platform.clock));
-                $function::invoked(&platform, event).await.map_err(|error| error.to_string())
+                $function::invoked(&platform, event)
+                    .await
+                    .map_err(|error| error.to_string())
             })
         });
         invoke
@@ -237,7 +313,12 @@ pub fn invocations(
     clock: &Clock,
 ) -> Result<Invocations, DeploymentError> {
     let changelog = stream_platform(template, "changelog", clients("changelog"), clock.clone())?;
-    let resolve = platform(template, "resolve", clients("resolve").dynamodb, clock.clone())?;
+    let resolve = platform(
+        template,
+        "resolve",
+        clients("resolve").dynamodb,
+        clock.clone(),
+    )?;
     Ok(BTreeMap::from([
         ("changelog", invoking!(changelog, tidemark_changelog)),
         ("resolve", invoking!(resolve, tidemark_resolve)),
@@ -252,7 +333,9 @@ fn context(clock: &Clock) -> Context {
 }
 
 /// A function that takes stream batches, as a pump calls it.
-pub type StreamFunction = Box<dyn Fn(StreamEvent) -> BoxFuture<'static, Result<DynamoDbEventResponse, String>> + Send + Sync>;
+pub type StreamFunction = Box<
+    dyn Fn(StreamEvent) -> BoxFuture<'static, Result<DynamoDbEventResponse, String>> + Send + Sync,
+>;
 
 /// A function crate as a function behind a stream; a macro for the reason that `serving` is one.
 macro_rules! consuming {
@@ -303,27 +386,46 @@ mod tests {
 
     fn call(engine: &Engine, operation: &str, request: &Value) -> Value {
         let reply = engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(
+            reply.status,
+            200,
+            "{operation}: {}",
+            String::from_utf8_lossy(&reply.body)
+        );
         serde_json::from_slice(&reply.body).unwrap()
     }
 
     fn stream_of(engine: &Engine, table: &str) -> Value {
-        call(engine, "DescribeTable", &json!({"TableName": table}))["Table"]["LatestStreamArn"].clone()
+        call(engine, "DescribeTable", &json!({"TableName": table}))["Table"]["LatestStreamArn"]
+            .clone()
     }
 
     /// Data of an earlier build, whose table lacked an index.
     #[test]
     fn an_index_that_a_table_lacks_is_added_once() {
         let (engine, template) = (Engine::memory().unwrap(), Template::built_in().unwrap());
-        let mut table = template.tables().unwrap().into_iter().find(|table| table.name == "devices").unwrap();
+        let mut table = template
+            .tables()
+            .unwrap()
+            .into_iter()
+            .find(|table| table.name == "devices")
+            .unwrap();
         let create = table.create.as_object_mut().unwrap();
         create.remove("GlobalSecondaryIndexes").unwrap();
-        create["AttributeDefinitions"].as_array_mut().unwrap().retain(|attribute| attribute["AttributeName"] != "tenant");
+        create["AttributeDefinitions"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|attribute| attribute["AttributeName"] != "tenant");
         call(&engine, "CreateTable", &table.create);
         for _ in 0..2 {
             create_tables(&engine, &template).unwrap();
-            let row = json!({"pk": {"S": "acme#ana"}, "sk": {"S": "phone"}, "tenant": {"S": "acme"}});
-            call(&engine, "PutItem", &json!({"TableName": "devices", "Item": row}));
+            let row =
+                json!({"pk": {"S": "acme#ana"}, "sk": {"S": "phone"}, "tenant": {"S": "acme"}});
+            call(
+                &engine,
+                "PutItem",
+                &json!({"TableName": "devices", "Item": row}),
+            );
             let query = json!({"TableName": "devices", "IndexName": "by_tenant", "KeyConditionExpression": "tenant = :tenant",
                 "ExpressionAttributeValues": {":tenant": {"S": "acme"}}});
             assert_eq!(call(&engine, "Query", &query)["Items"], json!([row]));
@@ -334,19 +436,41 @@ mod tests {
     #[test]
     fn a_stream_that_a_table_lacks_is_switched_on_once_and_rows_stay() {
         let (engine, template) = (Engine::memory().unwrap(), Template::built_in().unwrap());
-        let mut table = template.tables().unwrap().into_iter().find(|table| table.name == "conflicts").unwrap();
-        table.create.as_object_mut().unwrap().remove("StreamSpecification");
+        let mut table = template
+            .tables()
+            .unwrap()
+            .into_iter()
+            .find(|table| table.name == "conflicts")
+            .unwrap();
+        table
+            .create
+            .as_object_mut()
+            .unwrap()
+            .remove("StreamSpecification");
         call(&engine, "CreateTable", &table.create);
         let row = json!({"pk": {"S": "acme"}, "sk": {"S": "conf-1"}});
-        call(&engine, "PutItem", &json!({"TableName": "conflicts", "Item": row}));
+        call(
+            &engine,
+            "PutItem",
+            &json!({"TableName": "conflicts", "Item": row}),
+        );
 
         create_tables(&engine, &template).unwrap();
         let stream = stream_of(&engine, "conflicts");
         assert!(stream.is_string());
-        assert_eq!(call(&engine, "Scan", &json!({"TableName": "conflicts"}))["Items"], json!([row]));
+        assert_eq!(
+            call(&engine, "Scan", &json!({"TableName": "conflicts"}))["Items"],
+            json!([row])
+        );
         let others = stream_of(&engine, "resources");
         std::thread::sleep(std::time::Duration::from_millis(5)); // a stream is named after the moment it was switched on
         create_tables(&engine, &template).unwrap();
-        assert_eq!((stream_of(&engine, "conflicts"), stream_of(&engine, "resources")), (stream, others));
+        assert_eq!(
+            (
+                stream_of(&engine, "conflicts"),
+                stream_of(&engine, "resources")
+            ),
+            (stream, others)
+        );
     }
 }

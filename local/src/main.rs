@@ -6,7 +6,10 @@ use std::process::ExitCode;
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(tidemark::cli::main()),
         Err(_) => ExitCode::FAILURE,

@@ -1,5 +1,5 @@
-//! The whole system, wired and running: a listener, the engines, the functions, the pump. The command line starts one,
-//! and so do tests, as many at a time as they like.
+//! The whole system, wired and running: a listener, the engines, the functions, the pump. The
+//! command line starts one, and so do tests, as many at a time as they like.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,9 +47,11 @@ pub struct Options {
     pub storage: Storage,
     /// Which of API Gateway's products to imitate.
     pub api: ApiKind,
-    /// Origins whose pages may use the API and upload media, separated by commas: [`deployment::LOCAL_ORIGINS`] and more.
+    /// Origins whose pages may use the API and upload media, separated by commas:
+    /// [`deployment::LOCAL_ORIGINS`] and more.
     pub allowed_origins: String,
-    /// How long after a start, and after each time, expired rows are deleted again: [`SWEEP_EVERY`], or what a test cannot wait for.
+    /// How long after a start, and after each time, expired rows are deleted again:
+    /// [`SWEEP_EVERY`], or what a test cannot wait for.
     pub sweep_every: Duration,
 }
 
@@ -57,7 +59,9 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Somebody listens there already.
-    #[error("port {0} on 127.0.0.1 is already in use; stop what uses it, or choose another one with --port")]
+    #[error(
+        "port {0} on 127.0.0.1 is already in use; stop what uses it, or choose another one with --port"
+    )]
     PortInUse(u16),
     /// The port cannot be had for another reason.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
@@ -118,46 +122,83 @@ impl System {
     pub async fn start_hooked(options: Options, hook: Arc<dyn Hook>) -> Result<Self, StartError> {
         // First of all: a second runner by mistake must not touch the folder of the first.
         let listener = listen(options.port).await?;
-        let addr = listener.local_addr().map_err(|source| StartError::Listen { port: options.port, source })?;
+        let addr = listener.local_addr().map_err(|source| StartError::Listen {
+            port: options.port,
+            source,
+        })?;
         let (folder, engine, store) = open(&options.storage)?;
 
-        let template = Template::built_in()?.with_variable("ALLOWED_ORIGINS", &options.allowed_origins);
+        let template =
+            Template::built_in()?.with_variable("ALLOWED_ORIGINS", &options.allowed_origins);
         let origins = AllowedOrigins::parse(&options.allowed_origins)?;
         deployment::create_tables(&engine, &template)?;
         let clients = |function: &str| Clients {
             dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
             // Looked at in this process; the upload URLs lead devices to the front.
-            bucket: s3_client(StoreClient::new(store.clone()), &format!("http://{addr}"), function),
-            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and trimmed, all the same.
+            bucket: s3_client(
+                StoreClient::new(store.clone()),
+                &format!("http://{addr}"),
+                function,
+            ),
+            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and
+            // trimmed, all the same.
             sns: None,
         };
         let clock = Clock::system();
         let functions = deployment::functions(&template, &clients, &clock)?;
         let invocations = deployment::invocations(&template, &clients, &clock)?;
-        let guard = Guard { port: addr.port(), origins };
+        let guard = Guard {
+            port: addr.port(),
+            origins,
+        };
         let (kind, engine_of_front, store) = (options.api, engine.clone(), store.clone());
-        let front = Front { kind, engine: engine_of_front, store, clock: clock.clone(), invocations, guard };
+        let front = Front {
+            kind,
+            engine: engine_of_front,
+            store,
+            clock: clock.clone(),
+            invocations,
+            guard,
+        };
         let router = gateway::router(front, ROUTES, &functions)?;
 
         let (shutdown, stopped) = watch::channel(false);
-        let mut tasks = vec![tokio::spawn(sweep(engine.clone(), options.sweep_every, stopped.clone()))];
+        let mut tasks = vec![tokio::spawn(sweep(
+            engine.clone(),
+            options.sweep_every,
+            stopped.clone(),
+        ))];
         for mapping in template.stream_mappings()? {
             let clients = clients(&mapping.function);
-            let platform = deployment::stream_platform(&template, &mapping.function, clients, clock.clone())?;
-            let pump = Pump::new(engine.clone(), &mapping, deployment::stream_function(&mapping.function, platform)?);
+            let platform =
+                deployment::stream_platform(&template, &mapping.function, clients, clock.clone())?;
+            let pump = Pump::new(
+                engine.clone(),
+                &mapping,
+                deployment::stream_function(&mapping.function, platform)?,
+            );
             tasks.push(tokio::spawn(pump.run(stopped.clone())));
         }
         tasks.push(tokio::spawn(serve(listener, router, stopped)));
-        Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
+        Ok(Self {
+            addr,
+            engine,
+            shutdown,
+            tasks,
+            _folder: folder,
+        })
     }
 
-    /// Starts the embedded DynamoDB alone, without tables, for whoever makes their own, and returns when it answers.
+    /// Starts the embedded DynamoDB alone, without tables, for whoever makes their own, and returns
+    /// when it answers.
     ///
     /// # Errors
     /// The port or the data folder; see [`StartError`].
     pub async fn start_dynamodb(port: u16, storage: Storage) -> Result<Self, StartError> {
         let listener = listen(port).await?;
-        let addr = listener.local_addr().map_err(|source| StartError::Listen { port, source })?;
+        let addr = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { port, source })?;
         let (folder, engine) = match storage {
             Storage::Folder(root) => {
                 let folder = DataFolder::open(&root)?;
@@ -172,7 +213,13 @@ impl System {
             tokio::spawn(sweep(engine.clone(), SWEEP_EVERY, stopped.clone())),
             tokio::spawn(serve(listener, router, stopped)),
         ];
-        Ok(Self { addr, engine, shutdown, tasks, _folder: folder })
+        Ok(Self {
+            addr,
+            engine,
+            shutdown,
+            tasks,
+            _folder: folder,
+        })
     }
 
     /// Stops: no new connections, requests and the pump's batch finish, the data folder is free.
@@ -189,17 +236,22 @@ impl System {
 }
 
 async fn listen(port: u16) -> Result<TcpListener, StartError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse(port),
-        _ => StartError::Listen { port, source },
-    })
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortInUse(port),
+            _ => StartError::Listen { port, source },
+        })
 }
 
 fn open(storage: &Storage) -> Result<(Option<DataFolder>, Engine, Store), StartError> {
     match storage {
         Storage::Folder(root) => {
             let folder = DataFolder::open(root)?;
-            let (engine, store) = (Engine::open(&folder.database())?, Store::open(&folder.media())?);
+            let (engine, store) = (
+                Engine::open(&folder.database())?,
+                Store::open(&folder.media())?,
+            );
             Ok((Some(folder), engine, store))
         }
         Storage::Memory => Ok((None, Engine::memory()?, Store::temporary()?)),
@@ -211,7 +263,10 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::
         // A sender that is gone says the same.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until_stopped).await {
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(until_stopped)
+        .await
+    {
         tracing::error!(%error, "the listener failed");
     }
 }
@@ -224,7 +279,10 @@ async fn sweep(engine: Engine, every: Duration, mut stopped: watch::Receiver<boo
             tracing::warn!(%error, "expired rows were not swept, or their room was not given back");
         }
         // The wait ends early only when the system stops.
-        if tokio::time::timeout(every, stopped.wait_for(|stop| *stop)).await.is_ok() {
+        if tokio::time::timeout(every, stopped.wait_for(|stop| *stop))
+            .await
+            .is_ok()
+        {
             return;
         }
     }

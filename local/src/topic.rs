@@ -1,5 +1,6 @@
-//! SNS for the AWS SDK without a socket: it takes messages and remembers them, with the same hook on either side of each call as the
-//! engine's client has. Tests look at what was published; the runner has no topic, because nobody could subscribe to it.
+//! SNS for the AWS SDK without a socket: it takes messages and remembers them, with the same hook
+//! on either side of each call as the engine's client has. Tests look at what was published; the
+//! runner has no topic, because nobody could subscribe to it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sns::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_sns::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_sns::config::{
+    BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig,
+};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -37,7 +40,10 @@ impl Topic {
     /// Every message so far, in the order they came.
     #[must_use]
     pub fn published(&self) -> Vec<Published> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Answers one request, as SNS's query protocol writes it.
@@ -53,9 +59,16 @@ impl Topic {
                 let xml = format!(
                     "<PublishResponse xmlns=\"{namespace}\"><PublishResult><MessageId>{id}</MessageId></PublishResult></PublishResponse>"
                 );
-                Reply { status: 200, body: xml.into_bytes() }
+                Reply {
+                    status: 200,
+                    body: xml.into_bytes(),
+                }
             }
-            Err(reason) => refusal(400, "InvalidParameter", &format!("Invalid parameter: {reason}")),
+            Err(reason) => refusal(
+                400,
+                "InvalidParameter",
+                &format!("Invalid parameter: {reason}"),
+            ),
         }
     }
 }
@@ -63,8 +76,13 @@ impl Topic {
 /// An answer of SNS that refuses a request, for example `(500, "InternalError", "try again")`.
 #[must_use]
 pub fn refusal(status: u16, code: &str, message: &str) -> Reply {
-    let xml = format!("<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>");
-    Reply { status, body: xml.into_bytes() }
+    let xml = format!(
+        "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+    );
+    Reply {
+        status,
+        body: xml.into_bytes(),
+    }
 }
 
 /// Reads a `Publish`, and refuses what SNS documents that it refuses.
@@ -78,13 +96,22 @@ fn publish(fields: &BTreeMap<String, String>) -> Result<Published, &'static str>
         let entry = |part: &str| field(&format!("MessageAttributes.entry.{number}.{part}"));
         let Some(name) = entry("Name") else { break };
         let value = entry("Value.StringValue").ok_or("Message attribute value")?;
-        if entry("Value.DataType").is_none_or(|kind| kind != "String") || !value.chars().all(is_text) {
+        if entry("Value.DataType").is_none_or(|kind| kind != "String")
+            || !value.chars().all(is_text)
+        {
             return Err("Message attribute value");
         }
         attributes.insert(name.clone(), value.clone());
     }
-    let message = field("Message").filter(|message| message.chars().all(is_text)).ok_or("Message")?.clone();
-    Ok(Published { topic: field("TopicArn").ok_or("TopicArn")?.clone(), message, attributes })
+    let message = field("Message")
+        .filter(|message| message.chars().all(is_text))
+        .ok_or("Message")?
+        .clone();
+    Ok(Published {
+        topic: field("TopicArn").ok_or("TopicArn")?.clone(),
+        message,
+        attributes,
+    })
 }
 
 /// The characters that may stand in a message.
@@ -113,12 +140,19 @@ impl TopicClient {
     }
 
     async fn exchange(&self, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
-        let call = Call { operation: "Publish", body };
+        let call = Call {
+            operation: "Publish",
+            body,
+        };
         if let Some(forged) = judge(self.hook.before(&call).await).await? {
             return respond(forged);
         }
         let reply = self.topic.take(body);
-        respond(judge(self.hook.after(&call, &reply).await).await?.unwrap_or(reply))
+        respond(
+            judge(self.hook.after(&call, &reply).await)
+                .await?
+                .unwrap_or(reply),
+        )
     }
 }
 
@@ -131,12 +165,20 @@ impl std::fmt::Debug for TopicClient {
 impl HttpConnector for TopicClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.clone();
-        HttpConnectorFuture::new(async move { client.exchange(request.body().bytes().unwrap_or_default()).await })
+        HttpConnectorFuture::new(async move {
+            client
+                .exchange(request.body().bytes().unwrap_or_default())
+                .await
+        })
     }
 }
 
 impl HttpClient for TopicClient {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
@@ -150,7 +192,9 @@ pub fn sns_client(client: TopicClient) -> aws_sdk_sns::Client {
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
         .endpoint_url("http://sns.localhost")
-        .credentials_provider(Credentials::new("tidemark", "tidemark", None, None, "topic"))
+        .credentials_provider(Credentials::new(
+            "tidemark", "tidemark", None, None, "topic",
+        ))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
         // It measures the real clock while tests let virtual time pass; and nothing streams here.

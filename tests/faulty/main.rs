@@ -1,5 +1,5 @@
-//! Push, but for requests that say how it shall fail. No request can make a real function do this; this one shows what follows if
-//! something does.
+//! Push, but for requests that say how it shall fail. No request can make a real function do this;
+//! this one shows what follows if something does.
 
 use std::{panic, process, time::Duration};
 
@@ -30,7 +30,12 @@ fn abort_on_panic() {
 }
 
 async fn answer(platform: &Platform, request: Request) -> Response<Body> {
-    let fault = request.headers().get("x-fault").and_then(|fault| fault.to_str().ok()).unwrap_or_default().to_owned();
+    let fault = request
+        .headers()
+        .get("x-fault")
+        .and_then(|fault| fault.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     match fault.as_str() {
         "panic" => panics_in_the_middle(platform, request).await,
         "too large" => Response::new(Body::from("x".repeat(TOO_LARGE_BYTES))),

@@ -31,11 +31,18 @@ impl Answer {
         let body = match parts.headers.get(header::CONTENT_ENCODING) {
             None => body.to_vec(),
             Some(encoding) => {
-                assert_eq!((encoding, matches!(body, Body::Binary(_))), (&HeaderValue::from_static("gzip"), true));
+                assert_eq!(
+                    (encoding, matches!(body, Body::Binary(_))),
+                    (&HeaderValue::from_static("gzip"), true)
+                );
                 gzip::gunzip(&body, ANSWER_TEXT_BYTES_MAX).unwrap()
             }
         };
-        Self { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8(body).unwrap(),
+        }
     }
 
     /// The body as JSON.
@@ -52,7 +59,10 @@ impl Answer {
 
 /// The route of a request to a path below `/api/v1/mobile/`.
 pub(crate) fn route(method: &str, path: &str) -> &'static Route {
-    let path = format!("/api/v1/mobile/{}", path.split('?').next().unwrap_or_default());
+    let path = format!(
+        "/api/v1/mobile/{}",
+        path.split('?').next().unwrap_or_default()
+    );
     let fits = |route: &&Route| route.method == method && route.is_of(&path);
     ROUTES.iter().find(fits).expect("a route")
 }

@@ -1,5 +1,5 @@
-//! A device that does what the protocol asks of clients: it keeps its token, keeps the higher version when a resource comes twice,
-//! and replaces or drops a channel's rows when it is told to.
+//! A device that does what the protocol asks of clients: it keeps its token, keeps the higher
+//! version when a resource comes twice, and replaces or drops a channel's rows when it is told to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,9 @@ impl<'a> Device<'a> {
 
     /// Sends a push of these items.
     pub async fn send(&self, items: &Value) -> Answer {
-        self.stack.post("sync/push", &self.token, &self.body(items)).await
+        self.stack
+            .post("sync/push", &self.token, &self.body(items))
+            .await
     }
 
     /// The body of a push of these items.
@@ -58,7 +60,10 @@ impl<'a> Device<'a> {
 
     /// Pushes items; gives their results.
     pub async fn push(&self, items: Value) -> Vec<Value> {
-        self.send(&items).await.ok()["results"].as_array().unwrap().clone()
+        self.send(&items).await.ok()["results"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// Pushes one item; gives its result.
@@ -75,7 +80,8 @@ impl<'a> Device<'a> {
 
     /// Pulls one page, applies it, and gives the answer.
     pub async fn pull_page(&mut self, limit: usize) -> Value {
-        let request = json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
+        let request =
+            json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
         let answer = self.stack.post("sync/pull", &self.token, &request).await;
         let page = answer.ok();
         self.apply(&page);
@@ -97,20 +103,35 @@ impl<'a> Device<'a> {
 
     /// Acknowledges what it has applied.
     pub async fn ack(&self) -> Answer {
-        self.stack.post("sync/ack", &self.token, &json!({"ack_token": self.since, "device_id": self.device_id})).await
+        self.stack
+            .post(
+                "sync/ack",
+                &self.token,
+                &json!({"ack_token": self.since, "device_id": self.device_id}),
+            )
+            .await
     }
 
     fn apply(&mut self, page: &Value) {
-        self.begun.retain(|channel| texts(&page["revoked"]).all(|revoked| revoked != *channel));
-        self.resets += texts(&page["reset"]).filter(|channel| !self.begun.insert(channel.clone())).count();
+        self.begun
+            .retain(|channel| texts(&page["revoked"]).all(|revoked| revoked != *channel));
+        self.resets += texts(&page["reset"])
+            .filter(|channel| !self.begun.insert(channel.clone()))
+            .count();
         for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {
             self.rows.retain(|(held, _, _), _| *held != channel);
         }
         for change in page["changes"].as_array().unwrap() {
             let text = |field: &str| change[field].as_str().unwrap().to_owned();
             let version = change["server_version"].as_u64().unwrap();
-            let held = Held { server_version: version, payload: change.get("payload").map(ToString::to_string) };
-            let row = self.rows.entry((text("channel"), text("resource_type"), text("id"))).or_insert_with(|| held.clone());
+            let held = Held {
+                server_version: version,
+                payload: change.get("payload").map(ToString::to_string),
+            };
+            let row = self
+                .rows
+                .entry((text("channel"), text("resource_type"), text("id")))
+                .or_insert_with(|| held.clone());
             if row.server_version <= version {
                 *row = held;
             }
@@ -121,10 +142,15 @@ impl<'a> Device<'a> {
     /// What the device holds that is not deleted.
     pub fn live(&self) -> BTreeMap<String, Held> {
         let live = self.rows.iter().filter(|(_, held)| held.payload.is_some());
-        live.map(|((_, _, id), held)| (id.clone(), held.clone())).collect()
+        live.map(|((_, _, id), held)| (id.clone(), held.clone()))
+            .collect()
     }
 }
 
 fn texts(list: &Value) -> impl Iterator<Item = String> {
-    list.as_array().cloned().unwrap_or_default().into_iter().filter_map(|text| Some(text.as_str()?.to_owned()))
+    list.as_array()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|text| Some(text.as_str()?.to_owned()))
 }

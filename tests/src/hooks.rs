@@ -1,4 +1,5 @@
-//! Hooks on the calls of a stack's functions: one that counts, and one that follows a script of faults.
+//! Hooks on the calls of a stack's functions: one that counts, and one that follows a script of
+//! faults.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,8 @@ use tidemark::{
 };
 use tokio::sync::Notify;
 
-/// How long a metered call takes in virtual time, so that the time a request takes says how many calls it made one after another.
+/// How long a metered call takes in virtual time, so that the time a request takes says how many
+/// calls it made one after another.
 pub const ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// Counts calls and the units DynamoDB charged for them.
@@ -57,7 +59,11 @@ impl Meter {
         };
         for table in consumed {
             let name = table["TableName"].as_str().unwrap_or_default().to_owned();
-            let units = if is_read { &mut counted.read_units } else { &mut counted.write_units };
+            let units = if is_read {
+                &mut counted.read_units
+            } else {
+                &mut counted.write_units
+            };
             *units.entry(name).or_default() += table["CapacityUnits"].as_f64().unwrap_or_default();
         }
     }
@@ -87,7 +93,11 @@ pub struct Gate {
 impl Gate {
     /// A gate for the first call that `fits`.
     pub fn new(fits: fn(&Call<'_>) -> bool) -> Self {
-        Self { fits, is_taken: AtomicBool::new(false), opened: Notify::new() }
+        Self {
+            fits,
+            is_taken: AtomicBool::new(false),
+            opened: Notify::new(),
+        }
     }
 
     /// Waits until a call stands before the gate.
@@ -127,7 +137,8 @@ pub enum Moment {
     After,
 }
 
-/// What a script decides by: how many calls came to that moment before, the operation, its body, and the moment.
+/// What a script decides by: how many calls came to that moment before, the operation, its body,
+/// and the moment.
 pub type Decide = dyn FnMut(usize, &str, &str, Moment) -> Verdict + Send;
 
 /// Follows a script: for each call, before and after, what becomes of it.
@@ -140,20 +151,39 @@ pub struct Script {
 impl Script {
     /// A script that decides by [`Decide`].
     pub fn new(decide: impl FnMut(usize, &str, &str, Moment) -> Verdict + Send + 'static) -> Self {
-        Self { calls: AtomicUsize::new(0), answers: AtomicUsize::new(0), decide: Mutex::new(Box::new(decide)) }
+        Self {
+            calls: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
+            decide: Mutex::new(Box::new(decide)),
+        }
     }
 
     /// A function that hangs at its `nth` call, at that moment: dropped there, it has died there.
     pub fn dying_at(nth: usize, at: Moment) -> Self {
-        Self::new(move |call, _, _, moment| if call == nth && moment == at { Verdict::Hang } else { Verdict::Continue })
+        Self::new(move |call, _, _, moment| {
+            if call == nth && moment == at {
+                Verdict::Hang
+            } else {
+                Verdict::Continue
+            }
+        })
     }
 
     /// Every read that need not be consistent shows rows as not there yet.
     pub fn stale() -> Self {
         Self::new(|_, operation, body, moment| {
-            let is_stale = operation == "BatchGetItem" && moment == Moment::Before && body.contains(r#""ConsistentRead":false"#);
-            let nothing = || Reply { status: 200, body: br#"{"Responses":{}}"#.to_vec() };
-            if is_stale { Verdict::Answer(nothing()) } else { Verdict::Continue }
+            let is_stale = operation == "BatchGetItem"
+                && moment == Moment::Before
+                && body.contains(r#""ConsistentRead":false"#);
+            let nothing = || Reply {
+                status: 200,
+                body: br#"{"Responses":{}}"#.to_vec(),
+            };
+            if is_stale {
+                Verdict::Answer(nothing())
+            } else {
+                Verdict::Continue
+            }
         })
     }
 

@@ -1,5 +1,5 @@
-//! A function's binary as Lambda runs it: a process that asks the runtime API for events, with the environment of `template.yaml`, over a
-//! deployment's tables.
+//! A function's binary as Lambda runs it: a process that asks the runtime API for events, with the
+//! environment of `template.yaml`, over a deployment's tables.
 
 pub mod api;
 pub mod services;
@@ -25,7 +25,8 @@ use tokio::process::{Child, Command};
 use crate::Answer;
 use api::{RuntimeApi, Told, soon};
 
-/// Names a command that runs shipped binaries of another architecture: `qemu-aarch64 -L /usr/aarch64-linux-gnu`.
+/// Names a command that runs shipped binaries of another architecture: `qemu-aarch64 -L
+/// /usr/aarch64-linux-gnu`.
 pub const RUNNER_VARIABLE: &str = "TIDEMARK_BINARIES_RUNNER";
 
 /// What became of an invocation.
@@ -39,7 +40,8 @@ pub enum Outcome {
 
 /// The environment that Lambda gives a function whose calls to AWS go to this endpoint.
 pub fn environment(function: &str, endpoint: &str) -> BTreeMap<String, String> {
-    let mut environment = deployment::environment(&Template::built_in().unwrap(), function).unwrap();
+    let mut environment =
+        deployment::environment(&Template::built_in().unwrap(), function).unwrap();
     let ours = [
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_NAME", function),
@@ -64,15 +66,31 @@ pub struct Lambda {
 
 impl Lambda {
     /// Starts the binary of a function in this environment and no other.
-    pub async fn start(binary: &Path, function: &str, environment: BTreeMap<String, String>) -> Self {
+    pub async fn start(
+        binary: &Path,
+        function: &str,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
         let api = RuntimeApi::start().await;
         let log = NamedTempFile::new().unwrap();
         let mut command = command(binary);
-        command.env_clear().envs(environment).env("AWS_LAMBDA_RUNTIME_API", api.addr.to_string());
+        command
+            .env_clear()
+            .envs(environment)
+            .env("AWS_LAMBDA_RUNTIME_API", api.addr.to_string());
         command.kill_on_drop(true).stdin(Stdio::null());
-        command.stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
-        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
-        Self { function: function.to_owned(), process, api, log }
+        command
+            .stdout(log.reopen().unwrap())
+            .stderr(log.reopen().unwrap());
+        let process = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        Self {
+            function: function.to_owned(),
+            process,
+            api,
+            log,
+        }
     }
 
     /// Waits until it has started, or has done what it was asked, and waits for an event.
@@ -80,7 +98,8 @@ impl Lambda {
         soon("a function that waits for an event", self.api.idle()).await;
     }
 
-    /// Hands it an event and waits for what becomes of it, for no longer than the template lets the function take.
+    /// Hands it an event and waits for what becomes of it, for no longer than the template lets the
+    /// function take.
     pub async fn invoke(&mut self, event: &str) -> Outcome {
         let within = timeout(&self.function);
         self.api.send(event, within);
@@ -114,7 +133,9 @@ impl Lambda {
 
     /// Waits for its end.
     pub async fn end(&mut self) -> ExitStatus {
-        soon("the end of a process", self.process.wait()).await.unwrap()
+        soon("the end of a process", self.process.wait())
+            .await
+            .unwrap()
     }
 
     /// What it said on either output.
@@ -123,19 +144,23 @@ impl Lambda {
     }
 }
 
-/// How long an invocation of a function may take. The template is read once: reading it takes a test build seconds on a busy machine, and they
-/// would count as the function's.
+/// How long an invocation of a function may take. The template is read once: reading it takes a
+/// test build seconds on a busy machine, and they would count as the function's.
 pub fn timeout(function: &str) -> Duration {
     static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap());
     Duration::from_secs(TEMPLATE.timeout_s(function).unwrap())
 }
 
-/// The command that runs a binary. One that was built to be shipped may be of another architecture: then `TIDEMARK_BINARIES_RUNNER` runs it.
+/// The command that runs a binary. One that was built to be shipped may be of another architecture:
+/// then `TIDEMARK_BINARIES_RUNNER` runs it.
 fn command(binary: &Path) -> Command {
-    let is_shipped = std::env::var_os("TIDEMARK_BINARIES").is_some_and(|folder| binary.starts_with(folder));
+    let is_shipped =
+        std::env::var_os("TIDEMARK_BINARIES").is_some_and(|folder| binary.starts_with(folder));
     let runner = std::env::var(RUNNER_VARIABLE).unwrap_or_default();
     let mut words = runner.split_whitespace().filter(|_| is_shipped);
-    let Some(runner) = words.next() else { return Command::new(binary) };
+    let Some(runner) = words.next() else {
+        return Command::new(binary);
+    };
     let mut command = Command::new(runner);
     command.args(words).arg(binary);
     command
@@ -143,7 +168,11 @@ fn command(binary: &Path) -> Command {
 
 /// The binary of a function that was built to be shipped into this folder, by SAM or cargo-lambda.
 pub fn shipped(folder: &Path, function: &str) -> Option<PathBuf> {
-    let logical_id = format!("{}{}Function", function[..1].to_ascii_uppercase(), &function[1..]);
+    let logical_id = format!(
+        "{}{}Function",
+        function[..1].to_ascii_uppercase(),
+        &function[1..]
+    );
     let shipped = [logical_id.as_str(), function].map(|name| folder.join(name).join("bootstrap"));
     shipped.into_iter().find(|path| path.exists())
 }
@@ -152,16 +181,34 @@ pub fn shipped(folder: &Path, function: &str) -> Option<PathBuf> {
 pub fn answer(told: &str) -> Answer {
     let told: Value = serde_json::from_str(told).unwrap();
     let body = told["body"].as_str().unwrap_or_default();
-    let body =
-        if told["isBase64Encoded"] == true { Body::Binary(BASE64_STANDARD.decode(body).unwrap()) } else { Body::from(body) };
+    let body = if told["isBase64Encoded"] == true {
+        Body::Binary(BASE64_STANDARD.decode(body).unwrap())
+    } else {
+        Body::from(body)
+    };
     let mut response = Response::new(body);
-    *response.status_mut() = u16::try_from(told["statusCode"].as_u64().unwrap()).unwrap().try_into().unwrap();
-    let single = told["headers"].as_object().into_iter().flatten().map(|(name, value)| (name, value.as_str().unwrap()));
+    *response.status_mut() = u16::try_from(told["statusCode"].as_u64().unwrap())
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let single = told["headers"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name, value.as_str().unwrap()));
     let many = told["multiValueHeaders"].as_object().into_iter().flatten();
-    let many =
-        many.flat_map(|(name, values)| values.as_array().into_iter().flatten().map(move |value| (name, value.as_str().unwrap())));
+    let many = many.flat_map(|(name, values)| {
+        values
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(move |value| (name, value.as_str().unwrap()))
+    });
     for (name, value) in single.chain(many) {
-        response.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+        response.headers_mut().insert(
+            name.parse::<HeaderName>().unwrap(),
+            value.parse::<HeaderValue>().unwrap(),
+        );
     }
     Answer::read(response)
 }

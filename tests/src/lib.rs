@@ -1,6 +1,12 @@
-//! What the system tests tell their stories with: a [`Stack`] is a whole deployment in memory, with its own clock and a hook on every
-//! call to its tables; a [`Device`] is a client that does what the protocol asks of clients.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot go on stops")]
+//! What the system tests tell their stories with: a [`Stack`] is a whole deployment in memory, with
+//! its own clock and a hook on every call to its tables; a [`Device`] is a client that does what
+//! the protocol asks of clients.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on stops"
+)]
 
 pub mod answer;
 pub mod device;

@@ -1,4 +1,5 @@
-//! A whole deployment in memory: the function crates over an engine of their own, the tables and settings of `template.yaml`.
+//! A whole deployment in memory: the function crates over an engine of their own, the tables and
+//! settings of `template.yaml`.
 
 mod store;
 
@@ -84,14 +85,23 @@ impl Stack {
         Self::over(Engine::memory().unwrap(), hook)
     }
 
-    /// A new deployment with these environment variables besides those of the template, or instead of them.
+    /// A new deployment with these environment variables besides those of the template, or instead
+    /// of them.
     pub fn configured(variables: &[(&str, &str)]) -> Self {
         Self::configured_over(Engine::memory().unwrap(), Arc::new(NoHook), variables)
     }
 
     /// The same over these tables, its API functions' calls passing `hook`.
-    pub fn configured_over(engine: Engine, hook: Arc<dyn Hook>, variables: &[(&str, &str)]) -> Self {
-        let template = variables.iter().fold(template(), |template, (name, value)| template.with_variable(name, value));
+    pub fn configured_over(
+        engine: Engine,
+        hook: Arc<dyn Hook>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let template = variables
+            .iter()
+            .fold(template(), |template, (name, value)| {
+                template.with_variable(name, value)
+            });
         Self::of(template, engine, hook)
     }
 
@@ -100,22 +110,52 @@ impl Stack {
         Self::of(template(), engine, hook)
     }
 
-    /// The same deployment, tables, uploads, messages and clock included, whose API functions' calls pass `hook`.
+    /// The same deployment, tables, uploads, messages and clock included, whose API functions'
+    /// calls pass `hook`.
     pub fn beside(&self, hook: Arc<dyn Hook>) -> Self {
         let (engine, store, topic) = (self.engine.clone(), self.store.clone(), self.topic.clone());
-        Self::on(self.template.clone(), engine, store, topic, Arc::clone(&self.clock_ms), hook)
+        Self::on(
+            self.template.clone(),
+            engine,
+            store,
+            topic,
+            Arc::clone(&self.clock_ms),
+            hook,
+        )
     }
 
     fn of(template: Template, engine: Engine, hook: Arc<dyn Hook>) -> Self {
         let clock_ms = Arc::new(AtomicI64::new(START_MS));
-        Self::on(template, engine, Store::temporary().unwrap(), Topic::default(), clock_ms, hook)
+        Self::on(
+            template,
+            engine,
+            Store::temporary().unwrap(),
+            Topic::default(),
+            clock_ms,
+            hook,
+        )
     }
 
-    fn on(template: Template, engine: Engine, store: Store, topic: Topic, clock_ms: Arc<AtomicI64>, hook: Arc<dyn Hook>) -> Self {
+    fn on(
+        template: Template,
+        engine: Engine,
+        store: Store,
+        topic: Topic,
+        clock_ms: Arc<AtomicI64>,
+        hook: Arc<dyn Hook>,
+    ) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
         let clock = clock(&clock_ms);
         let watch = Watch::default();
-        let clients = |function: &str| clients(&engine, &store, &topic, function, watch.over(function, Arc::clone(&hook)));
+        let clients = |function: &str| {
+            clients(
+                &engine,
+                &store,
+                &topic,
+                function,
+                watch.over(function, Arc::clone(&hook)),
+            )
+        };
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
         let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
         let stack = Self {
@@ -136,11 +176,16 @@ impl Stack {
 
     /// The same deployment, the calls of whose functions behind streams pass `hook`.
     pub fn streaming(self, hook: Arc<dyn Hook>) -> Self {
-        let pumps = self.template.stream_mappings().unwrap().into_iter().map(|mapping| {
-            let function = self.platform(&mapping.function, Arc::clone(&hook));
-            let function = deployment::stream_function(&mapping.function, function).unwrap();
-            Pump::new(self.engine.clone(), &mapping, function)
-        });
+        let pumps = self
+            .template
+            .stream_mappings()
+            .unwrap()
+            .into_iter()
+            .map(|mapping| {
+                let function = self.platform(&mapping.function, Arc::clone(&hook));
+                let function = deployment::stream_function(&mapping.function, function).unwrap();
+                Pump::new(self.engine.clone(), &mapping, function)
+            });
         let pumps = tokio::sync::Mutex::new(pumps.collect());
         Self { pumps, ..self }
     }
@@ -150,23 +195,28 @@ impl Stack {
         Self { api, ..self }
     }
 
-    /// The same deployment with a clock that starts now: the media store compares an upload URL's time with the machine's.
+    /// The same deployment with a clock that starts now: the media store compares an upload URL's
+    /// time with the machine's.
     pub fn today(self) -> Self {
-        self.clock_ms.store(Clock::system().now().timestamp_millis(), Ordering::SeqCst);
+        self.clock_ms
+            .store(Clock::system().now().timestamp_millis(), Ordering::SeqCst);
         self
     }
 
-    /// What a function of this deployment stands on, its calls passing `hook`: to call the function itself with.
+    /// What a function of this deployment stands on, its calls passing `hook`: to call the function
+    /// itself with.
     pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
         self.platform_over(function, self.watch.over(function, hook))
     }
 
-    /// The same for tests that use its parts themselves: what they call with it is not what the function calls.
+    /// The same for tests that use its parts themselves: what they call with it is not what the
+    /// function calls.
     pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
         self.platform_over(function, hook)
     }
 
-    /// The hook of calls that a function of this deployment makes from elsewhere: its rights are watched, and `hook` steps in.
+    /// The hook of calls that a function of this deployment makes from elsewhere: its rights are
+    /// watched, and `hook` steps in.
     pub fn watched(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
         self.watch.over(function, hook)
     }
@@ -178,7 +228,9 @@ impl Stack {
             "changelog" | "notify" | "conflicts" => {
                 deployment::stream_platform(&self.template, function, clients, clock).unwrap()
             }
-            "batches" | "presign" | "push" => deployment::platform_with_media(&self.template, function, clients, clock).unwrap(),
+            "batches" | "presign" | "push" => {
+                deployment::platform_with_media(&self.template, function, clients, clock).unwrap()
+            }
             _ => deployment::platform(&self.template, function, clients.dynamodb, clock).unwrap(),
         }
     }
@@ -190,24 +242,43 @@ impl Stack {
 
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        self.clock_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+        self.clock_ms
+            .fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
-    /// Hands everything that was written so far to the functions behind the streams: it is sequenced, and subscribers are told.
+    /// Hands everything that was written so far to the functions behind the streams: it is
+    /// sequenced, and subscribers are told.
     pub async fn settle(&self) {
         join_all(self.pumps.lock().await.iter_mut().map(Pump::drain)).await;
     }
 
-    /// Has the streams forget everything that was written so far, as they do after a day: no function hears of it.
+    /// Has the streams forget everything that was written so far, as they do after a day: no
+    /// function hears of it.
     pub async fn forget(&self) {
-        self.pumps.lock().await.iter_mut().for_each(|pump| pump.skip().unwrap());
+        self.pumps
+            .lock()
+            .await
+            .iter_mut()
+            .for_each(|pump| pump.skip().unwrap());
     }
 
     /// A token for a user, as the development key signs it.
     pub fn token(&self, tenant: &str, user: &str, roles: &[&str], channels: &[&str]) -> String {
-        let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let owned = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
         let (roles, channels) = (owned(roles), owned(channels));
-        auth::mint(Identity { tenant, user, roles: &roles, channels: &channels }, self.now().timestamp(), auth::TTL_S).unwrap()
+        auth::mint(
+            Identity {
+                tenant,
+                user,
+                roles: &roles,
+                channels: &channels,
+            },
+            self.now().timestamp(),
+            auth::TTL_S,
+        )
+        .unwrap()
     }
 
     /// A device of a user of the tenant `acme`.
@@ -217,15 +288,23 @@ impl Stack {
 
     /// Posts JSON to a route below `/api/v1/mobile/`.
     pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
-        self.post_bytes(path, Some(token), body.to_string().as_bytes()).await
+        self.post_bytes(path, Some(token), body.to_string().as_bytes())
+            .await
     }
 
-    /// Posts bytes to a route below `/api/v1/mobile/`, through the event that API Gateway would make of them.
+    /// Posts bytes to a route below `/api/v1/mobile/`, through the event that API Gateway would
+    /// make of them.
     pub async fn post_bytes(&self, path: &str, token: Option<&str>, body: &[u8]) -> Answer {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if let Some(token) = token {
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+            headers.insert(
+                header::AUTHORIZATION,
+                HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+            );
         }
         self.send(path, &headers, body).await
     }
@@ -238,7 +317,10 @@ impl Stack {
     /// Gets what stands at a path, query included.
     pub async fn get(&self, path: &str, token: &str) -> Answer {
         let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+        );
         self.call("GET", path, &headers, b"").await
     }
 
@@ -251,10 +333,15 @@ impl Stack {
     /// The same, with the texts of event and answer.
     pub async fn invoke_text(&self, function: &str, event: &str) -> String {
         let event = RawValue::from_string(event.to_owned()).unwrap();
-        self.invocations[function](event).await.unwrap().get().to_owned()
+        self.invocations[function](event)
+            .await
+            .unwrap()
+            .get()
+            .to_owned()
     }
 
-    /// A request through the route that fits it. The answer must be one that `openapi.json` describes.
+    /// A request through the route that fits it. The answer must be one that `openapi.json`
+    /// describes.
     pub async fn call(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
         let answer = Answer::read(self.respond(method, path, headers, body).await);
         openapi::check(route(method, path), &answer);
@@ -262,22 +349,45 @@ impl Stack {
     }
 
     /// What the function behind the route hands to Lambda.
-    pub async fn respond(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
+    pub async fn respond(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Response<Body> {
         let event = self.event_with(method, path, headers, body);
         self.deliver(route(method, path).function, &event).await
     }
 
-    /// The event that API Gateway makes of a request with this token and this JSON; `Null` is no body.
+    /// The event that API Gateway makes of a request with this token and this JSON; `Null` is no
+    /// body.
     pub fn event(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+        );
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.event_with(method, path, &headers, body.as_bytes())
     }
 
     /// The event that API Gateway makes of a request with these headers and this body.
-    pub(crate) fn event_with(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Value {
+    pub(crate) fn event_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Value {
         let route = route(method, path);
         let path = format!("/api/v1/mobile/{path}");
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
@@ -301,11 +411,16 @@ impl Stack {
 
     /// Hands an event of the API to a function, as Lambda does.
     pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        self.deliver_request(function, crate::request(&event.to_string())).await
+        self.deliver_request(function, crate::request(&event.to_string()))
+            .await
     }
 
     /// Hands a request to a function, as the runtime reads it from an event.
-    pub async fn deliver_request(&self, function: &str, request: lambda_http::Request) -> Response<Body> {
+    pub async fn deliver_request(
+        &self,
+        function: &str,
+        request: lambda_http::Request,
+    ) -> Response<Body> {
         self.functions[function](request).await
     }
 
@@ -317,14 +432,20 @@ impl Stack {
     /// The records the stream of a table holds now.
     pub fn stream_records_of(&self, table: &str) -> Vec<Value> {
         let call = |operation: &str, request: Value| self.dynamodb(operation, &request);
-        let arn = call("DescribeTable", json!({"TableName": table}))["Table"]["LatestStreamArn"].clone();
-        let shards = call("DescribeStream", json!({"StreamArn": arn}))["StreamDescription"]["Shards"].clone();
+        let arn =
+            call("DescribeTable", json!({"TableName": table}))["Table"]["LatestStreamArn"].clone();
+        let shards =
+            call("DescribeStream", json!({"StreamArn": arn}))["StreamDescription"]["Shards"]
+                .clone();
         let mut records = Vec::new();
         for shard in shards.as_array().unwrap() {
             let request = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
             let mut iterator = call("GetShardIterator", request)["ShardIterator"].clone();
             while !iterator.is_null() {
-                let mut answer = call("GetRecords", json!({"ShardIterator": iterator, "Limit": 1000}));
+                let mut answer = call(
+                    "GetRecords",
+                    json!({"ShardIterator": iterator, "Limit": 1000}),
+                );
                 match answer["Records"].as_array_mut() {
                     Some(some) if !some.is_empty() => records.append(some),
                     _ => break,
@@ -340,51 +461,81 @@ impl Stack {
 
     /// Every row of a table.
     pub fn rows(&self, table: &str) -> Vec<Value> {
-        self.dynamodb("Scan", &json!({"TableName": table}))["Items"].as_array().unwrap().clone()
+        self.dynamodb("Scan", &json!({"TableName": table}))["Items"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// The rows of conflicts, without those of payloads apart and of counts.
     pub fn conflicts(&self) -> Vec<Value> {
-        self.rows("conflicts").into_iter().filter(|row| row["id"].is_object()).collect()
+        self.rows("conflicts")
+            .into_iter()
+            .filter(|row| row["id"].is_object())
+            .collect()
     }
 
     /// The payload of a row of `resources`; of a deleted one the last, wherever it is kept.
     pub fn payload_of(&self, row: &Value) -> String {
         let unpacked = |packed: &Value| {
-            let packed = BASE64_STANDARD.decode(packed["B"].as_str().unwrap()).unwrap();
+            let packed = BASE64_STANDARD
+                .decode(packed["B"].as_str().unwrap())
+                .unwrap();
             String::from_utf8(unpack(&packed, 4 << 20).unwrap()).unwrap()
         };
         if let Some(text) = row["payload"]["S"].as_str() {
             return text.to_owned();
         }
-        let memory: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&unpacked(&row["tombstone"])).unwrap();
+        let memory: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_str(&unpacked(&row["tombstone"])).unwrap();
         if let Some(payload) = memory.get("p") {
             return payload.get().to_owned();
         }
         let (version, _): (u64, usize) = serde_json::from_str(memory["k"].get()).unwrap();
         let key = format!("v#{}#{version}", row["sk"]["S"].as_str().unwrap());
-        let kept = self.rows("conflicts").into_iter().find(|it| it["pk"] == row["pk"] && it["sk"]["S"] == key);
+        let kept = self
+            .rows("conflicts")
+            .into_iter()
+            .find(|it| it["pk"] == row["pk"] && it["sk"]["S"] == key);
         unpacked(&kept.unwrap()["packed"])
     }
 
     /// The segments of all channels' logs.
     pub fn segments(&self) -> Vec<Value> {
-        self.rows("changes").into_iter().filter(|row| row["sk"]["S"] != "head").collect()
+        self.rows("changes")
+            .into_iter()
+            .filter(|row| row["sk"]["S"] != "head")
+            .collect()
     }
 
     /// A call to the engine itself.
     pub fn dynamodb(&self, operation: &str, request: &Value) -> Value {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(
+            reply.status,
+            200,
+            "{operation}: {}",
+            String::from_utf8_lossy(&reply.body)
+        );
         serde_json::from_slice(&reply.body).unwrap()
     }
 }
 
 /// The clients of a function, their calls passing `hook`.
-fn clients(engine: &Engine, store: &Store, topic: &Topic, function: &str, hook: Arc<dyn Hook>) -> Clients {
+fn clients(
+    engine: &Engine,
+    store: &Store,
+    topic: &Topic,
+    function: &str,
+    hook: Arc<dyn Hook>,
+) -> Clients {
     Clients {
         dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
-        bucket: s3_client(StoreClient::with_hook(store.clone(), Arc::clone(&hook)), STORE_URL, function),
+        bucket: s3_client(
+            StoreClient::with_hook(store.clone(), Arc::clone(&hook)),
+            STORE_URL,
+            function,
+        ),
         sns: Some(sns_client(TopicClient::with_hook(topic.clone(), hook))),
     }
 }
@@ -397,11 +548,16 @@ fn template() -> Template {
 
 fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {
     let clock_ms = Arc::clone(clock_ms);
-    Clock::from_fn(move || DateTime::from_timestamp_millis(clock_ms.load(Ordering::SeqCst)).unwrap())
+    Clock::from_fn(move || {
+        DateTime::from_timestamp_millis(clock_ms.load(Ordering::SeqCst)).unwrap()
+    })
 }
 
 /// A Lambda event of these stream records, in this order.
 pub fn stream_event(records: &[Value]) -> LambdaEvent<StreamEvent> {
-    let records = records.iter().map(|record| RawValue::from_string(record.to_string()).unwrap()).collect();
+    let records = records
+        .iter()
+        .map(|record| RawValue::from_string(record.to_string()).unwrap())
+        .collect();
     LambdaEvent::new(StreamEvent { records }, Context::default())
 }

@@ -24,7 +24,11 @@ fn ana(stack: &Stack) -> Device<'_> {
 
 /// Makes a change in each of these channels and has `device` pull it; gives its token then.
 async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[&str]) -> String {
-    let writer = Device::new(stack, stack.token("acme", "writer", &["admin"], &[]), "server");
+    let writer = Device::new(
+        stack,
+        stack.token("acme", "writer", &["admin"], &[]),
+        "server",
+    );
     for channel in channels {
         assert_eq!(writer.push_one(create(name, channel)).await["status"], "ok");
     }
@@ -43,21 +47,39 @@ async fn ack(device: &Device<'_>, stack: &Stack, token: &str) -> Answer {
 fn positions(stack: &Stack) -> BTreeMap<String, String> {
     let rows = stack.rows("devices");
     assert!(rows.len() < 2, "one device acknowledges here");
-    let row = rows.first().and_then(Value::as_object).cloned().unwrap_or_default();
-    let position =
-        |(name, value): (String, Value)| Some((name.strip_prefix("channel:")?.to_owned(), value["S"].as_str()?.to_owned()));
+    let row = rows
+        .first()
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let position = |(name, value): (String, Value)| {
+        Some((
+            name.strip_prefix("channel:")?.to_owned(),
+            value["S"].as_str()?.to_owned(),
+        ))
+    };
     row.into_iter().filter_map(position).collect()
 }
 
 /// Positions without the moments they are known since.
 fn places(positions: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
-    positions.iter().filter_map(|(channel, position)| Some((channel.as_str(), position.split_once('@')?.0))).collect()
+    positions
+        .iter()
+        .filter_map(|(channel, position)| Some((channel.as_str(), position.split_once('@')?.0)))
+        .collect()
 }
 
 /// A token with the progress of the one in some channels, and of the other in the rest.
 fn mixed(one: &str, other: &str, of_one: &[Channel]) -> String {
-    let (one, mut mixed) = (Token::decode(one).expect("a token"), Token::decode(other).expect("a token"));
-    mixed.channels.extend(one.channels.into_iter().filter(|(channel, _)| of_one.contains(channel)));
+    let (one, mut mixed) = (
+        Token::decode(one).expect("a token"),
+        Token::decode(other).expect("a token"),
+    );
+    mixed.channels.extend(
+        one.channels
+            .into_iter()
+            .filter(|(channel, _)| of_one.contains(channel)),
+    );
     mixed.encode()
 }
 
@@ -69,11 +91,23 @@ async fn an_ack_records_every_channel_of_its_token_in_one_write() {
     let token = pulled(&stack, &mut ana, "a", &["tenant", "group/north"]).await;
     meter.take();
     let answer = ack(&ana, &stack, &token).await.ok();
-    assert_eq!(meter.take().calls, BTreeMap::from([("UpdateItem".to_owned(), 1)]));
+    assert_eq!(
+        meter.take().calls,
+        BTreeMap::from([("UpdateItem".to_owned(), 1)])
+    );
     assert_eq!(answer["device_id"], "phone");
-    assert_eq!(answer["channels"], json!(["tenant", "user/ana", "group/north"]));
-    assert_eq!(answer["acknowledged_at"], tidemark_core::protocol::timestamp(stack.now()));
-    assert_eq!(positions(&stack).into_keys().collect::<Vec<_>>(), ["group/north", "tenant", "user/ana"]);
+    assert_eq!(
+        answer["channels"],
+        json!(["tenant", "user/ana", "group/north"])
+    );
+    assert_eq!(
+        answer["acknowledged_at"],
+        tidemark_core::protocol::timestamp(stack.now())
+    );
+    assert_eq!(
+        positions(&stack).into_keys().collect::<Vec<_>>(),
+        ["group/north", "tenant", "user/ana"]
+    );
 }
 
 #[tokio::test]
@@ -87,19 +121,35 @@ async fn an_ack_late_twice_or_out_of_order_moves_no_channel_back() {
     let after_first = positions(&stack);
     ack(&ana, &stack, &third).await.ok();
     let newest = positions(&stack);
-    assert!(newest.iter().all(|(channel, position)| *position > after_first[channel]));
+    assert!(
+        newest
+            .iter()
+            .all(|(channel, position)| *position > after_first[channel])
+    );
     for late in [&second, &first, &third, &third] {
         ack(&ana, &stack, late).await.ok();
         assert_eq!(positions(&stack), newest);
     }
     // One that is behind in a channel and ahead in another moves only the other.
     let fourth = pulled(&stack, &mut ana, "d", &["tenant", "group/north"]).await;
-    ack(&ana, &stack, &mixed(&fourth, &first, &[Channel::Tenant])).await.ok();
+    ack(&ana, &stack, &mixed(&fourth, &first, &[Channel::Tenant]))
+        .await
+        .ok();
     let moved = positions(&stack);
     assert!(moved["tenant"] > newest["tenant"]);
-    assert_eq!((&moved["group/north"], &moved["user/ana"]), (&newest["group/north"], &newest["user/ana"]));
+    assert_eq!(
+        (&moved["group/north"], &moved["user/ana"]),
+        (&newest["group/north"], &newest["user/ana"])
+    );
     // A token that lacks a channel takes nothing from it.
-    let without = Token { channels: Token::decode(&fourth).expect("a token").channels.into_iter().take(1).collect() };
+    let without = Token {
+        channels: Token::decode(&fourth)
+            .expect("a token")
+            .channels
+            .into_iter()
+            .take(1)
+            .collect(),
+    };
     ack(&ana, &stack, &without.encode()).await.ok();
     assert_eq!(positions(&stack), moved);
 }
@@ -123,7 +173,11 @@ async fn acks_in_any_order_end_at_the_maximum_of_each_channel() {
         }
         let held = positions(&stack);
         ack(&ana, &stack, &third).await.ok();
-        assert_eq!(places(&held), places(&positions(&stack)), "{order:?}: between them they have all of the third");
+        assert_eq!(
+            places(&held),
+            places(&positions(&stack)),
+            "{order:?}: between them they have all of the third"
+        );
     }
 }
 
@@ -149,7 +203,11 @@ async fn an_ack_that_others_overtake_at_any_moment_moves_nothing_back() {
     answer.ok();
     let held = positions(&stack);
     ack(&ana, &stack, &third).await.ok();
-    assert_eq!(places(&held), places(&positions(&stack)), "the second and what was held up have all of the third");
+    assert_eq!(
+        places(&held),
+        places(&positions(&stack)),
+        "the second and what was held up have all of the third"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,13 +215,28 @@ async fn acks_racing_each_other_end_at_the_maximum_of_each_channel() {
     let stack = Stack::new();
     let mut ana = ana(&stack);
     let mut tokens = Vec::new();
-    for (number, channel) in ["tenant", "group/north", "user/ana", "tenant", "group/north", "user/ana"].into_iter().enumerate() {
+    for (number, channel) in [
+        "tenant",
+        "group/north",
+        "user/ana",
+        "tenant",
+        "group/north",
+        "user/ana",
+    ]
+    .into_iter()
+    .enumerate()
+    {
         tokens.push(pulled(&stack, &mut ana, &format!("r-{number}"), &[channel]).await);
     }
     let last = tokens[5].clone();
-    let races = tokens.iter().flat_map(|one| tokens.iter().map(move |other| (one, other)));
-    let races: Vec<String> = races.map(|(one, other)| mixed(one, other, &[Channel::Tenant])).collect();
-    let answers = futures_util::future::join_all(races.iter().map(|token| ack(&ana, &stack, token))).await;
+    let races = tokens
+        .iter()
+        .flat_map(|one| tokens.iter().map(move |other| (one, other)));
+    let races: Vec<String> = races
+        .map(|(one, other)| mixed(one, other, &[Channel::Tenant]))
+        .collect();
+    let answers =
+        futures_util::future::join_all(races.iter().map(|token| ack(&ana, &stack, token))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     let raced = positions(&stack);
     ack(&ana, &stack, &last).await.ok();
@@ -173,15 +246,30 @@ async fn acks_racing_each_other_end_at_the_maximum_of_each_channel() {
 #[tokio::test]
 async fn a_made_up_token_records_only_the_channels_the_caller_pulls() {
     let stack = Stack::new();
-    let mut admin = Device::new(&stack, stack.token("acme", "ana", &["admin"], &["north"]), "phone");
-    let token = Token::decode(&pulled(&stack, &mut admin, "a", &["tenant"]).await).expect("a token");
+    let mut admin = Device::new(
+        &stack,
+        stack.token("acme", "ana", &["admin"], &["north"]),
+        "phone",
+    );
+    let token =
+        Token::decode(&pulled(&stack, &mut admin, "a", &["tenant"]).await).expect("a token");
     let mut made_up = token.clone();
     let progress = token.channels[&Channel::Tenant].clone();
-    let strangers = (0..1000).map(|number| Channel::Group(format!("stranger-{number}"))).chain([Channel::User("ben".into())]);
-    made_up.channels.extend(strangers.map(|channel| (channel, progress.clone())));
+    let strangers = (0..1000)
+        .map(|number| Channel::Group(format!("stranger-{number}")))
+        .chain([Channel::User("ben".into())]);
+    made_up
+        .channels
+        .extend(strangers.map(|channel| (channel, progress.clone())));
     let answer = ack(&admin, &stack, &made_up.encode()).await.ok();
-    assert_eq!(answer["channels"], json!(["tenant", "user/ana", "group/north"]));
-    assert_eq!(positions(&stack).into_keys().collect::<Vec<_>>(), ["group/north", "tenant", "user/ana"]);
+    assert_eq!(
+        answer["channels"],
+        json!(["tenant", "user/ana", "group/north"])
+    );
+    assert_eq!(
+        positions(&stack).into_keys().collect::<Vec<_>>(),
+        ["group/north", "tenant", "user/ana"]
+    );
 }
 
 #[tokio::test]
@@ -194,31 +282,58 @@ async fn an_ack_of_as_many_channels_as_there_can_be_stays_within_dynamodbs_bound
         }
         Verdict::Continue
     })));
-    let groups: Vec<String> = (0..GROUPS_MAX).map(|number| format!("{number}-{}", "g".repeat(250))).collect();
+    let groups: Vec<String> = (0..GROUPS_MAX)
+        .map(|number| format!("{number}-{}", "g".repeat(250)))
+        .collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let mut ana = Device::new(&stack, stack.token("acme", "ana", &[], &groups), "phone");
     ana.pull().await;
-    assert_eq!(ana.ack().await.ok()["channels"].as_array().map(Vec::len), Some(102));
+    assert_eq!(
+        ana.ack().await.ok()["channels"].as_array().map(Vec::len),
+        Some(102)
+    );
     assert_eq!(positions(&stack).len(), 102);
     let request: Value = serde_json::from_str(&seen.lock().expect("a lock")[0]).expect("a request");
-    let (update, condition) = (request["UpdateExpression"].as_str(), request["ConditionExpression"].as_str());
+    let (update, condition) = (
+        request["UpdateExpression"].as_str(),
+        request["ConditionExpression"].as_str(),
+    );
     let (update, condition) = (update.expect("an update"), condition.expect("a condition"));
-    assert!(update.len() < 4096 && condition.len() < 4096, "{} and {}", update.len(), condition.len());
-    assert!(update.matches('=').count() < 300 && condition.matches('>').count() + condition.matches(['O', 'N']).count() < 300);
+    assert!(
+        update.len() < 4096 && condition.len() < 4096,
+        "{} and {}",
+        update.len(),
+        condition.len()
+    );
+    assert!(
+        update.matches('=').count() < 300
+            && condition.matches('>').count() + condition.matches(['O', 'N']).count() < 300
+    );
 }
 
 #[tokio::test]
 async fn a_channel_in_the_middle_of_its_snapshot_is_not_acknowledged() {
     let stack = Stack::new();
     let mut ana = ana(&stack);
-    let writer = Device::new(&stack, stack.token("acme", "writer", &["admin"], &[]), "server");
-    let items: Vec<Value> = (0..5).map(|number| create(&format!("t-{number}"), "group/north")).collect();
+    let writer = Device::new(
+        &stack,
+        stack.token("acme", "writer", &["admin"], &[]),
+        "server",
+    );
+    let items: Vec<Value> = (0..5)
+        .map(|number| create(&format!("t-{number}"), "group/north"))
+        .collect();
     writer.push(items.into()).await;
     stack.settle().await;
     let page = ana.pull_page(2).await;
     assert_eq!(page["has_more"], true);
     let answer = ana.ack().await.ok();
-    assert_eq!(answer["channels"].as_array().map(|channels| channels.contains(&json!("group/north"))), Some(false));
+    assert_eq!(
+        answer["channels"]
+            .as_array()
+            .map(|channels| channels.contains(&json!("group/north"))),
+        Some(false)
+    );
     assert!(!positions(&stack).contains_key("group/north"));
     ana.pull().await;
     ana.ack().await.ok();
@@ -233,20 +348,52 @@ async fn bad_acks_are_told_where_they_are_wrong_and_record_nothing() {
     let damaged = format!("{}A", &token[..token.len() - 1]);
     let long = "x".repeat(257);
     for (body, code, path) in [
-        (json!({"ack_token": damaged, "device_id": "phone"}), "invalid_token", "ack_token"),
-        (json!({"ack_token": "tok_1", "device_id": "phone"}), "invalid_token", "ack_token"),
-        (json!({"ack_token": null, "device_id": "phone"}), "invalid_request", "ack_token"),
+        (
+            json!({"ack_token": damaged, "device_id": "phone"}),
+            "invalid_token",
+            "ack_token",
+        ),
+        (
+            json!({"ack_token": "tok_1", "device_id": "phone"}),
+            "invalid_token",
+            "ack_token",
+        ),
+        (
+            json!({"ack_token": null, "device_id": "phone"}),
+            "invalid_request",
+            "ack_token",
+        ),
         (json!({"device_id": "phone"}), "invalid_request", "$"),
         (json!({"ack_token": token}), "invalid_request", "$"),
-        (json!({"ack_token": token, "device_id": ""}), "invalid_request", "device_id"),
-        (json!({"ack_token": token, "device_id": long}), "invalid_request", "device_id"),
-        (json!({"ack_token": token, "device_id": "phone", "app_version": ""}), "invalid_request", "app_version"),
-        (json!({"ack_token": token, "device_id": "phone", "app_version": 3}), "invalid_request", "app_version"),
+        (
+            json!({"ack_token": token, "device_id": ""}),
+            "invalid_request",
+            "device_id",
+        ),
+        (
+            json!({"ack_token": token, "device_id": long}),
+            "invalid_request",
+            "device_id",
+        ),
+        (
+            json!({"ack_token": token, "device_id": "phone", "app_version": ""}),
+            "invalid_request",
+            "app_version",
+        ),
+        (
+            json!({"ack_token": token, "device_id": "phone", "app_version": 3}),
+            "invalid_request",
+            "app_version",
+        ),
         (json!([token, "phone"]), "invalid_request", "$"),
     ] {
         let answer = stack.post("sync/ack", &ana.token, &body).await;
         let problem = answer.json();
-        assert_eq!((answer.status, &problem["code"], &problem["path"]), (400, &json!(code), &json!(path)), "{body}");
+        assert_eq!(
+            (answer.status, &problem["code"], &problem["path"]),
+            (400, &json!(code), &json!(path)),
+            "{body}"
+        );
     }
     assert_eq!(stack.post_bytes("sync/ack", None, b"{}").await.status, 401);
     assert_eq!(stack.rows("devices"), [json!(null); 0]);
@@ -260,9 +407,13 @@ async fn an_ack_for_another_users_device_is_for_the_callers_own_of_that_name() {
     ana.ack().await.ok();
     let before = stack.rows("devices");
     let ben = Device::new(&stack, stack.token("acme", "ben", &[], &[]), "phone");
-    ack(&ben, &stack, ana.since.as_str().expect("a token")).await.ok();
+    ack(&ben, &stack, ana.since.as_str().expect("a token"))
+        .await
+        .ok();
     let stranger = Device::new(&stack, stack.token("umbrella", "ana", &[], &[]), "phone");
-    ack(&stranger, &stack, ana.since.as_str().expect("a token")).await.ok();
+    ack(&stranger, &stack, ana.since.as_str().expect("a token"))
+        .await
+        .ok();
     let rows = stack.rows("devices");
     assert_eq!(rows.len(), 3);
     assert!(rows.contains(&before[0]));

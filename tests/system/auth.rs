@@ -1,5 +1,5 @@
-//! Who is calling (§1) and what that lets them touch (§2): a token that does not verify is a 401, and what belongs to another tenant or
-//! another user is as if it did not exist.
+//! Who is calling (§1) and what that lets them touch (§2): a token that does not verify is a 401,
+//! and what belongs to another tenant or another user is as if it did not exist.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod claims;
@@ -23,37 +23,59 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The local runner's development key: its secret half is public, and the key id is that of its key set.
+    /// The local runner's development key: its secret half is public, and the key id is that of its
+    /// key set.
     pub(crate) fn development() -> Self {
         Self::ed25519(b"tidemark-development-key-public!", "tidemark-development")
     }
 
     pub(crate) fn ed25519(seed: &[u8; 32], id: &str) -> Self {
         // PKCS #8 (RFC 8410): version 0, Ed25519, an octet string of 32 bytes.
-        let pkcs8 = [b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".as_slice(), seed].concat();
-        Self { algorithm: Algorithm::EdDSA, id: id.to_owned(), secret: EncodingKey::from_ed_der(&pkcs8) }
+        let pkcs8 = [
+            b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".as_slice(),
+            seed,
+        ]
+        .concat();
+        Self {
+            algorithm: Algorithm::EdDSA,
+            id: id.to_owned(),
+            secret: EncodingKey::from_ed_der(&pkcs8),
+        }
     }
 
     fn rsa(id: &str) -> Self {
         let der = include_bytes!("auth_keys/test-only-rs256.private.der");
-        Self { algorithm: Algorithm::RS256, id: id.to_owned(), secret: EncodingKey::from_rsa_der(der) }
+        Self {
+            algorithm: Algorithm::RS256,
+            id: id.to_owned(),
+            secret: EncodingKey::from_rsa_der(der),
+        }
     }
 
     fn ec(id: &str) -> Self {
         let der = include_bytes!("auth_keys/test-only-es256.private.der");
-        Self { algorithm: Algorithm::ES256, id: id.to_owned(), secret: EncodingKey::from_ec_der(der) }
+        Self {
+            algorithm: Algorithm::ES256,
+            id: id.to_owned(),
+            secret: EncodingKey::from_ec_der(der),
+        }
     }
 
     /// Its public half, as a key set lists it.
     fn public(&self) -> Value {
-        let mut key = serde_json::to_value(Jwk::from_encoding_key(&self.secret, self.algorithm).unwrap()).unwrap();
+        let mut key =
+            serde_json::to_value(Jwk::from_encoding_key(&self.secret, self.algorithm).unwrap())
+                .unwrap();
         key["kid"] = self.id.as_str().into();
         key["use"] = "sig".into();
         key
     }
 
     fn header(&self) -> Header {
-        Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }
+        Header {
+            kid: Some(self.id.clone()),
+            ..Header::new(self.algorithm)
+        }
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
@@ -79,7 +101,13 @@ pub(crate) fn good_claims(stack: &Stack) -> Value {
 /// What the functions answer to a push and to a pull with this token.
 async fn answers(stack: &Stack, token: &str) -> [Answer; 2] {
     let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}});
-    let push = stack.post("sync/push", token, &json!({"device_id": "phone", "items": [item]})).await;
+    let push = stack
+        .post(
+            "sync/push",
+            token,
+            &json!({"device_id": "phone", "items": [item]}),
+        )
+        .await;
     [push, stack.post("sync/pull", token, &json!({})).await]
 }
 
@@ -87,9 +115,16 @@ async fn answers(stack: &Stack, token: &str) -> [Answer; 2] {
 async fn assert_refused(stack: &Stack, token: &str, why: &str) {
     for answer in answers(stack, token).await {
         assert_unauthenticated(&answer, why);
-        assert!(token.len() < 20 || !answer.text.contains(token), "{why}: the answer holds the token");
+        assert!(
+            token.len() < 20 || !answer.text.contains(token),
+            "{why}: the answer holds the token"
+        );
     }
-    assert_eq!(stack.rows("sync_items").len() + stack.rows("resources").len(), 0, "{why}: something was stored");
+    assert_eq!(
+        stack.rows("sync_items").len() + stack.rows("resources").len(),
+        0,
+        "{why}: something was stored"
+    );
 }
 
 async fn assert_accepted(stack: &Stack, token: &str, why: &str) {
@@ -101,8 +136,22 @@ async fn assert_accepted(stack: &Stack, token: &str, why: &str) {
 #[track_caller]
 fn assert_unauthenticated(answer: &Answer, why: &str) {
     let body = answer.json();
-    assert_eq!((answer.status, &body["code"]), (401, &json!("unauthenticated")), "{why}: {}", answer.text);
+    assert_eq!(
+        (answer.status, &body["code"]),
+        (401, &json!("unauthenticated")),
+        "{why}: {}",
+        answer.text
+    );
     assert_eq!(answer.headers["www-authenticate"], "Bearer", "{why}");
-    assert_eq!(answer.headers["content-type"], "application/problem+json", "{why}");
-    assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()) && body["request_id"].is_string(), "{why}");
+    assert_eq!(
+        answer.headers["content-type"], "application/problem+json",
+        "{why}"
+    );
+    assert!(
+        body["detail"]
+            .as_str()
+            .is_some_and(|detail| !detail.is_empty())
+            && body["request_id"].is_string(),
+        "{why}"
+    );
 }

@@ -1,5 +1,6 @@
-//! Bad input of every kind (§2, §3.7, §8): a broken envelope is refused whole and says where; a bad item is an error at its index while
-//! the others apply; nothing a client can send is a 500 or a panic.
+//! Bad input of every kind (§2, §3.7, §8): a broken envelope is refused whole and says where; a bad
+//! item is an error at its index while the others apply; nothing a client can send is a 500 or a
+//! panic.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bounds;
@@ -35,21 +36,49 @@ fn list(text: &RawValue) -> Vec<Box<RawValue>> {
 
 /// Checks that `answer` is a problem as §8 has it; `what` was sent.
 #[track_caller]
-pub(crate) fn assert_problem(answer: &Answer, status: u16, code: &str, path: Option<&str>, what: &str) {
+pub(crate) fn assert_problem(
+    answer: &Answer,
+    status: u16,
+    code: &str,
+    path: Option<&str>,
+    what: &str,
+) {
     let body = answer.json();
     let told = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
-    assert_eq!((answer.status, told("code").as_str()), (status, code), "{what}: {}", answer.text);
-    assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
-    assert_eq!((&body["status"], told("type")), (&status.into(), format!("urn:tidemark:problem:{code}")), "{what}");
-    assert!(!told("title").is_empty() && !told("detail").is_empty(), "{what}: {}", answer.text);
-    assert!(told("request_id").starts_with("request-"), "{what}: {}", answer.text);
+    assert_eq!(
+        (answer.status, told("code").as_str()),
+        (status, code),
+        "{what}: {}",
+        answer.text
+    );
+    assert_eq!(
+        answer.headers["content-type"], "application/problem+json",
+        "{what}"
+    );
+    assert_eq!(
+        (&body["status"], told("type")),
+        (&status.into(), format!("urn:tidemark:problem:{code}")),
+        "{what}"
+    );
+    assert!(
+        !told("title").is_empty() && !told("detail").is_empty(),
+        "{what}: {}",
+        answer.text
+    );
+    assert!(
+        told("request_id").starts_with("request-"),
+        "{what}: {}",
+        answer.text
+    );
     assert_eq!(body["path"].as_str(), path, "{what}: {}", answer.text);
 }
 
 /// A push of items that are given as text, so that they may say what no JSON library would write.
 async fn push_text(stack: &Stack, token: &str, items: &[&str]) -> Answer {
     let body = format!(r#"{{"device_id":"phone","items":[{}]}}"#, items.join(","));
-    stack.post_bytes("sync/push", Some(token), body.as_bytes()).await
+    stack
+        .post_bytes("sync/push", Some(token), body.as_bytes())
+        .await
 }
 
 /// Pushes `bad` between two good items, which must apply whatever it is; gives its result.
@@ -61,14 +90,35 @@ async fn push_among_good(stack: &Stack, token: &str, bad: &str) -> Value {
     };
     let before = stack.rows("resources").len();
     let unique = format!("{}-{before}", stack.rows("sync_items").len());
-    let (first, last) = (good(&format!("first-{unique}")), good(&format!("last-{unique}")));
+    let (first, last) = (
+        good(&format!("first-{unique}")),
+        good(&format!("last-{unique}")),
+    );
     let shown: String = bad.chars().take(200).collect();
-    let mut results = push_text(stack, token, &[&first, bad, &last]).await.ok()["results"].as_array().unwrap().clone();
-    let told: Vec<_> = results.iter().map(|result| result["index"].as_u64()).collect();
+    let mut results = push_text(stack, token, &[&first, bad, &last]).await.ok()["results"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let told: Vec<_> = results
+        .iter()
+        .map(|result| result["index"].as_u64())
+        .collect();
     assert_eq!(told, [Some(0), Some(1), Some(2)], "{shown}");
-    assert_eq!((&results[0]["status"], &results[2]["status"]), (&"ok".into(), &"ok".into()), "{shown}: {results:?}");
-    let stored: Vec<Value> = stack.rows("resources").into_iter().map(|row| row["created_as"]["S"].clone()).collect();
-    assert!(stored.contains(&format!("first-{unique}").into()) && stored.contains(&format!("last-{unique}").into()), "{shown}");
+    assert_eq!(
+        (&results[0]["status"], &results[2]["status"]),
+        (&"ok".into(), &"ok".into()),
+        "{shown}: {results:?}"
+    );
+    let stored: Vec<Value> = stack
+        .rows("resources")
+        .into_iter()
+        .map(|row| row["created_as"]["S"].clone())
+        .collect();
+    assert!(
+        stored.contains(&format!("first-{unique}").into())
+            && stored.contains(&format!("last-{unique}").into()),
+        "{shown}"
+    );
     results.remove(1)
 }
 
@@ -76,9 +126,18 @@ async fn push_among_good(stack: &Stack, token: &str, bad: &str) -> Value {
 #[track_caller]
 fn assert_refused(result: &Value, code: &str, what: &str) {
     let shown: String = what.chars().take(200).collect();
-    assert_eq!((&result["status"], &result["code"]), (&"error".into(), &code.into()), "{shown}: {result}");
+    assert_eq!(
+        (&result["status"], &result["code"]),
+        (&"error".into(), &code.into()),
+        "{shown}: {result}"
+    );
     assert_eq!(result["retryable"], false, "{shown}");
-    assert!(result["error"].as_str().is_some_and(|error| !error.is_empty()), "{shown}");
+    assert!(
+        result["error"]
+            .as_str()
+            .is_some_and(|error| !error.is_empty()),
+        "{shown}"
+    );
 }
 
 /// The items of each batch in `sync_items`, as the text they came as.
@@ -87,12 +146,18 @@ fn raw_items(stack: &Stack) -> Vec<Vec<String>> {
     for row in stack.rows("sync_items") {
         let text = |field: &str, kind: &str| row[field][kind].as_str().unwrap().to_owned();
         let chunk = BASE64_STANDARD.decode(text("packed", "B")).unwrap();
-        batches.entry(text("pk", "S")).or_default().insert(text("sk", "S"), chunk);
+        batches
+            .entry(text("pk", "S"))
+            .or_default()
+            .insert(text("sk", "S"), chunk);
     }
     let items = batches.into_values().map(|chunks| {
         let packed: Vec<u8> = chunks.into_values().flatten().collect();
         let batch = String::from_utf8(unpack(&packed, 8 << 20).unwrap()).unwrap();
-        list(&texts(&batch)["items"]).iter().map(|item| item.get().to_owned()).collect()
+        list(&texts(&batch)["items"])
+            .iter()
+            .map(|item| item.get().to_owned())
+            .collect()
     });
     items.collect()
 }
@@ -126,6 +191,8 @@ impl Dice {
 
     /// Text of `bytes` bytes that hardly compresses and needs no escapes.
     fn noise(&mut self, bytes: usize) -> String {
-        (0..bytes).map(|_| char::from(b'#' + (self.below(57) as u8))).collect()
+        (0..bytes)
+            .map(|_| char::from(b'#' + (self.below(57) as u8)))
+            .collect()
     }
 }

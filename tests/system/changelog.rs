@@ -1,4 +1,5 @@
-//! Sequencing under adversity: whatever the stream does and wherever a function dies, no token skips a change.
+//! Sequencing under adversity: whatever the stream does and wherever a function dies, no token
+//! skips a change.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ async fn sequence(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool
     response.is_ok_and(|response| response.batch_item_failures.is_empty())
 }
 
-/// Creates and edits of a few meters by one device, each push its own stream record; gives the records.
+/// Creates and edits of a few meters by one device, each push its own stream record; gives the
+/// records.
 async fn writes(stack: &Stack, pushes: usize) -> Vec<Value> {
     let writer = stack.device("writer", "phone");
     let before = stack.stream_records().len();
@@ -55,7 +57,12 @@ async fn records_repeated_and_delayed_and_out_of_order_leave_no_gap() {
             let mut follower = reader(&stack).await;
             let records = writes(&stack, 4).await;
             let shuffled: Vec<Value> = order.iter().map(|at| records[*at].clone()).collect();
-            for batch in [&shuffled[..cut], &shuffled[cut..], &shuffled[..cut], &shuffled[..]] {
+            for batch in [
+                &shuffled[..cut],
+                &shuffled[cut..],
+                &shuffled[..cut],
+                &shuffled[..],
+            ] {
                 assert!(sequence(&stack, batch, Arc::new(NoHook)).await);
                 follower.pull_page(2).await;
             }
@@ -105,7 +112,10 @@ async fn a_late_record_whose_row_is_newer_is_not_sequenced() {
     assert!(sequence(&stack, &records[3..], Arc::new(NoHook)).await);
     assert!(sequence(&stack, &records[..3], Arc::new(NoHook)).await);
     let changes = follower.pull().await;
-    assert!(changes.len() == 3 && changes.iter().all(|change| change["server_version"] == 2), "{changes:?}");
+    assert!(
+        changes.len() == 3 && changes.iter().all(|change| change["server_version"] == 2),
+        "{changes:?}"
+    );
 }
 
 #[tokio::test]
@@ -118,15 +128,28 @@ async fn a_new_stream_starts_the_next_epoch_and_leftovers_of_the_old_one_come_la
     // The stream was switched off and on: a newer label, and numbers that start lower.
     let renumbered = |record: &Value, number: usize| {
         let mut record = record.clone();
-        let arn = record["eventSourceARN"].as_str().expect("an ARN").to_owned();
+        let arn = record["eventSourceARN"]
+            .as_str()
+            .expect("an ARN")
+            .to_owned();
         let (table, _) = arn.split_once("/stream/").expect("a stream");
         record["eventSourceARN"] = format!("{table}/stream/9999999999.0").into();
         record["dynamodb"]["SequenceNumber"] = format!("{number:021}").into();
         record
     };
-    assert!(sequence(&stack, &[renumbered(&records[3], 7), renumbered(&records[4], 8)], Arc::new(NoHook)).await);
+    assert!(
+        sequence(
+            &stack,
+            &[renumbered(&records[3], 7), renumbered(&records[4], 8)],
+            Arc::new(NoHook)
+        )
+        .await
+    );
     follower.pull().await;
-    assert!(sequence(&stack, &records[2..3], Arc::new(NoHook)).await, "a leftover of the old stream");
+    assert!(
+        sequence(&stack, &records[2..3], Arc::new(NoHook)).await,
+        "a leftover of the old stream"
+    );
     assert!(sequence(&stack, &[renumbered(&records[5], 9)], Arc::new(NoHook)).await);
     assert_complete(&stack, follower).await;
 }
@@ -137,9 +160,15 @@ async fn two_invocations_racing_on_one_channel_lose_nothing() {
     let mut follower = reader(&stack).await;
     let records = writes(&stack, 9).await;
     let politely = || Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
-    let (even, odd): (Vec<_>, Vec<_>) = records.chunks(2).enumerate().partition(|(at, _)| at % 2 == 0);
+    let (even, odd): (Vec<_>, Vec<_>) = records
+        .chunks(2)
+        .enumerate()
+        .partition(|(at, _)| at % 2 == 0);
     for ((_, one), (_, other)) in even.into_iter().zip(odd) {
-        let (first, second) = tokio::join!(sequence(&stack, one, politely()), sequence(&stack, other, politely()));
+        let (first, second) = tokio::join!(
+            sequence(&stack, one, politely()),
+            sequence(&stack, other, politely())
+        );
         assert!(first && second);
         follower.pull_page(1).await;
     }
@@ -154,10 +183,16 @@ async fn a_head_that_lags_behind_is_moved_by_whoever_comes_next() {
         let mut follower = reader(&stack).await;
         let records = writes(&stack, 6).await;
         assert!(first == 0 || sequence(&stack, &records[..first], Arc::new(NoHook)).await);
-        assert!(!sequence(&stack, &records[first..4], Arc::new(Script::heads_stay())).await, "given back");
+        assert!(
+            !sequence(&stack, &records[first..4], Arc::new(Script::heads_stay())).await,
+            "given back"
+        );
         follower.pull().await;
         assert_eq!(follower.rows.len(), first, "nobody reads behind the head");
-        assert!(sequence(&stack, &records[4..], Arc::new(NoHook)).await, "others come first");
+        assert!(
+            sequence(&stack, &records[4..], Arc::new(NoHook)).await,
+            "others come first"
+        );
         follower.pull().await;
         let log = stack.rows("changes");
         assert!(sequence(&stack, &records[first..4], Arc::new(NoHook)).await);
@@ -173,11 +208,20 @@ async fn a_segment_whose_answer_is_lost_is_put_once() {
     assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
     let mut is_first = true;
     let deaf = Script::new(move |_, operation, _, moment| {
-        let is_it = operation == "PutItem" && moment == Moment::After && std::mem::take(&mut is_first);
-        if is_it { Verdict::Lose } else { Verdict::Continue }
+        let is_it =
+            operation == "PutItem" && moment == Moment::After && std::mem::take(&mut is_first);
+        if is_it {
+            Verdict::Lose
+        } else {
+            Verdict::Continue
+        }
     });
     assert!(sequence(&stack, &records[..1], Arc::new(deaf)).await);
-    assert_eq!(stack.segments().len(), 2, "a late record finds nothing of its own at its position");
+    assert_eq!(
+        stack.segments().len(),
+        2,
+        "a late record finds nothing of its own at its position"
+    );
 }
 
 #[tokio::test]
@@ -196,7 +240,11 @@ async fn a_log_that_does_not_lead_on_starts_the_channel_over() {
         if lost > 0 {
             let page = follower.pull_page(100).await;
             assert_eq!((&page["has_more"], page.get("reset")), (&json!(true), None));
-            assert_eq!(follower.rows.len(), [0, 2, 3][lost], "what leads on is delivered");
+            assert_eq!(
+                follower.rows.len(),
+                [0, 2, 3][lost],
+                "what leads on is delivered"
+            );
         }
         assert_eq!(follower.pull_page(100).await["reset"], json!(["tenant"]));
         follower.resets = 0;
@@ -213,9 +261,18 @@ async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
     records.insert(2, json!({"not": "a record", "large": "x".repeat(900_000)}));
     assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
     let aside = stack.set_aside().await;
-    assert!(aside.keys().all(|key| key.starts_with("set-aside/changelog/") && key.ends_with(".json")), "{:?}", aside.keys());
+    assert!(
+        aside
+            .keys()
+            .all(|key| key.starts_with("set-aside/changelog/") && key.ends_with(".json")),
+        "{:?}",
+        aside.keys()
+    );
     let kept: Vec<&Value> = aside.values().map(|object| &object["record"]).collect();
-    assert!(kept.len() == 2 && kept.contains(&&records[1]) && kept.contains(&&records[2]), "whole, the large one too");
+    assert!(
+        kept.len() == 2 && kept.contains(&&records[1]) && kept.contains(&&records[2]),
+        "whole, the large one too"
+    );
     for object in aside.values() {
         assert_eq!(object["function"], "changelog");
         assert!(object["reason"].is_string() && object["set_aside_at"].is_string());
@@ -226,7 +283,10 @@ async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
     assert_eq!(stack.set_aside().await, aside);
     let mut follower = follower;
     follower.pull().await;
-    assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["m-0", "m-2"]);
+    assert_eq!(
+        follower.live().into_keys().collect::<Vec<_>>(),
+        ["m-0", "m-2"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,11 +294,30 @@ async fn an_unreadable_record_that_cannot_be_set_aside_is_delivered_again() {
     let stack = Stack::new();
     let mut records = writes(&stack, 3).await;
     records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
-    let hook = || Script::new(|_, operation, _, _| if operation == "PutObject" { Verdict::Lose } else { Verdict::Continue });
+    let hook = || {
+        Script::new(|_, operation, _, _| {
+            if operation == "PutObject" {
+                Verdict::Lose
+            } else {
+                Verdict::Continue
+            }
+        })
+    };
     let platform = stack.platform("changelog", Arc::new(hook()));
-    let response = tidemark_changelog::handle(&platform, stream_event(&records)).await.expect("a response");
-    let failures: Vec<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
-    assert_eq!(failures, [records[1]["dynamodb"]["SequenceNumber"].as_str().map(ToOwned::to_owned)]);
+    let response = tidemark_changelog::handle(&platform, stream_event(&records))
+        .await
+        .expect("a response");
+    let failures: Vec<_> = response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect();
+    assert_eq!(
+        failures,
+        [records[1]["dynamodb"]["SequenceNumber"]
+            .as_str()
+            .map(ToOwned::to_owned)]
+    );
     assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
     assert_eq!(stack.set_aside().await.len(), 1);
 }
@@ -264,7 +343,10 @@ async fn two_shards_that_give_one_number_to_two_changes_hide_neither() {
         assert!(sequence(&stack, std::slice::from_ref(record), Arc::new(NoHook)).await);
     }
     follower.pull().await;
-    assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["m-0", "m-1"]);
+    assert_eq!(
+        follower.live().into_keys().collect::<Vec<_>>(),
+        ["m-0", "m-1"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +356,9 @@ async fn a_channel_that_cannot_be_sequenced_is_reported_by_its_first_record_and_
     let own = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 1,
         "payload": {"form_id": "f", "data": {}}});
     stack.device("reader", "phone").push_one(own).await;
-    records = stack.stream_records().split_off(stack.stream_records().len() - records.len() - 1);
+    records = stack
+        .stream_records()
+        .split_off(stack.stream_records().len() - records.len() - 1);
     let failing = Script::new(|_, operation, body, moment| match moment {
         Moment::Before if operation == "PutItem" && body.contains("acme#tenant") => {
             Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
@@ -282,9 +366,24 @@ async fn a_channel_that_cannot_be_sequenced_is_reported_by_its_first_record_and_
         _ => Verdict::Continue,
     });
     let platform = stack.platform("changelog", Arc::new(failing));
-    let response = tidemark_changelog::handle(&platform, stream_event(&records)).await.expect("a response");
-    let failures: Vec<_> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
-    assert_eq!(failures, [records[0]["dynamodb"]["SequenceNumber"].as_str().map(ToOwned::to_owned)]);
-    let heads = stack.rows("changes").into_iter().filter(|row| row["sk"]["S"] == "head").count();
+    let response = tidemark_changelog::handle(&platform, stream_event(&records))
+        .await
+        .expect("a response");
+    let failures: Vec<_> = response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect();
+    assert_eq!(
+        failures,
+        [records[0]["dynamodb"]["SequenceNumber"]
+            .as_str()
+            .map(ToOwned::to_owned)]
+    );
+    let heads = stack
+        .rows("changes")
+        .into_iter()
+        .filter(|row| row["sk"]["S"] == "head")
+        .count();
     assert_eq!(heads, 1, "the user's channel went on");
 }

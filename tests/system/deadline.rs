@@ -1,4 +1,5 @@
-//! Tables that answer too slowly for the time of an invocation: the function answers before Lambda ends it, and a retry goes on from there.
+//! Tables that answer too slowly for the time of an invocation: the function answers before Lambda
+//! ends it, and a retry goes on from there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,16 +52,32 @@ async fn slow_push_asks_to_come_back() {
     let event = stack.event("POST", "sync/push", &token, &body).to_string();
     let request = || tidemark_aws::entry::request(&event, context(&stack)).0;
 
-    let platform = stack.platform("push", slow(6)).with_random(Random::from_fn(|| 5));
+    let platform = stack
+        .platform("push", slow(6))
+        .with_random(Random::from_fn(|| 5));
     let began = Instant::now();
     let answer = Answer::read(tidemark_push::handle(&platform, request()).await);
-    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")), "{}", answer.text);
-    assert_eq!(answer.headers["retry-after"], "7", "drawn from the source that was handed in");
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (503, &json!("unavailable")),
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        answer.headers["retry-after"], "7",
+        "drawn from the source that was handed in"
+    );
     assert_eq!(began.elapsed().as_secs(), 17);
 
     let platform = stack.platform("push", slow(1));
     let answer = Answer::read(tidemark_push::handle(&platform, request()).await).ok();
-    assert_eq!((&answer["results"][0]["status"], stack.rows("resources").len()), (&json!("ok"), 1));
+    assert_eq!(
+        (
+            &answer["results"][0]["status"],
+            stack.rows("resources").len()
+        ),
+        (&json!("ok"), 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,12 +97,26 @@ async fn slow_stream_batch_gets_on_with_each_try() {
         let mut event = stream_event(&records);
         event.context = context(&stack);
         let began = Instant::now();
-        let response = tidemark_changelog::handle(&stack.platform("changelog", slow(3)), event).await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
-        let Some(failed) = response.batch_item_failures.first() else { break };
+        let response = tidemark_changelog::handle(&stack.platform("changelog", slow(3)), event)
+            .await
+            .unwrap();
+        assert!(
+            began.elapsed() < Duration::from_secs(18),
+            "{:?}",
+            began.elapsed()
+        );
+        let Some(failed) = response.batch_item_failures.first() else {
+            break;
+        };
         // As the stream does it: again from the record that is named.
         let failed = failed.item_identifier.clone().unwrap();
-        let is_it = |record: &Value| record["dynamodb"]["SequenceNumber"].as_str().unwrap().trim_start_matches('0') == failed;
+        let is_it = |record: &Value| {
+            record["dynamodb"]["SequenceNumber"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches('0')
+                == failed
+        };
         let position = records.iter().position(is_it).unwrap();
         assert!(position >= 16, "try {tries} sequenced {position} records");
         records.drain(..position);
@@ -95,7 +126,11 @@ async fn slow_stream_batch_gets_on_with_each_try() {
     for user in &users {
         assert_eq!(stack.device(user, "tablet").pull().await.len(), 1, "{user}");
     }
-    let segments = stack.rows("changes").into_iter().filter(|row| row["sk"]["S"] != "head").count();
+    let segments = stack
+        .rows("changes")
+        .into_iter()
+        .filter(|row| row["sk"]["S"] != "head")
+        .count();
     assert_eq!(segments, users.len(), "each change is in the log once");
 }
 
@@ -107,7 +142,9 @@ async fn invocation_without_context_is_not_cut_off() {
         .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
         .await;
     let platform = stack.platform("changelog", slow(30));
-    let response = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records())).await.unwrap();
+    let response = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records()))
+        .await
+        .unwrap();
     assert!(response.batch_item_failures.is_empty());
     let platform = stack.platform("changelog", Arc::new(NoHook));
     assert!(

@@ -1,4 +1,5 @@
-//! What was delivered, §4.8 of the protocol: derived from what a device acknowledged and what the log holds.
+//! What was delivered, §4.8 of the protocol: derived from what a device acknowledged and what the
+//! log holds.
 
 use std::sync::Arc;
 
@@ -17,10 +18,20 @@ fn edit(id: &str, base: u64) -> Value {
 
 /// Whether ana's phone has the meter `id` at this version, made at that moment.
 async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc>) -> bool {
-    let resource = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: id.into() };
+    let resource = ResourceKey {
+        channel: Channel::Tenant,
+        resource_type: "meter".into(),
+        id: id.into(),
+    };
     let platform = stack.parts("conflicts", Arc::new(NoHook));
-    let awaited = Awaited { resource: &resource, server_version, made_at };
-    is_delivered(&platform, "acme", "ana", "phone", &awaited).await.expect("an answer")
+    let awaited = Awaited {
+        resource: &resource,
+        server_version,
+        made_at,
+    };
+    is_delivered(&platform, "acme", "ana", "phone", &awaited)
+        .await
+        .expect("an answer")
 }
 
 async fn catch_up(device: &mut Device<'_>) {
@@ -34,24 +45,39 @@ async fn delivered_is_what_the_device_has_acknowledged_since_it_was_sequenced() 
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     assert_eq!(ben.push_one(edit("m", 0)).await["status"], "ok");
     stack.settle().await;
-    assert!(!has(&stack, "m", 1, stack.now()).await, "it never acknowledged anything");
+    assert!(
+        !has(&stack, "m", 1, stack.now()).await,
+        "it never acknowledged anything"
+    );
     catch_up(&mut ana).await;
     stack.advance(Duration::minutes(10));
 
     let made_at = stack.now();
     assert_eq!(ben.push_one(edit("m", 1)).await["server_version"], 2);
     catch_up(&mut ana).await;
-    assert!(!has(&stack, "m", 2, made_at).await, "it is not in the log yet");
+    assert!(
+        !has(&stack, "m", 2, made_at).await,
+        "it is not in the log yet"
+    );
     stack.settle().await;
-    assert!(!has(&stack, "m", 2, made_at).await, "it is in the log, and the device stands before it");
+    assert!(
+        !has(&stack, "m", 2, made_at).await,
+        "it is in the log, and the device stands before it"
+    );
     ana.pull().await;
-    assert!(!has(&stack, "m", 2, made_at).await, "it is pulled, and not acknowledged");
+    assert!(
+        !has(&stack, "m", 2, made_at).await,
+        "it is pulled, and not acknowledged"
+    );
     let mut tablet = stack.device("ana", "tablet");
     catch_up(&mut tablet).await;
     assert!(!has(&stack, "m", 2, made_at).await, "another device has it");
     ana.ack().await.ok();
     assert!(has(&stack, "m", 2, made_at).await);
-    assert!(!has(&stack, "m", 3, made_at).await, "a version that there is not");
+    assert!(
+        !has(&stack, "m", 3, made_at).await,
+        "a version that there is not"
+    );
 }
 
 #[tokio::test]
@@ -61,7 +87,9 @@ async fn a_newer_version_counts_and_what_stands_behind_the_position_does_not() {
     catch_up(&mut ana).await;
     let made_at = stack.now();
     // One segment, of which the device acknowledges the first half.
-    let items: Vec<Value> = (0..20).map(|number| edit(&format!("m-{number}"), 0)).collect();
+    let items: Vec<Value> = (0..20)
+        .map(|number| edit(&format!("m-{number}"), 0))
+        .collect();
     ben.push(items.into()).await;
     stack.settle().await;
     ana.pull_page(10).await;
@@ -69,7 +97,11 @@ async fn a_newer_version_counts_and_what_stands_behind_the_position_does_not() {
     let mut delivered = 0;
     for number in 0..20 {
         let is_held = ana.live().contains_key(&format!("m-{number}"));
-        assert_eq!(has(&stack, &format!("m-{number}"), 1, made_at).await, is_held, "m-{number}");
+        assert_eq!(
+            has(&stack, &format!("m-{number}"), 1, made_at).await,
+            is_held,
+            "m-{number}"
+        );
         delivered += usize::from(is_held);
     }
     assert_eq!(delivered, 10);
@@ -77,7 +109,10 @@ async fn a_newer_version_counts_and_what_stands_behind_the_position_does_not() {
     ben.push(json!([edit("m-0", 1), edit("m-0", 2)])).await;
     stack.settle().await;
     catch_up(&mut ana).await;
-    assert!(has(&stack, "m-0", 2, made_at).await, "the log holds version 3 alone");
+    assert!(
+        has(&stack, "m-0", 2, made_at).await,
+        "the log holds version 3 alone"
+    );
 }
 
 #[tokio::test]
@@ -98,14 +133,23 @@ async fn delivered_is_found_behind_many_segments_and_beyond_them_a_day_decides()
             catch_up(&mut ana).await;
             assert!(has(&stack, "m", 1, made_at).await, "behind 40 segments");
             assert!(!has(&stack, "m", 2, made_at).await);
-            assert!(!has(&stack, "before", 2, made_at).await, "reading ends where the log is older");
+            assert!(
+                !has(&stack, "before", 2, made_at).await,
+                "reading ends where the log is older"
+            );
         }
     }
     catch_up(&mut ana).await;
-    assert!(!has(&stack, "m", 1, made_at).await, "too far to look, and too young to be told without");
+    assert!(
+        !has(&stack, "m", 1, made_at).await,
+        "too far to look, and too young to be told without"
+    );
     stack.advance(Duration::hours(25));
     catch_up(&mut ana).await;
-    assert!(has(&stack, "m", 1, made_at).await, "the device was caught up a day later");
+    assert!(
+        has(&stack, "m", 1, made_at).await,
+        "the device was caught up a day later"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +164,10 @@ async fn what_has_left_the_log_is_told_by_time() {
     stack.advance(Duration::days(2));
     let expire = |stack: &Stack| {
         for row in stack.segments() {
-            stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}));
+            stack.dynamodb(
+                "DeleteItem",
+                &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}),
+            );
         }
     };
     catch_up(&mut ana).await;
@@ -129,7 +176,10 @@ async fn what_has_left_the_log_is_told_by_time() {
     assert!(!has(&stack, "m", 1, stack.now()).await);
     ben.push_one(edit("o", 0)).await;
     stack.settle().await;
-    assert!(has(&stack, "m", 1, made_at).await, "and with a segment behind the position");
+    assert!(
+        has(&stack, "m", 1, made_at).await,
+        "and with a segment behind the position"
+    );
     assert!(!has(&stack, "m", 1, stack.now()).await);
 }
 
@@ -153,14 +203,19 @@ async fn after_a_snapshot_the_position_noted_before_it_counts() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let made_at = stack.now();
-    let items: Vec<Value> = (0..5).map(|number| edit(&format!("m-{number}"), 0)).collect();
+    let items: Vec<Value> = (0..5)
+        .map(|number| edit(&format!("m-{number}"), 0))
+        .collect();
     ben.push(items.into()).await;
     stack.settle().await;
     ana.pull_page(2).await;
     ben.push_one(edit("m-4", 1)).await;
     stack.settle().await;
     ana.ack().await.ok();
-    assert!(!has(&stack, "m-0", 1, made_at).await, "its snapshot is not complete");
+    assert!(
+        !has(&stack, "m-0", 1, made_at).await,
+        "its snapshot is not complete"
+    );
     while ana.rows.len() < 5 {
         ana.pull_page(1).await;
     }

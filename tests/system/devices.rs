@@ -13,7 +13,10 @@ fn admin(stack: &Stack) -> Device<'_> {
 }
 
 async fn write(stack: &Stack, id: &str, channel: &str) {
-    assert_eq!(admin(stack).push_one(create(id, channel)).await["status"], "ok");
+    assert_eq!(
+        admin(stack).push_one(create(id, channel)).await["status"],
+        "ok"
+    );
     stack.settle().await;
 }
 
@@ -34,9 +37,15 @@ async fn the_lag_of_a_device_is_derived_when_somebody_looks() {
     let pulled_at = timestamp(stack.now());
     let state = |channel: &str, caught_up: bool, lag: i64| json!({"channel": channel, "applied_until": pulled_at, "caught_up": caught_up, "lag_seconds": lag});
     stack.advance(chrono::Duration::seconds(90));
-    assert_eq!(channels(&stack, &ana.token).await, json!([state("tenant", true, 0), state("user/ana", true, 0)]));
+    assert_eq!(
+        channels(&stack, &ana.token).await,
+        json!([state("tenant", true, 0), state("user/ana", true, 0)])
+    );
     write(&stack, "b", "tenant").await;
-    assert_eq!(channels(&stack, &ana.token).await, json!([state("tenant", false, 90), state("user/ana", true, 0)]));
+    assert_eq!(
+        channels(&stack, &ana.token).await,
+        json!([state("tenant", false, 90), state("user/ana", true, 0)])
+    );
     // Pulled and not acknowledged, it is behind as before.
     ana.pull().await;
     assert_eq!(channels(&stack, &ana.token).await[0]["lag_seconds"], 90);
@@ -54,7 +63,10 @@ async fn a_channel_without_a_position_is_behind_by_nobody_knows_how_much() {
     ana.pull_page(1).await;
     ana.ack().await.ok();
     let told = channels(&stack, &ana.token).await;
-    assert_eq!(told[0], json!({"channel": "tenant", "applied_until": null, "caught_up": false, "lag_seconds": null}));
+    assert_eq!(
+        told[0],
+        json!({"channel": "tenant", "applied_until": null, "caught_up": false, "lag_seconds": null})
+    );
 }
 
 #[tokio::test]
@@ -64,12 +76,18 @@ async fn a_channel_that_the_user_has_left_is_not_told_of() {
     write(&stack, "a", "group/north").await;
     ana.pull().await;
     ana.ack().await.ok();
-    assert_eq!(channels(&stack, &ana.token).await.as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        channels(&stack, &ana.token).await.as_array().map(Vec::len),
+        Some(3)
+    );
     ana.token = stack.token("acme", "ana", &[], &[]);
     ana.pull().await;
     ana.ack().await.ok();
     let told = channels(&stack, &ana.token).await;
-    assert_eq!((told.as_array().map(Vec::len), &told[1]["channel"]), (Some(2), &json!("user/ana")));
+    assert_eq!(
+        (told.as_array().map(Vec::len), &told[1]["channel"]),
+        (Some(2), &json!("user/ana"))
+    );
 }
 
 #[tokio::test]
@@ -102,20 +120,44 @@ async fn devices_are_for_their_user_and_for_admins_of_the_tenant() {
         }
     }
     let ids = |answer: &Value| -> Vec<(String, String)> {
-        let text = |device: &Value, name: &str| device[name].as_str().unwrap_or_default().to_owned();
+        let text =
+            |device: &Value, name: &str| device[name].as_str().unwrap_or_default().to_owned();
         let devices = answer["devices"].as_array().cloned().unwrap_or_default();
-        devices.iter().map(|device| (text(device, "user"), text(device, "device_id"))).collect()
+        devices
+            .iter()
+            .map(|device| (text(device, "user"), text(device, "device_id")))
+            .collect()
     };
-    let of = |user: &str| vec![(user.to_owned(), "phone".to_owned()), (user.to_owned(), "tablet".to_owned())];
-    let (ana, boss) = (stack.token("acme", "ana", &[], &[]), stack.token("acme", "boss", &["admin"], &[]));
+    let of = |user: &str| {
+        vec![
+            (user.to_owned(), "phone".to_owned()),
+            (user.to_owned(), "tablet".to_owned()),
+        ]
+    };
+    let (ana, boss) = (
+        stack.token("acme", "ana", &[], &[]),
+        stack.token("acme", "boss", &["admin"], &[]),
+    );
     assert_eq!(ids(&stack.get("devices", &ana).await.ok()), of("ana"));
-    assert_eq!(ids(&stack.get("devices?user=ana", &ana).await.ok()), of("ana"));
-    assert_eq!(ids(&stack.get("devices?user=ben", &boss).await.ok()), of("ben"));
+    assert_eq!(
+        ids(&stack.get("devices?user=ana", &ana).await.ok()),
+        of("ana")
+    );
+    assert_eq!(
+        ids(&stack.get("devices?user=ben", &boss).await.ok()),
+        of("ben")
+    );
     assert_eq!(ids(&stack.get("devices", &boss).await.ok()), []);
     let refused = stack.get("devices?user=ben", &ana).await;
-    assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("forbidden")));
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (403, &json!("forbidden"))
+    );
     let stranger = stack.token("umbrella", "boss", &["admin"], &[]);
-    assert_eq!(ids(&stack.get("devices?user=ana", &stranger).await.ok()), []);
+    assert_eq!(
+        ids(&stack.get("devices?user=ana", &stranger).await.ok()),
+        []
+    );
 }
 
 #[tokio::test]
@@ -130,7 +172,10 @@ async fn devices_come_in_pages() {
     let token = stack.token("acme", "ana", &[], &[]);
     let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, String::new());
     loop {
-        let page = stack.get(&format!("devices?limit=3{cursor}"), &token).await.ok();
+        let page = stack
+            .get(&format!("devices?limit=3{cursor}"), &token)
+            .await
+            .ok();
         pages += 1;
         ids.extend(
             page["devices"]
@@ -139,7 +184,9 @@ async fn devices_come_in_pages() {
                 .iter()
                 .map(|device| device["device_id"].as_str().expect("an id").to_owned()),
         );
-        let Some(next) = page["next_cursor"].as_str() else { break };
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
         let encoded: String = next.bytes().map(|byte| format!("%{byte:02X}")).collect();
         cursor = format!("&cursor={encoded}");
     }
@@ -153,14 +200,20 @@ async fn devices_come_in_pages() {
         (&format!("cursor={long}"), "cursor"),
     ] {
         let answer = stack.get(&format!("devices?{query}"), &token).await;
-        assert_eq!((answer.status, &answer.json()["path"]), (400, &json!(path)), "{query}");
+        assert_eq!(
+            (answer.status, &answer.json()["path"]),
+            (400, &json!(path)),
+            "{query}"
+        );
     }
 }
 
 #[tokio::test]
 async fn many_devices_with_many_channels_fit_into_an_answer() {
     let stack = Stack::new();
-    let groups: Vec<String> = (0..100).map(|number| format!("{number:03}{}", "\u{1}".repeat(253))).collect();
+    let groups: Vec<String> = (0..100)
+        .map(|number| format!("{number:03}{}", "\u{1}".repeat(253)))
+        .collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let token = stack.token("acme", "ana", &[], &groups);
     let mut first = Device::new(&stack, token.clone(), "00");
@@ -171,11 +224,19 @@ async fn many_devices_with_many_channels_fit_into_an_answer() {
     }
     let (mut found, mut cursor) = (0, String::new());
     loop {
-        let answer = stack.get(&format!("devices?limit=200{cursor}"), &token).await;
-        assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000, "{}", answer.text.len());
+        let answer = stack
+            .get(&format!("devices?limit=200{cursor}"), &token)
+            .await;
+        assert!(
+            serde_json::to_string(&answer.text).expect("text").len() < 5_000_000,
+            "{}",
+            answer.text.len()
+        );
         let page = answer.ok();
         found += page["devices"].as_array().map_or(0, Vec::len);
-        let Some(next) = page["next_cursor"].as_str() else { break };
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
         cursor = format!("&cursor={next}");
     }
     assert_eq!(found, 60);
@@ -186,11 +247,23 @@ async fn of_tenant(stack: &Stack, limit: usize) -> (Vec<(String, String)>, usize
     let text = |device: &Value, name: &str| device[name].as_str().expect("text").to_owned();
     let (mut found, mut pages, mut cursor) = (Vec::new(), 0, String::new());
     loop {
-        let page = stack.get(&format!("devices?scope=tenant&limit={limit}{cursor}"), &admin(stack).token).await.ok();
+        let page = stack
+            .get(
+                &format!("devices?scope=tenant&limit={limit}{cursor}"),
+                &admin(stack).token,
+            )
+            .await
+            .ok();
         pages += 1;
         let devices = page["devices"].as_array().expect("a list");
-        found.extend(devices.iter().map(|device| (text(device, "user"), text(device, "device_id"))));
-        let Some(next) = page["next_cursor"].as_str() else { return (found, pages) };
+        found.extend(
+            devices
+                .iter()
+                .map(|device| (text(device, "user"), text(device, "device_id"))),
+        );
+        let Some(next) = page["next_cursor"].as_str() else {
+            return (found, pages);
+        };
         cursor = format!("&cursor={next}");
     }
 }
@@ -208,7 +281,11 @@ async fn an_admin_sees_every_device_of_the_tenant_in_pages() {
             expected.push((user.to_owned(), device_id.to_owned()));
         }
     }
-    let mut stranger = Device::new(&stack, stack.token("acme#", "eve", &["admin"], &[]), "phone");
+    let mut stranger = Device::new(
+        &stack,
+        stack.token("acme#", "eve", &["admin"], &[]),
+        "phone",
+    );
     stranger.pull().await;
     stranger.ack().await.ok();
     let (mut found, pages) = of_tenant(&stack, 4).await;
@@ -224,15 +301,27 @@ async fn an_admin_sees_every_device_of_the_tenant_in_pages() {
         ("scope=tenant&limit=0", "invalid_request", "limit"),
         ("scope=tenant&cursor=phone", "invalid_cursor", "cursor"),
     ] {
-        let answer = stack.get(&format!("devices?{query}"), &admin(&stack).token).await;
-        assert_eq!((answer.status, &answer.json()["code"], &answer.json()["path"]), (400, &json!(code), &json!(path)), "{query}");
+        let answer = stack
+            .get(&format!("devices?{query}"), &admin(&stack).token)
+            .await;
+        assert_eq!(
+            (
+                answer.status,
+                &answer.json()["code"],
+                &answer.json()["path"]
+            ),
+            (400, &json!(code), &json!(path)),
+            "{query}"
+        );
     }
 }
 
 #[tokio::test]
 async fn many_devices_of_a_tenant_with_many_channels_fit_into_answers() {
     let stack = Stack::new();
-    let groups: Vec<String> = (0..100).map(|number| format!("{number:03}{}", "\u{1}".repeat(253))).collect();
+    let groups: Vec<String> = (0..100)
+        .map(|number| format!("{number:03}{}", "\u{1}".repeat(253)))
+        .collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let token = stack.token("acme", "ana", &[], &groups);
     let mut first = Device::new(&stack, token.clone(), "00");
@@ -242,7 +331,11 @@ async fn many_devices_of_a_tenant_with_many_channels_fit_into_answers() {
         stack.post("sync/ack", &token, &body).await.ok();
     }
     let (found, pages) = of_tenant(&stack, 200).await;
-    assert!(found.len() == 60 && pages > 1, "{} devices on {pages} pages", found.len());
+    assert!(
+        found.len() == 60 && pages > 1,
+        "{} devices on {pages} pages",
+        found.len()
+    );
 }
 
 #[tokio::test]
@@ -260,21 +353,37 @@ async fn a_device_says_which_conflicts_wait_for_it() {
     ana.pull().await;
     ana.ack().await.ok();
     let conflicts = async || {
-        let told = stack.get("devices?scope=tenant", &boss.token).await.ok()["devices"][0]["conflicts"].clone();
-        assert_eq!(told, stack.get("devices", &ana.token).await.ok()["devices"][0]["conflicts"], "the user sees the same");
+        let told =
+            stack.get("devices?scope=tenant", &boss.token).await.ok()["devices"][0]["conflicts"]
+                .clone();
+        assert_eq!(
+            told,
+            stack.get("devices", &ana.token).await.ok()["devices"][0]["conflicts"],
+            "the user sees the same"
+        );
         [told["open"].as_u64(), told["unacknowledged"].as_u64()].map(Option::unwrap_or_default)
     };
     assert_eq!(conflicts().await, [0, 0]);
     let id = ana.push_one(edit("update", 1, 3)).await["conflict_id"].clone();
     // Another device's, and another user's: not this one's.
-    stack.device("ana", "tablet").push_one(edit("update", 1, 4)).await;
-    stack.device("ben", "phone").push_one(edit("update", 1, 5)).await;
+    stack
+        .device("ana", "tablet")
+        .push_one(edit("update", 1, 4))
+        .await;
+    stack
+        .device("ben", "phone")
+        .push_one(edit("update", 1, 5))
+        .await;
     assert_eq!(conflicts().await, [1, 0]);
     stack.advance(chrono::Duration::minutes(5));
     let path = format!("conflicts/{}/resolve", id.as_str().expect("an id"));
-    stack.post(&path, &boss.token, &json!({"resolution": "accept_client"})).await.ok();
+    stack
+        .post(&path, &boss.token, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
     assert_eq!(conflicts().await, [0, 1]);
-    // A pull before the log has it, acknowledged after the decision: the log says that the device has not got it.
+    // A pull before the log has it, acknowledged after the decision: the log says that the device
+    // has not got it.
     let mut phone = stack.device("ana", "phone");
     phone.since = ana.since.clone();
     stack.advance(chrono::Duration::minutes(5));
@@ -291,7 +400,10 @@ async fn a_device_says_which_conflicts_wait_for_it() {
     phone.pull().await;
     phone.ack().await.ok();
     for row in stack.segments() {
-        stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}));
+        stack.dynamodb(
+            "DeleteItem",
+            &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}),
+        );
     }
     assert_eq!(conflicts().await, [0, 0]);
 }

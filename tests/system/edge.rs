@@ -1,4 +1,5 @@
-//! The edge (§8): gzip both ways, the bounds that are published, and refusals that are problems whoever refuses.
+//! The edge (§8): gzip both ways, the bounds that are published, and refusals that are problems
+//! whoever refuses.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bounds_page;

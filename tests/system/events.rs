@@ -1,5 +1,5 @@
-//! The samples in `events/`: each is what AWS sends to a function, and each is run here. A file whose function does not exist, or of
-//! which nothing is expected, fails.
+//! The samples in `events/`: each is what AWS sends to a function, and each is run here. A file
+//! whose function does not exist, or of which nothing is expected, fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 pub(crate) mod api;
@@ -20,12 +20,19 @@ use tidemark_core::routes::ROUTES;
 /// Every sample, by its name without `.json`.
 pub(crate) fn samples() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let samples = files.filter(|file| file.extension().is_none_or(|extension| extension != "md")).map(|file| {
-        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-        let name = name.strip_suffix(".json").unwrap_or_else(|| panic!("{name} is no sample")).to_owned();
-        (name, fs::read_to_string(&file).unwrap())
-    });
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let samples = files
+        .filter(|file| file.extension().is_none_or(|extension| extension != "md"))
+        .map(|file| {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            let name = name
+                .strip_suffix(".json")
+                .unwrap_or_else(|| panic!("{name} is no sample"))
+                .to_owned();
+            (name, fs::read_to_string(&file).unwrap())
+        });
     samples.collect()
 }
 
@@ -36,37 +43,64 @@ pub(crate) fn function_of(sample: &str) -> &str {
 
 /// Where two shapes differ: the fields that `sample` lacks of `real`, by their paths.
 fn missing_fields(real: &Value, sample: &Value, at: &str) -> Vec<String> {
-    let (Some(real), Some(sample)) = (real.as_object(), sample.as_object()) else { return Vec::new() };
-    let missing = real.iter().flat_map(|(name, value)| match sample.get(name) {
-        None => vec![format!("{at}{name}")],
-        Some(field) => missing_fields(value, field, &format!("{at}{name}.")),
-    });
+    let (Some(real), Some(sample)) = (real.as_object(), sample.as_object()) else {
+        return Vec::new();
+    };
+    let missing = real
+        .iter()
+        .flat_map(|(name, value)| match sample.get(name) {
+            None => vec![format!("{at}{name}")],
+            Some(field) => missing_fields(value, field, &format!("{at}{name}.")),
+        });
     missing.collect()
 }
 
 #[test]
 fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
-    let functions: BTreeSet<&str> = ROUTES.iter().map(|route| route.function).chain(["changelog", "notify"]).collect();
+    let functions: BTreeSet<&str> = ROUTES
+        .iter()
+        .map(|route| route.function)
+        .chain(["changelog", "notify"])
+        .collect();
     let samples = samples();
     for sample in samples.keys() {
-        assert!(functions.contains(function_of(sample)), "events/{sample}.json: no function {:?}", function_of(sample));
+        assert!(
+            functions.contains(function_of(sample)),
+            "events/{sample}.json: no function {:?}",
+            function_of(sample)
+        );
     }
-    let expected = api::EXPECTED.iter().map(|it| it.sample).chain(conflicts::EXPECTED.iter().map(|it| it.sample));
+    let expected = api::EXPECTED
+        .iter()
+        .map(|it| it.sample)
+        .chain(conflicts::EXPECTED.iter().map(|it| it.sample));
     let expected = expected.chain(stream::EXPECTED.iter().map(|it| it.sample));
     let expected = expected.chain(repair::EXPECTED.iter().map(|it| it.sample));
-    let expected = expected.chain(notify::EXPECTED.iter().map(|it| it.sample)).collect();
-    assert_eq!(samples.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+    let expected = expected
+        .chain(notify::EXPECTED.iter().map(|it| it.sample))
+        .collect();
+    assert_eq!(
+        samples.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        expected
+    );
 }
 
 #[test]
 fn every_function_has_samples_of_each_kind_of_event_it_gets() {
     let samples = samples();
-    for kind in ROUTES.iter().flat_map(|route| ["rest", "http"].map(|api| format!("{}.{api}-", route.function))).chain([
-        "changelog.".into(),
-        "notify.".into(),
-        "resolve.direct-".into(),
-        "changelog.direct-".into(),
-    ]) {
-        assert!(samples.keys().any(|sample| sample.starts_with(&kind)), "no sample {kind}…");
+    for kind in ROUTES
+        .iter()
+        .flat_map(|route| ["rest", "http"].map(|api| format!("{}.{api}-", route.function)))
+        .chain([
+            "changelog.".into(),
+            "notify.".into(),
+            "resolve.direct-".into(),
+            "changelog.direct-".into(),
+        ])
+    {
+        assert!(
+            samples.keys().any(|sample| sample.starts_with(&kind)),
+            "no sample {kind}…"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! §4.4, §4.5: a group that is joined is filled from the start, one that is left is revoked once, and one whose position is too old
-//! starts over; unsent edits survive all of it.
+//! §4.4, §4.5: a group that is joined is filled from the start, one that is left is revoked once,
+//! and one whose position is too old starts over; unsent edits survive all of it.
 
 use chrono::Duration;
 use serde_json::{Value, json};
@@ -20,7 +20,11 @@ fn member(stack: &Stack, groups: &[&str]) -> String {
 }
 
 fn lead(stack: &Stack) -> Device<'_> {
-    Device::new(stack, stack.token("acme", "lead", &[], &["north", "south"]), "desk")
+    Device::new(
+        stack,
+        stack.token("acme", "lead", &[], &["north", "south"]),
+        "desk",
+    )
 }
 
 fn ids(device: &Device<'_>) -> Vec<String> {
@@ -31,7 +35,12 @@ fn ids(device: &Device<'_>) -> Vec<String> {
 async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read() {
     let stack = Stack::new();
     let lead = lead(&stack);
-    lead.push(json!([task("n-1", "north"), task("n-2", "north"), task("s-1", "south")])).await;
+    lead.push(json!([
+        task("n-1", "north"),
+        task("n-2", "north"),
+        task("s-1", "south")
+    ]))
+    .await;
     stack.settle().await;
 
     // Not a member: nothing. Joining fills the channel with what was there long before.
@@ -43,14 +52,18 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
     assert_eq!(ids(&ana), ["n-1", "n-2"]);
     assert_eq!(ana.resets, 0, "it begins, and nothing starts over");
 
-    // Leaving revokes once; what she typed before is refused with an error she can show, and stands in sync_items.
+    // Leaving revokes once; what she typed before is refused with an error she can show, and stands
+    // in sync_items.
     let unsent = edit("n-1", 1, "typed in the field");
     ana.token = member(&stack, &["south"]);
     let page = ana.pull_page(100).await;
     assert_eq!(page["revoked"], json!(["group/north"]));
     assert_eq!(ids(&ana), ["s-1"]);
     assert_eq!(ana.pull_page(100).await.get("revoked"), None, "once");
-    assert_eq!(ana.push_one(unsent.clone()).await["code"], "channel_forbidden");
+    assert_eq!(
+        ana.push_one(unsent.clone()).await["code"],
+        "channel_forbidden"
+    );
 
     // Meanwhile the group goes on, and the retention runs out.
     lead.push(json!([task("n-3", "north"), {"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
@@ -59,7 +72,8 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
     stack.settle().await;
     stack.advance(Duration::days(40));
 
-    // Re-joining starts with a snapshot again: no row of before is left over, none is missing, the unsent edit is applied.
+    // Re-joining starts with a snapshot again: no row of before is left over, none is missing, the
+    // unsent edit is applied.
     ana.token = member(&stack, &["north", "south"]);
     ana.pull().await;
     assert_eq!(ids(&ana), ["n-1", "n-3", "s-1"]);
@@ -72,10 +86,18 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
 async fn lead_and_ana_agree(stack: &Stack, ana: &mut Device<'_>) {
     let mut fresh = Device::new(stack, ana.token.clone(), "another phone");
     fresh.pull().await;
-    let titles = |device: &Device<'_>| device.live().into_iter().map(|(id, held)| (id, held.server_version)).collect::<Vec<_>>();
+    let titles = |device: &Device<'_>| {
+        device
+            .live()
+            .into_iter()
+            .map(|(id, held)| (id, held.server_version))
+            .collect::<Vec<_>>()
+    };
     let mut own = titles(ana);
     // Its own accepted edit is not sent back: it holds version 1 with its edit on top.
-    own.iter_mut().filter(|(id, _)| id == "n-1").for_each(|(_, version)| *version = 2);
+    own.iter_mut()
+        .filter(|(id, _)| id == "n-1")
+        .for_each(|(_, version)| *version = 2);
     assert_eq!(own, titles(&fresh));
 }
 
@@ -83,23 +105,30 @@ async fn lead_and_ana_agree(stack: &Stack, ana: &mut Device<'_>) {
 async fn a_member_away_for_longer_than_the_retention_starts_over_and_keeps_unsent_edits() {
     let stack = Stack::new();
     let lead = lead(&stack);
-    lead.push(json!([task("n-1", "north"), task("n-2", "north")])).await;
+    lead.push(json!([task("n-1", "north"), task("n-2", "north")]))
+        .await;
     stack.settle().await;
     let mut ana = Device::new(&stack, member(&stack, &["north"]), "phone");
     ana.pull().await;
     let unsent = edit("n-1", 1, "typed in the field");
 
     // Something changes in the channel, then 31 days pass: the position is too old.
-    lead.push(json!([{"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
-        "channel": "group/north", "payload": {"id": "n-2"}}]))
-        .await;
+    lead.push(
+        json!([{"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
+        "channel": "group/north", "payload": {"id": "n-2"}}]),
+    )
+    .await;
     stack.settle().await;
     stack.advance(Duration::days(31));
     ana.token = member(&stack, &["north"]); // the old one has expired
     let page = ana.pull_page(100).await;
     assert_eq!(page["reset"], json!(["group/north"]));
     ana.pull().await;
-    assert_eq!(ids(&ana), ["n-1"], "the row that was deleted meanwhile is gone with the reset");
+    assert_eq!(
+        ids(&ana),
+        ["n-1"],
+        "the row that was deleted meanwhile is gone with the reset"
+    );
     assert_eq!(ana.push_one(unsent).await["status"], "ok");
 }
 

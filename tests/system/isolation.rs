@@ -1,5 +1,6 @@
-//! No request reads or changes another tenant's rows, or what its caller may not (§1, §2): every route, asked by everyone who should not
-//! get through. [`ASKS`] says what each is told. It must name every route there is, so a new one is a line there, or a failed test.
+//! No request reads or changes another tenant's rows, or what its caller may not (§1, §2): every
+//! route, asked by everyone who should not get through. [`ASKS`] says what each is told. It must
+//! name every route there is, so a new one is a line there, or a failed test.
 
 mod asks;
 
@@ -23,11 +24,20 @@ const GROUP: &str = "the-secret-of-north";
 
 /// A tenant with everything in it that a route could lead to.
 pub(crate) async fn tenant(stack: &Stack) -> Known {
-    let device = |user, groups: &[&str]| Device::new(stack, stack.token("acme", user, &[], groups), "phone");
-    let (mut ana, ben, mia) = (device("ana", &["north"]), device("ben", &["north"]), device("mia", &["north"]));
+    let device =
+        |user, groups: &[&str]| Device::new(stack, stack.token("acme", user, &[], groups), "phone");
+    let (mut ana, ben, mia) = (
+        device("ana", &["north"]),
+        device("ben", &["north"]),
+        device("mia", &["north"]),
+    );
     let admin = stack.token("acme", "root", &["admin"], &[]);
-    let presigned = json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5});
-    let presigned = stack.post("media/presign", &ana.token, &presigned).await.ok();
+    let presigned =
+        json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5});
+    let presigned = stack
+        .post("media/presign", &ana.token, &presigned)
+        .await
+        .ok();
     assert_eq!(stack.upload(&presigned, b"photo").await, 200);
     let photo = presigned["key"].as_str().expect("a key").to_owned();
 
@@ -52,13 +62,25 @@ pub(crate) async fn tenant(stack: &Stack) -> Known {
     .await;
     let mut submission = item("submission", "create", "user/ana", "s-1", 0);
     submission["payload"] = json!({"id": "s-1", "form_id": "f", "data": OWN, "media": [photo]});
-    let batch = json!([submission, meter("update", "m-1", 1, OWN), meter("update", "m-2", 1, OWN)]);
+    let batch = json!([
+        submission,
+        meter("update", "m-1", 1, OWN),
+        meter("update", "m-2", 1, OWN)
+    ]);
     let batch = ana.push_batch("b", &batch).await.ok();
-    let id = |result: &Value| result["conflict_id"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
+    let id = |result: &Value| {
+        result["conflict_id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{result}"))
+            .to_owned()
+    };
     let (conflict, decided) = (id(&batch["results"][1]), id(&batch["results"][2]));
     let group_conflict = id(&ben.push_one(task("update", 1, "ben")).await);
     let decision = json!({"resolution": "accept_server", "note": OWN});
-    stack.post(&format!("conflicts/{decided}/resolve"), &admin, &decision).await.ok();
+    stack
+        .post(&format!("conflicts/{decided}/resolve"), &admin, &decision)
+        .await
+        .ok();
     stack.settle().await;
     ana.pull().await;
     let ack = json!({"ack_token": ana.since, "device_id": "phone", "app_version": OWN});
@@ -66,33 +88,78 @@ pub(crate) async fn tenant(stack: &Stack) -> Known {
     // Ben is not of the group any more.
     assert_eq!(mia.push_one(task("update", 2, GROUP)).await["status"], "ok");
     stack.settle().await;
-    let cursor = stack.get("audit?order=oldest", &admin).await.ok()["next_cursor"].as_str().expect("a cursor").to_owned();
+    let cursor = stack.get("audit?order=oldest", &admin).await.ok()["next_cursor"]
+        .as_str()
+        .expect("a cursor")
+        .to_owned();
     let batch = batch["batch_id"].as_str().expect("an id").to_owned();
-    Known { conflict, group_conflict, decided, batch, token: ana.since, cursor, photo }
+    Known {
+        conflict,
+        group_conflict,
+        decided,
+        batch,
+        token: ana.since,
+        cursor,
+        photo,
+    }
 }
 
 async fn ask(stack: &Stack, ask: &Ask, known: &Known, authorization: Option<&str>) -> Answer {
     let (path, body) = (ask.about)(known);
-    let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    authorization.map(|text| headers.insert(header::AUTHORIZATION, HeaderValue::from_str(text).expect("a header")));
-    let body = if ask.method == "GET" { String::new() } else { body.to_string() };
-    stack.call(ask.method, &path, &headers, body.as_bytes()).await
+    let mut headers = HeaderMap::from_iter([(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )]);
+    authorization.map(|text| {
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(text).expect("a header"),
+        )
+    });
+    let body = if ask.method == "GET" {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    stack
+        .call(ask.method, &path, &headers, body.as_bytes())
+        .await
 }
 
 /// The status, and the code of the problem or what became of each item.
 fn told(answer: &Answer) -> String {
     let body = answer.json();
-    let results = body["results"].as_array().filter(|_| body.get("server_sync_token").is_some()).cloned().unwrap_or_default();
-    let words =
-        results.iter().map(|result| result.get("code").filter(|_| result["status"] == "error").unwrap_or(&result["status"]));
-    let words = body.get("code").filter(|_| answer.status != 200).into_iter().chain(words).filter_map(Value::as_str);
-    words.fold(answer.status.to_string(), |told, word| format!("{told} {word}"))
+    let results = body["results"]
+        .as_array()
+        .filter(|_| body.get("server_sync_token").is_some())
+        .cloned()
+        .unwrap_or_default();
+    let words = results.iter().map(|result| {
+        result
+            .get("code")
+            .filter(|_| result["status"] == "error")
+            .unwrap_or(&result["status"])
+    });
+    let words = body
+        .get("code")
+        .filter(|_| answer.status != 200)
+        .into_iter()
+        .chain(words)
+        .filter_map(Value::as_str);
+    words.fold(answer.status.to_string(), |told, word| {
+        format!("{told} {word}")
+    })
 }
 
 /// Every row of every table: by table and key.
 fn rows(stack: &Stack) -> BTreeMap<(String, String, String), Value> {
-    let tables = stack.dynamodb("ListTables", &json!({}))["TableNames"].as_array().expect("tables").clone();
-    let tables = tables.iter().map(|table| table.as_str().expect("a name").to_owned());
+    let tables = stack.dynamodb("ListTables", &json!({}))["TableNames"]
+        .as_array()
+        .expect("tables")
+        .clone();
+    let tables = tables
+        .iter()
+        .map(|table| table.as_str().expect("a name").to_owned());
     tables
         .flat_map(|table| {
             let rows = stack.rows(&table).into_iter();
@@ -106,8 +173,14 @@ fn rows(stack: &Stack) -> BTreeMap<(String, String, String), Value> {
 
 #[test]
 fn the_matrix_names_every_route() {
-    let asked: BTreeSet<_> = ASKS.iter().map(|ask| (ask.method, format!("/api/v1/mobile/{}", ask.route))).collect();
-    let routes: BTreeSet<_> = ROUTES.iter().map(|route| (route.method, route.path.to_owned())).collect();
+    let asked: BTreeSet<_> = ASKS
+        .iter()
+        .map(|ask| (ask.method, format!("/api/v1/mobile/{}", ask.route)))
+        .collect();
+    let routes: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| (route.method, route.path.to_owned()))
+        .collect();
     assert_eq!(asked, routes);
 }
 
@@ -129,19 +202,53 @@ async fn no_route_answers_or_writes_without_a_token_that_verifies() {
     let altered = {
         let ana = Key::development().sign(&good_claims(&stack));
         let parts = |token: &str| -> Vec<String> { token.split('.').map(str::to_owned).collect() };
-        format!("{}.{}.{}", parts(&signed)[0], parts(&signed)[1], parts(&ana)[2])
+        format!(
+            "{}.{}.{}",
+            parts(&signed)[0],
+            parts(&signed)[1],
+            parts(&ana)[2]
+        )
     };
-    let other_key = Key::ed25519(b"some other key of thirty-two byt", "tidemark-development").sign(&good);
-    let unsigned = Key::development().sign_under(&Header { alg: Algorithm::EdDSA, kid: None, ..Header::default() }, &good);
+    let other_key =
+        Key::ed25519(b"some other key of thirty-two byt", "tidemark-development").sign(&good);
+    let unsigned = Key::development().sign_under(
+        &Header {
+            alg: Algorithm::EdDSA,
+            kid: None,
+            ..Header::default()
+        },
+        &good,
+    );
     let unsigned = format!("{}.", unsigned.rsplit_once('.').expect("a signature").0);
     let tokens = [
         ("no token", None),
         ("no bearer token", Some(format!("Basic {signed}"))),
         ("malformed", Some("Bearer nonsense".to_owned())),
-        ("cut off", Some(format!("Bearer {}", &signed[..signed.len() - 1]))),
-        ("expired", Some(format!("Bearer {}", with("exp", (stack.now() - Duration::seconds(1)).timestamp().into())))),
-        ("wrong audience", Some(format!("Bearer {}", with("aud", "somebody else".into())))),
-        ("wrong issuer", Some(format!("Bearer {}", with("iss", "https://issuer.example/".into())))),
+        (
+            "cut off",
+            Some(format!("Bearer {}", &signed[..signed.len() - 1])),
+        ),
+        (
+            "expired",
+            Some(format!(
+                "Bearer {}",
+                with(
+                    "exp",
+                    (stack.now() - Duration::seconds(1)).timestamp().into()
+                )
+            )),
+        ),
+        (
+            "wrong audience",
+            Some(format!("Bearer {}", with("aud", "somebody else".into()))),
+        ),
+        (
+            "wrong issuer",
+            Some(format!(
+                "Bearer {}",
+                with("iss", "https://issuer.example/".into())
+            )),
+        ),
         ("another's signature", Some(format!("Bearer {altered}"))),
         ("another key", Some(format!("Bearer {other_key}"))),
         ("no signature", Some(format!("Bearer {unsigned}"))),
@@ -151,20 +258,33 @@ async fn no_route_answers_or_writes_without_a_token_that_verifies() {
             let answer = ask(&stack, it, &known, token.as_deref()).await;
             let place = format!("{what}: {} {}", it.method, it.route);
             assert_eq!(told(&answer), "401 unauthenticated", "{place}");
-            assert!(!answer.text.contains(OWN) && !answer.text.contains(GROUP) && !answer.text.contains(&known.photo), "{place}");
+            assert!(
+                !answer.text.contains(OWN)
+                    && !answer.text.contains(GROUP)
+                    && !answer.text.contains(&known.photo),
+                "{place}"
+            );
             assert!(rows(&stack) == before, "{place} changed a row");
         }
     }
     // And with the token that all of these are made from, each is let in.
     let mut statuses = BTreeSet::new();
     for it in ASKS {
-        statuses.insert(ask(&stack, it, &known, Some(&format!("Bearer {signed}"))).await.status);
+        statuses.insert(
+            ask(&stack, it, &known, Some(&format!("Bearer {signed}")))
+                .await
+                .status,
+        );
     }
-    assert!(!statuses.contains(&401) && statuses.contains(&200), "{statuses:?}");
+    assert!(
+        !statuses.contains(&401) && statuses.contains(&200),
+        "{statuses:?}"
+    );
 }
 
-/// Somebody with a good token, of whom `expected` says what each ask is told. No answer may hold what is `hidden`; of the rows that stood
-/// they may change those in the partitions that are their `own`, and the rows they add are in partitions that begin as `begins` says.
+/// Somebody with a good token, of whom `expected` says what each ask is told. No answer may hold
+/// what is `hidden`; of the rows that stood they may change those in the partitions that are their
+/// `own`, and the rows they add are in partitions that begin as `begins` says.
 async fn intrudes(
     token: fn(&Stack) -> String,
     expected: fn(&Ask) -> &'static str,
@@ -182,14 +302,27 @@ async fn intrudes(
         assert_eq!(told(&answer), expected(it), "{place}");
         // What they ask with they are told again.
         let is_news = |secret: &&str| !(it.about)(&known).1.to_string().contains(secret);
-        let mut secrets = hidden.iter().copied().chain([known.photo.as_str()]).filter(is_news);
-        assert!(secrets.all(|secret| !answer.text.contains(secret)), "{place}");
+        let mut secrets = hidden
+            .iter()
+            .copied()
+            .chain([known.photo.as_str()])
+            .filter(is_news);
+        assert!(
+            secrets.all(|secret| !answer.text.contains(secret)),
+            "{place}"
+        );
         let after = rows(&stack);
         for (key, row) in &before {
-            assert!(own.contains(&key.1.as_str()) || after.get(key) == Some(row), "{place}\nchanged {key:?}");
+            assert!(
+                own.contains(&key.1.as_str()) || after.get(key) == Some(row),
+                "{place}\nchanged {key:?}"
+            );
         }
         for key in after.keys().filter(|key| !before.contains_key(key)) {
-            assert!(begins.iter().any(|theirs| key.1.starts_with(theirs)), "{place}\nadded {key:?}");
+            assert!(
+                begins.iter().any(|theirs| key.1.starts_with(theirs)),
+                "{place}\nadded {key:?}"
+            );
         }
     }
 }
@@ -197,19 +330,40 @@ async fn intrudes(
 #[tokio::test]
 async fn an_admin_of_another_tenant_reaches_nothing_of_this_one() {
     let token = |stack: &Stack| stack.token("umbrella", "ana", &["admin"], &["north"]);
-    intrudes(token, |ask| ask.other_tenant, &[OWN, GROUP], &["umbrella#", "umbrella"], &[]).await;
+    intrudes(
+        token,
+        |ask| ask.other_tenant,
+        &[OWN, GROUP],
+        &["umbrella#", "umbrella"],
+        &[],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn another_user_reaches_nothing_that_is_not_everybodys() {
     let token = |stack: &Stack| stack.token("acme", "eve", &["editor"], &[]);
-    intrudes(token, |ask| ask.other_user, &[OWN, GROUP], &["acme#eve"], &[]).await;
+    intrudes(
+        token,
+        |ask| ask.other_user,
+        &[OWN, GROUP],
+        &["acme#eve"],
+        &[],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn whoever_left_a_group_reaches_nothing_of_it_any_more() {
     let token = |stack: &Stack| stack.token("acme", "ben", &["editor"], &[]);
-    intrudes(token, |ask| ask.group_left, &[OWN, GROUP], &["acme#ben"], &[]).await;
+    intrudes(
+        token,
+        |ask| ask.group_left,
+        &[OWN, GROUP],
+        &["acme#ben"],
+        &[],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -217,7 +371,14 @@ async fn a_member_who_is_no_admin_reaches_the_group_and_no_more() {
     let token = |stack: &Stack| stack.token("acme", "mia", &["editor"], &["north"]);
     // A task of the group, and the conflict that an edit of it ends in, are a member's to make.
     let own = ["acme#group/north"];
-    intrudes(token, |ask| ask.not_admin, &[OWN], &["acme#mia", "acme#group/north", "acme"], &own).await;
+    intrudes(
+        token,
+        |ask| ask.not_admin,
+        &[OWN],
+        &["acme#mia", "acme#group/north", "acme"],
+        &own,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -227,7 +388,13 @@ async fn whoever_may_is_told_what_the_others_are_not() {
     for it in ASKS {
         let answer = asked_by_owner(&stack, it, &known).await;
         let (who, word) = it.owner;
-        assert!(answer.status == 200 && answer.text.contains(word), "{} {} by {who:?}: {}", it.method, it.route, answer.text);
+        assert!(
+            answer.status == 200 && answer.text.contains(word),
+            "{} {} by {who:?}: {}",
+            it.method,
+            it.route,
+            answer.text
+        );
     }
 }
 
@@ -248,10 +415,13 @@ async fn a_direct_invocation_for_one_tenant_reaches_no_conflict_of_another() {
     let known = tenant(&stack).await;
     let before = rows(&stack);
     for conflict in [&known.conflict, &known.group_conflict, &known.decided] {
-        let decision =
-            json!({"conflict_id": conflict, "tenant": "umbrella", "resolved_by": "ops", "resolution": "accept_server"});
+        let decision = json!({"conflict_id": conflict, "tenant": "umbrella", "resolved_by": "ops", "resolution": "accept_server"});
         let answer = stack.invoke("resolve", &decision).await;
-        assert_eq!((&answer["status"], &answer["code"]), (&json!(404), &json!("not_found")), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["code"]),
+            (&json!(404), &json!("not_found")),
+            "{answer}"
+        );
     }
     assert!(rows(&stack) == before);
 }

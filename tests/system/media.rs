@@ -30,7 +30,13 @@ const PHOTO: &[u8] = b"a photo, more or less";
 
 /// Asks for an upload URL as a user of `acme`.
 async fn ask(stack: &Stack, user: &str, request: &Value) -> Answer {
-    stack.post("media/presign", &stack.token("acme", user, &[], &[]), request).await
+    stack
+        .post(
+            "media/presign",
+            &stack.token("acme", user, &[], &[]),
+            request,
+        )
+        .await
 }
 
 /// A request to upload the photo.
@@ -45,26 +51,48 @@ async fn presigned(stack: &Stack) -> Value {
 
 /// An upload URL for the photo as a JPEG, under a key that may promise something else.
 async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
-    let promise = Promise { key, content_type: "image/jpeg".into(), content_length: PHOTO.len() as u64, sha256: None };
+    let promise = Promise {
+        key,
+        content_type: "image/jpeg".into(),
+        content_length: PHOTO.len() as u64,
+        sha256: None,
+    };
     let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
 }
 
 /// What media keys of a deployment are authenticated with.
 fn keyring(stack: &Stack) -> Keyring {
-    stack.parts("presign", Arc::new(NoHook)).media.unwrap().keyring().clone()
+    stack
+        .parts("presign", Arc::new(NoHook))
+        .media
+        .unwrap()
+        .keyring()
+        .clone()
 }
 
 /// A key as presigns returned it before keys had a MAC.
 fn old_key(user: &str, number: u128) -> String {
-    format!("uploads/acme/{user}/{number:032x}.{}.image~jpeg.jpg", PHOTO.len())
+    format!(
+        "uploads/acme/{user}/{number:032x}.{}.image~jpeg.jpg",
+        PHOTO.len()
+    )
 }
 
 /// Uploads the photo to where the upload of a key arrives.
 async fn upload_to(stack: &Stack, key: &str) {
-    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
+    let bucket = s3_client(
+        StoreClient::new(stack.store.clone()),
+        "http://media.localhost",
+        "test",
+    );
     let arrival = key.replacen("uploads/", "incoming/", 1);
-    let put = bucket.put_object().bucket(BUCKET).key(arrival).content_type("image/jpeg").body(PHOTO.to_vec().into());
+    let put = bucket
+        .put_object()
+        .bucket(BUCKET)
+        .key(arrival)
+        .content_type("image/jpeg")
+        .body(PHOTO.to_vec().into());
     put.send().await.unwrap();
 }
 
@@ -75,8 +103,18 @@ fn arrival(presigned: &Value) -> String {
 
 /// What the bucket holds under a key.
 async fn stored(stack: &Stack, key: &str) -> Option<Vec<u8>> {
-    let bucket = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
-    let object = bucket.get_object().bucket(BUCKET).key(key).send().await.ok()?;
+    let bucket = s3_client(
+        StoreClient::new(stack.store.clone()),
+        "http://media.localhost",
+        "test",
+    );
+    let object = bucket
+        .get_object()
+        .bucket(BUCKET)
+        .key(key)
+        .send()
+        .await
+        .ok()?;
     Some(object.body.collect().await.unwrap().into_bytes().to_vec())
 }
 

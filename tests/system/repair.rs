@@ -1,5 +1,5 @@
-//! Repair: what the stream forgot before it was sequenced is found in the resources, and brought into the log: exactly that, whoever runs
-//! at the same moment and wherever the function dies.
+//! Repair: what the stream forgot before it was sequenced is found in the resources, and brought
+//! into the log: exactly that, whoever runs at the same moment and wherever the function dies.
 
 mod adversity;
 mod requests;
@@ -12,10 +12,21 @@ use tidemark_tests::{Device, Stack};
 
 /// An admin, who may write in every channel.
 fn admin(stack: &Stack) -> Device<'_> {
-    Device::new(stack, stack.token("acme", "boss", &["admin"], &["north"]), "desk")
+    Device::new(
+        stack,
+        stack.token("acme", "boss", &["admin"], &["north"]),
+        "desk",
+    )
 }
 
-async fn write(device: &Device<'_>, action: &str, id: &str, channel: &str, version: u64, title: &str) {
+async fn write(
+    device: &Device<'_>,
+    action: &str,
+    id: &str,
+    channel: &str,
+    version: u64,
+    title: &str,
+) {
     let item = json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "channel": channel,
         "payload": {"id": id, "title": title}});
     assert_eq!(device.push_one(item).await["status"], "ok", "{action} {id}");
@@ -33,9 +44,11 @@ fn counts(answer: &Value) -> [u64; 3] {
     ["looked_at", "missing", "appended"].map(|count| answer[count].as_u64().expect("a count"))
 }
 
-/// Changes that the stream forgot, among others that were sequenced, and a device that has pulled before.
+/// Changes that the stream forgot, among others that were sequenced, and a device that has pulled
+/// before.
 ///
-/// Of `a` the log knows an older version, `b` was deleted unheard, `c` was made unheard; `d` was sequenced before and `e` afterwards.
+/// Of `a` the log knows an older version, `b` was deleted unheard, `c` was made unheard; `d` was
+/// sequenced before and `e` afterwards.
 async fn outage(stack: &Stack) -> Device<'_> {
     let writer = admin(stack);
     for id in ["a", "b", "d"] {
@@ -49,30 +62,60 @@ async fn outage(stack: &Stack) -> Device<'_> {
     write(&writer, "update", "a", "tenant", 2, "unheard again").await;
     write(&writer, "delete", "b", "tenant", 1, "").await;
     write(&writer, "create", "c", "tenant", 0, "unheard").await;
-    write(&writer, "create", "u", "user/ana", 0, "in a channel that was never sequenced").await;
+    write(
+        &writer,
+        "create",
+        "u",
+        "user/ana",
+        0,
+        "in a channel that was never sequenced",
+    )
+    .await;
     stack.advance(chrono::Duration::hours(25));
     stack.forget().await;
     write(&writer, "create", "e", "tenant", 0, "after").await;
     stack.settle().await;
     follower.pull().await;
-    assert_eq!(follower.live().into_keys().collect::<Vec<_>>(), ["a", "b", "d", "e"]);
-    assert_eq!(follower.live()["a"].server_version, 1, "the change is hidden");
+    assert_eq!(
+        follower.live().into_keys().collect::<Vec<_>>(),
+        ["a", "b", "d", "e"]
+    );
+    assert_eq!(
+        follower.live()["a"].server_version,
+        1,
+        "the change is hidden"
+    );
     stack.advance(chrono::Duration::minutes(6));
     follower
 }
 
-/// A device that had pulled before, one that starts now, and the table agree byte for byte, and nothing started over.
+/// A device that had pulled before, one that starts now, and the table agree byte for byte, and
+/// nothing started over.
 async fn assert_mended(stack: &Stack, mut follower: Device<'_>) {
     follower.pull().await;
     assert_eq!(follower.resets, 0);
     let mut fresh = Device::new(stack, follower.token.clone(), "fresh");
     fresh.pull().await;
     assert_eq!(follower.live(), fresh.live());
-    for row in stack.rows("resources").iter().filter(|row| ["acme#tenant", "acme#user/ana"].contains(&text(&row["pk"]))) {
+    for row in stack
+        .rows("resources")
+        .iter()
+        .filter(|row| ["acme#tenant", "acme#user/ana"].contains(&text(&row["pk"])))
+    {
         let id = text(&row["sk"]).rsplit('#').next().unwrap_or_default();
-        let held = fresh.live().remove(id).map(|held| (held.server_version.to_string(), held.payload));
-        let stored =
-            || (row["server_version"]["N"].as_str().unwrap_or_default().to_owned(), Some(text(&row["payload"]).to_owned()));
+        let held = fresh
+            .live()
+            .remove(id)
+            .map(|held| (held.server_version.to_string(), held.payload));
+        let stored = || {
+            (
+                row["server_version"]["N"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+                Some(text(&row["payload"]).to_owned()),
+            )
+        };
         let is_deleted = !row["tombstone"].is_null();
         assert_eq!(held, (!is_deleted).then(stored), "{id}");
     }
@@ -88,7 +131,9 @@ fn versions(stack: &Stack) -> Vec<u64> {
     rows.retain(|row| row["pk"]["S"] == "acme#tenant");
     rows.sort_by_key(|row| row["sk"]["S"].to_string());
     let entries = rows.iter().flat_map(|row| {
-        let packed = BASE64_STANDARD.decode(row["entries"]["B"].as_str().expect("bytes")).expect("base64");
+        let packed = BASE64_STANDARD
+            .decode(row["entries"]["B"].as_str().expect("bytes"))
+            .expect("base64");
         Segment::unpack_entries(&packed).expect("entries")
     });
     entries.map(|entry| entry.server_version).collect()
@@ -99,29 +144,54 @@ async fn what_the_stream_forgot_is_appended_and_nothing_else() {
     let stack = Stack::new();
     let mut follower = outage(&stack).await;
     let answer = repair(&stack, json!({})).await;
-    assert_eq!((counts(&answer), &answer["next_cursor"]), ([6, 4, 4], &Value::Null));
-    let told =
-        |channel: &str, missing: u64| json!({"tenant": "acme", "channel": channel, "missing": missing, "appended": missing});
+    assert_eq!(
+        (counts(&answer), &answer["next_cursor"]),
+        ([6, 4, 4], &Value::Null)
+    );
+    let told = |channel: &str, missing: u64| json!({"tenant": "acme", "channel": channel, "missing": missing, "appended": missing});
     let channels: Vec<Value> = answer["channels"]
         .as_array()
         .expect("a list")
         .iter()
         .map(|told| {
             let mut told = told.clone();
-            told.as_object_mut().expect("an object").remove("oldest").expect("a time");
+            told.as_object_mut()
+                .expect("an object")
+                .remove("oldest")
+                .expect("a time");
             told
         })
         .collect();
     assert_eq!(channels, [told("tenant", 3), told("user/ana", 1)]);
     let mut changes = follower.pull().await;
     changes.sort_by_key(|change| change["id"].to_string());
-    let told: Vec<_> =
-        changes.iter().map(|it| (it["id"].as_str(), it["action"].as_str(), it["server_version"].as_u64())).collect();
-    let expected = [("a", "update", 3), ("b", "delete", 2), ("c", "create", 1), ("u", "create", 1)];
-    assert_eq!(told, expected.map(|(id, action, version)| (Some(id), Some(action), Some(version))));
+    let told: Vec<_> = changes
+        .iter()
+        .map(|it| {
+            (
+                it["id"].as_str(),
+                it["action"].as_str(),
+                it["server_version"].as_u64(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("a", "update", 3),
+        ("b", "delete", 2),
+        ("c", "create", 1),
+        ("u", "create", 1),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(id, action, version)| (Some(id), Some(action), Some(version)))
+    );
     assert_mended(&stack, follower).await;
     let log = stack.rows("changes");
-    assert_eq!(counts(&repair(&stack, json!({})).await), [6, 0, 0], "a second run finds nothing");
+    assert_eq!(
+        counts(&repair(&stack, json!({})).await),
+        [6, 0, 0],
+        "a second run finds nothing"
+    );
     assert_eq!(stack.rows("changes"), log);
 }
 
@@ -132,10 +202,24 @@ async fn a_channel_goes_on_behind_a_repair_as_before_it() {
     repair(&stack, json!({"tenant": "acme"})).await;
     let writer = admin(&stack);
     write(&writer, "update", "a", "tenant", 3, "later").await;
-    write(&writer, "update", "u", "user/ana", 1, "the first record of its channel").await;
+    write(
+        &writer,
+        "update",
+        "u",
+        "user/ana",
+        1,
+        "the first record of its channel",
+    )
+    .await;
     stack.settle().await;
     follower.pull().await;
-    assert_eq!((follower.live()["a"].server_version, follower.live()["u"].server_version), (4, 2));
+    assert_eq!(
+        (
+            follower.live()["a"].server_version,
+            follower.live()["u"].server_version
+        ),
+        (4, 2)
+    );
     assert_mended(&stack, follower).await;
 }
 
@@ -151,8 +235,18 @@ async fn a_decision_that_was_missed_is_told_with_the_change() {
         let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
             "payload": {"id": id, "title": title}});
         let conflict = stack.device("ben", "phone").push_one(item).await["conflict_id"].clone();
-        let path = format!("conflicts/{}/resolve", conflict.as_str().expect("a conflict"));
-        stack.post(&path, &writer.token, &json!({"resolution": "accept_client"})).await.ok();
+        let path = format!(
+            "conflicts/{}/resolve",
+            conflict.as_str().expect("a conflict")
+        );
+        stack
+            .post(
+                &path,
+                &writer.token,
+                &json!({"resolution": "accept_client"}),
+            )
+            .await
+            .ok();
         conflict
     };
     let told_before = resolve("a", "before").await;
@@ -165,28 +259,51 @@ async fn a_decision_that_was_missed_is_told_with_the_change() {
     assert_eq!(counts(&repair(&stack, json!({})).await)[2], 2);
     let mut changes = follower.pull().await;
     changes.sort_by_key(|change| change["id"].to_string());
-    let told: Vec<&Value> = changes.iter().map(|change| &change["conflict"]["id"]).collect();
+    let told: Vec<&Value> = changes
+        .iter()
+        .map(|change| &change["conflict"]["id"])
+        .collect();
     assert_eq!(told, missed.iter().collect::<Vec<_>>());
-    assert!(changes.iter().all(|change| change["conflicts"].is_null()), "{told_before} was told before: {changes:?}");
+    assert!(
+        changes.iter().all(|change| change["conflicts"].is_null()),
+        "{told_before} was told before: {changes:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_has_expired_is_not_missing() {
     let stack = Stack::new();
     let writer = admin(&stack);
-    write(&writer, "create", "old", "tenant", 0, "sequenced and expired").await;
+    write(
+        &writer,
+        "create",
+        "old",
+        "tenant",
+        0,
+        "sequenced and expired",
+    )
+    .await;
     stack.settle().await;
     stack.advance(chrono::Duration::days(32));
     let old = stack.segments().remove(0);
-    stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": old["pk"], "sk": old["sk"]}}));
+    stack.dynamodb(
+        "DeleteItem",
+        &json!({"TableName": "changes", "Key": {"pk": old["pk"], "sk": old["sk"]}}),
+    );
     write(&admin(&stack), "create", "new", "tenant", 0, "forgotten").await;
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(counts(&repair(&stack, json!({})).await), [2, 1, 1]);
     // Who says since when gets what may have expired, too: it does no harm.
     let since = (stack.now() - chrono::Duration::days(40)).to_rfc3339();
-    assert_eq!(counts(&repair(&stack, json!({"since": since})).await), [2, 1, 1]);
-    assert_eq!(counts(&repair(&stack, json!({"since": since})).await), [2, 0, 0]);
+    assert_eq!(
+        counts(&repair(&stack, json!({"since": since})).await),
+        [2, 1, 1]
+    );
+    assert_eq!(
+        counts(&repair(&stack, json!({"since": since})).await),
+        [2, 0, 0]
+    );
 }
 
 #[tokio::test]
@@ -197,11 +314,18 @@ async fn what_is_on_its_way_is_left_to_the_stream() {
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
     stack.advance(chrono::Duration::minutes(2));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 1, 1]);
-    // Its record comes all the same: the change stands in the log twice, in the same version, and nobody minds.
+    // Its record comes all the same: the change stands in the log twice, in the same version, and
+    // nobody minds.
     let mut follower = stack.device("ana", "phone");
     follower.pull().await;
     stack.settle().await;
-    assert!(follower.pull().await.iter().all(|change| change["server_version"] == 1));
+    assert!(
+        follower
+            .pull()
+            .await
+            .iter()
+            .all(|change| change["server_version"] == 1)
+    );
     assert_mended(&stack, follower).await;
 }
 
@@ -220,8 +344,18 @@ async fn records_of_before_a_repair_never_follow_newer_versions() {
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 1, 1]);
     assert_eq!(follower.pull().await[0]["server_version"], 3);
     stack.settle().await;
-    assert!(follower.pull().await.iter().all(|change| change["server_version"] == 3));
-    assert_eq!(versions(&stack), [1, 3, 3], "the second is not in the log: it would stand behind the third");
+    assert!(
+        follower
+            .pull()
+            .await
+            .iter()
+            .all(|change| change["server_version"] == 3)
+    );
+    assert_eq!(
+        versions(&stack),
+        [1, 3, 3],
+        "the second is not in the log: it would stand behind the third"
+    );
     // What is pushed behind the repair is sequenced as ever, each version.
     write(&writer, "update", "a", "tenant", 3, "four").await;
     write(&writer, "update", "a", "tenant", 4, "five").await;

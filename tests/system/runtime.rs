@@ -1,6 +1,7 @@
-//! The functions' binaries as Lambda runs them: processes that ask the runtime API for events, with the environment of `template.yaml`,
-//! over a deployment's tables. `TIDEMARK_BINARIES` names a folder with binaries that were built to be shipped, by SAM
-//! (`PushFunction/bootstrap`) or cargo-lambda (`push/bootstrap`); without it they are those that cargo built for these tests.
+//! The functions' binaries as Lambda runs them: processes that ask the runtime API for events, with
+//! the environment of `template.yaml`, over a deployment's tables. `TIDEMARK_BINARIES` names a
+//! folder with binaries that were built to be shipped, by SAM (`PushFunction/bootstrap`) or
+//! cargo-lambda (`push/bootstrap`); without it they are those that cargo built for these tests.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod events;
@@ -33,7 +34,11 @@ async fn start_changed(
     hook: Arc<dyn Hook>,
     change: impl FnOnce(&mut BTreeMap<String, String>),
 ) -> Lambda {
-    let name = if function == "faulty" { "push" } else { function };
+    let name = if function == "faulty" {
+        "push"
+    } else {
+        function
+    };
     let services = services::serve(stack, name, hook).await;
     let mut environment = lambda::environment(name, &format!("http://{services}"));
     change(&mut environment);
@@ -55,13 +60,19 @@ fn binary(function: &str) -> PathBuf {
         "faulty" => return env!("CARGO_BIN_EXE_lambda-faulty").into(),
         _ => panic!("no binary of {function} is built for these tests"),
     };
-    let Some(folder) = std::env::var_os("TIDEMARK_BINARIES") else { return built.into() };
-    lambda::shipped(Path::new(&folder), function).unwrap_or_else(|| panic!("no binary of {function} in {}", folder.display()))
+    let Some(folder) = std::env::var_os("TIDEMARK_BINARIES") else {
+        return built.into();
+    };
+    lambda::shipped(Path::new(&folder), function)
+        .unwrap_or_else(|| panic!("no binary of {function} in {}", folder.display()))
 }
 
-/// The sequence numbers from which an answer of a function behind a stream asks to be given records again.
+/// The sequence numbers from which an answer of a function behind a stream asks to be given records
+/// again.
 fn failures(told: &str) -> Vec<Option<String>> {
     let told: Value = serde_json::from_str(told).unwrap();
     let failures = told["batchItemFailures"].as_array().unwrap().iter();
-    failures.map(|failure| failure["itemIdentifier"].as_str().map(ToOwned::to_owned)).collect()
+    failures
+        .map(|failure| failure["itemIdentifier"].as_str().map(ToOwned::to_owned))
+        .collect()
 }

@@ -15,7 +15,10 @@ async fn create(stack: &Stack, id: &str, channel: &str) {
 }
 
 async fn status(stack: &Stack, query: &str) -> Value {
-    stack.get(&format!("status{query}"), &admin(stack).token).await.ok()
+    stack
+        .get(&format!("status{query}"), &admin(stack).token)
+        .await
+        .ok()
 }
 
 #[tokio::test]
@@ -29,15 +32,29 @@ async fn the_channels_of_the_tenant_say_when_their_logs_moved_last() {
     create(&stack, "b", "group/nörd #%").await;
     stack.settle().await;
     let second = timestamp(stack.now());
-    let eve = Device::new(&stack, stack.token("umbrella", "eve", &["admin"], &[]), "phone");
+    let eve = Device::new(
+        &stack,
+        stack.token("umbrella", "eve", &["admin"], &[]),
+        "phone",
+    );
     eve.push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}})).await;
     stack.settle().await;
     let channel = |name: &str, moved_at: &str, age: u64| json!({"channel": name, "head_moved_at": moved_at, "head_age_seconds": age, "repaired_at": null});
-    let expected = json!([channel("group/nörd #%", &second, 0), channel("tenant", &first, 90)]);
+    let expected = json!([
+        channel("group/nörd #%", &second, 0),
+        channel("tenant", &first, 90)
+    ]);
     let told = status(&stack, "").await;
-    assert_eq!((&told["channels"], &told["next_cursor"]), (&expected, &Value::Null), "and no other tenant's");
+    assert_eq!(
+        (&told["channels"], &told["next_cursor"]),
+        (&expected, &Value::Null),
+        "and no other tenant's"
+    );
     assert_eq!(told["server_time"], timestamp(stack.now()));
-    assert_eq!(told["set_aside"], json!({"objects": 0, "has_more": false, "oldest_at": null}));
+    assert_eq!(
+        told["set_aside"],
+        json!({"objects": 0, "has_more": false, "oldest_at": null})
+    );
     assert_eq!(told["given_up"], told["set_aside"]);
     let page = status(&stack, "?limit=1").await;
     assert_eq!(page["channels"], json!([expected[0]]));
@@ -49,7 +66,9 @@ async fn the_channels_of_the_tenant_say_when_their_logs_moved_last() {
 #[tokio::test]
 async fn one_channel_is_compared_with_its_log() {
     let stack = Stack::new();
-    let comparison = async |channel: &str| status(&stack, &format!("?channel={channel}")).await["channels"][0].clone();
+    let comparison = async |channel: &str| {
+        status(&stack, &format!("?channel={channel}")).await["channels"][0].clone()
+    };
     let nothing = json!({"channel": "tenant", "head_moved_at": null, "head_age_seconds": null, "repaired_at": null, "comparison":
         {"resources": 0, "not_in_log": 0, "oldest_not_in_log_at": null, "oldest_not_in_log_seconds": null, "is_complete": true}});
     assert_eq!(comparison("tenant").await, nothing);
@@ -66,18 +85,28 @@ async fn one_channel_is_compared_with_its_log() {
     };
     assert_eq!(comparison("tenant").await["comparison"], behind(3, 2));
     let never = comparison("user/ana").await;
-    assert_eq!((&never["head_moved_at"], &never["comparison"]), (&Value::Null, &behind(1, 1)), "it was never sequenced");
+    assert_eq!(
+        (&never["head_moved_at"], &never["comparison"]),
+        (&Value::Null, &behind(1, 1)),
+        "it was never sequenced"
+    );
     // The stream forgets them; they stay in sight, and are gone from it when they were repaired.
     stack.forget().await;
     stack.advance(chrono::Duration::days(2));
     assert_eq!(comparison("tenant").await["comparison"]["not_in_log"], 2);
     stack.invoke("changelog", &json!({"repair": {}})).await;
     let told = comparison("tenant").await;
-    assert_eq!((&told["comparison"]["not_in_log"], &told["repaired_at"]), (&json!(0), &json!(timestamp(stack.now()))));
+    assert_eq!(
+        (&told["comparison"]["not_in_log"], &told["repaired_at"]),
+        (&json!(0), &json!(timestamp(stack.now())))
+    );
     // What is older than the log reaches back is not compared.
     stack.advance(chrono::Duration::days(31));
     for segment in stack.segments() {
-        stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": {"pk": segment["pk"], "sk": segment["sk"]}}));
+        stack.dynamodb(
+            "DeleteItem",
+            &json!({"TableName": "changes", "Key": {"pk": segment["pk"], "sk": segment["sk"]}}),
+        );
     }
     assert_eq!(comparison("tenant").await["comparison"]["not_in_log"], 0);
 }
@@ -91,7 +120,9 @@ async fn a_channel_of_many_resources_is_compared_in_pages() {
             json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "tenant",
             "payload": {"id": format!("t-{:04}", batch * 50 + number), "title": ""}})
         };
-        writer.push((0..50).map(create).collect::<Vec<_>>().into()).await;
+        writer
+            .push((0..50).map(create).collect::<Vec<_>>().into())
+            .await;
         if batch == 10 {
             stack.settle().await;
         }
@@ -102,7 +133,9 @@ async fn a_channel_of_many_resources_is_compared_in_pages() {
         let comparison = &page["channels"][0]["comparison"];
         found += comparison["not_in_log"].as_u64().expect("a count");
         resources += comparison["resources"].as_u64().expect("a count");
-        let Some(next) = page["next_cursor"].as_str() else { break };
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
         cursor = format!("&cursor={next}");
     }
     assert_eq!((resources, found), (1100, 550));
@@ -121,7 +154,11 @@ async fn a_log_that_is_too_long_is_told_as_far_as_it_was_read() {
     }
     create(&stack, "last", "tenant").await;
     let comparison = status(&stack, "?channel=tenant").await["channels"][0]["comparison"].clone();
-    assert_eq!([&comparison["not_in_log"], &comparison["is_complete"]], [&json!(1), &json!(false)], "{comparison}");
+    assert_eq!(
+        [&comparison["not_in_log"], &comparison["is_complete"]],
+        [&json!(1), &json!(false)],
+        "{comparison}"
+    );
 }
 
 #[tokio::test]
@@ -130,12 +167,23 @@ async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
     create(&stack, "secret", "tenant").await;
     let mut records = stack.stream_records();
     records[0]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
-    stack.invoke("changelog", &json!({"Records": records})).await;
+    stack
+        .invoke("changelog", &json!({"Records": records}))
+        .await;
     for tenant in ["acme", "umbrella"] {
-        let answer = stack.get("status", &stack.token(tenant, "boss", &["admin"], &[])).await;
-        assert!(!answer.text.contains("secret") && !answer.text.contains("set-aside/"), "{}", answer.text);
+        let answer = stack
+            .get("status", &stack.token(tenant, "boss", &["admin"], &[]))
+            .await;
+        assert!(
+            !answer.text.contains("secret") && !answer.text.contains("set-aside/"),
+            "{}",
+            answer.text
+        );
         let told = answer.ok();
-        assert_eq!([&told["set_aside"]["objects"], &told["given_up"]["objects"]], [&json!(1), &json!(0)]);
+        assert_eq!(
+            [&told["set_aside"]["objects"], &told["given_up"]["objects"]],
+            [&json!(1), &json!(0)]
+        );
         assert!(told["set_aside"]["oldest_at"].is_string());
     }
 }
@@ -143,27 +191,57 @@ async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
 #[tokio::test]
 async fn the_status_is_for_admins_and_says_what_is_wrong_with_a_question() {
     let stack = Stack::new();
-    let refused = stack.get("status", &stack.token("acme", "ana", &["editor"], &[])).await;
-    assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("forbidden")));
+    let refused = stack
+        .get("status", &stack.token("acme", "ana", &["editor"], &[]))
+        .await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (403, &json!("forbidden"))
+    );
     create(&stack, "a", "tenant").await;
     create(&stack, "b", "user/x").await;
     stack.settle().await;
-    let cursor = status(&stack, "?limit=1").await["next_cursor"].as_str().expect("a cursor").to_owned();
+    let cursor = status(&stack, "?limit=1").await["next_cursor"]
+        .as_str()
+        .expect("a cursor")
+        .to_owned();
     let token = admin(&stack).token;
     for (query, code, path) in [
         ("channel=everyone", "invalid_request", "channel"),
         ("channel=group/", "invalid_request", "channel"),
         ("limit=0", "invalid_request", "limit"),
         ("cursor=cu1_x", "invalid_cursor", "cursor"),
-        (&format!("channel=tenant&cursor={cursor}"), "invalid_cursor", "cursor"),
-        (&format!("cursor={}", tidemark_core::cursor::encode("status", ["nowhere"])), "invalid_cursor", "cursor"),
         (
-            &format!("channel=tenant&cursor={}", tidemark_core::cursor::encode("status?channel=tenant", ["x"])),
+            &format!("channel=tenant&cursor={cursor}"),
+            "invalid_cursor",
+            "cursor",
+        ),
+        (
+            &format!(
+                "cursor={}",
+                tidemark_core::cursor::encode("status", ["nowhere"])
+            ),
+            "invalid_cursor",
+            "cursor",
+        ),
+        (
+            &format!(
+                "channel=tenant&cursor={}",
+                tidemark_core::cursor::encode("status?channel=tenant", ["x"])
+            ),
             "invalid_cursor",
             "cursor",
         ),
     ] {
         let answer = stack.get(&format!("status?{query}"), &token).await;
-        assert_eq!((answer.status, &answer.json()["code"], &answer.json()["path"]), (400, &json!(code), &json!(path)), "{query}");
+        assert_eq!(
+            (
+                answer.status,
+                &answer.json()["code"],
+                &answer.json()["path"]
+            ),
+            (400, &json!(code), &json!(path)),
+            "{query}"
+        );
     }
 }

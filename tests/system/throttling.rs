@@ -1,6 +1,7 @@
-//! Tables that throttle: for a while, from any call on, they refuse what is asked of them. Every route then says when to come back, loses
-//! nothing, and does what it was asked once they no longer do. (The requests are those of [`isolation`](crate::isolation), each by
-//! whoever may; so a new route is throttled here too.)
+//! Tables that throttle: for a while, from any call on, they refuse what is asked of them. Every
+//! route then says when to come back, loses nothing, and does what it was asked once they no longer
+//! do. (The requests are those of [`isolation`](crate::isolation), each by whoever may; so a new
+//! route is throttled here too.)
 
 use std::sync::{
     Arc,
@@ -14,7 +15,11 @@ use tidemark_tests::{Answer, Script, Stack, hooks::Moment};
 use crate::isolation::{ASKS, Ask, Known, asked_by_owner, tenant};
 
 /// What DynamoDB calls it, for reasons of its own.
-const CODES: [&str; 3] = ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
+const CODES: [&str; 3] = [
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+];
 
 /// Tables that throttle from a call on, while they are told to.
 struct Tables {
@@ -50,21 +55,29 @@ impl Tables {
 }
 
 async fn throttled_tenant() -> (Arc<Tables>, Stack, Known) {
-    let tables =
-        Arc::new(Tables { is_on: AtomicBool::new(false), calls: AtomicUsize::new(0), from: AtomicUsize::new(usize::MAX) });
+    let tables = Arc::new(Tables {
+        is_on: AtomicBool::new(false),
+        calls: AtomicUsize::new(0),
+        from: AtomicUsize::new(usize::MAX),
+    });
     let script = {
         let tables = tables.clone();
         // Objects are not throttled by tables.
-        Script::new(
-            move |_, operation, _, moment| if operation.ends_with("Object") { Verdict::Continue } else { tables.verdict(moment) },
-        )
+        Script::new(move |_, operation, _, moment| {
+            if operation.ends_with("Object") {
+                Verdict::Continue
+            } else {
+                tables.verdict(moment)
+            }
+        })
     };
     let stack = Stack::hooked(Arc::new(script)).today();
     let known = tenant(&stack).await;
     (tables, stack, known)
 }
 
-/// 503 with the seconds to wait; or of a push, where some of it is done, an item that is to be sent again.
+/// 503 with the seconds to wait; or of a push, where some of it is done, an item that is to be sent
+/// again.
 fn assert_asks_to_come_back(answer: &Answer, place: &str) {
     if answer.status == 200 {
         let body = answer.json();
@@ -73,8 +86,16 @@ fn assert_asks_to_come_back(answer: &Answer, place: &str) {
         assert!(results.iter().any(waits), "{place}: {}", answer.text);
         return;
     }
-    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")), "{place}");
-    let seconds: u32 = answer.headers["retry-after"].to_str().expect("text").parse().expect("whole seconds");
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (503, &json!("unavailable")),
+        "{place}"
+    );
+    let seconds: u32 = answer.headers["retry-after"]
+        .to_str()
+        .expect("text")
+        .parse()
+        .expect("whole seconds");
     assert!(seconds > 0, "{place}");
 }
 
@@ -91,11 +112,19 @@ async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
         for from in 0..calls {
             let (tables, stack, known) = throttled_tenant().await;
             tables.throttle(from);
-            let place = format!("{} {} throttled from call {from} of {calls}", ask.method, ask.route);
+            let place = format!(
+                "{} {} throttled from call {from} of {calls}",
+                ask.method, ask.route
+            );
             let answer = asked_by_owner(&stack, ask, &known).await;
             assert!(tables.relent() > from, "{place}: it makes that call");
             assert_asks_to_come_back(&answer, &place);
-            assert_is_as(&asked_by_owner(&stack, ask, &known).await, &whole, ask, &place);
+            assert_is_as(
+                &asked_by_owner(&stack, ask, &known).await,
+                &whole,
+                ask,
+                &place,
+            );
         }
     }
     assert!(throttled > 20, "{throttled} calls");
@@ -104,13 +133,25 @@ async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
 /// Answered in the same way: what is in it is said by the ids, versions and codes.
 fn assert_is_as(answer: &Answer, whole: &Answer, ask: &Ask, place: &str) {
     assert_eq!(answer.status, 200, "{place}: {}", answer.text);
-    assert!(answer.text.contains(ask.owner.1), "{place}: {}", answer.text);
+    assert!(
+        answer.text.contains(ask.owner.1),
+        "{place}: {}",
+        answer.text
+    );
     let told = |answer: &Answer| -> Vec<Value> {
         let body = answer.json();
         let results = body["results"].as_array().cloned().unwrap_or_default();
         results
             .iter()
-            .map(|it| json!([it["status"], it["server_id"], it["server_version"], it["conflict_id"], it["code"]]))
+            .map(|it| {
+                json!([
+                    it["status"],
+                    it["server_id"],
+                    it["server_version"],
+                    it["conflict_id"],
+                    it["code"]
+                ])
+            })
             .collect()
     };
     assert_eq!(told(answer), told(whole), "{place}");
@@ -118,26 +159,38 @@ fn assert_is_as(answer: &Answer, whole: &Answer, ask: &Ask, place: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
-    // DynamoDB answers a part, or nothing at all, and names the rest. Twice it goes on; without an end it is an outage.
+    // DynamoDB answers a part, or nothing at all, and names the rest. Twice it goes on; without an
+    // end it is an outage.
     for (times, status) in [(2, 200), (usize::MAX, 503)] {
         let left = AtomicUsize::new(0);
         let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
-            let is_it = operation == "BatchGetItem" && moment == Moment::Before && body.contains("\"resources\"");
+            let is_it = operation == "BatchGetItem"
+                && moment == Moment::Before
+                && body.contains("\"resources\"");
             if !is_it || left.fetch_add(1, Ordering::SeqCst) >= times {
                 return Verdict::Continue;
             }
             let request: Value = serde_json::from_str(body).expect("a request");
             let answer = json!({"Responses": {}, "UnprocessedKeys": request["RequestItems"]});
-            Verdict::Answer(Reply { status: 200, body: answer.to_string().into_bytes() })
+            Verdict::Answer(Reply {
+                status: 200,
+                body: answer.to_string().into_bytes(),
+            })
         })));
         let ana = stack.device("ana", "phone");
         let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
-        assert_eq!(ana.push_one(item).await["status"], "ok", "what a create makes is not read");
-        let item =
-            json!({"resource_type": "meter", "action": "update", "client_version": 1, "payload": {"id": "m", "reading": 1}});
+        assert_eq!(
+            ana.push_one(item).await["status"],
+            "ok",
+            "what a create makes is not read"
+        );
+        let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "payload": {"id": "m", "reading": 1}});
         let answer = ana.send(&json!([item])).await;
         assert_eq!(answer.status, status, "{}", answer.text);
-        assert_eq!(stack.rows("resources")[0]["server_version"]["N"], if status == 200 { "2" } else { "1" });
+        assert_eq!(
+            stack.rows("resources")[0]["server_version"]["N"],
+            if status == 200 { "2" } else { "1" }
+        );
         if status == 503 {
             assert_asks_to_come_back(&answer, "a push");
         }

@@ -1,4 +1,5 @@
-//! No valid request makes more work than its route's bound: what is unpacked and parsed is counted, not timed.
+//! No valid request makes more work than its route's bound: what is unpacked and parsed is counted,
+//! not timed.
 
 mod routes;
 
@@ -14,7 +15,8 @@ const LARGE: usize = 340_000;
 /// Pushes of 8 small edits of 8 large resources: their segments unpack to 2.7 MB each.
 const PUSHES: usize = 12;
 
-/// Eight large resources, and many small edits of them by `ana`'s phone; every version stands in the log.
+/// Eight large resources, and many small edits of them by `ana`'s phone; every version stands in
+/// the log.
 async fn large_log(stack: &Stack) -> Device<'_> {
     let writer = stack.device("ana", "phone");
     let text = "0".repeat(LARGE);
@@ -28,14 +30,20 @@ async fn large_log(stack: &Stack) -> Device<'_> {
             json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": version,
                 "payload": {"id": format!("m-{number}"), "n": version}})
         };
-        let results = writer.push((0..8).map(edit).collect::<Vec<_>>().into()).await;
-        assert!(results.iter().all(|result| result["status"] == "ok"), "{results:?}");
+        let results = writer
+            .push((0..8).map(edit).collect::<Vec<_>>().into())
+            .await;
+        assert!(
+            results.iter().all(|result| result["status"] == "ok"),
+            "{results:?}"
+        );
     }
     stack.settle().await;
     writer
 }
 
-/// Pulls to the end; how many pages that took. No page unpacks more than the bound and what is taken whole.
+/// Pulls to the end; how many pages that took. No page unpacks more than the bound and what is
+/// taken whole.
 async fn pull(device: &mut Device<'_>, start: &Value) -> usize {
     device.since = start.clone();
     for pages in 1..100 {
@@ -43,7 +51,10 @@ async fn pull(device: &mut Device<'_>, start: &Value) -> usize {
         work::take();
         let page = device.pull_page(500).await;
         let unpacked = work::take().unpacked;
-        assert!(unpacked <= PAGE_READ_BYTES_MAX + 3 * SEGMENT_BYTES_MAX, "a page unpacks {unpacked} bytes");
+        assert!(
+            unpacked <= PAGE_READ_BYTES_MAX + 3 * SEGMENT_BYTES_MAX,
+            "a page unpacks {unpacked} bytes"
+        );
         if page["has_more"] == false {
             return pages;
         }
@@ -61,7 +72,13 @@ async fn page_ends_by_bytes_unpacked() {
     large_log(&stack).await;
     let pages = pull(&mut ben, &start).await;
     assert!(pages > 3, "{pages} pages");
-    assert!(ben.rows.values().all(|held| held.server_version == PUSHES as u64 + 1), "{:?}", ben.rows.keys());
+    assert!(
+        ben.rows
+            .values()
+            .all(|held| held.server_version == PUSHES as u64 + 1),
+        "{:?}",
+        ben.rows.keys()
+    );
     assert_eq!(ben.rows.len(), 8);
     // Changes that the device made itself are left out of its pages, and read all the same.
     assert!(pull(&mut phone, &start).await > 3);
@@ -72,22 +89,52 @@ async fn small_edits_do_not_unpack_large_rows_again() {
     let stack = Stack::new();
     let device = stack.device("ana", "phone");
     let zeros = "0,".repeat(LARGE / 2 - 1);
-    let nested = |inner: &str| format!("{{\"id\":\"m\",\"p\":{}{inner}{}}}", "{\"a\":".repeat(60), "}".repeat(60));
+    let nested = |inner: &str| {
+        format!(
+            "{{\"id\":\"m\",\"p\":{}{inner}{}}}",
+            "{\"a\":".repeat(60),
+            "}".repeat(60)
+        )
+    };
     let item = |action: &str, version: usize, payload: &str| {
         let payload: Box<RawValue> = RawValue::from_string(payload.to_owned()).expect("JSON");
         json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version.min(1), "payload": payload})
     };
-    let create = item("create", 0, &nested(&format!("{{\"k\":0,\"z\":[{zeros}0]}}")));
+    let create = item(
+        "create",
+        0,
+        &nested(&format!("{{\"k\":0,\"z\":[{zeros}0]}}")),
+    );
     assert_eq!(device.push_one(create).await["status"], "ok");
-    let edits: Vec<Value> =
-        (1..=50).map(|version| item("update", version, &nested(&format!("{{\"k\":\"{version}\"}}")))).collect();
-    let sent = edits.iter().map(|edit| edit.to_string().len()).sum::<usize>();
+    let edits: Vec<Value> = (1..=50)
+        .map(|version| {
+            item(
+                "update",
+                version,
+                &nested(&format!("{{\"k\":\"{version}\"}}")),
+            )
+        })
+        .collect();
+    let sent = edits
+        .iter()
+        .map(|edit| edit.to_string().len())
+        .sum::<usize>();
     work::take();
     let results = device.push(edits.into()).await;
     let work = work::take();
-    assert!(results.iter().all(|result| result["status"] == "ok"), "{:?}", results[0]);
-    assert!(work.parsed <= 10 * LARGE + 30 * sent, "{work:?} for {sent} bytes");
-    assert!(work.unpacked == 0 && work.packed <= 2 * sent, "{work:?} for {sent} bytes");
+    assert!(
+        results.iter().all(|result| result["status"] == "ok"),
+        "{:?}",
+        results[0]
+    );
+    assert!(
+        work.parsed <= 10 * LARGE + 30 * sent,
+        "{work:?} for {sent} bytes"
+    );
+    assert!(
+        work.unpacked == 0 && work.packed <= 2 * sent,
+        "{work:?} for {sent} bytes"
+    );
 }
 
 #[tokio::test]
@@ -97,16 +144,34 @@ async fn conflict_looks_back_within_a_bound() {
     let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "small"}});
     assert_eq!(ben.push_one(create).await["status"], "ok");
     let other = |n: u64| json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1, "payload": {"id": "small", "n": n}});
-    assert_eq!(stack.device("ana", "tablet").push_one(other(1)).await["status"], "ok");
-    let conflict = ben.push_one(other(2)).await["conflict_id"].as_str().expect("a conflict").to_owned();
+    assert_eq!(
+        stack.device("ana", "tablet").push_one(other(1)).await["status"],
+        "ok"
+    );
+    let conflict = ben.push_one(other(2)).await["conflict_id"]
+        .as_str()
+        .expect("a conflict")
+        .to_owned();
     let admin = stack.token("acme", "eve", &["admin"], &[]);
-    let resolve = stack.post(&format!("conflicts/{conflict}/resolve"), &admin, &json!({"resolution": "accept_client"})).await;
+    let resolve = stack
+        .post(
+            &format!("conflicts/{conflict}/resolve"),
+            &admin,
+            &json!({"resolution": "accept_client"}),
+        )
+        .await;
     resolve.ok();
     large_log(&stack).await;
     ben.pull().await;
     ben.ack().await.ok();
     work::take();
-    stack.get(&format!("conflicts/{conflict}"), &admin).await.ok();
+    stack
+        .get(&format!("conflicts/{conflict}"), &admin)
+        .await
+        .ok();
     let unpacked = work::take().unpacked;
-    assert!(unpacked <= DELIVERY_BYTES_MAX + 2 * SEGMENT_BYTES_MAX, "it unpacks {unpacked} bytes");
+    assert!(
+        unpacked <= DELIVERY_BYTES_MAX + 2 * SEGMENT_BYTES_MAX,
+        "it unpacks {unpacked} bytes"
+    );
 }

@@ -8,11 +8,18 @@ use crate::workload;
 /// What a function is asked first.
 pub async fn first(stack: &Stack, function: &str) -> String {
     let device = stack.device("ana", "phone");
-    let made = device.push_one(workload::create(0, workload::form(0, 0, 300))).await;
+    let made = device
+        .push_one(workload::create(0, workload::form(0, 0, 300)))
+        .await;
     let records = stack.stream_records();
     stack.settle().await;
-    let (user, admin) = (device.token.clone(), stack.token("acme", "boss", &["admin"], &[]));
-    let event = |method: &str, path: &str, token: &str, body: Value| stack.event(method, path, token, &body);
+    let (user, admin) = (
+        device.token.clone(),
+        stack.token("acme", "boss", &["admin"], &[]),
+    );
+    let event = |method: &str, path: &str, token: &str, body: Value| {
+        stack.event(method, path, token, &body)
+    };
     match function {
         "ack" => event("GET", "devices", &user, Value::Null),
         "batches" => event("GET", "batches/none", &admin, Value::Null),
@@ -32,5 +39,10 @@ pub async fn first(stack: &Stack, function: &str) -> String {
 
 /// A push of these items.
 pub fn push(stack: &Stack, token: &str, items: &[Value]) -> Value {
-    stack.event("POST", "sync/push", token, &json!({"device_id": "phone", "client_sync_token": null, "items": items}))
+    stack.event(
+        "POST",
+        "sync/push",
+        token,
+        &json!({"device_id": "phone", "client_sync_token": null, "items": items}),
+    )
 }

@@ -41,7 +41,10 @@ pub struct Rig {
 
 impl Default for Rig {
     fn default() -> Self {
-        Self { stack: Stack::new().today(), authority: Authority::default() }
+        Self {
+            stack: Stack::new().today(),
+            authority: Authority::default(),
+        }
     }
 }
 
@@ -52,7 +55,10 @@ impl Rig {
         let services = services::serve(&self.stack, name, Arc::new(NoHook)).await;
         let port = self.authority.before(services).await;
         let mut environment = lambda::environment(name, &format!("https://localhost:{port}"));
-        environment.insert("AWS_CA_BUNDLE".to_owned(), self.authority.bundle.path().display().to_string());
+        environment.insert(
+            "AWS_CA_BUNDLE".to_owned(),
+            self.authority.bundle.path().display().to_string(),
+        );
         Lambda::start(binary, name, environment).await
     }
 }
@@ -73,12 +79,17 @@ pub async fn measure(function: &str, binary: &Path) -> Started {
     }
 }
 
-/// The least CPU to the first poll that a function took of several starts, in ms: what else runs on the machine makes a start dearer, never
-/// cheaper. While that is more than `enough`, it is started again, many times: on a busy machine a start easily takes a fifth more.
+/// The least CPU to the first poll that a function took of several starts, in ms: what else runs on
+/// the machine makes a start dearer, never cheaper. While that is more than `enough`, it is started
+/// again, many times: on a busy machine a start easily takes a fifth more.
 pub async fn least_cpu_ms(function: &str, binary: &Path, enough: f64) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..ROUNDS_MAX {
-        least = starts(function, binary).await.iter().map(|it| it.ready_cpu_ms).fold(least, f64::min);
+        least = starts(function, binary)
+            .await
+            .iter()
+            .map(|it| it.ready_cpu_ms)
+            .fold(least, f64::min);
         if least <= enough {
             break;
         }
@@ -100,7 +111,8 @@ async fn starts(function: &str, binary: &Path) -> Vec<Started> {
         let told = lambda.ask(&event).await;
         assert!(!told.contains("\"statusCode\":5"), "{function}: {told}");
         lambda.idle().await;
-        let (ready_cpu_ms, answered_cpu_ms) = (milliseconds(ready_cpu), milliseconds(process::cpu(id)));
+        let (ready_cpu_ms, answered_cpu_ms) =
+            (milliseconds(ready_cpu), milliseconds(process::cpu(id)));
         started.push(Started {
             ready_cpu_ms,
             ready_ms: milliseconds(ready),

@@ -1,4 +1,5 @@
-//! The TLS in front of an endpoint, as AWS's stand behind: a certificate of an authority of our own, which functions trust by `AWS_CA_BUNDLE`.
+//! The TLS in front of an endpoint, as AWS's stand behind: a certificate of an authority of our
+//! own, which functions trust by `AWS_CA_BUNDLE`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,16 +30,25 @@ impl Default for Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
         let bundle = NamedTempFile::new().unwrap();
         std::fs::write(bundle.path(), authority.pem()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
             .unwrap();
-        Self { bundle, acceptor: TlsAcceptor::from(Arc::new(config)) }
+        Self {
+            bundle,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        }
     }
 }
 
@@ -53,8 +63,10 @@ impl Authority {
                 let acceptor = acceptor.clone();
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
-                    let (Ok(mut stream), Ok(mut server)) = (acceptor.accept(stream).await, TcpStream::connect(behind).await)
-                    else {
+                    let (Ok(mut stream), Ok(mut server)) = (
+                        acceptor.accept(stream).await,
+                        TcpStream::connect(behind).await,
+                    ) else {
                         return;
                     };
                     let _ = server.set_nodelay(true);

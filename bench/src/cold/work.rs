@@ -36,7 +36,8 @@ struct Needed {
     items: usize,
 }
 
-/// Pushes in 50s, sequences what was pushed, and pulls it in 100s, from the log and as a snapshot; then the largest of each.
+/// Pushes in 50s, sequences what was pushed, and pulls it in 100s, from the log and as a snapshot;
+/// then the largest of each.
 pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let note = format!(
         "{} items of {BYTES} bytes are pushed in {PUSH}s, sequenced in {RECORDS}s, and pulled in {PULL}s, each by a process of the function's own; CPU of that \
@@ -47,35 +48,74 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     let mut row = |what: &str, needed: &Needed, budget: Option<f64>| {
-        let per_10_000 = Row::new(format!("{what}: CPU for 10,000 items"), "s", needed.cpu_s * 10_000.0 / needed.items as f64);
+        let per_10_000 = Row::new(
+            format!("{what}: CPU for 10,000 items"),
+            "s",
+            needed.cpu_s * 10_000.0 / needed.items as f64,
+        );
         table.rows.push(match budget {
             Some(budget) => per_10_000.budget(budget),
             None => per_10_000,
         });
-        table.rows.push(Row::new(format!("{what}: rate of one process"), "/s", needed.items as f64 / needed.wall_s));
-        table.rows.push(Row::new(format!("{what}: peak memory"), "MB", needed.peak_mb).budget(budgets::MEMORY_MB));
+        table.rows.push(Row::new(
+            format!("{what}: rate of one process"),
+            "/s",
+            needed.items as f64 / needed.wall_s,
+        ));
+        table.rows.push(
+            Row::new(format!("{what}: peak memory"), "MB", needed.peak_mb)
+                .budget(budgets::MEMORY_MB),
+        );
     };
 
     let work = Work::new(binaries);
     let start = work.pull(&Value::Null, PULL).await.1;
     bar.set_message("items of 300 bytes");
-    row("push", &work.push(PUSHES + WARM, PUSH, BYTES).await, Some(budgets::PUSH_CPU_S));
+    row(
+        "push",
+        &work.push(PUSHES + WARM, PUSH, BYTES).await,
+        Some(budgets::PUSH_CPU_S),
+    );
     row("changelog", &work.sequence(RECORDS).await, None);
-    row("pull, from the log", &work.pull(&start, PULL).await.0, Some(budgets::PULL_CPU_S));
-    row("pull, a snapshot", &work.pull(&Value::Null, PULL).await.0, Some(budgets::PULL_CPU_S));
+    row(
+        "pull, from the log",
+        &work.pull(&start, PULL).await.0,
+        Some(budgets::PULL_CPU_S),
+    );
+    row(
+        "pull, a snapshot",
+        &work.pull(&Value::Null, PULL).await.0,
+        Some(budgets::PULL_CPU_S),
+    );
 
     let work = Work::new(binaries);
     let start = work.pull(&Value::Null, PULL).await.1;
     bar.set_message("the largest");
-    row("largest pushes", &work.push(1 + WARM, BATCH_ITEMS_MAX, LARGEST).await, None);
+    row(
+        "largest pushes",
+        &work.push(1 + WARM, BATCH_ITEMS_MAX, LARGEST).await,
+        None,
+    );
     row("changelog of them", &work.sequence(50).await, None);
-    row("largest pages, from the log", &work.pull(&start, PAGE_CHANGES_MAX).await.0, None);
-    row("largest pages, a snapshot", &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0, None);
+    row(
+        "largest pages, from the log",
+        &work.pull(&start, PAGE_CHANGES_MAX).await.0,
+        None,
+    );
+    row(
+        "largest pages, a snapshot",
+        &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0,
+        None,
+    );
 
     let work = Work::new(binaries);
     bar.set_message("100,000 rows");
     work.fill(ROWS).await;
-    row("snapshot of 100,000, by 500", &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0, None);
+    row(
+        "snapshot of 100,000, by 500",
+        &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0,
+        None,
+    );
     bar.finish_and_clear();
     table
 }
@@ -91,7 +131,11 @@ impl<'a> Work<'a> {
     fn new(binaries: &'a BTreeMap<String, PathBuf>) -> Self {
         let rig = Rig::default();
         let token = rig.stack.token("acme", "ana", &[], &[]);
-        Self { rig, token, binaries }
+        Self {
+            rig,
+            token,
+            binaries,
+        }
     }
 
     async fn start(&self, function: &str) -> Lambda {
@@ -103,11 +147,20 @@ impl<'a> Work<'a> {
         let mut push = self.start("push").await;
         let mut needed = Needed::default();
         for number in 0..pushes {
-            let creates = (number * items..(number + 1) * items).map(|at| workload::create(at, workload::form(at, 0, bytes)));
-            let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>()).to_string();
+            let creates = (number * items..(number + 1) * items)
+                .map(|at| workload::create(at, workload::form(at, 0, bytes)));
+            let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>())
+                .to_string();
             let (taken, told) = asked(&mut push, &event).await;
             let body = answer(&told).ok();
-            assert!(body["results"].as_array().unwrap().iter().all(|it| it["status"] == "ok"), "{body}");
+            assert!(
+                body["results"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|it| it["status"] == "ok"),
+                "{body}"
+            );
             if number >= WARM {
                 needed.add(taken, items);
             }
@@ -120,8 +173,12 @@ impl<'a> Work<'a> {
         let mut changelog = self.start("changelog").await;
         let mut needed = Needed::default();
         for records in self.rig.stack.stream_records().chunks(records) {
-            let (taken, told) = asked(&mut changelog, &json!({"Records": records}).to_string()).await;
-            assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), json!({"batchItemFailures": []}));
+            let (taken, told) =
+                asked(&mut changelog, &json!({"Records": records}).to_string()).await;
+            assert_eq!(
+                serde_json::from_str::<Value>(&told).unwrap(),
+                json!({"batchItemFailures": []})
+            );
             needed.add(taken, records.len());
         }
         needed.with_peak_of(&changelog)
@@ -134,7 +191,11 @@ impl<'a> Work<'a> {
         let mut since = since.clone();
         for number in 0.. {
             let body = json!({"since_token": since, "device_id": "tablet", "limit": limit});
-            let event = self.rig.stack.event("POST", "sync/pull", &self.token, &body).to_string();
+            let event = self
+                .rig
+                .stack
+                .event("POST", "sync/pull", &self.token, &body)
+                .to_string();
             let (taken, told) = asked(&mut pull, &event).await;
             let mut page = answer(&told).ok();
             since = page["next_token"].take();
@@ -161,7 +222,10 @@ impl<'a> Work<'a> {
                 json!({"PutRequest": {"Item": row}})
             };
             let puts: Vec<Value> = (first..first + 25).map(put).collect();
-            self.rig.stack.dynamodb("BatchWriteItem", &json!({"RequestItems": {"resources": puts}}));
+            self.rig.stack.dynamodb(
+                "BatchWriteItem",
+                &json!({"RequestItems": {"resources": puts}}),
+            );
         }
     }
 }
@@ -180,7 +244,10 @@ impl Needed {
     }
 
     fn with_peak_of(self, function: &Lambda) -> Self {
-        Self { peak_mb: process::peak_mb(function.id().expect("it runs")).expect("it runs"), ..self }
+        Self {
+            peak_mb: process::peak_mb(function.id().expect("it runs")).expect("it runs"),
+            ..self
+        }
     }
 }
 
@@ -192,5 +259,11 @@ async fn asked(function: &mut Lambda, event: &str) -> (Taken, String) {
     let told = function.ask(event).await;
     let wall_s = began.elapsed().as_secs_f64();
     function.idle().await;
-    (Taken { cpu_s: (process::cpu(id) - before).as_secs_f64(), wall_s }, told)
+    (
+        Taken {
+            cpu_s: (process::cpu(id) - before).as_secs_f64(),
+            wall_s,
+        },
+        told,
+    )
 }

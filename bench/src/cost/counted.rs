@@ -1,4 +1,5 @@
-//! A deployment in memory whose calls are counted: units as the engine reports them to the SDK, calls, and round trips that wait for each other.
+//! A deployment in memory whose calls are counted: units as the engine reports them to the SDK,
+//! calls, and round trips that wait for each other.
 
 use std::sync::Arc;
 
@@ -33,7 +34,11 @@ pub struct Cost {
 
 impl Cost {
     fn of(counted: &Counted, round_trips: f64) -> Self {
-        let operations: Vec<String> = counted.calls.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
+        let operations: Vec<String> = counted
+            .calls
+            .iter()
+            .map(|(operation, count)| format!("{operation} {count}"))
+            .collect();
         Self {
             // A sum of nothing is -0.
             write_units: counted.write_units.values().sum::<f64>().abs(),
@@ -55,12 +60,16 @@ pub struct Counting {
 impl Default for Counting {
     fn default() -> Self {
         let meter = Arc::new(Meter::default());
-        Self { stack: Stack::hooked(meter.clone()), meter }
+        Self {
+            stack: Stack::hooked(meter.clone()),
+            meter,
+        }
     }
 }
 
 impl Counting {
-    /// Counts what `work` calls. In a runtime whose time is paused: each call takes [`ROUND_TRIP`] of it.
+    /// Counts what `work` calls. In a runtime whose time is paused: each call takes [`ROUND_TRIP`]
+    /// of it.
     pub async fn count<T>(&self, work: impl Future<Output = T>) -> (Cost, T) {
         self.meter.take();
         let began = Instant::now();
@@ -69,38 +78,60 @@ impl Counting {
         (Cost::of(&self.meter.take(), round_trips), done)
     }
 
-    /// Pushes items, whose results must all be good, and sequences them; gives what that cost, and the results.
-    pub async fn push(&self, device: &Device<'_>, items: Vec<Value>, is_good: fn(&Value) -> bool) -> (Pushed, Vec<Value>) {
+    /// Pushes items, whose results must all be good, and sequences them; gives what that cost, and
+    /// the results.
+    pub async fn push(
+        &self,
+        device: &Device<'_>,
+        items: Vec<Value>,
+        is_good: fn(&Value) -> bool,
+    ) -> (Pushed, Vec<Value>) {
         let (push, results) = self.count(device.push(items.into())).await;
         assert!(results.iter().all(is_good), "{results:?}");
-        (Pushed { push, sequence: self.sequence().await }, results)
+        (
+            Pushed {
+                push,
+                sequence: self.sequence().await,
+            },
+            results,
+        )
     }
 
     /// Sequences what the stream holds through the changelog function, and counts that.
     async fn sequence(&self) -> Cost {
         let changelog = self.stack.platform("changelog", self.meter.clone());
         let event = stream_event(&self.stack.stream_records());
-        let (cost, response) = self.count(tidemark_changelog::handle(&changelog, event)).await;
+        let (cost, response) = self
+            .count(tidemark_changelog::handle(&changelog, event))
+            .await;
         assert!(response.is_ok_and(|response| response.batch_item_failures.is_empty()));
         self.stack.settle().await;
         cost
     }
 
-    /// What it costs to put a row with this payload and nothing else: no item can be stored for less.
+    /// What it costs to put a row with this payload and nothing else: no item can be stored for
+    /// less.
     pub fn floor_of_write(&self, payload: &str) -> f64 {
-        self.units("PutItem", json!({"Item": {"pk": {"S": "floor"}, "sk": {"S": "row"}, "payload": {"S": payload}}}))
+        self.units(
+            "PutItem",
+            json!({"Item": {"pk": {"S": "floor"}, "sk": {"S": "row"}, "payload": {"S": payload}}}),
+        )
     }
 
-    /// What it costs to read these payloads once, packed into as few rows as there can be, eventually consistent: no page can be read for less.
+    /// What it costs to read these payloads once, packed into as few rows as there can be,
+    /// eventually consistent: no page can be read for less.
     pub fn floor_of_read(&self, payloads: &[String]) -> f64 {
         let packed = pack(payloads.concat().as_bytes());
-        let parts = packed.chunks(ROW_BYTES_MAX).enumerate().map(|(number, part)| {
-            let key = json!({"pk": {"S": "floor"}, "sk": {"S": number.to_string()}});
-            let mut item = key.clone();
-            item["packed"] = json!({"B": BASE64_STANDARD.encode(part)});
-            self.units("PutItem", json!({"Item": item}));
-            self.units("GetItem", json!({"Key": key}))
-        });
+        let parts = packed
+            .chunks(ROW_BYTES_MAX)
+            .enumerate()
+            .map(|(number, part)| {
+                let key = json!({"pk": {"S": "floor"}, "sk": {"S": number.to_string()}});
+                let mut item = key.clone();
+                item["packed"] = json!({"B": BASE64_STANDARD.encode(part)});
+                self.units("PutItem", json!({"Item": item}));
+                self.units("GetItem", json!({"Key": key}))
+            });
         parts.sum()
     }
 
@@ -108,6 +139,8 @@ impl Counting {
     fn units(&self, operation: &str, mut request: Value) -> f64 {
         request["TableName"] = "submission_media".into();
         request["ReturnConsumedCapacity"] = "TOTAL".into();
-        self.stack.dynamodb(operation, &request)["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap()
+        self.stack.dynamodb(operation, &request)["ConsumedCapacity"]["CapacityUnits"]
+            .as_f64()
+            .unwrap()
     }
 }

@@ -23,17 +23,45 @@ pub fn table(measured: &[Operations]) -> Table {
     let mut table = Table::new("cost-dollars", "Dollars per million items", note);
     for operations in measured {
         let pull = operations.pull_packed.read_units / PULL;
-        let floor = dollars(&prices.aws, operations.floor_write, operations.floor_page / PULL);
-        for (what, pushed) in [("created", &operations.creates), ("updated", &operations.updates)] {
+        let floor = dollars(
+            &prices.aws,
+            operations.floor_write,
+            operations.floor_page / PULL,
+        );
+        for (what, pushed) in [
+            ("created", &operations.creates),
+            ("updated", &operations.updates),
+        ] {
             let name = format!("{} bytes, {what} and pulled once", operations.bytes);
-            let row = Row::new(name, "$", dollars(&prices.aws, pushed.write_units(), pushed.read_units() + pull)).floor(floor);
+            let row = Row::new(
+                name,
+                "$",
+                dollars(
+                    &prices.aws,
+                    pushed.write_units(),
+                    pushed.read_units() + pull,
+                ),
+            )
+            .floor(floor);
             let is_small = operations.bytes == super::PAYLOAD_BYTES[0];
-            table.rows.push(if is_small { row.budget(budgets::DOLLARS_PER_MILLION) } else { row });
+            table.rows.push(if is_small {
+                row.budget(budgets::DOLLARS_PER_MILLION)
+            } else {
+                row
+            });
         }
     }
     for peer in &prices.peers {
-        table.rows.push(Row::new(format!("{}, at least", peer.name), "$", peer.million_low));
-        table.rows.push(Row::new(format!("{}, at most", peer.name), "$", peer.million_high));
+        table.rows.push(Row::new(
+            format!("{}, at least", peer.name),
+            "$",
+            peer.million_low,
+        ));
+        table.rows.push(Row::new(
+            format!("{}, at most", peer.name),
+            "$",
+            peer.million_high,
+        ));
     }
     table
 }

@@ -20,11 +20,16 @@ pub async fn table(lengths: &[usize]) -> Table {
     for &before in lengths {
         let measured = pulls(before).await;
         let floor = *shortest.get_or_insert(measured);
-        for (what, measured, floor) in [("the last 100", measured.0, floor.0), ("the first page", measured.1, floor.1)] {
+        for (what, measured, floor) in [
+            ("the last 100", measured.0, floor.0),
+            ("the first page", measured.1, floor.1),
+        ] {
             // It must stay flat: one unit for a longer key is allowed.
-            table
-                .rows
-                .push(Row::new(format!("{what}, behind {before} changes"), "RRU", measured).floor(floor).budget(floor + 1.0));
+            table.rows.push(
+                Row::new(format!("{what}, behind {before} changes"), "RRU", measured)
+                    .floor(floor)
+                    .budget(floor + 1.0),
+            );
         }
     }
     table
@@ -33,9 +38,13 @@ pub async fn table(lengths: &[usize]) -> Table {
 /// Read units of a pull of the last 100 changes, and of a first page.
 async fn pulls(before: usize) -> (f64, f64) {
     let counting = Counting::default();
-    let (ana, mut tablet) = (counting.stack.device("ana", "phone"), counting.stack.device("ana", "tablet"));
+    let (ana, mut tablet) = (
+        counting.stack.device("ana", "phone"),
+        counting.stack.device("ana", "tablet"),
+    );
     let push = async |from: usize| {
-        let forms = (from..from + 50).map(|number| workload::create(number, workload::form(number, 0, BYTES)));
+        let forms = (from..from + 50)
+            .map(|number| workload::create(number, workload::form(number, 0, BYTES)));
         ana.push(forms.collect()).await;
         counting.stack.settle().await;
     };
@@ -48,7 +57,9 @@ async fn pulls(before: usize) -> (f64, f64) {
     }
     let (last, page) = counting.count(tablet.pull_page(PAGE)).await;
     assert_eq!(page["changes"].as_array().map(Vec::len), Some(PAGE));
-    let (first, page) = counting.count(counting.stack.device("ana", "watch").pull_page(PAGE)).await;
+    let (first, page) = counting
+        .count(counting.stack.device("ana", "watch").pull_page(PAGE))
+        .await;
     assert_eq!(page["changes"].as_array().map(Vec::len), Some(PAGE));
     (last.read_units, first.read_units)
 }

@@ -1,4 +1,5 @@
-//! `bench cost`: units, calls and round trips of everything a device and an admin do, and the dollars that they come to.
+//! `bench cost`: units, calls and round trips of everything a device and an admin do, and the
+//! dollars that they come to.
 
 mod counted;
 pub mod dollars;
@@ -29,7 +30,13 @@ pub fn tables() -> Vec<Table> {
     })
 }
 
-/// Runs `work` in a time that only calls take: so the round trips that wait for each other can be read off it.
+/// Runs `work` in a time that only calls take: so the round trips that wait for each other can be
+/// read off it.
 pub fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(work)
 }

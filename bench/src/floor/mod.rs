@@ -1,6 +1,7 @@
-//! The floor: the least that could do a push and a pull. One process, HTTP over SQLite, and a transaction for each request that is durable
-//! when it is answered, as durable as in the embedded engine. It verifies no token, has no types, no channels but users, no stream, no
-//! retries and no conflicts beyond keeping the refused edit.
+//! The floor: the least that could do a push and a pull. One process, HTTP over SQLite, and a
+//! transaction for each request that is durable when it is answered, as durable as in the embedded
+//! engine. It verifies no token, has no types, no channels but users, no stream, no retries and no
+//! conflicts beyond keeping the refused edit.
 
 mod store;
 
@@ -68,7 +69,9 @@ struct Page {
 
 /// The two routes.
 pub fn router(store: Store) -> Router {
-    let routes = Router::new().route("/api/v1/mobile/sync/push", post(push)).route("/api/v1/mobile/sync/pull", post(pull));
+    let routes = Router::new()
+        .route("/api/v1/mobile/sync/push", post(push))
+        .route("/api/v1/mobile/sync/pull", post(pull));
     routes.with_state(Arc::new(store))
 }
 
@@ -80,12 +83,23 @@ async fn push(State(store): State<Arc<Store>>, headers: HeaderMap, body: Bytes) 
 
 async fn pull(State(store): State<Arc<Store>>, headers: HeaderMap, body: Bytes) -> String {
     let pull: Pull = serde_json::from_slice(&body).unwrap();
-    let since = pull.since_token.and_then(|token| token.parse().ok()).unwrap_or_default();
+    let since = pull
+        .since_token
+        .and_then(|token| token.parse().ok())
+        .unwrap_or_default();
     let (changes, position) = store.pull(user(&headers), since, pull.limit);
     let has_more = changes.len() == pull.limit;
-    serde_json::to_string(&Page { next_token: position.to_string(), changes, has_more }).unwrap()
+    serde_json::to_string(&Page {
+        next_token: position.to_string(),
+        changes,
+        has_more,
+    })
+    .unwrap()
 }
 
 fn user(headers: &HeaderMap) -> &str {
-    headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }

@@ -41,30 +41,45 @@ impl Store {
     pub fn open(folder: &Path, cpu: Arc<StoreCpu>) -> Self {
         fs::create_dir_all(folder).unwrap();
         let connection = Connection::open(folder.join("floor.sqlite")).unwrap();
-        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-        // As the embedded engine has it: a killed process loses nothing, a power cut may lose the last moments.
-        connection.pragma_update(None, "synchronous", "NORMAL").unwrap();
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .unwrap();
+        // As the embedded engine has it: a killed process loses nothing, a power cut may lose the
+        // last moments.
+        connection
+            .pragma_update(None, "synchronous", "NORMAL")
+            .unwrap();
         connection.execute_batch(TABLES).unwrap();
-        Self { inner: Mutex::new(Inner { connection, seq: 0 }), cpu }
+        Self {
+            inner: Mutex::new(Inner { connection, seq: 0 }),
+            cpu,
+        }
     }
 
-    /// Applies edits in one transaction. One that names a resource is an update, of the version it was made on; the others are creates.
+    /// Applies edits in one transaction. One that names a resource is an update, of the version it
+    /// was made on; the others are creates.
     pub fn push(&self, user: &str, device: &str, edits: &[Edit]) -> Vec<Outcome> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { connection, seq } = &mut *inner;
         self.cpu.count(|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .unwrap();
             let mut next = || {
                 *seq += 1;
                 *seq
             };
-            let outcomes = edits.iter().map(|edit| apply(&transaction, user, device, edit, next())).collect();
+            let outcomes = edits
+                .iter()
+                .map(|edit| apply(&transaction, user, device, edit, next()))
+                .collect();
             transaction.commit().unwrap();
             outcomes
         })
     }
 
-    /// The user's resources that changed after `since`, oldest change first, and the place of the last.
+    /// The user's resources that changed after `since`, oldest change first, and the place of the
+    /// last.
     pub fn pull(&self, user: &str, since: u64, limit: usize) -> (Vec<Change>, u64) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         self.cpu.count(|| {
@@ -81,26 +96,69 @@ impl Store {
     }
 }
 
-fn apply(transaction: &Transaction<'_>, user: &str, device: &str, edit: &Edit, seq: u64) -> Outcome {
+fn apply(
+    transaction: &Transaction<'_>,
+    user: &str,
+    device: &str,
+    edit: &Edit,
+    seq: u64,
+) -> Outcome {
     let payload = edit.payload.get();
     let named: Named = serde_json::from_str(payload).unwrap();
     let Some(id) = named.id else {
         let id = format!("sub-{seq}");
-        let sql = "INSERT INTO resources (id, user, version, payload, seq) VALUES (?1, ?2, 1, ?3, ?4)";
-        transaction.prepare_cached(sql).unwrap().execute(params![id, user, payload, seq]).unwrap();
-        return Outcome { status: "ok", server_id: id, server_version: 1, server_payload: None };
+        let sql =
+            "INSERT INTO resources (id, user, version, payload, seq) VALUES (?1, ?2, 1, ?3, ?4)";
+        transaction
+            .prepare_cached(sql)
+            .unwrap()
+            .execute(params![id, user, payload, seq])
+            .unwrap();
+        return Outcome {
+            status: "ok",
+            server_id: id,
+            server_version: 1,
+            server_payload: None,
+        };
     };
     let sql = "UPDATE resources SET version = version + 1, payload = ?4, seq = ?5 WHERE id = ?1 AND user = ?2 AND version = ?3";
     let mut update = transaction.prepare_cached(sql).unwrap();
-    if update.execute(params![id, user, edit.client_version, payload, seq]).unwrap() == 1 {
-        return Outcome { status: "ok", server_id: id, server_version: edit.client_version + 1, server_payload: None };
+    if update
+        .execute(params![id, user, edit.client_version, payload, seq])
+        .unwrap()
+        == 1
+    {
+        return Outcome {
+            status: "ok",
+            server_id: id,
+            server_version: edit.client_version + 1,
+            server_payload: None,
+        };
     }
-    let sql = "INSERT INTO refused (id, user, device, version, payload) VALUES (?1, ?2, ?3, ?4, ?5)";
-    transaction.prepare_cached(sql).unwrap().execute(params![id, user, device, edit.client_version, payload]).unwrap();
-    let mut held = transaction.prepare_cached("SELECT version, payload FROM resources WHERE id = ?1 AND user = ?2").unwrap();
-    let held = held.query_row(params![id, user], |row| Ok((row.get(0)?, json(row.get(1)?)))).optional().unwrap();
-    let (server_version, server_payload) = held.map_or((0, None), |(version, payload)| (version, Some(payload)));
-    Outcome { status: "conflict", server_id: id, server_version, server_payload }
+    let sql =
+        "INSERT INTO refused (id, user, device, version, payload) VALUES (?1, ?2, ?3, ?4, ?5)";
+    transaction
+        .prepare_cached(sql)
+        .unwrap()
+        .execute(params![id, user, device, edit.client_version, payload])
+        .unwrap();
+    let mut held = transaction
+        .prepare_cached("SELECT version, payload FROM resources WHERE id = ?1 AND user = ?2")
+        .unwrap();
+    let held = held
+        .query_row(params![id, user], |row| {
+            Ok((row.get(0)?, json(row.get(1)?)))
+        })
+        .optional()
+        .unwrap();
+    let (server_version, server_payload) =
+        held.map_or((0, None), |(version, payload)| (version, Some(payload)));
+    Outcome {
+        status: "conflict",
+        server_id: id,
+        server_version,
+        server_payload,
+    }
 }
 
 fn json(text: String) -> Box<RawValue> {

@@ -1,4 +1,5 @@
-//! How many changes one channel's log takes: the changelog function is called as Lambda calls it, with the stream's records of one channel.
+//! How many changes one channel's log takes: the changelog function is called as Lambda calls it,
+//! with the stream's records of one channel.
 
 use std::{
     path::Path,
@@ -53,27 +54,56 @@ pub fn table(changes: usize) -> Table {
         "Changes of 300 bytes, all of one channel, sequenced in batches. The most for each second is what the write units of one partition \
          allow. The floor inserts the same changes into SQLite, a transaction for each batch.",
     );
-    let sizes: Vec<usize> = BATCHES.into_iter().filter(|size| *size <= changes).collect();
+    let sizes: Vec<usize> = BATCHES
+        .into_iter()
+        .filter(|size| *size <= changes)
+        .collect();
     let counts: Vec<Counts> = sizes.iter().map(|size| counts(changes, *size)).collect();
     let all = || sizes.iter().zip(&counts);
     let units = |units: f64| (units * 100.0, PARTITION_WRITE_UNITS_PER_S / units);
     let resources = units(counts[0].resource_units);
-    table.rows.push(Row::new("resources, pushed in 50s", "write units/100 changes", resources.0));
+    table.rows.push(Row::new(
+        "resources, pushed in 50s",
+        "write units/100 changes",
+        resources.0,
+    ));
     for (size, counts) in all() {
-        table.rows.push(Row::new(format!("log, batches of {size}"), "write units/100 changes", units(counts.log_units).0));
+        table.rows.push(Row::new(
+            format!("log, batches of {size}"),
+            "write units/100 changes",
+            units(counts.log_units).0,
+        ));
     }
     for (size, counts) in all() {
-        table.rows.push(Row::new(format!("log, batches of {size}"), "round trips/batch", counts.round_trips));
+        table.rows.push(Row::new(
+            format!("log, batches of {size}"),
+            "round trips/batch",
+            counts.round_trips,
+        ));
     }
-    table.rows.push(Row::new("resources in one partition, at most", "changes/s", resources.1));
+    table.rows.push(Row::new(
+        "resources in one partition, at most",
+        "changes/s",
+        resources.1,
+    ));
     for (size, counts) in all() {
         let at_most = units(counts.log_units).1;
-        table.rows.push(Row::new(format!("log in one partition, batches of {size}, at most"), "changes/s", at_most));
+        table.rows.push(Row::new(
+            format!("log in one partition, batches of {size}, at most"),
+            "changes/s",
+            at_most,
+        ));
     }
     for size in sizes {
         let per_s = |took: Duration| changes as f64 / took.as_secs_f64();
-        let row = Row::new(format!("log on this machine, batches of {size}"), "changes/s", per_s(timed(changes, size)));
-        table.rows.push(row.floor(per_s(floor_timed(changes, size))));
+        let row = Row::new(
+            format!("log on this machine, batches of {size}"),
+            "changes/s",
+            per_s(timed(changes, size)),
+        );
+        table
+            .rows
+            .push(row.floor(per_s(floor_timed(changes, size))));
     }
     table
 }
@@ -84,12 +114,18 @@ fn counts(changes: usize, size: usize) -> Counts {
         let meter = Arc::new(Meter::default());
         let stack = Stack::hooked(meter.clone());
         let records = pushed(&stack, changes).await;
-        let units = |counted: &Counted, table: &str| counted.write_units.get(table).copied().unwrap_or_default() / changes as f64;
+        let units = |counted: &Counted, table: &str| {
+            counted.write_units.get(table).copied().unwrap_or_default() / changes as f64
+        };
         let resource_units = units(&meter.take(), "resources");
         let began = tokio::time::Instant::now();
         let batches = sequence(&stack, meter.clone(), &records, size).await;
         let round_trips = began.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64() / batches as f64;
-        Counts { log_units: units(&meter.take(), "changes"), resource_units, round_trips }
+        Counts {
+            log_units: units(&meter.take(), "changes"),
+            resource_units,
+            round_trips,
+        }
     })
 }
 
@@ -112,7 +148,12 @@ fn floor_timed(changes: usize, size: usize) -> Duration {
     let items: Vec<Value> = (0..changes).map(item).collect();
     let batches: Vec<Vec<floor::Edit>> = items
         .chunks(size)
-        .map(|batch| batch.iter().map(|item| serde_json::from_str(&item.to_string()).unwrap()).collect())
+        .map(|batch| {
+            batch
+                .iter()
+                .map(|item| serde_json::from_str(&item.to_string()).unwrap())
+                .collect()
+        })
         .collect();
     let began = Instant::now();
     for batch in &batches {
@@ -125,7 +166,9 @@ fn floor_timed(changes: usize, size: usize) -> Duration {
 async fn pushed(stack: &Stack, changes: usize) -> Vec<Value> {
     let phone = stack.device("ana", "phone");
     for number in 0..changes.div_ceil(ITEMS) {
-        let items: Vec<Value> = (number * ITEMS..((number + 1) * ITEMS).min(changes)).map(item).collect();
+        let items: Vec<Value> = (number * ITEMS..((number + 1) * ITEMS).min(changes))
+            .map(item)
+            .collect();
         phone.push(items.into()).await;
     }
     let records = stack.stream_records();
@@ -141,7 +184,9 @@ fn item(number: usize) -> Value {
 async fn sequence(stack: &Stack, hook: Arc<dyn Hook>, records: &[Value], size: usize) -> usize {
     let changelog = stack.platform("changelog", hook);
     for batch in records.chunks(size) {
-        let answer = tidemark_changelog::handle(&changelog, stream_event(batch)).await.unwrap();
+        let answer = tidemark_changelog::handle(&changelog, stream_event(batch))
+            .await
+            .unwrap();
         assert!(answer.batch_item_failures.is_empty(), "{answer:?}");
     }
     records.len().div_ceil(size)

@@ -1,6 +1,8 @@
-//! Two ways to send requests. A *closed loop* sends the next one when the last is answered: it finds how much goes through. An *open loop*
-//! sends each when it is due, as devices do, which do not wait for each other: it finds how long one waits. Its latencies count from the
-//! moment a request was due, so one that is late because others were slow counts in full (no coordinated omission).
+//! Two ways to send requests. A *closed loop* sends the next one when the last is answered: it
+//! finds how much goes through. An *open loop* sends each when it is due, as devices do, which do
+//! not wait for each other: it finds how long one waits. Its latencies count from the moment a
+//! request was due, so one that is late because others were slow counts in full (no coordinated
+//! omission).
 
 use std::{
     sync::{
@@ -35,7 +37,11 @@ pub struct Done {
 
 impl Default for Done {
     fn default() -> Self {
-        Self { items: 0, took: Duration::ZERO, latency_us: latencies() }
+        Self {
+            items: 0,
+            took: Duration::ZERO,
+            latency_us: latencies(),
+        }
     }
 }
 
@@ -44,7 +50,9 @@ impl Done {
     pub fn add(&mut self, other: &Self) {
         self.items += other.items;
         self.took += other.took;
-        self.latency_us.add(&other.latency_us).expect("the same bounds");
+        self.latency_us
+            .add(&other.latency_us)
+            .expect("the same bounds");
     }
 
     /// Items for each second.
@@ -69,11 +77,22 @@ pub fn record(histogram: &mut Histogram<u64>, latency: Duration) {
 }
 
 /// So many clients, each sending its next request when its last was answered, until all were sent.
-pub async fn closed_loop(api: &Api, ready: &Ready, requests: Vec<Request>, clients: usize, bar: &ProgressBar) -> Done {
+pub async fn closed_loop(
+    api: &Api,
+    ready: &Ready,
+    requests: Vec<Request>,
+    clients: usize,
+    bar: &ProgressBar,
+) -> Done {
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();
     let running = (0..clients).map(|_| {
-        let (api, requests, next, bar) = (api.clone(), Arc::clone(&requests), Arc::clone(&next), bar.clone());
+        let (api, requests, next, bar) = (
+            api.clone(),
+            Arc::clone(&requests),
+            Arc::clone(&next),
+            bar.clone(),
+        );
         tokio::spawn(async move {
             let mut answers = Vec::new();
             while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -86,11 +105,21 @@ pub async fn closed_loop(api: &Api, ready: &Ready, requests: Vec<Request>, clien
     });
     let answers = join_all(running).await;
     // Answers are looked at afterwards: the clients share the machine with what is measured.
-    done(ready, began.elapsed(), answers.into_iter().flat_map(Result::unwrap))
+    done(
+        ready,
+        began.elapsed(),
+        answers.into_iter().flat_map(Result::unwrap),
+    )
 }
 
 /// Sends requests at a steady rate, each when it is due, however many are still under way.
-pub async fn open_loop(api: &Api, ready: &Ready, requests: Vec<Request>, rate_per_s: f64, bar: &ProgressBar) -> Done {
+pub async fn open_loop(
+    api: &Api,
+    ready: &Ready,
+    requests: Vec<Request>,
+    rate_per_s: f64,
+    bar: &ProgressBar,
+) -> Done {
     let (api, bar, runtime) = (api.clone(), bar.clone(), Handle::current());
     let began = Instant::now();
     // A thread of its own, because the runtime's timer counts whole milliseconds.
@@ -107,17 +136,33 @@ pub async fn open_loop(api: &Api, ready: &Ready, requests: Vec<Request>, rate_pe
                 (body, latency)
             })
         };
-        requests.into_iter().enumerate().map(send).collect::<Vec<_>>()
+        requests
+            .into_iter()
+            .enumerate()
+            .map(send)
+            .collect::<Vec<_>>()
     });
     let answers = join_all(sending.await.unwrap()).await;
-    done(ready, began.elapsed(), answers.into_iter().map(Result::unwrap))
+    done(
+        ready,
+        began.elapsed(),
+        answers.into_iter().map(Result::unwrap),
+    )
 }
 
-fn done(ready: &Ready, took: Duration, answers: impl Iterator<Item = (bytes::Bytes, Duration)>) -> Done {
+fn done(
+    ready: &Ready,
+    took: Duration,
+    answers: impl Iterator<Item = (bytes::Bytes, Duration)>,
+) -> Done {
     let (mut items, mut latency_us) = (0, latencies());
     for (body, latency) in answers {
         items += ready.count(&serde_json::from_slice(&body).unwrap());
         record(&mut latency_us, latency);
     }
-    Done { items, took, latency_us }
+    Done {
+        items,
+        took,
+        latency_us,
+    }
 }

@@ -1,4 +1,5 @@
-//! `bench load`: simulated devices against a running Tidemark, and beside it, in the same run, against the floor.
+//! `bench load`: simulated devices against a running Tidemark, and beside it, in the same run,
+//! against the floor.
 
 pub mod drive;
 pub mod work;
@@ -30,7 +31,8 @@ const PER_ITEMS: f64 = 10_000.0;
 /// A Tidemark that runs somewhere.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Remote {
-    /// Measures the Tidemark at this URL (what stands before /api/v1/mobile) instead of one of its own: without floor, processor time and memory.
+    /// Measures the Tidemark at this URL (what stands before /api/v1/mobile) instead of one of its
+    /// own: without floor, processor time and memory.
     #[arg(long, requires = "tokens")]
     pub url: Option<String>,
     /// A token that it accepts; more of them are more users.
@@ -56,7 +58,11 @@ pub struct Arguments {
 pub async fn tables(program: &Path, arguments: &Arguments) -> Vec<Table> {
     let mut tables = Vec::new();
     for work in [Work::Push, Work::Pull, Work::Stale, Work::Quiet] {
-        let load = Load { program: program.to_owned(), arguments: arguments.clone(), work };
+        let load = Load {
+            program: program.to_owned(),
+            arguments: arguments.clone(),
+            work,
+        };
         tables.push(load.table().await);
     }
     tables
@@ -99,7 +105,10 @@ impl Load {
         let (name, title) = match self.work {
             Work::Push => ("load-push", "Pushing new forms of 300 bytes, 50 at a time"),
             Work::Pull => ("load-pull", "Pulling changes from the log, 100 a page"),
-            Work::Stale => ("load-stale", "Pushing updates of an old version, 50 at a time: all are refused and kept"),
+            Work::Stale => (
+                "load-stale",
+                "Pushing updates of an old version, 50 at a time: all are refused and kept",
+            ),
             Work::Quiet => ("load-quiet", "Asking when there is nothing new"),
         };
         let bar = self.bar(title);
@@ -118,9 +127,16 @@ impl Load {
     }
 
     fn bar(&self, title: &'static str) -> ProgressBar {
-        let sides = if self.arguments.remote.url.is_some() { 1 } else { 2 };
-        let bar = ProgressBar::new((sides * (3 * self.requests() + self.warm_up())) as u64).with_message(title);
-        bar.with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").expect("a fixed template"))
+        let sides = if self.arguments.remote.url.is_some() {
+            1
+        } else {
+            2
+        };
+        let bar = ProgressBar::new((sides * (3 * self.requests() + self.warm_up())) as u64)
+            .with_message(title);
+        bar.with_style(
+            ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").expect("a fixed template"),
+        )
     }
 
     fn requests(&self) -> usize {
@@ -133,21 +149,36 @@ impl Load {
 
     /// Tidemark first, then its floor.
     async fn sides(&self) -> Vec<Side> {
-        let (run, changes) = (Clock::system().now().timestamp_millis(), self.arguments.changes);
+        let (run, changes) = (
+            Clock::system().now().timestamp_millis(),
+            self.arguments.changes,
+        );
         let Remote { url, tokens } = &self.arguments.remote;
         if let Some(url) = url {
             let api = Api::new(url);
             let ready = Ready::new(self.work, &api, tokens.clone(), changes, run).await;
-            return vec![Side { subject: None, api, ready, next: 0 }];
+            return vec![Side {
+                subject: None,
+                api,
+                ready,
+                next: 0,
+            }];
         }
         let mut sides = Vec::new();
         for kind in [Kind::Tidemark, Kind::Floor] {
             let subject = Subject::start(&self.program, kind);
-            let tokens = (0..CLIENTS).map(|client| subject.token(&format!("user-{client}"))).collect();
+            let tokens = (0..CLIENTS)
+                .map(|client| subject.token(&format!("user-{client}")))
+                .collect();
             let api = subject.api.clone();
             let ready = Ready::new(self.work, &api, tokens, changes, run).await;
             // The first pushes of the preparations have numbers, too.
-            sides.push(Side { subject: Some(subject), api, ready, next: changes });
+            sides.push(Side {
+                subject: Some(subject),
+                api,
+                ready,
+                next: changes,
+            });
         }
         sides
     }
@@ -166,7 +197,11 @@ impl Load {
         }
         let rate = OFFERED * slower(&alone[0], &together[0]) / self.work.items() as f64;
         let offered = self.in_rounds(sides, Loop::Open(rate), bar).await;
-        let loops = alone.into_iter().zip(together).zip(offered).zip(before.into_iter().zip(after));
+        let loops = alone
+            .into_iter()
+            .zip(together)
+            .zip(offered)
+            .zip(before.into_iter().zip(after));
         let measured = loops.map(|(((alone, together), offered), (before, after))| {
             let per = PER_ITEMS / (alone.items + together.items) as f64;
             let used = before.zip(after).map(|(before, after)| Usage {
@@ -174,12 +209,18 @@ impl Load {
                 store_s: (after.store_s - before.store_s) * per,
                 peak_mb: after.peak_mb,
             });
-            Measured { alone, together, offered, used }
+            Measured {
+                alone,
+                together,
+                offered,
+                used,
+            }
         });
         measured.collect()
     }
 
-    /// Side beside side, a part of the requests at a time, so that whatever else the machine does meets both.
+    /// Side beside side, a part of the requests at a time, so that whatever else the machine does
+    /// meets both.
     async fn in_rounds(&self, sides: &mut [Side], how: Loop, bar: &ProgressBar) -> Vec<Done> {
         let mut done = vec![Done::default(); sides.len()];
         let mut left = self.requests();
@@ -210,13 +251,29 @@ impl Load {
         };
         let cpu = |side: &Measured, of: fn(&Usage) -> f64| side.used.as_ref().map(of);
         let rows = [
-            row("1 client".to_owned(), rates, &|side| Some(side.alone.items_per_s())),
-            row(format!("{CLIENTS} clients"), rates, &|side| Some(side.together.items_per_s())),
-            row("latency, p50".to_owned(), "ms", &|side| Some(side.offered.ms_at(0.50))),
-            row("latency, p99".to_owned(), "ms", &|side| Some(side.offered.ms_at(0.99))),
-            row(format!("functions, for {per}"), "CPU s", &|side| cpu(side, |used| used.process_s - used.store_s)),
-            row(format!("engine (floor: SQLite), for {per}"), "CPU s", &|side| cpu(side, |used| used.store_s)),
-            row("memory, largest".to_owned(), "MB", &|side| cpu(side, |used| used.peak_mb)),
+            row("1 client".to_owned(), rates, &|side| {
+                Some(side.alone.items_per_s())
+            }),
+            row(format!("{CLIENTS} clients"), rates, &|side| {
+                Some(side.together.items_per_s())
+            }),
+            row("latency, p50".to_owned(), "ms", &|side| {
+                Some(side.offered.ms_at(0.50))
+            }),
+            row("latency, p99".to_owned(), "ms", &|side| {
+                Some(side.offered.ms_at(0.99))
+            }),
+            row(format!("functions, for {per}"), "CPU s", &|side| {
+                cpu(side, |used| used.process_s - used.store_s)
+            }),
+            row(
+                format!("engine (floor: SQLite), for {per}"),
+                "CPU s",
+                &|side| cpu(side, |used| used.store_s),
+            ),
+            row("memory, largest".to_owned(), "MB", &|side| {
+                cpu(side, |used| used.peak_mb)
+            }),
         ];
         rows.into_iter().flatten().collect()
     }
@@ -228,8 +285,12 @@ impl Side {
         self.next = numbers.end;
         let requests: Vec<Request> = numbers.map(|number| self.ready.request(number)).collect();
         match how {
-            Loop::Closed(clients) => closed_loop(&self.api, &self.ready, requests, clients, bar).await,
-            Loop::Open(rate_per_s) => open_loop(&self.api, &self.ready, requests, rate_per_s, bar).await,
+            Loop::Closed(clients) => {
+                closed_loop(&self.api, &self.ready, requests, clients, bar).await
+            }
+            Loop::Open(rate_per_s) => {
+                open_loop(&self.api, &self.ready, requests, rate_per_s, bar).await
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! The four kinds of load, each as a series of requests without end. The same requests go to Tidemark and to the floor.
+//! The four kinds of load, each as a series of requests without end. The same requests go to
+//! Tidemark and to the floor.
 
 use std::time::{Duration, Instant};
 
@@ -62,9 +63,16 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Prepares: of pulls, this many changes that a device has not seen; of stale updates, resources that have moved on. Each token is a client's.
+    /// Prepares: of pulls, this many changes that a device has not seen; of stale updates,
+    /// resources that have moved on. Each token is a client's.
     pub async fn new(work: Work, api: &Api, tokens: Vec<String>, changes: usize, run: i64) -> Self {
-        let mut ready = Self { work, run, tokens, since: Vec::new(), held: Vec::new() };
+        let mut ready = Self {
+            work,
+            run,
+            tokens,
+            since: Vec::new(),
+            held: Vec::new(),
+        };
         match work {
             Work::Push => {}
             Work::Pull => ready.since = ready.full_pages(api, changes).await,
@@ -84,14 +92,19 @@ impl Ready {
         let (token, run) = (&self.tokens[client], self.run);
         match self.work {
             Work::Push => self.creates(token, &format!("phone-{run}"), number),
-            Work::Pull => {
-                Request::pull(&self.tokens[0], &format!("tablet-{run}-{client}"), &self.since[number % self.since.len()])
-            }
+            Work::Pull => Request::pull(
+                &self.tokens[0],
+                &format!("tablet-{run}-{client}"),
+                &self.since[number % self.since.len()],
+            ),
             Work::Quiet => Request::pull(token, &format!("tablet-{run}"), &self.since[client]),
             Work::Stale => {
-                let late = |(at, id)| workload::update(id, 1, workload::form(number * ITEMS + at, 2, BYTES));
+                let late = |(at, id)| {
+                    workload::update(id, 1, workload::form(number * ITEMS + at, 2, BYTES))
+                };
                 let items: Vec<Value> = self.held.iter().enumerate().map(late).collect();
-                // A device of its own each time: a second refusal of the same device would join the conflict of the first.
+                // A device of its own each time: a second refusal of the same device would join the
+                // conflict of the first.
                 Request::push(&self.tokens[0], &format!("late-{run}-{number}"), &items)
             }
         }
@@ -105,20 +118,34 @@ impl Ready {
             Work::Pull => list(&answer["changes"]).len(),
             Work::Quiet => usize::from(list(&answer["changes"]).is_empty()),
         };
-        assert_eq!(handled, self.work.items(), "not what was asked for: {answer}");
+        assert_eq!(
+            handled,
+            self.work.items(),
+            "not what was asked for: {answer}"
+        );
         handled
     }
 
     fn creates(&self, token: &str, device_id: &str, number: usize) -> Request {
-        let create = |at| workload::create(number * ITEMS + at, workload::form(number * ITEMS + at, 0, BYTES));
-        Request::push(token, device_id, &(0..ITEMS).map(create).collect::<Vec<_>>())
+        let create = |at| {
+            workload::create(
+                number * ITEMS + at,
+                workload::form(number * ITEMS + at, 0, BYTES),
+            )
+        };
+        Request::push(
+            token,
+            device_id,
+            &(0..ITEMS).map(create).collect::<Vec<_>>(),
+        )
     }
 
     async fn full_pages(&self, api: &Api, changes: usize) -> Vec<Value> {
         let token = &self.tokens[0];
         let start = end_of_log(api, token).await;
         for number in 0..changes.div_ceil(ITEMS) {
-            api.send(&self.creates(token, &format!("phone-{}", self.run), number)).await;
+            api.send(&self.creates(token, &format!("phone-{}", self.run), number))
+                .await;
         }
         let (mut since, mut pages, began) = (start, Vec::new(), Instant::now());
         while pages.len() < changes / PAGE {
@@ -127,7 +154,11 @@ impl Ready {
                 pages.push(std::mem::replace(&mut since, page["next_token"].clone()));
             } else {
                 // Not everything is in the log yet.
-                assert!(began.elapsed() < SEQUENCED_MAX, "{} full pages came of {changes} changes", pages.len());
+                assert!(
+                    began.elapsed() < SEQUENCED_MAX,
+                    "{} full pages came of {changes} changes",
+                    pages.len()
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -137,10 +168,19 @@ impl Ready {
     async fn moved_on(&self, api: &Api) -> Vec<Value> {
         let (token, phone) = (&self.tokens[0], format!("phone-{}", self.run));
         let made = api.ask(&self.creates(token, &phone, 0)).await;
-        let ids: Vec<Value> = list(&made["results"]).iter().map(|result| result["server_id"].clone()).collect();
+        let ids: Vec<Value> = list(&made["results"])
+            .iter()
+            .map(|result| result["server_id"].clone())
+            .collect();
         let update = |(at, id)| workload::update(id, 1, workload::form(at, 1, BYTES));
         let updates: Vec<Value> = ids.iter().enumerate().map(update).collect();
-        assert_eq!(statuses(&api.ask(&Request::push(token, &phone, &updates)).await, "ok"), ITEMS);
+        assert_eq!(
+            statuses(
+                &api.ask(&Request::push(token, &phone, &updates)).await,
+                "ok"
+            ),
+            ITEMS
+        );
         ids
     }
 }
@@ -158,7 +198,10 @@ pub async fn end_of_log(api: &Api, token: &str) -> Value {
 }
 
 fn statuses(answer: &Value, status: &str) -> usize {
-    list(&answer["results"]).iter().filter(|result| result["status"] == status).count()
+    list(&answer["results"])
+        .iter()
+        .filter(|result| result["status"] == status)
+        .count()
 }
 
 fn list(value: &Value) -> &[Value] {

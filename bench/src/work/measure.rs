@@ -42,11 +42,15 @@ impl Spent {
     }
 }
 
-/// Prepares a case and measures its request. One that only reads is sent several times, and the fastest counts.
+/// Prepares a case and measures its request. One that only reads is sent several times, and the
+/// fastest counts.
 pub(super) async fn spent(case: &Case, scale: Scale) -> Spent {
     let (store, observer) = (Arc::new(StoreCpu::default()), Arc::new(Observer::default()));
     // What the observer itself takes is within what the engine takes.
-    let hook = Both(store.clone(), Arc::new(Both(observer.clone(), Arc::new(NoUploads))));
+    let hook = Both(
+        store.clone(),
+        Arc::new(Both(observer.clone(), Arc::new(NoUploads))),
+    );
     let stack = case.stack(Arc::new(hook));
     let request = (case.prepare)(&stack, scale).await;
     let is_read = request.method == "GET" || request.path == "sync/pull";
@@ -61,20 +65,28 @@ pub(super) async fn spent(case: &Case, scale: Scale) -> Spent {
         let cpu = all.saturating_sub(store.spent() - store_before);
         let (work, traffic) = (work::take(), observer.take());
         let exchanged = request.body.len() + request.check(response);
-        let spent = Spent { cpu, work, traffic, exchanged };
+        let spent = Spent {
+            cpu,
+            work,
+            traffic,
+            exchanged,
+        };
         fastest = fastest.filter(|fastest| fastest.cpu <= cpu).or(Some(spent));
     }
     fastest.unwrap_or_default()
 }
 
-/// Answers lookups of uploads itself: none is there. The local store answers on other threads, between which CPU time could not be told
-/// apart.
+/// Answers lookups of uploads itself: none is there. The local store answers on other threads,
+/// between which CPU time could not be told apart.
 struct NoUploads;
 
 impl Hook for NoUploads {
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
         let verdict = match call.operation {
-            "HeadObject" => Verdict::Answer(Reply { status: 404, body: Vec::new() }),
+            "HeadObject" => Verdict::Answer(Reply {
+                status: 404,
+                body: Vec::new(),
+            }),
             _ => Verdict::Continue,
         };
         Box::pin(std::future::ready(verdict))

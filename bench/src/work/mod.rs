@@ -1,5 +1,5 @@
-//! `bench work`: what the valid requests with the most work cost the functions, compared with ordinary requests: CPU time without the
-//! engine, and counters of the work.
+//! `bench work`: what the valid requests with the most work cost the functions, compared with
+//! ordinary requests: CPU time without the engine, and counters of the work.
 
 mod measure;
 mod tables;
@@ -26,12 +26,18 @@ pub struct Measured {
     pub spent: Spent,
 }
 
-/// Measures the requests whose name or route contains `only`, each on a deployment of its own, and the ordinary ones they are compared
-/// with.
+/// Measures the requests whose name or route contains `only`, each on a deployment of its own, and
+/// the ordinary ones they are compared with.
 pub fn tables(only: &str) -> Vec<Table> {
     let is_wanted = |text: &str| only.is_empty() || text.contains(only);
-    let wanted: Vec<_> = cases().filter(|case| is_wanted(case.name) || is_wanted(case.route.1)).collect();
-    let is_compared = |name: &str| wanted.iter().any(|case| case.ordinary == Some(name) || case.name == name);
+    let wanted: Vec<_> = cases()
+        .filter(|case| is_wanted(case.name) || is_wanted(case.route.1))
+        .collect();
+    let is_compared = |name: &str| {
+        wanted
+            .iter()
+            .any(|case| case.ordinary == Some(name) || case.name == name)
+    };
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -40,7 +46,12 @@ pub fn tables(only: &str) -> Vec<Table> {
         .map(|case| {
             bar.set_message(case.name);
             let spent = runtime.block_on(measure::spent(case, Scale::FULL));
-            Measured { route: case.route, name: case.name, ordinary: case.ordinary, spent }
+            Measured {
+                route: case.route,
+                name: case.name,
+                ordinary: case.ordinary,
+                spent,
+            }
         })
         .collect();
     bar.finish_and_clear();

@@ -6,7 +6,8 @@ use crate::{
     table::{Row, Table},
 };
 
-/// CPU time of each request. Of one with much work also for each byte, beside that of the ordinary request.
+/// CPU time of each request. Of one with much work also for each byte, beside that of the ordinary
+/// request.
 pub(super) fn times(measured: &[Measured]) -> Table {
     let note = format!(
         "CPU of the function for one request, without DynamoDB and S3. A request with much work may take {} s, and for each byte {} times the \
@@ -19,14 +20,23 @@ pub(super) fn times(measured: &[Measured]) -> Table {
     for it in measured {
         let name = name(it);
         let time = Row::new(name.clone(), "ms of CPU", it.spent.cpu.as_secs_f64() * 1e3);
-        let Some(ordinary) = measured.iter().find(|other| Some(other.name) == it.ordinary) else {
+        let Some(ordinary) = measured
+            .iter()
+            .find(|other| Some(other.name) == it.ordinary)
+        else {
             table.rows.push(time);
             continue;
         };
         table.rows.push(time.budget(budgets::WORST_CPU_S * 1e3));
         let floor = ordinary.spent.ns_per_byte();
-        let per_byte = Row::new(format!("{name}: for each byte"), "ns of CPU", it.spent.ns_per_byte());
-        table.rows.push(per_byte.floor(floor).budget(floor * budgets::WORST_RATIO));
+        let per_byte = Row::new(
+            format!("{name}: for each byte"),
+            "ns of CPU",
+            it.spent.ns_per_byte(),
+        );
+        table
+            .rows
+            .push(per_byte.floor(floor).budget(floor * budgets::WORST_RATIO));
     }
     table
 }
@@ -49,11 +59,16 @@ pub(super) fn counters(measured: &[Measured]) -> Table {
             ("calls", "calls", traffic.calls as f64),
         ];
         let rows = counted.into_iter().filter(|(_, _, value)| *value > 0.0);
-        table.rows.extend(rows.map(|(what, unit, value)| Row::new(format!("{name}: {what}"), unit, value)));
+        table.rows.extend(
+            rows.map(|(what, unit, value)| Row::new(format!("{name}: {what}"), unit, value)),
+        );
     }
     table
 }
 
 fn name(measured: &Measured) -> String {
-    format!("{} {}, {}", measured.route.0, measured.route.1, measured.name)
+    format!(
+        "{} {}, {}",
+        measured.route.0, measured.route.1, measured.name
+    )
 }

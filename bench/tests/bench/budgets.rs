@@ -20,12 +20,33 @@ fn units_round_trips_and_dollars_stay_within_their_budgets() {
     held(&operations.round_trips(), 9);
     held(&dollars::table(std::slice::from_ref(&operations)), 2);
     // What only looks writes nothing.
-    let looked =
-        [&operations.pull_fresh, &operations.pull_packed, &operations.pull_nothing, &operations.devices, &operations.status];
-    assert!(looked.iter().all(|cost| cost.write_units == 0.0), "{looked:?}");
+    let looked = [
+        &operations.pull_fresh,
+        &operations.pull_packed,
+        &operations.pull_nothing,
+        &operations.devices,
+        &operations.status,
+    ];
+    assert!(
+        looked.iter().all(|cost| cost.write_units == 0.0),
+        "{looked:?}"
+    );
     // What a create makes is not read, and what is changed for half the price.
-    assert_eq!((operations.creates.push.read_units, operations.updates.push.read_units), (0.0, 25.0));
-    assert_eq!((operations.ack_first.write_units, operations.ack.write_units, operations.ack.read_units), (2.0, 1.0, 0.0));
+    assert_eq!(
+        (
+            operations.creates.push.read_units,
+            operations.updates.push.read_units
+        ),
+        (0.0, 25.0)
+    );
+    assert_eq!(
+        (
+            operations.ack_first.write_units,
+            operations.ack.write_units,
+            operations.ack.read_units
+        ),
+        (2.0, 1.0, 0.0)
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What rejected edits and deleted resources cost: counts that do not grow with what happened before.
+//! What rejected edits and deleted resources cost: counts that do not grow with what happened
+//! before.
 
 use serde_json::{Value, json};
 use tidemark_bench::{
@@ -37,8 +38,13 @@ async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -
         };
         let creates = numbers.clone().map(create).collect();
         let (_, created) = counting.push(&ana, creates, is_ok).await;
-        let created: Vec<Value> = created.iter().map(|result| result["server_id"].clone()).collect();
-        let changes = numbers.zip(&created).map(|(number, id)| update(id, 1, json!({"note": format!("n-{number}")})));
+        let created: Vec<Value> = created
+            .iter()
+            .map(|result| result["server_id"].clone())
+            .collect();
+        let changes = numbers
+            .zip(&created)
+            .map(|(number, id)| update(id, 1, json!({"note": format!("n-{number}")})));
         counting.push(&ana, changes.collect(), is_ok).await;
         ids.extend(created);
     }
@@ -46,10 +52,22 @@ async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -
 }
 
 /// Pushes edits that were made on the first version, all of which are rejected.
-async fn rejected(counting: &Counting, device: &Device<'_>, ids: &[Value], edit: usize, bytes: usize) -> Cost {
-    let forms = ids.iter().enumerate().map(|(number, id)| update(id, 1, workload::form(number, edit, bytes)));
+async fn rejected(
+    counting: &Counting,
+    device: &Device<'_>,
+    ids: &[Value],
+    edit: usize,
+    bytes: usize,
+) -> Cost {
+    let forms = ids
+        .iter()
+        .enumerate()
+        .map(|(number, id)| update(id, 1, workload::form(number, edit, bytes)));
     let (cost, results) = counting.count(device.push(forms.collect())).await;
-    assert!(results.iter().all(|result| result["status"] == "conflict"), "{results:?}");
+    assert!(
+        results.iter().all(|result| result["status"] == "conflict"),
+        "{results:?}"
+    );
     cost
 }
 
@@ -58,7 +76,11 @@ async fn resolve_all(counting: &Counting) {
     let list = counting.stack.get("conflicts?limit=200", &boss).await.ok();
     for conflict in list["conflicts"].as_array().unwrap() {
         let path = format!("conflicts/{}/resolve", conflict["id"].as_str().unwrap());
-        counting.stack.post(&path, &boss, &json!({"resolution": "accept_server"})).await.ok();
+        counting
+            .stack
+            .post(&path, &boss, &json!({"resolution": "accept_server"}))
+            .await
+            .ok();
     }
 }
 
@@ -67,10 +89,21 @@ fn fifty_rejected_updates_stay_within_budget() {
     cost::in_virtual_time(async {
         let counting = Counting::default();
         let ids = changed_resources(&counting, 300, ITEMS).await;
-        for (user, device_id) in
-            [("ben", "phone"), ("5f3f58bf-0b21-4d5e-9d0a-0c9c3f3d2b1a", "0d2c3f5e-7a86-4b0c-9c65-3e6f1b0f2a77")]
-        {
-            let cost = rejected(&counting, &counting.stack.device(user, device_id), &ids, 2, 300).await;
+        for (user, device_id) in [
+            ("ben", "phone"),
+            (
+                "5f3f58bf-0b21-4d5e-9d0a-0c9c3f3d2b1a",
+                "0d2c3f5e-7a86-4b0c-9c65-3e6f1b0f2a77",
+            ),
+        ] {
+            let cost = rejected(
+                &counting,
+                &counting.stack.device(user, device_id),
+                &ids,
+                2,
+                300,
+            )
+            .await;
             println!("{user}: {cost:?}");
             assert!(cost.round_trips <= 7.0 && cost.calls <= 14, "{cost:?}");
             assert!(cost.write_units / ITEMS as f64 <= 2.6, "{cost:?}");
@@ -93,7 +126,10 @@ fn rejected_updates_do_not_grow_with_history() {
         // From the first that is kept beside another on, until all places are taken.
         let (second, last) = (&costs[1], &costs[7]);
         println!("{:?}\n{second:?}\n{last:?}", costs[0]);
-        assert!(last.write_units <= second.write_units + 10.0, "{second:?} {last:?}");
+        assert!(
+            last.write_units <= second.write_units + 10.0,
+            "{second:?} {last:?}"
+        );
         assert!(last.read_units <= 10.0 * 20.0, "{last:?}");
         assert_eq!(last.calls, costs[6].calls);
     });
@@ -116,7 +152,10 @@ fn one_rejected_edit_reads_few_units() {
         };
         for push in 0..60 {
             let results = ben.push(edits(push).into()).await;
-            assert!(results.iter().all(|result| result["status"] == "conflict"), "{results:?}");
+            assert!(
+                results.iter().all(|result| result["status"] == "conflict"),
+                "{results:?}"
+            );
         }
         let (cost, _) = counting.count(ben.push(json!([edits(60)[0]]))).await;
         println!("{cost:?}");
@@ -125,7 +164,12 @@ fn one_rejected_edit_reads_few_units() {
 }
 
 fn stored_bytes(counting: &Counting) -> usize {
-    counting.stack.rows("conflicts").iter().map(|row| row.to_string().len()).sum()
+    counting
+        .stack
+        .rows("conflicts")
+        .iter()
+        .map(|row| row.to_string().len())
+        .sum()
 }
 
 #[test]
@@ -137,21 +181,35 @@ fn server_payloads_are_stored_once_per_version() {
             let device = counting.stack.device(user, "phone");
             let edits = ids.iter().map(|id| update(id, 1, json!({"note": user})));
             let (cost, results) = counting.count(device.push(edits.collect())).await;
-            assert!(results.iter().all(|result| result["status"] == "conflict"), "{results:?}");
+            assert!(
+                results.iter().all(|result| result["status"] == "conflict"),
+                "{results:?}"
+            );
             cost
         };
         let first = small("ben").await;
         let once = stored_bytes(&counting);
         let second = small("eva").await;
         println!("{first:?} {once}\n{second:?} {}", stored_bytes(&counting));
-        assert!(stored_bytes(&counting) - once <= ITEMS * 1200, "a second device stores no payload of the server again");
+        assert!(
+            stored_bytes(&counting) - once <= ITEMS * 1200,
+            "a second device stores no payload of the server again"
+        );
         assert!(second.write_units <= 2.6 * ITEMS as f64, "{second:?}");
         let boss = counting.stack.token("acme", "boss", &["admin"], &[]);
         let list = counting.stack.get("conflicts?limit=200", &boss).await.ok();
-        let path = format!("conflicts/{}", list["conflicts"][99]["id"].as_str().unwrap());
+        let path = format!(
+            "conflicts/{}",
+            list["conflicts"][99]["id"].as_str().unwrap()
+        );
         let whole = counting.stack.get(&path, &boss).await.ok();
         assert_eq!(whole["server_version"], 2);
-        assert!(whole["server_payload"]["note"].as_str().is_some_and(|note| note.starts_with("n-")), "{whole}");
+        assert!(
+            whole["server_payload"]["note"]
+                .as_str()
+                .is_some_and(|note| note.starts_with("n-")),
+            "{whole}"
+        );
     });
 }
 
@@ -163,9 +221,14 @@ fn deleted_resources_cost_a_snapshot_little() {
             let ana = counting.stack.device("ana", "phone");
             for from in (0..count).step_by(per_push) {
                 let numbers = from..from + per_push;
-                let creates = numbers.map(|number| workload::create(number, workload::noise(number, bytes))).collect();
+                let creates = numbers
+                    .map(|number| workload::create(number, workload::noise(number, bytes)))
+                    .collect();
                 let (_, created) = counting.push(&ana, creates, is_ok).await;
-                let deletes = created.iter().map(|result| workload::delete(&result["server_id"], 1)).collect();
+                let deletes = created
+                    .iter()
+                    .map(|result| workload::delete(&result["server_id"], 1))
+                    .collect();
                 counting.push(&ana, deletes, is_ok).await;
             }
             let mut fresh = counting.stack.device("ben", "phone");

@@ -1,4 +1,5 @@
-//! `bench lag`: that a short run has all rows, on a Tidemark of its own and on one that runs elsewhere.
+//! `bench lag`: that a short run has all rows, on a Tidemark of its own and on one that runs
+//! elsewhere.
 
 use std::path::Path;
 
@@ -14,27 +15,84 @@ fn program() -> &'static Path {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_run_has_all_rows() {
-    let arguments = Arguments { remote: Remote::default(), pushes: 3, channel_changes: 100 };
+    let arguments = Arguments {
+        remote: Remote::default(),
+        pushes: 3,
+        channel_changes: 100,
+    };
     let tables = tables(program(), &arguments).await;
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(names, ["lag-visible", "lag-channel"]);
-    let rows: Vec<&str> = tables[0].rows.iter().map(|row| row.what.split_once(": ").unwrap().1).collect();
-    assert_eq!(rows, ["p50", "p99", "pulls until it is there, mean"].repeat(2));
-    // How long it takes says nothing on a busy machine; but somebody has waited, and asked at least once.
-    assert!(tables[0].rows.iter().all(|row| row.measured > 0.0 && row.ratio().is_some()), "{}", tables[0]);
+    let rows: Vec<&str> = tables[0]
+        .rows
+        .iter()
+        .map(|row| row.what.split_once(": ").unwrap().1)
+        .collect();
+    assert_eq!(
+        rows,
+        ["p50", "p99", "pulls until it is there, mean"].repeat(2)
+    );
+    // How long it takes says nothing on a busy machine; but somebody has waited, and asked at least
+    // once.
+    assert!(
+        tables[0]
+            .rows
+            .iter()
+            .all(|row| row.measured > 0.0 && row.ratio().is_some()),
+        "{}",
+        tables[0]
+    );
     let pulls = tables[0].rows.iter().filter(|row| row.unit == "pulls");
-    assert!(pulls.map(|row| row.measured).all(|pulls| pulls >= 1.0), "{}", tables[0]);
-    let units =
-        |what: &str| tables[1].rows.iter().find(|row| row.what == what && row.unit.starts_with("write")).unwrap().measured;
-    assert_eq!(units("resources, pushed in 50s"), 100.0, "a row of 300 bytes is a write unit");
-    assert!(units("log, batches of 100") < units("log, batches of 10"), "{}", tables[1]);
+    assert!(
+        pulls.map(|row| row.measured).all(|pulls| pulls >= 1.0),
+        "{}",
+        tables[0]
+    );
+    let units = |what: &str| {
+        tables[1]
+            .rows
+            .iter()
+            .find(|row| row.what == what && row.unit.starts_with("write"))
+            .unwrap()
+            .measured
+    };
+    assert_eq!(
+        units("resources, pushed in 50s"),
+        100.0,
+        "a row of 300 bytes is a write unit"
+    );
+    assert!(
+        units("log, batches of 100") < units("log, batches of 10"),
+        "{}",
+        tables[1]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tidemark_elsewhere_is_measured_with_the_tokens_that_are_given() {
     let elsewhere = Subject::start(program(), Kind::Tidemark);
-    let remote = Remote { url: Some(elsewhere.api.base().to_owned()), tokens: vec![elsewhere.token("ana")] };
-    let tables = tables(program(), &Arguments { remote, pushes: 3, channel_changes: 100 }).await;
-    assert_eq!(tables.len(), 1, "the log of a channel is not measured over the network");
-    assert_eq!(tables[0].rows.len(), 3, "nobody else pushes with one token: {}", tables[0]);
+    let remote = Remote {
+        url: Some(elsewhere.api.base().to_owned()),
+        tokens: vec![elsewhere.token("ana")],
+    };
+    let tables = tables(
+        program(),
+        &Arguments {
+            remote,
+            pushes: 3,
+            channel_changes: 100,
+        },
+    )
+    .await;
+    assert_eq!(
+        tables.len(),
+        1,
+        "the log of a channel is not measured over the network"
+    );
+    assert_eq!(
+        tables[0].rows.len(),
+        3,
+        "nobody else pushes with one token: {}",
+        tables[0]
+    );
 }

@@ -1,4 +1,5 @@
-//! `bench load`: that a stall is seen, that both sides do the same work, and that a run has all rows.
+//! `bench load`: that a stall is seen, that both sides do the same work, and that a run has all
+//! rows.
 
 use std::{
     net::Ipv4Addr,
@@ -48,7 +49,9 @@ async fn nothing_new(State(server): State<Stalling>) -> String {
 async fn stalling() -> (Api, Ready) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let api = Api::new(&format!("http://{}", listener.local_addr().unwrap()));
-    let router = Router::new().route("/api/v1/mobile/sync/pull", post(nothing_new)).with_state(Stalling::default());
+    let router = Router::new()
+        .route("/api/v1/mobile/sync/pull", post(nothing_new))
+        .with_state(Stalling::default());
     tokio::spawn(async { axum::serve(listener, router).await });
     let ready = Ready::new(Work::Quiet, &api, vec!["token".to_owned()], 0, 0).await;
     (api, ready)
@@ -61,10 +64,21 @@ fn requests(ready: &Ready) -> Vec<Request> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_counts_for_every_request_that_was_due_meanwhile() {
     let (api, ready) = stalling().await;
-    let done = open_loop(&api, &ready, requests(&ready), RATE_PER_S, &ProgressBar::hidden()).await;
-    // Due meanwhile were 0.6 s × 200/s = 120, of which 100 were left; they waited 600 ms down to 100 ms.
+    let done = open_loop(
+        &api,
+        &ready,
+        requests(&ready),
+        RATE_PER_S,
+        &ProgressBar::hidden(),
+    )
+    .await;
+    // Due meanwhile were 0.6 s × 200/s = 120, of which 100 were left; they waited 600 ms down to
+    // 100 ms.
     let stalled = done.latency_us.count_between(50_000, u64::MAX);
-    assert!(stalled >= 80, "only {stalled} of {REQUESTS} requests show the stall");
+    assert!(
+        stalled >= 80,
+        "only {stalled} of {REQUESTS} requests show the stall"
+    );
     assert!(done.ms_at(0.99) > 500.0, "p99 is {} ms", done.ms_at(0.99));
 }
 
@@ -73,7 +87,11 @@ async fn a_closed_loop_would_hide_the_stall() {
     let (api, ready) = stalling().await;
     let done = closed_loop(&api, &ready, requests(&ready), 1, &ProgressBar::hidden()).await;
     assert_eq!(done.items, REQUESTS);
-    assert!(done.ms_at(0.90) < 300.0, "p90 is {} ms: is this why latencies are not taken from here?", done.ms_at(0.90));
+    assert!(
+        done.ms_at(0.90) < 300.0,
+        "p90 is {} ms: is this why latencies are not taken from here?",
+        done.ms_at(0.90)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +111,13 @@ async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
     for page in 0..2 {
         let page = api.ask(&pulls.request(page)).await;
         assert_eq!(pulls.count(&page), 2 * ITEMS);
-        payloads.extend(page["changes"].as_array().unwrap().iter().map(|change| change["payload"].to_string()));
+        payloads.extend(
+            page["changes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|change| change["payload"].to_string()),
+        );
     }
     payloads.sort();
     let stale = Ready::new(Work::Stale, api, vec![subject.token("ben")], 0, 1).await;
@@ -111,20 +135,45 @@ async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_run_has_all_rows_with_their_floors() {
-    let arguments = Arguments { remote: Remote::default(), requests: 2, changes: 200 };
+    let arguments = Arguments {
+        remote: Remote::default(),
+        requests: 2,
+        changes: 200,
+    };
     let tables = tables(Path::new(env!("CARGO_BIN_EXE_bench")), &arguments).await;
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    assert_eq!(names, ["load-push", "load-pull", "load-stale", "load-quiet"]);
+    assert_eq!(
+        names,
+        ["load-push", "load-pull", "load-stale", "load-quiet"]
+    );
     for table in &tables {
-        let rows: Vec<&str> = table.rows.iter().map(|row| row.what.split(',').next().unwrap()).collect();
+        let rows: Vec<&str> = table
+            .rows
+            .iter()
+            .map(|row| row.what.split(',').next().unwrap())
+            .collect();
         let engine = "engine (floor: SQLite)";
-        assert_eq!(rows, ["1 client", "8 clients", "latency", "latency", "functions", engine, "memory"], "{}", table.name);
+        assert_eq!(
+            rows,
+            [
+                "1 client",
+                "8 clients",
+                "latency",
+                "latency",
+                "functions",
+                engine,
+                "memory"
+            ],
+            "{}",
+            table.name
+        );
         // The processor time of so short a run may be less than Linux counts.
         assert!(
             table
                 .rows
                 .iter()
-                .all(|row| (row.measured > 0.0 || row.unit == "CPU s") && row.floor.is_some_and(|floor| floor >= 0.0)),
+                .all(|row| (row.measured > 0.0 || row.unit == "CPU s")
+                    && row.floor.is_some_and(|floor| floor >= 0.0)),
             "{table}"
         );
     }

@@ -1,4 +1,5 @@
-//! The one file that asks what time it is and makes random ids; everything else is handed both, so that tests can drive them.
+//! The one file that asks what time it is and makes random ids; everything else is handed both, so
+//! that tests can drive them.
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,10 @@ impl fmt::Debug for Clock {
 
 impl Clock {
     /// The machine's clock.
-    #[expect(clippy::disallowed_methods, reason = "this is the file that owns the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that owns the clock"
+    )]
     pub fn system() -> Self {
         Self(Arc::new(Utc::now))
     }
@@ -34,10 +38,17 @@ impl Clock {
     }
 
     /// An id no one else has, that sorts by the time it was made.
-    #[expect(clippy::disallowed_methods, reason = "this is the file that owns random ids")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that owns random ids"
+    )]
     pub fn unique_id(&self) -> Uuid {
         let now = self.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
-        Uuid::new_v7(Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
+        Uuid::new_v7(Timestamp::from_unix(
+            uuid::NoContext,
+            seconds,
+            now.timestamp_subsec_nanos(),
+        ))
     }
 }

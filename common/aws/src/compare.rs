@@ -1,5 +1,5 @@
-//! Reading a channel's log to compare resources with it: backwards from the head, as far as it may tell something of them, and on from
-//! there where the head has moved meanwhile.
+//! Reading a channel's log to compare resources with it: backwards from the head, as far as it may
+//! tell something of them, and on from there where the head has moved meanwhile.
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
@@ -32,7 +32,8 @@ pub enum Read {
     Cut(DateTime<Utc>),
 }
 
-/// Reads the log backwards from `head`, until every resource of the comparison was seen or the log is older than those that were not.
+/// Reads the log backwards from `head`, until every resource of the comparison was seen or the log
+/// is older than those that were not.
 ///
 /// # Errors
 /// An outage.
@@ -46,10 +47,17 @@ pub async fn look_back(
     let (mut end, mut passed_at) = (head.position, head.moved_at);
     let (mut segments, mut bytes) = (0, 0);
     while end != Position::START && comparison.goes_on(passed_at) {
-        if segments >= bound.segments_max || bytes >= bound.bytes_max || platform.clock.now() > bound.until {
+        if segments >= bound.segments_max
+            || bytes >= bound.bytes_max
+            || platform.clock.now() > bound.until
+        {
             return Ok(Read::Cut(passed_at));
         }
-        let read = platform.tables.changes.packed_segments_back(scope, end, SEGMENTS).await?;
+        let read = platform
+            .tables
+            .changes
+            .packed_segments_back(scope, end, SEGMENTS)
+            .await?;
         if read.is_empty() {
             return Ok(Read::Whole); // what is older has expired
         }
@@ -58,7 +66,10 @@ pub async fn look_back(
             if bytes >= bound.bytes_max {
                 break;
             }
-            let StoredSegment { segment, sequenced_at } = packed.unpack()?;
+            let StoredSegment {
+                segment,
+                sequenced_at,
+            } = packed.unpack()?;
             bytes += segment.bytes();
             comparison.note(&segment);
             (end, passed_at) = (segment.prev, sequenced_at);
@@ -79,10 +90,15 @@ pub async fn look_on(
     comparison: &mut Comparison,
 ) -> Result<(), Failure> {
     while position < head.position {
-        let read = platform.tables.changes.segments(scope, position, head.position, SEGMENTS).await?;
+        let read = platform
+            .tables
+            .changes
+            .segments(scope, position, head.position, SEGMENTS)
+            .await?;
         let Some(last) = read.last() else { break }; // what follows has expired
         position = last.segment.last;
-        read.iter().for_each(|stored| comparison.note(&stored.segment));
+        read.iter()
+            .for_each(|stored| comparison.note(&stored.segment));
     }
     Ok(())
 }

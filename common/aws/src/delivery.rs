@@ -1,4 +1,5 @@
-//! What was delivered (§4.8), looked up: how far a device has acknowledged, and whether the log holds a version before that.
+//! What was delivered (§4.8), looked up: how far a device has acknowledged, and whether the log
+//! holds a version before that.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,8 +19,9 @@ use crate::{
 /// Segments of one read backwards.
 const SEGMENTS: i32 = 16;
 
-/// Whether the device `device_id` of `user` has acknowledged a version of a resource, or a newer one. It takes one read where the
-/// device has acknowledged nothing of the channel, else three or more.
+/// Whether the device `device_id` of `user` has acknowledged a version of a resource, or a newer
+/// one. It takes one read where the device has acknowledged nothing of the channel, else three or
+/// more.
 ///
 /// # Errors
 /// An outage.
@@ -31,13 +33,24 @@ pub async fn is_delivered(
     awaited: &Awaited<'_>,
 ) -> Result<bool, Failure> {
     let channel = &awaited.resource.channel;
-    let device = platform.tables.devices.load(tenant, user, device_id).await?;
-    let Some(acknowledged) = device.and_then(|device| device.positions.get(channel).copied()) else { return Ok(false) };
-    let scope = Scope { tenant: tenant.to_owned(), channel: channel.clone() };
+    let device = platform
+        .tables
+        .devices
+        .load(tenant, user, device_id)
+        .await?;
+    let Some(acknowledged) = device.and_then(|device| device.positions.get(channel).copied())
+    else {
+        return Ok(false);
+    };
+    let scope = Scope {
+        tenant: tenant.to_owned(),
+        channel: channel.clone(),
+    };
     look_back(platform, &scope, &acknowledged, awaited, &Budget::default()).await
 }
 
-/// How much of the log a request still may read to find out what was delivered. Looks that are made side by side share it.
+/// How much of the log a request still may read to find out what was delivered. Looks that are made
+/// side by side share it.
 #[derive(Debug)]
 pub struct Budget(AtomicUsize);
 
@@ -59,7 +72,8 @@ impl Budget {
     }
 }
 
-/// Whether a position is behind a version, or a newer one, in the log. It takes one read or more, as far as the `budget` goes.
+/// Whether a position is behind a version, or a newer one, in the log. It takes one read or more,
+/// as far as the `budget` goes.
 ///
 /// # Errors
 /// An outage.
@@ -101,7 +115,12 @@ pub async fn look_back(
     Ok(awaited.is_long_delivered(acknowledged))
 }
 
-fn look(stored: &StoredSegment, acknowledged: &Acknowledged, awaited: &Awaited<'_>, budget: &Budget) -> Seen {
+fn look(
+    stored: &StoredSegment,
+    acknowledged: &Acknowledged,
+    awaited: &Awaited<'_>,
+    budget: &Budget,
+) -> Seen {
     budget.spend(stored.segment.bytes());
     awaited.look(acknowledged, &stored.segment, stored.sequenced_at)
 }

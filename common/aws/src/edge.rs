@@ -1,4 +1,5 @@
-//! The HTTP edge: requests become bodies and callers once, answers and problems become responses once (§8).
+//! The HTTP edge: requests become bodies and callers once, answers and problems become responses
+//! once (§8).
 
 mod body;
 mod headers;
@@ -32,9 +33,14 @@ use crate::{
     telemetry::{End, Invocation},
 };
 
-/// What a header says; the values of a header that is repeated are joined with commas, as HTTP has it.
+/// What a header says; the values of a header that is repeated are joined with commas, as HTTP has
+/// it.
 fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, str>> {
-    let mut values = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+    let mut values = request
+        .headers()
+        .get_all(name)
+        .iter()
+        .map(|value| value.to_str().unwrap_or("?"));
     let first = Cow::Borrowed(values.next()?);
     Some(values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}"))))
 }
@@ -49,17 +55,22 @@ pub fn route(request: &Request) -> Result<&'static Route, Problem> {
     let of_method = || ROUTES.iter().filter(|route| route.method == method);
     // A default route, and cargo-lambda's emulator, name none: there the path says it.
     let by_path = || of_method().find(|route| route.is_of(request.uri().path()));
-    let route = of_method().find(|route| Some(route.path) == resource).or_else(by_path);
+    let route = of_method()
+        .find(|route| Some(route.path) == resource)
+        .or_else(by_path);
     route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
 }
 
-/// The path of the route by which a request came, with its placeholders, where the gateway names it.
+/// The path of the route by which a request came, with its placeholders, where the gateway names
+/// it.
 fn resource(request: &Request) -> Option<&str> {
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => context.resource_path.as_deref(),
-        Some(RequestContext::ApiGatewayV2(context)) => {
-            context.route_key.as_deref().and_then(|key| key.split_once(' ')).map(|(_, path)| path)
-        }
+        Some(RequestContext::ApiGatewayV2(context)) => context
+            .route_key
+            .as_deref()
+            .and_then(|key| key.split_once(' '))
+            .map(|(_, path)| path),
         _ => None,
     }
 }
@@ -70,7 +81,9 @@ fn resource(request: &Request) -> Option<&str> {
 /// A 404 problem when it is no name of anything.
 pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> {
     let parameters = request.path_parameters_ref();
-    let value = parameters.and_then(|parameters| parameters.first(name)).unwrap_or_default();
+    let value = parameters
+        .and_then(|parameters| parameters.first(name))
+        .unwrap_or_default();
     if value.is_empty() {
         return Err(not_found());
     }
@@ -79,12 +92,18 @@ pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> 
 
 /// The answer to a request for something that is not there, or is another tenant's.
 pub fn not_found() -> Problem {
-    Problem::new(ProblemCode::NotFound, "there is no such thing in your tenant")
+    Problem::new(
+        ProblemCode::NotFound,
+        "there is no such thing in your tenant",
+    )
 }
 
 /// What a query says of `name`; an empty value is none.
 pub fn query_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.query_string_parameters_ref()?.first(name).filter(|value| !value.is_empty())
+    request
+        .query_string_parameters_ref()?
+        .first(name)
+        .filter(|value| !value.is_empty())
 }
 
 /// How many entries of a list are wanted: `limit` in the query, 1 to 200.
@@ -92,9 +111,16 @@ pub fn query_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> 
 /// # Errors
 /// A 400 problem for anything else.
 pub fn list_limit(request: &Request) -> Result<usize, Problem> {
-    let Some(limit) = query_parameter(request, "limit") else { return Ok(LIST_DEFAULT) };
-    let limit = limit.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::malformed("limit", format!("must be a number from 1 to {LIST_MAX}")))
+    let Some(limit) = query_parameter(request, "limit") else {
+        return Ok(LIST_DEFAULT);
+    };
+    let limit = limit
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LIST_MAX).contains(limit));
+    limit.ok_or_else(|| {
+        Problem::malformed("limit", format!("must be a number from 1 to {LIST_MAX}"))
+    })
 }
 
 /// Lets only admins on.
@@ -105,22 +131,31 @@ pub fn admin(principal: &Principal) -> Result<(), Problem> {
     if principal.is_admin() {
         return Ok(());
     }
-    Err(Problem::new(ProblemCode::Forbidden, "this is for users with the role admin"))
+    Err(Problem::new(
+        ProblemCode::Forbidden,
+        "this is for users with the role admin",
+    ))
 }
 
-/// Serves a request: does the work and makes the response to it of its answer, or of the problem that it met.
+/// Serves a request: does the work and makes the response to it of its answer, or of the problem
+/// that it met.
 pub async fn serve<T: Serialize>(
     platform: &Platform,
     function: &'static str,
     request: &Request,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Response<Body> {
-    // On the heap, because futures are moved from frame to frame, and the stack of a thread is small.
+    // On the heap, because futures are moved from frame to frame, and the stack of a thread is
+    // small.
     let work = Box::pin(work);
     let request_id = request_id(request);
     let context = request.lambda_context_ref();
     let lambda_request_id = context.map(|context| context.request_id.as_str());
-    let invocation = Invocation { function, request_id: &request_id, lambda_request_id };
+    let invocation = Invocation {
+        function,
+        request_id: &request_id,
+        lambda_request_id,
+    };
     let deadline = Deadline::of(context, &platform.clock);
     let respond = async {
         let origins = &platform.settings.allowed_origins;
@@ -128,25 +163,44 @@ pub async fn serve<T: Serialize>(
             let path = resource(request).unwrap_or(request.uri().path());
             match headers::preflight(request, path, origins) {
                 Ok(response) => (response, End::Done),
-                Err(problem) => (respond_problem(platform, request, &request_id, &problem), End::Refused(problem.code)),
+                Err(problem) => (
+                    respond_problem(platform, request, &request_id, &problem),
+                    End::Refused(problem.code),
+                ),
             }
         } else if let Some(Unreadable(problem)) = request.extensions().get() {
-            (respond_problem(platform, request, &request_id, problem), End::Refused(problem.code))
+            (
+                respond_problem(platform, request, &request_id, problem),
+                End::Refused(problem.code),
+            )
         } else {
             respond(platform, request, &request_id, deadline.bound(work).await)
         };
-        complete(response.headers_mut(), origins, request.headers().get(header::ORIGIN));
+        complete(
+            response.headers_mut(),
+            origins,
+            request.headers().get(header::ORIGIN),
+        );
         (response, end)
     };
     invocation.run(platform, respond).await
 }
 
 /// Refuses a request for which there is no work.
-pub async fn refuse(platform: &Platform, function: &'static str, request: &Request, problem: Problem) -> Response<Body> {
-    serve(platform, function, request, async { Err::<(), _>(problem.into()) }).await
+pub async fn refuse(
+    platform: &Platform,
+    function: &'static str,
+    request: &Request,
+    problem: Problem,
+) -> Response<Body> {
+    serve(platform, function, request, async {
+        Err::<(), _>(problem.into())
+    })
+    .await
 }
 
-/// Serves a direct invocation: answered with what the work answers, or with the problem that it met.
+/// Serves a direct invocation: answered with what the work answers, or with the problem that it
+/// met.
 ///
 /// # Errors
 /// The answer does not serialise, which each does.
@@ -163,11 +217,20 @@ pub async fn direct<T: Serialize>(
             Ok(answer) => (to_raw_value(&answer), End::Done),
             Err(failure) => {
                 let problem = failure.problem();
-                (RawValue::from_string(problem_document(&problem, request_id)), End::Refused(problem.code))
+                (
+                    RawValue::from_string(problem_document(&problem, request_id)),
+                    End::Refused(problem.code),
+                )
             }
         }
     };
-    Invocation { function, request_id, lambda_request_id: None }.run(platform, answer).await
+    Invocation {
+        function,
+        request_id,
+        lambda_request_id: None,
+    }
+    .run(platform, answer)
+    .await
 }
 
 fn respond<T: Serialize>(
@@ -181,7 +244,10 @@ fn respond<T: Serialize>(
         Ok(Err(error)) => Failure::undecoded("answer", error).problem(),
         Err(failure) => failure.problem(),
     };
-    (respond_problem(platform, request, request_id, &problem), End::Refused(problem.code))
+    (
+        respond_problem(platform, request, request_id, &problem),
+        End::Refused(problem.code),
+    )
 }
 
 /// A problem as a document: the body of a response, or the answer to a direct invocation.
@@ -189,14 +255,31 @@ fn problem_document(problem: &Problem, request_id: &str) -> String {
     serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
 
-fn respond_problem(platform: &Platform, request: &Request, request_id: &str, problem: &Problem) -> Response<Body> {
+fn respond_problem(
+    platform: &Platform,
+    request: &Request,
+    request_id: &str,
+    problem: &Problem,
+) -> Response<Body> {
     let document = problem_document(problem, request_id);
-    let mut response = response(request, problem.code.status(), "application/problem+json", document);
+    let mut response = response(
+        request,
+        problem.code.status(),
+        "application/problem+json",
+        document,
+    );
     let hint = match problem.code {
         // Drawn, so that the devices which met an outage together do not come back together.
-        ProblemCode::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from(platform.random.retry_after_s()))),
-        ProblemCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-        ProblemCode::UnsupportedMediaType => Some((header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP))),
+        ProblemCode::Unavailable => Some((
+            header::RETRY_AFTER,
+            HeaderValue::from(platform.random.retry_after_s()),
+        )),
+        ProblemCode::Unauthenticated => {
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+        }
+        ProblemCode::UnsupportedMediaType => {
+            Some((header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP)))
+        }
         _ => None,
     };
     if let Some((name, value)) = hint {
@@ -206,7 +289,12 @@ fn respond_problem(platform: &Platform, request: &Request, request_id: &str, pro
 }
 
 /// A response with this body, as gzip where that saves something and the client takes it.
-fn response(request: &Request, status: u16, content_type: &'static str, body: String) -> Response<Body> {
+fn response(
+    request: &Request,
+    status: u16,
+    content_type: &'static str,
+    body: String,
+) -> Response<Body> {
     let packed = packed(request, &body);
     let is_packed = packed.is_some();
     let mut response = Response::new(packed.map_or_else(|| Body::from(body), Body::from));

@@ -1,9 +1,12 @@
-//! The one way by which an event of API Gateway becomes a request, and a response becomes what API Gateway takes. The Lambda adapter of
-//! `lambda_http` builds an address from `Host`, `X-Forwarded-Proto`, the path and the query, and panics where that is none, or where a
-//! body is no base64; so every function behind the API is run through here, and what a client sends cannot end its process (§8).
+//! The one way by which an event of API Gateway becomes a request, and a response becomes what API
+//! Gateway takes. The Lambda adapter of `lambda_http` builds an address from `Host`,
+//! `X-Forwarded-Proto`, the path and the query, and panics where that is none, or where a body is
+//! no base64; so every function behind the API is run through here, and what a client sends cannot
+//! end its process (§8).
 //!
-//! Each field of the event is read by itself. What does not read is left out, as if it had not been sent; where a request means nothing
-//! without it, the request carries the problem that [`crate::edge::serve`] answers with.
+//! Each field of the event is read by itself. What does not read is left out, as if it had not been
+//! sent; where a request means nothing without it, the request carries the problem that
+//! [`crate::edge::serve`] answers with.
 
 use std::{
     borrow::Cow,
@@ -11,7 +14,8 @@ use std::{
 };
 
 use aws_lambda_events::apigw::{
-    ApiGatewayProxyRequestContext, ApiGatewayProxyResponse, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
+    ApiGatewayProxyRequestContext, ApiGatewayProxyResponse, ApiGatewayV2httpRequestContext,
+    ApiGatewayV2httpResponse,
 };
 use base64::{
     Engine as _, alphabet,
@@ -39,7 +43,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Which fields an event of API Gateway has at least one of.
 const GATEWAY_FIELDS: [&str; 3] = ["requestContext", "httpMethod", "routeKey"];
 
-/// What is wrong with a request whose event did not read: it is answered with this problem, whatever it asks for.
+/// What is wrong with a request whose event did not read: it is answered with this problem,
+/// whatever it asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Unreadable(pub(crate) Problem);
 
@@ -60,7 +65,11 @@ pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), lambda_http::Er
 where
     F: Future<Output = Response<Body>>,
 {
-    let answer = async |event: LambdaEvent<Json>| answer(event, &handle).await.map_err(lambda_http::Error::from);
+    let answer = async |event: LambdaEvent<Json>| {
+        answer(event, &handle)
+            .await
+            .map_err(lambda_http::Error::from)
+    };
     lambda_http::lambda_runtime::run(service_fn(answer)).await
 }
 
@@ -68,7 +77,10 @@ where
 ///
 /// # Errors
 /// The response does not serialise, which each does.
-pub async fn answer<F>(event: LambdaEvent<Json>, handle: impl FnOnce(Request) -> F) -> serde_json::Result<Json>
+pub async fn answer<F>(
+    event: LambdaEvent<Json>,
+    handle: impl FnOnce(Request) -> F,
+) -> serde_json::Result<Json>
 where
     F: Future<Output = Response<Body>>,
 {
@@ -82,32 +94,56 @@ where
 
 /// Whether an event is API Gateway's, and not one that somebody sends with the Invoke API.
 pub fn is_gateway_event(event: &RawValue) -> bool {
-    object(event.get()).is_some_and(|fields| GATEWAY_FIELDS.iter().any(|field| fields.contains_key(*field)))
+    object(event.get()).is_some_and(|fields| {
+        GATEWAY_FIELDS
+            .iter()
+            .any(|field| fields.contains_key(*field))
+    })
 }
 
-/// The request that an event carries. It never fails: an event that makes no sense makes a request that is refused.
+/// The request that an event carries. It never fails: an event that makes no sense makes a request
+/// that is refused.
 pub fn request(event: &str, context: Context) -> (Request, Shape) {
     let fields = object(event).unwrap_or_default();
     let gateway = nested(&fields, "requestContext");
     let http = nested(&gateway, "http");
-    let shape = match fields.get("version").and_then(|version| text(version)).as_deref() {
+    let shape = match fields
+        .get("version")
+        .and_then(|version| text(version))
+        .as_deref()
+    {
         Some("2.0") => Shape::Http,
         _ if fields.contains_key("routeKey") || gateway.contains_key("http") => Shape::Http,
         _ => Shape::Rest,
     };
     let (method, path) = match shape {
-        Shape::Rest => (field(&fields, "httpMethod").or_else(|| field(&gateway, "httpMethod")), field(&fields, "path")),
-        Shape::Http => (field(&http, "method"), field(&fields, "rawPath").or_else(|| field(&http, "path"))),
+        Shape::Rest => (
+            field(&fields, "httpMethod").or_else(|| field(&gateway, "httpMethod")),
+            field(&fields, "path"),
+        ),
+        Shape::Http => (
+            field(&http, "method"),
+            field(&fields, "rawPath").or_else(|| field(&http, "path")),
+        ),
     };
     let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
     let (body, refused) = match (body(&fields), &method) {
-        (_, None) => (Body::Empty, Some(Problem::new(ProblemCode::NotFound, "there is no such route"))),
+        (_, None) => (
+            Body::Empty,
+            Some(Problem::new(
+                ProblemCode::NotFound,
+                "there is no such route",
+            )),
+        ),
         (Ok(body), Some(_)) => (body, None),
         (Err(problem), Some(_)) => (Body::Empty, Some(problem)),
     };
     let mut request = Request::new(body);
     *request.method_mut() = method.unwrap_or_default();
-    *request.uri_mut() = Uri::builder().path_and_query(path.as_deref().unwrap_or("/")).build().unwrap_or_default();
+    *request.uri_mut() = Uri::builder()
+        .path_and_query(path.as_deref().unwrap_or("/"))
+        .build()
+        .unwrap_or_default();
     *request.headers_mut() = headers(&fields);
     if let Some(problem) = refused {
         request.extensions_mut().insert(Unreadable(problem));
@@ -157,14 +193,20 @@ fn object(text: &str) -> Option<Fields<'_>> {
 }
 
 fn nested<'a>(fields: &Fields<'a>, name: &str) -> Fields<'a> {
-    fields.get(name).and_then(|value| object(value.get())).unwrap_or_default()
+    fields
+        .get(name)
+        .and_then(|value| object(value.get()))
+        .unwrap_or_default()
 }
 
-/// A text, borrowed from the event where it has no escapes: a body of megabytes is base64, which has none.
+/// A text, borrowed from the event where it has no escapes: a body of megabytes is base64, which
+/// has none.
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str(value.get()).ok().map(|Text(text)| text)
+    serde_json::from_str(value.get())
+        .ok()
+        .map(|Text(text)| text)
 }
 
 fn field<'a>(fields: &Fields<'a>, name: &str) -> Option<Cow<'a, str>> {
@@ -181,47 +223,67 @@ fn many(value: &RawValue) -> Vec<Cow<'_, str>> {
 }
 
 fn texts(fields: &Fields<'_>) -> HashMap<String, String> {
-    fields.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?.into_owned()))).collect()
+    fields
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), text(value)?.into_owned())))
+        .collect()
 }
 
 fn body(fields: &Fields<'_>) -> Result<Body, Problem> {
-    let Some(sent) = fields.get("body").copied().filter(|body| body.get() != "null") else { return Ok(Body::Empty) };
+    let Some(sent) = fields
+        .get("body")
+        .copied()
+        .filter(|body| body.get() != "null")
+    else {
+        return Ok(Body::Empty);
+    };
     let unreadable = |detail: &str| Problem::malformed("$", detail);
     let sent = text(sent).ok_or_else(|| unreadable("the body is not text"))?;
-    let is_base64_encoded = fields.get("isBase64Encoded").is_some_and(|value| value.get() == "true");
+    let is_base64_encoded = fields
+        .get("isBase64Encoded")
+        .is_some_and(|value| value.get() == "true");
     if !is_base64_encoded {
         return Ok(Body::from(sent.into_owned()));
     }
-    let bytes = BASE64.decode(sent.as_bytes()).map_err(|_| unreadable("the body is declared as base64 and is none"))?;
+    let bytes = BASE64
+        .decode(sent.as_bytes())
+        .map_err(|_| unreadable("the body is declared as base64 and is none"))?;
     Ok(Body::from(bytes))
 }
 
-/// All values of all headers. Those that HTTP does not allow are left out. A REST API sends both forms, an HTTP API the joined one.
+/// All values of all headers. Those that HTTP does not allow are left out. A REST API sends both
+/// forms, an HTTP API the joined one.
 fn headers(fields: &Fields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for source in ["multiValueHeaders", "headers"] {
         let known = headers.clone();
         for (name, values) in &nested(fields, source) {
-            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                continue;
+            };
             if known.contains_key(&name) {
                 continue;
             }
             for value in many(values) {
                 // More headers than fit are left out, too: the map would panic.
-                let _ = HeaderValue::from_bytes(value.as_bytes()).map(|value| headers.try_append(&name, value));
+                let _ = HeaderValue::from_bytes(value.as_bytes())
+                    .map(|value| headers.try_append(&name, value));
             }
         }
     }
     headers
 }
 
-/// The parameters of the query, with all their values. An HTTP API's map joins repeated ones with commas, so its text is read instead;
-/// an escape in it that is none stands for itself.
+/// The parameters of the query, with all their values. An HTTP API's map joins repeated ones with
+/// commas, so its text is read instead; an escape in it that is none stands for itself.
 fn query(fields: &Fields<'_>) -> HashMap<String, Vec<String>> {
     let mut query: HashMap<String, Vec<String>> = HashMap::new();
     if let Some(raw) = field(fields, "rawQueryString") {
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
-            query.entry(name.into_owned()).or_default().push(value.into_owned());
+            query
+                .entry(name.into_owned())
+                .or_default()
+                .push(value.into_owned());
         }
         return query;
     }
@@ -249,7 +311,8 @@ fn request_context(shape: Shape, gateway: &Fields<'_>, fields: &Fields<'_>) -> R
         Shape::Http => {
             let mut context = ApiGatewayV2httpRequestContext::default();
             context.request_id = told("requestId");
-            context.route_key = told("routeKey").or_else(|| field(fields, "routeKey").map(Cow::into_owned));
+            context.route_key =
+                told("routeKey").or_else(|| field(fields, "routeKey").map(Cow::into_owned));
             context.stage = told("stage");
             RequestContext::ApiGatewayV2(context)
         }

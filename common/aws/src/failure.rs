@@ -1,5 +1,5 @@
-//! What goes wrong in a function, and what the caller is told of it: a [`Problem`] goes to the client as it is, an outage is logged
-//! where it is answered and told as 503.
+//! What goes wrong in a function, and what the caller is told of it: a [`Problem`] goes to the
+//! client as it is, an outage is logged where it is answered and told as 503.
 
 use std::{error::Error, fmt::Display, iter::successors};
 
@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::{
     operation::RequestId as _,
     types::{
         ThrottlingReason,
-        error::{ProvisionedThroughputExceededException, RequestLimitExceeded, ThrottlingException},
+        error::{
+            ProvisionedThroughputExceededException, RequestLimitExceeded, ThrottlingException,
+        },
     },
 };
 use tidemark_core::protocol::problem::{Problem, ProblemCode};
@@ -17,20 +19,28 @@ use tidemark_core::protocol::problem::{Problem, ProblemCode};
 const SPEAK_OF_RIGHTS: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
 
 /// How serde's messages begin that quote what they found, up to where they do.
-const QUOTING: [&str; 5] = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
+const QUOTING: [&str; 5] = [
+    "invalid type",
+    "invalid value",
+    "invalid length",
+    "unknown variant",
+    "unknown field",
+];
 
 /// Why a function cannot answer as asked.
 #[derive(Debug)]
 pub enum Failure {
     /// The request is at fault; the client is told how.
     Refused(Problem),
-    /// Something below did not answer, or a stored row does not read. What was begun is finished by a retry. For the log.
+    /// Something below did not answer, or a stored row does not read. What was begun is finished by
+    /// a retry. For the log.
     Outage(String),
 }
 
 impl Failure {
-    /// An outage, told by what was attempted and the error of the SDK. Of an answer only its code and the id by which AWS knows the
-    /// call: its message may quote what was sent, and so may its causes, which repeat it. A message is told where it speaks of rights.
+    /// An outage, told by what was attempted and the error of the SDK. Of an answer only its code
+    /// and the id by which AWS knows the call: its message may quote what was sent, and so may its
+    /// causes, which repeat it. A message is told where it speaks of rights.
     pub fn outage<E>(attempt: &str, error: E) -> Self
     where
         E: Error + ProvideErrorMetadata + 'static,
@@ -45,14 +55,17 @@ impl Failure {
         }
         told.extend(throttling_reasons(&error).map(|reason| format!(": {reason}")));
         match (answer.code(), answer.message()) {
-            (Some(code), Some(message)) if SPEAK_OF_RIGHTS.contains(&code) => told = format!("{told}: {message}"),
+            (Some(code), Some(message)) if SPEAK_OF_RIGHTS.contains(&code) => {
+                told = format!("{told}: {message}")
+            }
             (Some(_), _) => {}
             (None, _) => told.extend(causes(&error).map(|cause| format!(": {cause}"))),
         }
         Self::Outage(told)
     }
 
-    /// A stored row that does not read: written by another version, or by hand. `why` is for the log: it must not quote a payload.
+    /// A stored row that does not read: written by another version, or by hand. `why` is for the
+    /// log: it must not quote a payload.
     pub fn unreadable(what: &str, why: impl Display) -> Self {
         Self::Outage(format!("unreadable {what}: {why}"))
     }
@@ -96,10 +109,12 @@ impl Error for Failure {}
 
 /// What an error says of its causes, up to where it goes on with what a service answered.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    successors(error.source(), |&cause| cause.source()).take_while(|cause| !cause.is::<ErrorMetadata>())
+    successors(error.source(), |&cause| cause.source())
+        .take_while(|cause| !cause.is::<ErrorMetadata>())
 }
 
-/// Why DynamoDB throttled a call, as far as it says: the limit, such as `TableWriteKeyRangeThroughputExceeded`, and the table or index.
+/// Why DynamoDB throttled a call, as far as it says: the limit, such as
+/// `TableWriteKeyRangeThroughputExceeded`, and the table or index.
 fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = String> + 'a {
     let reasons = |cause: &'a (dyn Error + 'static)| -> &'a [ThrottlingReason] {
         if let Some(error) = cause.downcast_ref::<ThrottlingException>() {
@@ -108,12 +123,22 @@ fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Ite
         if let Some(error) = cause.downcast_ref::<ProvisionedThroughputExceededException>() {
             return error.throttling_reasons();
         }
-        cause.downcast_ref::<RequestLimitExceeded>().map(RequestLimitExceeded::throttling_reasons).unwrap_or_default()
+        cause
+            .downcast_ref::<RequestLimitExceeded>()
+            .map(RequestLimitExceeded::throttling_reasons)
+            .unwrap_or_default()
     };
-    successors(Some(error), |&cause| cause.source()).flat_map(reasons).map(|reason| {
-        let resource = reason.resource().unwrap_or_default().rsplit(':').next().unwrap_or_default();
-        format!("{} on {resource}", reason.reason().unwrap_or("throttled"))
-    })
+    successors(Some(error), |&cause| cause.source())
+        .flat_map(reasons)
+        .map(|reason| {
+            let resource = reason
+                .resource()
+                .unwrap_or_default()
+                .rsplit(':')
+                .next()
+                .unwrap_or_default();
+            format!("{} on {resource}", reason.reason().unwrap_or("throttled"))
+        })
 }
 
 /// What serde says of a text that does not read, without the parts of that text which stand in it.
@@ -122,7 +147,9 @@ fn without_quotes(said: &str) -> String {
     if said.starts_with("missing field") || said.starts_with("duplicate field") {
         return said.to_owned();
     }
-    let Some(kind) = QUOTING.into_iter().find(|kind| said.starts_with(kind)) else { return "not of its form".to_owned() };
+    let Some(kind) = QUOTING.into_iter().find(|kind| said.starts_with(kind)) else {
+        return "not of its form".to_owned();
+    };
     // What was expected comes last, so a quoted text cannot pass for it.
     match said.rsplit_once(", expected ") {
         Some((_, expected)) => format!("{kind}, expected {expected}"),
@@ -156,21 +183,38 @@ mod tests {
             .reason("TableWriteKeyRangeThroughputExceeded")
             .resource("arn:aws:dynamodb:us-east-1:123456789012:table/resources");
         let expected = "TableWriteKeyRangeThroughputExceeded on table/resources";
-        let meta = || ErrorMetadata::builder().code("ThrottlingException").message("secret").build();
+        let meta = || {
+            ErrorMetadata::builder()
+                .code("ThrottlingException")
+                .message("secret")
+                .build()
+        };
         let errors: [PutItemError; 3] = [
             PutItemError::ThrottlingException(
-                ThrottlingException::builder().meta(meta()).throttling_reasons(reason.clone().build()).build(),
+                ThrottlingException::builder()
+                    .meta(meta())
+                    .throttling_reasons(reason.clone().build())
+                    .build(),
             ),
             PutItemError::ProvisionedThroughputExceededException(
-                ProvisionedThroughputExceededException::builder().meta(meta()).throttling_reasons(reason.clone().build()).build(),
+                ProvisionedThroughputExceededException::builder()
+                    .meta(meta())
+                    .throttling_reasons(reason.clone().build())
+                    .build(),
             ),
             PutItemError::RequestLimitExceeded(
-                RequestLimitExceeded::builder().meta(meta()).throttling_reasons(reason.clone().build()).build(),
+                RequestLimitExceeded::builder()
+                    .meta(meta())
+                    .throttling_reasons(reason.clone().build())
+                    .build(),
             ),
         ];
         for error in errors {
             let told = Failure::outage("put_item", SdkError::service_error(error, ())).to_string();
-            assert!(told.ends_with(expected) && !told.contains("secret"), "{told}");
+            assert!(
+                told.ends_with(expected) && !told.contains("secret"),
+                "{told}"
+            );
         }
     }
 
@@ -182,11 +226,26 @@ mod tests {
     #[test]
     fn a_text_that_does_not_read_is_told_by_its_kind_and_not_quoted() {
         for (text, expected) in [
-            (r#"{"version": "secret", "kind": "Small"}"#, "invalid type, expected u64 at line 1 column 20"),
-            (r#"{"version": -86753, "kind": "Small"}"#, "invalid value, expected u64 at line 1 column 18"),
-            (r#"{"version": 1, "kind": "secret"}"#, "unknown variant, expected `Small` or `Large` at line 1 column 31"),
-            (r#"{"kind": "Small"}"#, "missing field `version` at line 1 column 17"),
-            (r#"{"version": ", expected secret", "kind": 1}"#, "invalid type, expected u64 at line 1 column 31"),
+            (
+                r#"{"version": "secret", "kind": "Small"}"#,
+                "invalid type, expected u64 at line 1 column 20",
+            ),
+            (
+                r#"{"version": -86753, "kind": "Small"}"#,
+                "invalid value, expected u64 at line 1 column 18",
+            ),
+            (
+                r#"{"version": 1, "kind": "secret"}"#,
+                "unknown variant, expected `Small` or `Large` at line 1 column 31",
+            ),
+            (
+                r#"{"kind": "Small"}"#,
+                "missing field `version` at line 1 column 17",
+            ),
+            (
+                r#"{"version": ", expected secret", "kind": 1}"#,
+                "invalid type, expected u64 at line 1 column 31",
+            ),
             (r#"{"version": secret"#, "not of its form"),
         ] {
             assert_eq!(told(text), format!("unreadable row: {expected}"), "{text}");
@@ -196,7 +255,10 @@ mod tests {
     #[test]
     fn a_number_that_a_row_holds_as_text_is_not_quoted() {
         let version = aws_sdk_dynamodb::types::AttributeValue::N("86753.09".into());
-        let error = serde_dynamo::from_item::<_, Row>(std::collections::HashMap::from([("version".to_owned(), version)]));
+        let error = serde_dynamo::from_item::<_, Row>(std::collections::HashMap::from([(
+            "version".to_owned(),
+            version,
+        )]));
         let told = Failure::undecoded("row", error.expect_err("no whole number")).to_string();
         assert_eq!(told, "unreadable row: not of its form");
     }

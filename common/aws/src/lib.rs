@@ -1,5 +1,5 @@
-//! The plumbing that all functions share: settings, who calls, the HTTP edge, the tables, stream records. Rules live in
-//! `tidemark-core`; nothing here decides anything.
+//! The plumbing that all functions share: settings, who calls, the HTTP edge, the tables, stream
+//! records. Rules live in `tidemark-core`; nothing here decides anything.
 
 pub mod auth;
 pub mod batch;

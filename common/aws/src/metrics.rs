@@ -1,5 +1,6 @@
-//! What the functions measure, as CloudWatch's embedded metric format (EMF): a JSON line on standard output from which CloudWatch makes
-//! metrics. No call is made, so measuring costs no round trip and cannot fail.
+//! What the functions measure, as CloudWatch's embedded metric format (EMF): a JSON line on
+//! standard output from which CloudWatch makes metrics. No call is made, so measuring costs no
+//! round trip and cannot fail.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +13,8 @@ use tidemark_core::protocol::push::{ItemCode, ItemResult, Status};
 
 /// Under which name CloudWatch shows the metrics.
 pub const NAMESPACE: &str = "Tidemark";
-/// The one dimension, so that two deployments in one account do not mix. A second one would multiply the bill: CloudWatch charges for each
-/// combination.
+/// The one dimension, so that two deployments in one account do not mix. A second one would
+/// multiply the bill: CloudWatch charges for each combination.
 const DIMENSION: &str = "Stack";
 
 /// A metric; `docs/operations.md` says what is normal.
@@ -43,9 +44,11 @@ pub enum Metric {
     Snapshots,
     /// Channels that a device was told to start over.
     Resets,
-    /// Changes of resources that were written, by pushes and by decisions: as many come into the log.
+    /// Changes of resources that were written, by pushes and by decisions: as many come into the
+    /// log.
     AcceptedChanges,
-    /// Age of the oldest change of the log on a page, when it was handed out; the time the device was away is part of it.
+    /// Age of the oldest change of the log on a page, when it was handed out; the time the device
+    /// was away is part of it.
     PullLag,
     /// From a change's write until the head of its log passed it; of a stream batch the longest.
     LogHeadAge,
@@ -59,7 +62,8 @@ pub enum Metric {
     ColdStarts,
     /// Requests that were answered with a 4xx, other than 429.
     Refusals,
-    /// Invocations that could not do their work: answered 503, items answered `unavailable`, or stream records given back.
+    /// Invocations that could not do their work: answered 503, items answered `unavailable`, or
+    /// stream records given back.
     Outages,
 }
 
@@ -108,7 +112,8 @@ impl Metric {
 pub struct Meter(Arc<Mutex<BTreeMap<Metric, u64>>>);
 
 impl Meter {
-    /// Counts so many more. Of nothing nothing is told: a metric that there never was costs nothing either.
+    /// Counts so many more. Of nothing nothing is told: a metric that there never was costs nothing
+    /// either.
     pub fn count(&self, metric: Metric, more: usize) {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
         if more > 0 {
@@ -116,7 +121,8 @@ impl Meter {
         }
     }
 
-    /// Notes how long something took, or how old it is; the longest counts. A clock that went back makes it 0.
+    /// Notes how long something took, or how old it is; the longest counts. A clock that went back
+    /// makes it 0.
     pub fn note_age(&self, metric: Metric, age: TimeDelta) {
         let milliseconds = u64::try_from(age.num_milliseconds()).unwrap_or_default();
         self.change(metric, |value| value.max(milliseconds));
@@ -129,7 +135,10 @@ impl Meter {
 
     /// Everything that was measured.
     pub fn values(&self) -> BTreeMap<Metric, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn change(&self, metric: Metric, change: impl FnOnce(u64) -> u64) {
@@ -140,29 +149,63 @@ impl Meter {
 
     /// Counts a push that was answered with `results`.
     pub fn count_push(&self, results: &[ItemResult]) {
-        let with = |status| results.iter().filter(|result| result.status == status).count();
+        let with = |status| {
+            results
+                .iter()
+                .filter(|result| result.status == status)
+                .count()
+        };
         self.count(Metric::Pushes, 1);
         self.count(Metric::PushedItems, results.len());
         self.count(Metric::ItemsOk, with(Status::Ok));
         self.count(Metric::ItemsConflict, with(Status::Conflict));
         self.count(Metric::ItemsError, with(Status::Error));
-        self.count(Metric::ItemsRetryable, results.iter().filter(|result| result.is_retryable()).count());
+        self.count(
+            Metric::ItemsRetryable,
+            results
+                .iter()
+                .filter(|result| result.is_retryable())
+                .count(),
+        );
         // The push is answered all the same, but somebody must look: a right may be missing.
-        if results.iter().any(|result| result.code == Some(ItemCode::Unavailable)) {
+        if results
+            .iter()
+            .any(|result| result.code == Some(ItemCode::Unavailable))
+        {
             self.count(Metric::Outages, 1);
         }
     }
 }
 
-/// The line that tells CloudWatch these values, without its end. `properties` are for whoever searches the logs: no metric is made of them,
-/// whatever they hold.
-pub fn line(values: &BTreeMap<Metric, u64>, stack: &str, at: DateTime<Utc>, properties: &[(&str, &str)]) -> String {
-    let metrics: Vec<_> = values.keys().map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()})).collect();
-    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
+/// The line that tells CloudWatch these values, without its end. `properties` are for whoever
+/// searches the logs: no metric is made of them, whatever they hold.
+pub fn line(
+    values: &BTreeMap<Metric, u64>,
+    stack: &str,
+    at: DateTime<Utc>,
+    properties: &[(&str, &str)],
+) -> String {
+    let metrics: Vec<_> = values
+        .keys()
+        .map(|metric| json!({"Name": metric.name(), "Unit": metric.unit()}))
+        .collect();
+    let directive =
+        json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
     let mut line = Map::new();
-    line.insert("_aws".into(), json!({"Timestamp": at.timestamp_millis(), "CloudWatchMetrics": [directive]}));
+    line.insert(
+        "_aws".into(),
+        json!({"Timestamp": at.timestamp_millis(), "CloudWatchMetrics": [directive]}),
+    );
     line.insert(DIMENSION.into(), json!(stack));
-    line.extend(properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
-    line.extend(values.iter().map(|(metric, value)| (metric.name(), json!(value))));
+    line.extend(
+        properties
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value))),
+    );
+    line.extend(
+        values
+            .iter()
+            .map(|(metric, value)| (metric.name(), json!(value))),
+    );
     Value::Object(line).to_string()
 }

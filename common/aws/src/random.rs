@@ -1,5 +1,6 @@
-//! Random numbers that spread load over time: waits before a retry, and the seconds in `Retry-After`. The source is handed in, so that
-//! tests decide what it draws. Nothing secret is made of it.
+//! Random numbers that spread load over time: waits before a retry, and the seconds in
+//! `Retry-After`. The source is handed in, so that tests decide what it draws. Nothing secret is
+//! made of it.
 
 use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -7,7 +8,8 @@ use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 const THROTTLED_FIRST: Duration = Duration::from_millis(60);
 /// No wait is longer.
 const THROTTLED_MAX: Duration = Duration::from_secs(2);
-/// The longest wait before the first retry of what lost a race against another writer; it doubles with each retry.
+/// The longest wait before the first retry of what lost a race against another writer; it doubles
+/// with each retry.
 const RACED_FIRST: Duration = Duration::from_millis(20);
 /// No wait is longer.
 const RACED_MAX: Duration = Duration::from_millis(640);
@@ -35,8 +37,9 @@ impl Random {
         Self(Arc::new(draw))
     }
 
-    /// The wait before the `attempt`th retry of a call that was throttled and that the SDK does not retry itself: full jitter, so that
-    /// the callers which were throttled together do not come back together. Six waits take 1.9 s on average and 3.9 s at most.
+    /// The wait before the `attempt`th retry of a call that was throttled and that the SDK does not
+    /// retry itself: full jitter, so that the callers which were throttled together do not come
+    /// back together. Six waits take 1.9 s on average and 3.9 s at most.
     pub fn throttled(&self, attempt: u32) -> Duration {
         self.jitter(THROTTLED_FIRST, THROTTLED_MAX, attempt)
     }
@@ -52,8 +55,16 @@ impl Random {
     }
 
     fn jitter(&self, first: Duration, max: Duration, attempt: u32) -> Duration {
-        let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(max);
-        Duration::from_micros(self.below(u64::try_from(doubled.as_micros()).unwrap_or(u64::MAX).saturating_add(1)))
+        let doubled = first
+            .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
+            .min(max);
+        Duration::from_micros(
+            self.below(
+                u64::try_from(doubled.as_micros())
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(1),
+            ),
+        )
     }
 
     /// A number below `bound`, each as likely as the others but for the remainder of the division.
@@ -74,11 +85,22 @@ mod tests {
         assert_eq!(longest, Duration::ZERO, "full jitter begins at zero");
         let caps = [60, 120, 240, 480, 960, 1920, 2000, 2000].map(Duration::from_millis);
         let total: Duration = caps.iter().take(6).sum();
-        assert!((total / 2).abs_diff(Duration::from_secs(2)) < Duration::from_millis(150), "{total:?}");
+        assert!(
+            (total / 2).abs_diff(Duration::from_secs(2)) < Duration::from_millis(150),
+            "{total:?}"
+        );
         for (attempt, cap) in (1..).zip(caps) {
             let micros = u64::try_from(cap.as_micros()).expect("short");
-            assert_eq!(Random::from_fn(move || micros).throttled(attempt), cap, "attempt {attempt}");
-            assert_eq!(Random::from_fn(move || micros + 1).throttled(attempt), Duration::ZERO, "attempt {attempt}");
+            assert_eq!(
+                Random::from_fn(move || micros).throttled(attempt),
+                cap,
+                "attempt {attempt}"
+            );
+            assert_eq!(
+                Random::from_fn(move || micros + 1).throttled(attempt),
+                Duration::ZERO,
+                "attempt {attempt}"
+            );
         }
         assert!(Random::system().throttled(u32::MAX) <= THROTTLED_MAX);
         let drawn: BTreeSet<Duration> = (0..100).map(|_| Random::system().throttled(4)).collect();
@@ -87,9 +109,13 @@ mod tests {
 
     #[test]
     fn retry_after_covers_two_to_ten_seconds() {
-        let drawn: BTreeSet<u64> = (0..100).map(|number| Random::from_fn(move || number).retry_after_s()).collect();
+        let drawn: BTreeSet<u64> = (0..100)
+            .map(|number| Random::from_fn(move || number).retry_after_s())
+            .collect();
         assert_eq!(drawn, (2..=10).collect());
-        let drawn: BTreeSet<u64> = (0..1000).map(|_| Random::system().retry_after_s()).collect();
+        let drawn: BTreeSet<u64> = (0..1000)
+            .map(|_| Random::system().retry_after_s())
+            .collect();
         assert_eq!(drawn, (2..=10).collect());
     }
 }

@@ -1,7 +1,8 @@
-//! Repair: brings into the log what it misses of the resources, channel by channel. Bounded work per invocation: a page of resources after
-//! the other is compared with the logs of their channels, until the time is up; a cursor leads on. It may die between any two calls, run
-//! beside pushes, the sequencing and another repair: each append asks that nothing follows the head that was read, and whoever loses reads on
-//! and compares again.
+//! Repair: brings into the log what it misses of the resources, channel by channel. Bounded work
+//! per invocation: a page of resources after the other is compared with the logs of their channels,
+//! until the time is up; a cursor leads on. It may die between any two calls, run beside pushes,
+//! the sequencing and another repair: each append asks that nothing follows the head that was read,
+//! and whoever loses reads on and compares again.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tidemark_core::{
     audit::{AuditAction, AuditEntry, Via},
     channel::Scope,
-    limits::{REPAIR_CHANNELS_TOLD, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS, REPAIR_SECONDS_MAX},
+    limits::{
+        REPAIR_CHANNELS_TOLD, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS,
+        REPAIR_SECONDS_MAX,
+    },
     protocol::{
         problem::{Problem, ProblemCode},
         repair::{ChannelRepair, Extent, Place, RepairRequest, RepairResponse},
@@ -30,7 +34,8 @@ use crate::{
     tables::changes::Appended,
 };
 
-/// Times a channel is compared again after a lost race; a race is lost only when somebody else made progress.
+/// Times a channel is compared again after a lost race; a race is lost only when somebody else made
+/// progress.
 const RACES_MAX: u32 = 50;
 /// Channels repaired side by side: each holds rows in memory.
 const CHANNELS_AT_ONCE: usize = 4;
@@ -38,9 +43,12 @@ const CHANNELS_AT_ONCE: usize = 4;
 /// Compares as much as fits the time, and mends it.
 ///
 /// # Errors
-/// A request that does not read, a log that is too long for one invocation, more that is missing than one appends, or an outage. What was
-/// appended before stays.
-pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<RepairResponse, Failure> {
+/// A request that does not read, a log that is too long for one invocation, more that is missing
+/// than one appends, or an outage. What was appended before stays.
+pub async fn repair(
+    platform: &Platform,
+    request: &RepairRequest,
+) -> Result<RepairResponse, Failure> {
     let began = platform.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
     let period = request.period(platform.settings.log_retention, began)?;
@@ -56,7 +64,12 @@ pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<Repa
         next_cursor: None,
     };
     let by = request.requested_by.as_deref().unwrap_or("operator");
-    let work = Work { platform, until: began + Duration::seconds(REPAIR_SECONDS_MAX), dry_run: request.dry_run, by };
+    let work = Work {
+        platform,
+        until: began + Duration::seconds(REPAIR_SECONDS_MAX),
+        dry_run: request.dry_run,
+        by,
+    };
     loop {
         let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
         let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
@@ -78,14 +91,27 @@ pub async fn repair(platform: &Platform, request: &RepairRequest) -> Result<Repa
         }
     }
     response.next_cursor = place.and_then(|place| request.cursor_behind(&place));
-    let RepairResponse { looked_at, missing, appended, .. } = response;
-    tracing::info!(looked_at, missing, appended, dry_run = request.dry_run, "the change log was compared with the resources");
+    let RepairResponse {
+        looked_at,
+        missing,
+        appended,
+        ..
+    } = response;
+    tracing::info!(
+        looked_at,
+        missing,
+        appended,
+        dry_run = request.dry_run,
+        "the change log was compared with the resources"
+    );
     Ok(response)
 }
 
 /// Adds what is told of a channel: its rows may have stood on several pages.
 fn told(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
-    let same = |known: &ChannelRepair| known.tenant == repaired.tenant && known.channel == repaired.channel;
+    let same = |known: &ChannelRepair| {
+        known.tenant == repaired.tenant && known.channel == repaired.channel
+    };
     match channels.iter().position(same) {
         Some(at) => {
             let known = &mut channels[at];
@@ -109,18 +135,33 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Tells the audit log of the tenant what is about to be done to a channel. A dry run does nothing.
+    /// Tells the audit log of the tenant what is about to be done to a channel. A dry run does
+    /// nothing.
     async fn audit(self, scope: &Scope, what: String) -> Result<(), Failure> {
         if self.dry_run {
             return Ok(());
         }
         let clock = &self.platform.clock;
-        let entry = AuditEntry::new(clock.unique_id().to_string(), clock.now(), AuditAction::Repair, self.by, Via::Invocation);
-        let entry = AuditEntry { channel: Some(scope.channel.to_string()), note: Some(what), ..entry };
-        self.platform.tables.add_audit_entry(&scope.tenant, &entry).await
+        let entry = AuditEntry::new(
+            clock.unique_id().to_string(),
+            clock.now(),
+            AuditAction::Repair,
+            self.by,
+            Via::Invocation,
+        );
+        let entry = AuditEntry {
+            channel: Some(scope.channel.to_string()),
+            note: Some(what),
+            ..entry
+        };
+        self.platform
+            .tables
+            .add_audit_entry(&scope.tenant, &entry)
+            .await
     }
 
-    /// Reads resources until there are enough to compare, `limit` was looked at, or there are no more.
+    /// Reads resources until there are enough to compare, `limit` was looked at, or there are no
+    /// more.
     async fn read(
         self,
         extent: &Extent,
@@ -131,23 +172,31 @@ impl Work<'_> {
         let mut channels: BTreeMap<Scope, Vec<Standing>> = BTreeMap::new();
         let (mut compared, mut looked_at) = (0, 0);
         loop {
-            let room = (REPAIR_COMPARED_MAX - compared).min(limit.map_or(usize::MAX, |limit| limit - looked_at));
-            let read = self.platform.tables.resources.standings(extent, period, place.as_ref(), room).await?;
+            let room = (REPAIR_COMPARED_MAX - compared)
+                .min(limit.map_or(usize::MAX, |limit| limit - looked_at));
+            let read = self
+                .platform
+                .tables
+                .resources
+                .standings(extent, period, place.as_ref(), room)
+                .await?;
             looked_at += read.looked_at;
             compared += read.rows.len();
             for (scope, standing) in read.rows {
                 channels.entry(scope).or_default().push(standing);
             }
             place = read.next;
-            let is_full = compared >= REPAIR_COMPARED_MAX || limit.is_some_and(|limit| looked_at >= limit);
+            let is_full =
+                compared >= REPAIR_COMPARED_MAX || limit.is_some_and(|limit| looked_at >= limit);
             if place.is_none() || is_full || self.platform.clock.now() > self.until {
                 return Ok((channels, looked_at, place));
             }
         }
     }
 
-    /// Has every device start over in these channels; gives how many that concerns. Those that did and where nothing happened since are
-    /// left as they are: a channel's resources may stand on several pages.
+    /// Has every device start over in these channels; gives how many that concerns. Those that did
+    /// and where nothing happened since are left as they are: a channel's resources may stand on
+    /// several pages.
     async fn start_over(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
         let mut started_over = 0;
         for scope in scopes {
@@ -159,11 +208,19 @@ impl Work<'_> {
     async fn starts_over(self, scope: &Scope) -> Result<bool, Failure> {
         let changes = &self.platform.tables.changes;
         for _ in 0..RACES_MAX {
-            let head = changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+            let head = changes
+                .heads(std::slice::from_ref(scope))
+                .await?
+                .pop()
+                .flatten();
             if is_started_over(head.as_ref()) {
                 return Ok(false);
             }
-            self.audit(scope, "has every device start over in the channel".to_owned()).await?;
+            self.audit(
+                scope,
+                "has every device start over in the channel".to_owned(),
+            )
+            .await?;
             let step = start_over(head.as_ref(), self.platform.clock.now());
             if self.dry_run || changes.append(scope, &[step]).await? == Appended::Done {
                 return Ok(true);
@@ -172,15 +229,30 @@ impl Work<'_> {
         Err(lost_races())
     }
 
-    /// Compares resources with the logs of their channels; gives those in which something was missing.
-    async fn channels(self, channels: BTreeMap<Scope, Vec<Standing>>) -> Result<Vec<ChannelRepair>, Failure> {
+    /// Compares resources with the logs of their channels; gives those in which something was
+    /// missing.
+    async fn channels(
+        self,
+        channels: BTreeMap<Scope, Vec<Standing>>,
+    ) -> Result<Vec<ChannelRepair>, Failure> {
         let scopes: Vec<Scope> = channels.keys().cloned().collect();
         let heads = self.platform.tables.changes.heads(&scopes).await?;
-        let repairs = channels.into_iter().zip(heads).map(async |((scope, standings), head)| {
-            let mut channel = Channel { work: self, scope: &scope, head, comparison: Comparison::new(standings) };
-            channel.repair().await
-        });
-        let repaired: Vec<Option<ChannelRepair>> = stream::iter(repairs).buffered(CHANNELS_AT_ONCE).try_collect().await?;
+        let repairs = channels
+            .into_iter()
+            .zip(heads)
+            .map(async |((scope, standings), head)| {
+                let mut channel = Channel {
+                    work: self,
+                    scope: &scope,
+                    head,
+                    comparison: Comparison::new(standings),
+                };
+                channel.repair().await
+            });
+        let repaired: Vec<Option<ChannelRepair>> = stream::iter(repairs)
+            .buffered(CHANNELS_AT_ONCE)
+            .try_collect()
+            .await?;
         Ok(repaired.into_iter().flatten().collect())
     }
 }
@@ -195,18 +267,43 @@ struct Channel<'a> {
 
 impl Channel<'_> {
     async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
-        let Self { work: Work { platform, until, dry_run, .. }, scope, head, comparison } = self;
+        let Self {
+            work:
+                Work {
+                    platform,
+                    until,
+                    dry_run,
+                    ..
+                },
+            scope,
+            head,
+            comparison,
+        } = self;
         if let Some(head) = head {
-            let bound = Bound { until: *until, segments_max: usize::MAX, bytes_max: usize::MAX };
+            let bound = Bound {
+                until: *until,
+                segments_max: usize::MAX,
+                bytes_max: usize::MAX,
+            };
             if look_back(platform, scope, head, comparison, bound).await? != Read::Whole {
                 return Err(too_long(scope).into());
             }
         }
         let (dry_run, until) = (*dry_run, *until);
         let missing = self.comparison.missing();
-        let Some(oldest) = missing.first().map(|standing| standing.changed_at) else { return Ok(None) };
-        let missing: Vec<ResourceKey> = missing.into_iter().map(|standing| standing.key.clone()).collect();
-        self.work.audit(self.scope, format!("appends {} missing changes to the log", missing.len())).await?;
+        let Some(oldest) = missing.first().map(|standing| standing.changed_at) else {
+            return Ok(None);
+        };
+        let missing: Vec<ResourceKey> = missing
+            .into_iter()
+            .map(|standing| standing.key.clone())
+            .collect();
+        self.work
+            .audit(
+                self.scope,
+                format!("appends {} missing changes to the log", missing.len()),
+            )
+            .await?;
         let mut appended = 0;
         for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
             if self.work.platform.clock.now() > until {
@@ -214,7 +311,12 @@ impl Channel<'_> {
             }
             appended += self.append_all(keys).await?;
         }
-        Ok(Some(ChannelRepair::of(self.scope, missing.len(), appended, oldest)))
+        Ok(Some(ChannelRepair::of(
+            self.scope,
+            missing.len(),
+            appended,
+            oldest,
+        )))
     }
 
     /// Appends what is still missing of these resources; gives how many that were.
@@ -228,24 +330,47 @@ impl Channel<'_> {
         Err(lost_races())
     }
 
-    /// One try. The rows are read before the head: what was sequenced meanwhile is seen, so an older version is never appended behind a
-    /// newer one.
-    async fn append(&mut self, keys: &[ResourceKey], appended: &mut usize) -> Result<Appended, Failure> {
-        let Self { work: Work { platform, .. }, scope, .. } = *self;
-        let rows = platform.tables.resources.load(&scope.tenant, keys).await?.rows;
-        let head = platform.tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+    /// One try. The rows are read before the head: what was sequenced meanwhile is seen, so an
+    /// older version is never appended behind a newer one.
+    async fn append(
+        &mut self,
+        keys: &[ResourceKey],
+        appended: &mut usize,
+    ) -> Result<Appended, Failure> {
+        let Self {
+            work: Work { platform, .. },
+            scope,
+            ..
+        } = *self;
+        let rows = platform
+            .tables
+            .resources
+            .load(&scope.tenant, keys)
+            .await?
+            .rows;
+        let head = platform
+            .tables
+            .changes
+            .heads(std::slice::from_ref(scope))
+            .await?
+            .pop()
+            .flatten();
         if let Some(head) = &head {
             let seen = end_of(self.head.as_ref());
             look_on(platform, scope, seen, head, &mut self.comparison).await?;
         }
         self.head = head;
-        let steps = self.comparison.steps(self.head.as_ref(), rows, platform.clock.now());
+        let steps = self
+            .comparison
+            .steps(self.head.as_ref(), rows, platform.clock.now());
         if platform.tables.changes.append(scope, &steps).await? == Appended::LostRace {
             return Ok(Appended::LostRace);
         }
         for Step { segment, head } in steps {
             *appended += segment.entries.len();
-            platform.meter.count(Metric::SequencedChanges, segment.entries.len());
+            platform
+                .meter
+                .count(Metric::SequencedChanges, segment.entries.len());
             self.comparison.note(&segment);
             self.head = Some(head);
         }

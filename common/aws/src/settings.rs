@@ -1,4 +1,5 @@
-//! Settings of a deployment, from environment variables. `template.yaml` sets them; the local runner evaluates the same template.
+//! Settings of a deployment, from environment variables. `template.yaml` sets them; the local
+//! runner evaluates the same template.
 
 use chrono::Duration;
 use tidemark_core::{
@@ -25,7 +26,8 @@ pub struct Settings {
     pub tables: TableNames,
     /// How callers are verified.
     pub auth: AuthSettings,
-    /// `CATALOG`: the resource types, as TOML; by default those of `catalog.toml`, which this build was made with.
+    /// `CATALOG`: the resource types, as TOML; by default those of `catalog.toml`, which this build
+    /// was made with.
     pub catalog: Catalog,
     /// How long the change log keeps a change; older positions start over.
     pub log_retention: Duration,
@@ -35,9 +37,11 @@ pub struct Settings {
     pub media: MediaSettings,
     /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser; none by default.
     pub allowed_origins: AllowedOrigins,
-    /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind streams have it.
+    /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind
+    /// streams have it.
     pub failure_bucket: Option<String>,
-    /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without it nobody is told.
+    /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without
+    /// it nobody is told.
     pub notification_topic: Option<String>,
     /// `STACK_NAME`: as what this deployment's metrics are told from others', default `tidemark`.
     pub stack: String,
@@ -54,11 +58,11 @@ pub struct MediaSettings {
     pub bytes_max: u64,
     /// `MEDIA_URL_SECONDS`: how long an upload URL is good for, 1 to 900.
     pub url_seconds: u64,
-    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: what media keys are authenticated with. Only the functions that make or accept keys
-    /// have it.
+    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: what media keys are authenticated with. Only the
+    /// functions that make or accept keys have it.
     pub keyring: Option<Keyring>,
-    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presigns returned before there were MACs, are still accepted: `accept` (the
-    /// default) or `refuse`.
+    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presigns returned before there were
+    /// MACs, are still accepted: `accept` (the default) or `refuse`.
     pub accepts_old_keys: bool,
 }
 
@@ -104,11 +108,14 @@ pub struct AuthSettings {
     pub channels_claim: String,
     /// `CLAIM_AUDIENCE`, default `aud`; Cognito's access tokens carry `client_id`.
     pub audience_claim: String,
-    /// `TOKEN_SECONDS_MAX`: seconds that a token may be valid for, from when it was issued, and from now on; one day by default.
+    /// `TOKEN_SECONDS_MAX`: seconds that a token may be valid for, from when it was issued, and
+    /// from now on; one day by default.
     pub token_seconds_max: u64,
-    /// `TOKEN_TYPE`: what `typ` in the header of a token must be, such as `at+jwt`; any, if it is not set.
+    /// `TOKEN_TYPE`: what `typ` in the header of a token must be, such as `at+jwt`; any, if it is
+    /// not set.
     pub token_type: Option<String>,
-    /// `TOKEN_USE`: what the claim `token_use` must be, such as Cognito's `access`; any, if it is not set.
+    /// `TOKEN_USE`: what the claim `token_use` must be, such as Cognito's `access`; any, if it is
+    /// not set.
     pub token_use: Option<String>,
 }
 
@@ -117,7 +124,8 @@ pub struct AuthSettings {
 pub enum KeySource {
     /// `JWKS`: the key set itself.
     Inline(String),
-    /// `JWKS_URL`: fetched, cached, and fetched again at most once a minute for a key that is not in it.
+    /// `JWKS_URL`: fetched, cached, and fetched again at most once a minute for a key that is not
+    /// in it.
     Url(String),
 }
 
@@ -131,7 +139,9 @@ pub enum SettingsError {
     #[error("environment variable {0}: {1:?} is not a number from 1 to {2}")]
     Number(&'static str, String, u64),
     /// A secret is too short to authenticate anything with. Its value is not shown.
-    #[error("environment variables {0} and {0}_PREVIOUS: a secret has at least {MEDIA_SECRET_BYTES_MIN} bytes")]
+    #[error(
+        "environment variables {0} and {0}_PREVIOUS: a secret has at least {MEDIA_SECRET_BYTES_MIN} bytes"
+    )]
     Secret(&'static str),
     /// A variable has none of the values it may have.
     #[error("environment variable {0}: {1:?} is neither {2} nor {3}")]
@@ -147,24 +157,36 @@ pub enum SettingsError {
 impl Settings {
     /// What may be uploaded, under keys that `keyring` authenticates.
     pub fn allowed_media<'a>(&'a self, keyring: &'a Keyring) -> Allowed<'a> {
-        Allowed { types: &self.media.types, bytes_max: self.media.bytes_max, catalog: &self.catalog, keyring }
+        Allowed {
+            types: &self.media.types,
+            bytes_max: self.media.bytes_max,
+            catalog: &self.catalog,
+            keyring,
+        }
     }
 
-    /// Reads the settings through `variable`, which gives a variable's value. An empty value counts as not set.
+    /// Reads the settings through `variable`, which gives a variable's value. An empty value counts
+    /// as not set.
     ///
     /// # Errors
     /// [`SettingsError`] names the variable.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let optional = |name: &'static str| variable(name).filter(|value| !value.is_empty());
         let required = |name: &'static str| optional(name).ok_or(SettingsError::Missing(name));
-        let or_default = |name: &'static str, default: &str| optional(name).unwrap_or_else(|| default.to_owned());
+        let or_default = |name: &'static str, default: &str| {
+            optional(name).unwrap_or_else(|| default.to_owned())
+        };
         let number = |name: &'static str, default: &str, max: u64| {
             let text = or_default(name, default);
-            let number = text.parse::<u64>().ok().filter(|number| (1..=max).contains(number));
+            let number = text
+                .parse::<u64>()
+                .ok()
+                .filter(|number| (1..=max).contains(number));
             number.ok_or(SettingsError::Number(name, text, max))
         };
         let days = |name: &'static str, default: &str| {
-            number(name, default, DAYS_MAX).map(|days| Duration::days(i64::try_from(days).unwrap_or(i64::MAX)))
+            number(name, default, DAYS_MAX)
+                .map(|days| Duration::days(i64::try_from(days).unwrap_or(i64::MAX)))
         };
         let keys = match (optional("JWKS"), optional("JWKS_URL")) {
             (Some(keys), _) => KeySource::Inline(keys),
@@ -214,7 +236,14 @@ impl Settings {
                 accepts_old_keys: match or_default("MEDIA_OLD_KEYS", "accept").as_str() {
                     "accept" => true,
                     "refuse" => false,
-                    other => return Err(SettingsError::Choice("MEDIA_OLD_KEYS", other.to_owned(), "accept", "refuse")),
+                    other => {
+                        return Err(SettingsError::Choice(
+                            "MEDIA_OLD_KEYS",
+                            other.to_owned(),
+                            "accept",
+                            "refuse",
+                        ));
+                    }
                 },
             },
             failure_bucket: optional("FAILURE_BUCKET"),

@@ -1,5 +1,6 @@
-//! Stream records: what a Lambda event of the streams of `resources` and `conflicts` says, one record at a time, so that one that does not
-//! read does not keep the others from being read; and what becomes of those that cannot be handled.
+//! Stream records: what a Lambda event of the streams of `resources` and `conflicts` says, one
+//! record at a time, so that one that does not read does not keep the others from being read; and
+//! what becomes of those that cannot be handled.
 
 use aws_lambda_events::event::{
     dynamodb::EventRecord,
@@ -60,13 +61,15 @@ pub fn read(record: &RawValue) -> Reading {
     read_change(record).unwrap_or_else(Reading::Unreadable)
 }
 
-/// The decision that a record of the stream of `conflicts` tells of; `None` where it tells of none. A conflict that a policy decides at
-/// once is inserted with its outcome: the answer to the push has told of it.
+/// The decision that a record of the stream of `conflicts` tells of; `None` where it tells of none.
+/// A conflict that a policy decides at once is inserted with its outcome: the answer to the push
+/// has told of it.
 ///
 /// # Errors
 /// Why the record does not read.
 pub fn read_decision(record: &RawValue) -> Result<Option<ConflictResolved>, String> {
-    let record: EventRecord = serde_json::from_str(record.get()).map_err(|error| format!("not a stream record: {error}"))?;
+    let record: EventRecord = serde_json::from_str(record.get())
+        .map_err(|error| format!("not a stream record: {error}"))?;
     if record.event_name != "MODIFY" {
         return Ok(None);
     }
@@ -82,14 +85,25 @@ pub fn sequence_of(record: &RawValue) -> Sequence {
     number().unwrap_or(Sequence::ZERO)
 }
 
-/// Keeps a record that can never be handled in the failure bucket, so that the others go on; gives it back where that fails.
+/// Keeps a record that can never be handled in the failure bucket, so that the others go on; gives
+/// it back where that fails.
 ///
 /// # Errors
 /// The number of the record: nothing keeps it but the stream.
-pub async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> Result<(), Sequence> {
+pub async fn set_aside(
+    platform: &Platform,
+    record: &RawValue,
+    reason: &str,
+) -> Result<(), Sequence> {
     let kept = match &platform.failures {
-        Some(failures) => failures.set_aside(record, reason, platform.clock.now()).await,
-        None => Err(Failure::Outage("the function runs without its failure bucket".into())),
+        Some(failures) => {
+            failures
+                .set_aside(record, reason, platform.clock.now())
+                .await
+        }
+        None => Err(Failure::Outage(
+            "the function runs without its failure bucket".into(),
+        )),
     };
     match kept {
         Ok(key) => {
@@ -105,29 +119,44 @@ pub async fn set_aside(platform: &Platform, record: &RawValue, reason: &str) -> 
     }
 }
 
-/// What a function answers that could not handle these records: the stream delivers again from the earliest of them.
+/// What a function answers that could not handle these records: the stream delivers again from the
+/// earliest of them.
 pub fn given_back(failed: impl IntoIterator<Item = Sequence>) -> DynamoDbEventResponse {
     let mut response = DynamoDbEventResponse::default();
-    response.batch_item_failures.extend(failed.into_iter().min().map(|earliest| {
-        let mut failure = DynamoDbBatchItemFailure::default();
-        // As the stream writes it: without our leading zeros. A record whose number does not read fails the whole batch.
-        failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
-        failure
-    }));
+    response
+        .batch_item_failures
+        .extend(failed.into_iter().min().map(|earliest| {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            // As the stream writes it: without our leading zeros. A record whose number does not
+            // read fails the whole batch.
+            failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
+            failure
+        }));
     response
 }
 
 fn read_change(record: EventRecord) -> Result<Reading, String> {
     // Of the old row only the version counts; one that does not read was repaired by this change.
     let is_new = record.change.old_image.is_empty();
-    let old_version = serde_dynamo::from_item::<_, OldRow>(record.change.old_image).ok().map(|row| row.server_version);
-    let new: ResourceRow = serde_dynamo::from_item(record.change.new_image).map_err(|error| error.to_string())?;
+    let old_version = serde_dynamo::from_item::<_, OldRow>(record.change.old_image)
+        .ok()
+        .map(|row| row.server_version);
+    let new: ResourceRow =
+        serde_dynamo::from_item(record.change.new_image).map_err(|error| error.to_string())?;
     if old_version == Some(new.server_version) {
         return Ok(Reading::Nothing);
     }
     let arn = record.event_source_arn.unwrap_or_default();
-    let stream = arn.split_once("/stream/").map(|(_, label)| label.to_owned()).ok_or("no stream label in eventSourceARN")?;
-    let sequence = record.change.sequence_number.as_deref().and_then(Sequence::parse).ok_or("no SequenceNumber")?;
+    let stream = arn
+        .split_once("/stream/")
+        .map(|(_, label)| label.to_owned())
+        .ok_or("no stream label in eventSourceARN")?;
+    let sequence = record
+        .change
+        .sequence_number
+        .as_deref()
+        .and_then(Sequence::parse)
+        .ok_or("no SequenceNumber")?;
     let (scope, key) = identify(&new.pk, &new.sk).map_err(|failure| failure.to_string())?;
     let resource = new.read().map_err(|failure| failure.to_string())?;
     let action = match (resource.deleted, is_new) {

@@ -1,16 +1,21 @@
 //! The HTTPS client of a function's calls: those to AWS, and that for a key set.
 //!
-//! AWS is reached over the five roots that [Amazon Trust Services](https://www.amazontrust.com/repository/) signs its endpoints with, and no
-//! others: reading the system's hundred and more takes several times the rest of a start. `AWS_CA_BUNDLE`, which all SDKs know, names a file
-//! of other ones: of an endpoint of one's own, or of a proxy that looks inside.
+//! AWS is reached over the five roots that [Amazon Trust
+//! Services](https://www.amazontrust.com/repository/) signs its endpoints with, and no others:
+//! reading the system's hundred and more takes several times the rest of a start. `AWS_CA_BUNDLE`,
+//! which all SDKs know, names a file of other ones: of an endpoint of one's own, or of a proxy that
+//! looks inside.
 //!
-//! The SDK has a client of its own, on the same libraries. It also speaks HTTP/2, which DynamoDB does not, and knows proxies: 0.7 MB of each binary.
+//! The SDK has a client of its own, on the same libraries. It also speaks HTTP/2, which DynamoDB
+//! does not, and knows proxies: 0.7 MB of each binary.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use aws_smithy_runtime_api::client::{
     connection::{CaptureSmithyConnection, ConnectionMetadata},
-    http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
+    http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    },
     orchestrator::{HttpRequest, HttpResponse},
     result::ConnectorError,
 };
@@ -62,8 +67,13 @@ pub fn client(bundle: Option<&Path>) -> Result<SharedHttpClient, TransportError>
         None => roots(AMAZON_ROOTS)?,
         Some(path) => {
             let shown = path.display().to_string();
-            let pem = fs::read(path).map_err(|source| TransportError::Unreadable { path: shown.clone(), source })?;
-            Some(roots(&pem)?).filter(|roots| !roots.is_empty()).ok_or(TransportError::NoCertificate(shown))?
+            let pem = fs::read(path).map_err(|source| TransportError::Unreadable {
+                path: shown.clone(),
+                source,
+            })?;
+            Some(roots(&pem)?)
+                .filter(|roots| !roots.is_empty())
+                .ok_or(TransportError::NoCertificate(shown))?
         }
     };
     let connector = connector(roots)?;
@@ -98,8 +108,14 @@ fn connector(roots: RootCertStore) -> Result<SharedHttpConnector, TransportError
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_MAX));
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https);
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(https);
     Ok(SharedHttpConnector::new(Https(client)))
 }
 
@@ -111,7 +127,9 @@ impl HttpConnector for Https {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut request = match request.try_into_http1x() {
             Ok(request) => request,
-            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+            Err(error) => {
+                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
+            }
         };
         // A server that fails is not asked again over the same connection: the SDK says when.
         let connection = capture_connection(&mut request);
@@ -120,8 +138,11 @@ impl HttpConnector for Https {
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x)).map_err(|error| ConnectorError::other(error.into(), None))
+            let answer = answer
+                .await
+                .map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }
@@ -134,7 +155,12 @@ fn closable(connection: CaptureConnection) -> Option<ConnectionMetadata> {
             connection.poison();
         }
     };
-    Some(ConnectionMetadata::builder().proxied(false).poison_fn(close).build())
+    Some(
+        ConnectionMetadata::builder()
+            .proxied(false)
+            .poison_fn(close)
+            .build(),
+    )
 }
 
 #[cfg(test)]
@@ -160,11 +186,18 @@ mod tests {
 
     #[test]
     fn a_bundle_that_is_none_is_named() {
-        let missing = client(Some(Path::new("/no/such/bundle.pem"))).expect_err("no such file").to_string();
-        assert!(missing.starts_with("AWS_CA_BUNDLE names /no/such/bundle.pem, which does not read: "), "{missing}");
+        let missing = client(Some(Path::new("/no/such/bundle.pem")))
+            .expect_err("no such file")
+            .to_string();
+        assert!(
+            missing.starts_with("AWS_CA_BUNDLE names /no/such/bundle.pem, which does not read: "),
+            "{missing}"
+        );
         let mut empty = tempfile::NamedTempFile::new().expect("a file");
         empty.write_all(b"no certificate").expect("written");
-        let empty = client(Some(empty.path())).expect_err("no certificate").to_string();
+        let empty = client(Some(empty.path()))
+            .expect_err("no certificate")
+            .to_string();
         assert!(empty.ends_with("holds no certificate in PEM"), "{empty}");
     }
 
@@ -175,12 +208,23 @@ mod tests {
         // Whatever comes over the first connection fails.
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().flatten().enumerate() {
-                let status = if number == 0 { "500 Internal Server Error" } else { "200 OK" };
+                let status = if number == 0 {
+                    "500 Internal Server Error"
+                } else {
+                    "200 OK"
+                };
                 std::thread::spawn(move || {
                     let (mut answers, requests) = (&stream, BufReader::new(&stream));
-                    let bodies = requests.lines().map_while(Result::ok).filter(String::is_empty);
+                    let bodies = requests
+                        .lines()
+                        .map_while(Result::ok)
+                        .filter(String::is_empty);
                     for _ in bodies {
-                        write!(answers, "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}").expect("written");
+                        write!(
+                            answers,
+                            "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}"
+                        )
+                        .expect("written");
                     }
                 });
             }
@@ -193,7 +237,10 @@ mod tests {
             .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
             .sleep_impl(TokioSleep::new())
             .http_client(client(None).expect("a client"));
-        let listed = aws_sdk_dynamodb::Client::from_conf(config.build()).list_tables().send().await;
+        let listed = aws_sdk_dynamodb::Client::from_conf(config.build())
+            .list_tables()
+            .send()
+            .await;
         assert!(listed.is_ok(), "{listed:?}");
     }
 }

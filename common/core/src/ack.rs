@@ -1,5 +1,6 @@
-//! Acknowledgements (§4.8): how far a device has applied what it pulled. They only move forward, each channel by itself, so the order
-//! in which they arrive does not matter: the rows of a device end at the maximum of each channel.
+//! Acknowledgements (§4.8): how far a device has applied what it pulled. They only move forward,
+//! each channel by itself, so the order in which they arrive does not matter: the rows of a device
+//! end at the maximum of each channel.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -15,13 +16,14 @@ use crate::{
     token::{Progress, Token},
 };
 
-/// How far a device has applied the log of a channel. The order is: further in the log, and at the same place, known later.
+/// How far a device has applied the log of a channel. The order is: further in the log, and at the
+/// same place, known later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Acknowledged {
     /// Everything up to here is applied.
     pub position: Position,
-    /// How old the position is, as its token says (§4.5): when the device was caught up, or when the last change it got entered the
-    /// log. Never after the acknowledgement itself.
+    /// How old the position is, as its token says (§4.5): when the device was caught up, or when
+    /// the last change it got entered the log. Never after the acknowledgement itself.
     pub at: DateTime<Utc>,
 }
 
@@ -46,26 +48,41 @@ impl FromStr for Acknowledged {
     fn from_str(text: &str) -> Result<Self, NotAcknowledged> {
         let read = || {
             let (position, at) = text.split_once('@')?;
-            Some(Self { position: position.parse().ok()?, at: DateTime::from_timestamp_millis(at.parse().ok()?)? })
+            Some(Self {
+                position: position.parse().ok()?,
+                at: DateTime::from_timestamp_millis(at.parse().ok()?)?,
+            })
         };
         read().ok_or(NotAcknowledged)
     }
 }
 
-/// What a token that was applied says of the channels the caller pulls. A token may be made up and name thousands of others: those say
-/// nothing. A channel in the middle of its snapshot has no position yet, because not all of its rows are applied.
+/// What a token that was applied says of the channels the caller pulls. A token may be made up and
+/// name thousands of others: those say nothing. A channel in the middle of its snapshot has no
+/// position yet, because not all of its rows are applied.
 pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) -> Positions {
     let position = |channel: Channel| match token.channels.get(&channel)? {
         Progress::Log { position, at, .. } => {
             let at = (*at).clamp(DateTime::UNIX_EPOCH, now);
-            Some((channel, Acknowledged { position: *position, at }))
+            Some((
+                channel,
+                Acknowledged {
+                    position: *position,
+                    at,
+                },
+            ))
         }
         Progress::Snapshot { .. } => None,
     };
-    principal.pulled_channels().into_iter().filter_map(position).collect()
+    principal
+        .pulled_channels()
+        .into_iter()
+        .filter_map(position)
+        .collect()
 }
 
-/// What of `told` is ahead of what is `stored`: what is left to write when others were faster. Nothing moves back.
+/// What of `told` is ahead of what is `stored`: what is left to write when others were faster.
+/// Nothing moves back.
 pub fn ahead(mut told: Positions, stored: &Positions) -> Positions {
     told.retain(|channel, told| stored.get(channel).is_none_or(|stored| *told > *stored));
     told
@@ -76,21 +93,28 @@ pub fn ahead(mut told: Positions, stored: &Positions) -> Positions {
 pub struct Lag {
     /// It has applied everything that was sequenced.
     pub is_caught_up: bool,
-    /// 0 when it is caught up; else the age of what it has applied, which its changes have waited at most. `None` when it has
-    /// acknowledged nothing that this log knows.
+    /// 0 when it is caught up; else the age of what it has applied, which its changes have waited
+    /// at most. `None` when it has acknowledged nothing that this log knows.
     pub seconds: Option<i64>,
 }
 
-/// Derives the lag of a channel from what was acknowledged and the head of its log. A position ahead of the log stems from before the
-/// server was restored, and counts as none.
+/// Derives the lag of a channel from what was acknowledged and the head of its log. A position
+/// ahead of the log stems from before the server was restored, and counts as none.
 pub fn lag(acknowledged: Option<&Acknowledged>, head: Option<&Head>, now: DateTime<Utc>) -> Lag {
     let end = end_of(head);
     match acknowledged {
-        Some(acknowledged) if acknowledged.position == end => Lag { is_caught_up: true, seconds: Some(0) },
-        Some(acknowledged) if acknowledged.position < end => {
-            Lag { is_caught_up: false, seconds: Some((now - acknowledged.at).num_seconds().max(0)) }
-        }
-        _ => Lag { is_caught_up: false, seconds: None },
+        Some(acknowledged) if acknowledged.position == end => Lag {
+            is_caught_up: true,
+            seconds: Some(0),
+        },
+        Some(acknowledged) if acknowledged.position < end => Lag {
+            is_caught_up: false,
+            seconds: Some((now - acknowledged.at).num_seconds().max(0)),
+        },
+        _ => Lag {
+            is_caught_up: false,
+            seconds: None,
+        },
     }
 }
 
@@ -104,11 +128,18 @@ mod tests {
     }
 
     fn position(sequence: &str) -> Position {
-        Position { epoch: 1, sequence: Sequence::parse(sequence).expect("digits"), late: 0 }
+        Position {
+            epoch: 1,
+            sequence: Sequence::parse(sequence).expect("digits"),
+            late: 0,
+        }
     }
 
     fn at(sequence: &str, seconds: i64) -> Acknowledged {
-        Acknowledged { position: position(sequence), at: moment(seconds) }
+        Acknowledged {
+            position: position(sequence),
+            at: moment(seconds),
+        }
     }
 
     fn log(sequence: &str, seconds: i64) -> Progress {
@@ -116,11 +147,22 @@ mod tests {
     }
 
     fn head(sequence: &str) -> Head {
-        Head { position: position(sequence), stream: "s".into(), floor: None, moved_at: moment(0), repaired_at: None }
+        Head {
+            position: position(sequence),
+            stream: "s".into(),
+            floor: None,
+            moved_at: moment(0),
+            repaired_at: None,
+        }
     }
 
     fn ana() -> Principal {
-        Principal { tenant: "acme".into(), user: "ana".into(), roles: vec!["admin".into()], groups: vec!["north".into()] }
+        Principal {
+            tenant: "acme".into(),
+            user: "ana".into(),
+            roles: vec!["admin".into()],
+            groups: vec!["north".into()],
+        }
     }
 
     #[test]
@@ -128,22 +170,39 @@ mod tests {
         let ordered = [at("9", 50), at("10", 0), at("10", 1), at("11", -5)];
         let texts: Vec<String> = ordered.iter().map(ToString::to_string).collect();
         assert!(ordered.is_sorted() && texts.is_sorted());
-        assert!(texts.iter().zip(ordered).all(|(text, at)| text.parse() == Ok(at)));
+        assert!(
+            texts
+                .iter()
+                .zip(ordered)
+                .all(|(text, at)| text.parse() == Ok(at))
+        );
         assert_eq!("".parse::<Acknowledged>(), Err(NotAcknowledged));
     }
 
     #[test]
     fn only_applied_positions_of_channels_the_caller_pulls_count() {
-        let snapshot = Progress::Snapshot { noted: position("3"), noted_at: moment(0), after: None };
-        let mut channels: BTreeMap<Channel, Progress> =
-            (0..5000).map(|number| (Channel::Group(format!("made-up-{number}")), log("9", 0))).collect();
+        let snapshot = Progress::Snapshot {
+            noted: position("3"),
+            noted_at: moment(0),
+            after: None,
+        };
+        let mut channels: BTreeMap<Channel, Progress> = (0..5000)
+            .map(|number| (Channel::Group(format!("made-up-{number}")), log("9", 0)))
+            .collect();
         channels.insert(Channel::Tenant, log("7", 60));
         channels.insert(Channel::User("ana".into()), snapshot);
         channels.insert(Channel::User("ben".into()), log("9", 0));
         channels.insert(Channel::Group("north".into()), log("5", 0));
         let told = acknowledged(&Token { channels }, &ana(), moment(30));
-        let expected = [(Channel::Tenant, at("7", 30)), (Channel::Group("north".into()), at("5", 0))];
-        assert_eq!(told, Positions::from(expected), "and no moment lies ahead of now");
+        let expected = [
+            (Channel::Tenant, at("7", 30)),
+            (Channel::Group("north".into()), at("5", 0)),
+        ];
+        assert_eq!(
+            told,
+            Positions::from(expected),
+            "and no moment lies ahead of now"
+        );
     }
 
     #[test]
@@ -154,23 +213,66 @@ mod tests {
             Positions::from([(tenant.clone(), at("8", 8))]),
             Positions::from([(tenant.clone(), at("8", 7)), (group.clone(), at("4", 0))]),
         ];
-        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
             let mut stored = Positions::new();
             for ack in order {
                 stored.extend(ahead(acks[ack].clone(), &stored));
             }
-            assert_eq!(stored, Positions::from([(tenant.clone(), at("8", 8)), (group.clone(), at("9", 9))]), "{order:?}");
+            assert_eq!(
+                stored,
+                Positions::from([(tenant.clone(), at("8", 8)), (group.clone(), at("9", 9))]),
+                "{order:?}"
+            );
         }
     }
 
     #[test]
     fn the_lag_is_the_age_of_what_is_applied_until_all_is() {
-        let lag_of = |acknowledged: Option<Acknowledged>| lag(acknowledged.as_ref(), Some(&head("9")), moment(100));
-        assert_eq!(lag_of(Some(at("9", 0))), Lag { is_caught_up: true, seconds: Some(0) });
-        assert_eq!(lag_of(Some(at("8", 40))), Lag { is_caught_up: false, seconds: Some(60) });
-        assert_eq!(lag_of(Some(at("10", 40))), Lag { is_caught_up: false, seconds: None });
-        assert_eq!(lag_of(None), Lag { is_caught_up: false, seconds: None });
-        let start = Acknowledged { position: Position::START, at: moment(0) };
-        assert!(lag(Some(&start), None, moment(100)).is_caught_up, "of a channel in which nothing happened yet");
+        let lag_of = |acknowledged: Option<Acknowledged>| {
+            lag(acknowledged.as_ref(), Some(&head("9")), moment(100))
+        };
+        assert_eq!(
+            lag_of(Some(at("9", 0))),
+            Lag {
+                is_caught_up: true,
+                seconds: Some(0)
+            }
+        );
+        assert_eq!(
+            lag_of(Some(at("8", 40))),
+            Lag {
+                is_caught_up: false,
+                seconds: Some(60)
+            }
+        );
+        assert_eq!(
+            lag_of(Some(at("10", 40))),
+            Lag {
+                is_caught_up: false,
+                seconds: None
+            }
+        );
+        assert_eq!(
+            lag_of(None),
+            Lag {
+                is_caught_up: false,
+                seconds: None
+            }
+        );
+        let start = Acknowledged {
+            position: Position::START,
+            at: moment(0),
+        };
+        assert!(
+            lag(Some(&start), None, moment(100)).is_caught_up,
+            "of a channel in which nothing happened yet"
+        );
     }
 }

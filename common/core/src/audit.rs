@@ -1,4 +1,5 @@
-//! The audit log (§7): who decided what, when, and what stood before and after. Entries are added and never changed.
+//! The audit log (§7): who decided what, when, and what stood before and after. Entries are added
+//! and never changed.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -137,8 +138,17 @@ pub enum Audited<'a> {
 
 /// [`AuditedResource`] as JSON.
 pub fn state(resource: &Resource) -> Json {
-    let Resource { server_version, deleted, payload, .. } = resource;
-    let state = AuditedResource { server_version: *server_version, deleted: *deleted, payload };
+    let Resource {
+        server_version,
+        deleted,
+        payload,
+        ..
+    } = resource;
+    let state = AuditedResource {
+        server_version: *server_version,
+        deleted: *deleted,
+        payload,
+    };
     // Numbers and JSON texts always serialise.
     serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
 }
@@ -181,7 +191,8 @@ impl AuditEntry {
         }
     }
 
-    /// Returns the entry of an admin's push that makes these writes, or `None` if the sender needs the role `admin` for none of them.
+    /// Returns the entry of an admin's push that makes these writes, or `None` if the sender needs
+    /// the role `admin` for none of them.
     pub fn of_admin_write<'a>(
         id: String,
         at: DateTime<Utc>,
@@ -197,8 +208,18 @@ impl AuditEntry {
             deleted: resource.deleted,
         });
         let resources: Vec<WrittenResource> = written.collect();
-        let entry = Self::new(id, at, AuditAction::AdminWrite, &sender.principal.user, Via::Api);
-        (!resources.is_empty()).then(|| Self { device_id: sender.device_id.to_owned(), resources, ..entry })
+        let entry = Self::new(
+            id,
+            at,
+            AuditAction::AdminWrite,
+            &sender.principal.user,
+            Via::Api,
+        );
+        (!resources.is_empty()).then(|| Self {
+            device_id: sender.device_id.to_owned(),
+            resources,
+            ..entry
+        })
     }
 
     /// That `conflict` ended with `outcome`, and the resource `before` and `after` it.
@@ -221,11 +242,18 @@ impl AuditEntry {
             note: outcome.note.clone(),
             before: before.map(state),
             after: after.map(state),
-            ..Self::new(id, outcome.resolved_at, AuditAction::ConflictResolved, &outcome.resolved_by, via)
+            ..Self::new(
+                id,
+                outcome.resolved_at,
+                AuditAction::ConflictResolved,
+                &outcome.resolved_by,
+                via,
+            )
         }
     }
 
-    /// That a create of the sender, which made `after`, took the place of a conflict about an earlier create of `resource`.
+    /// That a create of the sender, which made `after`, took the place of a conflict about an
+    /// earlier create of `resource`.
     pub fn of_superseded(
         id: String,
         sender: Sender<'_>,
@@ -234,16 +262,35 @@ impl AuditEntry {
         after: Option<&Resource>,
     ) -> Self {
         let (user, device_id) = (&sender.principal.user, sender.device_id);
-        let decided = Decided { id: &superseded.id, resource, user, device_id };
+        let decided = Decided {
+            id: &superseded.id,
+            resource,
+            user,
+            device_id,
+        };
         Self::of_decision(id, Via::Policy, decided, &superseded.outcome, None, after)
     }
 
     /// What a policy decided in the course of a push (§5).
     pub fn of_policy(id: String, sender: Sender<'_>, ruled: &Ruled) -> Option<Self> {
-        let Ruled { conflict, after, .. } = ruled;
+        let Ruled {
+            conflict, after, ..
+        } = ruled;
         let (user, device_id) = (&sender.principal.user, sender.device_id);
-        let decided = Decided { id: &conflict.id, resource: &conflict.resource, user, device_id };
+        let decided = Decided {
+            id: &conflict.id,
+            resource: &conflict.resource,
+            user,
+            device_id,
+        };
         let outcome = conflict.outcome.as_ref()?;
-        Some(Self::of_decision(id, Via::Policy, decided, outcome, conflict.server.as_ref(), Some(after)))
+        Some(Self::of_decision(
+            id,
+            Via::Policy,
+            decided,
+            outcome,
+            conflict.server.as_ref(),
+            Some(after),
+        ))
     }
 }

@@ -48,22 +48,37 @@ pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
 
 /// What a replay leaves as it is: the items that were answered `ok`. All others get a new chance.
 pub fn settled(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
-    let settled = results.into_iter().filter(|result| result.status == Status::Ok);
+    let settled = results
+        .into_iter()
+        .filter(|result| result.status == Status::Ok);
     settled.map(|result| (result.index, result)).collect()
 }
 
 /// Results as they are kept: without payloads, which stand elsewhere.
 pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
     let without = results.iter().map(|result| match result {
-        ItemResult { server_payload: None, .. } => Cow::Borrowed(result),
-        ItemResult { .. } => Cow::Owned(ItemResult { server_payload: None, server_payload_omitted: true, ..result.clone() }),
+        ItemResult {
+            server_payload: None,
+            ..
+        } => Cow::Borrowed(result),
+        ItemResult { .. } => Cow::Owned(ItemResult {
+            server_payload: None,
+            server_payload_omitted: true,
+            ..result.clone()
+        }),
     });
     without.collect()
 }
 
-/// Whether a device that pulls `channels` has acknowledged in each of them a place that it reached after `moment`.
+/// Whether a device that pulls `channels` has acknowledged in each of them a place that it reached
+/// after `moment`.
 pub fn is_delivered(channels: &[Channel], positions: &Positions, moment: DateTime<Utc>) -> bool {
-    !channels.is_empty() && channels.iter().all(|channel| positions.get(channel).is_some_and(|applied| applied.at > moment))
+    !channels.is_empty()
+        && channels.iter().all(|channel| {
+            positions
+                .get(channel)
+                .is_some_and(|applied| applied.at > moment)
+        })
 }
 
 #[cfg(test)]
@@ -84,7 +99,14 @@ mod tests {
         let mut from = Some(0);
         while let Some(start) = from {
             let page = page(items.clone(), start);
-            assert!(page.items.iter().flatten().map(|item| escaped_bytes(item.get())).sum::<usize>() <= 4_000_000);
+            assert!(
+                page.items
+                    .iter()
+                    .flatten()
+                    .map(|item| escaped_bytes(item.get()))
+                    .sum::<usize>()
+                    <= 4_000_000
+            );
             indexes.extend(start..start + page.items.len());
             from = page.next_item;
         }
@@ -94,9 +116,18 @@ mod tests {
 
     #[test]
     fn an_item_that_fits_into_no_answer_is_named_and_stops_nothing() {
-        let quotes = RawValue::from_string(format!("\"{}\"", "\\\"".repeat(1_200_000))).expect("test JSON");
+        let quotes =
+            RawValue::from_string(format!("\"{}\"", "\\\"".repeat(1_200_000))).expect("test JSON");
         let page = page(vec![text(1), quotes, text(1)], 0);
-        assert_eq!((page.items.len(), page.items[1].is_none(), page.omitted, page.next_item), (3, true, vec![1], None));
+        assert_eq!(
+            (
+                page.items.len(),
+                page.items[1].is_none(),
+                page.omitted,
+                page.next_item
+            ),
+            (3, true, vec![1], None)
+        );
     }
 
     #[test]
@@ -104,9 +135,19 @@ mod tests {
         let ok = |index| ItemResult::ok(index, None, "m".into(), Some(1));
         let results = vec![
             ok(0),
-            ItemResult { status: Status::Conflict, ..ok(1) },
-            ItemResult { status: Status::Error, ..ok(2) },
-            ItemResult { status: Status::Error, retryable: Some(true), ..ok(3) },
+            ItemResult {
+                status: Status::Conflict,
+                ..ok(1)
+            },
+            ItemResult {
+                status: Status::Error,
+                ..ok(2)
+            },
+            ItemResult {
+                status: Status::Error,
+                retryable: Some(true),
+                ..ok(3)
+            },
             ok(4),
         ];
         assert_eq!(settled(results).into_keys().collect::<Vec<_>>(), [0, 4]);
@@ -114,13 +155,26 @@ mod tests {
 
     #[test]
     fn delivered_is_what_every_channel_was_pulled_after() {
-        let moment = |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment");
-        let at = |seconds: i64| Acknowledged { position: Position::START, at: moment(seconds) };
+        let moment =
+            |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment");
+        let at = |seconds: i64| Acknowledged {
+            position: Position::START,
+            at: moment(seconds),
+        };
         let channels = [Channel::Tenant, Channel::User("ana".into())];
-        let told = |tenant: i64, user: i64| Positions::from([(channels[0].clone(), at(tenant)), (channels[1].clone(), at(user))]);
+        let told = |tenant: i64, user: i64| {
+            Positions::from([
+                (channels[0].clone(), at(tenant)),
+                (channels[1].clone(), at(user)),
+            ])
+        };
         assert!(is_delivered(&channels, &told(6, 7), moment(5)));
         assert!(!is_delivered(&channels, &told(6, 5), moment(5)));
-        assert!(!is_delivered(&channels, &Positions::from([(channels[0].clone(), at(9))]), moment(5)));
+        assert!(!is_delivered(
+            &channels,
+            &Positions::from([(channels[0].clone(), at(9))]),
+            moment(5)
+        ));
         assert!(!is_delivered(&[], &Positions::new(), moment(5)));
     }
 }

@@ -27,7 +27,8 @@ pub struct ResourceType {
     /// Fields no two resources of the type share a value of, within the tenant (§3.9).
     #[serde(default)]
     pub unique: Vec<String>,
-    /// The empty text is no value of a unique field, like `null`: any number of resources may have it (§3.9).
+    /// The empty text is no value of a unique field, like `null`: any number of resources may have
+    /// it (§3.9).
     #[serde(default)]
     pub unique_ignores_empty: bool,
     /// Fields holding media keys: one, or a list of them (§6).
@@ -81,7 +82,9 @@ pub enum CatalogError {
     #[error("catalog: type {0:?}: field {1:?} refers to {2:?}, which the catalog lacks")]
     Reference(String, String, String),
     /// `unique_ignores_empty` without a field that it could apply to.
-    #[error("catalog: type {0:?}: unique_ignores_empty applies to the fields of unique, which has none")]
+    #[error(
+        "catalog: type {0:?}: unique_ignores_empty applies to the fields of unique, which has none"
+    )]
     UniqueIgnoresEmpty(String),
 }
 
@@ -101,7 +104,11 @@ impl Catalog {
             }
             for (field, target) in &resource_type.references {
                 if !catalog.types.contains_key(target) {
-                    return Err(CatalogError::Reference(name.clone(), field.clone(), target.clone()));
+                    return Err(CatalogError::Reference(
+                        name.clone(),
+                        field.clone(),
+                        target.clone(),
+                    ));
                 }
             }
         }
@@ -115,7 +122,9 @@ impl Catalog {
 
     /// Whether a type has a field that refers to resources of this type (§3.10).
     pub fn is_referred_to(&self, name: &str) -> bool {
-        self.types.values().any(|rules| rules.references.values().any(|target| target == name))
+        self.types
+            .values()
+            .any(|rules| rules.references.values().any(|target| target == name))
     }
 }
 
@@ -132,7 +141,9 @@ impl ResourceType {
 
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-')
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+        })
 }
 
 #[cfg(test)]
@@ -142,19 +153,41 @@ mod tests {
     #[test]
     fn the_shipped_catalog_reads() {
         let catalog = Catalog::parse(include_str!("../../../catalog.toml")).expect("catalog.toml");
-        assert_eq!(catalog.get("task").map(|task| task.policy), Some(Policy::FieldMerge));
-        assert_eq!(catalog.get("submission").and_then(|it| it.default_channel("ana")), Some(Channel::User("ana".into())));
+        assert_eq!(
+            catalog.get("task").map(|task| task.policy),
+            Some(Policy::FieldMerge)
+        );
+        assert_eq!(
+            catalog
+                .get("submission")
+                .and_then(|it| it.default_channel("ana")),
+            Some(Channel::User("ana".into()))
+        );
         assert!(catalog.get("invoice").is_none());
     }
 
     #[test]
     fn empty_text_is_a_unique_value_by_default() {
         let text = "[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique = ['code']\n";
-        let ignores = |text: &str| Catalog::parse(text).expect("a catalog").get("a").map(|it| it.unique_ignores_empty);
+        let ignores = |text: &str| {
+            Catalog::parse(text)
+                .expect("a catalog")
+                .get("a")
+                .map(|it| it.unique_ignores_empty)
+        };
         assert_eq!(ignores(text), Some(false));
-        assert_eq!(ignores(&format!("{text}unique_ignores_empty = false")), Some(false));
-        assert_eq!(ignores(&format!("{text}unique_ignores_empty = true")), Some(true));
-        assert_eq!(ignores("[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique_ignores_empty = false"), Some(false));
+        assert_eq!(
+            ignores(&format!("{text}unique_ignores_empty = false")),
+            Some(false)
+        );
+        assert_eq!(
+            ignores(&format!("{text}unique_ignores_empty = true")),
+            Some(true)
+        );
+        assert_eq!(
+            ignores("[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique_ignores_empty = false"),
+            Some(false)
+        );
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Reads `tenant`, `user/<sub>` or `group/<name>`; `None` for anything else, an empty name or one over 256 bytes.
+    /// Reads `tenant`, `user/<sub>` or `group/<name>`; `None` for anything else, an empty name or
+    /// one over 256 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "tenant" {
             return Some(Self::Tenant);
@@ -74,6 +75,9 @@ impl Scope {
     /// Reads a [`partition`](Self::partition) key back.
     pub fn parse(partition: &str) -> Option<Self> {
         let [tenant, channel] = key::split(partition)?;
-        Some(Self { tenant, channel: Channel::parse(&channel)? })
+        Some(Self {
+            tenant,
+            channel: Channel::parse(&channel)?,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Conflicts (§5, §3.5): what a device meant, kept beside what the server holds, until it is decided.
+//! Conflicts (§5, §3.5): what a device meant, kept beside what the server holds, until it is
+//! decided.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -50,8 +51,14 @@ impl TryFrom<String> for Resolution {
     /// Text only: an enum of serde's would take `{"accept_client": null}` too.
     fn try_from(text: String) -> Result<Self, String> {
         let all = [Self::AcceptServer, Self::AcceptClient, Self::ManualMerge];
-        let resolution = all.into_iter().find(|resolution| resolution.as_str() == text);
-        resolution.ok_or_else(|| format!("unknown resolution {text:?}, expected accept_server, accept_client or manual_merge"))
+        let resolution = all
+            .into_iter()
+            .find(|resolution| resolution.as_str() == text);
+        resolution.ok_or_else(|| {
+            format!(
+                "unknown resolution {text:?}, expected accept_server, accept_client or manual_merge"
+            )
+        })
     }
 }
 
@@ -80,13 +87,21 @@ pub struct Resolved {
 impl Resolved {
     /// As a change tells it.
     pub fn into_decided(self) -> DecidedConflict {
-        DecidedConflict { id: self.id, resolution: self.resolution }
+        DecidedConflict {
+            id: self.id,
+            resolution: self.resolution,
+        }
     }
 
-    /// Of the decisions that a resource remembers, those that made the versions behind `old_version`, as a change tells them.
+    /// Of the decisions that a resource remembers, those that made the versions behind
+    /// `old_version`, as a change tells them.
     pub fn decided_since(old_version: Option<u64>, resolutions: Vec<Self>) -> Vec<DecidedConflict> {
         let since = |resolved: &Self| resolved.server_version > old_version.unwrap_or_default();
-        resolutions.into_iter().filter(since).map(Self::into_decided).collect()
+        resolutions
+            .into_iter()
+            .filter(since)
+            .map(Self::into_decided)
+            .collect()
     }
 }
 
@@ -103,14 +118,17 @@ pub struct Outcome {
     pub note: Option<String>,
     /// The version of the resource behind the decision; 0 where there is no resource.
     pub server_version: u64,
-    /// Of a manual merge: digest of the canonical payload, to tell the same answer from another one.
+    /// Of a manual merge: digest of the canonical payload, to tell the same answer from another
+    /// one.
     pub merged_digest: Option<[u8; 16]>,
 }
 
-/// Which row a conflict stands in. The rules carry it from the lookup to the write; they do not look at it.
+/// Which row a conflict stands in. The rules carry it from the lookup to the write; they do not
+/// look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Slot {
-    /// The row of the first conflict of its device about its resource, which also names the later ones.
+    /// The row of the first conflict of its device about its resource, which also names the later
+    /// ones.
     #[default]
     First,
     /// A row of its own, beside the first.
@@ -151,7 +169,8 @@ pub struct Conflict {
 /// A stored conflict of one device about one resource, as far as deciding needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Follows from the resource, the device and the edit that opened it, so that a retried push finds it again.
+    /// Follows from the resource, the device and the edit that opened it, so that a retried push
+    /// finds it again.
     pub id: String,
     /// Which row it stands in.
     pub slot: Slot,
@@ -177,10 +196,15 @@ impl Standing {
 
     /// What a conflict that is opened beside this one has to know of it.
     pub fn neighbor(&self) -> Neighbor {
-        Neighbor { id: self.id.clone(), slot: self.slot, status: self.status }
+        Neighbor {
+            id: self.id.clone(),
+            slot: self.slot,
+            status: self.status,
+        }
     }
 
-    /// Whether an edit made on `base` joins it: it is open, has room, and its refusal came after `base` (§3.5).
+    /// Whether an edit made on `base` joins it: it is open, has room, and its refusal came after
+    /// `base` (§3.5).
     pub fn admits(&self, base: u64) -> bool {
         base < self.server_version && self.is_open_with_room()
     }
@@ -229,16 +253,19 @@ pub struct ConflictWrite {
     pub id: String,
     /// Of edits that join: which row it stands in.
     pub slot: Slot,
-    /// How many edits stood in it when it was loaded, 0 if this opens it: the condition of the write.
+    /// How many edits stood in it when it was loaded, 0 if this opens it: the condition of the
+    /// write.
     pub expected_edits: usize,
-    /// Of a conflict that this opens: the device's other conflicts about the resource that were known then, with those that are opened
-    /// before it, oldest first. If the last of them is not the last that is stored, another request was faster.
+    /// Of a conflict that this opens: the device's other conflicts about the resource that were
+    /// known then, with those that are opened before it, oldest first. If the last of them is not
+    /// the last that is stored, another request was faster.
     pub beside: Vec<Neighbor>,
     /// Never empty.
     pub edits: Vec<ConflictEdit>,
     /// What it is about.
     pub resource: ResourceKey,
-    /// What the server held when the last of them was refused; of a deleted resource the last payload; `None` where there is none.
+    /// What the server held when the last of them was refused; of a deleted resource the last
+    /// payload; `None` where there is none.
     pub server: Option<Resource>,
     /// Why the first of them was not applied.
     pub code: ItemCode,
@@ -248,7 +275,8 @@ pub struct ConflictWrite {
     pub outcome: Option<Outcome>,
 }
 
-/// A conflict that a later create of the same device takes the place of (§3.9): it is resolved in the transaction of that create.
+/// A conflict that a later create of the same device takes the place of (§3.9): it is resolved in
+/// the transaction of that create.
 #[derive(Debug, Clone)]
 pub struct Superseded {
     /// The conflict.

@@ -1,5 +1,6 @@
-//! Who wrote which top-level field last (§5, `field_merge`): what decides whether an edit overlaps with what others wrote since its
-//! base. Kept in the row of types that merge by field, for the fields that changed after the create.
+//! Who wrote which top-level field last (§5, `field_merge`): what decides whether an edit overlaps
+//! with what others wrote since its base. Kept in the row of types that merge by field, for the
+//! fields that changed after the create.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,7 +22,8 @@ pub struct FieldVersions {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Write {
-    /// Hash of the field's name. Two names of one hash overlap, which costs a conflict and loses nothing.
+    /// Hash of the field's name. Two names of one hash overlap, which costs a conflict and loses
+    /// nothing.
     field: u32,
     /// Hash of the device.
     device: u64,
@@ -30,8 +32,9 @@ struct Write {
 }
 
 impl FieldVersions {
-    /// Notes that an edit of `author` with this `client_version` wrote `fields` and made `server_version`. Of more fields than a
-    /// payload may have, those written longest ago are forgotten: to an edit on an older base they all count as written by others.
+    /// Notes that an edit of `author` with this `client_version` wrote `fields` and made
+    /// `server_version`. Of more fields than a payload may have, those written longest ago are
+    /// forgotten: to an edit on an older base they all count as written by others.
     pub fn note<'a>(
         &mut self,
         fields: impl IntoIterator<Item = &'a str>,
@@ -46,7 +49,12 @@ impl FieldVersions {
         let mut again = HashSet::with_capacity(noted.len());
         noted.retain(|field| again.insert(*field));
         self.writes.retain(|write| !again.contains(&write.field));
-        let write = |field| Write { field, device, server_version, client_version };
+        let write = |field| Write {
+            field,
+            device,
+            server_version,
+            client_version,
+        };
         self.writes.extend(noted.into_iter().rev().map(write));
         let excess = self.writes.len().saturating_sub(PAYLOAD_FIELDS_MAX);
         for forgotten in self.writes.drain(..excess) {
@@ -54,9 +62,13 @@ impl FieldVersions {
         }
     }
 
-    /// Notes that it is not known who wrote what up to `server_version`: the type did not merge by field then.
+    /// Notes that it is not known who wrote what up to `server_version`: the type did not merge by
+    /// field then.
     pub fn forget(&mut self, server_version: u64) {
-        *self = Self { floor: server_version, writes: Vec::new() };
+        *self = Self {
+            floor: server_version,
+            writes: Vec::new(),
+        };
     }
 
     /// Whether nothing was noted.
@@ -64,10 +76,17 @@ impl FieldVersions {
         *self == Self::default()
     }
 
-    /// Whether an edit of `author`, made on `base`, may write `fields`: others wrote none of them since, and the device itself none
-    /// with this `client_version` or a later one. The latter makes a forgotten edit that comes again a conflict, never a second
-    /// application: had it been applied, it would stand here, or somebody who wrote over it.
-    pub fn admit<'a>(&self, fields: impl IntoIterator<Item = &'a str>, author: &Author, base: u64, client_version: u64) -> bool {
+    /// Whether an edit of `author`, made on `base`, may write `fields`: others wrote none of them
+    /// since, and the device itself none with this `client_version` or a later one. The latter
+    /// makes a forgotten edit that comes again a conflict, never a second application: had it been
+    /// applied, it would stand here, or somebody who wrote over it.
+    pub fn admit<'a>(
+        &self,
+        fields: impl IntoIterator<Item = &'a str>,
+        author: &Author,
+        base: u64,
+        client_version: u64,
+    ) -> bool {
         let device = device_hash(author);
         if base < self.floor {
             return false;
@@ -76,7 +95,11 @@ impl FieldVersions {
         if fields.peek().is_none() {
             return true;
         }
-        let writes: HashMap<u32, &Write> = self.writes.iter().map(|write| (write.field, write)).collect();
+        let writes: HashMap<u32, &Write> = self
+            .writes
+            .iter()
+            .map(|write| (write.field, write))
+            .collect();
         fields.all(|field| match writes.get(&field) {
             None => true,
             Some(write) if write.device == device => client_version > write.client_version,
@@ -92,7 +115,11 @@ impl FieldVersions {
         let mut bytes = self.floor.to_be_bytes().to_vec();
         for write in &self.writes {
             bytes.extend(write.field.to_be_bytes());
-            bytes.extend([write.device, write.server_version, write.client_version].into_iter().flat_map(u64::to_be_bytes));
+            bytes.extend(
+                [write.device, write.server_version, write.client_version]
+                    .into_iter()
+                    .flat_map(u64::to_be_bytes),
+            );
         }
         bytes
     }
@@ -115,13 +142,17 @@ impl FieldVersions {
                 client_version: u64::from_be_bytes(client_version),
             })
         });
-        Some(Self { floor: u64::from_be_bytes(*floor), writes: writes.collect::<Option<_>>()? })
+        Some(Self {
+            floor: u64::from_be_bytes(*floor),
+            writes: writes.collect::<Option<_>>()?,
+        })
     }
 }
 
 impl Resource {
-    /// Notes which fields the newest version `changed`, where the `policy` of the type merges by field; only then they are asked for.
-    /// Where it does not, what was noted is worth nothing any more. A version that brings a resource back which `was_deleted` writes all fields.
+    /// Notes which fields the newest version `changed`, where the `policy` of the type merges by
+    /// field; only then they are asked for. Where it does not, what was noted is worth nothing any
+    /// more. A version that brings a resource back which `was_deleted` writes all fields.
     pub fn note_fields<N: AsRef<str>>(
         &mut self,
         policy: Option<Policy>,
@@ -145,19 +176,32 @@ impl Resource {
             self.fields.forget(version - 1); // the type did not merge by field then
         }
         let changed = changed(self);
-        self.fields.note(changed.iter().map(AsRef::as_ref), author, version, client_version);
+        self.fields.note(
+            changed.iter().map(AsRef::as_ref),
+            author,
+            version,
+            client_version,
+        );
     }
 }
 
 /// The top-level fields in which two payloads differ.
 pub fn changed_fields(before: &Json, after: &Json) -> BTreeSet<String> {
-    let (before, after) = (json::fields(before).unwrap_or_default(), json::fields(after).unwrap_or_default());
+    let (before, after) = (
+        json::fields(before).unwrap_or_default(),
+        json::fields(after).unwrap_or_default(),
+    );
     let differs = |name: &String| match (before.get(name), after.get(name)) {
         (Some(one), Some(other)) => !json::is_same(one, other),
         (None, None) => false,
         _ => true,
     };
-    before.keys().chain(after.keys()).filter(|name| differs(name)).cloned().collect()
+    before
+        .keys()
+        .chain(after.keys())
+        .filter(|name| differs(name))
+        .cloned()
+        .collect()
 }
 
 fn field_hash(field: &str) -> u32 {
@@ -195,7 +239,9 @@ mod tests {
     fn what_was_forgotten_counts_as_written_by_others() {
         let mut fields = FieldVersions::default();
         fields.note(["first"], &device("one"), 2, 1);
-        let names: Vec<String> = (0..PAYLOAD_FIELDS_MAX).map(|number| format!("field-{number}")).collect();
+        let names: Vec<String> = (0..PAYLOAD_FIELDS_MAX)
+            .map(|number| format!("field-{number}"))
+            .collect();
         fields.note(names.iter().map(String::as_str), &device("one"), 3, 2);
         assert!(!fields.admit(["first"], &device("two"), 1, 1));
         assert!(fields.admit(["first"], &device("two"), 2, 2));
@@ -204,7 +250,10 @@ mod tests {
     #[test]
     fn bytes_read_back() {
         let mut fields = FieldVersions::default();
-        assert_eq!(FieldVersions::from_bytes(&fields.to_bytes()), Some(fields.clone()));
+        assert_eq!(
+            FieldVersions::from_bytes(&fields.to_bytes()),
+            Some(fields.clone())
+        );
         fields.note(["a", "b"], &device("one"), 5, 4);
         assert_eq!(FieldVersions::from_bytes(&fields.to_bytes()), Some(fields));
         assert_eq!(FieldVersions::from_bytes(&[0; 7]), None);

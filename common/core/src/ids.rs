@@ -1,4 +1,5 @@
-//! Ids that follow from what they name (§3.1, §5), so that a retry finds its first self and no lookup table is needed.
+//! Ids that follow from what they name (§3.1, §5), so that a retry finds its first self and no
+//! lookup table is needed.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use crate::{
     resource::{EditId, ResourceKey},
 };
 
-/// The id of a create that names none: derived from (tenant, channel, user, device, type, client_temp_id).
+/// The id of a create that names none: derived from (tenant, channel, user, device, type,
+/// client_temp_id).
 pub fn derived_resource(
     prefix: &str,
     tenant: &str,
@@ -22,25 +24,43 @@ pub fn derived_resource(
     resource_type: &str,
     client_temp_id: &str,
 ) -> String {
-    let parts = ["resource", tenant, &channel.to_string(), author.as_str(), resource_type, client_temp_id];
+    let parts = [
+        "resource",
+        tenant,
+        &channel.to_string(),
+        author.as_str(),
+        resource_type,
+        client_temp_id,
+    ];
     format!("{prefix}-{}", derive(&parts).simple())
 }
 
 /// Whether `text` has the form of an id that [`derived_resource`] makes with this prefix.
 pub fn is_derived(prefix: &str, text: &str) -> bool {
-    let digits = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
-    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    let digits = text
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('-'));
+    digits.is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
-/// Whether [`derived_resource`] may return `text` for some create: it has the form, and the digits are a UUID of version 5, in either
-/// case. Ids that clients make of random or time-based UUIDs have other versions.
+/// Whether [`derived_resource`] may return `text` for some create: it has the form, and the digits
+/// are a UUID of version 5, in either case. Ids that clients make of random or time-based UUIDs
+/// have other versions.
 pub fn may_be_derived(prefix: &str, text: &str) -> bool {
-    let uuid = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).and_then(|digits| Uuid::try_parse(digits).ok());
+    let uuid = text
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|digits| Uuid::try_parse(digits).ok());
     is_derived(prefix, text)
-        && uuid.is_some_and(|uuid| uuid.get_version_num() == 5 && uuid.get_variant() == uuid::Variant::RFC4122)
+        && uuid.is_some_and(|uuid| {
+            uuid.get_version_num() == 5 && uuid.get_variant() == uuid::Variant::RFC4122
+        })
 }
 
-/// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a batch is found by its id alone.
+/// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a
+/// batch is found by its id alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchId {
     /// Whose.
@@ -55,12 +75,20 @@ impl BatchId {
     /// The id of a batch that came with the client's `batch_id`: the same whenever it comes again.
     pub fn derived(tenant: &str, user: &str, device_id: &str, batch_id: &str) -> Self {
         let author = Author::device(user, device_id);
-        Self::fresh(user, device_id, derive(&["batch", tenant, author.as_str(), batch_id]))
+        Self::fresh(
+            user,
+            device_id,
+            derive(&["batch", tenant, author.as_str(), batch_id]),
+        )
     }
 
     /// The id of a batch that came without one.
     pub fn fresh(user: &str, device_id: &str, unique: Uuid) -> Self {
-        Self { user: user.to_owned(), device_id: device_id.to_owned(), unique: unique.simple().to_string() }
+        Self {
+            user: user.to_owned(),
+            device_id: device_id.to_owned(),
+            unique: unique.simple().to_string(),
+        }
     }
 
     /// Reads an id back; `None` for text that is none.
@@ -68,25 +96,38 @@ impl BatchId {
         let (author, unique) = text.strip_prefix("batch-")?.rsplit_once('-')?;
         let author = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(author).ok()?).ok()?;
         let [user, device_id] = key::split(&author)?;
-        let is_unique = unique.len() == 32 && unique.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
-        (is_unique && is_name(&user) && is_name(&device_id)).then(|| Self { user, device_id, unique: unique.to_owned() })
+        let is_unique = unique.len() == 32
+            && unique
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
+        (is_unique && is_name(&user) && is_name(&device_id)).then(|| Self {
+            user,
+            device_id,
+            unique: unique.to_owned(),
+        })
     }
 }
 
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let author = Author::device(&self.user, &self.device_id);
-        write!(f, "batch-{}-{}", BASE64_URL_SAFE_NO_PAD.encode(author.as_str()), self.unique)
+        write!(
+            f,
+            "batch-{}-{}",
+            BASE64_URL_SAFE_NO_PAD.encode(author.as_str()),
+            self.unique
+        )
     }
 }
 
 /// Letters of each of the two hashes in a conflict's id.
 const HASH_LETTERS: usize = 16;
 
-/// The id of a conflict: `conf-`, a hash of the device, a hash of the resource, `-` and the edit that opened it. So a conflict is found by
-/// its id alone, and its id by what it is about.
+/// The id of a conflict: `conf-`, a hash of the device, a hash of the resource, `-` and the edit
+/// that opened it. So a conflict is found by its id alone, and its id by what it is about.
 ///
-/// Conflicts of earlier builds have another hash in place of the two, see [`legacy_conflict_prefix`]; the form is the same.
+/// Conflicts of earlier builds have another hash in place of the two, see
+/// [`legacy_conflict_prefix`]; the form is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConflictId<'a> {
     /// Hash of tenant, user and device: 16 letters of URL-safe base64.
@@ -101,12 +142,19 @@ impl<'a> ConflictId<'a> {
     /// Takes an id apart; `None` for text that is none.
     pub fn parse(text: &'a str) -> Option<Self> {
         let rest = text.strip_prefix("conf-")?;
-        let is_hash = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        let is_hash = |part: &str| {
+            part.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
         let (device, rest) = rest.split_at_checked(HASH_LETTERS)?;
         let (resource, rest) = rest.split_at_checked(HASH_LETTERS)?;
         let edit = rest.strip_prefix('-')?;
         let is_edit = edit.len() == 16 && edit.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_edit && is_hash(device) && is_hash(resource)).then_some(Self { device, resource, edit })
+        (is_edit && is_hash(device) && is_hash(resource)).then_some(Self {
+            device,
+            resource,
+            edit,
+        })
     }
 }
 
@@ -117,18 +165,35 @@ pub fn conflict_device(tenant: &str, author: &Author) -> String {
 
 /// The hash of a resource in the ids of conflicts about it.
 pub fn conflict_resource(resource: &ResourceKey) -> String {
-    short_hash(&["resource", &resource.channel.to_string(), &resource.resource_type, &resource.id])
+    short_hash(&[
+        "resource",
+        &resource.channel.to_string(),
+        &resource.resource_type,
+        &resource.id,
+    ])
 }
 
 /// The id of the conflict that an edit opens.
 pub fn conflict(tenant: &str, resource: &ResourceKey, author: &Author, edit: EditId) -> String {
-    format!("conf-{}{}-{:016x}", conflict_device(tenant, author), conflict_resource(resource), edit.0)
+    format!(
+        "conf-{}{}-{:016x}",
+        conflict_device(tenant, author),
+        conflict_resource(resource),
+        edit.0
+    )
 }
 
-/// What the ids of all conflicts of one device about one resource began with in earlier builds; 16 hexadecimal digits of the edit that
-/// opened it follow.
+/// What the ids of all conflicts of one device about one resource began with in earlier builds; 16
+/// hexadecimal digits of the edit that opened it follow.
 pub fn legacy_conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Author) -> String {
-    let parts = ["conflict", tenant, &resource.channel.to_string(), &resource.resource_type, &resource.id, author.as_str()];
+    let parts = [
+        "conflict",
+        tenant,
+        &resource.channel.to_string(),
+        &resource.resource_type,
+        &resource.id,
+        author.as_str(),
+    ];
     format!("conf-{}-", derive(&parts).simple())
 }
 
@@ -157,15 +222,32 @@ mod tests {
     fn a_batch_is_found_by_its_id_alone() {
         let id = BatchId::derived("acme", "ana#b%", "phone-ü", "17");
         assert_eq!(BatchId::parse(&id.to_string()), Some(id));
-        for text in ["", "batch-", "batch--", "batch-YQ-0", "conf-1", "batch-YQ-00000000000000000000000000000000"] {
+        for text in [
+            "",
+            "batch-",
+            "batch--",
+            "batch-YQ-0",
+            "conf-1",
+            "batch-YQ-00000000000000000000000000000000",
+        ] {
             assert_eq!(BatchId::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn derived_ids_are_told_from_other_ids() {
-        let derived = derived_resource("m", "acme", &Channel::Tenant, &Author::device("ana", "phone"), "meter", "tmp-1");
-        assert!(may_be_derived("m", &derived) && may_be_derived("m", &derived.to_uppercase().replacen('M', "m", 1)));
+        let derived = derived_resource(
+            "m",
+            "acme",
+            &Channel::Tenant,
+            &Author::device("ana", "phone"),
+            "meter",
+            "tmp-1",
+        );
+        assert!(
+            may_be_derived("m", &derived)
+                && may_be_derived("m", &derived.to_uppercase().replacen('M', "m", 1))
+        );
         let other_version = |digit: char| format!("{}{digit}{}", &derived[..14], &derived[15..]);
         assert_eq!(other_version('5'), derived);
         for text in [
@@ -184,14 +266,32 @@ mod tests {
 
     #[test]
     fn only_what_could_be_a_conflicts_id_is_looked_up() {
-        let key = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() };
+        let key = ResourceKey {
+            channel: Channel::Tenant,
+            resource_type: "meter".into(),
+            id: "m".into(),
+        };
         let phone = Author::device("ana", "phone");
         let id = conflict("acme", &key, &phone, EditId(7));
         let parts = ConflictId::parse(&id).expect("an id");
-        assert_eq!((parts.device, parts.edit), (conflict_device("acme", &phone).as_str(), "0000000000000007"));
+        assert_eq!(
+            (parts.device, parts.edit),
+            (conflict_device("acme", &phone).as_str(), "0000000000000007")
+        );
         assert_eq!(parts.resource, conflict_resource(&key));
-        assert!(is_conflict(&format!("{}{:016x}", legacy_conflict_prefix("acme", &key, &phone), 7)));
-        for text in ["", "conf-", &id[1..], &id[..id.len() - 1], &format!("part#{id}#server-1"), &format!("{id}#")] {
+        assert!(is_conflict(&format!(
+            "{}{:016x}",
+            legacy_conflict_prefix("acme", &key, &phone),
+            7
+        )));
+        for text in [
+            "",
+            "conf-",
+            &id[1..],
+            &id[..id.len() - 1],
+            &format!("part#{id}#server-1"),
+            &format!("{id}#"),
+        ] {
             assert!(!is_conflict(text), "{text}");
         }
     }

@@ -1,5 +1,6 @@
-//! Composite keys. Parts are joined by `#` and escaped, so that no choice of names makes two different keys equal, and a key
-//! splits back into the parts it was made of. Parts are bounded by [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) before they get here.
+//! Composite keys. Parts are joined by `#` and escaped, so that no choice of names makes two
+//! different keys equal, and a key splits back into the parts it was made of. Parts are bounded by
+//! [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) before they get here.
 
 /// Joins `parts` into one key: `%` is written `%p` and `#` is written `%h` inside a part.
 pub fn join<const N: usize>(parts: [&str; N]) -> String {

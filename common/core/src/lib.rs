@@ -1,5 +1,6 @@
-//! The rules of Tidemark: how pushes are decided, changes sequenced, pulls paged. No async, no clock, no AWS, no I/O: everything a
-//! rule depends on is handed in, so that it can be tested a million times a minute.
+//! The rules of Tidemark: how pushes are decided, changes sequenced, pulls paged. No async, no
+//! clock, no AWS, no I/O: everything a rule depends on is handed in, so that it can be tested a
+//! million times a minute.
 
 pub mod ack;
 pub mod audit;

@@ -1,4 +1,5 @@
-//! Which web pages may use the API and upload media from a browser (§8): a list of origins, compared exactly.
+//! Which web pages may use the API and upload media from a browser (§8): a list of origins,
+//! compared exactly.
 
 /// The hosts whose pages may be allowed on every port: they name the machine of the browser itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -25,15 +26,22 @@ enum Allowed {
 pub struct OriginError(pub String);
 
 impl AllowedOrigins {
-    /// Reads a list that is separated by commas. Each entry is an origin such as `https://app.example` or
-    /// `https://app.example:8443`; a port that is the default of its scheme and a slash at the end are dropped, because browsers
-    /// do not send them. Of a loopback host the port may be `*`, for every port.
+    /// Reads a list that is separated by commas. Each entry is an origin such as
+    /// `https://app.example` or `https://app.example:8443`; a port that is the default of its
+    /// scheme and a slash at the end are dropped, because browsers do not send them. Of a loopback
+    /// host the port may be `*`, for every port.
     ///
     /// # Errors
     /// [`OriginError`] names the first entry that is no origin.
     pub fn parse(list: &str) -> Result<Self, OriginError> {
-        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        entries.map(Allowed::parse).collect::<Result<_, _>>().map(Self)
+        let entries = list
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
+        entries
+            .map(Allowed::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether no page may use the API.
@@ -60,20 +68,37 @@ impl Allowed {
         let (scheme, authority) = lower.split_once("://").ok_or_else(refuse)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let (host, port) = split_port(authority);
-        let is_host = if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
+        let is_host = if let Some(address) = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            !address.is_empty()
+                && address
+                    .bytes()
+                    .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
         } else {
-            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
         };
         if !is_scheme || !is_host {
             return Err(refuse());
         }
         match (scheme, port) {
-            (_, Some(ANY_PORT)) if LOOPBACK.contains(&host) => Ok(Self::AnyPortOf(format!("{scheme}://{host}"))),
-            (_, None) | ("http", Some("80")) | ("https", Some("443")) => Ok(Self::Exactly(format!("{scheme}://{host}"))),
-            (_, Some(port)) if is_port(port) => Ok(Self::Exactly(format!("{scheme}://{host}:{port}"))),
+            (_, Some(ANY_PORT)) if LOOPBACK.contains(&host) => {
+                Ok(Self::AnyPortOf(format!("{scheme}://{host}")))
+            }
+            (_, None) | ("http", Some("80")) | ("https", Some("443")) => {
+                Ok(Self::Exactly(format!("{scheme}://{host}")))
+            }
+            (_, Some(port)) if is_port(port) => {
+                Ok(Self::Exactly(format!("{scheme}://{host}:{port}")))
+            }
             _ => Err(refuse()),
         }
     }
@@ -89,7 +114,8 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 /// Whether a text is a port, as browsers write it.
 fn is_port(text: &str) -> bool {
-    text.parse::<u16>().is_ok_and(|port| port > 0 && port.to_string() == text)
+    text.parse::<u16>()
+        .is_ok_and(|port| port > 0 && port.to_string() == text)
 }
 
 #[cfg(test)]
@@ -98,8 +124,15 @@ mod tests {
 
     #[test]
     fn an_origin_is_compared_exactly() {
-        let allowed = AllowedOrigins::parse("https://app.example, http://[2001:db8::1]:8080,capacitor://localhost").unwrap();
-        for origin in ["https://app.example", "http://[2001:db8::1]:8080", "capacitor://localhost"] {
+        let allowed = AllowedOrigins::parse(
+            "https://app.example, http://[2001:db8::1]:8080,capacitor://localhost",
+        )
+        .unwrap();
+        for origin in [
+            "https://app.example",
+            "http://[2001:db8::1]:8080",
+            "capacitor://localhost",
+        ] {
             assert!(allowed.allows(origin), "{origin}");
         }
         for origin in [
@@ -122,14 +155,20 @@ mod tests {
 
     #[test]
     fn entries_are_normalised_as_browsers_write_them() {
-        let allowed = AllowedOrigins::parse("HTTPS://App.Example:443/,http://a.example:80").unwrap();
+        let allowed =
+            AllowedOrigins::parse("HTTPS://App.Example:443/,http://a.example:80").unwrap();
         assert!(allowed.allows("https://app.example") && allowed.allows("http://a.example"));
     }
 
     #[test]
     fn loopback_hosts_may_have_any_port() {
         let allowed = AllowedOrigins::parse("http://localhost:*,http://[::1]:*").unwrap();
-        for origin in ["http://localhost", "http://localhost:3000", "http://localhost:65535", "http://[::1]:5173"] {
+        for origin in [
+            "http://localhost",
+            "http://localhost:3000",
+            "http://localhost:65535",
+            "http://[::1]:5173",
+        ] {
             assert!(allowed.allows(origin), "{origin}");
         }
         for origin in [
@@ -151,7 +190,10 @@ mod tests {
     fn an_empty_list_allows_nothing() {
         for list in ["", " ", ",", " , "] {
             let allowed = AllowedOrigins::parse(list).unwrap();
-            assert!(allowed.is_empty() && !allowed.allows("") && !allowed.allows("null"), "{list:?}");
+            assert!(
+                allowed.is_empty() && !allowed.allows("") && !allowed.allows("null"),
+                "{list:?}"
+            );
         }
     }
 
@@ -174,7 +216,10 @@ mod tests {
             "1ttps://app.example",
             "http://[::1",
         ] {
-            assert_eq!(AllowedOrigins::parse(&format!("https://ok.example,{entry}")), Err(OriginError(entry.to_owned())));
+            assert_eq!(
+                AllowedOrigins::parse(&format!("https://ok.example,{entry}")),
+                Err(OriginError(entry.to_owned()))
+            );
         }
     }
 }

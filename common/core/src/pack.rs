@@ -1,5 +1,5 @@
-//! Packing: text compressed into the binary attribute of a row. DynamoDB charges by the kilobyte, so this is what makes the change
-//! log, the raw items and the results affordable.
+//! Packing: text compressed into the binary attribute of a row. DynamoDB charges by the kilobyte,
+//! so this is what makes the change log, the raw items and the results affordable.
 
 use std::{cell::RefCell, io::Read as _};
 
@@ -13,7 +13,8 @@ use crate::work;
 pub struct UnpackError(#[from] std::io::Error);
 
 thread_local! {
-    /// Kept, because its quarter of a megabyte is cleared when it is made, which takes as long as packing some kilobytes.
+    /// Kept, because its quarter of a megabyte is cleared when it is made, which takes as long as
+    /// packing some kilobytes.
     static COMPRESSOR: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(6), false));
 }
 
@@ -25,7 +26,11 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
         let mut packed = Vec::with_capacity(text.len() / 4 + 64);
         loop {
             let taken = usize::try_from(compressor.total_in()).unwrap_or(usize::MAX);
-            match compressor.compress_vec(text.get(taken..).unwrap_or_default(), &mut packed, FlushCompress::Finish) {
+            match compressor.compress_vec(
+                text.get(taken..).unwrap_or_default(),
+                &mut packed,
+                FlushCompress::Finish,
+            ) {
                 Ok(Status::StreamEnd) => return packed,
                 Ok(Status::Ok | Status::BufError) => packed.reserve(packed.capacity()),
                 Err(error) => unreachable!("compressing into memory that grows: {error}"),
@@ -37,10 +42,13 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
 /// Gives back what was packed.
 ///
 /// # Errors
-/// [`UnpackError`] for bytes that [`pack`] did not make, and for more than `bytes_max` bytes of text.
+/// [`UnpackError`] for bytes that [`pack`] did not make, and for more than `bytes_max` bytes of
+/// text.
 pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, UnpackError> {
     let mut text = Vec::new();
-    DeflateDecoder::new(packed).take(bytes_max as u64 + 1).read_to_end(&mut text)?;
+    DeflateDecoder::new(packed)
+        .take(bytes_max as u64 + 1)
+        .read_to_end(&mut text)?;
     work::unpacked(text.len());
     if text.len() > bytes_max {
         return Err(std::io::Error::other(format!("more than {bytes_max} bytes")).into());
@@ -56,7 +64,9 @@ mod tests {
     fn what_is_packed_does_not_depend_on_what_was_packed_before() {
         let mut state = 1_u64;
         let noise = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             state.to_be_bytes()[0]
         });
         let noise: Vec<u8> = noise.take(300_000).collect();

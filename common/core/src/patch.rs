@@ -1,4 +1,5 @@
-//! JSON Merge Patch (RFC 7396, §3.2) on JSON texts: what the patch does not name keeps its very text.
+//! JSON Merge Patch (RFC 7396, §3.2) on JSON texts: what the patch does not name keeps its very
+//! text.
 
 use serde_json::value::RawValue;
 
@@ -7,8 +8,9 @@ use crate::json::{
     tree::{Patch, Tree},
 };
 
-/// `patch` applied to `target`: fields named are set, `null` removes, fields not named stay. A patch that is no object replaces.
-/// Says too whether anything changed; only what the patch names is compared. Who applies several patches keeps a [`Tree`].
+/// `patch` applied to `target`: fields named are set, `null` removes, fields not named stay. A
+/// patch that is no object replaces. Says too whether anything changed; only what the patch names
+/// is compared. Who applies several patches keeps a [`Tree`].
 pub fn merge(target: &RawValue, patch: &RawValue) -> (Json, bool) {
     let (mut tree, patch) = (Tree::new(target), Patch::read(patch));
     let has_changed = tree.weigh(&patch).has_changed;
@@ -34,7 +36,11 @@ mod tests {
             (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
             (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
             (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
-            (r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#),
+            (
+                r#"{"a":{"b":"c"}}"#,
+                r#"{"a":{"b":"d","c":null}}"#,
+                r#"{"a":{"b":"d"}}"#,
+            ),
             (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
             (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
             (r#"{"a":"b"}"#, r#"["c"]"#, r#"["c"]"#),
@@ -47,13 +53,19 @@ mod tests {
             let (value, has_changed) = merge(&raw(target), &raw(patch));
             assert_eq!(value.get(), merged, "{target} with {patch}");
             assert_eq!(has_changed, target != merged, "{target} with {patch}");
-            assert!(!merge(&value, &raw(merged)).1 || merged.contains("null"), "what is there already changes nothing");
+            assert!(
+                !merge(&value, &raw(merged)).1 || merged.contains("null"),
+                "what is there already changes nothing"
+            );
         }
     }
 
     #[test]
     fn what_is_not_named_keeps_its_digits_and_order() {
-        let merged = merge(&raw(r#"{"z":1.0,"big":9007199254740993,"a":1e300}"#), &raw(r#"{"big":0.10}"#));
+        let merged = merge(
+            &raw(r#"{"z":1.0,"big":9007199254740993,"a":1e300}"#),
+            &raw(r#"{"big":0.10}"#),
+        );
         assert_eq!(merged.0.get(), r#"{"z":1.0,"big":0.10,"a":1e300}"#);
     }
 }

@@ -46,11 +46,20 @@ impl Principal {
     /// The same caller without the role `admin`.
     #[must_use]
     pub fn without_admin(&self) -> Self {
-        let roles = self.roles.iter().filter(|role| *role != ADMIN).cloned().collect();
-        Self { roles, ..self.clone() }
+        let roles = self
+            .roles
+            .iter()
+            .filter(|role| *role != ADMIN)
+            .cloned()
+            .collect();
+        Self {
+            roles,
+            ..self.clone()
+        }
     }
 
-    /// The channels a pull delivers: the tenant's, the caller's own and their groups', to admins too.
+    /// The channels a pull delivers: the tenant's, the caller's own and their groups', to admins
+    /// too.
     pub fn pulled_channels(&self) -> Vec<Channel> {
         let mut channels = vec![Channel::Tenant, Channel::User(self.user.clone())];
         channels.extend(self.groups.iter().cloned().map(Channel::Group));
@@ -61,11 +70,15 @@ impl Principal {
 
     /// `channel` as a partition of the caller's tenant.
     pub fn scope(&self, channel: &Channel) -> Scope {
-        Scope { tenant: self.tenant.clone(), channel: channel.clone() }
+        Scope {
+            tenant: self.tenant.clone(),
+            channel: channel.clone(),
+        }
     }
 }
 
-/// A device of a user (§1): two users on one handset are two devices. Kept as the key `user#device`.
+/// A device of a user (§1): two users on one handset are two devices. Kept as the key
+/// `user#device`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Author(String);

@@ -32,7 +32,11 @@ impl ResourceKey {
     /// Reads a [`sort_key`](Self::sort_key) of `scope` back.
     pub fn parse(scope: &Scope, sort_key: &str) -> Option<Self> {
         let [resource_type, id] = key::split(sort_key)?;
-        Some(Self { channel: scope.channel.clone(), resource_type, id })
+        Some(Self {
+            channel: scope.channel.clone(),
+            resource_type,
+            id,
+        })
     }
 }
 
@@ -48,7 +52,8 @@ pub struct Kept {
 /// A stored resource.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    /// The payload without its `id`; of a deleted resource the last one, or `{}` where that is `kept` apart and was not looked up.
+    /// The payload without its `id`; of a deleted resource the last one, or `{}` where that is
+    /// `kept` apart and was not looked up.
     pub payload: Json,
     /// Of a deleted resource: where its last payload is kept, if not in its row.
     pub kept: Option<Kept>,
@@ -90,11 +95,15 @@ impl Resource {
         }
     }
 
-    /// Notes a conflict that was decided; the oldest beyond the bound is forgotten, and of one conflict the last decision counts.
+    /// Notes a conflict that was decided; the oldest beyond the bound is forgotten, and of one
+    /// conflict the last decision counts.
     pub fn note_resolution(&mut self, resolved: Resolved) {
         self.resolutions.retain(|earlier| earlier.id != resolved.id);
         self.resolutions.push(resolved);
-        let excess = self.resolutions.len().saturating_sub(RESOLUTIONS_REMEMBERED);
+        let excess = self
+            .resolutions
+            .len()
+            .saturating_sub(RESOLUTIONS_REMEMBERED);
         self.resolutions.drain(..excess);
     }
 }
@@ -108,8 +117,9 @@ pub struct Run {
     pub began: u64,
     /// Highest `client_version` applied in it; a create counts as 0.
     pub client_version_max: u64,
-    /// It began on somebody else's version with an edit that did not say what the device had received (no `base_version`). The device
-    /// may not have seen what it wrote on, so its pulls deliver the run like anybody else's (§4.6).
+    /// It began on somebody else's version with an edit that did not say what the device had
+    /// received (no `base_version`). The device may not have seen what it wrote on, so its pulls
+    /// deliver the run like anybody else's (§4.6).
     pub is_unproven: bool,
 }
 
@@ -124,7 +134,8 @@ pub struct Creation {
     pub digest: [u8; 16],
 }
 
-/// Identity of an edit: a hash of (device, client_version, action, canonical payload); the resource is the row it stands in.
+/// Identity of an edit: a hash of (device, client_version, action, canonical payload); the resource
+/// is the row it stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EditId(pub u64);
 
@@ -142,13 +153,14 @@ pub struct AppliedEdit {
 /// In stored bytes, the bit of the version that says the edit was merged; versions never get there.
 const MERGED: u64 = 1 << 63;
 
-/// The last edits applied to a resource, oldest first. They commit in the same write as their effect, which is what makes
-/// a retry harmless after any crash.
+/// The last edits applied to a resource, oldest first. They commit in the same write as their
+/// effect, which is what makes a retry harmless after any crash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits(Vec<AppliedEdit>);
 
 impl Edits {
-    /// What is remembered of `id`; if it was applied more than once (a create that brought a resource back, twice), of the last time.
+    /// What is remembered of `id`; if it was applied more than once (a create that brought a
+    /// resource back, twice), of the last time.
     pub fn find(&self, id: EditId) -> Option<AppliedEdit> {
         self.0.iter().rfind(|edit| edit.id == id).copied()
     }
@@ -161,8 +173,9 @@ impl Edits {
         }
     }
 
-    /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest before it is forgotten, so that
-    /// a batch which edits one resource more often than the bound remembers all its own edits, those it repeats included.
+    /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest
+    /// before it is forgotten, so that a batch which edits one resource more often than the bound
+    /// remembers all its own edits, those it repeats included.
     pub fn remember(&mut self, edit: AppliedEdit, kept: usize) {
         self.0.push(edit);
         let bound = EDITS_REMEMBERED.max(kept + 1);
@@ -172,7 +185,8 @@ impl Edits {
 
     /// 16 bytes an edit: its hash and its version, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let version = |edit: &AppliedEdit| edit.server_version | if edit.is_merged { MERGED } else { 0 };
+        let version =
+            |edit: &AppliedEdit| edit.server_version | if edit.is_merged { MERGED } else { 0 };
         pairs_to_bytes(self.0.iter().map(|edit| [edit.id.0, version(edit)]))
     }
 
@@ -188,12 +202,13 @@ impl Edits {
     }
 }
 
-/// The highest `client_version` of each device that was applied without `base_version` while it was ahead of the version it made.
-/// Such a number says nothing of when the edit was made: an edit of the device at or below it that is not remembered may be an
-/// old one, and is never applied. The last few devices that claimed are remembered.
+/// The highest `client_version` of each device that was applied without `base_version` while it was
+/// ahead of the version it made. Such a number says nothing of when the edit was made: an edit of
+/// the device at or below it that is not remembered may be an old one, and is never applied. The
+/// last few devices that claimed are remembered.
 ///
-/// Where the client wins (§5), every applied edit is noted, from the create on: it is what tells a new edit from a forgotten one that
-/// comes again.
+/// Where the client wins (§5), every applied edit is noted, from the create on: it is what tells a
+/// new edit from a forgotten one that comes again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims(Vec<[u64; 2]>);
 
@@ -204,7 +219,10 @@ impl Claims {
     /// What `author` claimed; 0 for nothing.
     pub fn of(&self, author: &Author) -> u64 {
         let device = device_hash(author);
-        self.0.iter().find(|[claimant, _]| *claimant == device).map_or(0, |[_, version]| *version)
+        self.0
+            .iter()
+            .find(|[claimant, _]| *claimant == device)
+            .map_or(0, |[_, version]| *version)
     }
 
     /// Notes that `author` claimed `client_version`.
@@ -213,8 +231,17 @@ impl Claims {
         let device = device_hash(author);
         self.0.retain(|[claimant, _]| *claimant != device);
         self.0.push([device, claimed]);
-        if self.0.iter().filter(|[claimant, _]| *claimant != COMPLETE).count() > CLAIMS_REMEMBERED {
-            let oldest = self.0.iter().position(|[claimant, _]| *claimant != COMPLETE);
+        if self
+            .0
+            .iter()
+            .filter(|[claimant, _]| *claimant != COMPLETE)
+            .count()
+            > CLAIMS_REMEMBERED
+        {
+            let oldest = self
+                .0
+                .iter()
+                .position(|[claimant, _]| *claimant != COMPLETE);
             oldest.map(|oldest| self.0.remove(oldest));
             self.note_gap(); // the forgotten device may come again
         }
@@ -230,11 +257,14 @@ impl Claims {
         self.0.retain(|[claimant, _]| *claimant != COMPLETE);
     }
 
-    /// Whether an edit of `author` with this `client_version` certainly was not applied before: every edit was noted, and this one is
-    /// later than any of that device's.
+    /// Whether an edit of `author` with this `client_version` certainly was not applied before:
+    /// every edit was noted, and this one is later than any of that device's.
     pub fn is_new(&self, author: &Author, client_version: u64) -> bool {
         let is_complete = self.0.iter().any(|[claimant, _]| *claimant == COMPLETE);
-        let claimed = self.0.iter().find(|[claimant, _]| *claimant == device_hash(author));
+        let claimed = self
+            .0
+            .iter()
+            .find(|[claimant, _]| *claimant == device_hash(author));
         is_complete && claimed.is_none_or(|[_, claimed]| client_version > *claimed)
     }
 
@@ -272,14 +302,21 @@ mod tests {
     use super::*;
 
     fn edit(number: u64) -> AppliedEdit {
-        AppliedEdit { id: EditId(number), server_version: number, is_merged: number.is_multiple_of(2) }
+        AppliedEdit {
+            id: EditId(number),
+            server_version: number,
+            is_merged: number.is_multiple_of(2),
+        }
     }
 
     #[test]
     fn the_last_sixteen_edits_are_remembered() {
         let mut edits = Edits::default();
         (1..=17).for_each(|number| edits.remember(edit(number), 0));
-        assert_eq!((edits.find(EditId(1)), edits.find(EditId(2))), (None, Some(edit(2))));
+        assert_eq!(
+            (edits.find(EditId(1)), edits.find(EditId(2))),
+            (None, Some(edit(2)))
+        );
         assert_eq!(Edits::from_bytes(&edits.to_bytes()), Some(edits));
     }
 
@@ -300,7 +337,10 @@ mod tests {
         assert!(claims.is_new(&device(1), 4) && claims.is_new(&device(2), 1));
         assert!(!claims.is_new(&device(1), 3));
         (2..=CLAIMS_REMEMBERED + 1).for_each(|number| claims.note(&device(number), 1));
-        assert!(!claims.is_new(&device(1), 3) && !claims.is_new(&device(99), 9), "the first device is forgotten");
+        assert!(
+            !claims.is_new(&device(1), 3) && !claims.is_new(&device(99), 9),
+            "the first device is forgotten"
+        );
     }
 
     #[test]

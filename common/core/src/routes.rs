@@ -1,4 +1,5 @@
-//! Every HTTP route and the function behind it. The local gateway is built from this table, and `template.yaml` is tested against it.
+//! Every HTTP route and the function behind it. The local gateway is built from this table, and
+//! `template.yaml` is tested against it.
 
 /// One route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,25 +16,80 @@ impl Route {
     /// Whether a path is one of this route's.
     pub fn is_of(&self, path: &str) -> bool {
         let (route, path) = (self.path.split('/'), path.split('/'));
-        route.clone().count() == path.clone().count() && route.zip(path).all(|(own, given)| own.starts_with('{') || own == given)
+        route.clone().count() == path.clone().count()
+            && route
+                .zip(path)
+                .all(|(own, given)| own.starts_with('{') || own == given)
     }
 }
 
 /// Every route of the API.
 pub const ROUTES: &[Route] = &[
-    Route { method: "POST", path: "/api/v1/mobile/sync/push", function: "push" },
-    Route { method: "POST", path: "/api/v1/mobile/sync/pull", function: "pull" },
-    Route { method: "POST", path: "/api/v1/mobile/sync/ack", function: "ack" },
-    Route { method: "GET", path: "/api/v1/mobile/sync/limits", function: "pull" },
-    Route { method: "GET", path: "/api/v1/mobile/devices", function: "ack" },
-    Route { method: "GET", path: "/api/v1/mobile/conflicts", function: "conflicts" },
-    Route { method: "GET", path: "/api/v1/mobile/conflicts/{id}", function: "conflicts" },
-    Route { method: "POST", path: "/api/v1/mobile/conflicts/{id}/resolve", function: "resolve" },
-    Route { method: "POST", path: "/api/v1/mobile/media/presign", function: "presign" },
-    Route { method: "GET", path: "/api/v1/mobile/batches/{id}", function: "batches" },
-    Route { method: "POST", path: "/api/v1/mobile/batches/{id}/replay", function: "batches" },
-    Route { method: "GET", path: "/api/v1/mobile/audit", function: "conflicts" },
-    Route { method: "GET", path: "/api/v1/mobile/status", function: "conflicts" },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/sync/push",
+        function: "push",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/sync/pull",
+        function: "pull",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/sync/ack",
+        function: "ack",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/sync/limits",
+        function: "pull",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/devices",
+        function: "ack",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/conflicts",
+        function: "conflicts",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/conflicts/{id}",
+        function: "conflicts",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/conflicts/{id}/resolve",
+        function: "resolve",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/media/presign",
+        function: "presign",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/batches/{id}",
+        function: "batches",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/batches/{id}/replay",
+        function: "batches",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/audit",
+        function: "conflicts",
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/status",
+        function: "conflicts",
+    },
 ];
 
 #[cfg(test)]
@@ -42,11 +98,29 @@ mod tests {
 
     #[test]
     fn a_path_is_of_the_route_whose_segments_it_has() {
-        let of = |path: &str| -> Vec<_> { ROUTES.iter().filter(|route| route.is_of(path)).map(|route| route.path).collect() };
+        let of = |path: &str| -> Vec<_> {
+            ROUTES
+                .iter()
+                .filter(|route| route.is_of(path))
+                .map(|route| route.path)
+                .collect()
+        };
         assert_eq!(of("/api/v1/mobile/sync/push"), ["/api/v1/mobile/sync/push"]);
-        assert_eq!(of("/api/v1/mobile/conflicts/conf-1/resolve"), ["/api/v1/mobile/conflicts/{id}/resolve"]);
-        assert_eq!(of("/api/v1/mobile/conflicts/conf-1"), ["/api/v1/mobile/conflicts/{id}"]);
-        for path in ["", "/", "/api/v1/mobile/sync", "/api/v1/mobile/sync/push/", "/v1/api/v1/mobile/sync/push"] {
+        assert_eq!(
+            of("/api/v1/mobile/conflicts/conf-1/resolve"),
+            ["/api/v1/mobile/conflicts/{id}/resolve"]
+        );
+        assert_eq!(
+            of("/api/v1/mobile/conflicts/conf-1"),
+            ["/api/v1/mobile/conflicts/{id}"]
+        );
+        for path in [
+            "",
+            "/",
+            "/api/v1/mobile/sync",
+            "/api/v1/mobile/sync/push/",
+            "/v1/api/v1/mobile/sync/push",
+        ] {
             assert!(of(path).is_empty(), "{path}");
         }
     }

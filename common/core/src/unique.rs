@@ -41,7 +41,8 @@ pub struct UniqueChange {
 }
 
 impl UniqueChange {
-    /// What becomes of the unique values when the row of `key` changes from `before` to `after`. A deleted resource holds none.
+    /// What becomes of the unique values when the row of `key` changes from `before` to `after`. A
+    /// deleted resource holds none.
     pub fn between(
         rules: &ResourceType,
         tenant: &str,
@@ -52,12 +53,16 @@ impl UniqueChange {
         if rules.unique.is_empty() {
             return Self::default();
         }
-        let held = |resource: Option<&Resource>| match resource.filter(|resource| !resource.deleted) {
+        let held = |resource: Option<&Resource>| match resource.filter(|resource| !resource.deleted)
+        {
             None => BTreeSet::new(),
             Some(resource) => values(rules, tenant, key, &resource.payload),
         };
         let (before, after) = (held(before), held(after));
-        Self { claims: after.difference(&before).cloned().collect(), frees: before.difference(&after).cloned().collect() }
+        Self {
+            claims: after.difference(&before).cloned().collect(),
+            frees: before.difference(&after).cloned().collect(),
+        }
     }
 
     /// Whether no value changes hands.
@@ -71,8 +76,14 @@ impl UniqueChange {
     }
 }
 
-/// The values of unique fields in a payload; `null` is none, and the empty text is none if the catalog says so.
-pub fn values(rules: &ResourceType, tenant: &str, key: &ResourceKey, payload: &RawValue) -> BTreeSet<UniqueKey> {
+/// The values of unique fields in a payload; `null` is none, and the empty text is none if the
+/// catalog says so.
+pub fn values(
+    rules: &ResourceType,
+    tenant: &str,
+    key: &ResourceKey,
+    payload: &RawValue,
+) -> BTreeSet<UniqueKey> {
     let mut fields = json::fields(payload).unwrap_or_default();
     values_of(rules, tenant, key, |field| fields.shift_remove(field))
 }
@@ -85,7 +96,8 @@ pub(crate) fn values_of(
     mut value_of: impl FnMut(&str) -> Option<Json>,
 ) -> BTreeSet<UniqueKey> {
     let values = rules.unique.iter().filter_map(|field| {
-        let is_none = |value: &str| value == "null" || (rules.unique_ignores_empty && value == "\"\"");
+        let is_none =
+            |value: &str| value == "null" || (rules.unique_ignores_empty && value == "\"\"");
         let value = value_of(field).filter(|value| !is_none(value.get()))?;
         let canonical = json::canonical(&value).unwrap_or_else(|_| value.get().to_owned());
         Some(UniqueKey {

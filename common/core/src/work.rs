@@ -1,7 +1,8 @@
-//! How much work a request makes: counted in debug builds, which tests are, and where the feature `work` is enabled. In the functions that are
-//! shipped the calls below are empty.
+//! How much work a request makes: counted in debug builds, which tests are, and where the feature
+//! `work` is enabled. In the functions that are shipped the calls below are empty.
 //!
-//! The counters belong to the thread, because a request is served on one: requests of other threads do not disturb them.
+//! The counters belong to the thread, because a request is served on one: requests of other threads
+//! do not disturb them.
 
 /// What was done on this thread since the last [`take`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +24,8 @@ std::thread_local! {
     static WORK: std::cell::Cell<Work> = const { std::cell::Cell::new(Work { parsed: 0, unpacked: 0, packed: 0, written: 0, hashed: 0 }) };
 }
 
-/// What was done on this thread since the last time; nothing in a release build without the feature `work`.
+/// What was done on this thread since the last time; nothing in a release build without the feature
+/// `work`.
 pub fn take() -> Work {
     #[cfg(any(debug_assertions, feature = "work"))]
     return WORK.take();

@@ -1,5 +1,5 @@
-//! The devices of a user or of a tenant, how far behind each is, and what waits for it: derived now, from what they acknowledged, where the
-//! log is and what was decided.
+//! The devices of a user or of a tenant, how far behind each is, and what waits for it: derived
+//! now, from what they acknowledged, where the log is and what was decided.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,7 +36,10 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 /// Devices whose conflicts are looked at side by side.
 const DEVICES_AT_ONCE: usize = 8;
 
-pub(crate) async fn list(platform: &Platform, request: &Request) -> Result<DevicesResponse, Failure> {
+pub(crate) async fn list(
+    platform: &Platform,
+    request: &Request,
+) -> Result<DevicesResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
     match edge::query_parameter(request, "scope") {
         None | Some("user") => of_user(platform, request, &principal).await,
@@ -45,69 +48,142 @@ pub(crate) async fn list(platform: &Platform, request: &Request) -> Result<Devic
     }
 }
 
-async fn of_user(platform: &Platform, request: &Request, principal: &Principal) -> Result<DevicesResponse, Failure> {
+async fn of_user(
+    platform: &Platform,
+    request: &Request,
+    principal: &Principal,
+) -> Result<DevicesResponse, Failure> {
     let limit = edge::list_limit(request)?;
     let name = |parameter| match edge::query_parameter(request, parameter) {
-        Some(text) if !is_name(text) => Err(Problem::malformed(parameter, "must not be longer than 256 bytes")),
+        Some(text) if !is_name(text) => Err(Problem::malformed(
+            parameter,
+            "must not be longer than 256 bytes",
+        )),
         text => Ok(text),
     };
     let user = name("user")?.unwrap_or(&principal.user);
     let after = name("cursor")?;
     if user != principal.user && !principal.is_admin() {
-        return Err(Problem::new(ProblemCode::Forbidden, "other users' devices are for users with the role admin").into());
+        return Err(Problem::new(
+            ProblemCode::Forbidden,
+            "other users' devices are for users with the role admin",
+        )
+        .into());
     }
-    let (devices, more) = platform.tables.devices.list(&principal.tenant, user, after, limit).await?;
+    let (devices, more) = platform
+        .tables
+        .devices
+        .list(&principal.tenant, user, after, limit)
+        .await?;
     let devices = states(platform, &principal.tenant, devices).await?;
-    let next_cursor = devices.last().filter(|_| more).map(|device| device.device_id.clone());
-    Ok(DevicesResponse { devices, next_cursor })
+    let next_cursor = devices
+        .last()
+        .filter(|_| more)
+        .map(|device| device.device_id.clone());
+    Ok(DevicesResponse {
+        devices,
+        next_cursor,
+    })
 }
 
 /// A page ends before a device that does not fit the answer.
-async fn of_tenant(platform: &Platform, request: &Request, principal: &Principal) -> Result<DevicesResponse, Failure> {
+async fn of_tenant(
+    platform: &Platform,
+    request: &Request,
+    principal: &Principal,
+) -> Result<DevicesResponse, Failure> {
     edge::admin(principal)?;
     if edge::query_parameter(request, "user").is_some() {
-        return Err(Problem::malformed("user", "the devices of a whole tenant are of every user: leave it out").into());
+        return Err(Problem::malformed(
+            "user",
+            "the devices of a whole tenant are of every user: leave it out",
+        )
+        .into());
     }
     let limit = edge::list_limit(request)?;
-    let after = edge::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
-    let after = after.transpose().map_err(|error| Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor"))?;
-    let (devices, mut next) = platform.tables.devices.of_tenant(&principal.tenant, after, limit).await?;
+    let after =
+        edge::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
+    let after = after.transpose().map_err(|error| {
+        Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor")
+    })?;
+    let (devices, mut next) = platform
+        .tables
+        .devices
+        .of_tenant(&principal.tenant, after, limit)
+        .await?;
     let mut devices = states(platform, &principal.tenant, devices).await?;
     let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
     let mut fitting = 0;
     for device in &devices {
-        let text = serde_json::to_string(device).map_err(|error| Failure::undecoded("device", error))?;
-        let Some(left) = bytes_left.checked_sub(escaped_bytes(&text)) else { break };
+        let text =
+            serde_json::to_string(device).map_err(|error| Failure::undecoded("device", error))?;
+        let Some(left) = bytes_left.checked_sub(escaped_bytes(&text)) else {
+            break;
+        };
         (bytes_left, fitting) = (left, fitting + 1);
     }
     if fitting < devices.len() {
         devices.truncate(fitting.max(1));
-        next = devices.last().map(|device| [device.user.clone(), device.device_id.clone()]);
+        next = devices
+            .last()
+            .map(|device| [device.user.clone(), device.device_id.clone()]);
     }
     let next_cursor = next.map(|[user, device_id]| cursor::encode(OF_TENANT, [&user, &device_id]));
-    Ok(DevicesResponse { devices, next_cursor })
+    Ok(DevicesResponse {
+        devices,
+        next_cursor,
+    })
 }
 
-async fn states(platform: &Platform, tenant: &str, devices: Vec<StoredDevice>) -> Result<Vec<DeviceState>, Failure> {
-    let named: Vec<(&str, &str)> = devices.iter().map(|device| (device.user.as_str(), device.device_id.as_str())).collect();
+async fn states(
+    platform: &Platform,
+    tenant: &str,
+    devices: Vec<StoredDevice>,
+) -> Result<Vec<DeviceState>, Failure> {
+    let named: Vec<(&str, &str)> = devices
+        .iter()
+        .map(|device| (device.user.as_str(), device.device_id.as_str()))
+        .collect();
     let conflicts = &platform.tables.conflicts;
-    let (heads, newest) = tokio::try_join!(heads(platform, tenant, &devices), conflicts.newest_of_devices(tenant, &named))?;
+    let (heads, newest) = tokio::try_join!(
+        heads(platform, tenant, &devices),
+        conflicts.newest_of_devices(tenant, &named)
+    )?;
     let now = platform.clock.now();
     let (heads, budget) = (&heads, &Budget::default());
-    let states = devices.into_iter().zip(newest).map(async |(device, newest)| {
-        let conflicts = count(platform, tenant, &device, newest, budget).await?;
-        Ok::<_, Failure>(state(device, conflicts, heads, now))
-    });
-    stream::iter(states).buffered(DEVICES_AT_ONCE).try_collect().await
+    let states = devices
+        .into_iter()
+        .zip(newest)
+        .map(async |(device, newest)| {
+            let conflicts = count(platform, tenant, &device, newest, budget).await?;
+            Ok::<_, Failure>(state(device, conflicts, heads, now))
+        });
+    stream::iter(states)
+        .buffered(DEVICES_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// The heads of all their channels.
-async fn heads(platform: &Platform, tenant: &str, devices: &[StoredDevice]) -> Result<HashMap<Channel, Option<Head>>, Failure> {
+async fn heads(
+    platform: &Platform,
+    tenant: &str,
+    devices: &[StoredDevice],
+) -> Result<HashMap<Channel, Option<Head>>, Failure> {
     let channels: BTreeSet<&Channel> = devices.iter().flat_map(|device| &device.channels).collect();
-    let scopes: Vec<Scope> =
-        channels.into_iter().map(|channel| Scope { tenant: tenant.to_owned(), channel: channel.clone() }).collect();
+    let scopes: Vec<Scope> = channels
+        .into_iter()
+        .map(|channel| Scope {
+            tenant: tenant.to_owned(),
+            channel: channel.clone(),
+        })
+        .collect();
     let heads = platform.tables.changes.heads(&scopes).await?;
-    Ok(scopes.into_iter().map(|scope| scope.channel).zip(heads).collect())
+    Ok(scopes
+        .into_iter()
+        .map(|scope| scope.channel)
+        .zip(heads)
+        .collect())
 }
 
 async fn count(
@@ -117,22 +193,40 @@ async fn count(
     newest: NewestConflicts,
     budget: &Budget,
 ) -> Result<DeviceConflicts, Failure> {
-    let mut counted = DeviceConflicts { open: newest.open, has_more: newest.has_more, ..DeviceConflicts::default() };
+    let mut counted = DeviceConflicts {
+        open: newest.open,
+        has_more: newest.has_more,
+        ..DeviceConflicts::default()
+    };
     let mut looks_left = DEVICE_LOOKS_MAX;
     for DeviceConflict { resource, outcome } in newest.decided {
-        // Where there is no resource there is nothing to pull: the answer to the push has told it, or an admin does.
+        // Where there is no resource there is nothing to pull: the answer to the push has told it,
+        // or an admin does.
         if outcome.server_version == 0 {
             continue;
         }
-        let awaited = Awaited { resource: &resource, server_version: outcome.server_version, made_at: outcome.resolved_at };
-        if !is_acknowledged(platform, tenant, device, &awaited, (&mut looks_left, budget)).await? {
+        let awaited = Awaited {
+            resource: &resource,
+            server_version: outcome.server_version,
+            made_at: outcome.resolved_at,
+        };
+        if !is_acknowledged(
+            platform,
+            tenant,
+            device,
+            &awaited,
+            (&mut looks_left, budget),
+        )
+        .await?
+        {
             counted.unacknowledged += 1;
         }
     }
     Ok(counted)
 }
 
-/// Whether a device has acknowledged a decision; the log is looked into only where the age of its position does not tell.
+/// Whether a device has acknowledged a decision; the log is looked into only where the age of its
+/// position does not tell.
 async fn is_acknowledged(
     platform: &Platform,
     tenant: &str,
@@ -141,13 +235,18 @@ async fn is_acknowledged(
     (looks_left, budget): (&mut usize, &Budget),
 ) -> Result<bool, Failure> {
     let channel = &awaited.resource.channel;
-    let Some(acknowledged) = device.positions.get(channel) else { return Ok(false) };
+    let Some(acknowledged) = device.positions.get(channel) else {
+        return Ok(false);
+    };
     match awaited.is_delivered_by_age(acknowledged) {
         Some(told) => Ok(told),
         None if *looks_left == 0 || budget.is_spent() => Ok(false),
         None => {
             *looks_left -= 1;
-            let scope = Scope { tenant: tenant.to_owned(), channel: channel.clone() };
+            let scope = Scope {
+                tenant: tenant.to_owned(),
+                channel: channel.clone(),
+            };
             delivery::look_back(platform, &scope, acknowledged, awaited, budget).await
         }
     }
@@ -161,7 +260,11 @@ fn state(
 ) -> DeviceState {
     let channel_state = |channel: &Channel| {
         let acknowledged = device.positions.get(channel);
-        let lag = ack::lag(acknowledged, heads.get(channel).and_then(Option::as_ref), now);
+        let lag = ack::lag(
+            acknowledged,
+            heads.get(channel).and_then(Option::as_ref),
+            now,
+        );
         ChannelState {
             channel: channel.to_string(),
             applied_until: acknowledged.map(|acknowledged| acknowledged.at),

@@ -1,4 +1,5 @@
-//! Ack: notes how far a device has applied what it pulled, in one write, and tells how far devices are behind.
+//! Ack: notes how far a device has applied what it pulled, in one write, and tells how far devices
+//! are behind.
 
 mod devices;
 
@@ -32,15 +33,30 @@ pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
 
 async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckResponse, Failure> {
     let principal = platform.verifier.principal(request).await?;
-    let AckRequest { ack_token, device_id, app_version } = edge::body(request)?;
-    let token = Token::decode(&ack_token)
-        .map_err(|_| Problem::new(ProblemCode::InvalidToken, "not a pull token of this service, or damaged").at("ack_token"))?;
+    let AckRequest {
+        ack_token,
+        device_id,
+        app_version,
+    } = edge::body(request)?;
+    let token = Token::decode(&ack_token).map_err(|_| {
+        Problem::new(
+            ProblemCode::InvalidToken,
+            "not a pull token of this service, or damaged",
+        )
+        .at("ack_token")
+    })?;
     telemetry::device(&device_id);
     let now = platform.clock.now();
     let told = ack::acknowledged(&token, &principal, now);
     let channels: Vec<String> = told.keys().map(ToString::to_string).collect();
-    let mut note = Note { device_id: &device_id, app_version: app_version.as_deref(), positions: told, now };
-    // Each try that finds the device further ahead leaves fewer channels to write than the one before.
+    let mut note = Note {
+        device_id: &device_id,
+        app_version: app_version.as_deref(),
+        positions: told,
+        now,
+    };
+    // Each try that finds the device further ahead leaves fewer channels to write than the one
+    // before.
     for _ in 0..=channels.len() {
         match platform.tables.devices.note(&principal, &note).await? {
             Noted::Done => break,
@@ -50,5 +66,9 @@ async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckRespon
             break; // a late one: all of it is known
         }
     }
-    Ok(AckResponse { device_id, acknowledged_at: now, channels })
+    Ok(AckResponse {
+        device_id,
+        acknowledged_at: now,
+        channels,
+    })
 }

@@ -1,4 +1,5 @@
-//! Batches: shows what a device sent and how it was answered, and runs a batch again through the same path as push.
+//! Batches: shows what a device sent and how it was answered, and runs a batch again through the
+//! same path as push.
 
 mod replay;
 mod show;
@@ -31,16 +32,30 @@ struct Known {
     read: ReadBatch,
 }
 
-/// The batch that the path names, of the caller's tenant; of other users for admins only. Its id names its user, so a batch that the
-/// caller may not see is not read, and is answered like one that does not exist.
-async fn known(platform: &Platform, principal: &Principal, request: &Request) -> Result<Known, Failure> {
+/// The batch that the path names, of the caller's tenant; of other users for admins only. Its id
+/// names its user, so a batch that the caller may not see is not read, and is answered like one
+/// that does not exist.
+async fn known(
+    platform: &Platform,
+    principal: &Principal,
+    request: &Request,
+) -> Result<Known, Failure> {
     let id = BatchId::parse(&edge::path_parameter(request, "id")?).ok_or_else(edge::not_found)?;
     if id.user != principal.user && !principal.is_admin() {
         return Err(edge::not_found().into());
     }
     telemetry::device(&id.device_id);
     let tenant = &principal.tenant;
-    let kept = platform.tables.sync_items.load(tenant, &id, platform.clock.now()).await?.ok_or_else(edge::not_found)?;
-    let read = platform.tables.sync_batches.read(tenant, &id, &kept.digest).await?;
+    let kept = platform
+        .tables
+        .sync_items
+        .load(tenant, &id, platform.clock.now())
+        .await?
+        .ok_or_else(edge::not_found)?;
+    let read = platform
+        .tables
+        .sync_batches
+        .read(tenant, &id, &kept.digest)
+        .await?;
     Ok(Known { id, kept, read })
 }

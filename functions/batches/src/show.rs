@@ -15,14 +15,27 @@ pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<Batch
     let from = first_item(request)?;
     let Known { id, kept, read } = known(platform, &principal, request).await?;
     let (processed_at, results) = match read.answered {
-        Some(AnsweredBatch { processed_at, results }) => (Some(processed_at), Some(results.into_owned())),
+        Some(AnsweredBatch {
+            processed_at,
+            results,
+        }) => (Some(processed_at), Some(results.into_owned())),
         None => (None, None),
     };
-    let device = platform.tables.devices.load(&principal.tenant, &id.user, &id.device_id).await?;
+    let device = platform
+        .tables
+        .devices
+        .load(&principal.tenant, &id.user, &id.device_id)
+        .await?;
     let delivered = device
         .zip(processed_at)
-        .is_some_and(|(device, processed_at)| batch::is_delivered(&device.channels, &device.positions, processed_at));
-    let ItemPage { items, next_item, omitted } = batch::page(kept.items, from);
+        .is_some_and(|(device, processed_at)| {
+            batch::is_delivered(&device.channels, &device.positions, processed_at)
+        });
+    let ItemPage {
+        items,
+        next_item,
+        omitted,
+    } = batch::page(kept.items, from);
     Ok(BatchResponse {
         batch_id: id.to_string(),
         user: id.user,
@@ -39,7 +52,14 @@ pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<Batch
 
 /// The index of the first item that is wanted: `from` in the query.
 fn first_item(request: &Request) -> Result<usize, Problem> {
-    let Some(from) = edge::query_parameter(request, "from") else { return Ok(0) };
+    let Some(from) = edge::query_parameter(request, "from") else {
+        return Ok(0);
+    };
     let from = from.parse().ok().filter(|from| *from < BATCH_ITEMS_MAX);
-    from.ok_or_else(|| Problem::malformed("from", format!("must be the index of an item, below {BATCH_ITEMS_MAX}")))
+    from.ok_or_else(|| {
+        Problem::malformed(
+            "from",
+            format!("must be the index of an item, below {BATCH_ITEMS_MAX}"),
+        )
+    })
 }

@@ -1,8 +1,9 @@
-//! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two calls, run twice at once, and be
-//! given any record again: each segment's condition keeps the log right, and a retry finishes the work.
+//! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two
+//! calls, run twice at once, and be given any record again: each segment's condition keeps the log
+//! right, and a retry finishes the work.
 //!
-//! Operators invoke it too, with an event that asks for a repair: what the stream forgot before it was sequenced is appended from the
-//! resources themselves.
+//! Operators invoke it too, with an event that asks for a repair: what the stream forgot before it
+//! was sequenced is appended from the resources themselves.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,8 @@ use tidemark_core::{
 const NAME: &str = "changelog";
 /// What a batch of stream records has, and nothing else that Lambda hands over.
 const RECORDS: &str = "Records";
-/// Times a channel is classified again after a lost race; a race is lost only when another invocation made progress.
+/// Times a channel is classified again after a lost race; a race is lost only when another
+/// invocation made progress.
 const RACES_MAX: u32 = 50;
 /// Channels sequenced side by side: each is a connection.
 const CHANNELS_AT_ONCE: usize = 16;
@@ -43,13 +45,25 @@ const CHANNELS_AT_ONCE: usize = 16;
 /// Answers whatever Lambda hands over: a batch of stream records, or else an operator's request.
 ///
 /// # Errors
-/// A batch that does not read, which no stream sends. A refused request is no error: it is answered with its problem.
-pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_runtime::Error> {
+/// A batch that does not read, which no stream sends. A refused request is no error: it is answered
+/// with its problem.
+pub async fn invoked(
+    platform: &Platform,
+    event: LambdaEvent<Json>,
+) -> Result<Json, lambda_runtime::Error> {
     let LambdaEvent { payload, context } = event;
     // Only an object is a batch: serde would take a list of its values too.
-    let batch = match payload.get().starts_with('{').then(|| serde_json::from_str::<StreamEvent>(payload.get())) {
+    let batch = match payload
+        .get()
+        .starts_with('{')
+        .then(|| serde_json::from_str::<StreamEvent>(payload.get()))
+    {
         Some(Ok(batch)) => batch,
-        Some(Err(error)) if json::fields(&payload).is_some_and(|fields| fields.contains_key(RECORDS)) => return Err(error.into()),
+        Some(Err(error))
+            if json::fields(&payload).is_some_and(|fields| fields.contains_key(RECORDS)) =>
+        {
+            return Err(error.into());
+        }
         _ => return Box::pin(direct(platform, &payload, &context)).await,
     };
     drop(payload);
@@ -58,15 +72,24 @@ pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Js
     Ok(to_raw_value(&response)?)
 }
 
-/// A direct invocation, answered with what was found and done, or with the problem. IAM says who may send it.
-async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<Json, lambda_runtime::Error> {
+/// A direct invocation, answered with what was found and done, or with the problem. IAM says who
+/// may send it.
+async fn direct(
+    platform: &Platform,
+    event: &Json,
+    context: &Context,
+) -> Result<Json, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
     Ok(edge::direct(platform, NAME, context, repaired(platform, event)).await?)
 }
 
 async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, Failure> {
-    if !json::fields(event).unwrap_or_default().contains_key("repair") {
-        let detail = "an event is a batch of stream records, or says what to repair, as in {\"repair\": {}}";
+    if !json::fields(event)
+        .unwrap_or_default()
+        .contains_key("repair")
+    {
+        let detail =
+            "an event is a batch of stream records, or says what to repair, as in {\"repair\": {}}";
         return Err(Problem::malformed("repair", detail).into());
     }
     let RepairEvent { repair: request } = read_body(event.get().as_bytes())?;
@@ -74,8 +97,8 @@ async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, F
     Box::pin(repair::repair(platform, &request)).await
 }
 
-/// Sequences a batch of stream records. What could not be sequenced is reported by its earliest sequence number, from which the
-/// stream delivers again.
+/// Sequences a batch of stream records. What could not be sequenced is reported by its earliest
+/// sequence number, from which the stream delivers again.
 ///
 /// # Errors
 /// None: a failure that hits the whole batch reports the first record.
@@ -84,7 +107,11 @@ pub async fn handle(
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
-    let invocation = Invocation { function: NAME, request_id: &event.context.request_id, lambda_request_id: None };
+    let invocation = Invocation {
+        function: NAME,
+        request_id: &event.context.request_id,
+        lambda_request_id: None,
+    };
     let deadline = Deadline::of(Some(&event.context), &platform.clock);
     let work = async {
         let response = sequence_all(platform, event.payload, deadline).await;
@@ -94,7 +121,11 @@ pub async fn handle(
     invocation.run(platform, work).await
 }
 
-async fn sequence_all(platform: &Platform, event: StreamEvent, deadline: Deadline) -> DynamoDbEventResponse {
+async fn sequence_all(
+    platform: &Platform,
+    event: StreamEvent,
+    deadline: Deadline,
+) -> DynamoDbEventResponse {
     let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
     for record in event.records {
@@ -102,24 +133,33 @@ async fn sequence_all(platform: &Platform, event: StreamEvent, deadline: Deadlin
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
             Reading::Unreadable(reason) => {
-                let kept = deadline.bound(async { Ok(set_aside(platform, &record, &reason).await.err()) });
+                let kept =
+                    deadline.bound(async { Ok(set_aside(platform, &record, &reason).await.err()) });
                 failed.extend(kept.await.unwrap_or_else(|_| Some(sequence_of(&record))));
             }
         }
     }
-    // The channel of the earliest record first, in an order that is always the same: the stream delivers again from the earliest record
-    // that failed, so that a batch which takes too long still gets on with each try.
+    // The channel of the earliest record first, in an order that is always the same: the stream
+    // delivers again from the earliest record that failed, so that a batch which takes too long
+    // still gets on with each try.
     let first = |records: &[Record]| records.iter().map(|record| record.sequence).min();
-    let mut channels: Vec<_> =
-        channels.into_iter().filter_map(|(scope, records)| Some((first(&records)?, scope, records))).collect();
+    let mut channels: Vec<_> = channels
+        .into_iter()
+        .filter_map(|(scope, records)| Some((first(&records)?, scope, records)))
+        .collect();
     channels.sort_by_key(|(first, ..)| *first);
     let sequenced = channels.into_iter().map(async |(first, scope, records)| {
-        let failure = deadline.bound(Box::pin(sequence(platform, &scope, records))).await.err()?;
+        let failure = deadline
+            .bound(Box::pin(sequence(platform, &scope, records)))
+            .await
+            .err()?;
         let Scope { tenant, channel } = &scope;
         tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
         Some(first)
     });
-    let sequenced = stream::iter(sequenced).buffer_unordered(CHANNELS_AT_ONCE).collect::<Vec<_>>();
+    let sequenced = stream::iter(sequenced)
+        .buffer_unordered(CHANNELS_AT_ONCE)
+        .collect::<Vec<_>>();
     failed.extend(sequenced.await.into_iter().flatten());
     given_back(failed)
 }
@@ -131,27 +171,49 @@ async fn sequence(platform: &Platform, scope: &Scope, records: Vec<Record>) -> R
             return Ok(());
         }
     }
-    Err(Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel")))
+    Err(Failure::Outage(format!(
+        "lost {RACES_MAX} races for the head of a channel"
+    )))
 }
 
 /// One try: read the head, classify, append what is missing.
-async fn append(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Result<Appended, Failure> {
+async fn append(
+    platform: &Platform,
+    scope: &Scope,
+    records: Vec<Record>,
+) -> Result<Appended, Failure> {
     let tables = &platform.tables;
-    let head = tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+    let head = tables
+        .changes
+        .heads(std::slice::from_ref(scope))
+        .await?
+        .pop()
+        .flatten();
     let mut classified = classify(head.as_ref(), records);
-    let held = tables.changes.held(scope, classified.positions_to_find()).await?;
+    let held = tables
+        .changes
+        .held(scope, classified.positions_to_find())
+        .await?;
     classified = classified.without_repeats(&held);
     let doubtful = classified.resources_to_look_at();
     let rows = tables.resources.load(&scope.tenant, &doubtful).await?;
-    let versions = rows.rows.into_iter().map(|(key, row)| (key, row.server_version)).collect();
+    let versions = rows
+        .rows
+        .into_iter()
+        .map(|(key, row)| (key, row.server_version))
+        .collect();
     let steps = classified.steps(head.as_ref(), &versions, platform.clock.now());
     if tables.changes.append(scope, &steps).await? == Appended::LostRace {
         return Ok(Appended::LostRace);
     }
     let changes = || steps.iter().flat_map(|step| &step.segment.entries);
-    platform.meter.count(Metric::SequencedChanges, changes().count());
+    platform
+        .meter
+        .count(Metric::SequencedChanges, changes().count());
     if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
-        platform.meter.note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
+        platform
+            .meter
+            .note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
     }
     Ok(Appended::Done)
 }

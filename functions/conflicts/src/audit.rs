@@ -15,9 +15,13 @@ use tidemark_core::{
 /// Bytes kept for what stands around the entries.
 const ENVELOPE_BYTES: usize = 20 * 1000;
 
-/// The newest entries first, or the oldest. An entry is told whole: the page ends before one that does not fit, and even the largest
-/// entry fits a page of its own.
-pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Principal) -> Result<AuditList, Failure> {
+/// The newest entries first, or the oldest. An entry is told whole: the page ends before one that
+/// does not fit, and even the largest entry fits a page of its own.
+pub(crate) async fn list(
+    platform: &Platform,
+    request: &Request,
+    principal: &Principal,
+) -> Result<AuditList, Failure> {
     edge::admin(principal)?;
     let (order, query) = match edge::query_parameter(request, "order") {
         None | Some("newest") => (Order::Newest, "audit?order=newest"),
@@ -36,7 +40,11 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
     while has_more && !is_full {
         // One more than is wanted: it tells whether there is a next page.
         let wanted = limit + 1 - entries.len();
-        let (read, read_on) = platform.tables.audit_log.list(&principal.tenant, order, after.as_deref(), wanted).await?;
+        let (read, read_on) = platform
+            .tables
+            .audit_log
+            .list(&principal.tenant, order, after.as_deref(), wanted)
+            .await?;
         has_more = read_on;
         for packed in read {
             if entries.len() == limit {
@@ -46,7 +54,11 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
             let id = packed.id.clone();
             let entry = packed.unpack();
             let text = entry.as_ref().map(serde_json::to_string).transpose();
-            let bytes = escaped_bytes(&text.map_err(|error| Failure::undecoded("audit entry", error))?.unwrap_or_default());
+            let bytes = escaped_bytes(
+                &text
+                    .map_err(|error| Failure::undecoded("audit entry", error))?
+                    .unwrap_or_default(),
+            );
             if bytes > bytes_left {
                 is_full = true;
                 break;
@@ -58,6 +70,11 @@ pub(crate) async fn list(platform: &Platform, request: &Request, principal: &Pri
     }
     // Who follows the log from the oldest entry on asks again later, from where it ends today.
     let goes_on = is_full || order == Order::Oldest;
-    let next_cursor = after.filter(|_| goes_on).map(|id| cursor::encode(query, [&id]));
-    Ok(AuditList { entries, next_cursor })
+    let next_cursor = after
+        .filter(|_| goes_on)
+        .map(|id| cursor::encode(query, [&id]));
+    Ok(AuditList {
+        entries,
+        next_cursor,
+    })
 }

@@ -30,28 +30,48 @@ const SET_ASIDE: &str = "set-aside/";
 const GIVEN_UP: &str = "aws/lambda/";
 
 /// All channels, or the one that the query names.
-pub(crate) async fn show(platform: &Platform, request: &Request, principal: &Principal) -> Result<StatusResponse, Failure> {
+pub(crate) async fn show(
+    platform: &Platform,
+    request: &Request,
+    principal: &Principal,
+) -> Result<StatusResponse, Failure> {
     edge::admin(principal)?;
     let channel = edge::query_parameter(request, "channel").map(|text| {
-        Channel::parse(text).ok_or_else(|| Problem::malformed("channel", "must be tenant, user/<sub> or group/<name>"))
+        Channel::parse(text).ok_or_else(|| {
+            Problem::malformed("channel", "must be tenant, user/<sub> or group/<name>")
+        })
     });
     let now = platform.clock.now();
     let (channels, next_cursor) = match channel.transpose()? {
         None => list(platform, request, principal, now).await?,
         Some(channel) => {
-            let scope = Scope { tenant: principal.tenant.clone(), channel };
+            let scope = Scope {
+                tenant: principal.tenant.clone(),
+                channel,
+            };
             let (status, next_cursor) = compared(platform, request, &scope, now).await?;
             (vec![status], next_cursor)
         }
     };
-    let (set_aside, given_up) = (count(platform, SET_ASIDE).await?, count(platform, GIVEN_UP).await?);
-    Ok(StatusResponse { server_time: now, channels, next_cursor, set_aside, given_up })
+    let (set_aside, given_up) = (
+        count(platform, SET_ASIDE).await?,
+        count(platform, GIVEN_UP).await?,
+    );
+    Ok(StatusResponse {
+        server_time: now,
+        channels,
+        next_cursor,
+        set_aside,
+        given_up,
+    })
 }
 
 async fn count(platform: &Platform, prefix: &str) -> Result<FailureCount, Failure> {
     match &platform.failures {
         Some(failures) => failures.count(prefix).await,
-        None => Err(Failure::Outage("the function runs without the failure bucket".into())),
+        None => Err(Failure::Outage(
+            "the function runs without the failure bucket".into(),
+        )),
     }
 }
 
@@ -67,13 +87,28 @@ async fn list(
     let tenant = &principal.tenant;
     let after = super::after::<1>(request, QUERY)?.map(|[text]| {
         let channel = Channel::parse(&text).ok_or_else(super::invalid_cursor)?;
-        Ok::<_, Problem>(Scope { tenant: tenant.clone(), channel })
+        Ok::<_, Problem>(Scope {
+            tenant: tenant.clone(),
+            channel,
+        })
     });
     let changes = &platform.tables.changes;
-    let (scopes, more) = changes.channels(tenant, after.transpose()?.as_ref(), limit).await?;
+    let (scopes, more) = changes
+        .channels(tenant, after.transpose()?.as_ref(), limit)
+        .await?;
     let heads = changes.heads(&scopes).await?;
-    let next_cursor = scopes.last().filter(|_| more).map(|last| cursor::encode(QUERY, [&last.channel.to_string()]));
-    Ok((scopes.iter().zip(heads).map(|(scope, head)| status(scope, head.as_ref(), now)).collect(), next_cursor))
+    let next_cursor = scopes
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::encode(QUERY, [&last.channel.to_string()]));
+    Ok((
+        scopes
+            .iter()
+            .zip(heads)
+            .map(|(scope, head)| status(scope, head.as_ref(), now))
+            .collect(),
+        next_cursor,
+    ))
 }
 
 fn status(scope: &Scope, head: Option<&Head>, now: DateTime<Utc>) -> ChannelStatus {
@@ -86,7 +121,8 @@ fn status(scope: &Scope, head: Option<&Head>, now: DateTime<Utc>) -> ChannelStat
     }
 }
 
-/// One channel, and a page of its resources compared with its log: rows first, so that what is sequenced meanwhile is seen.
+/// One channel, and a page of its resources compared with its log: rows first, so that what is
+/// sequenced meanwhile is seen.
 async fn compared(
     platform: &Platform,
     request: &Request,
@@ -101,10 +137,26 @@ async fn compared(
     let tables = &platform.tables;
     let from = now - platform.settings.log_retention;
     // Clocks differ: what was made this moment by another one is not left out.
-    let period = Period { from, until: now + Duration::days(1) };
+    let period = Period {
+        from,
+        until: now + Duration::days(1),
+    };
     let extent = Extent::Channel(scope.clone());
-    let page = tables.resources.standings(&extent, period, after.transpose()?.as_ref(), STATUS_COMPARED_MAX).await?;
-    let head = tables.changes.heads(std::slice::from_ref(scope)).await?.pop().flatten();
+    let page = tables
+        .resources
+        .standings(
+            &extent,
+            period,
+            after.transpose()?.as_ref(),
+            STATUS_COMPARED_MAX,
+        )
+        .await?;
+    let head = tables
+        .changes
+        .heads(std::slice::from_ref(scope))
+        .await?
+        .pop()
+        .flatten();
     let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, standing)| standing));
     let mut read = Read::Whole;
     if let Some(head) = &head {
@@ -127,6 +179,14 @@ async fn compared(
         oldest_not_in_log_seconds: oldest.map(|oldest| (now - oldest).num_seconds().max(0)),
         is_complete: read == Read::Whole,
     };
-    let next_cursor = page.next.map(|[_, sort_key]| cursor::encode(&query, [&sort_key]));
-    Ok((ChannelStatus { comparison: Some(comparison), ..status(scope, head.as_ref(), now) }, next_cursor))
+    let next_cursor = page
+        .next
+        .map(|[_, sort_key]| cursor::encode(&query, [&sort_key]));
+    Ok((
+        ChannelStatus {
+            comparison: Some(comparison),
+            ..status(scope, head.as_ref(), now)
+        },
+        next_cursor,
+    ))
 }

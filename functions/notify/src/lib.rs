@@ -1,8 +1,9 @@
 //! Notify: the stream of `conflicts` → one message for each decided conflict (§5.5).
 //!
-//! Every decision writes its conflict's row, also one that makes no resource; so no decision is missed, and none is told that did not
-//! take effect. It is a function of its own, so that an outage of SNS never holds up the change log. A message comes at least once: what
-//! follows a record that failed comes again with it.
+//! Every decision writes its conflict's row, also one that makes no resource; so no decision is
+//! missed, and none is told that did not take effect. It is a function of its own, so that an
+//! outage of SNS never holds up the change log. A message comes at least once: what follows a
+//! record that failed comes again with it.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::LambdaEvent;
@@ -16,10 +17,11 @@ use tidemark_aws::{
 };
 use tidemark_core::sequence::position::Sequence;
 
-/// Tells of the conflicts that a batch of stream records decided, in turn. Without a topic it tells nobody.
+/// Tells of the conflicts that a batch of stream records decided, in turn. Without a topic it tells
+/// nobody.
 ///
-/// It stops at the first record that could be neither told nor set aside: the stream delivers again from there, so that what was told
-/// before is not told again.
+/// It stops at the first record that could be neither told nor set aside: the stream delivers again
+/// from there, so that what was told before is not told again.
 ///
 /// # Errors
 /// None: what fails is given back.
@@ -28,7 +30,11 @@ pub async fn handle(
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
     let platform = &platform.for_invocation();
-    let invocation = Invocation { function: "notify", request_id: &event.context.request_id, lambda_request_id: None };
+    let invocation = Invocation {
+        function: "notify",
+        request_id: &event.context.request_id,
+        lambda_request_id: None,
+    };
     let deadline = Deadline::of(Some(&event.context), &platform.clock);
     let work = async {
         let response = tell_all(platform, &event.payload, deadline).await;
@@ -38,8 +44,14 @@ pub async fn handle(
     invocation.run(platform, work).await
 }
 
-async fn tell_all(platform: &Platform, event: &StreamEvent, deadline: Deadline) -> DynamoDbEventResponse {
-    let Some(topic) = &platform.notifications else { return given_back(None) };
+async fn tell_all(
+    platform: &Platform,
+    event: &StreamEvent,
+    deadline: Deadline,
+) -> DynamoDbEventResponse {
+    let Some(topic) = &platform.notifications else {
+        return given_back(None);
+    };
     for record in &event.records {
         // Boxed, because the compiler counts how deep futures stand in each other.
         let told = Box::pin(deadline.bound(async { Ok(tell(platform, topic, record).await) }));
@@ -51,7 +63,11 @@ async fn tell_all(platform: &Platform, event: &StreamEvent, deadline: Deadline) 
 }
 
 /// Tells of what a record decided, if anything. What can never be told is set aside.
-async fn tell(platform: &Platform, topic: &Notifications, record: &RawValue) -> Result<(), Sequence> {
+async fn tell(
+    platform: &Platform,
+    topic: &Notifications,
+    record: &RawValue,
+) -> Result<(), Sequence> {
     let resolved = match read_decision(record) {
         Ok(Some(resolved)) => resolved,
         Ok(None) => return Ok(()),

@@ -1,5 +1,5 @@
-//! Presign: a device asks for an upload URL, and gets one that is signed for exactly what it promises to upload. What may be uploaded is
-//! decided in `tidemark-core`; no call is made.
+//! Presign: a device asks for an upload URL, and gets one that is signed for exactly what it
+//! promises to upload. What may be uploaded is decided in `tidemark-core`; no call is made.
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{Failure, Platform, edge};
@@ -18,7 +18,15 @@ async fn presign(platform: &Platform, request: &Request) -> Result<PresignRespon
     let principal = platform.verifier.principal(request).await?;
     let presign: PresignRequest = edge::body(request)?;
     let unique = platform.clock.unique_id();
-    let bucket = platform.media.as_ref().ok_or_else(|| Failure::Outage("presign runs without its bucket".into()))?;
-    let promise = media::promise(&presign, platform.settings.allowed_media(bucket.keyring()), &principal, unique)?;
+    let bucket = platform
+        .media
+        .as_ref()
+        .ok_or_else(|| Failure::Outage("presign runs without its bucket".into()))?;
+    let promise = media::promise(
+        &presign,
+        platform.settings.allowed_media(bucket.keyring()),
+        &principal,
+        unique,
+    )?;
     bucket.presign(&promise, platform.clock.now()).await
 }

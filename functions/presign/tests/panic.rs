@@ -1,5 +1,6 @@
-//! A panic in a binary as it is deployed: one line says where, and what it was about is not in it. Outside of Lambda the runtime panics over
-//! the environment that it lacks, once the function has started.
+//! A panic in a binary as it is deployed: one line says where, and what it was about is not in it.
+//! Outside of Lambda the runtime panics over the environment that it lacks, once the function has
+//! started.
 
 use std::process::Command;
 
@@ -38,8 +39,20 @@ fn a_panic_is_one_line_that_says_where() {
         .expect("it runs");
     assert!(!output.status.success());
     let written = String::from_utf8_lossy(&output.stdout);
-    let line: Value = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {written:?}"));
-    assert_eq!([&line["level"], &line["message"]], [&json!("ERROR"), &json!("panicked")]);
-    assert!(line["location"].as_str().is_some_and(|at| at.contains("lambda_runtime") && at.contains(".rs:")), "{line}");
-    assert!(!written.contains("AWS_LAMBDA") && output.stderr.is_empty(), "what the panic said: {output:?}");
+    let line: Value =
+        serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {written:?}"));
+    assert_eq!(
+        [&line["level"], &line["message"]],
+        [&json!("ERROR"), &json!("panicked")]
+    );
+    assert!(
+        line["location"]
+            .as_str()
+            .is_some_and(|at| at.contains("lambda_runtime") && at.contains(".rs:")),
+        "{line}"
+    );
+    assert!(
+        !written.contains("AWS_LAMBDA") && output.stderr.is_empty(),
+        "what the panic said: {output:?}"
+    );
 }

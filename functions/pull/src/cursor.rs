@@ -20,7 +20,8 @@ use tidemark_core::{
     token::Progress,
 };
 
-/// Segments of the first read of a channel: two hold a hundred changes when devices push in fifties. Later reads double.
+/// Segments of the first read of a channel: two hold a hundred changes when devices push in
+/// fifties. Later reads double.
 const SEGMENTS_FIRST: i32 = 4;
 const SEGMENTS_MAX: i32 = 64;
 
@@ -61,7 +62,13 @@ impl Cursor {
         retention: Duration,
     ) -> Self {
         let Start { progress, is_reset } = start::start(progress, head.as_ref(), now, retention);
-        let mut cursor = Self { scope, head, progress, is_reset, has_moved: false };
+        let mut cursor = Self {
+            scope,
+            head,
+            progress,
+            is_reset,
+            has_moved: false,
+        };
         cursor.note_caught_up(now);
         cursor
     }
@@ -78,10 +85,15 @@ impl Cursor {
         matches!(&self.progress, Progress::Log { position, .. } if *position == self.end())
     }
 
-    /// Whether it goes on in the log before a position that the device has acknowledged: then the device went back.
+    /// Whether it goes on in the log before a position that the device has acknowledged: then the
+    /// device went back.
     pub(crate) fn is_before(&self, acknowledged: &Positions) -> bool {
-        let Progress::Log { position, .. } = &self.progress else { return false };
-        acknowledged.get(self.channel()).is_some_and(|acknowledged| *position < acknowledged.position)
+        let Progress::Log { position, .. } = &self.progress else {
+            return false;
+        };
+        acknowledged
+            .get(self.channel())
+            .is_some_and(|acknowledged| *position < acknowledged.position)
     }
 
     /// Since when the channel's next change may be waiting.
@@ -101,16 +113,32 @@ impl Cursor {
     }
 
     /// Reads on: the `reads`th time in this page, for a page with this much room.
-    pub(crate) async fn read(&self, platform: &Platform, room: usize, reads: u32) -> Result<Read, Failure> {
+    pub(crate) async fn read(
+        &self,
+        platform: &Platform,
+        room: usize,
+        reads: u32,
+    ) -> Result<Read, Failure> {
         match &self.progress {
             Progress::Snapshot { after, .. } => {
-                let (rows, more) = platform.tables.resources.list(&self.scope, after.as_deref(), room).await?;
+                let (rows, more) = platform
+                    .tables
+                    .resources
+                    .list(&self.scope, after.as_deref(), room)
+                    .await?;
                 Ok(Read::Rows(rows, more))
             }
-            Progress::Log { position, within, .. } => {
+            Progress::Log {
+                position, within, ..
+            } => {
                 let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
                 let from = within.unwrap_or(*position);
-                platform.tables.changes.packed_segments(&self.scope, from, self.end(), limit).await.map(Read::Segments)
+                platform
+                    .tables
+                    .changes
+                    .packed_segments(&self.scope, from, self.end(), limit)
+                    .await
+                    .map(Read::Segments)
             }
         }
     }
@@ -119,13 +147,22 @@ impl Cursor {
     ///
     /// # Errors
     /// A segment is not what was stored.
-    pub(crate) fn take(&mut self, page: &mut Page, read: Read, now: DateTime<Utc>) -> Result<Filled, Failure> {
+    pub(crate) fn take(
+        &mut self,
+        page: &mut Page,
+        read: Read,
+        now: DateTime<Utc>,
+    ) -> Result<Filled, Failure> {
         let filled = match read {
             Read::Rows(rows, more) => self.take_rows(page, rows, more),
             Read::Segments(segments) => self.take_segments(page, segments, now)?,
         };
         self.note_caught_up(now);
-        Ok(if self.is_caught_up() { Filled::Done } else { filled })
+        Ok(if self.is_caught_up() {
+            Filled::Done
+        } else {
+            filled
+        })
     }
 
     fn note_caught_up(&mut self, now: DateTime<Utc>) {
@@ -134,11 +171,28 @@ impl Cursor {
         }
     }
 
-    fn take_rows(&mut self, page: &mut Page, rows: Vec<(ResourceKey, Option<Shown>)>, more: bool) -> Filled {
-        let Progress::Snapshot { noted, noted_at, after } = &mut self.progress else { return Filled::Done };
+    fn take_rows(
+        &mut self,
+        page: &mut Page,
+        rows: Vec<(ResourceKey, Option<Shown>)>,
+        more: bool,
+    ) -> Filled {
+        let Progress::Snapshot {
+            noted,
+            noted_at,
+            after,
+        } = &mut self.progress
+        else {
+            return Filled::Done;
+        };
         for (key, resource) in rows {
             let sort_key = key.sort_key();
-            page.note_read(1, resource.as_ref().map_or(0, |resource| resource.payload.get().len()));
+            page.note_read(
+                1,
+                resource
+                    .as_ref()
+                    .map_or(0, |resource| resource.payload.get().len()),
+            );
             if resource.is_some_and(|resource| page.take_row(key, resource).is_err()) {
                 return Filled::Done;
             }
@@ -150,22 +204,41 @@ impl Cursor {
         Filled::WantsMore
     }
 
-    fn take_segments(&mut self, page: &mut Page, segments: Vec<PackedSegment>, now: DateTime<Utc>) -> Result<Filled, Failure> {
+    fn take_segments(
+        &mut self,
+        page: &mut Page,
+        segments: Vec<PackedSegment>,
+        now: DateTime<Utc>,
+    ) -> Result<Filled, Failure> {
         if segments.is_empty() {
             return Ok(self.start_over(now));
         }
         for packed in segments {
-            let Progress::Log { position, at, within } = &mut self.progress else { return Ok(Filled::Done) };
+            let Progress::Log {
+                position,
+                at,
+                within,
+            } = &mut self.progress
+            else {
+                return Ok(Filled::Done);
+            };
             if page.room() == 0 || page.is_spent() {
                 return Ok(Filled::Done);
             }
-            let StoredSegment { segment, sequenced_at } = packed.unpack()?;
+            let StoredSegment {
+                segment,
+                sequenced_at,
+            } = packed.unpack()?;
             page.note_read(segment.entries.len(), segment.bytes());
             if !leads_on(*position, &segment) {
                 return Ok(self.start_over(now));
             }
             let read_before = *position;
-            for entry in segment.entries.into_iter().filter(|entry| entry.position > read_before) {
+            for entry in segment
+                .entries
+                .into_iter()
+                .filter(|entry| entry.position > read_before)
+            {
                 let next = entry.position;
                 if page.take_entry(&self.scope.channel, entry).is_err() {
                     return Ok(Filled::Done);
@@ -178,7 +251,8 @@ impl Cursor {
         Ok(Filled::WantsMore)
     }
 
-    /// The log does not lead on: the channel starts over, with the next pull if this page has some of it.
+    /// The log does not lead on: the channel starts over, with the next pull if this page has some
+    /// of it.
     fn start_over(&mut self, now: DateTime<Utc>) -> Filled {
         if self.has_moved {
             return Filled::Done;

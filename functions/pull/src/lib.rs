@@ -1,5 +1,6 @@
-//! Pull: heads, then the log up to them and no further, snapshots for channels the device does not know. The rules stand in
-//! `tidemark-core`; this crate reads what they ask for. It publishes the bounds as well: what a client meets before it pulls.
+//! Pull: heads, then the log up to them and no further, snapshots for channels the device does not
+//! know. The rules stand in `tidemark-core`; this crate reads what they ask for. It publishes the
+//! bounds as well: what a client meets before it pulls.
 
 mod cursor;
 mod limits;
@@ -9,7 +10,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Failure, Platform, edge, metrics::Metric, tables::devices::StoredDevice, telemetry};
+use tidemark_aws::{
+    Failure, Platform, edge, metrics::Metric, tables::devices::StoredDevice, telemetry,
+};
 use tidemark_core::{
     channel::Channel,
     principal::{Author, Principal},
@@ -28,14 +31,17 @@ use cursor::{Cursor, Filled};
 const NAME: &str = "pull";
 /// Channels whose first read is sent at once.
 const PARALLEL_READS: usize = 4;
-/// Reads of one pull at most: a page whose entries are all the device's own ends there, empty, and says `has_more`.
+/// Reads of one pull at most: a page whose entries are all the device's own ends there, empty, and
+/// says `has_more`.
 const READS_MAX: u32 = 40;
 
 /// Answers `POST /sync/pull` and `GET /sync/limits`.
 pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
     let platform = &platform.for_invocation();
     match edge::route(&request).map(|route| route.path) {
-        Ok("/api/v1/mobile/sync/limits") => edge::serve(platform, NAME, &request, limits::limits(platform, &request)).await,
+        Ok("/api/v1/mobile/sync/limits") => {
+            edge::serve(platform, NAME, &request, limits::limits(platform, &request)).await
+        }
         Ok(_) => edge::serve(platform, NAME, &request, pull(platform, &request)).await,
         Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
     }
@@ -49,29 +55,56 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
     }
     let (token, mut receipts) = match &pull.since_token {
         None => Default::default(),
-        Some(text) => Token::decode_with(text)
-            .map_err(|error| Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token"))?,
+        Some(text) => Token::decode_with(text).map_err(|error| {
+            Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token")
+        })?,
     };
     let now = platform.clock.now();
     let opened = open(platform, &principal, &token, now).await?;
     let (page, cursors) = fill_for(platform, &principal, &pull, &receipts, opened, now).await?;
     measure(platform, &token, &page, &cursors);
 
-    let revoked = token.channels.keys().filter(|channel| cursors.iter().all(|cursor| cursor.channel() != *channel));
+    let revoked = token
+        .channels
+        .keys()
+        .filter(|channel| cursors.iter().all(|cursor| cursor.channel() != *channel));
     let revoked = revoked.map(ToString::to_string).collect();
-    let reset = cursors.iter().filter(|cursor| cursor.is_reset()).map(|cursor| cursor.channel().to_string()).collect();
+    let reset = cursors
+        .iter()
+        .filter(|cursor| cursor.is_reset())
+        .map(|cursor| cursor.channel().to_string())
+        .collect();
     let has_more = cursors.iter().any(|cursor| !cursor.is_caught_up());
     // Rows that are replaced take with them what the device was told of them.
-    receipts = if cursors.iter().any(Cursor::is_reset) { Receipts::default() } else { receipts };
-    receipts.prune(page.own_seen(), cursors.iter().map(Cursor::waits_since).min().unwrap_or(now));
-    let next_token = Token { channels: cursors.into_iter().map(Cursor::into_progress).collect() }.encode_with(&receipts);
+    receipts = if cursors.iter().any(Cursor::is_reset) {
+        Receipts::default()
+    } else {
+        receipts
+    };
+    receipts.prune(
+        page.own_seen(),
+        cursors.iter().map(Cursor::waits_since).min().unwrap_or(now),
+    );
+    let next_token = Token {
+        channels: cursors.into_iter().map(Cursor::into_progress).collect(),
+    }
+    .encode_with(&receipts);
     let changes = page.into_changes();
     platform.meter.count(Metric::PulledChanges, changes.len());
-    Ok(PullResponse { next_token, changes, has_more, server_time: now, reset, revoked })
+    Ok(PullResponse {
+        next_token,
+        changes,
+        has_more,
+        server_time: now,
+        reset,
+        revoked,
+    })
 }
 
 fn measure(platform: &Platform, token: &Token, page: &Page, cursors: &[Cursor]) {
-    let (known, unknown): (Vec<_>, Vec<_>) = cursors.iter().partition(|cursor| token.channels.contains_key(cursor.channel()));
+    let (known, unknown): (Vec<_>, Vec<_>) = cursors
+        .iter()
+        .partition(|cursor| token.channels.contains_key(cursor.channel()));
     let resets = known.iter().filter(|cursor| cursor.is_reset()).count();
     let meter = &platform.meter;
     meter.count(Metric::Pulls, 1);
@@ -82,10 +115,19 @@ fn measure(platform: &Platform, token: &Token, page: &Page, cursors: &[Cursor]) 
     }
 }
 
-/// A cursor for every channel the caller may read, the one that waits longest first, so that a busy channel starves no other.
-async fn open(platform: &Platform, principal: &Principal, token: &Token, now: DateTime<Utc>) -> Result<Vec<Cursor>, Failure> {
+/// A cursor for every channel the caller may read, the one that waits longest first, so that a busy
+/// channel starves no other.
+async fn open(
+    platform: &Platform,
+    principal: &Principal,
+    token: &Token,
+    now: DateTime<Utc>,
+) -> Result<Vec<Cursor>, Failure> {
     let channels = principal.pulled_channels();
-    let scopes: Vec<_> = channels.iter().map(|channel| principal.scope(channel)).collect();
+    let scopes: Vec<_> = channels
+        .iter()
+        .map(|channel| principal.scope(channel))
+        .collect();
     let heads = platform.tables.changes.heads(&scopes).await?;
     let retention = platform.settings.log_retention;
     let mut cursors: Vec<_> = scopes
@@ -109,7 +151,10 @@ async fn fill_for(
     opened: Vec<Cursor>,
     now: DateTime<Utc>,
 ) -> Result<(Page, Vec<Cursor>), Failure> {
-    let reader = pull.device_id.as_ref().map(|device_id| Author::device(&principal.user, device_id));
+    let reader = pull
+        .device_id
+        .as_ref()
+        .map(|device_id| Author::device(&principal.user, device_id));
     let page = || Page::new(pull.limit, reader.as_ref());
     if pull.own_changes == Some(OwnChanges::Unanswered) {
         let (mut page, mut cursors) = (page().with_own(Own::Unanswered(receipts.clone())), opened);
@@ -119,10 +164,21 @@ async fn fill_for(
     let (mut first, mut cursors) = (page(), opened.clone());
     fill(platform, &mut first, &mut cursors, now).await?;
     // Only where an own change is left out it matters how far the device was once.
-    let Some(device_id) = pull.device_id.as_ref().filter(|_| first.leaves_own_out()) else { return Ok((first, cursors)) };
-    let device = platform.tables.devices.load(&principal.tenant, &principal.user, device_id).await?;
+    let Some(device_id) = pull.device_id.as_ref().filter(|_| first.leaves_own_out()) else {
+        return Ok((first, cursors));
+    };
+    let device = platform
+        .tables
+        .devices
+        .load(&principal.tenant, &principal.user, device_id)
+        .await?;
     let went_back_in = |device: StoredDevice| {
-        opened.iter().filter(|cursor| cursor.is_before(&device.positions)).map(Cursor::channel).cloned().collect()
+        opened
+            .iter()
+            .filter(|cursor| cursor.is_before(&device.positions))
+            .map(Cursor::channel)
+            .cloned()
+            .collect()
     };
     let went_back_in: BTreeSet<Channel> = device.map(went_back_in).unwrap_or_default();
     if went_back_in.is_empty() {
@@ -134,18 +190,34 @@ async fn fill_for(
 }
 
 /// Fills the page channel by channel; the first reads of several channels are sent together.
-async fn fill(platform: &Platform, page: &mut Page, cursors: &mut [Cursor], now: DateTime<Utc>) -> Result<(), Failure> {
+async fn fill(
+    platform: &Platform,
+    page: &mut Page,
+    cursors: &mut [Cursor],
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
     let mut reads_left = READS_MAX;
-    let mut behind: Vec<&mut Cursor> = cursors.iter_mut().filter(|cursor| !cursor.is_caught_up()).collect();
+    let mut behind: Vec<&mut Cursor> = cursors
+        .iter_mut()
+        .filter(|cursor| !cursor.is_caught_up())
+        .collect();
     for wave in behind.chunks_mut(PARALLEL_READS) {
         if page.room() == 0 || page.is_spent() {
             return Ok(());
         }
-        let first = try_join_all(wave.iter().map(|cursor| cursor.read(platform, page.room(), 0))).await?;
+        let first = try_join_all(
+            wave.iter()
+                .map(|cursor| cursor.read(platform, page.room(), 0)),
+        )
+        .await?;
         for (cursor, first) in wave.iter_mut().zip(first) {
             let mut read = first;
             let mut reads = 1;
-            while cursor.take(page, read, now)? == Filled::WantsMore && page.room() > 0 && !page.is_spent() && reads_left > 0 {
+            while cursor.take(page, read, now)? == Filled::WantsMore
+                && page.room() > 0
+                && !page.is_spent()
+                && reads_left > 0
+            {
                 read = cursor.read(platform, page.room(), reads).await?;
                 reads += 1;
                 reads_left -= 1;

@@ -5,7 +5,10 @@ use tidemark_aws::{Failure, Platform};
 use tidemark_core::protocol::limits::{LimitsResponse, MediaLimits, Retention};
 
 /// Answers `GET /sync/limits`.
-pub(crate) async fn limits(platform: &Platform, request: &Request) -> Result<LimitsResponse, Failure> {
+pub(crate) async fn limits(
+    platform: &Platform,
+    request: &Request,
+) -> Result<LimitsResponse, Failure> {
     platform.verifier.principal(request).await?;
     let settings = &platform.settings;
     let media = MediaLimits {

@@ -1,4 +1,5 @@
-//! Push: the raw items are kept, the batch is decided and committed, and a batch that is sent again is answered as the first time.
+//! Push: the raw items are kept, the batch is decided and committed, and a batch that is sent again
+//! is answered as the first time.
 
 mod repeat;
 
@@ -52,23 +53,34 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
         is_replay: false,
     };
     let batch_id = match &push.batch_id {
-        Some(batch_id) => BatchId::derived(&principal.tenant, &principal.user, &push.device_id, batch_id),
+        Some(batch_id) => BatchId::derived(
+            &principal.tenant,
+            &principal.user,
+            &push.device_id,
+            batch_id,
+        ),
         None => BatchId::fresh(&principal.user, &push.device_id, platform.clock.unique_id()),
     };
     let digest = sync_items::digest(&items);
 
-    // The raw items are stored before anything is applied (§3.11), in the same round trip that loads what they name.
+    // The raw items are stored before anything is applied (§3.11), in the same round trip that
+    // loads what they name.
     let tables = &platform.tables;
     let (kept, answered, mut batch) = tokio::try_join!(
-        tables.sync_items.keep(&principal, &batch_id, &items, &digest, now),
+        tables
+            .sync_items
+            .keep(&principal, &batch_id, &items, &digest, now),
         repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
         Batch::load(platform, sender, &items, Mode::Apply),
     )?;
     if kept == Kept::OtherItems {
-        let detail = "this batch_id was sent before with other items: give a new batch an id of its own";
+        let detail =
+            "this batch_id was sent before with other items: give a new batch an id of its own";
         return Err(Problem::new(ProblemCode::BatchIdReused, detail).into());
     }
-    let processed_at = answered.as_ref().map_or(now, |answered| answered.processed_at);
+    let processed_at = answered
+        .as_ref()
+        .map_or(now, |answered| answered.processed_at);
     let mut results: BTreeMap<usize, _> = answered
         .map(|answered| answered.results.into_owned())
         .unwrap_or_default()
@@ -82,21 +94,38 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
     let is_settled = results.len() == items.len();
     drop(items);
     if !is_settled {
-        batch.decide(platform, sender, &mut results, now, Mode::Apply).await?;
+        batch
+            .decide(platform, sender, &mut results, now, Mode::Apply)
+            .await?;
         let failed = references::failed_creates(&creates, &results, sender.catalog);
-        tables.sync_batches.note_failed_creates(sender, &failed, now).await?;
+        tables
+            .sync_batches
+            .note_failed_creates(sender, &failed, now)
+            .await?;
     }
     let mut results: Vec<_> = results.into_values().collect();
     answer::omit_superseded(&mut results, &keys);
     if !is_settled {
-        let answered = AnsweredBatch { processed_at, results: Cow::Borrowed(&results) };
-        tables.sync_batches.store(&principal.tenant, &batch_id, &digest, &answered).await?;
+        let answered = AnsweredBatch {
+            processed_at,
+            results: Cow::Borrowed(&results),
+        };
+        tables
+            .sync_batches
+            .store(&principal.tenant, &batch_id, &digest, &answered)
+            .await?;
     }
     // After everything else, so that nothing this request does makes it untrue.
     repeat::complete(platform, &principal.tenant, &keys, &repeated, &mut results).await?;
     platform.meter.count_push(&results);
     answer::fit(&mut results);
     let told = answer::told(&results, &keys);
-    let server_sync_token = answer::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);
-    Ok(PushResponse { batch_id: batch_id.to_string(), processed_at, server_sync_token, results })
+    let server_sync_token =
+        answer::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);
+    Ok(PushResponse {
+        batch_id: batch_id.to_string(),
+        processed_at,
+        server_sync_token,
+        results,
+    })
 }

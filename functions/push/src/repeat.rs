@@ -1,4 +1,5 @@
-//! A batch that is sent again (§3.6): how it was answered the first time, and what of that still holds.
+//! A batch that is sent again (§3.6): how it was answered the first time, and what of that still
+//! holds.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -10,7 +11,8 @@ use tidemark_core::{
     resource::ResourceKey,
 };
 
-/// How this batch was answered before; `None` for a batch that was not, or that the client gave no id.
+/// How this batch was answered before; `None` for a batch that was not, or that the client gave no
+/// id.
 pub(crate) async fn load(
     platform: &Platform,
     tenant: &str,
@@ -21,12 +23,17 @@ pub(crate) async fn load(
     if push.batch_id.is_none() {
         return Ok(None);
     }
-    platform.tables.sync_batches.load(tenant, batch_id, digest).await
+    platform
+        .tables
+        .sync_batches
+        .load(tenant, batch_id, digest)
+        .await
 }
 
-/// Completes the results of the items `repeated`, which were given before. They are stored without payloads: one that is current is read
-/// from its resource, and where the resource has moved on since, the result says that its payload is omitted. `keys` names the resource
-/// of each item, as far as the caller may use its channel.
+/// Completes the results of the items `repeated`, which were given before. They are stored without
+/// payloads: one that is current is read from its resource, and where the resource has moved on
+/// since, the result says that its payload is omitted. `keys` names the resource of each item, as
+/// far as the caller may use its channel.
 ///
 /// One round trip, and none where every result is an error.
 ///
@@ -39,20 +46,37 @@ pub(crate) async fn complete(
     repeated: &BTreeSet<usize>,
     results: &mut [ItemResult],
 ) -> Result<(), Failure> {
-    let is_about_a_resource = |result: &ItemResult| result.status == Status::Ok || answer::is_about_content(result);
-    let mut results: Vec<&mut ItemResult> =
-        results.iter_mut().filter(|result| repeated.contains(&result.index) && is_about_a_resource(result)).collect();
+    let is_about_a_resource =
+        |result: &ItemResult| result.status == Status::Ok || answer::is_about_content(result);
+    let mut results: Vec<&mut ItemResult> = results
+        .iter_mut()
+        .filter(|result| repeated.contains(&result.index) && is_about_a_resource(result))
+        .collect();
     if results.is_empty() {
         return Ok(());
     }
-    let wanted: HashSet<&ResourceKey> = results.iter().filter_map(|result| keys.get(&result.index)).collect();
-    let conflicts = results.iter().filter(|result| result.resolution.is_none()).filter_map(|result| result.conflict_id.clone());
+    let wanted: HashSet<&ResourceKey> = results
+        .iter()
+        .filter_map(|result| keys.get(&result.index))
+        .collect();
+    let conflicts = results
+        .iter()
+        .filter(|result| result.resolution.is_none())
+        .filter_map(|result| result.conflict_id.clone());
     let tables = &platform.tables;
-    let (loaded, resolutions) =
-        tokio::try_join!(tables.resources.load(tenant, wanted), tables.conflicts.resolutions(tenant, conflicts.collect()))?;
+    let (loaded, resolutions) = tokio::try_join!(
+        tables.resources.load(tenant, wanted),
+        tables.conflicts.resolutions(tenant, conflicts.collect())
+    )?;
     for result in &mut results {
-        let resolution = result.conflict_id.as_ref().and_then(|id| resolutions.get(id)).copied();
-        let key = keys.get(&result.index).filter(|key| !loaded.unreadable.contains(*key));
+        let resolution = result
+            .conflict_id
+            .as_ref()
+            .and_then(|id| resolutions.get(id))
+            .copied();
+        let key = keys
+            .get(&result.index)
+            .filter(|key| !loaded.unreadable.contains(*key));
         let current = key.map(|key| loaded.rows.get(key));
         answer::complete_again(result, current, resolution);
     }

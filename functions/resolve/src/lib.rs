@@ -1,5 +1,6 @@
-//! Resolve (§5): an admin decides a conflict. There are two doors, and behind both the same code: the API, where a token says who the
-//! admin is, and direct invocation, where the event is the request itself and IAM says who may send it.
+//! Resolve (§5): an admin decides a conflict. There are two doors, and behind both the same code:
+//! the API, where a token says who the admin is, and direct invocation, where the event is the
+//! request itself and IAM says who may send it.
 
 mod commit;
 
@@ -20,11 +21,16 @@ use tidemark_core::{
 /// What the function is called in logs.
 const NAME: &str = "resolve";
 
-/// Answers whatever Lambda hands over: a request of API Gateway, of either kind, or else a direct one.
+/// Answers whatever Lambda hands over: a request of API Gateway, of either kind, or else a direct
+/// one.
 ///
 /// # Errors
-/// The answer does not serialise, which each does. A refused request is no error: it is answered with its problem.
-pub async fn invoked(platform: &Platform, event: LambdaEvent<Json>) -> Result<Json, lambda_http::Error> {
+/// The answer does not serialise, which each does. A refused request is no error: it is answered
+/// with its problem.
+pub async fn invoked(
+    platform: &Platform,
+    event: LambdaEvent<Json>,
+) -> Result<Json, lambda_http::Error> {
     if !entry::is_gateway_event(&event.payload) {
         let LambdaEvent { payload, context } = event;
         return direct(platform, &payload, &context).await;
@@ -44,11 +50,27 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
     let id = edge::path_parameter(request, "id")?;
     let asked: ResolveRequest = edge::body(request)?;
     let catalog = &platform.settings.catalog;
-    resolve(platform, &id, asked, Resolver { tenant: &principal.tenant, by: &principal.user, via: Via::Api, catalog }).await
+    resolve(
+        platform,
+        &id,
+        asked,
+        Resolver {
+            tenant: &principal.tenant,
+            by: &principal.user,
+            via: Via::Api,
+            catalog,
+        },
+    )
+    .await
 }
 
-/// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function is an admin of every tenant.
-async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<Json, lambda_http::Error> {
+/// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function
+/// is an admin of every tenant.
+async fn direct(
+    platform: &Platform,
+    event: &Json,
+    context: &Context,
+) -> Result<Json, lambda_http::Error> {
     let platform = &platform.for_invocation();
     Ok(edge::direct(platform, NAME, context, decision(platform, event)).await?)
 }
@@ -56,9 +78,18 @@ async fn direct(platform: &Platform, event: &Json, context: &Context) -> Result<
 async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {
     let request: DirectResolveRequest = read_body(event.get().as_bytes())?;
     telemetry::caller(&request.tenant, &request.resolved_by);
-    let (id, tenant, by) = (request.conflict_id.clone(), request.tenant.clone(), request.resolved_by.clone());
+    let (id, tenant, by) = (
+        request.conflict_id.clone(),
+        request.tenant.clone(),
+        request.resolved_by.clone(),
+    );
     let catalog = &platform.settings.catalog;
-    let resolver = Resolver { tenant: &tenant, by: &by, via: Via::Invocation, catalog };
+    let resolver = Resolver {
+        tenant: &tenant,
+        by: &by,
+        via: Via::Invocation,
+        catalog,
+    };
     resolve(platform, &id, request.into_request(), resolver).await
 }
 

@@ -1,5 +1,5 @@
-//! From an operation's name to dynoxide's method: JSON in, JSON out. dynoxide has the same table in its own HTTP
-//! server, which is not public.
+//! From an operation's name to dynoxide's method: JSON in, JSON out. dynoxide has the same table in
+//! its own HTTP server, which is not public.
 
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
@@ -53,7 +53,10 @@ operations! {
 pub(super) fn run(database: &Database, operation: &str, body: &[u8]) -> Reply {
     match route(database, operation, body) {
         Some(Ok(body)) => Reply { status: 200, body },
-        Some(Err(error)) => Reply { status: error.status_code(), body: error.to_json().into_bytes() },
+        Some(Err(error)) => Reply {
+            status: error.status_code(),
+            body: error.to_json().into_bytes(),
+        },
         None => unknown(operation),
     }
 }
@@ -74,7 +77,11 @@ pub(super) fn may_write(operation: &str) -> bool {
 }
 
 fn unknown(operation: &str) -> Reply {
-    Reply::error(400, "UnknownOperationException", &format!("the embedded DynamoDB has no operation {operation:?}"))
+    Reply::error(
+        400,
+        "UnknownOperationException",
+        &format!("the embedded DynamoDB has no operation {operation:?}"),
+    )
 }
 
 fn answer<Q: DeserializeOwned, A: Serialize>(
@@ -82,22 +89,35 @@ fn answer<Q: DeserializeOwned, A: Serialize>(
     run: impl FnOnce(Q) -> Result<A, DynoxideError>,
 ) -> Result<Vec<u8>, DynoxideError> {
     let request = serde_json::from_slice(body).map_err(|error| refusal(&error.to_string()))?;
-    serde_json::to_vec(&run(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+    serde_json::to_vec(&run(request)?)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// dynoxide's request types mark their refusals with the class DynamoDB answers in; what is not marked is a request of
-/// the wrong shape: a missing member is a validation error there, a value of the wrong type is not.
+/// dynoxide's request types mark their refusals with the class DynamoDB answers in; what is not
+/// marked is a request of the wrong shape: a missing member is a validation error there, a value of
+/// the wrong type is not.
 fn refusal(message: &str) -> DynoxideError {
     const VALIDATION: [&str; 3] = ["VALIDATION_AS_READ:", "VALIDATION_REQUEST:", "VALIDATION:"];
     const SERIALIZATION: [&str; 2] = ["SERIALIZATION_AS_READ:", "SERIALIZATION:"];
     let plain = message.split(" at line ").next().unwrap_or(message);
-    if let Some(text) = VALIDATION.iter().find_map(|marker| plain.strip_prefix(marker)) {
+    if let Some(text) = VALIDATION
+        .iter()
+        .find_map(|marker| plain.strip_prefix(marker))
+    {
         return DynoxideError::ValidationException(text.to_owned());
     }
-    if let Some(text) = SERIALIZATION.iter().find_map(|marker| plain.strip_prefix(marker)) {
+    if let Some(text) = SERIALIZATION
+        .iter()
+        .find_map(|marker| plain.strip_prefix(marker))
+    {
         return DynoxideError::SerializationException(text.to_owned());
     }
-    let is_validation = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
+    let is_validation = [
+        "missing field",
+        "unknown variant",
+        "invalid type: null",
+        "AttributeValue",
+    ];
     if is_validation.iter().any(|words| plain.contains(words)) {
         DynoxideError::ValidationException(plain.to_owned())
     } else {
@@ -113,13 +133,21 @@ mod tests {
     fn an_unknown_operation_is_answered_not_panicked_over() {
         let reply = Engine::memory().unwrap().call("MakeCoffee", b"{}");
         assert_eq!(reply.status, 400);
-        assert!(String::from_utf8(reply.body).unwrap().contains("UnknownOperationException"));
+        assert!(
+            String::from_utf8(reply.body)
+                .unwrap()
+                .contains("UnknownOperationException")
+        );
     }
 
     #[test]
     fn a_body_that_is_not_json_is_answered_as_dynamodb_does() {
         let reply = Engine::memory().unwrap().call("PutItem", b"{");
         assert_eq!(reply.status, 400);
-        assert!(String::from_utf8(reply.body).unwrap().contains("SerializationException"));
+        assert!(
+            String::from_utf8(reply.body)
+                .unwrap()
+                .contains("SerializationException")
+        );
     }
 }

@@ -15,7 +15,10 @@ struct Script {
 
 impl Script {
     fn client(engine: Engine, before: &[Verdict], after: &[Verdict]) -> Client {
-        let hook = Self { before: Mutex::new(before.to_vec()), after: Mutex::new(after.to_vec()) };
+        let hook = Self {
+            before: Mutex::new(before.to_vec()),
+            after: Mutex::new(after.to_vec()),
+        };
         dynamodb_client(EngineClient::with_hook(engine, Arc::new(hook)))
     }
 }
@@ -45,7 +48,11 @@ async fn the_sdk_repeats_a_call_whose_answer_was_lost_and_meets_its_own_write() 
 
 #[tokio::test(start_paused = true)]
 async fn the_sdk_repeats_throttled_failed_and_lost_calls() {
-    let throttle = Verdict::Answer(Reply::error(400, "ProvisionedThroughputExceededException", "slow down"));
+    let throttle = Verdict::Answer(Reply::error(
+        400,
+        "ProvisionedThroughputExceededException",
+        "slow down",
+    ));
     let failure = Verdict::Answer(Reply::error(500, "InternalServerError", "down"));
     for verdict in [throttle, failure, Verdict::Lose] {
         let client = Script::client(engine(), &[verdict], &[]);
@@ -57,7 +64,24 @@ async fn the_sdk_repeats_throttled_failed_and_lost_calls() {
 async fn a_call_that_hangs_never_answers_and_never_took_place() {
     let engine = engine();
     let client = Script::client(engine.clone(), &[Verdict::Hang], &[]);
-    let hanging = client.batch_execute_statement().statements(insert("a", 1)).send();
-    assert!(tokio::time::timeout(Duration::from_secs(3600), hanging).await.is_err());
-    assert_eq!(code(&batch(&dynamodb_client(EngineClient::new(engine)), [insert("a", 1)]).await.0[0]), "ok");
+    let hanging = client
+        .batch_execute_statement()
+        .statements(insert("a", 1))
+        .send();
+    assert!(
+        tokio::time::timeout(Duration::from_secs(3600), hanging)
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        code(
+            &batch(
+                &dynamodb_client(EngineClient::new(engine)),
+                [insert("a", 1)]
+            )
+            .await
+            .0[0]
+        ),
+        "ok"
+    );
 }

@@ -1,12 +1,15 @@
-//! The AWS SDK on the engine without a socket: an HTTP client for the SDK that answers from an [`Engine`], inline and
-//! therefore in a repeatable order, with a hook on either side of each call where tests lose, delay or forge answers.
+//! The AWS SDK on the engine without a socket: an HTTP client for the SDK that answers from an
+//! [`Engine`], inline and therefore in a repeatable order, with a hook on either side of each call
+//! where tests lose, delay or forge answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig,
+};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -32,7 +35,8 @@ pub struct Call<'a> {
 pub enum Verdict {
     /// Nothing special.
     Continue,
-    /// The connection breaks: the SDK sees a dispatch failure, and its retries see a transient error.
+    /// The connection breaks: the SDK sees a dispatch failure, and its retries see a transient
+    /// error.
     Lose,
     /// This is answered instead: a throttle, a 500.
     Answer(Reply),
@@ -44,7 +48,8 @@ pub enum Verdict {
 pub trait Hook: Send + Sync {
     /// Before the engine sees the call: any other verdict than `Continue`, and it never does.
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict>;
-    /// After the effect took place: any other verdict than `Continue` keeps the answer from the caller.
+    /// After the effect took place: any other verdict than `Continue` keeps the answer from the
+    /// caller.
     fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict>;
 }
 
@@ -88,7 +93,9 @@ impl EngineClient {
             Some(forged) => forged,
             None => {
                 let reply = self.engine.call(operation, body);
-                judge(self.hook.after(&call, &reply).await).await?.unwrap_or(reply)
+                judge(self.hook.after(&call, &reply).await)
+                    .await?
+                    .unwrap_or(reply)
             }
         };
         respond(reply)
@@ -107,13 +114,19 @@ impl HttpConnector for EngineClient {
         HttpConnectorFuture::new(async move {
             let target = request.headers().get("x-amz-target").unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default();
-            client.exchange(operation, request.body().bytes().unwrap_or_default()).await
+            client
+                .exchange(operation, request.body().bytes().unwrap_or_default())
+                .await
         })
     }
 }
 
 impl HttpClient for EngineClient {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
@@ -130,23 +143,34 @@ pub(crate) async fn judge(verdict: Verdict) -> Result<Option<Reply>, ConnectorEr
 
 /// A reply as the SDK gets it.
 pub(crate) fn respond(reply: Reply) -> Result<HttpResponse, ConnectorError> {
-    let status = reply.status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
+    let status = reply
+        .status
+        .try_into()
+        .map_err(|error| ConnectorError::other(Box::new(error), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
     Ok(response)
 }
 
-/// An SDK configuration on that client: fixed credentials, no sockets, first retry after at most 10 ms, and a retry
-/// budget of its own, because the SDK otherwise shares one among all clients of a process.
+/// An SDK configuration on that client: fixed credentials, no sockets, first retry after at most 10
+/// ms, and a retry budget of its own, because the SDK otherwise shares one among all clients of a
+/// process.
 #[must_use]
 pub fn dynamodb_config(client: EngineClient) -> Builder {
     static CLIENTS: AtomicU64 = AtomicU64::new(0);
-    let partition = format!("tidemark-engine-{}", CLIENTS.fetch_add(1, Ordering::Relaxed));
+    let partition = format!(
+        "tidemark-engine-{}",
+        CLIENTS.fetch_add(1, Ordering::Relaxed)
+    );
     Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
         .endpoint_url("http://dynamodb.localhost")
-        .credentials_provider(Credentials::new("tidemark", "tidemark", None, None, "engine"))
+        .credentials_provider(Credentials::new(
+            "tidemark", "tidemark", None, None, "engine",
+        ))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
         // It measures the real clock while tests let virtual time pass; and nothing streams here.

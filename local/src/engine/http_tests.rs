@@ -1,11 +1,11 @@
-//! The real SDK on the engine: the operations the functions rely on, and what tests do to them with a hook. What the
-//! push relies on in PartiQL's failures is written down here word for word.
+//! The real SDK on the engine: the operations the functions rely on, and what tests do to them with
+//! a hook. What the push relies on in PartiQL's failures is written down here word for word.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put, ReturnConsumedCapacity,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    AttributeValue, BatchStatementRequest, BatchStatementResponse, ConditionCheck, Put,
+    ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 
 use super::*;
@@ -53,34 +53,83 @@ pub(super) async fn batch<const N: usize>(
     client: &Client,
     statements: [BatchStatementRequest; N],
 ) -> (Vec<BatchStatementResponse>, f64) {
-    let request = client.batch_execute_statement().set_statements(Some(statements.to_vec()));
-    let answer = request.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.unwrap();
-    let units = answer.consumed_capacity().iter().filter_map(|table| table.capacity_units()).sum();
+    let request = client
+        .batch_execute_statement()
+        .set_statements(Some(statements.to_vec()));
+    let answer = request
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
+        .send()
+        .await
+        .unwrap();
+    let units = answer
+        .consumed_capacity()
+        .iter()
+        .filter_map(|table| table.capacity_units())
+        .sum();
     (answer.responses().to_vec(), units)
 }
 
 pub(super) fn code(response: &BatchStatementResponse) -> &str {
-    response.error().and_then(|error| error.code()).map_or("ok", |code| code.as_str())
+    response
+        .error()
+        .and_then(|error| error.code())
+        .map_or("ok", |code| code.as_str())
 }
 
 #[tokio::test]
 async fn a_put_comes_back_with_a_get() {
     let client = client();
-    let put = client.put_item().table_name("resources").item("pk", s("c")).item("sk", s("a")).item("server_version", n(1));
-    let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.unwrap();
-    assert_eq!(put.consumed_capacity().and_then(|capacity| capacity.capacity_units()), Some(1.0));
-    let get = client.get_item().table_name("resources").key("pk", s("c")).key("sk", s("a")).consistent_read(true);
-    assert_eq!(get.send().await.unwrap().item().unwrap()["server_version"], n(1));
+    let put = client
+        .put_item()
+        .table_name("resources")
+        .item("pk", s("c"))
+        .item("sk", s("a"))
+        .item("server_version", n(1));
+    let put = put
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        put.consumed_capacity()
+            .and_then(|capacity| capacity.capacity_units()),
+        Some(1.0)
+    );
+    let get = client
+        .get_item()
+        .table_name("resources")
+        .key("pk", s("c"))
+        .key("sk", s("a"))
+        .consistent_read(true);
+    assert_eq!(
+        get.send().await.unwrap().item().unwrap()["server_version"],
+        n(1)
+    );
 }
 
 #[tokio::test]
 async fn each_statement_of_a_batch_succeeds_or_fails_alone() {
     let client = client();
     let (inserted, units) = batch(&client, [insert("a", 1), insert("b", 1)]).await;
-    assert_eq!((inserted.iter().map(code).collect::<Vec<_>>(), units), (vec!["ok", "ok"], 2.0));
+    assert_eq!(
+        (inserted.iter().map(code).collect::<Vec<_>>(), units),
+        (vec!["ok", "ok"], 2.0)
+    );
 
-    let (mixed, _) = batch(&client, [insert("a", 1), insert("c", 1), update("b", 1, s("x")), update("ghost", 1, s("x"))]).await;
-    assert_eq!(mixed.iter().map(code).collect::<Vec<_>>(), ["DuplicateItem", "ok", "ok", "ConditionalCheckFailed"]);
+    let (mixed, _) = batch(
+        &client,
+        [
+            insert("a", 1),
+            insert("c", 1),
+            update("b", 1, s("x")),
+            update("ghost", 1, s("x")),
+        ],
+    )
+    .await;
+    assert_eq!(
+        mixed.iter().map(code).collect::<Vec<_>>(),
+        ["DuplicateItem", "ok", "ok", "ConditionalCheckFailed"]
+    );
     assert!(mixed[0].error().unwrap().item().is_none());
     assert!(mixed[3].error().unwrap().item().is_none());
 }
@@ -91,7 +140,10 @@ async fn a_stale_update_in_a_batch_brings_the_row_it_met() {
     batch(&client, [insert("a", 7)]).await;
     let (stale, _) = batch(&client, [update("a", 5, s("x"))]).await;
     assert_eq!(code(&stale[0]), "ConditionalCheckFailed");
-    assert_eq!(stale[0].error().unwrap().item().unwrap()["server_version"], n(7));
+    assert_eq!(
+        stale[0].error().unwrap().item().unwrap()["server_version"],
+        n(7)
+    );
 }
 
 #[tokio::test]
@@ -101,11 +153,25 @@ async fn an_update_takes_every_type_of_parameter() {
     let map = AttributeValue::M([("k".to_owned(), n(1)), ("t".to_owned(), s("ä\"'"))].into());
     let bytes = AttributeValue::B(Blob::new([0u8, 255, 10]));
     let list = AttributeValue::L(vec![s("x"), AttributeValue::Null(true)]);
-    let (set, _) =
-        batch(&client, [update("m", 1, map.clone()), update("b", 1, bytes.clone()), update("l", 1, list.clone())]).await;
+    let (set, _) = batch(
+        &client,
+        [
+            update("m", 1, map.clone()),
+            update("b", 1, bytes.clone()),
+            update("l", 1, list.clone()),
+        ],
+    )
+    .await;
     assert_eq!(set.iter().map(code).collect::<Vec<_>>(), ["ok", "ok", "ok"]);
     for (key, value) in [("m", map), ("b", bytes), ("l", list)] {
-        let row = client.get_item().table_name("resources").key("pk", s("c")).key("sk", s(key)).send().await.unwrap();
+        let row = client
+            .get_item()
+            .table_name("resources")
+            .key("pk", s("c"))
+            .key("sk", s(key))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(row.item().unwrap()["body"], value);
     }
 }
@@ -113,17 +179,29 @@ async fn an_update_takes_every_type_of_parameter() {
 #[tokio::test]
 async fn one_key_stands_at_most_once_in_a_batch() {
     let client = client();
-    let twice = client.batch_execute_statement().statements(insert("a", 1)).statements(insert("a", 2)).send().await;
+    let twice = client
+        .batch_execute_statement()
+        .statements(insert("a", 1))
+        .statements(insert("a", 2))
+        .send()
+        .await;
     let error = twice.unwrap_err().into_service_error();
     println!("same key twice: {error:?}");
-    assert!(error.to_string().contains("Validation") || format!("{error:?}").contains("duplicates"));
+    assert!(
+        error.to_string().contains("Validation") || format!("{error:?}").contains("duplicates")
+    );
 }
 
 #[tokio::test]
 async fn a_cancelled_transaction_says_which_condition_failed_and_on_what() {
     let client = client();
     batch(&client, [insert("head", 3)]).await;
-    let put = Put::builder().table_name("changes").item("pk", s("c")).item("sk", s("1")).build().unwrap();
+    let put = Put::builder()
+        .table_name("changes")
+        .item("pk", s("c"))
+        .item("sk", s("1"))
+        .build()
+        .unwrap();
     let check = ConditionCheck::builder()
         .table_name("resources")
         .key("pk", s("c"))
@@ -133,8 +211,17 @@ async fn a_cancelled_transaction_says_which_condition_failed_and_on_what() {
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .build()
         .unwrap();
-    let items = vec![TransactWriteItem::builder().put(put).build(), TransactWriteItem::builder().condition_check(check).build()];
-    let error = client.transact_write_items().set_transact_items(Some(items)).send().await.unwrap_err().into_service_error();
+    let items = vec![
+        TransactWriteItem::builder().put(put).build(),
+        TransactWriteItem::builder().condition_check(check).build(),
+    ];
+    let error = client
+        .transact_write_items()
+        .set_transact_items(Some(items))
+        .send()
+        .await
+        .unwrap_err()
+        .into_service_error();
     let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) =
         error
     else {

@@ -1,7 +1,8 @@
 //! The embedded DynamoDB: dynoxide on one SQLite database, in a file or in memory.
 //!
-//! It owns the database and a second SQLite connection to it, for what dynoxide does not do: an index over its stream
-//! records, trimming them, and giving back the room that is free. It never interprets an item; whatever DynamoDB would answer, dynoxide answers.
+//! It owns the database and a second SQLite connection to it, for what dynoxide does not do: an
+//! index over its stream records, trimming them, and giving back the room that is free. It never
+//! interprets an item; whatever DynamoDB would answer, dynoxide answers.
 
 mod dispatch;
 pub mod http;
@@ -43,11 +44,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An error as DynamoDB words it, for example `("ThrottlingException", "slow down")` with status 400.
+    /// An error as DynamoDB words it, for example `("ThrottlingException", "slow down")` with
+    /// status 400.
     #[must_use]
     pub fn error(status: u16, kind: &str, message: &str) -> Self {
         let body = serde_json::json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message });
-        Self { status, body: body.to_string().into_bytes() }
+        Self {
+            status,
+            body: body.to_string().into_bytes(),
+        }
     }
 }
 
@@ -62,8 +67,9 @@ struct Shared {
     written: watch::Sender<()>,
 }
 
-/// Both connections stand behind one lock: in memory they share a cache, whose table locks SQLite refuses at once
-/// instead of waiting, so a call and a trim at the same moment would make one of them fail.
+/// Both connections stand behind one lock: in memory they share a cache, whose table locks SQLite
+/// refuses at once instead of waiting, so a call and a trim at the same moment would make one of
+/// them fail.
 struct Inner {
     database: Database,
     side: Connection,
@@ -81,10 +87,13 @@ impl Engine {
     /// # Errors
     /// The file cannot be opened, or is not a database of dynoxide.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
-        let name = path.to_str().ok_or_else(|| EngineError::Path(path.to_path_buf()))?;
+        let name = path
+            .to_str()
+            .ok_or_else(|| EngineError::Path(path.to_path_buf()))?;
         let (database, side) = (Database::new(name)?, Connection::open(path)?);
-        // SQLite's default waits for the disk at every commit. With a write-ahead log, NORMAL gives up only what a
-        // power cut may take; a killed process loses nothing, for the operating system already has the pages.
+        // SQLite's default waits for the disk at every commit. With a write-ahead log, NORMAL gives
+        // up only what a power cut may take; a killed process loses nothing, for the operating
+        // system already has the pages.
         database.disable_bulk_loading()?;
         side.pragma_update(None, "synchronous", "NORMAL")?;
         Self::over(database, side)
@@ -95,11 +104,14 @@ impl Engine {
     /// # Errors
     /// SQLite refuses, which only happens when memory runs out.
     pub fn memory() -> Result<Self, EngineError> {
-        // Named, and with a shared cache, so that the second connection sees the same database; numbered, so that two
-        // engines of one process do not.
+        // Named, and with a shared cache, so that the second connection sees the same database;
+        // numbered, so that two engines of one process do not.
         static OPENED: AtomicU64 = AtomicU64::new(0);
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("file:tidemark-{}-{number}?mode=memory&cache=shared", std::process::id());
+        let name = format!(
+            "file:tidemark-{}-{number}?mode=memory&cache=shared",
+            std::process::id()
+        );
         let database = Database::new(&name)?;
         Self::over(database, Connection::open(&name)?)
     }
@@ -108,11 +120,16 @@ impl Engine {
         side.busy_timeout(Duration::from_secs(5))?;
         stream::create_index(&side)?;
         let inner = Mutex::new(Inner { database, side });
-        Ok(Self { shared: Arc::new(Shared { inner, written: watch::Sender::new(()) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                inner,
+                written: watch::Sender::new(()),
+            }),
+        })
     }
 
-    /// Runs one operation of DynamoDB or DynamoDB Streams ("PutItem", "GetRecords") on its JSON request. Never fails:
-    /// errors are answers, as they are over the network.
+    /// Runs one operation of DynamoDB or DynamoDB Streams ("PutItem", "GetRecords") on its JSON
+    /// request. Never fails: errors are answers, as they are over the network.
     #[must_use]
     pub fn call(&self, operation: &str, body: &[u8]) -> Reply {
         let reply = {
@@ -131,8 +148,8 @@ impl Engine {
         self.shared.written.subscribe()
     }
 
-    /// Forgets the stream records of `table` up to and including the sequence number, and returns how many. The newest
-    /// record always stays, for the next sequence number is counted from it.
+    /// Forgets the stream records of `table` up to and including the sequence number, and returns
+    /// how many. The newest record always stays, for the next sequence number is counted from it.
     ///
     /// # Errors
     /// SQLite fails. A sequence number that is none of this engine's trims nothing.
@@ -140,7 +157,8 @@ impl Engine {
         stream::trim(&self.lock().side, table, up_to_sequence)
     }
 
-    /// Deletes the rows whose time to live is over, in all tables, and returns how many. dynoxide never does it unasked.
+    /// Deletes the rows whose time to live is over, in all tables, and returns how many. dynoxide
+    /// never does it unasked.
     ///
     /// # Errors
     /// dynoxide fails.
@@ -149,27 +167,42 @@ impl Engine {
         Ok(inner.database.sweep_ttl()?)
     }
 
-    /// Gives the room of what was deleted back to the file system, once it is more than what is left, and worth it; whether it did. SQLite
-    /// by itself only writes into that room again, so that the file stays as large as it ever was. Calls wait meanwhile.
+    /// Gives the room of what was deleted back to the file system, once it is more than what is
+    /// left, and worth it; whether it did. SQLite by itself only writes into that room again, so
+    /// that the file stays as large as it ever was. Calls wait meanwhile.
     ///
     /// # Errors
     /// SQLite fails, for example because the disk has no room for the copy that it makes.
     pub fn compact(&self) -> Result<bool, EngineError> {
         let inner = self.lock();
-        let pragma = |name: &str| inner.side.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0));
-        let (pages, free, page_bytes) = (pragma("page_count")?, pragma("freelist_count")?, pragma("page_size")?);
+        let pragma = |name: &str| {
+            inner
+                .side
+                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0))
+        };
+        let (pages, free, page_bytes) = (
+            pragma("page_count")?,
+            pragma("freelist_count")?,
+            pragma("page_size")?,
+        );
         if free * page_bytes < COMPACT_BYTES_MIN || free < pages - free {
             return Ok(false);
         }
         inner.database.vacuum()?;
         // The copy went through the write-ahead log, which would stay as large as that.
-        inner.side.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        inner
+            .side
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(true)
     }
 
-    // A panic in dynoxide poisons its own lock too, and from then on it answers an error by itself: nothing to add.
+    // A panic in dynoxide poisons its own lock too, and from then on it answers an error by itself:
+    // nothing to add.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,7 +214,12 @@ mod compact_tests {
 
     fn call(engine: &Engine, operation: &str, request: &Value) {
         let reply = engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(
+            reply.status,
+            200,
+            "{operation}: {}",
+            String::from_utf8_lossy(&reply.body)
+        );
     }
 
     #[test]
@@ -209,14 +247,25 @@ mod compact_tests {
         assert_eq!(engine.sweep_expired().unwrap(), 39);
         let bytes = || {
             ["", "-wal"]
-                .map(|end| std::fs::metadata(format!("{}{end}", file.display())).map_or(0, |it| it.len()))
+                .map(|end| {
+                    std::fs::metadata(format!("{}{end}", file.display())).map_or(0, |it| it.len())
+                })
                 .iter()
                 .sum::<u64>()
         };
         let before = bytes();
         assert!(engine.compact().unwrap());
-        assert!(before > 8_000_000 && bytes() < 2_000_000, "{before} bytes, then {}", bytes());
-        let kept = engine.call("GetItem", json!({"TableName": "things", "Key": {"k": {"S": "0"}}}).to_string().as_bytes());
+        assert!(
+            before > 8_000_000 && bytes() < 2_000_000,
+            "{before} bytes, then {}",
+            bytes()
+        );
+        let kept = engine.call(
+            "GetItem",
+            json!({"TableName": "things", "Key": {"k": {"S": "0"}}})
+                .to_string()
+                .as_bytes(),
+        );
         assert!(kept.body.len() > 300_000);
         assert!(!engine.compact().unwrap(), "once is enough");
     }

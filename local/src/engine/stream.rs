@@ -1,15 +1,17 @@
-//! What dynoxide leaves out of its stream records: an index over them, and trimming. It writes to dynoxide's
-//! `_stream_records` table, whose shape is pinned with the crate's version, and to nothing else.
+//! What dynoxide leaves out of its stream records: an index over them, and trimming. It writes to
+//! dynoxide's `_stream_records` table, whose shape is pinned with the crate's version, and to
+//! nothing else.
 
 use rusqlite::{Connection, params};
 
 use super::EngineError;
 
-/// dynoxide stores plain numbers and shows them with this added, so that they have the 21 digits DynamoDB's have.
+/// dynoxide stores plain numbers and shows them with this added, so that they have the 21 digits
+/// DynamoDB's have.
 const PUBLIC_OFFSET: u128 = 100_000_000_000_000_000_000;
 
-/// Without it each write to a table with a stream reads all stream records for the highest number: 25 times slower
-/// after 30,000 records.
+/// Without it each write to a table with a stream reads all stream records for the highest number:
+/// 25 times slower after 30,000 records.
 pub(super) fn create_index(side: &Connection) -> Result<(), EngineError> {
     side.execute_batch(
         "CREATE INDEX IF NOT EXISTS tidemark_stream_order
@@ -18,9 +20,14 @@ pub(super) fn create_index(side: &Connection) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Deletes the records of `table` up to and including the public sequence number, but never the newest: the next number
-/// is counted from it, and a lower one would stand before positions that readers already hold.
-pub(super) fn trim(side: &Connection, table: &str, up_to_sequence: &str) -> Result<usize, EngineError> {
+/// Deletes the records of `table` up to and including the public sequence number, but never the
+/// newest: the next number is counted from it, and a lower one would stand before positions that
+/// readers already hold.
+pub(super) fn trim(
+    side: &Connection,
+    table: &str,
+    up_to_sequence: &str,
+) -> Result<usize, EngineError> {
     let removed = side.execute(
         "DELETE FROM _stream_records
          WHERE table_name = ?1 AND CAST(sequence_number AS INTEGER) <= ?2
@@ -33,8 +40,13 @@ pub(super) fn trim(side: &Connection, table: &str, up_to_sequence: &str) -> Resu
 
 /// A number that is none of this engine's trims nothing: losing a record is worse than keeping it.
 fn stored(public: &str) -> i64 {
-    let number = public.parse::<u128>().ok().and_then(|number| number.checked_sub(PUBLIC_OFFSET));
-    number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0)
+    let number = public
+        .parse::<u128>()
+        .ok()
+        .and_then(|number| number.checked_sub(PUBLIC_OFFSET));
+    number
+        .and_then(|number| i64::try_from(number).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -45,7 +57,12 @@ mod tests {
 
     fn call(engine: &Engine, operation: &str, request: &Value) -> Value {
         let reply = engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(
+            reply.status,
+            200,
+            "{operation}: {}",
+            String::from_utf8_lossy(&reply.body)
+        );
         serde_json::from_slice(&reply.body).unwrap()
     }
 
@@ -62,7 +79,11 @@ mod tests {
             }),
         );
         for n in 0..puts {
-            call(&engine, "PutItem", &json!({"TableName": "things", "Item": {"k": {"S": n.to_string()}}}));
+            call(
+                &engine,
+                "PutItem",
+                &json!({"TableName": "things", "Item": {"k": {"S": n.to_string()}}}),
+            );
         }
         (engine, table["TableDescription"]["LatestStreamArn"].clone())
     }
@@ -76,9 +97,16 @@ mod tests {
             &json!({
             "StreamArn": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}),
         );
-        let records = call(engine, "GetRecords", &json!({"ShardIterator": iterator["ShardIterator"]}));
+        let records = call(
+            engine,
+            "GetRecords",
+            &json!({"ShardIterator": iterator["ShardIterator"]}),
+        );
         let records = records["Records"].as_array().unwrap();
-        records.iter().map(|r| r["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned()).collect()
+        records
+            .iter()
+            .map(|r| r["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -94,7 +122,11 @@ mod tests {
         let (engine, stream) = engine_with_puts(5);
         let before = sequence_numbers(&engine, &stream);
         assert_eq!(engine.trim_stream("things", &before[4]).unwrap(), 4);
-        call(&engine, "PutItem", &json!({"TableName": "things", "Item": {"k": {"S": "new"}}}));
+        call(
+            &engine,
+            "PutItem",
+            &json!({"TableName": "things", "Item": {"k": {"S": "new"}}}),
+        );
         let after = sequence_numbers(&engine, &stream);
         assert_eq!(after[0], before[4]);
         assert!(after[1] > before[4]);
@@ -103,6 +135,10 @@ mod tests {
     #[test]
     fn a_number_of_another_stream_trims_nothing() {
         let (engine, _) = engine_with_puts(3);
-        assert_eq!(engine.trim_stream("things", "17").unwrap() + engine.trim_stream("things", "garbage").unwrap(), 0);
+        assert_eq!(
+            engine.trim_stream("things", "17").unwrap()
+                + engine.trim_stream("things", "garbage").unwrap(),
+            0
+        );
     }
 }

@@ -1,6 +1,7 @@
-//! The JSON events that API Gateway hands to a function, for a REST API (payload 1.0) and an HTTP API (payload 2.0).
-//! Pure: a request in, an event out. It follows the developer guide field by field, including where the two differ:
-//! REST keeps header names and repeated values, HTTP lower-cases and joins them.
+//! The JSON events that API Gateway hands to a function, for a REST API (payload 1.0) and an HTTP
+//! API (payload 2.0). Pure: a request in, an event out. It follows the developer guide field by
+//! field, including where the two differ: REST keeps header names and repeated values, HTTP
+//! lower-cases and joins them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -38,13 +39,16 @@ pub struct Inbound<'a> {
     pub at: DateTime<Utc>,
 }
 
-/// What stands in a path of this route at its placeholders, with their names, decoded. What is no UTF-8 when it is decoded has
-/// replacement characters.
+/// What stands in a path of this route at its placeholders, with their names, decoded. What is no
+/// UTF-8 when it is decoded has replacement characters.
 #[must_use]
 pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
     let pairs = route.path.split('/').zip(path.split('/'));
-    let named = pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
-    named.map(|(name, given)| (name.to_owned(), percent_decoded(given, false))).collect()
+    let named =
+        pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
+    named
+        .map(|(name, given)| (name.to_owned(), percent_decoded(given, false)))
+        .collect()
 }
 
 /// The event of a REST API with a Lambda proxy integration.
@@ -52,7 +56,10 @@ pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
 pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {
     let Inbound { route, headers, .. } = inbound;
     let (single, multiple) = (last_values(pairs(headers)), all_values(pairs(headers)));
-    let (query, query_multiple) = (last_values(queries(inbound.query)), all_values(queries(inbound.query)));
+    let (query, query_multiple) = (
+        last_values(queries(inbound.query)),
+        all_values(queries(inbound.query)),
+    );
     let (body, is_base64) = rest_body(inbound);
     json!({
         "resource": route.path,
@@ -85,7 +92,8 @@ pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {
     })
 }
 
-/// The event of an HTTP API with payload format 2.0. Fields that would be empty are absent there, not null.
+/// The event of an HTTP API with payload format 2.0. Fields that would be empty are absent there,
+/// not null.
 #[must_use]
 pub fn http_event(inbound: &Inbound<'_>) -> Value {
     let Inbound { route, headers, .. } = inbound;
@@ -117,10 +125,24 @@ pub fn http_event(inbound: &Inbound<'_>) -> Value {
         },
         "isBase64Encoded": is_base64,
     });
-    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().flat_map(cookies).collect();
+    let cookies: Vec<_> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(cookies)
+        .collect();
     let optional = [
-        ("cookies", if cookies.is_empty() { Value::Null } else { cookies.into() }),
-        ("queryStringParameters", or_null(joined(queries(inbound.query)))),
+        (
+            "cookies",
+            if cookies.is_empty() {
+                Value::Null
+            } else {
+                cookies.into()
+            },
+        ),
+        (
+            "queryStringParameters",
+            or_null(joined(queries(inbound.query))),
+        ),
         ("pathParameters", path_parameters(inbound)),
         ("body", body),
     ];
@@ -132,7 +154,8 @@ pub fn http_event(inbound: &Inbound<'_>) -> Value {
     event
 }
 
-/// Bytes, because `template.yaml` declares every media type as binary: a body is base64, whatever it holds.
+/// Bytes, because `template.yaml` declares every media type as binary: a body is base64, whatever
+/// it holds.
 fn rest_body(inbound: &Inbound<'_>) -> (Value, bool) {
     if inbound.body.is_empty() {
         return (Value::Null, false);
@@ -153,14 +176,22 @@ fn http_body(inbound: &Inbound<'_>) -> (Value, bool) {
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
-    headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    headers.iter().map(|(name, value)| {
+        (
+            name.to_string(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    })
 }
 
 fn queries(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (percent_decoded(name, true), percent_decoded(value, true))
-    })
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decoded(name, true), percent_decoded(value, true))
+        })
 }
 
 /// REST's single-value maps keep the last of repeated values.
@@ -173,16 +204,25 @@ fn all_values(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Valu
     for (name, value) in pairs {
         values.entry(name).or_default().push(value);
     }
-    values.into_iter().map(|(name, values)| (name, values.into())).collect()
+    values
+        .into_iter()
+        .map(|(name, values)| (name, values.into()))
+        .collect()
 }
 
 /// HTTP's maps join repeated values with commas.
 fn joined(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in pairs {
-        values.entry(name).and_modify(|all| *all = format!("{all},{value}")).or_insert(value);
+        values
+            .entry(name)
+            .and_modify(|all| *all = format!("{all},{value}"))
+            .or_insert(value);
     }
-    values.into_iter().map(|(name, value)| (name, value.into())).collect()
+    values
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect()
 }
 
 fn path_parameters(inbound: &Inbound<'_>) -> Value {
@@ -190,15 +230,25 @@ fn path_parameters(inbound: &Inbound<'_>) -> Value {
 }
 
 fn cookies(value: &http::HeaderValue) -> Vec<String> {
-    String::from_utf8_lossy(value.as_bytes()).split("; ").map(str::to_owned).collect()
+    String::from_utf8_lossy(value.as_bytes())
+        .split("; ")
+        .map(str::to_owned)
+        .collect()
 }
 
 fn or_null(map: Map<String, Value>) -> Value {
-    if map.is_empty() { Value::Null } else { map.into() }
+    if map.is_empty() {
+        Value::Null
+    } else {
+        map.into()
+    }
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// As API Gateway writes it: `12/Mar/2020:19:03:58 +0000`.
@@ -211,8 +261,11 @@ fn percent_decoded(text: &str, is_form: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let digit =
-            |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        let digit = |at: usize| {
+            tail.get(at)
+                .and_then(|byte| char::from(*byte).to_digit(16))
+                .and_then(|digit| u8::try_from(digit).ok())
+        };
         rest = match (first, digit(0), digit(1)) {
             (b'%', Some(high), Some(low)) => {
                 bytes.push(high << 4 | low);

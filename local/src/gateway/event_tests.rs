@@ -5,11 +5,20 @@ use lambda_http::RequestExt;
 
 use super::*;
 
-const ROUTE: Route = Route { method: "POST", path: "/things/{id}", function: "things" };
+const ROUTE: Route = Route {
+    method: "POST",
+    path: "/things/{id}",
+    function: "things",
+};
 
 fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in [("host", "127.0.0.1:9080"), ("x-many", "1"), ("x-many", "2"), ("cookie", "a=1; b=2")] {
+    for (name, value) in [
+        ("host", "127.0.0.1:9080"),
+        ("x-many", "1"),
+        ("x-many", "2"),
+        ("cookie", "a=1; b=2"),
+    ] {
         headers.append(name, value.parse().unwrap());
     }
     headers
@@ -37,11 +46,23 @@ fn a_rest_event_reads_as_a_rest_request() {
     assert_eq!(request.http_method, "POST");
     assert_eq!(request.resource.as_deref(), Some("/things/{id}"));
     assert_eq!(request.path_parameters["id"], "a b");
-    assert_eq!(request.multi_value_headers.get_all("x-many").iter().count(), 2);
+    assert_eq!(
+        request.multi_value_headers.get_all("x-many").iter().count(),
+        2
+    );
     assert_eq!(request.query_string_parameters.first("y"), Some("ä %"));
-    assert_eq!(request.request_context.identity.source_ip.as_deref(), Some("127.0.0.1"));
-    assert_eq!(request.request_context.request_time.as_deref(), Some("04/Mar/2020:19:03:58 +0000"));
-    assert_eq!((request.body.as_deref(), request.is_base64_encoded), (Some("e30="), true));
+    assert_eq!(
+        request.request_context.identity.source_ip.as_deref(),
+        Some("127.0.0.1")
+    );
+    assert_eq!(
+        request.request_context.request_time.as_deref(),
+        Some("04/Mar/2020:19:03:58 +0000")
+    );
+    assert_eq!(
+        (request.body.as_deref(), request.is_base64_encoded),
+        (Some("e30="), true)
+    );
 }
 
 #[test]
@@ -51,16 +72,29 @@ fn an_http_event_reads_as_an_http_request() {
     assert_eq!(request.request_context.http.method, "POST");
     assert_eq!(request.route_key.as_deref(), Some("POST /things/{id}"));
     assert_eq!(request.headers["x-many"], "1,2");
-    assert_eq!(request.cookies.as_deref(), Some(["a=1".to_owned(), "b=2".to_owned()].as_slice()));
-    assert_eq!((request.body.as_deref(), request.is_base64_encoded), (Some("{}"), false));
+    assert_eq!(
+        request.cookies.as_deref(),
+        Some(["a=1".to_owned(), "b=2".to_owned()].as_slice())
+    );
+    assert_eq!(
+        (request.body.as_deref(), request.is_base64_encoded),
+        (Some("{}"), false)
+    );
 }
 
 #[test]
 fn both_events_reach_a_function_as_the_same_request() {
     let headers = headers();
-    for event in [with_inbound(&headers, b"hello", |i| rest_event(i, "local")), with_inbound(&headers, b"hello", http_event)] {
-        let request = tidemark_aws::entry::request(&event.to_string(), lambda_http::Context::default()).0;
-        assert_eq!((request.method().as_str(), request.body().as_ref()), ("POST", b"hello".as_slice()));
+    for event in [
+        with_inbound(&headers, b"hello", |i| rest_event(i, "local")),
+        with_inbound(&headers, b"hello", http_event),
+    ] {
+        let request =
+            tidemark_aws::entry::request(&event.to_string(), lambda_http::Context::default()).0;
+        assert_eq!(
+            (request.method().as_str(), request.body().as_ref()),
+            ("POST", b"hello".as_slice())
+        );
         assert_eq!(request.path_parameters().first("id"), Some("a b"));
         assert_eq!(request.uri().path(), "/things/a%20b");
     }
@@ -69,15 +103,25 @@ fn both_events_reach_a_function_as_the_same_request() {
 #[test]
 fn bytes_that_are_no_text_travel_as_base64() {
     let bytes = [0x1f, 0x8b, 0x08, 0xff];
-    for event in [with_inbound(&headers(), &bytes, |i| rest_event(i, "local")), with_inbound(&headers(), &bytes, http_event)] {
+    for event in [
+        with_inbound(&headers(), &bytes, |i| rest_event(i, "local")),
+        with_inbound(&headers(), &bytes, http_event),
+    ] {
         assert_eq!(event["isBase64Encoded"], true);
-        let request = tidemark_aws::entry::request(&event.to_string(), lambda_http::Context::default()).0;
+        let request =
+            tidemark_aws::entry::request(&event.to_string(), lambda_http::Context::default()).0;
         assert_eq!(request.body().as_ref(), bytes);
     }
 }
 
 #[test]
 fn an_empty_body_is_none() {
-    assert!(with_inbound(&headers(), b"", http_event).get("body").is_none());
-    assert!(with_inbound(&headers(), b"", |inbound| rest_event(inbound, "local"))["body"].is_null());
+    assert!(
+        with_inbound(&headers(), b"", http_event)
+            .get("body")
+            .is_none()
+    );
+    assert!(
+        with_inbound(&headers(), b"", |inbound| rest_event(inbound, "local"))["body"].is_null()
+    );
 }

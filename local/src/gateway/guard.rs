@@ -1,7 +1,8 @@
-//! Who may speak to the runner at all, checked in one place before anything else: programs on this machine, and pages of the allowed
-//! origins where the API and the uploads are. The development key and the credentials of the embedded services are public, so without
-//! this check a page of any site that is open in a browser on this machine could read and change everything here: directly, or by a host
-//! name that it lets lead to 127.0.0.1 (DNS rebinding).
+//! Who may speak to the runner at all, checked in one place before anything else: programs on this
+//! machine, and pages of the allowed origins where the API and the uploads are. The development key
+//! and the credentials of the embedded services are public, so without this check a page of any
+//! site that is open in a browser on this machine could read and change everything here: directly,
+//! or by a host name that it lets lead to 127.0.0.1 (DNS rebinding).
 //!
 //! The same place completes every response with the headers that a deployment's responses carry.
 
@@ -37,7 +38,10 @@ impl Guard {
     /// The guard of what no page may use.
     #[must_use]
     pub fn without_pages(port: u16) -> Self {
-        Self { port, origins: AllowedOrigins::default() }
+        Self {
+            port,
+            origins: AllowedOrigins::default(),
+        }
     }
 
     /// The router with the guard before every entry point, those that are not found included.
@@ -45,26 +49,45 @@ impl Guard {
         router.layer(from_fn_with_state(Arc::new(self), guard))
     }
 
-    /// Whether a host, as `Host` or a request line names it, is this machine with this port. A port may be missing: no browser leaves
-    /// one out that is not 80.
+    /// Whether a host, as `Host` or a request line names it, is this machine with this port. A port
+    /// may be missing: no browser leaves one out that is not 80.
     fn is_here(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         HOSTS.iter().any(|name| match host.strip_prefix(name) {
-            Some(rest) => rest.is_empty() || rest.strip_prefix(':') == Some(self.port.to_string().as_str()),
+            Some(rest) => {
+                rest.is_empty() || rest.strip_prefix(':') == Some(self.port.to_string().as_str())
+            }
             None => false,
         })
     }
 
-    fn refusal(&self, uri: &Uri, headers: &HeaderMap, origins: &AllowedOrigins) -> Option<Response> {
+    fn refusal(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        origins: &AllowedOrigins,
+    ) -> Option<Response> {
         let mut hosts = headers.get_all(header::HOST).iter();
-        let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+        let host = hosts
+            .next()
+            .filter(|_| hosts.next().is_none())
+            .and_then(|host| host.to_str().ok());
         let is_here = host.is_some_and(|host| self.is_here(host));
-        if !is_here || uri.authority().is_some_and(|authority| !self.is_here(authority.as_str())) {
+        if !is_here
+            || uri
+                .authority()
+                .is_some_and(|authority| !self.is_here(authority.as_str()))
+        {
             let detail = format!(
                 "the runner answers to 127.0.0.1, localhost and [::1] with its port {}: send one of them as Host",
                 self.port
             );
-            return Some(problem(StatusCode::MISDIRECTED_REQUEST, "misdirected", "The host is not this runner", &detail));
+            return Some(problem(
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                "The host is not this runner",
+                &detail,
+            ));
         }
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let is_refused = match (sent.next(), sent.next()) {
@@ -80,14 +103,21 @@ impl Guard {
     }
 }
 
-/// Whether a browser says that a page of another origin asks. With a method and headers that need no permission it sends no `Origin`.
+/// Whether a browser says that a page of another origin asks. With a method and headers that need
+/// no permission it sends no `Origin`.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
 async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let nobody = AllowedOrigins::default();
-    let origins = if is_for_pages(request.uri().path()) { &guard.origins } else { &nobody };
+    let origins = if is_for_pages(request.uri().path()) {
+        &guard.origins
+    } else {
+        &nobody
+    };
     let origin = request.headers().get(header::ORIGIN).cloned();
     if let Some(mut refused) = guard.refusal(request.uri(), request.headers(), origins) {
         edge::complete(refused.headers_mut(), origins, None);
@@ -100,16 +130,20 @@ async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
 
 /// Whether pages of the allowed origins may ask for this path: the API and the uploads.
 fn is_for_pages(path: &str) -> bool {
-    let below = path.strip_prefix('/').and_then(|path| path.strip_prefix(BUCKET));
+    let below = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(BUCKET));
     path.starts_with(API) || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A refusal, as a problem document and with the `message` that the clients of AWS show.
 fn problem(status: StatusCode, code: &str, title: &str, detail: &str) -> Response {
     let kind = format!("urn:tidemark:problem:{code}");
-    let body =
-        json!({"type": kind, "title": title, "status": status.as_u16(), "code": code, "detail": detail, "message": detail});
+    let body = json!({"type": kind, "title": title, "status": status.as_u16(), "code": code, "detail": detail, "message": detail});
     let mut response = json_response(status, body.to_string());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     response
 }

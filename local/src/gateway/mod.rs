@@ -1,10 +1,12 @@
-//! The front of the system, shaped like API Gateway: it turns HTTP into the events functions get, and their answers
-//! into HTTP, with API Gateway's own limits and its own words for them. It never looks into a body or a token.
+//! The front of the system, shaped like API Gateway: it turns HTTP into the events functions get,
+//! and their answers into HTTP, with API Gateway's own limits and its own words for them. It never
+//! looks into a body or a token.
 //!
-//! The same port serves the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so that
-//! `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region us-east-1` shows what is
-//! stored (any credentials do), `/media/…`, path-style S3, and Lambda's Invoke API for the functions that operators invoke. Before all
-//! of them stands [`Guard`], which refuses other hosts and pages of other sites.
+//! The same port serves the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so
+//! that `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region
+//! us-east-1` shows what is stored (any credentials do), `/media/…`, path-style S3, and Lambda's
+//! Invoke API for the functions that operators invoke. Before all of them stands [`Guard`], which
+//! refuses other hosts and pages of other sites.
 
 mod dynamodb;
 pub mod event;
@@ -38,7 +40,11 @@ pub const LAMBDA_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 const STAGE: &str = "local";
 
 /// A function behind the API.
-pub type Function = Arc<dyn Fn(lambda_http::Request) -> BoxFuture<'static, http::Response<lambda_http::Body>> + Send + Sync>;
+pub type Function = Arc<
+    dyn Fn(lambda_http::Request) -> BoxFuture<'static, http::Response<lambda_http::Body>>
+        + Send
+        + Sync,
+>;
 
 /// The functions by name.
 pub type Functions = BTreeMap<&'static str, Function>;
@@ -53,8 +59,8 @@ pub enum ApiKind {
     Http,
 }
 
-/// Sends a request through a function, as API Gateway does: the event as text, the function in a task of its own, which
-/// goes on when the client hangs up and takes nothing down when it panics.
+/// Sends a request through a function, as API Gateway does: the event as text, the function in a
+/// task of its own, which goes on when the client hangs up and takes nothing down when it panics.
 pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Function) -> Response {
     let event = match kind {
         ApiKind::Rest => event::rest_event(inbound, STAGE),
@@ -102,8 +108,9 @@ fn payload_bytes(body: &lambda_http::Body) -> usize {
     }
 }
 
-/// What API Gateway says when the route does not exist. (A REST API says 403 "Missing Authentication Token", which
-/// sends newcomers looking for a token; here both kinds say what they mean.)
+/// What API Gateway says when the route does not exist. (A REST API says 403 "Missing
+/// Authentication Token", which sends newcomers looking for a token; here both kinds say what they
+/// mean.)
 fn not_found() -> Response {
     message(StatusCode::NOT_FOUND, "Not Found")
 }
@@ -135,7 +142,10 @@ fn message(status: StatusCode, words: &str) -> Response {
 fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
     response
 }
 

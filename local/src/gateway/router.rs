@@ -1,5 +1,5 @@
-//! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3 below its
-//! bucket's name, Lambda's Invoke API.
+//! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the
+//! embedded S3 below its bucket's name, Lambda's Invoke API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tidemark_core::routes::Route;
 use super::event::{Inbound, placeholders};
 use super::invoke::{self, Invocations};
 use super::{
-    ApiKind, BODY_BYTES_MAX, Function, Functions, Guard, SOURCE, dynamodb, invoke as call, is_too_long, json_response, message,
-    not_found, too_long,
+    ApiKind, BODY_BYTES_MAX, Function, Functions, Guard, SOURCE, dynamodb, invoke as call,
+    is_too_long, json_response, message, not_found, too_long,
 };
 use crate::engine::Engine;
 use crate::store::{BUCKET, FAILURE_BUCKET, Store};
@@ -43,7 +43,9 @@ pub struct Front {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// No function of that name is linked in.
-    #[error("route {method} {path} names the function {function:?}, which this build does not have")]
+    #[error(
+        "route {method} {path} names the function {function:?}, which this build does not have"
+    )]
     UnknownFunction {
         /// Method.
         method: &'static str,
@@ -65,13 +67,21 @@ pub enum RouteError {
 /// The router of the whole system.
 ///
 /// # Errors
-/// A route names a function that is not among `functions`: better told at start than at the first call.
-pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> Result<Router, RouteError> {
+/// A route names a function that is not among `functions`: better told at start than at the first
+/// call.
+pub fn router(
+    front: Front,
+    routes: &'static [Route],
+    functions: &Functions,
+) -> Result<Router, RouteError> {
     let invocations = post(invoke::invoke).with_state(Arc::new(front.invocations.clone()));
     let guard = front.guard.clone();
     let front = Arc::new(front);
     let mut router = Router::new()
-        .route("/health", get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)))
+        .route(
+            "/health",
+            get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)),
+        )
         .route("/", dynamodb::door(front.engine.clone()))
         .route(invoke::PATH, invocations);
     for bucket in [BUCKET, FAILURE_BUCKET] {
@@ -81,28 +91,56 @@ pub fn router(front: Front, routes: &'static [Route], functions: &Functions) -> 
             .route(&format!("/{bucket}/{{*key}}"), any(s3));
     }
     for route in routes {
-        let Route { method, path, function } = *route;
-        let function = functions.get(function).ok_or(RouteError::UnknownFunction { method, path, function })?.clone();
-        let filter = Method::from_bytes(method.as_bytes()).ok().and_then(|method| MethodFilter::try_from(method).ok());
+        let Route {
+            method,
+            path,
+            function,
+        } = *route;
+        let function = functions
+            .get(function)
+            .ok_or(RouteError::UnknownFunction {
+                method,
+                path,
+                function,
+            })?
+            .clone();
+        let filter = Method::from_bytes(method.as_bytes())
+            .ok()
+            .and_then(|method| MethodFilter::try_from(method).ok());
         let filter = filter.ok_or(RouteError::Method { method, path })?;
-        let serve = async move |State(front): State<Arc<Front>>, request: Request| api(&front, route, &function, request).await;
+        let serve = async move |State(front): State<Arc<Front>>, request: Request| {
+            api(&front, route, &function, request).await
+        };
         router = router.route(path, on(filter, serve));
     }
     for (path, (function, answers)) in preflights(routes, functions) {
-        let route = Route { method: "OPTIONS", path, function };
-        let serve = async move |State(front): State<Arc<Front>>, request: Request| api(&front, &route, &answers, request).await;
+        let route = Route {
+            method: "OPTIONS",
+            path,
+            function,
+        };
+        let serve = async move |State(front): State<Arc<Front>>, request: Request| {
+            api(&front, &route, &answers, request).await
+        };
         router = router.route(path, options(serve));
     }
-    let router = router.fallback(async || not_found()).method_not_allowed_fallback(async || not_found());
+    let router = router
+        .fallback(async || not_found())
+        .method_not_allowed_fallback(async || not_found());
     Ok(guard.before(router.with_state(front)))
 }
 
 /// The function that answers `OPTIONS` for each path, which is that of its first route.
-fn preflights(routes: &'static [Route], functions: &Functions) -> BTreeMap<&'static str, (&'static str, Function)> {
+fn preflights(
+    routes: &'static [Route],
+    functions: &Functions,
+) -> BTreeMap<&'static str, (&'static str, Function)> {
     let mut preflights = BTreeMap::new();
     for Route { path, function, .. } in routes {
         if let Some(answers) = functions.get(function) {
-            preflights.entry(*path).or_insert_with(|| (*function, Arc::clone(answers)));
+            preflights
+                .entry(*path)
+                .or_insert_with(|| (*function, Arc::clone(answers)));
         }
     }
     preflights

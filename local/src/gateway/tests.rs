@@ -14,28 +14,51 @@ use crate::engine::Engine;
 use crate::store::Store;
 
 const ROUTES: &[Route] = &[
-    Route { method: "POST", path: "/things/{id}", function: "echo" },
-    Route { method: "POST", path: "/panic", function: "panic" },
+    Route {
+        method: "POST",
+        path: "/things/{id}",
+        function: "echo",
+    },
+    Route {
+        method: "POST",
+        path: "/panic",
+        function: "panic",
+    },
 ];
 
 fn functions() -> Functions {
-    let echo: Function =
-        Arc::new(|request| Box::pin(async move { http::Response::new(lambda_http::Body::Binary(request.body().to_vec())) }));
-    let panic: Function = Arc::new(|_| Box::pin(async { unreachable!("this function always panics") }));
+    let echo: Function = Arc::new(|request| {
+        Box::pin(
+            async move { http::Response::new(lambda_http::Body::Binary(request.body().to_vec())) },
+        )
+    });
+    let panic: Function =
+        Arc::new(|_| Box::pin(async { unreachable!("this function always panics") }));
     BTreeMap::from([("echo", echo), ("panic", panic)])
 }
 
 fn invocations() -> Invocations {
     let echo: Invocation = Arc::new(|event| Box::pin(async move { Ok(event) }));
     let fails: Invocation = Arc::new(|_| Box::pin(async { Err("it went wrong".to_owned()) }));
-    let panic: Invocation = Arc::new(|_| Box::pin(async { unreachable!("this function always panics") }));
+    let panic: Invocation =
+        Arc::new(|_| Box::pin(async { unreachable!("this function always panics") }));
     BTreeMap::from([("echo", echo), ("fails", fails), ("panic", panic)])
 }
 
 fn front(kind: ApiKind, media: &std::path::Path, port: u16) -> Front {
     let (engine, store) = (Engine::memory().unwrap(), Store::open(media).unwrap());
-    let guard = Guard { port, origins: AllowedOrigins::parse(LOCAL_ORIGINS).unwrap() };
-    Front { kind, engine, store, clock: tidemark_aws::Clock::system(), invocations: invocations(), guard }
+    let guard = Guard {
+        port,
+        origins: AllowedOrigins::parse(LOCAL_ORIGINS).unwrap(),
+    };
+    Front {
+        kind,
+        engine,
+        store,
+        clock: tidemark_aws::Clock::system(),
+        invocations: invocations(),
+        guard,
+    }
 }
 
 async fn serving(kind: ApiKind) -> SocketAddr {
@@ -53,12 +76,24 @@ async fn serving(kind: ApiKind) -> SocketAddr {
 /// Sends one request and returns status and body.
 async fn ask(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    let head = format!("{head} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let head = format!(
+        "{head} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream
+        .write_all(&[head.as_bytes(), body].concat())
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
+    let status = std::str::from_utf8(&answer[9..12])
+        .unwrap()
+        .parse()
+        .unwrap();
     (status, answer[end + 4..].to_vec())
 }
 
@@ -67,7 +102,10 @@ async fn a_body_of_any_bytes_travels_there_and_back_through_both_kinds() {
     for kind in [ApiKind::Rest, ApiKind::Http] {
         let addr = serving(kind).await;
         for body in [b"{\"a\":\"\xc3\xa4\"}".as_slice(), b"\x1f\x8b\xff\x00"] {
-            assert_eq!(ask(addr, "POST /things/1?x=%41", body).await, (200, body.to_vec()));
+            assert_eq!(
+                ask(addr, "POST /things/1?x=%41", body).await,
+                (200, body.to_vec())
+            );
         }
     }
 }
@@ -76,22 +114,37 @@ async fn a_body_of_any_bytes_travels_there_and_back_through_both_kinds() {
 async fn an_unknown_route_or_method_is_not_found() {
     let addr = serving(ApiKind::Rest).await;
     for head in ["POST /nothing", "GET /things/1", "POST /"] {
-        assert_eq!(ask(addr, head, b"").await, (404, br#"{"message":"Not Found"}"#.to_vec()), "{head}");
+        assert_eq!(
+            ask(addr, head, b"").await,
+            (404, br#"{"message":"Not Found"}"#.to_vec()),
+            "{head}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_function_that_panics_takes_nothing_down() {
     let addr = serving(ApiKind::Rest).await;
-    assert_eq!(ask(addr, "POST /panic", b"").await, (502, br#"{"message":"Internal server error"}"#.to_vec()));
-    assert_eq!(ask(addr, "GET /health", b"").await, (200, br#"{"status":"ok"}"#.to_vec()));
+    assert_eq!(
+        ask(addr, "POST /panic", b"").await,
+        (502, br#"{"message":"Internal server error"}"#.to_vec())
+    );
+    assert_eq!(
+        ask(addr, "GET /health", b"").await,
+        (200, br#"{"status":"ok"}"#.to_vec())
+    );
 }
 
 #[tokio::test]
 async fn odd_headers_take_nothing_down() {
     let addr = serving(ApiKind::Rest).await;
     for odd in ["host: [", "x-odd: \u{e4}", "x-forwarded-proto: :"] {
-        let (status, _) = ask(addr, &format!("POST /things/1 HTTP/1.1\r\n{odd}\r\nx-rest:"), b"{}").await;
+        let (status, _) = ask(
+            addr,
+            &format!("POST /things/1 HTTP/1.1\r\n{odd}\r\nx-rest:"),
+            b"{}",
+        )
+        .await;
         assert!((200..503).contains(&status), "{odd}: {status}");
     }
     assert_eq!(ask(addr, "GET /health", b"").await.0, 200);
@@ -100,31 +153,59 @@ async fn odd_headers_take_nothing_down() {
 #[tokio::test]
 async fn a_body_that_does_not_fit_a_lambda_event_is_refused_as_api_gateway_does() {
     let addr = serving(ApiKind::Rest).await;
-    let (status, body) = ask(addr, "POST /things/1", &vec![b'x'; LAMBDA_PAYLOAD_BYTES_MAX]).await;
-    assert_eq!((status, body), (413, br#"{"message":"Request Too Long"}"#.to_vec()));
+    let (status, body) = ask(
+        addr,
+        "POST /things/1",
+        &vec![b'x'; LAMBDA_PAYLOAD_BYTES_MAX],
+    )
+    .await;
+    assert_eq!(
+        (status, body),
+        (413, br#"{"message":"Request Too Long"}"#.to_vec())
+    );
 }
 
 #[tokio::test]
 async fn an_unsigned_request_to_either_bucket_is_denied() {
     let addr = serving(ApiKind::Rest).await;
     for bucket in ["media", "failure"] {
-        assert_eq!(ask(addr, &format!("GET /{bucket}/anything"), b"").await.0, 403, "{bucket}");
+        assert_eq!(
+            ask(addr, &format!("GET /{bucket}/anything"), b"").await.0,
+            403,
+            "{bucket}"
+        );
     }
 }
 
 #[test]
 fn a_route_without_its_function_fails_at_the_start() {
     let media = tempfile::tempdir().unwrap();
-    let error = router(front(ApiKind::Rest, media.path(), 9080), ROUTES, &Functions::new()).unwrap_err();
-    assert!(error.to_string().contains("POST /things/{id} names the function \"echo\""), "{error}");
+    let error = router(
+        front(ApiKind::Rest, media.path(), 9080),
+        ROUTES,
+        &Functions::new(),
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("POST /things/{id} names the function \"echo\""),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn an_invocation_carries_its_event_there_and_back_digit_for_digit() {
     let addr = serving(ApiKind::Rest).await;
     let event = br#"{"payload": {"n": 1.0, "big": 9007199254740993}}"#;
-    assert_eq!(ask(addr, "POST /2015-03-31/functions/echo/invocations", event).await, (200, event.to_vec()));
-    assert_eq!(ask(addr, "POST /2015-03-31/functions/echo/invocations", b"").await, (200, b"{}".to_vec()));
+    assert_eq!(
+        ask(addr, "POST /2015-03-31/functions/echo/invocations", event).await,
+        (200, event.to_vec())
+    );
+    assert_eq!(
+        ask(addr, "POST /2015-03-31/functions/echo/invocations", b"").await,
+        (200, b"{}".to_vec())
+    );
 }
 
 #[tokio::test]
@@ -136,12 +217,23 @@ async fn invocations_are_refused_in_lambdas_words() {
     };
     let (status, body) = text("POST /2015-03-31/functions/push/invocations", b"{}").await;
     assert_eq!(status, 404);
-    assert!(body.contains("Function not found: arn:aws:lambda:us-east-1:000000000000:function:push"), "{body}");
+    assert!(
+        body.contains("Function not found: arn:aws:lambda:us-east-1:000000000000:function:push"),
+        "{body}"
+    );
     let (status, body) = text("POST /2015-03-31/functions/echo/invocations", b"{").await;
     assert_eq!(status, 400);
-    assert!(body.contains("Could not parse request body into json"), "{body}");
+    assert!(
+        body.contains("Could not parse request body into json"),
+        "{body}"
+    );
     let too_large = vec![b' '; LAMBDA_PAYLOAD_BYTES_MAX + 1];
-    assert_eq!(text("POST /2015-03-31/functions/echo/invocations", &too_large).await.0, 413);
+    assert_eq!(
+        text("POST /2015-03-31/functions/echo/invocations", &too_large)
+            .await
+            .0,
+        413
+    );
     let event = "POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\nx-amz-invocation-type: Event\r\nx-rest:";
     assert_eq!(text(event, b"{}").await.0, 400);
 }
@@ -157,9 +249,17 @@ async fn a_page_in_a_browser_may_not_invoke() {
 async fn a_function_that_dies_when_invoked_says_so_in_its_answer() {
     let addr = serving(ApiKind::Rest).await;
     for name in ["fails", "panic"] {
-        let (status, body) = ask(addr, &format!("POST /2015-03-31/functions/{name}/invocations"), b"{}").await;
+        let (status, body) = ask(
+            addr,
+            &format!("POST /2015-03-31/functions/{name}/invocations"),
+            b"{}",
+        )
+        .await;
         assert_eq!(status, 200);
-        assert!(String::from_utf8(body).unwrap().contains("errorMessage"), "{name}");
+        assert!(
+            String::from_utf8(body).unwrap().contains("errorMessage"),
+            "{name}"
+        );
     }
     assert_eq!(ask(addr, "GET /health", b"").await.0, 200);
 }

@@ -1,10 +1,12 @@
-//! The stream pump: what a Lambda event source mapping does, on one machine. It reads the records of a table's stream
-//! per shard in order, hands them to a function in batches, and goes on only past what the function has done.
+//! The stream pump: what a Lambda event source mapping does, on one machine. It reads the records
+//! of a table's stream per shard in order, hands them to a function in batches, and goes on only
+//! past what the function has done.
 //!
-//! There is no checkpoint besides the stream: what is done is trimmed, and a start begins at the oldest record left. So
-//! records may come twice, as they may from Lambda, and never not at all. Unlike a real mapping it gathers no batching
-//! window, does not bisect a failing batch and never gives up on one. It does not filter either: filters spare invocations,
-//! and a function that relied on them would be wrong on AWS too, so here each function sees every record.
+//! There is no checkpoint besides the stream: what is done is trimmed, and a start begins at the
+//! oldest record left. So records may come twice, as they may from Lambda, and never not at all.
+//! Unlike a real mapping it gathers no batching window, does not bisect a failing batch and never
+//! gives up on one. It does not filter either: filters spare invocations, and a function that
+//! relied on them would be wrong on AWS too, so here each function sees every record.
 
 mod records;
 
@@ -74,7 +76,12 @@ impl<C: Consumer> Pump<C> {
     #[must_use]
     pub fn new(engine: Engine, mapping: &StreamMapping, consumer: C) -> Self {
         let stream = Stream::new(engine, &mapping.table, mapping.batch_records_max);
-        Self { stream, reports_item_failures: mapping.reports_item_failures, consumer, finished_records: 0 }
+        Self {
+            stream,
+            reports_item_failures: mapping.reports_item_failures,
+            consumer,
+            finished_records: 0,
+        }
     }
 
     /// Hands one batch to the function, once. Returns whether there was one.
@@ -86,19 +93,30 @@ impl<C: Consumer> Pump<C> {
             return Ok(false);
         };
         let numbers = batch.sequence_numbers;
-        let response = self.consumer.invoke(batch.event).await.map_err(PumpError::Function)?;
-        let done = if self.reports_item_failures { done_before_failures(&response, &numbers) } else { numbers.len() };
+        let response = self
+            .consumer
+            .invoke(batch.event)
+            .await
+            .map_err(PumpError::Function)?;
+        let done = if self.reports_item_failures {
+            done_before_failures(&response, &numbers)
+        } else {
+            numbers.len()
+        };
         if let Some(last) = done.checked_sub(1).and_then(|last| numbers.get(last)) {
             self.stream.finish(&batch.shard, last)?;
             self.finished_records += done;
         }
         match numbers.get(done) {
             None => Ok(true),
-            Some(failed) => Err(PumpError::Function(format!("it gave back the record {failed}"))),
+            Some(failed) => Err(PumpError::Function(format!(
+                "it gave back the record {failed}"
+            ))),
         }
     }
 
-    /// Passes over everything the stream holds now, as a consumer does that was away for longer than the stream keeps it.
+    /// Passes over everything the stream holds now, as a consumer does that was away for longer
+    /// than the stream keeps it.
     ///
     /// # Errors
     /// The engine refused a request.
@@ -111,7 +129,8 @@ impl<C: Consumer> Pump<C> {
         Ok(())
     }
 
-    /// Handles everything the stream holds now, retrying what fails, and returns how many records that were.
+    /// Handles everything the stream holds now, retrying what fails, and returns how many records
+    /// that were.
     pub async fn drain(&mut self) -> usize {
         let before = self.finished_records;
         let mut backoff = BACKOFF_FIRST;
@@ -128,8 +147,8 @@ impl<C: Consumer> Pump<C> {
         }
     }
 
-    /// Pumps until `shutdown` says true, or its sender is gone. A batch that is under way is finished first; one that
-    /// keeps failing is left for the next start.
+    /// Pumps until `shutdown` says true, or its sender is gone. A batch that is under way is
+    /// finished first; one that keeps failing is left for the next start.
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let mut writes = self.stream.engine().writes();
         let mut backoff = BACKOFF_FIRST;
@@ -160,13 +179,17 @@ impl<C: Consumer> Pump<C> {
 fn warn(error: &PumpError, retry: Duration) {
     tracing::warn!(%error, retry_ms = retry.as_millis(), "a stream batch failed and is tried again");
 }
-/// How many records from the batch's start are done: all before the lowest that the function gave back. An identifier
-/// that names none of them, or nothing at all, gives back the whole batch, as it does for Lambda.
+/// How many records from the batch's start are done: all before the lowest that the function gave
+/// back. An identifier that names none of them, or nothing at all, gives back the whole batch, as
+/// it does for Lambda.
 fn done_before_failures(response: &DynamoDbEventResponse, numbers: &[String]) -> usize {
     let failures = response.batch_item_failures.iter();
     let positions = failures.map(|failure| {
         let identifier = failure.item_identifier.as_deref().unwrap_or_default();
-        numbers.iter().position(|number| number == identifier).unwrap_or(0)
+        numbers
+            .iter()
+            .position(|number| number == identifier)
+            .unwrap_or(0)
     });
     positions.min().unwrap_or(numbers.len())
 }

@@ -1,5 +1,5 @@
-//! Reading a table's stream batch by batch, and forgetting what is done. It knows shards and sequence numbers, never
-//! what a record means.
+//! Reading a table's stream batch by batch, and forgetting what is done. It knows shards and
+//! sequence numbers, never what a record means.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,15 +75,22 @@ struct RecordsAnswer {
 impl Stream {
     pub(super) fn new(engine: Engine, table: &str, batch_records_max: usize) -> Self {
         let (done, closed) = (BTreeMap::new(), BTreeSet::new());
-        Self { engine, table: table.to_owned(), batch_records_max, arn: None, done, closed }
+        Self {
+            engine,
+            table: table.to_owned(),
+            batch_records_max,
+            arn: None,
+            done,
+            closed,
+        }
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The next records of the first shard that has any. DynamoDB lists a shard before those it was split into, so
-    /// records of one item stay in order.
+    /// The next records of the first shard that has any. DynamoDB lists a shard before those it was
+    /// split into, so records of one item stay in order.
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, PumpError> {
         let arn = self.arn()?;
         let stream: StreamAnswer = self.call("DescribeStream", &json!({ "StreamArn": arn }))?;
@@ -105,7 +112,8 @@ impl Stream {
 
     /// Marks everything of the shard up to the sequence number as done, and forgets it.
     pub(super) fn finish(&mut self, shard: &str, sequence_number: &str) -> Result<(), PumpError> {
-        self.done.insert(shard.to_owned(), sequence_number.to_owned());
+        self.done
+            .insert(shard.to_owned(), sequence_number.to_owned());
         self.engine.trim_stream(&self.table, sequence_number)?;
         Ok(())
     }
@@ -114,38 +122,58 @@ impl Stream {
         if let Some(arn) = &self.arn {
             return Ok(arn.clone());
         }
-        let answer: TableAnswer = self.call("DescribeTable", &json!({ "TableName": self.table }))?;
+        let answer: TableAnswer =
+            self.call("DescribeTable", &json!({ "TableName": self.table }))?;
         Ok(self.arn.insert(answer.table.latest_stream_arn).clone())
     }
 
     fn records_of(&self, arn: &str, shard: &str) -> Result<RecordsAnswer, PumpError> {
-        let mut request = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
+        let mut request =
+            json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
         if let Some(done) = self.done.get(shard) {
             request["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER".into();
             request["SequenceNumber"] = done.as_str().into();
         }
         let iterator: IteratorAnswer = self.call("GetShardIterator", &request)?;
-        let request = json!({ "ShardIterator": iterator.shard_iterator, "Limit": self.batch_records_max });
+        let request =
+            json!({ "ShardIterator": iterator.shard_iterator, "Limit": self.batch_records_max });
         self.call("GetRecords", &request)
     }
 
-    fn call<A: DeserializeOwned>(&self, operation: &'static str, request: &Value) -> Result<A, PumpError> {
+    fn call<A: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        request: &Value,
+    ) -> Result<A, PumpError> {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
         if reply.status == 200 {
             Ok(serde_json::from_slice(&reply.body)?)
         } else {
-            Err(PumpError::Engine { operation, reply: String::from_utf8_lossy(&reply.body).into_owned() })
+            Err(PumpError::Engine {
+                operation,
+                reply: String::from_utf8_lossy(&reply.body).into_owned(),
+            })
         }
     }
 }
 
-/// The event as Lambda delivers it: read from its text, so that what the text cannot carry does not arrive.
+/// The event as Lambda delivers it: read from its text, so that what the text cannot carry does not
+/// arrive.
 fn batch(arn: &str, shard: String, mut records: Vec<Value>) -> Result<Batch, PumpError> {
     let mut sequence_numbers = Vec::with_capacity(records.len());
     for record in &mut records {
         record["eventSourceARN"] = arn.into();
-        sequence_numbers.push(record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned());
+        sequence_numbers.push(
+            record["dynamodb"]["SequenceNumber"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        );
     }
     let event = serde_json::from_str(&json!({ "Records": records }).to_string())?;
-    Ok(Batch { shard, event, sequence_numbers })
+    Ok(Batch {
+        shard,
+        event,
+        sequence_numbers,
+    })
 }

@@ -16,10 +16,11 @@ fn recording(
 ) -> impl Consumer {
     move |event: StreamEvent| -> BoxFuture<'static, Result<DynamoDbEventResponse, String>> {
         let keys = event.records.iter().map(|record| {
-            serde_json::from_str::<serde_json::Value>(record.get()).unwrap()["dynamodb"]["Keys"]["sk"]["S"]
-                .as_str()
-                .unwrap()
-                .to_owned()
+            serde_json::from_str::<serde_json::Value>(record.get()).unwrap()["dynamodb"]["Keys"]
+                    ["sk"]["S"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
         });
         let mut seen = seen.lock().unwrap();
         seen.push(keys.collect());
@@ -36,8 +37,14 @@ fn engine_with(keys: &[&str]) -> Engine {
 
 fn put(engine: &Engine, keys: &[&str]) {
     for key in keys {
-        let request = json!({"TableName": "resources", "Item": {"pk": {"S": "c"}, "sk": {"S": key}}});
-        assert_eq!(engine.call("PutItem", request.to_string().as_bytes()).status, 200);
+        let request =
+            json!({"TableName": "resources", "Item": {"pk": {"S": "c"}, "sk": {"S": key}}});
+        assert_eq!(
+            engine
+                .call("PutItem", request.to_string().as_bytes())
+                .status,
+            200
+        );
     }
 }
 
@@ -60,7 +67,11 @@ fn given_back(identifier: &str) -> DynamoDbEventResponse {
 #[tokio::test(start_paused = true)]
 async fn everything_is_handed_over_in_order_and_in_batches() {
     let seen = Seen::default();
-    let mut pump = Pump::new(engine_with(&["a", "b", "c"]), &mapping(2), recording(seen.clone(), |_, _| Ok(Default::default())));
+    let mut pump = Pump::new(
+        engine_with(&["a", "b", "c"]),
+        &mapping(2),
+        recording(seen.clone(), |_, _| Ok(Default::default())),
+    );
     assert_eq!(pump.drain().await, 3);
     assert_eq!(*seen.lock().unwrap(), [vec!["a", "b"], vec!["c"]]);
     assert_eq!(pump.drain().await, 0);
@@ -70,9 +81,17 @@ async fn everything_is_handed_over_in_order_and_in_batches() {
 async fn a_failed_batch_comes_again_as_a_whole() {
     let seen = Seen::default();
     let fail_once = |call, _: &StreamEvent| {
-        if call == 1 { Err("down".to_owned()) } else { Ok(Default::default()) }
+        if call == 1 {
+            Err("down".to_owned())
+        } else {
+            Ok(Default::default())
+        }
     };
-    let mut pump = Pump::new(engine_with(&["a", "b"]), &mapping(9), recording(seen.clone(), fail_once));
+    let mut pump = Pump::new(
+        engine_with(&["a", "b"]),
+        &mapping(9),
+        recording(seen.clone(), fail_once),
+    );
     assert_eq!(pump.drain().await, 2);
     assert_eq!(*seen.lock().unwrap(), [["a", "b"], ["a", "b"]]);
 }
@@ -81,10 +100,21 @@ async fn a_failed_batch_comes_again_as_a_whole() {
 async fn after_a_record_given_back_the_next_batch_begins_with_it() {
     let seen = Seen::default();
     let give_back_b = |call, event: &StreamEvent| {
-        let b = event.records.get(1).map(|record| tidemark_aws::stream::sequence_of(record));
-        Ok(if call == 1 { tidemark_aws::stream::given_back(b) } else { Default::default() })
+        let b = event
+            .records
+            .get(1)
+            .map(|record| tidemark_aws::stream::sequence_of(record));
+        Ok(if call == 1 {
+            tidemark_aws::stream::given_back(b)
+        } else {
+            Default::default()
+        })
     };
-    let mut pump = Pump::new(engine_with(&["a", "b", "c"]), &mapping(9), recording(seen.clone(), give_back_b));
+    let mut pump = Pump::new(
+        engine_with(&["a", "b", "c"]),
+        &mapping(9),
+        recording(seen.clone(), give_back_b),
+    );
     assert_eq!(pump.drain().await, 3);
     assert_eq!(*seen.lock().unwrap(), [vec!["a", "b", "c"], vec!["b", "c"]]);
 }
@@ -92,8 +122,18 @@ async fn after_a_record_given_back_the_next_batch_begins_with_it() {
 #[tokio::test(start_paused = true)]
 async fn a_blank_identifier_gives_back_the_whole_batch() {
     let seen = Seen::default();
-    let blank = |call, _: &StreamEvent| Ok(if call == 1 { given_back("") } else { Default::default() });
-    let mut pump = Pump::new(engine_with(&["a", "b"]), &mapping(9), recording(seen.clone(), blank));
+    let blank = |call, _: &StreamEvent| {
+        Ok(if call == 1 {
+            given_back("")
+        } else {
+            Default::default()
+        })
+    };
+    let mut pump = Pump::new(
+        engine_with(&["a", "b"]),
+        &mapping(9),
+        recording(seen.clone(), blank),
+    );
     assert!(pump.step().await.is_err());
     assert_eq!(pump.drain().await, 2);
     assert_eq!(*seen.lock().unwrap(), [["a", "b"], ["a", "b"]]);
@@ -102,10 +142,22 @@ async fn a_blank_identifier_gives_back_the_whole_batch() {
 #[tokio::test(start_paused = true)]
 async fn a_new_pump_repeats_at_most_the_newest_record_of_what_was_done() {
     let (engine, seen) = (engine_with(&["a", "b"]), Seen::default());
-    Pump::new(engine.clone(), &mapping(9), recording(seen.clone(), |_, _| Ok(Default::default()))).drain().await;
+    Pump::new(
+        engine.clone(),
+        &mapping(9),
+        recording(seen.clone(), |_, _| Ok(Default::default())),
+    )
+    .drain()
+    .await;
     put(&engine, &["c"]);
     seen.lock().unwrap().clear();
-    Pump::new(engine, &mapping(9), recording(seen.clone(), |_, _| Ok(Default::default()))).drain().await;
+    Pump::new(
+        engine,
+        &mapping(9),
+        recording(seen.clone(), |_, _| Ok(Default::default())),
+    )
+    .drain()
+    .await;
     assert_eq!(*seen.lock().unwrap(), [["b", "c"]]);
 }
 
@@ -117,8 +169,20 @@ async fn a_write_wakes_every_pump() {
     let (noticed, mut notice) = tokio::sync::mpsc::unbounded_channel();
     let running = [0, 1].map(|number| {
         let noticed = noticed.clone();
-        let notes = move |_, _: &StreamEvent| noticed.send(number).map(|()| Default::default()).map_err(|e| e.to_string());
-        tokio::spawn(Pump::new(engine.clone(), &mapping(9), recording(Seen::default(), notes)).run(stopped.clone()))
+        let notes = move |_, _: &StreamEvent| {
+            noticed
+                .send(number)
+                .map(|()| Default::default())
+                .map_err(|e| e.to_string())
+        };
+        tokio::spawn(
+            Pump::new(
+                engine.clone(),
+                &mapping(9),
+                recording(Seen::default(), notes),
+            )
+            .run(stopped.clone()),
+        )
     });
     tokio::time::sleep(IDLE_MAX / 2).await;
     let began = tokio::time::Instant::now();
@@ -137,8 +201,12 @@ async fn a_running_pump_is_woken_by_a_write_and_stops_when_told() {
     let (engine, seen) = (engine_with(&[]), Seen::default());
     let (stop, stopped) = watch::channel(false);
     let (noticed, mut notice) = tokio::sync::mpsc::unbounded_channel();
-    let consumer =
-        recording(seen.clone(), move |call, _| noticed.send(call).map(|()| Default::default()).map_err(|e| e.to_string()));
+    let consumer = recording(seen.clone(), move |call, _| {
+        noticed
+            .send(call)
+            .map(|()| Default::default())
+            .map_err(|e| e.to_string())
+    });
     let running = tokio::spawn(Pump::new(engine.clone(), &mapping(9), consumer).run(stopped));
     put(&engine, &["a"]);
     notice.recv().await.unwrap();

@@ -1,11 +1,14 @@
-//! The AWS SDK on the embedded S3 without a socket, with the same hook on either side of each call as the engine's client has.
+//! The AWS SDK on the embedded S3 without a socket, with the same hook on either side of each call
+//! as the engine's client has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig,
+};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -47,20 +50,36 @@ impl StoreClient {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectorError::user(error.into()))?;
         let (mut parts, body) = request.into_parts();
         // A connection would say it.
-        let host = parts.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
-        host.into_iter().for_each(|host| drop(parts.headers.insert(HOST, host)));
+        let host = parts
+            .uri
+            .authority()
+            .and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        host.into_iter()
+            .for_each(|host| drop(parts.headers.insert(HOST, host)));
         let body = body.bytes().unwrap_or_default().to_vec();
 
         let path = target(&parts.uri);
-        let call = Call { operation: operation(&parts), body: path.as_bytes() };
+        let call = Call {
+            operation: operation(&parts),
+            body: path.as_bytes(),
+        };
         if let Some(forged) = judge(self.hook.before(&call).await).await? {
             return respond(forged);
         }
-        let (parts, body) = self.store.exchange(http::Request::from_parts(parts, body)).await.into_parts();
-        let reply = Reply { status: parts.status.as_u16(), body };
+        let (parts, body) = self
+            .store
+            .exchange(http::Request::from_parts(parts, body))
+            .await
+            .into_parts();
+        let reply = Reply {
+            status: parts.status.as_u16(),
+            body,
+        };
         if let Some(forged) = judge(self.hook.after(&call, &reply).await).await? {
             return respond(forged);
         }
@@ -73,7 +92,9 @@ impl StoreClient {
 #[must_use]
 pub fn target(uri: &http::Uri) -> String {
     let query = uri.query().unwrap_or_default();
-    let prefix = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "prefix").map(|(_, prefix)| prefix);
+    let prefix = form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "prefix")
+        .map(|(_, prefix)| prefix);
     match prefix {
         Some(prefix) => format!("{}/{prefix}", uri.path().trim_end_matches('/')),
         None => uri.path().to_owned(),
@@ -85,7 +106,14 @@ fn operation(parts: &http::request::Parts) -> &'static str {
     match parts.method {
         Method::PUT if parts.headers.contains_key("x-amz-copy-source") => "CopyObject",
         Method::HEAD => "HeadObject",
-        Method::GET if parts.uri.query().is_some_and(|query| query.contains("list-type=2")) => "ListObjectsV2",
+        Method::GET
+            if parts
+                .uri
+                .query()
+                .is_some_and(|query| query.contains("list-type=2")) =>
+        {
+            "ListObjectsV2"
+        }
         Method::GET => "GetObject",
         Method::PUT => "PutObject",
         Method::DELETE => "DeleteObject",
@@ -101,14 +129,19 @@ impl HttpConnector for StoreClient {
 }
 
 impl HttpClient for StoreClient {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
-/// A function's S3 client on that one: the development credentials, path-style requests to `endpoint`, which is where upload URLs lead,
-/// and a retry budget of its own. Lambda's credentials have a session token, which stands in each URL they sign; here it is the
-/// function's name, so that a URL tells who signed it.
+/// A function's S3 client on that one: the development credentials, path-style requests to
+/// `endpoint`, which is where upload URLs lead, and a retry budget of its own. Lambda's credentials
+/// have a session token, which stands in each URL they sign; here it is the function's name, so
+/// that a URL tells who signed it.
 #[must_use]
 pub fn s3_client(client: StoreClient, endpoint: &str, function: &str) -> aws_sdk_s3::Client {
     static CLIENTS: AtomicU64 = AtomicU64::new(0);
@@ -118,7 +151,13 @@ pub fn s3_client(client: StoreClient, endpoint: &str, function: &str) -> aws_sdk
         .region(Region::from_static("us-east-1"))
         .endpoint_url(endpoint)
         .force_path_style(true)
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, Some(function.to_owned()), None, "store"))
+        .credentials_provider(Credentials::new(
+            ACCESS_KEY,
+            SECRET_KEY,
+            Some(function.to_owned()),
+            None,
+            "store",
+        ))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
         // It measures the real clock, while tests let virtual time pass.

@@ -1,5 +1,6 @@
-//! The embedded S3: buckets are folders, signatures are checked against fixed development credentials. It serves
-//! path-style requests (`/media/<key>`) and knows nothing of the sync protocol. The front leads to the media bucket only.
+//! The embedded S3: buckets are folders, signatures are checked against fixed development
+//! credentials. It serves path-style requests (`/media/<key>`) and knows nothing of the sync
+//! protocol. The front leads to the media bucket only.
 
 pub mod client;
 mod cors;
@@ -54,15 +55,23 @@ impl Store {
     /// # Errors
     /// The folder cannot be read or written.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let failed = |reason: String| StoreError { folder: folder.display().to_string(), reason };
+        let failed = |reason: String| StoreError {
+            folder: folder.display().to_string(),
+            reason,
+        };
         for bucket in [BUCKET, FAILURE_BUCKET] {
-            std::fs::create_dir_all(folder.join(bucket)).map_err(|error| failed(error.to_string()))?;
+            std::fs::create_dir_all(folder.join(bucket))
+                .map_err(|error| failed(error.to_string()))?;
         }
-        let files = s3s_fs::FileSystem::new(folder).map_err(|error| failed(format!("{error:?}")))?;
+        let files =
+            s3s_fs::FileSystem::new(folder).map_err(|error| failed(format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
         // Without it nothing is checked: no signature, no expiry, no signed header.
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        Ok(Self { service: builder.build(), _folder: None })
+        Ok(Self {
+            service: builder.build(),
+            _folder: None,
+        })
     }
 
     /// Opens a store over a temporary folder, which is gone with the last clone.
@@ -70,20 +79,29 @@ impl Store {
     /// # Errors
     /// There is no place for temporary folders.
     pub fn temporary() -> Result<Self, StoreError> {
-        let failed = |error: std::io::Error| StoreError { folder: "a temporary folder".to_owned(), reason: error.to_string() };
+        let failed = |error: std::io::Error| StoreError {
+            folder: "a temporary folder".to_owned(),
+            reason: error.to_string(),
+        };
         let folder = tempfile::tempdir().map_err(failed)?;
         let store = Self::open(folder.path())?;
-        Ok(Self { _folder: Some(Arc::new(folder)), ..store })
+        Ok(Self {
+            _folder: Some(Arc::new(folder)),
+            ..store
+        })
     }
 
-    /// [`serve`](Self::serve) without streaming, for callers in this process; an answer over [`ANSWER_BYTES_MAX`] is one that failed.
+    /// [`serve`](Self::serve) without streaming, for callers in this process; an answer over
+    /// [`ANSWER_BYTES_MAX`] is one that failed.
     pub async fn exchange(&self, request: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {
         let (mut parts, body) = self.serve(request.map(Body::from)).await.into_parts();
-        let body = to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the embedded S3's answer could not be read");
-            parts.status = http::StatusCode::INTERNAL_SERVER_ERROR;
-            Bytes::new()
-        });
+        let body = to_bytes(body, ANSWER_BYTES_MAX)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "the embedded S3's answer could not be read");
+                parts.status = http::StatusCode::INTERNAL_SERVER_ERROR;
+                Bytes::new()
+            });
         http::Response::from_parts(parts, body.to_vec())
     }
 
@@ -94,7 +112,11 @@ impl Store {
         }
         let origin = request.headers().get(http::header::ORIGIN).cloned();
         let (request, promise) = whole::watch(request);
-        let response = match self.service.call(request.map(s3s::Body::http_body_unsync)).await {
+        let response = match self
+            .service
+            .call(request.map(s3s::Body::http_body_unsync))
+            .await
+        {
             Ok(response) => response.map(Body::new),
             Err(error) => {
                 tracing::error!(?error, "the embedded S3 could not answer");

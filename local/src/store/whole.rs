@@ -1,5 +1,6 @@
-//! An upload is stored as its signed headers say, or not at all. s3s verifies that the headers are the signed ones; s3s-fs compares the
-//! checksum only when the file stands in its place already, and the length never. S3 does both first, and so does this.
+//! An upload is stored as its signed headers say, or not at all. s3s verifies that the headers are
+//! the signed ones; s3s-fs compares the checksum only when the file stands in its place already,
+//! and the length never. S3 does both first, and so does this.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,9 +16,14 @@ use sha2::{Digest as _, Sha256};
 /// How a body broke its promise: S3's code and words.
 type Broken = (&'static str, &'static str);
 
-const INCOMPLETE: Broken =
-    ("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header");
-const BAD_DIGEST: Broken = ("BadDigest", "The SHA256 you specified did not match the calculated checksum.");
+const INCOMPLETE: Broken = (
+    "IncompleteBody",
+    "You did not provide the number of bytes specified by the Content-Length HTTP header",
+);
+const BAD_DIGEST: Broken = (
+    "BadDigest",
+    "The SHA256 you specified did not match the calculated checksum.",
+);
 
 /// What becomes of the promise of one request's headers while its body is read.
 pub(super) struct Promise(Arc<OnceLock<Broken>>);
@@ -26,43 +32,54 @@ impl Promise {
     /// What S3 answers if the body broke it.
     pub(super) fn refusal(&self) -> Option<Response> {
         let (code, words) = self.0.get()?;
-        let body =
-            format!(r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>"#);
+        let body = format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>"#
+        );
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::BAD_REQUEST;
-        response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/xml"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/xml"),
+        );
         Some(response)
     }
 }
 
-/// The request of a signed URL with a body that breaks off where it breaks its promise, so that nothing is stored. Other requests are
-/// left alone: they may pack the body in signed chunks, which s3s verifies itself.
+/// The request of a signed URL with a body that breaks off where it breaks its promise, so that
+/// nothing is stored. Other requests are left alone: they may pack the body in signed chunks, which
+/// s3s verifies itself.
 pub(super) fn watch(request: Request) -> (Request, Promise) {
     let broken = Arc::new(OnceLock::new());
     let promise = Promise(Arc::clone(&broken));
-    let is_signed_url = request.uri().query().is_some_and(|query| query.contains("X-Amz-Signature="));
+    let is_signed_url = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("X-Amz-Signature="));
     if request.method() != Method::PUT || !is_signed_url {
         return (request, promise);
     }
     let expected = Expected::of(request.headers());
     let watched = |body: Body| {
-        let chunks = stream::try_unfold((body.into_data_stream(), expected, broken), async |(mut body, mut expected, broken)| {
-            let read = match body.next().await {
-                Some(chunk) => {
-                    let chunk = chunk?;
-                    expected.take(&chunk).map(|()| Some(chunk))
+        let chunks = stream::try_unfold(
+            (body.into_data_stream(), expected, broken),
+            async |(mut body, mut expected, broken)| {
+                let read = match body.next().await {
+                    Some(chunk) => {
+                        let chunk = chunk?;
+                        expected.take(&chunk).map(|()| Some(chunk))
+                    }
+                    None => expected.end().map(|()| None),
+                };
+                match read {
+                    Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (body, expected, broken)))),
+                    Err(how) => {
+                        // The first one counts.
+                        let _ = broken.set(how);
+                        Err(axum::Error::new(how.0))
+                    }
                 }
-                None => expected.end().map(|()| None),
-            };
-            match read {
-                Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (body, expected, broken)))),
-                Err(how) => {
-                    // The first one counts.
-                    let _ = broken.set(how);
-                    Err(axum::Error::new(how.0))
-                }
-            }
-        });
+            },
+        );
         Body::from_stream(chunks)
     };
     (request.map(watched), promise)
@@ -97,7 +114,10 @@ impl Expected {
         if self.bytes.is_some_and(|bytes| bytes > 0) {
             return Err(INCOMPLETE);
         }
-        let is_other = self.sha256.take().is_some_and(|(sum, hash)| STANDARD.encode(hash.finalize()) != sum);
+        let is_other = self
+            .sha256
+            .take()
+            .is_some_and(|(sum, hash)| STANDARD.encode(hash.finalize()) != sum);
         if is_other { Err(BAD_DIGEST) } else { Ok(()) }
     }
 }

@@ -1,5 +1,6 @@
-//! The functions of the template: their environments, the routes that lead to them, and the stream that feeds one.
-//! A function is called by its binary's name (`push`), the way `tidemark_core::routes` calls it.
+//! The functions of the template: their environments, the routes that lead to them, and the stream
+//! that feeds one. A function is called by its binary's name (`push`), the way
+//! `tidemark_core::routes` calls it.
 
 use std::collections::BTreeMap;
 
@@ -29,34 +30,43 @@ pub struct StreamMapping {
     pub function: String,
     /// Records of a batch, at most.
     pub batch_records_max: usize,
-    /// How long Lambda gathers a batch. The local pump does not wait: it would only make a laptop slow.
+    /// How long Lambda gathers a batch. The local pump does not wait: it would only make a laptop
+    /// slow.
     pub batching_window_s: u64,
     /// Whether the function names the records it failed on; otherwise its answer is not looked at.
     pub reports_item_failures: bool,
     /// `TRIM_HORIZON` or `LATEST`.
     pub starting_position: String,
-    /// Patterns, as JSON, of the records that Lambda hands on; all of them, if there is none. The local pump does not filter.
+    /// Patterns, as JSON, of the records that Lambda hands on; all of them, if there is none. The
+    /// local pump does not filter.
     pub filters: Vec<String>,
 }
 
 impl Template {
-    /// The environment of a function: the global variables and its own, which win, with the parameters' overrides.
+    /// The environment of a function: the global variables and its own, which win, with the
+    /// parameters' overrides.
     ///
     /// # Errors
-    /// No such function, a parameter without a value, or an intrinsic function other than a reference.
+    /// No such function, a parameter without a value, or an intrinsic function other than a
+    /// reference.
     pub fn environment(
         &self,
         function: &str,
         parameters: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, TemplateError> {
         let (id, own) = self.function(function)?;
-        let sources =
-            [("Globals.Function".to_owned(), self.globals()), (format!("Resources.{id}.Properties"), own.get("Properties"))];
+        let sources = [
+            ("Globals.Function".to_owned(), self.globals()),
+            (format!("Resources.{id}.Properties"), own.get("Properties")),
+        ];
         let mut environment = BTreeMap::new();
         for (path, source) in sources {
-            let variables = source.and_then(|source| source.get("Environment")?.get("Variables")?.as_mapping());
+            let variables =
+                source.and_then(|source| source.get("Environment")?.get("Variables")?.as_mapping());
             for (name, value) in variables.into_iter().flatten() {
-                let name = name.as_str().ok_or_else(|| shape(&path, "an environment with text names"))?;
+                let name = name
+                    .as_str()
+                    .ok_or_else(|| shape(&path, "an environment with text names"))?;
                 let path = format!("{path}.Environment.Variables.{name}");
                 environment.insert(name.to_owned(), self.text(&path, value, parameters)?);
             }
@@ -70,20 +80,35 @@ impl Template {
     /// No such function, or no whole number of seconds.
     pub fn timeout_s(&self, function: &str) -> Result<u64, TemplateError> {
         let (id, own) = self.function(function)?;
-        let timeout = |properties: Option<&Yaml>| properties.and_then(|properties| properties.get("Timeout")?.as_u64());
+        let timeout = |properties: Option<&Yaml>| {
+            properties.and_then(|properties| properties.get("Timeout")?.as_u64())
+        };
         let found = timeout(own.get("Properties")).or_else(|| timeout(self.globals()));
-        found.ok_or_else(|| shape(&format!("Resources.{id}.Properties.Timeout"), "a number of seconds"))
+        found.ok_or_else(|| {
+            shape(
+                &format!("Resources.{id}.Properties.Timeout"),
+                "a number of seconds",
+            )
+        })
     }
 
     /// The functions, by their binaries' names, in the template's order.
     pub fn functions(&self) -> impl Iterator<Item = String> {
-        self.resources(KIND).map(|(id, resource)| binary(id, resource))
+        self.resources(KIND)
+            .map(|(id, resource)| binary(id, resource))
     }
 
     /// The id and the definition of a function.
     fn function(&self, function: &str) -> Result<(&str, &Yaml), TemplateError> {
-        let found = self.resources(KIND).find(|(id, resource)| binary(id, resource) == function);
-        found.ok_or_else(|| shape(&format!("Resources.*.Metadata.BuildProperties.Binary: {function}"), "a function"))
+        let found = self
+            .resources(KIND)
+            .find(|(id, resource)| binary(id, resource) == function);
+        found.ok_or_else(|| {
+            shape(
+                &format!("Resources.*.Metadata.BuildProperties.Binary: {function}"),
+                "a function",
+            )
+        })
     }
 
     /// The routes of the API, sorted.
@@ -93,9 +118,21 @@ impl Template {
     pub fn routes(&self) -> Result<Vec<ApiRoute>, TemplateError> {
         let mut routes = Vec::new();
         for (id, resource, path, event) in self.events("Api") {
-            let text = |key| event.get(key).and_then(Yaml::as_str).ok_or_else(|| shape(&path, "a path and a method"));
-            let (method, path) = (text("Method")?.to_ascii_uppercase(), text("Path")?.to_owned());
-            routes.push(ApiRoute { method, path, function: binary(id, resource) });
+            let text = |key| {
+                event
+                    .get(key)
+                    .and_then(Yaml::as_str)
+                    .ok_or_else(|| shape(&path, "a path and a method"))
+            };
+            let (method, path) = (
+                text("Method")?.to_ascii_uppercase(),
+                text("Path")?.to_owned(),
+            );
+            routes.push(ApiRoute {
+                method,
+                path,
+                function: binary(id, resource),
+            });
         }
         routes.sort();
         Ok(routes)
@@ -106,48 +143,93 @@ impl Template {
     /// # Errors
     /// A mapping whose stream is not `!GetAtt <table>.StreamArn`, or without a starting position.
     pub fn stream_mappings(&self) -> Result<Vec<StreamMapping>, TemplateError> {
-        self.events("DynamoDB").map(|(id, resource, path, event)| mapping(binary(id, resource), &path, event)).collect()
+        self.events("DynamoDB")
+            .map(|(id, resource, path, event)| mapping(binary(id, resource), &path, event))
+            .collect()
     }
 
     /// The events of a type: function's id, function, where the event stands, its properties.
-    pub(super) fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
+    pub(super) fn events<'a>(
+        &'a self,
+        kind: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Yaml, String, &'a Yaml)> {
         self.resources(KIND).flat_map(move |(id, resource)| {
-            let events = resource.get("Properties").and_then(|properties| properties.get("Events")?.as_mapping());
-            events.into_iter().flatten().filter_map(move |(name, event)| {
-                let path = format!("Resources.{id}.Properties.Events.{}", name.as_str()?);
-                if event.get("Type")?.as_str()? == kind { Some((id, resource, path, event.get("Properties")?)) } else { None }
-            })
+            let events = resource
+                .get("Properties")
+                .and_then(|properties| properties.get("Events")?.as_mapping());
+            events
+                .into_iter()
+                .flatten()
+                .filter_map(move |(name, event)| {
+                    let path = format!("Resources.{id}.Properties.Events.{}", name.as_str()?);
+                    if event.get("Type")?.as_str()? == kind {
+                        Some((id, resource, path, event.get("Properties")?))
+                    } else {
+                        None
+                    }
+                })
         })
     }
 }
 
 /// The function's binary; a function that does not name one is called after its logical id.
 pub(super) fn binary(id: &str, resource: &Yaml) -> String {
-    let named = || resource.get("Metadata")?.get("BuildProperties")?.get("Binary")?.as_str();
-    named().map_or_else(|| id.strip_suffix("Function").unwrap_or(id).to_ascii_lowercase(), str::to_owned)
+    let named = || {
+        resource
+            .get("Metadata")?
+            .get("BuildProperties")?
+            .get("Binary")?
+            .as_str()
+    };
+    named().map_or_else(
+        || {
+            id.strip_suffix("Function")
+                .unwrap_or(id)
+                .to_ascii_lowercase()
+        },
+        str::to_owned,
+    )
 }
 
 fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, TemplateError> {
     let stream = event.get("Stream").and_then(intrinsic);
     let table = match stream {
         Some(("GetAtt", Yaml::String(of))) => of.strip_suffix(".StreamArn").map(tables::local_name),
-        Some(("GetAtt", Yaml::Sequence(of))) => of.first().and_then(Yaml::as_str).map(tables::local_name),
+        Some(("GetAtt", Yaml::Sequence(of))) => {
+            of.first().and_then(Yaml::as_str).map(tables::local_name)
+        }
         _ => None,
     };
     let number = |key| event.get(key).and_then(Yaml::as_u64);
-    let filters = event.get("FilterCriteria").and_then(|criteria| criteria.get("Filters")?.as_sequence());
-    let types = event.get("FunctionResponseTypes").and_then(Yaml::as_sequence);
+    let filters = event
+        .get("FilterCriteria")
+        .and_then(|criteria| criteria.get("Filters")?.as_sequence());
+    let types = event
+        .get("FunctionResponseTypes")
+        .and_then(Yaml::as_sequence);
     let position = event.get("StartingPosition").and_then(Yaml::as_str);
     Ok(StreamMapping {
-        table: table.ok_or_else(|| shape(&format!("{path}.Stream"), "!GetAtt <table>.StreamArn"))?,
+        table: table
+            .ok_or_else(|| shape(&format!("{path}.Stream"), "!GetAtt <table>.StreamArn"))?,
         function,
         // Lambda's own default.
-        batch_records_max: usize::try_from(number("BatchSize").unwrap_or(100)).unwrap_or(100).clamp(1, 1000),
+        batch_records_max: usize::try_from(number("BatchSize").unwrap_or(100))
+            .unwrap_or(100)
+            .clamp(1, 1000),
         batching_window_s: number("MaximumBatchingWindowInSeconds").unwrap_or(0),
-        reports_item_failures: types
-            .is_some_and(|types| types.iter().any(|kind| kind.as_str() == Some("ReportBatchItemFailures"))),
-        starting_position: position.ok_or_else(|| shape(&format!("{path}.StartingPosition"), "a position"))?.to_owned(),
-        filters: filters.into_iter().flatten().filter_map(|filter| Some(filter.get("Pattern")?.as_str()?.to_owned())).collect(),
+        reports_item_failures: types.is_some_and(|types| {
+            types
+                .iter()
+                .any(|kind| kind.as_str() == Some("ReportBatchItemFailures"))
+        }),
+        starting_position: position
+            .ok_or_else(|| shape(&format!("{path}.StartingPosition"), "a position"))?
+            .to_owned(),
+        filters: filters
+            .into_iter()
+            .flatten()
+            .filter_map(|filter| Some(filter.get("Pattern")?.as_str()?.to_owned()))
+            .collect(),
     })
 }
 
@@ -173,21 +255,45 @@ Resources:
     #[test]
     fn an_environment_is_the_globals_and_its_own_with_references_evaluated() {
         let parameters = BTreeMap::from([("Issuer".to_owned(), "me".to_owned())]);
-        let environment = Template::parse(SMALL).unwrap().environment("push", &parameters).unwrap();
-        let expected = [("DAYS", "30"), ("ISSUER", "me"), ("TABLE", "a_things"), ("WHO", "push")];
-        assert!(environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected));
+        let environment = Template::parse(SMALL)
+            .unwrap()
+            .environment("push", &parameters)
+            .unwrap();
+        let expected = [
+            ("DAYS", "30"),
+            ("ISSUER", "me"),
+            ("TABLE", "a_things"),
+            ("WHO", "push"),
+        ];
+        assert!(
+            environment
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .eq(expected)
+        );
     }
 
     #[test]
     fn a_parameter_without_a_value_is_named() {
-        let error = Template::parse(SMALL).unwrap().environment("push", &BTreeMap::new()).unwrap_err();
+        let error = Template::parse(SMALL)
+            .unwrap()
+            .environment("push", &BTreeMap::new())
+            .unwrap_err();
         assert!(error.to_string().contains("parameter Issuer"), "{error}");
     }
 
     #[test]
     fn an_intrinsic_function_that_is_not_evaluated_is_named() {
-        let error = Template::parse(SMALL).unwrap().environment("odd", &BTreeMap::new()).unwrap_err();
-        assert!(error.to_string().contains("Variables.ARN uses !Sub x-${AWS::Region}"), "{error}");
+        let error = Template::parse(SMALL)
+            .unwrap()
+            .environment("odd", &BTreeMap::new())
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("Variables.ARN uses !Sub x-${AWS::Region}"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -195,14 +301,19 @@ Resources:
         let mut served: Vec<_> = ROUTES
             .iter()
             .flat_map(|r| [r.method, "OPTIONS"].map(|method| (method, r)))
-            .map(|(method, r)| ApiRoute { method: method.into(), path: r.path.into(), function: r.function.into() })
+            .map(|(method, r)| ApiRoute {
+                method: method.into(),
+                path: r.path.into(),
+                function: r.function.into(),
+            })
             .collect();
         served.sort();
         served.dedup();
         assert_eq!(Template::built_in().unwrap().routes().unwrap(), served);
     }
 
-    /// With every media type declared as binary, the preflight that SAM's `Cors` generates fails on AWS.
+    /// With every media type declared as binary, the preflight that SAM's `Cors` generates fails on
+    /// AWS.
     #[test]
     fn the_gateways_own_answers_have_headers() {
         let template = Template::built_in().unwrap();
@@ -213,12 +324,26 @@ Resources:
             let headers = &answer["ResponseParameters"]["Headers"];
             assert_eq!(headers["cache-control"], "'no-store'", "{kind}");
             assert_eq!(headers["x-content-type-options"], "'nosniff'", "{kind}");
-            assert_eq!(headers["access-control-allow-origin"]["Fn::If"][0], "HasAllowedOrigins", "{kind}");
-            assert_eq!(headers["access-control-expose-headers"], "'retry-after, x-amzn-requestid'", "{kind}");
-            let body = answer["ResponseTemplates"]["application/json"].as_str().unwrap();
-            let body = body.replace("$context.error.messageString", "\"Forbidden\"").replace("$context.requestId", "r-1");
+            assert_eq!(
+                headers["access-control-allow-origin"]["Fn::If"][0], "HasAllowedOrigins",
+                "{kind}"
+            );
+            assert_eq!(
+                headers["access-control-expose-headers"], "'retry-after, x-amzn-requestid'",
+                "{kind}"
+            );
+            let body = answer["ResponseTemplates"]["application/json"]
+                .as_str()
+                .unwrap();
+            let body = body
+                .replace("$context.error.messageString", "\"Forbidden\"")
+                .replace("$context.requestId", "r-1");
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-            assert_eq!(body, serde_json::json!({"message": "Forbidden", "request_id": "r-1"}), "{kind}");
+            assert_eq!(
+                body,
+                serde_json::json!({"message": "Forbidden", "request_id": "r-1"}),
+                "{kind}"
+            );
         }
     }
 
@@ -226,15 +351,27 @@ Resources:
     #[test]
     fn the_api_hands_every_body_on_as_bytes() {
         let template = Template::built_in().unwrap();
-        let apis: Vec<_> = template.resources("AWS::Serverless::Api").map(|(_, api)| &api["Properties"]).collect();
+        let apis: Vec<_> = template
+            .resources("AWS::Serverless::Api")
+            .map(|(_, api)| &api["Properties"])
+            .collect();
         assert_eq!(apis.len(), 1);
-        assert_eq!(apis[0]["BinaryMediaTypes"], Yaml::Sequence(vec!["*~1*".into()]));
+        assert_eq!(
+            apis[0]["BinaryMediaTypes"],
+            Yaml::Sequence(vec!["*~1*".into()])
+        );
     }
 
     #[test]
     fn the_changelog_takes_the_resources_stream_and_reports_failures() {
         let mappings = Template::built_in().unwrap().stream_mappings().unwrap();
-        let mapping = mappings.iter().find(|mapping| mapping.function == "changelog").unwrap();
-        assert_eq!((mapping.table.as_str(), mapping.reports_item_failures), ("resources", true));
+        let mapping = mappings
+            .iter()
+            .find(|mapping| mapping.function == "changelog")
+            .unwrap();
+        assert_eq!(
+            (mapping.table.as_str(), mapping.reports_item_failures),
+            ("resources", true)
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Reads `template.yaml`, the deployment, as far as one machine needs it: tables, environments, routes, the stream
-//! mapping. It understands the few intrinsic functions these parts use and refuses the others by name; it never keeps
-//! a second copy of anything the template says.
+//! Reads `template.yaml`, the deployment, as far as one machine needs it: tables, environments,
+//! routes, the stream mapping. It understands the few intrinsic functions these parts use and
+//! refuses the others by name; it never keeps a second copy of anything the template says.
 
 pub mod functions;
 pub mod policies;
@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_yaml_ng::Value as Yaml;
 
-/// What a reference names besides tables and parameters: the resource's type, and what its logical id ends in.
+/// What a reference names besides tables and parameters: the resource's type, and what its logical
+/// id ends in.
 const NAMED: [(&str, &str); 2] = [(BUCKET_KIND, "Bucket"), (TOPIC_KIND, "Topic")];
 const BUCKET_KIND: &str = "AWS::S3::Bucket";
 const TOPIC_KIND: &str = "AWS::SNS::Topic";
@@ -68,7 +69,9 @@ impl Template {
     /// # Errors
     /// The text is not YAML.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        Ok(Self { root: Arc::new(long_form(serde_yaml_ng::from_str(text)?)) })
+        Ok(Self {
+            root: Arc::new(long_form(serde_yaml_ng::from_str(text)?)),
+        })
     }
 
     /// The template with one more environment variable for every function, or another value of it.
@@ -76,55 +79,100 @@ impl Template {
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         let root = Arc::make_mut(&mut self.root);
         let at = variables(root, &["Globals", "Function"]);
-        at.into_iter().for_each(|variables| drop(variables.insert(name.into(), value.into())));
+        at.into_iter()
+            .for_each(|variables| drop(variables.insert(name.into(), value.into())));
         // A function's own variables win over those of all.
         let resources = root.get_mut("Resources").and_then(Yaml::as_mapping_mut);
-        for resource in resources.into_iter().flat_map(|resources| resources.values_mut()) {
-            variables(resource, &["Properties"]).into_iter().for_each(|own| drop(own.remove(name)));
+        for resource in resources
+            .into_iter()
+            .flat_map(|resources| resources.values_mut())
+        {
+            variables(resource, &["Properties"])
+                .into_iter()
+                .for_each(|own| drop(own.remove(name)));
         }
         self
     }
 
     /// The resources of a type, by logical id, in the template's order.
-    pub(crate) fn resources<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Yaml)> {
+    pub(crate) fn resources<'a>(
+        &'a self,
+        kind: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Yaml)> {
         let resources = self.root.get("Resources").and_then(Yaml::as_mapping);
-        resources.into_iter().flatten().filter_map(move |(id, resource)| {
-            let is_kind = resource.get("Type").and_then(Yaml::as_str) == Some(kind);
-            if is_kind { Some((id.as_str()?, resource)) } else { None }
-        })
+        resources
+            .into_iter()
+            .flatten()
+            .filter_map(move |(id, resource)| {
+                let is_kind = resource.get("Type").and_then(Yaml::as_str) == Some(kind);
+                if is_kind {
+                    Some((id.as_str()?, resource))
+                } else {
+                    None
+                }
+            })
     }
 
-    /// A value as text, `!Ref` evaluated: a table, bucket or topic is its local name, a parameter its override or its default, the stack
-    /// `tidemark`.
-    pub(crate) fn text(&self, path: &str, value: &Yaml, parameters: &BTreeMap<String, String>) -> Result<String, TemplateError> {
+    /// A value as text, `!Ref` evaluated: a table, bucket or topic is its local name, a parameter
+    /// its override or its default, the stack `tidemark`.
+    pub(crate) fn text(
+        &self,
+        path: &str,
+        value: &Yaml,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<String, TemplateError> {
         if let Some(scalar) = scalar(value) {
             return Ok(scalar);
         }
         let is = |kind: &str, id: &str| self.root["Resources"][id]["Type"].as_str() == Some(kind);
         match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if is(tables::KIND, id) => Ok(tables::local_name(id)),
-            Some(("Ref", Yaml::String(id))) if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) => {
+            Some(("Ref", Yaml::String(id)))
+                if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) =>
+            {
                 Ok(short_name(id, ending))
             }
             Some(("Ref", Yaml::String(id))) if id == "AWS::StackName" => Ok(STACK_NAME.to_owned()),
-            Some(("Ref", Yaml::String(id))) if self.root["Parameters"].get(id.as_str()).is_some() => {
-                let default = || self.root["Parameters"][id.as_str()].get("Default").and_then(scalar);
-                parameters.get(id).cloned().or_else(default).ok_or_else(|| TemplateError::Parameter(id.clone()))
+            Some(("Ref", Yaml::String(id)))
+                if self.root["Parameters"].get(id.as_str()).is_some() =>
+            {
+                let default = || {
+                    self.root["Parameters"][id.as_str()]
+                        .get("Default")
+                        .and_then(scalar)
+                };
+                parameters
+                    .get(id)
+                    .cloned()
+                    .or_else(default)
+                    .ok_or_else(|| TemplateError::Parameter(id.clone()))
             }
-            Some(("If", Yaml::Sequence(of))) if let [Yaml::String(condition), then, otherwise] = of.as_slice() => {
-                let chosen = if self.condition(condition, parameters)? { then } else { otherwise };
+            Some(("If", Yaml::Sequence(of)))
+                if let [Yaml::String(condition), then, otherwise] = of.as_slice() =>
+            {
+                let chosen = if self.condition(condition, parameters)? {
+                    then
+                } else {
+                    otherwise
+                };
                 self.text(path, chosen, parameters)
             }
             Some((name, of)) => Err(TemplateError::Intrinsic {
                 path: path.to_owned(),
-                function: format!("!{name} {}", of.as_str().unwrap_or_default()).trim_end().to_owned(),
+                function: format!("!{name} {}", of.as_str().unwrap_or_default())
+                    .trim_end()
+                    .to_owned(),
             }),
             None => Err(shape(path, "text, a number or a reference")),
         }
     }
 
     /// Evaluates a condition of the template: two texts that are the same, or the negation of that.
-    fn condition(&self, name: &str, parameters: &BTreeMap<String, String>) -> Result<bool, TemplateError> {
+    fn condition(
+        &self,
+        name: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<bool, TemplateError> {
         let path = format!("Conditions.{name}");
         let mut condition = &self.root["Conditions"][name];
         let mut is_negated = false;
@@ -135,7 +183,8 @@ impl Template {
         }
         match intrinsic(condition) {
             Some(("Equals", Yaml::Sequence(of))) if let [one, other] = of.as_slice() => {
-                let is_same = self.text(&path, one, parameters)? == self.text(&path, other, parameters)?;
+                let is_same =
+                    self.text(&path, one, parameters)? == self.text(&path, other, parameters)?;
                 Ok(is_same != is_negated)
             }
             _ => Err(shape(&path, "!Equals, or !Not of it")),
@@ -156,20 +205,34 @@ impl Template {
 /// The environment variables of what stands at a path.
 fn variables<'a>(yaml: &'a mut Yaml, path: &[&str]) -> Option<&'a mut serde_yaml_ng::Mapping> {
     let at = path.iter().chain(&["Environment", "Variables"]);
-    at.copied().try_fold(yaml, |yaml, key| yaml.get_mut(key))?.as_mapping_mut()
+    at.copied()
+        .try_fold(yaml, |yaml, key| yaml.get_mut(key))?
+        .as_mapping_mut()
 }
 
-/// CloudFormation has two spellings for an intrinsic function; everything behind this one sees the long one:
-/// `!Ref X` becomes `{Ref: X}`, `!Sub X` becomes `{"Fn::Sub": X}`.
+/// CloudFormation has two spellings for an intrinsic function; everything behind this one sees the
+/// long one: `!Ref X` becomes `{Ref: X}`, `!Sub X` becomes `{"Fn::Sub": X}`.
 fn long_form(value: Yaml) -> Yaml {
     match value {
         Yaml::Tagged(tagged) => {
             let tag = tagged.tag.to_string();
             let name = tag.trim_start_matches('!');
-            let name = if name == "Ref" { name.to_owned() } else { format!("Fn::{name}") };
-            Yaml::Mapping([(Yaml::String(name), long_form(tagged.value))].into_iter().collect())
+            let name = if name == "Ref" {
+                name.to_owned()
+            } else {
+                format!("Fn::{name}")
+            };
+            Yaml::Mapping(
+                [(Yaml::String(name), long_form(tagged.value))]
+                    .into_iter()
+                    .collect(),
+            )
         }
-        Yaml::Mapping(map) => Yaml::Mapping(map.into_iter().map(|(key, inner)| (key, long_form(inner))).collect()),
+        Yaml::Mapping(map) => Yaml::Mapping(
+            map.into_iter()
+                .map(|(key, inner)| (key, long_form(inner)))
+                .collect(),
+        ),
         Yaml::Sequence(items) => Yaml::Sequence(items.into_iter().map(long_form).collect()),
         scalar => scalar,
     }
@@ -186,19 +249,25 @@ pub(crate) fn intrinsic(value: &Yaml) -> Option<(&str, &Yaml)> {
 /// A YAML value as JSON, for values that must not hold intrinsic functions.
 pub(crate) fn plain_json(path: &str, value: &Yaml) -> Result<serde_json::Value, TemplateError> {
     if let Some((name, _)) = intrinsic(value) {
-        return Err(TemplateError::Intrinsic { path: path.to_owned(), function: format!("!{name}") });
+        return Err(TemplateError::Intrinsic {
+            path: path.to_owned(),
+            function: format!("!{name}"),
+        });
     }
     match value {
         Yaml::Mapping(map) => {
             let mut object = serde_json::Map::new();
             for (key, inner) in map {
-                let key = key.as_str().ok_or_else(|| shape(path, "a map with text keys"))?;
+                let key = key
+                    .as_str()
+                    .ok_or_else(|| shape(path, "a map with text keys"))?;
                 object.insert(key.to_owned(), plain_json(&format!("{path}.{key}"), inner)?);
             }
             Ok(object.into())
         }
         Yaml::Sequence(items) => {
-            let items: Result<Vec<_>, _> = items.iter().map(|item| plain_json(path, item)).collect();
+            let items: Result<Vec<_>, _> =
+                items.iter().map(|item| plain_json(path, item)).collect();
             Ok(items?.into())
         }
         scalar => Ok(serde_json::to_value(scalar).unwrap_or_default()),
@@ -211,7 +280,10 @@ fn short_name(id: &str, kind: &str) -> String {
 }
 
 pub(crate) fn shape(path: &str, expected: &'static str) -> TemplateError {
-    TemplateError::Shape { path: path.to_owned(), expected }
+    TemplateError::Shape {
+        path: path.to_owned(),
+        expected,
+    }
 }
 
 fn scalar(value: &Yaml) -> Option<String> {

@@ -1,22 +1,32 @@
-//! What the template lets each function do. The local runner asks nobody for permission; tests compare this with what the functions
-//! do. What is not understood is refused, because a statement that was skipped here would be a right that nobody looks at.
+//! What the template lets each function do. The local runner asks nobody for permission; tests
+//! compare this with what the functions do. What is not understood is refused, because a statement
+//! that was skipped here would be a right that nobody looks at.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_yaml_ng::Value as Yaml;
 
-use super::{BUCKET_KIND, TOPIC_KIND, Template, TemplateError, functions, intrinsic, shape, short_name, tables};
+use super::{
+    BUCKET_KIND, TOPIC_KIND, Template, TemplateError, functions, intrinsic, shape, short_name,
+    tables,
+};
 
 /// Further ways to give a role rights, none of which the template needs.
-const OTHER_KINDS: [&str; 3] = ["AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::Serverless::Connector"];
+const OTHER_KINDS: [&str; 3] = [
+    "AWS::IAM::Policy",
+    "AWS::IAM::RolePolicy",
+    "AWS::Serverless::Connector",
+];
 
-/// A policy that functions refer to may only let them use the customer-managed key. No call of theirs names it, so no right is compared.
+/// A policy that functions refer to may only let them use the customer-managed key. No call of
+/// theirs names it, so no right is compared.
 const KEY_POLICY_KIND: &str = "AWS::IAM::ManagedPolicy";
 /// The parameter that holds that key.
 const KEY_PARAMETER: &str = "KmsKeyArn";
 
-/// Where Lambda itself puts what a stream mapping gives up on, in a bucket that is the mapping's destination.
+/// Where Lambda itself puts what a stream mapping gives up on, in a bucket that is the mapping's
+/// destination.
 const DESTINATION_FOLDER: &str = "aws/lambda/*";
 
 /// A right: a function may, or does, this to that.
@@ -26,8 +36,9 @@ pub struct Right {
     pub function: String,
     /// As IAM calls it: `dynamodb:PutItem`.
     pub action: String,
-    /// Under local names: `table/resources`, `table/conflicts/index/by_status`, `bucket/media`, `bucket/media/uploads/*`,
-    /// `topic/notification`. A right to list only what begins with a prefix has it behind the bucket: `bucket/media/uploads/*`.
+    /// Under local names: `table/resources`, `table/conflicts/index/by_status`, `bucket/media`,
+    /// `bucket/media/uploads/*`, `topic/notification`. A right to list only what begins with a
+    /// prefix has it behind the bucket: `bucket/media/uploads/*`.
     pub resource: String,
 }
 
@@ -38,15 +49,19 @@ impl fmt::Display for Right {
 }
 
 impl Template {
-    /// The rights that the functions' policies give them. Those that SAM adds by itself are not among them: to write logs, to trace, to
-    /// read the stream of a mapping.
+    /// The rights that the functions' policies give them. Those that SAM adds by itself are not
+    /// among them: to write logs, to trace, to read the stream of a mapping.
     ///
     /// # Errors
-    /// A function has its rights from elsewhere, or a statement is more than a list of actions allowed on resources.
+    /// A function has its rights from elsewhere, or a statement is more than a list of actions
+    /// allowed on resources.
     pub fn rights(&self) -> Result<BTreeSet<Right>, TemplateError> {
         for kind in OTHER_KINDS {
             if let Some((id, _)) = self.resources(kind).next() {
-                return Err(shape(&format!("Resources.{id}"), "in the policies of a function"));
+                return Err(shape(
+                    &format!("Resources.{id}"),
+                    "in the policies of a function",
+                ));
             }
         }
         for (id, resource) in self.resources(KEY_POLICY_KIND) {
@@ -55,17 +70,30 @@ impl Template {
         let mut rights = BTreeSet::new();
         for (id, resource) in self.resources(functions::KIND) {
             let path = format!("Resources.{id}.Properties");
-            let properties = resource.get("Properties").ok_or_else(|| shape(&path, "the function's definition"))?;
+            let properties = resource
+                .get("Properties")
+                .ok_or_else(|| shape(&path, "the function's definition"))?;
             if properties.get("Role").is_some() {
-                return Err(shape(&format!("{path}.Role"), "absent: SAM makes a role of the policies"));
+                return Err(shape(
+                    &format!("{path}.Role"),
+                    "absent: SAM makes a role of the policies",
+                ));
             }
             let function = functions::binary(id, resource);
-            for (number, policy) in properties.get("Policies").map(listed).unwrap_or_default().into_iter().enumerate() {
+            for (number, policy) in properties
+                .get("Policies")
+                .map(listed)
+                .unwrap_or_default()
+                .into_iter()
+                .enumerate()
+            {
                 if self.is_key_policy(policy) {
                     continue;
                 }
                 let path = format!("{path}.Policies[{number}]");
-                let statements = policy.get("Statement").ok_or_else(|| shape(&path, "a policy written out, with statements"))?;
+                let statements = policy
+                    .get("Statement")
+                    .ok_or_else(|| shape(&path, "a policy written out, with statements"))?;
                 for statement in listed(statements) {
                     self.allow(&path, &function, statement, &mut rights)?;
                 }
@@ -74,25 +102,36 @@ impl Template {
         Ok(rights)
     }
 
-    /// The rights that the stream mappings use with a function's role when they give up on records: no code of ours makes these calls.
+    /// The rights that the stream mappings use with a function's role when they give up on records:
+    /// no code of ours makes these calls.
     ///
     /// # Errors
     /// A destination that is not a bucket of the template.
     pub fn destination_rights(&self) -> Result<BTreeSet<Right>, TemplateError> {
         let mut rights = BTreeSet::new();
         for (id, resource, path, event) in self.events("DynamoDB") {
-            let Some(failure) = event.get("DestinationConfig").and_then(|destination| destination.get("OnFailure")) else {
+            let Some(failure) = event
+                .get("DestinationConfig")
+                .and_then(|destination| destination.get("OnFailure"))
+            else {
                 continue;
             };
             let path = format!("{path}.DestinationConfig.OnFailure");
             let bucket = self.arn(&path, failure.get("Destination").unwrap_or(&Yaml::Null))?;
             if !bucket.starts_with("bucket/") {
-                return Err(shape(&path, "a bucket, which keeps the records and not only their numbers"));
+                return Err(shape(
+                    &path,
+                    "a bucket, which keeps the records and not only their numbers",
+                ));
             }
             let function = functions::binary(id, resource);
             let folder = format!("{bucket}/{DESTINATION_FOLDER}");
             for (action, resource) in [("s3:PutObject", folder), ("s3:ListBucket", bucket)] {
-                rights.insert(Right { function: function.clone(), action: action.to_owned(), resource });
+                rights.insert(Right {
+                    function: function.clone(),
+                    action: action.to_owned(),
+                    resource,
+                });
             }
         }
         Ok(rights)
@@ -101,27 +140,55 @@ impl Template {
     /// Whether this is a reference to a policy that was checked, or to it where there is a key.
     fn is_key_policy(&self, policy: &Yaml) -> bool {
         match intrinsic(policy) {
-            Some(("If", Yaml::Sequence(of))) => of.get(1).is_some_and(|then| self.is_key_policy(then)),
+            Some(("If", Yaml::Sequence(of))) => {
+                of.get(1).is_some_and(|then| self.is_key_policy(then))
+            }
             Some(("Ref", Yaml::String(id))) => self.is_a(id, KEY_POLICY_KIND),
             _ => false,
         }
     }
 
     /// Adds what a statement allows.
-    fn allow(&self, path: &str, function: &str, statement: &Yaml, rights: &mut BTreeSet<Right>) -> Result<(), TemplateError> {
-        let keys = statement.as_mapping().into_iter().flatten().map(|(key, _)| key.as_str().unwrap_or_default());
-        if keys.into_iter().any(|key| !matches!(key, "Sid" | "Effect" | "Action" | "Resource" | "Condition"))
+    fn allow(
+        &self,
+        path: &str,
+        function: &str,
+        statement: &Yaml,
+        rights: &mut BTreeSet<Right>,
+    ) -> Result<(), TemplateError> {
+        let keys = statement
+            .as_mapping()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str().unwrap_or_default());
+        if keys
+            .into_iter()
+            .any(|key| !matches!(key, "Sid" | "Effect" | "Action" | "Resource" | "Condition"))
             || statement.get("Effect").and_then(Yaml::as_str) != Some("Allow")
         {
-            return Err(shape(path, "statements of Sid, Effect: Allow, Action and Resource"));
+            return Err(shape(
+                path,
+                "statements of Sid, Effect: Allow, Action and Resource",
+            ));
         }
-        let part = |key: &str| statement.get(key).ok_or_else(|| shape(path, "statements with Action and Resource"));
+        let part = |key: &str| {
+            statement
+                .get(key)
+                .ok_or_else(|| shape(path, "statements with Action and Resource"))
+        };
         for resource in listed(part("Resource")?) {
             let resource = self.arn(path, resource)?;
             for action in listed(part("Action")?) {
-                let action = action.as_str().ok_or_else(|| shape(path, "actions by their names"))?.to_owned();
+                let action = action
+                    .as_str()
+                    .ok_or_else(|| shape(path, "actions by their names"))?
+                    .to_owned();
                 for resource in bounded(path, &action, &resource, statement.get("Condition"))? {
-                    rights.insert(Right { function: function.to_owned(), action: action.clone(), resource });
+                    rights.insert(Right {
+                        function: function.to_owned(),
+                        action: action.clone(),
+                        resource,
+                    });
                 }
             }
         }
@@ -130,20 +197,35 @@ impl Template {
 
     /// The resource that an ARN means: `!GetAtt X.Arn`, `!Sub ${X.Arn}/…`, or `!Ref` of a topic.
     fn arn(&self, path: &str, value: &Yaml) -> Result<String, TemplateError> {
-        let refused = || shape(path, "resources as !GetAtt X.Arn, !Sub ${X.Arn}/… or !Ref of a topic");
+        let refused = || {
+            shape(
+                path,
+                "resources as !GetAtt X.Arn, !Sub ${X.Arn}/… or !Ref of a topic",
+            )
+        };
         let (id, below) = match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if self.is_a(id, TOPIC_KIND) => (id.as_str(), ""),
-            Some(("GetAtt", Yaml::String(attribute))) => (attribute.strip_suffix(".Arn").ok_or_else(refused)?, ""),
+            Some(("GetAtt", Yaml::String(attribute))) => {
+                (attribute.strip_suffix(".Arn").ok_or_else(refused)?, "")
+            }
             Some(("Sub", Yaml::String(text))) => {
                 let text = text.strip_prefix("${").ok_or_else(refused)?;
-                text.split_once(".Arn}").filter(|(_, below)| !below.contains("${")).ok_or_else(refused)?
+                text.split_once(".Arn}")
+                    .filter(|(_, below)| !below.contains("${"))
+                    .ok_or_else(refused)?
             }
             _ => return Err(refused()),
         };
         let name = match id {
-            table if self.is_a(table, tables::KIND) => format!("table/{}", tables::local_name(table)),
-            bucket if self.is_a(bucket, BUCKET_KIND) => format!("bucket/{}", short_name(bucket, "Bucket")),
-            topic if self.is_a(topic, TOPIC_KIND) => format!("topic/{}", short_name(topic, "Topic")),
+            table if self.is_a(table, tables::KIND) => {
+                format!("table/{}", tables::local_name(table))
+            }
+            bucket if self.is_a(bucket, BUCKET_KIND) => {
+                format!("bucket/{}", short_name(bucket, "Bucket"))
+            }
+            topic if self.is_a(topic, TOPIC_KIND) => {
+                format!("topic/{}", short_name(topic, "Topic"))
+            }
             _ => return Err(refused()),
         };
         Ok(name + below)
@@ -154,34 +236,78 @@ impl Template {
     }
 }
 
-/// The resources that a statement's condition leaves of one. The only condition that is understood bounds a listing to prefixes.
-fn bounded(path: &str, action: &str, resource: &str, condition: Option<&Yaml>) -> Result<Vec<String>, TemplateError> {
-    let Some(condition) = condition else { return Ok(vec![resource.to_owned()]) };
-    let refused = || shape(path, "no condition but StringLike s3:prefix, of s3:ListBucket on a bucket");
-    let only = |value: &Yaml, key: &str| value.as_mapping().filter(|map| map.len() == 1)?.get(key).cloned();
-    let prefixes = only(condition, "StringLike").and_then(|like| only(&like, "s3:prefix")).ok_or_else(refused)?;
+/// The resources that a statement's condition leaves of one. The only condition that is understood
+/// bounds a listing to prefixes.
+fn bounded(
+    path: &str,
+    action: &str,
+    resource: &str,
+    condition: Option<&Yaml>,
+) -> Result<Vec<String>, TemplateError> {
+    let Some(condition) = condition else {
+        return Ok(vec![resource.to_owned()]);
+    };
+    let refused = || {
+        shape(
+            path,
+            "no condition but StringLike s3:prefix, of s3:ListBucket on a bucket",
+        )
+    };
+    let only = |value: &Yaml, key: &str| {
+        value
+            .as_mapping()
+            .filter(|map| map.len() == 1)?
+            .get(key)
+            .cloned()
+    };
+    let prefixes = only(condition, "StringLike")
+        .and_then(|like| only(&like, "s3:prefix"))
+        .ok_or_else(refused)?;
     if action != "s3:ListBucket" || !resource.starts_with("bucket/") {
         return Err(refused());
     }
     let prefix = |prefix: &Yaml| {
-        let folder = prefix.as_str().filter(|prefix| prefix.ends_with("/*") && prefix.len() > "/*".len()).ok_or_else(refused)?;
+        let folder = prefix
+            .as_str()
+            .filter(|prefix| prefix.ends_with("/*") && prefix.len() > "/*".len())
+            .ok_or_else(refused)?;
         Ok(format!("{resource}/{folder}"))
     };
     listed(&prefixes).into_iter().map(prefix).collect()
 }
 
-/// A policy of its own may allow nothing but the use of the customer-managed key through the services that keep data.
+/// A policy of its own may allow nothing but the use of the customer-managed key through the
+/// services that keep data.
 fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
-    let refused = || shape(path, "a policy that lets the functions use KmsKeyArn through services, and nothing else");
-    let statements = resource.get("Properties").and_then(|it| it.get("PolicyDocument")?.get("Statement")).ok_or_else(refused)?;
+    let refused = || {
+        shape(
+            path,
+            "a policy that lets the functions use KmsKeyArn through services, and nothing else",
+        )
+    };
+    let statements = resource
+        .get("Properties")
+        .and_then(|it| it.get("PolicyDocument")?.get("Statement"))
+        .ok_or_else(refused)?;
     for statement in listed(statements) {
-        let is_key = |value: &Yaml| intrinsic(value) == Some(("Ref", &Yaml::String(KEY_PARAMETER.to_owned())));
-        let uses_key = |action: &Yaml| matches!(action.as_str(), Some("kms:Decrypt" | "kms:DescribeKey" | "kms:GenerateDataKey"));
-        let is_through_services =
-            statement.get("Condition").and_then(|it| it.get("StringEquals")?.get("kms:ViaService")).is_some();
+        let is_key = |value: &Yaml| {
+            intrinsic(value) == Some(("Ref", &Yaml::String(KEY_PARAMETER.to_owned())))
+        };
+        let uses_key = |action: &Yaml| {
+            matches!(
+                action.as_str(),
+                Some("kms:Decrypt" | "kms:DescribeKey" | "kms:GenerateDataKey")
+            )
+        };
+        let is_through_services = statement
+            .get("Condition")
+            .and_then(|it| it.get("StringEquals")?.get("kms:ViaService"))
+            .is_some();
         let is_fine = statement.get("Effect").and_then(Yaml::as_str) == Some("Allow")
             && statement.get("Resource").is_some_and(is_key)
-            && statement.get("Action").is_some_and(|actions| listed(actions).into_iter().all(uses_key))
+            && statement
+                .get("Action")
+                .is_some_and(|actions| listed(actions).into_iter().all(uses_key))
             && is_through_services;
         if !is_fine {
             return Err(refused());
@@ -192,7 +318,9 @@ fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
 
 /// What CloudFormation takes as one or as a list of them.
 fn listed(value: &Yaml) -> Vec<&Yaml> {
-    value.as_sequence().map_or_else(|| vec![value], |values| values.iter().collect())
+    value
+        .as_sequence()
+        .map_or_else(|| vec![value], |values| values.iter().collect())
 }
 
 #[cfg(test)]
@@ -236,14 +364,24 @@ mod tests {
     #[test]
     fn prefix_condition_bounds_a_listing() {
         let listing = |condition: &str| {
-            let statement =
-                format!("Effect: Allow, Action: s3:ListBucket, Resource: !GetAtt MediaBucket.Arn, Condition: {condition}");
-            template(&format!("{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}")).rights()
+            let statement = format!(
+                "Effect: Allow, Action: s3:ListBucket, Resource: !GetAtt MediaBucket.Arn, Condition: {condition}"
+            );
+            template(&format!(
+                "{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}"
+            ))
+            .rights()
         };
         let rights = listing("{ StringLike: { 's3:prefix': [incoming/*, uploads/*] } }").unwrap();
-        let expected = ["push: s3:ListBucket on bucket/media/incoming/*", "push: s3:ListBucket on bucket/media/uploads/*"];
+        let expected = [
+            "push: s3:ListBucket on bucket/media/incoming/*",
+            "push: s3:ListBucket on bucket/media/uploads/*",
+        ];
         assert_eq!(shown(&rights), expected);
-        assert_eq!(shown(&listing("{ StringLike: { 's3:prefix': uploads/* } }").unwrap()), expected[1..]);
+        assert_eq!(
+            shown(&listing("{ StringLike: { 's3:prefix': uploads/* } }").unwrap()),
+            expected[1..]
+        );
         for condition in [
             "{}",
             "{ StringLike: { 's3:prefix': '*' } }",
@@ -263,10 +401,15 @@ mod tests {
             let extra = format!(
                 "\n  KeyPolicy: {{ Type: 'AWS::IAM::ManagedPolicy', Properties: {{ PolicyDocument: {{ Statement: [{statement}] }} }} }}"
             );
-            template(&format!("{{ Policies: [!If [HasKey, !Ref KeyPolicy, !Ref AWS::NoValue]] }}{extra}")).rights()
+            template(&format!(
+                "{{ Policies: [!If [HasKey, !Ref KeyPolicy, !Ref AWS::NoValue]] }}{extra}"
+            ))
+            .rights()
         };
         let through = "Condition: { StringEquals: { 'kms:ViaService': [x] } }";
-        let sound = format!("{{ Effect: Allow, Action: [kms:Decrypt], Resource: !Ref KmsKeyArn, {through} }}");
+        let sound = format!(
+            "{{ Effect: Allow, Action: [kms:Decrypt], Resource: !Ref KmsKeyArn, {through} }}"
+        );
         assert!(policy(&sound).unwrap().is_empty());
         for statement in [
             "{ Effect: Allow, Action: kms:Decrypt, Resource: !Ref KmsKeyArn }".to_owned(),
@@ -280,7 +423,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        let statement = |statement: &str| format!("{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}");
+        let statement =
+            |statement: &str| format!("{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}");
         for function in [
             "{ Policies: [AmazonDynamoDBFullAccess] }",
             "{ Policies: [!Ref PolicyOfTheCaller] }",
@@ -292,8 +436,12 @@ mod tests {
             &statement("Effect: Allow, Action: a:One, Resource: '*'"),
             &statement("Effect: Allow, Action: a:One, Resource: !GetAtt AThingsTable.StreamArn"),
             &statement("Effect: Allow, Action: a:One, Resource: !GetAtt Another.Arn"),
-            &statement("Effect: Allow, Action: a:One, Resource: !Sub 'arn:aws:s3:::${MediaBucket}/*'"),
-            &statement("Effect: Allow, Action: a:One, Resource: !GetAtt AThingsTable.Arn, Condition: {}"),
+            &statement(
+                "Effect: Allow, Action: a:One, Resource: !Sub 'arn:aws:s3:::${MediaBucket}/*'",
+            ),
+            &statement(
+                "Effect: Allow, Action: a:One, Resource: !GetAtt AThingsTable.Arn, Condition: {}",
+            ),
             "{ Policies: [] }\n  Extra: { Type: 'AWS::IAM::Policy' }",
         ] {
             assert!(template(function).rights().is_err(), "{function}");
@@ -303,10 +451,18 @@ mod tests {
     #[test]
     fn a_mapping_that_gives_up_puts_records_into_its_bucket() {
         let mapping = |of: &str| {
-            let event = format!("{{ DestinationConfig: {{ OnFailure: {{ Destination: !GetAtt {of}.Arn, Type: S3 }} }} }}");
-            template(&format!("{{ Events: {{ Stream: {{ Type: DynamoDB, Properties: {event} }} }} }}")).destination_rights()
+            let event = format!(
+                "{{ DestinationConfig: {{ OnFailure: {{ Destination: !GetAtt {of}.Arn, Type: S3 }} }} }}"
+            );
+            template(&format!(
+                "{{ Events: {{ Stream: {{ Type: DynamoDB, Properties: {event} }} }} }}"
+            ))
+            .destination_rights()
         };
-        let expected = ["push: s3:ListBucket on bucket/media", "push: s3:PutObject on bucket/media/aws/lambda/*"];
+        let expected = [
+            "push: s3:ListBucket on bucket/media",
+            "push: s3:PutObject on bucket/media/aws/lambda/*",
+        ];
         assert_eq!(shown(&mapping("MediaBucket").unwrap()), expected);
         assert!(mapping("AThingsTable").is_err());
     }

@@ -1,5 +1,6 @@
-//! HTTP/1.1 over one connection that is kept open, no more than these tests need: the tests then see what the runner
-//! really writes on its socket, and an answer that never comes is an error after a while.
+//! HTTP/1.1 over one connection that is kept open, no more than these tests need: the tests then
+//! see what the runner really writes on its socket, and an answer that never comes is an error
+//! after a while.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -27,7 +28,8 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON, which it must be, and must say that it is.
     pub fn json(&self) -> Value {
-        let is_declared = self.head.contains("\r\ncontent-type: application/") && self.head.contains("json");
+        let is_declared =
+            self.head.contains("\r\ncontent-type: application/") && self.head.contains("json");
         assert!(is_declared, "no JSON type: {self:?}");
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -40,14 +42,23 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(WAIT_MAX))?;
         stream.set_write_timeout(Some(WAIT_MAX))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
     }
 
     /// Posts JSON text to a route below `/api/v1/mobile/`.
     pub fn post(&mut self, route: &str, token: &str, body: &str) -> io::Result<Answer> {
         let authorization = format!("Bearer {token}");
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-        self.send(&format!("POST /api/v1/mobile/{route}"), &headers, body.as_bytes())
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+        ];
+        self.send(
+            &format!("POST /api/v1/mobile/{route}"),
+            &headers,
+            body.as_bytes(),
+        )
     }
 
     /// Every row of a table, through the runner's DynamoDB door.
@@ -56,7 +67,9 @@ impl Client {
         let mut rows = Vec::new();
         loop {
             let target = [("x-amz-target", "DynamoDB_20120810.Scan")];
-            let answer = self.send("POST /", &target, request.to_string().as_bytes()).unwrap();
+            let answer = self
+                .send("POST /", &target, request.to_string().as_bytes())
+                .unwrap();
             assert_eq!(answer.status, 200, "{answer:?}");
             let mut page = answer.json();
             rows.append(page["Items"].as_array_mut().unwrap());
@@ -68,8 +81,16 @@ impl Client {
     }
 
     /// Sends a request and reads its answer.
-    pub fn send(&mut self, method_and_path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
-        let mut request = format!("{method_and_path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\n", body.len());
+    pub fn send(
+        &mut self,
+        method_and_path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Answer> {
+        let mut request = format!(
+            "{method_and_path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\n",
+            body.len()
+        );
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -80,7 +101,11 @@ impl Client {
     pub fn exchange(&mut self, bytes: &[u8]) -> io::Result<Answer> {
         match self.stream.get_mut().write_all(bytes) {
             // A server that has heard enough answers and closes while a body is still being sent.
-            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+                ) => {}
             written => written?,
         }
         let mut head = String::new();
@@ -90,12 +115,25 @@ impl Client {
             }
         }
         head.make_ascii_lowercase();
-        let broken = |_| io::Error::new(ErrorKind::InvalidData, "an answer without a status or a length");
-        let status = head.get(9..12).unwrap_or_default().parse().map_err(broken)?;
-        let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+        let broken = |_| {
+            io::Error::new(
+                ErrorKind::InvalidData,
+                "an answer without a status or a length",
+            )
+        };
+        let status = head
+            .get(9..12)
+            .unwrap_or_default()
+            .parse()
+            .map_err(broken)?;
+        let length = head
+            .split("\r\n")
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .unwrap_or("0");
         let mut body = vec![0; length.parse().map_err(broken)?];
         self.stream.read_exact(&mut body)?;
-        let text = String::from_utf8(body).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        let text = String::from_utf8(body)
+            .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         Ok(Answer { status, head, text })
     }
 }

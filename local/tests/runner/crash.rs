@@ -1,5 +1,6 @@
-//! `kill -9` in the middle of a storm of pushes, and a start on the same folder: what was answered is there, what is
-//! sent again is answered as before or for the first time, and every device ends with the same rows.
+//! `kill -9` in the middle of a storm of pushes, and a start on the same folder: what was answered
+//! is there, what is sent again is answered as before or for the first time, and every device ends
+//! with the same rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -21,7 +22,13 @@ fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     let tokens = USERS.map(token);
-    let device = |number: usize| Writer::new(&format!("device-{number}"), &tokens[number % USERS.len()], seed ^ number as u64);
+    let device = |number: usize| {
+        Writer::new(
+            &format!("device-{number}"),
+            &tokens[number % USERS.len()],
+            seed ^ number as u64,
+        )
+    };
     let mut writers: Vec<Writer> = (0..2 * USERS.len()).map(device).collect();
     let mut readers = tokens.each_ref().map(|token| Reader::new("reader", token));
 
@@ -29,13 +36,23 @@ fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
     let mut client = runner.client();
     writers[0].create_shared(&mut client);
     // From here on they see everything; a snapshot would leave out what was deleted before it.
-    readers.iter_mut().for_each(|reader| reader.pull(&mut client));
+    readers
+        .iter_mut()
+        .for_each(|reader| reader.pull(&mut client));
     let mut random = Random::new(seed);
     for _ in 0..KILLS {
-        let moment = Moment { answered_min: 10 + random.below(50), pause: Duration::from_micros(random.below(5_000) as u64) };
+        let moment = Moment {
+            answered_min: 10 + random.below(50),
+            pause: Duration::from_micros(random.below(5_000) as u64),
+        };
         // These begin in the storm: the kill may find them inside a snapshot.
         let mut joiners = readers.each_ref().map(|reader| reader.another("joiner"));
-        rage(runner, &mut writers, readers.iter_mut().chain(&mut joiners), moment);
+        rage(
+            runner,
+            &mut writers,
+            readers.iter_mut().chain(&mut joiners),
+            moment,
+        );
         runner = Runner::on(&folder);
         every_ok_is_there(&runner, &writers, &readers);
         every_unanswered_batch_is_answered_now(&runner, &mut writers);
@@ -48,10 +65,14 @@ fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
     assert_eq!(runner.stop("TERM").code, Some(0));
 }
 
-/// Asked of a new device, before anything is sent again. A delete that got no answer may have been applied or not.
+/// Asked of a new device, before anything is sent again. A delete that got no answer may have been
+/// applied or not.
 fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
     let held = versions(new_devices(runner, readers).iter().map(Reader::live));
-    let may_be_deleted: BTreeSet<&str> = writers.iter().flat_map(Writer::unanswered_deletes).collect();
+    let may_be_deleted: BTreeSet<&str> = writers
+        .iter()
+        .flat_map(Writer::unanswered_deletes)
+        .collect();
     for (id, edits) in accepted(writers) {
         let is_deleted = edits.iter().any(|(edit, _)| edit.action == "delete");
         let is_there = match held.get(&id) {
@@ -63,8 +84,13 @@ fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
 }
 
 fn every_unanswered_batch_is_answered_now(runner: &Runner, writers: &mut [Writer]) {
-    let unanswered = at_once(runner, writers, |writer, client| writer.resend_unanswered(client));
-    assert!(unanswered.contains(&true), "the kill met no push under way, which shows nothing");
+    let unanswered = at_once(runner, writers, |writer, client| {
+        writer.resend_unanswered(client)
+    });
+    assert!(
+        unanswered.contains(&true),
+        "the kill met no push under way, which shows nothing"
+    );
 }
 
 fn every_retry_answers_as_before(runner: &Runner, writers: &mut [Writer], batches_max: usize) {
@@ -74,13 +100,24 @@ fn every_retry_answers_as_before(runner: &Runner, writers: &mut [Writer], batche
     });
 }
 
-/// Readers and joiners go on with the tokens they had before the kill, and end with what a new device gets, to the byte.
-fn every_change_reaches_a_pull(runner: &Runner, writers: &[Writer], readers: &mut [Reader], joiners: &mut [Reader]) {
-    let expected: Versions = accepted(writers).into_iter().map(|(id, edits)| (id, newest(&edits))).collect();
+/// Readers and joiners go on with the tokens they had before the kill, and end with what a new
+/// device gets, to the byte.
+fn every_change_reaches_a_pull(
+    runner: &Runner,
+    writers: &[Writer],
+    readers: &mut [Reader],
+    joiners: &mut [Reader],
+) {
+    let expected: Versions = accepted(writers)
+        .into_iter()
+        .map(|(id, edits)| (id, newest(&edits)))
+        .collect();
     let deadline = Instant::now() + WAIT_MAX;
     let mut client = runner.client();
     loop {
-        readers.iter_mut().for_each(|reader| reader.pull(&mut client));
+        readers
+            .iter_mut()
+            .for_each(|reader| reader.pull(&mut client));
         let held = versions(readers.iter().map(|reader| reader.rows.clone()));
         if held == expected {
             break;
@@ -92,26 +129,46 @@ fn every_change_reaches_a_pull(runner: &Runner, writers: &[Writer], readers: &mu
                 .collect()
         };
         let (missing, odd) = (differs(&expected, &held), differs(&held, &expected));
-        assert!(Instant::now() < deadline, "not pulled within {WAIT_MAX:?}: {missing:?}; pulled instead: {odd:?}");
+        assert!(
+            Instant::now() < deadline,
+            "not pulled within {WAIT_MAX:?}: {missing:?}; pulled instead: {odd:?}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
-    joiners.iter_mut().for_each(|joiner| joiner.pull(&mut client));
-    for ((new, reader), joiner) in new_devices(runner, readers).iter().zip(readers).zip(joiners) {
+    joiners
+        .iter_mut()
+        .for_each(|joiner| joiner.pull(&mut client));
+    for ((new, reader), joiner) in new_devices(runner, readers)
+        .iter()
+        .zip(readers)
+        .zip(joiners)
+    {
         assert_eq!(reader.live(), new.live());
         assert_eq!(joiner.live(), new.live());
     }
 }
 
-/// Every version of every resource was answered to exactly one edit, and the newest one's edit is what is stored.
+/// Every version of every resource was answered to exactly one edit, and the newest one's edit is
+/// what is stored.
 fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
-    let rows: BTreeMap<_, _> = readers.iter().flat_map(|reader| reader.rows.clone()).collect();
+    let rows: BTreeMap<_, _> = readers
+        .iter()
+        .flat_map(|reader| reader.rows.clone())
+        .collect();
     let accepted = accepted(writers);
     for ((_, id), row) in rows {
         let edits = &accepted[&id];
-        let mut by_version: Vec<_> = edits.iter().map(|(edit, outcome)| (outcome.server_version.unwrap(), *edit)).collect();
+        let mut by_version: Vec<_> = edits
+            .iter()
+            .map(|(edit, outcome)| (outcome.server_version.unwrap(), *edit))
+            .collect();
         by_version.sort_by_key(|(version, _)| *version);
         let versions: Vec<u64> = by_version.iter().map(|(version, _)| *version).collect();
-        assert_eq!(versions, (1..=row.version).collect::<Vec<_>>(), "{id}: {by_version:?}");
+        assert_eq!(
+            versions,
+            (1..=row.version).collect::<Vec<_>>(),
+            "{id}: {by_version:?}"
+        );
         let (_, newest) = by_version[by_version.len() - 1];
         let is_stored = match &row.payload {
             Some(payload) => payload.contains(&format!(r#""edit":"{}""#, newest.name)),
@@ -123,10 +180,21 @@ fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
 
 fn every_conflict_is_kept(runner: &Runner, writers: &[Writer]) {
     let rows = runner.client().scan("conflicts");
-    let kept: BTreeSet<_> = rows.iter().filter_map(|row| row["id"]["S"].as_str()).collect();
-    let outcomes = writers.iter().flat_map(|writer| &writer.batches).flat_map(|batch| batch.results.iter().flatten());
-    let answered: BTreeSet<_> = outcomes.filter_map(|outcome| outcome.conflict_id.as_deref()).collect();
-    assert!(!answered.is_empty(), "a storm without a conflict shows too little");
+    let kept: BTreeSet<_> = rows
+        .iter()
+        .filter_map(|row| row["id"]["S"].as_str())
+        .collect();
+    let outcomes = writers
+        .iter()
+        .flat_map(|writer| &writer.batches)
+        .flat_map(|batch| batch.results.iter().flatten());
+    let answered: BTreeSet<_> = outcomes
+        .filter_map(|outcome| outcome.conflict_id.as_deref())
+        .collect();
+    assert!(
+        !answered.is_empty(),
+        "a storm without a conflict shows too little"
+    );
     assert_eq!(answered.difference(&kept).collect::<Vec<_>>(), [&""; 0]);
 }
 
@@ -134,24 +202,40 @@ fn every_conflict_is_kept(runner: &Runner, writers: &[Writer]) {
 fn accepted<'a>(writers: &'a [Writer]) -> BTreeMap<String, Vec<(&'a Edit, &'a Outcome)>> {
     let mut accepted: BTreeMap<String, Vec<_>> = BTreeMap::new();
     let answered = |batch: &'a Batch| batch.edits.iter().zip(batch.results.iter().flatten());
-    for (edit, outcome) in writers.iter().flat_map(|writer| &writer.batches).flat_map(answered) {
-        assert!(outcome.status != "error" || outcome.retryable, "{edit:?} got {outcome:?}");
+    for (edit, outcome) in writers
+        .iter()
+        .flat_map(|writer| &writer.batches)
+        .flat_map(answered)
+    {
+        assert!(
+            outcome.status != "error" || outcome.retryable,
+            "{edit:?} got {outcome:?}"
+        );
         if outcome.status == "ok" {
-            accepted.entry(outcome.server_id.clone().unwrap()).or_default().push((edit, outcome));
+            accepted
+                .entry(outcome.server_id.clone().unwrap())
+                .or_default()
+                .push((edit, outcome));
         }
     }
     accepted
 }
 
 fn newest(edits: &[(&Edit, &Outcome)]) -> u64 {
-    edits.iter().filter_map(|(_, outcome)| outcome.server_version).max().unwrap()
+    edits
+        .iter()
+        .filter_map(|(_, outcome)| outcome.server_version)
+        .max()
+        .unwrap()
 }
 
 /// Versions by resource.
 type Versions = BTreeMap<String, u64>;
 
 fn versions(rows: impl Iterator<Item = Rows>) -> Versions {
-    rows.flatten().map(|((_, id), row)| (id, row.version)).collect()
+    rows.flatten()
+        .map(|((_, id), row)| (id, row.version))
+        .collect()
 }
 
 /// For each reader, a device of the same user that pulls for the first time.
@@ -166,7 +250,11 @@ fn new_devices(runner: &Runner, readers: &[Reader]) -> Vec<Reader> {
 }
 
 /// Lets all devices do it at the same time, each on a connection of its own.
-fn at_once<T: Send>(runner: &Runner, writers: &mut [Writer], act: impl Fn(&mut Writer, &mut Client) -> T + Sync) -> Vec<T> {
+fn at_once<T: Send>(
+    runner: &Runner,
+    writers: &mut [Writer],
+    act: impl Fn(&mut Writer, &mut Client) -> T + Sync,
+) -> Vec<T> {
     let act = &act;
     std::thread::scope(|scope| {
         let start = |writer| {
@@ -174,6 +262,9 @@ fn at_once<T: Send>(runner: &Runner, writers: &mut [Writer], act: impl Fn(&mut W
             scope.spawn(move || act(writer, &mut client))
         };
         let threads: Vec<_> = writers.iter_mut().map(start).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     })
 }

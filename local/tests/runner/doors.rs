@@ -1,5 +1,5 @@
-//! Who may speak to the runner, over a bare socket: hosts and origins at every entry point, headers that are no text a client library
-//! would send, and the headers of what is answered.
+//! Who may speak to the runner, over a bare socket: hosts and origins at every entry point, headers
+//! that are no text a client library would send, and the headers of what is answered.
 
 use serde_json::json;
 
@@ -23,8 +23,13 @@ const ENTRIES: [(&str, bool); 10] = [
 /// Sends a request with this host line, if any, and these headers.
 fn ask(runner: &Runner, request: &str, headers: &str) -> Answer {
     let target = "x-amz-target: DynamoDB_20120810.ListTables\r\n";
-    let bytes = format!("{request} HTTP/1.1\r\n{headers}{target}connection: close\r\ncontent-length: 2\r\n\r\n{{}}");
-    runner.client().exchange(bytes.as_bytes()).unwrap_or_else(|error| panic!("{request} {headers:?}: {error}"))
+    let bytes = format!(
+        "{request} HTTP/1.1\r\n{headers}{target}connection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    runner
+        .client()
+        .exchange(bytes.as_bytes())
+        .unwrap_or_else(|error| panic!("{request} {headers:?}: {error}"))
 }
 
 fn in_memory(arguments: &[&str]) -> (tempfile::TempDir, Runner) {
@@ -34,7 +39,10 @@ fn in_memory(arguments: &[&str]) -> (tempfile::TempDir, Runner) {
 }
 
 fn is_complete(answer: &Answer) -> bool {
-    answer.head.contains("\r\ncache-control: no-store\r\n") && answer.head.contains("\r\nx-content-type-options: nosniff\r\n")
+    answer.head.contains("\r\ncache-control: no-store\r\n")
+        && answer
+            .head
+            .contains("\r\nx-content-type-options: nosniff\r\n")
 }
 
 #[test]
@@ -71,12 +79,20 @@ fn other_hosts_are_refused_at_every_entry() {
     for host in &refused {
         for (request, _) in ENTRIES {
             let answer = ask(&runner, request, host);
-            assert_eq!((answer.status, &answer.json()["status"]), (421, &json!(421)), "{request} {host:?}");
+            assert_eq!(
+                (answer.status, &answer.json()["status"]),
+                (421, &json!(421)),
+                "{request} {host:?}"
+            );
             assert!(is_complete(&answer), "{answer:?}");
         }
     }
     // A request line may name the host, too.
-    let answer = ask(&runner, &format!("GET http://evil.example:{port}/health"), &format!("host: 127.0.0.1:{port}\r\n"));
+    let answer = ask(
+        &runner,
+        &format!("GET http://evil.example:{port}/health"),
+        &format!("host: 127.0.0.1:{port}\r\n"),
+    );
     assert_eq!(answer.status, 421);
     assert_eq!(runner.stop("INT").code, Some(0));
 }
@@ -93,18 +109,36 @@ fn names_of_this_machine_are_accepted() {
         "127.0.0.1".to_owned(),
         "localhost".to_owned(),
     ] {
-        for (request, status) in
-            [("GET /health", 200), ("POST /", 200), ("POST /api/v1/mobile/sync/pull", 401), ("GET /media/a", 403)]
-        {
-            assert_eq!(ask(&runner, request, &format!("host: {host}\r\n")).status, status, "{request} {host}");
+        for (request, status) in [
+            ("GET /health", 200),
+            ("POST /", 200),
+            ("POST /api/v1/mobile/sync/pull", 401),
+            ("GET /media/a", 403),
+        ] {
+            assert_eq!(
+                ask(&runner, request, &format!("host: {host}\r\n")).status,
+                status,
+                "{request} {host}"
+            );
         }
     }
-    assert_eq!(ask(&runner, &format!("GET http://localhost:{port}/health"), &format!("host: localhost:{port}\r\n")).status, 200);
+    assert_eq!(
+        ask(
+            &runner,
+            &format!("GET http://localhost:{port}/health"),
+            &format!("host: localhost:{port}\r\n")
+        )
+        .status,
+        200
+    );
 }
 
 #[test]
 fn pages_of_other_sites_are_refused() {
-    let (_home, runner) = in_memory(&["--allowed-origins", "https://app.example,capacitor://localhost"]);
+    let (_home, runner) = in_memory(&[
+        "--allowed-origins",
+        "https://app.example,capacitor://localhost",
+    ]);
     let host = format!("host: {}\r\n", runner.addr);
     let foreign = [
         "origin: https://evil.example\r\n",
@@ -120,8 +154,15 @@ fn pages_of_other_sites_are_refused() {
     for (request, _) in ENTRIES {
         for origin in foreign {
             let answer = ask(&runner, request, &format!("{host}{origin}"));
-            assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("forbidden")), "{request} {origin:?}");
-            assert!(!answer.head.contains("access-control-allow-origin") && is_complete(&answer), "{answer:?}");
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (403, &json!("forbidden")),
+                "{request} {origin:?}"
+            );
+            assert!(
+                !answer.head.contains("access-control-allow-origin") && is_complete(&answer),
+                "{answer:?}"
+            );
         }
     }
     let here = format!("http://{}", runner.addr);
@@ -135,15 +176,34 @@ fn pages_of_other_sites_are_refused() {
     ];
     for origin in known {
         for (request, is_for_pages) in ENTRIES {
-            let answer = ask(&runner, request, &format!("{host}origin: {origin}\r\nsec-fetch-site: cross-site\r\n"));
-            let is_shared = answer.head.contains(&format!("\r\naccess-control-allow-origin: {origin}\r\n"));
-            let is_refused = answer.status == 403 && answer.text.contains("urn:tidemark:problem:forbidden");
-            assert_eq!((is_shared, is_refused), (is_for_pages, !is_for_pages), "{request} {origin}: {answer:?}");
+            let answer = ask(
+                &runner,
+                request,
+                &format!("{host}origin: {origin}\r\nsec-fetch-site: cross-site\r\n"),
+            );
+            let is_shared = answer
+                .head
+                .contains(&format!("\r\naccess-control-allow-origin: {origin}\r\n"));
+            let is_refused =
+                answer.status == 403 && answer.text.contains("urn:tidemark:problem:forbidden");
+            assert_eq!(
+                (is_shared, is_refused),
+                (is_for_pages, !is_for_pages),
+                "{request} {origin}: {answer:?}"
+            );
         }
     }
     // A person who opens it in a browser, and a program.
-    for header in ["sec-fetch-site: none\r\n", "sec-fetch-site: same-origin\r\n", ""] {
-        assert_eq!(ask(&runner, "GET /health", &format!("{host}{header}")).status, 200, "{header:?}");
+    for header in [
+        "sec-fetch-site: none\r\n",
+        "sec-fetch-site: same-origin\r\n",
+        "",
+    ] {
+        assert_eq!(
+            ask(&runner, "GET /health", &format!("{host}{header}")).status,
+            200,
+            "{header:?}"
+        );
     }
 }
 
@@ -166,31 +226,66 @@ fn a_preflight_is_answered_for_allowed_pages() {
     let (_home, runner) = in_memory(&["--allowed-origins", "https://app.example"]);
     let host = format!("host: {}\r\n", runner.addr);
     let asks = "access-control-request-method: POST\r\naccess-control-request-headers: authorization,content-type\r\n";
-    for api in ["sync/push", "sync/pull", "conflicts/conf-1/resolve", "conflicts/%ff"] {
+    for api in [
+        "sync/push",
+        "sync/pull",
+        "conflicts/conf-1/resolve",
+        "conflicts/%ff",
+    ] {
         for origin in ["https://app.example", "http://localhost:4200"] {
-            let answer = ask(&runner, &format!("OPTIONS /api/v1/mobile/{api}"), &format!("{host}origin: {origin}\r\n{asks}"));
+            let answer = ask(
+                &runner,
+                &format!("OPTIONS /api/v1/mobile/{api}"),
+                &format!("{host}origin: {origin}\r\n{asks}"),
+            );
             assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{api}");
             for header in [
                 format!("access-control-allow-origin: {origin}"),
-                "access-control-allow-headers: authorization, content-type, content-encoding".to_owned(),
+                "access-control-allow-headers: authorization, content-type, content-encoding"
+                    .to_owned(),
                 "access-control-expose-headers: retry-after, x-amzn-requestid".to_owned(),
                 "access-control-max-age: 3600".to_owned(),
                 "vary: origin".to_owned(),
             ] {
-                assert!(answer.head.contains(&format!("\r\n{header}\r\n")), "{api} {header}: {answer:?}");
+                assert!(
+                    answer.head.contains(&format!("\r\n{header}\r\n")),
+                    "{api} {header}: {answer:?}"
+                );
             }
             assert!(is_complete(&answer), "{answer:?}");
         }
-        let refused =
-            ask(&runner, &format!("OPTIONS /api/v1/mobile/{api}"), &format!("{host}origin: https://evil.example\r\n{asks}"));
+        let refused = ask(
+            &runner,
+            &format!("OPTIONS /api/v1/mobile/{api}"),
+            &format!("{host}origin: https://evil.example\r\n{asks}"),
+        );
         assert_eq!(refused.status, 403);
     }
-    let asks = "access-control-request-method: PUT\r\naccess-control-request-headers: content-type\r\n";
-    let upload = ask(&runner, "OPTIONS /media/incoming/a", &format!("{host}origin: https://app.example\r\n{asks}"));
+    let asks =
+        "access-control-request-method: PUT\r\naccess-control-request-headers: content-type\r\n";
+    let upload = ask(
+        &runner,
+        "OPTIONS /media/incoming/a",
+        &format!("{host}origin: https://app.example\r\n{asks}"),
+    );
     assert_eq!(upload.status, 200, "{upload:?}");
-    assert!(upload.head.contains("\r\naccess-control-allow-origin: https://app.example\r\n"), "{upload:?}");
-    assert!(upload.head.contains("\r\naccess-control-allow-methods: put\r\n"), "{upload:?}");
-    let refused = ask(&runner, "OPTIONS /media/incoming/a", &format!("{host}origin: https://evil.example\r\n{asks}"));
+    assert!(
+        upload
+            .head
+            .contains("\r\naccess-control-allow-origin: https://app.example\r\n"),
+        "{upload:?}"
+    );
+    assert!(
+        upload
+            .head
+            .contains("\r\naccess-control-allow-methods: put\r\n"),
+        "{upload:?}"
+    );
+    let refused = ask(
+        &runner,
+        "OPTIONS /media/incoming/a",
+        &format!("{host}origin: https://evil.example\r\n{asks}"),
+    );
     assert_eq!(refused.status, 403);
 }
 
@@ -198,25 +293,74 @@ fn a_preflight_is_answered_for_allowed_pages() {
 fn odd_headers_are_answered_with_problems() {
     for api in ["rest", "http"] {
         let (_home, runner) = in_memory(&["--api", api]);
-        let host = format!("host: {}\r\nauthorization: Bearer {}\r\n", runner.addr, token("ana"));
+        let host = format!(
+            "host: {}\r\nauthorization: Bearer {}\r\n",
+            runner.addr,
+            token("ana")
+        );
         let long = "x".repeat(5000);
         let mut lines: Vec<String> = Vec::new();
-        for proto in ["https,http", "", "1", "a b", "file", "[", "http://", "\u{fc}", &long] {
+        for proto in [
+            "https,http",
+            "",
+            "1",
+            "a b",
+            "file",
+            "[",
+            "http://",
+            "\u{fc}",
+            &long,
+        ] {
             lines.push(format!("x-forwarded-proto: {proto}\r\n"));
-            lines.push(format!("x-forwarded-proto: {proto}\r\nx-forwarded-proto: https\r\n"));
+            lines.push(format!(
+                "x-forwarded-proto: {proto}\r\nx-forwarded-proto: https\r\n"
+            ));
         }
-        for value in ["", "[", "a b", ":", "a/b", "user@host", "99999", "\u{fc}", &long] {
-            for name in ["x-forwarded-host", "x-forwarded-port", "forwarded", "x-amzn-trace-id", "cookie", "accept-encoding"] {
+        for value in [
+            "",
+            "[",
+            "a b",
+            ":",
+            "a/b",
+            "user@host",
+            "99999",
+            "\u{fc}",
+            &long,
+        ] {
+            for name in [
+                "x-forwarded-host",
+                "x-forwarded-port",
+                "forwarded",
+                "x-amzn-trace-id",
+                "cookie",
+                "accept-encoding",
+            ] {
                 lines.push(format!("{name}: {value}\r\n"));
             }
         }
         for line in &lines {
-            let answer = ask(&runner, "POST /api/v1/mobile/sync/pull", &format!("{host}{line}"));
+            let answer = ask(
+                &runner,
+                "POST /api/v1/mobile/sync/pull",
+                &format!("{host}{line}"),
+            );
             assert_eq!(answer.status, 200, "{api} {line:?}: {answer:?}");
             assert!(is_complete(&answer), "{answer:?}");
         }
-        for query in ["?%", "?%ff=%ff", "?limit=%zz", "?limit=%ff", "?&&=&", "?a=[]", "?limit=1%00"] {
-            let answer = ask(&runner, &format!("GET /api/v1/mobile/devices{query}"), &host);
+        for query in [
+            "?%",
+            "?%ff=%ff",
+            "?limit=%zz",
+            "?limit=%ff",
+            "?&&=&",
+            "?a=[]",
+            "?limit=1%00",
+        ] {
+            let answer = ask(
+                &runner,
+                &format!("GET /api/v1/mobile/devices{query}"),
+                &host,
+            );
             let expected = if query.contains("limit") { 400 } else { 200 };
             assert_eq!(answer.status, expected, "{api} {query}: {answer:?}");
             answer.json();
@@ -229,20 +373,46 @@ fn odd_headers_are_answered_with_problems() {
 fn paths_that_do_not_decode_are_not_found() {
     for api in ["rest", "http"] {
         let (_home, runner) = in_memory(&["--api", api]);
-        let host = format!("host: {}\r\nauthorization: Bearer {}\r\n", runner.addr, token("ana"));
-        for path in
-            ["conflicts/%ff", "conflicts/%", "conflicts/%zz", "conflicts/a%00b", "conflicts/%c3%28", "batches/%ff", "batches/%f"]
-        {
+        let host = format!(
+            "host: {}\r\nauthorization: Bearer {}\r\n",
+            runner.addr,
+            token("ana")
+        );
+        for path in [
+            "conflicts/%ff",
+            "conflicts/%",
+            "conflicts/%zz",
+            "conflicts/a%00b",
+            "conflicts/%c3%28",
+            "batches/%ff",
+            "batches/%f",
+        ] {
             let answer = ask(&runner, &format!("GET /api/v1/mobile/{path}"), &host);
-            assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")), "{api} {path}");
-            assert!(answer.head.contains("\r\ncontent-type: application/problem+json\r\n"), "{answer:?}");
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (404, &json!("not_found")),
+                "{api} {path}"
+            );
+            assert!(
+                answer
+                    .head
+                    .contains("\r\ncontent-type: application/problem+json\r\n"),
+                "{answer:?}"
+            );
         }
-        for request in ["POST /api/v1/mobile/batches/%ff/replay", "POST /api/v1/mobile/conflicts/%ff/resolve"] {
+        for request in [
+            "POST /api/v1/mobile/batches/%ff/replay",
+            "POST /api/v1/mobile/conflicts/%ff/resolve",
+        ] {
             let answer = ask(&runner, request, &host);
             assert_eq!(answer.json()["code"], "forbidden", "{request}: {answer:?}");
         }
         let answer = ask(&runner, "POST /2015-03-31/functions/%ff/invocations", &host);
-        assert_eq!((answer.status, answer.json()["Type"].as_str()), (404, Some("User")), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.json()["Type"].as_str()),
+            (404, Some("User")),
+            "{answer:?}"
+        );
         assert_eq!(runner.stop("INT").code, Some(0));
     }
 }
@@ -251,28 +421,81 @@ fn paths_that_do_not_decode_are_not_found() {
 fn tokens_that_nothing_accepts_are_not_printed() {
     let home = tempfile::tempdir().unwrap();
     let (long, most) = ("x".repeat(257), "\u{e9}".repeat(128));
-    let many: Vec<&str> =
-        ["token", "--tenant", "acme", "--user", "ana"].into_iter().chain(["--channel", "c"].repeat(101)).collect();
+    let many: Vec<&str> = ["token", "--tenant", "acme", "--user", "ana"]
+        .into_iter()
+        .chain(["--channel", "c"].repeat(101))
+        .collect();
     for arguments in [
         &["token", "--tenant", "", "--user", "ana"][..],
         &["token", "--tenant", "acme", "--user", ""],
         &["token", "--tenant", &long, "--user", "ana"],
         &["token", "--tenant", "acme", "--user", &long],
-        &["token", "--tenant", "acme", "--user", "ana", "--channel", ""],
-        &["token", "--tenant", "acme", "--user", "ana", "--channel", "north", "--channel", &long],
+        &[
+            "token",
+            "--tenant",
+            "acme",
+            "--user",
+            "ana",
+            "--channel",
+            "",
+        ],
+        &[
+            "token",
+            "--tenant",
+            "acme",
+            "--user",
+            "ana",
+            "--channel",
+            "north",
+            "--channel",
+            &long,
+        ],
         &["token", "--tenant", "acme", "--user", "ana", "--role", ""],
-        &["token", "--tenant", "acme", "--user", "ana", "--role", &long],
+        &[
+            "token", "--tenant", "acme", "--user", "ana", "--role", &long,
+        ],
         &["token", "--tenant=", "--user=ana"],
         &many,
         &["--memory", "--allowed-origins", "*"],
         &["--memory", "--allowed-origins", "app.example"],
     ] {
         let ended = run(home.path(), arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ended:?}");
-        assert!(ended.stderr.starts_with("error: "), "{arguments:?}: {ended:?}");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {ended:?}"
+        );
+        assert!(
+            ended.stderr.starts_with("error: "),
+            "{arguments:?}: {ended:?}"
+        );
     }
-    let ended = run(home.path(), &["token", "--tenant", &most, "--user", &most, "--channel", &most, "--role", &most]);
-    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{ended:?}");
+    let ended = run(
+        home.path(),
+        &[
+            "token",
+            "--tenant",
+            &most,
+            "--user",
+            &most,
+            "--channel",
+            &most,
+            "--role",
+            &most,
+        ],
+    );
+    assert_eq!(
+        (ended.code, ended.stdout.lines().count()),
+        (Some(0), 1),
+        "{ended:?}"
+    );
     let (_home, runner) = in_memory(&[]);
-    assert_eq!(runner.client().post("sync/pull", ended.stdout.trim_end(), "{}").unwrap().status, 200);
+    assert_eq!(
+        runner
+            .client()
+            .post("sync/pull", ended.stdout.trim_end(), "{}")
+            .unwrap()
+            .status,
+        200
+    );
 }

@@ -7,7 +7,13 @@ use crate::process::{Runner, run};
 
 fn call(client: &mut Client, service: &str, operation: &str, request: &Value) -> Value {
     let target = format!("{service}.{operation}");
-    let answer = client.send("POST /", &[("x-amz-target", &target)], request.to_string().as_bytes()).unwrap();
+    let answer = client
+        .send(
+            "POST /",
+            &[("x-amz-target", &target)],
+            request.to_string().as_bytes(),
+        )
+        .unwrap();
     assert_eq!(answer.status, 200, "{operation}: {answer:?}");
     answer.json()
 }
@@ -34,23 +40,58 @@ fn tables_and_their_streams_are_whoever_asks_for_thems() {
     assert_eq!(tables(&mut client), json!([]), "none of our own");
     let stream = create_table(&mut client);
     let item = json!({"k": {"S": "a"}, "n": {"N": "1"}});
-    call(&mut client, "DynamoDB_20120810", "PutItem", &json!({"TableName": "things", "Item": item}));
+    call(
+        &mut client,
+        "DynamoDB_20120810",
+        "PutItem",
+        &json!({"TableName": "things", "Item": item}),
+    );
     assert_eq!(client.scan("things"), std::slice::from_ref(&item));
 
-    let described = call(&mut client, "DynamoDBStreams_20120810", "DescribeStream", &json!({"StreamArn": stream}));
+    let described = call(
+        &mut client,
+        "DynamoDBStreams_20120810",
+        "DescribeStream",
+        &json!({"StreamArn": stream}),
+    );
     let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
     let from = json!({"StreamArn": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
-    let iterator = call(&mut client, "DynamoDBStreams_20120810", "GetShardIterator", &from);
-    let records = call(&mut client, "DynamoDBStreams_20120810", "GetRecords", &iterator);
-    assert_eq!(records["Records"][0]["dynamodb"]["NewImage"], item, "{records}");
+    let iterator = call(
+        &mut client,
+        "DynamoDBStreams_20120810",
+        "GetShardIterator",
+        &from,
+    );
+    let records = call(
+        &mut client,
+        "DynamoDBStreams_20120810",
+        "GetRecords",
+        &iterator,
+    );
+    assert_eq!(
+        records["Records"][0]["dynamodb"]["NewImage"], item,
+        "{records}"
+    );
 
     // Of the API there is nothing.
     for request in ["GET /health", "POST /api/v1/mobile/sync/push", "GET /"] {
-        assert_eq!(client.send(request, &[], b"").unwrap().status, 404, "{request}");
+        assert_eq!(
+            client.send(request, &[], b"").unwrap().status,
+            404,
+            "{request}"
+        );
     }
     let ended = engine.stop("TERM");
-    assert_eq!((ended.code, ended.stdout.ends_with("stopping\n")), (Some(0), true), "{ended:?}");
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "it keeps nothing that it was not told to keep");
+    assert_eq!(
+        (ended.code, ended.stdout.ends_with("stopping\n")),
+        (Some(0), true),
+        "{ended:?}"
+    );
+    assert_eq!(
+        std::fs::read_dir(home.path()).unwrap().count(),
+        0,
+        "it keeps nothing that it was not told to keep"
+    );
 }
 
 #[test]
@@ -61,9 +102,17 @@ fn tables_are_kept_where_it_is_told() {
     let engine = Runner::dynamodb(home.path(), &kept);
     create_table(&mut engine.client());
     // The folder is locked, as a runner's is.
-    let second = run(home.path(), &[&["dynamodb", "--port", "0"][..], &kept].concat());
+    let second = run(
+        home.path(),
+        &[&["dynamodb", "--port", "0"][..], &kept].concat(),
+    );
     assert_eq!(second.code, Some(1), "{second:?}");
-    assert!(second.stderr.contains("is in use by another running tidemark"), "{second:?}");
+    assert!(
+        second
+            .stderr
+            .contains("is in use by another running tidemark"),
+        "{second:?}"
+    );
     assert_eq!(engine.stop("INT").code, Some(0));
     let again = Runner::dynamodb(home.path(), &kept);
     assert_eq!(tables(&mut again.client()), json!(["things"]));

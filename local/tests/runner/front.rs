@@ -1,4 +1,5 @@
-//! The runner's port, asked for what it has, for what it has not, for too much, and in no language at all.
+//! The runner's port, asked for what it has, for what it has not, for too much, and in no language
+//! at all.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -22,13 +23,28 @@ fn an_unknown_path_or_method_is_not_found_in_json() {
     let (_home, runner) = in_memory();
     let mut client = runner.client();
     let (pull, push) = (PUSH.replace("push", "pull"), PUSH);
-    let unknown = ["GET /nothing", "POST /api/v1/mobile/sync", "GET //health", "POST /health", "DELETE /", "GET /", "PATCH /%"];
+    let unknown = [
+        "GET /nothing",
+        "POST /api/v1/mobile/sync",
+        "GET //health",
+        "POST /health",
+        "DELETE /",
+        "GET /",
+        "PATCH /%",
+    ];
     let unknown = unknown.map(str::to_owned).into_iter();
-    for request in
-        unknown.chain([format!("GET {push}"), format!("PUT {pull}"), format!("POST {push}/"), format!("OPTIONS {push}/")])
-    {
+    for request in unknown.chain([
+        format!("GET {push}"),
+        format!("PUT {pull}"),
+        format!("POST {push}/"),
+        format!("OPTIONS {push}/"),
+    ]) {
         let answer = client.send(&request, &[], b"").unwrap();
-        assert_eq!((answer.status, answer.json()), (404, json!({"message": "Not Found"})), "{request}");
+        assert_eq!(
+            (answer.status, answer.json()),
+            (404, json!({"message": "Not Found"})),
+            "{request}"
+        );
     }
 }
 
@@ -36,27 +52,61 @@ fn an_unknown_path_or_method_is_not_found_in_json() {
 fn what_is_stored_is_seen_through_the_dynamodb_door() {
     let (_home, runner) = in_memory();
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
-    let push = json!({"device_id": "phone", "client_sync_token": null, "items": [item]}).to_string();
-    assert_eq!(runner.client().post("sync/push", &token("ana"), &push).unwrap().status, 200);
+    let push =
+        json!({"device_id": "phone", "client_sync_token": null, "items": [item]}).to_string();
+    assert_eq!(
+        runner
+            .client()
+            .post("sync/push", &token("ana"), &push)
+            .unwrap()
+            .status,
+        200
+    );
     let rows = runner.client().scan("resources");
-    assert_eq!((rows.len(), &rows[0]["server_version"]), (1, &json!({"N": "1"})), "{rows:?}");
+    assert_eq!(
+        (rows.len(), &rows[0]["server_version"]),
+        (1, &json!({"N": "1"})),
+        "{rows:?}"
+    );
 }
 
 #[test]
 fn a_photo_is_uploaded_where_a_presign_says() {
     let (_home, runner) = in_memory();
-    let request = json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5}).to_string();
-    let presigned = runner.client().post("media/presign", &token("ana"), &request).unwrap().json();
+    let request =
+        json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5})
+            .to_string();
+    let presigned = runner
+        .client()
+        .post("media/presign", &token("ana"), &request)
+        .unwrap()
+        .json();
     let origin = format!("http://{}", runner.addr);
-    let path = presigned["upload_url"].as_str().unwrap().strip_prefix(&origin).expect("the URL leads to the runner");
+    let path = presigned["upload_url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix(&origin)
+        .expect("the URL leads to the runner");
     let mut head = format!("PUT {path} HTTP/1.1\r\nhost: {}\r\n", runner.addr);
     for (name, value) in presigned["headers"].as_object().unwrap() {
         head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
     }
-    let put = |body: &str| runner.client().exchange(format!("{head}\r\n{body}").as_bytes()).unwrap();
+    let put = |body: &str| {
+        runner
+            .client()
+            .exchange(format!("{head}\r\n{body}").as_bytes())
+            .unwrap()
+    };
     assert_eq!(put("photo").status, 200);
     let longer = head.replace("content-length: 5", "content-length: 6");
-    assert_eq!(runner.client().exchange(format!("{longer}\r\nphotos").as_bytes()).unwrap().status, 403);
+    assert_eq!(
+        runner
+            .client()
+            .exchange(format!("{longer}\r\nphotos").as_bytes())
+            .unwrap()
+            .status,
+        403
+    );
 }
 
 #[test]
@@ -65,12 +115,24 @@ fn a_body_that_is_too_large_is_refused_at_every_bound() {
     let token = token("ana");
     let answers = [3, 6, 10, 11, 20].map(|megabytes| {
         let body = format!("[{}]", "1,".repeat(megabytes * 512 * 1024));
-        runner.client().post("sync/push", &token, &body).unwrap_or_else(|error| panic!("{megabytes} MB: {error}"))
+        runner
+            .client()
+            .post("sync/push", &token, &body)
+            .unwrap_or_else(|error| panic!("{megabytes} MB: {error}"))
     });
     // Over 3 MB the function refuses, over 6 MB Lambda, over 10 MB API Gateway.
-    assert_eq!(answers.each_ref().map(|answer| answer.status), [413; 5], "{answers:?}");
+    assert_eq!(
+        answers.each_ref().map(|answer| answer.status),
+        [413; 5],
+        "{answers:?}"
+    );
     assert_eq!(answers[0].json()["code"], "body_too_large");
-    assert!(answers[1..].iter().all(|answer| answer.json() == json!({"message": "Request Too Long"})), "{answers:?}");
+    assert!(
+        answers[1..]
+            .iter()
+            .all(|answer| answer.json() == json!({"message": "Request Too Long"})),
+        "{answers:?}"
+    );
     assert_is_well(runner);
 }
 
@@ -86,7 +148,10 @@ fn a_hundred_callers_at_once_are_all_answered() {
     };
     let answers: Vec<_> = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect()
     });
     assert_eq!(answers, vec![(200, json!({"status": "ok"})); 100]);
 }
@@ -95,7 +160,9 @@ fn a_hundred_callers_at_once_are_all_answered() {
 fn garbage_on_the_socket_is_refused_or_hung_up_on() {
     let (_home, runner) = in_memory();
     let long = "x".repeat(1 << 20);
-    let head = |line: &str| format!("POST {PUSH} HTTP/1.1\r\nhost: 127.0.0.1\r\n{line}\r\n\r\n").into_bytes();
+    let head = |line: &str| {
+        format!("POST {PUSH} HTTP/1.1\r\nhost: 127.0.0.1\r\n{line}\r\n\r\n").into_bytes()
+    };
     let cases = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), // TLS
         (0..=255).cycle().take(100_000).collect(),
@@ -110,14 +177,21 @@ fn garbage_on_the_socket_is_refused_or_hung_up_on() {
         head("content-length: 99999999999999999999999"),
         head("content-length: 1\r\ncontent-length: 2"),
         head("content-length: 4\r\ntransfer-encoding: gzip"),
-        [head("transfer-encoding: chunked"), b"zz\r\nnot a chunk".to_vec()].concat(),
+        [
+            head("transfer-encoding: chunked"),
+            b"zz\r\nnot a chunk".to_vec(),
+        ]
+        .concat(),
         [head("content-length: 100"), b"cut".to_vec()].concat(),
         head("x-odd: \u{0}\r\n: nameless"),
     ];
     for bytes in cases {
         let answer = answer_to(runner.addr, &bytes);
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{shown:?} got {answer:?}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{shown:?} got {answer:?}"
+        );
     }
     assert_is_well(runner);
 }
@@ -132,7 +206,9 @@ fn answer_to(addr: SocketAddr, bytes: &[u8]) -> String {
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
-        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => panic!("it did not hang up: {error}"),
+        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
+            panic!("it did not hang up: {error}")
+        }
         _ => String::from_utf8(answer).unwrap(),
     }
 }
@@ -140,6 +216,9 @@ fn answer_to(addr: SocketAddr, bytes: &[u8]) -> String {
 /// It still answers, and it stops without having panicked.
 fn assert_is_well(runner: Runner) {
     let answer: Answer = runner.client().send("GET /health", &[], b"").unwrap();
-    assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok"})));
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"status": "ok"}))
+    );
     assert_eq!(runner.stop("INT").code, Some(0));
 }

@@ -1,6 +1,11 @@
-//! The built runner, met from outside as a person or a device meets it: a process with arguments, an exit code, a
-//! folder and a port. What the functions answer in detail is the system tests' business.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+//! The built runner, met from outside as a person or a device meets it: a process with arguments,
+//! an exit code, a folder and a port. What the functions answer in detail is the system tests'
+//! business.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on stops"
+)]
 
 mod client;
 mod crash;

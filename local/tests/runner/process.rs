@@ -1,5 +1,5 @@
-//! The built runner as a child process: started on a free port, watched on both its outputs, and killed when a test
-//! ends, however it ends. Nothing here waits without a bound.
+//! The built runner as a child process: started on a free port, watched on both its outputs, and
+//! killed when a test ends, however it ends. Nothing here waits without a bound.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 
-/// The longest that anything here may take: long enough for a busy machine, short enough for a person.
+/// The longest that anything here may take: long enough for a busy machine, short enough for a
+/// person.
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Held by a test that wants the machine to itself: one that measures, or one that makes a storm.
@@ -42,25 +43,42 @@ pub struct Runner {
 impl Runner {
     /// Starts a runner on a free port that keeps its data in `folder`.
     pub fn on(folder: &Path) -> Self {
-        Self::start(folder.parent().unwrap(), &["--data", folder.to_str().unwrap()])
+        Self::start(
+            folder.parent().unwrap(),
+            &["--data", folder.to_str().unwrap()],
+        )
     }
 
-    /// Starts a runner on a free port, with these further arguments, in the working directory `home`.
+    /// Starts a runner on a free port, with these further arguments, in the working directory
+    /// `home`.
     pub fn start(home: &Path, arguments: &[&str]) -> Self {
-        Self::listening(home, &[&["--port", "0"], arguments].concat(), "tidemark is listening on http://")
+        Self::listening(
+            home,
+            &[&["--port", "0"], arguments].concat(),
+            "tidemark is listening on http://",
+        )
     }
 
     /// Starts the embedded DynamoDB alone, likewise.
     pub fn dynamodb(home: &Path, arguments: &[&str]) -> Self {
-        Self::listening(home, &[&["dynamodb", "--port", "0"], arguments].concat(), "DynamoDB is listening on http://")
+        Self::listening(
+            home,
+            &[&["dynamodb", "--port", "0"], arguments].concat(),
+            "DynamoDB is listening on http://",
+        )
     }
 
     fn listening(home: &Path, arguments: &[&str], words: &str) -> Self {
         let process = Process::spawn(home, arguments);
         let Ok(line) = process.stdout.recv_timeout(WAIT_MAX) else {
-            panic!("the runner did not say where it listens: {:?}", process.end());
+            panic!(
+                "the runner did not say where it listens: {:?}",
+                process.end()
+            );
         };
-        let addr = line.strip_prefix(words).and_then(|addr| addr.trim_end().parse().ok());
+        let addr = line
+            .strip_prefix(words)
+            .and_then(|addr| addr.trim_end().parse().ok());
         let addr = addr.unwrap_or_else(|| panic!("not where it listens: {line:?}"));
         Self { process, addr }
     }
@@ -72,9 +90,12 @@ impl Runner {
 
     /// How much memory it has, as Linux counts it.
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
-        let resident =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|text| text.split_whitespace().next());
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|text| text.split_whitespace().next());
         resident.unwrap().parse::<u64>().unwrap() * 1024
     }
 
@@ -90,7 +111,14 @@ impl Runner {
     pub fn stop(self, signal: &str) -> Ended {
         // The standard library sends no other signal than SIGKILL; every shell can.
         let kill = format!("kill -{signal} {}", self.process.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success(),
+            "{kill}"
+        );
         self.process.end()
     }
 }
@@ -100,9 +128,13 @@ pub fn run(home: &Path, arguments: &[&str]) -> Ended {
     Process::spawn(home, arguments).end()
 }
 
-/// Starts a runner that keeps its data in `folder`, and kills it so much later, wherever it is then.
+/// Starts a runner that keeps its data in `folder`, and kills it so much later, wherever it is
+/// then.
 pub fn start_and_kill(folder: &Path, after: Duration) {
-    let mut process = Process::spawn(folder.parent().unwrap(), &["--port", "0", "--data", folder.to_str().unwrap()]);
+    let mut process = Process::spawn(
+        folder.parent().unwrap(),
+        &["--port", "0", "--data", folder.to_str().unwrap()],
+    );
     std::thread::sleep(after);
     process.child.kill().unwrap();
     process.end();
@@ -110,8 +142,15 @@ pub fn start_and_kill(folder: &Path, after: Duration) {
 
 /// A token for a user of the tenant `acme`, from the command that a newcomer is told to use.
 pub fn token(user: &str) -> String {
-    let ended = run(&std::env::temp_dir(), &["token", "--tenant", "acme", "--user", user]);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let ended = run(
+        &std::env::temp_dir(),
+        &["token", "--tenant", "acme", "--user", user],
+    );
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(0), ""),
+        "{ended:?}"
+    );
     ended.stdout.trim_end().to_owned()
 }
 
@@ -125,10 +164,25 @@ struct Process {
 impl Process {
     fn spawn<S: AsRef<OsStr>>(home: &Path, arguments: &[S]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
-        command.args(arguments).current_dir(home).env_remove("RUST_LOG").stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-        Self { child, stdout, stderr }
+        command
+            .args(arguments)
+            .current_dir(home)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, stderr) = (
+            lines(child.stdout.take().unwrap()),
+            lines(child.stderr.take().unwrap()),
+        );
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     /// Waits for its end. A panic in it fails the test, whatever came of it.
@@ -138,11 +192,22 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status.code();
             }
-            assert!(Instant::now() < deadline, "the runner did not end within {WAIT_MAX:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the runner did not end within {WAIT_MAX:?}"
+            );
             std::thread::sleep(Duration::from_millis(2));
         };
-        let ended = Ended { code, stdout: self.stdout.iter().collect(), stderr: self.stderr.iter().collect() };
-        assert!(!ended.stderr.contains("panicked"), "the runner panicked: {}", ended.stderr);
+        let ended = Ended {
+            code,
+            stdout: self.stdout.iter().collect(),
+            stderr: self.stderr.iter().collect(),
+        };
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "the runner panicked: {}",
+            ended.stderr
+        );
         ended
     }
 }
@@ -163,7 +228,10 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
         loop {
             let mut line = Vec::new();
             match pipe.read_until(b'\n', &mut line) {
-                Ok(1..) if sender.send(String::from_utf8_lossy(&line).into_owned()).is_ok() => {}
+                Ok(1..)
+                    if sender
+                        .send(String::from_utf8_lossy(&line).into_owned())
+                        .is_ok() => {}
                 _ => return,
             }
         }

@@ -1,4 +1,5 @@
-//! A device that only pulls: page by page from its token, keeping the higher version when a resource comes twice.
+//! A device that only pulls: page by page from its token, keeping the higher version when a
+//! resource comes twice.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -55,7 +56,12 @@ struct Change {
 impl Reader {
     /// A device that has never pulled.
     pub fn new(device_id: &str, token: &str) -> Self {
-        Self { device_id: device_id.to_owned(), token: token.to_owned(), since: Value::Null, rows: Rows::new() }
+        Self {
+            device_id: device_id.to_owned(),
+            token: token.to_owned(),
+            since: Value::Null,
+            rows: Rows::new(),
+        }
     }
 
     /// A new device of the same user.
@@ -91,15 +97,27 @@ impl Reader {
 
     /// Pulls a page; whether there is more.
     fn pull_page(&mut self, client: &mut Client, limit: usize) -> io::Result<bool> {
-        let request = json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
+        let request =
+            json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
         let answer = client.post("sync/pull", &self.token, &request.to_string())?;
         assert_eq!(answer.status, 200, "{answer:?}");
-        let page: Page = serde_json::from_str(&answer.text).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
-        // Its first pull begins its channels. To start one over would be allowed, but only a log that lost something has a reason for it.
-        assert!(page.reset.is_empty() || self.since.is_null(), "a kill makes no device start over: {answer:?}");
+        let page: Page = serde_json::from_str(&answer.text)
+            .unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        // Its first pull begins its channels. To start one over would be allowed, but only a log
+        // that lost something has a reason for it.
+        assert!(
+            page.reset.is_empty() || self.since.is_null(),
+            "a kill makes no device start over: {answer:?}"
+        );
         for change in page.changes {
-            let row = Row { version: change.server_version, payload: change.payload.map(|text| text.get().to_owned()) };
-            let held = self.rows.entry((change.channel, change.id)).or_insert_with(|| row.clone());
+            let row = Row {
+                version: change.server_version,
+                payload: change.payload.map(|text| text.get().to_owned()),
+            };
+            let held = self
+                .rows
+                .entry((change.channel, change.id))
+                .or_insert_with(|| row.clone());
             if held.version <= row.version {
                 *held = row;
             }

@@ -18,7 +18,14 @@ fn a_clean_start_takes_under_a_second() {
     let starts = ["a", "b", "c"].map(|folder| {
         let began = Instant::now();
         let runner = Runner::on(&home.path().join(folder));
-        assert_eq!(runner.client().send("GET /health", &[], b"").unwrap().status, 200);
+        assert_eq!(
+            runner
+                .client()
+                .send("GET /health", &[], b"")
+                .unwrap()
+                .status,
+            200
+        );
         began.elapsed()
     });
     // The best of them: the machine may be busy with something else.
@@ -28,15 +35,45 @@ fn a_clean_start_takes_under_a_second() {
 #[test]
 fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
     let home = tempfile::tempdir().unwrap();
-    let arguments = ["token", "--tenant", "acme", "--user", "ana", "--role", "admin", "--channel", "north"];
+    let arguments = [
+        "token",
+        "--tenant",
+        "acme",
+        "--user",
+        "ana",
+        "--role",
+        "admin",
+        "--channel",
+        "north",
+    ];
     let printed = run(home.path(), &arguments);
-    assert_eq!((printed.code, printed.stdout.lines().count(), printed.stderr.as_str()), (Some(0), 1, ""), "{printed:?}");
+    assert_eq!(
+        (
+            printed.code,
+            printed.stdout.lines().count(),
+            printed.stderr.as_str()
+        ),
+        (Some(0), 1, ""),
+        "{printed:?}"
+    );
     let token = printed.stdout.trim_end();
     assert_eq!(token.split('.').count(), 3, "{printed:?}");
-    for arguments in [&["--memory"][..], &["--memory", "--api", "http"], &["--api", "rest"], &["--data", "d", "--api", "http"]] {
+    for arguments in [
+        &["--memory"][..],
+        &["--memory", "--api", "http"],
+        &["--api", "rest"],
+        &["--data", "d", "--api", "http"],
+    ] {
         let runner = Runner::start(home.path(), arguments);
-        let answer = runner.client().post("sync/pull", token, r#"{"since_token":null}"#).unwrap();
-        assert_eq!((answer.status, &answer.json()["changes"]), (200, &json!([])), "{arguments:?}: {answer:?}");
+        let answer = runner
+            .client()
+            .post("sync/pull", token, r#"{"since_token":null}"#)
+            .unwrap();
+        assert_eq!(
+            (answer.status, &answer.json()["changes"]),
+            (200, &json!([])),
+            "{arguments:?}: {answer:?}"
+        );
     }
 }
 
@@ -45,13 +82,38 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
 fn the_environment_of_the_functions_is_printed_for_their_binaries() {
     let home = tempfile::tempdir().unwrap();
     let printed = run(home.path(), &["env", "--port", "1234"]);
-    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{printed:?}");
-    let variables = printed.stdout.lines().map(|line| line.strip_suffix('\'').unwrap().split_once("='").unwrap());
+    assert_eq!(
+        (printed.code, printed.stderr.as_str()),
+        (Some(0), ""),
+        "{printed:?}"
+    );
+    let variables = printed
+        .stdout
+        .lines()
+        .map(|line| line.strip_suffix('\'').unwrap().split_once("='").unwrap());
     let environment: BTreeMap<_, _> = variables.collect();
-    assert_eq!((environment["AWS_ENDPOINT_URL"], environment["RESOURCES_TABLE"]), ("http://127.0.0.1:1234", "resources"));
-    assert!(!environment.contains_key("NOTIFICATION_TOPIC"), "there is no SNS: {printed:?}");
-    let settings = tidemark_aws::Settings::from_env(&|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
-    assert_eq!((settings.media.bucket.as_str(), settings.failure_bucket.as_deref()), ("media", Some("failure")));
+    assert_eq!(
+        (
+            environment["AWS_ENDPOINT_URL"],
+            environment["RESOURCES_TABLE"]
+        ),
+        ("http://127.0.0.1:1234", "resources")
+    );
+    assert!(
+        !environment.contains_key("NOTIFICATION_TOPIC"),
+        "there is no SNS: {printed:?}"
+    );
+    let settings = tidemark_aws::Settings::from_env(&|name| {
+        environment.get(name).map(|value| (*value).to_owned())
+    })
+    .unwrap();
+    assert_eq!(
+        (
+            settings.media.bucket.as_str(),
+            settings.failure_bucket.as_deref()
+        ),
+        ("media", Some("failure"))
+    );
 }
 
 #[test]
@@ -72,7 +134,10 @@ fn in_memory_nothing_is_kept() {
 fn the_data_is_kept_in_the_working_directory_unless_told_otherwise() {
     let home = tempfile::tempdir().unwrap();
     let _runner = Runner::start(home.path(), &[]);
-    let entries: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let entries: Vec<_> = std::fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(entries, [".tidemark"]);
 }
 
@@ -88,7 +153,11 @@ fn ctrl_c_and_sigterm_stop_cleanly_and_the_next_start_goes_on() {
         create(&runner, &token, id);
         made.push(id.to_owned());
         let ended = runner.stop(signal);
-        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{signal}: {ended:?}");
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (Some(0), ""),
+            "{signal}: {ended:?}"
+        );
         assert!(ended.stdout.ends_with("stopping\n"), "{ended:?}");
     }
 }
@@ -99,7 +168,11 @@ fn a_first_start_that_is_killed_leaves_nothing_in_the_way_of_the_next() {
     for after_ms in (0..50).step_by(5) {
         let folder = home.path().join(after_ms.to_string());
         start_and_kill(&folder, Duration::from_millis(after_ms));
-        assert_eq!(Runner::on(&folder).stop("INT").code, Some(0), "killed after {after_ms} ms");
+        assert_eq!(
+            Runner::on(&folder).stop("INT").code,
+            Some(0),
+            "killed after {after_ms} ms"
+        );
     }
 }
 
@@ -110,19 +183,35 @@ fn a_device_that_never_finishes_its_request_does_not_keep_the_runner_from_stoppi
     let mut stuck = TcpStream::connect(runner.addr).unwrap();
     stuck.write_all(b"POST /api/v1/mobile/sync/push HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{").unwrap();
     // Answered after it: the runner has met the one that is stuck.
-    assert_eq!(runner.client().send("GET /health", &[], b"").unwrap().status, 200);
+    assert_eq!(
+        runner
+            .client()
+            .send("GET /health", &[], b"")
+            .unwrap()
+            .status,
+        200
+    );
     assert_eq!(runner.stop("INT").code, Some(0));
 }
 
 fn create(runner: &Runner, token: &str, id: &str) {
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id}});
     let push = json!({"device_id": "phone", "client_sync_token": null, "items": [item]});
-    let answer = runner.client().post("sync/push", token, &push.to_string()).unwrap();
+    let answer = runner
+        .client()
+        .post("sync/push", token, &push.to_string())
+        .unwrap();
     assert_eq!(answer.json()["results"][0]["status"], "ok", "{answer:?}");
 }
 
 fn pulled(runner: &Runner, token: &str) -> Vec<String> {
-    let answer = runner.client().post("sync/pull", token, r#"{"since_token":null}"#).unwrap();
+    let answer = runner
+        .client()
+        .post("sync/pull", token, r#"{"since_token":null}"#)
+        .unwrap();
     let changes = answer.json()["changes"].as_array().unwrap().clone();
-    changes.iter().map(|change| change["id"].as_str().unwrap().to_owned()).collect()
+    changes
+        .iter()
+        .map(|change| change["id"].as_str().unwrap().to_owned())
+        .collect()
 }

@@ -1,5 +1,6 @@
-//! A storm: devices that push batches as fast as they are answered, and devices that pull all the while, until the
-//! runner is killed under them. What a device sent stays with it, answered or not, as a real one keeps its queue.
+//! A storm: devices that push batches as fast as they are answered, and devices that pull all the
+//! while, until the runner is killed under them. What a device sent stays with it, answered or not,
+//! as a real one keeps its queue.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,12 +33,20 @@ impl Weather {
 
     /// A connection broke, which only the kill may do.
     pub fn broke(&self, who: &str, error: &std::io::Error) {
-        assert!(self.is_over.load(Ordering::SeqCst), "{who} was cut off before the kill: {error}");
+        assert!(
+            self.is_over.load(Ordering::SeqCst),
+            "{who} was cut off before the kill: {error}"
+        );
     }
 }
 
 /// Lets the writers push and the readers pull until the runner is killed at that moment.
-pub fn rage<'a>(runner: Runner, writers: &mut [Writer], readers: impl IntoIterator<Item = &'a mut Reader>, moment: Moment) {
+pub fn rage<'a>(
+    runner: Runner,
+    writers: &mut [Writer],
+    readers: impl IntoIterator<Item = &'a mut Reader>,
+    moment: Moment,
+) {
     let (addr, weather) = (runner.addr, Weather::default());
     std::thread::scope(|scope| {
         let weather = &weather;
@@ -49,7 +58,10 @@ pub fn rage<'a>(runner: Runner, writers: &mut [Writer], readers: impl IntoIterat
         }
         let deadline = Instant::now() + WAIT_MAX;
         while weather.answered.load(Ordering::SeqCst) < moment.answered_min {
-            assert!(Instant::now() < deadline, "the storm did not reach {moment:?} within {WAIT_MAX:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the storm did not reach {moment:?} within {WAIT_MAX:?}"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         std::thread::sleep(moment.pause);

@@ -1,5 +1,6 @@
-//! A device that pushes: creates, chains of edits of what it made, deletes, and edits of a few resources that all
-//! devices edit, which conflict. Every edit has a name of its own, in the payload, and every batch an id.
+//! A device that pushes: creates, chains of edits of what it made, deletes, and edits of a few
+//! resources that all devices edit, which conflict. Every edit has a name of its own, in the
+//! payload, and every batch an id.
 
 use std::io;
 use std::net::SocketAddr;
@@ -88,9 +89,20 @@ impl Writer {
     /// A device that has never pushed.
     pub fn new(device_id: &str, token: &str, seed: u64) -> Self {
         let (random, token) = (Random::new(seed), token.to_owned());
-        let shared = |number| Target { id: Some(shared_id(number)), version: 1, ..Target::new("meter", String::new()) };
+        let shared = |number| Target {
+            id: Some(shared_id(number)),
+            version: 1,
+            ..Target::new("meter", String::new())
+        };
         let targets = (0..SHARED).map(shared).collect();
-        Self { device_id: device_id.to_owned(), token, random, edits: 0, targets, batches: Vec::new() }
+        Self {
+            device_id: device_id.to_owned(),
+            token,
+            random,
+            edits: 0,
+            targets,
+            batches: Vec::new(),
+        }
     }
 
     /// Creates what all devices edit.
@@ -118,36 +130,55 @@ impl Writer {
 
     /// Sends the batch again that got no answer; whether there was one.
     pub fn resend_unanswered(&mut self, client: &mut Client) -> bool {
-        let is_unanswered = self.batches.last().is_some_and(|batch| batch.results.is_none());
+        let is_unanswered = self
+            .batches
+            .last()
+            .is_some_and(|batch| batch.results.is_none());
         if is_unanswered {
             self.send_last(client).unwrap();
         }
         is_unanswered
     }
 
-    /// Sends its newest answered batches again: they are answered as before, but for items that were to be sent again.
+    /// Sends its newest answered batches again: they are answered as before, but for items that
+    /// were to be sent again.
     pub fn retry_answered(&mut self, client: &mut Client, batches_max: usize) {
         for batch in self.batches.iter_mut().rev().take(batches_max) {
-            let Some(before) = &mut batch.results else { continue };
+            let Some(before) = &mut batch.results else {
+                continue;
+            };
             let again = send(client, &self.token, &batch.body).unwrap();
             for ((before, again), edit) in before.iter_mut().zip(again).zip(&batch.edits) {
                 if before.retryable {
                     *before = again;
                 } else {
-                    assert_eq!(*before, again, "{edit:?} of {} was answered otherwise the second time", batch.body);
+                    assert_eq!(
+                        *before, again,
+                        "{edit:?} of {} was answered otherwise the second time",
+                        batch.body
+                    );
                 }
             }
         }
     }
 
-    /// Sends its newest edits of what it made itself again, in other batches and the other way round: each resource
-    /// remembers its create and its newest edits, so they are answered as before.
+    /// Sends its newest edits of what it made itself again, in other batches and the other way
+    /// round: each resource remembers its create and its newest edits, so they are answered as
+    /// before.
     pub fn resend_otherwise(&mut self, client: &mut Client) {
         let mut sent_again = vec![0; self.targets.len()];
         let (mut items, mut expected) = (Vec::new(), Vec::new());
         for batch in self.batches.iter().rev() {
-            let Some(results) = &batch.results else { continue };
-            for (index, edit) in batch.edits.iter().enumerate().rev().filter(|(_, edit)| edit.target >= SHARED) {
+            let Some(results) = &batch.results else {
+                continue;
+            };
+            for (index, edit) in batch
+                .edits
+                .iter()
+                .enumerate()
+                .rev()
+                .filter(|(_, edit)| edit.target >= SHARED)
+            {
                 sent_again[edit.target] += 1;
                 if edit.action == "create" || sent_again[edit.target] <= REMEMBERED {
                     items.push(batch.body["items"][index].clone());
@@ -161,18 +192,26 @@ impl Writer {
         items.truncate(BATCH_ITEMS_MAX);
         expected.truncate(BATCH_ITEMS_MAX);
         let body = json!({"device_id": self.device_id, "client_sync_token": null, "items": items});
-        assert_eq!(send(client, &self.token, &body).unwrap(), expected, "edits sent again in another batch");
+        assert_eq!(
+            send(client, &self.token, &body).unwrap(),
+            expected,
+            "edits sent again in another batch"
+        );
     }
 
     /// What it sent a delete of and got no answer.
     pub fn unanswered_deletes(&self) -> impl Iterator<Item = &str> {
         let unanswered = self.batches.iter().filter(|batch| batch.results.is_none());
-        let deletes = unanswered.flat_map(|batch| &batch.edits).filter(|edit| edit.action == "delete");
+        let deletes = unanswered
+            .flat_map(|batch| &batch.edits)
+            .filter(|edit| edit.action == "delete");
         deletes.filter_map(|edit| self.targets[edit.target].id.as_deref())
     }
 
     fn send_last(&mut self, client: &mut Client) -> io::Result<()> {
-        let Some(batch) = self.batches.last_mut() else { return Ok(()) };
+        let Some(batch) = self.batches.last_mut() else {
+            return Ok(());
+        };
         let results = send(client, &self.token, &batch.body)?;
         assert_eq!(results.len(), batch.edits.len(), "{}", batch.body);
         for (edit, outcome) in batch.edits.iter().zip(&results) {
@@ -189,8 +228,15 @@ impl Writer {
         for _ in 0..1 + self.random.below(4) {
             let number = self.random.below(10);
             let is_new = number < 3;
-            let target = if is_new { self.new_target() } else { self.any_target(number < 6) };
-            let mut queued = edits.iter().filter(|edit: &&Edit| edit.target == target).count();
+            let target = if is_new {
+                self.new_target()
+            } else {
+                self.any_target(number < 6)
+            };
+            let mut queued = edits
+                .iter()
+                .filter(|edit: &&Edit| edit.target == target)
+                .count();
             if is_new {
                 self.queue(&mut items, &mut edits, target, "create", 0);
                 queued = 1;
@@ -221,15 +267,34 @@ impl Writer {
     /// One of those that all devices edit, or one of the newest of its own.
     fn any_target(&mut self, is_shared: bool) -> usize {
         let own = self.targets.len().saturating_sub(8).max(SHARED)..self.targets.len();
-        let own: Vec<usize> = own.filter(|target| !self.targets[*target].is_deleted).collect();
-        if is_shared || own.is_empty() { self.random.below(SHARED) } else { own[self.random.below(own.len())] }
+        let own: Vec<usize> = own
+            .filter(|target| !self.targets[*target].is_deleted)
+            .collect();
+        if is_shared || own.is_empty() {
+            self.random.below(SHARED)
+        } else {
+            own[self.random.below(own.len())]
+        }
     }
 
     /// Adds an item, behind `queued` others on the same resource.
-    fn queue(&mut self, items: &mut Vec<Value>, edits: &mut Vec<Edit>, target: usize, action: &'static str, queued: usize) {
+    fn queue(
+        &mut self,
+        items: &mut Vec<Value>,
+        edits: &mut Vec<Edit>,
+        target: usize,
+        action: &'static str,
+        queued: usize,
+    ) {
         self.edits += 1;
         let name = format!("{}-{}", self.device_id, self.edits);
-        let Target { resource_type, temp_id, id, version, .. } = &self.targets[target];
+        let Target {
+            resource_type,
+            temp_id,
+            id,
+            version,
+            ..
+        } = &self.targets[target];
         let base = if action == "create" { 0 } else { *version };
         let mut item = json!({"resource_type": resource_type, "action": action, "client_version": base + queued as u64});
         let mut payload = json!({"edit": name});
@@ -245,25 +310,40 @@ impl Writer {
         }
         item["payload"] = payload;
         items.push(item);
-        edits.push(Edit { name, action, target });
+        edits.push(Edit {
+            name,
+            action,
+            target,
+        });
     }
 
     fn batch(&self, items: Vec<Value>, edits: Vec<Edit>) -> Batch {
         let batch_id = format!("batch-{}", self.batches.len());
         let body = json!({"device_id": self.device_id, "client_sync_token": null, "batch_id": batch_id, "items": items});
-        Batch { body, edits, results: None }
+        Batch {
+            body,
+            edits,
+            results: None,
+        }
     }
 }
 
 impl Target {
     fn new(resource_type: &'static str, temp_id: String) -> Self {
-        Self { resource_type, temp_id, id: None, version: 0, is_deleted: false }
+        Self {
+            resource_type,
+            temp_id,
+            id: None,
+            version: 0,
+            is_deleted: false,
+        }
     }
 }
 
 fn send(client: &mut Client, token: &str, body: &Value) -> io::Result<Vec<Outcome>> {
     let answer = client.post("sync/push", token, &body.to_string())?;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let answered: Answered = serde_json::from_str(&answer.text).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    let answered: Answered =
+        serde_json::from_str(&answer.text).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
     Ok(answered.results)
 }

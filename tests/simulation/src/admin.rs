@@ -1,4 +1,5 @@
-//! Admins: they decide conflicts, replay batches and, when all is quiet, look for what was typed (promise 4).
+//! Admins: they decide conflicts, replay batches and, when all is quiet, look for what was typed
+//! (promise 4).
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -20,21 +21,51 @@ async fn ask(
     rng: &mut fastrand::Rng,
 ) -> Option<Answer> {
     let token = world.cloud.token(TENANTS[tenant], "root", &["admin"], &[]);
-    world.ask(Request { method, path, token, body }, rng).await
+    world
+        .ask(
+            Request {
+                method,
+                path,
+                token,
+                body,
+            },
+            rng,
+        )
+        .await
 }
 
 /// Decides one of the open conflicts.
 pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) {
-    let listed = ask(world, tenant, "GET", "conflicts?limit=20".to_owned(), String::new(), rng).await;
-    let Some(listed) = listed.filter(|answer| answer.status == 200) else { return };
+    let listed = ask(
+        world,
+        tenant,
+        "GET",
+        "conflicts?limit=20".to_owned(),
+        String::new(),
+        rng,
+    )
+    .await;
+    let Some(listed) = listed.filter(|answer| answer.status == 200) else {
+        return;
+    };
     let listed: Value = listed.read();
     let open = listed["conflicts"].as_array().unwrap();
     if open.is_empty() {
         return;
     }
     let id = open[rng.usize(0..open.len())]["id"].as_str().unwrap();
-    let detail = ask(world, tenant, "GET", format!("conflicts/{id}"), String::new(), rng).await;
-    let Some(detail) = detail.filter(|answer| answer.status == 200) else { return };
+    let detail = ask(
+        world,
+        tenant,
+        "GET",
+        format!("conflicts/{id}"),
+        String::new(),
+        rng,
+    )
+    .await;
+    let Some(detail) = detail.filter(|answer| answer.status == 200) else {
+        return;
+    };
     let detail: Value = detail.read();
     let resolution = ["accept_server", "accept_client", "manual_merge"][rng.usize(0..3)];
     let mut decision = json!({ "resolution": resolution });
@@ -42,12 +73,28 @@ pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) 
         decision["expected_server_version"] = detail["server_version"].clone();
     }
     if decision["resolution"] == "manual_merge" {
-        let base = if detail["server_payload"].is_object() { &detail["server_payload"] } else { &detail["client_payload"] };
-        decision["payload"] = if base.is_object() { base.clone() } else { json!({}) };
+        let base = if detail["server_payload"].is_object() {
+            &detail["server_payload"]
+        } else {
+            &detail["client_payload"]
+        };
+        decision["payload"] = if base.is_object() {
+            base.clone()
+        } else {
+            json!({})
+        };
         decision["payload"]["merged_by"] = format!("root {}", rng.u64(..)).into();
     }
     for _ in 0..3 {
-        let answer = ask(world, tenant, "POST", format!("conflicts/{id}/resolve"), decision.to_string(), rng).await;
+        let answer = ask(
+            world,
+            tenant,
+            "POST",
+            format!("conflicts/{id}/resolve"),
+            decision.to_string(),
+            rng,
+        )
+        .await;
         match answer.map(|answer| answer.status) {
             Some(200) => {
                 world.counts.borrow_mut().resolutions += 1;
@@ -61,21 +108,42 @@ pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) 
 
 /// Replays one of the batches.
 pub async fn replay(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) {
-    let batches: Vec<String> =
-        world.batches.borrow().iter().filter(|(of, _)| *of == tenant).map(|(_, batch)| batch.clone()).collect();
+    let batches: Vec<String> = world
+        .batches
+        .borrow()
+        .iter()
+        .filter(|(of, _)| *of == tenant)
+        .map(|(_, batch)| batch.clone())
+        .collect();
     if batches.is_empty() {
         return;
     }
     let id = &batches[rng.usize(0..batches.len())];
-    let answer = ask(world, tenant, "POST", format!("batches/{id}/replay"), "{}".to_owned(), rng).await;
+    let answer = ask(
+        world,
+        tenant,
+        "POST",
+        format!("batches/{id}/replay"),
+        "{}".to_owned(),
+        rng,
+    )
+    .await;
     if answer.is_some_and(|answer| answer.status == 200) {
         world.counts.borrow_mut().replays += 1;
     }
 }
 
-/// Whatever was not applied stands in the conflict that the device was told of, or in the batch it was sent in.
+/// Whatever was not applied stands in the conflict that the device was told of, or in the batch it
+/// was sent in.
 pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng) {
-    let fates: Vec<_> = world.judge.borrow().fates.values().filter(|fate| !fate.is_forgotten).cloned().collect();
+    let fates: Vec<_> = world
+        .judge
+        .borrow()
+        .fates
+        .values()
+        .filter(|fate| !fate.is_forgotten)
+        .cloned()
+        .collect();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for fate in fates {
         let Some(told) = &fate.told else {
@@ -93,10 +161,16 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
             (Status::Conflict, Some(id)) => format!("conflicts/{id}"),
             _ => format!("batches/{}", told.batch_id),
         };
-        let tenant = TENANTS.iter().position(|tenant| *tenant == fate.owner.tenant).unwrap();
+        let tenant = TENANTS
+            .iter()
+            .position(|tenant| *tenant == fate.owner.tenant)
+            .unwrap();
         if !seen.contains_key(&path) {
             let answer = ask(world, tenant, "GET", path.clone(), String::new(), rng).await;
-            let text = answer.filter(|answer| answer.status == 200).map(|answer| answer.text).unwrap_or_default();
+            let text = answer
+                .filter(|answer| answer.status == 200)
+                .map(|answer| answer.text)
+                .unwrap_or_default();
             seen.insert(path.clone(), text);
         }
         // A batch is kept for 90 days; a conflict for ever.
@@ -105,7 +179,10 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
             true => seen[&path].contains(&format!("\"{}\"", fate.edit.mark())),
         };
         if !is_there {
-            let what = format!("edit {} was answered {:?}, and does not stand in {path}", fate.edit.number, told.status);
+            let what = format!(
+                "edit {} was answered {:?}, and does not stand in {path}",
+                fate.edit.number, told.status
+            );
             world.judge.borrow_mut().violated(4, what);
             return;
         }

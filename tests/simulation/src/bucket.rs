@@ -1,4 +1,5 @@
-//! A bucket in memory. The store under `cargo run` works on threads of its own, whose order no seed decides.
+//! A bucket in memory. The store under `cargo run` works on threads of its own, whose order no seed
+//! decides.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,9 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Region};
 use aws_smithy_runtime_api::client::{
-    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    },
     orchestrator::{HttpRequest, HttpResponse},
     runtime_components::RuntimeComponents,
 };
@@ -26,7 +29,13 @@ impl Bucket {
             .region(Region::from_static("us-east-1"))
             .endpoint_url("http://bucket.localhost")
             .force_path_style(true)
-            .credentials_provider(Credentials::new("tidemark", "tidemark", None, None, "simulation"))
+            .credentials_provider(Credentials::new(
+                "tidemark",
+                "tidemark",
+                None,
+                None,
+                "simulation",
+            ))
             .http_client(self.clone());
         aws_sdk_s3::Client::from_conf(config.build())
     }
@@ -40,7 +49,9 @@ impl Bucket {
         let mut objects = self.0.lock().unwrap();
         let key = request.uri().to_owned();
         match request.method() {
-            "PUT" if objects.contains(&key) && request.headers().contains_key("if-none-match") => 412,
+            "PUT" if objects.contains(&key) && request.headers().contains_key("if-none-match") => {
+                412
+            }
             "PUT" => {
                 objects.insert(key);
                 200
@@ -53,12 +64,19 @@ impl Bucket {
 impl HttpConnector for Bucket {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let status = self.answer(&request);
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::empty())))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(
+            status.try_into().unwrap(),
+            SdkBody::empty(),
+        )))
     }
 }
 
 impl HttpClient for Bucket {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }

@@ -1,6 +1,7 @@
-//! A device as docs/protocol.md, *Writing a client*, tells people to write one, to the letter: a queue of edits, numbers that are fixed when
-//! an edit is made, a batch that is sent until it is answered, copies that only pulls and answers change. Everything here is stored on the
-//! device, so that a restart of the app loses none of it, and a backup holds all of it.
+//! A device as docs/protocol.md, *Writing a client*, tells people to write one, to the letter: a
+//! queue of edits, numbers that are fixed when an edit is made, a batch that is sent until it is
+//! answered, copies that only pulls and answers change. Everything here is stored on the device, so
+//! that a restart of the app loses none of it, and a backup holds all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,8 @@ use tidemark_core::{
     token::Token,
 };
 
-/// Which resource, as the device knows it. The id of what it made itself is its temp id until the server told another.
+/// Which resource, as the device knows it. The id of what it made itself is its temp id until the
+/// server told another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     /// Its channel.
@@ -43,7 +45,13 @@ pub struct Copy {
 impl Copy {
     /// The server's copy is taken over.
     fn receive(&mut self, payload: Option<String>, version: u64) {
-        *self = Self { payload, base: version, known: version, used: self.used, is_incomplete: false };
+        *self = Self {
+            payload,
+            base: version,
+            known: version,
+            used: self.used,
+            is_incomplete: false,
+        };
     }
 }
 
@@ -68,7 +76,8 @@ impl Edit {
         self.item["action"].as_str().unwrap_or_default()
     }
 
-    /// Whether its content has its mark. A delete has no content, and what was typed as it was shown is not marked.
+    /// Whether its content has its mark. A delete has no content, and what was typed as it was
+    /// shown is not marked.
     pub fn is_marked(&self) -> bool {
         self.item["payload"].get(self.mark()).is_some()
     }
@@ -112,31 +121,37 @@ pub struct Client {
     pub takes_push_token: bool,
     /// Whether it gives its batches names.
     pub names_batches: bool,
-    /// Whether it does all that and asks for its own changes that it was not told of: what the page tells people to do today. Others do
-    /// what older versions of the page allowed.
+    /// Whether it does all that and asks for its own changes that it was not told of: what the page
+    /// tells people to do today. Others do what older versions of the page allowed.
     pub is_documented: bool,
     /// The channels that it has pulled, and was not told to drop since.
     pub pulled: BTreeSet<String>,
-    /// The channels whose copies are of a time that a restore has undone, as long as no pull said so.
+    /// The channels whose copies are of a time that a restore has undone, as long as no pull said
+    /// so.
     pub undone: BTreeSet<String>,
 }
 
 impl Client {
-    /// Numbers an edit, and puts it into the queue. A name whose id is a temp id is one that the server has not told yet.
+    /// Numbers an edit, and puts it into the queue. A name whose id is a temp id is one that the
+    /// server has not told yet.
     pub fn type_edit(&mut self, number: u64, name: Name, action: &str, mut payload: Value) -> Edit {
         let content = payload.to_string();
         let waiting = self.waiting_for(&name).count() as u64;
-        // An edit that is typed on top of others has their base: what came under them since, the user has not seen.
+        // An edit that is typed on top of others has their base: what came under them since, the
+        // user has not seen.
         let first_base = self.waiting_for(&name).next().map(|edit| edit.base);
         let copy = self.copies.entry(name.clone()).or_default();
         let after_last = copy.used.map_or(0, |used| used + 1);
         // Older versions of the page gave every create 0.
         let is_zero = action == "create" && !self.is_documented;
-        let version = if is_zero { 0 } else { (copy.known + waiting).max(after_last) };
+        let version = if is_zero {
+            0
+        } else {
+            (copy.known + waiting).max(after_last)
+        };
         copy.used = Some(copy.used.unwrap_or_default().max(version));
         let base = first_base.unwrap_or(copy.base);
-        let mut item =
-            json!({"resource_type": name.resource_type, "action": action, "client_version": version, "channel": name.channel});
+        let mut item = json!({"resource_type": name.resource_type, "action": action, "client_version": version, "channel": name.channel});
         if is_temp_id(&name.id) {
             item["client_temp_id"] = name.id.clone().into();
         } else {
@@ -146,14 +161,23 @@ impl Client {
         if self.tells_base {
             item["base_version"] = base.into();
         }
-        let edit = Edit { number, name, item, content, base };
+        let edit = Edit {
+            number,
+            name,
+            item,
+            content,
+            base,
+        };
         self.queue.push(edit.clone());
         edit
     }
 
     /// Every edit that was not answered.
     pub fn waiting(&self) -> impl Iterator<Item = &Edit> {
-        self.sent.iter().flat_map(|sent| &sent.edits).chain(&self.queue)
+        self.sent
+            .iter()
+            .flat_map(|sent| &sent.edits)
+            .chain(&self.queue)
     }
 
     /// The edits of a resource that were not answered, oldest first.
@@ -161,8 +185,9 @@ impl Client {
         self.waiting().filter(move |edit| edit.name == *name)
     }
 
-    /// The batch to send: the one that was not answered, or the first `most` edits of the queue, as a new one. Its name is made at random:
-    /// a device that was restored from a backup does not know which names it has used.
+    /// The batch to send: the one that was not answered, or the first `most` edits of the queue, as
+    /// a new one. Its name is made at random: a device that was restored from a backup does not
+    /// know which names it has used.
     pub fn batch(&mut self, most: usize, random: u64) -> Option<&Sent> {
         if self.sent.is_none() && !self.queue.is_empty() {
             let edits: Vec<Edit> = self.queue.drain(..most.min(self.queue.len())).collect();
@@ -172,7 +197,8 @@ impl Client {
         self.sent.as_ref()
     }
 
-    /// Forgets the batch that was sent, and not its edits: an app that was killed, and keeps only its queue.
+    /// Forgets the batch that was sent, and not its edits: an app that was killed, and keeps only
+    /// its queue.
     pub fn forget_batch(&mut self) {
         if let Some(sent) = self.sent.take() {
             self.queue.splice(0..0, sent.edits);
@@ -182,14 +208,16 @@ impl Client {
     /// The body of the push of that batch.
     pub fn push_body(&self, sent: &Sent) -> Value {
         let items: Vec<&Value> = sent.edits.iter().map(|edit| &edit.item).collect();
-        let mut body = json!({"device_id": self.device_id, "client_sync_token": self.token, "items": items});
+        let mut body =
+            json!({"device_id": self.device_id, "client_sync_token": self.token, "items": items});
         if let Some(batch_id) = &sent.batch_id {
             body["batch_id"] = batch_id.as_str().into();
         }
         body
     }
 
-    /// Takes the answer to the batch that was sent. What may be tried again goes back into the queue.
+    /// Takes the answer to the batch that was sent. What may be tried again goes back into the
+    /// queue.
     pub fn answered(&mut self, answer: &PushResponse) {
         let Some(sent) = self.sent.take() else { return };
         let mut again = Vec::new();
@@ -197,18 +225,23 @@ impl Client {
             match result.status {
                 Status::Ok => self.applied(&edit, result),
                 Status::Conflict => self.refused(&edit, result),
-                Status::Error if result.is_retryable() => again.push(Edit { name: self.told_id(&edit, result), ..edit }),
+                Status::Error if result.is_retryable() => again.push(Edit {
+                    name: self.told_id(&edit, result),
+                    ..edit
+                }),
                 Status::Error => {}
             }
         }
         self.queue.splice(0..0, again);
-        if self.takes_push_token && !(self.is_documented && self.copies.values().any(|copy| copy.is_incomplete)) {
+        if self.takes_push_token
+            && !(self.is_documented && self.copies.values().any(|copy| copy.is_incomplete))
+        {
             self.token = Some(answer.server_sync_token.clone());
         }
     }
 
-    /// An edit was applied, now or before. If there are versions before that one which the device has not heard of, its pulls have to bring
-    /// them.
+    /// An edit was applied, now or before. If there are versions before that one which the device
+    /// has not heard of, its pulls have to bring them.
     fn applied(&mut self, edit: &Edit, result: &ItemResult) {
         let name = self.told_id(edit, result);
         let version = result.server_version.unwrap_or_default();
@@ -231,25 +264,42 @@ impl Client {
         copy.payload = match edit.action() {
             "delete" => None,
             "create" => Some(edit.content.clone()),
-            _ => copy.payload.as_deref().map(|payload| merge(payload, &edit.content)),
+            _ => copy
+                .payload
+                .as_deref()
+                .map(|payload| merge(payload, &edit.content)),
         };
     }
 
-    /// An edit stands in a conflict: the server's copy is taken over, if it is no older than what the device has.
+    /// An edit stands in a conflict: the server's copy is taken over, if it is no older than what
+    /// the device has.
     fn refused(&mut self, edit: &Edit, result: &ItemResult) {
         let name = self.told_id(edit, result);
         let copy = self.copies.entry(name).or_default();
-        let Some(version) = result.server_version else { return }; // there was no such resource: what the user typed is a draft
+        let Some(version) = result.server_version else {
+            return;
+        }; // there was no such resource: what the user typed is a draft
         if result.server_payload_omitted || version < copy.known {
             return; // a pull brings it, or has brought something newer
         }
-        copy.receive(result.server_payload.as_ref().map(|payload| payload.get().to_owned()), version);
+        copy.receive(
+            result
+                .server_payload
+                .as_ref()
+                .map(|payload| payload.get().to_owned()),
+            version,
+        );
     }
 
     /// The name of what an edit is about, now that the server has told its id.
     fn told_id(&mut self, edit: &Edit, result: &ItemResult) -> Name {
-        let Some(id) = &result.server_id else { return edit.name.clone() };
-        let told = Name { id: id.clone(), ..edit.name.clone() };
+        let Some(id) = &result.server_id else {
+            return edit.name.clone();
+        };
+        let told = Name {
+            id: id.clone(),
+            ..edit.name.clone()
+        };
         if told != edit.name {
             if let Some(copy) = self.copies.remove(&edit.name) {
                 // A pull may have brought it already.
@@ -257,14 +307,18 @@ impl Client {
                 let told = self.copies.entry(told.clone()).or_insert(copy);
                 told.used = told.used.max(used);
             }
-            self.queue.iter_mut().filter(|waiting| waiting.name == edit.name).for_each(|waiting| waiting.name = told.clone());
+            self.queue
+                .iter_mut()
+                .filter(|waiting| waiting.name == edit.name)
+                .for_each(|waiting| waiting.name = told.clone());
         }
         told
     }
 
     /// The body of a pull.
     pub fn pull_body(&self, limit: u64) -> Value {
-        let mut body = json!({"since_token": self.token, "device_id": self.device_id, "limit": limit});
+        let mut body =
+            json!({"since_token": self.token, "device_id": self.device_id, "limit": limit});
         if self.is_documented {
             body["own_changes"] = "unanswered".into();
         }
@@ -275,37 +329,67 @@ impl Client {
     pub fn apply(&mut self, page: PullResponse) {
         self.undone.retain(|channel| !page.reset.contains(channel));
         for channel in page.revoked.iter().chain(&page.reset) {
-            let of_channel = self.copies.iter_mut().filter(|(name, _)| name.channel == *channel);
-            of_channel.for_each(|(_, copy)| *copy = Copy { used: copy.used, ..Copy::default() });
+            let of_channel = self
+                .copies
+                .iter_mut()
+                .filter(|(name, _)| name.channel == *channel);
+            of_channel.for_each(|(_, copy)| {
+                *copy = Copy {
+                    used: copy.used,
+                    ..Copy::default()
+                }
+            });
         }
         for change in page.changes {
-            let name = Name { channel: change.channel, resource_type: change.resource_type, id: change.id };
+            let name = Name {
+                channel: change.channel,
+                resource_type: change.resource_type,
+                id: change.id,
+            };
             let copy = self.copies.entry(name).or_default();
-            // Below what it knows, the copy has later edits of its own. A delete leaves the numbers.
+            // Below what it knows, the copy has later edits of its own. A delete leaves the
+            // numbers.
             if change.server_version > copy.base && change.server_version >= copy.known {
-                copy.receive(change.payload.map(|payload| payload.get().to_owned()), change.server_version);
+                copy.receive(
+                    change.payload.map(|payload| payload.get().to_owned()),
+                    change.server_version,
+                );
             }
         }
         self.token = Some(page.next_token);
-        self.pulled.retain(|channel| !page.revoked.contains(channel));
+        self.pulled
+            .retain(|channel| !page.revoked.contains(channel));
         self.pulled.extend(self.pulled_channels());
     }
 
-    /// Drops the rows of groups that it never pulled, and that its JWT does not name any more: no pull tells of them.
+    /// Drops the rows of groups that it never pulled, and that its JWT does not name any more: no
+    /// pull tells of them.
     pub fn drop_unpulled(&mut self, groups: &[String]) {
-        let is_left = |channel: &str| channel.strip_prefix("group/").is_some_and(|group| groups.iter().all(|own| own != group));
-        self.copies.retain(|name, _| self.pulled.contains(&name.channel) || !is_left(&name.channel));
+        let is_left = |channel: &str| {
+            channel
+                .strip_prefix("group/")
+                .is_some_and(|group| groups.iter().all(|own| own != group))
+        };
+        self.copies
+            .retain(|name, _| self.pulled.contains(&name.channel) || !is_left(&name.channel));
     }
 
     /// The channels that its token stands in.
     pub fn pulled_channels(&self) -> BTreeSet<String> {
-        let token = self.token.as_deref().map(|token| Token::decode(token).unwrap()).unwrap_or_default();
+        let token = self
+            .token
+            .as_deref()
+            .map(|token| Token::decode(token).unwrap())
+            .unwrap_or_default();
         token.channels.keys().map(ToString::to_string).collect()
     }
 
     /// What the device shows: what is there, but for edits that wait.
     pub fn shown(&self) -> BTreeMap<Name, String> {
-        self.copies.iter().filter_map(|(name, copy)| Some((name.clone(), copy.payload.clone()?))).collect()
+        self.copies
+            .iter()
+            .filter_map(|(name, copy)| Some((name.clone(), copy.payload.clone()?)))
+            .collect()
     }
 }
 

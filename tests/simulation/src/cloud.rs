@@ -1,4 +1,5 @@
-//! The system under test: the functions as they are deployed, over an engine in this process, in virtual time.
+//! The system under test: the functions as they are deployed, over an engine in this process, in
+//! virtual time.
 
 use std::{
     collections::BTreeMap,
@@ -137,7 +138,9 @@ impl Cloud {
         let clock = {
             let jumped_ms = Arc::clone(&jumped_ms);
             Clock::from_fn(move || {
-                let skew = INVOCATION.try_with(|invocation| invocation.skew).unwrap_or_default();
+                let skew = INVOCATION
+                    .try_with(|invocation| invocation.skew)
+                    .unwrap_or_default();
                 moment(began, &jumped_ms) + skew
             })
         };
@@ -149,8 +152,23 @@ impl Cloud {
             sns: None,
         };
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
-        let changelog = deployment::stream_platform(&template, "changelog", clients("changelog"), clock.clone()).unwrap();
-        Self { engine, table_faults: hook, failures, weather, functions, changelog, began, jumped_ms }
+        let changelog = deployment::stream_platform(
+            &template,
+            "changelog",
+            clients("changelog"),
+            clock.clone(),
+        )
+        .unwrap();
+        Self {
+            engine,
+            table_faults: hook,
+            failures,
+            weather,
+            functions,
+            changelog,
+            began,
+            jumped_ms,
+        }
     }
 
     /// The moment the run began.
@@ -165,7 +183,8 @@ impl Cloud {
 
     /// Lets a long time pass at once.
     pub fn jump(&self, by: Duration) {
-        self.jumped_ms.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+        self.jumped_ms
+            .fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
     /// How much time passed so.
@@ -176,19 +195,34 @@ impl Cloud {
     /// A token that is good for a day.
     pub fn token(&self, tenant: &str, user: &str, roles: &[&str], groups: &[String]) -> String {
         let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
-        let identity = Identity { tenant, user, roles: &roles, channels: groups };
+        let identity = Identity {
+            tenant,
+            user,
+            roles: &roles,
+            channels: groups,
+        };
         auth::mint(identity, self.now().timestamp(), 86_400).unwrap()
     }
 
     /// Runs the function behind a route once. A panic is an answer too: `Err`.
-    pub async fn serve(&self, invocation: Arc<Invocation>, request: &Request) -> Result<Answer, String> {
+    pub async fn serve(
+        &self,
+        invocation: Arc<Invocation>,
+        request: &Request,
+    ) -> Result<Answer, String> {
         let path = format!("/api/v1/mobile/{}", request.path);
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
         let fits = |route: &&Route| route.method == request.method && route.is_of(path);
         let route = ROUTES.iter().find(fits).unwrap();
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", request.token)).unwrap());
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {}", request.token)).unwrap(),
+        );
         let inbound = Inbound {
             route,
             path,
@@ -200,50 +234,106 @@ impl Cloud {
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             at: self.now(),
         };
-        let event = entry::request(&rest_event(&inbound, "test").to_string(), Context::default()).0;
+        let event = entry::request(
+            &rest_event(&inbound, "test").to_string(),
+            Context::default(),
+        )
+        .0;
         let function = AssertUnwindSafe(self.functions[route.function](event)).catch_unwind();
-        let Some(ended) = invocation.run(function).await else { return Ok(Answer { status: 502, text: "null".into() }) };
-        let (parts, body) = ended.map_err(|_| format!("{} {} panicked", request.method, request.path))?.into_parts();
+        let Some(ended) = invocation.run(function).await else {
+            return Ok(Answer {
+                status: 502,
+                text: "null".into(),
+            });
+        };
+        let (parts, body) = ended
+            .map_err(|_| format!("{} {} panicked", request.method, request.path))?
+            .into_parts();
         let is_packed = parts.headers.contains_key(header::CONTENT_ENCODING);
-        let body = if is_packed { gzip::gunzip(&body, 8 << 20).unwrap() } else { body.to_vec() };
-        Ok(Answer { status: parts.status.as_u16(), text: String::from_utf8(body).unwrap() })
+        let body = if is_packed {
+            gzip::gunzip(&body, 8 << 20).unwrap()
+        } else {
+            body.to_vec()
+        };
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            text: String::from_utf8(body).unwrap(),
+        })
     }
 
-    /// Hands a batch of stream records to the changelog function: how many from the front it took, 0 where it died.
-    pub async fn sequence(&self, invocation: Arc<Invocation>, records: &[Value]) -> Result<usize, String> {
-        let texts = records.iter().map(|record| RawValue::from_string(record.to_string()).unwrap()).collect();
+    /// Hands a batch of stream records to the changelog function: how many from the front it took,
+    /// 0 where it died.
+    pub async fn sequence(
+        &self,
+        invocation: Arc<Invocation>,
+        records: &[Value],
+    ) -> Result<usize, String> {
+        let texts = records
+            .iter()
+            .map(|record| RawValue::from_string(record.to_string()).unwrap())
+            .collect();
         let event = LambdaEvent::new(StreamEvent { records: texts }, Context::default());
-        let function = AssertUnwindSafe(tidemark_changelog::handle(&self.changelog, event)).catch_unwind();
-        let Some(ended) = invocation.run(function).await else { return Ok(0) };
-        let response = ended.map_err(|_| "changelog panicked".to_owned())?.map_err(|error| error.to_string())?;
+        let function =
+            AssertUnwindSafe(tidemark_changelog::handle(&self.changelog, event)).catch_unwind();
+        let Some(ended) = invocation.run(function).await else {
+            return Ok(0);
+        };
+        let response = ended
+            .map_err(|_| "changelog panicked".to_owned())?
+            .map_err(|error| error.to_string())?;
         let position = |identifier: &str| {
             let is_it = |record: &Value| record["dynamodb"]["SequenceNumber"] == identifier;
             records.iter().position(is_it).unwrap_or(0)
         };
-        let failures = response.batch_item_failures.iter().filter_map(|failure| failure.item_identifier.as_deref());
+        let failures = response
+            .batch_item_failures
+            .iter()
+            .filter_map(|failure| failure.item_identifier.as_deref());
         Ok(failures.map(position).min().unwrap_or(records.len()))
     }
 
     /// Invokes the changelog function directly, as an operator does; `None` where it died.
-    pub async fn operate(&self, invocation: Arc<Invocation>, event: &Value) -> Result<Option<Value>, String> {
-        let event = LambdaEvent::new(RawValue::from_string(event.to_string()).unwrap(), Context::default());
-        let function = AssertUnwindSafe(tidemark_changelog::invoked(&self.changelog, event)).catch_unwind();
-        let Some(ended) = invocation.run(function).await else { return Ok(None) };
-        let answer = ended.map_err(|_| "changelog panicked".to_owned())?.map_err(|error| error.to_string())?;
+    pub async fn operate(
+        &self,
+        invocation: Arc<Invocation>,
+        event: &Value,
+    ) -> Result<Option<Value>, String> {
+        let event = LambdaEvent::new(
+            RawValue::from_string(event.to_string()).unwrap(),
+            Context::default(),
+        );
+        let function =
+            AssertUnwindSafe(tidemark_changelog::invoked(&self.changelog, event)).catch_unwind();
+        let Some(ended) = invocation.run(function).await else {
+            return Ok(None);
+        };
+        let answer = ended
+            .map_err(|_| "changelog panicked".to_owned())?
+            .map_err(|error| error.to_string())?;
         Ok(Some(serde_json::from_str(answer.get()).unwrap()))
     }
 
     /// A copy of every table.
     pub fn copy(&self) -> Copy {
-        let tables = self.call("ListTables", &json!({}))["TableNames"].as_array().unwrap().clone();
-        tables.iter().map(|table| table.as_str().unwrap()).map(|table| (table.to_owned(), self.rows(table))).collect()
+        let tables = self.call("ListTables", &json!({}))["TableNames"]
+            .as_array()
+            .unwrap()
+            .clone();
+        tables
+            .iter()
+            .map(|table| table.as_str().unwrap())
+            .map(|table| (table.to_owned(), self.rows(table)))
+            .collect()
     }
 
     /// Makes every table what it was.
     pub fn restore(&self, copy: &Copy) {
         for (table, rows) in copy {
             for row in self.rows(table) {
-                self.call("DeleteItem", &json!({"TableName": table, "Key": {"pk": row["pk"], "sk": row["sk"]}}));
+                self.call(
+                    "DeleteItem",
+                    &json!({"TableName": table, "Key": {"pk": row["pk"], "sk": row["sk"]}}),
+                );
             }
             for row in rows {
                 self.call("PutItem", &json!({"TableName": table, "Item": row}));
@@ -252,14 +342,20 @@ impl Cloud {
         self.table_faults.restored();
     }
 
-    /// A stream record of a tombstone with the payload that its row does not hold, where there is one.
+    /// A stream record of a tombstone with the payload that its row does not hold, where there is
+    /// one.
     pub fn with_kept_payload(&self, mut record: Value) -> Value {
-        let Some(version) = kept_apart(&record["dynamodb"]["NewImage"]) else { return record };
+        let Some(version) = kept_apart(&record["dynamodb"]["NewImage"]) else {
+            return record;
+        };
         let (_, name) = row_of(&record["dynamodb"]["Keys"]);
         let name = key::join([&name.resource_type, &name.id, &version.to_string()]);
-        let keys = json!({"pk": record["dynamodb"]["Keys"]["pk"], "sk": {"S": format!("v#{name}")}});
+        let keys =
+            json!({"pk": record["dynamodb"]["Keys"]["pk"], "sk": {"S": format!("v#{name}")}});
         let row = self.call("GetItem", &json!({"TableName": "conflicts", "Key": keys}));
-        let packed = BASE64_STANDARD.decode(row["Item"]["packed"]["B"].as_str().unwrap()).unwrap();
+        let packed = BASE64_STANDARD
+            .decode(row["Item"]["packed"]["B"].as_str().unwrap())
+            .unwrap();
         let payload = String::from_utf8(unpack(&packed, 1 << 20).unwrap()).unwrap();
         record["dynamodb"]["NewImage"][KEPT] = json!({"S": payload});
         record
@@ -281,14 +377,23 @@ impl Cloud {
     /// A call to the engine itself.
     pub fn call(&self, operation: &str, request: &Value) -> Value {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(
+            reply.status,
+            200,
+            "{operation}: {}",
+            String::from_utf8_lossy(&reply.body)
+        );
         serde_json::from_slice(&reply.body).unwrap()
     }
 }
 
 /// The template, read once: that takes longer than making the tables.
 fn template() -> Template {
-    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap().with_variable("CATALOG", CATALOG));
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+        Template::built_in()
+            .unwrap()
+            .with_variable("CATALOG", CATALOG)
+    });
     TEMPLATE.clone()
 }
 

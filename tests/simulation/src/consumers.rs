@@ -16,7 +16,9 @@ impl World {
     pub fn take_in(&self) {
         let records = self.stream.borrow_mut().take_in(&self.cloud);
         let mut judge = self.judge.borrow_mut();
-        records.into_iter().for_each(|record| judge.observe(&self.cloud.with_kept_payload(record)));
+        records
+            .into_iter()
+            .for_each(|record| judge.observe(&self.cloud.with_kept_payload(record)));
     }
 
     /// A consumer for each shard that has none.
@@ -24,7 +26,9 @@ impl World {
         let mut consumers = self.consumers.borrow_mut();
         for shard in consumers.len()..self.stream.borrow().shards() {
             let world = Rc::clone(self);
-            consumers.push(tokio::task::spawn_local(async move { world.consumer(shard).await }));
+            consumers.push(tokio::task::spawn_local(async move {
+                world.consumer(shard).await
+            }));
         }
     }
 
@@ -37,7 +41,12 @@ impl World {
             if self.cloud.weather.strikes(Fault::DelayedRecords, &mut rng) {
                 sleep(Duration::from_millis(rng.u64(1_000..9_000))).await;
             }
-            if !is_resting && self.is_down_until.get().is_some_and(|until| until > Instant::now()) {
+            if !is_resting
+                && self
+                    .is_down_until
+                    .get()
+                    .is_some_and(|until| until > Instant::now())
+            {
                 continue;
             }
             self.take_in();
@@ -66,7 +75,10 @@ impl World {
         let (first, second) = (invocation(rng), invocation(rng));
         let mut taken = if weather.strikes(Fault::RepeatedRecords, rng) {
             // Lambda took a consumer for dead that was not.
-            let (taken, other) = tokio::join!(self.cloud.sequence(first, &delivered), self.cloud.sequence(second, &delivered));
+            let (taken, other) = tokio::join!(
+                self.cloud.sequence(first, &delivered),
+                self.cloud.sequence(second, &delivered)
+            );
             taken.and_then(|taken| Ok(taken.max(other?)))
         } else {
             self.cloud.sequence(first, &delivered).await
@@ -78,12 +90,22 @@ impl World {
         let mut taken = taken.unwrap_or_default();
         let is_poison_taken = poison_at.is_some_and(|at| taken > at);
         let [delivered, passed] = self.poisoned.get();
-        self.poisoned.set([delivered + usize::from(poison_at.is_some()), passed + usize::from(is_poison_taken)]);
+        self.poisoned.set([
+            delivered + usize::from(poison_at.is_some()),
+            passed + usize::from(is_poison_taken),
+        ]);
         taken -= usize::from(is_poison_taken); // its place in the batch was no place in the stream
-        self.note(|| format!("shard {shard}: {taken} taken of {}", batch.iter().map(told).collect::<Vec<_>>().join(", ")));
+        self.note(|| {
+            format!(
+                "shard {shard}: {taken} taken of {}",
+                batch.iter().map(told).collect::<Vec<_>>().join(", ")
+            )
+        });
         self.counts.borrow_mut().records += taken as u64;
         let mut judge = self.judge.borrow_mut();
-        batch[..taken].iter().for_each(|record| judge.sequenced(record));
+        batch[..taken]
+            .iter()
+            .for_each(|record| judge.sequenced(record));
         // A checkpoint may be lost: then they come again.
         if weather.strikes(Fault::RepeatedRecords, rng) {
             taken = rng.usize(0..taken + 1);
@@ -100,7 +122,9 @@ impl World {
             self.consume();
             sleep(Duration::from_millis(50)).await;
         }
-        self.judge.borrow_mut().violated(6, "the stream is not drained, with nothing wrong any more");
+        self.judge
+            .borrow_mut()
+            .violated(6, "the stream is not drained, with nothing wrong any more");
     }
 }
 
@@ -110,5 +134,9 @@ fn told(record: &Value) -> String {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let number = word(&change["SequenceNumber"]);
     let number = number.trim_start_matches('1').trim_start_matches('0');
-    format!("{} v{} #{number}", word(&change["Keys"]["sk"]["S"]), word(&change["NewImage"]["server_version"]["N"]))
+    format!(
+        "{} v{} #{number}",
+        word(&change["Keys"]["sk"]["S"]),
+        word(&change["NewImage"]["server_version"]["N"])
+    )
 }

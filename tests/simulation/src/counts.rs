@@ -24,10 +24,22 @@ pub struct Counts {
 impl Counts {
     /// Adds another run's.
     pub fn add(&mut self, other: &Self) {
-        let Self { requests, edits, answers, pages, records, resolutions, replays, resets } = other;
+        let Self {
+            requests,
+            edits,
+            answers,
+            pages,
+            records,
+            resolutions,
+            replays,
+            resets,
+        } = other;
         self.requests += requests;
         self.edits += edits;
-        self.answers.iter_mut().zip(answers).for_each(|(sum, more)| *sum += more);
+        self.answers
+            .iter_mut()
+            .zip(answers)
+            .for_each(|(sum, more)| *sum += more);
         self.pages += pages;
         self.records += records;
         self.resolutions += resolutions;

@@ -23,7 +23,9 @@ pub struct Owner {
 impl Owner {
     /// As rows name their author.
     pub fn author(&self) -> String {
-        tidemark_core::principal::Author::device(&self.user, &self.device_id).as_str().to_owned()
+        tidemark_core::principal::Author::device(&self.user, &self.device_id)
+            .as_str()
+            .to_owned()
     }
 }
 
@@ -42,14 +44,16 @@ pub struct Fate {
     pub is_of_undone: bool,
     /// What its author was shown.
     pub screen: Screen,
-    /// Whether its device went back to a backup that does not have it, before it heard what became of it.
+    /// Whether its device went back to a backup that does not have it, before it heard what became
+    /// of it.
     pub is_lost: bool,
 }
 
 /// What a user was shown of a resource while typing an edit of it.
 #[derive(Debug, Clone)]
 pub struct Screen {
-    /// The newest version that the user had seen. What comes under edits that wait is not seen: the screen shows those on top.
+    /// The newest version that the user had seen. What comes under edits that wait is not seen: the
+    /// screen shows those on top.
     pub seen: u64,
     /// The version of the copy below those edits.
     pub copy: u64,
@@ -60,7 +64,10 @@ pub struct Screen {
 impl Screen {
     /// The newest version of a field that the user had seen.
     fn seen_of(&self, field: &str) -> u64 {
-        let is_hidden = self.covered.as_ref().is_none_or(|covered| covered.contains(field));
+        let is_hidden = self
+            .covered
+            .as_ref()
+            .is_none_or(|covered| covered.contains(field));
         if is_hidden { self.seen } else { self.copy }
     }
 }
@@ -87,7 +94,11 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
     fate.edit.item.get("base_version")?; // without it, others' versions may be overwritten (docs/protocol.md, *Known quirks*)
     let screen = &fate.screen;
     let resource_type = fate.edit.name.resource_type.as_str();
-    if version.is_decision || fate.is_of_undone || resource_type == "note" || fate.edit.action() == "create" {
+    if version.is_decision
+        || fate.is_of_undone
+        || resource_type == "note"
+        || fate.edit.action() == "create"
+    {
         return None;
     }
     let author = fate.owner.author();
@@ -97,15 +108,21 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
     let changed: Vec<&String> = patch
         .iter()
         .filter(|(field, value)| {
-            is_slot(field) && (!value.is_null() || last.is_some_and(|last| last.fields.contains_key(*field)))
+            is_slot(field)
+                && (!value.is_null() || last.is_some_and(|last| last.fields.contains_key(*field)))
         })
         .map(|(field, _)| field)
         .collect();
     let mut before: Option<&Version> = None;
     for other in earlier {
-        let changes = |field: &&&String| before.and_then(|before| before.fields.get(**field)) != other.fields.get(**field);
+        let changes = |field: &&&String| {
+            before.and_then(|before| before.fields.get(**field)) != other.fields.get(**field)
+        };
         let is_unseen = match resource_type {
-            "task" => changed.iter().filter(changes).any(|field| other.number > screen.seen_of(field)),
+            "task" => changed
+                .iter()
+                .filter(changes)
+                .any(|field| other.number > screen.seen_of(field)),
             _ => other.number > screen.seen,
         };
         if is_unseen && other.author != author {
@@ -122,5 +139,7 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
 
 /// Whether its device was told that an edit was not applied.
 pub(crate) fn is_refused(fate: &Fate) -> bool {
-    fate.told.as_ref().is_some_and(|told| told.status != Status::Ok)
+    fate.told
+        .as_ref()
+        .is_some_and(|told| told.status != Status::Ok)
 }

@@ -1,5 +1,5 @@
-//! What goes wrong, and how often. Each seed has a weather of its own: most kinds of faults are switched off in most seeds, because
-//! faults of every kind at once hide each other.
+//! What goes wrong, and how often. Each seed has a weather of its own: most kinds of faults are
+//! switched off in most seeds, because faults of every kind at once hide each other.
 
 use std::{
     fmt,
@@ -82,7 +82,8 @@ faults! {
     LongOutage = "long-outage",
     /// The tables are restored from an older copy.
     Restore = "restore",
-    /// An app is killed between a push without an answer and its repetition, and pulls first when it starts again.
+    /// An app is killed between a push without an answer and its repetition, and pulls first when
+    /// it starts again.
     Restarted = "restarted",
     /// A device is restored from a backup of everything that it stores.
     RestoredDevice = "restored-device",
@@ -91,8 +92,8 @@ faults! {
 }
 
 impl Fault {
-    /// How much more often it strikes than one that any call may meet: there are fewer such reads, and batches of
-    /// records, than calls.
+    /// How much more often it strikes than one that any call may meet: there are fewer such reads,
+    /// and batches of records, than calls.
     fn weight(self) -> u32 {
         match self {
             Self::StaleRead => 6,
@@ -119,10 +120,18 @@ impl Weather {
         let rate = |fault: &Fault| {
             let is_on = rng.u32(0..100) < 40;
             let rate = [8, 30, 100][rng.usize(0..3)] * fault.weight();
-            if is_on && !without.contains(fault) { rate } else { 0 }
+            if is_on && !without.contains(fault) {
+                rate
+            } else {
+                0
+            }
         };
         let rates = FAULTS.iter().map(rate).collect();
-        Self { rates, struck: FAULTS.iter().map(|_| AtomicU64::new(0)).collect(), is_calm: AtomicBool::new(false) }
+        Self {
+            rates,
+            struck: FAULTS.iter().map(|_| AtomicU64::new(0)).collect(),
+            is_calm: AtomicBool::new(false),
+        }
     }
 
     /// Whether the fault strikes now, by this generator.
@@ -151,7 +160,10 @@ impl Weather {
 
     /// How often each fault struck, in the order of [`FAULTS`].
     pub fn struck(&self) -> Vec<u64> {
-        self.struck.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+        self.struck
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect()
     }
 }
 
@@ -173,9 +185,18 @@ pub struct Invocation {
 impl Invocation {
     /// An invocation whose faults this generator decides.
     pub fn new(weather: &Arc<Weather>, mut rng: fastrand::Rng) -> Arc<Self> {
-        let skew = if weather.strikes(Fault::WrongClock, &mut rng) { rng.i64(-20_000..20_000) } else { 0 };
+        let skew = if weather.strikes(Fault::WrongClock, &mut rng) {
+            rng.i64(-20_000..20_000)
+        } else {
+            0
+        };
         let skew = chrono::Duration::milliseconds(skew);
-        Arc::new(Self { weather: Arc::clone(weather), rng: Mutex::new(rng), dying: Notify::new(), skew })
+        Arc::new(Self {
+            weather: Arc::clone(weather),
+            rng: Mutex::new(rng),
+            dying: Notify::new(),
+            skew,
+        })
     }
 
     /// Runs a function to its end, or until it dies.

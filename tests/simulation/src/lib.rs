@@ -1,6 +1,11 @@
-//! A deterministic simulation of Tidemark: devices, admins and operators over the functions as they are deployed, in one process and in
-//! virtual time, with faults of every kind; one seed decides everything. A model judges what comes of it. docs/testing.md tells more.
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a simulation that cannot go on stops")]
+//! A deterministic simulation of Tidemark: devices, admins and operators over the functions as they
+//! are deployed, in one process and in virtual time, with faults of every kind; one seed decides
+//! everything. A model judges what comes of it. docs/testing.md tells more.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a simulation that cannot go on stops"
+)]
 
 pub mod admin;
 pub mod bucket;
@@ -43,16 +48,27 @@ pub struct Outcome {
 /// Makes a run, in virtual time and on this thread alone.
 pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
     fastrand::seed(plan.seed); // the SDK's jitter
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let world = World::new(plan.clone(), is_traced);
         world.run().await;
         let mut violation = world.judge.borrow().violation.clone();
         if violation.is_none() {
-            violation = splits::differing(plan.seed).await.map(|what| Violation { promise: 7, what });
+            violation = splits::differing(plan.seed)
+                .await
+                .map(|what| Violation { promise: 7, what });
         }
         let counts = world.counts.borrow().clone();
-        Outcome { violation, counts, struck: world.cloud.weather.struck(), trace: world.into_trace() }
+        Outcome {
+            violation,
+            counts,
+            struck: world.cloud.weather.struck(),
+            trace: world.into_trace(),
+        }
     })
 }

@@ -1,6 +1,10 @@
-//! `simulate`: runs seeds, as many as asked, and says what they broke. The last line is the summary; the exit code is 1 where a promise
-//! was broken.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the terminal")]
+//! `simulate`: runs seeds, as many as asked, and says what they broke. The last line is the
+//! summary; the exit code is 1 where a promise was broken.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for the terminal"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -49,8 +53,16 @@ struct Arguments {
 }
 
 fn fault(name: &str) -> Result<Fault, String> {
-    plan::fault(name)
-        .ok_or_else(|| format!("no kind of fault: {}", FAULTS.iter().map(Fault::to_string).collect::<Vec<_>>().join(", ")))
+    plan::fault(name).ok_or_else(|| {
+        format!(
+            "no kind of fault: {}",
+            FAULTS
+                .iter()
+                .map(Fault::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    })
 }
 
 #[derive(Default)]
@@ -63,15 +75,27 @@ struct Sum {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let sum = Mutex::new(Sum { struck: vec![0; FAULTS.len()], ..Sum::default() });
+    let sum = Mutex::new(Sum {
+        struck: vec![0; FAULTS.len()],
+        ..Sum::default()
+    });
     let next = AtomicU64::new(0);
     let bar = ProgressBar::new(arguments.seeds);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left {msg}").unwrap());
-    let threads = if arguments.trace { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left {msg}")
+            .unwrap(),
+    );
+    let threads = if arguments.trace {
+        1
+    } else {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    };
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < arguments.seeds) {
+                while let Some(seed) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < arguments.seeds)
+                {
                     if !arguments.keep_going && !sum.lock().unwrap().broken.is_empty() {
                         return;
                     }
@@ -85,24 +109,44 @@ fn main() -> ExitCode {
     });
     bar.finish_and_clear();
     let sum = sum.into_inner().unwrap();
-    if let Some(plan) = sum.broken.first().filter(|_| !arguments.keep_going && !arguments.no_shrinking) {
+    if let Some(plan) = sum
+        .broken
+        .first()
+        .filter(|_| !arguments.keep_going && !arguments.no_shrinking)
+    {
         explain(plan);
     }
     summarise(&sum);
-    if sum.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sum.broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn planned(seed: u64, arguments: &Arguments) -> Plan {
     let plan = Plan::of(seed).without(arguments.without.clone());
-    if arguments.only.is_empty() { plan } else { plan.only(&arguments.only.iter().copied().collect::<BTreeSet<_>>()) }
+    if arguments.only.is_empty() {
+        plan
+    } else {
+        plan.only(&arguments.only.iter().copied().collect::<BTreeSet<_>>())
+    }
 }
 
 fn add(sum: &mut Sum, plan: Plan, outcome: Outcome, bar: &ProgressBar) {
     sum.runs += 1;
     sum.counts.add(&outcome.counts);
-    sum.struck.iter_mut().zip(outcome.struck).for_each(|(sum, more)| *sum += more);
+    sum.struck
+        .iter_mut()
+        .zip(outcome.struck)
+        .for_each(|(sum, more)| *sum += more);
     if let Some(violation) = outcome.violation {
-        bar.suspend(|| println!("seed {} breaks promise {}: {}", plan.seed, violation.promise, violation.what));
+        bar.suspend(|| {
+            println!(
+                "seed {} breaks promise {}: {}",
+                plan.seed, violation.promise, violation.what
+            )
+        });
         sum.broken.push(plan);
     }
     bar.inc(1);
@@ -124,7 +168,16 @@ fn summarise(sum: &Sum) {
     for (fault, count) in FAULTS.iter().zip(&sum.struck) {
         println!("{fault:>22} {count:>12}");
     }
-    let Counts { requests, edits, answers: [ok, conflict, error], pages, records, resolutions, replays, resets } = sum.counts;
+    let Counts {
+        requests,
+        edits,
+        answers: [ok, conflict, error],
+        pages,
+        records,
+        resolutions,
+        replays,
+        resets,
+    } = sum.counts;
     println!(
         "{} seeds: {} broke a promise; {edits} edits typed, answered {ok} ok, {conflict} conflict, {error} error; {requests} requests, \
          {pages} pages, {records} stream records, {resolutions} resolutions, {replays} replays, {resets} resets, {} faults",

@@ -20,17 +20,27 @@ impl World {
                 let mut groups = self.groups.borrow_mut();
                 let users: Vec<(usize, usize)> = groups.keys().copied().collect();
                 let user = users[rng.usize(0..users.len())];
-                let joined = GROUPS.iter().filter(|_| rng.bool()).map(|group| (*group).to_owned()).collect();
+                let joined = GROUPS
+                    .iter()
+                    .filter(|_| rng.bool())
+                    .map(|group| (*group).to_owned())
+                    .collect();
                 groups.insert(user, joined);
                 weather.count(Fault::GroupChange);
             }
-            What::Split if weather.is_on(Fault::ShardSplit) => self.stream.borrow_mut().split(&self.cloud, rng),
+            What::Split if weather.is_on(Fault::ShardSplit) => {
+                self.stream.borrow_mut().split(&self.cloud, rng)
+            }
             What::Down(ms) if weather.is_on(Fault::ConsumerDown) => {
                 weather.count(Fault::ConsumerDown);
-                self.is_down_until.set(Some(Instant::now() + Duration::from_millis(ms)));
+                self.is_down_until
+                    .set(Some(Instant::now() + Duration::from_millis(ms)));
             }
             // Batches are kept for 90 days.
-            What::Month if weather.is_on(Fault::Retention) && self.cloud.jumped() < chrono::Duration::days(60) => {
+            What::Month
+                if weather.is_on(Fault::Retention)
+                    && self.cloud.jumped() < chrono::Duration::days(60) =>
+            {
                 weather.count(Fault::Retention);
                 self.may_reset.set(true);
                 self.cloud.jump(chrono::Duration::days(32));
@@ -44,7 +54,9 @@ impl World {
                 self.note(|| format!("        the stream forgets {lost} records"));
                 self.needs_repair.set(true);
             }
-            What::Repair if weather.is_on(Fault::LongOutage) => self.repair(&self.since_ever(), rng).await,
+            What::Repair if weather.is_on(Fault::LongOutage) => {
+                self.repair(&self.since_ever(), rng).await
+            }
             What::Copy if weather.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
                 self.take_in();
                 *self.copy.borrow_mut() = Some((self.cloud.copy(), self.judge.borrow().clone()));
@@ -66,7 +78,11 @@ impl World {
             request["cursor"] = cursor.clone();
             request["limit"] = rng.u64(1..8).into();
             let invocation = Invocation::new(&self.cloud.weather, rng.fork());
-            let answer = match self.cloud.operate(invocation, &json!({ "repair": request })).await {
+            let answer = match self
+                .cloud
+                .operate(invocation, &json!({ "repair": request }))
+                .await
+            {
                 Ok(answer) => answer.unwrap_or_default(),
                 Err(panic) => return self.judge.borrow_mut().violated(6, panic),
             };
@@ -84,7 +100,9 @@ impl World {
 
     /// Restores the tables from the copy that was taken, if one was. Devices start over.
     pub(crate) async fn restore(self: &Rc<Self>) {
-        let Some((copy, judge)) = self.copy.borrow_mut().take() else { return };
+        let Some((copy, judge)) = self.copy.borrow_mut().take() else {
+            return;
+        };
         self.note(|| "the tables are restored".to_owned());
         self.cloud.weather.count(Fault::Restore);
         self.cloud.restore(&copy);
@@ -95,9 +113,17 @@ impl World {
             let mut phone = phone.lock().await;
             let tenant = phone.owner().tenant;
             (phone.backup, phone.goes_back) = (None, false); // it would be of a time that never was
-            phone.client.undone = phone.client.copies.keys().map(|name| name.channel.clone()).collect();
+            phone.client.undone = phone
+                .client
+                .copies
+                .keys()
+                .map(|name| name.channel.clone())
+                .collect();
             // Nobody finds the channels of which the copy holds nothing: those apps are reset.
-            phone.client.copies.retain(|name, _| judge.has_rows(&tenant, &name.channel));
+            phone
+                .client
+                .copies
+                .retain(|name, _| judge.has_rows(&tenant, &name.channel));
         }
         let mut rng = rng(&[self.plan.seed, 9]);
         self.needs_repair.set(true);
@@ -111,9 +137,14 @@ impl World {
         let now = self.cloud.now().timestamp();
         for table in ["changes", "sync_batches", "sync_items"] {
             for row in self.cloud.rows(table) {
-                if row["expires_at"]["N"].as_str().and_then(|text| text.parse().ok()).is_some_and(|at: i64| at < now) {
+                if row["expires_at"]["N"]
+                    .as_str()
+                    .and_then(|text| text.parse().ok())
+                    .is_some_and(|at: i64| at < now)
+                {
                     let key = json!({"pk": row["pk"], "sk": row["sk"]});
-                    self.cloud.call("DeleteItem", &json!({"TableName": table, "Key": key}));
+                    self.cloud
+                        .call("DeleteItem", &json!({"TableName": table, "Key": key}));
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! What happens in a run, before anything goes wrong: who does what when. A plan follows from its seed; a shrunk one keeps some of its
-//! steps.
+//! What happens in a run, before anything goes wrong: who does what when. A plan follows from its
+//! seed; a shrunk one keeps some of its steps.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -117,22 +117,39 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut rng = rng(&[seed, 4]);
         let is_hot = rng.u32(0..100) < 35;
-        let phones =
-            (0..rng.usize(2..5)).map(|at| (usize::from(at > 0 && rng.u32(0..6) == 0), rng.usize(0..2))).collect::<Vec<_>>();
+        let phones = (0..rng.usize(2..5))
+            .map(|at| (usize::from(at > 0 && rng.u32(0..6) == 0), rng.usize(0..2)))
+            .collect::<Vec<_>>();
         let mut types = vec!["meter", "submission", "task", "note", "reading"];
         rng.shuffle(&mut types);
         types.truncate(if is_hot { 1 } else { rng.usize(1..5) });
-        let world = WorldPlan { names: if is_hot { 1 } else { rng.u64(1..4) }, types, is_hot, phones };
+        let world = WorldPlan {
+            names: if is_hot { 1 } else { rng.u64(1..4) },
+            types,
+            is_hot,
+            phones,
+        };
         let mut steps = Vec::new();
         for phase in 0..PHASES {
             for _ in 0..rng.u64(10..40) {
                 let at_ms = rng.u64(0..PHASE_MS);
                 let (actor, what) = action(&world, &mut rng);
-                steps.push(Step { id: steps.len() as u64, phase, at_ms, actor, what });
+                steps.push(Step {
+                    id: steps.len() as u64,
+                    phase,
+                    at_ms,
+                    actor,
+                    what,
+                });
             }
         }
         steps.sort_by_key(|step| (step.phase, step.at_ms));
-        Self { seed, steps, without: Vec::new(), world }
+        Self {
+            seed,
+            steps,
+            without: Vec::new(),
+            world,
+        }
     }
 
     /// The same plan with these steps only.
@@ -148,7 +165,10 @@ impl Plan {
 
     /// The command that makes this run again.
     pub fn command(&self) -> String {
-        let mut command = format!("cargo run --release --bin simulate -- --seeds 1 --from {}", self.seed);
+        let mut command = format!(
+            "cargo run --release --bin simulate -- --seeds 1 --from {}",
+            self.seed
+        );
         if self.steps.len() < Self::of(self.seed).steps.len() {
             let mut ids: Vec<u64> = self.steps.iter().map(|step| step.id).collect();
             ids.sort_unstable();
@@ -168,12 +188,22 @@ fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
     let phone = Actor::Phone(rng.usize(0..=world.phones.len()));
     let admin = Actor::Admin(usize::from(rng.u32(0..5) == 0));
     match rng.u32(0..100) {
-        0..30 => (phone, What::Type(if world.is_hot { rng.u64(1..20) } else { rng.u64(1..5) })),
+        0..30 => (
+            phone,
+            What::Type(if world.is_hot {
+                rng.u64(1..20)
+            } else {
+                rng.u64(1..5)
+            }),
+        ),
         30..32 => (phone, What::Backup),
         32..36 => (phone, What::RestoreDevice),
         36..38 => (Actor::Phone(0), What::Clone),
         38..60 => (phone, What::Push),
-        60..78 => (phone, What::Pull(rng.u32(1..6), if rng.bool() { rng.u64(1..5) } else { 100 })),
+        60..78 => (
+            phone,
+            What::Pull(rng.u32(1..6), if rng.bool() { rng.u64(1..5) } else { 100 }),
+        ),
         78..83 => (phone, What::Ack),
         83..90 => (admin, What::Resolve),
         90..92 => (admin, What::Replay),
@@ -181,12 +211,18 @@ fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
         94..95 => (Actor::Operator, What::Split),
         95..97 => (Actor::Operator, What::Down(rng.u64(1_000..8_000))),
         97..98 => (Actor::Operator, What::Month),
-        98..99 => (Actor::Operator, [What::Forget, What::Repair][rng.usize(0..2)]),
+        98..99 => (
+            Actor::Operator,
+            [What::Forget, What::Repair][rng.usize(0..2)],
+        ),
         _ => (Actor::Operator, What::Copy),
     }
 }
 
 /// A kind of fault by its name.
 pub fn fault(name: &str) -> Option<Fault> {
-    FAULTS.iter().copied().find(|fault| fault.to_string() == name)
+    FAULTS
+        .iter()
+        .copied()
+        .find(|fault| fault.to_string() == name)
 }

@@ -1,5 +1,6 @@
-//! The stream of `resources` between the engine and the changelog function: shards that split, consumers that lag, die and repeat.
-//! The engine has one shard whose records it never repeats; what Lambda does besides is done here.
+//! The stream of `resources` between the engine and the changelog function: shards that split,
+//! consumers that lag, die and repeat. The engine has one shard whose records it never repeats;
+//! what Lambda does besides is done here.
 
 use std::collections::VecDeque;
 
@@ -12,7 +13,8 @@ use crate::{
 
 /// Parts of the key space; a shard has one or more.
 const SLOTS: usize = 8;
-/// Where numbers begin, before a shard's own offset is added: they have the length that DynamoDB's have at least.
+/// Where numbers begin, before a shard's own offset is added: they have the length that DynamoDB's
+/// have at least.
 const NUMBERS_FROM: u128 = 100_000_000_000_000_000_000;
 
 /// The stream.
@@ -48,7 +50,12 @@ impl Stream {
             arn: None,
             taken_up_to: None,
             taken_in: 0,
-            shards: (0..shards).map(|_| Shard { offset: offset(&mut rng), ..Shard::default() }).collect(),
+            shards: (0..shards)
+                .map(|_| Shard {
+                    offset: offset(&mut rng),
+                    ..Shard::default()
+                })
+                .collect(),
             slots: std::array::from_fn(|slot| slot % shards),
             generation: 0,
         }
@@ -76,17 +83,27 @@ impl Stream {
         }
         for record in &records {
             let keys = record["dynamodb"]["Keys"].to_string();
-            let slot =
-                rng(&[self.seed, 3, keys.bytes().fold(7, |hash, byte| hash * 31 % 1_000_003 + u64::from(byte))]).usize(0..SLOTS);
+            let slot = rng(&[
+                self.seed,
+                3,
+                keys.bytes()
+                    .fold(7, |hash, byte| hash * 31 % 1_000_003 + u64::from(byte)),
+            ])
+            .usize(0..SLOTS);
             let shard = &mut self.shards[self.slots[slot]];
             let mut record = record.clone();
             // The engine's own numbers tell the time of day.
             self.taken_in += 1;
-            // Those of another stream are others: as numbers of 21 to 40 digits do not meet by chance.
-            let number = NUMBERS_FROM + (self.taken_in * 10 + shard.offset) * 2 + u128::from(self.generation % 2);
+            // Those of another stream are others: as numbers of 21 to 40 digits do not meet by
+            // chance.
+            let number = NUMBERS_FROM
+                + (self.taken_in * 10 + shard.offset) * 2
+                + u128::from(self.generation % 2);
             record["dynamodb"]["SequenceNumber"] = number.to_string().into();
             let label = format!("2026-01-01T00:00:00.{:03}", self.generation);
-            record["eventSourceARN"] = format!("arn:aws:dynamodb:us-east-1:000000000000:table/resources/stream/{label}").into();
+            record["eventSourceARN"] =
+                format!("arn:aws:dynamodb:us-east-1:000000000000:table/resources/stream/{label}")
+                    .into();
             shard.waiting.push_back(record);
         }
         records
@@ -98,37 +115,54 @@ impl Stream {
         });
         let described = cloud.call("DescribeStream", &json!({"StreamArn": arn}));
         let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
-        let mut request = json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
+        let mut request =
+            json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
         if let Some(number) = &self.taken_up_to {
             request["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER".into();
             request["SequenceNumber"] = number.as_str().into();
         }
         let iterator = cloud.call("GetShardIterator", &request);
-        let answer = cloud.call("GetRecords", &json!({"ShardIterator": iterator["ShardIterator"]}));
+        let answer = cloud.call(
+            "GetRecords",
+            &json!({"ShardIterator": iterator["ShardIterator"]}),
+        );
         let records = answer["Records"].as_array().unwrap().clone();
         if let Some(last) = records.last() {
-            self.taken_up_to = Some(last["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned());
+            self.taken_up_to = Some(
+                last["dynamodb"]["SequenceNumber"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            );
         }
         records
     }
 
-    /// Forgets everything that was not delivered, and starts as another stream: the tables were restored.
+    /// Forgets everything that was not delivered, and starts as another stream: the tables were
+    /// restored.
     pub fn restart(&mut self, cloud: &Cloud) {
         while !self.read(cloud).is_empty() {}
-        self.shards.iter_mut().for_each(|shard| shard.waiting.clear());
+        self.shards
+            .iter_mut()
+            .for_each(|shard| shard.waiting.clear());
         self.generation += 1;
     }
 
     /// Loses what was not delivered yet: nobody took it for a day.
     pub fn lose(&mut self) -> usize {
-        self.shards.iter_mut().map(|shard| shard.waiting.drain(..).count()).sum()
+        self.shards
+            .iter_mut()
+            .map(|shard| shard.waiting.drain(..).count())
+            .sum()
     }
 
     /// Splits a shard that has more than one part of the key space.
     pub fn split(&mut self, cloud: &Cloud, rng: &mut fastrand::Rng) {
         let slot = rng.usize(0..SLOTS);
         let parent = self.slots[slot];
-        let slots: Vec<usize> = (0..SLOTS).filter(|slot| self.slots[*slot] == parent).collect();
+        let slots: Vec<usize> = (0..SLOTS)
+            .filter(|slot| self.slots[*slot] == parent)
+            .collect();
         if slots.len() < 2 || self.shards.len() > 12 {
             return;
         }
@@ -137,7 +171,11 @@ impl Stream {
         for _ in [first, second] {
             // The records of one item go on with higher numbers.
             let offset = self.shards[parent].offset + u128::from(rng.u64(0..40));
-            self.shards.push(Shard { parent: Some(parent), offset, ..Shard::default() });
+            self.shards.push(Shard {
+                parent: Some(parent),
+                offset,
+                ..Shard::default()
+            });
         }
         for (at, slot) in slots.into_iter().enumerate() {
             self.slots[slot] = if at % 2 == 0 { first } else { second };
@@ -154,7 +192,12 @@ impl Stream {
             }
             ancestor = self.shards[parent].parent;
         }
-        self.shards[shard].waiting.iter().take(limit).cloned().collect()
+        self.shards[shard]
+            .waiting
+            .iter()
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     /// The first `count` records of a shard are done.

@@ -1,5 +1,6 @@
-//! Shrinking: the shortest history that still breaks a promise. Faults are decided step by step, not one after another, so that steps can
-//! be left out and what goes wrong in the others stays the same.
+//! Shrinking: the shortest history that still breaks a promise. Faults are decided step by step,
+//! not one after another, so that steps can be left out and what goes wrong in the others stays the
+//! same.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +25,19 @@ pub fn shrink(plan: &Plan) -> Plan {
     while size > 0 {
         let mut from = 0;
         while from < best.steps.len() {
-            let left_out: BTreeSet<u64> = best.steps.iter().skip(from).take(size).map(|step| step.id).collect();
-            let keep = best.steps.iter().map(|step| step.id).filter(|id| !left_out.contains(id)).collect();
+            let left_out: BTreeSet<u64> = best
+                .steps
+                .iter()
+                .skip(from)
+                .take(size)
+                .map(|step| step.id)
+                .collect();
+            let keep = best
+                .steps
+                .iter()
+                .map(|step| step.id)
+                .filter(|id| !left_out.contains(id))
+                .collect();
             let tried = best.clone().only(&keep);
             if breaks(&tried) {
                 best = tried;

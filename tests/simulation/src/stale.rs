@@ -1,5 +1,5 @@
-//! A read that need not be consistent may show rows as they were a while ago. The engine has no such reads, so what was read of a row is
-//! remembered, and shown again later.
+//! A read that need not be consistent may show rows as they were a while ago. The engine has no
+//! such reads, so what was read of a row is remembered, and shown again later.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -17,7 +17,12 @@ pub(crate) struct Stale(Mutex<HashMap<String, Vec<Value>>>);
 
 impl Stale {
     /// What a reader sees, where it is not what stands: rows as they were, or not there yet.
-    pub(crate) fn seen(&self, invocation: &Invocation, call: &Call<'_>, answer: &Reply) -> Option<Reply> {
+    pub(crate) fn seen(
+        &self,
+        invocation: &Invocation,
+        call: &Call<'_>,
+        answer: &Reply,
+    ) -> Option<Reply> {
         if call.operation != "BatchGetItem" || answer.status != 200 {
             return None;
         }
@@ -28,16 +33,25 @@ impl Stale {
         for (table, rows) in body["Responses"].as_object_mut()? {
             let rows = rows.as_array_mut()?;
             rows.sort_by_key(|row| row["sk"].to_string()); // the functions' order is not always the same
-            let is_stale = request["RequestItems"][table]["ConsistentRead"] != true && invocation.strikes(Fault::StaleRead);
+            let is_stale = request["RequestItems"][table]["ConsistentRead"] != true
+                && invocation.strikes(Fault::StaleRead);
             rows.retain_mut(|row| {
-                let past = past.entry(format!("{table} {} {}", row["pk"], row["sk"])).or_default();
-                let shown = if is_stale { usize::try_from(invocation.below(past.len() as u64 + 2)).unwrap() } else { past.len() };
+                let past = past
+                    .entry(format!("{table} {} {}", row["pk"], row["sk"]))
+                    .or_default();
+                let shown = if is_stale {
+                    usize::try_from(invocation.below(past.len() as u64 + 2)).unwrap()
+                } else {
+                    past.len()
+                };
                 if past.last() != Some(row) {
                     past.push(row.clone());
                 }
                 is_other |= is_stale;
                 // One beyond what is remembered: not there yet.
-                let Some(old) = past.get(shown) else { return !is_stale };
+                let Some(old) = past.get(shown) else {
+                    return !is_stale;
+                };
                 *row = old.clone();
                 true
             });

@@ -23,7 +23,10 @@ pub struct TableFaults {
 impl TableFaults {
     /// Faults of these tables.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, stale: Stale::default() }
+        Self {
+            engine,
+            stale: Stale::default(),
+        }
     }
 
     /// The tables were restored: nobody reads any more what they held.
@@ -40,7 +43,11 @@ impl TableFaults {
             return Verdict::Lose;
         }
         if invocation.strikes(Fault::Throttle) {
-            return Verdict::Answer(Reply::error(400, "ProvisionedThroughputExceededException", "slow down"));
+            return Verdict::Answer(Reply::error(
+                400,
+                "ProvisionedThroughputExceededException",
+                "slow down",
+            ));
         }
         if invocation.strikes(Fault::InternalError) {
             return Verdict::Answer(Reply::error(500, "InternalServerError", "try again"));
@@ -48,7 +55,9 @@ impl TableFaults {
         if writes(call) && invocation.strikes(Fault::TransactionConflict) {
             return Verdict::Answer(transaction_conflict(call));
         }
-        if matches!(call.operation, "BatchGetItem" | "BatchExecuteStatement") && invocation.strikes(Fault::PartialBatch) {
+        if matches!(call.operation, "BatchGetItem" | "BatchExecuteStatement")
+            && invocation.strikes(Fault::PartialBatch)
+        {
             return Verdict::Answer(self.partial(invocation, call));
         }
         Verdict::Continue
@@ -73,8 +82,16 @@ impl TableFaults {
         let mut request: Value = serde_json::from_slice(call.body).unwrap();
         if call.operation == "BatchExecuteStatement" {
             let statements = request["Statements"].as_array().unwrap().clone();
-            let is_done: Vec<bool> = statements.iter().map(|_| invocation.below(2) == 0).collect();
-            let done: Vec<_> = statements.into_iter().zip(&is_done).filter(|(_, is_done)| **is_done).map(|(it, _)| it).collect();
+            let is_done: Vec<bool> = statements
+                .iter()
+                .map(|_| invocation.below(2) == 0)
+                .collect();
+            let done: Vec<_> = statements
+                .into_iter()
+                .zip(&is_done)
+                .filter(|(_, is_done)| **is_done)
+                .map(|(it, _)| it)
+                .collect();
             let mut answers = match done.is_empty() {
                 true => Vec::new(),
                 false => {
@@ -84,10 +101,19 @@ impl TableFaults {
                 }
             }
             .into_iter();
-            let code = ["ThrottlingError", "TransactionConflict"][usize::try_from(invocation.below(2)).unwrap()];
+            let code = ["ThrottlingError", "TransactionConflict"]
+                [usize::try_from(invocation.below(2)).unwrap()];
             let refused = json!({"Error": {"Code": code, "Message": "not now"}});
-            let answers: Vec<Value> =
-                is_done.iter().map(|done| if *done { answers.next().unwrap() } else { refused.clone() }).collect();
+            let answers: Vec<Value> = is_done
+                .iter()
+                .map(|done| {
+                    if *done {
+                        answers.next().unwrap()
+                    } else {
+                        refused.clone()
+                    }
+                })
+                .collect();
             return reply(&json!({ "Responses": answers }));
         }
         let mut unprocessed = json!({});
@@ -95,7 +121,8 @@ impl TableFaults {
         for (table, wanted) in request["RequestItems"].as_object_mut().unwrap() {
             let mut keys = wanted["Keys"].as_array().unwrap().clone();
             keys.sort_by_key(ToString::to_string); // the functions' order is not always the same
-            let (done, left): (Vec<Value>, Vec<Value>) = keys.into_iter().partition(|_| invocation.below(2) == 0);
+            let (done, left): (Vec<Value>, Vec<Value>) =
+                keys.into_iter().partition(|_| invocation.below(2) == 0);
             if !left.is_empty() {
                 unprocessed[table] = wanted.clone();
                 unprocessed[table]["Keys"] = left.into();
@@ -103,14 +130,23 @@ impl TableFaults {
             is_empty &= done.is_empty();
             wanted["Keys"] = done.into();
         }
-        let mut answer = if is_empty { json!({"Responses": {}}) } else { self.call(call.operation, &request) };
+        let mut answer = if is_empty {
+            json!({"Responses": {}})
+        } else {
+            self.call(call.operation, &request)
+        };
         answer["UnprocessedKeys"] = unprocessed;
         reply(&answer)
     }
 
     fn call(&self, operation: &str, request: &Value) -> Value {
         let reply = self.engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(reply.status, 200, "{operation}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(
+            reply.status,
+            200,
+            "{operation}: {}",
+            String::from_utf8_lossy(&reply.body)
+        );
         serde_json::from_slice(&reply.body).unwrap()
     }
 }
@@ -137,25 +173,42 @@ impl Hook for TableFaults {
 
 /// A 200 with this body.
 pub(crate) fn reply(body: &Value) -> Reply {
-    Reply { status: 200, body: body.to_string().into_bytes() }
+    Reply {
+        status: 200,
+        body: body.to_string().into_bytes(),
+    }
 }
 
 fn writes(call: &Call<'_>) -> bool {
-    matches!(call.operation, "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem")
+    matches!(
+        call.operation,
+        "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem"
+    )
 }
 
 fn transaction_conflict(call: &Call<'_>) -> Reply {
     if call.operation != "TransactWriteItems" {
-        return Reply::error(400, "TransactionConflictException", "somebody's transaction");
+        return Reply::error(
+            400,
+            "TransactionConflictException",
+            "somebody's transaction",
+        );
     }
     let request: Value = serde_json::from_slice(call.body).unwrap();
     let parts = request["TransactItems"].as_array().unwrap().len();
     let reasons: Vec<Value> = (0..parts)
-        .map(
-            |part| if part == 0 { json!({"Code": "TransactionConflict", "Message": "ongoing"}) } else { json!({"Code": "None"}) },
-        )
+        .map(|part| {
+            if part == 0 {
+                json!({"Code": "TransactionConflict", "Message": "ongoing"})
+            } else {
+                json!({"Code": "None"})
+            }
+        })
         .collect();
     let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "message": "Transaction cancelled [TransactionConflict]", "CancellationReasons": reasons});
-    Reply { status: 400, body: body.to_string().into_bytes() }
+    Reply {
+        status: 400,
+        body: body.to_string().into_bytes(),
+    }
 }

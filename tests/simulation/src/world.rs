@@ -49,7 +49,8 @@ pub struct World {
     pub(crate) is_resting: Cell<bool>,
     /// Unreadable records that were delivered, and those of them that the function took.
     pub(crate) poisoned: Cell<[usize; 2]>,
-    /// Whether a channel may start over in this phase without anything wrong: a month has passed, or the tables were restored.
+    /// Whether a channel may start over in this phase without anything wrong: a month has passed,
+    /// or the tables were restored.
     pub may_reset: Cell<bool>,
     /// Whether the stream forgot records since the last repair.
     pub(crate) needs_repair: Cell<bool>,
@@ -67,12 +68,19 @@ impl World {
         let mut groups = BTreeMap::new();
         for tenant in 0..TENANTS.len() {
             for user in 0..USERS.len() {
-                groups.insert((tenant, user), GROUPS[..rng.usize(0..3)].iter().map(|group| (*group).to_owned()).collect());
+                groups.insert(
+                    (tenant, user),
+                    GROUPS[..rng.usize(0..3)]
+                        .iter()
+                        .map(|group| (*group).to_owned())
+                        .collect(),
+                );
             }
         }
         let phones = plan.world.phones.iter().enumerate();
-        let mut phones: Vec<Phone> =
-            phones.map(|(number, (tenant, user))| Phone::new(number, *tenant, *user, &mut rng)).collect();
+        let mut phones: Vec<Phone> = phones
+            .map(|(number, (tenant, user))| Phone::new(number, *tenant, *user, &mut rng))
+            .collect();
         phones.push(phones[0].clone_place());
         let phones = phones.into_iter().map(Mutex::new).collect();
         Rc::new(Self {
@@ -127,7 +135,8 @@ impl World {
         }
     }
 
-    /// Devices that are restored from their backups between two phases; they pull before they do anything else.
+    /// Devices that are restored from their backups between two phases; they pull before they do
+    /// anything else.
     async fn go_back(self: &Rc<Self>, phase: u64) {
         let mut rng = rng(&[self.plan.seed, 10, phase]);
         for phone in &self.phones {
@@ -148,7 +157,9 @@ impl World {
     pub fn note(&self, line: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             let at = self.began.elapsed().as_millis();
-            trace.borrow_mut().push(format!("{:>9.3} s  {}", at as f64 / 1000.0, line()));
+            trace
+                .borrow_mut()
+                .push(format!("{:>9.3} s  {}", at as f64 / 1000.0, line()));
         }
     }
 
@@ -164,7 +175,9 @@ impl World {
                 let mut phone = self.phones[number].lock().await;
                 phone.act(self, step.id, what, &mut rng).await;
             }
-            (Actor::Admin(tenant), What::Resolve) => crate::admin::resolve(self, tenant, &mut rng).await,
+            (Actor::Admin(tenant), What::Resolve) => {
+                crate::admin::resolve(self, tenant, &mut rng).await
+            }
             (Actor::Admin(tenant), _) => crate::admin::replay(self, tenant, &mut rng).await,
             (Actor::Operator, what) => self.operate(what, &mut rng).await,
         }
@@ -193,12 +206,14 @@ impl World {
             };
             self.late.borrow_mut().push(tokio::task::spawn_local(late));
         }
-        // Of a batch without a name, one of two answers is as good as the other, and the device hears one.
+        // Of a batch without a name, one of two answers is as good as the other, and the device
+        // hears one.
         let is_named = request.path != "sync/push" || request.body.contains("\"batch_id\"");
         let answer = if is_named && weather.strikes(Fault::RepeatedRequest, rng) {
             note_doubled();
             let mut other = rng.fork();
-            let (first, _) = tokio::join!(self.serve(&request, rng), self.serve(&request, &mut other));
+            let (first, _) =
+                tokio::join!(self.serve(&request, rng), self.serve(&request, &mut other));
             first
         } else {
             self.serve(&request, rng).await
@@ -217,11 +232,21 @@ impl World {
                 None
             }
             Ok(answer) if answer.status == 500 => {
-                self.judge.borrow_mut().violated(6, format!("{method} {path} was answered 500: {}", answer.text));
+                self.judge.borrow_mut().violated(
+                    6,
+                    format!("{method} {path} was answered 500: {}", answer.text),
+                );
                 None
             }
             Ok(answer) => {
-                self.note(|| format!("        {method} {} → {} {}", noted(path), answer.status, shown(&answer.text)));
+                self.note(|| {
+                    format!(
+                        "        {method} {} → {} {}",
+                        noted(path),
+                        answer.status,
+                        shown(&answer.text)
+                    )
+                });
                 Some(answer)
             }
         }
@@ -237,14 +262,17 @@ impl World {
         let late: Vec<JoinHandle<()>> = self.late.borrow_mut().drain(..).collect();
         for late in late {
             if late.await.is_err() {
-                self.judge.borrow_mut().violated(6, "a request that came late panicked");
+                self.judge
+                    .borrow_mut()
+                    .violated(6, "a request that came late panicked");
             }
         }
         let mut rng = rng(&[self.plan.seed, 8, phase]);
         for phone in &self.phones {
             let mut phone = phone.lock().await;
             if phone.client.sent.is_some() && rng.bool() {
-                // An app that was killed pulls what others did in the meantime before it repeats its batch.
+                // An app that was killed pulls what others did in the meantime before it repeats
+                // its batch.
                 self.drain().await;
                 phone.finish_pulling(self, &mut rng).await;
             }
@@ -274,7 +302,9 @@ impl World {
         let set_aside = self.cloud.failures.objects();
         let [delivered, passed] = self.poisoned.get();
         if !(passed..=delivered).contains(&set_aside) {
-            let what = format!("{set_aside} records were set aside: {delivered} could not be read, of which {passed} were taken");
+            let what = format!(
+                "{set_aside} records were set aside: {delivered} could not be read, of which {passed} were taken"
+            );
             self.judge.borrow_mut().violated(2, what);
         }
         let devices = self.cloud.rows("devices");
@@ -286,15 +316,26 @@ impl World {
                 continue;
             }
             let channels = self.channels(phone.tenant, phone.user);
-            self.judge.borrow_mut().agree(&phone.owner(), &phone.client, &channels);
+            self.judge
+                .borrow_mut()
+                .agree(&phone.owner(), &phone.client, &channels);
         }
         crate::admin::look_for_what_was_typed(self, rng).await;
         // A device that is new sees what the others see.
-        for (tenant, user) in self.plan.world.phones.iter().copied().collect::<BTreeSet<_>>() {
+        for (tenant, user) in self
+            .plan
+            .world
+            .phones
+            .iter()
+            .copied()
+            .collect::<BTreeSet<_>>()
+        {
             let mut fresh = Phone::fresh(tenant, user);
             fresh.finish_pulling(self, rng).await;
             let channels = self.channels(tenant, user);
-            self.judge.borrow_mut().agree(&fresh.owner(), &fresh.client, &channels);
+            self.judge
+                .borrow_mut()
+                .agree(&fresh.owner(), &fresh.client, &channels);
         }
         self.may_reset.set(false);
     }
@@ -303,18 +344,28 @@ impl World {
     pub fn channels(&self, tenant: usize, user: usize) -> BTreeSet<String> {
         let groups = self.groups.borrow()[&(tenant, user)].clone();
         let own = ["tenant".to_owned(), format!("user/{}", USERS[user])];
-        own.into_iter().chain(groups.into_iter().map(|group| format!("group/{group}"))).collect()
+        own.into_iter()
+            .chain(groups.into_iter().map(|group| format!("group/{group}")))
+            .collect()
     }
 
     /// A device by who owns it.
     pub fn owner(tenant: usize, user: usize, device_id: &str) -> Owner {
-        Owner { tenant: TENANTS[tenant].to_owned(), user: USERS[user].to_owned(), device_id: device_id.to_owned() }
+        Owner {
+            tenant: TENANTS[tenant].to_owned(),
+            user: USERS[user].to_owned(),
+            device_id: device_id.to_owned(),
+        }
     }
 }
 
-/// A path as the trace has it: without the id of a batch, which is random where the device named none.
+/// A path as the trace has it: without the id of a batch, which is random where the device named
+/// none.
 fn noted(path: &str) -> String {
-    match path.strip_prefix("batches/").map(|rest| rest.split_once('/')) {
+    match path
+        .strip_prefix("batches/")
+        .map(|rest| rest.split_once('/'))
+    {
         Some(Some((_, what))) => format!("batches/…/{what}"),
         Some(None) => "batches/…".to_owned(),
         None => path.to_owned(),
@@ -324,15 +375,40 @@ fn noted(path: &str) -> String {
 /// An answer in few words.
 fn shown(text: &str) -> String {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let results = body["results"].as_array().into_iter().flatten().map(|result| {
-        let said = if result["code"].is_null() { &result["status"] } else { &result["code"] };
-        format!("{} {} v{}", word(&result["server_id"]), word(said), result["server_version"])
-    });
+    let word = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let results = body["results"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|result| {
+            let said = if result["code"].is_null() {
+                &result["status"]
+            } else {
+                &result["code"]
+            };
+            format!(
+                "{} {} v{}",
+                word(&result["server_id"]),
+                word(said),
+                result["server_version"]
+            )
+        });
     let changes = body["changes"].as_array().into_iter().flatten();
-    let changes = changes.map(|change| format!("{} v{}", word(&change["id"]), change["server_version"]));
+    let changes =
+        changes.map(|change| format!("{} v{}", word(&change["id"]), change["server_version"]));
     let mut words: Vec<String> = results.chain(changes).collect();
-    for field in ["reset", "revoked", "has_more", "code", "server_version", "resolution"] {
+    for field in [
+        "reset",
+        "revoked",
+        "has_more",
+        "code",
+        "server_version",
+        "resolution",
+    ] {
         words.extend(body.get(field).map(|value| format!("{field}={value}")));
     }
     words.join(", ")

@@ -1,4 +1,5 @@
-//! A few hundred seeds at each run of the tests. `cargo run --release --bin simulate` runs as many as you like.
+//! A few hundred seeds at each run of the tests. `cargo run --release --bin simulate` runs as many
+//! as you like.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +15,9 @@ fn no_seed_breaks_a_promise() {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < SEEDS) {
+                while let Some(seed) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < SEEDS)
+                {
                     let plan = Plan::of(seed);
                     let violation = run(&plan, false).violation;
                     assert_eq!(violation, None, "to see it:\n  {} --trace", plan.command());
@@ -30,7 +33,11 @@ fn a_seed_decides_everything() {
         let plan = Plan::of(seed);
         let (one, other) = (run(&plan, true), run(&plan, true));
         // Ids that the server makes at random are told nowhere.
-        let differing = one.trace.iter().zip(&other.trace).find(|(one, other)| one != other);
+        let differing = one
+            .trace
+            .iter()
+            .zip(&other.trace)
+            .find(|(one, other)| one != other);
         assert_eq!(differing, None, "seed {seed}");
         assert_eq!(one.struck, other.struck, "seed {seed}");
     }

@@ -66,21 +66,46 @@ impl RuntimeApi {
         let (poll, polled) = watch::channel(0);
         let router = Router::new()
             .route(&format!("{PREFIX}/invocation/next"), get(next_event))
-            .route(&format!("{PREFIX}/invocation/{{id}}/response"), post(take_answer))
-            .route(&format!("{PREFIX}/invocation/{{id}}/error"), post(take_error))
-            .with_state(Arc::new(Shared { events: Mutex::new(next), told: tell, polled: poll }));
+            .route(
+                &format!("{PREFIX}/invocation/{{id}}/response"),
+                post(take_answer),
+            )
+            .route(
+                &format!("{PREFIX}/invocation/{{id}}/error"),
+                post(take_error),
+            )
+            .with_state(Arc::new(Shared {
+                events: Mutex::new(next),
+                told: tell,
+                polled: poll,
+            }));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { addr, events, told, polled, sent: 0 }
+        Self {
+            addr,
+            events,
+            told,
+            polled,
+            sent: 0,
+        }
     }
 
     /// Hands an event to the function when it next asks, to be handled in this time.
     pub fn send(&mut self, text: &str, within: Duration) {
         self.sent += 1;
-        let since_1970 = tidemark_aws::Clock::system().now().timestamp_millis().unsigned_abs();
+        let since_1970 = tidemark_aws::Clock::system()
+            .now()
+            .timestamp_millis()
+            .unsigned_abs();
         let deadline = Duration::from_millis(since_1970) + within;
-        self.events.send(Event { id: format!("invocation-{}", self.sent), text: text.to_owned(), deadline }).unwrap();
+        self.events
+            .send(Event {
+                id: format!("invocation-{}", self.sent),
+                text: text.to_owned(),
+                deadline,
+            })
+            .unwrap();
     }
 
     /// Waits until the function has asked for an event once more than it was sent any: it is idle.
@@ -99,39 +124,71 @@ impl RuntimeApi {
 
 async fn next_event(State(shared): State<Arc<Shared>>) -> Response<Body> {
     shared.polled.send_modify(|polled| *polled += 1);
-    let Some(event) = shared.events.lock().await.recv().await else { return std::future::pending().await };
+    let Some(event) = shared.events.lock().await.recv().await else {
+        return std::future::pending().await;
+    };
     let response = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", event.id)
-        .header("lambda-runtime-deadline-ms", event.deadline.as_millis().to_string())
-        .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:test")
-        .header("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0");
+        .header(
+            "lambda-runtime-deadline-ms",
+            event.deadline.as_millis().to_string(),
+        )
+        .header(
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:123456789012:function:test",
+        )
+        .header(
+            "lambda-runtime-trace-id",
+            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0",
+        );
     response.body(Body::from(event.text)).unwrap()
 }
 
-async fn take_answer(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+async fn take_answer(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response<Body> {
     let text = text(request).await;
     if text.len() > ANSWER_BYTES_MAX {
         shared.told.send((id, Told::TooLarge(text.len()))).unwrap();
         let message = format!("Exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes).");
-        let refusal = json!({"errorMessage": message, "errorType": "RequestEntityTooLarge"}).to_string();
-        return Response::builder().status(StatusCode::PAYLOAD_TOO_LARGE).body(Body::from(refusal)).unwrap();
+        let refusal =
+            json!({"errorMessage": message, "errorType": "RequestEntityTooLarge"}).to_string();
+        return Response::builder()
+            .status(StatusCode::PAYLOAD_TOO_LARGE)
+            .body(Body::from(refusal))
+            .unwrap();
     }
     take(&shared, id, Told::Answer(text))
 }
 
-async fn take_error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+async fn take_error(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response<Body> {
     take(&shared, id, Told::Error(text(request).await))
 }
 
 fn take(shared: &Shared, id: String, told: Told) -> Response<Body> {
     // Whoever waited for it may be gone.
     let _ = shared.told.send((id, told));
-    Response::builder().status(StatusCode::ACCEPTED).body(Body::from(r#"{"status":"OK"}"#)).unwrap()
+    Response::builder()
+        .status(StatusCode::ACCEPTED)
+        .body(Body::from(r#"{"status":"OK"}"#))
+        .unwrap()
 }
 
 async fn text(request: Request) -> String {
-    String::from_utf8(to_bytes(request.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+    String::from_utf8(
+        to_bytes(request.into_body(), usize::MAX)
+            .await
+            .unwrap()
+            .to_vec(),
+    )
+    .unwrap()
 }
 
 /// Waits no longer than anything here may take on a busy machine.

@@ -1,5 +1,5 @@
-//! A deployment's tables, buckets and topic over HTTP, for functions in processes of their own: one address for all, as
-//! `AWS_ENDPOINT_URL` has it.
+//! A deployment's tables, buckets and topic over HTTP, for functions in processes of their own: one
+//! address for all, as `AWS_ENDPOINT_URL` has it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -32,10 +32,16 @@ struct Services {
     hook: Arc<dyn Hook>,
 }
 
-/// Serves what a deployment stands on to one of its functions, whose calls pass `hook`, and whose rights are watched.
+/// Serves what a deployment stands on to one of its functions, whose calls pass `hook`, and whose
+/// rights are watched.
 pub async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> SocketAddr {
     let hook = stack.watched(function, hook);
-    let services = Services { engine: stack.engine.clone(), store: stack.store.clone(), topic: stack.topic.clone(), hook };
+    let services = Services {
+        engine: stack.engine.clone(),
+        store: stack.store.clone(),
+        topic: stack.topic.clone(),
+        hook,
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     let router = Router::new().fallback(answer).with_state(services);
@@ -46,35 +52,77 @@ pub async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> Socket
 async fn answer(State(services): State<Services>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if let Some(operation) = text("x-amz-target").rsplit('.').next().filter(|operation| !operation.is_empty()) {
-        let call = Call { operation, body: &body };
-        return through(&services, &call, async { plain(services.engine.call(operation, &body)) }).await;
+    let text = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    if let Some(operation) = text("x-amz-target")
+        .rsplit('.')
+        .next()
+        .filter(|operation| !operation.is_empty())
+    {
+        let call = Call {
+            operation,
+            body: &body,
+        };
+        return through(&services, &call, async {
+            plain(services.engine.call(operation, &body))
+        })
+        .await;
     }
     if text(header::CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded") {
-        let call = Call { operation: "Publish", body: &body };
-        return through(&services, &call, async { plain(services.topic.take(&body)) }).await;
+        let call = Call {
+            operation: "Publish",
+            body: &body,
+        };
+        return through(&services, &call, async {
+            plain(services.topic.take(&body))
+        })
+        .await;
     }
     let operation = match parts.method {
         Method::HEAD => "HeadObject",
-        Method::GET if parts.uri.query().is_some_and(|query| query.contains("list-type=2")) => "ListObjectsV2",
+        Method::GET
+            if parts
+                .uri
+                .query()
+                .is_some_and(|query| query.contains("list-type=2")) =>
+        {
+            "ListObjectsV2"
+        }
         Method::GET => "GetObject",
         Method::PUT => "PutObject",
-        _ => panic!("a call that no function makes: {} {}", parts.method, parts.uri),
+        _ => panic!(
+            "a call that no function makes: {} {}",
+            parts.method, parts.uri
+        ),
     };
     let path = target(&parts.uri);
-    let call = Call { operation, body: path.as_bytes() };
+    let call = Call {
+        operation,
+        body: path.as_bytes(),
+    };
     let request = Request::from_parts(parts, body.to_vec());
     through(&services, &call, services.store.exchange(request)).await
 }
 
 /// A call and its answer, the hook on either side.
-async fn through(services: &Services, call: &Call<'_>, work: impl Future<Output = Response<Vec<u8>>>) -> Response<Body> {
+async fn through(
+    services: &Services,
+    call: &Call<'_>,
+    work: impl Future<Output = Response<Vec<u8>>>,
+) -> Response<Body> {
     let forged = match judge(services.hook.before(call).await).await {
         Some(forged) => forged,
         None => {
             let response = work.await;
-            let reply = Reply { status: response.status().as_u16(), body: response.body().clone() };
+            let reply = Reply {
+                status: response.status().as_u16(),
+                body: response.body().clone(),
+            };
             match judge(services.hook.after(call, &reply).await).await {
                 Some(forged) => forged,
                 None => return response.map(Body::from),
@@ -98,6 +146,9 @@ fn plain(reply: Reply) -> Response<Vec<u8>> {
     let mut response = Response::new(reply.body);
     *response.status_mut() = reply.status.try_into().unwrap();
     let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, "application/x-amz-json-1.0".parse().unwrap());
+    headers.insert(
+        header::CONTENT_TYPE,
+        "application/x-amz-json-1.0".parse().unwrap(),
+    );
     response
 }

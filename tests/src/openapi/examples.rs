@@ -1,5 +1,6 @@
-//! Examples of requests are the bodies of the samples in `events/`. Those of responses are recorded: `responses.json` holds what the system
-//! answered to `tests/system/openapi/responses.rs`.
+//! Examples of requests are the bodies of the samples in `events/`. Those of responses are
+//! recorded: `responses.json` holds what the system answered to
+//! `tests/system/openapi/responses.rs`.
 
 use std::{fs, path::Path};
 
@@ -18,7 +19,11 @@ pub(super) fn of(operation: &Operation) -> Map<String, Value> {
     let examples = operation.samples.iter().map(|sample| {
         let request = request(sample);
         let route = edge::route(&request).unwrap();
-        assert_eq!((route.method, route.path), operation.route, "events/{sample}.json");
+        assert_eq!(
+            (route.method, route.path),
+            operation.route,
+            "events/{sample}.json"
+        );
         ((*sample).to_owned(), json!({"value": body(&request)}))
     });
     examples.collect()
@@ -26,20 +31,35 @@ pub(super) fn of(operation: &Operation) -> Map<String, Value> {
 
 fn request(sample: &str) -> Request {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../events/{sample}.json"));
-    let event = fs::read_to_string(&file).unwrap_or_else(|error| panic!("events/{sample}.json: {error}"));
+    let event =
+        fs::read_to_string(&file).unwrap_or_else(|error| panic!("events/{sample}.json: {error}"));
     crate::request(&event.replace("${SINCE_TOKEN}", SINCE_TOKEN))
 }
 
 fn body(request: &Request) -> Value {
     let packed = request.body().starts_with(&[0x1f, 0x8b]);
-    let body = if packed { gzip::gunzip(request.body(), BODY_BYTES_MAX).unwrap() } else { request.body().to_vec() };
+    let body = if packed {
+        gzip::gunzip(request.body(), BODY_BYTES_MAX).unwrap()
+    } else {
+        request.body().to_vec()
+    };
     serde_json::from_slice(&body).unwrap()
 }
 
-/// The recorded examples of an operation's responses with this status, by name. Those of `*` are the same for every operation.
+/// The recorded examples of an operation's responses with this status, by name. Those of `*` are
+/// the same for every operation.
 pub(super) fn of_response(operation: &Operation, status: u16) -> Map<String, Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/responses.json");
     let recorded: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let of = |operation: &str| recorded[operation][status.to_string()].as_object().cloned().unwrap_or_default();
-    of("*").into_iter().chain(of(operation.id)).map(|(name, value)| (name, json!({"value": value}))).collect()
+    let of = |operation: &str| {
+        recorded[operation][status.to_string()]
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+    };
+    of("*")
+        .into_iter()
+        .chain(of(operation.id))
+        .map(|(name, value)| (name, json!({"value": value})))
+        .collect()
 }

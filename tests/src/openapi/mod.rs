@@ -1,5 +1,6 @@
-//! `openapi.json`, made from the wire types, the routes and the samples in `events/`, and the check that every answer is one it
-//! describes. The table in `operations.rs` is all there is to write for a new operation.
+//! `openapi.json`, made from the wire types, the routes and the samples in `events/`, and the check
+//! that every answer is one it describes. The table in `operations.rs` is all there is to write for
+//! a new operation.
 
 mod check;
 mod examples;
@@ -67,7 +68,9 @@ pub fn document() -> &'static Value {
 
 /// The operation behind a route.
 pub fn operation(route: &Route) -> Option<&'static Operation> {
-    OPERATIONS.iter().find(|operation| operation.route == (route.method, route.path))
+    OPERATIONS
+        .iter()
+        .find(|operation| operation.route == (route.method, route.path))
 }
 
 fn describe(operation: &Operation) -> Value {
@@ -77,8 +80,12 @@ fn describe(operation: &Operation) -> Value {
         "summary": operation.summary,
         "responses": responses(operation),
     });
-    let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_path = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path.map(
+        |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
+    );
     let in_query = operation
         .query
         .iter()
@@ -91,16 +98,21 @@ fn describe(operation: &Operation) -> Value {
         let schema = schemas::reference(&request.name());
         let examples = examples::of(operation);
         let required = matches!(operation.request, RequestBody::Required(_));
-        described["requestBody"] =
-            json!({"required": required, "content": {"application/json": {"schema": schema, "examples": examples}}});
+        described["requestBody"] = json!({"required": required, "content": {"application/json": {"schema": schema, "examples": examples}}});
     }
     described
 }
 
 fn responses(operation: &Operation) -> Map<String, Value> {
-    let (schema, examples) = (schemas::reference(&operation.answer.name()), examples::of_response(operation, 200));
+    let (schema, examples) = (
+        schemas::reference(&operation.answer.name()),
+        examples::of_response(operation, 200),
+    );
     let answer = json!({"application/json": {"schema": schema, "examples": examples}});
-    let mut responses = Map::from_iter([("200".to_owned(), json!({"description": operation.answered, "content": answer}))]);
+    let mut responses = Map::from_iter([(
+        "200".to_owned(),
+        json!({"description": operation.answered, "content": answer}),
+    )]);
     let mut refusals: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
     for code in operation.refusals() {
         refusals.entry(code.status()).or_default().push(code);
@@ -112,7 +124,10 @@ fn responses(operation: &Operation) -> Map<String, Value> {
 }
 
 fn refusal(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
-    let described: Vec<_> = codes.iter().map(|code| format!("`{}`: {}.", word(*code), code.title())).collect();
+    let described: Vec<_> = codes
+        .iter()
+        .map(|code| format!("`{}`: {}.", word(*code), code.title()))
+        .collect();
     let words: Vec<_> = codes.iter().map(|code| word(*code)).collect();
     // Not beside the `$ref`, where generators do not look.
     let narrowed = json!({
@@ -125,17 +140,26 @@ fn refusal(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
     let mut refusal = json!({"description": described.join(" "), "content": {"application/problem+json": content}});
     let header = match status {
         401 => Some(("WWW-Authenticate", "`Bearer`", "string")),
-        415 => Some(("Accept-Encoding", "The content coding that is understood: `gzip`", "string")),
+        415 => Some((
+            "Accept-Encoding",
+            "The content coding that is understood: `gzip`",
+            "string",
+        )),
         503 => Some(("Retry-After", "Seconds to wait", "integer")),
         _ => None,
     };
     if let Some((name, description, kind)) = header {
-        refusal["headers"] = json!({name: {"description": description, "required": true, "schema": {"type": kind}}});
+        refusal["headers"] =
+            json!({name: {"description": description, "required": true, "schema": {"type": kind}}});
     }
     refusal
 }
 
 /// A code as it stands on the wire.
 pub fn word(code: ProblemCode) -> String {
-    serde_json::to_value(code).unwrap().as_str().unwrap().to_owned()
+    serde_json::to_value(code)
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

@@ -66,7 +66,11 @@ impl Operation {
     /// Every way in which it is refused.
     pub fn refusals(&self) -> Vec<ProblemCode> {
         let of_all = [ProblemCode::Unauthenticated, ProblemCode::Unavailable];
-        let of_bodies = [ProblemCode::InvalidRequest, ProblemCode::BodyTooLarge, ProblemCode::UnsupportedMediaType];
+        let of_bodies = [
+            ProblemCode::InvalidRequest,
+            ProblemCode::BodyTooLarge,
+            ProblemCode::UnsupportedMediaType,
+        ];
         let mut refusals = of_all.to_vec();
         if self.request.wire_type().is_some() {
             refusals.extend(of_bodies);
@@ -74,7 +78,12 @@ impl Operation {
         if self.route.1.contains('{') {
             refusals.push(ProblemCode::NotFound);
         }
-        let also = self.refusals.iter().filter(|code| !refusals.contains(code)).copied().collect::<Vec<_>>();
+        let also = self
+            .refusals
+            .iter()
+            .filter(|code| !refusals.contains(code))
+            .copied()
+            .collect::<Vec<_>>();
         refusals.extend(also);
         refusals
     }
@@ -100,11 +109,21 @@ const CHANNEL: Named = named(
     "One channel, whose resources are compared with its log, a page at a time. Left out, all channels that have a log, without that.",
     || json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX + "group/".len()}),
 );
-const USER: Named = named("user", "Whose devices; other users' are for admins. Left out, the caller's.", name);
-const STATUS: Named =
-    named("status", "Which conflicts.", || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}));
-const ORDER: Named =
-    named("order", "Which come first.", || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"}));
+const USER: Named = named(
+    "user",
+    "Whose devices; other users' are for admins. Left out, the caller's.",
+    name,
+);
+const STATUS: Named = named(
+    "status",
+    "Which conflicts.",
+    || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}),
+);
+const ORDER: Named = named(
+    "order",
+    "Which come first.",
+    || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"}),
+);
 const FROM: Named = named(
     "from",
     "The index of the first item wanted: the `next_item` of the page before.",
@@ -123,7 +142,12 @@ pub const OPERATIONS: &[Operation] = &[
         summary: "Sends a device's queued edits (§3)",
         query: &[],
         request: RequestBody::Required(WireType::of::<PushRequest>()),
-        samples: &["push.rest-create", "push.rest-conflict", "push.rest-retry", "push.http-delete"],
+        samples: &[
+            "push.rest-create",
+            "push.rest-conflict",
+            "push.rest-retry",
+            "push.http-delete",
+        ],
         answered: "What became of each item, in their order. Refused items stand here too: a batch is 200 whatever its items are.",
         answer: WireType::of::<PushResponse>(),
         refusals: &[ProblemCode::BatchIdReused],
@@ -170,7 +194,11 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "Devices that have acknowledged something, by their id; those of the tenant by user.",
         answer: WireType::of::<DevicesResponse>(),
-        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
+        refusals: &[
+            ProblemCode::InvalidRequest,
+            ProblemCode::InvalidCursor,
+            ProblemCode::Forbidden,
+        ],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/conflicts"),
@@ -181,7 +209,11 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "A page of conflicts, without the edits that joined them.",
         answer: WireType::of::<ConflictList>(),
-        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
+        refusals: &[
+            ProblemCode::InvalidRequest,
+            ProblemCode::InvalidCursor,
+            ProblemCode::Forbidden,
+        ],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/conflicts/{id}"),
@@ -200,7 +232,11 @@ pub const OPERATIONS: &[Operation] = &[
         summary: "Decides a conflict, for admins (§5.2)",
         query: &[],
         request: RequestBody::Required(WireType::of::<ResolveRequest>()),
-        samples: &["resolve.rest-accept-client", "resolve.rest-version-changed", "resolve.http-manual-merge"],
+        samples: &[
+            "resolve.rest-accept-client",
+            "resolve.rest-version-changed",
+            "resolve.http-manual-merge",
+        ],
         answered: "The outcome; of a decision that is repeated, the first one.",
         answer: WireType::of::<ResolveResponse>(),
         refusals: &[
@@ -221,7 +257,11 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &["presign.rest-photo", "presign.http-checksum"],
         answered: "Where and how to upload.",
         answer: WireType::of::<PresignResponse>(),
-        refusals: &[ProblemCode::MediaTypeNotAllowed, ProblemCode::MediaTooLarge, ProblemCode::Unprocessable],
+        refusals: &[
+            ProblemCode::MediaTypeNotAllowed,
+            ProblemCode::MediaTooLarge,
+            ProblemCode::Unprocessable,
+        ],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/batches/{id}"),
@@ -254,7 +294,11 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "A page of entries.",
         answer: WireType::of::<AuditList>(),
-        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
+        refusals: &[
+            ProblemCode::InvalidRequest,
+            ProblemCode::InvalidCursor,
+            ProblemCode::Forbidden,
+        ],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/status"),
@@ -265,6 +309,10 @@ pub const OPERATIONS: &[Operation] = &[
         samples: &[],
         answered: "The logs of the tenant's channels, a page at a time, or one of them compared with its resources.",
         answer: WireType::of::<StatusResponse>(),
-        refusals: &[ProblemCode::InvalidRequest, ProblemCode::InvalidCursor, ProblemCode::Forbidden],
+        refusals: &[
+            ProblemCode::InvalidRequest,
+            ProblemCode::InvalidCursor,
+            ProblemCode::Forbidden,
+        ],
     },
 ];

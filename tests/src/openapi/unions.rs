@@ -1,6 +1,6 @@
-//! Wire types whose fields depend on the value of one of them: each becomes a discriminated union, so that a generated client narrows it
-//! by that value. The variants are derived from the fields of the type: a field that is added to the type stands in every variant that
-//! does not exclude it.
+//! Wire types whose fields depend on the value of one of them: each becomes a discriminated union,
+//! so that a generated client narrows it by that value. The variants are derived from the fields of
+//! the type: a field that is added to the type stands in every variant that does not exclude it.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,14 @@ type Schema = fn() -> Value;
 
 /// A variant with every field of its type, as the type has them.
 const fn variant(value: &'static str, name: &'static str, meaning: &'static str) -> Variant {
-    Variant { value, name, meaning, required: &[], without: &[], instead: &[] }
+    Variant {
+        value,
+        name,
+        meaning,
+        required: &[],
+        without: &[],
+        instead: &[],
+    }
 }
 
 const UNIONS: &[Union] = &[
@@ -47,8 +54,18 @@ const UNIONS: &[Union] = &[
         schema: "PushItem",
         by: "action",
         variants: &[
-            Variant { required: &["payload"], ..variant("create", "CreateItem", "Creates a resource.") },
-            Variant { required: &["payload"], ..variant("update", "UpdateItem", "Changes a resource by a merge patch.") },
+            Variant {
+                required: &["payload"],
+                ..variant("create", "CreateItem", "Creates a resource.")
+            },
+            Variant {
+                required: &["payload"],
+                ..variant(
+                    "update",
+                    "UpdateItem",
+                    "Changes a resource by a merge patch.",
+                )
+            },
             variant("delete", "DeleteItem", "Deletes a resource."),
         ],
     },
@@ -59,12 +76,20 @@ const UNIONS: &[Union] = &[
             Variant {
                 required: &["server_id", "server_version"],
                 without: &["holder_id", "server_deleted", "code", "error", "retryable"],
-                ..variant("ok", "OkResult", "The item was applied, now or before, or it changed nothing.")
+                ..variant(
+                    "ok",
+                    "OkResult",
+                    "The item was applied, now or before, or it changed nothing.",
+                )
             },
             Variant {
                 required: &["server_id", "conflict_id", "code", "error"],
                 without: &["merged", "retryable", "superseded_conflicts"],
-                ..variant("conflict", "ConflictResult", "The item was not applied and is kept in a conflict.")
+                ..variant(
+                    "conflict",
+                    "ConflictResult",
+                    "The item was not applied and is kept in a conflict.",
+                )
             },
             Variant {
                 required: &["code", "error", "retryable"],
@@ -77,7 +102,11 @@ const UNIONS: &[Union] = &[
                     "server_payload_omitted",
                     "superseded_conflicts",
                 ],
-                ..variant("error", "ErrorResult", "The item was not applied and is not kept.")
+                ..variant(
+                    "error",
+                    "ErrorResult",
+                    "The item was not applied and is not kept.",
+                )
             },
         ],
     },
@@ -87,18 +116,34 @@ const UNIONS: &[Union] = &[
         variants: &[
             Variant {
                 required: &["payload"],
-                ..variant("create", "CreateChange", "The resource was created, or comes with a snapshot.")
+                ..variant(
+                    "create",
+                    "CreateChange",
+                    "The resource was created, or comes with a snapshot.",
+                )
             },
-            Variant { required: &["payload"], ..variant("update", "UpdateChange", "The resource was changed.") },
-            Variant { without: &["payload"], ..variant("delete", "DeleteChange", "The resource was deleted.") },
+            Variant {
+                required: &["payload"],
+                ..variant("update", "UpdateChange", "The resource was changed.")
+            },
+            Variant {
+                without: &["payload"],
+                ..variant("delete", "DeleteChange", "The resource was deleted.")
+            },
         ],
     },
     Union {
         schema: "ConflictEntry",
         by: "status",
         variants: &[
-            Variant { without: &["outcome"], ..variant("open", "OpenConflict", "The conflict waits for a decision.") },
-            Variant { required: &["outcome"], ..variant("resolved", "ResolvedConflict", "The conflict is decided.") },
+            Variant {
+                without: &["outcome"],
+                ..variant("open", "OpenConflict", "The conflict waits for a decision.")
+            },
+            Variant {
+                required: &["outcome"],
+                ..variant("resolved", "ResolvedConflict", "The conflict is decided.")
+            },
         ],
     },
     Union {
@@ -107,15 +152,27 @@ const UNIONS: &[Union] = &[
         variants: &[
             Variant {
                 instead: &[("payload", no_payload)],
-                ..variant("accept_server", "AcceptServerRequest", "Keeps what the server holds.")
+                ..variant(
+                    "accept_server",
+                    "AcceptServerRequest",
+                    "Keeps what the server holds.",
+                )
             },
             Variant {
                 instead: &[("payload", no_payload)],
-                ..variant("accept_client", "AcceptClientRequest", "Applies the device's edits.")
+                ..variant(
+                    "accept_client",
+                    "AcceptClientRequest",
+                    "Applies the device's edits.",
+                )
             },
             Variant {
                 required: &["payload"],
-                ..variant("manual_merge", "ManualMergeRequest", "Stores `payload` in place of both.")
+                ..variant(
+                    "manual_merge",
+                    "ManualMergeRequest",
+                    "Stores `payload` in place of both.",
+                )
             },
         ],
     },
@@ -124,26 +181,53 @@ const UNIONS: &[Union] = &[
         by: "action",
         variants: &[
             Variant {
-                required: &["conflict_id", "channel", "resource_type", "resource_id", "resolution"],
+                required: &[
+                    "conflict_id",
+                    "channel",
+                    "resource_type",
+                    "resource_id",
+                    "resolution",
+                ],
                 without: &["batch_id", "runs_as", "resources"],
                 instead: &[("before", resource_before), ("after", resource_after)],
-                ..variant("conflict_resolved", "ConflictResolvedEntry", "A conflict was decided, by a person or by a policy.")
+                ..variant(
+                    "conflict_resolved",
+                    "ConflictResolvedEntry",
+                    "A conflict was decided, by a person or by a policy.",
+                )
             },
             Variant {
                 required: &["batch_id"],
                 without: NOT_OF_A_REPLAY,
                 instead: &[("before", results_before), ("after", nothing_after)],
-                ..variant("replay_started", "ReplayStartedEntry", "A replay of a batch began.")
+                ..variant(
+                    "replay_started",
+                    "ReplayStartedEntry",
+                    "A replay of a batch began.",
+                )
             },
             Variant {
                 required: &["batch_id"],
                 without: NOT_OF_A_REPLAY,
                 instead: &[("before", results_before), ("after", results_after)],
-                ..variant("replay_finished", "ReplayFinishedEntry", "A replay of a batch ended.")
+                ..variant(
+                    "replay_finished",
+                    "ReplayFinishedEntry",
+                    "A replay of a batch ended.",
+                )
             },
             Variant {
                 required: &["resources"],
-                without: &["batch_id", "runs_as", "conflict_id", "channel", "resource_type", "resource_id", "resolution", "note"],
+                without: &[
+                    "batch_id",
+                    "runs_as",
+                    "conflict_id",
+                    "channel",
+                    "resource_type",
+                    "resource_id",
+                    "resolution",
+                    "note",
+                ],
                 instead: &[("before", nothing), ("after", nothing)],
                 ..variant(
                     "admin_write",
@@ -153,15 +237,35 @@ const UNIONS: &[Union] = &[
             },
             Variant {
                 required: &["channel", "note"],
-                without: &["batch_id", "runs_as", "resources", "conflict_id", "resource_type", "resource_id", "resolution"],
+                without: &[
+                    "batch_id",
+                    "runs_as",
+                    "resources",
+                    "conflict_id",
+                    "resource_type",
+                    "resource_id",
+                    "resolution",
+                ],
                 instead: &[("before", nothing), ("after", nothing)],
-                ..variant("repair", "RepairEntry", "An operator had a channel of the change log repaired or started over.")
+                ..variant(
+                    "repair",
+                    "RepairEntry",
+                    "An operator had a channel of the change log repaired or started over.",
+                )
             },
         ],
     },
 ];
 
-const NOT_OF_A_REPLAY: &[&str] = &["resources", "conflict_id", "channel", "resource_type", "resource_id", "resolution", "note"];
+const NOT_OF_A_REPLAY: &[&str] = &[
+    "resources",
+    "conflict_id",
+    "channel",
+    "resource_type",
+    "resource_id",
+    "resolution",
+    "note",
+];
 
 fn no_payload() -> Value {
     json!({"type": "null", "description": "Only a `manual_merge` takes a payload."})
@@ -195,14 +299,25 @@ fn nothing() -> Value {
 /// Replaces each type of [`UNIONS`] by the union of its variants.
 pub(super) fn expand(schemas: &mut BTreeMap<String, Value>) {
     for union in UNIONS {
-        let Union { schema, by, variants } = union;
-        let whole = schemas.remove(*schema).unwrap_or_else(|| panic!("there is no schema {schema}: correct UNIONS"));
+        let Union {
+            schema,
+            by,
+            variants,
+        } = union;
+        let whole = schemas
+            .remove(*schema)
+            .unwrap_or_else(|| panic!("there is no schema {schema}: correct UNIONS"));
         union.check_values(&whole, schemas);
-        let one_of: Vec<_> = variants.iter().map(|variant| reference(variant.name)).collect();
-        let mapping: Map<_, _> = variants.iter().map(|variant| (variant.value.to_owned(), target(variant.name))).collect();
+        let one_of: Vec<_> = variants
+            .iter()
+            .map(|variant| reference(variant.name))
+            .collect();
+        let mapping: Map<_, _> = variants
+            .iter()
+            .map(|variant| (variant.value.to_owned(), target(variant.name)))
+            .collect();
         let description = whole["description"].clone();
-        let described =
-            json!({"description": description, "oneOf": one_of, "discriminator": {"propertyName": by, "mapping": mapping}});
+        let described = json!({"description": description, "oneOf": one_of, "discriminator": {"propertyName": by, "mapping": mapping}});
         for variant in *variants {
             let other = schemas.insert(variant.name.to_owned(), variant.of(&whole, by));
             assert!(other.is_none(), "two schemas are called {}", variant.name);
@@ -216,15 +331,30 @@ fn target(name: &str) -> Value {
 }
 
 impl Union {
-    /// Panics if the discriminator has a value without a variant, or a variant a value that the discriminator lacks.
+    /// Panics if the discriminator has a value without a variant, or a variant a value that the
+    /// discriminator lacks.
     fn check_values(&self, whole: &Value, schemas: &BTreeMap<String, Value>) {
-        let named = whole["properties"][self.by]["$ref"].as_str().and_then(|text| text.rsplit('/').next()).unwrap_or_default();
-        let values = schemas.get(named).map(|schema| schema["enum"].clone()).unwrap_or_default();
+        let named = whole["properties"][self.by]["$ref"]
+            .as_str()
+            .and_then(|text| text.rsplit('/').next())
+            .unwrap_or_default();
+        let values = schemas
+            .get(named)
+            .map(|schema| schema["enum"].clone())
+            .unwrap_or_default();
         let mut values: Vec<String> = serde_json::from_value(values).unwrap_or_default();
-        let mut described: Vec<_> = self.variants.iter().map(|variant| variant.value.to_owned()).collect();
+        let mut described: Vec<_> = self
+            .variants
+            .iter()
+            .map(|variant| variant.value.to_owned())
+            .collect();
         values.sort();
         described.sort();
-        assert_eq!(described, values, "{}.{}: correct UNIONS", self.schema, self.by);
+        assert_eq!(
+            described, values,
+            "{}.{}: correct UNIONS",
+            self.schema, self.by
+        );
     }
 }
 
@@ -236,15 +366,26 @@ impl Variant {
         let fields = schema["properties"].as_object_mut().unwrap();
         let described = fields[by]["description"].clone();
         for name in self.without {
-            assert!(fields.remove(*name).is_some(), "{} has no field {name}: correct UNIONS", self.name);
+            assert!(
+                fields.remove(*name).is_some(),
+                "{} has no field {name}: correct UNIONS",
+                self.name
+            );
         }
         for (name, instead) in self.instead {
             fields.insert((*name).to_owned(), instead());
         }
-        fields.insert(by.to_owned(), json!({"type": "string", "enum": [self.value], "description": described}));
+        fields.insert(
+            by.to_owned(),
+            json!({"type": "string", "enum": [self.value], "description": described}),
+        );
         let mut required: Vec<String> = serde_json::from_value(whole["required"].clone()).unwrap();
         for name in self.required {
-            super::schemas::forbid_null(fields.get_mut(*name).unwrap_or_else(|| panic!("{} has no field {name}", self.name)));
+            super::schemas::forbid_null(
+                fields
+                    .get_mut(*name)
+                    .unwrap_or_else(|| panic!("{} has no field {name}", self.name)),
+            );
             if !required.iter().any(|known| known == name) {
                 required.push((*name).to_owned());
             }

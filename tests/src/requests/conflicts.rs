@@ -3,7 +3,10 @@
 use super::{
     Case, LARGE_BYTES, Request, Scale,
     pull::large_log,
-    text::{Client, admin, change_meters, create, create_meters, filler, nested, nested_large, send, update, words},
+    text::{
+        Client, admin, change_meters, create, create_meters, filler, nested, nested_large, send,
+        update, words,
+    },
 };
 use crate::Stack;
 
@@ -17,7 +20,13 @@ const ACCEPTED: &str = "accept_client of an edit of 300 bytes";
 
 /// One after the other.
 pub(super) const CASES: &[Case] = &[
-    Case { route: LIST, name: LISTED, ordinary: None, policy: None, prepare: |stack, _| Box::pin(list(stack, 50, 1, 250)) },
+    Case {
+        route: LIST,
+        name: LISTED,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(list(stack, 50, 1, 250)),
+    },
     Case {
         route: LIST,
         name: "200 conflicts of 50 edits of 1 KB",
@@ -39,7 +48,13 @@ pub(super) const CASES: &[Case] = &[
         policy: None,
         prepare: |stack, scale| Box::pin(list_of_large(stack, scale)),
     },
-    Case { route: GET, name: SHOWN, ordinary: None, policy: None, prepare: |stack, _| Box::pin(show(stack, 1, 250)) },
+    Case {
+        route: GET,
+        name: SHOWN,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(show(stack, 1, 250)),
+    },
     Case {
         route: GET,
         name: "a conflict of 100 large edits",
@@ -54,7 +69,13 @@ pub(super) const CASES: &[Case] = &[
         policy: None,
         prepare: |stack, scale| Box::pin(decided(stack, scale)),
     },
-    Case { route: RESOLVE, name: ACCEPTED, ordinary: None, policy: None, prepare: |stack, _| Box::pin(accept(stack, 1, 250)) },
+    Case {
+        route: RESOLVE,
+        name: ACCEPTED,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(accept(stack, 1, 250)),
+    },
     Case {
         route: RESOLVE,
         name: "accept_client of 100 large edits",
@@ -73,12 +94,20 @@ pub(super) const CASES: &[Case] = &[
 
 /// A conflict for each of so many resources.
 async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
     create_meters(&phone, count, |number| words(number, 250)).await;
     change_meters(&phone, count, 1).await;
     let edit = |at: usize| {
         let (number, edit) = (at / edits, at % edits);
-        update(&format!("m-{number}"), 1, edit as u64 + 1, &words(count + at, bytes))
+        update(
+            &format!("m-{number}"),
+            1,
+            edit as u64 + 1,
+            &words(count + at, bytes),
+        )
     };
     let all: Vec<String> = (0..count * edits).map(edit).collect();
     for some in all.chunks((2_900_000 / (bytes + 200)).min(50)) {
@@ -90,26 +119,52 @@ async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Reques
 /// Conflicts about large resources, each of them edited by devices of several users.
 async fn list_of_large(stack: &Stack, scale: Scale) -> Request {
     let phone = Client::new(stack, "ana", "phone");
-    create_meters(&phone, scale.large_rows, |number| filler(number, LARGE_BYTES)).await;
+    create_meters(&phone, scale.large_rows, |number| {
+        filler(number, LARGE_BYTES)
+    })
+    .await;
     change_meters(&phone, scale.large_rows, 1).await;
-    let items: Vec<String> = (0..scale.large_rows).map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#)).collect();
+    let items: Vec<String> = (0..scale.large_rows)
+        .map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#))
+        .collect();
     for user in ["ben", "cem", "dan", "eva"] {
-        Client::new(stack, user, "tablet").push(&items, "conflict").await;
+        Client::new(stack, user, "tablet")
+            .push(&items, "conflict")
+            .await;
     }
-    Request::get(format!("conflicts?limit={}", (4 * scale.large_rows).min(200)), admin(stack))
+    Request::get(
+        format!("conflicts?limit={}", (4 * scale.large_rows).min(200)),
+        admin(stack),
+    )
 }
 
 /// A conflict of so many edits; gives its id.
-async fn conflict(stack: &Stack, fields: &str, edits: usize, edit: impl Fn(usize) -> String) -> String {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
+async fn conflict(
+    stack: &Stack,
+    fields: &str,
+    edits: usize,
+    edit: impl Fn(usize) -> String,
+) -> String {
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
     phone.push(&[create("m", fields)], "ok").await;
     phone.push(&[update("m", 1, 1, r#""q":1"#)], "ok").await;
-    let items: Vec<String> = (0..edits).map(|number| update("m", 1, number as u64 + 1, &edit(number))).collect();
+    let items: Vec<String> = (0..edits)
+        .map(|number| update("m", 1, number as u64 + 1, &edit(number)))
+        .collect();
     let bytes = items.first().map_or(1, String::len);
     let mut ids = Vec::new();
     for some in items.chunks((2_900_000 / bytes).clamp(1, 50)) {
         let response = tablet.push(some, "conflict").await;
-        ids.extend(response["results"].as_array().unwrap().iter().map(|it| it["conflict_id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            response["results"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it["conflict_id"].as_str().unwrap().to_owned()),
+        );
     }
     ids.dedup();
     assert_eq!(ids.len(), 1, "all edits are part of one conflict");
@@ -117,27 +172,48 @@ async fn conflict(stack: &Stack, fields: &str, edits: usize, edit: impl Fn(usize
 }
 
 async fn show(stack: &Stack, edits: usize, bytes: usize) -> Request {
-    let id = conflict(stack, &filler(0, bytes), edits, |number| filler(number + 1, bytes)).await;
+    let id = conflict(stack, &filler(0, bytes), edits, |number| {
+        filler(number + 1, bytes)
+    })
+    .await;
     Request::get(format!("conflicts/{id}"), admin(stack))
 }
 
 async fn accept(stack: &Stack, edits: usize, bytes: usize) -> Request {
-    let id = conflict(stack, &filler(0, bytes), edits, |number| filler(number + 1, bytes)).await;
+    let id = conflict(stack, &filler(0, bytes), edits, |number| {
+        filler(number + 1, bytes)
+    })
+    .await;
     Request::post(format!("conflicts/{id}/resolve"), admin(stack), ACCEPT)
 }
 
 async fn accept_nested(stack: &Stack, edits: usize) -> Request {
-    let id = conflict(stack, &nested_large(), edits, |number| nested(&format!(r#""k":"{number}""#))).await;
+    let id = conflict(stack, &nested_large(), edits, |number| {
+        nested(&format!(r#""k":"{number}""#))
+    })
+    .await;
     Request::post(format!("conflicts/{id}/resolve"), admin(stack), ACCEPT)
 }
 
 /// Whether the decision was delivered shows only in the log.
 async fn decided(stack: &Stack, scale: Scale) -> Request {
     let id = conflict(stack, &words(0, 250), 1, |number| words(number + 1, 250)).await;
-    send(stack, "POST", &format!("conflicts/{id}/resolve"), &admin(stack), ACCEPT.to_owned()).await;
+    send(
+        stack,
+        "POST",
+        &format!("conflicts/{id}/resolve"),
+        &admin(stack),
+        ACCEPT.to_owned(),
+    )
+    .await;
     large_log(stack, scale).await;
     let ben = Client::new(stack, "ben", "tablet");
     let since = ben.since().await;
-    ben.send("POST", "sync/ack", format!(r#"{{"ack_token":{since},"device_id":"tablet"}}"#)).await;
+    ben.send(
+        "POST",
+        "sync/ack",
+        format!(r#"{{"ack_token":{since},"device_id":"tablet"}}"#),
+    )
+    .await;
     Request::get(format!("conflicts/{id}"), admin(stack))
 }

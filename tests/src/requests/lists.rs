@@ -5,7 +5,10 @@ use tidemark_core::limits::BODY_BYTES_MAX;
 use super::{
     Case, LARGE_BYTES, Request, Scale,
     pull::{acknowledge, large_log},
-    text::{Client, admin, create, create_meters, filler, item, nested_large, nested_patches, send, update, words},
+    text::{
+        Client, admin, create, create_meters, filler, item, nested_large, nested_patches, send,
+        update, words,
+    },
 };
 use crate::Stack;
 
@@ -22,7 +25,13 @@ const QUIET_STATUS: &str = "the status of a channel of 100 resources";
 
 /// One after the other.
 pub(super) const CASES: &[Case] = &[
-    Case { route: DEVICES, name: OWN_DEVICES, ordinary: None, policy: None, prepare: |stack, _| Box::pin(own_devices(stack)) },
+    Case {
+        route: DEVICES,
+        name: OWN_DEVICES,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(own_devices(stack)),
+    },
     Case {
         route: DEVICES,
         name: "200 devices of 100 groups each",
@@ -42,7 +51,14 @@ pub(super) const CASES: &[Case] = &[
         name: "a batch of the largest size",
         ordinary: Some(SMALL_BATCH),
         policy: None,
-        prepare: |stack, _| Box::pin(async { show(batch(stack, rejected(BODY_BYTES_MAX / 50 - 200)).await, stack) }),
+        prepare: |stack, _| {
+            Box::pin(async {
+                show(
+                    batch(stack, rejected(BODY_BYTES_MAX / 50 - 200)).await,
+                    stack,
+                )
+            })
+        },
     },
     Case {
         route: REPLAY,
@@ -56,7 +72,14 @@ pub(super) const CASES: &[Case] = &[
         name: "a replay of the largest size",
         ordinary: Some(SMALL_REPLAY),
         policy: None,
-        prepare: |stack, _| Box::pin(async { replay(batch(stack, rejected(BODY_BYTES_MAX / 50 - 200)).await, stack) }),
+        prepare: |stack, _| {
+            Box::pin(async {
+                replay(
+                    batch(stack, rejected(BODY_BYTES_MAX / 50 - 200)).await,
+                    stack,
+                )
+            })
+        },
     },
     Case {
         route: REPLAY,
@@ -65,7 +88,13 @@ pub(super) const CASES: &[Case] = &[
         policy: None,
         prepare: |stack, _| Box::pin(replay_nested(stack)),
     },
-    Case { route: AUDIT, name: SMALL_AUDIT, ordinary: None, policy: None, prepare: |stack, _| Box::pin(audit(stack, 50, 250)) },
+    Case {
+        route: AUDIT,
+        name: SMALL_AUDIT,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(audit(stack, 50, 250)),
+    },
     Case {
         route: AUDIT,
         name: "200 decisions about a large resource",
@@ -73,7 +102,13 @@ pub(super) const CASES: &[Case] = &[
         policy: None,
         prepare: |stack, scale| Box::pin(audit(stack, scale.entries, LARGE_BYTES)),
     },
-    Case { route: STATUS, name: QUIET_STATUS, ordinary: None, policy: None, prepare: |stack, _| Box::pin(quiet_status(stack)) },
+    Case {
+        route: STATUS,
+        name: QUIET_STATUS,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(quiet_status(stack)),
+    },
     Case {
         route: STATUS,
         name: "the status of a channel with a log of 8 large resources",
@@ -86,7 +121,12 @@ pub(super) const CASES: &[Case] = &[
 async fn own_devices(stack: &Stack) -> Request {
     let ana = Client::new(stack, "ana", "phone");
     let since = ana.since().await;
-    ana.send("POST", "sync/ack", format!(r#"{{"ack_token":{since},"device_id":"phone"}}"#)).await;
+    ana.send(
+        "POST",
+        "sync/ack",
+        format!(r#"{{"ack_token":{since},"device_id":"phone"}}"#),
+    )
+    .await;
     Request::get("devices", ana.token)
 }
 
@@ -94,18 +134,35 @@ async fn all_devices(stack: &Stack, scale: Scale) -> Request {
     for number in 0..scale.entries {
         acknowledge(stack, &format!("user-{number}")).await;
     }
-    Request::get(format!("devices?scope=tenant&limit={}", scale.entries), admin(stack))
+    Request::get(
+        format!("devices?scope=tenant&limit={}", scale.entries),
+        admin(stack),
+    )
 }
 
 /// Items that lack a required field.
 fn rejected(bytes: usize) -> Vec<String> {
-    (0..50).map(|number| item("submission", "create", &format!("s-{number}"), 0, 0, &words(number, bytes))).collect()
+    (0..50)
+        .map(|number| {
+            item(
+                "submission",
+                "create",
+                &format!("s-{number}"),
+                0,
+                0,
+                &words(number, bytes),
+            )
+        })
+        .collect()
 }
 
 /// The id of a batch of these items.
 async fn batch(stack: &Stack, items: Vec<String>) -> String {
     let phone = Client::new(stack, "ana", "phone");
-    phone.push(&items, "error").await["batch_id"].as_str().unwrap().to_owned()
+    phone.push(&items, "error").await["batch_id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn show(id: String, stack: &Stack) -> Request {
@@ -118,7 +175,10 @@ fn replay(id: String, stack: &Stack) -> Request {
 
 /// The batch conflicted when it was sent, and conflicts again.
 async fn replay_nested(stack: &Stack) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
     phone.push(&[create("m", &nested_large())], "ok").await;
     phone.push(&[update("m", 1, 1, r#""q":1"#)], "ok").await;
     let response = tablet.push(&nested_patches("meter", 1), "conflict").await;
@@ -127,20 +187,38 @@ async fn replay_nested(stack: &Stack) -> Request {
 
 /// Each entry has the payload before and after a decision.
 async fn audit(stack: &Stack, count: usize, bytes: usize) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
     let root = admin(stack);
     phone.push(&[create("m", &filler(0, bytes))], "ok").await;
     phone.push(&[update("m", 1, 1, r#""q":1"#)], "ok").await;
     for number in 0..count as u64 {
-        let response = tablet.push(&[update("m", 1, number + 1, &format!(r#""n":{number}"#))], "conflict").await;
+        let response = tablet
+            .push(
+                &[update("m", 1, number + 1, &format!(r#""n":{number}"#))],
+                "conflict",
+            )
+            .await;
         let id = response["results"][0]["conflict_id"].as_str().unwrap();
-        send(stack, "POST", &format!("conflicts/{id}/resolve"), &root, r#"{"resolution":"accept_client"}"#.to_owned()).await;
+        send(
+            stack,
+            "POST",
+            &format!("conflicts/{id}/resolve"),
+            &root,
+            r#"{"resolution":"accept_client"}"#.to_owned(),
+        )
+        .await;
     }
     Request::get(format!("audit?limit={count}"), root)
 }
 
 async fn quiet_status(stack: &Stack) -> Request {
-    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| words(number, 250)).await;
+    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| {
+        words(number, 250)
+    })
+    .await;
     stack.settle().await;
     Request::get("status?channel=tenant", admin(stack))
 }
@@ -148,6 +226,8 @@ async fn quiet_status(stack: &Stack) -> Request {
 /// A resource that the log does not hold lets the whole log be read.
 async fn large_status(stack: &Stack, scale: Scale) -> Request {
     large_log(stack, scale).await;
-    Client::new(stack, "ana", "phone").push(&[create("not-in-the-log", "")], "ok").await;
+    Client::new(stack, "ana", "phone")
+        .push(&[create("not-in-the-log", "")], "ok")
+        .await;
     Request::get("status?channel=tenant", admin(stack))
 }

@@ -1,5 +1,6 @@
-//! Requests whose work is measured: of every route an ordinary one, and the valid ones that are known to make the most work. The system
-//! tests compare counters of their work with bounds, and `bench work` measures their CPU time.
+//! Requests whose work is measured: of every route an ordinary one, and the valid ones that are
+//! known to make the most work. The system tests compare counters of their work with bounds, and
+//! `bench work` measures their CPU time.
 
 mod conflicts;
 mod lists;
@@ -37,9 +38,20 @@ pub struct Scale {
 
 impl Scale {
     /// The largest that is measured.
-    pub const FULL: Self = Self { large_rows: 50, pushes: 300, edits: 100, entries: 200 };
-    /// What a test in a debug build prepares within seconds. Bounds that count passes and bytes fail all the same.
-    pub const SMALL: Self = Self { large_rows: 8, pushes: 3, edits: 16, entries: 12 };
+    pub const FULL: Self = Self {
+        large_rows: 50,
+        pushes: 300,
+        edits: 100,
+        entries: 200,
+    };
+    /// What a test in a debug build prepares within seconds. Bounds that count passes and bytes
+    /// fail all the same.
+    pub const SMALL: Self = Self {
+        large_rows: 8,
+        pushes: 3,
+        edits: 16,
+        entries: 12,
+    };
 }
 
 /// Bytes of a large payload: the largest that is accepted has a little more.
@@ -80,7 +92,9 @@ impl Case {
         match self.policy {
             None => Stack::hooked(hook),
             Some(policy) => {
-                let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = '{policy}'");
+                let catalog = format!(
+                    "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = '{policy}'"
+                );
                 Stack::configured_over(Engine::memory().unwrap(), hook, &[("CATALOG", &catalog)])
             }
         }
@@ -89,24 +103,47 @@ impl Case {
 
 impl Request {
     fn get(path: impl Into<String>, token: String) -> Self {
-        Self { method: "GET", path: path.into(), token, body: Vec::new(), status: None }
+        Self {
+            method: "GET",
+            path: path.into(),
+            token,
+            body: Vec::new(),
+            status: None,
+        }
     }
 
     fn post(path: impl Into<String>, token: String, body: impl Into<Vec<u8>>) -> Self {
-        Self { method: "POST", path: path.into(), token, body: body.into(), status: None }
+        Self {
+            method: "POST",
+            path: path.into(),
+            token,
+            body: body.into(),
+            status: None,
+        }
     }
 
     fn expecting(self, status: &'static str) -> Self {
-        Self { status: Some(status), ..self }
+        Self {
+            status: Some(status),
+            ..self
+        }
     }
 
     /// The event that API Gateway makes of it.
     pub fn event(&self, stack: &Stack) -> String {
         let mut headers = HeaderMap::new();
         let bearer = format!("Bearer {}", self.token);
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&bearer).unwrap());
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        stack.event_with(self.method, &self.path, &headers, &self.body).to_string()
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&bearer).unwrap(),
+        );
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        stack
+            .event_with(self.method, &self.path, &headers, &self.body)
+            .to_string()
     }
 
     /// What the function behind its route does with the event.
@@ -119,17 +156,34 @@ impl Request {
     pub fn check(&self, response: Response<Body>) -> usize {
         let bytes = response.body().as_ref().len();
         let response = Answer::read(response);
-        assert_eq!(response.status, 200, "{} {}: {}", self.method, self.path, response.text);
-        let Some(status) = self.status else { return bytes };
+        assert_eq!(
+            response.status, 200,
+            "{} {}: {}",
+            self.method, self.path, response.text
+        );
+        let Some(status) = self.status else {
+            return bytes;
+        };
         let response: Value = response.json();
         let results = response["results"].as_array().unwrap();
         let other = results.iter().find(|result| result["status"] != status);
-        assert!(other.is_none() && !results.is_empty(), "{other:?} is not {status}");
+        assert!(
+            other.is_none() && !results.is_empty(),
+            "{other:?} is not {status}"
+        );
         bytes
     }
 }
 
 /// All cases; an ordinary one stands before those that are compared with it.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [push::CASES, push_many::CASES, pull::CASES, conflicts::CASES, lists::CASES].into_iter().flatten()
+    [
+        push::CASES,
+        push_many::CASES,
+        pull::CASES,
+        conflicts::CASES,
+        lists::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }

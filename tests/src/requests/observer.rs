@@ -54,11 +54,17 @@ impl Hook for Observer {
 fn rows(body: &[u8]) -> usize {
     let response: Value = serde_json::from_slice(body).unwrap_or_default();
     let list = |value: &Value| value.as_array().map_or(0, Vec::len);
-    let tables = response["Responses"].as_object().into_iter().flatten().map(|(_, rows)| list(rows)).sum::<usize>();
+    let tables = response["Responses"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(_, rows)| list(rows))
+        .sum::<usize>();
     list(&response["Items"]) + usize::from(response["Item"].is_object()) + tables
 }
 
-/// Two hooks, the second within the first: what the second does happens between the two sides of the first.
+/// Two hooks, the second within the first: what the second does happens between the two sides of
+/// the first.
 pub struct Both(pub Arc<dyn Hook>, pub Arc<dyn Hook>);
 
 impl Hook for Both {

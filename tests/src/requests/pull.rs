@@ -19,9 +19,27 @@ const GROUPS: usize = 100;
 
 /// One after the other.
 pub(super) const CASES: &[Case] = &[
-    Case { route: ROUTE, name: LOG, ordinary: None, policy: None, prepare: |stack, _| Box::pin(log(stack, "ben")) },
-    Case { route: ROUTE, name: OWN_LOG, ordinary: None, policy: None, prepare: |stack, _| Box::pin(log(stack, "ana")) },
-    Case { route: ROUTE, name: SNAPSHOT, ordinary: None, policy: None, prepare: |stack, _| Box::pin(snapshot(stack)) },
+    Case {
+        route: ROUTE,
+        name: LOG,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(log(stack, "ben")),
+    },
+    Case {
+        route: ROUTE,
+        name: OWN_LOG,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(log(stack, "ana")),
+    },
+    Case {
+        route: ROUTE,
+        name: SNAPSHOT,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(snapshot(stack)),
+    },
     Case {
         route: ROUTE,
         name: "a log of pushes that change a field of 8 large resources",
@@ -62,14 +80,18 @@ pub(super) const CASES: &[Case] = &[
         name: "the limits",
         ordinary: None,
         policy: None,
-        prepare: |stack, _| Box::pin(async { Request::get("sync/limits", stack.token("acme", "ana", &[], &[])) }),
+        prepare: |stack, _| {
+            Box::pin(async { Request::get("sync/limits", stack.token("acme", "ana", &[], &[])) })
+        },
     },
     Case {
         route: ("GET", "sync/limits"),
         name: "the limits, of 100 groups",
         ordinary: Some("the limits"),
         policy: None,
-        prepare: |stack, _| Box::pin(async { Request::get("sync/limits", token_of_groups(stack, "ana")) }),
+        prepare: |stack, _| {
+            Box::pin(async { Request::get("sync/limits", token_of_groups(stack, "ana")) })
+        },
     },
     Case {
         route: ("POST", "sync/ack"),
@@ -97,14 +119,19 @@ pub(super) const CASES: &[Case] = &[
         name: "an upload URL, with everything that may be named",
         ordinary: Some("an upload URL"),
         policy: None,
-        prepare: |stack, _| Box::pin(async { presign(stack, &"n".repeat(256), Some(&"a".repeat(64))) }),
+        prepare: |stack, _| {
+            Box::pin(async { presign(stack, &"n".repeat(256), Some(&"a".repeat(64))) })
+        },
     },
 ];
 
 async fn log(stack: &Stack, user: &str) -> Request {
     let reader = reader(stack, user);
     let since = reader.since().await;
-    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| words(number, 250)).await;
+    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| {
+        words(number, 250)
+    })
+    .await;
     stack.settle().await;
     reader.pulling(&since, 100)
 }
@@ -115,18 +142,31 @@ fn reader<'a>(stack: &'a Stack, user: &str) -> Client<'a> {
 }
 
 async fn snapshot(stack: &Stack) -> Request {
-    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| words(number, 250)).await;
+    create_meters(&Client::new(stack, "ana", "phone"), 100, |number| {
+        words(number, 250)
+    })
+    .await;
     stack.settle().await;
     Client::new(stack, "ben", "tablet").pulling("null", 100)
 }
 
-/// Eight large resources, and many small edits of them by the phone of `ana`; every version is in the log.
+/// Eight large resources, and many small edits of them by the phone of `ana`; every version is in
+/// the log.
 pub(super) async fn large_log(stack: &Stack, scale: Scale) {
     let phone = Client::new(stack, "ana", "phone");
     create_meters(&phone, CHANGED, |number| filler(number, LARGE_BYTES)).await;
     for version in 1..=scale.pushes as u64 {
-        let edit = |number: usize| update(&format!("m-{number}"), version, version, &format!(r#""n":{version}"#));
-        phone.push(&(0..CHANGED).map(edit).collect::<Vec<_>>(), "ok").await;
+        let edit = |number: usize| {
+            update(
+                &format!("m-{number}"),
+                version,
+                version,
+                &format!(r#""n":{version}"#),
+            )
+        };
+        phone
+            .push(&(0..CHANGED).map(edit).collect::<Vec<_>>(), "ok")
+            .await;
         stack.settle().await;
     }
 }
@@ -142,7 +182,9 @@ async fn large_snapshot(stack: &Stack, count: usize, is_deleted: bool) -> Reques
     let phone = Client::new(stack, "ana", "phone");
     create_meters(&phone, count, |number| filler(number, LARGE_BYTES)).await;
     if is_deleted {
-        let items: Vec<String> = (0..count).map(|number| item("meter", "delete", &format!("m-{number}"), 1, 1, "")).collect();
+        let items: Vec<String> = (0..count)
+            .map(|number| item("meter", "delete", &format!("m-{number}"), 1, 1, ""))
+            .collect();
         for some in items.chunks(50) {
             phone.push(some, "ok").await;
         }
@@ -153,29 +195,59 @@ async fn large_snapshot(stack: &Stack, count: usize, is_deleted: bool) -> Reques
 
 /// A token of a user who is in as many groups as a token may name.
 pub(super) fn token_of_groups(stack: &Stack, user: &str) -> String {
-    let groups: Vec<String> = (0..GROUPS).map(|number| format!("group-{number:03}-{}", "g".repeat(30))).collect();
-    stack.token("acme", user, &[], &groups.iter().map(String::as_str).collect::<Vec<_>>())
+    let groups: Vec<String> = (0..GROUPS)
+        .map(|number| format!("group-{number:03}-{}", "g".repeat(30)))
+        .collect();
+    stack.token(
+        "acme",
+        user,
+        &[],
+        &groups.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
 }
 
 async fn groups(stack: &Stack) -> Request {
-    let ana = Client { token: token_of_groups(stack, "ana"), ..Client::new(stack, "ana", "phone") };
+    let ana = Client {
+        token: token_of_groups(stack, "ana"),
+        ..Client::new(stack, "ana", "phone")
+    };
     let since = ana.since().await;
     ana.pulling(&since, 500)
 }
 
 /// The acknowledgement of all that a token can read.
 async fn acknowledgement(stack: &Stack, token: String) -> Request {
-    let since = Client { token: token.clone(), ..Client::new(stack, "ana", "phone") }.since().await;
-    Request::post("sync/ack", token, format!(r#"{{"ack_token":{since},"device_id":"phone"}}"#))
+    let since = Client {
+        token: token.clone(),
+        ..Client::new(stack, "ana", "phone")
+    }
+    .since()
+    .await;
+    Request::post(
+        "sync/ack",
+        token,
+        format!(r#"{{"ack_token":{since},"device_id":"phone"}}"#),
+    )
 }
 
 /// Acknowledges as a user who is in many groups.
 pub(super) async fn acknowledge(stack: &Stack, user: &str) {
     let request = acknowledgement(stack, token_of_groups(stack, user)).await;
-    send(stack, "POST", "sync/ack", &request.token, String::from_utf8(request.body).unwrap()).await;
+    send(
+        stack,
+        "POST",
+        "sync/ack",
+        &request.token,
+        String::from_utf8(request.body).unwrap(),
+    )
+    .await;
 }
 
 fn presign(stack: &Stack, filename: &str, sha256: Option<&str>) -> Request {
     let body = json!({"filename": filename, "content_type": "image/jpeg", "content_length": 20, "sha256": sha256});
-    Request::post("media/presign", stack.token("acme", "ana", &[], &[]), body.to_string())
+    Request::post(
+        "media/presign",
+        stack.token("acme", "ana", &[], &[]),
+        body.to_string(),
+    )
 }

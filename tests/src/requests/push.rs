@@ -16,8 +16,20 @@ const FIELDS: usize = 499;
 
 /// One after the other.
 pub(super) const CASES: &[Case] = &[
-    Case { route: ROUTE, name: UPDATES, ordinary: None, policy: None, prepare: |stack, _| Box::pin(updates(stack)) },
-    Case { route: ROUTE, name: CONFLICTS, ordinary: None, policy: None, prepare: |stack, _| Box::pin(conflicts(stack)) },
+    Case {
+        route: ROUTE,
+        name: UPDATES,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(updates(stack)),
+    },
+    Case {
+        route: ROUTE,
+        name: CONFLICTS,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(conflicts(stack)),
+    },
     Case {
         route: ROUTE,
         name: "50 nested patches of a large resource",
@@ -79,15 +91,22 @@ pub(super) const CASES: &[Case] = &[
 async fn updates(stack: &Stack) -> Request {
     let phone = Client::new(stack, "ana", "phone");
     super::text::create_meters(&phone, 50, |number| words(number, 250)).await;
-    let items: Vec<String> = (0..50).map(|number| update(&format!("m-{number}"), 1, 1, &words(number + 50, 250))).collect();
+    let items: Vec<String> = (0..50)
+        .map(|number| update(&format!("m-{number}"), 1, 1, &words(number + 50, 250)))
+        .collect();
     phone.pushing(&items, "ok")
 }
 
 async fn conflicts(stack: &Stack) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
     super::text::create_meters(&phone, 50, |number| words(number, 250)).await;
     super::text::change_meters(&phone, 50, 1).await;
-    let items: Vec<String> = (0..50).map(|number| update(&format!("m-{number}"), 1, 1, &words(number + 50, 250))).collect();
+    let items: Vec<String> = (0..50)
+        .map(|number| update(&format!("m-{number}"), 1, 1, &words(number + 50, 250)))
+        .collect();
     tablet.pushing(&items, "conflict")
 }
 
@@ -99,28 +118,59 @@ async fn nested(stack: &Stack) -> Request {
 
 /// Another device changed the resource meanwhile.
 async fn nested_rejected(stack: &Stack, kind: &str, status: &'static str) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
-    phone.push(&[item(kind, "create", "m", 0, 0, &nested_large())], "ok").await;
-    phone.push(&[item(kind, "update", "m", 1, 1, r#""q":1"#)], "ok").await;
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
+    phone
+        .push(&[item(kind, "create", "m", 0, 0, &nested_large())], "ok")
+        .await;
+    phone
+        .push(&[item(kind, "update", "m", 1, 1, r#""q":1"#)], "ok")
+        .await;
     tablet.pushing(&nested_patches(kind, 1), status)
 }
 
 /// Every edit changes every field of a resource, as many of them as a payload may have.
 async fn wide(stack: &Stack) -> Request {
     let fields = |value: u64, count: usize| {
-        let field = |number: usize| format!(r#""field-{number:04}":"{}-{value:02}""#, "0".repeat(80));
+        let field =
+            |number: usize| format!(r#""field-{number:04}":"{}-{value:02}""#, "0".repeat(80));
         (0..count).map(field).collect::<Vec<_>>().join(",")
     };
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
-    phone.push(&[item("task", "create", "m", 0, 0, &fields(0, FIELDS - 1))], "ok").await;
-    phone.push(&[item("task", "update", "m", 1, 1, r#""q":1"#)], "ok").await;
-    let items: Vec<String> =
-        (1..=50).map(|version| item("task", "update", "m", 1, version, &fields(version, FIELDS - 1))).collect();
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
+    phone
+        .push(
+            &[item("task", "create", "m", 0, 0, &fields(0, FIELDS - 1))],
+            "ok",
+        )
+        .await;
+    phone
+        .push(&[item("task", "update", "m", 1, 1, r#""q":1"#)], "ok")
+        .await;
+    let items: Vec<String> = (1..=50)
+        .map(|version| {
+            item(
+                "task",
+                "update",
+                "m",
+                1,
+                version,
+                &fields(version, FIELDS - 1),
+            )
+        })
+        .collect();
     tablet.pushing(&items, "ok")
 }
 
 async fn many_conflicts(stack: &Stack, scale: Scale) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
     phone.push(&[create("m", &words(0, 250))], "ok").await;
     phone.push(&[update("m", 1, 1, r#""n":1"#)], "ok").await;
     let edit = |number: usize| update("m", 1, 1 + number as u64, &words(number, 900));
@@ -131,12 +181,21 @@ async fn many_conflicts(stack: &Stack, scale: Scale) -> Request {
     tablet.pushing(&[edit(1_000_000)], "conflict")
 }
 
-/// The first edit takes the value of another resource, so each of the others is compared with what is known to be held.
+/// The first edit takes the value of another resource, so each of the others is compared with what
+/// is known to be held.
 async fn large_unique_value(stack: &Stack) -> Request {
     let phone = Client::new(stack, "ana", "phone");
     let code = format!(r#""code":"{}""#, "c".repeat(LARGE_BYTES));
-    phone.push(&[create("holder", r#""code":"taken""#), create("m", &code)], "ok").await;
+    phone
+        .push(
+            &[create("holder", r#""code":"taken""#), create("m", &code)],
+            "ok",
+        )
+        .await;
     let mut items = vec![update("m", 1, 1, r#""code":"taken""#)];
     items.extend((2..=50).map(|version| update("m", 1, version, &format!(r#""n":{version}"#))));
-    Request { status: None, ..phone.pushing(&items, "ok") }
+    Request {
+        status: None,
+        ..phone.pushing(&items, "ok")
+    }
 }

@@ -61,7 +61,9 @@ pub(super) const CASES: &[Case] = &[
         name: "unique values that move among large resources",
         ordinary: Some(UPDATES),
         policy: None,
-        prepare: |stack, scale| Box::pin(unique_chain(stack, 50, scale.large_rows * LARGE_BYTES / 50)),
+        prepare: |stack, scale| {
+            Box::pin(unique_chain(stack, 50, scale.large_rows * LARGE_BYTES / 50))
+        },
     },
     Case {
         route: ROUTE,
@@ -87,42 +89,77 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn large_rows(stack: &Stack, scale: Scale) -> Request {
-    let (phone, tablet) = (Client::new(stack, "ana", "phone"), Client::new(stack, "ben", "tablet"));
-    create_meters(&phone, scale.large_rows, |number| filler(number, LARGE_BYTES)).await;
+    let (phone, tablet) = (
+        Client::new(stack, "ana", "phone"),
+        Client::new(stack, "ben", "tablet"),
+    );
+    create_meters(&phone, scale.large_rows, |number| {
+        filler(number, LARGE_BYTES)
+    })
+    .await;
     change_meters(&phone, scale.large_rows, 1).await;
-    let items: Vec<String> = (0..scale.large_rows).map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#)).collect();
+    let items: Vec<String> = (0..scale.large_rows)
+        .map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#))
+        .collect();
     tablet.pushing(&items, "conflict")
 }
 
-/// Every item names as many keys as it may; those of `is_authentic` were presigned for uploads that never came.
+/// Every item names as many keys as it may; those of `is_authentic` were presigned for uploads that
+/// never came.
 async fn media_keys(stack: &Stack, is_authentic: bool) -> Request {
     let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     let key = |number: usize| {
         let unique = Uuid::from_u128(number as u128);
         match is_authentic {
-            true => MediaKey::new("acme", "ana", unique, 20, "image/jpeg", media.keyring()).to_string(),
+            true => {
+                MediaKey::new("acme", "ana", unique, 20, "image/jpeg", media.keyring()).to_string()
+            }
             false => format!("uploads/acme/ana/{}.20.image~jpeg.jpg", unique.simple()),
         }
     };
     let create = |number: usize| {
-        let keys: Vec<String> = (0..MEDIA_KEYS_MAX).map(|at| format!("\"{}\"", key(number * MEDIA_KEYS_MAX + at))).collect();
+        let keys: Vec<String> = (0..MEDIA_KEYS_MAX)
+            .map(|at| format!("\"{}\"", key(number * MEDIA_KEYS_MAX + at)))
+            .collect();
         let fields = format!(r#""form_id":"f","data":{{}},"media":[{}]"#, keys.join(","));
-        item("submission", "create", &format!("s-{number}"), 0, 0, &fields)
+        item(
+            "submission",
+            "create",
+            &format!("s-{number}"),
+            0,
+            0,
+            &fields,
+        )
     };
     Client::new(stack, "ana", "phone").pushing(&(0..50).map(create).collect::<Vec<_>>(), "error")
 }
 
 async fn rejected(stack: &Stack) -> Request {
-    let create = |number: usize| item("submission", "create", &format!("s-{number}"), 0, 0, &words(number, 57_000));
+    let create = |number: usize| {
+        item(
+            "submission",
+            "create",
+            &format!("s-{number}"),
+            0,
+            0,
+            &words(number, 57_000),
+        )
+    };
     Client::new(stack, "ana", "phone").pushing(&(0..50).map(create).collect::<Vec<_>>(), "error")
 }
 
-/// The first resource lets its value go, and each of the others takes the one of the resource before it.
+/// The first resource lets its value go, and each of the others takes the one of the resource
+/// before it.
 async fn unique_chain(stack: &Stack, count: usize, bytes: usize) -> Request {
     let phone = Client::new(stack, "ana", "phone");
-    create_meters(&phone, count, |number| format!(r#""code":"c-{number}",{}"#, filler(number, bytes))).await;
+    create_meters(&phone, count, |number| {
+        format!(r#""code":"c-{number}",{}"#, filler(number, bytes))
+    })
+    .await;
     let take = |number: usize| {
-        let code = number.checked_sub(1).map_or_else(|| "free".to_owned(), |before| format!("c-{before}"));
+        let code = number
+            .checked_sub(1)
+            .map_or_else(|| "free".to_owned(), |before| format!("c-{before}"));
         update(&format!("m-{number}"), 1, 1, &format!(r#""code":"{code}""#))
     };
     phone.pushing(&(0..count).map(take).collect::<Vec<_>>(), "ok")
@@ -132,14 +169,16 @@ async fn unique_chain(stack: &Stack, count: usize, bytes: usize) -> Request {
 async fn references(stack: &Stack) -> Request {
     let meter = |number: usize| {
         let temp_id = format!("0190f3a0-0000-7000-8000-{number:012}");
-        create("", &words(number, 250)).replacen(r#""id":"","#, "", 1).replacen(
-            '{',
-            &format!(r#"{{"client_temp_id":"{temp_id}","#),
-            1,
-        )
+        create("", &words(number, 250))
+            .replacen(r#""id":"","#, "", 1)
+            .replacen('{', &format!(r#"{{"client_temp_id":"{temp_id}","#), 1)
     };
     let task = |number: usize| {
-        let fields = format!(r#""meter_id":"0190f3a0-0000-7000-8000-{:012}",{}"#, 24 - number, words(number, 250));
+        let fields = format!(
+            r#""meter_id":"0190f3a0-0000-7000-8000-{:012}",{}"#,
+            24 - number,
+            words(number, 250)
+        );
         item("task", "create", &format!("t-{number}"), 0, 0, &fields)
     };
     let items: Vec<String> = (0..25).map(task).chain((0..25).map(meter)).collect();
@@ -148,7 +187,9 @@ async fn references(stack: &Stack) -> Request {
 
 fn largest_items() -> Vec<String> {
     let bytes = BODY_BYTES_MAX / 50 - 200;
-    (0..50).map(|number| create(&format!("m-{number}"), &words(number, bytes))).collect()
+    (0..50)
+        .map(|number| create(&format!("m-{number}"), &words(number, bytes)))
+        .collect()
 }
 
 async fn largest(stack: &Stack) -> Request {
@@ -158,9 +199,14 @@ async fn largest(stack: &Stack) -> Request {
 /// Little is sent, and as much is read as a body may have.
 async fn gzip(stack: &Stack) -> Request {
     let bytes = BODY_BYTES_MAX / 9 - 200;
-    let items: Vec<String> = (0..9).map(|number| create(&format!("m-{number}"), &objects(bytes))).collect();
+    let items: Vec<String> = (0..9)
+        .map(|number| create(&format!("m-{number}"), &objects(bytes)))
+        .collect();
     let request = Client::new(stack, "ana", "phone").pushing(&items, "ok");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&request.body).unwrap();
-    Request { body: encoder.finish().unwrap(), ..request }
+    Request {
+        body: encoder.finish().unwrap(),
+        ..request
+    }
 }

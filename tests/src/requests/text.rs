@@ -1,4 +1,5 @@
-//! The texts of items and bodies. They are written as text, because a large payload is slow to build as a value in a debug build.
+//! The texts of items and bodies. They are written as text, because a large payload is slow to
+//! build as a value in a debug build.
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
@@ -13,9 +14,24 @@ const LEVELS: usize = 60;
 pub(super) const GROUP: &str = "north";
 
 /// An item of a push; `fields` are those of its payload besides the `id`.
-pub(super) fn item(kind: &str, action: &str, id: &str, base: u64, version: u64, fields: &str) -> String {
-    let channel = if kind == "task" { format!(r#""channel":"group/{GROUP}","#) } else { String::new() };
-    let fields = if fields.is_empty() { String::new() } else { format!(",{fields}") };
+pub(super) fn item(
+    kind: &str,
+    action: &str,
+    id: &str,
+    base: u64,
+    version: u64,
+    fields: &str,
+) -> String {
+    let channel = if kind == "task" {
+        format!(r#""channel":"group/{GROUP}","#)
+    } else {
+        String::new()
+    };
+    let fields = if fields.is_empty() {
+        String::new()
+    } else {
+        format!(",{fields}")
+    };
     format!(
         r#"{{"resource_type":"{kind}","action":"{action}","client_version":{version},"base_version":{base},{channel}"payload":{{"id":"{id}"{fields}}}}}"#
     )
@@ -36,9 +52,13 @@ pub(super) fn words(number: usize, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 32);
     let mut state = number as u64 + 1;
     while text.len() < bytes {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         text.push_str(
-            ["gate ", "locked ", "meter ", "behind ", "shed ", "rust ", "valve ", "cover "][(state >> 33) as usize % 8],
+            [
+                "gate ", "locked ", "meter ", "behind ", "shed ", "rust ", "valve ", "cover ",
+            ][(state >> 33) as usize % 8],
         );
         text.push_str(&format!("{} ", (state >> 40) % 1000));
     }
@@ -46,7 +66,8 @@ pub(super) fn words(number: usize, bytes: usize) -> String {
     format!(r#""note":"{text}""#)
 }
 
-/// Fields of about so many bytes that compress to few and take long to parse, other than those of another `number`.
+/// Fields of about so many bytes that compress to few and take long to parse, other than those of
+/// another `number`.
 pub(super) fn filler(number: usize, bytes: usize) -> String {
     format!(r#""f":{number},{}"#, numbers(bytes))
 }
@@ -63,7 +84,11 @@ pub(super) fn objects(bytes: usize) -> String {
 
 /// Fields deep within each other, of which the innermost are `fields`.
 pub(super) fn nested(fields: &str) -> String {
-    format!(r#""p":{}{{{fields}}}{}"#, r#"{"a":"#.repeat(LEVELS), "}".repeat(LEVELS))
+    format!(
+        r#""p":{}{{{fields}}}{}"#,
+        r#"{"a":"#.repeat(LEVELS),
+        "}".repeat(LEVELS)
+    )
 }
 
 /// The large payload that nested patches are for.
@@ -73,7 +98,18 @@ pub(super) fn nested_large() -> String {
 
 /// Fifty patches deep within the nested payload, made on version `base`.
 pub(super) fn nested_patches(kind: &str, base: u64) -> Vec<String> {
-    (1..=50).map(|version| item(kind, "update", "m", base, version, &nested(&format!(r#""k":"{version}""#)))).collect()
+    (1..=50)
+        .map(|version| {
+            item(
+                kind,
+                "update",
+                "m",
+                base,
+                version,
+                &nested(&format!(r#""k":"{version}""#)),
+            )
+        })
+        .collect()
 }
 
 /// A client of the tenant `acme`.
@@ -86,12 +122,20 @@ pub(super) struct Client<'a> {
 impl<'a> Client<'a> {
     /// A device of a user who belongs to the group.
     pub(super) fn new(stack: &'a Stack, user: &str, device_id: &'static str) -> Self {
-        Self { stack, token: stack.token("acme", user, &[], &[GROUP]), device_id }
+        Self {
+            stack,
+            token: stack.token("acme", user, &[], &[GROUP]),
+            device_id,
+        }
     }
 
     /// The body of a push.
     pub(super) fn body(&self, items: &[String]) -> String {
-        format!(r#"{{"device_id":"{}","client_sync_token":null,"items":[{}]}}"#, self.device_id, items.join(","))
+        format!(
+            r#"{{"device_id":"{}","client_sync_token":null,"items":[{}]}}"#,
+            self.device_id,
+            items.join(",")
+        )
     }
 
     /// The request that pushes items, whose results must have this status.
@@ -117,7 +161,10 @@ impl<'a> Client<'a> {
     pub(super) async fn since(&self) -> String {
         let mut since = "null".to_owned();
         loop {
-            let body = format!(r#"{{"since_token":{since},"device_id":"{}","limit":500}}"#, self.device_id);
+            let body = format!(
+                r#"{{"since_token":{since},"device_id":"{}","limit":500}}"#,
+                self.device_id
+            );
             let page = self.send("POST", "sync/pull", body).await;
             since = page["next_token"].to_string();
             if page["has_more"] == false {
@@ -128,7 +175,10 @@ impl<'a> Client<'a> {
 
     /// The request that pulls a page.
     pub(super) fn pulling(&self, since: &str, limit: usize) -> Request {
-        let body = format!(r#"{{"since_token":{since},"device_id":"{}","limit":{limit}}}"#, self.device_id);
+        let body = format!(
+            r#"{{"since_token":{since},"device_id":"{}","limit":{limit}}}"#,
+            self.device_id
+        );
         Request::post("sync/pull", self.token.clone(), body)
     }
 }
@@ -138,17 +188,36 @@ pub(super) fn admin(stack: &Stack) -> String {
     stack.token("acme", "root", &["admin"], &[GROUP])
 }
 
-/// Sends a request that must succeed. Its response is not compared with `openapi.json`, which takes long for large ones.
-pub(super) async fn send(stack: &Stack, method: &'static str, path: &str, token: &str, body: String) -> Value {
+/// Sends a request that must succeed. Its response is not compared with `openapi.json`, which takes
+/// long for large ones.
+pub(super) async fn send(
+    stack: &Stack,
+    method: &'static str,
+    path: &str,
+    token: &str,
+    body: String,
+) -> Value {
     let mut headers = HeaderMap::new();
-    headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::AUTHORIZATION,
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+    );
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     Answer::read(stack.respond(method, path, &headers, body.as_bytes()).await).ok()
 }
 
 /// Creates meters with these fields, several to a push so that no body is too large.
-pub(super) async fn create_meters(client: &Client<'_>, count: usize, fields: impl Fn(usize) -> String) {
-    let items: Vec<String> = (0..count).map(|number| create(&format!("m-{number}"), &fields(number))).collect();
+pub(super) async fn create_meters(
+    client: &Client<'_>,
+    count: usize,
+    fields: impl Fn(usize) -> String,
+) {
+    let items: Vec<String> = (0..count)
+        .map(|number| create(&format!("m-{number}"), &fields(number)))
+        .collect();
     let bytes = items.first().map_or(1, String::len);
     for some in items.chunks((2_900_000 / bytes).clamp(1, 50)) {
         client.push(some, "ok").await;
@@ -157,8 +226,16 @@ pub(super) async fn create_meters(client: &Client<'_>, count: usize, fields: imp
 
 /// Changes each of so many meters once, from version `base` on.
 pub(super) async fn change_meters(client: &Client<'_>, count: usize, base: u64) {
-    let items: Vec<String> =
-        (0..count).map(|number| update(&format!("m-{number}"), base, base, &format!(r#""n":{base}"#))).collect();
+    let items: Vec<String> = (0..count)
+        .map(|number| {
+            update(
+                &format!("m-{number}"),
+                base,
+                base,
+                &format!(r#""n":{base}"#),
+            )
+        })
+        .collect();
     for some in items.chunks(50) {
         client.push(some, "ok").await;
     }

@@ -1,5 +1,6 @@
-//! Least privilege, watched: each call of a function is compared with what `template.yaml` lets that function do. A call without a right
-//! fails the test that made it, when its deployment goes; a right without a call fails `tests/system/unused_rights.rs`.
+//! Least privilege, watched: each call of a function is compared with what `template.yaml` lets
+//! that function do. A call without a right fails the test that made it, when its deployment goes;
+//! a right without a call fails `tests/system/unused_rights.rs`.
 
 mod needs;
 
@@ -46,14 +47,25 @@ pub struct Watch {
 impl Watch {
     /// The hook of a function's calls: it notes what they need, and hands them on to `hook`.
     pub fn over(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
-        Arc::new(Watched { function: function.to_owned(), lacked: Arc::clone(&self.lacked), hook })
+        Arc::new(Watched {
+            function: function.to_owned(),
+            lacked: Arc::clone(&self.lacked),
+            hook,
+        })
     }
 
     /// Notes that a URL was used that a function signed for putting an object.
     pub fn note_upload(&self, url: &Uri) {
-        let signer = url.query().and_then(|query| query.split('&').find_map(|part| part.strip_prefix("X-Amz-Security-Token=")));
+        let signer = url.query().and_then(|query| {
+            query
+                .split('&')
+                .find_map(|part| part.strip_prefix("X-Amz-Security-Token="))
+        });
         if let Some(function) = signer {
-            let call = Call { operation: "PutObject", body: url.path().as_bytes() };
+            let call = Call {
+                operation: "PutObject",
+                body: url.path().as_bytes(),
+            };
             note(function, &self.lacked, needs::rights(&call));
         }
     }
@@ -61,9 +73,19 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let lacked: Vec<_> = self.lacked.lock().unwrap().iter().map(ToString::to_string).collect();
+        let lacked: Vec<_> = self
+            .lacked
+            .lock()
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if !std::thread::panicking() {
-            assert!(lacked.is_empty(), "template.yaml does not let a function do what it does:\n{}", lacked.join("\n"));
+            assert!(
+                lacked.is_empty(),
+                "template.yaml does not let a function do what it does:\n{}",
+                lacked.join("\n")
+            );
         }
     }
 }
@@ -81,7 +103,11 @@ impl Hook for Watched {
     }
 
     fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
-        note(&self.function, &self.lacked, needs::rights_for_answer(call, reply));
+        note(
+            &self.function,
+            &self.lacked,
+            needs::rights_for_answer(call, reply),
+        );
         self.hook.after(call, reply)
     }
 }
@@ -89,14 +115,22 @@ impl Hook for Watched {
 /// Notes that a function needs these rights, as (action, resource).
 fn note(function: &str, lacked: &Mutex<BTreeSet<Right>>, rights: Vec<(String, String)>) {
     for (action, resource) in rights {
-        let right = Right { function: function.to_owned(), action, resource };
+        let right = Right {
+            function: function.to_owned(),
+            action,
+            resource,
+        };
         if !granted().contains(&right) {
             lacked.lock().unwrap().insert(right.clone());
         }
         if USED.lock().unwrap().insert(right.clone())
             && let Some(file) = std::env::var_os(FILE_VARIABLE)
         {
-            let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+            let mut file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(file)
+                .unwrap();
             // One write, so that lines of other threads do not run into it.
             file.write_all(format!("{right}\n").as_bytes()).unwrap();
         }

@@ -16,8 +16,12 @@ impl Stack {
     /// Uploads to a URL that a presign answered, as it says; gives the store's status.
     pub async fn upload(&self, presigned: &Value, body: &[u8]) -> u16 {
         let headers = presigned["headers"].as_object().unwrap().iter();
-        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
-        self.put(presigned["upload_url"].as_str().unwrap(), &headers, body).await.status
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .collect();
+        self.put(presigned["upload_url"].as_str().unwrap(), &headers, body)
+            .await
+            .status
     }
 
     /// Puts a body to a URL of the media store, with these headers and no others.
@@ -28,13 +32,30 @@ impl Stack {
     /// Removes what stands under a key of the media store, as its lifecycle does.
     pub async fn remove(&self, key: &str) {
         let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
-        bucket.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+        bucket
+            .delete_object()
+            .bucket(BUCKET)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
     }
 
     /// A request to the media store, with these headers and no others.
-    pub async fn store_request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let request = Request::builder().method(method).uri(url).header(header::HOST, STORE_URL.trim_start_matches("http://"));
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    pub async fn store_request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(header::HOST, STORE_URL.trim_start_matches("http://"));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
         let request = request.body(body.to_vec()).unwrap();
         let uri = request.uri().clone();
         let (parts, body) = self.store.exchange(request).await.into_parts();
@@ -42,16 +63,32 @@ impl Stack {
         if method == "PUT" && parts.status != 403 {
             self.watch.note_upload(&uri);
         }
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(body).unwrap() }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8(body).unwrap(),
+        }
     }
 
-    /// The objects of the failure bucket: by key, the record that was set aside and what is said of it.
+    /// The objects of the failure bucket: by key, the record that was set aside and what is said of
+    /// it.
     pub async fn set_aside(&self) -> BTreeMap<String, Value> {
         let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
-        let listed = bucket.list_objects_v2().bucket(FAILURE_BUCKET).send().await.unwrap();
+        let listed = bucket
+            .list_objects_v2()
+            .bucket(FAILURE_BUCKET)
+            .send()
+            .await
+            .unwrap();
         let mut objects = BTreeMap::new();
         for key in listed.contents().iter().filter_map(|object| object.key()) {
-            let object = bucket.get_object().bucket(FAILURE_BUCKET).key(key).send().await.unwrap();
+            let object = bucket
+                .get_object()
+                .bucket(FAILURE_BUCKET)
+                .key(key)
+                .send()
+                .await
+                .unwrap();
             let object = object.body.collect().await.unwrap().into_bytes();
             objects.insert(key.to_owned(), serde_json::from_slice(&object).unwrap());
         }

@@ -1,4 +1,5 @@
-//! A token with a good signature still has to be valid now, from the right issuer, for this audience, and say who is calling.
+//! A token with a good signature still has to be valid now, from the right issuer, for this
+//! audience, and say who is calling.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Duration;
@@ -20,7 +21,12 @@ fn token_with(stack: &Stack, name: &str, value: Option<Value>) -> String {
 
 async fn assert_each_is_refused(name: &str, values: Vec<Value>) {
     let stack = Stack::new();
-    assert_refused(&stack, &token_with(&stack, name, None), &format!("no {name}")).await;
+    assert_refused(
+        &stack,
+        &token_with(&stack, name, None),
+        &format!("no {name}"),
+    )
+    .await;
     for value in values {
         let why: String = format!("{name}: {value}").chars().take(80).collect();
         assert_refused(&stack, &token_with(&stack, name, Some(value)), &why).await;
@@ -54,7 +60,15 @@ async fn a_token_that_has_expired_or_never_does_is_refused() {
         json!(1e18),
     ];
     assert_each_is_refused("exp", values).await;
-    assert_each_is_accepted("exp", vec![json!(now() + 1), json!(now() as f64 + 0.5), json!(now() + TTL_S)]).await;
+    assert_each_is_accepted(
+        "exp",
+        vec![
+            json!(now() + 1),
+            json!(now() as f64 + 0.5),
+            json!(now() + TTL_S),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -83,7 +97,12 @@ async fn a_token_that_is_not_valid_yet_is_refused() {
 async fn a_not_before_that_does_not_read_is_refused() {
     let stack = Stack::new();
     for value in [json!((now() + 3600).to_string()), json!([now() + 3600])] {
-        assert_refused(&stack, &token_with(&stack, "nbf", Some(value.clone())), &value.to_string()).await;
+        assert_refused(
+            &stack,
+            &token_with(&stack, "nbf", Some(value.clone())),
+            &value.to_string(),
+        )
+        .await;
     }
 }
 
@@ -102,11 +121,21 @@ async fn when_a_token_was_issued_is_read() {
         json!(null),
     ];
     for issued in refused {
-        assert_refused(&stack, &token_with(&stack, "iat", Some(issued.clone())), &issued.to_string()).await;
+        assert_refused(
+            &stack,
+            &token_with(&stack, "iat", Some(issued.clone())),
+            &issued.to_string(),
+        )
+        .await;
     }
     assert_each_is_accepted(
         "iat",
-        vec![json!(now() + 60), json!(now() - 3600), json!(now() as f64 - 0.5), json!(now() - TTL_S + 600)],
+        vec![
+            json!(now() + 60),
+            json!(now() - 3600),
+            json!(now() as f64 - 0.5),
+            json!(now() - TTL_S + 600),
+        ],
     )
     .await;
     assert_accepted(&stack, &token_with(&stack, "iat", None), "no iat").await;
@@ -116,25 +145,51 @@ async fn when_a_token_was_issued_is_read() {
 async fn a_critical_extension_is_refused() {
     let stack = Stack::new();
     let genuine = Key::development().sign(&good_claims(&stack));
-    for crit in [json!(["b64"]), json!(["exp"]), json!([]), json!(null), json!("exp"), json!({})] {
+    for crit in [
+        json!(["b64"]),
+        json!(["exp"]),
+        json!([]),
+        json!(null),
+        json!("exp"),
+        json!({}),
+    ] {
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "tidemark-development", "crit": crit, "b64": false});
         let parts: Vec<_> = genuine.split('.').collect();
-        let signed = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()), parts[1]);
+        let signed = format!(
+            "{}.{}",
+            BASE64_URL_SAFE_NO_PAD.encode(header.to_string()),
+            parts[1]
+        );
         let token = format!("{signed}.{}", Key::development().signature(&signed));
         assert_refused(&stack, &token, &crit.to_string()).await;
     }
     // Signed alike, and accepted without it.
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "tidemark-development", "x": 1});
-    let signed = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()), genuine.split('.').nth(1).unwrap());
-    assert_accepted(&stack, &format!("{signed}.{}", Key::development().signature(&signed)), "no crit").await;
+    let signed = format!(
+        "{}.{}",
+        BASE64_URL_SAFE_NO_PAD.encode(header.to_string()),
+        genuine.split('.').nth(1).unwrap()
+    );
+    assert_accepted(
+        &stack,
+        &format!("{signed}.{}", Key::development().signature(&signed)),
+        "no crit",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_token_of_another_issuer_is_refused() {
     let own = tidemark::auth::ISSUER;
     let near = own.trim_end_matches('/');
-    let values =
-        vec![json!("https://evil.example/"), json!(near), json!(format!("{own}x")), json!([own]), json!(null), json!("")];
+    let values = vec![
+        json!("https://evil.example/"),
+        json!(near),
+        json!(format!("{own}x")),
+        json!([own]),
+        json!(null),
+        json!(""),
+    ];
     assert_each_is_refused("iss", values).await;
 }
 
@@ -154,25 +209,58 @@ async fn a_token_for_another_audience_is_refused() {
         json!("other tidemark"),
     ];
     assert_each_is_refused("aud", values).await;
-    assert_each_is_accepted("aud", vec![json!(AUDIENCE), json!([AUDIENCE]), json!(["other", AUDIENCE])]).await;
+    assert_each_is_accepted(
+        "aud",
+        vec![
+            json!(AUDIENCE),
+            json!([AUDIENCE]),
+            json!(["other", AUDIENCE]),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_token_without_a_tenant_or_a_user_is_refused() {
-    let values =
-        vec![json!(""), json!(null), json!(5), json!(["acme"]), json!({}), json!("x".repeat(257)), json!("é".repeat(129))];
+    let values = vec![
+        json!(""),
+        json!(null),
+        json!(5),
+        json!(["acme"]),
+        json!({}),
+        json!("x".repeat(257)),
+        json!("é".repeat(129)),
+    ];
     for claim in ["tenant", "sub"] {
         assert_each_is_refused(claim, values.clone()).await;
-        assert_each_is_accepted(claim, vec![json!("x".repeat(256)), json!(" "), json!("a#b")]).await;
+        assert_each_is_accepted(
+            claim,
+            vec![json!("x".repeat(256)), json!(" "), json!("a#b")],
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_token_of_more_than_a_hundred_channels_is_refused() {
     let stack = Stack::new();
-    let channels = |count: usize| Some(json!((0..count).map(|n| format!("group-{n}")).collect::<Vec<_>>()));
-    assert_refused(&stack, &token_with(&stack, "channels", channels(101)), "101 channels").await;
-    assert_accepted(&stack, &token_with(&stack, "channels", channels(100)), "100 channels").await;
+    let channels = |count: usize| {
+        Some(json!(
+            (0..count).map(|n| format!("group-{n}")).collect::<Vec<_>>()
+        ))
+    };
+    assert_refused(
+        &stack,
+        &token_with(&stack, "channels", channels(101)),
+        "101 channels",
+    )
+    .await;
+    assert_accepted(
+        &stack,
+        &token_with(&stack, "channels", channels(100)),
+        "100 channels",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -182,46 +270,96 @@ async fn a_channels_claim_that_is_no_list_is_refused() {
         let why: String = value.to_string().chars().take(80).collect();
         assert_refused(&stack, &token_with(&stack, "channels", Some(value)), &why).await;
     }
-    assert_each_is_accepted("channels", vec![json!("north"), json!([]), json!(null), json!(["x".repeat(256)])]).await;
+    assert_each_is_accepted(
+        "channels",
+        vec![
+            json!("north"),
+            json!([]),
+            json!(null),
+            json!(["x".repeat(256)]),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn channels_that_are_no_names_are_ignored() {
     let stack = Stack::new();
-    let odd = [json!(""), json!(5), json!(null), json!("x".repeat(257)), json!(["north"]), json!({}), json!("é".repeat(129))];
+    let odd = [
+        json!(""),
+        json!(5),
+        json!(null),
+        json!("x".repeat(257)),
+        json!(["north"]),
+        json!({}),
+        json!("é".repeat(129)),
+    ];
     for value in odd {
         let why: String = value.to_string().chars().take(80).collect();
         for token in [
             token_with(&stack, "channels", Some(json!([value.clone()]))),
             token_with(&stack, "channels", Some(json!([value.clone(), "north"]))),
-            token_with(&stack, "channels", Some(json!(["north", value, "", "south"]))),
+            token_with(
+                &stack,
+                "channels",
+                Some(json!(["north", value, "", "south"])),
+            ),
         ] {
             assert_accepted(&stack, &token, &why).await;
         }
     }
-    assert_accepted(&stack, &token_with(&stack, "channels", Some(json!(""))), "an empty text").await;
+    assert_accepted(
+        &stack,
+        &token_with(&stack, "channels", Some(json!(""))),
+        "an empty text",
+    )
+    .await;
     // The others count.
     let token = token_with(&stack, "channels", Some(json!(["", "north", 5])));
     let item = |channel: &str| json!({"client_temp_id": channel, "resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {}});
     let body = json!({"device_id": "tablet", "items": [item("group/north"), item("group/"), item("group/5")]});
     let results = stack.post("sync/push", &token, &body).await.ok()["results"].clone();
-    let told: Vec<_> = results.as_array().unwrap().iter().map(|result| result["status"].as_str().unwrap()).collect();
+    let told: Vec<_> = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["status"].as_str().unwrap())
+        .collect();
     assert_eq!(told, ["ok", "error", "error"], "{results}");
     // What is ignored counts against the bound, which is the list's.
     let list: Vec<_> = (0..101).map(|_| "").collect();
-    assert_eq!(stack.post("sync/pull", &token_with(&stack, "channels", Some(json!(list))), &json!({})).await.status, 401);
+    assert_eq!(
+        stack
+            .post(
+                "sync/pull",
+                &token_with(&stack, "channels", Some(json!(list))),
+                &json!({})
+            )
+            .await
+            .status,
+        401
+    );
 }
 
 #[tokio::test]
 async fn roles_that_are_no_names_are_refused() {
     let stack = Stack::new();
     for value in [json!(5), json!([5]), json!({"admin": true}), json!(true)] {
-        assert_refused(&stack, &token_with(&stack, "roles", Some(value.clone())), &value.to_string()).await;
+        assert_refused(
+            &stack,
+            &token_with(&stack, "roles", Some(value.clone())),
+            &value.to_string(),
+        )
+        .await;
     }
     assert_each_is_accepted("roles", vec![json!("admin"), json!([]), json!(null)]).await;
 }
 
 #[tokio::test]
 async fn claims_nobody_asks_for_harm_nobody() {
-    assert_each_is_accepted("https://acme.example/extra", vec![json!({"deep": [[[]]]}), json!(null), json!(1e300)]).await;
+    assert_each_is_accepted(
+        "https://acme.example/extra",
+        vec![json!({"deep": [[[]]]}), json!(null), json!(1e300)],
+    )
+    .await;
 }

@@ -1,4 +1,5 @@
-//! A key set by URL (§1): fetched once an hour, asked for an unknown key at most once a minute, and not missed while the keys are known.
+//! A key set by URL (§1): fetched once an hour, asked for an unknown key at most once a minute, and
+//! not missed while the keys are known.
 
 use std::sync::{
     Arc, Mutex,
@@ -35,7 +36,10 @@ struct Provider {
 impl Provider {
     async fn start(keys: &[&Key]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
+        let url = format!(
+            "http://{}/.well-known/jwks.json",
+            listener.local_addr().unwrap()
+        );
         let answer = Arc::new(Mutex::new(("200 OK".to_owned(), key_set(keys))));
         let asked = Arc::new(AtomicUsize::new(0));
         let (answers, count) = (Arc::clone(&answer), Arc::clone(&asked));
@@ -46,7 +50,12 @@ impl Provider {
                 serve(stream, &answer.0, &answer.1).await;
             }
         });
-        Self { url, answer, asked, task }
+        Self {
+            url,
+            answer,
+            asked,
+            task,
+        }
     }
 
     fn answers(&self, status: &str, body: String) {
@@ -66,12 +75,20 @@ impl Provider {
 
 async fn serve(mut stream: TcpStream, status: &str, body: &str) {
     let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|bytes| bytes > 0) {}
+    while !request.ends_with(b"\r\n\r\n")
+        && stream
+            .read_buf(&mut request)
+            .await
+            .is_ok_and(|bytes| bytes > 0)
+    {}
     let length = body.len();
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
     // A client that went away needs no answer.
-    let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await;
+    let _ = stream
+        .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+        .await;
 }
 
 fn key_set(keys: &[&Key]) -> String {
@@ -87,11 +104,22 @@ struct Caller {
 impl Caller {
     fn new(url: &str) -> Self {
         let long = ("TOKEN_SECONDS_MAX", "315360000");
-        let settings = settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS_URL", url), long]).unwrap();
+        let settings = settings(&[
+            ("JWT_ISSUER", "i"),
+            ("JWT_AUDIENCE", "a"),
+            ("JWKS_URL", url),
+            long,
+        ])
+        .unwrap();
         let now_ms = Arc::new(AtomicI64::new(1_790_000_000_000));
         let clock = Arc::clone(&now_ms);
-        let clock = Clock::from_fn(move || DateTime::from_timestamp_millis(clock.load(Ordering::SeqCst)).unwrap());
-        Self { verifier: Verifier::new(settings.auth, clock).unwrap(), now_ms }
+        let clock = Clock::from_fn(move || {
+            DateTime::from_timestamp_millis(clock.load(Ordering::SeqCst)).unwrap()
+        });
+        Self {
+            verifier: Verifier::new(settings.auth, clock).unwrap(),
+            now_ms,
+        }
     }
 
     fn advance(&self, seconds: i64) {
@@ -104,8 +132,13 @@ impl Caller {
 
     /// Calls with a token of `key`: the user, or why not.
     async fn call(&self, key: &Key) -> Result<String, ProblemCode> {
-        let called = self.verifier.principal(&request(&key.sign(&Self::claims()))).await;
-        called.map(|principal| principal.user).map_err(|failure| failure.problem().code)
+        let called = self
+            .verifier
+            .principal(&request(&key.sign(&Self::claims())))
+            .await;
+        called
+            .map(|principal| principal.user)
+            .map_err(|failure| failure.problem().code)
     }
 }
 
@@ -124,7 +157,10 @@ async fn the_key_set_is_fetched_once_an_hour() {
     assert_eq!(provider.asked(), 0);
     for hour in 1..4 {
         for _ in 0..3 {
-            assert_eq!((caller.call(&key(1)).await, caller.call(&key(2)).await), (ana(), ana()));
+            assert_eq!(
+                (caller.call(&key(1)).await, caller.call(&key(2)).await),
+                (ana(), ana())
+            );
             caller.advance(1199);
         }
         assert_eq!(provider.asked(), hour);
@@ -136,10 +172,16 @@ async fn the_key_set_is_fetched_once_an_hour() {
 async fn a_key_that_was_withdrawn_is_forgotten_within_an_hour() {
     let provider = Provider::start(&[&key(1), &key(2)]).await;
     let caller = Caller::new(&provider.url);
-    assert_eq!((caller.call(&key(1)).await, caller.call(&key(2)).await), (ana(), ana()));
+    assert_eq!(
+        (caller.call(&key(1)).await, caller.call(&key(2)).await),
+        (ana(), ana())
+    );
     provider.answers("200 OK", key_set(&[&key(2)]));
     caller.advance(3600);
-    assert_eq!((caller.call(&key(1)).await, caller.call(&key(2)).await), (Err(ProblemCode::Unauthenticated), ana()));
+    assert_eq!(
+        (caller.call(&key(1)).await, caller.call(&key(2)).await),
+        (Err(ProblemCode::Unauthenticated), ana())
+    );
 }
 
 #[tokio::test]
@@ -148,15 +190,24 @@ async fn unknown_key_ids_are_asked_for_at_most_once_a_minute() {
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
     for number in 2..20 {
-        assert_eq!(caller.call(&key(number)).await, Err(ProblemCode::Unauthenticated));
+        assert_eq!(
+            caller.call(&key(number)).await,
+            Err(ProblemCode::Unauthenticated)
+        );
     }
     assert_eq!(provider.asked(), 1, "within the first minute");
     caller.advance(59);
-    assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unauthenticated));
+    assert_eq!(
+        caller.call(&key(2)).await,
+        Err(ProblemCode::Unauthenticated)
+    );
     assert_eq!(provider.asked(), 1, "a second before the minute is over");
     caller.advance(1);
     for number in 2..20 {
-        assert_eq!(caller.call(&key(number)).await, Err(ProblemCode::Unauthenticated));
+        assert_eq!(
+            caller.call(&key(number)).await,
+            Err(ProblemCode::Unauthenticated)
+        );
     }
     assert_eq!(provider.asked(), 2, "when the minute is over");
 }
@@ -169,7 +220,11 @@ async fn a_rotated_key_is_found_within_a_minute() {
     provider.answers("200 OK", key_set(&[&key(2)]));
     caller.advance(60);
     assert_eq!(caller.call(&key(2)).await, ana());
-    assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unauthenticated), "the key that was taken out");
+    assert_eq!(
+        caller.call(&key(1)).await,
+        Err(ProblemCode::Unauthenticated),
+        "the key that was taken out"
+    );
     assert_eq!(provider.asked(), 2);
 }
 
@@ -178,7 +233,10 @@ async fn a_key_id_of_the_set_does_not_vouch_for_another_signature() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     let forged = Key::ed25519(&[9; 32], "key-1");
-    assert_eq!(caller.call(&forged).await, Err(ProblemCode::Unauthenticated));
+    assert_eq!(
+        caller.call(&forged).await,
+        Err(ProblemCode::Unauthenticated)
+    );
 }
 
 #[tokio::test]
@@ -188,11 +246,20 @@ async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
     provider.stop().await;
     let caller = Caller::new(&url);
     let request = request(&key(1).sign(&Caller::claims()));
-    let work = async { caller.verifier.principal(&request).await.map(|principal| principal.user) };
+    let work = async {
+        caller
+            .verifier
+            .principal(&request)
+            .await
+            .map(|principal| principal.user)
+    };
     let platform = Stack::new().platform("pull", Arc::new(NoHook));
     let answer = edge::serve(&platform, "pull", &request, work).await;
     assert_eq!(answer.status(), 503);
-    assert!(answer.headers().contains_key(header::RETRY_AFTER) && !answer.headers().contains_key(header::WWW_AUTHENTICATE));
+    assert!(
+        answer.headers().contains_key(header::RETRY_AFTER)
+            && !answer.headers().contains_key(header::WWW_AUTHENTICATE)
+    );
 }
 
 #[tokio::test]
@@ -227,13 +294,25 @@ async fn stale_keys_are_not_trusted() {
     assert_eq!(caller.call(&key(1)).await, ana());
     provider.answers("500 Internal Server Error", String::new());
     caller.advance(24 * 3600 - 1);
-    assert_eq!(caller.call(&key(1)).await, ana(), "a second before the day is over");
+    assert_eq!(
+        caller.call(&key(1)).await,
+        ana(),
+        "a second before the day is over"
+    );
     caller.advance(1);
     // That a token is wrong cannot be told either.
-    assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unavailable), "when the day is over");
+    assert_eq!(
+        caller.call(&key(1)).await,
+        Err(ProblemCode::Unavailable),
+        "when the day is over"
+    );
     assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unavailable));
     caller.advance(7 * 24 * 3600);
-    assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unavailable), "a week later");
+    assert_eq!(
+        caller.call(&key(1)).await,
+        Err(ProblemCode::Unavailable),
+        "a week later"
+    );
     provider.answers("200 OK", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, ana(), "the provider is back");
 }
@@ -244,18 +323,27 @@ async fn an_answer_that_is_no_key_set_changes_nothing() {
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
     let too_long = format!(r#"{{"keys":[],"padding":"{}"}}"#, "x".repeat(256 * 1024));
-    for (status, body) in
-        [("200 OK", "<html>"), ("200 OK", ""), ("404 Not Found", "{}"), ("302 Found", r#"{"keys":[]}"#), ("200 OK", &too_long)]
-    {
+    for (status, body) in [
+        ("200 OK", "<html>"),
+        ("200 OK", ""),
+        ("404 Not Found", "{}"),
+        ("302 Found", r#"{"keys":[]}"#),
+        ("200 OK", &too_long),
+    ] {
         provider.answers(status, body.to_owned());
         caller.advance(60);
-        assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unavailable), "{status}");
+        assert_eq!(
+            caller.call(&key(2)).await,
+            Err(ProblemCode::Unavailable),
+            "{status}"
+        );
         assert_eq!(caller.call(&key(1)).await, ana(), "{status}");
     }
     assert_eq!(provider.asked(), 6);
 }
 
-/// The clock of this test jumps to the next timer whenever nothing else can go on, so the wait takes no time.
+/// The clock of this test jumps to the next timer whenever nothing else can go on, so the wait
+/// takes no time.
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_answers_is_an_outage_within_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -270,7 +358,11 @@ async fn tokens_without_a_good_header_are_refused_before_anybody_is_asked() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     for token in ["garbage", "e30.e30.", "eyJhbGciOiJub25lIn0.e30."] {
-        let refused = caller.verifier.principal(&request(token)).await.map_err(|failure| failure.problem().code);
+        let refused = caller
+            .verifier
+            .principal(&request(token))
+            .await
+            .map_err(|failure| failure.problem().code);
         assert_eq!(refused, Err(ProblemCode::Unauthenticated));
     }
     assert_eq!(provider.asked(), 0);

@@ -1,4 +1,5 @@
-//! Identity providers differ (§1): which claims say what, and where the keys come from, is configuration.
+//! Identity providers differ (§1): which claims say what, and where the keys come from, is
+//! configuration.
 
 use std::collections::BTreeMap;
 
@@ -27,20 +28,32 @@ pub(super) fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
         "AUDIT_LOG_TABLE",
         "MEDIA_BUCKET",
     ];
-    let environment: BTreeMap<&str, &str> = tables.iter().map(|name| (*name, "table")).chain(variables.iter().copied()).collect();
-    Settings::from_env(&|name| environment.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
+    let environment: BTreeMap<&str, &str> = tables
+        .iter()
+        .map(|name| (*name, "table"))
+        .chain(variables.iter().copied())
+        .collect();
+    Settings::from_env(&|name| environment.get(name).map(|value| (*value).to_owned()))
+        .map_err(|error| error.to_string())
 }
 
 /// A request with this token.
 pub(super) fn request(token: &str) -> Request {
-    http::Request::builder().header("authorization", format!("Bearer {token}")).body(Body::Empty).unwrap()
+    http::Request::builder()
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::Empty)
+        .unwrap()
 }
 
 fn key_set(keys: &[&Key]) -> String {
     json!({"keys": keys.iter().map(|key| key.public()).collect::<Vec<_>>()}).to_string()
 }
 
-pub(super) async fn principal(variables: &[(&str, &str)], keys: &[&Key], claims: &Value) -> Result<Principal, ProblemCode> {
+pub(super) async fn principal(
+    variables: &[(&str, &str)],
+    keys: &[&Key],
+    claims: &Value,
+) -> Result<Principal, ProblemCode> {
     let stack = Stack::new();
     let keys = key_set(keys);
     let settings = settings(&[variables, &[("JWKS", keys.as_str())]].concat()).unwrap();
@@ -49,7 +62,10 @@ pub(super) async fn principal(variables: &[(&str, &str)], keys: &[&Key], claims:
     let mut claims = claims.clone();
     claims["iat"] = json!(now.timestamp());
     claims["exp"] = json!(now.timestamp() + 60);
-    verifier.principal(&request(&Key::rsa("test-rsa").sign(&claims))).await.map_err(|failure| failure.problem().code)
+    verifier
+        .principal(&request(&Key::rsa("test-rsa").sign(&claims)))
+        .await
+        .map_err(|failure| failure.problem().code)
 }
 
 fn ana() -> Principal {
@@ -76,8 +92,15 @@ async fn a_cognito_access_token_tells_who_is_calling() {
         "origin_jti": "aaaa", "event_id": "bbbb", "token_use": "access", "scope": "openid", "auth_time": 1_700_000_000,
         "jti": "cccc", "username": "ana", "custom:tenant": "acme", "custom:role": "admin",
     });
-    assert_eq!(principal(&variables, &[&Key::rsa("test-rsa")], &claims).await, Ok(ana()));
-    for (claim, value) in [("client_id", json!("another-app")), ("custom:tenant", json!(null)), ("client_id", json!(null))] {
+    assert_eq!(
+        principal(&variables, &[&Key::rsa("test-rsa")], &claims).await,
+        Ok(ana())
+    );
+    for (claim, value) in [
+        ("client_id", json!("another-app")),
+        ("custom:tenant", json!(null)),
+        ("client_id", json!(null)),
+    ] {
         let mut wrong = claims.clone();
         wrong[claim] = value;
         let refused = principal(&variables, &[&Key::rsa("test-rsa")], &wrong).await;
@@ -97,7 +120,10 @@ async fn a_claim_that_is_not_configured_is_not_believed() {
     ];
     let claims = json!({"iss": "https://id.example/", "aud": "app", "org": "acme", "uid": "7d8a", "grants": "admin", "teams": ["north", "south"],
         "tenant": "other", "sub": "someone else", "roles": ["root"], "channels": ["everything"]});
-    assert_eq!(principal(&variables, &[&Key::rsa("test-rsa")], &claims).await, Ok(ana()));
+    assert_eq!(
+        principal(&variables, &[&Key::rsa("test-rsa")], &claims).await,
+        Ok(ana())
+    );
 }
 
 #[tokio::test]
@@ -114,9 +140,11 @@ async fn empty_variables_mean_the_usual_claims() {
         ("LOG_RETENTION_DAYS", ""),
         ("BATCH_RETENTION_DAYS", ""),
     ];
-    let claims =
-        json!({"iss": "i", "aud": ["a"], "tenant": "acme", "sub": "7d8a", "roles": ["admin"], "channels": ["north", "south"]});
-    assert_eq!(principal(&variables, &[&Key::rsa("test-rsa")], &claims).await, Ok(ana()));
+    let claims = json!({"iss": "i", "aud": ["a"], "tenant": "acme", "sub": "7d8a", "roles": ["admin"], "channels": ["north", "south"]});
+    assert_eq!(
+        principal(&variables, &[&Key::rsa("test-rsa")], &claims).await,
+        Ok(ana())
+    );
 }
 
 #[tokio::test]
@@ -128,8 +156,16 @@ async fn tokens_signed_with_rs256_es256_and_eddsa_verify() {
     let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now)).unwrap();
     let claims = json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "exp": now.timestamp() + 60});
     for key in &keys {
-        let told = verifier.principal(&request(&key.sign(&claims))).await.map_err(|failure| failure.to_string());
-        assert_eq!(told.map(|principal| principal.user), Ok("ana".to_owned()), "{}", key.id);
+        let told = verifier
+            .principal(&request(&key.sign(&claims)))
+            .await
+            .map_err(|failure| failure.to_string());
+        assert_eq!(
+            told.map(|principal| principal.user),
+            Ok("ana".to_owned()),
+            "{}",
+            key.id
+        );
     }
 }
 
@@ -143,16 +179,33 @@ async fn other_algorithms_are_refused_although_the_key_is_of_the_set() {
     let settings = settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", &set)]).unwrap();
     let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now)).unwrap();
     let claims = json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "exp": now.timestamp() + 60});
-    let rsa = [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512]
-        .map(|algorithm| Key { algorithm, ..Key::rsa("rsa") });
+    let rsa = [
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+    ]
+    .map(|algorithm| Key {
+        algorithm,
+        ..Key::rsa("rsa")
+    });
     let hmac = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512].map(|algorithm| Key {
         algorithm,
         id: "shared".into(),
         secret: EncodingKey::from_secret(shared),
     });
     for key in rsa.into_iter().chain(hmac) {
-        let refused = verifier.principal(&request(&key.sign(&claims))).await.map_err(|failure| failure.problem().code);
-        assert_eq!(refused, Err(ProblemCode::Unauthenticated), "{:?}", key.algorithm);
+        let refused = verifier
+            .principal(&request(&key.sign(&claims)))
+            .await
+            .map_err(|failure| failure.problem().code);
+        assert_eq!(
+            refused,
+            Err(ProblemCode::Unauthenticated),
+            "{:?}",
+            key.algorithm
+        );
     }
 }
 
@@ -166,7 +219,10 @@ async fn without_a_key_id_no_one_of_several_keys_is_meant() {
     let claims = json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "exp": now.timestamp() + 60});
     for key in &keys {
         let token = key.sign_under(&jsonwebtoken::Header::new(key.algorithm), &claims);
-        let refused = verifier.principal(&request(&token)).await.map_err(|failure| failure.problem().code);
+        let refused = verifier
+            .principal(&request(&token))
+            .await
+            .map_err(|failure| failure.problem().code);
         assert_eq!(refused, Err(ProblemCode::Unauthenticated), "{}", key.id);
     }
 }
@@ -183,22 +239,48 @@ async fn a_key_of_a_kind_nobody_knows_does_not_spoil_the_others() {
     ];
     for key in strange {
         let set = json!({"keys": [key, Key::rsa("rsa").public()]}).to_string();
-        let settings = settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", &set)]).unwrap();
-        let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now)).unwrap_or_else(|error| panic!("{key}: {error}"));
+        let settings =
+            settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", &set)]).unwrap();
+        let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now))
+            .unwrap_or_else(|error| panic!("{key}: {error}"));
         let claims = json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "exp": now.timestamp() + 60});
-        assert!(verifier.principal(&request(&Key::rsa("rsa").sign(&claims))).await.is_ok(), "{key}");
+        assert!(
+            verifier
+                .principal(&request(&Key::rsa("rsa").sign(&claims)))
+                .await
+                .is_ok(),
+            "{key}"
+        );
     }
 }
 
-/// The code that each token is refused with, by a verifier with these settings and the keys of this set.
-async fn called(variables: &[(&str, &str)], set: &Value, tokens: &[String]) -> Vec<Option<ProblemCode>> {
+/// The code that each token is refused with, by a verifier with these settings and the keys of this
+/// set.
+async fn called(
+    variables: &[(&str, &str)],
+    set: &Value,
+    tokens: &[String],
+) -> Vec<Option<ProblemCode>> {
     let now = Stack::new().now();
     let set = set.to_string();
-    let settings = settings(&[variables, &[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", &set)]].concat()).unwrap();
+    let settings = settings(
+        &[
+            variables,
+            &[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", &set)],
+        ]
+        .concat(),
+    )
+    .unwrap();
     let verifier = Verifier::new(settings.auth, Clock::from_fn(move || now)).unwrap();
     let mut codes = Vec::new();
     for token in tokens {
-        codes.push(verifier.principal(&request(token)).await.err().map(|failure| failure.problem().code));
+        codes.push(
+            verifier
+                .principal(&request(token))
+                .await
+                .err()
+                .map(|failure| failure.problem().code),
+        );
     }
     codes
 }
@@ -232,7 +314,12 @@ async fn keys_for_other_purposes_verify_nothing() {
     ] {
         let mut key = Key::rsa("rsa").public();
         key[member] = value.clone();
-        let told = called(&[], &json!({"keys": [key]}), &[Key::rsa("rsa").sign(&claims())]).await;
+        let told = called(
+            &[],
+            &json!({"keys": [key]}),
+            &[Key::rsa("rsa").sign(&claims())],
+        )
+        .await;
         assert_eq!(told, [code], "{member}: {value}");
     }
 }
@@ -242,25 +329,60 @@ async fn an_encryption_key_hides_no_key() {
     let mut other = Key::ec("same").public();
     other["use"] = "enc".into();
     let set = json!({"keys": [other, Key::rsa("same").public()]});
-    let without_id = Key::rsa("same").sign_under(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256), &claims());
-    assert_eq!(called(&[], &set, &[Key::rsa("same").sign(&claims()), without_id]).await, [None, None]);
+    let without_id = Key::rsa("same").sign_under(
+        &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256),
+        &claims(),
+    );
+    assert_eq!(
+        called(&[], &set, &[Key::rsa("same").sign(&claims()), without_id]).await,
+        [None, None]
+    );
 }
 
 #[tokio::test]
 async fn the_key_of_an_edwards_curve_may_be_called_by_it() {
     let mut key = Key::ed25519(&[3; 32], "ed").public();
     key["alg"] = "Ed25519".into();
-    assert_eq!(called(&[], &json!({"keys": [key]}), &[Key::ed25519(&[3; 32], "ed").sign(&claims())]).await, [None]);
+    assert_eq!(
+        called(
+            &[],
+            &json!({"keys": [key]}),
+            &[Key::ed25519(&[3; 32], "ed").sign(&claims())]
+        )
+        .await,
+        [None]
+    );
 }
 
 #[tokio::test]
 async fn a_required_token_type_is_compared() {
     let (key, set) = (Key::rsa("rsa"), json!({"keys": [Key::rsa("rsa").public()]}));
-    let typed = |typ: Option<&str>| key.sign_under(&jsonwebtoken::Header { typ: typ.map(Into::into), ..key.header() }, &claims());
-    let tokens = [Some("at+jwt"), Some("application/AT+JWT"), Some("JWT"), Some(""), None].map(typed);
+    let typed = |typ: Option<&str>| {
+        key.sign_under(
+            &jsonwebtoken::Header {
+                typ: typ.map(Into::into),
+                ..key.header()
+            },
+            &claims(),
+        )
+    };
+    let tokens = [
+        Some("at+jwt"),
+        Some("application/AT+JWT"),
+        Some("JWT"),
+        Some(""),
+        None,
+    ]
+    .map(typed);
     let refused = Some(ProblemCode::Unauthenticated);
-    assert_eq!(called(&[("TOKEN_TYPE", "at+jwt")], &set, &tokens).await, [None, None, refused, refused, refused]);
-    assert_eq!(called(&[("TOKEN_TYPE", "")], &set, &tokens).await, [None; 5]);
+    assert_eq!(
+        called(&[("TOKEN_TYPE", "at+jwt")], &set, &tokens).await,
+        [None, None, refused, refused, refused]
+    );
+    assert_eq!(
+        called(&[("TOKEN_TYPE", "")], &set, &tokens).await,
+        [None; 5]
+    );
 }
 
 #[tokio::test]
@@ -271,9 +393,19 @@ async fn a_required_token_use_is_compared() {
         claims["token_use"] = token_use;
         key.sign(&claims)
     };
-    let tokens = [json!("access"), json!("id"), json!(""), json!(["access"]), json!(null)].map(used);
+    let tokens = [
+        json!("access"),
+        json!("id"),
+        json!(""),
+        json!(["access"]),
+        json!(null),
+    ]
+    .map(used);
     let refused = Some(ProblemCode::Unauthenticated);
-    assert_eq!(called(&[("TOKEN_USE", "access")], &set, &tokens).await, [None, refused, refused, refused, refused]);
+    assert_eq!(
+        called(&[("TOKEN_USE", "access")], &set, &tokens).await,
+        [None, refused, refused, refused, refused]
+    );
     assert_eq!(called(&[], &set, &tokens).await, [None; 5]);
 }
 
@@ -292,10 +424,21 @@ async fn a_token_is_valid_for_a_day_by_default() {
     };
     let refused = Some(ProblemCode::Unauthenticated);
     for (max, seconds) in [("", 86_400), ("60", 60), ("2592000", 2_592_000)] {
-        let tokens = [(Some(0), 0), (Some(0), 1), (None, 0), (None, 1), (Some(30), 0), (Some(30), 1)]
-            .map(|(ago, more)| lasting(ago, seconds + more));
+        let tokens = [
+            (Some(0), 0),
+            (Some(0), 1),
+            (None, 0),
+            (None, 1),
+            (Some(30), 0),
+            (Some(30), 1),
+        ]
+        .map(|(ago, more)| lasting(ago, seconds + more));
         let told = called(&[("TOKEN_SECONDS_MAX", max)], &set, &tokens).await;
-        assert_eq!(told, [None, refused, None, refused, None, refused], "{seconds}");
+        assert_eq!(
+            told,
+            [None, refused, None, refused, None, refused],
+            "{seconds}"
+        );
     }
 }
 
@@ -313,10 +456,15 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
         assert!(error.contains(named), "{error}");
     }
     for days in ["0", "-1", "x", "1.5", "36501", "99999999999999999999"] {
-        let error = settings(&[good.as_slice(), &[("LOG_RETENTION_DAYS", days)]].concat()).expect_err(days);
+        let error =
+            settings(&[good.as_slice(), &[("LOG_RETENTION_DAYS", days)]].concat()).expect_err(days);
         assert!(error.contains("LOG_RETENTION_DAYS"), "{error}");
     }
-    for (name, value) in [("TOKEN_SECONDS_MAX", "0"), ("TOKEN_SECONDS_MAX", "1 day"), ("ALLOWED_ORIGINS", "*")] {
+    for (name, value) in [
+        ("TOKEN_SECONDS_MAX", "0"),
+        ("TOKEN_SECONDS_MAX", "1 day"),
+        ("ALLOWED_ORIGINS", "*"),
+    ] {
         let error = settings(&[good.as_slice(), &[(name, value)]].concat()).expect_err(value);
         assert!(error.contains(name), "{error}");
     }
@@ -325,8 +473,12 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
 #[test]
 fn a_key_set_that_does_not_read_stops_the_function_at_its_start() {
     for set in ["{}", "[]", "no JSON", r#"{"keys":{}}"#, r#"{"keys":[5]}"#] {
-        let settings = settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", set)]).unwrap();
+        let settings =
+            settings(&[("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a"), ("JWKS", set)]).unwrap();
         let now = Stack::new().now();
-        assert!(Verifier::new(settings.auth, Clock::from_fn(move || now)).is_err(), "{set}");
+        assert!(
+            Verifier::new(settings.auth, Clock::from_fn(move || now)).is_err(),
+            "{set}"
+        );
     }
 }

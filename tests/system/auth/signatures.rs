@@ -1,4 +1,5 @@
-//! Only a token that a key of the key set signed, with an algorithm that is allowed, says who is calling.
+//! Only a token that a key of the key set signed, with an algorithm that is allowed, says who is
+//! calling.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -17,7 +18,9 @@ async fn a_request_without_a_bearer_token_is_refused() {
     let twice = format!("Bearer Bearer {token}");
     for route in ["sync/push", "sync/pull"] {
         assert_unauthenticated(&stack.post_bytes(route, None, b"{}").await, "no header");
-        for value in ["", " ", "Bearer", "Bearer ", "Bearer  ", &token, &basic, &no_space, &twice] {
+        for value in [
+            "", " ", "Bearer", "Bearer ", "Bearer  ", &token, &basic, &no_space, &twice,
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
             assert_unauthenticated(&stack.send(route, &headers, b"{}").await, value);
@@ -31,8 +34,15 @@ async fn the_scheme_is_read_in_any_case() {
     let token = Key::development().sign(&good_claims(&stack));
     for scheme in ["bearer", "BEARER"] {
         let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("{scheme} {token}")).unwrap());
-        assert_eq!(stack.send("sync/pull", &headers, b"{}").await.status, 200, "{scheme}");
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("{scheme} {token}")).unwrap(),
+        );
+        assert_eq!(
+            stack.send("sync/pull", &headers, b"{}").await.status,
+            200,
+            "{scheme}"
+        );
     }
 }
 
@@ -40,7 +50,18 @@ async fn the_scheme_is_read_in_any_case() {
 async fn what_is_no_jwt_is_refused() {
     let stack = Stack::new();
     let long = "x".repeat(100_000);
-    for token in ["garbage", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.", "e30.e30.e30", "eyJhbGciOiJFZERTQSJ9..", &long] {
+    for token in [
+        "garbage",
+        ".",
+        "..",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "e30.e30.",
+        "e30.e30.e30",
+        "eyJhbGciOiJFZERTQSJ9..",
+        &long,
+    ] {
         assert_refused(&stack, token, &token[..token.len().min(40)]).await;
     }
 }
@@ -50,11 +71,23 @@ async fn a_token_that_names_no_algorithm_is_refused() {
     let stack = Stack::new();
     let genuine = Key::development().sign(&good_claims(&stack));
     let parts: Vec<&str> = genuine.split('.').collect();
-    for algorithm in [json!("none"), json!("None"), json!("NONE"), json!(""), json!(null), json!(["EdDSA"])] {
+    for algorithm in [
+        json!("none"),
+        json!("None"),
+        json!("NONE"),
+        json!(""),
+        json!(null),
+        json!(["EdDSA"]),
+    ] {
         let header = json!({"alg": algorithm, "typ": "JWT", "kid": "tidemark-development"});
         let header = BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
         for signature in ["", parts[2]] {
-            assert_refused(&stack, &format!("{header}.{}.{signature}", parts[1]), &algorithm.to_string()).await;
+            assert_refused(
+                &stack,
+                &format!("{header}.{}.{signature}", parts[1]),
+                &algorithm.to_string(),
+            )
+            .await;
         }
     }
 }
@@ -64,12 +97,24 @@ async fn the_public_key_is_no_shared_secret() {
     let stack = Stack::new();
     let public = Key::development().public();
     let text = public["x"].as_str().unwrap();
-    let secrets =
-        [BASE64_URL_SAFE_NO_PAD.decode(text).unwrap(), text.as_bytes().to_vec(), tidemark::auth::jwks().into_bytes(), Vec::new()];
+    let secrets = [
+        BASE64_URL_SAFE_NO_PAD.decode(text).unwrap(),
+        text.as_bytes().to_vec(),
+        tidemark::auth::jwks().into_bytes(),
+        Vec::new(),
+    ];
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-        let header = Header { kid: Some("tidemark-development".into()), ..Header::new(algorithm) };
+        let header = Header {
+            kid: Some("tidemark-development".into()),
+            ..Header::new(algorithm)
+        };
         for secret in &secrets {
-            let token = jsonwebtoken::encode(&header, &good_claims(&stack), &EncodingKey::from_secret(secret)).unwrap();
+            let token = jsonwebtoken::encode(
+                &header,
+                &good_claims(&stack),
+                &EncodingKey::from_secret(secret),
+            )
+            .unwrap();
             assert_refused(&stack, &token, &format!("{algorithm:?}")).await;
         }
     }
@@ -80,9 +125,24 @@ async fn a_signature_of_another_key_is_refused_whatever_its_key_id() {
     let stack = Stack::new();
     let claims = good_claims(&stack);
     for id in ["tidemark-development", "unknown", ""] {
-        assert_refused(&stack, &Key::ed25519(&[7; 32], id).sign(&claims), &format!("Ed25519 as {id:?}")).await;
-        assert_refused(&stack, &Key::rsa(id).sign(&claims), &format!("RS256 as {id:?}")).await;
-        assert_refused(&stack, &Key::ec(id).sign(&claims), &format!("ES256 as {id:?}")).await;
+        assert_refused(
+            &stack,
+            &Key::ed25519(&[7; 32], id).sign(&claims),
+            &format!("Ed25519 as {id:?}"),
+        )
+        .await;
+        assert_refused(
+            &stack,
+            &Key::rsa(id).sign(&claims),
+            &format!("RS256 as {id:?}"),
+        )
+        .await;
+        assert_refused(
+            &stack,
+            &Key::ec(id).sign(&claims),
+            &format!("ES256 as {id:?}"),
+        )
+        .await;
     }
 }
 
@@ -91,14 +151,23 @@ async fn a_key_that_the_token_brings_along_is_not_used() {
     let stack = Stack::new();
     let own = Key::ed25519(&[7; 32], "tidemark-development");
     let brought = jsonwebtoken::jwk::Jwk::from_encoding_key(&own.secret, Algorithm::EdDSA).unwrap();
-    for id in [Some("tidemark-development".to_owned()), Some("own".to_owned()), None] {
+    for id in [
+        Some("tidemark-development".to_owned()),
+        Some("own".to_owned()),
+        None,
+    ] {
         let header = Header {
             kid: id.clone(),
             jwk: Some(brought.clone()),
             jku: Some("http://127.0.0.1:1/keys".into()),
             ..Header::new(Algorithm::EdDSA)
         };
-        assert_refused(&stack, &own.sign_under(&header, &good_claims(&stack)), &format!("{id:?}")).await;
+        assert_refused(
+            &stack,
+            &own.sign_under(&header, &good_claims(&stack)),
+            &format!("{id:?}"),
+        )
+        .await;
     }
 }
 
@@ -106,8 +175,16 @@ async fn a_key_that_the_token_brings_along_is_not_used() {
 async fn a_genuine_token_under_an_unknown_key_id_is_refused() {
     let stack = Stack::new();
     let key = Key::development();
-    let header = Header { kid: Some("unknown".into()), ..key.header() };
-    assert_refused(&stack, &key.sign_under(&header, &good_claims(&stack)), "unknown key id").await;
+    let header = Header {
+        kid: Some("unknown".into()),
+        ..key.header()
+    };
+    assert_refused(
+        &stack,
+        &key.sign_under(&header, &good_claims(&stack)),
+        "unknown key id",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -139,6 +216,14 @@ async fn claims_of_one_token_are_not_signed_by_another() {
     let mut claims = good_claims(&stack);
     claims["roles"] = json!(["admin"]);
     let wanted = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
-    let (header, signature) = (own.split('.').next().unwrap(), own.rsplit('.').next().unwrap());
-    assert_refused(&stack, &format!("{header}.{wanted}.{signature}"), "claims exchanged").await;
+    let (header, signature) = (
+        own.split('.').next().unwrap(),
+        own.rsplit('.').next().unwrap(),
+    );
+    assert_refused(
+        &stack,
+        &format!("{header}.{wanted}.{signature}"),
+        "claims exchanged",
+    )
+    .await;
 }

@@ -1,11 +1,16 @@
-//! Tenants (§1): what belongs to another tenant is exactly as if it did not exist, whatever its ids are.
+//! Tenants (§1): what belongs to another tenant is exactly as if it did not exist, whatever its ids
+//! are.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
 /// The same user name and device id in a tenant of one's choice, with every right there is.
 fn device<'a>(stack: &'a Stack, tenant: &str) -> Device<'a> {
-    Device::new(stack, stack.token(tenant, "ana", &["admin"], &["north"]), "phone")
+    Device::new(
+        stack,
+        stack.token(tenant, "ana", &["admin"], &["north"]),
+        "phone",
+    )
 }
 
 fn item(action: &str, channel: &str, version: u64, reading: u64) -> Value {
@@ -18,10 +23,17 @@ const CHANNELS: [&str; 3] = ["tenant", "user/ana", "group/north"];
 #[tokio::test]
 async fn another_tenants_resources_are_not_pulled_from_snapshot_or_log() {
     let stack = Stack::new();
-    let (acme, mut before, mut after) = (device(&stack, "acme"), device(&stack, "umbrella"), device(&stack, "umbrella"));
+    let (acme, mut before, mut after) = (
+        device(&stack, "acme"),
+        device(&stack, "umbrella"),
+        device(&stack, "umbrella"),
+    );
     before.pull().await;
     for channel in CHANNELS {
-        assert_eq!(acme.push_one(item("create", channel, 1, 1)).await["status"], "ok");
+        assert_eq!(
+            acme.push_one(item("create", channel, 1, 1)).await["status"],
+            "ok"
+        );
     }
     stack.settle().await;
     assert_eq!((before.pull().await, after.pull().await), (vec![], vec![]));
@@ -32,16 +44,30 @@ async fn another_tenants_resources_are_not_pulled_from_snapshot_or_log() {
 async fn another_tenants_resource_answers_as_one_that_does_not_exist() {
     let (full, empty) = (Stack::new(), Stack::new());
     for channel in CHANNELS {
-        device(&full, "acme").push_one(item("create", channel, 1, 1)).await;
+        device(&full, "acme")
+            .push_one(item("create", channel, 1, 1))
+            .await;
     }
     for channel in CHANNELS {
         for action in ["update", "delete"] {
-            let existing = device(&full, "umbrella").push_one(item(action, channel, 1, 2)).await;
-            let missing = device(&empty, "umbrella").push_one(item(action, channel, 1, 2)).await;
-            assert_eq!((&existing, &existing["code"]), (&missing, &json!("not_found")), "{action} in {channel}");
+            let existing = device(&full, "umbrella")
+                .push_one(item(action, channel, 1, 2))
+                .await;
+            let missing = device(&empty, "umbrella")
+                .push_one(item(action, channel, 1, 2))
+                .await;
+            assert_eq!(
+                (&existing, &existing["code"]),
+                (&missing, &json!("not_found")),
+                "{action} in {channel}"
+            );
         }
     }
-    assert!(full.rows("resources").iter().all(|row| row["server_version"]["N"] == "1"));
+    assert!(
+        full.rows("resources")
+            .iter()
+            .all(|row| row["server_version"]["N"] == "1")
+    );
     assert!(full.conflicts().is_empty());
 }
 
@@ -49,14 +75,25 @@ async fn another_tenants_resource_answers_as_one_that_does_not_exist() {
 async fn the_same_id_in_two_tenants_is_two_resources() {
     let stack = Stack::new();
     for (tenant, reading) in [("acme", 1), ("umbrella", 2)] {
-        let made = device(&stack, tenant).push_one(item("create", "tenant", 1, reading)).await;
-        assert_eq!((&made["status"], &made["server_version"]), (&json!("ok"), &json!(1)), "{tenant}");
+        let made = device(&stack, tenant)
+            .push_one(item("create", "tenant", 1, reading))
+            .await;
+        assert_eq!(
+            (&made["status"], &made["server_version"]),
+            (&json!("ok"), &json!(1)),
+            "{tenant}"
+        );
     }
-    device(&stack, "acme").push_one(item("update", "tenant", 2, 10)).await;
+    device(&stack, "acme")
+        .push_one(item("update", "tenant", 2, 10))
+        .await;
     stack.settle().await;
     for (tenant, reading, version) in [("acme", 10, 2), ("umbrella", 2, 1)] {
         let changes = device(&stack, tenant).pull().await;
-        let told: Vec<_> = changes.iter().map(|change| (&change["payload"]["reading"], &change["server_version"])).collect();
+        let told: Vec<_> = changes
+            .iter()
+            .map(|change| (&change["payload"]["reading"], &change["server_version"]))
+            .collect();
         assert_eq!(told, [(&json!(reading), &json!(version))], "{tenant}");
     }
 }
@@ -64,8 +101,7 @@ async fn the_same_id_in_two_tenants_is_two_resources() {
 #[tokio::test]
 async fn the_same_temp_id_in_two_tenants_derives_two_ids() {
     let stack = Stack::new();
-    let create =
-        json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
+    let create = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
     let acme = device(&stack, "acme").push_one(create.clone()).await;
     let umbrella = device(&stack, "umbrella").push_one(create).await;
     assert_ne!(acme["server_id"], umbrella["server_id"]);
@@ -74,10 +110,22 @@ async fn the_same_temp_id_in_two_tenants_derives_two_ids() {
 #[tokio::test]
 async fn the_same_batch_id_in_two_tenants_is_two_batches() {
     let stack = Stack::new();
-    let acme = device(&stack, "acme").push_batch("b", &json!([item("create", "tenant", 1, 1)])).await.ok();
-    let umbrella = device(&stack, "umbrella").push_batch("b", &json!([item("create", "tenant", 1, 2)])).await.ok();
+    let acme = device(&stack, "acme")
+        .push_batch("b", &json!([item("create", "tenant", 1, 1)]))
+        .await
+        .ok();
+    let umbrella = device(&stack, "umbrella")
+        .push_batch("b", &json!([item("create", "tenant", 1, 2)]))
+        .await
+        .ok();
     assert_ne!(acme["batch_id"], umbrella["batch_id"]);
-    assert_eq!((&umbrella["results"][0]["status"], &umbrella["results"][0]["server_version"]), (&json!("ok"), &json!(1)));
+    assert_eq!(
+        (
+            &umbrella["results"][0]["status"],
+            &umbrella["results"][0]["server_version"]
+        ),
+        (&json!("ok"), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -86,9 +134,13 @@ async fn the_same_conflict_in_two_tenants_is_two_conflicts() {
     let mut ids = Vec::new();
     for tenant in ["acme", "umbrella"] {
         let other = Device::new(&stack, stack.token(tenant, "ben", &[], &[]), "tablet");
-        device(&stack, tenant).push_one(item("create", "tenant", 1, 1)).await;
+        device(&stack, tenant)
+            .push_one(item("create", "tenant", 1, 1))
+            .await;
         other.push_one(item("update", "tenant", 1, 2)).await;
-        let refused = device(&stack, tenant).push_one(item("update", "tenant", 1, 3)).await;
+        let refused = device(&stack, tenant)
+            .push_one(item("update", "tenant", 1, 3))
+            .await;
         assert_eq!(refused["server_payload"]["reading"], 2, "{tenant}");
         ids.push(refused["conflict_id"].clone());
     }
@@ -106,14 +158,21 @@ async fn another_tenants_pull_token_opens_nothing() {
     }
     stack.settle().await;
     let stolen = acme.since.clone();
-    device(&stack, "umbrella").push_one(item("create", "tenant", 1, 2)).await;
+    device(&stack, "umbrella")
+        .push_one(item("create", "tenant", 1, 2))
+        .await;
     stack.settle().await;
     acme.pull().await;
     for token in [stolen, acme.since.clone()] {
         let mut umbrella = device(&stack, "umbrella");
         umbrella.device_id = "another".into();
         umbrella.since = token;
-        let readings: Vec<_> = umbrella.pull().await.iter().map(|change| change["payload"]["reading"].clone()).collect();
+        let readings: Vec<_> = umbrella
+            .pull()
+            .await
+            .iter()
+            .map(|change| change["payload"]["reading"].clone())
+            .collect();
         assert_eq!(readings, [2]);
     }
 }
@@ -121,14 +180,33 @@ async fn another_tenants_pull_token_opens_nothing() {
 #[tokio::test]
 async fn tenants_whose_names_look_alike_are_kept_apart() {
     let stack = Stack::new();
-    let names = ["acme", "ACME", "acme ", "acme#tenant", "acme%h", "acme#", "%", "#"];
+    let names = [
+        "acme",
+        "ACME",
+        "acme ",
+        "acme#tenant",
+        "acme%h",
+        "acme#",
+        "%",
+        "#",
+    ];
     for (reading, tenant) in (1..).zip(names) {
-        assert_eq!(device(&stack, tenant).push_one(item("create", "tenant", 1, reading)).await["status"], "ok", "{tenant:?}");
+        assert_eq!(
+            device(&stack, tenant)
+                .push_one(item("create", "tenant", 1, reading))
+                .await["status"],
+            "ok",
+            "{tenant:?}"
+        );
     }
     stack.settle().await;
     for (reading, tenant) in (1_u64..).zip(names) {
-        let readings: Vec<_> =
-            device(&stack, tenant).pull().await.iter().map(|change| change["payload"]["reading"].clone()).collect();
+        let readings: Vec<_> = device(&stack, tenant)
+            .pull()
+            .await
+            .iter()
+            .map(|change| change["payload"]["reading"].clone())
+            .collect();
         assert_eq!(readings, [reading], "{tenant:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Channels (§2): a user reads and writes the tenant's, their own and their groups'; an admin writes them all and still pulls only those.
+//! Channels (§2): a user reads and writes the tenant's, their own and their groups'; an admin
+//! writes them all and still pulls only those.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
@@ -13,8 +14,12 @@ fn device<'a>(stack: &'a Stack, user: &str, roles: &[&str], groups: &[&str]) -> 
 
 /// The channels of the changes that a device gets.
 async fn pulled(device: &mut Device<'_>) -> Vec<String> {
-    let mut channels: Vec<String> =
-        device.pull().await.iter().map(|change| change["channel"].as_str().unwrap().to_owned()).collect();
+    let mut channels: Vec<String> = device
+        .pull()
+        .await
+        .iter()
+        .map(|change| change["channel"].as_str().unwrap().to_owned())
+        .collect();
     channels.sort();
     channels
 }
@@ -25,13 +30,20 @@ async fn another_users_channel_is_neither_pulled_nor_written() {
     let ana = device(&stack, "ana", &[], &[]);
     let mut ben = device(&stack, "ben", &[], &[]);
     ben.pull().await;
-    assert_eq!(ana.push_one(item("create", "user/ana")).await["status"], "ok");
+    assert_eq!(
+        ana.push_one(item("create", "user/ana")).await["status"],
+        "ok"
+    );
     stack.settle().await;
     assert_eq!(pulled(&mut ben).await, [""; 0]);
     assert_eq!(pulled(&mut device(&stack, "ben", &[], &[])).await, [""; 0]);
     for action in ["create", "update", "delete"] {
         let result = ben.push_one(item(action, "user/ana")).await;
-        assert_eq!((&result["code"], &result["server_id"]), (&json!("channel_forbidden"), &json!(null)), "{action}");
+        assert_eq!(
+            (&result["code"], &result["server_id"]),
+            (&json!("channel_forbidden"), &json!(null)),
+            "{action}"
+        );
     }
     assert_eq!(stack.rows("resources")[0]["server_version"]["N"], "1");
 }
@@ -39,11 +51,24 @@ async fn another_users_channel_is_neither_pulled_nor_written() {
 #[tokio::test]
 async fn a_forbidden_channel_answers_alike_whether_the_resource_exists() {
     let (full, empty) = (Stack::new(), Stack::new());
-    device(&full, "ana", &[], &["north"]).push(json!([item("create", "user/ana"), item("create", "group/north")])).await;
+    device(&full, "ana", &[], &["north"])
+        .push(json!([
+            item("create", "user/ana"),
+            item("create", "group/north")
+        ]))
+        .await;
     for channel in ["user/ana", "group/north"] {
         for action in ["create", "update", "delete"] {
-            let existing = device(&full, "ben", &[], &[]).push_one(item(action, channel)).await;
-            assert_eq!(existing, device(&empty, "ben", &[], &[]).push_one(item(action, channel)).await, "{action} in {channel}");
+            let existing = device(&full, "ben", &[], &[])
+                .push_one(item(action, channel))
+                .await;
+            assert_eq!(
+                existing,
+                device(&empty, "ben", &[], &[])
+                    .push_one(item(action, channel))
+                    .await,
+                "{action} in {channel}"
+            );
         }
     }
 }
@@ -51,22 +76,44 @@ async fn a_forbidden_channel_answers_alike_whether_the_resource_exists() {
 #[tokio::test]
 async fn an_admin_writes_another_users_channel_and_does_not_pull_it() {
     let stack = Stack::new();
-    let (mut admin, mut ana) = (device(&stack, "root", &["admin"], &[]), device(&stack, "ana", &[], &[]));
+    let (mut admin, mut ana) = (
+        device(&stack, "root", &["admin"], &[]),
+        device(&stack, "ana", &[], &[]),
+    );
     for channel in ["user/ana", "group/north", "tenant"] {
-        assert_eq!(admin.push_one(item("create", channel)).await["status"], "ok", "{channel}");
-        assert_eq!(admin.push_one(item("update", channel)).await["status"], "ok", "{channel}");
+        assert_eq!(
+            admin.push_one(item("create", channel)).await["status"],
+            "ok",
+            "{channel}"
+        );
+        assert_eq!(
+            admin.push_one(item("update", channel)).await["status"],
+            "ok",
+            "{channel}"
+        );
     }
     stack.settle().await;
     assert_eq!(pulled(&mut admin).await, ["tenant"]);
     assert_eq!(pulled(&mut ana).await, ["tenant", "user/ana"]);
-    assert_eq!(pulled(&mut device(&stack, "ben", &[], &["north"])).await, ["group/north", "tenant"]);
+    assert_eq!(
+        pulled(&mut device(&stack, "ben", &[], &["north"])).await,
+        ["group/north", "tenant"]
+    );
 }
 
 #[tokio::test]
 async fn only_the_role_admin_makes_an_admin() {
     let stack = Stack::new();
-    for roles in [&["Admin"] as &[&str], &["administrator"], &["admin "], &["", "user"], &[]] {
-        let result = device(&stack, "ben", roles, &["admin"]).push_one(item("create", "user/ana")).await;
+    for roles in [
+        &["Admin"] as &[&str],
+        &["administrator"],
+        &["admin "],
+        &["", "user"],
+        &[],
+    ] {
+        let result = device(&stack, "ben", roles, &["admin"])
+            .push_one(item("create", "user/ana"))
+            .await;
         assert_eq!(result["code"], "channel_forbidden", "{roles:?}");
     }
 }
@@ -74,13 +121,25 @@ async fn only_the_role_admin_makes_an_admin() {
 #[tokio::test]
 async fn a_groups_channel_belongs_to_its_members() {
     let stack = Stack::new();
-    let (member, mut other) = (device(&stack, "ana", &[], &["north"]), device(&stack, "ben", &[], &["south", "North"]));
+    let (member, mut other) = (
+        device(&stack, "ana", &[], &["north"]),
+        device(&stack, "ben", &[], &["south", "North"]),
+    );
     other.pull().await;
-    assert_eq!(member.push_one(item("create", "group/north")).await["status"], "ok");
-    assert_eq!(other.push_one(item("update", "group/north")).await["code"], "channel_forbidden");
+    assert_eq!(
+        member.push_one(item("create", "group/north")).await["status"],
+        "ok"
+    );
+    assert_eq!(
+        other.push_one(item("update", "group/north")).await["code"],
+        "channel_forbidden"
+    );
     stack.settle().await;
     assert_eq!(pulled(&mut other).await, [""; 0]);
-    assert_eq!(pulled(&mut device(&stack, "cid", &[], &["north"])).await, ["group/north"]);
+    assert_eq!(
+        pulled(&mut device(&stack, "cid", &[], &["north"])).await,
+        ["group/north"]
+    );
 }
 
 #[tokio::test]
@@ -90,11 +149,18 @@ async fn the_same_id_in_two_users_channels_is_two_resources() {
         let submission = json!({"resource_type": "submission", "action": "create", "client_version": 1,
             "payload": {"id": "s-1", "form_id": user, "data": {}}});
         let made = device(&stack, user, &[], &[]).push_one(submission).await;
-        assert_eq!((&made["status"], &made["server_version"]), (&json!("ok"), &json!(1)), "{user}");
+        assert_eq!(
+            (&made["status"], &made["server_version"]),
+            (&json!("ok"), &json!(1)),
+            "{user}"
+        );
     }
     for user in ["ana", "ben"] {
         let changes = device(&stack, user, &[], &[]).pull().await;
-        assert_eq!((changes.len(), &changes[0]["payload"]["form_id"]), (1, &json!(user)));
+        assert_eq!(
+            (changes.len(), &changes[0]["payload"]["form_id"]),
+            (1, &json!(user))
+        );
     }
 }
 
@@ -104,11 +170,24 @@ async fn another_users_pull_token_opens_nothing() {
     let mut ana = device(&stack, "ana", &[], &["north"]);
     ana.pull().await;
     let stolen = ana.since.clone();
-    ana.push(json!([item("create", "user/ana"), item("create", "group/north"), item("create", "tenant")])).await;
+    ana.push(json!([
+        item("create", "user/ana"),
+        item("create", "group/north"),
+        item("create", "tenant")
+    ]))
+    .await;
     stack.settle().await;
     let mut ben = device(&stack, "ben", &[], &[]);
     ben.since = stolen;
     let page = ben.pull_page(100).await;
-    let channels: Vec<_> = page["changes"].as_array().unwrap().iter().map(|change| change["channel"].clone()).collect();
-    assert_eq!((channels, &page["revoked"]), (vec![json!("tenant")], &json!(["user/ana", "group/north"])));
+    let channels: Vec<_> = page["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["channel"].clone())
+        .collect();
+    assert_eq!(
+        (channels, &page["revoked"]),
+        (vec![json!("tenant")], &json!(["user/ana", "group/north"]))
+    );
 }

@@ -1,4 +1,5 @@
-//! The bounds of §2, each from both sides: 350 KB, 500 fields and 64 levels, as sent and as stored after merging.
+//! The bounds of §2, each from both sides: 350 KB, 500 fields and 64 levels, as sent and as stored
+//! after merging.
 
 use serde_json::{Value, json, value::RawValue};
 use tidemark_core::limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX};
@@ -8,13 +9,18 @@ use super::{Dice, assert_refused, list, push_among_good, push_text, texts};
 
 /// An item on the meter `id` with this payload.
 fn item(action: &str, payload: &str) -> String {
-    format!(r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#)
+    format!(
+        r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#
+    )
 }
 
 /// A payload of exactly `bytes` bytes that hardly compresses.
 fn payload_of(id: &str, bytes: usize, seed: u64) -> String {
     let start = format!(r#"{{"id":"{id}","pad":""#);
-    format!("{start}{}\"}}", Dice(seed).noise(bytes - start.len() - 2).replace('\\', "/"))
+    format!(
+        "{start}{}\"}}",
+        Dice(seed).noise(bytes - start.len() - 2).replace('\\', "/")
+    )
 }
 
 fn fields_of(id: &str, count: usize) -> String {
@@ -24,7 +30,11 @@ fn fields_of(id: &str, count: usize) -> String {
 
 /// A payload nested `depth` deep, the payload itself included.
 fn nested(id: &str, depth: usize) -> String {
-    format!(r#"{{"id":"{id}","a":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1))
+    format!(
+        r#"{{"id":"{id}","a":{}{}}}"#,
+        "[".repeat(depth - 1),
+        "]".repeat(depth - 1)
+    )
 }
 
 async fn stack() -> (Stack, String) {
@@ -41,7 +51,11 @@ async fn a_payload_of_350_kb_is_accepted_and_one_byte_more_is_refused() {
     for bytes in [PAYLOAD_BYTES_MAX + 1, 400 * 1024, 1 << 20] {
         for action in ["create", "update"] {
             let too_large = item(action, &payload_of("fits-not", bytes, 1));
-            assert_refused(&push_among_good(&stack, &token, &too_large).await, "payload_too_large", &too_large);
+            assert_refused(
+                &push_among_good(&stack, &token, &too_large).await,
+                "payload_too_large",
+                &too_large,
+            );
         }
     }
 }
@@ -51,10 +65,20 @@ async fn the_largest_payloads_pass_through_stream_log_snapshot_and_conflict() {
     let (stack, token) = stack().await;
     let mut reader = stack.device("ben", "tablet");
     reader.pull().await;
-    let payloads: Vec<String> = (0..8).map(|n| payload_of(&format!("m-{n}"), PAYLOAD_BYTES_MAX, n)).collect();
-    let creates: Vec<String> = payloads.iter().map(|payload| item("create", payload).replace(r#""t""#, "null")).collect();
+    let payloads: Vec<String> = (0..8)
+        .map(|n| payload_of(&format!("m-{n}"), PAYLOAD_BYTES_MAX, n))
+        .collect();
+    let creates: Vec<String> = payloads
+        .iter()
+        .map(|payload| item("create", payload).replace(r#""t""#, "null"))
+        .collect();
     let creates: Vec<&str> = creates.iter().map(String::as_str).collect();
-    assert!(statuses(&stack, &token, &creates).await.iter().all(|status| status == "ok"));
+    assert!(
+        statuses(&stack, &token, &creates)
+            .await
+            .iter()
+            .all(|status| status == "ok")
+    );
     stack.settle().await;
     assert_holds(&mut reader, &payloads).await;
     assert_holds(&mut stack.device("cid", "new"), &payloads).await;
@@ -69,12 +93,22 @@ async fn the_largest_payloads_pass_through_stream_log_snapshot_and_conflict() {
         .collect();
     let stale: Vec<&str> = stale.iter().map(String::as_str).collect();
     let ben = stack.token("acme", "ben", &[], &[]);
-    assert!(statuses(&stack, &ben, &stale).await.iter().all(|status| status == "conflict"));
+    assert!(
+        statuses(&stack, &ben, &stale)
+            .await
+            .iter()
+            .all(|status| status == "conflict")
+    );
 }
 
 async fn statuses(stack: &Stack, token: &str, items: &[&str]) -> Vec<Value> {
     let answer = push_text(stack, token, items).await.ok();
-    answer["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect()
+    answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["status"].clone())
+        .collect()
 }
 
 async fn assert_holds(device: &mut Device<'_>, payloads: &[String]) {
@@ -82,7 +116,10 @@ async fn assert_holds(device: &mut Device<'_>, payloads: &[String]) {
     let held = device.live();
     for (n, payload) in payloads.iter().enumerate() {
         let expected = payload.replacen(&format!(r#""id":"m-{n}","#), "", 1);
-        assert!(held[&format!("m-{n}")].payload.as_deref() == Some(&expected), "the payload of m-{n} differs");
+        assert!(
+            held[&format!("m-{n}")].payload.as_deref() == Some(&expected),
+            "the payload of m-{n} differs"
+        );
     }
 }
 
@@ -93,7 +130,11 @@ async fn a_payload_of_500_fields_is_accepted_and_one_more_is_refused() {
     assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
     for action in ["create", "update"] {
         let too_many = item(action, &fields_of("fits-not", PAYLOAD_FIELDS_MAX + 1));
-        assert_refused(&push_among_good(&stack, &token, &too_many).await, "too_many_fields", &too_many);
+        assert_refused(
+            &push_among_good(&stack, &token, &too_many).await,
+            "too_many_fields",
+            &too_many,
+        );
     }
 }
 
@@ -105,7 +146,11 @@ async fn a_payload_nested_64_deep_is_accepted_and_deeper_ones_are_refused() {
     for depth in [NESTING_MAX + 1, 100, 128, 129, 10_000] {
         for action in ["create", "update", "delete"] {
             let too_deep = item(action, &nested("fits-not", depth));
-            assert_refused(&push_among_good(&stack, &token, &too_deep).await, "payload_too_deep", &too_deep);
+            assert_refused(
+                &push_among_good(&stack, &token, &too_deep).await,
+                "payload_too_deep",
+                &too_deep,
+            );
         }
     }
 }
@@ -114,13 +159,36 @@ async fn a_payload_nested_64_deep_is_accepted_and_deeper_ones_are_refused() {
 async fn nesting_anywhere_else_harms_nobody() {
     let (stack, token) = stack().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let strange = item("create", r#"{"id":"m-1"}"#).replacen('{', &format!(r#"{{"unknown":{deep},"#), 1);
-    assert_eq!(push_among_good(&stack, &token, &strange).await["status"], "ok");
-    assert_refused(&push_among_good(&stack, &token, &deep).await, "invalid_item", &deep);
-    let envelope = format!(r#"{{"device_id":"phone","unknown":{deep},"items":[{}]}}"#, item("create", r#"{"id":"m-2"}"#));
-    assert_eq!(stack.post_bytes("sync/push", Some(&token), envelope.as_bytes()).await.status, 200);
+    let strange =
+        item("create", r#"{"id":"m-1"}"#).replacen('{', &format!(r#"{{"unknown":{deep},"#), 1);
+    assert_eq!(
+        push_among_good(&stack, &token, &strange).await["status"],
+        "ok"
+    );
+    assert_refused(
+        &push_among_good(&stack, &token, &deep).await,
+        "invalid_item",
+        &deep,
+    );
+    let envelope = format!(
+        r#"{{"device_id":"phone","unknown":{deep},"items":[{}]}}"#,
+        item("create", r#"{"id":"m-2"}"#)
+    );
+    assert_eq!(
+        stack
+            .post_bytes("sync/push", Some(&token), envelope.as_bytes())
+            .await
+            .status,
+        200
+    );
     for body in [format!(r#"{{"limit":{deep}}}"#), deep] {
-        assert_eq!(stack.post_bytes("sync/pull", Some(&token), body.as_bytes()).await.status, 400);
+        assert_eq!(
+            stack
+                .post_bytes("sync/pull", Some(&token), body.as_bytes())
+                .await
+                .status,
+            400
+        );
     }
 }
 
@@ -130,15 +198,31 @@ async fn the_largest_version_is_accepted() {
     let create = format!(
         r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":{VERSION_MAX},"payload":{{"a":1}}}}"#
     );
-    assert_eq!(push_among_good(&stack, &token, &create).await["status"], "ok");
-    let update = create.replace("create", "update").replace(r#"{"a":1}"#, r#"{"a":2}"#);
-    assert_eq!(push_among_good(&stack, &token, &update).await["server_version"], 2);
+    assert_eq!(
+        push_among_good(&stack, &token, &create).await["status"],
+        "ok"
+    );
+    let update = create
+        .replace("create", "update")
+        .replace(r#"{"a":1}"#, r#"{"a":2}"#);
+    assert_eq!(
+        push_among_good(&stack, &token, &update).await["server_version"],
+        2
+    );
 }
 
 #[tokio::test]
 async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
     let (stack, token) = stack().await;
-    assert_eq!(push_among_good(&stack, &token, &item("create", &payload_of("m-1", 300 * 1024, 1))).await["status"], "ok");
+    assert_eq!(
+        push_among_good(
+            &stack,
+            &token,
+            &item("create", &payload_of("m-1", 300 * 1024, 1))
+        )
+        .await["status"],
+        "ok"
+    );
     let room = PAYLOAD_BYTES_MAX - stored(&stack, "m-1").len() - r#","b":"""#.len();
     let grow = |bytes: usize| {
         format!(
@@ -147,15 +231,25 @@ async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
         )
     };
     let too_large = grow(room + 1);
-    assert_refused(&push_among_good(&stack, &token, &too_large).await, "payload_too_large", &too_large);
-    assert_eq!(push_among_good(&stack, &token, &grow(room)).await["server_version"], 2);
+    assert_refused(
+        &push_among_good(&stack, &token, &too_large).await,
+        "payload_too_large",
+        &too_large,
+    );
+    assert_eq!(
+        push_among_good(&stack, &token, &grow(room)).await["server_version"],
+        2
+    );
     assert_eq!(stored(&stack, "m-1").len(), PAYLOAD_BYTES_MAX);
 }
 
 #[tokio::test]
 async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
     let (stack, token) = stack().await;
-    assert_eq!(push_among_good(&stack, &token, &item("create", &fields_of("m-1", 400))).await["status"], "ok");
+    assert_eq!(
+        push_among_good(&stack, &token, &item("create", &fields_of("m-1", 400))).await["status"],
+        "ok"
+    );
     let grow = |count: usize| {
         let fields: Vec<String> = (0..count).map(|n| format!(r#""g{n}":{n}"#)).collect();
         format!(
@@ -164,8 +258,15 @@ async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
         )
     };
     let too_many = grow(102);
-    assert_refused(&push_among_good(&stack, &token, &too_many).await, "too_many_fields", &too_many);
-    assert_eq!(push_among_good(&stack, &token, &grow(101)).await["server_version"], 2);
+    assert_refused(
+        &push_among_good(&stack, &token, &too_many).await,
+        "too_many_fields",
+        &too_many,
+    );
+    assert_eq!(
+        push_among_good(&stack, &token, &grow(101)).await["server_version"],
+        2
+    );
 }
 
 #[tokio::test]
@@ -178,14 +279,34 @@ async fn an_edit_behind_one_that_outgrew_the_bound_is_not_applied() {
         )
     };
     let create = item("create", r#"{"id":"m-1","z":0}"#);
-    let results =
-        push_text(&stack, &token, &[&create, &large(2, "a"), &large(3, "b"), &large(4, "c")]).await.ok()["results"].clone();
-    let told: Vec<_> = (0..4).map(|n| (results[n]["status"].clone(), results[n]["code"].clone())).collect();
-    assert_eq!(json!(told), json!([["ok", null], ["ok", null], ["error", "payload_too_large"], ["error", "payload_too_large"]]));
+    let results = push_text(
+        &stack,
+        &token,
+        &[&create, &large(2, "a"), &large(3, "b"), &large(4, "c")],
+    )
+    .await
+    .ok()["results"]
+        .clone();
+    let told: Vec<_> = (0..4)
+        .map(|n| (results[n]["status"].clone(), results[n]["code"].clone()))
+        .collect();
+    assert_eq!(
+        json!(told),
+        json!([
+            ["ok", null],
+            ["ok", null],
+            ["error", "payload_too_large"],
+            ["error", "payload_too_large"]
+        ])
+    );
 }
 
 fn stored(stack: &Stack, id: &str) -> String {
-    let row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == format!("meter#{id}")).unwrap();
+    let row = stack
+        .rows("resources")
+        .into_iter()
+        .find(|row| row["sk"]["S"] == format!("meter#{id}"))
+        .unwrap();
     row["payload"]["S"].as_str().unwrap().to_owned()
 }
 
@@ -194,7 +315,12 @@ async fn numbers_no_machine_holds_are_kept_as_they_came() {
     let (stack, token) = stack().await;
     let digits = "9".repeat(10_000);
     let payload = format!(r#"{{"a":1e400,"b":-1E-4000,"c":{digits},"d":0.{digits}}}"#);
-    assert_eq!(push_text(&stack, &token, &[&item("create", &payload)]).await.status, 200);
+    assert_eq!(
+        push_text(&stack, &token, &[&item("create", &payload)])
+            .await
+            .status,
+        200
+    );
     let answer = stack.post("sync/pull", &token, &json!({})).await;
     let changes = list(&texts(&answer.text)["changes"]);
     let held: &RawValue = &texts(changes[0].get())["payload"];

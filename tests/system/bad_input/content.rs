@@ -1,5 +1,6 @@
-//! Names and numbers that JSON allows and the protocol does not, or allows in one form: duplicate names (§2), unpaired surrogates, NUL,
-//! and versions that are not written as whole numbers. A refusal names what is wrong.
+//! Names and numbers that JSON allows and the protocol does not, or allows in one form: duplicate
+//! names (§2), unpaired surrogates, NUL, and versions that are not written as whole numbers. A
+//! refusal names what is wrong.
 
 use serde_json::Value;
 use tidemark_tests::Stack;
@@ -10,7 +11,9 @@ const DECIDE_WITH: &str = r#"{"resolution":"manual_merge","payload":"#;
 
 /// A create of the meter `id` with these further fields of its payload, as text.
 fn create(id: &str, fields: &str) -> String {
-    format!(r#"{{"resource_type":"meter","action":"create","client_version":0,"payload":{{"id":"{id}",{fields}}}}}"#)
+    format!(
+        r#"{{"resource_type":"meter","action":"create","client_version":0,"payload":{{"id":"{id}",{fields}}}}}"#
+    )
 }
 
 fn update(id: &str, base: u64, fields: &str) -> String {
@@ -31,14 +34,22 @@ async fn last_duplicate_name_counts_at_every_depth() {
     let token = stack.token("acme", "ana", &[], &[]);
     let items = [
         create("m-1", r#""n":{"a":1,"b":1.0,"a":1e300}"#),
-        create("m-2", r#""l":[{"a":1,"a":9007199254740993}],"n":{"x":{"a":1,"\u0061":2}}"#),
+        create(
+            "m-2",
+            r#""l":[{"a":1,"a":9007199254740993}],"n":{"x":{"a":1,"\u0061":2}}"#,
+        ),
         create("m-3", r#""z":1,"a":{"k":1,"k":2},"z":3"#),
         create("m-4", r#""n":{"a":{"b":1,"b":2},"a":{"c":1}}"#),
         create("m-5", r#""id":"m-6","reading":1"#),
     ];
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
     let results = push_text(&stack, &token, &items).await.ok()["results"].clone();
-    assert!(results.as_array().is_some_and(|results| results.iter().all(|result| result["status"] == "ok")), "{results}");
+    assert!(
+        results
+            .as_array()
+            .is_some_and(|results| results.iter().all(|result| result["status"] == "ok")),
+        "{results}"
+    );
     assert_eq!(results[4]["server_id"], "m-6");
     let text = pulled(&stack, &token).await;
     for stored in [
@@ -55,14 +66,27 @@ async fn last_duplicate_name_counts_at_every_depth() {
 async fn duplicate_names_of_a_patch_are_removed() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    push_text(&stack, &token, &[&create("m-1", r#""n":{"keep":1}"#)]).await.ok();
-    let patch = update("m-1", 1, r#""n":{"l":[{"a":1,"a":2}],"o":{"b":1,"b":{"c":1,"c":2}}},"n":{"l":[{"a":3,"a":4.0}]}"#);
+    push_text(&stack, &token, &[&create("m-1", r#""n":{"keep":1}"#)])
+        .await
+        .ok();
+    let patch = update(
+        "m-1",
+        1,
+        r#""n":{"l":[{"a":1,"a":2}],"o":{"b":1,"b":{"c":1,"c":2}}},"n":{"l":[{"a":3,"a":4.0}]}"#,
+    );
     for _ in 0..2 {
         let results = push_text(&stack, &token, &[&patch]).await.ok()["results"].clone();
-        assert_eq!((&results[0]["status"], &results[0]["server_version"]), (&"ok".into(), &2.into()), "{results}");
+        assert_eq!(
+            (&results[0]["status"], &results[0]["server_version"]),
+            (&"ok".into(), &2.into()),
+            "{results}"
+        );
     }
     let text = pulled(&stack, &token).await;
-    assert!(text.contains(r#"{"n":{"keep":1,"l":[{"a":4.0}]}}"#), "{text}");
+    assert!(
+        text.contains(r#"{"n":{"keep":1,"l":[{"a":4.0}]}}"#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -70,8 +94,15 @@ async fn retry_without_duplicates_is_the_same_edit() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     for fields in [r#""n":[{"a":1,"a":2}]"#, r#""n":[{"\u0061":2}]"#] {
-        let results = push_text(&stack, &token, &[&create("m-1", fields)]).await.ok()["results"].clone();
-        assert_eq!((&results[0]["status"], &results[0]["server_version"]), (&"ok".into(), &1.into()), "{fields}: {results}");
+        let results = push_text(&stack, &token, &[&create("m-1", fields)])
+            .await
+            .ok()["results"]
+            .clone();
+        assert_eq!(
+            (&results[0]["status"], &results[0]["server_version"]),
+            (&"ok".into(), &1.into()),
+            "{fields}: {results}"
+        );
     }
 }
 
@@ -80,20 +111,55 @@ async fn duplicate_names_of_an_item_or_a_request_are_refused() {
     let (stack, token) = stack_with_meter().await;
     let item = r#"{"resource_type":"meter","resource_type":"meter","action":"delete","client_version":1,"payload":{"id":"m-1"}}"#;
     let result = push_among_good(&stack, &token, item).await;
-    assert_eq!((&result["status"], &result["code"]), (&"error".into(), &"invalid_item".into()), "{result}");
-    assert!(result["error"].to_string().contains("duplicate field `resource_type`"), "{result}");
-    let answer = stack.post_bytes("sync/push", Some(&token), br#"{"device_id":"a","device_id":"a","items":[1]}"#).await;
-    assert_problem(&answer, 400, "invalid_request", Some("$"), "device_id twice");
+    assert_eq!(
+        (&result["status"], &result["code"]),
+        (&"error".into(), &"invalid_item".into()),
+        "{result}"
+    );
+    assert!(
+        result["error"]
+            .to_string()
+            .contains("duplicate field `resource_type`"),
+        "{result}"
+    );
+    let answer = stack
+        .post_bytes(
+            "sync/push",
+            Some(&token),
+            br#"{"device_id":"a","device_id":"a","items":[1]}"#,
+        )
+        .await;
+    assert_problem(
+        &answer,
+        400,
+        "invalid_request",
+        Some("$"),
+        "device_id twice",
+    );
     // Names that the protocol does not know are ignored, and so is how often they come.
-    let result = push_among_good(&stack, &token, &update("m-1", 1, r#""a":1"#).replacen('{', r#"{"x":1,"x":2,"#, 1)).await;
+    let result = push_among_good(
+        &stack,
+        &token,
+        &update("m-1", 1, r#""a":1"#).replacen('{', r#"{"x":1,"x":2,"#, 1),
+    )
+    .await;
     assert_eq!(result["status"], "ok", "{result}");
 }
 
 /// A conflict about the meter `m-1`; its id, and an admin's token.
 async fn conflict(stack: &Stack, token: &str) -> (String, String) {
-    let result =
-        push_text(stack, token, &[&create("m-1", r#""a":1"#), &create("m-1", r#""a":2"#)]).await.ok()["results"][1].clone();
-    (result["conflict_id"].as_str().unwrap().to_owned(), stack.token("acme", "root", &["admin"], &[]))
+    let result = push_text(
+        stack,
+        token,
+        &[&create("m-1", r#""a":1"#), &create("m-1", r#""a":2"#)],
+    )
+    .await
+    .ok()["results"][1]
+        .clone();
+    (
+        result["conflict_id"].as_str().unwrap().to_owned(),
+        stack.token("acme", "root", &["admin"], &[]),
+    )
 }
 
 #[tokio::test]
@@ -102,17 +168,33 @@ async fn manual_merge_removes_duplicate_names() {
     let token = stack.token("acme", "ana", &[], &[]);
     let (id, root) = conflict(&stack, &token).await;
     let path = format!("conflicts/{id}/resolve");
-    let decision = format!(r#"{DECIDE_WITH}{{"l":[{{"a":1,"\u0061":1.50}}],"b":1,"id":"x","b":2}}}}"#);
-    let answer = stack.post_bytes(&path, Some(&root), decision.as_bytes()).await;
+    let decision =
+        format!(r#"{DECIDE_WITH}{{"l":[{{"a":1,"\u0061":1.50}}],"b":1,"id":"x","b":2}}}}"#);
+    let answer = stack
+        .post_bytes(&path, Some(&root), decision.as_bytes())
+        .await;
     answer.ok();
-    assert!(answer.text.contains(r#""server_payload":{"l":[{"\u0061":1.50}],"b":2}"#), "{}", answer.text);
+    assert!(
+        answer
+            .text
+            .contains(r#""server_payload":{"l":[{"\u0061":1.50}],"b":2}"#),
+        "{}",
+        answer.text
+    );
     // The same decision, written without what does not count.
     let again = format!(r#"{DECIDE_WITH}{{"l":[{{"a":1.50}}],"b":2}}}}"#);
     assert_eq!(
-        stack.post_bytes(&path, Some(&root), again.as_bytes()).await.ok()["server_version"],
+        stack
+            .post_bytes(&path, Some(&root), again.as_bytes())
+            .await
+            .ok()["server_version"],
         answer.json()["server_version"]
     );
-    assert!(pulled(&stack, &token).await.contains(r#"{"l":[{"\u0061":1.50}],"b":2}"#));
+    assert!(
+        pulled(&stack, &token)
+            .await
+            .contains(r#"{"l":[{"\u0061":1.50}],"b":2}"#)
+    );
 }
 
 /// Payloads with an unpaired surrogate: leading and trailing, in keys and in values, at any depth.
@@ -130,7 +212,10 @@ const SURROGATES: [&str; 8] = [
 #[track_caller]
 fn assert_names_surrogate(text: &Value, what: &str) {
     let text = text.as_str().unwrap_or_default();
-    assert!(text.contains("unpaired surrogate") && !text.contains("must be a JSON object"), "{what}: {text}");
+    assert!(
+        text.contains("unpaired surrogate") && !text.contains("must be a JSON object"),
+        "{what}: {text}"
+    );
 }
 
 #[tokio::test]
@@ -142,18 +227,35 @@ async fn unpaired_surrogate_is_named_in_items() {
                 r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#
             );
             let result = push_among_good(&stack, &token, &item).await;
-            assert_eq!((&result["status"], &result["code"]), (&"error".into(), &"invalid_payload".into()), "{item}: {result}");
+            assert_eq!(
+                (&result["status"], &result["code"]),
+                (&"error".into(), &"invalid_payload".into()),
+                "{item}: {result}"
+            );
             assert_names_surrogate(&result["error"], &item);
         }
     }
     for (item, code) in [
-        (update("m-1", 1, r#""a":1"#).replacen('{', r#"{"\ud800":1,"#, 1), "invalid_item"),
-        (update("m-1", 1, r#""a":1"#).replace("update", r"\udc00"), "invalid_item"),
-        (update("m-1", 1, r#""a":1"#).replacen('{', r#"{"client_temp_id":"\ud800","#, 1), "invalid_item"),
+        (
+            update("m-1", 1, r#""a":1"#).replacen('{', r#"{"\ud800":1,"#, 1),
+            "invalid_item",
+        ),
+        (
+            update("m-1", 1, r#""a":1"#).replace("update", r"\udc00"),
+            "invalid_item",
+        ),
+        (
+            update("m-1", 1, r#""a":1"#).replacen('{', r#"{"client_temp_id":"\ud800","#, 1),
+            "invalid_item",
+        ),
         (update(r"m\ud800", 1, r#""a":1"#), "invalid_id"),
     ] {
         let result = push_among_good(&stack, &token, &item).await;
-        assert_eq!((&result["status"], &result["code"]), (&"error".into(), &code.into()), "{item}: {result}");
+        assert_eq!(
+            (&result["status"], &result["code"]),
+            (&"error".into(), &code.into()),
+            "{item}: {result}"
+        );
         assert_names_surrogate(&result["error"], &item);
     }
 }
@@ -165,12 +267,23 @@ async fn unpaired_surrogate_is_named_in_requests() {
     let (id, root) = conflict(&stack, &token).await;
     for payload in SURROGATES {
         let decision = format!("{DECIDE_WITH}{payload}}}");
-        let answer = stack.post_bytes(&format!("conflicts/{id}/resolve"), Some(&root), decision.as_bytes()).await;
+        let answer = stack
+            .post_bytes(
+                &format!("conflicts/{id}/resolve"),
+                Some(&root),
+                decision.as_bytes(),
+            )
+            .await;
         assert_problem(&answer, 400, "invalid_request", Some("payload"), &decision);
         assert_names_surrogate(&answer.json()["detail"], &decision);
     }
-    for body in [r#"{"\ud800":1,"device_id":"a","items":[1]}"#, r#"{"device_id":"\udc00","items":[1]}"#] {
-        let answer = stack.post_bytes("sync/push", Some(&token), body.as_bytes()).await;
+    for body in [
+        r#"{"\ud800":1,"device_id":"a","items":[1]}"#,
+        r#"{"device_id":"\udc00","items":[1]}"#,
+    ] {
+        let answer = stack
+            .post_bytes("sync/push", Some(&token), body.as_bytes())
+            .await;
         assert_eq!(answer.status, 400, "{body}");
         assert_names_surrogate(&answer.json()["detail"], body);
     }
@@ -179,16 +292,35 @@ async fn unpaired_surrogate_is_named_in_requests() {
 #[tokio::test]
 async fn nul_and_deep_nesting_are_judged_for_themselves() {
     let (stack, token) = stack_with_meter().await;
-    let result = push_among_good(&stack, &token, &create("m-nul", r#""a\u0000b":{"\u0000":"\u0000"}"#)).await;
+    let result = push_among_good(
+        &stack,
+        &token,
+        &create("m-nul", r#""a\u0000b":{"\u0000":"\u0000"}"#),
+    )
+    .await;
     assert_eq!(result["status"], "ok", "{result}");
-    assert!(pulled(&stack, &token).await.contains(r#"{"a\u0000b":{"\u0000":"\u0000"}}"#));
+    assert!(
+        pulled(&stack, &token)
+            .await
+            .contains(r#"{"a\u0000b":{"\u0000":"\u0000"}}"#)
+    );
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let result = push_among_good(&stack, &token, &create("m-2", &format!(r#""a":{deep}"#))).await;
     assert_eq!(result["code"], "payload_too_deep", "{result}");
-    let result = push_among_good(&stack, &token, &create("m-3", &format!(r#""a":1,"a":{deep},"a":2"#))).await;
+    let result = push_among_good(
+        &stack,
+        &token,
+        &create("m-3", &format!(r#""a":1,"a":{deep},"a":2"#)),
+    )
+    .await;
     assert_eq!(result["code"], "payload_too_deep", "{result}");
     // A field that the protocol does not know is ignored, whatever it holds.
-    let result = push_among_good(&stack, &token, &create("m-4", r#""a":1"#).replacen('{', &format!(r#"{{"x":{deep},"#), 1)).await;
+    let result = push_among_good(
+        &stack,
+        &token,
+        &create("m-4", r#""a":1"#).replacen('{', &format!(r#"{{"x":{deep},"#), 1),
+    )
+    .await;
     assert_eq!(result["status"], "ok", "{result}");
 }
 
@@ -196,25 +328,69 @@ async fn nul_and_deep_nesting_are_judged_for_themselves() {
 async fn number_that_is_not_whole_is_named() {
     let (stack, token) = stack_with_meter().await;
     let root = stack.token("acme", "root", &["admin"], &[]);
-    for number in ["1e3", "1E0", "-0", "-1", "1.0", "18446744073709551616", "9007199254740992"] {
-        for (field, other) in [("client_version", r#""base_version":1"#), ("base_version", r#""client_version":1"#)] {
-            let item =
-                format!(r#"{{"resource_type":"meter","action":"update","{field}":{number},{other},"payload":{{"id":"m-1"}}}}"#);
+    for number in [
+        "1e3",
+        "1E0",
+        "-0",
+        "-1",
+        "1.0",
+        "18446744073709551616",
+        "9007199254740992",
+    ] {
+        for (field, other) in [
+            ("client_version", r#""base_version":1"#),
+            ("base_version", r#""client_version":1"#),
+        ] {
+            let item = format!(
+                r#"{{"resource_type":"meter","action":"update","{field}":{number},{other},"payload":{{"id":"m-1"}}}}"#
+            );
             let result = push_among_good(&stack, &token, &item).await;
             assert_eq!(result["code"], "invalid_item", "{item}");
             let expected = format!(
                 "{field}: must be a whole number from 0 to 9007199254740991, written without sign, fraction and exponent"
             );
-            assert!(result["error"].as_str().is_some_and(|error| error.starts_with(&expected)), "{item}: {result}");
+            assert!(
+                result["error"]
+                    .as_str()
+                    .is_some_and(|error| error.starts_with(&expected)),
+                "{item}: {result}"
+            );
         }
-        let answer = stack.post_bytes("sync/pull", Some(&token), format!(r#"{{"limit":{number}}}"#).as_bytes()).await;
+        let answer = stack
+            .post_bytes(
+                "sync/pull",
+                Some(&token),
+                format!(r#"{{"limit":{number}}}"#).as_bytes(),
+            )
+            .await;
         assert_problem(&answer, 400, "invalid_request", Some("limit"), number);
-        assert!(answer.json()["detail"].to_string().contains("a whole number from 1 to 500"), "{}", answer.text);
+        assert!(
+            answer.json()["detail"]
+                .to_string()
+                .contains("a whole number from 1 to 500"),
+            "{}",
+            answer.text
+        );
         if number != "9007199254740992" {
-            let body = format!(r#"{{"resolution":"accept_server","expected_server_version":{number}}}"#);
-            let answer = stack.post_bytes("conflicts/conf-x/resolve", Some(&root), body.as_bytes()).await;
-            assert_problem(&answer, 400, "invalid_request", Some("expected_server_version"), number);
-            assert!(answer.json()["detail"].to_string().contains("must be a whole number"), "{}", answer.text);
+            let body =
+                format!(r#"{{"resolution":"accept_server","expected_server_version":{number}}}"#);
+            let answer = stack
+                .post_bytes("conflicts/conf-x/resolve", Some(&root), body.as_bytes())
+                .await;
+            assert_problem(
+                &answer,
+                400,
+                "invalid_request",
+                Some("expected_server_version"),
+                number,
+            );
+            assert!(
+                answer.json()["detail"]
+                    .to_string()
+                    .contains("must be a whole number"),
+                "{}",
+                answer.text
+            );
         }
     }
 }

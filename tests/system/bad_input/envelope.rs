@@ -1,4 +1,5 @@
-//! A request that is broken as a whole: 400 with the JSON path, 413, 415, and nothing of it is applied.
+//! A request that is broken as a whole: 400 with the JSON path, 413, 415, and nothing of it is
+//! applied.
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
@@ -35,7 +36,11 @@ async fn assert_each_is_refused(route: &str, body: &Value, wrong: &[(&str, Vec<V
             assert_problem(&answer, 400, "invalid_request", Some(field), &shown);
         }
     }
-    assert_eq!(stack.rows("sync_items").len() + stack.rows("resources").len(), 0, "something was stored");
+    assert_eq!(
+        stack.rows("sync_items").len() + stack.rows("resources").len(),
+        0,
+        "something was stored"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +65,13 @@ async fn a_body_that_is_not_json_is_refused_behind_both_kinds_of_api() {
                 let expected_path = answer.json()["path"].as_str().map(ToOwned::to_owned);
                 assert!(expected_path.is_some(), "{route} {body:?}: {}", answer.text);
                 let shown = format!("{route} {body:?}");
-                assert_problem(&answer, 400, "invalid_request", expected_path.as_deref(), &shown);
+                assert_problem(
+                    &answer,
+                    400,
+                    "invalid_request",
+                    expected_path.as_deref(),
+                    &shown,
+                );
             }
         }
     }
@@ -73,7 +84,13 @@ async fn a_body_that_is_no_object_is_refused() {
     for route in ROUTES {
         for body in ["null", "true", "7", "\"push\""] {
             let answer = stack.post_bytes(route, Some(&token), body.as_bytes()).await;
-            assert_problem(&answer, 400, "invalid_request", Some("$"), &format!("{route} {body}"));
+            assert_problem(
+                &answer,
+                400,
+                "invalid_request",
+                Some("$"),
+                &format!("{route} {body}"),
+            );
         }
     }
 }
@@ -82,11 +99,20 @@ async fn a_body_that_is_no_object_is_refused() {
 async fn a_list_of_the_fields_is_no_request() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    let as_list = [("sync/push", json!(["phone", null, "b", [item()]])), ("sync/pull", json!([null, "phone", 5]))];
+    let as_list = [
+        ("sync/push", json!(["phone", null, "b", [item()]])),
+        ("sync/pull", json!([null, "phone", 5])),
+    ];
     let empty = ROUTES.map(|route| (route, json!([])));
     for (route, body) in as_list.into_iter().chain(empty) {
         let answer = stack.post(route, &token, &body).await;
-        assert_problem(&answer, 400, "invalid_request", Some("$"), &format!("{route} {body}"));
+        assert_problem(
+            &answer,
+            400,
+            "invalid_request",
+            Some("$"),
+            &format!("{route} {body}"),
+        );
     }
 }
 
@@ -97,9 +123,16 @@ async fn a_body_cut_anywhere_is_refused() {
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
         let body = body.to_string();
         for cut in 0..body.len() {
-            let answer = stack.post_bytes(route, Some(&token), &body.as_bytes()[..cut]).await;
+            let answer = stack
+                .post_bytes(route, Some(&token), &body.as_bytes()[..cut])
+                .await;
             let problem = answer.json();
-            assert_eq!((answer.status, &problem["code"]), (400, &json!("invalid_request")), "cut at {cut}: {}", answer.text);
+            assert_eq!(
+                (answer.status, &problem["code"]),
+                (400, &json!("invalid_request")),
+                "cut at {cut}: {}",
+                answer.text
+            );
             assert!(problem["path"].is_string(), "cut at {cut}: {}", answer.text);
         }
     }
@@ -110,12 +143,27 @@ async fn a_body_cut_anywhere_is_refused() {
 async fn a_push_field_of_the_wrong_type_or_length_is_named() {
     let long = json!("x".repeat(257));
     let no_text = vec![json!(5), json!(1.5), json!(true), json!([]), json!({})];
-    let no_name = [no_text.clone(), vec![json!(""), long, json!("é".repeat(129))]].concat();
+    let no_name = [
+        no_text.clone(),
+        vec![json!(""), long, json!("é".repeat(129))],
+    ]
+    .concat();
     let wrong = [
         ("device_id", [no_name.clone(), vec![json!(null)]].concat()),
         ("client_sync_token", no_text),
         ("batch_id", no_name),
-        ("items", vec![json!(null), json!({}), json!("x"), json!(5), json!([]), json!(vec![item(); 51]), json!(vec![0; 51])]),
+        (
+            "items",
+            vec![
+                json!(null),
+                json!({}),
+                json!("x"),
+                json!(5),
+                json!([]),
+                json!(vec![item(); 51]),
+                json!(vec![0; 51]),
+            ],
+        ),
     ];
     assert_each_is_refused("sync/push", &push_body(), &wrong).await;
 }
@@ -124,9 +172,22 @@ async fn a_push_field_of_the_wrong_type_or_length_is_named() {
 async fn a_pull_field_of_the_wrong_type_or_length_is_named() {
     let no_text = vec![json!(5), json!(true), json!([]), json!({})];
     let no_name = [no_text.clone(), vec![json!(""), json!("x".repeat(257))]].concat();
-    let limits =
-        vec![json!(0), json!(501), json!(-1), json!(1.5), json!("x"), json!("5"), json!(true), json!([]), json!(u64::MAX)];
-    let wrong = [("since_token", no_text), ("device_id", no_name), ("limit", limits)];
+    let limits = vec![
+        json!(0),
+        json!(501),
+        json!(-1),
+        json!(1.5),
+        json!("x"),
+        json!("5"),
+        json!(true),
+        json!([]),
+        json!(u64::MAX),
+    ];
+    let wrong = [
+        ("since_token", no_text),
+        ("device_id", no_name),
+        ("limit", limits),
+    ];
     assert_each_is_refused("sync/pull", &pull_body(), &wrong).await;
 }
 
@@ -134,10 +195,25 @@ async fn a_pull_field_of_the_wrong_type_or_length_is_named() {
 async fn a_number_json_cannot_hold_is_refused_where_a_number_is_read() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    for limit in ["1e400", "-1e400", "99999999999999999999", "1E2", "01", "+1", "NaN"] {
+    for limit in [
+        "1e400",
+        "-1e400",
+        "99999999999999999999",
+        "1E2",
+        "01",
+        "+1",
+        "NaN",
+    ] {
         let body = format!(r#"{{"limit":{limit}}}"#);
-        let answer = stack.post_bytes("sync/pull", Some(&token), body.as_bytes()).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_request")), "{limit}: {}", answer.text);
+        let answer = stack
+            .post_bytes("sync/pull", Some(&token), body.as_bytes())
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (400, &json!("invalid_request")),
+            "{limit}: {}",
+            answer.text
+        );
     }
 }
 
@@ -145,11 +221,20 @@ async fn a_number_json_cannot_hold_is_refused_where_a_number_is_read() {
 async fn a_push_without_device_or_items_is_refused() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    for body in
-        [json!({}), json!({"items": [item()]}), json!({"device_id": "phone"}), json!({"device": "phone", "items": [item()]})]
-    {
+    for body in [
+        json!({}),
+        json!({"items": [item()]}),
+        json!({"device_id": "phone"}),
+        json!({"device": "phone", "items": [item()]}),
+    ] {
         let answer = stack.post("sync/push", &token, &body).await;
-        assert_problem(&answer, 400, "invalid_request", Some("$"), &body.to_string());
+        assert_problem(
+            &answer,
+            400,
+            "invalid_request",
+            Some("$"),
+            &body.to_string(),
+        );
     }
 }
 
@@ -161,8 +246,20 @@ async fn an_envelope_at_its_bounds_is_accepted() {
     let push = json!({"device_id": "d".repeat(256), "batch_id": "b".repeat(256), "client_sync_token": "not ours", "items": items,
         "a_field_of_a_later_client": [1]});
     let results = stack.post("sync/push", &token, &push).await.ok()["results"].clone();
-    assert!(results.as_array().unwrap().iter().all(|result| result["status"] == "ok"), "{results}");
-    for pull in [json!({}), json!({"limit": 1}), json!({"limit": 500}), json!({"limit": null, "device_id": null})] {
+    assert!(
+        results
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|result| result["status"] == "ok"),
+        "{results}"
+    );
+    for pull in [
+        json!({}),
+        json!({"limit": 1}),
+        json!({"limit": 500}),
+        json!({"limit": null, "device_id": null}),
+    ] {
         assert!(stack.post("sync/pull", &token, &pull).await.ok()["next_token"].is_string());
     }
 }
@@ -174,9 +271,18 @@ async fn a_body_of_3_mb_is_read_and_one_byte_more_is_413() {
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
         let mut body = body.to_string().into_bytes();
         body.resize(BODY_BYTES_MAX, b' ');
-        assert_eq!(stack.post_bytes(route, Some(&token), &body).await.status, 200);
+        assert_eq!(
+            stack.post_bytes(route, Some(&token), &body).await.status,
+            200
+        );
         body.push(b' ');
-        assert_problem(&stack.post_bytes(route, Some(&token), &body).await, 413, "body_too_large", None, route);
+        assert_problem(
+            &stack.post_bytes(route, Some(&token), &body).await,
+            413,
+            "body_too_large",
+            None,
+            route,
+        );
     }
 }
 
@@ -186,7 +292,10 @@ async fn what_is_declared_as_something_else_than_json_is_415() {
     let token = stack.token("acme", "ana", &[], &[]);
     let headers = |pairs: &[(header::HeaderName, &str)]| {
         let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+        );
         for (name, value) in pairs {
             headers.insert(name, HeaderValue::from_str(value).unwrap());
         }
@@ -200,19 +309,35 @@ async fn what_is_declared_as_something_else_than_json_is_415() {
             vec![(media_type.clone(), "text/plain; charset=application/json")],
             vec![(media_type.clone(), "application/x-www-form-urlencoded")],
             vec![(media_type.clone(), "")],
-            vec![(media_type.clone(), "application/json"), (encoding.clone(), "compress")],
+            vec![
+                (media_type.clone(), "application/json"),
+                (encoding.clone(), "compress"),
+            ],
             vec![(encoding.clone(), "br")],
         ] {
             let answer = stack.send(route, &headers(&refused), &body).await;
-            assert_problem(&answer, 415, "unsupported_media_type", None, &format!("{route} {refused:?}"));
+            assert_problem(
+                &answer,
+                415,
+                "unsupported_media_type",
+                None,
+                &format!("{route} {refused:?}"),
+            );
         }
         for accepted in [
             vec![],
             vec![(media_type.clone(), "application/json; charset=utf-8")],
             vec![(media_type.clone(), "Application/JSON")],
-            vec![(media_type.clone(), "application/vnd.acme+json"), (encoding.clone(), "identity")],
+            vec![
+                (media_type.clone(), "application/vnd.acme+json"),
+                (encoding.clone(), "identity"),
+            ],
         ] {
-            assert_eq!(stack.send(route, &headers(&accepted), &body).await.status, 200, "{route} {accepted:?}");
+            assert_eq!(
+                stack.send(route, &headers(&accepted), &body).await.status,
+                200,
+                "{route} {accepted:?}"
+            );
         }
     }
 }

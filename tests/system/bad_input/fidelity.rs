@@ -1,12 +1,14 @@
-//! A payload comes back as the same JSON value (§2), to the byte: through the snapshot and the log, an update of another field, and as
-//! the other side of a conflict. The answers are read as text here, because reading a number may change it.
+//! A payload comes back as the same JSON value (§2), to the byte: through the snapshot and the log,
+//! an update of another field, and as the other side of a conflict. The answers are read as text
+//! here, because reading a number may change it.
 
 use serde_json::json;
 use tidemark_tests::Stack;
 
 use super::{list, push_text, raw_items, texts};
 
-/// What JSON libraries like to change: digits, signs and exponents, the order of keys, escapes, emptiness.
+/// What JSON libraries like to change: digits, signs and exponents, the order of keys, escapes,
+/// emptiness.
 const FIELDS: &str = concat!(
     r#""z":1.0,"big":9007199254740993,"huge":1e300,"tenth":0.1,"padded":1.50,"minus":-0,"minus_zero":-0.0,"exponent":1E+2,"#,
     r#""small":5e-324,"beyond":123456789012345678901234567890.000,"empty":"","nothing":null,"no":false,"a":{"z":{},"a":[],"":""},"#,
@@ -15,13 +17,19 @@ const FIELDS: &str = concat!(
     r#""last":0"#
 );
 
-/// The texts of the payloads that a new device finds in its snapshot, and of those a device finds in the log since `since_token`.
+/// The texts of the payloads that a new device finds in its snapshot, and of those a device finds
+/// in the log since `since_token`.
 async fn pulled(stack: &Stack, since_token: Option<&str>) -> Vec<String> {
     let token = stack.token("acme", "ben", &[], &[]);
-    let answer = stack.post("sync/pull", &token, &json!({"since_token": since_token})).await;
+    let answer = stack
+        .post("sync/pull", &token, &json!({"since_token": since_token}))
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let changes = list(&texts(&answer.text)["changes"]);
-    changes.iter().map(|change| texts(change.get())["payload"].get().to_owned()).collect()
+    changes
+        .iter()
+        .map(|change| texts(change.get())["payload"].get().to_owned())
+        .collect()
 }
 
 async fn since_token(stack: &Stack) -> String {
@@ -31,12 +39,17 @@ async fn since_token(stack: &Stack) -> String {
     text
 }
 
-/// A stack whose log begins before the meter `m-1` was created with [`FIELDS`], and the token from before.
+/// A stack whose log begins before the meter `m-1` was created with [`FIELDS`], and the token from
+/// before.
 async fn stack_with_meter() -> (Stack, String) {
     let stack = Stack::new();
     let since = since_token(&stack).await;
-    let item = format!(r#"{{"resource_type":"meter","action":"create","client_version":1,"payload":{{"id":"m-1",{FIELDS}}}}}"#);
-    let answer = push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item]).await.ok();
+    let item = format!(
+        r#"{{"resource_type":"meter","action":"create","client_version":1,"payload":{{"id":"m-1",{FIELDS}}}}}"#
+    );
+    let answer = push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item])
+        .await
+        .ok();
     assert_eq!(answer["results"][0]["status"], "ok", "{answer}");
     (stack, since)
 }
@@ -64,9 +77,12 @@ async fn a_payload_without_id_keeps_even_its_spaces() {
     let stack = Stack::new();
     let since = since_token(&stack).await;
     let payload = format!("{{ {FIELDS} ,\n\t\"\\u0061bc\" : [ 1 , 2 ] }}");
-    let item =
-        format!(r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":1,"payload":{payload}}}"#);
-    push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item]).await.ok();
+    let item = format!(
+        r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":1,"payload":{payload}}}"#
+    );
+    push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item])
+        .await
+        .ok();
     assert_eq!(pulled(&stack, None).await, [payload.as_str()]);
     stack.settle().await;
     assert_eq!(pulled(&stack, Some(&since)).await, [payload.as_str()]);
@@ -75,8 +91,14 @@ async fn a_payload_without_id_keeps_even_its_spaces() {
 #[tokio::test]
 async fn an_update_of_another_field_leaves_every_byte_of_the_rest() {
     let (stack, since) = stack_with_meter().await;
-    assert_eq!(update(&stack, "ana", 1, r#""last":2.50,"added":0.10"#).await["status"].get(), r#""ok""#);
-    let expected = format!(r#"{{{},"added":0.10}}"#, FIELDS.replace(r#""last":0"#, r#""last":2.50"#));
+    assert_eq!(
+        update(&stack, "ana", 1, r#""last":2.50,"added":0.10"#).await["status"].get(),
+        r#""ok""#
+    );
+    let expected = format!(
+        r#"{{{},"added":0.10}}"#,
+        FIELDS.replace(r#""last":0"#, r#""last":2.50"#)
+    );
     assert_eq!(pulled(&stack, None).await, [expected.as_str()]);
     stack.settle().await;
     assert_eq!(pulled(&stack, Some(&since)).await, [expected.as_str()]);
@@ -86,8 +108,12 @@ async fn an_update_of_another_field_leaves_every_byte_of_the_rest() {
 async fn a_merge_inside_a_field_leaves_the_bytes_beside_it() {
     let (stack, _) = stack_with_meter().await;
     update(&stack, "ana", 1, r#""a":{"a":null,"new":1.0},"z":null"#).await;
-    let expected =
-        FIELDS.replace(r#""a":{"z":{},"a":[],"":""}"#, r#""a":{"z":{},"":"","new":1.0}"#).replace(r#""z":1.0,"big""#, r#""big""#);
+    let expected = FIELDS
+        .replace(
+            r#""a":{"z":{},"a":[],"":""}"#,
+            r#""a":{"z":{},"":"","new":1.0}"#,
+        )
+        .replace(r#""z":1.0,"big""#, r#""big""#);
     assert_eq!(pulled(&stack, None).await, [format!("{{{expected}}}")]);
 }
 
@@ -95,15 +121,27 @@ async fn a_merge_inside_a_field_leaves_the_bytes_beside_it() {
 async fn a_number_written_otherwise_is_a_change() {
     let (stack, _) = stack_with_meter().await;
     let result = update(&stack, "ana", 1, r#""z":1.00"#).await;
-    assert_eq!((result["status"].get(), result["server_version"].get()), (r#""ok""#, "2"));
+    assert_eq!(
+        (result["status"].get(), result["server_version"].get()),
+        (r#""ok""#, "2")
+    );
     assert!(pulled(&stack, None).await[0].starts_with(r#"{"z":1.00,"#));
 }
 
 #[tokio::test]
 async fn a_string_escaped_otherwise_is_no_change() {
     let (stack, _) = stack_with_meter().await;
-    let result = update(&stack, "ana", 1, r#""Z":"c\u0061se","a":{"":"","a":[ ],"z":{ }}"#).await;
-    assert_eq!((result["status"].get(), result["server_version"].get()), (r#""ok""#, "1"));
+    let result = update(
+        &stack,
+        "ana",
+        1,
+        r#""Z":"c\u0061se","a":{"":"","a":[ ],"z":{ }}"#,
+    )
+    .await;
+    assert_eq!(
+        (result["status"].get(), result["server_version"].get()),
+        (r#""ok""#, "1")
+    );
 }
 
 #[tokio::test]
@@ -115,19 +153,42 @@ async fn a_conflict_shows_and_keeps_both_sides_to_the_byte() {
     let result = update(&stack, "ben", 1, &patch).await;
     assert_eq!(result["status"].get(), r#""conflict""#);
     assert_eq!(result["server_payload"].get(), server);
-    let id = stack.conflicts()[0]["id"]["S"].as_str().expect("an id").to_owned();
-    let conflict = stack.get(&format!("conflicts/{id}"), &stack.token("acme", "boss", &["admin"], &[])).await.text;
+    let id = stack.conflicts()[0]["id"]["S"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let conflict = stack
+        .get(
+            &format!("conflicts/{id}"),
+            &stack.token("acme", "boss", &["admin"], &[]),
+        )
+        .await
+        .text;
     for (side, payload) in [("server", &server), ("client", &format!("{{{patch}}}"))] {
-        assert!(conflict.contains(&format!(r#""{side}_payload":{payload}"#)), "{side}: {conflict}");
+        assert!(
+            conflict.contains(&format!(r#""{side}_payload":{payload}"#)),
+            "{side}: {conflict}"
+        );
     }
-    assert_eq!(update(&stack, "ben", 1, &patch).await["server_payload"].get(), server, "the retry's answer");
+    assert_eq!(
+        update(&stack, "ben", 1, &patch).await["server_payload"].get(),
+        server,
+        "the retry's answer"
+    );
 }
 
 #[tokio::test]
 async fn raw_items_are_kept_to_the_byte() {
     let stack = Stack::new();
-    let item =
-        format!(r#"{{ "resource_type":"meter", "action":"create","client_version":1,"payload":{{ "id":"m-1", {FIELDS} }} }}"#);
-    push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item, "1.0"]).await.ok();
+    let item = format!(
+        r#"{{ "resource_type":"meter", "action":"create","client_version":1,"payload":{{ "id":"m-1", {FIELDS} }} }}"#
+    );
+    push_text(
+        &stack,
+        &stack.token("acme", "ana", &[], &[]),
+        &[&item, "1.0"],
+    )
+    .await
+    .ok();
     assert_eq!(raw_items(&stack), [[item.as_str(), "1.0"]]);
 }

@@ -1,4 +1,5 @@
-//! A bad item is an error at its index (§3.7): the batch is answered 200, the good items apply, and all of them are kept as they came.
+//! A bad item is an error at its index (§3.7): the batch is answered 200, the good items apply, and
+//! all of them are kept as they came.
 
 use serde_json::json;
 use tidemark_core::limits::VERSION_MAX;
@@ -16,7 +17,10 @@ fn update_with(field: &str, value: Option<&str>) -> String {
     ];
     fields.retain(|(name, _)| *name != field);
     fields.extend(value.map(|value| (field, value)));
-    let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+    let fields: Vec<String> = fields
+        .into_iter()
+        .map(|(name, value)| format!(r#""{name}":{value}"#))
+        .collect();
     format!("{{{}}}", fields.join(","))
 }
 
@@ -39,17 +43,38 @@ async fn assert_each_is_refused(field: &str, code: &str, values: &[Option<&str>]
         let item = update_with(field, *value);
         assert_refused(&push_among_good(&stack, &token, &item).await, code, &item);
     }
-    let meter = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#m-1").unwrap();
-    assert_eq!((&meter["server_version"]["N"], &meter["payload"]["S"]), (&json!("1"), &json!(r#"{"reading":1}"#)));
+    let meter = stack
+        .rows("resources")
+        .into_iter()
+        .find(|row| row["sk"]["S"] == "meter#m-1")
+        .unwrap();
+    assert_eq!(
+        (&meter["server_version"]["N"], &meter["payload"]["S"]),
+        (&json!("1"), &json!(r#"{"reading":1}"#))
+    );
 }
 
 #[tokio::test]
 async fn an_item_that_is_no_object_is_refused_alone() {
     let (stack, token) = stack_with_meter().await;
-    for item in
-        ["null", "7", "-1.5e300", "true", r#""create""#, r#""\ud800""#, "[]", "[[[]]]", "{}", r#"{"":null}"#, r#"{"\udfff":1}"#]
-    {
-        assert_refused(&push_among_good(&stack, &token, item).await, "invalid_item", item);
+    for item in [
+        "null",
+        "7",
+        "-1.5e300",
+        "true",
+        r#""create""#,
+        r#""\ud800""#,
+        "[]",
+        "[[[]]]",
+        "{}",
+        r#"{"":null}"#,
+        r#"{"\udfff":1}"#,
+    ] {
+        assert_refused(
+            &push_among_good(&stack, &token, item).await,
+            "invalid_item",
+            item,
+        );
     }
 }
 
@@ -57,7 +82,11 @@ async fn an_item_that_is_no_object_is_refused_alone() {
 async fn a_list_of_the_fields_is_no_item() {
     let (stack, token) = stack_with_meter().await;
     let item = r#"[null,"meter","update",{"id":"m-1","reading":2},1,null,null]"#;
-    assert_refused(&push_among_good(&stack, &token, item).await, "invalid_item", item);
+    assert_refused(
+        &push_among_good(&stack, &token, item).await,
+        "invalid_item",
+        item,
+    );
 }
 
 #[tokio::test]
@@ -65,20 +94,39 @@ async fn an_unknown_type_is_refused() {
     assert_each_is_refused(
         "resource_type",
         "unknown_type",
-        &[Some(r#""invoice""#), Some(r#""Meter""#), Some(r#"" meter""#), Some(r#""""#)],
+        &[
+            Some(r#""invoice""#),
+            Some(r#""Meter""#),
+            Some(r#"" meter""#),
+            Some(r#""""#),
+        ],
     )
     .await;
 }
 
 #[tokio::test]
 async fn an_unreadable_type_is_refused() {
-    let values = [None, Some("null"), Some("5"), Some("[]"), Some(r#"["meter"]"#), Some(r#""\ud800""#)];
+    let values = [
+        None,
+        Some("null"),
+        Some("5"),
+        Some("[]"),
+        Some(r#"["meter"]"#),
+        Some(r#""\ud800""#),
+    ];
     assert_each_is_refused("resource_type", "invalid_item", &values).await;
 }
 
 #[tokio::test]
 async fn an_unknown_action_is_refused() {
-    let values = [None, Some("null"), Some("1"), Some(r#""upsert""#), Some(r#""Update""#), Some(r#""""#)];
+    let values = [
+        None,
+        Some("null"),
+        Some("1"),
+        Some(r#""upsert""#),
+        Some(r#""Update""#),
+        Some(r#""""#),
+    ];
     assert_each_is_refused("action", "invalid_item", &values).await;
 }
 
@@ -103,7 +151,12 @@ async fn a_version_that_is_no_natural_number_is_refused() {
         Some("18446744073709551616"),
         Some("1e400"),
     ];
-    assert_each_is_refused("client_version", "invalid_item", &[&[None, Some("null")], values.as_slice()].concat()).await;
+    assert_each_is_refused(
+        "client_version",
+        "invalid_item",
+        &[&[None, Some("null")], values.as_slice()].concat(),
+    )
+    .await;
     assert_each_is_refused("base_version", "invalid_item", &values).await;
 }
 
@@ -120,7 +173,11 @@ async fn a_payload_that_is_no_object_is_refused() {
             let item = format!(
                 r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#
             );
-            assert_refused(&push_among_good(&stack, &token, &item).await, "invalid_payload", &item);
+            assert_refused(
+                &push_among_good(&stack, &token, &item).await,
+                "invalid_payload",
+                &item,
+            );
         }
     }
 }
@@ -128,13 +185,21 @@ async fn a_payload_that_is_no_object_is_refused() {
 #[tokio::test]
 async fn half_a_surrogate_pair_is_refused_wherever_it_stands_in_a_payload() {
     let (stack, token) = stack_with_meter().await;
-    for payload in
-        [r#"{"a":"\ud800"}"#, r#"{"a":"x\udfffy"}"#, r#"{"a":[{"b":["\ud83e"]}]}"#, r#"{"\ud800":1}"#, r#"{"a":{"\ud800":1}}"#]
-    {
+    for payload in [
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"x\udfffy"}"#,
+        r#"{"a":[{"b":["\ud83e"]}]}"#,
+        r#"{"\ud800":1}"#,
+        r#"{"a":{"\ud800":1}}"#,
+    ] {
         let item = format!(
             r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":1,"payload":{payload}}}"#
         );
-        assert_refused(&push_among_good(&stack, &token, &item).await, "invalid_payload", &item);
+        assert_refused(
+            &push_among_good(&stack, &token, &item).await,
+            "invalid_payload",
+            &item,
+        );
     }
 }
 
@@ -164,7 +229,12 @@ async fn an_item_that_names_no_resource_is_refused() {
 #[tokio::test]
 async fn a_temp_id_that_is_no_name_is_refused() {
     let long = format!(r#""{}""#, "x".repeat(257));
-    assert_each_is_refused("client_temp_id", "invalid_item", &["5", r#""""#, "[]", "{}", r#""\ud800""#, &long].map(Some)).await;
+    assert_each_is_refused(
+        "client_temp_id",
+        "invalid_item",
+        &["5", r#""""#, "[]", "{}", r#""\ud800""#, &long].map(Some),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -182,12 +252,23 @@ async fn a_channel_that_does_not_exist_is_refused() {
         &long,
     ];
     assert_each_is_refused("channel", "invalid_channel", &values.map(Some)).await;
-    assert_each_is_refused("channel", "invalid_item", &["5", "[]", r#"{"group":"north"}"#, r#""\ud800""#].map(Some)).await;
+    assert_each_is_refused(
+        "channel",
+        "invalid_item",
+        &["5", "[]", r#"{"group":"north"}"#, r#""\ud800""#].map(Some),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_channel_of_others_is_refused() {
-    let values = [r#""group/south""#, r#""group/North""#, r#""group/north/""#, r#""user/ben""#, r#""user/Ana""#];
+    let values = [
+        r#""group/south""#,
+        r#""group/North""#,
+        r#""group/north/""#,
+        r#""user/ben""#,
+        r#""user/Ana""#,
+    ];
     assert_each_is_refused("channel", "channel_forbidden", &values.map(Some)).await;
 }
 
@@ -195,21 +276,35 @@ async fn a_channel_of_others_is_refused() {
 async fn a_task_without_a_channel_is_refused() {
     let (stack, token) = stack_with_meter().await;
     for action in ["create", "update", "delete"] {
-        let item = format!(r#"{{"resource_type":"task","action":"{action}","client_version":1,"payload":{{"id":"t-1"}}}}"#);
-        assert_refused(&push_among_good(&stack, &token, &item).await, "channel_required", &item);
+        let item = format!(
+            r#"{{"resource_type":"task","action":"{action}","client_version":1,"payload":{{"id":"t-1"}}}}"#
+        );
+        assert_refused(
+            &push_among_good(&stack, &token, &item).await,
+            "channel_required",
+            &item,
+        );
     }
 }
 
 #[tokio::test]
 async fn a_create_without_a_required_field_is_refused() {
     let (stack, token) = stack_with_meter().await;
-    for payload in
-        ["{}", r#"{"form_id":"f"}"#, r#"{"data":{}}"#, r#"{"form_id":null,"data":{}}"#, r#"{"form_id":"f","data":null}"#]
-    {
+    for payload in [
+        "{}",
+        r#"{"form_id":"f"}"#,
+        r#"{"data":{}}"#,
+        r#"{"form_id":null,"data":{}}"#,
+        r#"{"form_id":"f","data":null}"#,
+    ] {
         let item = format!(
             r#"{{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{payload}}}"#
         );
-        assert_refused(&push_among_good(&stack, &token, &item).await, "required_field_missing", &item);
+        assert_refused(
+            &push_among_good(&stack, &token, &item).await,
+            "required_field_missing",
+            &item,
+        );
     }
 }
 
@@ -217,24 +312,47 @@ async fn a_create_without_a_required_field_is_refused() {
 async fn an_update_that_removes_a_required_field_is_refused() {
     let (stack, token) = stack_with_meter().await;
     let create = r#"{"resource_type":"submission","action":"create","client_version":1,"payload":{"id":"s-1","form_id":"f","data":{"a":1}}}"#;
-    assert_eq!(push_text(&stack, &token, &[create]).await.ok()["results"][0]["status"], "ok");
-    for patch in [r#""form_id":null"#, r#""data":null"#, r#""form_id":null,"data":null,"other":1"#] {
-        let item =
-            format!(r#"{{"resource_type":"submission","action":"update","client_version":1,"payload":{{"id":"s-1",{patch}}}}}"#);
-        assert_refused(&push_among_good(&stack, &token, &item).await, "required_field_missing", &item);
+    assert_eq!(
+        push_text(&stack, &token, &[create]).await.ok()["results"][0]["status"],
+        "ok"
+    );
+    for patch in [
+        r#""form_id":null"#,
+        r#""data":null"#,
+        r#""form_id":null,"data":null,"other":1"#,
+    ] {
+        let item = format!(
+            r#"{{"resource_type":"submission","action":"update","client_version":1,"payload":{{"id":"s-1",{patch}}}}}"#
+        );
+        assert_refused(
+            &push_among_good(&stack, &token, &item).await,
+            "required_field_missing",
+            &item,
+        );
     }
-    let emptied =
-        r#"{"resource_type":"submission","action":"update","client_version":1,"payload":{"id":"s-1","data":{"a":null}}}"#;
-    assert_eq!(push_among_good(&stack, &token, emptied).await["status"], "ok");
+    let emptied = r#"{"resource_type":"submission","action":"update","client_version":1,"payload":{"id":"s-1","data":{"a":null}}}"#;
+    assert_eq!(
+        push_among_good(&stack, &token, emptied).await["status"],
+        "ok"
+    );
 }
 
 #[tokio::test]
 async fn a_resource_that_does_not_exist_is_not_found() {
     let (stack, token) = stack_with_meter().await;
     for action in ["update", "delete"] {
-        for name in [r#""payload":{"id":"m-2"}"#, r#""payload":{},"client_temp_id":"never-sent""#] {
-            let item = format!(r#"{{"resource_type":"meter","action":"{action}","client_version":1,{name}}}"#);
-            assert_refused(&push_among_good(&stack, &token, &item).await, "not_found", &item);
+        for name in [
+            r#""payload":{"id":"m-2"}"#,
+            r#""payload":{},"client_temp_id":"never-sent""#,
+        ] {
+            let item = format!(
+                r#"{{"resource_type":"meter","action":"{action}","client_version":1,{name}}}"#
+            );
+            assert_refused(
+                &push_among_good(&stack, &token, &item).await,
+                "not_found",
+                &item,
+            );
         }
     }
 }
@@ -258,9 +376,15 @@ async fn every_item_is_kept_as_it_came_however_bad() {
 async fn a_batch_of_nothing_but_bad_items_is_answered_and_answers_again_alike() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let items =
-        json!([null, 7, {"resource_type": "invoice"}, {"resource_type": "meter", "action": "create", "client_version": -1}]);
+    let items = json!([null, 7, {"resource_type": "invoice"}, {"resource_type": "meter", "action": "create", "client_version": -1}]);
     let first = ana.push_batch("b", &items).await.ok();
-    assert!(first["results"].as_array().unwrap().iter().all(|result| result["status"] == "error"), "{first}");
+    assert!(
+        first["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|result| result["status"] == "error"),
+        "{first}"
+    );
     assert_eq!(ana.push_batch("b", &items).await.ok(), first);
 }

@@ -1,5 +1,6 @@
-//! What a client writes where a name or a number belongs comes back in no answer at full length: the answer stays small enough for
-//! Lambda (§3.12), its batch can be stored, and a retry is answered as the first time (§3.6).
+//! What a client writes where a name or a number belongs comes back in no answer at full length:
+//! the answer stays small enough for Lambda (§3.12), its batch can be stored, and a retry is
+//! answered as the first time (§3.6).
 
 use serde_json::{Value, json};
 use tidemark_core::limits::{ANSWER_BYTES_MAX, escaped_bytes};
@@ -7,17 +8,23 @@ use tidemark_tests::Stack;
 
 use super::{Dice, assert_refused};
 
-/// Two megabytes of text: that compresses, that does not, and that grows sixfold wherever it is written as Rust's debug output.
+/// Two megabytes of text: that compresses, that does not, and that grows sixfold wherever it is
+/// written as Rust's debug output.
 fn long_texts() -> [(&'static str, String); 3] {
     let bytes = 2 << 20;
-    [("letters", "x".repeat(bytes)), ("noise", Dice(7).noise(bytes).replace('\\', "/")), ("controls", "\u{7f}".repeat(bytes))]
+    [
+        ("letters", "x".repeat(bytes)),
+        ("noise", Dice(7).noise(bytes).replace('\\', "/")),
+        ("controls", "\u{7f}".repeat(bytes)),
+    ]
 }
 
 fn item() -> Value {
     json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}})
 }
 
-/// The item with a long text in `field` is refused by itself, in a small answer, and again when its batch is sent again.
+/// The item with a long text in `field` is refused by itself, in a small answer, and again when its
+/// batch is sent again.
 async fn assert_answered(field: &str, code: &str) {
     for (kind, text) in long_texts() {
         let stack = Stack::new();
@@ -33,11 +40,22 @@ async fn assert_answered(field: &str, code: &str) {
         let first = ana.push_batch("b", &items).await;
         assert_eq!(first.status, 200, "{field}, {kind}: the first time");
         assert_refused(&first.json()["results"][0], code, field);
-        assert_eq!(first.json()["results"][1]["status"], "ok", "{field}, {kind}");
+        assert_eq!(
+            first.json()["results"][1]["status"],
+            "ok",
+            "{field}, {kind}"
+        );
         let bytes = escaped_bytes(&first.text);
-        assert!(bytes <= ANSWER_BYTES_MAX, "{field}, {kind}: an answer of {bytes} bytes");
+        assert!(
+            bytes <= ANSWER_BYTES_MAX,
+            "{field}, {kind}: an answer of {bytes} bytes"
+        );
         let again = ana.push_batch("b", &items).await;
-        assert_eq!((again.status, again.text == first.text), (200, true), "{field}, {kind}: the second time");
+        assert_eq!(
+            (again.status, again.text == first.text),
+            (200, true),
+            "{field}, {kind}: the second time"
+        );
     }
 }
 
@@ -84,7 +102,11 @@ async fn a_long_word_in_an_envelope_is_refused_in_few_words() {
         ] {
             let answer = stack.post(route, &token, &body).await;
             let bytes = escaped_bytes(&answer.text);
-            assert!(answer.status == 400 && bytes <= ANSWER_BYTES_MAX, "{route}, {kind}: {} in {bytes} bytes", answer.status);
+            assert!(
+                answer.status == 400 && bytes <= ANSWER_BYTES_MAX,
+                "{route}, {kind}: {} in {bytes} bytes",
+                answer.status
+            );
         }
     }
 }

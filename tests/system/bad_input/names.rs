@@ -1,4 +1,5 @@
-//! Names are any text of 1 to 256 bytes (§1): the keys they end up in neither mix them up nor outgrow the tables.
+//! Names are any text of 1 to 256 bytes (§1): the keys they end up in neither mix them up nor
+//! outgrow the tables.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
@@ -38,7 +39,11 @@ async fn odd_ids_name_different_resources_that_come_back_as_they_were_called() {
     by_log.pull().await;
     for id in ODD {
         let made = create(&ana, id, json!({"id": id, "called": id}), "tenant").await;
-        assert_eq!((&made["status"], &made["server_id"]), (&json!("ok"), &json!(id)), "{id:?}");
+        assert_eq!(
+            (&made["status"], &made["server_id"]),
+            (&json!("ok"), &json!(id)),
+            "{id:?}"
+        );
     }
     stack.settle().await;
     let mut by_snapshot = stack.device("cid", "laptop");
@@ -47,7 +52,11 @@ async fn odd_ids_name_different_resources_that_come_back_as_they_were_called() {
         let held = device.live();
         assert_eq!(held.len(), ODD.len());
         for id in ODD {
-            assert_eq!(held[id].payload, Some(json!({"called": id}).to_string()), "{id:?}");
+            assert_eq!(
+                held[id].payload,
+                Some(json!({"called": id}).to_string()),
+                "{id:?}"
+            );
         }
     }
 }
@@ -59,9 +68,17 @@ async fn odd_users_devices_temp_ids_and_groups_are_kept_apart() {
     for name in ODD {
         let token = stack.token("acme", name, &[], &[name]);
         let device = Device::new(&stack, token, name);
-        for channel in ["tenant".to_owned(), format!("user/{name}"), format!("group/{name}")] {
+        for channel in [
+            "tenant".to_owned(),
+            format!("user/{name}"),
+            format!("group/{name}"),
+        ] {
             let made = create(&device, name, json!({"by": name}), &channel).await;
-            assert_eq!((&made["status"], &made["server_version"]), (&json!("ok"), &json!(1)), "{name:?} in {channel:?}: {made}");
+            assert_eq!(
+                (&made["status"], &made["server_version"]),
+                (&json!("ok"), &json!(1)),
+                "{name:?} in {channel:?}: {made}"
+            );
             ids.insert(made["server_id"].as_str().unwrap().to_owned());
         }
     }
@@ -70,9 +87,15 @@ async fn odd_users_devices_temp_ids_and_groups_are_kept_apart() {
     for name in ODD {
         let mut device = Device::new(&stack, stack.token("acme", name, &[], &[name]), "another");
         let changes = device.pull().await;
-        let own: Vec<_> = changes.iter().filter(|change| change["channel"] != "tenant").collect();
+        let own: Vec<_> = changes
+            .iter()
+            .filter(|change| change["channel"] != "tenant")
+            .collect();
         assert_eq!((changes.len(), own.len()), (ODD.len() + 2, 2), "{name:?}");
-        assert!(own.iter().all(|change| change["payload"]["by"] == name), "{name:?}");
+        assert!(
+            own.iter().all(|change| change["payload"]["by"] == name),
+            "{name:?}"
+        );
     }
 }
 
@@ -88,12 +111,27 @@ async fn the_longest_names_fit_every_key() {
             json!({"client_temp_id": name, "resource_type": "meter", "action": action, "client_version": version, "base_version": version,
                 "channel": channel, "payload": {"id": name, "note": note}})
         };
-        let made = device.push_batch(&name, &json!([item("create", 0, "first")])).await.ok();
+        let made = device
+            .push_batch(&name, &json!([item("create", 0, "first")]))
+            .await
+            .ok();
         assert_eq!(made["results"][0]["status"], "ok", "{made}");
-        assert_eq!(device.push_batch(&name, &json!([item("create", 0, "first")])).await.ok(), made);
+        assert_eq!(
+            device
+                .push_batch(&name, &json!([item("create", 0, "first")]))
+                .await
+                .ok(),
+            made
+        );
         let other = Device::new(&stack, stack.token(&name, "other", &[], &[&name]), &name);
-        assert_eq!(other.push_one(item("update", 1, "second")).await["status"], "ok");
-        assert_eq!(device.push_one(item("update", 1, "third")).await["status"], "conflict");
+        assert_eq!(
+            other.push_one(item("update", 1, "second")).await["status"],
+            "ok"
+        );
+        assert_eq!(
+            device.push_one(item("update", 1, "third")).await["status"],
+            "conflict"
+        );
         assert_eq!(stack.conflicts().len(), 1);
         stack.settle().await;
         let mut reader = Device::new(&stack, stack.token(&name, "reader", &[], &[&name]), "r");

@@ -1,5 +1,6 @@
-//! Two thousand bodies of random bytes, random JSON and damaged requests: each is answered 200 or a problem, never with a 5xx or a panic,
-//! and whatever of it was applied passes through the stream into the log.
+//! Two thousand bodies of random bytes, random JSON and damaged requests: each is answered 200 or a
+//! problem, never with a 5xx or a panic, and whatever of it was applied passes through the stream
+//! into the log.
 
 use serde_json::json;
 use tidemark_tests::{Answer, Stack};
@@ -76,11 +77,17 @@ const NAMES: [&str; 16] = [
 /// Says how to repeat the case if the test fails in it.
 struct Replay(u64);
 
-#[expect(clippy::print_stderr, reason = "whoever reads of the failure reads how to repeat it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever reads of the failure reads how to repeat it"
+)]
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("repeat with {SEED_VARIABLE}={} cargo test -p tidemark-tests noise", self.0);
+            eprintln!(
+                "repeat with {SEED_VARIABLE}={} cargo test -p tidemark-tests noise",
+                self.0
+            );
         }
     }
 }
@@ -91,10 +98,23 @@ fn value(dice: &mut Dice, depth: usize) -> String {
     match dice.below(if depth == 0 { 6 } else { 10 }) {
         0..=4 => (*dice.pick(&TELLING)).to_owned(),
         5 => format!(r#""{}""#, "x".repeat(*dice.pick(&[1, 255, 256, 257, 3000]))),
-        6 | 7 => format!("[{}]", (0..members).map(|_| value(dice, depth - 1)).collect::<Vec<_>>().join(",")),
+        6 | 7 => format!(
+            "[{}]",
+            (0..members)
+                .map(|_| value(dice, depth - 1))
+                .collect::<Vec<_>>()
+                .join(",")
+        ),
         _ => {
-            let member = |dice: &mut Dice| format!(r#""{}":{}"#, dice.pick(&NAMES), value(dice, depth - 1));
-            format!("{{{}}}", (0..members).map(|_| member(dice)).collect::<Vec<_>>().join(","))
+            let member =
+                |dice: &mut Dice| format!(r#""{}":{}"#, dice.pick(&NAMES), value(dice, depth - 1));
+            format!(
+                "{{{}}}",
+                (0..members)
+                    .map(|_| member(dice))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )
         }
     }
 }
@@ -113,10 +133,16 @@ fn object(dice: &mut Dice, fields: Vec<(&str, String)>) -> String {
 }
 
 fn item(dice: &mut Dice) -> String {
-    let (id, form, content) = (format!(r#""m-{}""#, dice.below(20)), value(dice, 1), value(dice, 3));
+    let (id, form, content) = (
+        format!(r#""m-{}""#, dice.below(20)),
+        value(dice, 1),
+        value(dice, 3),
+    );
     let payload = object(dice, vec![("id", id), ("form_id", form), ("data", content)]);
-    let (kind, action) =
-        (dice.pick(&[r#""meter""#, r#""submission""#]), dice.pick(&[r#""create""#, r#""update""#, r#""delete""#]));
+    let (kind, action) = (
+        dice.pick(&[r#""meter""#, r#""submission""#]),
+        dice.pick(&[r#""create""#, r#""update""#, r#""delete""#]),
+    );
     let fields = vec![
         ("client_temp_id", format!(r#""t{}""#, dice.below(5))),
         ("resource_type", (*kind).to_owned()),
@@ -127,7 +153,9 @@ fn item(dice: &mut Dice) -> String {
     ];
     let mut item = object(dice, fields);
     if dice.happens(20) {
-        item = item.replacen('{', &format!(r#"{{"channel":{},"#, value(dice, 0)), 1).replace(",}", "}");
+        item = item
+            .replacen('{', &format!(r#"{{"channel":{},"#, value(dice, 0)), 1)
+            .replace(",}", "}");
     }
     item
 }
@@ -135,7 +163,15 @@ fn item(dice: &mut Dice) -> String {
 /// A body that is nearly a request.
 fn request(dice: &mut Dice, route: &str) -> Vec<u8> {
     let fields = if route == "sync/push" {
-        let items: Vec<String> = (0..dice.below(6)).map(|_| if dice.happens(10) { value(dice, 3) } else { item(dice) }).collect();
+        let items: Vec<String> = (0..dice.below(6))
+            .map(|_| {
+                if dice.happens(10) {
+                    value(dice, 3)
+                } else {
+                    item(dice)
+                }
+            })
+            .collect();
         vec![
             ("device_id", r#""phone""#.to_owned()),
             ("items", format!("[{}]", items.join(","))),
@@ -168,9 +204,13 @@ fn body(dice: &mut Dice, route: &str) -> Vec<u8> {
     }
 }
 
-/// Whether an answer has the shape of one, whatever it answers. (Read as text: it may hold numbers that no machine does.)
+/// Whether an answer has the shape of one, whatever it answers. (Read as text: it may hold numbers
+/// that no machine does.)
 fn assert_answered(answer: &Answer, route: &str, body: &[u8]) {
-    let shown = String::from_utf8_lossy(body).chars().take(2000).collect::<String>();
+    let shown = String::from_utf8_lossy(body)
+        .chars()
+        .take(2000)
+        .collect::<String>();
     let fields = texts(&answer.text);
     match answer.status {
         200 if route == "sync/push" => {
@@ -180,12 +220,24 @@ fn assert_answered(answer: &Answer, route: &str, body: &[u8]) {
                 let result = texts(result.get());
                 assert_eq!(result["index"].get(), index.to_string(), "{shown}");
                 let status = result["status"].get();
-                assert!([r#""ok""#, r#""conflict""#, r#""error""#].contains(&status), "{shown}");
-                assert!(result.get("retryable").is_none_or(|retryable| retryable.get() == "false"), "{shown}: {}", answer.text);
+                assert!(
+                    [r#""ok""#, r#""conflict""#, r#""error""#].contains(&status),
+                    "{shown}"
+                );
+                assert!(
+                    result
+                        .get("retryable")
+                        .is_none_or(|retryable| retryable.get() == "false"),
+                    "{shown}: {}",
+                    answer.text
+                );
             }
         }
         200 => assert!(fields.contains_key("next_token"), "{shown}"),
-        400 | 409 => assert!(fields.contains_key("code") && fields.contains_key("request_id"), "{shown}"),
+        400 | 409 => assert!(
+            fields.contains_key("code") && fields.contains_key("request_id"),
+            "{shown}"
+        ),
         status => panic!("{status} for {shown}: {}", answer.text),
     }
 }
@@ -194,7 +246,9 @@ fn assert_answered(answer: &Answer, route: &str, body: &[u8]) {
 async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &["north"]);
-    let first = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse::<u64>().ok());
+    let first = std::env::var(SEED_VARIABLE)
+        .ok()
+        .and_then(|seed| seed.parse::<u64>().ok());
     let mut statuses = std::collections::BTreeMap::new();
     for seed in first.map_or(0..BODIES, |seed| seed..seed + 1) {
         let _replay = Replay(seed);
@@ -206,8 +260,15 @@ async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
         *statuses.entry((route, answer.status)).or_insert(0) += 1;
     }
     if first.is_none() {
-        let enough = |route, status| statuses.get(&(route, status)).is_some_and(|count| *count > 100);
-        assert!(enough("sync/push", 200) && enough("sync/push", 400) && enough("sync/pull", 200), "{statuses:?} tests little");
+        let enough = |route, status| {
+            statuses
+                .get(&(route, status))
+                .is_some_and(|count| *count > 100)
+        };
+        assert!(
+            enough("sync/push", 200) && enough("sync/push", 400) && enough("sync/pull", 200),
+            "{statuses:?} tests little"
+        );
     }
     stack.settle().await;
     let set_aside = stack.set_aside().await;
@@ -226,6 +287,10 @@ async fn good_items_apply_whatever_stands_between_them() {
         let answer = push_text(&stack, &token, &[&first, &good.to_string(), &second]).await;
         assert_answered(&answer, "sync/push", first.as_bytes());
         let result = texts(list(&texts(&answer.text)["results"])[1].get());
-        assert_eq!((result["status"].get(), result["server_version"].get()), (r#""ok""#, "1"), "{first} and {second}");
+        assert_eq!(
+            (result["status"].get(), result["server_version"].get()),
+            (r#""ok""#, "1"),
+            "{first} and {second}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Each item is judged by itself, so an item that failed for good blocks none behind it (§3.5, §3.7), except an edit of what it should have
-//! created.
+//! Each item is judged by itself, so an item that failed for good blocks none behind it (§3.5,
+//! §3.7), except an edit of what it should have created.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -23,18 +23,44 @@ async fn stack_with_meters() -> (Stack, String) {
 /// The code, or else the status, of each item's result.
 async fn outcomes(stack: &Stack, token: &str, items: &[&str]) -> Vec<String> {
     let answer = push_text(stack, token, items).await.ok();
-    let word = |result: &Value| result["code"].as_str().or(result["status"].as_str()).unwrap().to_owned();
-    answer["results"].as_array().unwrap().iter().map(word).collect()
+    let word = |result: &Value| {
+        result["code"]
+            .as_str()
+            .or(result["status"].as_str())
+            .unwrap()
+            .to_owned()
+    };
+    answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(word)
+        .collect()
 }
 
 #[tokio::test]
 async fn item_behind_an_unparsable_one_is_applied() {
     for (failed, code) in [
-        (r#"{"resource_type":"meter","action":"update","client_version":-1,"payload":{"id":"m-1","reading":8}}"#, "invalid_item"),
-        (r#"{"resource_type":"meter","action":"update","payload":{"id":"m-1","reading":8}}"#, "invalid_item"),
-        (r#"{"resource_type":"meter","action":"upsert","client_version":1,"payload":{"id":"m-1","reading":8}}"#, "invalid_item"),
-        (r#"{"resource_type":"meter","client_version":1,"payload":{"id":"m-1","reading":8}}"#, "invalid_item"),
-        (r#"{"resource_type":"meter","action":5,"client_version":{},"payload":{"id":"m-1"},"base_version":"x"}"#, "invalid_item"),
+        (
+            r#"{"resource_type":"meter","action":"update","client_version":-1,"payload":{"id":"m-1","reading":8}}"#,
+            "invalid_item",
+        ),
+        (
+            r#"{"resource_type":"meter","action":"update","payload":{"id":"m-1","reading":8}}"#,
+            "invalid_item",
+        ),
+        (
+            r#"{"resource_type":"meter","action":"upsert","client_version":1,"payload":{"id":"m-1","reading":8}}"#,
+            "invalid_item",
+        ),
+        (
+            r#"{"resource_type":"meter","client_version":1,"payload":{"id":"m-1","reading":8}}"#,
+            "invalid_item",
+        ),
+        (
+            r#"{"resource_type":"meter","action":5,"client_version":{},"payload":{"id":"m-1"},"base_version":"x"}"#,
+            "invalid_item",
+        ),
         (
             r#"{"resource_type":"meter","action":"update","client_version":1,"client_temp_id":7,"payload":{"id":"m-1","reading":8}}"#,
             "invalid_item",
@@ -51,7 +77,11 @@ async fn item_behind_an_unparsable_one_is_applied() {
         let (stack, token) = stack_with_meters().await;
         let told = outcomes(&stack, &token, &[failed, FINE, OTHER]).await;
         assert_eq!(told, [code, "ok", "ok"], "{failed}");
-        let stored = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#m-1").unwrap();
+        let stored = stack
+            .rows("resources")
+            .into_iter()
+            .find(|row| row["sk"]["S"] == "meter#m-1")
+            .unwrap();
         assert_eq!(
             (&stored["server_version"]["N"], &stored["payload"]["S"]),
             (&json!("2"), &json!(r#"{"reading":9}"#)),
@@ -62,12 +92,21 @@ async fn item_behind_an_unparsable_one_is_applied() {
 
 #[tokio::test]
 async fn item_behind_a_rejected_one_is_applied() {
-    let deep = format!(r#"{{"id":"m-1","a":{}{}}}"#, "[".repeat(100), "]".repeat(100));
+    let deep = format!(
+        r#"{{"id":"m-1","a":{}{}}}"#,
+        "[".repeat(100),
+        "]".repeat(100)
+    );
     let large = format!(r#"{{"id":"m-1","a":"{}"}}"#, "x".repeat(400 * 1024));
     for (payload, code) in [(deep, "payload_too_deep"), (large, "payload_too_large")] {
         let (stack, token) = stack_with_meters().await;
-        let failed = format!(r#"{{"resource_type":"meter","action":"update","client_version":1,"payload":{payload}}}"#);
-        assert_eq!(outcomes(&stack, &token, &[&failed, FINE, OTHER]).await, [code, "ok", "ok"]);
+        let failed = format!(
+            r#"{{"resource_type":"meter","action":"update","client_version":1,"payload":{payload}}}"#
+        );
+        assert_eq!(
+            outcomes(&stack, &token, &[&failed, FINE, OTHER]).await,
+            [code, "ok", "ok"]
+        );
     }
 }
 
@@ -76,8 +115,14 @@ async fn failed_item_blocks_nothing_around_it() {
     let (stack, token) = stack_with_meters().await;
     let failed = r#"{"resource_type":"meter","action":"update","client_version":"2","payload":{"id":"m-1","reading":8}}"#;
     let first = FINE.replace(r#""client_version":2"#, r#""client_version":1"#);
-    let delete = r#"{"resource_type":"meter","action":"delete","client_version":4,"payload":{"id":"m-1"}}"#;
-    let told = outcomes(&stack, &token, &[&first, failed, &FINE.replace('9', "10"), delete]).await;
+    let delete =
+        r#"{"resource_type":"meter","action":"delete","client_version":4,"payload":{"id":"m-1"}}"#;
+    let told = outcomes(
+        &stack,
+        &token,
+        &[&first, failed, &FINE.replace('9', "10"), delete],
+    )
+    .await;
     assert_eq!(told, ["ok", "invalid_item", "ok", "ok"]);
 }
 
@@ -97,7 +142,10 @@ async fn an_edit_of_a_create_that_failed_depends_on_it() {
             r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":[]}"#,
             "invalid_payload",
         ),
-        (r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1}"#, "invalid_item"),
+        (
+            r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1}"#,
+            "invalid_item",
+        ),
         (
             r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":-1,"payload":{"id":"mine"}}"#,
             "invalid_item",
@@ -105,7 +153,11 @@ async fn an_edit_of_a_create_that_failed_depends_on_it() {
     ] {
         let stack = Stack::new();
         let token = stack.token("acme", "ana", &[], &[]);
-        assert_eq!(outcomes(&stack, &token, &[create, edit]).await, [code, "depends_on_failed_item"], "{create}");
+        assert_eq!(
+            outcomes(&stack, &token, &[create, edit]).await,
+            [code, "depends_on_failed_item"],
+            "{create}"
+        );
     }
 }
 
@@ -118,7 +170,11 @@ async fn an_edit_by_temp_id_behind_a_create_with_an_impossible_id_depends_on_it(
         let create = format!(
             r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":1,"payload":{{"id":{id}}}}}"#
         );
-        assert_eq!(outcomes(&stack, &token, &[&create, edit]).await, ["invalid_id", "depends_on_failed_item"], "{create}");
+        assert_eq!(
+            outcomes(&stack, &token, &[&create, edit]).await,
+            ["invalid_id", "depends_on_failed_item"],
+            "{create}"
+        );
     }
 }
 
@@ -148,11 +204,14 @@ async fn a_failed_item_in_another_channel_or_of_another_type_holds_nobody_up() {
 
 #[tokio::test]
 async fn create_behind_a_failed_item_is_applied() {
-    let create =
-        r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":"f","data":{}}}"#;
+    let create = r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":"f","data":{}}}"#;
     let by_temp_id = r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{"form_id":"f","data":{}}}"#;
     for (failed, code, create) in [
-        (r#"{"resource_type":"submission","action":"delete","client_version":0,"payload":{"id":"x"}}"#, "not_found", create),
+        (
+            r#"{"resource_type":"submission","action":"delete","client_version":0,"payload":{"id":"x"}}"#,
+            "not_found",
+            create,
+        ),
         (
             r#"{"resource_type":"submission","action":"update","client_version":0,"payload":{"id":"x","a":1}}"#,
             "not_found",
@@ -168,7 +227,11 @@ async fn create_behind_a_failed_item_is_applied() {
             "required_field_missing",
             create,
         ),
-        (r#"{"resource_type":"submission","action":"erase","client_version":0,"payload":{"id":"x"}}"#, "invalid_item", create),
+        (
+            r#"{"resource_type":"submission","action":"erase","client_version":0,"payload":{"id":"x"}}"#,
+            "invalid_item",
+            create,
+        ),
         (
             r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":{"data":1}}"#,
             "required_field_missing",
@@ -179,12 +242,24 @@ async fn create_behind_a_failed_item_is_applied() {
             "invalid_payload",
             by_temp_id,
         ),
-        (r#"{"client_temp_id":"t","resource_type":"submission","action":"delete","client_version":0}"#, "not_found", by_temp_id),
+        (
+            r#"{"client_temp_id":"t","resource_type":"submission","action":"delete","client_version":0}"#,
+            "not_found",
+            by_temp_id,
+        ),
     ] {
         let stack = Stack::new();
         let token = stack.token("acme", "ana", &[], &[]);
-        assert_eq!(outcomes(&stack, &token, &[failed, create]).await, [code, "ok"], "{failed}");
-        assert_eq!(outcomes(&stack, &token, &[create]).await, ["ok"], "{failed}: a retry is idempotent");
+        assert_eq!(
+            outcomes(&stack, &token, &[failed, create]).await,
+            [code, "ok"],
+            "{failed}"
+        );
+        assert_eq!(
+            outcomes(&stack, &token, &[create]).await,
+            ["ok"],
+            "{failed}: a retry is idempotent"
+        );
         assert_eq!(stack.rows("resources").len(), 1);
     }
 }
@@ -193,14 +268,22 @@ async fn create_behind_a_failed_item_is_applied() {
 async fn missing_and_deleted_resources_report_their_version() {
     let (stack, token) = stack_with_meters().await;
     let delete = r#"{"resource_type":"meter","action":"delete","client_version":1,"base_version":1,"payload":{"id":"m-1"}}"#;
-    let update =
-        r#"{"resource_type":"meter","action":"update","client_version":2,"base_version":2,"payload":{"id":"m-1","reading":3}}"#;
+    let update = r#"{"resource_type":"meter","action":"update","client_version":2,"base_version":2,"payload":{"id":"m-1","reading":3}}"#;
     let missing = r#"{"resource_type":"meter","action":"update","client_version":1,"payload":{"id":"m-9","reading":3}}"#;
-    let answer = push_text(&stack, &token, &[delete, update, missing]).await.ok();
+    let answer = push_text(&stack, &token, &[delete, update, missing])
+        .await
+        .ok();
     let [deleted, not_found] = [&answer["results"][1], &answer["results"][2]];
     assert_eq!(
-        (&deleted["code"], &deleted["server_version"], &deleted["server_deleted"]),
+        (
+            &deleted["code"],
+            &deleted["server_version"],
+            &deleted["server_deleted"]
+        ),
         (&json!("resource_deleted"), &json!(2), &json!(true))
     );
-    assert_eq!((&not_found["code"], &not_found["server_version"]), (&json!("not_found"), &json!(0)));
+    assert_eq!(
+        (&not_found["code"], &not_found["server_version"]),
+        (&json!("not_found"), &json!(0))
+    );
 }

@@ -1,4 +1,5 @@
-//! Pull tokens that were damaged or made up (§4.1): 400 `invalid_token`, or a safe start; never an outage.
+//! Pull tokens that were damaged or made up (§4.1): 400 `invalid_token`, or a safe start; never an
+//! outage.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -13,22 +14,36 @@ use super::assert_problem;
 
 async fn pull(stack: &Stack, since_token: &str) -> Answer {
     let token = stack.token("acme", "ana", &[], &["north"]);
-    stack.post("sync/pull", &token, &json!({"since_token": since_token})).await
+    stack
+        .post("sync/pull", &token, &json!({"since_token": since_token}))
+        .await
 }
 
 async fn next_token(stack: &Stack) -> String {
     let token = stack.token("acme", "ana", &[], &[]);
-    let answer = stack.post("sync/pull", &token, &json!({"since_token": null})).await;
+    let answer = stack
+        .post("sync/pull", &token, &json!({"since_token": null}))
+        .await;
     answer.ok()["next_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_since_token_of_garbage_is_an_invalid_token() {
     let stack = Stack::new();
-    let mut made_up: Vec<String> =
-        ["", " ", "garbage", "tok_20251203_123", "tm1_", "tm1_!!!!", "tm1_AAAA", "tm1_AAAAAAAAAAAAAAAA", "tm1_\u{1f980}", "\0"]
-            .map(ToOwned::to_owned)
-            .to_vec();
+    let mut made_up: Vec<String> = [
+        "",
+        " ",
+        "garbage",
+        "tok_20251203_123",
+        "tm1_",
+        "tm1_!!!!",
+        "tm1_AAAA",
+        "tm1_AAAAAAAAAAAAAAAA",
+        "tm1_\u{1f980}",
+        "\0",
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec();
     let genuine = next_token(&stack).await;
     made_up.push(genuine.replace("tm1_", "tm2_"));
     made_up.push(genuine.to_ascii_uppercase());
@@ -38,14 +53,25 @@ async fn a_since_token_of_garbage_is_an_invalid_token() {
     for token in made_up {
         let shown: String = token.chars().take(60).collect();
         let answer = pull(&stack, &token).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_token")), "{shown}: {}", answer.text);
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (400, &json!("invalid_token")),
+            "{shown}: {}",
+            answer.text
+        );
     }
 }
 
 #[tokio::test]
 async fn an_invalid_token_names_the_field_it_came_in() {
     let stack = Stack::new();
-    assert_problem(&pull(&stack, "garbage").await, 400, "invalid_token", Some("since_token"), "garbage");
+    assert_problem(
+        &pull(&stack, "garbage").await,
+        400,
+        "invalid_token",
+        Some("since_token"),
+        "garbage",
+    );
 }
 
 #[tokio::test]
@@ -61,7 +87,12 @@ async fn a_token_with_a_flipped_or_missing_letter_is_an_invalid_token() {
             genuine[..at].to_owned(),
         ] {
             let answer = pull(&stack, &damaged).await;
-            assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_token")), "{damaged}: {}", answer.text);
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (400, &json!("invalid_token")),
+                "{damaged}: {}",
+                answer.text
+            );
         }
     }
     assert_eq!(pull(&stack, &genuine).await.status, 200);
@@ -76,7 +107,11 @@ async fn a_forged_token_starts_over_or_goes_on_and_is_never_an_outage() {
             .await;
     }
     stack.settle().await;
-    let at = |epoch, digits: &str, late| Position { epoch, sequence: Sequence::parse(digits).unwrap(), late };
+    let at = |epoch, digits: &str, late| Position {
+        epoch,
+        sequence: Sequence::parse(digits).unwrap(),
+        late,
+    };
     let positions = [
         Position::START,
         at(0, "1", 1),
@@ -85,26 +120,62 @@ async fn a_forged_token_starts_over_or_goes_on_and_is_never_an_outage() {
         at(1, &"9".repeat(40), 0),
         at(u32::MAX, &"9".repeat(40), u32::MAX),
     ];
-    let moments = [DateTime::UNIX_EPOCH, stack.now(), DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC];
-    let afters =
-        [None, Some(""), Some("meter"), Some("meter#"), Some("\0"), Some("#%"), Some("~")].map(|key| key.map(ToOwned::to_owned));
+    let moments = [
+        DateTime::UNIX_EPOCH,
+        stack.now(),
+        DateTime::<Utc>::MAX_UTC,
+        DateTime::<Utc>::MIN_UTC,
+    ];
+    let afters = [
+        None,
+        Some(""),
+        Some("meter"),
+        Some("meter#"),
+        Some("\0"),
+        Some("#%"),
+        Some("~"),
+    ]
+    .map(|key| key.map(ToOwned::to_owned));
     let mut outages = Vec::new();
     let long = [Some("x".repeat(1025)), Some("x".repeat(5000))];
     for position in positions {
         for moment in moments {
-            let within = [None, Some(position), Some(positions[0]), Some(positions[positions.len() - 1])];
-            let mut forged = within.map(|within| Progress::Log { position, at: moment, within }).to_vec();
+            let within = [
+                None,
+                Some(position),
+                Some(positions[0]),
+                Some(positions[positions.len() - 1]),
+            ];
+            let mut forged = within
+                .map(|within| Progress::Log {
+                    position,
+                    at: moment,
+                    within,
+                })
+                .to_vec();
             forged.extend(afters.iter().chain(&long).map(|after| Progress::Snapshot {
                 noted: position,
                 noted_at: moment,
                 after: after.clone(),
             }));
             for progress in forged {
-                let channels = [Channel::Tenant, Channel::User("ben".into()), Channel::Group("north".into())];
-                let token = Token { channels: channels.into_iter().map(|channel| (channel, progress.clone())).collect() };
+                let channels = [
+                    Channel::Tenant,
+                    Channel::User("ben".into()),
+                    Channel::Group("north".into()),
+                ];
+                let token = Token {
+                    channels: channels
+                        .into_iter()
+                        .map(|channel| (channel, progress.clone()))
+                        .collect(),
+                };
                 let answer = pull(&stack, &token.encode()).await;
                 if ![200, 400].contains(&answer.status) {
-                    let shown: String = format!("{} for {progress:?}", answer.status).chars().take(250).collect();
+                    let shown: String = format!("{} for {progress:?}", answer.status)
+                        .chars()
+                        .take(250)
+                        .collect();
                     outages.push(shown);
                 }
             }

@@ -37,7 +37,9 @@ pub(crate) async fn get(stack: &Stack, token: &str, id: &str) -> Answer {
 }
 
 pub(crate) async fn replay(stack: &Stack, token: &str, id: &str, body: &Value) -> Answer {
-    stack.post(&format!("batches/{id}/replay"), token, body).await
+    stack
+        .post(&format!("batches/{id}/replay"), token, body)
+        .await
 }
 
 /// Every row of every table that a function may write, in one order.
@@ -58,5 +60,8 @@ pub(crate) fn everything(stack: &Stack) -> Vec<(&'static str, Vec<String>)> {
         rows.sort();
         rows
     };
-    tables.into_iter().map(|table| (table, sorted(table))).collect()
+    tables
+        .into_iter()
+        .map(|table| (table, sorted(table)))
+        .collect()
 }

@@ -18,14 +18,29 @@ async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
         r#""no item at all""#,
         r#"{"b":1,  "a":[0.10]}"#,
     ];
-    let body = format!(r#"{{"device_id":"phone","batch_id":"b","items":[{}]}}"#, items.join(" , "));
+    let body = format!(
+        r#"{{"device_id":"phone","batch_id":"b","items":[{}]}}"#,
+        items.join(" , ")
+    );
     let received_at = timestamp(stack.now());
-    let pushed = stack.post_bytes("sync/push", Some(&ana.token), body.as_bytes()).await.ok();
+    let pushed = stack
+        .post_bytes("sync/push", Some(&ana.token), body.as_bytes())
+        .await
+        .ok();
     stack.advance(Duration::hours(1));
-    let answer = get(&stack, &ana.token, pushed["batch_id"].as_str().expect("an id")).await;
-    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&answer.text).expect("an object");
+    let answer = get(
+        &stack,
+        &ana.token,
+        pushed["batch_id"].as_str().expect("an id"),
+    )
+    .await;
+    let fields: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(&answer.text).expect("an object");
     let told: Vec<Box<RawValue>> = serde_json::from_str(fields["items"].get()).expect("items");
-    assert_eq!(told.iter().map(|item| item.get()).collect::<Vec<_>>(), items);
+    assert_eq!(
+        told.iter().map(|item| item.get()).collect::<Vec<_>>(),
+        items
+    );
     let mut batch = answer.ok();
     batch["items"].take();
     let expected = json!({"batch_id": pushed["batch_id"], "user": "ana", "device_id": "phone", "received_at": received_at,
@@ -37,17 +52,28 @@ async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
 async fn results_are_told_without_payloads() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    stack.device("ben", "phone").push(json!([create("m", "1"), edit("m", 1, "2")])).await;
+    stack
+        .device("ben", "phone")
+        .push(json!([create("m", "1"), edit("m", 1, "2")]))
+        .await;
     let id = push(&ana, "b", &json!([edit("m", 1, "x")])).await;
     let result = get(&stack, &ana.token, &id).await.ok()["results"][0].clone();
-    assert_eq!((&result["status"], &result["server_payload_omitted"]), (&json!("conflict"), &json!(true)));
+    assert_eq!(
+        (&result["status"], &result["server_payload_omitted"]),
+        (&json!("conflict"), &json!(true))
+    );
     assert_eq!(result.get("server_payload"), None);
 }
 
 #[tokio::test]
 async fn a_batch_is_for_its_user_and_for_admins_of_the_tenant() {
     let stack = Stack::new();
-    let id = push(&stack.device("ana", "phone"), "b", &json!([create("m", "1")])).await;
+    let id = push(
+        &stack.device("ana", "phone"),
+        "b",
+        &json!([create("m", "1")]),
+    )
+    .await;
     let token = |tenant, user, roles: &[&str]| stack.token(tenant, user, roles, &[]);
     for (token, status) in [
         (token("acme", "ana", &[]), 200),
@@ -66,22 +92,41 @@ async fn what_is_no_batch_is_not_found() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let id = push(&ana, "b", &json!([create("m", "1")])).await;
-    for unknown in
-        [&id_of("ana", "other"), &id_of("ben", "b"), "x", "batch-1", &"y".repeat(3000), &id[..id.len() - 1], &id.to_uppercase()]
-    {
+    for unknown in [
+        &id_of("ana", "other"),
+        &id_of("ben", "b"),
+        "x",
+        "batch-1",
+        &"y".repeat(3000),
+        &id[..id.len() - 1],
+        &id.to_uppercase(),
+    ] {
         let answer = get(&stack, &ana.token, unknown).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")), "{unknown}");
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (404, &json!("not_found")),
+            "{unknown}"
+        );
     }
     for from in ["-1", "x", "50", "1.5"] {
         let answer = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
-        assert_eq!((answer.status, &answer.json()["path"]), (400, &json!("from")), "{from}");
+        assert_eq!(
+            (answer.status, &answer.json()["path"]),
+            (400, &json!("from")),
+            "{from}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_expired_batch_is_not_found_although_its_rows_are_still_there() {
     let stack = Stack::new();
-    let id = push(&stack.device("ana", "phone"), "b", &json!([create("m", "1")])).await;
+    let id = push(
+        &stack.device("ana", "phone"),
+        "b",
+        &json!([create("m", "1")]),
+    )
+    .await;
     stack.advance(Duration::days(90) - Duration::seconds(1));
     let token = boss(&stack);
     assert_eq!(get(&stack, &token, &id).await.status, 200);
@@ -93,13 +138,24 @@ async fn an_expired_batch_is_not_found_although_its_rows_are_still_there() {
 async fn a_batch_that_died_before_it_was_answered_shows_its_items_and_no_results() {
     let stack = Stack::new();
     let items = json!([create("m", "1")]);
-    // Raw items, earlier results and rows are called for at once; the fourth call writes the resource.
-    let dying = Stack::over(stack.engine.clone(), Arc::new(Script::dying_at(3, Moment::Before)));
+    // Raw items, earlier results and rows are called for at once; the fourth call writes the
+    // resource.
+    let dying = Stack::over(
+        stack.engine.clone(),
+        Arc::new(Script::dying_at(3, Moment::Before)),
+    );
     let device = dying.device("ana", "phone");
-    let died = tokio::time::timeout(std::time::Duration::from_secs(60), device.push_batch("b", &items)).await;
+    let died = tokio::time::timeout(
+        std::time::Duration::from_secs(60),
+        device.push_batch("b", &items),
+    )
+    .await;
     assert!(died.is_err());
     let batch = get(&stack, &boss(&stack), &id_of("ana", "b")).await.ok();
-    assert_eq!((&batch["items"], &batch["results"], &batch["processed_at"]), (&items, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&batch["items"], &batch["results"], &batch["processed_at"]),
+        (&items, &Value::Null, &Value::Null)
+    );
     assert_eq!(batch["delivered"], false);
 }
 
@@ -107,28 +163,46 @@ async fn a_batch_that_died_before_it_was_answered_shows_its_items_and_no_results
 async fn a_large_batch_comes_in_pages_of_items() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    // Payloads without any pattern that packing could use; the quotes among them double each time they are escaped.
+    // Payloads without any pattern that packing could use; the quotes among them double each time
+    // they are escaped.
     let mut state = 1_u64;
     let mut letters = |count: usize| -> String {
         let mut letter = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            if state >> 62 == 0 { '"' } else { char::from(b'#' + (state >> 33) as u8 % 57) }
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            if state >> 62 == 0 {
+                '"'
+            } else {
+                char::from(b'#' + (state >> 33) as u8 % 57)
+            }
         };
         (0..count).map(|_| letter()).collect()
     };
-    let items: Vec<Value> = (0..10).map(|number| create(&format!("m-{number}"), &letters(230_000))).collect();
+    let items: Vec<Value> = (0..10)
+        .map(|number| create(&format!("m-{number}"), &letters(230_000)))
+        .collect();
     let id = push(&ana, "b", &items.clone().into()).await;
-    let chunks: usize = stack.rows("sync_items")[0]["chunks"]["N"].as_str().and_then(|chunks| chunks.parse().ok()).unwrap_or(0);
+    let chunks: usize = stack.rows("sync_items")[0]["chunks"]["N"]
+        .as_str()
+        .and_then(|chunks| chunks.parse().ok())
+        .unwrap_or(0);
     assert!(chunks > 3, "more than one answer of the table holds");
     let (mut told, mut pages, mut from) = (Vec::new(), 0, 0);
     loop {
         let answer = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
         assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
         let page = answer.ok();
-        assert_eq!(page["results"].as_array().map(Vec::len), Some(10), "in every page");
+        assert_eq!(
+            page["results"].as_array().map(Vec::len),
+            Some(10),
+            "in every page"
+        );
         told.extend(page["items"].as_array().expect("items").clone());
         pages += 1;
-        let Some(next) = page.get("next_item") else { break };
+        let Some(next) = page.get("next_item") else {
+            break;
+        };
         assert_eq!(next, &json!(told.len()));
         from = told.len();
     }
@@ -142,12 +216,21 @@ async fn an_item_that_fits_into_no_answer_is_named_in_its_place() {
     let ana = stack.device("ana", "phone");
     let mut huge = create("huge", "1");
     huge["comment"] = "\"".repeat(1_450_000).into();
-    let id = push(&ana, "b", &json!([create("a", "1"), huge, create("b", "1")])).await;
+    let id = push(
+        &ana,
+        "b",
+        &json!([create("a", "1"), huge, create("b", "1")]),
+    )
+    .await;
     let answer = get(&stack, &ana.token, &id).await;
     assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
     let batch = answer.ok();
     assert_eq!(
-        (&batch["items"][1], &batch["items_omitted"], &batch["items"][2]["payload"]["id"]),
+        (
+            &batch["items"][1],
+            &batch["items_omitted"],
+            &batch["items"][2]["payload"]["id"]
+        ),
         (&Value::Null, &json!([1]), &json!("b"))
     );
 }
@@ -158,29 +241,59 @@ async fn raw_items_that_are_not_what_was_stored_are_not_shown() {
     let ana = stack.device("ana", "phone");
     let mut state = 7_u64;
     let mut letter = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         char::from(b'!' + (state >> 33) as u8 % 90)
     };
-    let items: Vec<Value> =
-        (0..3).map(|number| create(&format!("m-{number}"), &(0..250_000).map(|_| letter()).collect::<String>())).collect();
+    let items: Vec<Value> = (0..3)
+        .map(|number| {
+            create(
+                &format!("m-{number}"),
+                &(0..250_000).map(|_| letter()).collect::<String>(),
+            )
+        })
+        .collect();
     let id = push(&ana, "b", &items.into()).await;
     let rows = stack.rows("sync_items");
     assert_eq!(rows.len(), 2);
     // A retry with other claims left a chunk of its own: it is none of this batch's.
-    let mut stray = rows.iter().find(|row| row["sk"]["S"] != "0000").expect("a chunk").clone();
+    let mut stray = rows
+        .iter()
+        .find(|row| row["sk"]["S"] != "0000")
+        .expect("a chunk")
+        .clone();
     stray["sk"]["S"] = json!("ffffffffffffffff-0001");
-    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": stray}));
+    stack.dynamodb(
+        "PutItem",
+        &json!({"TableName": "sync_items", "Item": stray}),
+    );
     assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
     // Rows of other items.
-    let first = rows.iter().find(|row| row["sk"]["S"] == "0000").expect("the first chunk");
+    let first = rows
+        .iter()
+        .find(|row| row["sk"]["S"] == "0000")
+        .expect("the first chunk");
     let mut other = first.clone();
     other["digest"]["B"] = json!("AAAA");
-    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": other}));
+    stack.dynamodb(
+        "PutItem",
+        &json!({"TableName": "sync_items", "Item": other}),
+    );
     assert_eq!(get(&stack, &ana.token, &id).await.status, 503);
-    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": first}));
+    stack.dynamodb(
+        "PutItem",
+        &json!({"TableName": "sync_items", "Item": first}),
+    );
     assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
-    let chunk = rows.iter().find(|row| row["sk"]["S"] != "0000").expect("a chunk");
-    stack.dynamodb("DeleteItem", &json!({"TableName": "sync_items", "Key": {"pk": chunk["pk"], "sk": chunk["sk"]}}));
+    let chunk = rows
+        .iter()
+        .find(|row| row["sk"]["S"] != "0000")
+        .expect("a chunk");
+    stack.dynamodb(
+        "DeleteItem",
+        &json!({"TableName": "sync_items", "Key": {"pk": chunk["pk"], "sk": chunk["sk"]}}),
+    );
     assert_eq!(get(&stack, &ana.token, &id).await.status, 503);
 }
 

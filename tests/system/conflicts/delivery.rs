@@ -8,14 +8,27 @@ use super::{conflicted, item, refused, resolve};
 #[tokio::test]
 async fn both_devices_pull_the_outcome_with_the_conflict() {
     for (decision, payload) in [
-        (json!({"resolution": "accept_client"}), json!({"code": "m-1", "reading": 42})),
-        (json!({"resolution": "accept_server"}), json!({"code": "m-1", "reading": 50})),
-        (json!({"resolution": "manual_merge", "payload": {"reading": 46}}), json!({"reading": 46})),
+        (
+            json!({"resolution": "accept_client"}),
+            json!({"code": "m-1", "reading": 42}),
+        ),
+        (
+            json!({"resolution": "accept_server"}),
+            json!({"code": "m-1", "reading": 50}),
+        ),
+        (
+            json!({"resolution": "manual_merge", "payload": {"reading": 46}}),
+            json!({"reading": 46}),
+        ),
     ] {
         let stack = Stack::new();
         let id = conflicted(&stack, "m-1").await;
         stack.settle().await;
-        let mut devices = [stack.device("ana", "phone"), stack.device("office", "pc"), stack.device("ben", "tablet")];
+        let mut devices = [
+            stack.device("ana", "phone"),
+            stack.device("office", "pc"),
+            stack.device("ben", "tablet"),
+        ];
         for device in &mut devices {
             device.pull().await;
         }
@@ -25,8 +38,18 @@ async fn both_devices_pull_the_outcome_with_the_conflict() {
             let changes = device.pull().await;
             assert_eq!(changes.len(), 1);
             assert_eq!(
-                [&changes[0]["action"], &changes[0]["server_version"], &changes[0]["payload"], &changes[0]["conflict"]],
-                [&json!("update"), &json!(3), &payload, &json!({"id": id, "resolution": decision["resolution"]})]
+                [
+                    &changes[0]["action"],
+                    &changes[0]["server_version"],
+                    &changes[0]["payload"],
+                    &changes[0]["conflict"]
+                ],
+                [
+                    &json!("update"),
+                    &json!(3),
+                    &payload,
+                    &json!({"id": id, "resolution": decision["resolution"]})
+                ]
             );
             assert!(changes[0].get("conflicts").is_none());
         }
@@ -40,7 +63,9 @@ async fn the_admins_own_devices_pull_it_too() {
     stack.settle().await;
     let mut root = stack.device("root", "laptop");
     root.pull().await;
-    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+    resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
     stack.settle().await;
     assert_eq!(root.pull().await[0]["conflict"]["id"], id.as_str());
 }
@@ -49,17 +74,27 @@ async fn the_admins_own_devices_pull_it_too() {
 async fn a_decision_that_deletes_is_pulled_as_a_delete_with_the_conflict() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "m-1", 0, json!({"reading": 1}))).await;
-    office.push_one(item("update", "m-1", 1, json!({"reading": 50}))).await;
+    office
+        .push_one(item("create", "m-1", 0, json!({"reading": 1})))
+        .await;
+    office
+        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .await;
     let id = refused(&stack, item("delete", "m-1", 1, json!({}))).await;
     stack.settle().await;
     let mut ben = stack.device("ben", "tablet");
     ben.pull().await;
-    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+    resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
     stack.settle().await;
     let change = &ben.pull().await[0];
     assert_eq!(
-        [&change["action"], &change["conflict"]["resolution"], change.get("payload").unwrap_or(&Value::Null)],
+        [
+            &change["action"],
+            &change["conflict"]["resolution"],
+            change.get("payload").unwrap_or(&Value::Null)
+        ],
         [&json!("delete"), &json!("accept_client"), &Value::Null]
     );
 }
@@ -69,18 +104,33 @@ async fn a_snapshot_carries_the_decisions_the_row_remembers() {
     let stack = Stack::new();
     let mut ids = Vec::new();
     let first = conflicted(&stack, "m-1").await;
-    resolve(&stack, &first, &json!({"resolution": "accept_server"})).await.ok();
+    resolve(&stack, &first, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
     ids.push(first);
     for version in 3..8 {
         // Made on what Ana's phone has not seen.
-        let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 100 + version}))).await;
-        resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+        let id = refused(
+            &stack,
+            item("update", "m-1", 1, json!({"reading": 100 + version})),
+        )
+        .await;
+        resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+            .await
+            .ok();
         ids.push(id);
     }
     let changes = stack.device("new", "phone").pull().await;
-    assert_eq!((changes.len(), &changes[0]["server_version"]), (1, &json!(8)));
-    let told: Vec<&str> =
-        changes[0]["conflicts"].as_array().expect("a list").iter().map(|it| it["id"].as_str().expect("an id")).collect();
+    assert_eq!(
+        (changes.len(), &changes[0]["server_version"]),
+        (1, &json!(8))
+    );
+    let told: Vec<&str> = changes[0]["conflicts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| it["id"].as_str().expect("an id"))
+        .collect();
     assert_eq!(told, ids[2..], "the last four, oldest first");
     assert_eq!(changes[0]["conflict"], changes[0]["conflicts"][3]);
 }
@@ -89,27 +139,56 @@ async fn a_snapshot_carries_the_decisions_the_row_remembers() {
 async fn a_change_from_the_log_carries_the_decisions_since_and_no_earlier_ones() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
-    resolve(&stack, &first, &json!({"resolution": "accept_server"})).await.ok();
+    resolve(&stack, &first, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
     stack.settle().await;
     let mut ben = stack.device("ben", "tablet");
     ben.pull().await;
 
-    stack.device("office", "pc").push_one(item("update", "m-1", 3, json!({"reading": 60}))).await;
+    stack
+        .device("office", "pc")
+        .push_one(item("update", "m-1", 3, json!({"reading": 60})))
+        .await;
     stack.settle().await;
-    assert!(ben.pull().await[0].get("conflict").is_none(), "an ordinary change tells of no decision");
+    assert!(
+        ben.pull().await[0].get("conflict").is_none(),
+        "an ordinary change tells of no decision"
+    );
 
     let mut since = Vec::new();
     for reading in [61, 62] {
-        let id = refused(&stack, item("update", "m-1", 1, json!({"reading": reading}))).await;
-        resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+        let id = refused(
+            &stack,
+            item("update", "m-1", 1, json!({"reading": reading})),
+        )
+        .await;
+        resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+            .await
+            .ok();
         since.push(id);
     }
-    stack.device("office", "pc").push_one(item("update", "m-1", 6, json!({"reading": 63}))).await;
+    stack
+        .device("office", "pc")
+        .push_one(item("update", "m-1", 6, json!({"reading": 63})))
+        .await;
     stack.settle().await;
     let changes = ben.pull().await;
-    let told: Vec<&Value> = changes[0]["conflicts"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
-    assert_eq!((changes.len(), told), (1, vec![&json!(since[0]), &json!(since[1])]), "both, although a later edit is folded in");
-    assert_eq!((&changes[0]["server_version"], &changes[0]["conflict"]["id"]), (&json!(7), &json!(since[1])));
+    let told: Vec<&Value> = changes[0]["conflicts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| &it["id"])
+        .collect();
+    assert_eq!(
+        (changes.len(), told),
+        (1, vec![&json!(since[0]), &json!(since[1])]),
+        "both, although a later edit is folded in"
+    );
+    assert_eq!(
+        (&changes[0]["server_version"], &changes[0]["conflict"]["id"]),
+        (&json!(7), &json!(since[1]))
+    );
 }
 
 #[tokio::test]
@@ -118,7 +197,9 @@ async fn two_devices_that_pulled_a_decision_hold_the_same() {
     let id = conflicted(&stack, "m-1").await;
     let (mut ana, mut office) = (stack.device("ana", "phone"), stack.device("office", "pc"));
     ana.pull().await;
-    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+    resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
     stack.settle().await;
     ana.pull().await;
     office.pull().await;

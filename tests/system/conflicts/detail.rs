@@ -29,13 +29,30 @@ async fn edits_that_joined_are_shown_in_turn() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let ana = stack.device("ana", "phone");
-    ana.push(json!([item("update", "m-1", 1, json!({"note": 1.50})), item("delete", "m-1", 1, json!({}))])).await;
+    ana.push(json!([
+        item("update", "m-1", 1, json!({"note": 1.50})),
+        item("delete", "m-1", 1, json!({}))
+    ]))
+    .await;
     let conflict = shown(&stack, &id).await;
-    let joined: Vec<Value> =
-        conflict["joined"].as_array().expect("a list").iter().map(|it| json!([it["action"], it["client_payload"]])).collect();
-    assert_eq!(joined, [json!(["update", {"note": 1.50}]), json!(["delete", {}])]);
+    let joined: Vec<Value> = conflict["joined"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| json!([it["action"], it["client_payload"]]))
+        .collect();
+    assert_eq!(
+        joined,
+        [json!(["update", {"note": 1.50}]), json!(["delete", {}])]
+    );
     assert_eq!(conflict["edit_count"], 3);
-    assert!(stack.get(&format!("conflicts/{id}"), &admin(&stack)).await.text.contains(r#""client_payload":{"note":1.5}"#));
+    assert!(
+        stack
+            .get(&format!("conflicts/{id}"), &admin(&stack))
+            .await
+            .text
+            .contains(r#""client_payload":{"note":1.5}"#)
+    );
 }
 
 #[tokio::test]
@@ -43,26 +60,46 @@ async fn payloads_in_rows_of_their_own_are_shown_whole() {
     let stack = Stack::new();
     let (server, first, second) = (noise(340 * 1024), noise(339 * 1024), noise(338 * 1024));
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "m-1", 0, json!({"text": server}))).await;
-    office.push_one(item("update", "m-1", 1, json!({"reading": 50}))).await;
+    office
+        .push_one(item("create", "m-1", 0, json!({"text": server})))
+        .await;
+    office
+        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .await;
     let id = refused(&stack, item("update", "m-1", 1, json!({"text": first}))).await;
     refused(&stack, item("update", "m-1", 1, json!({"text": second}))).await;
     let conflict = shown(&stack, &id).await;
-    assert_eq!(conflict["server_payload"], json!({"text": server, "reading": 50}));
+    assert_eq!(
+        conflict["server_payload"],
+        json!({"text": server, "reading": 50})
+    );
     assert_eq!(conflict["client_payload"], json!({"text": first}));
-    assert_eq!(conflict["joined"][0]["client_payload"], json!({"text": second}));
+    assert_eq!(
+        conflict["joined"][0]["client_payload"],
+        json!({"text": second})
+    );
 }
 
 #[tokio::test]
 async fn payloads_of_another_user_are_not_read() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "m-1", 0, json!({"text": noise(340 * 1024)}))).await;
-    office.push_one(item("update", "m-1", 1, json!({"reading": 50}))).await;
+    office
+        .push_one(item("create", "m-1", 0, json!({"text": noise(340 * 1024)})))
+        .await;
+    office
+        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .await;
     let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
     for (user, status, calls) in [("ana", 200, 2), ("ben", 404, 1)] {
         let script = Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
-        let answer = stack.beside(script.clone()).get(&format!("conflicts/{id}"), &stack.token("acme", user, &[], &[])).await;
+        let answer = stack
+            .beside(script.clone())
+            .get(
+                &format!("conflicts/{id}"),
+                &stack.token("acme", user, &[], &[]),
+            )
+            .await;
         assert_eq!((answer.status, script.calls()), (status, calls), "{user}");
     }
 }
@@ -71,18 +108,35 @@ async fn payloads_of_another_user_are_not_read() {
 async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "m-1", 0, json!({"reading": 1}))).await;
-    office.push_one(item("update", "m-1", 1, json!({"reading": 2}))).await;
+    office
+        .push_one(item("create", "m-1", 0, json!({"reading": 1})))
+        .await;
+    office
+        .push_one(item("update", "m-1", 1, json!({"reading": 2})))
+        .await;
     let mut id = String::new();
     for number in 0..18 {
-        id = refused(&stack, item("update", "m-1", 1, json!({"n": number, "text": noise(300 * 1024)}))).await;
+        id = refused(
+            &stack,
+            item(
+                "update",
+                "m-1",
+                1,
+                json!({"n": number, "text": noise(300 * 1024)}),
+            ),
+        )
+        .await;
     }
     let answer = stack.get(&format!("conflicts/{id}"), &admin(&stack)).await;
     assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
     let conflict = answer.ok();
     let joined = conflict["joined"].as_array().expect("a list");
     assert_eq!((joined.len(), &conflict["edit_count"]), (17, &json!(18)));
-    assert!(joined.iter().all(|it| it["client_payload"].is_object() != (it["client_payload_omitted"] == true)));
+    assert!(
+        joined
+            .iter()
+            .all(|it| it["client_payload"].is_object() != (it["client_payload_omitted"] == true))
+    );
     assert!(conflict["client_payload"].is_object() && joined[16]["client_payload_omitted"] == true);
 }
 
@@ -90,11 +144,16 @@ async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() 
 async fn a_conflict_with_a_delete_shows_the_last_payload() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "m-1", 0, json!({"reading": 50}))).await;
+    office
+        .push_one(item("create", "m-1", 0, json!({"reading": 50})))
+        .await;
     office.push_one(item("delete", "m-1", 1, json!({}))).await;
     let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
     let conflict = shown(&stack, &id).await;
-    assert_eq!((&conflict["server_deleted"], &conflict["server_payload"]), (&json!(true), &json!({"reading": 50})));
+    assert_eq!(
+        (&conflict["server_deleted"], &conflict["server_payload"]),
+        (&json!(true), &json!({"reading": 50}))
+    );
 }
 
 #[tokio::test]
@@ -102,7 +161,13 @@ async fn a_resolved_conflict_shows_its_outcome() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     stack.advance(chrono::Duration::seconds(5));
-    resolve(&stack, &id, &json!({"resolution": "manual_merge", "payload": {"code": "m-1"}, "note": "both"})).await.ok();
+    resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "manual_merge", "payload": {"code": "m-1"}, "note": "both"}),
+    )
+    .await
+    .ok();
     let conflict = shown(&stack, &id).await;
     assert_eq!(conflict["status"], "resolved");
     assert_eq!(
@@ -110,20 +175,34 @@ async fn a_resolved_conflict_shows_its_outcome() {
         json!({"resolution": "manual_merge", "resolved_by": "root", "resolved_at": "2026-09-21T14:13:25.000Z",
             "note": "both", "server_version": 3, "delivered": false})
     );
-    assert_eq!((&conflict["server_version"], &conflict["client_payload"]), (&json!(2), &json!({"reading": 42})), "as it was");
+    assert_eq!(
+        (&conflict["server_version"], &conflict["client_payload"]),
+        (&json!(2), &json!({"reading": 42})),
+        "as it was"
+    );
 }
 
 #[tokio::test]
 async fn a_resolved_conflict_says_whether_the_device_has_acknowledged_the_outcome() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    assert_eq!(shown(&stack, &id).await.get("outcome"), None, "an open conflict has none");
-    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+    assert_eq!(
+        shown(&stack, &id).await.get("outcome"),
+        None,
+        "an open conflict has none"
+    );
+    resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
     let mut ana = stack.device("ana", "phone");
     let delivered = async || shown(&stack, &id).await["outcome"]["delivered"].clone();
     ana.pull().await;
     ana.ack().await.ok();
-    assert_eq!(delivered().await, false, "the stream has not brought it yet");
+    assert_eq!(
+        delivered().await,
+        false,
+        "the stream has not brought it yet"
+    );
     stack.settle().await;
     ana.pull().await;
     assert_eq!(delivered().await, false, "pulled and not acknowledged");
@@ -136,9 +215,15 @@ async fn a_conflict_is_for_admins_and_the_user_whose_edits_stand_in_it() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let asked = async |token: String| stack.get(&format!("conflicts/{id}"), &token).await;
-    assert_eq!(asked(stack.token("acme", "ana", &[], &[])).await.ok(), shown(&stack, &id).await);
+    assert_eq!(
+        asked(stack.token("acme", "ana", &[], &[])).await.ok(),
+        shown(&stack, &id).await
+    );
     let other = asked(stack.token("acme", "office", &[], &[])).await;
-    assert_eq!((other.status, &other.json()["code"]), (404, &json!("not_found")));
+    assert_eq!(
+        (other.status, &other.json()["code"]),
+        (404, &json!("not_found"))
+    );
 }
 
 #[tokio::test]
@@ -154,13 +239,24 @@ async fn unknown_ids_and_those_of_other_tenants_are_not_found_alike() {
         ("acme", &"x".repeat(5000)),
     ] {
         for user in ["ana", "root"] {
-            let token = stack.token(tenant, user, if user == "root" { &["admin"] } else { &[] }, &[]);
+            let token = stack.token(
+                tenant,
+                user,
+                if user == "root" { &["admin"] } else { &[] },
+                &[],
+            );
             let answer = stack.get(&format!("conflicts/{id}"), &token).await;
             let mut body = answer.json();
             body["request_id"].take();
             answers.push((answer.status, body));
         }
     }
-    assert_eq!((answers[0].0, &answers[0].1["code"]), (404, &json!("not_found")));
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(
+        (answers[0].0, &answers[0].1["code"]),
+        (404, &json!("not_found"))
+    );
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
 }

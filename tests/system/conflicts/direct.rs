@@ -1,4 +1,5 @@
-//! Direct invocation: the event is the request itself, and IAM is the authority. Both doors run the same code.
+//! Direct invocation: the event is the request itself, and IAM is the authority. Both doors run the
+//! same code.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -7,7 +8,8 @@ use super::{audited, conflicted, resolve, shown, stored};
 
 fn event(id: &str, decision: Value) -> Value {
     let mut event = decision;
-    (event["conflict_id"], event["tenant"], event["resolved_by"]) = (id.into(), "acme".into(), "ops@example.com".into());
+    (event["conflict_id"], event["tenant"], event["resolved_by"]) =
+        (id.into(), "acme".into(), "ops@example.com".into());
     event
 }
 
@@ -15,7 +17,15 @@ fn event(id: &str, decision: Value) -> Value {
 async fn an_operator_decides_by_invoking_the_function() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let answer = stack.invoke("resolve", &event(&id, json!({"resolution": "accept_client", "note": "by phone"}))).await;
+    let answer = stack
+        .invoke(
+            "resolve",
+            &event(
+                &id,
+                json!({"resolution": "accept_client", "note": "by phone"}),
+            ),
+        )
+        .await;
     assert_eq!(
         answer,
         json!({
@@ -25,18 +35,39 @@ async fn an_operator_decides_by_invoking_the_function() {
         })
     );
     let entry = &audited(&stack).await[0];
-    assert_eq!([&entry["by"], &entry["via"]], [&json!("ops@example.com"), &json!("invocation")]);
+    assert_eq!(
+        [&entry["by"], &entry["via"]],
+        [&json!("ops@example.com"), &json!("invocation")]
+    );
     stack.settle().await;
-    assert_eq!(stack.device("ana", "phone").pull().await[0]["conflict"]["id"], id.as_str());
+    assert_eq!(
+        stack.device("ana", "phone").pull().await[0]["conflict"]["id"],
+        id.as_str()
+    );
 }
 
 #[tokio::test]
 async fn both_doors_answer_the_same_decision_alike() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let by_api = resolve(&stack, &id, &json!({"resolution": "accept_server"})).await.ok();
-    assert_eq!(stack.invoke("resolve", &event(&id, json!({"resolution": "accept_server"}))).await, by_api);
-    let other = stack.invoke("resolve", &event(&id, json!({"resolution": "accept_client"}))).await;
+    let by_api = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
+    assert_eq!(
+        stack
+            .invoke(
+                "resolve",
+                &event(&id, json!({"resolution": "accept_server"}))
+            )
+            .await,
+        by_api
+    );
+    let other = stack
+        .invoke(
+            "resolve",
+            &event(&id, json!({"resolution": "accept_client"})),
+        )
+        .await;
     assert_eq!(
         [&other["status"], &other["code"], &other["resolved_by"]],
         [&json!(409), &json!("already_resolved"), &json!("root")]
@@ -76,7 +107,10 @@ async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() 
         (with("resolution", json!("accept")), "resolution"),
         (with("payload", json!({})), "payload"),
         (with("note", json!("x".repeat(2001))), "note"),
-        (with("expected_server_version", json!(1.5)), "expected_server_version"),
+        (
+            with("expected_server_version", json!(1.5)),
+            "expected_server_version",
+        ),
         (json!({"resolution": "accept_client"}), "$"),
         (json!("accept_client"), "$"),
         (json!([]), "$"),
@@ -93,9 +127,15 @@ async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() 
         let mut event = good.clone();
         event.as_object_mut().expect("an object").remove(missing);
         let problem = stack.invoke("resolve", &event).await;
-        assert!(problem["detail"].as_str().expect("text").contains(missing), "{problem}");
+        assert!(
+            problem["detail"].as_str().expect("text").contains(missing),
+            "{problem}"
+        );
     }
-    assert_eq!((stored(&stack, "m-1").0, &shown(&stack, &id).await["status"]), (2, &json!("open")));
+    assert_eq!(
+        (stored(&stack, "m-1").0, &shown(&stack, &id).await["status"]),
+        (2, &json!("open"))
+    );
 }
 
 #[tokio::test]
@@ -105,9 +145,17 @@ async fn a_direct_invocation_names_its_tenant_and_reaches_no_other() {
     let mut elsewhere = event(&id, json!({"resolution": "accept_client"}));
     elsewhere["tenant"] = "other".into();
     let problem = stack.invoke("resolve", &elsewhere).await;
-    assert_eq!([&problem["status"], &problem["code"]], [&json!(404), &json!("not_found")]);
+    assert_eq!(
+        [&problem["status"], &problem["code"]],
+        [&json!(404), &json!("not_found")]
+    );
     for id in ["conf-abc-1", "", &format!("part#{id}#server-2")] {
-        let problem = stack.invoke("resolve", &event(id, json!({"resolution": "accept_client"}))).await;
+        let problem = stack
+            .invoke(
+                "resolve",
+                &event(id, json!({"resolution": "accept_client"})),
+            )
+            .await;
         assert_eq!(problem["code"], "not_found", "{id}");
     }
     assert_eq!(shown(&stack, &id).await["status"], "open");
@@ -119,12 +167,17 @@ async fn a_request_through_the_gateway_is_never_taken_for_a_direct_one() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let direct = event(&id, json!({"resolution": "accept_client"}));
-    let refused = stack.post(&format!("conflicts/{id}/resolve"), &stack.token("acme", "ana", &[], &[]), &direct).await;
+    let refused = stack
+        .post(
+            &format!("conflicts/{id}/resolve"),
+            &stack.token("acme", "ana", &[], &[]),
+            &direct,
+        )
+        .await;
     assert_eq!(refused.status, 403);
     // An event that has the fields of both is the gateway's: it carries no token.
     let mut both = direct;
-    both["requestContext"] =
-        json!({"resourcePath": "/api/v1/mobile/conflicts/{id}/resolve", "httpMethod": "POST", "identity": {}});
+    both["requestContext"] = json!({"resourcePath": "/api/v1/mobile/conflicts/{id}/resolve", "httpMethod": "POST", "identity": {}});
     both["httpMethod"] = "POST".into();
     both["path"] = "/".into();
     both["headers"] = json!({});

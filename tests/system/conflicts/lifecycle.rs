@@ -6,19 +6,33 @@ use tidemark_tests::Stack;
 
 use super::{admin, audited, shown};
 
-/// The meter `m-123` at version 7, and the push of the example, which meets it; gives the conflict's id.
+/// The meter `m-123` at version 7, and the push of the example, which meets it; gives the
+/// conflict's id.
 async fn example(stack: &Stack) -> String {
     let sys = stack.device("sys", "server");
     let meter = |action: &str, version: u64, payload: Value| json!({"resource_type": "meter", "action": action, "client_version": version, "payload": payload});
-    sys.push_one(meter("create", 0, json!({"id": "m-123", "reading": 44}))).await;
+    sys.push_one(meter("create", 0, json!({"id": "m-123", "reading": 44})))
+        .await;
     for version in 1..7 {
-        sys.push_one(meter("update", version, json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"}))).await;
+        sys.push_one(meter(
+            "update",
+            version,
+            json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"}),
+        ))
+        .await;
     }
     let patch = json!({"id": "m-123", "reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
-    let result = stack.device("ana", "device-uuid-123").push_one(meter("update", 5, patch)).await;
+    let result = stack
+        .device("ana", "device-uuid-123")
+        .push_one(meter("update", 5, patch))
+        .await;
     assert_eq!(
         [&result["status"], &result["server_id"], &result["error"]],
-        [&json!("conflict"), &json!("m-123"), &json!("Version mismatch: server_version=7, client_version=5")]
+        [
+            &json!("conflict"),
+            &json!("m-123"),
+            &json!("Version mismatch: server_version=7, client_version=5")
+        ]
     );
     result["conflict_id"].as_str().expect("an id").to_owned()
 }
@@ -27,14 +41,20 @@ async fn example(stack: &Stack) -> String {
 async fn the_conflict_example_goes_through_its_whole_life() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
-        let (mut ana, mut sys) = (stack.device("ana", "device-uuid-123"), stack.device("sys", "server"));
+        let (mut ana, mut sys) = (
+            stack.device("ana", "device-uuid-123"),
+            stack.device("sys", "server"),
+        );
         let id = example(&stack).await;
         stack.settle().await;
         ana.pull().await;
         sys.pull().await;
 
         // Listed for the admin, with the fields of the document's record.
-        let list = stack.get("conflicts?status=open", &admin(&stack)).await.ok();
+        let list = stack
+            .get("conflicts?status=open", &admin(&stack))
+            .await
+            .ok();
         let record = &list["conflicts"][0];
         assert_eq!(
             [
@@ -56,7 +76,10 @@ async fn the_conflict_example_goes_through_its_whole_life() {
 
         // Resolved with the document's body; the version grows by one.
         let body = json!({"resolution": "accept_client"});
-        let answer = stack.post(&format!("conflicts/{id}/resolve"), &admin(&stack), &body).await.ok();
+        let answer = stack
+            .post(&format!("conflicts/{id}/resolve"), &admin(&stack), &body)
+            .await
+            .ok();
         assert_eq!(answer["server_version"], 8);
 
         // Available on the next pull, to both.
@@ -64,11 +87,24 @@ async fn the_conflict_example_goes_through_its_whole_life() {
         for device in [&mut ana, &mut sys] {
             let changes = device.pull().await;
             let payload = json!({"reading": 42, "last_updated_by": "sys", "device_ts": "2025-12-22T11:00:00Z"});
-            assert_eq!((changes.len(), &changes[0]["payload"], &changes[0]["server_version"]), (1, &payload, &json!(8)));
-            assert_eq!(changes[0]["conflict"], json!({"id": id, "resolution": "accept_client"}));
+            assert_eq!(
+                (
+                    changes.len(),
+                    &changes[0]["payload"],
+                    &changes[0]["server_version"]
+                ),
+                (1, &payload, &json!(8))
+            );
+            assert_eq!(
+                changes[0]["conflict"],
+                json!({"id": id, "resolution": "accept_client"})
+            );
         }
         // Resolution and audit entry are stored.
-        assert_eq!(shown(&stack, &id).await["outcome"]["resolution"], "accept_client");
+        assert_eq!(
+            shown(&stack, &id).await["outcome"]["resolution"],
+            "accept_client"
+        );
         let entries = audited(&stack).await;
         assert_eq!((entries.len(), &entries[0]["conflict_id"]), (1, &json!(id)));
     }

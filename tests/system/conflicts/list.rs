@@ -7,11 +7,19 @@ use tidemark_tests::Stack;
 use super::{admin, conflicted, conflicted_by, item, refused, resolve};
 
 async fn listed(stack: &Stack, query: &str) -> Value {
-    stack.get(&format!("conflicts{query}"), &admin(stack)).await.ok()
+    stack
+        .get(&format!("conflicts{query}"), &admin(stack))
+        .await
+        .ok()
 }
 
 fn ids(list: &Value) -> Vec<&str> {
-    list["conflicts"].as_array().expect("a list").iter().map(|it| it["resource_id"].as_str().expect("an id")).collect()
+    list["conflicts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| it["resource_id"].as_str().expect("an id"))
+        .collect()
 }
 
 #[tokio::test]
@@ -22,14 +30,33 @@ async fn open_conflicts_are_listed_in_the_order_they_were_detected() {
         stack.advance(Duration::seconds(1));
     }
     let list = listed(&stack, "").await;
-    assert_eq!((ids(&list), &list["next_cursor"]), (vec!["m-9", "m-1", "m-5"], &Value::Null));
+    assert_eq!(
+        (ids(&list), &list["next_cursor"]),
+        (vec!["m-9", "m-1", "m-5"], &Value::Null)
+    );
     let first = &list["conflicts"][0];
     assert_eq!(
-        [&first["status"], &first["server_payload"], &first["client_payload"], &first["server_version"], &first["edit_count"]],
-        [&json!("open"), &json!({"code": "m-9", "reading": 50}), &json!({"reading": 42}), &json!(2), &json!(1)]
+        [
+            &first["status"],
+            &first["server_payload"],
+            &first["client_payload"],
+            &first["server_version"],
+            &first["edit_count"]
+        ],
+        [
+            &json!("open"),
+            &json!({"code": "m-9", "reading": 50}),
+            &json!({"reading": 42}),
+            &json!(2),
+            &json!(1)
+        ]
     );
     assert!(first.get("joined").is_none() && first.get("outcome").is_none());
-    assert_eq!(listed(&stack, "?status=open").await, list, "open is the default");
+    assert_eq!(
+        listed(&stack, "?status=open").await,
+        list,
+        "open is the default"
+    );
 }
 
 #[tokio::test]
@@ -37,14 +64,30 @@ async fn a_decided_conflict_moves_to_the_resolved_ones() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
-    resolve(&stack, &id, &json!({"resolution": "accept_server", "note": "read wrongly"})).await.ok();
+    resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "accept_server", "note": "read wrongly"}),
+    )
+    .await
+    .ok();
     assert_eq!(ids(&listed(&stack, "?status=open").await), ["m-2"]);
     let resolved = listed(&stack, "?status=resolved").await;
     assert_eq!(ids(&resolved), ["m-1"]);
     let outcome = &resolved["conflicts"][0]["outcome"];
     assert_eq!(
-        [&outcome["resolution"], &outcome["resolved_by"], &outcome["note"], &outcome["server_version"]],
-        [&json!("accept_server"), &json!("root"), &json!("read wrongly"), &json!(3)]
+        [
+            &outcome["resolution"],
+            &outcome["resolved_by"],
+            &outcome["note"],
+            &outcome["server_version"]
+        ],
+        [
+            &json!("accept_server"),
+            &json!("root"),
+            &json!("read wrongly"),
+            &json!(3)
+        ]
     );
 }
 
@@ -63,11 +106,17 @@ async fn a_cursor_leads_through_all_pages_without_a_gap_or_a_repeat() {
             let page = listed(&stack, &query).await;
             seen.extend(ids(&page).into_iter().map(str::to_owned));
             pages += 1;
-            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            let Some(cursor) = page["next_cursor"].as_str() else {
+                break;
+            };
             query = format!("?limit={limit}&cursor={cursor}");
         }
         seen.sort();
-        assert_eq!((seen, pages), (all.clone(), 7_usize.div_ceil(limit)), "pages of {limit}");
+        assert_eq!(
+            (seen, pages),
+            (all.clone(), 7_usize.div_ceil(limit)),
+            "pages of {limit}"
+        );
     }
 }
 
@@ -76,8 +125,16 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
-    let cursor = listed(&stack, "?limit=1").await["next_cursor"].as_str().expect("a cursor").to_owned();
-    assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{cursor}");
+    let cursor = listed(&stack, "?limit=1").await["next_cursor"]
+        .as_str()
+        .expect("a cursor")
+        .to_owned();
+    assert!(
+        cursor
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
+        "{cursor}"
+    );
     for path in [
         format!("conflicts?status=resolved&cursor={cursor}"),
         format!("audit?cursor={cursor}"),
@@ -86,7 +143,11 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     ] {
         let refused = stack.get(&path, &admin(&stack)).await;
         let body = refused.json();
-        assert_eq!((refused.status, &body["code"], &body["path"]), (400, &json!("invalid_cursor"), &json!("cursor")), "{path}");
+        assert_eq!(
+            (refused.status, &body["code"], &body["path"]),
+            (400, &json!("invalid_cursor"), &json!("cursor")),
+            "{path}"
+        );
     }
 }
 
@@ -100,20 +161,40 @@ async fn a_limit_or_status_that_is_none_is_refused() {
         ("?status=closed", "status"),
         ("?status=OPEN", "status"),
     ] {
-        let refused = stack.get(&format!("conflicts{query}"), &admin(&stack)).await;
+        let refused = stack
+            .get(&format!("conflicts{query}"), &admin(&stack))
+            .await;
         let body = refused.json();
-        assert_eq!((refused.status, &body["code"], &body["path"]), (400, &json!("invalid_request"), &json!(path)), "{query}");
+        assert_eq!(
+            (refused.status, &body["code"], &body["path"]),
+            (400, &json!("invalid_request"), &json!(path)),
+            "{query}"
+        );
     }
-    assert_eq!(stack.get("conflicts?limit=200", &admin(&stack)).await.status, 200);
+    assert_eq!(
+        stack
+            .get("conflicts?limit=200", &admin(&stack))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn only_admins_list_conflicts_and_only_their_own_tenants() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
-    let by_user = stack.get("conflicts", &stack.token("acme", "ana", &[], &[])).await;
-    assert_eq!((by_user.status, &by_user.json()["code"]), (403, &json!("forbidden")));
-    let others = stack.get("conflicts", &stack.token("other", "root", &["admin"], &[])).await.ok();
+    let by_user = stack
+        .get("conflicts", &stack.token("acme", "ana", &[], &[]))
+        .await;
+    assert_eq!(
+        (by_user.status, &by_user.json()["code"]),
+        (403, &json!("forbidden"))
+    );
+    let others = stack
+        .get("conflicts", &stack.token("other", "root", &["admin"], &[]))
+        .await
+        .ok();
     assert_eq!(others, json!({"conflicts": [], "next_cursor": null}));
 }
 
@@ -124,14 +205,35 @@ async fn a_conflict_that_does_not_read_hides_no_other() {
         conflicted(&stack, id).await;
         stack.advance(Duration::seconds(1));
     }
-    let mut broken = stack.conflicts().into_iter().find(|row| row["resource_id"]["S"] == "m-2").expect("the row");
+    let mut broken = stack
+        .conflicts()
+        .into_iter()
+        .find(|row| row["resource_id"]["S"] == "m-2")
+        .expect("the row");
     broken["channel"] = json!({"S": "nowhere"});
-    stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": broken}));
+    stack.dynamodb(
+        "PutItem",
+        &json!({"TableName": "conflicts", "Item": broken}),
+    );
     assert_eq!(ids(&listed(&stack, "").await), ["m-1", "m-3"]);
     let page = listed(&stack, "?limit=1").await;
-    let page = listed(&stack, &format!("?limit=1&cursor={}", page["next_cursor"].as_str().expect("a cursor"))).await;
+    let page = listed(
+        &stack,
+        &format!(
+            "?limit=1&cursor={}",
+            page["next_cursor"].as_str().expect("a cursor")
+        ),
+    )
+    .await;
     assert_eq!(ids(&page), [""; 0]);
-    let page = listed(&stack, &format!("?limit=1&cursor={}", page["next_cursor"].as_str().expect("a cursor"))).await;
+    let page = listed(
+        &stack,
+        &format!(
+            "?limit=1&cursor={}",
+            page["next_cursor"].as_str().expect("a cursor")
+        ),
+    )
+    .await;
     assert_eq!(ids(&page), ["m-3"], "the list goes on behind it");
 }
 
@@ -141,9 +243,15 @@ async fn a_conflict_that_the_index_still_shows_as_open_is_left_out() {
     let id = conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
     let status_key = stack.conflicts()[0]["status_key"].clone();
-    resolve(&stack, &id, &json!({"resolution": "accept_server"})).await.ok();
+    resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
     // The index lags behind its table, as those of DynamoDB do.
-    let mut row = stack.conflicts().into_iter().find(|row| row["id"]["S"] == id.as_str()).expect("the row");
+    let mut row = stack
+        .conflicts()
+        .into_iter()
+        .find(|row| row["id"]["S"] == id.as_str())
+        .expect("the row");
     row["status_key"] = status_key;
     stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": row}));
     assert_eq!(ids(&listed(&stack, "?status=open").await), ["m-2"]);
@@ -160,9 +268,22 @@ async fn a_list_leaves_large_payloads_out_and_never_a_conflict() {
     }
     // Payloads too large for the conflict's own row are not looked up for a list.
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "huge", 0, json!({"text": "x".repeat(200 * 1024)}))).await;
-    office.push_one(item("update", "huge", 1, json!({"reading": 1}))).await;
-    refused(&stack, item("update", "huge", 1, json!({"text": "y".repeat(200 * 1024)}))).await;
+    office
+        .push_one(item(
+            "create",
+            "huge",
+            0,
+            json!({"text": "x".repeat(200 * 1024)}),
+        ))
+        .await;
+    office
+        .push_one(item("update", "huge", 1, json!({"reading": 1})))
+        .await;
+    refused(
+        &stack,
+        item("update", "huge", 1, json!({"text": "y".repeat(200 * 1024)})),
+    )
+    .await;
 
     let answer = stack.get("conflicts?limit=200", &admin(&stack)).await;
     assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
@@ -175,6 +296,12 @@ async fn a_list_leaves_large_payloads_out_and_never_a_conflict() {
             assert_ne!(conflict[side].is_object(), is_omitted, "{side}");
         }
     }
-    assert!(conflicts[0]["client_payload"].is_object() && conflicts[39]["client_payload_omitted"] == true);
-    assert!(conflicts[40]["client_payload_omitted"] == true && conflicts[40]["server_payload_omitted"] == true);
+    assert!(
+        conflicts[0]["client_payload"].is_object()
+            && conflicts[39]["client_payload_omitted"] == true
+    );
+    assert!(
+        conflicts[40]["client_payload_omitted"] == true
+            && conflicts[40]["server_payload_omitted"] == true
+    );
 }

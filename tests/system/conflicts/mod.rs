@@ -30,8 +30,8 @@ fn item(action: &str, id: &str, version: u64, fields: Value) -> Value {
     json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
 }
 
-/// The meter `id` at version 2, `{"code": id, "reading": 50}`, and the update by Ana's phone of version 1 that conflicts with it; gives
-/// the conflict's id.
+/// The meter `id` at version 2, `{"code": id, "reading": 50}`, and the update by Ana's phone of
+/// version 1 that conflicts with it; gives the conflict's id.
 async fn conflicted(stack: &Stack, id: &str) -> String {
     conflicted_by(stack, id, json!({"reading": 42})).await
 }
@@ -39,8 +39,12 @@ async fn conflicted(stack: &Stack, id: &str) -> String {
 /// The same, with another update by Ana's phone.
 async fn conflicted_by(stack: &Stack, id: &str, fields: Value) -> String {
     let office = stack.device("office", "pc");
-    office.push_one(item("create", id, 0, json!({"code": id, "reading": 44}))).await;
-    office.push_one(item("update", id, 1, json!({"reading": 50}))).await;
+    office
+        .push_one(item("create", id, 0, json!({"code": id, "reading": 44})))
+        .await;
+    office
+        .push_one(item("update", id, 1, json!({"reading": 50})))
+        .await;
     refused(stack, item("update", id, 1, fields)).await
 }
 
@@ -53,24 +57,44 @@ async fn refused(stack: &Stack, item: Value) -> String {
 
 /// An admin's decision.
 async fn resolve(stack: &Stack, id: &str, decision: &Value) -> Answer {
-    stack.post(&format!("conflicts/{id}/resolve"), &admin(stack), decision).await
+    stack
+        .post(&format!("conflicts/{id}/resolve"), &admin(stack), decision)
+        .await
 }
 
 /// What a conflict shows an admin.
 async fn shown(stack: &Stack, id: &str) -> Value {
-    stack.get(&format!("conflicts/{id}"), &admin(stack)).await.ok()
+    stack
+        .get(&format!("conflicts/{id}"), &admin(stack))
+        .await
+        .ok()
 }
 
 /// The row of the meter `id`: its version, whether it is deleted, its payload as text.
 fn stored(stack: &Stack, id: &str) -> (u64, bool, String) {
-    let row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == format!("meter#{id}")).expect("the row");
-    let version = row["server_version"]["N"].as_str().expect("a number").parse().expect("a number");
-    (version, row["deleted"]["BOOL"] == true, stack.payload_of(&row))
+    let row = stack
+        .rows("resources")
+        .into_iter()
+        .find(|row| row["sk"]["S"] == format!("meter#{id}"))
+        .expect("the row");
+    let version = row["server_version"]["N"]
+        .as_str()
+        .expect("a number")
+        .parse()
+        .expect("a number");
+    (
+        version,
+        row["deleted"]["BOOL"] == true,
+        stack.payload_of(&row),
+    )
 }
 
 /// The audit log, oldest first.
 async fn audited(stack: &Stack) -> Vec<Value> {
-    stack.get("audit?order=oldest", &admin(stack)).await.ok()["entries"].as_array().expect("entries").clone()
+    stack.get("audit?order=oldest", &admin(stack)).await.ok()["entries"]
+        .as_array()
+        .expect("entries")
+        .clone()
 }
 
 /// Text without any pattern, which packing hardly helps.
@@ -78,7 +102,9 @@ fn noise(bytes: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut state = bytes as u64;
     let mut letter = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         char::from(LETTERS[(state >> 58) as usize])
     };
     (0..bytes).map(|_| letter()).collect()

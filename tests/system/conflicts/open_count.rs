@@ -8,7 +8,11 @@ use super::{conflicted, item, refused, resolve};
 
 /// Says that Ana's phone opened so many conflicts, as many pushes would.
 fn opened(stack: &Stack, count: u64) {
-    let mut row = stack.rows("conflicts").into_iter().find(|row| row["sk"]["S"] == "count").expect("the count");
+    let mut row = stack
+        .rows("conflicts")
+        .into_iter()
+        .find(|row| row["sk"]["S"] == "count")
+        .expect("the count");
     row["open_count"] = json!({"N": count.to_string()});
     stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": row}));
 }
@@ -16,8 +20,12 @@ fn opened(stack: &Stack, count: u64) {
 /// The meter at version 2, of which Ana's phone knows version 1.
 async fn changed(stack: &Stack, id: &str) {
     let office = stack.device("office", "pc");
-    office.push_one(item("create", id, 0, json!({"reading": 1}))).await;
-    office.push_one(item("update", id, 1, json!({"reading": 2}))).await;
+    office
+        .push_one(item("create", id, 0, json!({"reading": 1})))
+        .await;
+    office
+        .push_one(item("update", id, 1, json!({"reading": 2})))
+        .await;
 }
 
 #[tokio::test]
@@ -42,7 +50,15 @@ async fn too_many_conflicts_are_an_error_for_now() {
         edits[edit]["payload"]["id"] = "m-4".into();
     }
     let results = ana.push(edits.clone()).await;
-    let told: Vec<_> = results.iter().map(|result| (result["status"].as_str().expect("one"), result["code"].as_str())).collect();
+    let told: Vec<_> = results
+        .iter()
+        .map(|result| {
+            (
+                result["status"].as_str().expect("one"),
+                result["code"].as_str(),
+            )
+        })
+        .collect();
     assert_eq!(
         told,
         [
@@ -52,13 +68,29 @@ async fn too_many_conflicts_are_an_error_for_now() {
             ("ok", None)
         ]
     );
-    assert!(results[..2].iter().all(|result| result["retryable"] == true && result["conflict_id"].is_null()), "{results:?}");
+    assert!(
+        results[..2]
+            .iter()
+            .all(|result| result["retryable"] == true && result["conflict_id"].is_null()),
+        "{results:?}"
+    );
     assert_eq!(results[2]["conflict_id"], first.as_str());
-    let other = stack.device("ana", "tablet").push_one(edits[0].clone()).await;
-    assert_eq!(other["status"], "conflict", "another device has its own bound");
+    let other = stack
+        .device("ana", "tablet")
+        .push_one(edits[0].clone())
+        .await;
+    assert_eq!(
+        other["status"], "conflict",
+        "another device has its own bound"
+    );
     // Decisions are noticed after a while.
-    resolve(&stack, &first, &json!({"resolution": "accept_server"})).await.ok();
-    assert_eq!(ana.push_one(edits[0].clone()).await["code"], "too_many_conflicts");
+    resolve(&stack, &first, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
+    assert_eq!(
+        ana.push_one(edits[0].clone()).await["code"],
+        "too_many_conflicts"
+    );
     stack.advance(chrono::Duration::minutes(OPEN_CONFLICTS_RECOUNT_MINUTES));
     assert_eq!(ana.push_one(edits[0].clone()).await["status"], "conflict");
 }

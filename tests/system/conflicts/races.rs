@@ -1,4 +1,5 @@
-//! A decision takes effect once, on what the resource and the conflict are at that moment, whoever races and wherever a function dies.
+//! A decision takes effect once, on what the resource and the conflict are at that moment, whoever
+//! races and wherever a function dies.
 
 use std::sync::Arc;
 
@@ -13,20 +14,39 @@ use super::{conflicted, item, resolve, shown, stored};
 
 /// Two decisions at once, whose functions let each other go first at every call.
 async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (Answer, Answer) {
-    let rivals = Stack::over(stack.engine.clone(), Arc::new(Script::new(|_, _, _, _| Verdict::Continue)));
-    tokio::join!(resolve(&rivals, id, &decisions[0]), resolve(&rivals, id, &decisions[1]))
+    let rivals = Stack::over(
+        stack.engine.clone(),
+        Arc::new(Script::new(|_, _, _, _| Verdict::Continue)),
+    );
+    tokio::join!(
+        resolve(&rivals, id, &decisions[0]),
+        resolve(&rivals, id, &decisions[1])
+    )
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_admins_who_decide_differently_one_is_told_of_the_other() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let decisions = [json!({"resolution": "accept_client"}), json!({"resolution": "accept_server"})];
+    let decisions = [
+        json!({"resolution": "accept_client"}),
+        json!({"resolution": "accept_server"}),
+    ];
     let (one, other) = at_once(&stack, &id, decisions).await;
-    let (won, lost) = if one.status == 200 { (one, other) } else { (other, one) };
-    assert_eq!((won.status, lost.status, &lost.json()["code"]), (200, 409, &json!("already_resolved")));
+    let (won, lost) = if one.status == 200 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    assert_eq!(
+        (won.status, lost.status, &lost.json()["code"]),
+        (200, 409, &json!("already_resolved"))
+    );
     assert_eq!(lost.json()["resolution"], won.json()["resolution"]);
-    assert_eq!((stored(&stack, "m-1").0, stack.rows("audit_log").len()), (3, 1));
+    assert_eq!(
+        (stored(&stack, "m-1").0, stack.rows("audit_log").len()),
+        (3, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,14 +56,21 @@ async fn of_two_admins_who_decide_alike_both_hear_the_one_outcome() {
     let decision = json!({"resolution": "accept_client"});
     let (one, other) = at_once(&stack, &id, [decision.clone(), decision]).await;
     assert_eq!(one.ok(), other.ok());
-    assert_eq!((stored(&stack, "m-1").0, stack.rows("audit_log").len()), (3, 1));
+    assert_eq!(
+        (stored(&stack, "m-1").0, stack.rows("audit_log").len()),
+        (3, 1)
+    );
 }
 
-/// Where no resource stands, its version guards nothing: the conflict itself says that it is decided.
+/// Where no resource stands, its version guards nothing: the conflict itself says that it is
+/// decided.
 #[tokio::test(start_paused = true)]
 async fn of_two_decisions_that_make_nothing_one_is_written() {
     let stack = Stack::new();
-    stack.device("office", "pc").push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
+    stack
+        .device("office", "pc")
+        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .await;
     let id = super::refused(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
     let decision = |note: &str| json!({"resolution": "accept_server", "note": note});
     let (one, other) = at_once(&stack, &id, [decision("one"), decision("other")]).await;
@@ -51,7 +78,12 @@ async fn of_two_decisions_that_make_nothing_one_is_written() {
 }
 
 /// Holds a decision up just before it is written, lets `meanwhile` happen, and gives its answer.
-async fn overtaken(stack: &Stack, id: &str, decision: &Value, meanwhile: impl AsyncFnOnce()) -> Answer {
+async fn overtaken(
+    stack: &Stack,
+    id: &str,
+    decision: &Value,
+    meanwhile: impl AsyncFnOnce(),
+) -> Answer {
     let gate = Arc::new(Gate::new(|call| call.operation == "TransactWriteItems"));
     let slow = Stack::over(stack.engine.clone(), gate.clone());
     let (answer, ()) = tokio::join!(resolve(&slow, id, decision), async {
@@ -68,11 +100,23 @@ async fn an_edit_that_joins_meanwhile_is_decided_with_the_others() {
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
     let answer = overtaken(&stack, &id, &decision, async || {
-        let joined = stack.device("ana", "phone").push_one(item("update", "m-1", 1, json!({"note": "late"}))).await;
+        let joined = stack
+            .device("ana", "phone")
+            .push_one(item("update", "m-1", 1, json!({"note": "late"})))
+            .await;
         assert_eq!(joined["conflict_id"], id.as_str());
     });
-    assert_eq!(answer.await.ok()["server_payload"], json!({"code": "m-1", "reading": 42, "note": "late"}));
-    assert_eq!((&shown(&stack, &id).await["edit_count"], stored(&stack, "m-1").0), (&json!(2), 3));
+    assert_eq!(
+        answer.await.ok()["server_payload"],
+        json!({"code": "m-1", "reading": 42, "note": "late"})
+    );
+    assert_eq!(
+        (
+            &shown(&stack, &id).await["edit_count"],
+            stored(&stack, "m-1").0
+        ),
+        (&json!(2), 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,13 +125,23 @@ async fn what_is_written_meanwhile_is_not_lost() {
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
     let answer = overtaken(&stack, &id, &decision, async || {
-        let written = stack.device("office", "pc").push_one(item("update", "m-1", 2, json!({"place": "cellar"}))).await;
+        let written = stack
+            .device("office", "pc")
+            .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
+            .await;
         assert_eq!(written["status"], "ok");
     });
     let answer = answer.await.ok();
-    assert_eq!(answer["server_payload"], json!({"code": "m-1", "reading": 42, "place": "cellar"}));
+    assert_eq!(
+        answer["server_payload"],
+        json!({"code": "m-1", "reading": 42, "place": "cellar"})
+    );
     assert_eq!(stored(&stack, "m-1").0, 4);
-    assert_eq!(super::audited(&stack).await[0]["before"]["server_version"], 3, "the log says what really stood before");
+    assert_eq!(
+        super::audited(&stack).await[0]["before"]["server_version"],
+        3,
+        "the log says what really stood before"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,14 +150,24 @@ async fn an_expected_version_holds_when_the_decision_is_written() {
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client", "expected_server_version": 2});
     let answer = overtaken(&stack, &id, &decision, async || {
-        stack.device("office", "pc").push_one(item("update", "m-1", 2, json!({"place": "cellar"}))).await;
+        stack
+            .device("office", "pc")
+            .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
+            .await;
     });
     let answer = answer.await;
     assert_eq!(
-        (answer.status, &answer.json()["code"], &answer.json()["server_version"]),
+        (
+            answer.status,
+            &answer.json()["code"],
+            &answer.json()["server_version"]
+        ),
         (409, &json!("version_changed"), &json!(3))
     );
-    assert_eq!((stored(&stack, "m-1").0, &shown(&stack, &id).await["status"]), (3, &json!("open")));
+    assert_eq!(
+        (stored(&stack, "m-1").0, &shown(&stack, &id).await["status"]),
+        (3, &json!("open"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,11 +180,23 @@ async fn a_decision_whose_answer_was_lost_on_the_way_is_told_as_made() {
         Arc::new(Script::new(move |_, operation, _, moment| {
             let loses = operation == "TransactWriteItems" && moment == Moment::After && is_first;
             is_first &= !loses;
-            if loses { Verdict::Lose } else { Verdict::Continue }
+            if loses {
+                Verdict::Lose
+            } else {
+                Verdict::Continue
+            }
         })),
     );
-    assert_eq!(resolve(&losing, &id, &json!({"resolution": "accept_client"})).await.ok()["server_version"], 3);
-    assert_eq!((stored(&stack, "m-1").0, stack.rows("audit_log").len()), (3, 1));
+    assert_eq!(
+        resolve(&losing, &id, &json!({"resolution": "accept_client"}))
+            .await
+            .ok()["server_version"],
+        3
+    );
+    assert_eq!(
+        (stored(&stack, "m-1").0, stack.rows("audit_log").len()),
+        (3, 1)
+    );
 }
 
 /// A table whose transactions are always cancelled for this reason.
@@ -131,7 +207,10 @@ fn cancelling(code: &'static str) -> Arc<Script> {
         }
         let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "Message": "Transaction cancelled",
             "CancellationReasons": [{"Code": "None"}, {"Code": code}, {"Code": "None"}]});
-        Verdict::Answer(Reply { status: 400, body: body.to_string().into_bytes() })
+        Verdict::Answer(Reply {
+            status: 400,
+            body: body.to_string().into_bytes(),
+        })
     }))
 }
 
@@ -139,26 +218,45 @@ fn cancelling(code: &'static str) -> Arc<Script> {
 async fn a_race_that_never_ends_is_answered_contended_and_throttling_unavailable() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    for (code, status, told) in [("TransactionConflict", 409, "contended"), ("ThrottlingError", 503, "unavailable")] {
+    for (code, status, told) in [
+        ("TransactionConflict", 409, "contended"),
+        ("ThrottlingError", 503, "unavailable"),
+    ] {
         let contended = Stack::over(stack.engine.clone(), cancelling(code));
         let answer = resolve(&contended, &id, &json!({"resolution": "accept_client"})).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(told)));
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (status, &json!(told))
+        );
     }
-    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
+    resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    office.push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
+    office
+        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .await;
     let create = item("create", "m-2", 0, json!({"code": "A"}));
     let id = super::refused(&stack, create.clone()).await;
     let decision = json!({"resolution": "accept_server"});
     let answer = overtaken(&stack, &id, &decision, async || {
-        office.push_one(item("update", "m-1", 1, json!({"code": "B"}))).await;
-        assert_eq!(stack.device("ben", "tablet").push_one(create).await["status"], "ok");
+        office
+            .push_one(item("update", "m-1", 1, json!({"code": "B"})))
+            .await;
+        assert_eq!(
+            stack.device("ben", "tablet").push_one(create).await["status"],
+            "ok"
+        );
     });
-    assert_eq!(answer.await.ok()["server_version"], 2, "it stays, and everyone is told");
+    assert_eq!(
+        answer.await.ok()["server_version"],
+        2,
+        "it stays, and everyone is told"
+    );
     assert_eq!(stored(&stack, "m-2"), (2, false, r#"{"code":"A"}"#.into()));
 }

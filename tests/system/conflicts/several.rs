@@ -6,12 +6,26 @@ use tidemark_tests::Stack;
 
 use super::{conflicted, item, refused, resolve, shown};
 
-/// Lets the office change the meter once more, and Ana's phone conflict with that by an edit on `base`.
+/// Lets the office change the meter once more, and Ana's phone conflict with that by an edit on
+/// `base`.
 async fn conflict_again(stack: &Stack, base: u64, number: u64) -> String {
     let office = stack.device("office", "pc");
-    let version = stack.rows("resources")[0]["server_version"]["N"].as_str().expect("a number").parse().expect("a number");
-    assert_eq!(office.push_one(item("update", "m-1", version, json!({"by": number}))).await["status"], "ok");
-    refused(stack, item("update", "m-1", base, json!({"reading": 1000 + number}))).await
+    let version = stack.rows("resources")[0]["server_version"]["N"]
+        .as_str()
+        .expect("a number")
+        .parse()
+        .expect("a number");
+    assert_eq!(
+        office
+            .push_one(item("update", "m-1", version, json!({"by": number})))
+            .await["status"],
+        "ok"
+    );
+    refused(
+        stack,
+        item("update", "m-1", base, json!({"reading": 1000 + number})),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -19,8 +33,18 @@ async fn each_later_conflict_is_found_again() {
     let stack = Stack::new();
     let mut ids = vec![conflicted(&stack, "m-1").await];
     for number in 0..8 {
-        resolve(&stack, ids.last().expect("one"), &json!({"resolution": "accept_server"})).await.ok();
-        let base = stack.rows("resources")[0]["server_version"]["N"].as_str().expect("a number").parse().expect("a number");
+        resolve(
+            &stack,
+            ids.last().expect("one"),
+            &json!({"resolution": "accept_server"}),
+        )
+        .await
+        .ok();
+        let base = stack.rows("resources")[0]["server_version"]["N"]
+            .as_str()
+            .expect("a number")
+            .parse()
+            .expect("a number");
         ids.push(conflict_again(&stack, base, number).await);
     }
     ids.sort();
@@ -28,11 +52,21 @@ async fn each_later_conflict_is_found_again() {
     assert_eq!(ids.len(), 9, "each is a conflict of its own");
     // Each opener is answered with its own conflict, however many there are.
     for number in 0..8 {
-        let result =
-            stack.device("ana", "phone").push_one(item("update", "m-1", 3 + 2 * number, json!({"reading": 1000 + number}))).await;
+        let result = stack
+            .device("ana", "phone")
+            .push_one(item(
+                "update",
+                "m-1",
+                3 + 2 * number,
+                json!({"reading": 1000 + number}),
+            ))
+            .await;
         let id = result["conflict_id"].as_str().expect("an id");
         assert!(ids.iter().any(|known| known == id), "{result}");
-        assert_eq!(shown(&stack, id).await["client_payload"], json!({"reading": 1000 + number}));
+        assert_eq!(
+            shown(&stack, id).await["client_payload"],
+            json!({"reading": 1000 + number})
+        );
         assert_eq!(result["resolution"].is_null(), number == 7, "{result}");
     }
 }
@@ -41,16 +75,34 @@ async fn each_later_conflict_is_found_again() {
 async fn edits_that_joined_an_earlier_conflict_are_found() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
-    assert_eq!(refused(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await, first);
-    resolve(&stack, &first, &json!({"resolution": "accept_server"})).await.ok();
+    assert_eq!(
+        refused(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
+        first
+    );
+    resolve(&stack, &first, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
     let mut second = String::new();
     for number in 0..=CONFLICTS_REMEMBERED as u64 {
-        let base = stack.rows("resources")[0]["server_version"]["N"].as_str().expect("a number").parse().expect("a number");
+        let base = stack.rows("resources")[0]["server_version"]["N"]
+            .as_str()
+            .expect("a number")
+            .parse()
+            .expect("a number");
         second = conflict_again(&stack, base, number).await;
-        resolve(&stack, &second, &json!({"resolution": "accept_server"})).await.ok();
+        resolve(&stack, &second, &json!({"resolution": "accept_server"}))
+            .await
+            .ok();
     }
-    let result = stack.device("ana", "phone").push_one(item("update", "m-1", 1, json!({"note": "joined"}))).await;
-    assert_eq!((&result["conflict_id"], &result["resolution"]), (&json!(first), &json!("accept_server")), "{result}");
+    let result = stack
+        .device("ana", "phone")
+        .push_one(item("update", "m-1", 1, json!({"note": "joined"})))
+        .await;
+    assert_eq!(
+        (&result["conflict_id"], &result["resolution"]),
+        (&json!(first), &json!("accept_server")),
+        "{result}"
+    );
     assert_ne!(first, second);
 }
 
@@ -61,22 +113,47 @@ async fn two_open_conflicts_are_resolved_apart() {
     // Made on what refused the first: it does not join.
     let second = conflict_again(&stack, 2, 1).await;
     assert_ne!(first, second);
-    assert_eq!(refused(&stack, item("update", "m-1", 2, json!({"note": "joins the second"}))).await, second);
-    resolve(&stack, &first, &json!({"resolution": "accept_server"})).await.ok();
+    assert_eq!(
+        refused(
+            &stack,
+            item("update", "m-1", 2, json!({"note": "joins the second"}))
+        )
+        .await,
+        second
+    );
+    resolve(&stack, &first, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
     stack.settle().await;
-    resolve(&stack, &second, &json!({"resolution": "accept_client"})).await.ok();
+    resolve(&stack, &second, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
     stack.settle().await;
     let third = conflict_again(&stack, 4, 2).await;
     stack.settle().await;
-    assert_eq!(stack.topic.published().len(), 2, "each decision is published once");
+    assert_eq!(
+        stack.topic.published().len(),
+        2,
+        "each decision is published once"
+    );
     let listed = |status: &str| format!("conflicts?status={status}");
     let ids = async |status: &str| {
         let list = stack.get(&listed(status), &super::admin(&stack)).await.ok();
-        list["conflicts"].as_array().expect("a list").iter().map(|it| it["id"].clone()).collect::<Vec<Value>>()
+        list["conflicts"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|it| it["id"].clone())
+            .collect::<Vec<Value>>()
     };
     assert_eq!(ids("open").await, [json!(third)]);
     let resolved = ids("resolved").await;
-    assert!(resolved.len() == 2 && resolved.contains(&json!(first)) && resolved.contains(&json!(second)), "{resolved:?}");
+    assert!(
+        resolved.len() == 2
+            && resolved.contains(&json!(first))
+            && resolved.contains(&json!(second)),
+        "{resolved:?}"
+    );
 }
 
 #[tokio::test]
@@ -84,12 +161,22 @@ async fn large_edits_that_join_are_kept_whole() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     let text = |number: usize| format!("{number}-{}", "y".repeat(number * 400));
-    let edits: Vec<Value> = (0..40).map(|number| item("update", "m-1", 1, json!({"text": text(number)}))).collect();
+    let edits: Vec<Value> = (0..40)
+        .map(|number| item("update", "m-1", 1, json!({"text": text(number)})))
+        .collect();
     let results = stack.device("ana", "phone").push(json!(edits)).await;
-    assert!(results.iter().all(|result| result["conflict_id"] == first.as_str()), "{results:?}");
+    assert!(
+        results
+            .iter()
+            .all(|result| result["conflict_id"] == first.as_str()),
+        "{results:?}"
+    );
     let whole = shown(&stack, &first).await;
     for number in 0..40 {
-        assert_eq!(whole["joined"][number]["client_payload"], json!({"text": text(number)}));
+        assert_eq!(
+            whole["joined"][number]["client_payload"],
+            json!({"text": text(number)})
+        );
     }
     let row = stack.conflicts().remove(0);
     assert!(row.to_string().len() < 40_000, "{}", row.to_string().len());

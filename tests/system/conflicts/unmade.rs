@@ -1,4 +1,5 @@
-//! Conflicts about a create that never came to be: no resource stands there until the decision makes it.
+//! Conflicts about a create that never came to be: no resource stands there until the decision
+//! makes it.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -10,14 +11,28 @@ fn create(code: &str) -> Value {
         "payload": {"code": code, "reading": 1.0}})
 }
 
-/// The meter `m-1` holds the code A, and Ana's phone creates another with that code; gives conflict and id.
+/// The meter `m-1` holds the code A, and Ana's phone creates another with that code; gives conflict
+/// and id.
 async fn violated(stack: &Stack) -> (String, String) {
-    stack.device("office", "pc").push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
+    stack
+        .device("office", "pc")
+        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .await;
     let id = refused(stack, create("A")).await;
     let conflict = shown(stack, &id).await;
     assert_eq!(
-        [&conflict["code"], &conflict["server_version"], &conflict["server_payload"], &conflict["action"]],
-        [&json!("unique_violation"), &json!(0), &Value::Null, &json!("create")]
+        [
+            &conflict["code"],
+            &conflict["server_version"],
+            &conflict["server_payload"],
+            &conflict["action"]
+        ],
+        [
+            &json!("unique_violation"),
+            &json!(0),
+            &Value::Null,
+            &json!("create")
+        ]
     );
     let made = conflict["resource_id"].as_str().expect("an id").to_owned();
     (id, made)
@@ -27,33 +42,73 @@ async fn violated(stack: &Stack) -> (String, String) {
 async fn an_accepted_create_is_made_once_its_value_is_free() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
-    let taken = resolve(&stack, &id, &json!({"resolution": "accept_client", "expected_server_version": 0})).await;
-    assert_eq!((taken.status, &taken.json()["holder_id"]), (409, &json!("m-1")));
+    let taken = resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "accept_client", "expected_server_version": 0}),
+    )
+    .await;
+    assert_eq!(
+        (taken.status, &taken.json()["holder_id"]),
+        (409, &json!("m-1"))
+    );
     assert_eq!(stack.rows("resources").len(), 1);
 
     let (mut ben, mut phone) = (stack.device("ben", "tablet"), stack.device("ana", "phone"));
     ben.pull().await;
     phone.pull().await;
-    stack.device("office", "pc").push_one(item("update", "m-1", 1, json!({"code": "B"}))).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_client", "expected_server_version": 0})).await.ok();
-    assert_eq!((&answer["server_version"], &answer["server_payload"]), (&json!(1), &json!({"code": "A", "reading": 1.0})));
-    assert_eq!(stored(&stack, &made), (1, false, r#"{"code":"A","reading":1.0}"#.into()));
+    stack
+        .device("office", "pc")
+        .push_one(item("update", "m-1", 1, json!({"code": "B"})))
+        .await;
+    let answer = resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "accept_client", "expected_server_version": 0}),
+    )
+    .await
+    .ok();
+    assert_eq!(
+        (&answer["server_version"], &answer["server_payload"]),
+        (&json!(1), &json!({"code": "A", "reading": 1.0}))
+    );
+    assert_eq!(
+        stored(&stack, &made),
+        (1, false, r#"{"code":"A","reading":1.0}"#.into())
+    );
     let entry = &audited(&stack).await[0];
-    assert_eq!((&entry["before"], &entry["after"]["server_version"]), (&Value::Null, &json!(1)));
+    assert_eq!(
+        (&entry["before"], &entry["after"]["server_version"]),
+        (&Value::Null, &json!(1))
+    );
 
     // Everyone gets it, the device that made it included.
     stack.settle().await;
     for device in [&mut ben, &mut phone] {
         let changes = device.pull().await;
-        let change = changes.iter().find(|change| change["id"] == made.as_str()).expect("the change");
+        let change = changes
+            .iter()
+            .find(|change| change["id"] == made.as_str())
+            .expect("the change");
         assert_eq!(
-            [&change["action"], &change["server_version"], &change["conflict"]],
-            [&json!("create"), &json!(1), &json!({"id": id, "resolution": "accept_client"})]
+            [
+                &change["action"],
+                &change["server_version"],
+                &change["conflict"]
+            ],
+            [
+                &json!("create"),
+                &json!(1),
+                &json!({"id": id, "resolution": "accept_client"})
+            ]
         );
     }
     // The device goes on with it under the id it was given.
     let edit = item("update", &made, 1, json!({"reading": 2}));
-    assert_eq!(stack.device("ana", "phone").push_one(edit).await["status"], "ok");
+    assert_eq!(
+        stack.device("ana", "phone").push_one(edit).await["status"],
+        "ok"
+    );
 }
 
 #[tokio::test]
@@ -62,18 +117,42 @@ async fn a_create_and_the_edits_that_joined_it_are_made_as_version_one() {
     let (id, made) = violated(&stack).await;
     let edit = json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
         "payload": {"code": "C", "note": "late"}});
-    assert_eq!(stack.device("ana", "phone").push_one(edit).await["conflict_id"], id.as_str());
-    resolve(&stack, &id, &json!({"resolution": "accept_client"})).await.ok();
-    assert_eq!(stored(&stack, &made), (1, false, r#"{"code":"C","reading":1.0,"note":"late"}"#.into()));
+    assert_eq!(
+        stack.device("ana", "phone").push_one(edit).await["conflict_id"],
+        id.as_str()
+    );
+    resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
+    assert_eq!(
+        stored(&stack, &made),
+        (
+            1,
+            false,
+            r#"{"code":"C","reading":1.0,"note":"late"}"#.into()
+        )
+    );
 }
 
 #[tokio::test]
 async fn a_manual_merge_makes_it_with_another_value() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "manual_merge", "payload": {"code": "A-2"}})).await.ok();
-    assert_eq!((&answer["resource_id"], &answer["server_version"]), (&json!(made), &json!(1)));
-    assert_eq!(stored(&stack, &made), (1, false, r#"{"code":"A-2"}"#.into()));
+    let answer = resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "manual_merge", "payload": {"code": "A-2"}}),
+    )
+    .await
+    .ok();
+    assert_eq!(
+        (&answer["resource_id"], &answer["server_version"]),
+        (&json!(made), &json!(1))
+    );
+    assert_eq!(
+        stored(&stack, &made),
+        (1, false, r#"{"code":"A-2"}"#.into())
+    );
     let again = stack.device("ana", "phone").push_one(create("A")).await;
     assert_eq!(
         [&again["status"], &again["resolution"]],
@@ -86,26 +165,59 @@ async fn a_manual_merge_makes_it_with_another_value() {
 async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
     let stack = Stack::new();
     let (id, _) = violated(&stack).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_server"})).await.ok();
-    assert_eq!((&answer["server_version"], answer.get("server_payload")), (&json!(0), None));
-    assert_eq!(resolve(&stack, &id, &json!({"resolution": "accept_server"})).await.ok(), answer);
+    let answer = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
+    assert_eq!(
+        (&answer["server_version"], answer.get("server_payload")),
+        (&json!(0), None)
+    );
+    assert_eq!(
+        resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+            .await
+            .ok(),
+        answer
+    );
     assert_eq!(stack.rows("resources").len(), 1);
     let entry = &audited(&stack).await[0];
-    assert_eq!((&entry["before"], &entry["after"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&entry["before"], &entry["after"]),
+        (&Value::Null, &Value::Null)
+    );
     let again = stack.device("ana", "phone").push_one(create("A")).await;
-    assert_eq!([&again["conflict_id"], &again["resolution"]], [&json!(id), &json!("accept_server")]);
+    assert_eq!(
+        [&again["conflict_id"], &again["resolution"]],
+        [&json!(id), &json!("accept_server")]
+    );
 }
 
 #[tokio::test]
 async fn what_an_admin_merged_where_nothing_stood_is_not_merged_over() {
-    let catalog = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'field_merge'";
+    let catalog =
+        "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'field_merge'";
     let stack = Stack::configured(&[("CATALOG", catalog)]);
-    stack.device("office", "pc").push_one(item("create", "m-1", 0, json!({"code": "A"}))).await;
-    let id = refused(&stack, item("create", "m-2", 0, json!({"code": "A", "reading": 1}))).await;
-    resolve(&stack, &id, &json!({"resolution": "manual_merge", "payload": {"code": "B", "reading": 9}})).await.ok();
+    stack
+        .device("office", "pc")
+        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .await;
+    let id = refused(
+        &stack,
+        item("create", "m-2", 0, json!({"code": "A", "reading": 1})),
+    )
+    .await;
+    resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "manual_merge", "payload": {"code": "B", "reading": 9}}),
+    )
+    .await
+    .ok();
     // Queued behind the create, before the device heard of any of this.
     let mut queued = item("update", "m-2", 0, json!({"reading": 2}));
     queued["client_version"] = 1.into();
     let result = stack.device("ana", "phone").push_one(queued).await;
-    assert_eq!((&result["status"], &result["server_payload"]["reading"]), (&json!("conflict"), &json!(9)));
+    assert_eq!(
+        (&result["status"], &result["server_payload"]["reading"]),
+        (&json!("conflict"), &json!(9))
+    );
 }

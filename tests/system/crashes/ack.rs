@@ -9,12 +9,17 @@ use tidemark_tests::{Device, Stack};
 
 use super::{Story, dies_everywhere, dies_twice};
 
-/// Ana's phone acknowledges a token that is ahead in one channel and behind in another, which takes two writes.
+/// Ana's phone acknowledges a token that is ahead in one channel and behind in another, which takes
+/// two writes.
 struct Ack;
 
 /// Something is written in these channels, and the device pulls it; gives its token then.
 async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[&str]) -> String {
-    let writer = Device::new(stack, stack.token("acme", "writer", &["admin"], &[]), "server");
+    let writer = Device::new(
+        stack,
+        stack.token("acme", "writer", &["admin"], &[]),
+        "server",
+    );
     for channel in channels {
         let task = json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel,
             "payload": {"id": name, "title": name}});
@@ -27,7 +32,14 @@ async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[
 
 async fn acknowledged(stack: &Stack, token: &str) -> Value {
     let ana = stack.token("acme", "ana", &[], &["north"]);
-    stack.post("sync/ack", &ana, &json!({"ack_token": token, "device_id": "phone", "app_version": "1.2"})).await.ok()
+    stack
+        .post(
+            "sync/ack",
+            &ana,
+            &json!({"ack_token": token, "device_id": "phone", "app_version": "1.2"}),
+        )
+        .await
+        .ok()
 }
 
 impl Story for Ack {
@@ -40,8 +52,16 @@ impl Story for Ack {
         let second = pulled(stack, &mut ana, "b", &["group/north"]).await;
         let third = pulled(stack, &mut ana, "c", &["tenant"]).await;
         acknowledged(stack, &second).await;
-        let (first, mut mixed) = (Token::decode(&first).expect("a token"), Token::decode(&third).expect("a token"));
-        mixed.channels.extend(first.channels.into_iter().filter(|(channel, _)| *channel != Channel::Tenant));
+        let (first, mut mixed) = (
+            Token::decode(&first).expect("a token"),
+            Token::decode(&third).expect("a token"),
+        );
+        mixed.channels.extend(
+            first
+                .channels
+                .into_iter()
+                .filter(|(channel, _)| *channel != Channel::Tenant),
+        );
         mixed.encode()
     }
 
@@ -54,13 +74,23 @@ impl Story for Ack {
         if place == "table devices" {
             for row in &mut things {
                 let channels = row.as_object_mut().expect("a row").iter_mut();
-                let channels: Vec<_> =
-                    channels.filter(|(name, _)| name.starts_with("channel:")).map(|(_, value)| value).collect();
-                let mut positions: Vec<_> = channels.iter().map(|value| value["S"].clone()).collect();
+                let channels: Vec<_> = channels
+                    .filter(|(name, _)| name.starts_with("channel:"))
+                    .map(|(_, value)| value)
+                    .collect();
+                let mut positions: Vec<_> =
+                    channels.iter().map(|value| value["S"].clone()).collect();
                 positions.sort_by_key(Value::to_string);
                 for value in channels {
-                    let rank = positions.iter().position(|position| *position == value["S"]);
-                    let since = value["S"].as_str().and_then(|text| text.split_once('@')).expect("a position").1.to_owned();
+                    let rank = positions
+                        .iter()
+                        .position(|position| *position == value["S"]);
+                    let since = value["S"]
+                        .as_str()
+                        .and_then(|text| text.split_once('@'))
+                        .expect("a position")
+                        .1
+                        .to_owned();
                     *value = json!([rank, since]);
                 }
             }

@@ -22,7 +22,9 @@ struct Sequencing {
 /// Whether the function took them all.
 async fn sequenced(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
     let platform = stack.platform("changelog", hook);
-    let response = tidemark_changelog::handle(&platform, stream_event(records)).await.expect("a response");
+    let response = tidemark_changelog::handle(&platform, stream_event(records))
+        .await
+        .expect("a response");
     response.batch_item_failures.is_empty()
 }
 
@@ -31,12 +33,18 @@ impl Story for Sequencing {
     type Facts = Vec<Value>;
 
     async fn prepare(&self, stack: &Stack) -> Vec<Value> {
-        let writer = Device::new(stack, stack.token("acme", "writer", &["admin"], &[]), "server");
+        let writer = Device::new(
+            stack,
+            stack.token("acme", "writer", &["admin"], &[]),
+            "server",
+        );
         for item in (self.writes)() {
             assert_eq!(writer.push_one(item).await["status"], "ok");
         }
         let written = numbered(stack.stream_records());
-        let chosen = |places: &[usize]| -> Vec<Value> { places.iter().map(|place| written[*place].clone()).collect() };
+        let chosen = |places: &[usize]| -> Vec<Value> {
+            places.iter().map(|place| written[*place].clone()).collect()
+        };
         if !self.before.is_empty() {
             assert!(sequenced(stack, &chosen(self.before), Arc::new(NoHook)).await);
         }
@@ -51,7 +59,12 @@ impl Story for Sequencing {
 
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
         assert!(sequenced(stack, records, hook).await);
-        let aside: Vec<_> = stack.set_aside().await.into_values().map(|object| object["reason"].clone()).collect();
+        let aside: Vec<_> = stack
+            .set_aside()
+            .await
+            .into_values()
+            .map(|object| object["reason"].clone())
+            .collect();
         assert_eq!(aside.len(), usize::from(self.is_poisoned), "{aside:?}");
         json!(stack.rows("changes").len())
     }
@@ -69,12 +82,16 @@ fn task(channel: &str, id: &str, version: u64) -> Value {
 
 /// Two versions of two resources in one channel.
 fn one_channel() -> Vec<Value> {
-    [0, 1].into_iter().flat_map(|version| ["a", "b"].map(|id| task("tenant", id, version))).collect()
+    [0, 1]
+        .into_iter()
+        .flat_map(|version| ["a", "b"].map(|id| task("tenant", id, version)))
+        .collect()
 }
 
 /// The same in each of three.
 fn channels() -> Vec<Value> {
-    let written = |version| ["tenant", "group/north", "user/ana"].map(|channel| task(channel, "a", version));
+    let written =
+        |version| ["tenant", "group/north", "user/ana"].map(|channel| task(channel, "a", version));
     [0, 1].into_iter().flat_map(written).collect()
 }
 
@@ -89,35 +106,76 @@ fn large() -> Vec<Value> {
 
 #[tokio::test(start_paused = true)]
 async fn one_channel_is_sequenced_wherever_the_function_dies() {
-    let story = Sequencing { writes: one_channel, before: &[], order: &[0, 1, 2, 3], is_poisoned: false };
+    let story = Sequencing {
+        writes: one_channel,
+        before: &[],
+        order: &[0, 1, 2, 3],
+        is_poisoned: false,
+    };
     dies_everywhere(&story).await;
     dies_twice(&story).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_channels_are_sequenced_wherever_the_function_dies() {
-    let story = Sequencing { writes: channels, before: &[], order: &[0, 1, 2, 3, 4, 5], is_poisoned: false };
-    assert!(dies_everywhere(&story).await >= 4, "the heads, and a segment and a head for each");
+    let story = Sequencing {
+        writes: channels,
+        before: &[],
+        order: &[0, 1, 2, 3, 4, 5],
+        is_poisoned: false,
+    };
+    assert!(
+        dies_everywhere(&story).await >= 4,
+        "the heads, and a segment and a head for each"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
     // The head has passed 0 and 1, which it does not hold; 2 comes again; 3 is new.
-    let late = Sequencing { writes: one_channel, before: &[2], order: &[0, 1, 2, 3], is_poisoned: false };
-    assert!(dies_everywhere(&late).await >= 5, "head, log, rows, segment and head");
+    let late = Sequencing {
+        writes: one_channel,
+        before: &[2],
+        order: &[0, 1, 2, 3],
+        is_poisoned: false,
+    };
+    assert!(
+        dies_everywhere(&late).await >= 5,
+        "head, log, rows, segment and head"
+    );
     dies_twice(&late).await;
     // Late ones that no newer record speaks for.
-    let channels = Sequencing { writes: channels, before: &[4], order: &[3, 1, 5, 2, 4, 0], is_poisoned: false };
+    let channels = Sequencing {
+        writes: channels,
+        before: &[4],
+        order: &[3, 1, 5, 2, 4, 0],
+        is_poisoned: false,
+    };
     dies_everywhere(&channels).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_segments_are_appended_wherever_the_function_dies() {
-    let story = Sequencing { writes: large, before: &[], order: &[0, 1, 2, 3, 4, 5, 6, 7, 8], is_poisoned: false };
-    assert_eq!(dies_everywhere(&story).await, 11, "the head, nine segments, and the head");
+    let story = Sequencing {
+        writes: large,
+        before: &[],
+        order: &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        is_poisoned: false,
+    };
+    assert_eq!(
+        dies_everywhere(&story).await,
+        11,
+        "the head, nine segments, and the head"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_is_set_aside_once_wherever_the_function_dies() {
-    dies_everywhere(&Sequencing { writes: channels, before: &[], order: &[0, 1, 2, 3, 4, 5], is_poisoned: true }).await;
+    dies_everywhere(&Sequencing {
+        writes: channels,
+        before: &[],
+        order: &[0, 1, 2, 3, 4, 5],
+        is_poisoned: true,
+    })
+    .await;
 }

@@ -1,9 +1,12 @@
-//! Every crash point: a function is killed at its first, its second, … its last call, before the call took effect and after, and whoever
-//! called it does what they would do: the device sends the batch again, the stream delivers again, the admin decides again. What stands
-//! in all tables and buckets then, what subscribers are told and what devices pull must be what it is after a run that nothing killed.
+//! Every crash point: a function is killed at its first, its second, … its last call, before the
+//! call took effect and after, and whoever called it does what they would do: the device sends the
+//! batch again, the stream delivers again, the admin decides again. What stands in all tables and
+//! buckets then, what subscribers are told and what devices pull must be what it is after a run
+//! that nothing killed.
 //!
-//! How many calls there are is found by running. What differs legitimately is named with its reason: in [`seen`] where it is so for
-//! every story, and in a story's [`Story::exempt`] where it is so for that one.
+//! How many calls there are is found by running. What differs legitimately is named with its
+//! reason: in [`seen`] where it is so for every story, and in a story's [`Story::exempt`] where it
+//! is so for that one.
 
 mod ack;
 mod changelog;
@@ -48,11 +51,12 @@ trait Story {
     /// What happened before.
     async fn prepare(&self, stack: &Stack) -> Self::Facts;
 
-    /// What the caller does, and does again when there is no answer; gives what it is told. What it calls the API for passes
-    /// `hook` already.
+    /// What the caller does, and does again when there is no answer; gives what it is told. What it
+    /// calls the API for passes `hook` already.
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, facts: &Self::Facts) -> Value;
 
-    /// Whether the functions behind the streams are given what was written. Not where the story is about one of them.
+    /// Whether the functions behind the streams are given what was written. Not where the story is
+    /// about one of them.
     fn is_sequenced(&self) -> bool {
         true
     }
@@ -77,14 +81,20 @@ async fn dies_everywhere(story: &impl Story) -> usize {
         assert!(calls > 0, "a story without calls");
         for nth in 0..calls {
             let seen = crashed(story, &[(nth, moment)], later, times).await;
-            let seen = seen.unwrap_or_else(|| panic!("the run has {calls} calls and did not die {moment:?} call {nth}"));
-            seen.assert_is(&whole, &format!("died {moment:?} call {nth} of {calls}, came back after {later}"));
+            let seen = seen.unwrap_or_else(|| {
+                panic!("the run has {calls} calls and did not die {moment:?} call {nth}")
+            });
+            seen.assert_is(
+                &whole,
+                &format!("died {moment:?} call {nth} of {calls}, came back after {later}"),
+            );
         }
     }
     calls
 }
 
-/// Kills a story after each of its calls, and what is to finish it before its own: every third of them, another third each time.
+/// Kills a story after each of its calls, and what is to finish it before its own: every third of
+/// them, another third each time.
 async fn dies_twice(story: &impl Story) {
     let (whole, calls) = undisturbed(story, Times::Count).await;
     let mut pairs = 0;
@@ -92,7 +102,10 @@ async fn dies_twice(story: &impl Story) {
         for second in (first % 3..).step_by(3) {
             let points = [(first, Moment::After), (second, Moment::Before)];
             // The second run makes fewer calls, or more: it ends where it no longer dies.
-            let Some(seen) = crashed(story, &points, chrono::Duration::zero(), Times::Count).await else { break };
+            let Some(seen) = crashed(story, &points, chrono::Duration::zero(), Times::Count).await
+            else {
+                break;
+            };
             seen.assert_is(&whole, &format!("died at {points:?}"));
             pairs += 1;
         }
@@ -111,18 +124,29 @@ async fn undisturbed<S: Story>(story: &S, times: Times) -> (Seen, usize) {
     let told = story.act(&stack, hook.clone(), &facts).await;
     hook.set(Arc::new(NoHook));
     readers.read(story, &stack).await;
-    (Seen::of(story, &stack, readers, told, times).await, counting.calls())
+    (
+        Seen::of(story, &stack, readers, told, times).await,
+        counting.calls(),
+    )
 }
 
-/// A run that dies at these points, one try after the other, and that is finished then. `None` if one of them is behind its end.
-async fn crashed<S: Story>(story: &S, points: &[Point], later: chrono::Duration, times: Times) -> Option<Seen> {
+/// A run that dies at these points, one try after the other, and that is finished then. `None` if
+/// one of them is behind its end.
+async fn crashed<S: Story>(
+    story: &S,
+    points: &[Point],
+    later: chrono::Duration,
+    times: Times,
+) -> Option<Seen> {
     let hook = Arc::new(Switch::default());
     let stack = story.stack(hook.clone());
     let facts = story.prepare(&stack).await;
     let mut readers = Readers::before(story, &stack).await;
     for (nth, moment) in points {
         hook.set(Arc::new(Script::dying_at(*nth, *moment)));
-        let died = tokio::time::timeout(DEAD_AFTER, story.act(&stack, hook.clone(), &facts)).await.is_err();
+        let died = tokio::time::timeout(DEAD_AFTER, story.act(&stack, hook.clone(), &facts))
+            .await
+            .is_err();
         hook.set(Arc::new(NoHook));
         if !died {
             return None;
@@ -167,7 +191,8 @@ impl Hook for Switch {
     }
 }
 
-/// Records with numbers, labels and times of the tests' own, which every run has alike: the engine takes them from the machine's time.
+/// Records with numbers, labels and times of the tests' own, which every run has alike: the engine
+/// takes them from the machine's time.
 fn numbered(records: impl IntoIterator<Item = Value>) -> Vec<Value> {
     let numbered = |(place, mut record): (usize, Value)| {
         let arn = record["eventSourceARN"].as_str().expect("an ARN");

@@ -23,10 +23,18 @@ impl Story for Telling {
         let (office, ana) = (stack.device("office", "pc"), stack.device("ana", "phone"));
         let admin = stack.token("acme", "root", &["admin"], &[]);
         for id in ["m-1", "m-2"] {
-            office.push(json!([meter(id, "create", 0, "office"), meter(id, "update", 1, "office again")])).await;
+            office
+                .push(json!([
+                    meter(id, "create", 0, "office"),
+                    meter(id, "update", 1, "office again")
+                ]))
+                .await;
             let conflict = ana.push_one(meter(id, "update", 1, "ana")).await["conflict_id"].clone();
             let path = format!("conflicts/{}/resolve", conflict.as_str().expect("an id"));
-            stack.post(&path, &admin, &json!({"resolution": "accept_client"})).await.ok();
+            stack
+                .post(&path, &admin, &json!({"resolution": "accept_client"}))
+                .await
+                .ok();
         }
         let mut records = numbered(stack.stream_records_of("conflicts"));
         records[0]["eventName"] = "MODIFY".into();
@@ -36,9 +44,16 @@ impl Story for Telling {
 
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
         let platform = stack.platform("notify", hook);
-        let response = tidemark_notify::handle(&platform, stream_event(records)).await.expect("a response");
+        let response = tidemark_notify::handle(&platform, stream_event(records))
+            .await
+            .expect("a response");
         assert!(response.batch_item_failures.is_empty());
-        let aside: Vec<_> = stack.set_aside().await.into_values().map(|object| object["reason"].clone()).collect();
+        let aside: Vec<_> = stack
+            .set_aside()
+            .await
+            .into_values()
+            .map(|object| object["reason"].clone())
+            .collect();
         assert_eq!(aside.len(), 1, "{aside:?}");
         assert!(stack.topic.published().len() >= 2);
         Value::Null
@@ -60,5 +75,8 @@ impl Story for Telling {
 
 #[tokio::test(start_paused = true)]
 async fn each_decision_is_told_wherever_the_function_dies() {
-    assert!(dies_everywhere(&Telling).await >= 3, "one is set aside and two are told");
+    assert!(
+        dies_everywhere(&Telling).await >= 3,
+        "one is set aside and two are told"
+    );
 }

@@ -38,15 +38,25 @@ impl Story for Push {
     type Facts = ();
 
     fn stack(&self, hook: Arc<dyn Hook>) -> Stack {
-        let variables: Vec<_> = self.catalog.iter().map(|catalog| ("CATALOG", *catalog)).collect();
+        let variables: Vec<_> = self
+            .catalog
+            .iter()
+            .map(|catalog| ("CATALOG", *catalog))
+            .collect();
         Stack::configured_over(Engine::memory().expect("an engine"), hook, &variables)
     }
 
     async fn prepare(&self, stack: &Stack) {
         let [office, ana] = (self.before)();
-        for (user, items) in [("ana", ana), ("office", office)].into_iter().filter(|(_, items)| *items != json!([])) {
+        for (user, items) in [("ana", ana), ("office", office)]
+            .into_iter()
+            .filter(|(_, items)| *items != json!([]))
+        {
             let results = Self::device(stack, user).push(items).await;
-            assert!(results.iter().all(|result| result["status"] == "ok"), "{results:?}");
+            assert!(
+                results.iter().all(|result| result["status"] == "ok"),
+                "{results:?}"
+            );
         }
         upload(stack).await;
     }
@@ -59,16 +69,22 @@ impl Story for Push {
         };
         let mut answer = answer.ok();
         let results = answer["results"].as_array_mut().expect("results");
-        let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().expect("a status")).collect();
+        let statuses: Vec<&str> = results
+            .iter()
+            .map(|result| result["status"].as_str().expect("a status"))
+            .collect();
         assert_eq!(statuses, self.statuses, "{results:?}");
-        // Receipts say when the device was told, and of what: a repeated batch has none for a payload that it leaves out.
-        let token = Token::decode(answer["server_sync_token"].as_str().expect("text")).expect("a token");
+        // Receipts say when the device was told, and of what: a repeated batch has none for a
+        // payload that it leaves out.
+        let token =
+            Token::decode(answer["server_sync_token"].as_str().expect("text")).expect("a token");
         answer["server_sync_token"] = token.encode().into();
         answer
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // Without an id of the client's each try is a batch by itself, kept and remembered whether or not its answer is heard.
+        // Without an id of the client's each try is a batch by itself, kept and remembered whether
+        // or not its answer is heard.
         let same = match place {
             "table sync_items" => "packed",
             "table sync_batches" => "digest",
@@ -79,7 +95,10 @@ impl Story for Push {
             things.dedup_by_key(|row| row[same].to_string());
         }
         if place == "what the caller is told" || place == "table sync_batches" {
-            let results = things.iter_mut().filter_map(|thing| thing["results"].as_array_mut()).flatten();
+            let results = things
+                .iter_mut()
+                .filter_map(|thing| thing["results"].as_array_mut())
+                .flatten();
             results.filter_map(Value::as_object_mut).for_each(alike);
         }
         things
@@ -88,25 +107,47 @@ impl Story for Push {
 
 /// Takes out of a result what the same item may be answered with or without.
 fn alike(result: &mut Map<String, Value>) {
-    // Results are kept without payloads: what a merge or a policy made of an item, a batch that was answered before leaves out.
+    // Results are kept without payloads: what a merge or a policy made of an item, a batch that was
+    // answered before leaves out.
     if result["status"] == "ok" {
         result.retain(|field, _| !field.starts_with("server_payload"));
     }
-    // Who holds a value is found by trying, and a create that stands in a conflict is not tried again.
-    if result.get("code").is_some_and(|code| code == "unique_violation") {
-        result.retain(|field, _| field != "holder_id" && field != "holder_channel" && field != "error");
+    // Who holds a value is found by trying, and a create that stands in a conflict is not tried
+    // again.
+    if result
+        .get("code")
+        .is_some_and(|code| code == "unique_violation")
+    {
+        result.retain(|field, _| {
+            field != "holder_id" && field != "holder_channel" && field != "error"
+        });
     }
 }
 
-/// The photo, where a device of Ana's puts it. Its key is none that a presign made up, so that every run names the same.
+/// The photo, where a device of Ana's puts it. Its key is none that a presign made up, so that
+/// every run names the same.
 async fn upload(stack: &Stack) {
-    let client = s3_client(StoreClient::new(stack.store.clone()), "http://media.localhost", "test");
-    let put = client.put_object().bucket(BUCKET).key(photo().replacen("uploads/", "incoming/", 1)).content_type("image/jpeg");
-    put.body(PHOTO.to_vec().into()).send().await.expect("stored");
+    let client = s3_client(
+        StoreClient::new(stack.store.clone()),
+        "http://media.localhost",
+        "test",
+    );
+    let put = client
+        .put_object()
+        .bucket(BUCKET)
+        .key(photo().replacen("uploads/", "incoming/", 1))
+        .content_type("image/jpeg");
+    put.body(PHOTO.to_vec().into())
+        .send()
+        .await
+        .expect("stored");
 }
 
 fn photo() -> String {
-    format!("uploads/acme/ana/0190163d8694439baea5966c26f8ad91.{}.image~jpeg.jpg", PHOTO.len())
+    format!(
+        "uploads/acme/ana/0190163d8694439baea5966c26f8ad91.{}.image~jpeg.jpg",
+        PHOTO.len()
+    )
 }
 
 fn meter(action: &str, id: &str, base: u64, fields: &Value) -> Value {
@@ -127,7 +168,8 @@ fn task(action: &str, id: &str, base: u64, fields: &Value) -> Value {
     task
 }
 
-/// What [`everything`] meets: something to update, to delete, to conflict with, and a value that somebody holds.
+/// What [`everything`] meets: something to update, to delete, to conflict with, and a value that
+/// somebody holds.
 fn prepared() -> [Value; 2] {
     [
         json!([
@@ -174,8 +216,10 @@ fn everything() -> Value {
     ])
 }
 
-const EVERYTHING: &[&str] =
-    &["ok", "ok", "ok", "ok", "ok", "conflict", "conflict", "ok", "ok", "conflict", "ok", "ok", "ok", "ok", "error", "error"];
+const EVERYTHING: &[&str] = &[
+    "ok", "ok", "ok", "ok", "ok", "conflict", "conflict", "ok", "ok", "conflict", "ok", "ok", "ok",
+    "ok", "error", "error",
+];
 
 fn nothing() -> [Value; 2] {
     [json!([]), json!([])]
@@ -183,7 +227,13 @@ fn nothing() -> [Value; 2] {
 
 #[tokio::test(start_paused = true)]
 async fn a_push_of_everything_that_dies_at_any_call_is_finished_by_a_retry() {
-    let push = Push { catalog: None, batch_id: Some("b"), before: prepared, items: everything, statuses: EVERYTHING };
+    let push = Push {
+        catalog: None,
+        batch_id: Some("b"),
+        before: prepared,
+        items: everything,
+        statuses: EVERYTHING,
+    };
     dies_everywhere(&push).await;
 }
 
@@ -201,12 +251,26 @@ const SOME: &[&str] = &["ok", "ok", "conflict", "conflict"];
 
 #[tokio::test(start_paused = true)]
 async fn without_a_batch_id_a_push_is_finished_by_a_retry_too() {
-    dies_everywhere(&Push { catalog: None, batch_id: None, before: prepared, items: some, statuses: SOME }).await;
+    dies_everywhere(&Push {
+        catalog: None,
+        batch_id: None,
+        before: prepared,
+        items: some,
+        statuses: SOME,
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_push_that_dies_twice_is_finished_by_a_third() {
-    dies_twice(&Push { catalog: None, batch_id: Some("b"), before: prepared, items: some, statuses: SOME }).await;
+    dies_twice(&Push {
+        catalog: None,
+        batch_id: Some("b"),
+        before: prepared,
+        items: some,
+        statuses: SOME,
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,28 +278,53 @@ async fn a_push_with_an_upload_that_dies_at_any_call_keeps_and_notes_it_once() {
     fn items() -> Value {
         json!([submission("t-1", &json!([photo()]))])
     }
-    let push = Push { catalog: None, batch_id: Some("b"), before: nothing, items, statuses: &["ok"] };
+    let push = Push {
+        catalog: None,
+        batch_id: Some("b"),
+        before: nothing,
+        items,
+        statuses: &["ok"],
+    };
     dies_everywhere(&push).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_conflict_and_one_entry() {
+async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_conflict_and_one_entry()
+{
     fn before() -> [Value; 2] {
         [
-            json!([meter("update", "m", 1, &json!({"reading": 50, "code": "B"}))]),
+            json!([meter(
+                "update",
+                "m",
+                1,
+                &json!({"reading": 50, "code": "B"})
+            )]),
             json!([meter("create", "m", 0, &json!({"code": "A"}))]),
         ]
     }
     fn items() -> Value {
-        json!([meter("update", "m", 1, &json!({"reading": 42, "code": "C"})), meter("create", "n", 0, &json!({"code": "D"}))])
+        json!([
+            meter("update", "m", 1, &json!({"reading": 42, "code": "C"})),
+            meter("create", "n", 0, &json!({"code": "D"}))
+        ])
     }
     let wins = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'client_wins'\n\
         [submission]\nchannel = 'user'\nid_prefix = 's'";
-    let client = Push { catalog: Some(wins), batch_id: Some("b"), before, items, statuses: &["ok", "ok"] };
+    let client = Push {
+        catalog: Some(wins),
+        batch_id: Some("b"),
+        before,
+        items,
+        statuses: &["ok", "ok"],
+    };
     dies_everywhere(&client).await;
     let wins = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'server_wins'\n\
         [submission]\nchannel = 'user'\nid_prefix = 's'";
-    let server = Push { catalog: Some(wins), statuses: &["conflict", "ok"], ..client };
+    let server = Push {
+        catalog: Some(wins),
+        statuses: &["conflict", "ok"],
+        ..client
+    };
     dies_everywhere(&server).await;
 }
 
@@ -253,7 +342,14 @@ async fn a_conflict_of_several_rows_is_finished_by_a_retry() {
             meter("update", "m", 2, &json!({"more": noise(3, 2_000)}))
         ])
     }
-    dies_everywhere(&Push { catalog: None, batch_id: Some("b"), before, items, statuses: &["conflict", "conflict"] }).await;
+    dies_everywhere(&Push {
+        catalog: None,
+        batch_id: Some("b"),
+        before,
+        items,
+        statuses: &["conflict", "conflict"],
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,15 +360,26 @@ async fn a_batch_of_several_chunks_is_finished_by_a_retry() {
             meter("create", "n", 0, &json!({"text": noise(2, 290_000)}))
         ])
     }
-    let push = Push { catalog: None, batch_id: Some("b"), before: nothing, items, statuses: &["ok", "ok"] };
-    assert!(dies_everywhere(&push).await >= 5, "two chunks, two rows, the results");
+    let push = Push {
+        catalog: None,
+        batch_id: Some("b"),
+        before: nothing,
+        items,
+        statuses: &["ok", "ok"],
+    };
+    assert!(
+        dies_everywhere(&push).await >= 5,
+        "two chunks, two rows, the results"
+    );
 }
 
 /// Text without any pattern, which packing hardly helps.
 fn noise(seed: u64, bytes: usize) -> String {
     let mut state = seed;
     let mut letter = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         char::from(b'#' + (state >> 33) as u8 % 56)
     };
     (0..bytes).map(|_| letter()).collect()

@@ -18,7 +18,8 @@ impl Story for Replay {
 
     async fn prepare(&self, stack: &Stack) -> String {
         let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-        ben.push(json!([create("stale", "1"), edit("stale", 1, "ben's")])).await;
+        ben.push(json!([create("stale", "1"), edit("stale", 1, "ben's")]))
+            .await;
         let batch = json!([
             create("mine", "1"),
             edit("mine", 1, "2"),
@@ -33,21 +34,42 @@ impl Story for Replay {
 
     async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, id: &String) -> Value {
         let mut answer = replay(stack, &boss(stack), id, &json!({})).await.ok();
-        let statuses: Vec<_> = answer["results"].as_array_mut().expect("results").iter().map(|it| it["status"].clone()).collect();
+        let statuses: Vec<_> = answer["results"]
+            .as_array_mut()
+            .expect("results")
+            .iter()
+            .map(|it| it["status"].clone())
+            .collect();
         assert_eq!(statuses, ["ok", "ok", "conflict", "ok", "error"]);
         answer
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // Each try tells the log that it began, and one that died after its last write that it ended: the second finds nothing left
-        // to do. What the log must say is that the batch was replayed, and what came of it.
+        // Each try tells the log that it began, and one that died after its last write that it
+        // ended: the second finds nothing left to do. What the log must say is that the batch was
+        // replayed, and what came of it.
         if place == "table audit_log" {
-            let told = |action: &str| things.iter().filter(|row| row["packed"]["action"] == action).count();
+            let told = |action: &str| {
+                things
+                    .iter()
+                    .filter(|row| row["packed"]["action"] == action)
+                    .count()
+            };
             let (started, finished) = (told("replay_started"), told("replay_finished"));
-            assert!(1 <= finished && finished <= started && started <= 3, "{started} began and {finished} ended");
-            things.iter_mut().for_each(|row| drop(row["packed"]["before"].take()));
+            assert!(
+                1 <= finished && finished <= started && started <= 3,
+                "{started} began and {finished} ended"
+            );
+            things
+                .iter_mut()
+                .for_each(|row| drop(row["packed"]["before"].take()));
             things.sort_by_key(|row| row["packed"]["action"].to_string());
-            things.dedup_by_key(|row| (row["packed"]["action"].clone(), row["packed"]["after"].clone()));
+            things.dedup_by_key(|row| {
+                (
+                    row["packed"]["action"].clone(),
+                    row["packed"]["after"].clone(),
+                )
+            });
         }
         things
     }
@@ -55,6 +77,9 @@ impl Story for Replay {
 
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_dies_at_any_call_is_finished_by_a_retry() {
-    assert!(dies_everywhere(&Replay).await >= 6, "batch, items, entry, rows, write, results");
+    assert!(
+        dies_everywhere(&Replay).await >= 6,
+        "batch, items, entry, rows, write, results"
+    );
     dies_twice(&Replay).await;
 }

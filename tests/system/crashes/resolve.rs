@@ -42,7 +42,9 @@ impl Story for Decision {
             meter("create", "holder", 0, json!({"code": "X"}))
         ]);
         office.push(made).await;
-        office.push_one(meter("update", "m", 1, json!({"reading": 50}))).await;
+        office
+            .push_one(meter("update", "m", 1, json!({"reading": 50})))
+            .await;
         let refused = ana.push(match self.refused {
             Refused::Update => json!([
                 meter("update", "m", 1, json!({"reading": 42, "code": "B"})),
@@ -53,17 +55,32 @@ impl Story for Decision {
         });
         let refused = refused.await;
         assert_eq!(refused[0]["status"], "conflict", "{refused:?}");
-        assert_eq!(office.push_one(meter("update", "holder", 1, json!({"code": "Y"}))).await["status"], "ok");
-        refused[0]["conflict_id"].as_str().expect("an id").to_owned()
+        assert_eq!(
+            office
+                .push_one(meter("update", "holder", 1, json!({"code": "Y"})))
+                .await["status"],
+            "ok"
+        );
+        refused[0]["conflict_id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
     }
 
     async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, conflict: &String) -> Value {
         let mut decision = self.resolution.clone();
         if !self.is_direct {
             let admin = stack.token("acme", "root", &["admin"], &[]);
-            return stack.post(&format!("conflicts/{conflict}/resolve"), &admin, &decision).await.ok();
+            return stack
+                .post(&format!("conflicts/{conflict}/resolve"), &admin, &decision)
+                .await
+                .ok();
         }
-        for (field, value) in [("conflict_id", conflict.as_str()), ("tenant", "acme"), ("resolved_by", "ops@example.com")] {
+        for (field, value) in [
+            ("conflict_id", conflict.as_str()),
+            ("tenant", "acme"),
+            ("resolved_by", "ops@example.com"),
+        ] {
             decision[field] = value.into();
         }
         let answer = stack.invoke("resolve", &decision).await;
@@ -80,15 +97,27 @@ fn decisions() -> impl Iterator<Item = Decision> {
         json!({"resolution": "manual_merge", "payload": {"reading": 42.50, "code": "Z"}}),
     ];
     resolutions.into_iter().flat_map(|resolution| {
-        let through = [(Refused::Update, false), (Refused::Delete, false), (Refused::Create, false), (Refused::Update, true)];
-        through.map(|(refused, is_direct)| Decision { refused, resolution: resolution.clone(), is_direct })
+        let through = [
+            (Refused::Update, false),
+            (Refused::Delete, false),
+            (Refused::Create, false),
+            (Refused::Update, true),
+        ];
+        through.map(|(refused, is_direct)| Decision {
+            refused,
+            resolution: resolution.clone(),
+            is_direct,
+        })
     })
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_decision_through_either_door_that_dies_at_any_call_is_finished_by_a_retry() {
     for decision in decisions() {
-        assert!(dies_everywhere(&decision).await >= 3, "a decision reads, reads and writes");
+        assert!(
+            dies_everywhere(&decision).await >= 3,
+            "a decision reads, reads and writes"
+        );
     }
 }
 

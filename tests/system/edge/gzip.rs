@@ -22,7 +22,10 @@ fn packed(text: &[u8]) -> Vec<u8> {
 
 fn headers(token: &str, pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+    headers.insert(
+        header::AUTHORIZATION,
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+    );
     for (name, value) in pairs {
         headers.insert(name, HeaderValue::from_str(value).unwrap());
     }
@@ -36,7 +39,13 @@ fn push(letters: usize) -> Value {
 
 async fn send_packed(stack: &Stack, body: &[u8], coding: &str) -> Answer {
     let token = stack.token("acme", "ana", &[], &[]);
-    stack.send("sync/push", &headers(&token, &[(header::CONTENT_ENCODING, coding)]), body).await
+    stack
+        .send(
+            "sync/push",
+            &headers(&token, &[(header::CONTENT_ENCODING, coding)]),
+            body,
+        )
+        .await
 }
 
 /// A stack on which a pull has some 20 KB to answer.
@@ -51,12 +60,24 @@ async fn with_changes(api: ApiKind) -> (Stack, String) {
 
 /// Pulls with this `accept-encoding`.
 async fn pull(stack: &Stack, token: &str, accepted: Option<&str>) -> Answer {
-    let accepted: Vec<_> = accepted.map(|value| (header::ACCEPT_ENCODING, value)).into_iter().collect();
-    stack.send("sync/pull", &headers(token, &accepted), br#"{"since_token":null}"#).await
+    let accepted: Vec<_> = accepted
+        .map(|value| (header::ACCEPT_ENCODING, value))
+        .into_iter()
+        .collect();
+    stack
+        .send(
+            "sync/pull",
+            &headers(token, &accepted),
+            br#"{"since_token":null}"#,
+        )
+        .await
 }
 
 fn is_packed(answer: &Answer) -> bool {
-    answer.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip")
+    answer
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding == "gzip")
 }
 
 #[tokio::test]
@@ -64,7 +85,8 @@ async fn a_gzip_push_is_applied_behind_both_kinds_of_api() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         for coding in ["gzip", "GZIP", "x-gzip", " gzip ", "identity, gzip"] {
-            let answer = send_packed(&stack, &packed(push(2000).to_string().as_bytes()), coding).await;
+            let answer =
+                send_packed(&stack, &packed(push(2000).to_string().as_bytes()), coding).await;
             assert_eq!(answer.ok()["results"][0]["status"], "ok", "{coding}");
         }
         assert_eq!(stack.rows("resources").len(), 1);
@@ -83,10 +105,19 @@ async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
     for body in [Vec::new(), cut, changed, followed, b"\x1f\x8b".to_vec()] {
         for coding in ["gzip", "identity", ""] {
             let answer = send_packed(&stack, &body, coding).await;
-            assert_problem(&answer, 400, "invalid_request", Some("$"), &format!("{} bytes", body.len()));
+            assert_problem(
+                &answer,
+                400,
+                "invalid_request",
+                Some("$"),
+                &format!("{} bytes", body.len()),
+            );
         }
     }
-    assert_eq!(stack.rows("resources").len() + stack.rows("sync_items").len(), 0);
+    assert_eq!(
+        stack.rows("resources").len() + stack.rows("sync_items").len(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -94,7 +125,10 @@ async fn a_body_that_unpacks_to_3_mb_is_read_and_one_byte_more_is_413() {
     let stack = Stack::new();
     let mut body = push(10).to_string().into_bytes();
     body.resize(BODY_BYTES_MAX, b' ');
-    assert_eq!(send_packed(&stack, &packed(&body), "gzip").await.status, 200);
+    assert_eq!(
+        send_packed(&stack, &packed(&body), "gzip").await.status,
+        200
+    );
     body.push(b' ');
     let answer = send_packed(&stack, &packed(&body), "gzip").await;
     assert_problem(&answer, 413, "body_too_large", None, "one byte more");
@@ -113,14 +147,22 @@ async fn another_content_encoding_is_415_and_says_which_is_understood() {
     let stack = Stack::new();
     let twice = packed(&packed(push(10).to_string().as_bytes()));
     for coding in ["br", "deflate", "zstd", "gzip, gzip", "gzip, br"] {
-        for body in [packed(push(10).to_string().as_bytes()), push(10).to_string().into_bytes()] {
+        for body in [
+            packed(push(10).to_string().as_bytes()),
+            push(10).to_string().into_bytes(),
+        ] {
             let answer = send_packed(&stack, &body, coding).await;
             assert_problem(&answer, 415, "unsupported_media_type", None, coding);
         }
     }
-    for (coding, body) in
-        [("br", BROTLI), ("deflate", ZLIB), ("zstd", ZSTD), ("gzip, br", BROTLI), ("gzip, gzip", twice.as_slice()), ("br", &[])]
-    {
+    for (coding, body) in [
+        ("br", BROTLI),
+        ("deflate", ZLIB),
+        ("zstd", ZSTD),
+        ("gzip, br", BROTLI),
+        ("gzip, gzip", twice.as_slice()),
+        ("br", &[]),
+    ] {
         let answer = send_packed(&stack, body, coding).await;
         assert_problem(&answer, 415, "unsupported_media_type", None, coding);
         assert_eq!(answer.headers[header::ACCEPT_ENCODING], "gzip", "{coding}");
@@ -139,7 +181,14 @@ async fn the_body_decides_whether_it_is_gzip() {
                 assert_eq!(answer.ok()["results"][0]["status"], "ok", "{coding}");
             }
             let token = stack.token("acme", "ana", &[], &[]);
-            assert_eq!(stack.send("sync/push", &headers(&token, &[]), body).await.status, 200, "no header");
+            assert_eq!(
+                stack
+                    .send("sync/push", &headers(&token, &[]), body)
+                    .await
+                    .status,
+                200,
+                "no header"
+            );
         }
         assert_eq!(stack.rows("resources").len(), 1);
     }
@@ -159,7 +208,12 @@ async fn a_byte_order_mark_is_skipped() {
         (b"\xff\xfe{\0}\0".as_slice(), 400),
     ] {
         for coding in ["", "gzip", "identity"] {
-            assert_eq!(send_packed(&stack, body, coding).await.status, status, "{:?} {coding}", String::from_utf8_lossy(body));
+            assert_eq!(
+                send_packed(&stack, body, coding).await.status,
+                status,
+                "{:?} {coding}",
+                String::from_utf8_lossy(body)
+            );
         }
     }
 }
@@ -172,7 +226,11 @@ async fn a_large_answer_is_gzip_for_a_client_that_takes_it_and_the_same_for_one_
         assert!(!is_packed(&plain) && plain.text.len() > 10 * 1024);
         for accepted in ["gzip", "br, gzip;q=0.5", "*", "deflate, gzip"] {
             let answer = pull(&stack, &token, Some(accepted)).await;
-            assert_eq!((is_packed(&answer), &answer.text), (true, &plain.text), "{accepted:?}");
+            assert_eq!(
+                (is_packed(&answer), &answer.text),
+                (true, &plain.text),
+                "{accepted:?}"
+            );
             assert_eq!(answer.headers["vary"], "accept-encoding");
         }
         for refused in ["identity", "gzip;q=0", "br", "*;q=0", "*, gzip;q=0"] {
@@ -187,7 +245,8 @@ async fn a_large_answer_is_gzip_for_a_client_that_takes_it_and_the_same_for_one_
 async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
     let stack = Stack::new();
     let phone = stack.device("ana", "phone");
-    // The server's payload is in the answer of an edit that changes nothing, so its length is the answer's.
+    // The server's payload is in the answer of an edit that changes nothing, so its length is the
+    // answer's.
     let answered = async |letters: usize, accepted: &[(header::HeaderName, &str)]| {
         let id = format!("m-{letters:06}");
         let item = json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": id, "note": "x".repeat(letters)}});
@@ -195,11 +254,20 @@ async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
         let nothing = json!({"resource_type": "meter", "action": "update", "client_version": 0, "base_version": 0,
             "payload": {"id": id, "note": "y"}});
         let body = phone.body(&json!([nothing])).to_string();
-        stack.send("sync/push", &headers(&phone.token, accepted), body.as_bytes()).await
+        stack
+            .send(
+                "sync/push",
+                &headers(&phone.token, accepted),
+                body.as_bytes(),
+            )
+            .await
     };
     let gzip = [(header::ACCEPT_ENCODING, "gzip")];
     let rest = answered(1000, &gzip).await.text.len() - 1000;
-    for (bytes, expected) in [(PLAIN_ANSWER_BYTES_MAX, false), (PLAIN_ANSWER_BYTES_MAX + 1, true)] {
+    for (bytes, expected) in [
+        (PLAIN_ANSWER_BYTES_MAX, false),
+        (PLAIN_ANSWER_BYTES_MAX + 1, true),
+    ] {
         let answer = answered(bytes - rest, &gzip).await;
         assert_eq!((answer.text.len(), is_packed(&answer)), (bytes, expected));
     }
@@ -209,10 +277,26 @@ async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
 #[tokio::test]
 async fn a_gzip_answer_leaves_the_function_as_bytes_that_any_reader_unpacks() {
     let (stack, token) = with_changes(ApiKind::Rest).await;
-    let response = stack.respond("POST", "sync/pull", &headers(&token, &[(header::ACCEPT_ENCODING, "gzip")]), b"{}").await;
-    let Body::Binary(bytes) = response.body() else { panic!("text: {response:?}") };
+    let response = stack
+        .respond(
+            "POST",
+            "sync/pull",
+            &headers(&token, &[(header::ACCEPT_ENCODING, "gzip")]),
+            b"{}",
+        )
+        .await;
+    let Body::Binary(bytes) = response.body() else {
+        panic!("text: {response:?}")
+    };
     let mut text = String::new();
-    GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
+    GzDecoder::new(bytes.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
     assert_eq!(text, pull(&stack, &token, None).await.text);
-    assert!(bytes.len() < text.len() / 5, "{} of {}", bytes.len(), text.len());
+    assert!(
+        bytes.len() < text.len() / 5,
+        "{} of {}",
+        bytes.len(),
+        text.len()
+    );
 }

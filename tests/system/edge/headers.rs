@@ -12,14 +12,26 @@ use tidemark_tests::{Answer, Stack};
 use super::odd_events::plain;
 
 const APP: &str = "https://app.example";
-const ORIGINS: &[(&str, &str)] = &[("ALLOWED_ORIGINS", "https://app.example,http://localhost:8080")];
+const ORIGINS: &[(&str, &str)] = &[(
+    "ALLOWED_ORIGINS",
+    "https://app.example,http://localhost:8080",
+)];
 
 fn from(event: &Value, method: &str, origin: Option<&str>) -> Value {
     let mut event = event.clone();
     for name in ["headers", "multiValueHeaders"] {
         if let Some(headers) = event.get_mut(name).and_then(Value::as_object_mut) {
             headers.remove("authorization");
-            origin.map(|origin| headers.insert("origin".into(), if name == "headers" { json!(origin) } else { json!([origin]) }));
+            origin.map(|origin| {
+                headers.insert(
+                    "origin".into(),
+                    if name == "headers" {
+                        json!(origin)
+                    } else {
+                        json!([origin])
+                    },
+                )
+            });
         }
     }
     let is_rest = event.get("httpMethod").is_some();
@@ -28,7 +40,13 @@ fn from(event: &Value, method: &str, origin: Option<&str>) -> Value {
         event["requestContext"]["httpMethod"] = method.into();
     } else {
         event["requestContext"]["http"]["method"] = method.into();
-        let key = event["routeKey"].as_str().unwrap().split_once(' ').unwrap().1.to_owned();
+        let key = event["routeKey"]
+            .as_str()
+            .unwrap()
+            .split_once(' ')
+            .unwrap()
+            .1
+            .to_owned();
         event["routeKey"] = format!("{method} {key}").into();
         event["requestContext"]["routeKey"] = event["routeKey"].clone();
     }
@@ -46,17 +64,40 @@ async fn a_preflight_needs_no_token() {
         for route in ROUTES {
             let event = plain(&stack, route, "none");
             for origin in [APP, "http://localhost:8080"] {
-                let response = stack.deliver(route.function, &from(&event, "OPTIONS", Some(origin))).await;
+                let response = stack
+                    .deliver(route.function, &from(&event, "OPTIONS", Some(origin)))
+                    .await;
                 let headers = response.headers();
-                assert_eq!((response.status().as_u16(), response.body().len()), (204, 0), "{}", route.path);
-                assert_eq!(told(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN), Some(origin), "{}", route.path);
+                assert_eq!(
+                    (response.status().as_u16(), response.body().len()),
+                    (204, 0),
+                    "{}",
+                    route.path
+                );
+                assert_eq!(
+                    told(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
+                    Some(origin),
+                    "{}",
+                    route.path
+                );
                 let methods = format!("{}, OPTIONS", route.method);
-                assert_eq!(told(headers, &header::ACCESS_CONTROL_ALLOW_METHODS), Some(methods.as_str()), "{}", route.path);
+                assert_eq!(
+                    told(headers, &header::ACCESS_CONTROL_ALLOW_METHODS),
+                    Some(methods.as_str()),
+                    "{}",
+                    route.path
+                );
                 let allowed = "authorization, content-type, content-encoding";
-                assert_eq!(told(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS), Some(allowed));
+                assert_eq!(
+                    told(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS),
+                    Some(allowed)
+                );
                 assert_eq!(told(headers, &header::ACCESS_CONTROL_MAX_AGE), Some("3600"));
                 assert_eq!(
-                    (told(headers, &header::VARY), told(headers, &header::CACHE_CONTROL)),
+                    (
+                        told(headers, &header::VARY),
+                        told(headers, &header::CACHE_CONTROL)
+                    ),
                     (Some("origin"), Some("no-store"))
                 );
             }
@@ -69,20 +110,39 @@ async fn other_origins_are_told_nothing() {
     for (stack, origins) in [
         (
             Stack::configured(ORIGINS),
-            &["https://evil.example", "null", "", "https://app.example.evil.example", "http://localhost:8081"][..],
+            &[
+                "https://evil.example",
+                "null",
+                "",
+                "https://app.example.evil.example",
+                "http://localhost:8081",
+            ][..],
         ),
         (Stack::new(), &[APP, "http://localhost:3000"][..]),
     ] {
         for origin in origins {
             for route in ROUTES {
                 let event = plain(&stack, route, "none");
-                let preflight = stack.deliver(route.function, &from(&event, "OPTIONS", Some(origin))).await;
-                let answer = stack.deliver(route.function, &from(&event, route.method, Some(origin))).await;
+                let preflight = stack
+                    .deliver(route.function, &from(&event, "OPTIONS", Some(origin)))
+                    .await;
+                let answer = stack
+                    .deliver(route.function, &from(&event, route.method, Some(origin)))
+                    .await;
                 for response in [&preflight, &answer] {
                     let is_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-                    assert!(!response.headers().keys().any(is_cors), "{origin} {}: {response:?}", route.path);
+                    assert!(
+                        !response.headers().keys().any(is_cors),
+                        "{origin} {}: {response:?}",
+                        route.path
+                    );
                 }
-                assert_eq!((preflight.status().as_u16(), answer.status().as_u16()), (403, 401), "{origin} {}", route.path);
+                assert_eq!(
+                    (preflight.status().as_u16(), answer.status().as_u16()),
+                    (403, 401),
+                    "{origin} {}",
+                    route.path
+                );
             }
         }
     }
@@ -94,21 +154,48 @@ async fn every_answer_may_be_read_by_allowed_pages() {
     let token = stack.token("acme", "ana", &[], &[]);
     let shared = |response: &Response<lambda_http::Body>, what: &str| {
         let headers = response.headers();
-        assert_eq!(told(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN), Some(APP), "{what}");
-        assert_eq!(told(headers, &header::ACCESS_CONTROL_EXPOSE_HEADERS), Some("retry-after, x-amzn-requestid"), "{what}");
-        assert_eq!(told(headers, &header::VARY), Some("accept-encoding, origin"), "{what}");
-        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS), "{what}");
+        assert_eq!(
+            told(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
+            Some(APP),
+            "{what}"
+        );
+        assert_eq!(
+            told(headers, &header::ACCESS_CONTROL_EXPOSE_HEADERS),
+            Some("retry-after, x-amzn-requestid"),
+            "{what}"
+        );
+        assert_eq!(
+            told(headers, &header::VARY),
+            Some("accept-encoding, origin"),
+            "{what}"
+        );
+        assert!(
+            !headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS),
+            "{what}"
+        );
     };
-    for (path, body, status) in [("sync/pull", "{}", 200), ("sync/pull", "{", 400), ("sync/push", "{}", 400)] {
+    for (path, body, status) in [
+        ("sync/pull", "{}", 200),
+        ("sync/pull", "{", 400),
+        ("sync/push", "{}", 400),
+    ] {
         let mut headers = HeaderMap::new();
         headers.insert(header::ORIGIN, HeaderValue::from_static(APP));
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+        );
         let response = stack.respond("POST", path, &headers, body.as_bytes()).await;
         assert_eq!(response.status(), status);
         shared(&response, path);
     }
     for route in ROUTES {
-        let response = stack.deliver(route.function, &from(&plain(&stack, route, "none"), route.method, Some(APP))).await;
+        let response = stack
+            .deliver(
+                route.function,
+                &from(&plain(&stack, route, "none"), route.method, Some(APP)),
+            )
+            .await;
         assert_eq!(response.status(), 401);
         shared(&response, route.path);
     }
@@ -118,9 +205,19 @@ async fn every_answer_may_be_read_by_allowed_pages() {
 async fn options_without_an_origin_lists_methods() {
     let stack = Stack::new();
     for route in ROUTES {
-        let answer = Answer::read(stack.deliver(route.function, &from(&plain(&stack, route, "none"), "OPTIONS", None)).await);
+        let answer = Answer::read(
+            stack
+                .deliver(
+                    route.function,
+                    &from(&plain(&stack, route, "none"), "OPTIONS", None),
+                )
+                .await,
+        );
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
-        assert_eq!(told(&answer.headers, &header::ALLOW), Some(format!("{}, OPTIONS", route.method).as_str()));
+        assert_eq!(
+            told(&answer.headers, &header::ALLOW),
+            Some(format!("{}, OPTIONS", route.method).as_str())
+        );
     }
 }
 
@@ -130,9 +227,14 @@ async fn no_answer_is_stored_or_sniffed() {
     let token = stack.token("acme", "root", &["admin"], &[]);
     for route in ROUTES {
         for token in [token.as_str(), "none"] {
-            let response = stack.deliver(route.function, &plain(&stack, route, token)).await;
+            let response = stack
+                .deliver(route.function, &plain(&stack, route, token))
+                .await;
             let headers = response.headers();
-            let told = (told(headers, &header::CACHE_CONTROL), told(headers, &header::X_CONTENT_TYPE_OPTIONS));
+            let told = (
+                told(headers, &header::CACHE_CONTROL),
+                told(headers, &header::X_CONTENT_TYPE_OPTIONS),
+            );
             assert_eq!(told, (Some("no-store"), Some("nosniff")), "{}", route.path);
         }
     }

@@ -11,7 +11,9 @@ use tidemark_tests::{Device, Stack};
 
 /// The bounds as published, behind both kinds of API.
 async fn published(stack: &Stack) -> LimitsResponse {
-    let answer = stack.get("sync/limits", &stack.token("acme", "ana", &[], &[])).await;
+    let answer = stack
+        .get("sync/limits", &stack.token("acme", "ana", &[], &[]))
+        .await;
     answer.ok();
     serde_json::from_str(&answer.text).unwrap()
 }
@@ -31,18 +33,40 @@ async fn the_bounds_are_published_behind_both_kinds_of_api_to_callers_with_a_tok
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         answers.push(published(&stack).await);
-        assert_eq!(stack.call("GET", "sync/limits", &HeaderMap::new(), b"").await.status, 401);
+        assert_eq!(
+            stack
+                .call("GET", "sync/limits", &HeaderMap::new(), b"")
+                .await
+                .status,
+            401
+        );
     }
     assert_eq!(answers[0], answers[1]);
-    assert_eq!((answers[0].payload_bytes_max, answers[0].page_changes_default), (PAYLOAD_BYTES_MAX, PAGE_CHANGES_DEFAULT));
+    assert_eq!(
+        (
+            answers[0].payload_bytes_max,
+            answers[0].page_changes_default
+        ),
+        (PAYLOAD_BYTES_MAX, PAGE_CHANGES_DEFAULT)
+    );
 }
 
 #[tokio::test]
 async fn what_the_deployment_decides_is_what_the_template_says() {
     let limits = published(&Stack::new()).await;
-    assert_eq!((limits.retention.log_days, limits.retention.batch_days), (30, 90));
-    assert_eq!((limits.media.bytes_max, limits.media.url_seconds), (26_214_400, 900));
-    assert!(limits.media.types.contains(&"image/jpeg".to_owned()), "{:?}", limits.media.types);
+    assert_eq!(
+        (limits.retention.log_days, limits.retention.batch_days),
+        (30, 90)
+    );
+    assert_eq!(
+        (limits.media.bytes_max, limits.media.url_seconds),
+        (26_214_400, 900)
+    );
+    assert!(
+        limits.media.types.contains(&"image/jpeg".to_owned()),
+        "{:?}",
+        limits.media.types
+    );
 }
 
 #[tokio::test]
@@ -50,26 +74,66 @@ async fn a_push_meets_the_published_bounds() {
     let stack = Stack::new();
     let limits = published(&stack).await;
     let phone = stack.device("ana", "phone");
-    let items = |count: usize| -> Value { (0..count).map(|n| create(&format!("t{n}"), json!({}))).collect() };
+    let items = |count: usize| -> Value {
+        (0..count)
+            .map(|n| create(&format!("t{n}"), json!({})))
+            .collect()
+    };
     assert_eq!(phone.send(&items(limits.batch_items_max)).await.status, 200);
-    assert_eq!(phone.send(&items(limits.batch_items_max + 1)).await.status, 400);
+    assert_eq!(
+        phone.send(&items(limits.batch_items_max + 1)).await.status,
+        400
+    );
 
     let name = |bytes: usize| create(&"n".repeat(bytes), json!({}));
     assert_eq!(code(&phone, name(limits.name_bytes_max)).await, Value::Null);
-    assert_eq!(code(&phone, name(limits.name_bytes_max + 1)).await, "invalid_item");
+    assert_eq!(
+        code(&phone, name(limits.name_bytes_max + 1)).await,
+        "invalid_item"
+    );
 
-    let fields =
-        |count: usize| create("f", (0..count).map(|n| (n.to_string(), json!(n))).collect::<serde_json::Map<_, _>>().into());
-    assert_eq!(code(&phone, fields(limits.payload_fields_max)).await, Value::Null);
-    assert_eq!(code(&phone, fields(limits.payload_fields_max + 1)).await, "too_many_fields");
+    let fields = |count: usize| {
+        create(
+            "f",
+            (0..count)
+                .map(|n| (n.to_string(), json!(n)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        )
+    };
+    assert_eq!(
+        code(&phone, fields(limits.payload_fields_max)).await,
+        Value::Null
+    );
+    assert_eq!(
+        code(&phone, fields(limits.payload_fields_max + 1)).await,
+        "too_many_fields"
+    );
 
-    let nested = |depth: usize| create("d", json!({"a": (2..depth).fold(json!([]), |inner, _| json!([inner]))}));
-    assert_eq!(code(&phone, nested(limits.payload_nesting_max)).await, Value::Null);
-    assert_eq!(code(&phone, nested(limits.payload_nesting_max + 1)).await, "payload_too_deep");
+    let nested = |depth: usize| {
+        create(
+            "d",
+            json!({"a": (2..depth).fold(json!([]), |inner, _| json!([inner]))}),
+        )
+    };
+    assert_eq!(
+        code(&phone, nested(limits.payload_nesting_max)).await,
+        Value::Null
+    );
+    assert_eq!(
+        code(&phone, nested(limits.payload_nesting_max + 1)).await,
+        "payload_too_deep"
+    );
 
     let bytes = |count: usize| create("b", json!({"a": "x".repeat(count - r#"{"a":""}"#.len())}));
-    assert_eq!(code(&phone, bytes(limits.payload_bytes_max)).await, Value::Null);
-    assert_eq!(code(&phone, bytes(limits.payload_bytes_max + 1)).await, "payload_too_large");
+    assert_eq!(
+        code(&phone, bytes(limits.payload_bytes_max)).await,
+        Value::Null
+    );
+    assert_eq!(
+        code(&phone, bytes(limits.payload_bytes_max + 1)).await,
+        "payload_too_large"
+    );
 
     let version = |version: u64| {
         let mut item = create("v", json!({}));
@@ -77,7 +141,10 @@ async fn a_push_meets_the_published_bounds() {
         item
     };
     assert_eq!(code(&phone, version(limits.version_max)).await, Value::Null);
-    assert_eq!(code(&phone, version(limits.version_max + 1)).await, "invalid_item");
+    assert_eq!(
+        code(&phone, version(limits.version_max + 1)).await,
+        "invalid_item"
+    );
 }
 
 #[tokio::test]
@@ -87,7 +154,10 @@ async fn a_pull_meets_the_published_bounds() {
     let token = stack.token("acme", "ana", &[], &[]);
     let status = async |body: Value| stack.post("sync/pull", &token, &body).await.status;
     assert_eq!(status(json!({"limit": limits.page_changes_max})).await, 200);
-    assert_eq!(status(json!({"limit": limits.page_changes_max + 1})).await, 400);
+    assert_eq!(
+        status(json!({"limit": limits.page_changes_max + 1})).await,
+        400
+    );
 
     let phone = stack.device("ana", "phone");
     for batch in 0..=limits.page_changes_default / limits.batch_items_max {
@@ -95,7 +165,10 @@ async fn a_pull_meets_the_published_bounds() {
         phone.push(items.collect()).await;
     }
     let page = stack.post("sync/pull", &token, &json!({})).await.ok();
-    assert_eq!(page["changes"].as_array().unwrap().len(), limits.page_changes_default);
+    assert_eq!(
+        page["changes"].as_array().unwrap().len(),
+        limits.page_changes_default
+    );
 }
 
 #[tokio::test]
@@ -105,7 +178,19 @@ async fn a_body_meets_its_published_bound() {
     let token = stack.token("acme", "ana", &[], &[]);
     let mut body = b"{}".to_vec();
     body.resize(limits.body_bytes_max, b' ');
-    assert_eq!(stack.post_bytes("sync/pull", Some(&token), &body).await.status, 200);
+    assert_eq!(
+        stack
+            .post_bytes("sync/pull", Some(&token), &body)
+            .await
+            .status,
+        200
+    );
     body.push(b' ');
-    assert_eq!(stack.post_bytes("sync/pull", Some(&token), &body).await.status, 413);
+    assert_eq!(
+        stack
+            .post_bytes("sync/pull", Some(&token), &body)
+            .await
+            .status,
+        413
+    );
 }

@@ -1,4 +1,5 @@
-//! Events that a client can make odd: each is answered, with a problem document where it is refused, and nothing panics.
+//! Events that a client can make odd: each is answered, with a problem document where it is
+//! refused, and nothing panics.
 
 use lambda_http::Response;
 use serde_json::{Value, json};
@@ -8,8 +9,16 @@ use tidemark_tests::{Answer, Stack};
 
 /// The event of a request to a route, with nothing odd in it.
 pub(crate) fn plain(stack: &Stack, route: &Route, token: &str) -> Value {
-    let path = route.path.strip_prefix("/api/v1/mobile/").unwrap().replace("{id}", "conf-1");
-    let body = if route.method == "GET" { Value::Null } else { json!({}) };
+    let path = route
+        .path
+        .strip_prefix("/api/v1/mobile/")
+        .unwrap()
+        .replace("{id}", "conf-1");
+    let body = if route.method == "GET" {
+        Value::Null
+    } else {
+        json!({})
+    };
     stack.event(route.method, &path, token, &body)
 }
 
@@ -42,7 +51,20 @@ pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
         "\u{0}",
         "\n",
     ];
-    let protos = ["https,http", "", "1", "a b", "file", "[", "http://", "javascript", "ü", ":", "\u{0}", &long];
+    let protos = [
+        "https,http",
+        "",
+        "1",
+        "a b",
+        "file",
+        "[",
+        "http://",
+        "javascript",
+        "ü",
+        ":",
+        "\u{0}",
+        &long,
+    ];
     let ports = ["", "[", "99999", "a b", "-1", "443,80"];
     let headers = [
         ("host", hosts.as_slice()),
@@ -68,10 +90,20 @@ pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
             if event.get("multiValueHeaders").is_some() {
                 event["multiValueHeaders"][name] = json!([value, value]);
             }
-            odd.push((format!("{name}: {:?}", value.chars().take(20).collect::<String>()), event));
+            odd.push((
+                format!("{name}: {:?}", value.chars().take(20).collect::<String>()),
+                event,
+            ));
         }
     }
-    let wrong = [json!(null), json!(""), json!(5), json!([null]), json!({"a": [null, 5]}), json!("[ %ff")];
+    let wrong = [
+        json!(null),
+        json!(""),
+        json!(5),
+        json!([null]),
+        json!({"a": [null, 5]}),
+        json!("[ %ff"),
+    ];
     let fields = [
         "/headers",
         "/headers/host",
@@ -113,40 +145,86 @@ pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
             }
         }
     }
-    for body in ["%%%", "a", "=", "====", "e30", "e30=e30=", "ü", " e30=", "/w=="] {
+    for body in [
+        "%%%", "a", "=", "====", "e30", "e30=e30=", "ü", " e30=", "/w==",
+    ] {
         let mut event = event.clone();
         event["body"] = body.into();
         event["isBase64Encoded"] = true.into();
         odd.push((format!("base64 {body}"), event));
     }
-    for query in ["%", "%f", "%ff=%ff", "&&=&", "a=%zz", "[", "limit=%00", "limit=1&limit=[", "ü=ü", "?#", &long] {
+    for query in [
+        "%",
+        "%f",
+        "%ff=%ff",
+        "&&=&",
+        "a=%zz",
+        "[",
+        "limit=%00",
+        "limit=1&limit=[",
+        "ü=ü",
+        "?#",
+        &long,
+    ] {
         let mut event = event.clone();
         event["rawQueryString"] = query.into();
         event["queryStringParameters"] = json!({query: query});
-        event["multiValueQueryStringParameters"] = json!({query: [query, query], "limit": [null], "cursor": []});
-        odd.push((format!("query {:?}", query.chars().take(20).collect::<String>()), event));
+        event["multiValueQueryStringParameters"] =
+            json!({query: [query, query], "limit": [null], "cursor": []});
+        odd.push((
+            format!("query {:?}", query.chars().take(20).collect::<String>()),
+            event,
+        ));
     }
-    for id in ["%ff", "\u{fffd}", "", "..", "../..", "a\u{0}b", "%", "batch-%ff-0", &long] {
+    for id in [
+        "%ff",
+        "\u{fffd}",
+        "",
+        "..",
+        "../..",
+        "a\u{0}b",
+        "%",
+        "batch-%ff-0",
+        &long,
+    ] {
         let mut event = event.clone();
         event["pathParameters"] = json!({"id": id});
-        odd.push((format!("id {:?}", id.chars().take(20).collect::<String>()), event));
+        odd.push((
+            format!("id {:?}", id.chars().take(20).collect::<String>()),
+            event,
+        ));
     }
     odd
 }
 
-/// Panics unless this is an answer that a client can read: what it asked for, or a problem that is not the server's fault.
+/// Panics unless this is an answer that a client can read: what it asked for, or a problem that is
+/// not the server's fault.
 #[track_caller]
 pub(crate) fn assert_readable(answer: &Answer, what: &str) {
     let shown = answer.text.chars().take(300).collect::<String>();
-    assert!(answer.status == 200 || (400..500).contains(&answer.status), "{what}: {} {shown}", answer.status);
-    let expected = if answer.status == 200 { "application/json" } else { "application/problem+json" };
+    assert!(
+        answer.status == 200 || (400..500).contains(&answer.status),
+        "{what}: {} {shown}",
+        answer.status
+    );
+    let expected = if answer.status == 200 {
+        "application/json"
+    } else {
+        "application/problem+json"
+    };
     assert_eq!(answer.headers["content-type"], expected, "{what}: {shown}");
     assert_eq!(answer.headers["cache-control"], "no-store", "{what}");
-    assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{what}");
+    assert_eq!(
+        answer.headers["x-content-type-options"], "nosniff",
+        "{what}"
+    );
     if answer.status != 200 {
         let body = answer.json();
         assert_eq!(body["status"], answer.status, "{what}: {shown}");
-        assert!(body["code"].is_string() && body["detail"].is_string(), "{what}: {shown}");
+        assert!(
+            body["code"].is_string() && body["detail"].is_string(),
+            "{what}: {shown}"
+        );
     }
 }
 
@@ -158,7 +236,10 @@ async fn odd_events_are_answered() {
         for route in ROUTES {
             for (what, event) in odd(&plain(&stack, route, &token)) {
                 let answer = Answer::read(stack.deliver(route.function, &event).await);
-                assert_readable(&answer, &format!("{api:?} {} {}: {what}", route.method, route.path));
+                assert_readable(
+                    &answer,
+                    &format!("{api:?} {} {}: {what}", route.method, route.path),
+                );
             }
         }
     }
@@ -171,9 +252,16 @@ async fn odd_headers_change_no_answer() {
         let token = stack.token("acme", "root", &["admin"], &[]);
         let event = stack.event("POST", "sync/pull", &token, &json!({}));
         let expected = Answer::read(stack.deliver("pull", &event).await).ok();
-        for (what, event) in odd(&event).into_iter().take_while(|(what, _)| !what.starts_with('/')) {
+        for (what, event) in odd(&event)
+            .into_iter()
+            .take_while(|(what, _)| !what.starts_with('/'))
+        {
             let answer = Answer::read(stack.deliver("pull", &event).await);
-            assert_eq!((answer.status, &answer.json()["next_token"]), (200, &expected["next_token"]), "{api:?}: {what}");
+            assert_eq!(
+                (answer.status, &answer.json()["next_token"]),
+                (200, &expected["next_token"]),
+                "{api:?}: {what}"
+            );
         }
     }
 }
@@ -181,10 +269,29 @@ async fn odd_headers_change_no_answer() {
 #[tokio::test]
 async fn an_event_of_no_gateway_is_refused() {
     let stack = Stack::new();
-    for event in [json!(null), json!([]), json!({}), json!("text"), json!(5), json!({"Records": []})] {
-        for function in ["push", "pull", "ack", "presign", "conflicts", "resolve", "batches"] {
+    for event in [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!("text"),
+        json!(5),
+        json!({"Records": []}),
+    ] {
+        for function in [
+            "push",
+            "pull",
+            "ack",
+            "presign",
+            "conflicts",
+            "resolve",
+            "batches",
+        ] {
             let answer = Answer::read(stack.deliver(function, &event).await);
-            assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")), "{function}: {event}");
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (404, &json!("not_found")),
+                "{function}: {event}"
+            );
         }
     }
 }
@@ -194,9 +301,20 @@ async fn a_path_that_does_not_decode_is_not_found() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         let token = stack.token("acme", "root", &["admin"], &[]);
-        for path in ["conflicts/%ff", "batches/%ff", "conflicts/%", "conflicts/%zz", "batches/%00", "conflicts/%c3%28"] {
+        for path in [
+            "conflicts/%ff",
+            "batches/%ff",
+            "conflicts/%",
+            "conflicts/%zz",
+            "batches/%00",
+            "conflicts/%c3%28",
+        ] {
             let answer = stack.get(path, &token).await;
-            assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")), "{path}");
+            assert_eq!(
+                (answer.status, &answer.json()["code"]),
+                (404, &json!("not_found")),
+                "{path}"
+            );
         }
     }
 }
@@ -206,7 +324,8 @@ async fn two_tokens_are_refused() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let mut event = stack.event("POST", "sync/pull", &token, &json!({}));
-    event["multiValueHeaders"]["authorization"] = json!([format!("Bearer {token}"), format!("Bearer {token}")]);
+    event["multiValueHeaders"]["authorization"] =
+        json!([format!("Bearer {token}"), format!("Bearer {token}")]);
     let response: Response<_> = stack.deliver("pull", &event).await;
     assert_eq!(response.status(), 401);
 }

@@ -8,10 +8,17 @@ use utoipa::PartialSchema;
 
 /// What the tables of a chapter say: the cells of each row by its first, the code.
 fn rows(page: &str, chapter: &str) -> BTreeMap<String, Vec<String>> {
-    let chapter = page.split("\n## ").find(|text| text.starts_with(chapter)).unwrap();
+    let chapter = page
+        .split("\n## ")
+        .find(|text| text.starts_with(chapter))
+        .unwrap();
     let mut rows = BTreeMap::new();
     for line in chapter.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+        let cells: Vec<_> = line
+            .trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().to_owned())
+            .collect();
         let other = rows.insert(cells[0].trim_matches('`').to_owned(), cells);
         assert!(other.is_none(), "two rows: {line}");
     }
@@ -20,7 +27,8 @@ fn rows(page: &str, chapter: &str) -> BTreeMap<String, Vec<String>> {
 
 /// The words of a code, as its wire type writes them.
 fn words<T: PartialSchema>() -> Vec<String> {
-    let mut words: Vec<String> = serde_json::from_value(serde_json::to_value(T::schema()).unwrap()["enum"].clone()).unwrap();
+    let mut words: Vec<String> =
+        serde_json::from_value(serde_json::to_value(T::schema()).unwrap()["enum"].clone()).unwrap();
     words.sort();
     words
 }
@@ -32,18 +40,35 @@ fn page() -> String {
 #[test]
 fn the_page_has_a_row_for_each_problem_with_its_status_and_no_other() {
     let rows = rows(&page(), "A request that is refused as a whole");
-    assert_eq!(rows.keys().cloned().collect::<Vec<_>>(), words::<ProblemCode>());
+    assert_eq!(
+        rows.keys().cloned().collect::<Vec<_>>(),
+        words::<ProblemCode>()
+    );
     for (word, cells) in rows {
         let code: ProblemCode = serde_json::from_value(Value::from(word.as_str())).unwrap();
-        assert_eq!((cells.len(), cells[1].clone()), (4, code.status().to_string()), "{word}");
+        assert_eq!(
+            (cells.len(), cells[1].clone()),
+            (4, code.status().to_string()),
+            "{word}"
+        );
     }
 }
 
 #[test]
 fn the_page_has_a_row_for_each_item_code_and_no_other() {
     let rows = rows(&page(), "An item that is refused");
-    assert_eq!(rows.keys().cloned().collect::<Vec<_>>(), words::<ItemCode>());
+    assert_eq!(
+        rows.keys().cloned().collect::<Vec<_>>(),
+        words::<ItemCode>()
+    );
     for (word, cells) in rows {
-        assert_eq!((cells.len(), cells[1].starts_with("error") || cells[1] == "conflict"), (4, true), "{word}");
+        assert_eq!(
+            (
+                cells.len(),
+                cells[1].starts_with("error") || cells[1] == "conflict"
+            ),
+            (4, true),
+            "{word}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Refusals of every function are problems with the headers that go with them. That each answer of every test has the shape and the
-//! code its operation documents is checked where tests ask ([`tidemark_tests::openapi::check`]).
+//! Refusals of every function are problems with the headers that go with them. That each answer of
+//! every test has the shape and the code its operation documents is checked where tests ask
+//! ([`tidemark_tests::openapi::check`]).
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -19,7 +20,11 @@ use crate::bad_input::assert_problem;
 
 /// A request to an operation, with nothing in it that is wrong before its token is looked at.
 async fn ask(stack: &Stack, route: (&str, &str), headers: &HeaderMap) -> Answer {
-    let path = route.1.strip_prefix("/api/v1/mobile/").unwrap().replace("{id}", "x");
+    let path = route
+        .1
+        .strip_prefix("/api/v1/mobile/")
+        .unwrap()
+        .replace("{id}", "x");
     stack.call(route.0, &path, headers, b"{}").await
 }
 
@@ -29,7 +34,11 @@ async fn no_operation_answers_without_a_token_and_each_says_what_kind_it_wants()
     for operation in OPERATIONS {
         let answer = ask(&stack, operation.route, &HeaderMap::new()).await;
         assert_problem(&answer, 401, "unauthenticated", None, operation.id);
-        assert_eq!(answer.headers["www-authenticate"], "Bearer", "{}", operation.id);
+        assert_eq!(
+            answer.headers["www-authenticate"], "Bearer",
+            "{}",
+            operation.id
+        );
     }
 }
 
@@ -38,10 +47,17 @@ async fn an_outage_is_503_with_the_seconds_to_wait() {
     let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Lose)));
     let token = stack.token("acme", "ana", &[], &[]);
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
-    for (path, body) in [("sync/push", json!({"device_id": "phone", "items": [item]})), ("sync/pull", json!({}))] {
+    for (path, body) in [
+        ("sync/push", json!({"device_id": "phone", "items": [item]})),
+        ("sync/pull", json!({})),
+    ] {
         let answer = stack.post(path, &token, &body).await;
         assert_problem(&answer, 503, "unavailable", None, path);
-        let seconds: u32 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        let seconds: u32 = answer.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!(seconds > 0, "{path}");
     }
 }
@@ -50,8 +66,16 @@ async fn an_outage_is_503_with_the_seconds_to_wait() {
 async fn a_request_that_no_route_of_ours_brought_is_a_404_problem() {
     let stack = Stack::new();
     let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("api.example"))]);
-    for (method, path) in [("GET", "/api/v1/mobile/sync/nothing"), ("PUT", "/api/v1/mobile/sync/pull"), ("GET", "/")] {
-        let route = Route { method, path, function: "pull" };
+    for (method, path) in [
+        ("GET", "/api/v1/mobile/sync/nothing"),
+        ("PUT", "/api/v1/mobile/sync/pull"),
+        ("GET", "/"),
+    ] {
+        let route = Route {
+            method,
+            path,
+            function: "pull",
+        };
         let inbound = Inbound {
             route: &route,
             path,

@@ -28,16 +28,42 @@ enum Before {
     SixVersionsPulled,
     /// And the device has acknowledged those.
     SixVersionsAcknowledged,
-    /// The meter, and behind it a batch of the device that was pushed before: `${BATCH_ID}` is its id. The caller is an admin.
+    /// The meter, and behind it a batch of the device that was pushed before: `${BATCH_ID}` is its
+    /// id. The caller is an admin.
     BatchPushedTooEarly,
 }
 
 pub(super) const EXPECTED: &[Expected] = &[
-    Expected { sample: "push.rest-create", before: Before::Nothing, status: 200, told: BOTH_CREATED },
-    Expected { sample: "push.rest-base64", before: Before::Nothing, status: 200, told: BOTH_CREATED },
-    Expected { sample: "push.rest-gzip", before: Before::Nothing, status: 200, told: BOTH_CREATED },
-    Expected { sample: "push.rest-gzip-decompressed", before: Before::Nothing, status: 200, told: BOTH_CREATED },
-    Expected { sample: "push.http-create", before: Before::Nothing, status: 200, told: BOTH_CREATED },
+    Expected {
+        sample: "push.rest-create",
+        before: Before::Nothing,
+        status: 200,
+        told: BOTH_CREATED,
+    },
+    Expected {
+        sample: "push.rest-base64",
+        before: Before::Nothing,
+        status: 200,
+        told: BOTH_CREATED,
+    },
+    Expected {
+        sample: "push.rest-gzip",
+        before: Before::Nothing,
+        status: 200,
+        told: BOTH_CREATED,
+    },
+    Expected {
+        sample: "push.rest-gzip-decompressed",
+        before: Before::Nothing,
+        status: 200,
+        told: BOTH_CREATED,
+    },
+    Expected {
+        sample: "push.http-create",
+        before: Before::Nothing,
+        status: 200,
+        told: BOTH_CREATED,
+    },
     Expected {
         sample: "push.rest-conflict",
         before: Before::MeterAtVersion7,
@@ -45,8 +71,14 @@ pub(super) const EXPECTED: &[Expected] = &[
         told: &[
             ("/results/0/status", r#""conflict""#),
             ("/results/0/server_id", r#""m-123""#),
-            ("/results/0/error", r#""Version mismatch: server_version=7, client_version=5""#),
-            ("/results/0/server_payload", r#"{"reading":50,"last_updated_by":"sys"}"#),
+            (
+                "/results/0/error",
+                r#""Version mismatch: server_version=7, client_version=5""#,
+            ),
+            (
+                "/results/0/server_payload",
+                r#"{"reading":50,"last_updated_by":"sys"}"#,
+            ),
         ],
     },
     Expected {
@@ -75,24 +107,54 @@ pub(super) const EXPECTED: &[Expected] = &[
         sample: "push.rest-no-token",
         before: Before::Nothing,
         status: 401,
-        told: &[("/code", r#""unauthenticated""#), ("/request_id", r#""b9d1f0a3-6c1e-4f3b-9c64-1f7f2b0e6d15""#)],
+        told: &[
+            ("/code", r#""unauthenticated""#),
+            ("/request_id", r#""b9d1f0a3-6c1e-4f3b-9c64-1f7f2b0e6d15""#),
+        ],
     },
     Expected {
         sample: "push.http-delete",
         before: Before::MeterAtVersion7,
         status: 200,
-        told: &[("/results/0/status", r#""ok""#), ("/results/0/server_version", "8")],
+        told: &[
+            ("/results/0/status", r#""ok""#),
+            ("/results/0/server_version", "8"),
+        ],
     },
     Expected {
         sample: "push.http-cut-body",
         before: Before::Nothing,
         status: 400,
-        told: &[("/code", r#""invalid_request""#), ("/path", r#""items[0]""#), ("/request_id", r#""WFhQ3jkGliAEL6g=""#)],
+        told: &[
+            ("/code", r#""invalid_request""#),
+            ("/path", r#""items[0]""#),
+            ("/request_id", r#""WFhQ3jkGliAEL6g=""#),
+        ],
     },
-    Expected { sample: "pull.rest-fresh", before: Before::MeterAtVersion7, status: 200, told: SNAPSHOT },
-    Expected { sample: "pull.http-fresh", before: Before::MeterAtVersion7, status: 200, told: SNAPSHOT },
-    Expected { sample: "pull.rest-since", before: Before::SixVersionsPulled, status: 200, told: SEVENTH_VERSION },
-    Expected { sample: "pull.http-since", before: Before::SixVersionsPulled, status: 200, told: SEVENTH_VERSION },
+    Expected {
+        sample: "pull.rest-fresh",
+        before: Before::MeterAtVersion7,
+        status: 200,
+        told: SNAPSHOT,
+    },
+    Expected {
+        sample: "pull.http-fresh",
+        before: Before::MeterAtVersion7,
+        status: 200,
+        told: SNAPSHOT,
+    },
+    Expected {
+        sample: "pull.rest-since",
+        before: Before::SixVersionsPulled,
+        status: 200,
+        told: SEVENTH_VERSION,
+    },
+    Expected {
+        sample: "pull.http-since",
+        before: Before::SixVersionsPulled,
+        status: 200,
+        told: SEVENTH_VERSION,
+    },
     Expected {
         sample: "pull.rest-invalid-token",
         before: Before::Nothing,
@@ -103,30 +165,62 @@ pub(super) const EXPECTED: &[Expected] = &[
         sample: "presign.rest-photo",
         before: Before::Nothing,
         status: 200,
-        told: &[("/method", r#""PUT""#), ("/headers", r#"{"content-length":"48213","content-type":"image/jpeg"}"#)],
+        told: &[
+            ("/method", r#""PUT""#),
+            (
+                "/headers",
+                r#"{"content-length":"48213","content-type":"image/jpeg"}"#,
+            ),
+        ],
     },
     Expected {
         sample: "presign.http-checksum",
         before: Before::Nothing,
         status: 200,
-        told: &[("/headers/x-amz-checksum-sha256", r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#)],
+        told: &[(
+            "/headers/x-amz-checksum-sha256",
+            r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#,
+        )],
     },
     Expected {
         sample: "presign.rest-wrong-type",
         before: Before::Nothing,
         status: 422,
-        told: &[("/code", r#""media_type_not_allowed""#), ("/path", r#""content_type""#)],
+        told: &[
+            ("/code", r#""media_type_not_allowed""#),
+            ("/path", r#""content_type""#),
+        ],
     },
-    Expected { sample: "ack.rest-token", before: Before::SixVersionsPulled, status: 200, told: ACKNOWLEDGED },
-    Expected { sample: "ack.http-token", before: Before::SixVersionsPulled, status: 200, told: ACKNOWLEDGED },
+    Expected {
+        sample: "ack.rest-token",
+        before: Before::SixVersionsPulled,
+        status: 200,
+        told: ACKNOWLEDGED,
+    },
+    Expected {
+        sample: "ack.http-token",
+        before: Before::SixVersionsPulled,
+        status: 200,
+        told: ACKNOWLEDGED,
+    },
     Expected {
         sample: "ack.rest-damaged-token",
         before: Before::Nothing,
         status: 400,
         told: &[("/code", r#""invalid_token""#), ("/path", r#""ack_token""#)],
     },
-    Expected { sample: "ack.rest-devices", before: Before::SixVersionsAcknowledged, status: 200, told: ONE_DEVICE },
-    Expected { sample: "ack.http-devices", before: Before::SixVersionsAcknowledged, status: 200, told: ONE_DEVICE },
+    Expected {
+        sample: "ack.rest-devices",
+        before: Before::SixVersionsAcknowledged,
+        status: 200,
+        told: ONE_DEVICE,
+    },
+    Expected {
+        sample: "ack.http-devices",
+        before: Before::SixVersionsAcknowledged,
+        status: 200,
+        told: ONE_DEVICE,
+    },
     Expected {
         sample: "batches.rest-batch",
         before: Before::BatchPushedTooEarly,
@@ -144,16 +238,48 @@ pub(super) const EXPECTED: &[Expected] = &[
         sample: "batches.http-batch",
         before: Before::BatchPushedTooEarly,
         status: 200,
-        told: &[("/items/0/payload/id", r#""m-124""#), ("/items/1", "null"), ("/results/0/code", r#""not_found""#)],
+        told: &[
+            ("/items/0/payload/id", r#""m-124""#),
+            ("/items/1", "null"),
+            ("/results/0/code", r#""not_found""#),
+        ],
     },
-    Expected { sample: "batches.rest-unknown", before: Before::Nothing, status: 404, told: &[("/code", r#""not_found""#)] },
-    Expected { sample: "batches.rest-replay", before: Before::BatchPushedTooEarly, status: 200, told: REPLAYED },
-    Expected { sample: "batches.http-dry-run", before: Before::BatchPushedTooEarly, status: 200, told: REPLAYED },
-    Expected { sample: "pull.rest-limits", before: Before::Nothing, status: 200, told: LIMITS },
-    Expected { sample: "pull.http-limits", before: Before::Nothing, status: 200, told: LIMITS },
+    Expected {
+        sample: "batches.rest-unknown",
+        before: Before::Nothing,
+        status: 404,
+        told: &[("/code", r#""not_found""#)],
+    },
+    Expected {
+        sample: "batches.rest-replay",
+        before: Before::BatchPushedTooEarly,
+        status: 200,
+        told: REPLAYED,
+    },
+    Expected {
+        sample: "batches.http-dry-run",
+        before: Before::BatchPushedTooEarly,
+        status: 200,
+        told: REPLAYED,
+    },
+    Expected {
+        sample: "pull.rest-limits",
+        before: Before::Nothing,
+        status: 200,
+        told: LIMITS,
+    },
+    Expected {
+        sample: "pull.http-limits",
+        before: Before::Nothing,
+        status: 200,
+        told: LIMITS,
+    },
 ];
 
-const ACKNOWLEDGED: &[(&str, &str)] = &[("/device_id", r#""device-uuid-123""#), ("/channels", r#"["tenant","user/ana"]"#)];
+const ACKNOWLEDGED: &[(&str, &str)] = &[
+    ("/device_id", r#""device-uuid-123""#),
+    ("/channels", r#"["tenant","user/ana"]"#),
+];
 const ONE_DEVICE: &[(&str, &str)] = &[
     ("/devices/0/device_id", r#""device-uuid-123""#),
     ("/devices/0/channels/0/channel", r#""tenant""#),
@@ -169,13 +295,23 @@ const REPLAYED: &[(&str, &str)] = &[
 ];
 
 const BOTH_CREATED: &[(&str, &str)] = &[
-    ("/results/0/client_temp_id", r#""5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01""#),
+    (
+        "/results/0/client_temp_id",
+        r#""5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01""#,
+    ),
     ("/results/0/status", r#""ok""#),
-    ("/results/1/client_temp_id", r#""8d2b6f34-1c7e-4b0a-a3d9-6e5f7a8b9c02""#),
+    (
+        "/results/1/client_temp_id",
+        r#""8d2b6f34-1c7e-4b0a-a3d9-6e5f7a8b9c02""#,
+    ),
     ("/results/1/status", r#""ok""#),
     ("/results/1/server_version", "1"),
 ];
-const LIMITS: &[(&str, &str)] = &[("/batch_items_max", "50"), ("/body_bytes_max", "3145728"), ("/retention/log_days", "30")];
+const LIMITS: &[(&str, &str)] = &[
+    ("/batch_items_max", "50"),
+    ("/body_bytes_max", "3145728"),
+    ("/retention/log_days", "30"),
+];
 const SNAPSHOT: &[(&str, &str)] = &[
     ("/changes/0/id", r#""m-123""#),
     ("/changes/0/action", r#""create""#),
@@ -186,7 +322,10 @@ const SEVENTH_VERSION: &[(&str, &str)] = &[
     ("/changes/0/id", r#""m-123""#),
     ("/changes/0/action", r#""update""#),
     ("/changes/0/server_version", "7"),
-    ("/changes/0/payload", r#"{"reading":50,"last_updated_by":"sys"}"#),
+    (
+        "/changes/0/payload",
+        r#"{"reading":50,"last_updated_by":"sys"}"#,
+    ),
     ("/changes/1", "null"),
     ("/has_more", "false"),
 ];
@@ -204,7 +343,10 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
         let early = r#"[{"resource_type":"meter","action":"update","client_version":5,"base_version":5,"payload":{"id":"m-123","reading":42.0}},
             {"resource_type":"meter","action":"create","client_version":0,"payload":{"id":"m-124"}}]"#;
         let body = format!(r#"{{"device_id":"device-uuid-123","items":{early}}}"#);
-        let pushed = stack.post_bytes("sync/push", Some(&device.token), body.as_bytes()).await.ok();
+        let pushed = stack
+            .post_bytes("sync/push", Some(&device.token), body.as_bytes())
+            .await
+            .ok();
         batch_id = pushed["batch_id"].as_str().unwrap().to_owned();
         device.token = stack.token("acme", "boss", &["admin"], &[]);
     }
@@ -215,7 +357,12 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
         )
         .await;
         for version in 1..7 {
-            if version == 6 && matches!(before, Before::SixVersionsPulled | Before::SixVersionsAcknowledged) {
+            if version == 6
+                && matches!(
+                    before,
+                    Before::SixVersionsPulled | Before::SixVersionsAcknowledged
+                )
+            {
                 stack.settle().await;
                 device.pull().await;
             }
@@ -228,7 +375,9 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
         }
         stack.settle().await;
     }
-    let sample = sample.replace("${TOKEN}", &device.token).replace("${BATCH_ID}", &batch_id);
+    let sample = sample
+        .replace("${TOKEN}", &device.token)
+        .replace("${BATCH_ID}", &batch_id);
     sample.replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
 }
 
@@ -246,10 +395,20 @@ async fn every_request_is_answered_as_expected() {
     each_request(Stack::new, run).await;
 }
 
-/// Has each request answered by `run`, over a deployment that holds what the request is about; what is answered must be as expected.
-pub(crate) async fn each_request(deployment: fn() -> Stack, run: impl AsyncFn(&Stack, &str, &str) -> Answer) {
+/// Has each request answered by `run`, over a deployment that holds what the request is about; what
+/// is answered must be as expected.
+pub(crate) async fn each_request(
+    deployment: fn() -> Stack,
+    run: impl AsyncFn(&Stack, &str, &str) -> Answer,
+) {
     let samples = samples();
-    for Expected { sample, before, status, told } in EXPECTED {
+    for Expected {
+        sample,
+        before,
+        status,
+        told,
+    } in EXPECTED
+    {
         let stack = deployment();
         let event = prepare(&stack, before, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
@@ -258,7 +417,12 @@ pub(crate) async fn each_request(deployment: fn() -> Stack, run: impl AsyncFn(&S
         let body = answer.json();
         for (place, expected) in *told {
             let expected: Value = serde_json::from_str(expected).unwrap();
-            assert_eq!(body.pointer(place).unwrap_or(&Value::Null), &expected, "{sample} at {place}: {}", answer.text);
+            assert_eq!(
+                body.pointer(place).unwrap_or(&Value::Null),
+                &expected,
+                "{sample} at {place}: {}",
+                answer.text
+            );
         }
     }
 }
@@ -298,7 +462,9 @@ async fn the_same_request_is_answered_alike_by_either_api() {
 
 /// The samples that come through a gateway.
 fn requests() -> impl Iterator<Item = (String, String)> {
-    samples().into_iter().filter(|(sample, _)| sample.contains(".rest-") || sample.contains(".http-"))
+    samples()
+        .into_iter()
+        .filter(|(sample, _)| sample.contains(".rest-") || sample.contains(".http-"))
 }
 
 /// The other way round too, the samples prove the local gateway: what it sends, AWS sends.
@@ -315,20 +481,42 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
             route,
             path: route.path,
             query: "",
-            path_parameters: if route.path.contains("{id}") { &parameters } else { &[] },
+            path_parameters: if route.path.contains("{id}") {
+                &parameters
+            } else {
+                &[]
+            },
             headers: &HeaderMap::new(),
             body: if is_bodiless { b"" } else { b"{}" },
             request_id: "request-1",
             source_ip: IpAddr::from([127, 0, 0, 1]),
             at: Stack::new().now(),
         };
-        let local = if is_rest { rest_event(&inbound, "v1") } else { http_event(&inbound) };
+        let local = if is_rest {
+            rest_event(&inbound, "v1")
+        } else {
+            http_event(&inbound)
+        };
         assert_eq!(missing_fields(&local, &event, ""), [""; 0], "{sample}");
-        let id = event.pointer("/pathParameters/id").and_then(Value::as_str).unwrap_or_default();
-        let (path, context) = if is_rest { ("/path", "/requestContext/path") } else { ("/rawPath", "/requestContext/http/path") };
+        let id = event
+            .pointer("/pathParameters/id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let (path, context) = if is_rest {
+            ("/path", "/requestContext/path")
+        } else {
+            ("/rawPath", "/requestContext/http/path")
+        };
         let path_sent = route.path.replace("{id}", id);
         assert_eq!(event.pointer(path), Some(&json!(path_sent)), "{sample}");
-        assert!(event.pointer(context).and_then(Value::as_str).unwrap().ends_with(&path_sent), "{sample}");
+        assert!(
+            event
+                .pointer(context)
+                .and_then(Value::as_str)
+                .unwrap()
+                .ends_with(&path_sent),
+            "{sample}"
+        );
     }
 }
 
@@ -336,16 +524,37 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
 fn headers_are_written_as_each_api_writes_them() {
     for (sample, text) in requests() {
         let event: Value = serde_json::from_str(&text).unwrap();
-        let headers: BTreeMap<String, String> = serde_json::from_value(event["headers"].clone()).unwrap();
+        let headers: BTreeMap<String, String> =
+            serde_json::from_value(event["headers"].clone()).unwrap();
         if sample.contains(".rest-") {
-            let multiple: BTreeMap<String, Vec<String>> = serde_json::from_value(event["multiValueHeaders"].clone()).unwrap();
-            assert!(headers.iter().all(|(name, value)| multiple[name] == [value.clone()]), "{sample}");
+            let multiple: BTreeMap<String, Vec<String>> =
+                serde_json::from_value(event["multiValueHeaders"].clone()).unwrap();
+            assert!(
+                headers
+                    .iter()
+                    .all(|(name, value)| multiple[name] == [value.clone()]),
+                "{sample}"
+            );
         } else {
-            assert!(headers.keys().all(|name| *name == name.to_ascii_lowercase()), "{sample}");
+            assert!(
+                headers
+                    .keys()
+                    .all(|name| *name == name.to_ascii_lowercase()),
+                "{sample}"
+            );
             let body_bytes = event["body"].as_str().map(|body| body.len().to_string());
-            assert_eq!(headers.get("content-length"), body_bytes.as_ref(), "{sample}");
+            assert_eq!(
+                headers.get("content-length"),
+                body_bytes.as_ref(),
+                "{sample}"
+            );
         }
-        let token = headers.get("Authorization").or(headers.get("authorization"));
-        assert!(token.is_none_or(|token| token == "Bearer ${TOKEN}"), "{sample}: a token that expires");
+        let token = headers
+            .get("Authorization")
+            .or(headers.get("authorization"));
+        assert!(
+            token.is_none_or(|token| token == "Bearer ${TOKEN}"),
+            "{sample}: a token that expires"
+        );
     }
 }

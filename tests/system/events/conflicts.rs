@@ -1,4 +1,5 @@
-//! Samples about conflicts: requests of admins through either API, and direct invocations, whose event is the request itself.
+//! Samples about conflicts: requests of admins through either API, and direct invocations, whose
+//! event is the request itself.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Answer, Stack};
@@ -14,15 +15,29 @@ pub(super) struct Expected {
 }
 
 pub(super) const EXPECTED: &[Expected] = &[
-    Expected { sample: "conflicts.rest-list", status: 200, told: LISTED },
-    Expected { sample: "conflicts.http-list", status: 200, told: LISTED },
+    Expected {
+        sample: "conflicts.rest-list",
+        status: 200,
+        told: LISTED,
+    },
+    Expected {
+        sample: "conflicts.http-list",
+        status: 200,
+        told: LISTED,
+    },
     Expected {
         sample: "conflicts.rest-detail",
         status: 200,
         told: &[
             ("/resource_id", r#""m-123""#),
-            ("/server_payload", r#"{"reading":50,"last_updated_by":"sys"}"#),
-            ("/client_payload", r#"{"reading":42,"device_ts":"2025-12-22T11:00:00Z"}"#),
+            (
+                "/server_payload",
+                r#"{"reading":50,"last_updated_by":"sys"}"#,
+            ),
+            (
+                "/client_payload",
+                r#"{"reading":42,"device_ts":"2025-12-22T11:00:00Z"}"#,
+            ),
             ("/joined", "[]"),
         ],
     },
@@ -31,27 +46,52 @@ pub(super) const EXPECTED: &[Expected] = &[
         status: 400,
         told: &[("/code", r#""invalid_cursor""#), ("/path", r#""cursor""#)],
     },
-    Expected { sample: "conflicts.http-audit", status: 200, told: &[("/entries", "[]"), ("/next_cursor", "null")] },
-    Expected { sample: "resolve.rest-accept-client", status: 200, told: ACCEPTED },
+    Expected {
+        sample: "conflicts.http-audit",
+        status: 200,
+        told: &[("/entries", "[]"), ("/next_cursor", "null")],
+    },
+    Expected {
+        sample: "resolve.rest-accept-client",
+        status: 200,
+        told: ACCEPTED,
+    },
     Expected {
         sample: "resolve.rest-version-changed",
         status: 409,
         told: &[
             ("/code", r#""version_changed""#),
             ("/server_version", "7"),
-            ("/server_payload", r#"{"reading":50,"last_updated_by":"sys"}"#),
+            (
+                "/server_payload",
+                r#"{"reading":50,"last_updated_by":"sys"}"#,
+            ),
         ],
     },
     Expected {
         sample: "resolve.http-manual-merge",
         status: 200,
-        told: &[("/resolution", r#""manual_merge""#), ("/server_payload", r#"{"reading":46.0,"last_updated_by":"root"}"#)],
+        told: &[
+            ("/resolution", r#""manual_merge""#),
+            (
+                "/server_payload",
+                r#"{"reading":46.0,"last_updated_by":"root"}"#,
+            ),
+        ],
     },
-    Expected { sample: "resolve.direct-accept-client", status: 200, told: ACCEPTED },
+    Expected {
+        sample: "resolve.direct-accept-client",
+        status: 200,
+        told: ACCEPTED,
+    },
     Expected {
         sample: "resolve.direct-no-payload",
         status: 400,
-        told: &[("/status", "400"), ("/code", r#""invalid_request""#), ("/path", r#""payload""#)],
+        told: &[
+            ("/status", "400"),
+            ("/code", r#""invalid_request""#),
+            ("/path", r#""payload""#),
+        ],
     },
 ];
 
@@ -65,23 +105,33 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("/status", r#""resolved""#),
     ("/resolution", r#""accept_client""#),
     ("/server_version", "8"),
-    ("/server_payload", r#"{"reading":42,"last_updated_by":"sys","device_ts":"2025-12-22T11:00:00Z"}"#),
+    (
+        "/server_payload",
+        r#"{"reading":42,"last_updated_by":"sys","device_ts":"2025-12-22T11:00:00Z"}"#,
+    ),
 ];
 
-/// The conflict of the lifecycle document's example, open; gives the sample about it with its placeholders filled.
+/// The conflict of the lifecycle document's example, open; gives the sample about it with its
+/// placeholders filled.
 async fn prepare(stack: &Stack, sample: &str) -> String {
     api::meter_at_version_7(stack).await;
     let patch = json!({"id": "m-123", "reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
     let item = json!({"resource_type": "meter", "action": "update", "client_version": 5, "payload": patch});
     let result = stack.device("ana", "device-uuid-123").push_one(item).await;
     let token = stack.token("acme", "root", &["admin"], &[]);
-    sample.replace("${TOKEN}", &token).replace("${CONFLICT_ID}", result["conflict_id"].as_str().unwrap())
+    sample
+        .replace("${TOKEN}", &token)
+        .replace("${CONFLICT_ID}", result["conflict_id"].as_str().unwrap())
 }
 
 fn check(sample: &str, told: &[(&str, &str)], answer: &Value) {
     for (place, expected) in told {
         let expected: Value = serde_json::from_str(expected).unwrap();
-        assert_eq!(answer.pointer(place).unwrap_or(&Value::Null), &expected, "{sample} at {place}: {answer}");
+        assert_eq!(
+            answer.pointer(place).unwrap_or(&Value::Null),
+            &expected,
+            "{sample} at {place}: {answer}"
+        );
     }
 }
 
@@ -90,10 +140,19 @@ async fn every_request_about_conflicts_is_answered_as_expected() {
     each_request(Stack::new, api::run).await;
 }
 
-/// Has each request answered by `run`, over a deployment with the conflict that it is about; what is answered must be as expected.
-pub(crate) async fn each_request(deployment: fn() -> Stack, run: impl AsyncFn(&Stack, &str, &str) -> Answer) {
+/// Has each request answered by `run`, over a deployment with the conflict that it is about; what
+/// is answered must be as expected.
+pub(crate) async fn each_request(
+    deployment: fn() -> Stack,
+    run: impl AsyncFn(&Stack, &str, &str) -> Answer,
+) {
     let samples = samples();
-    for Expected { sample, status, told } in EXPECTED.iter().filter(|it| !it.sample.contains(".direct-")) {
+    for Expected {
+        sample,
+        status,
+        told,
+    } in EXPECTED.iter().filter(|it| !it.sample.contains(".direct-"))
+    {
         let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
@@ -103,16 +162,31 @@ pub(crate) async fn each_request(deployment: fn() -> Stack, run: impl AsyncFn(&S
     }
 }
 
-/// The way the deployed function gets them: whichever event it is, through the one entrance of its binary.
+/// The way the deployed function gets them: whichever event it is, through the one entrance of its
+/// binary.
 #[tokio::test]
 async fn the_resolve_function_tells_the_events_of_its_doors_apart() {
-    each_decision(Stack::new, async |stack, event| stack.invoke_text("resolve", event).await).await;
+    each_decision(Stack::new, async |stack, event| {
+        stack.invoke_text("resolve", event).await
+    })
+    .await;
 }
 
-/// Has each decision made by `invoke`, which takes an event of either door and gives the answer's text.
-pub(crate) async fn each_decision(deployment: fn() -> Stack, invoke: impl AsyncFn(&Stack, &str) -> String) {
+/// Has each decision made by `invoke`, which takes an event of either door and gives the answer's
+/// text.
+pub(crate) async fn each_decision(
+    deployment: fn() -> Stack,
+    invoke: impl AsyncFn(&Stack, &str) -> String,
+) {
     let samples = samples();
-    for Expected { sample, status, told } in EXPECTED.iter().filter(|it| function_of(it.sample) == "resolve") {
+    for Expected {
+        sample,
+        status,
+        told,
+    } in EXPECTED
+        .iter()
+        .filter(|it| function_of(it.sample) == "resolve")
+    {
         let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
         let answer: Value = serde_json::from_str(&invoke(&stack, &event).await).unwrap();
@@ -120,7 +194,11 @@ pub(crate) async fn each_decision(deployment: fn() -> Stack, invoke: impl AsyncF
             check(sample, told, &answer);
         } else {
             assert_eq!(answer["statusCode"], *status, "{sample}: {answer}");
-            check(sample, told, &serde_json::from_str(answer["body"].as_str().unwrap()).unwrap());
+            check(
+                sample,
+                told,
+                &serde_json::from_str(answer["body"].as_str().unwrap()).unwrap(),
+            );
         }
     }
 }

@@ -26,7 +26,11 @@ pub(super) const EXPECTED: &[Expected] = &[
     },
     Expected {
         sample: "changelog.direct-misspelt",
-        told: &[("/status", "400"), ("/code", r#""invalid_request""#), ("/path", r#""repair.chanel""#)],
+        told: &[
+            ("/status", "400"),
+            ("/code", r#""invalid_request""#),
+            ("/path", r#""repair.chanel""#),
+        ],
     },
 ];
 
@@ -35,26 +39,45 @@ async fn prepare(stack: &Stack) {
     stack.advance(chrono::Duration::hours(-1));
     for (id, is_heard) in [("m-1", true), ("m-2", false)] {
         let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id}});
-        assert_eq!(stack.device("ana", "phone").push_one(item).await["status"], "ok");
-        if is_heard { stack.settle().await } else { stack.forget().await }
+        assert_eq!(
+            stack.device("ana", "phone").push_one(item).await["status"],
+            "ok"
+        );
+        if is_heard {
+            stack.settle().await
+        } else {
+            stack.forget().await
+        }
     }
     stack.advance(chrono::Duration::hours(1));
 }
 
 #[tokio::test]
 async fn every_repair_is_answered_as_expected() {
-    each_repair(Stack::new, async |stack, event| stack.invoke_text("changelog", event).await).await;
+    each_repair(Stack::new, async |stack, event| {
+        stack.invoke_text("changelog", event).await
+    })
+    .await;
 }
 
-/// Has each repair made by `invoke`, which gives the answer's text, over a deployment with something to repair.
-pub(crate) async fn each_repair(deployment: fn() -> Stack, invoke: impl AsyncFn(&Stack, &str) -> String) {
+/// Has each repair made by `invoke`, which gives the answer's text, over a deployment with
+/// something to repair.
+pub(crate) async fn each_repair(
+    deployment: fn() -> Stack,
+    invoke: impl AsyncFn(&Stack, &str) -> String,
+) {
     for Expected { sample, told } in EXPECTED {
         let stack = deployment();
         prepare(&stack).await;
-        let answer: Value = serde_json::from_str(&invoke(&stack, &samples()[*sample]).await).unwrap();
+        let answer: Value =
+            serde_json::from_str(&invoke(&stack, &samples()[*sample]).await).unwrap();
         for (place, expected) in *told {
             let expected: Value = serde_json::from_str(expected).unwrap();
-            assert_eq!(answer.pointer(place), Some(&expected), "{sample} at {place}: {answer}");
+            assert_eq!(
+                answer.pointer(place),
+                Some(&expected),
+                "{sample} at {place}: {answer}"
+            );
         }
     }
 }

@@ -17,7 +17,8 @@ use super::{function_of, missing_fields, samples};
 /// What a sample leaves behind.
 pub(super) struct Expected {
     pub(super) sample: &'static str,
-    /// By channel of the tenant `acme`: the entries of its log, each as (type, action, version, payload).
+    /// By channel of the tenant `acme`: the entries of its log, each as (type, action, version,
+    /// payload).
     log: &'static [(&'static str, &'static [Entry])],
     /// The sequence numbers of the records that were set aside, each with a word of the reason.
     set_aside: &'static [(&'static str, &'static str)],
@@ -25,15 +26,33 @@ pub(super) struct Expected {
 
 type Entry = (&'static str, &'static str, u64, Option<&'static str>);
 
-const CREATED: Entry = ("meter", "create", 1, Some(r#"{"code":"A-17","reading":1.0,"installed":"2025-12-01"}"#));
-const UPDATED: Entry = ("meter", "update", 2, Some(r#"{"code":"A-17","reading":42.50,"installed":"2025-12-01"}"#));
+const CREATED: Entry = (
+    "meter",
+    "create",
+    1,
+    Some(r#"{"code":"A-17","reading":1.0,"installed":"2025-12-01"}"#),
+);
+const UPDATED: Entry = (
+    "meter",
+    "update",
+    2,
+    Some(r#"{"code":"A-17","reading":42.50,"installed":"2025-12-01"}"#),
+);
 const DELETED: Entry = ("meter", "delete", 3, None);
-const SUBMITTED: Entry = ("submission", "create", 1, Some(r#"{"form_id":"f-1","form_version":"v2","data":{"fieldA":"ok"}}"#));
+const SUBMITTED: Entry = (
+    "submission",
+    "create",
+    1,
+    Some(r#"{"form_id":"f-1","form_version":"v2","data":{"fieldA":"ok"}}"#),
+);
 
 pub(super) const EXPECTED: &[Expected] = &[
     Expected {
         sample: "changelog.create-update-delete",
-        log: &[("tenant", &[CREATED, UPDATED, DELETED]), ("user/ana", &[SUBMITTED])],
+        log: &[
+            ("tenant", &[CREATED, UPDATED, DELETED]),
+            ("user/ana", &[SUBMITTED]),
+        ],
         set_aside: &[],
     },
     Expected {
@@ -41,32 +60,70 @@ pub(super) const EXPECTED: &[Expected] = &[
         log: &[("tenant", &[CREATED]), ("user/ana", &[SUBMITTED])],
         set_aside: &[("442158450000000001745044117", "server_version")],
     },
-    Expected { sample: "changelog.repeat", log: &[("tenant", &[CREATED, UPDATED]), ("user/ana", &[SUBMITTED])], set_aside: &[] },
-    Expected { sample: "changelog.nothing-new", log: &[("tenant", &[]), ("user/ana", &[])], set_aside: &[] },
+    Expected {
+        sample: "changelog.repeat",
+        log: &[("tenant", &[CREATED, UPDATED]), ("user/ana", &[SUBMITTED])],
+        set_aside: &[],
+    },
+    Expected {
+        sample: "changelog.nothing-new",
+        log: &[("tenant", &[]), ("user/ana", &[])],
+        set_aside: &[],
+    },
 ];
 
 /// Runs a sample; gives the sequence number from which the stream should deliver again, if any.
 async fn run(platform: &Platform, text: &str) -> Vec<Option<String>> {
     let event: StreamEvent = serde_json::from_str(text).unwrap();
-    let response = tidemark_changelog::handle(platform, LambdaEvent::new(event, Context::default())).await.unwrap();
-    response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+    let response =
+        tidemark_changelog::handle(platform, LambdaEvent::new(event, Context::default()))
+            .await
+            .unwrap();
+    response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect()
 }
 
-/// A channel's log, read through its links from the start to the head, with the position of each entry.
+/// A channel's log, read through its links from the start to the head, with the position of each
+/// entry.
 async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64, Option<String>)> {
-    let scope = Scope { tenant: "acme".into(), channel: Channel::parse(channel).unwrap() };
+    let scope = Scope {
+        tenant: "acme".into(),
+        channel: Channel::parse(channel).unwrap(),
+    };
     let changes = stack.parts("pull", Arc::new(NoHook)).tables.changes;
-    let Some(head) = changes.heads(std::slice::from_ref(&scope)).await.unwrap().remove(0) else { return Vec::new() };
+    let Some(head) = changes
+        .heads(std::slice::from_ref(&scope))
+        .await
+        .unwrap()
+        .remove(0)
+    else {
+        return Vec::new();
+    };
     assert_eq!(head.stream, "2025-11-03T09:15:27.418");
-    let segments = changes.segments(&scope, Position::START, head.position, 100).await.unwrap();
+    let segments = changes
+        .segments(&scope, Position::START, head.position, 100)
+        .await
+        .unwrap();
     let mut read = Position::START;
     let mut entries = Vec::new();
     for stored in segments {
-        assert_eq!(stored.segment.prev, read, "{channel}: a segment that is not linked");
+        assert_eq!(
+            stored.segment.prev, read,
+            "{channel}: a segment that is not linked"
+        );
         read = stored.segment.last;
         entries.extend(stored.segment.entries.into_iter().map(|entry| {
             let payload = entry.payload.map(|payload| payload.get().to_owned());
-            (entry.position, entry.resource_type, entry.action.as_str().to_owned(), entry.server_version, payload)
+            (
+                entry.position,
+                entry.resource_type,
+                entry.action.as_str().to_owned(),
+                entry.server_version,
+                payload,
+            )
         }));
     }
     assert_eq!(read, head.position, "{channel}: the head stands elsewhere");
@@ -75,10 +132,21 @@ async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64
 
 /// The records that were set aside, each with the reason, by sequence number.
 async fn set_aside(stack: &Stack) -> Vec<(String, String, Value)> {
-    let number = |object: &Value| object["record"]["dynamodb"]["SequenceNumber"].as_str().unwrap().to_owned();
+    let number = |object: &Value| {
+        object["record"]["dynamodb"]["SequenceNumber"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     let objects = stack.set_aside().await.into_values();
     let mut records: Vec<_> = objects
-        .map(|object| (number(&object), object["reason"].as_str().unwrap().to_owned(), object["record"].clone()))
+        .map(|object| {
+            (
+                number(&object),
+                object["reason"].as_str().unwrap().to_owned(),
+                object["record"].clone(),
+            )
+        })
         .collect();
     records.sort_by(|one, other| one.0.cmp(&other.0));
     records
@@ -86,26 +154,42 @@ async fn set_aside(stack: &Stack) -> Vec<(String, String, Value)> {
 
 #[tokio::test]
 async fn every_batch_is_sequenced_as_expected() {
-    each_batch(async |stack, text| run(&stack.platform("changelog", Arc::new(NoHook)), text).await).await;
+    each_batch(async |stack, text| run(&stack.platform("changelog", Arc::new(NoHook)), text).await)
+        .await;
 }
 
-/// Has each batch sequenced by `run`, which gives the sequence numbers from which the stream should deliver again.
+/// Has each batch sequenced by `run`, which gives the sequence numbers from which the stream should
+/// deliver again.
 pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<String>>) {
     let samples = samples();
     for expected in EXPECTED {
         let (stack, name) = (Stack::new(), expected.sample);
-        assert_eq!(run(&stack, &samples[name]).await, [], "{name}: no record is to be delivered again");
+        assert_eq!(
+            run(&stack, &samples[name]).await,
+            [],
+            "{name}: no record is to be delivered again"
+        );
         for (channel, entries) in expected.log {
             let found = log(&stack, channel).await;
             let found: Vec<_> = found
                 .iter()
-                .map(|(_, kind, action, version, payload)| (kind.as_str(), action.as_str(), *version, payload.as_deref()))
+                .map(|(_, kind, action, version, payload)| {
+                    (kind.as_str(), action.as_str(), *version, payload.as_deref())
+                })
                 .collect();
             assert_eq!(found, *entries, "{name}: {channel}");
         }
         let kept = set_aside(&stack).await;
         let ids: Vec<&str> = kept.iter().map(|(id, _, _)| id.as_str()).collect();
-        assert_eq!(ids, expected.set_aside.iter().map(|(id, _)| *id).collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            ids,
+            expected
+                .set_aside
+                .iter()
+                .map(|(id, _)| *id)
+                .collect::<Vec<_>>(),
+            "{name}"
+        );
         for ((_, reason, _), (_, word)) in kept.iter().zip(expected.set_aside) {
             assert!(reason.contains(word), "{name}: {reason}");
         }
@@ -132,10 +216,23 @@ async fn entries_stand_at_the_sequence_numbers_of_their_records() {
     let sample = &samples()["changelog.create-update-delete"];
     run(&platform, sample).await;
     let event: Value = serde_json::from_str(sample).unwrap();
-    let number = |record: &Value| Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap();
-    let sent: Vec<Sequence> = event["Records"].as_array().unwrap().iter().map(number).collect();
+    let number = |record: &Value| {
+        Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap()
+    };
+    let sent: Vec<Sequence> = event["Records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(number)
+        .collect();
     let found = [log(&stack, "tenant").await, log(&stack, "user/ana").await].concat();
-    assert_eq!(found.iter().map(|entry| entry.0.sequence).collect::<Vec<_>>(), sent);
+    assert_eq!(
+        found
+            .iter()
+            .map(|entry| entry.0.sequence)
+            .collect::<Vec<_>>(),
+        sent
+    );
 }
 
 #[tokio::test]
@@ -147,16 +244,17 @@ async fn a_record_that_was_set_aside_is_kept_whole() {
     assert_eq!(set_aside(&stack).await[0].2, event["Records"][1]);
 }
 
-/// A row of a real push, as its stream record shows it: the samples' rows have the same columns, but for the one that is to be unreadable.
+/// A row of a real push, as its stream record shows it: the samples' rows have the same columns,
+/// but for the one that is to be unreadable.
 #[tokio::test]
 async fn samples_have_every_field_of_a_real_record() {
     let stack = Stack::new();
-    let item =
-        json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
+    let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
     stack.device("ana", "phone").push_one(item).await;
     let real = stack.stream_records().remove(0);
-    for (sample, text) in
-        samples().iter().filter(|(sample, _)| function_of(sample) == "changelog" && !sample.contains(".direct-"))
+    for (sample, text) in samples()
+        .iter()
+        .filter(|(sample, _)| function_of(sample) == "changelog" && !sample.contains(".direct-"))
     {
         let event: Value = serde_json::from_str(text).unwrap();
         for record in event["Records"].as_array().unwrap() {
@@ -165,10 +263,20 @@ async fn samples_have_every_field_of_a_real_record() {
                 assert_eq!(missing, ["dynamodb.NewImage"], "{sample}");
                 continue;
             }
-            missing.retain(|field| sample != "changelog.unreadable-record" || field != "dynamodb.NewImage.server_version");
+            missing.retain(|field| {
+                sample != "changelog.unreadable-record"
+                    || field != "dynamodb.NewImage.server_version"
+            });
             assert_eq!(missing, [""; 0], "{sample}: {}", record["eventID"]);
-            let extra = missing_fields(&record["dynamodb"]["NewImage"], &real["dynamodb"]["NewImage"], "");
-            assert!(extra.is_empty() || sample == "changelog.unreadable-record", "{sample}: {extra:?}");
+            let extra = missing_fields(
+                &record["dynamodb"]["NewImage"],
+                &real["dynamodb"]["NewImage"],
+                "",
+            );
+            assert!(
+                extra.is_empty() || sample == "changelog.unreadable-record",
+                "{sample}: {extra:?}"
+            );
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Who may ask for what: each route, with a request for what is somebody else's, and what each intruder is told.
+//! Who may ask for what: each route, with a request for what is somebody else's, and what each
+//! intruder is told.
 
 use serde_json::{Value, json};
 
 use super::{GROUP, OWN};
 
-/// A request for what is somebody else's, and what it is answered: the status, and the code of the problem or what became of each item.
+/// A request for what is somebody else's, and what it is answered: the status, and the code of the
+/// problem or what became of each item.
 pub(crate) struct Ask {
     pub(crate) method: &'static str,
     /// Below `/api/v1/mobile/`.
@@ -19,7 +21,8 @@ pub(crate) struct Ask {
     pub(super) group_left: &'static str,
     /// A member of the group who is no admin.
     pub(super) not_admin: &'static str,
-    /// Who may ask, and a word that stands in what they are told: what nobody else is told is there.
+    /// Who may ask, and a word that stands in what they are told: what nobody else is told is
+    /// there.
     pub(crate) owner: (Who, &'static str),
 }
 
@@ -49,9 +52,14 @@ pub(crate) const ASKS: &[Ask] = &[
         method: "POST",
         route: "sync/push",
         about: |known| {
-            let own =
-                json!([item("submission", "update", "user/ana", "s-1", 1), item("submission", "delete", "user/ana", "s-2", 1)]);
-            ("sync/push".into(), json!({"device_id": "phone", "client_sync_token": known.token, "items": own}))
+            let own = json!([
+                item("submission", "update", "user/ana", "s-1", 1),
+                item("submission", "delete", "user/ana", "s-2", 1)
+            ]);
+            (
+                "sync/push".into(),
+                json!({"device_id": "phone", "client_sync_token": known.token, "items": own}),
+            )
         },
         other_tenant: "200 not_found not_found",
         other_user: "200 channel_forbidden channel_forbidden",
@@ -63,8 +71,14 @@ pub(crate) const ASKS: &[Ask] = &[
         method: "POST",
         route: "sync/push",
         about: |_| {
-            let group = json!([item("task", "update", "group/north", "t-1", 1), item("task", "create", "group/north", "t-9", 0)]);
-            ("sync/push".into(), json!({"device_id": "phone", "batch_id": "b", "items": group}))
+            let group = json!([
+                item("task", "update", "group/north", "t-1", 1),
+                item("task", "create", "group/north", "t-9", 0)
+            ]);
+            (
+                "sync/push".into(),
+                json!({"device_id": "phone", "batch_id": "b", "items": group}),
+            )
         },
         other_tenant: "200 not_found ok",
         other_user: "200 channel_forbidden channel_forbidden",
@@ -79,7 +93,10 @@ pub(crate) const ASKS: &[Ask] = &[
             let mut photo = item("submission", "create", "", "", 0);
             photo["client_temp_id"] = "t".into();
             photo["payload"] = json!({"form_id": "f", "data": {}, "media": [known.photo]});
-            ("sync/push".into(), json!({"device_id": "phone", "items": [photo]}))
+            (
+                "sync/push".into(),
+                json!({"device_id": "phone", "items": [photo]}),
+            )
         },
         other_tenant: "200 invalid_media_key",
         other_user: "200 invalid_media_key",
@@ -90,7 +107,12 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask {
         method: "POST",
         route: "sync/pull",
-        about: |_| ("sync/pull".into(), json!({"since_token": null, "device_id": "phone"})),
+        about: |_| {
+            (
+                "sync/pull".into(),
+                json!({"since_token": null, "device_id": "phone"}),
+            )
+        },
         other_tenant: "200",
         other_user: "200",
         group_left: "200",
@@ -100,7 +122,12 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask {
         method: "POST",
         route: "sync/pull",
-        about: |known| ("sync/pull".into(), json!({"since_token": known.token, "device_id": "phone"})),
+        about: |known| {
+            (
+                "sync/pull".into(),
+                json!({"since_token": known.token, "device_id": "phone"}),
+            )
+        },
         other_tenant: "200",
         other_user: "200",
         group_left: "200",
@@ -110,7 +137,12 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask {
         method: "POST",
         route: "sync/ack",
-        about: |known| ("sync/ack".into(), json!({"ack_token": known.token, "device_id": "phone"})),
+        about: |known| {
+            (
+                "sync/ack".into(),
+                json!({"ack_token": known.token, "device_id": "phone"}),
+            )
+        },
         other_tenant: "200",
         other_user: "200",
         group_left: "200",
@@ -191,7 +223,12 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask {
         method: "POST",
         route: "conflicts/{id}/resolve",
-        about: |known| (format!("conflicts/{}/resolve", known.conflict), json!({"resolution": "accept_server"})),
+        about: |known| {
+            (
+                format!("conflicts/{}/resolve", known.conflict),
+                json!({"resolution": "accept_server"}),
+            )
+        },
         other_tenant: "404 not_found",
         other_user: "403 forbidden",
         group_left: "403 forbidden",
@@ -202,7 +239,12 @@ pub(crate) const ASKS: &[Ask] = &[
         method: "POST",
         route: "conflicts/{id}/resolve",
         // Decided already, in this very way: whoever may hears the outcome.
-        about: |known| (format!("conflicts/{}/resolve", known.decided), json!({"resolution": "accept_server", "note": OWN})),
+        about: |known| {
+            (
+                format!("conflicts/{}/resolve", known.decided),
+                json!({"resolution": "accept_server", "note": OWN}),
+            )
+        },
         other_tenant: "404 not_found",
         other_user: "403 forbidden",
         group_left: "403 forbidden",
@@ -245,7 +287,12 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask {
         method: "GET",
         route: "audit",
-        about: |known| (format!("audit?order=oldest&cursor={}", known.cursor), Value::Null),
+        about: |known| {
+            (
+                format!("audit?order=oldest&cursor={}", known.cursor),
+                Value::Null,
+            )
+        },
         other_tenant: "200",
         other_user: "403 forbidden",
         group_left: "403 forbidden",
@@ -268,7 +315,10 @@ pub(super) fn item(kind: &str, action: &str, channel: &str, id: &str, version: u
     let mut item = json!({"resource_type": kind, "action": action, "client_version": version, "base_version": version,
         "payload": {"id": id, "by": "an intruder"}});
     if channel.is_empty() {
-        item["payload"].as_object_mut().expect("a payload").remove("id");
+        item["payload"]
+            .as_object_mut()
+            .expect("a payload")
+            .remove("id");
     } else {
         item["channel"] = channel.into();
     }

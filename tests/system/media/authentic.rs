@@ -1,4 +1,5 @@
-//! §6.3: only keys that this deployment presigned are looked up, and a batch looks up a bounded number of them.
+//! §6.3: only keys that this deployment presigned are looked up, and a batch looks up a bounded
+//! number of them.
 
 use std::sync::Arc;
 
@@ -30,7 +31,9 @@ fn update(id: &Value, base: u64, media: &[String]) -> Value {
 /// Fifty forms with as many keys as fit, no two of which are the same.
 fn many(keys_each: u128, key: impl Fn(u128) -> String) -> Value {
     let forms = (0..50_u128).map(|number| {
-        let keys: Vec<String> = (0..keys_each).map(|at| key(number * keys_each + at)).collect();
+        let keys: Vec<String> = (0..keys_each)
+            .map(|at| key(number * keys_each + at))
+            .collect();
         form(&format!("t-{number}"), &keys)
     });
     forms.collect::<Vec<_>>().into()
@@ -38,23 +41,44 @@ fn many(keys_each: u128, key: impl Fn(u128) -> String) -> Value {
 
 fn forged(secret: &str, number: u128) -> String {
     let keyring = Keyring::new(secret, None).expect("long enough");
-    MediaKey::new("acme", "ana", Uuid::from_u128(number), PHOTO.len() as u64, "image/jpeg", &keyring).to_string()
+    MediaKey::new(
+        "acme",
+        "ana",
+        Uuid::from_u128(number),
+        PHOTO.len() as u64,
+        "image/jpeg",
+        &keyring,
+    )
+    .to_string()
 }
 
 fn codes(results: &[Value]) -> Vec<&str> {
-    results.iter().map(|result| result["code"].as_str().unwrap_or("ok")).collect()
+    results
+        .iter()
+        .map(|result| result["code"].as_str().unwrap_or("ok"))
+        .collect()
 }
 
 #[tokio::test]
 async fn forged_keys_cost_no_lookup() {
     let meter = Arc::new(Meter::default());
     let stack = Stack::hooked(meter.clone()).today();
-    let results = stack.device("ana", "phone").push(many(50, |number| forged(OTHER_SECRET, number))).await;
+    let results = stack
+        .device("ana", "phone")
+        .push(many(50, |number| forged(OTHER_SECRET, number)))
+        .await;
     let calls = meter.take().calls;
-    // The one read is of the resources themselves, because nothing is written that would show whether they exist.
-    assert!(!calls.contains_key("HeadObject") && calls["BatchGetItem"] == 1, "{calls:?}");
+    // The one read is of the resources themselves, because nothing is written that would show
+    // whether they exist.
+    assert!(
+        !calls.contains_key("HeadObject") && calls["BatchGetItem"] == 1,
+        "{calls:?}"
+    );
     for result in &results {
-        assert_eq!((&result["code"], &result["retryable"]), (&json!("invalid_media_key"), &json!(false)));
+        assert_eq!(
+            (&result["code"], &result["retryable"]),
+            (&json!("invalid_media_key"), &json!(false))
+        );
     }
 }
 
@@ -62,7 +86,10 @@ async fn forged_keys_cost_no_lookup() {
 async fn forged_old_keys_cost_bounded_lookups() {
     let meter = Arc::new(Meter::default());
     let stack = Stack::hooked(meter.clone()).today();
-    let results = stack.device("ana", "phone").push(many(50, |number| old_key("ana", number))).await;
+    let results = stack
+        .device("ana", "phone")
+        .push(many(50, |number| old_key("ana", number)))
+        .await;
     // Each where it would be kept, and where it would arrive.
     assert_eq!(meter.take().calls["HeadObject"], 2 * MEDIA_OLD_LOOKUPS_MAX);
     let expected = [vec!["media_missing"], vec!["unavailable"; 49]].concat();
@@ -76,7 +103,9 @@ async fn shared_key_is_looked_up_once_per_batch() {
     let stack = Stack::hooked(meter.clone()).today();
     let photo = presigned(&stack).await;
     stack.upload(&photo, PHOTO).await;
-    let forms: Vec<Value> = (0..50).map(|number| form(&format!("t-{number}"), &[key(&photo)])).collect();
+    let forms: Vec<Value> = (0..50)
+        .map(|number| form(&format!("t-{number}"), &[key(&photo)]))
+        .collect();
     meter.take();
     let results = stack.device("ana", "phone").push(forms.into()).await;
     assert_eq!(codes(&results), ["ok"; 50]);
@@ -91,19 +120,38 @@ async fn retried_batch_looks_up_the_remaining_keys() {
     let stack = Stack::hooked(meter.clone()).today();
     let ana = stack.device("ana", "phone");
     let keyring = keyring(&stack);
-    let key =
-        |number| MediaKey::new("acme", "ana", Uuid::from_u128(number), PHOTO.len() as u64, "image/jpeg", &keyring).to_string();
+    let key = |number| {
+        MediaKey::new(
+            "acme",
+            "ana",
+            Uuid::from_u128(number),
+            PHOTO.len() as u64,
+            "image/jpeg",
+            &keyring,
+        )
+        .to_string()
+    };
     for number in 0..300 {
         upload_to(&stack, &key(number)).await;
     }
     let batch = many(6, key);
     meter.take();
-    let first = ana.push_batch("b", &batch).await.ok()["results"].as_array().cloned().expect("results");
+    let first = ana.push_batch("b", &batch).await.ok()["results"]
+        .as_array()
+        .cloned()
+        .expect("results");
     let applied = MEDIA_LOOKUPS_MAX / 6;
     assert_eq!(meter.take().calls["HeadObject"], 2 * MEDIA_LOOKUPS_MAX);
     assert_eq!(codes(&first)[..applied], vec!["ok"; applied]);
-    assert!(first[applied..].iter().all(|result| result["code"] == "unavailable" && result["retryable"] == true));
-    let again = ana.push_batch("b", &batch).await.ok()["results"].as_array().cloned().expect("results");
+    assert!(
+        first[applied..]
+            .iter()
+            .all(|result| result["code"] == "unavailable" && result["retryable"] == true)
+    );
+    let again = ana.push_batch("b", &batch).await.ok()["results"]
+        .as_array()
+        .cloned()
+        .expect("results");
     assert_eq!(codes(&again), ["ok"; 50]);
     assert!(meter.take().calls["HeadObject"] <= 2 * (300 - applied * 6));
     // Answered whole, it looks up nothing any more.
@@ -121,11 +169,26 @@ async fn verified_keys_are_not_looked_up_again() {
     stack.upload(&second, PHOTO).await;
     let made = ana.push_one(form("t", &[key(&first)])).await;
     meter.take();
-    assert_eq!(ana.push_one(update(&made["server_id"], 1, &[key(&first)])).await["status"], "ok");
-    assert_eq!(ana.push_one(update(&made["server_id"], 2, &[])).await["status"], "ok");
-    assert_eq!(ana.push_one(update(&made["server_id"], 3, &[key(&first)])).await["status"], "ok");
+    assert_eq!(
+        ana.push_one(update(&made["server_id"], 1, &[key(&first)]))
+            .await["status"],
+        "ok"
+    );
+    assert_eq!(
+        ana.push_one(update(&made["server_id"], 2, &[])).await["status"],
+        "ok"
+    );
+    assert_eq!(
+        ana.push_one(update(&made["server_id"], 3, &[key(&first)]))
+            .await["status"],
+        "ok"
+    );
     assert!(!meter.take().calls.contains_key("HeadObject"));
-    assert_eq!(ana.push_one(update(&made["server_id"], 4, &[key(&first), key(&second)])).await["status"], "ok");
+    assert_eq!(
+        ana.push_one(update(&made["server_id"], 4, &[key(&first), key(&second)]))
+            .await["status"],
+        "ok"
+    );
     assert_eq!(meter.take().calls["HeadObject"], 2);
 }
 
@@ -135,17 +198,32 @@ async fn old_keys_are_accepted_until_they_are_refused() {
     let ana = stack.device("ana", "phone");
     let old = old_key("ana", 7);
     let missing = ana.push_one(form("t", std::slice::from_ref(&old))).await;
-    assert_eq!((&missing["code"], &missing["retryable"]), (&json!("media_missing"), &json!(true)));
+    assert_eq!(
+        (&missing["code"], &missing["retryable"]),
+        (&json!("media_missing"), &json!(true))
+    );
     upload_to(&stack, &old).await;
     let made = ana.push_one(form("t", std::slice::from_ref(&old))).await;
     assert_eq!(made["status"], "ok", "{made}");
-    assert_eq!(stack.device("ben", "phone").push_one(form("t", &[old])).await["code"], "invalid_media_key");
+    assert_eq!(
+        stack
+            .device("ben", "phone")
+            .push_one(form("t", &[old]))
+            .await["code"],
+        "invalid_media_key"
+    );
 
     let strict = Stack::configured(&[("MEDIA_OLD_KEYS", "refuse")]).today();
     let refused = old_key("ana", 8);
     upload_to(&strict, &refused).await;
-    let result = strict.device("ana", "phone").push_one(form("t", &[refused])).await;
-    assert_eq!((&result["code"], &result["retryable"]), (&json!("invalid_media_key"), &json!(false)));
+    let result = strict
+        .device("ana", "phone")
+        .push_one(form("t", &[refused]))
+        .await;
+    assert_eq!(
+        (&result["code"], &result["retryable"]),
+        (&json!("invalid_media_key"), &json!(false))
+    );
 }
 
 /// Rows and a resource of before there were MACs.
@@ -156,12 +234,19 @@ async fn old_keys_of_a_resource_stay_when_refused() {
     let before = Stack::configured_over(engine.clone(), hook(), &[]).today();
     let old = old_key("ana", 7);
     upload_to(&before, &old).await;
-    let made = before.device("ana", "phone").push_one(form("t", std::slice::from_ref(&old))).await;
+    let made = before
+        .device("ana", "phone")
+        .push_one(form("t", std::slice::from_ref(&old)))
+        .await;
     assert_eq!(made["status"], "ok", "{made}");
     let strict = Stack::configured_over(engine, hook(), &[("MEDIA_OLD_KEYS", "refuse")]).today();
     let ana = strict.device("ana", "phone");
     for (base, media) in [(1, vec![old.clone()]), (2, vec![]), (3, vec![old])] {
-        assert_eq!(ana.push_one(update(&made["server_id"], base, &media)).await["status"], "ok", "{base}");
+        assert_eq!(
+            ana.push_one(update(&made["server_id"], base, &media)).await["status"],
+            "ok",
+            "{base}"
+        );
     }
 }
 
@@ -170,11 +255,20 @@ async fn previous_secret_is_accepted_after_a_rotation() {
     let before = forged(SECRET, 7);
     for (secrets, code) in [
         (vec![("MEDIA_SECRET", SECRET)], "media_missing"),
-        (vec![("MEDIA_SECRET", OTHER_SECRET), ("MEDIA_SECRET_PREVIOUS", SECRET)], "media_missing"),
+        (
+            vec![
+                ("MEDIA_SECRET", OTHER_SECRET),
+                ("MEDIA_SECRET_PREVIOUS", SECRET),
+            ],
+            "media_missing",
+        ),
         (vec![("MEDIA_SECRET", OTHER_SECRET)], "invalid_media_key"),
     ] {
         let stack = Stack::configured(&secrets).today();
-        let result = stack.device("ana", "phone").push_one(form("t", std::slice::from_ref(&before))).await;
+        let result = stack
+            .device("ana", "phone")
+            .push_one(form("t", std::slice::from_ref(&before)))
+            .await;
         assert_eq!(result["code"], code, "{secrets:?}");
     }
 }

@@ -23,7 +23,11 @@ fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
 
 /// What is found under one key.
 pub(super) async fn checked(stack: &Stack, key: &str) -> Checked {
-    media(stack, Arc::new(NoHook)).check(vec![key.to_owned()], Mode::DryRun).await.remove(key).unwrap()
+    media(stack, Arc::new(NoHook))
+        .check(vec![key.to_owned()], Mode::DryRun)
+        .await
+        .remove(key)
+        .unwrap()
 }
 
 #[tokio::test]
@@ -31,8 +35,15 @@ async fn an_upload_is_verified_with_its_size_and_type() {
     let stack = Stack::new().today();
     let answer = presigned(&stack).await;
     stack.upload(&answer, PHOTO).await;
-    let upload = Upload { key: key(&answer), content_length: PHOTO.len() as u64, content_type: "image/jpeg".into() };
-    assert_eq!(checked(&stack, &key(&answer)).await, Checked::Verified(upload));
+    let upload = Upload {
+        key: key(&answer),
+        content_length: PHOTO.len() as u64,
+        content_type: "image/jpeg".into(),
+    };
+    assert_eq!(
+        checked(&stack, &key(&answer)).await,
+        Checked::Verified(upload)
+    );
 }
 
 #[tokio::test]
@@ -41,7 +52,10 @@ async fn nothing_under_a_key_is_missing() {
     let answer = presigned(&stack).await;
     assert_eq!(checked(&stack, &key(&answer)).await, Checked::absent());
     stack.upload(&answer, PHOTO).await;
-    assert!(matches!(checked(&stack, &key(&answer)).await, Checked::Verified(_)));
+    assert!(matches!(
+        checked(&stack, &key(&answer)).await,
+        Checked::Verified(_)
+    ));
 }
 
 /// However it came there: here a URL was signed for something else than its key promises.
@@ -49,13 +63,23 @@ async fn nothing_under_a_key_is_missing() {
 async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
     let stack = Stack::new().today();
     for (bytes, content_type, words) in [
-        (PHOTO.len() as u64 + 1, "image/jpeg", "has 21 bytes, promised were 22"),
+        (
+            PHOTO.len() as u64 + 1,
+            "image/jpeg",
+            "has 21 bytes, promised were 22",
+        ),
         (PHOTO.len() as u64, "image/png", "another content type"),
     ] {
         let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
-        let answer = presigned_under(&stack, MediaKey::new("acme", "ana", unique, bytes, content_type, &keyring(&stack))).await;
+        let answer = presigned_under(
+            &stack,
+            MediaKey::new("acme", "ana", unique, bytes, content_type, &keyring(&stack)),
+        )
+        .await;
         assert_eq!(stack.upload(&answer, PHOTO).await, 200);
-        let Checked::Missing(sentence) = checked(&stack, &key(&answer)).await else { panic!("{content_type} was found") };
+        let Checked::Missing(sentence) = checked(&stack, &key(&answer)).await else {
+            panic!("{content_type} was found")
+        };
         assert!(sentence.contains(words), "{sentence}");
     }
 }
@@ -64,12 +88,29 @@ async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
 async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
     let stack = Stack::new().today();
     let key = key(&presigned(&stack).await);
-    let error = |status| Verdict::Answer(Reply { status, body: Vec::new() });
-    for verdict in [Verdict::Lose, error(500), error(503), error(400), error(403)] {
+    let error = |status| {
+        Verdict::Answer(Reply {
+            status,
+            body: Vec::new(),
+        })
+    };
+    for verdict in [
+        Verdict::Lose,
+        error(500),
+        error(503),
+        error(400),
+        error(403),
+    ] {
         let broken = verdict.clone();
         let hook = Arc::new(Script::new(move |_, _, _, _| broken.clone()));
-        let checked = media(&stack, hook.clone()).check(vec![key.clone()], Mode::DryRun).await;
-        assert_eq!(checked, HashMap::from([(key.clone(), Checked::Unavailable)]), "{verdict:?}");
+        let checked = media(&stack, hook.clone())
+            .check(vec![key.clone()], Mode::DryRun)
+            .await;
+        assert_eq!(
+            checked,
+            HashMap::from([(key.clone(), Checked::Unavailable)]),
+            "{verdict:?}"
+        );
         assert!(hook.calls() > 0);
     }
 }
@@ -80,11 +121,19 @@ async fn a_lost_answer_is_asked_for_again() {
     let answer = presigned(&stack).await;
     stack.upload(&answer, PHOTO).await;
     let hook = Script::new(|call, operation, path, moment| {
-        let is_own = ["uploads", "incoming"].iter().any(|folder| path.starts_with(&format!("/media/{folder}/acme/ana/")));
+        let is_own = ["uploads", "incoming"]
+            .iter()
+            .any(|folder| path.starts_with(&format!("/media/{folder}/acme/ana/")));
         assert!(operation == "HeadObject" && is_own, "{operation} {path}");
-        if call == 0 && moment == Moment::After { Verdict::Lose } else { Verdict::Continue }
+        if call == 0 && moment == Moment::After {
+            Verdict::Lose
+        } else {
+            Verdict::Continue
+        }
     });
-    let checked = media(&stack, Arc::new(hook)).check(vec![key(&answer)], Mode::DryRun).await;
+    let checked = media(&stack, Arc::new(hook))
+        .check(vec![key(&answer)], Mode::DryRun)
+        .await;
     assert!(matches!(checked[&key(&answer)], Checked::Verified(_)));
 }
 
@@ -97,23 +146,51 @@ async fn uploads_are_looked_at_side_by_side_and_each_once() {
     }
     let meter = Arc::new(Meter::default());
     let before = tokio::time::Instant::now();
-    let checked = media(&stack, meter.clone()).check([keys.clone(), keys.clone()].concat(), Mode::DryRun).await;
+    let checked = media(&stack, meter.clone())
+        .check([keys.clone(), keys.clone()].concat(), Mode::DryRun)
+        .await;
     let rounds = before.elapsed().as_millis() / tidemark_tests::hooks::ROUND_TRIP.as_millis();
     // Each where it would be kept, and then where it would arrive.
-    assert_eq!((checked.len(), meter.take().calls["HeadObject"], rounds), (40, 80, 6));
+    assert_eq!(
+        (checked.len(), meter.take().calls["HeadObject"], rounds),
+        (40, 80, 6)
+    );
 }
 
 #[tokio::test]
 async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
     let stack = Stack::new();
     let platform = stack.parts("push", Arc::new(NoHook));
-    let ana = Principal { tenant: "acme".into(), user: "ana#1".into(), roles: vec![], groups: vec![] };
+    let ana = Principal {
+        tenant: "acme".into(),
+        user: "ana#1".into(),
+        roles: vec![],
+        groups: vec![],
+    };
     let channel = Channel::User(ana.user.clone());
-    let resource = ResourceKey { channel: channel.clone(), resource_type: "submission".into(), id: "sub-1".into() };
-    let upload = Upload { key: "uploads/acme/ana/1".into(), content_length: 21, content_type: "image/jpeg".into() };
+    let resource = ResourceKey {
+        channel: channel.clone(),
+        resource_type: "submission".into(),
+        id: "sub-1".into(),
+    };
+    let upload = Upload {
+        key: "uploads/acme/ana/1".into(),
+        content_length: 21,
+        content_type: "image/jpeg".into(),
+    };
     for _ in 0..2 {
         let table = &platform.tables.submission_media;
-        table.put(&ana.scope(&channel), &resource, &upload, &ana, "phone", platform.clock.now()).await.unwrap();
+        table
+            .put(
+                &ana.scope(&channel),
+                &resource,
+                &upload,
+                &ana,
+                "phone",
+                platform.clock.now(),
+            )
+            .await
+            .unwrap();
     }
     let text = |text: &str| serde_json::json!({"S": text});
     let row = serde_json::json!({

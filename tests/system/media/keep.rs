@@ -1,4 +1,5 @@
-//! What a push names is kept: an upload arrives where it goes by itself after some days, and is copied from there once.
+//! What a push names is kept: an upload arrives where it goes by itself after some days, and is
+//! copied from there once.
 
 use std::sync::Arc;
 
@@ -25,7 +26,13 @@ async fn an_upload_is_kept_by_the_push_that_names_it_and_cannot_be_replaced_afte
     let stack = Stack::new().today();
     let answer = presigned(&stack).await;
     assert_eq!(stack.upload(&answer, PHOTO).await, 200);
-    assert_eq!((stored(&stack, &arrival(&answer)).await.as_deref(), stored(&stack, &key(&answer)).await), (Some(PHOTO), None));
+    assert_eq!(
+        (
+            stored(&stack, &arrival(&answer)).await.as_deref(),
+            stored(&stack, &key(&answer)).await
+        ),
+        (Some(PHOTO), None)
+    );
     assert_eq!(push_naming(&stack, &answer).await["status"], "ok");
     // The URL is still good, but leads to where nobody looks any more.
     assert_eq!(stack.upload(&answer, OTHER).await, 200);
@@ -42,10 +49,19 @@ async fn a_kept_upload_needs_nothing_where_it_arrived() {
     push_naming(&stack, &answer).await;
     stack.remove(&arrival(&answer)).await;
     let meter = Arc::new(Meter::default());
-    let media = stack.platform("push", meter.clone()).media.expect("a bucket");
-    let checked = media.check(vec![key(&answer)], Mode::Apply).await.remove(&key(&answer));
+    let media = stack
+        .platform("push", meter.clone())
+        .media
+        .expect("a bucket");
+    let checked = media
+        .check(vec![key(&answer)], Mode::Apply)
+        .await
+        .remove(&key(&answer));
     assert!(matches!(checked, Some(Checked::Verified(_))), "{checked:?}");
-    assert_eq!(meter.take().calls.into_iter().collect::<Vec<_>>(), [("HeadObject".to_owned(), 1)]);
+    assert_eq!(
+        meter.take().calls.into_iter().collect::<Vec<_>>(),
+        [("HeadObject".to_owned(), 1)]
+    );
 }
 
 #[tokio::test]
@@ -53,8 +69,14 @@ async fn a_dry_run_keeps_nothing_and_neither_does_an_upload_that_is_not_as_promi
     let stack = Stack::new().today();
     let answer = presigned(&stack).await;
     stack.upload(&answer, PHOTO).await;
-    let media = stack.platform("batches", Arc::new(NoHook)).media.expect("a bucket");
-    assert!(matches!(media.check(vec![key(&answer)], Mode::DryRun).await[&key(&answer)], Checked::Verified(_)));
+    let media = stack
+        .platform("batches", Arc::new(NoHook))
+        .media
+        .expect("a bucket");
+    assert!(matches!(
+        media.check(vec![key(&answer)], Mode::DryRun).await[&key(&answer)],
+        Checked::Verified(_)
+    ));
     assert_eq!(stored(&stack, &key(&answer)).await, None);
 }
 
@@ -65,7 +87,10 @@ async fn an_upload_that_is_replaced_while_it_is_kept_is_looked_at_again() {
     let answer = presigned(&stack).await;
     stack.upload(&answer, PHOTO).await;
     let gate = Arc::new(Gate::new(|call| call.operation == "CopyObject"));
-    let media = stack.platform("push", gate.clone()).media.expect("a bucket");
+    let media = stack
+        .platform("push", gate.clone())
+        .media
+        .expect("a bucket");
     let keys = vec![key(&answer)];
     let replaced = async {
         gate.reached().await;
@@ -73,7 +98,13 @@ async fn an_upload_that_is_replaced_while_it_is_kept_is_looked_at_again() {
         gate.open();
     };
     let (checked, ()) = tokio::join!(media.check(keys.clone(), Mode::Apply), replaced);
-    assert_eq!((&checked[&keys[0]], stored(&stack, &keys[0]).await), (&Checked::Unavailable, None));
-    assert!(matches!(media.check(keys.clone(), Mode::Apply).await[&keys[0]], Checked::Verified(_)));
+    assert_eq!(
+        (&checked[&keys[0]], stored(&stack, &keys[0]).await),
+        (&Checked::Unavailable, None)
+    );
+    assert!(matches!(
+        media.check(keys.clone(), Mode::Apply).await[&keys[0]],
+        Checked::Verified(_)
+    ));
     assert_eq!(stored(&stack, &keys[0]).await.as_deref(), Some(OTHER));
 }

@@ -18,10 +18,21 @@ async fn a_presign_answers_where_and_how_to_upload() {
     let stack = Stack::new();
     let answer = presigned(&stack).await;
     let (key, arrival) = (key(&answer), arrival(&answer));
-    assert!(key.starts_with("uploads/acme/ana/") && key.ends_with(".21.image~jpeg.jpg"), "{key}");
-    assert!(MediaKey::parse(&key).unwrap().is_authentic(&keyring(&stack)), "{key}");
+    assert!(
+        key.starts_with("uploads/acme/ana/") && key.ends_with(".21.image~jpeg.jpg"),
+        "{key}"
+    );
+    assert!(
+        MediaKey::parse(&key)
+            .unwrap()
+            .is_authentic(&keyring(&stack)),
+        "{key}"
+    );
     let url = answer["upload_url"].as_str().unwrap();
-    assert!(url.starts_with(&format!("http://media.localhost/media/{arrival}?")), "{url}");
+    assert!(
+        url.starts_with(&format!("http://media.localhost/media/{arrival}?")),
+        "{url}"
+    );
     assert_eq!(
         (&answer["method"], &answer["headers"], &answer["expires_at"]),
         (
@@ -39,13 +50,25 @@ async fn type_length_and_checksum_are_signed_and_nothing_else_is_asked_for() {
     request["sha256"] = PHOTO_SHA256.into();
     for (request, signed) in [
         (photo(), "content-length%3Bcontent-type%3Bhost"),
-        (request, "content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256"),
+        (
+            request,
+            "content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256",
+        ),
     ] {
         let answer = ask(&stack, "ana", &request).await.ok();
         let url = answer["upload_url"].as_str().unwrap();
-        assert!(url.contains(&format!("X-Amz-SignedHeaders={signed}&")), "{url}");
-        assert!(url.contains("X-Amz-Expires=900&") && !url.to_ascii_lowercase().contains("crc32"), "{url}");
-        assert_eq!(answer["headers"].get("x-amz-checksum-sha256"), request.get("sha256"));
+        assert!(
+            url.contains(&format!("X-Amz-SignedHeaders={signed}&")),
+            "{url}"
+        );
+        assert!(
+            url.contains("X-Amz-Expires=900&") && !url.to_ascii_lowercase().contains("crc32"),
+            "{url}"
+        );
+        assert_eq!(
+            answer["headers"].get("x-amz-checksum-sha256"),
+            request.get("sha256")
+        );
     }
 }
 
@@ -71,15 +94,41 @@ async fn no_two_uploads_share_a_key() {
 async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called() {
     let stack = Stack::new().today();
     let long = "n".repeat(256);
-    let names = ["ana", "..", ".", "a/b", "a", "b", "#", "é", "a b", "%2e%2e", "~", "auth0|5f7c", "\u{0}", long.as_str()];
+    let names = [
+        "ana",
+        "..",
+        ".",
+        "a/b",
+        "a",
+        "b",
+        "#",
+        "é",
+        "a b",
+        "%2e%2e",
+        "~",
+        "auth0|5f7c",
+        "\u{0}",
+        long.as_str(),
+    ];
     let mut folders = BTreeSet::new();
     for tenant in names {
         for user in names {
-            let answer = stack.post("media/presign", &stack.token(tenant, user, &[], &[]), &photo()).await.ok();
+            let answer = stack
+                .post(
+                    "media/presign",
+                    &stack.token(tenant, user, &[], &[]),
+                    &photo(),
+                )
+                .await
+                .ok();
             let key = key(&answer);
             assert!(is_own(&key, tenant, user), "{tenant:?} {user:?}: {key}");
             assert_eq!(key.split('/').count(), 4, "{key}");
-            assert_eq!(stack.upload(&answer, PHOTO).await, 200, "{tenant:?} {user:?}: {key}");
+            assert_eq!(
+                stack.upload(&answer, PHOTO).await,
+                200,
+                "{tenant:?} {user:?}: {key}"
+            );
             folders.insert(key.rsplit_once('/').unwrap().0.to_owned());
         }
     }
@@ -89,14 +138,28 @@ async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called(
 #[tokio::test]
 async fn a_filename_cannot_lead_out_of_the_callers_folder() {
     let stack = Stack::new();
-    for filename in
-        ["../../bob/photo.jpg", "/etc/passwd", "..", "x.jp/../../g", "x.%2e%2e", "x.jpg?a=b", "x.jpg#a", "\u{0}.\u{0}", "é.é"]
-    {
+    for filename in [
+        "../../bob/photo.jpg",
+        "/etc/passwd",
+        "..",
+        "x.jp/../../g",
+        "x.%2e%2e",
+        "x.jpg?a=b",
+        "x.jpg#a",
+        "\u{0}.\u{0}",
+        "é.é",
+    ] {
         let mut request = photo();
         request["filename"] = filename.into();
         let key = key(&ask(&stack, "ana", &request).await.ok());
-        let file = key.strip_prefix("uploads/acme/ana/").unwrap_or_else(|| panic!("{filename}: {key}"));
-        assert!(file.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'~'), "{filename}: {key}");
+        let file = key
+            .strip_prefix("uploads/acme/ana/")
+            .unwrap_or_else(|| panic!("{filename}: {key}"));
+        assert!(
+            file.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'~'),
+            "{filename}: {key}"
+        );
     }
 }
 
@@ -110,13 +173,24 @@ async fn extension_follows_from_the_content_type() {
         ("video/mp4; codecs=\"avc1\"", "a.jpg", ".mp4"),
         ("application/pdf", "a.svg", ".pdf"),
     ] {
-        let request = json!({"filename": filename, "content_type": content_type, "content_length": 1});
+        let request =
+            json!({"filename": filename, "content_type": content_type, "content_length": 1});
         let key = key(&ask(&stack, "ana", &request).await.ok());
-        assert!(key.ends_with(extension) && key.matches('.').count() == 3, "{key}");
+        assert!(
+            key.ends_with(extension) && key.matches('.').count() == 3,
+            "{key}"
+        );
     }
     let unusual = Stack::configured(&[("MEDIA_TYPES", "text/html,application/x-form")]);
     for content_type in ["text/html", "application/x-form"] {
-        let request = json!({"filename": "a.html", "content_type": content_type, "content_length": 1});
-        assert_eq!(key(&ask(&unusual, "ana", &request).await.ok()).matches('.').count(), 2, "{content_type}");
+        let request =
+            json!({"filename": "a.html", "content_type": content_type, "content_length": 1});
+        assert_eq!(
+            key(&ask(&unusual, "ana", &request).await.ok())
+                .matches('.')
+                .count(),
+            2,
+            "{content_type}"
+        );
     }
 }

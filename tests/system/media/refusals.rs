@@ -10,15 +10,28 @@ async fn refused(stack: &Stack, field: &str, value: Value) -> (u16, Value, Value
     request[field] = value;
     let answer = ask(stack, "ana", &request).await;
     let problem = answer.json();
-    (answer.status, problem["code"].clone(), problem["path"].clone())
+    (
+        answer.status,
+        problem["code"].clone(),
+        problem["path"].clone(),
+    )
 }
 
 #[tokio::test]
 async fn a_type_that_is_not_allowed_is_refused_with_those_that_are() {
     let stack = Stack::new();
-    for content_type in ["image/svg+xml", "text/html", "image/jpegg", "application/x-msdownload; a=image/jpeg"] {
+    for content_type in [
+        "image/svg+xml",
+        "text/html",
+        "image/jpegg",
+        "application/x-msdownload; a=image/jpeg",
+    ] {
         let expected = (422, json!("media_type_not_allowed"), json!("content_type"));
-        assert_eq!(refused(&stack, "content_type", content_type.into()).await, expected, "{content_type}");
+        assert_eq!(
+            refused(&stack, "content_type", content_type.into()).await,
+            expected,
+            "{content_type}"
+        );
     }
     let mut request = photo();
     request["content_type"] = "text/html".into();
@@ -29,10 +42,17 @@ async fn a_type_that_is_not_allowed_is_refused_with_those_that_are() {
 #[tokio::test]
 async fn an_allowed_type_is_known_in_any_case_and_with_parameters() {
     let stack = Stack::new();
-    for content_type in ["IMAGE/JPEG", "video/mp4; codecs=\"avc1\"", "application/pdf;version=1.7"] {
+    for content_type in [
+        "IMAGE/JPEG",
+        "video/mp4; codecs=\"avc1\"",
+        "application/pdf;version=1.7",
+    ] {
         let mut request = photo();
         request["content_type"] = content_type.into();
-        assert_eq!(ask(&stack, "ana", &request).await.ok()["headers"]["content-type"], content_type);
+        assert_eq!(
+            ask(&stack, "ana", &request).await.ok()["headers"]["content-type"],
+            content_type
+        );
     }
 }
 
@@ -45,8 +65,21 @@ async fn a_size_over_the_bound_is_refused_with_the_bound() {
     request["content_length"] = 26_214_401.into();
     let answer = ask(&stack, "ana", &request).await;
     let problem = answer.json();
-    let told = (answer.status, &problem["code"], &problem["path"], &problem["bytes_max"]);
-    assert_eq!(told, (422, &json!("media_too_large"), &json!("content_length"), &json!(26_214_400)));
+    let told = (
+        answer.status,
+        &problem["code"],
+        &problem["path"],
+        &problem["bytes_max"],
+    );
+    assert_eq!(
+        told,
+        (
+            422,
+            &json!("media_too_large"),
+            &json!("content_length"),
+            &json!(26_214_400)
+        )
+    );
 }
 
 #[tokio::test]
@@ -54,19 +87,52 @@ async fn a_field_that_does_not_read_is_named() {
     let stack = Stack::new();
     let long = "n".repeat(257);
     let cases = [
-        ("filename", vec![json!(""), json!(long), json!(7), Value::Null, json!(["a"])]),
+        (
+            "filename",
+            vec![json!(""), json!(long), json!(7), Value::Null, json!(["a"])],
+        ),
         (
             "content_type",
-            vec![json!(""), json!("jpeg"), json!("image/jpeg\r\nx-amz-acl: public-read"), json!(" image/jpeg"), json!(7)],
+            vec![
+                json!(""),
+                json!("jpeg"),
+                json!("image/jpeg\r\nx-amz-acl: public-read"),
+                json!(" image/jpeg"),
+                json!(7),
+            ],
         ),
-        ("content_length", vec![json!(0), json!(-1), json!(1.5), json!("21"), json!(1e300), Value::Null]),
-        ("sha256", vec![json!(""), json!("abc"), json!("g".repeat(64)), json!("=".repeat(44)), json!("é".repeat(32)), json!(7)]),
+        (
+            "content_length",
+            vec![
+                json!(0),
+                json!(-1),
+                json!(1.5),
+                json!("21"),
+                json!(1e300),
+                Value::Null,
+            ],
+        ),
+        (
+            "sha256",
+            vec![
+                json!(""),
+                json!("abc"),
+                json!("g".repeat(64)),
+                json!("=".repeat(44)),
+                json!("é".repeat(32)),
+                json!(7),
+            ],
+        ),
         ("resource_type", vec![json!(7), json!(["submission"])]),
     ];
     for (field, values) in cases {
         for value in values {
             let expected = (400, json!("invalid_request"), json!(field));
-            assert_eq!(refused(&stack, field, value.clone()).await, expected, "{field}: {value}");
+            assert_eq!(
+                refused(&stack, field, value.clone()).await,
+                expected,
+                "{field}: {value}"
+            );
         }
     }
 }
@@ -77,7 +143,11 @@ async fn a_resource_type_has_to_be_one_with_media_fields() {
     for (resource_type, status) in [("submission", 200), ("meter", 422), ("invoice", 422)] {
         let mut request = photo();
         request["resource_type"] = resource_type.into();
-        assert_eq!(ask(&stack, "ana", &request).await.status, status, "{resource_type}");
+        assert_eq!(
+            ask(&stack, "ana", &request).await.status,
+            status,
+            "{resource_type}"
+        );
     }
 }
 
@@ -85,12 +155,39 @@ async fn a_resource_type_has_to_be_one_with_media_fields() {
 async fn a_body_that_is_no_request_is_refused_and_none_is_an_outage() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    for body in ["", "{", "[]", "null", "{}", r#"{"filename":"a"}"#, "\u{0}", r#"["a.jpg","image/jpeg",1,null,null]"#] {
-        let answer = stack.post_bytes("media/presign", Some(&token), body.as_bytes()).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("invalid_request")), "{body}");
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        r#"{"filename":"a"}"#,
+        "\u{0}",
+        r#"["a.jpg","image/jpeg",1,null,null]"#,
+    ] {
+        let answer = stack
+            .post_bytes("media/presign", Some(&token), body.as_bytes())
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (400, &json!("invalid_request")),
+            "{body}"
+        );
     }
     let mut twice = photo().to_string();
     twice.insert_str(1, r#""filename":"b.png","#);
-    assert_eq!(stack.post_bytes("media/presign", Some(&token), twice.as_bytes()).await.status, 400);
-    assert_eq!(stack.post_bytes("media/presign", None, photo().to_string().as_bytes()).await.status, 401);
+    assert_eq!(
+        stack
+            .post_bytes("media/presign", Some(&token), twice.as_bytes())
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        stack
+            .post_bytes("media/presign", None, photo().to_string().as_bytes())
+            .await
+            .status,
+        401
+    );
 }

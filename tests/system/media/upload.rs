@@ -11,7 +11,10 @@ use tidemark_core::{
 };
 use tidemark_tests::Stack;
 
-use super::{PHOTO, PHOTO_SHA256, arrival, ask, check::checked, key, keyring, photo, presigned, presigned_under, stored};
+use super::{
+    PHOTO, PHOTO_SHA256, arrival, ask, check::checked, key, keyring, photo, presigned,
+    presigned_under, stored,
+};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
@@ -25,7 +28,10 @@ async fn an_upload_as_promised_is_taken() {
         assert_eq!(stack.upload(&answer, PHOTO).await, 200);
         // The answer may have been lost: the same again.
         assert_eq!(stack.upload(&answer, PHOTO).await, 200);
-        assert!(matches!(checked(&stack, &key(&answer)).await, Checked::Verified(_)));
+        assert!(matches!(
+            checked(&stack, &key(&answer)).await,
+            Checked::Verified(_)
+        ));
     }
 }
 
@@ -33,26 +39,59 @@ async fn an_upload_as_promised_is_taken() {
 async fn anything_else_than_was_promised_is_refused_and_not_stored() {
     let stack = Stack::new().today();
     let answer = presigned(&stack).await;
-    let (url, length) = (answer["upload_url"].as_str().unwrap(), PHOTO.len().to_string());
+    let (url, length) = (
+        answer["upload_url"].as_str().unwrap(),
+        PHOTO.len().to_string(),
+    );
     let (more, less) = ([PHOTO, b"!"].concat(), &PHOTO[1..]);
     let (length_more, length_less) = (more.len().to_string(), less.len().to_string());
     let jpeg = ("content-type", "image/jpeg");
     let cases: [(&str, Headers<'_>, &[u8]); 9] = [
-        ("another type", &[("content-length", &length), ("content-type", "image/png")], PHOTO),
-        ("a parameter more", &[("content-length", &length), ("content-type", "image/jpeg; a=b")], PHOTO),
+        (
+            "another type",
+            &[("content-length", &length), ("content-type", "image/png")],
+            PHOTO,
+        ),
+        (
+            "a parameter more",
+            &[
+                ("content-length", &length),
+                ("content-type", "image/jpeg; a=b"),
+            ],
+            PHOTO,
+        ),
         ("no type", &[("content-length", &length)], PHOTO),
-        ("one byte more", &[("content-length", &length_more), jpeg], &more),
-        ("one byte less", &[("content-length", &length_less), jpeg], less),
+        (
+            "one byte more",
+            &[("content-length", &length_more), jpeg],
+            &more,
+        ),
+        (
+            "one byte less",
+            &[("content-length", &length_less), jpeg],
+            less,
+        ),
         ("no length", &[jpeg], PHOTO),
         ("nothing", &[("content-length", "0"), jpeg], b""),
-        ("more than its length says", &[("content-length", &length), jpeg], &more),
-        ("less than its length says", &[("content-length", &length), jpeg], less),
+        (
+            "more than its length says",
+            &[("content-length", &length), jpeg],
+            &more,
+        ),
+        (
+            "less than its length says",
+            &[("content-length", &length), jpeg],
+            less,
+        ),
     ];
     for (what, headers, body) in cases {
         let refused = stack.put(url, headers, body).await;
         let expected = if what.contains("says") { 400 } else { 403 };
         assert_eq!(refused.status, expected, "{what}: {}", refused.text);
-        assert!(matches!(checked(&stack, &key(&answer)).await, Checked::Missing(_)), "{what}");
+        assert!(
+            matches!(checked(&stack, &key(&answer)).await, Checked::Missing(_)),
+            "{what}"
+        );
     }
     assert_eq!(stack.upload(&answer, PHOTO).await, 200);
 }
@@ -66,15 +105,31 @@ async fn content_that_does_not_fit_its_checksum_is_refused_and_replaces_nothing(
     let forged = [&PHOTO[1..], b"!"].concat();
 
     let mut other = answer.clone();
-    other["headers"]["x-amz-checksum-sha256"] = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into();
+    other["headers"]["x-amz-checksum-sha256"] =
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into();
     let mut without = answer.clone();
-    without["headers"].as_object_mut().unwrap().remove("x-amz-checksum-sha256");
-    let statuses =
-        [stack.upload(&answer, &forged).await, stack.upload(&other, &forged).await, stack.upload(&without, PHOTO).await];
+    without["headers"]
+        .as_object_mut()
+        .unwrap()
+        .remove("x-amz-checksum-sha256");
+    let statuses = [
+        stack.upload(&answer, &forged).await,
+        stack.upload(&other, &forged).await,
+        stack.upload(&without, PHOTO).await,
+    ];
     assert_eq!(statuses, [400, 403, 403]);
-    assert!(matches!(checked(&stack, &key(&answer)).await, Checked::Missing(_)));
+    assert!(matches!(
+        checked(&stack, &key(&answer)).await,
+        Checked::Missing(_)
+    ));
 
-    assert_eq!((stack.upload(&answer, PHOTO).await, stack.upload(&answer, &forged).await), (200, 400));
+    assert_eq!(
+        (
+            stack.upload(&answer, PHOTO).await,
+            stack.upload(&answer, &forged).await
+        ),
+        (200, 400)
+    );
     assert_eq!(stored(&stack, &arrival(&answer)).await.unwrap(), PHOTO);
 }
 
@@ -94,22 +149,53 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
         moved
     };
     for (what, moved) in [
-        ("another key", moved(&|url| url.replace(&arrival(&answer), &arrival(&other)))),
-        ("where uploads are kept", moved(&|url| url.replace("/incoming/", "/uploads/"))),
-        ("another user's folder", moved(&|url| url.replace("/ana/", "/bob/"))),
-        ("a longer time", moved(&|url| url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000"))),
-        ("a later time", moved(&|url| url.replace("X-Amz-Date=20", "X-Amz-Date=21"))),
-        ("another signature", moved(&|url| url.replace(signature(url), &"0".repeat(64)))),
+        (
+            "another key",
+            moved(&|url| url.replace(&arrival(&answer), &arrival(&other))),
+        ),
+        (
+            "where uploads are kept",
+            moved(&|url| url.replace("/incoming/", "/uploads/")),
+        ),
+        (
+            "another user's folder",
+            moved(&|url| url.replace("/ana/", "/bob/")),
+        ),
+        (
+            "a longer time",
+            moved(&|url| url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000")),
+        ),
+        (
+            "a later time",
+            moved(&|url| url.replace("X-Amz-Date=20", "X-Amz-Date=21")),
+        ),
+        (
+            "another signature",
+            moved(&|url| url.replace(signature(url), &"0".repeat(64))),
+        ),
     ] {
         assert_ne!(moved, answer, "{what}");
         assert_eq!(stack.upload(&moved, PHOTO).await, 403, "{what}");
     }
     for method in ["GET", "HEAD", "DELETE", "POST"] {
-        let refused = stack.store_request(method, answer["upload_url"].as_str().unwrap(), &[], b"").await;
+        let refused = stack
+            .store_request(method, answer["upload_url"].as_str().unwrap(), &[], b"")
+            .await;
         assert_eq!(refused.status, 403, "{method}");
     }
-    let bare = answer["upload_url"].as_str().unwrap().split('?').next().unwrap();
-    assert_eq!(stack.put(bare, &[("content-type", "image/jpeg")], PHOTO).await.status, 403);
+    let bare = answer["upload_url"]
+        .as_str()
+        .unwrap()
+        .split('?')
+        .next()
+        .unwrap();
+    assert_eq!(
+        stack
+            .put(bare, &[("content-type", "image/jpeg")], PHOTO)
+            .await
+            .status,
+        403
+    );
 }
 
 /// The store looks at the machine's clock, so the URL is signed in the past.
@@ -120,7 +206,13 @@ async fn an_expired_upload_url_is_refused() {
     let good = presigned(&stack).await;
     stack.advance(-Duration::seconds(301));
     let expired = presigned(&stack).await;
-    assert_eq!((stack.upload(&good, PHOTO).await, stack.upload(&expired, PHOTO).await), (200, 403));
+    assert_eq!(
+        (
+            stack.upload(&good, PHOTO).await,
+            stack.upload(&expired, PHOTO).await
+        ),
+        (200, 403)
+    );
 }
 
 #[tokio::test]
@@ -129,11 +221,23 @@ async fn the_longest_key_is_stored() {
     let name = "n".repeat(36);
     let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
     // As a type of eighteen letters with an extension of four would have it.
-    let longest = MediaKey::new(&name, &name, unique, 5 << 30, "application/msword", &keyring(&stack));
+    let longest = MediaKey::new(
+        &name,
+        &name,
+        unique,
+        5 << 30,
+        "application/msword",
+        &keyring(&stack),
+    );
     let padded = format!("{}.jpeg", longest);
     assert_eq!(padded.len(), MEDIA_KEY_BYTES_MAX);
     let longest = MediaKey::parse(&padded).unwrap();
-    assert_eq!(stack.upload(&presigned_under(&stack, longest).await, PHOTO).await, 200);
+    assert_eq!(
+        stack
+            .upload(&presigned_under(&stack, longest).await, PHOTO)
+            .await,
+        200
+    );
 }
 
 /// A page in a browser asks first, and may only read an answer that says so.
@@ -142,11 +246,30 @@ async fn a_page_in_a_browser_may_upload() {
     let stack = Stack::new().today();
     let answer = presigned(&stack).await;
     let url = answer["upload_url"].as_str().unwrap();
-    let preflight = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
+    let preflight = [
+        ("origin", "https://app.example"),
+        ("access-control-request-method", "PUT"),
+    ];
     let allowed = stack.store_request("OPTIONS", url, &preflight, b"").await;
-    assert_eq!((allowed.status, &allowed.headers["access-control-allow-methods"]), (200, &"PUT".parse().unwrap()));
+    assert_eq!(
+        (
+            allowed.status,
+            &allowed.headers["access-control-allow-methods"]
+        ),
+        (200, &"PUT".parse().unwrap())
+    );
     let length = PHOTO.len().to_string();
-    let headers = [("origin", "https://app.example"), ("content-type", "image/jpeg"), ("content-length", &length)];
+    let headers = [
+        ("origin", "https://app.example"),
+        ("content-type", "image/jpeg"),
+        ("content-length", &length),
+    ];
     let stored = stack.put(url, &headers, PHOTO).await;
-    assert_eq!((stored.status, &stored.headers["access-control-allow-origin"]), (200, &"https://app.example".parse().unwrap()));
+    assert_eq!(
+        (
+            stored.status,
+            &stored.headers["access-control-allow-origin"]
+        ),
+        (200, &"https://app.example".parse().unwrap())
+    );
 }

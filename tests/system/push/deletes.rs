@@ -21,13 +21,30 @@ async fn no_retry_brings_a_deleted_resource_back() {
         }
         assert_eq!(ana.push_one(item.clone()).await, *first);
     }
-    // Nor anything new: an update by one who knew is an error, by one who did not a conflict; a create is a conflict.
-    assert_eq!(ana.push_one(edit("m", 3, 3, "b")).await["code"], "resource_deleted");
-    let stale = stack.device("ben", "phone").push_one(edit("m", 1, 1, "c")).await;
-    assert_eq!((&stale["status"], &stale["server_deleted"]), (&json!("conflict"), &json!(true)));
-    assert_eq!(stack.device("ben", "phone").push_one(create("m")).await["code"], "id_taken");
+    // Nor anything new: an update by one who knew is an error, by one who did not a conflict; a
+    // create is a conflict.
+    assert_eq!(
+        ana.push_one(edit("m", 3, 3, "b")).await["code"],
+        "resource_deleted"
+    );
+    let stale = stack
+        .device("ben", "phone")
+        .push_one(edit("m", 1, 1, "c"))
+        .await;
+    assert_eq!(
+        (&stale["status"], &stale["server_deleted"]),
+        (&json!("conflict"), &json!(true))
+    );
+    assert_eq!(
+        stack.device("ben", "phone").push_one(create("m")).await["code"],
+        "id_taken"
+    );
     assert_eq!(stack.rows("resources")[0]["deleted"]["BOOL"], true);
-    assert_eq!(stack.payload_of(&stack.rows("resources")[0]), r#"{"by":"a"}"#, "the last payload is kept");
+    assert_eq!(
+        stack.payload_of(&stack.rows("resources")[0]),
+        r#"{"by":"a"}"#,
+        "the last payload is kept"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +58,10 @@ async fn pulls_show_a_delete_without_payload_and_snapshots_leave_it_out() {
     ana.push_one(delete("m", 1)).await;
     stack.settle().await;
     let changes = ben.pull().await;
-    assert_eq!((&changes[0]["action"], changes[0].get("payload")), (&json!("delete"), None));
+    assert_eq!(
+        (&changes[0]["action"], changes[0].get("payload")),
+        (&json!("delete"), None)
+    );
     assert_eq!(ben.live().into_keys().collect::<Vec<_>>(), ["n"]);
     let mut eva = stack.device("eva", "phone");
     assert_eq!(eva.pull().await.len(), 1);
@@ -54,8 +74,14 @@ async fn a_stale_delete_conflicts_and_deletes_nothing() {
     ana.push_one(create("m")).await;
     ana.push_one(edit("m", 1, 1, "a")).await;
     let result = ben.push_one(delete("m", 1)).await;
-    assert_eq!(result["error"], "Version mismatch: server_version=2, client_version=1");
+    assert_eq!(
+        result["error"],
+        "Version mismatch: server_version=2, client_version=1"
+    );
     assert_eq!(stack.conflicts()[0]["action"]["S"], "delete");
     assert_eq!(stack.rows("resources")[0]["deleted"]["BOOL"], false);
-    assert_eq!(ben.push_one(delete("nothing", 1)).await["code"], "not_found");
+    assert_eq!(
+        ben.push_one(delete("nothing", 1)).await["code"],
+        "not_found"
+    );
 }

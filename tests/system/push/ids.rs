@@ -10,7 +10,10 @@ fn create(temp_id: Option<&str>, id: Option<&str>) -> Value {
 
 /// The id that is derived for Ana's phone and the temp id `tmp-1`.
 async fn derived() -> String {
-    let result = Stack::new().device("ana", "phone").push_one(create(Some("tmp-1"), None)).await;
+    let result = Stack::new()
+        .device("ana", "phone")
+        .push_one(create(Some("tmp-1"), None))
+        .await;
     result["server_id"].as_str().expect("an id").to_owned()
 }
 
@@ -25,12 +28,22 @@ async fn derived_id_of_another_device_cannot_be_requested() {
         for temp_id in [None, Some("tmp-1"), Some("other")] {
             for id in [&id, &upper] {
                 let result = device.push_one(create(temp_id, Some(id))).await;
-                assert_eq!((&result["code"], &result["retryable"]), (&json!("invalid_id"), &json!(false)), "{temp_id:?} {id}");
+                assert_eq!(
+                    (&result["code"], &result["retryable"]),
+                    (&json!("invalid_id"), &json!(false)),
+                    "{temp_id:?} {id}"
+                );
             }
         }
     }
-    let own = stack.device("ana", "phone").push_one(create(Some("tmp-1"), None)).await;
-    assert_eq!((&own["status"], &own["server_id"], &own["server_version"]), (&json!("ok"), &json!(id), &json!(1)));
+    let own = stack
+        .device("ana", "phone")
+        .push_one(create(Some("tmp-1"), None))
+        .await;
+    assert_eq!(
+        (&own["status"], &own["server_id"], &own["server_version"]),
+        (&json!("ok"), &json!(id), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -40,21 +53,39 @@ async fn device_may_resend_its_create_with_its_id() {
     let ana = stack.device("ana", "phone");
     for _ in 0..2 {
         let result = ana.push_one(create(Some("tmp-1"), Some(&id))).await;
-        assert_eq!((&result["status"], &result["server_version"]), (&json!("ok"), &json!(1)));
+        assert_eq!(
+            (&result["status"], &result["server_version"]),
+            (&json!("ok"), &json!(1))
+        );
     }
-    assert_eq!(ana.push_one(create(Some("tmp-1"), None)).await["status"], "ok");
+    assert_eq!(
+        ana.push_one(create(Some("tmp-1"), None)).await["status"],
+        "ok"
+    );
     let update = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
         "payload": {"id": id, "by": "ben"}});
-    assert_eq!(stack.device("ben", "phone").push_one(update).await["server_version"], 2);
+    assert_eq!(
+        stack.device("ben", "phone").push_one(update).await["server_version"],
+        2
+    );
 }
 
 #[tokio::test]
 async fn existing_derived_id_is_still_taken() {
     let id = derived().await;
     let stack = Stack::new();
-    stack.device("ana", "phone").push_one(create(Some("tmp-1"), None)).await;
-    let result = stack.device("ben", "phone").push_one(create(None, Some(&id))).await;
-    assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("id_taken")));
+    stack
+        .device("ana", "phone")
+        .push_one(create(Some("tmp-1"), None))
+        .await;
+    let result = stack
+        .device("ben", "phone")
+        .push_one(create(None, Some(&id)))
+        .await;
+    assert_eq!(
+        (&result["status"], &result["code"]),
+        (&json!("conflict"), &json!("id_taken"))
+    );
 }
 
 #[tokio::test]
@@ -83,7 +114,11 @@ async fn ids_of_clients_own_uuids_are_accepted() {
         "m-17",
         "7f0e3c9a-1b5c-5d1f-8a2b-3c4d5e6f7a8b",
     ] {
-        assert_eq!(ana.push_one(create(None, Some(id))).await["status"], "ok", "{id}");
+        assert_eq!(
+            ana.push_one(create(None, Some(id))).await["status"],
+            "ok",
+            "{id}"
+        );
     }
 }
 
@@ -93,6 +128,12 @@ async fn what_follows_a_refused_id_depends_on_it() {
     let stack = Stack::new();
     let update = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
         "payload": {"id": id, "by": "ben"}});
-    let results = stack.device("ben", "phone").push(json!([create(None, Some(&id)), update])).await;
-    assert_eq!((&results[0]["code"], &results[1]["code"]), (&json!("invalid_id"), &json!("depends_on_failed_item")));
+    let results = stack
+        .device("ben", "phone")
+        .push(json!([create(None, Some(&id)), update]))
+        .await;
+    assert_eq!(
+        (&results[0]["code"], &results[1]["code"]),
+        (&json!("invalid_id"), &json!("depends_on_failed_item"))
+    );
 }

@@ -27,21 +27,47 @@ async fn the_push_and_conflict_example_answers_in_its_shape() {
                 {"resource_type": "meter", "action": "update", "payload": {"id": "m-123", "reading": 42}, "client_version": 5}
             ]
         });
-        let answer = stack.post("sync/push", &stack.token("acme", "ana", &[], &[]), &body).await.ok();
-        assert!(answer["batch_id"].is_string() && answer["processed_at"].is_string() && answer["server_sync_token"].is_string());
+        let answer = stack
+            .post("sync/push", &stack.token("acme", "ana", &[], &[]), &body)
+            .await
+            .ok();
+        assert!(
+            answer["batch_id"].is_string()
+                && answer["processed_at"].is_string()
+                && answer["server_sync_token"].is_string()
+        );
         let results = &answer["results"];
-        assert_eq!((&results[0]["client_temp_id"], &results[0]["status"]), (&json!("tmp-1"), &json!("ok")));
-        assert!(results[0]["server_id"].as_str().is_some_and(|id| id.starts_with("sub-")));
-        assert_eq!((&results[1]["client_temp_id"], &results[1]["status"]), (&json!(null), &json!("conflict")));
+        assert_eq!(
+            (&results[0]["client_temp_id"], &results[0]["status"]),
+            (&json!("tmp-1"), &json!("ok"))
+        );
+        assert!(
+            results[0]["server_id"]
+                .as_str()
+                .is_some_and(|id| id.starts_with("sub-"))
+        );
+        assert_eq!(
+            (&results[1]["client_temp_id"], &results[1]["status"]),
+            (&json!(null), &json!("conflict"))
+        );
         assert_eq!(results[1]["server_id"], "m-123");
-        assert_eq!(results[1]["error"], "Version mismatch: server_version=7, client_version=5");
-        assert_eq!(results[1]["server_payload"], json!({"reading": 49, "last_updated_by": "sys"}));
+        assert_eq!(
+            results[1]["error"],
+            "Version mismatch: server_version=7, client_version=5"
+        );
+        assert_eq!(
+            results[1]["server_payload"],
+            json!({"reading": 49, "last_updated_by": "sys"})
+        );
 
         let conflicts = stack.conflicts();
         assert_eq!(conflicts.len(), 1);
         assert_eq!(conflicts[0]["id"]["S"], results[1]["conflict_id"]);
         assert_eq!(conflicts[0]["client_payload"]["S"], r#"{"reading":42}"#);
-        assert_eq!(conflicts[0]["server_payload"]["S"], r#"{"reading":49,"last_updated_by":"sys"}"#);
+        assert_eq!(
+            conflicts[0]["server_payload"]["S"],
+            r#"{"reading":49,"last_updated_by":"sys"}"#
+        );
         assert_eq!(conflicts[0]["status"]["S"], "open");
     }
 }
@@ -59,7 +85,13 @@ async fn one_phones_edits_arrive_on_another() {
     stack.settle().await;
     let changes = ben.pull().await;
     assert_eq!(changes.len(), 1);
-    assert_eq!((&changes[0]["id"], &changes[0]["action"]), (&made["server_id"], &json!("create")));
-    assert_eq!(changes[0]["payload"].to_string(), r#"{"code":"A-1","reading":1.0}"#);
+    assert_eq!(
+        (&changes[0]["id"], &changes[0]["action"]),
+        (&made["server_id"], &json!("create"))
+    );
+    assert_eq!(
+        changes[0]["payload"].to_string(),
+        r#"{"code":"A-1","reading":1.0}"#
+    );
     assert_eq!(ben.pull().await.len(), 0);
 }

@@ -31,13 +31,32 @@ async fn edits_of_different_fields_merge_and_say_what_is_stored() {
     stack.settle().await;
     let item = patch(1, 1, json!({"title": "read it twice"}));
     let result = ana.push_one(item.clone()).await;
-    assert_eq!((&result["status"], &result["merged"], &result["server_version"]), (&json!("ok"), &json!(true), &json!(3)));
+    assert_eq!(
+        (
+            &result["status"],
+            &result["merged"],
+            &result["server_version"]
+        ),
+        (&json!("ok"), &json!(true), &json!(3))
+    );
     let merged = json!({"title": "read it twice", "status": "done", "size": 1.0});
-    assert_eq!(result["server_payload"].to_string(), merged.to_string(), "the field nobody named keeps its digits");
-    assert_eq!(ana.push_one(item).await, result, "a retry answers as the first time");
+    assert_eq!(
+        result["server_payload"].to_string(),
+        merged.to_string(),
+        "the field nobody named keeps its digits"
+    );
+    assert_eq!(
+        ana.push_one(item).await,
+        result,
+        "a retry answers as the first time"
+    );
     assert!(stack.conflicts().is_empty());
     // The device that merged gets the outcome too, whatever it pulls in between.
-    assert_eq!(ana.pull().await[0]["server_version"], 2, "ben's, for the merged one is not sequenced yet");
+    assert_eq!(
+        ana.pull().await[0]["server_version"],
+        2,
+        "ben's, for the merged one is not sequenced yet"
+    );
     stack.settle().await;
     assert_eq!(ana.pull().await.len(), 1);
     ben.pull().await;
@@ -50,17 +69,43 @@ async fn edits_that_overlap_conflict() {
     let stack = Stack::new();
     let (ana, ben) = (device(&stack, "ana"), device(&stack, "ben"));
     ana.push_one(create()).await;
-    ben.push_one(patch(1, 1, json!({"status": "done", "note": "gate is locked"}))).await;
-    let result = ana.push_one(patch(1, 1, json!({"status": "open", "title": "x"}))).await;
-    assert_eq!((&result["status"], &result["code"]), (&json!("conflict"), &json!("version_mismatch")));
-    assert_eq!(ana.push_one(patch(2, 1, json!({"title": "y"}))).await["merged"], true, "no part of it overlaps");
-    assert_eq!(ben.push_one(patch(2, 1, json!({"note": null}))).await["merged"], true, "its own field");
+    ben.push_one(patch(
+        1,
+        1,
+        json!({"status": "done", "note": "gate is locked"}),
+    ))
+    .await;
+    let result = ana
+        .push_one(patch(1, 1, json!({"status": "open", "title": "x"})))
+        .await;
+    assert_eq!(
+        (&result["status"], &result["code"]),
+        (&json!("conflict"), &json!("version_mismatch"))
+    );
+    assert_eq!(
+        ana.push_one(patch(2, 1, json!({"title": "y"}))).await["merged"],
+        true,
+        "no part of it overlaps"
+    );
+    assert_eq!(
+        ben.push_one(patch(2, 1, json!({"note": null}))).await["merged"],
+        true,
+        "its own field"
+    );
     let delete = json!({"resource_type": "task", "action": "delete", "client_version": 3, "base_version": 1,
         "channel": "group/north", "payload": {"id": "t"}});
-    assert_eq!(ana.push_one(delete).await["status"], "conflict", "a delete overlaps with everything");
+    assert_eq!(
+        ana.push_one(delete).await["status"],
+        "conflict",
+        "a delete overlaps with everything"
+    );
     let create_again = json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "group/north",
         "payload": {"id": "t"}});
-    assert_eq!(ben.push_one(create_again).await["code"], "id_taken", "a create never merges");
+    assert_eq!(
+        ben.push_one(create_again).await["code"],
+        "id_taken",
+        "a create never merges"
+    );
 }
 
 #[tokio::test]
@@ -73,17 +118,28 @@ async fn a_forgotten_edit_that_comes_again_does_not_merge() {
     assert_eq!(ana.push_one(old.clone()).await["merged"], true);
     // Ana goes on until the row has forgotten it, and leaves the field as it was before.
     for number in 2..20 {
-        ana.push_one(patch(number, 1, json!({"status": format!("edit {number}")}))).await;
+        ana.push_one(patch(
+            number,
+            1,
+            json!({"status": format!("edit {number}")}),
+        ))
+        .await;
     }
     ana.push_one(patch(20, 1, json!({"status": "new"}))).await;
     ben.push_one(patch(2, 2, json!({"note": "last"}))).await;
     let result = ana.push_one(old).await;
     assert_eq!(result["status"], "conflict", "{result}");
     let row = &stack.rows("resources")[0];
-    assert!(row["payload"]["S"].as_str().unwrap().contains(r#""status":"new""#));
+    assert!(
+        row["payload"]["S"]
+            .as_str()
+            .unwrap()
+            .contains(r#""status":"new""#)
+    );
 }
 
-/// What brings a deleted resource back writes all its fields, also those that it lacks: an edit that was made on the deleted one conflicts.
+/// What brings a deleted resource back writes all its fields, also those that it lacks: an edit
+/// that was made on the deleted one conflicts.
 #[tokio::test]
 async fn edits_made_before_a_resource_was_brought_back_conflict() {
     let delete = |version: u64| {
@@ -103,15 +159,35 @@ async fn edits_made_before_a_resource_was_brought_back_conflict() {
         if is_decided {
             let conflict = ana.push_one(patch(1, 1, json!({"status": "done"}))).await;
             let admin = stack.token("acme", "root", &["admin"], &[]);
-            let path = format!("conflicts/{}/resolve", conflict["conflict_id"].as_str().expect("an id"));
-            stack.post(&path, &admin, &json!({"resolution": "manual_merge", "payload": {"title": "again"}})).await.ok();
+            let path = format!(
+                "conflicts/{}/resolve",
+                conflict["conflict_id"].as_str().expect("an id")
+            );
+            stack
+                .post(
+                    &path,
+                    &admin,
+                    &json!({"resolution": "manual_merge", "payload": {"title": "again"}}),
+                )
+                .await
+                .ok();
         } else {
             assert_eq!(ana.push_one(again.clone()).await["server_version"], 3);
         }
         let stale = ben.push_one(patch(2, 2, json!({"status": "done"}))).await;
-        assert_eq!((&stale["code"], &stale["server_version"]), (&json!("version_mismatch"), &json!(3)), "{stale}");
+        assert_eq!(
+            (&stale["code"], &stale["server_version"]),
+            (&json!("version_mismatch"), &json!(3)),
+            "{stale}"
+        );
         // On what was brought back, edits of different fields merge as always.
-        assert_eq!(office.push_one(patch(3, 3, json!({"size": 2}))).await["status"], "ok");
-        assert_eq!(ben.push_one(patch(3, 3, json!({"status": "done"}))).await["merged"], true);
+        assert_eq!(
+            office.push_one(patch(3, 3, json!({"size": 2}))).await["status"],
+            "ok"
+        );
+        assert_eq!(
+            ben.push_one(patch(3, 3, json!({"status": "done"}))).await["merged"],
+            true
+        );
     }
 }

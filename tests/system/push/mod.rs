@@ -37,7 +37,15 @@ fn delete(id: &str, base: u64) -> Value {
 
 /// What a retry must answer alike.
 fn told(results: &[Value]) -> Vec<Value> {
-    let one =
-        |it: &Value| json!([it["status"], it["server_id"], it["server_version"], it["conflict_id"], it["code"], it["error"]]);
+    let one = |it: &Value| {
+        json!([
+            it["status"],
+            it["server_id"],
+            it["server_version"],
+            it["conflict_id"],
+            it["code"],
+            it["error"]
+        ])
+    };
     results.iter().map(one).collect()
 }

@@ -8,13 +8,18 @@ use tidemark_tests::{Device, Script, Stack, hooks::Gate};
 
 use super::{create, edit};
 
-/// A stack whose functions let each other go first at every call, so that all load before any commits.
+/// A stack whose functions let each other go first at every call, so that all load before any
+/// commits.
 fn interleaving() -> Stack {
     Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)))
 }
 
 async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Value) -> Vec<Value> {
-    let pushes: Vec<_> = devices.iter().enumerate().map(|(index, device)| device.push_one(item(index))).collect();
+    let pushes: Vec<_> = devices
+        .iter()
+        .enumerate()
+        .map(|(index, device)| device.push_one(item(index)))
+        .collect();
     let mut results = Vec::new();
     let mut running: Vec<_> = pushes.into_iter().map(Box::pin).collect();
     std::future::poll_fn(|context| {
@@ -25,26 +30,39 @@ async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Value) -> Vec<
             }
             std::task::Poll::Pending => true,
         });
-        if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if running.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     results
 }
 
 fn count(results: &[Value], status: &str) -> usize {
-    results.iter().filter(|result| result["status"] == status).count()
+    results
+        .iter()
+        .filter(|result| result["status"] == status)
+        .count()
 }
 
 #[tokio::test]
 async fn of_eight_concurrent_writers_of_one_version_one_wins_and_seven_stand_in_conflicts() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
-    let devices: Vec<_> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();
+    let devices: Vec<_> = (0..8)
+        .map(|at| stack.device(&format!("user-{at}"), "phone"))
+        .collect();
     let results = together(&devices, |at| edit("m", 1, 1, &format!("user-{at}"))).await;
     assert_eq!((count(&results, "ok"), count(&results, "conflict")), (1, 7));
     let row = &stack.rows("resources")[0];
     assert_eq!(row["server_version"]["N"], "2");
-    let mut kept: Vec<String> = stack.conflicts().iter().map(|it| it["client_payload"]["S"].to_string()).collect();
+    let mut kept: Vec<String> = stack
+        .conflicts()
+        .iter()
+        .map(|it| it["client_payload"]["S"].to_string())
+        .collect();
     kept.push(row["payload"]["S"].to_string());
     kept.sort();
     kept.dedup();
@@ -54,10 +72,17 @@ async fn of_eight_concurrent_writers_of_one_version_one_wins_and_seven_stand_in_
 #[tokio::test]
 async fn of_eight_concurrent_creates_of_one_id_one_wins() {
     let stack = interleaving();
-    let devices: Vec<_> = (0..8).map(|at| stack.device(&format!("user-{at}"), "phone")).collect();
+    let devices: Vec<_> = (0..8)
+        .map(|at| stack.device(&format!("user-{at}"), "phone"))
+        .collect();
     let results = together(&devices, |_| create("m")).await;
     assert_eq!((count(&results, "ok"), count(&results, "conflict")), (1, 7));
-    assert!(results.iter().filter(|it| it["status"] == "conflict").all(|it| it["code"] == "id_taken"));
+    assert!(
+        results
+            .iter()
+            .filter(|it| it["status"] == "conflict")
+            .all(|it| it["code"] == "id_taken")
+    );
 }
 
 #[tokio::test]
@@ -66,7 +91,12 @@ async fn the_same_edit_sent_eight_times_at_once_is_applied_once() {
     stack.device("ana", "phone").push_one(create("m")).await;
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |_| edit("m", 1, 1, "once")).await;
-    assert!(results.iter().all(|result| result["status"] == "ok" && result["server_version"] == 2), "{results:?}");
+    assert!(
+        results
+            .iter()
+            .all(|result| result["status"] == "ok" && result["server_version"] == 2),
+        "{results:?}"
+    );
     assert_eq!(stack.rows("resources")[0]["server_version"]["N"], "2");
 }
 
@@ -74,49 +104,94 @@ async fn the_same_edit_sent_eight_times_at_once_is_applied_once() {
 async fn concurrent_conflicts_of_one_device_lose_no_edit() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
-    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
+    stack
+        .device("ben", "phone")
+        .push_one(edit("m", 1, 1, "ben"))
+        .await;
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
-    let results = together(&devices, |at| edit("m", 1 + at as u64, 1, &format!("edit-{at}"))).await;
+    let results = together(&devices, |at| {
+        edit("m", 1 + at as u64, 1, &format!("edit-{at}"))
+    })
+    .await;
     assert_eq!(count(&results, "conflict"), 8);
     let kept = json!(stack.conflicts()).to_string();
-    assert!((0..8).all(|at| kept.contains(&format!("edit-{at}"))), "{kept}");
+    assert!(
+        (0..8).all(|at| kept.contains(&format!("edit-{at}"))),
+        "{kept}"
+    );
 }
 
 #[tokio::test]
 async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
-    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
-    let opened = stack.device("ana", "phone").push_one(edit("m", 1, 1, "opens")).await;
+    stack
+        .device("ben", "phone")
+        .push_one(edit("m", 1, 1, "ben"))
+        .await;
+    let opened = stack
+        .device("ana", "phone")
+        .push_one(edit("m", 1, 1, "opens"))
+        .await;
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
-    let results = together(&devices, |at| edit("m", 2 + at as u64, 1, &format!("joins-{at}"))).await;
-    assert!(results.iter().all(|result| result["conflict_id"] == opened["conflict_id"]), "{results:?}");
+    let results = together(&devices, |at| {
+        edit("m", 2 + at as u64, 1, &format!("joins-{at}"))
+    })
+    .await;
+    assert!(
+        results
+            .iter()
+            .all(|result| result["conflict_id"] == opened["conflict_id"]),
+        "{results:?}"
+    );
     let path = format!("conflicts/{}", opened["conflict_id"].as_str().unwrap());
-    let kept = stack.get(&path, &stack.token("acme", "root", &["admin"], &[])).await.text;
-    assert!(kept.contains("opens") && (0..8).all(|at| kept.contains(&format!("joins-{at}"))), "{kept}");
+    let kept = stack
+        .get(&path, &stack.token("acme", "root", &["admin"], &[]))
+        .await
+        .text;
+    assert!(
+        kept.contains("opens") && (0..8).all(|at| kept.contains(&format!("joins-{at}"))),
+        "{kept}"
+    );
 }
 
 #[tokio::test]
 async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
-    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
-    stack.device("ana", "phone").push_one(edit("m", 1, 1, "opens")).await;
+    stack
+        .device("ben", "phone")
+        .push_one(edit("m", 1, 1, "ben"))
+        .await;
+    stack
+        .device("ana", "phone")
+        .push_one(edit("m", 1, 1, "opens"))
+        .await;
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |_| edit("m", 2, 1, "joins")).await;
     assert_eq!(count(&results, "conflict"), 8);
     let conflict = &stack.conflicts()[0];
-    assert_eq!((conflict["edits"]["L"].as_array().map(Vec::len), &conflict["edit_count"]["N"]), (Some(2), &json!("2")));
+    assert_eq!(
+        (
+            conflict["edits"]["L"].as_array().map(Vec::len),
+            &conflict["edit_count"]["N"]
+        ),
+        (Some(2), &json!("2"))
+    );
 }
 
 #[tokio::test]
 async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
     let gate = Arc::new(Gate::new(|call| {
-        call.operation == "BatchExecuteStatement" && String::from_utf8_lossy(call.body).contains("INSERT INTO \\\"conflicts\\\"")
+        call.operation == "BatchExecuteStatement"
+            && String::from_utf8_lossy(call.body).contains("INSERT INTO \\\"conflicts\\\"")
     }));
     let stack = Stack::hooked(gate.clone());
     stack.device("ana", "phone").push_one(create("m")).await;
-    stack.device("ben", "phone").push_one(edit("m", 1, 1, "ben")).await;
+    stack
+        .device("ben", "phone")
+        .push_one(edit("m", 1, 1, "ben"))
+        .await;
     let slow = stack.device("ana", "phone");
     let (slow, ()) = tokio::join!(slow.push_one(edit("m", 1, 1, "opens")), async {
         gate.reached().await;
@@ -126,7 +201,10 @@ async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
         gate.open();
     });
     let conflicts = stack.conflicts();
-    assert_eq!((conflicts.len(), &conflicts[0]["id"]["S"]), (1, &slow["conflict_id"]));
+    assert_eq!(
+        (conflicts.len(), &conflicts[0]["id"]["S"]),
+        (1, &slow["conflict_id"])
+    );
     assert!(conflicts[0].to_string().contains("joins"));
 }
 
@@ -135,17 +213,30 @@ async fn a_stored_row_that_does_not_read_stands_in_nobodys_way_but_its_own() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push(json!([create("broken"), create("fine")])).await;
-    let mut row = stack.rows("resources").into_iter().find(|row| row["sk"]["S"] == "meter#broken").expect("the row");
+    let mut row = stack
+        .rows("resources")
+        .into_iter()
+        .find(|row| row["sk"]["S"] == "meter#broken")
+        .expect("the row");
     row["resolutions"] = json!({"S": "by hand"});
     stack.dynamodb("PutItem", &json!({"TableName": "resources", "Item": row}));
 
-    let results = ana.push(json!([edit("broken", 1, 1, "a"), edit("fine", 1, 1, "a")])).await;
-    assert_eq!((&results[0]["code"], &results[0]["retryable"]), (&json!("unavailable"), &json!(true)));
+    let results = ana
+        .push(json!([edit("broken", 1, 1, "a"), edit("fine", 1, 1, "a")]))
+        .await;
+    assert_eq!(
+        (&results[0]["code"], &results[0]["retryable"]),
+        (&json!("unavailable"), &json!(true))
+    );
     assert_eq!(results[1]["status"], "ok");
     let mut fresh = stack.device("ben", "phone");
     fresh.pull().await;
     assert_eq!(fresh.live().into_keys().collect::<Vec<_>>(), ["fine"]);
-    assert_eq!(stack.rows("resources").len(), 2, "and is left for a person to mend");
+    assert_eq!(
+        stack.rows("resources").len(),
+        2,
+        "and is left for a person to mend"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,9 +248,20 @@ async fn a_race_that_never_ends_is_answered_retryable() {
         }
         let request: Value = serde_json::from_str(body).expect("a request");
         let lost = json!({"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}});
-        let responses: Vec<Value> = request["Statements"].as_array().expect("statements").iter().map(|_| lost.clone()).collect();
-        Verdict::Answer(tidemark::engine::Reply { status: 200, body: json!({"Responses": responses}).to_string().into_bytes() })
+        let responses: Vec<Value> = request["Statements"]
+            .as_array()
+            .expect("statements")
+            .iter()
+            .map(|_| lost.clone())
+            .collect();
+        Verdict::Answer(tidemark::engine::Reply {
+            status: 200,
+            body: json!({"Responses": responses}).to_string().into_bytes(),
+        })
     })));
     let result = stack.device("ana", "phone").push_one(create("m")).await;
-    assert_eq!((&result["code"], &result["retryable"]), (&json!("contended"), &json!(true)));
+    assert_eq!(
+        (&result["code"], &result["retryable"]),
+        (&json!("contended"), &json!(true))
+    );
 }

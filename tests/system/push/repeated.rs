@@ -1,16 +1,21 @@
-//! §3.6: a response never carries the content of a version that is not current, whichever way an edit is repeated.
+//! §3.6: a response never carries the content of a version that is not current, whichever way an
+//! edit is repeated.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
 use super::{create, delete, edit, told};
 
-/// Ben holds the meter `m` at version 2, and Ana's edit of version 1 conflicts with it in the batch `b1`.
+/// Ben holds the meter `m` at version 2, and Ana's edit of version 1 conflicts with it in the batch
+/// `b1`.
 async fn conflicted(stack: &Stack) -> (Device<'_>, Device<'_>, Value) {
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ben.push(json!([create("m"), edit("m", 1, 1, "ben")])).await;
     let first = ana.push_batch("b1", &items()).await.ok()["results"][0].clone();
-    assert_eq!((&first["server_version"], &first["server_payload"]), (&json!(2), &json!({"by": "ben"})));
+    assert_eq!(
+        (&first["server_version"], &first["server_payload"]),
+        (&json!(2), &json!({"by": "ben"}))
+    );
     (ana, ben, first)
 }
 
@@ -31,22 +36,41 @@ async fn again(device: &Device<'_>, items: &Value) -> Value {
 
 fn assert_omitted(result: &Value) {
     let content = [result.get("server_payload"), result.get("server_deleted")];
-    assert_eq!((content, &result["server_payload_omitted"]), ([None, None], &json!(true)), "{result}");
+    assert_eq!(
+        (content, &result["server_payload_omitted"]),
+        ([None, None], &json!(true)),
+        "{result}"
+    );
 }
 
 #[tokio::test]
 async fn repeated_batch_omits_superseded_payload() {
     let stack = Stack::new();
     let (ana, _, first) = conflicted(&stack).await;
-    resolve(&stack, &first["conflict_id"], json!({"resolution": "accept_client"})).await;
+    resolve(
+        &stack,
+        &first["conflict_id"],
+        json!({"resolution": "accept_client"}),
+    )
+    .await;
 
     let repeated = again(&ana, &items()).await;
-    assert_eq!(told(std::slice::from_ref(&repeated)), told(std::slice::from_ref(&first)));
+    assert_eq!(
+        told(std::slice::from_ref(&repeated)),
+        told(std::slice::from_ref(&first))
+    );
     assert_omitted(&repeated);
     assert_eq!(repeated["resolution"], "accept_client");
     // In another batch the item is one that was applied.
     let other = &ana.push_batch("b2", &items()).await.ok()["results"][0];
-    assert_eq!((&other["status"], &other["server_version"], other.get("server_payload")), (&json!("ok"), &json!(3), None));
+    assert_eq!(
+        (
+            &other["status"],
+            &other["server_version"],
+            other.get("server_payload")
+        ),
+        (&json!("ok"), &json!(3), None)
+    );
 }
 
 #[tokio::test]
@@ -65,9 +89,17 @@ async fn repeated_batch_omits_undone_delete() {
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ben.push(json!([create("m"), delete("m", 1)])).await;
     let first = again(&ana, &items()).await;
-    assert_eq!((&first["server_deleted"], first.get("server_payload")), (&json!(true), None));
+    assert_eq!(
+        (&first["server_deleted"], first.get("server_payload")),
+        (&json!(true), None)
+    );
     assert_eq!(again(&ana, &items()).await, first, "it is deleted still");
-    resolve(&stack, &first["conflict_id"], json!({"resolution": "manual_merge", "payload": {"by": "root"}})).await;
+    resolve(
+        &stack,
+        &first["conflict_id"],
+        json!({"resolution": "manual_merge", "payload": {"by": "root"}}),
+    )
+    .await;
     let repeated = again(&ana, &items()).await;
     assert_omitted(&repeated);
     assert_eq!(repeated["resolution"], "manual_merge");
@@ -84,14 +116,32 @@ async fn repeated_batch_omits_resource_created_since() {
     ben.push_one(coded("held", "A")).await;
     let items = json!([coded("m", "A")]);
     let first = again(&ana, &items).await;
-    assert_eq!((&first["code"], &first["server_version"]), (&json!("unique_violation"), &Value::Null));
+    assert_eq!(
+        (&first["code"], &first["server_version"]),
+        (&json!("unique_violation"), &Value::Null)
+    );
     let repeated = again(&ana, &items).await;
-    assert_eq!((repeated.get("server_payload_omitted"), repeated.get("resolution")), (None, None), "there is nothing still");
+    assert_eq!(
+        (
+            repeated.get("server_payload_omitted"),
+            repeated.get("resolution")
+        ),
+        (None, None),
+        "there is nothing still"
+    );
 
-    resolve(&stack, &first["conflict_id"], json!({"resolution": "manual_merge", "payload": {"code": "B"}})).await;
+    resolve(
+        &stack,
+        &first["conflict_id"],
+        json!({"resolution": "manual_merge", "payload": {"code": "B"}}),
+    )
+    .await;
     let repeated = again(&ana, &items).await;
     assert_omitted(&repeated);
-    assert_eq!((&repeated["resolution"], &repeated["server_version"]), (&json!("manual_merge"), &Value::Null));
+    assert_eq!(
+        (&repeated["resolution"], &repeated["server_version"]),
+        (&json!("manual_merge"), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -100,34 +150,51 @@ async fn repeated_batch_restores_current_payloads() {
     let (ana, _, first) = conflicted(&stack).await;
     assert_eq!(again(&ana, &items()).await, first);
     // A decision that keeps what the server holds makes a version of its own.
-    resolve(&stack, &first["conflict_id"], json!({"resolution": "accept_server"})).await;
+    resolve(
+        &stack,
+        &first["conflict_id"],
+        json!({"resolution": "accept_server"}),
+    )
+    .await;
     assert_omitted(&again(&ana, &items()).await);
 
     let (ana, ben) = (stack.device("ana", "tablet"), stack.device("ben", "phone"));
-    ben.push(json!([create("n"), edit("n", 1, 1, "same")])).await;
+    ben.push(json!([create("n"), edit("n", 1, 1, "same")]))
+        .await;
     let items = json!([edit("n", 1, 1, "same")]);
     let unseen = again(&ana, &items).await;
-    assert_eq!((&unseen["status"], &unseen["server_payload"]), (&json!("ok"), &json!({"by": "same"})));
+    assert_eq!(
+        (&unseen["status"], &unseen["server_payload"]),
+        (&json!("ok"), &json!({"by": "same"}))
+    );
     assert_eq!(again(&ana, &items).await, unseen);
     ben.push_one(edit("n", 2, 2, "newer")).await;
     let repeated = again(&ana, &items).await;
-    assert_eq!((&repeated["status"], &repeated["server_version"]), (&json!("ok"), &json!(2)));
+    assert_eq!(
+        (&repeated["status"], &repeated["server_version"]),
+        (&json!("ok"), &json!(2))
+    );
     assert_omitted(&repeated);
 }
 
 #[tokio::test]
 async fn repeated_batch_keeps_left_channel_private() {
     let stack = Stack::new();
-    let member = |user: &str| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone");
+    let member =
+        |user: &str| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone");
     let item = |action: &str, version: u64, by: &str| {
         json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version,
             "channel": "group/north", "payload": {"id": "t", "title": by, "by": by}})
     };
     let (ana, ben) = (member("ana"), member("ben"));
-    ben.push(json!([item("create", 0, "new"), item("update", 1, "ben")])).await;
+    ben.push(json!([item("create", 0, "new"), item("update", 1, "ben")]))
+        .await;
     let items = json!([item("update", 1, "ana")]);
     let first = again(&ana, &items).await;
-    assert_eq!((&first["status"], &first["server_payload"]["by"]), (&json!("conflict"), &json!("ben")));
+    assert_eq!(
+        (&first["status"], &first["server_payload"]["by"]),
+        (&json!("conflict"), &json!("ben"))
+    );
     let left = stack.device("ana", "phone");
     assert_omitted(&again(&left, &items).await);
 }
@@ -148,15 +215,24 @@ async fn batch_omits_what_its_later_items_replace() {
         ben.push_one(edit("m", 1, 1, "ben")).await;
         let items = json!([patch(1, json!({"a": 1})), patch(2, json!({"b": 2}))]);
         let results = ana.push_batch("b1", &items).await.ok()["results"].clone();
-        assert_eq!((&results[0]["status"], &results[0]["server_version"]), (&json!("ok"), &json!(3)), "{policy}");
+        assert_eq!(
+            (&results[0]["status"], &results[0]["server_version"]),
+            (&json!("ok"), &json!(3)),
+            "{policy}"
+        );
         assert_omitted(&results[0]);
-        assert_eq!((&results[1]["status"], &results[1]["server_version"]), (&json!("ok"), &json!(4)), "{policy}");
+        assert_eq!(
+            (&results[1]["status"], &results[1]["server_version"]),
+            (&json!("ok"), &json!(4)),
+            "{policy}"
+        );
         assert_omitted(&again(&ana, &items).await);
     }
 }
 
-/// The response to a create is lost, somebody deletes the resource, and the device pulls for the first time: the snapshot does not say that
-/// anything was deleted. An `ok` that lets the device apply its create would show the resource for good.
+/// The response to a create is lost, somebody deletes the resource, and the device pulls for the
+/// first time: the snapshot does not say that anything was deleted. An `ok` that lets the device
+/// apply its create would show the resource for good.
 #[tokio::test]
 async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
     let stack = Stack::new();
@@ -168,8 +244,17 @@ async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
     assert!(ana.pull().await.is_empty());
     for batch_id in ["b1", "b2", "b2"] {
         let answer = ana.push_batch(batch_id, &items).await.ok();
-        for (at, result) in answer["results"].as_array().expect("results").iter().enumerate() {
-            assert_eq!((&result["status"], &result["server_version"]), (&json!("ok"), &json!(at + 1)), "{batch_id}");
+        for (at, result) in answer["results"]
+            .as_array()
+            .expect("results")
+            .iter()
+            .enumerate()
+        {
+            assert_eq!(
+                (&result["status"], &result["server_version"]),
+                (&json!("ok"), &json!(at + 1)),
+                "{batch_id}"
+            );
             assert_omitted(result);
         }
     }
@@ -177,6 +262,10 @@ async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
     let own = json!([create("n"), delete("n", 1)]);
     for _ in 0..2 {
         let answer = ana.push_batch("b3", &own).await.ok();
-        assert_eq!(answer["results"][1].get("server_payload_omitted"), None, "{answer}");
+        assert_eq!(
+            answer["results"][1].get("server_payload_omitted"),
+            None,
+            "{answer}"
+        );
     }
 }

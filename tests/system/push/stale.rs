@@ -1,4 +1,5 @@
-//! Rows that are written on the condition that they are as they were read may be read stale: nobody can tell.
+//! Rows that are written on the condition that they are as they were read may be read stale: nobody
+//! can tell.
 
 use std::sync::Arc;
 
@@ -20,18 +21,29 @@ fn coded(id: &str, base: u64, code: &str) -> Value {
     item
 }
 
-/// All kinds of pushes, by devices whose functions' calls pass `hook`: what they are answered, and what is stored.
+/// All kinds of pushes, by devices whose functions' calls pass `hook`: what they are answered, and
+/// what is stored.
 async fn pushes(hook: Arc<dyn Hook>) -> Value {
     let stack = Stack::hooked(hook);
-    let admin = |user: &str| Device::new(&stack, stack.token("acme", user, &["admin"], &[]), "phone");
+    let admin =
+        |user: &str| Device::new(&stack, stack.token("acme", user, &["admin"], &[]), "phone");
     let (ana, ben) = (admin("ana"), admin("ben"));
     let mut named = create("m-9");
     named["client_temp_id"] = "tmp".into();
     let made_by_ana = [
         json!([create("m-1"), create("m-2"), create("m-3"), named]),
-        json!([edit("m-1", 1, 1, "ana"), edit("m-1", 2, 1, "ana again"), delete("m-2", 1), edit("m-4", 1, 1, "not there")]),
+        json!([
+            edit("m-1", 1, 1, "ana"),
+            edit("m-1", 2, 1, "ana again"),
+            delete("m-2", 1),
+            edit("m-4", 1, 1, "not there")
+        ]),
         // Sent again; and what is read besides, because something refers to it.
-        json!([edit("m-1", 2, 1, "ana again"), delete("m-2", 1), create("m-3")]),
+        json!([
+            edit("m-1", 2, 1, "ana again"),
+            delete("m-2", 1),
+            create("m-3")
+        ]),
         json!([edit("m-9", 1, 1, "ana"), task("t-1", "tmp")]),
         // A value that is freed where nothing shows at first.
         json!([coded("m-3", 1, "A")]),
@@ -39,7 +51,12 @@ async fn pushes(hook: Arc<dyn Hook>) -> Value {
             "payload": {"id": "m-5", "code": "A"} }]),
     ];
     let made_by_ben = [
-        json!([edit("m-1", 1, 1, "ben"), edit("m-2", 1, 1, "ben"), edit("m-3", 3, 3, "ben"), create("m-1")]),
+        json!([
+            edit("m-1", 1, 1, "ben"),
+            edit("m-2", 1, 1, "ben"),
+            edit("m-3", 3, 3, "ben"),
+            create("m-1")
+        ]),
         json!([edit("m-1", 1, 1, "ben"), edit("m-3", 4, 4, "ben again")]),
     ];
     let mut answers = Vec::new();
@@ -52,17 +69,43 @@ async fn pushes(hook: Arc<dyn Hook>) -> Value {
     let mut rows = stack.rows("resources");
     rows.sort_by_key(|row| row["sk"].to_string());
     let payload = |row: &Value| json!(stack.payload_of(row));
-    let payloads: Vec<_> =
-        rows.iter().map(|row| [row["sk"].clone(), payload(row), row["server_version"].clone(), row["deleted"].clone()]).collect();
-    let mut conflicts: Vec<_> = stack.conflicts().iter().map(|row| row["client_payload"].to_string()).collect();
+    let payloads: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            [
+                row["sk"].clone(),
+                payload(row),
+                row["server_version"].clone(),
+                row["deleted"].clone(),
+            ]
+        })
+        .collect();
+    let mut conflicts: Vec<_> = stack
+        .conflicts()
+        .iter()
+        .map(|row| row["client_payload"].to_string())
+        .collect();
     conflicts.sort();
     json!({"answers": answers, "rows": payloads, "conflicts": conflicts})
 }
 
 #[tokio::test]
 async fn what_is_read_stale_is_decided_as_what_is_read_consistently() {
-    let (plain, stale) = (pushes(Arc::new(NoHook)).await, pushes(Arc::new(Script::stale())).await);
-    let statuses: Vec<_> = plain["answers"].as_array().unwrap().iter().map(|it| it[0].as_str().unwrap()).collect();
-    assert!(["ok", "conflict", "error"].iter().all(|status| statuses.contains(status)), "{statuses:?}");
+    let (plain, stale) = (
+        pushes(Arc::new(NoHook)).await,
+        pushes(Arc::new(Script::stale())).await,
+    );
+    let statuses: Vec<_> = plain["answers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it[0].as_str().unwrap())
+        .collect();
+    assert!(
+        ["ok", "conflict", "error"]
+            .iter()
+            .all(|status| statuses.contains(status)),
+        "{statuses:?}"
+    );
     assert_eq!(plain, stale);
 }

@@ -24,7 +24,10 @@ async fn the_server_sync_token_skips_nothing() {
         ana.since = answer["server_sync_token"].clone();
         ana.rows.clear();
         ana.pull().await;
-        assert_eq!(ana.live().into_keys().collect::<Vec<_>>(), ["anas", "bens", "more"]);
+        assert_eq!(
+            ana.live().into_keys().collect::<Vec<_>>(),
+            ["anas", "bens", "more"]
+        );
         stack.settle().await;
     }
 }
@@ -41,10 +44,19 @@ async fn raw_items_are_stored_before_anything_is_applied() {
         Verdict::Continue
     });
     let stack = Stack::hooked(Arc::new(refusing));
-    let answer = stack.device("ana", "phone").send(&json!([create("m")])).await;
-    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")));
+    let answer = stack
+        .device("ana", "phone")
+        .send(&json!([create("m")]))
+        .await;
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (503, &json!("unavailable"))
+    );
     assert!(answer.headers.contains_key("retry-after"));
-    assert!(stack.rows("resources").is_empty(), "nothing is applied whose raw items are not kept");
+    assert!(
+        stack.rows("resources").is_empty(),
+        "nothing is applied whose raw items are not kept"
+    );
 }
 
 #[tokio::test]
@@ -53,10 +65,14 @@ async fn raw_items_of_any_size_are_kept_with_the_claims_they_came_with() {
     // Text that does not compress, so that the batch takes several rows.
     let mut seed = 1_u64;
     let mut noise = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         char::from(b'#' + (seed >> 33) as u8 % 80)
     };
-    let text: Vec<String> = (0..4).map(|_| (0..300 * 1024).map(|_| noise()).collect()).collect();
+    let text: Vec<String> = (0..4)
+        .map(|_| (0..300 * 1024).map(|_| noise()).collect())
+        .collect();
     let items: Vec<_> = text.iter().map(|text| json!({"broken": text})).collect();
     let mut ana = stack.device("ana", "phone");
     ana.push_batch("b-1", &json!(items)).await.ok();
@@ -64,11 +80,26 @@ async fn raw_items_of_any_size_are_kept_with_the_claims_they_came_with() {
     assert!(kept.len() >= 3, "{} rows", kept.len());
     ana.token = stack.token("acme", "ana", &["admin"], &[]);
     ana.push_batch("b-1", &json!(items)).await.ok();
-    let first = |rows: &[serde_json::Value]| rows.iter().find(|row| row["sk"]["S"] == "0000").cloned();
-    assert_eq!(first(&stack.rows("sync_items")), first(&kept), "what was stored first stays");
+    let first =
+        |rows: &[serde_json::Value]| rows.iter().find(|row| row["sk"]["S"] == "0000").cloned();
+    assert_eq!(
+        first(&stack.rows("sync_items")),
+        first(&kept),
+        "what was stored first stays"
+    );
     let pack = first(&kept).expect("the first chunk")["pack"]["S"].clone();
-    let chunks = kept.iter().filter(|row| row["sk"]["S"].to_string().starts_with(&pack.to_string()[..17])).count();
-    assert_eq!(Some((1 + chunks).to_string().as_str()), first(&kept).expect("the first chunk")["chunks"]["N"].as_str());
+    let chunks = kept
+        .iter()
+        .filter(|row| {
+            row["sk"]["S"]
+                .to_string()
+                .starts_with(&pack.to_string()[..17])
+        })
+        .count();
+    assert_eq!(
+        Some((1 + chunks).to_string().as_str()),
+        first(&kept).expect("the first chunk")["chunks"]["N"].as_str()
+    );
 }
 
 #[tokio::test]
@@ -78,21 +109,21 @@ async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
     let large = "\"".repeat(100 * 1024); // twice as long escaped, and twice that as Lambda escapes the body
     for number in 0..16 {
         let id = format!("m-{number:02}");
-        let item =
-            json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": large}});
+        let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": large}});
         ana.push_one(item).await;
         ana.push_one(edit(&id, 1, 1, "ana")).await;
     }
-    let stale: Vec<_> = (0..16).map(|number| edit(&format!("m-{number:02}"), 1, 1, "ben")).collect();
+    let stale: Vec<_> = (0..16)
+        .map(|number| edit(&format!("m-{number:02}"), 1, 1, "ben"))
+        .collect();
     let answer = ben.send(&json!(stale)).await;
     assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
     let results = answer.ok()["results"].as_array().cloned().expect("results");
+    assert!(results.iter().all(|it| it["status"] == "conflict"
+        && (it["server_payload"].is_object() != (it["server_payload_omitted"] == true))));
     assert!(
-        results
-            .iter()
-            .all(|it| it["status"] == "conflict" && (it["server_payload"].is_object() != (it["server_payload_omitted"] == true)))
+        results[0]["server_payload"].is_object() && results[15]["server_payload_omitted"] == true
     );
-    assert!(results[0]["server_payload"].is_object() && results[15]["server_payload_omitted"] == true);
 }
 
 #[tokio::test]
@@ -113,7 +144,10 @@ async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
     let later = ben.push_one(edit("m", 2, 1, "behind")).await;
     assert_eq!(later["conflict_id"], first["conflict_id"]);
     let boss = stack.token("acme", "boss", &["admin"], &[]);
-    let path = format!("conflicts/{}", first["conflict_id"].as_str().expect("an id"));
+    let path = format!(
+        "conflicts/{}",
+        first["conflict_id"].as_str().expect("an id")
+    );
     let kept = stack.get(&path, &boss).await.text;
     assert!(kept.contains(&large("s")) && kept.contains(&large("c")) && kept.contains("behind"));
 }
@@ -121,7 +155,10 @@ async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
 #[tokio::test]
 async fn a_small_resources_row_stays_below_a_kilobyte() {
     let stack = Stack::new();
-    let ana = stack.device("3f0c2a4e-7a57-4f0e-9d0b-0d2f5b8a9c11", "8c1d9a52-1c5c-4a29-9a0e-6a1f2b3c4d5e");
+    let ana = stack.device(
+        "3f0c2a4e-7a57-4f0e-9d0b-0d2f5b8a9c11",
+        "8c1d9a52-1c5c-4a29-9a0e-6a1f2b3c4d5e",
+    );
     let item = json!({"client_temp_id": "9b2f4c1e-55aa-4a0e-8b7e-2f3c4d5e6f70", "resource_type": "submission", "action": "create",
         "client_version": 1, "payload": {"form_id": "f-1", "data": {"text": "x".repeat(265)}}});
     let made = ana.push_one(item).await;
@@ -132,14 +169,23 @@ async fn a_small_resources_row_stays_below_a_kilobyte() {
     }
     let row = &stack.rows("resources")[0];
     let payload = row["payload"]["S"].as_str().expect("text").len();
-    let bytes: usize = row.as_object().expect("a row").iter().map(|(name, value)| name.len() + attribute_bytes(value)).sum();
+    let bytes: usize = row
+        .as_object()
+        .expect("a row")
+        .iter()
+        .map(|(name, value)| name.len() + attribute_bytes(value))
+        .sum();
     println!("a row with a payload of {payload} bytes has {bytes}");
     assert!(payload >= 300 && bytes <= 1024, "{payload} {bytes}");
 }
 
 /// Bytes DynamoDB counts for a value, rounded up.
 fn attribute_bytes(value: &serde_json::Value) -> usize {
-    match (value["S"].as_str(), value["B"].as_str(), value["N"].as_str()) {
+    match (
+        value["S"].as_str(),
+        value["B"].as_str(),
+        value["N"].as_str(),
+    ) {
         (Some(text), _, _) => text.len(),
         (_, Some(base64), _) => base64.trim_end_matches('=').len() * 3 / 4,
         (_, _, Some(number)) => number.len() / 2 + 2,

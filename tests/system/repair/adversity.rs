@@ -32,7 +32,9 @@ async fn repaired_through(stack: &Stack, hook: Arc<dyn Hook>) -> Value {
 async fn repaired_by(platform: &Platform) -> Value {
     let event = to_raw_value(&json!({"repair": {}})).expect("JSON");
     let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-    let answer = tidemark_changelog::invoked(platform, event).await.expect("an answer");
+    let answer = tidemark_changelog::invoked(platform, event)
+        .await
+        .expect("an answer");
     serde_json::from_str(answer.get()).expect("JSON")
 }
 
@@ -43,14 +45,27 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
             let stack = Stack::new();
             let follower = outage(&stack).await;
             let hook = Arc::new(Script::dying_at(nth, moment));
-            let died = tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook)).await.is_err();
+            let died =
+                tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook))
+                    .await
+                    .is_err();
             let [_, missing, appended] = counts(&repair(&stack, json!({})).await);
             // What stands behind a head that lags is missing to devices, and is not appended again.
-            assert!(missing >= appended && (missing == 0 || died), "{moment:?} {nth}: {missing} {appended}");
-            assert_eq!(entries(&stack), 8, "{moment:?} {nth}: each change stands in the log once");
+            assert!(
+                missing >= appended && (missing == 0 || died),
+                "{moment:?} {nth}: {missing} {appended}"
+            );
+            assert_eq!(
+                entries(&stack),
+                8,
+                "{moment:?} {nth}: each change stands in the log once"
+            );
             assert_mended(&stack, follower).await;
             if !died {
-                assert!(nth >= 8, "reads of rows, heads and segments, rows again, segments and heads put: {nth} calls");
+                assert!(
+                    nth >= 8,
+                    "reads of rows, heads and segments, rows again, segments and heads put: {nth} calls"
+                );
                 break;
             }
         }
@@ -60,7 +75,9 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
 /// Entries of all segments.
 fn entries(stack: &Stack) -> usize {
     let unpacked = stack.segments().into_iter().map(|row| {
-        let packed = BASE64_STANDARD.decode(row["entries"]["B"].as_str().expect("bytes")).expect("base64");
+        let packed = BASE64_STANDARD
+            .decode(row["entries"]["B"].as_str().expect("bytes"))
+            .expect("base64");
         Segment::unpack_entries(&packed).expect("entries").len()
     });
     unpacked.sum()
@@ -75,7 +92,11 @@ struct Turn {
 
 impl Turn {
     fn at(nth: usize) -> Self {
-        Self { nth, calls: AtomicUsize::new(0), is_open: AtomicBool::new(false) }
+        Self {
+            nth,
+            calls: AtomicUsize::new(0),
+            is_open: AtomicBool::new(false),
+        }
     }
 
     fn is_reached(&self) -> bool {
@@ -130,7 +151,14 @@ async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_bac
         assert!(answer["code"].is_null(), "{nth}: {answer}");
         assert_forward(&mut follower).await;
         if met {
-            assert_eq!([follower.live()["a"].server_version, follower.live()["c"].server_version], [4, 2], "{nth}");
+            assert_eq!(
+                [
+                    follower.live()["a"].server_version,
+                    follower.live()["c"].server_version
+                ],
+                [4, 2],
+                "{nth}"
+            );
         }
         assert_mended(&stack, follower).await;
         assert_eq!(counts(&repair(&stack, json!({})).await)[1], 0, "{nth}");
@@ -176,16 +204,22 @@ async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
     let stack = Stack::new();
     let follower = outage(&stack).await;
     let out_of_order = Script::new(|_, operation, _, moment| match moment {
-        Moment::Before if operation == "PutItem" => Verdict::Answer(Reply::error(500, "InternalServerError", "out of order")),
+        Moment::Before if operation == "PutItem" => {
+            Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
+        }
         _ => Verdict::Continue,
     });
     let problem = repaired_through(&stack, Arc::new(out_of_order)).await;
-    assert_eq!([&problem["status"], &problem["code"]], [&json!(503), &json!("unavailable")]);
+    assert_eq!(
+        [&problem["status"], &problem["code"]],
+        [&json!(503), &json!("unavailable")]
+    );
     assert_eq!(counts(&repair(&stack, json!({})).await)[2], 4);
     assert_mended(&stack, follower).await;
 }
 
-/// The time that it takes is bounded: after it, a cursor leads on. A log that does not come to an end is refused by name.
+/// The time that it takes is bounded: after it, a cursor leads on. A log that does not come to an
+/// end is refused by name.
 #[tokio::test]
 async fn the_time_of_an_invocation_is_bounded() {
     for (seconds_a_call, is_refused) in [(9, false), (50, true)] {
@@ -194,18 +228,36 @@ async fn the_time_of_an_invocation_is_bounded() {
         let late = Arc::new(AtomicI64::new(0));
         let ticking = Arc::clone(&late);
         let hook = Script::new(move |_, _, _, moment| {
-            ticking.fetch_add(if moment == Moment::Before { seconds_a_call } else { 0 }, Ordering::SeqCst);
+            ticking.fetch_add(
+                if moment == Moment::Before {
+                    seconds_a_call
+                } else {
+                    0
+                },
+                Ordering::SeqCst,
+            );
             Verdict::Continue
         });
         let started = stack.now();
         let mut platform = stack.platform("changelog", Arc::new(hook));
-        platform.clock = Clock::from_fn(move || started + chrono::Duration::seconds(late.load(Ordering::SeqCst)));
-        let event = to_raw_value(&json!({"repair": {"tenant": "acme", "channel": "tenant", "dry_run": true}})).expect("JSON");
+        platform.clock = Clock::from_fn(move || {
+            started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
+        });
+        let event = to_raw_value(
+            &json!({"repair": {"tenant": "acme", "channel": "tenant", "dry_run": true}}),
+        )
+        .expect("JSON");
         let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-        let answer = tidemark_changelog::invoked(&platform, event).await.expect("an answer");
+        let answer = tidemark_changelog::invoked(&platform, event)
+            .await
+            .expect("an answer");
         let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
         if is_refused {
-            assert_eq!([&answer["status"], &answer["path"]], [&json!(422), &json!("repair.since")], "{answer}");
+            assert_eq!(
+                [&answer["status"], &answer["path"]],
+                [&json!(422), &json!("repair.since")],
+                "{answer}"
+            );
         } else {
             assert_eq!(counts(&answer), [5, 3, 0]);
         }
@@ -214,13 +266,16 @@ async fn the_time_of_an_invocation_is_bounded() {
     }
 }
 
-/// More is missing than fits the time: what was appended stays, and the same again goes on from there.
+/// More is missing than fits the time: what was appended stays, and the same again goes on from
+/// there.
 #[tokio::test]
 async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
     let stack = Stack::new();
     let create = |number: usize| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": format!("m-{number}")}});
     for from in [0, 50] {
-        admin(&stack).push((from..from + 50).map(create).collect::<Vec<_>>().into()).await;
+        admin(&stack)
+            .push((from..from + 50).map(create).collect::<Vec<_>>().into())
+            .await;
     }
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
@@ -236,12 +291,21 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
         });
         let mut platform = stack.platform("changelog", Arc::new(hook));
         let started = stack.now();
-        platform.clock = Clock::from_fn(move || started + chrono::Duration::seconds(late.load(Ordering::SeqCst)));
+        platform.clock = Clock::from_fn(move || {
+            started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
+        });
         let answer = repaired_by(&platform).await;
         appended.push((answer["code"].clone(), entries(&stack)));
         stack.advance(chrono::Duration::minutes(1));
     }
-    assert_eq!(appended, [(json!("unavailable"), 50), (Value::Null, 100), (Value::Null, 100)]);
+    assert_eq!(
+        appended,
+        [
+            (json!("unavailable"), 50),
+            (Value::Null, 100),
+            (Value::Null, 100)
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,11 +313,17 @@ async fn a_head_that_lags_behind_is_moved_and_what_stands_there_is_not_repaired(
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "sequenced").await;
     let platform = stack.platform("changelog", Arc::new(Script::heads_stay()));
-    let answer = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records())).await.expect("an answer");
+    let answer = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records()))
+        .await
+        .expect("an answer");
     assert_eq!(answer.batch_item_failures.len(), 1);
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
-    assert_eq!(counts(&repair(&stack, json!({})).await), [1, 1, 0], "it looked as if it was missing");
+    assert_eq!(
+        counts(&repair(&stack, json!({})).await),
+        [1, 1, 0],
+        "it looked as if it was missing"
+    );
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
     assert_eq!(entries(&stack), 1);
 }

@@ -13,7 +13,10 @@ async fn a_dry_run_tells_what_is_missing_and_changes_nothing() {
     outage(&stack).await;
     let before = (stack.rows("changes"), stack.rows("resources"));
     let answer = repair(&stack, json!({"dry_run": true})).await;
-    assert_eq!((counts(&answer), &answer["dry_run"]), ([6, 4, 0], &json!(true)));
+    assert_eq!(
+        (counts(&answer), &answer["dry_run"]),
+        ([6, 4, 0], &json!(true))
+    );
     assert_eq!((stack.rows("changes"), stack.rows("resources")), before);
     assert_eq!(counts(&repair(&stack, json!({})).await), [6, 4, 4]);
 }
@@ -26,12 +29,30 @@ async fn a_channel_and_a_tenant_are_repaired_by_themselves() {
     write(&stranger, "create", "s", "tenant", 0, "another tenant's").await;
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
-    let other = |stack: &Stack| stack.segments().into_iter().filter(|row| row["pk"]["S"] == "acme2#tenant").count();
-    assert_eq!(counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await), [5, 3, 3]);
-    assert_eq!(counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await), [5, 0, 0]);
-    assert_eq!(counts(&repair(&stack, json!({"tenant": "acme"})).await)[1..], [1, 1]);
+    let other = |stack: &Stack| {
+        stack
+            .segments()
+            .into_iter()
+            .filter(|row| row["pk"]["S"] == "acme2#tenant")
+            .count()
+    };
+    assert_eq!(
+        counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await),
+        [5, 3, 3]
+    );
+    assert_eq!(
+        counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await),
+        [5, 0, 0]
+    );
+    assert_eq!(
+        counts(&repair(&stack, json!({"tenant": "acme"})).await)[1..],
+        [1, 1]
+    );
     assert_eq!(other(&stack), 0, "other tenants are untouched");
-    assert_eq!(counts(&repair(&stack, json!({"tenant": "umbrella"})).await)[1..], [0, 0]);
+    assert_eq!(
+        counts(&repair(&stack, json!({"tenant": "umbrella"})).await)[1..],
+        [0, 0]
+    );
     assert_eq!(counts(&repair(&stack, json!({})).await)[1..], [1, 1]);
     assert_eq!(other(&stack), 1);
 }
@@ -46,7 +67,13 @@ async fn many(stack: &Stack) -> usize {
         };
         for batch in 0..2 {
             let items: Vec<Value> = (batch * 40..batch * 40 + 40).map(create).collect();
-            assert!(writer.push(items.into()).await.iter().all(|result| result["status"] == "ok"));
+            assert!(
+                writer
+                    .push(items.into())
+                    .await
+                    .iter()
+                    .all(|result| result["status"] == "ok")
+            );
         }
     }
     stack.forget().await;
@@ -56,7 +83,11 @@ async fn many(stack: &Stack) -> usize {
 
 #[tokio::test]
 async fn cursors_lead_through_everything_once() {
-    for request in [json!({}), json!({"tenant": "acme"}), json!({"tenant": "acme", "channel": "user/ana#%"})] {
+    for request in [
+        json!({}),
+        json!({"tenant": "acme"}),
+        json!({"tenant": "acme", "channel": "user/ana#%"}),
+    ] {
         let stack = Stack::new();
         let all = many(&stack).await;
         let (mut request, mut appended, mut looked_at, mut invocations) = (request, 0, 0, 0);
@@ -66,18 +97,29 @@ async fn cursors_lead_through_everything_once() {
             let answer = repair(&stack, request.clone()).await;
             let [looked, missing, mended] = counts(&answer);
             assert!(looked <= 37 && missing == mended, "{answer}");
-            (appended, looked_at, invocations) = (appended + mended, looked_at + looked, invocations + 1);
+            (appended, looked_at, invocations) =
+                (appended + mended, looked_at + looked, invocations + 1);
             if answer["next_cursor"].is_null() {
                 break;
             }
             request["cursor"] = answer["next_cursor"].clone();
         }
         let expected = if is_channel { all / 3 } else { all };
-        assert_eq!((appended as usize, looked_at as usize), (expected, expected));
+        assert_eq!(
+            (appended as usize, looked_at as usize),
+            (expected, expected)
+        );
         assert!(invocations >= expected / 37);
         let rows = stack.segments();
-        assert!(rows.iter().all(|row| row["entries"]["B"].as_str().is_some_and(|packed| packed.len() < 400_000)));
-        let channels: BTreeSet<_> = rows.iter().filter_map(|row| row["pk"]["S"].as_str()).collect();
+        assert!(rows.iter().all(|row| {
+            row["entries"]["B"]
+                .as_str()
+                .is_some_and(|packed| packed.len() < 400_000)
+        }));
+        let channels: BTreeSet<_> = rows
+            .iter()
+            .filter_map(|row| row["pk"]["S"].as_str())
+            .collect();
         assert_eq!(channels.len(), if is_channel { 1 } else { 3 });
     }
 }
@@ -87,8 +129,15 @@ async fn one_invocation_goes_through_as_much_as_there_is() {
     let stack = Stack::new();
     let all = many(&stack).await as u64;
     let answer = repair(&stack, json!({})).await;
-    assert_eq!((&counts(&answer)[1..], &answer["next_cursor"]), (&[all, all][..], &Value::Null));
-    let mut reader = Device::new(&stack, stack.token("acme", "ana#%", &[], &["nörd"]), "phone");
+    assert_eq!(
+        (&counts(&answer)[1..], &answer["next_cursor"]),
+        (&[all, all][..], &Value::Null)
+    );
+    let mut reader = Device::new(
+        &stack,
+        stack.token("acme", "ana#%", &[], &["nörd"]),
+        "phone",
+    );
     reader.pull().await;
     assert_eq!(reader.rows.len() as u64, all);
     assert_eq!(counts(&repair(&stack, json!({})).await)[1..], [0, 0]);
@@ -112,28 +161,44 @@ async fn what_does_not_read_is_refused_and_nothing_is_done() {
         (json!({"repair": {"tenant": ""}}), "repair.tenant"),
         (json!({"repair": {"tenant": long}}), "repair.tenant"),
         (json!({"repair": {"channel": "tenant"}}), "repair.tenant"),
-        (json!({"repair": {"tenant": "acme", "channel": "everyone"}}), "repair.channel"),
+        (
+            json!({"repair": {"tenant": "acme", "channel": "everyone"}}),
+            "repair.channel",
+        ),
         (json!({"repair": {"since": "yesterday"}}), "repair.since"),
         (json!({"repair": {"limit": 0}}), "repair.limit"),
         (json!({"repair": {"limit": -1}}), "repair.limit"),
-        (json!({"repair": {"cursor": "cu1_nonsense"}}), "repair.cursor"),
-        (json!({"repair": {"cursor": cursor, "tenant": "acme"}}), "repair.cursor"),
+        (
+            json!({"repair": {"cursor": "cu1_nonsense"}}),
+            "repair.cursor",
+        ),
+        (
+            json!({"repair": {"cursor": cursor, "tenant": "acme"}}),
+            "repair.cursor",
+        ),
     ] {
         let problem = stack.invoke("changelog", &event).await;
         let found = [&problem["status"], &problem["code"], &problem["path"]];
-        assert_eq!(found, [&json!(400), &json!("invalid_request"), &json!(path)], "{event}: {problem}");
+        assert_eq!(
+            found,
+            [&json!(400), &json!("invalid_request"), &json!(path)],
+            "{event}: {problem}"
+        );
     }
     assert_eq!(stack.rows("changes"), before);
 }
 
-/// The door of the stream is the same: what has records is a batch, as Lambda or an operator hands it over.
+/// The door of the stream is the same: what has records is a batch, as Lambda or an operator hands
+/// it over.
 #[tokio::test]
 async fn a_batch_that_was_given_up_is_handed_in_through_the_same_door() {
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "given up").await;
     let records = stack.stream_records();
     stack.forget().await;
-    let answer = stack.invoke("changelog", &json!({"Records": records})).await;
+    let answer = stack
+        .invoke("changelog", &json!({"Records": records}))
+        .await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
@@ -146,8 +211,14 @@ async fn repairs_are_audited() {
     let audited = async || {
         let token = stack.token("acme", "root", &["admin"], &[]);
         let list = stack.get("audit?order=oldest", &token).await.ok();
-        let entries = list["entries"].as_array().cloned().unwrap_or_default().into_iter();
-        entries.filter(|entry| entry["action"] == "repair").collect::<Vec<_>>()
+        let entries = list["entries"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter();
+        entries
+            .filter(|entry| entry["action"] == "repair")
+            .collect::<Vec<_>>()
     };
     repair(&stack, json!({"dry_run": true})).await;
     repair(&stack, json!({"dry_run": true, "start_over": true})).await;
@@ -155,19 +226,51 @@ async fn repairs_are_audited() {
     repair(&stack, json!({"requested_by": "ops@example.com"})).await;
     let mut entries = audited().await;
     entries.sort_by_key(|entry| entry["channel"].to_string());
-    let told: Vec<[&Value; 5]> =
-        entries.iter().map(|it| [&it["by"], &it["via"], &it["channel"], &it["note"], &it["resources"]]).collect();
-    let entry =
-        |channel: &str, note: &str| [json!("ops@example.com"), json!("invocation"), json!(channel), json!(note), Value::Null];
-    let expected =
-        [entry("tenant", "appends 3 missing changes to the log"), entry("user/ana", "appends 1 missing changes to the log")];
-    assert_eq!(told, expected.iter().map(|entry| entry.each_ref()).collect::<Vec<_>>());
+    let told: Vec<[&Value; 5]> = entries
+        .iter()
+        .map(|it| {
+            [
+                &it["by"],
+                &it["via"],
+                &it["channel"],
+                &it["note"],
+                &it["resources"],
+            ]
+        })
+        .collect();
+    let entry = |channel: &str, note: &str| {
+        [
+            json!("ops@example.com"),
+            json!("invocation"),
+            json!(channel),
+            json!(note),
+            Value::Null,
+        ]
+    };
+    let expected = [
+        entry("tenant", "appends 3 missing changes to the log"),
+        entry("user/ana", "appends 1 missing changes to the log"),
+    ];
+    assert_eq!(
+        told,
+        expected
+            .iter()
+            .map(|entry| entry.each_ref())
+            .collect::<Vec<_>>()
+    );
     // Nothing is missing any more.
     repair(&stack, json!({})).await;
     assert_eq!(audited().await.len(), 2);
-    repair(&stack, json!({"tenant": "acme", "channel": "tenant", "start_over": true})).await;
+    repair(
+        &stack,
+        json!({"tenant": "acme", "channel": "tenant", "start_over": true}),
+    )
+    .await;
     // What happened in one moment is listed in no order.
     let entries = audited().await;
-    let unnamed = entries.iter().filter(|entry| entry["by"] == "operator").count();
+    let unnamed = entries
+        .iter()
+        .filter(|entry| entry["by"] == "operator")
+        .count();
     assert_eq!((entries.len(), unnamed), (3, 1));
 }

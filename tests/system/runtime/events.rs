@@ -1,4 +1,5 @@
-//! The samples in `events/` through the binaries: they are answered as the functions in this process answer them.
+//! The samples in `events/` through the binaries: they are answered as the functions in this
+//! process answer them.
 
 use std::sync::Arc;
 
@@ -15,12 +16,18 @@ fn deployment() -> Stack {
 }
 
 async fn ask(stack: &Stack, function: &str, event: &str) -> String {
-    start(stack, function, Arc::new(NoHook)).await.ask(event).await
+    start(stack, function, Arc::new(NoHook))
+        .await
+        .ask(event)
+        .await
 }
 
 async fn request(stack: &Stack, function: &str, event: &str) -> Answer {
     let answer = answer(&ask(stack, function, event).await);
-    openapi::check(edge::route(&tidemark_tests::request(event)).unwrap(), &answer);
+    openapi::check(
+        edge::route(&tidemark_tests::request(event)).unwrap(),
+        &answer,
+    );
     answer
 }
 
@@ -32,28 +39,42 @@ async fn every_request_is_answered_by_its_binary() {
 #[tokio::test]
 async fn every_request_about_conflicts_is_answered_by_its_binary() {
     events::conflicts::each_request(deployment, request).await;
-    events::conflicts::each_decision(deployment, async |stack, event| ask(stack, "resolve", event).await).await;
+    events::conflicts::each_decision(deployment, async |stack, event| {
+        ask(stack, "resolve", event).await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_batch_of_stream_records_is_taken_by_its_binary() {
-    events::stream::each_batch(async |stack, event| failures(&ask(stack, "changelog", event).await)).await;
-    events::notify::each_batch(async |stack, event| failures(&ask(stack, "notify", event).await)).await;
+    events::stream::each_batch(async |stack, event| {
+        failures(&ask(stack, "changelog", event).await)
+    })
+    .await;
+    events::notify::each_batch(async |stack, event| failures(&ask(stack, "notify", event).await))
+        .await;
 }
 
 #[tokio::test]
 async fn every_repair_is_made_by_the_binary() {
-    events::repair::each_repair(deployment, async |stack, event| ask(stack, "changelog", event).await).await;
+    events::repair::each_repair(deployment, async |stack, event| {
+        ask(stack, "changelog", event).await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_process_answers_one_event_after_the_other() {
     let stack = deployment();
-    let event = events::samples()["push.rest-retry"].replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]));
+    let event = events::samples()["push.rest-retry"]
+        .replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]));
     let mut push = start(&stack, "push", Arc::new(NoHook)).await;
     let first = answer(&push.ask(&event).await);
     let process = push.id();
     let again = answer(&push.ask(&event).await);
-    assert_eq!((again.status, &again.text, push.id()), (200, &first.text, process));
+    assert_eq!(
+        (again.status, &again.text, push.id()),
+        (200, &first.text, process)
+    );
     assert_eq!(stack.rows("resources").len(), 1);
 }

@@ -1,4 +1,5 @@
-//! `cargo lambda watch` serves the routes of the API from the root of the workspace, as its manifest says.
+//! `cargo lambda watch` serves the routes of the API from the root of the workspace, as its
+//! manifest says.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +8,24 @@ use tidemark_core::routes::ROUTES;
 #[test]
 fn the_manifest_routes_requests_as_the_code_does() {
     let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
-    let router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"].as_table().unwrap();
+    let router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
+        .as_table()
+        .unwrap();
     let routed: BTreeSet<(&str, &str, &str)> = router
         .iter()
         .flat_map(|(path, methods)| {
-            methods
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(move |route| (route["method"].as_str().unwrap(), path.as_str(), route["function"].as_str().unwrap()))
+            methods.as_array().unwrap().iter().map(move |route| {
+                (
+                    route["method"].as_str().unwrap(),
+                    path.as_str(),
+                    route["function"].as_str().unwrap(),
+                )
+            })
         })
         .collect();
-    let served = ROUTES.iter().flat_map(|route| [route.method, "OPTIONS"].map(|method| (method, route.path, route.function)));
+    let served = ROUTES.iter().flat_map(|route| {
+        [route.method, "OPTIONS"].map(|method| (method, route.path, route.function))
+    });
     let served = served.collect();
     assert_eq!(routed, served);
 }

@@ -1,4 +1,5 @@
-//! What the functions write: log lines that say whose request they belong to and never what was in it, and metrics.
+//! What the functions write: log lines that say whose request they belong to and never what was in
+//! it, and metrics.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod lines;
@@ -22,7 +23,8 @@ use tidemark::{
 use tidemark_aws::telemetry;
 use tracing::{Dispatch, Subscriber, level_filters::LevelFilter, subscriber::DefaultGuard};
 
-/// What is written while a guard lives: all that the functions of this thread say, through the subscriber that they have when deployed.
+/// What is written while a guard lives: all that the functions of this thread say, through the
+/// subscriber that they have when deployed.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -45,22 +47,35 @@ impl Written {
 
     /// Every line, which is one JSON object.
     fn lines(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        self.text()
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
     }
 
     /// The log lines.
     fn logs(&self) -> Vec<Value> {
-        self.lines().into_iter().filter(|line| line.get("_aws").is_none()).collect()
+        self.lines()
+            .into_iter()
+            .filter(|line| line.get("_aws").is_none())
+            .collect()
     }
 
     /// The lines with metrics.
     fn metrics(&self) -> Vec<Value> {
-        self.lines().into_iter().filter(|line| line.get("_aws").is_some()).collect()
+        self.lines()
+            .into_iter()
+            .filter(|line| line.get("_aws").is_some())
+            .collect()
     }
 
     /// What was written until now, which is forgotten.
     fn take(&self) -> Self {
-        Self(Arc::new(Mutex::new(std::mem::take(&mut *self.0.lock().unwrap()))))
+        Self(Arc::new(Mutex::new(std::mem::take(
+            &mut *self.0.lock().unwrap(),
+        ))))
     }
 }
 
@@ -77,10 +92,12 @@ impl io::Write for Written {
 
 /// What this thread says goes to `subscriber` until the guard is dropped.
 ///
-/// Where a process has a single subscriber, `tracing` asks the first thread that comes to a line of the code whether anyone listens there,
-/// and keeps the answer for all threads; most tests have nobody who listens. With two it asks both.
+/// Where a process has a single subscriber, `tracing` asks the first thread that comes to a line of
+/// the code whether anyone listens there, and keeps the answer for all threads; most tests have
+/// nobody who listens. With two it asks both.
 fn hear(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
-    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(telemetry::subscriber(LevelFilter::TRACE, io::sink)));
+    static SECOND: LazyLock<Dispatch> =
+        LazyLock::new(|| Dispatch::new(telemetry::subscriber(LevelFilter::TRACE, io::sink)));
     LazyLock::force(&SECOND);
     tracing::subscriber::set_default(subscriber)
 }
@@ -94,23 +111,36 @@ struct Answering {
 impl Answering {
     /// Answers every call.
     fn all(reply: Reply) -> Arc<Self> {
-        Arc::new(Self { reply, fits: |_| true })
+        Arc::new(Self {
+            reply,
+            fits: |_| true,
+        })
     }
 
     /// Answers transactions only.
     fn transactions(reply: Reply) -> Arc<Self> {
-        Arc::new(Self { reply, fits: |call| call.operation == "TransactWriteItems" })
+        Arc::new(Self {
+            reply,
+            fits: |call| call.operation == "TransactWriteItems",
+        })
     }
 
     /// Answers what is put into the tables only.
     fn puts(reply: Reply) -> Arc<Self> {
-        Arc::new(Self { reply, fits: |call| call.operation == "PutItem" })
+        Arc::new(Self {
+            reply,
+            fits: |call| call.operation == "PutItem",
+        })
     }
 }
 
 impl Hook for Answering {
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
-        let verdict = if (self.fits)(call) { Verdict::Answer(self.reply.clone()) } else { Verdict::Continue };
+        let verdict = if (self.fits)(call) {
+            Verdict::Answer(self.reply.clone())
+        } else {
+            Verdict::Continue
+        };
         Box::pin(std::future::ready(verdict))
     }
 

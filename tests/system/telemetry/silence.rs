@@ -1,5 +1,5 @@
-//! Nothing of what people write is in the logs: stories full of secrets are told with everything logged that the deployed functions can be
-//! made to log, and no secret is found there.
+//! Nothing of what people write is in the logs: stories full of secrets are told with everything
+//! logged that the deployed functions can be made to log, and no secret is found there.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -25,7 +25,10 @@ fn secret() -> Value {
 
 fn assert_silent(written: &Written, tokens: &[&str]) {
     let text = written.text();
-    for secret in [WORD, &NUMBER.to_string(), "X-Amz-Signature", "eyJ"].iter().chain(tokens) {
+    for secret in [WORD, &NUMBER.to_string(), "X-Amz-Signature", "eyJ"]
+        .iter()
+        .chain(tokens)
+    {
         let line = text.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret:?} is in the logs");
     }
@@ -34,28 +37,50 @@ fn assert_silent(written: &Written, tokens: &[&str]) {
 
 /// The functions that said something, and what they said.
 fn said(written: &Written) -> (BTreeSet<String>, BTreeSet<String>) {
-    let texts = |name: &str| written.logs().iter().filter_map(|line| Some(line[name].as_str()?.to_owned())).collect();
+    let texts = |name: &str| {
+        written
+            .logs()
+            .iter()
+            .filter_map(|line| Some(line[name].as_str()?.to_owned()))
+            .collect()
+    };
     (texts("function"), texts("message"))
 }
 
-/// A day on which all goes well, conflicts and their decisions included; everything is asked for that can be read.
+/// A day on which all goes well, conflicts and their decisions included; everything is asked for
+/// that can be read.
 async fn day(stack: &Stack) -> Vec<String> {
     let (office, mut phone) = (stack.device("office", "pc"), stack.device("ana", "phone"));
     let root = stack.token("acme", "root", &["admin"], &[]);
     for (id, resolution) in [("m-1", "accept_client"), ("m-2", "manual_merge")] {
         office.push_one(meter("create", id, 0, secret())).await;
-        office.push_one(meter("update", id, 1, json!({"owner": [WORD, 1]}))).await;
-        let items = json!([meter("update", id, 1, json!({"owner": [WORD, 2]})), meter("delete", id, 2, json!({}))]);
+        office
+            .push_one(meter("update", id, 1, json!({"owner": [WORD, 1]})))
+            .await;
+        let items = json!([
+            meter("update", id, 1, json!({"owner": [WORD, 2]})),
+            meter("delete", id, 2, json!({}))
+        ]);
         let batch = phone.push_batch(&format!("b-{id}"), &items).await.ok();
         let conflict = batch["results"][0]["conflict_id"].as_str().unwrap();
         let batch = batch["batch_id"].as_str().unwrap();
-        for path in [format!("conflicts/{conflict}"), format!("batches/{batch}"), "conflicts".into()] {
+        for path in [
+            format!("conflicts/{conflict}"),
+            format!("batches/{batch}"),
+            "conflicts".into(),
+        ] {
             stack.get(&path, &root).await.ok();
         }
         let payload = (resolution == "manual_merge").then(secret);
         let decision = json!({"resolution": resolution, "note": WORD, "payload": payload});
-        stack.post(&format!("conflicts/{conflict}/resolve"), &root, &decision).await.ok();
-        stack.post(&format!("batches/{batch}/replay"), &root, &json!({})).await.ok();
+        stack
+            .post(&format!("conflicts/{conflict}/resolve"), &root, &decision)
+            .await
+            .ok();
+        stack
+            .post(&format!("batches/{batch}/replay"), &root, &json!({}))
+            .await
+            .ok();
     }
     let photo = json!({"filename": format!("{WORD}.jpg"), "content_type": "image/jpeg", "content_length": 5});
     let key = stack.post("media/presign", &phone.token, &photo).await.ok()["key"].clone();
@@ -83,21 +108,49 @@ async fn refusals(stack: &Stack) {
         json!({"device_id": "phone", "items": [WORD, NUMBER, {"action": WORD}, meter("create", "m-9", 0, secret())], "note": [WORD]}),
         json!(WORD),
     ];
-    for path in ["sync/push", "sync/pull", "sync/ack", "media/presign", "conflicts/conf-0/resolve", "batches/x/replay"] {
+    for path in [
+        "sync/push",
+        "sync/pull",
+        "sync/ack",
+        "media/presign",
+        "conflicts/conf-0/resolve",
+        "batches/x/replay",
+    ] {
         for body in &bodies {
             stack.post(path, &root, body).await;
         }
-        for token in [None, Some(WORD), Some(&*format!("{WORD}.{WORD}.{WORD}")), Some(&*format!("{ana}{WORD}"))] {
-            assert_eq!(stack.post_bytes(path, token, format!("{{\"{WORD}").as_bytes()).await.status, 401);
+        for token in [
+            None,
+            Some(WORD),
+            Some(&*format!("{WORD}.{WORD}.{WORD}")),
+            Some(&*format!("{ana}{WORD}")),
+        ] {
+            assert_eq!(
+                stack
+                    .post_bytes(path, token, format!("{{\"{WORD}").as_bytes())
+                    .await
+                    .status,
+                401
+            );
         }
         let cut = format!("{{\"device_id\": \"{WORD}\", \"items\": [{{\"{WORD}\": {NUMBER}");
         stack.post_bytes(path, Some(&root), cut.as_bytes()).await;
         let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {root}")).unwrap());
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/Sesame-Open"));
+        headers.insert(
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {root}")).unwrap(),
+        );
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/Sesame-Open"),
+        );
         stack.send(path, &headers, WORD.as_bytes()).await;
     }
-    for path in ["conflicts?status=Sesame-Open", "conflicts?cursor=Sesame-Open", "audit?limit=Sesame-Open"] {
+    for path in [
+        "conflicts?status=Sesame-Open",
+        "conflicts?cursor=Sesame-Open",
+        "audit?limit=Sesame-Open",
+    ] {
         assert_eq!(stack.get(path, &root).await.status, 400);
     }
     for event in &bodies {
@@ -105,10 +158,12 @@ async fn refusals(stack: &Stack) {
     }
 }
 
-/// Rows that somebody spoilt with a secret where something else should stand, in each table; all of them are read.
+/// Rows that somebody spoilt with a secret where something else should stand, in each table; all of
+/// them are read.
 async fn spoilt_rows(stack: &Stack) {
     let root = stack.token("acme", "root", &["admin"], &[]);
-    let packed = |value: Value| json!({"B": BASE64_STANDARD.encode(pack(value.to_string().as_bytes()))});
+    let packed =
+        |value: Value| json!({"B": BASE64_STANDARD.encode(pack(value.to_string().as_bytes()))});
     let spoil = |table: &str, column: &str, value: Value| {
         for mut row in stack.rows(table) {
             if row.get(column).is_some() {
@@ -118,44 +173,117 @@ async fn spoilt_rows(stack: &Stack) {
         }
     };
     spoil("sync_batches", "results", packed(json!([{"index": WORD}])));
-    spoil("audit_log", "packed", packed(json!({"id": "x", "at": "x", "action": WORD})));
+    spoil(
+        "audit_log",
+        "packed",
+        packed(json!({"id": "x", "at": "x", "action": WORD})),
+    );
     spoil("conflicts", "code", json!({"S": WORD}));
     spoil("devices", "channel:tenant", json!({"S": WORD}));
-    spoil("changes", "entries", packed(json!([{"id": {WORD: NUMBER}}])));
-    for path in ["conflicts", "conflicts?status=resolved", "audit", "devices?user=ana"] {
+    spoil(
+        "changes",
+        "entries",
+        packed(json!([{"id": {WORD: NUMBER}}])),
+    );
+    for path in [
+        "conflicts",
+        "conflicts?status=resolved",
+        "audit",
+        "devices?user=ana",
+    ] {
         stack.get(path, &root).await;
     }
-    let conflicts: Vec<_> = stack.conflicts().iter().map(|row| row["id"]["S"].as_str().unwrap().to_owned()).collect();
+    let conflicts: Vec<_> = stack
+        .conflicts()
+        .iter()
+        .map(|row| row["id"]["S"].as_str().unwrap().to_owned())
+        .collect();
     for id in &conflicts {
         stack.get(&format!("conflicts/{id}"), &root).await;
-        stack.post(&format!("conflicts/{id}/resolve"), &root, &json!({"resolution": "accept_client"})).await;
+        stack
+            .post(
+                &format!("conflicts/{id}/resolve"),
+                &root,
+                &json!({"resolution": "accept_client"}),
+            )
+            .await;
     }
     let mut phone = stack.device("ana", "phone");
     for id in ["m-1", "m-2"] {
-        let batch = tidemark_core::ids::BatchId::derived("acme", "ana", "phone", &format!("b-{id}")).to_string();
+        let batch =
+            tidemark_core::ids::BatchId::derived("acme", "ana", "phone", &format!("b-{id}"))
+                .to_string();
         stack.get(&format!("batches/{batch}"), &root).await;
-        stack.post(&format!("batches/{batch}/replay"), &root, &json!({})).await;
-        phone.push_batch(&format!("b-{id}"), &json!([meter("update", id, 1, secret())])).await;
-        spoil("sync_items", "packed", packed(json!({"principal": WORD, "items": secret()})));
+        stack
+            .post(&format!("batches/{batch}/replay"), &root, &json!({}))
+            .await;
+        phone
+            .push_batch(
+                &format!("b-{id}"),
+                &json!([meter("update", id, 1, secret())]),
+            )
+            .await;
+        spoil(
+            "sync_items",
+            "packed",
+            packed(json!({"principal": WORD, "items": secret()})),
+        );
     }
-    for column in [json!({"S": WORD}), json!({"M": {WORD: {"S": WORD}}}), json!({"L": [{"S": WORD}]})] {
-        for name in ["server_version", "payload", "edits", "changed_at", "resolutions", "deleted"] {
+    for column in [
+        json!({"S": WORD}),
+        json!({"M": {WORD: {"S": WORD}}}),
+        json!({"L": [{"S": WORD}]}),
+    ] {
+        for name in [
+            "server_version",
+            "payload",
+            "edits",
+            "changed_at",
+            "resolutions",
+            "deleted",
+        ] {
             spoil("resources", name, column.clone());
         }
-        phone.push(json!([meter("update", "m-1", 1, secret()), meter("create", "m-2", 0, secret())])).await;
-        stack.post("sync/pull", &phone.token, &json!({"since_token": null, "device_id": "tablet"})).await;
+        phone
+            .push(json!([
+                meter("update", "m-1", 1, secret()),
+                meter("create", "m-2", 0, secret())
+            ]))
+            .await;
+        stack
+            .post(
+                "sync/pull",
+                &phone.token,
+                &json!({"since_token": null, "device_id": "tablet"}),
+            )
+            .await;
         stack.settle().await;
     }
     phone.since = Value::Null;
-    stack.post("sync/pull", &phone.token, &json!({"since_token": null, "device_id": "tablet"})).await.ok();
+    stack
+        .post(
+            "sync/pull",
+            &phone.token,
+            &json!({"since_token": null, "device_id": "tablet"}),
+        )
+        .await
+        .ok();
 }
 
-/// Answers of a service that quote what was sent, in every place of an error that holds text, and answers that do not read.
+/// Answers of a service that quote what was sent, in every place of an error that holds text, and
+/// answers that do not read.
 fn indiscreet() -> Vec<Reply> {
-    let reply = |status, body: Value| Reply { status, body: body.to_string().into_bytes() };
-    let xml = |body: &str| Reply { status: 400, body: body.as_bytes().to_vec() };
+    let reply = |status, body: Value| Reply {
+        status,
+        body: body.to_string().into_bytes(),
+    };
+    let xml = |body: &str| Reply {
+        status: 400,
+        body: body.as_bytes().to_vec(),
+    };
     let message = format!("cannot be converted: {WORD}");
-    let reason = json!({"Code": "ValidationError", "Message": message, "Item": {"payload": {"S": WORD}}});
+    let reason =
+        json!({"Code": "ValidationError", "Message": message, "Item": {"payload": {"S": WORD}}});
     vec![
         Reply::error(400, "ValidationException", &message),
         Reply::error(400, "ItemCollectionSizeLimitExceededException", &message),
@@ -169,16 +297,26 @@ fn indiscreet() -> Vec<Reply> {
             200,
             json!({"Responses": [{"Error": {"Code": "ValidationError", "Message": message}}], "Items": [WORD], "Item": WORD}),
         ),
-        xml(&format!("<ErrorResponse><Error><Code>InvalidParameter</Code><Message>{message}</Message></Error></ErrorResponse>")),
-        xml(&format!("<Error><Code>NobodyKnowsThis</Code><Message>{message}</Message></Error>")),
+        xml(&format!(
+            "<ErrorResponse><Error><Code>InvalidParameter</Code><Message>{message}</Message></Error></ErrorResponse>"
+        )),
+        xml(&format!(
+            "<Error><Code>NobodyKnowsThis</Code><Message>{message}</Message></Error>"
+        )),
         xml(&format!("<html>{WORD}</html>")),
-        Reply { status: 200, body: format!("{{\"Item\": \"{WORD}\", {WORD}").into_bytes() },
+        Reply {
+            status: 200,
+            body: format!("{{\"Item\": \"{WORD}\", {WORD}").into_bytes(),
+        },
     ]
 }
 
 /// Stream records that do not read, each in another way.
 async fn poison(stack: &Stack) -> Vec<Value> {
-    stack.device("ana", "phone").push_one(meter("create", "m-7", 0, secret())).await;
+    stack
+        .device("ana", "phone")
+        .push_one(meter("create", "m-7", 0, secret()))
+        .await;
     let good = stack.stream_records().pop().unwrap();
     let with = |path: &str, value: Value| {
         let mut record = good.clone();
@@ -191,7 +329,10 @@ async fn poison(stack: &Stack) -> Vec<Value> {
         with("/eventName", json!({"a": WORD})),
         with("/dynamodb/SequenceNumber", json!(WORD)),
         with("/dynamodb/NewImage/server_version", json!({"S": WORD})),
-        with("/dynamodb/NewImage/payload", json!({"M": {WORD: {"S": WORD}}})),
+        with(
+            "/dynamodb/NewImage/payload",
+            json!({"M": {WORD: {"S": WORD}}}),
+        ),
         with("/dynamodb/NewImage/edits", json!({"S": WORD})),
     ]
 }
@@ -202,9 +343,22 @@ async fn a_day_leaves_no_payload_and_no_token_in_the_logs() {
     let stack = Stack::new();
     let tokens = day(&stack).await;
     refusals(&stack).await;
-    assert_silent(&written, &tokens.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_silent(
+        &written,
+        &tokens.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let (functions, _) = said(&written);
-    let all = ["ack", "batches", "changelog", "conflicts", "notify", "presign", "pull", "push", "resolve"];
+    let all = [
+        "ack",
+        "batches",
+        "changelog",
+        "conflicts",
+        "notify",
+        "presign",
+        "pull",
+        "push",
+        "resolve",
+    ];
     assert_eq!(functions, BTreeSet::from(all.map(ToOwned::to_owned)));
 }
 
@@ -216,12 +370,22 @@ async fn what_does_not_read_is_not_quoted() {
     follower.pull().await;
     day(&stack).await;
     let records = poison(&stack).await;
-    let (changelog, notify) = (stack.platform("changelog", Arc::new(NoHook)), stack.platform("notify", Arc::new(NoHook)));
-    tidemark_changelog::handle(&changelog, stream_event(&records)).await.unwrap();
-    tidemark_notify::handle(&notify, stream_event(&records)).await.unwrap();
+    let (changelog, notify) = (
+        stack.platform("changelog", Arc::new(NoHook)),
+        stack.platform("notify", Arc::new(NoHook)),
+    );
+    tidemark_changelog::handle(&changelog, stream_event(&records))
+        .await
+        .unwrap();
+    tidemark_notify::handle(&notify, stream_event(&records))
+        .await
+        .unwrap();
     spoilt_rows(&stack).await;
     let body = json!({"since_token": follower.since, "device_id": "tablet"});
-    assert_eq!(stack.post("sync/pull", &follower.token, &body).await.status, 503);
+    assert_eq!(
+        stack.post("sync/pull", &follower.token, &body).await.status,
+        503
+    );
     assert_silent(&written, &[]);
     let (_, messages) = said(&written);
     for message in [
@@ -233,9 +397,24 @@ async fn what_does_not_read_is_not_quoted() {
     ] {
         assert!(messages.contains(message), "{message}: {messages:#?}");
     }
-    let details: BTreeSet<_> = written.logs().iter().filter_map(|line| Some(line["detail"].as_str()?.to_owned())).collect();
-    for what in ["raw items", "batch results", "conflict", "device", "segment"] {
-        assert!(details.iter().any(|detail| detail.starts_with(&format!("unreadable {what}: "))), "{what}: {details:#?}");
+    let details: BTreeSet<_> = written
+        .logs()
+        .iter()
+        .filter_map(|line| Some(line["detail"].as_str()?.to_owned()))
+        .collect();
+    for what in [
+        "raw items",
+        "batch results",
+        "conflict",
+        "device",
+        "segment",
+    ] {
+        assert!(
+            details
+                .iter()
+                .any(|detail| detail.starts_with(&format!("unreadable {what}: "))),
+            "{what}: {details:#?}"
+        );
     }
 }
 
@@ -243,27 +422,45 @@ async fn what_does_not_read_is_not_quoted() {
 async fn conflicted(stack: &Stack, id: &str) -> String {
     let office = stack.device("office", "pc");
     office.push_one(meter("create", id, 0, secret())).await;
-    office.push_one(meter("update", id, 1, json!({"reading": 1}))).await;
-    let refused = stack.device("ana", "phone").push_one(meter("update", id, 1, json!({"reading": WORD}))).await;
+    office
+        .push_one(meter("update", id, 1, json!({"reading": 1})))
+        .await;
+    let refused = stack
+        .device("ana", "phone")
+        .push_one(meter("update", id, 1, json!({"reading": WORD})))
+        .await;
     refused["conflict_id"].as_str().unwrap().to_owned()
 }
 
-/// Every kind of call, with a service that answers as `hook` says. The conflict is open; the records are to be sequenced and told.
+/// Every kind of call, with a service that answers as `hook` says. The conflict is open; the
+/// records are to be sequenced and told.
 async fn hour(stack: &Stack, hook: &Arc<Answering>, conflict: &str, records: &[Value]) {
     let down = stack.beside(hook.clone());
     let root = stack.token("acme", "root", &["admin"], &[]);
     let items = json!([meter("update", "m-1", 9, secret()), {"resource_type": "submission", "action": "create", "client_version": 0,
         "payload": {"form_id": WORD, "data": {}, "media": ["uploads/acme/ana/x.5.image~jpeg.jpg"]}, "client_temp_id": "t-2"}]);
     down.device("ana", "phone").push_batch("b-9", &items).await;
-    down.post("sync/pull", &root, &json!({"since_token": null})).await;
-    for path in ["conflicts", "audit", "devices", &format!("conflicts/{conflict}")] {
+    down.post("sync/pull", &root, &json!({"since_token": null}))
+        .await;
+    for path in [
+        "conflicts",
+        "audit",
+        "devices",
+        &format!("conflicts/{conflict}"),
+    ] {
         down.get(path, &root).await;
     }
     let decision = json!({"resolution": "manual_merge", "payload": secret(), "note": WORD});
-    down.post(&format!("conflicts/{conflict}/resolve"), &root, &decision).await;
-    let [changelog, notify] = ["changelog", "notify"].map(|function| stack.platform(function, hook.clone()));
-    tidemark_changelog::handle(&changelog, stream_event(records)).await.unwrap();
-    tidemark_notify::handle(&notify, stream_event(records)).await.unwrap();
+    down.post(&format!("conflicts/{conflict}/resolve"), &root, &decision)
+        .await;
+    let [changelog, notify] =
+        ["changelog", "notify"].map(|function| stack.platform(function, hook.clone()));
+    tidemark_changelog::handle(&changelog, stream_event(records))
+        .await
+        .unwrap();
+    tidemark_notify::handle(&notify, stream_event(records))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,13 +470,23 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
     day(&stack).await;
     let root = stack.token("acme", "root", &["admin"], &[]);
     let decided = conflicted(&stack, "m-5").await;
-    stack.post(&format!("conflicts/{decided}/resolve"), &root, &json!({"resolution": "accept_client", "note": WORD})).await.ok();
+    stack
+        .post(
+            &format!("conflicts/{decided}/resolve"),
+            &root,
+            &json!({"resolution": "accept_client", "note": WORD}),
+        )
+        .await
+        .ok();
     let open = conflicted(&stack, "m-6").await;
     let poison = poison(&stack).await;
     let changes = [poison, stack.stream_records()].concat();
     let decisions = stack.stream_records_of("conflicts");
     for reply in indiscreet() {
-        for hook in [Answering::all(reply.clone()), Answering::transactions(reply)] {
+        for hook in [
+            Answering::all(reply.clone()),
+            Answering::transactions(reply),
+        ] {
             hour(&stack, &hook, &open, &changes).await;
             hour(&stack, &hook, &open, &decisions).await;
         }
@@ -289,24 +496,41 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
     }
     assert_silent(&written, &[]);
     // What helps is told all the same: the code, and what was attempted.
-    let details: BTreeSet<_> = written.logs().iter().filter_map(|line| Some(line["detail"].as_str()?.to_owned())).collect();
+    let details: BTreeSet<_> = written
+        .logs()
+        .iter()
+        .filter_map(|line| Some(line["detail"].as_str()?.to_owned()))
+        .collect();
     for (attempt, code) in [
         ("query on audit_log", "NobodyKnowsThis"),
         ("transaction cancelled", "ValidationError"),
         ("put_item on sync_items", "NobodyKnowsThis"),
     ] {
-        assert!(details.iter().any(|detail| detail.contains(attempt) && detail.contains(code)), "{details:#?}");
+        assert!(
+            details
+                .iter()
+                .any(|detail| detail.contains(attempt) && detail.contains(code)),
+            "{details:#?}"
+        );
     }
     let (_, messages) = said(&written);
-    for message in ["a stream record could not be set aside", "a decision could not be told"] {
+    for message in [
+        "a stream record could not be set aside",
+        "a decision could not be told",
+    ] {
         assert!(messages.contains(message), "{message}: {messages:#?}");
     }
 }
 
-/// The level is for our own crates; others are heard when it is a warning, except where they quote an event.
+/// The level is for our own crates; others are heard when it is a warning, except where they quote
+/// an event.
 #[test]
 fn the_level_is_for_our_own_crates() {
-    for (level, ours) in [(LevelFilter::TRACE, 5), (LevelFilter::INFO, 3), (LevelFilter::ERROR, 1)] {
+    for (level, ours) in [
+        (LevelFilter::TRACE, 5),
+        (LevelFilter::INFO, 3),
+        (LevelFilter::ERROR, 1),
+    ] {
         let (written, _guard) = Written::at(level);
         macro_rules! say {
             ($target:literal) => {
@@ -321,8 +545,18 @@ fn the_level_is_for_our_own_crates() {
         say!("aws_smithy_runtime::client::orchestrator");
         say!("hyper_util::client");
         say!("lambda_runtime::layers::api_response");
-        let heard = |target| written.logs().iter().filter(|line| line["target"] == target).count();
-        let targets = ["tidemark_push::repeat", "aws_smithy_runtime::client::orchestrator", "hyper_util::client"];
+        let heard = |target| {
+            written
+                .logs()
+                .iter()
+                .filter(|line| line["target"] == target)
+                .count()
+        };
+        let targets = [
+            "tidemark_push::repeat",
+            "aws_smithy_runtime::client::orchestrator",
+            "hyper_util::client",
+        ];
         assert_eq!(targets.map(heard), [ours, 2, 2]);
         assert_eq!(heard("lambda_runtime::layers::api_response"), 0);
     }
@@ -332,10 +566,16 @@ fn the_level_is_for_our_own_crates() {
 #[tokio::test]
 async fn without_the_filter_the_secrets_would_be_there() {
     let written = Written::default();
-    let everything = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(written.writer()).finish();
+    let everything = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(written.writer())
+        .finish();
     let guard = hear(everything);
     let stack = Stack::new();
-    stack.device("ana", "phone").push_one(meter("create", "m-1", 0, secret())).await;
+    stack
+        .device("ana", "phone")
+        .push_one(meter("create", "m-1", 0, secret()))
+        .await;
     stack.device("ana", "tablet").pull().await;
     drop(guard);
     assert!(written.text().contains(WORD));

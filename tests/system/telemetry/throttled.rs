@@ -1,5 +1,5 @@
-//! Statements that are throttled inside an answer of 200, and transactions that are cancelled because a table throttles: how long they are
-//! tried again, and what the log says of it.
+//! Statements that are throttled inside an answer of 200, and transactions that are cancelled
+//! because a table throttles: how long they are tried again, and what the log says of it.
 
 use std::{
     sync::{
@@ -25,7 +25,10 @@ const REASON: &str = "Throughput exceeds the current capacity for one or more gl
 /// Throttles every call of this kind so many times.
 fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) -> Script {
     Script::new(move |_, operation, body, moment| {
-        if operation != throttled || moment == Moment::After || calls.fetch_add(1, Ordering::SeqCst) >= times {
+        if operation != throttled
+            || moment == Moment::After
+            || calls.fetch_add(1, Ordering::SeqCst) >= times
+        {
             return Verdict::Continue;
         }
         let request: Value = serde_json::from_str(body).unwrap();
@@ -34,36 +37,70 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
                 0 => json!({"Code": "ThrottlingError", "Message": REASON}),
                 _ => json!({"Code": "None"}),
             };
-            let reasons: Vec<Value> = (0..request["TransactItems"].as_array().unwrap().len()).map(reason).collect();
+            let reasons: Vec<Value> = (0..request["TransactItems"].as_array().unwrap().len())
+                .map(reason)
+                .collect();
             let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-            let body = json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons});
-            return Verdict::Answer(Reply { status: 400, body: body.to_string().into_bytes() });
+            let body =
+                json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons});
+            return Verdict::Answer(Reply {
+                status: 400,
+                body: body.to_string().into_bytes(),
+            });
         }
         let error = json!({"Error": {"Code": "ThrottlingError", "Message": REASON}});
-        let responses: Vec<Value> = request["Statements"].as_array().unwrap().iter().map(|_| error.clone()).collect();
-        Verdict::Answer(Reply { status: 200, body: json!({"Responses": responses}).to_string().into_bytes() })
+        let responses: Vec<Value> = request["Statements"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|_| error.clone())
+            .collect();
+        Verdict::Answer(Reply {
+            status: 200,
+            body: json!({"Responses": responses}).to_string().into_bytes(),
+        })
     })
 }
 
-/// Pushes an item, with these waits drawn one after the other; the result's code, the calls, and the time it took. One with a unique value
-/// is written in a transaction.
-async fn pushed(throttled: &'static str, times: usize, drawn: &'static [u64]) -> (Value, usize, Duration) {
+/// Pushes an item, with these waits drawn one after the other; the result's code, the calls, and
+/// the time it took. One with a unique value is written in a transaction.
+async fn pushed(
+    throttled: &'static str,
+    times: usize,
+    drawn: &'static [u64],
+) -> (Value, usize, Duration) {
     let stack = Stack::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let next = AtomicUsize::new(0);
     let random = Random::from_fn(move || drawn[next.fetch_add(1, Ordering::SeqCst) % drawn.len()]);
-    let platform = stack.platform("push", Arc::new(throttling(throttled, times, Arc::clone(&calls)))).with_random(random);
+    let platform = stack
+        .platform(
+            "push",
+            Arc::new(throttling(throttled, times, Arc::clone(&calls))),
+        )
+        .with_random(random);
     let payload = match throttled {
         TRANSACTION => json!({"id": "secret-id", "code": "X"}),
         _ => json!({"id": "secret-id"}),
     };
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload});
     let body = json!({"device_id": "phone", "items": [item]});
-    let event = stack.event("POST", "sync/push", &stack.token("acme", "ana", &[], &[]), &body).to_string();
+    let event = stack
+        .event(
+            "POST",
+            "sync/push",
+            &stack.token("acme", "ana", &[], &[]),
+            &body,
+        )
+        .to_string();
     let began = Instant::now();
     let request = tidemark_tests::request(&event);
     let answer = Answer::read(tidemark_push::handle(&platform, request).await).ok();
-    (answer["results"][0]["code"].clone(), calls.load(Ordering::SeqCst), began.elapsed())
+    (
+        answer["results"][0]["code"].clone(),
+        calls.load(Ordering::SeqCst),
+        began.elapsed(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,11 +109,23 @@ async fn throttled_call_waits_with_full_jitter() {
     for throttled in [STATEMENT, TRANSACTION] {
         let (code, calls, took) = pushed(throttled, usize::MAX, LONGEST).await;
         assert_eq!((code, calls), (json!("unavailable"), 7), "{throttled}");
-        assert_eq!(took.as_millis(), 3_780, "{throttled}: the longest of each wait");
+        assert_eq!(
+            took.as_millis(),
+            3_780,
+            "{throttled}: the longest of each wait"
+        );
         let (code, calls, took) = pushed(throttled, usize::MAX, &[0]).await;
-        assert_eq!((code, calls, took.as_millis()), (json!("unavailable"), 7, 0), "{throttled}");
+        assert_eq!(
+            (code, calls, took.as_millis()),
+            (json!("unavailable"), 7, 0),
+            "{throttled}"
+        );
         let (code, calls, _) = pushed(throttled, 6, LONGEST).await;
-        assert_eq!((code, calls), (Value::Null, 7), "{throttled}: the seventh try succeeds");
+        assert_eq!(
+            (code, calls),
+            (Value::Null, 7),
+            "{throttled}: the seventh try succeeds"
+        );
     }
 }
 
@@ -90,6 +139,10 @@ async fn throttled_statement_logs_its_reason() {
     pushed(STATEMENT, 2, &[0]).await;
     let logs = written.logs();
     assert_eq!(logs.len(), 2, "{logs:?}");
-    assert!(logs.iter().all(|line| line["reason"] == REASON && line["message"] == "a row was not written"), "{logs:?}");
+    assert!(
+        logs.iter()
+            .all(|line| line["reason"] == REASON && line["message"] == "a row was not written"),
+        "{logs:?}"
+    );
     assert!(!written.text().contains("secret-id"));
 }

@@ -1,12 +1,13 @@
-//! A bound for each route, which its valid requests with the most work stay within. It is compared with what a request carried, and not
-//! with a time, so the requests here meet less stored data than those of `bench work` and the bounds hold all the same.
+//! A bound for each route, which its valid requests with the most work stay within. It is compared
+//! with what a request carried, and not with a time, so the requests here meet less stored data
+//! than those of `bench work` and the bounds hold all the same.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use tidemark_core::{
     limits::{
-        ANSWER_BYTES_MAX, BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX, SEGMENT_BYTES_MAX,
-        STATUS_BYTES_MAX,
+        ANSWER_BYTES_MAX, BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX,
+        SEGMENT_BYTES_MAX, STATUS_BYTES_MAX,
     },
     routes::ROUTES,
     work,
@@ -29,7 +30,14 @@ struct Bound {
 }
 
 /// A route without any bound above what its requests carry.
-const NONE: Bound = Bound { route: ("", ""), passes: 0, extra: 0, unpacked: 0, rows: 0, calls: 0 };
+const NONE: Bound = Bound {
+    route: ("", ""),
+    passes: 0,
+    extra: 0,
+    unpacked: 0,
+    rows: 0,
+    calls: 0,
+};
 const SMALL: usize = 40_000;
 /// The text of the largest batch, and that of its results.
 const BATCH: usize = 2 * BODY_BYTES_MAX;
@@ -39,17 +47,84 @@ const LOG: usize = PAGE_READ_BYTES_MAX + SEGMENT_BYTES_MAX;
 const CONFLICT: usize = (Scale::SMALL.edits + 2) * PAYLOAD_BYTES_MAX;
 
 const BOUNDS: &[Bound] = &[
-    Bound { route: ("POST", "sync/push"), passes: 8, extra: 0, unpacked: BATCH, rows: 520, calls: 520 },
-    Bound { route: ("POST", "sync/pull"), extra: SMALL, unpacked: LOG, rows: 120, calls: 16, ..NONE },
-    Bound { route: ("POST", "sync/ack"), extra: SMALL, rows: 1, calls: 1, ..NONE },
-    Bound { route: ("GET", "sync/limits"), ..NONE },
-    Bound { route: ("GET", "devices"), extra: SMALL, rows: 60, calls: 20, ..NONE },
-    Bound { route: ("GET", "conflicts"), extra: SMALL, unpacked: 1_000_000, rows: 200, calls: 20, ..NONE },
-    Bound { route: ("GET", "conflicts/{id}"), extra: SMALL, unpacked: LOG, rows: 100, calls: 12, ..NONE },
-    Bound { route: ("POST", "conflicts/{id}/resolve"), passes: 3, unpacked: CONFLICT, rows: 20, calls: 6, ..NONE },
-    Bound { route: ("POST", "media/presign"), ..NONE },
-    Bound { route: ("GET", "batches/{id}"), passes: 4, unpacked: BATCH, rows: 6, calls: 6, ..NONE },
-    Bound { route: ("POST", "batches/{id}/replay"), passes: 8, unpacked: BATCH, rows: 60, calls: 12, ..NONE },
+    Bound {
+        route: ("POST", "sync/push"),
+        passes: 8,
+        extra: 0,
+        unpacked: BATCH,
+        rows: 520,
+        calls: 520,
+    },
+    Bound {
+        route: ("POST", "sync/pull"),
+        extra: SMALL,
+        unpacked: LOG,
+        rows: 120,
+        calls: 16,
+        ..NONE
+    },
+    Bound {
+        route: ("POST", "sync/ack"),
+        extra: SMALL,
+        rows: 1,
+        calls: 1,
+        ..NONE
+    },
+    Bound {
+        route: ("GET", "sync/limits"),
+        ..NONE
+    },
+    Bound {
+        route: ("GET", "devices"),
+        extra: SMALL,
+        rows: 60,
+        calls: 20,
+        ..NONE
+    },
+    Bound {
+        route: ("GET", "conflicts"),
+        extra: SMALL,
+        unpacked: 1_000_000,
+        rows: 200,
+        calls: 20,
+        ..NONE
+    },
+    Bound {
+        route: ("GET", "conflicts/{id}"),
+        extra: SMALL,
+        unpacked: LOG,
+        rows: 100,
+        calls: 12,
+        ..NONE
+    },
+    Bound {
+        route: ("POST", "conflicts/{id}/resolve"),
+        passes: 3,
+        unpacked: CONFLICT,
+        rows: 20,
+        calls: 6,
+        ..NONE
+    },
+    Bound {
+        route: ("POST", "media/presign"),
+        ..NONE
+    },
+    Bound {
+        route: ("GET", "batches/{id}"),
+        passes: 4,
+        unpacked: BATCH,
+        rows: 6,
+        calls: 6,
+        ..NONE
+    },
+    Bound {
+        route: ("POST", "batches/{id}/replay"),
+        passes: 8,
+        unpacked: BATCH,
+        rows: 60,
+        calls: 12,
+        ..NONE
+    },
     Bound {
         route: ("GET", "audit"),
         extra: SMALL,
@@ -58,11 +133,18 @@ const BOUNDS: &[Bound] = &[
         calls: 10,
         ..NONE
     },
-    Bound { route: ("GET", "status"), extra: SMALL, unpacked: STATUS_BYTES_MAX + SEGMENT_BYTES_MAX, rows: 100, calls: 8, ..NONE },
+    Bound {
+        route: ("GET", "status"),
+        extra: SMALL,
+        unpacked: STATUS_BYTES_MAX + SEGMENT_BYTES_MAX,
+        rows: 100,
+        calls: 8,
+        ..NONE
+    },
 ];
 
-/// Bytes that are parsed, written or hashed because the payload is written for results, which omit what is superseded only afterwards, and
-/// for each decision of a policy.
+/// Bytes that are parsed, written or hashed because the payload is written for results, which omit
+/// what is superseded only afterwards, and for each decision of a policy.
 fn rewritten(case: &Case) -> usize {
     match case.name {
         "50 nested patches, merged onto an older base (field_merge)" => 2 * ANSWER_BYTES_MAX,
@@ -76,7 +158,10 @@ fn rewritten(case: &Case) -> usize {
 /// Checks the requests of the route with the most work, those whose number has this remainder.
 async fn check(method: &str, path: &str, (part, parts): (usize, usize)) {
     let of_route = |case: &&Case| case.route == (method, path) && case.ordinary.is_some();
-    let bound = BOUNDS.iter().find(|bound| bound.route == (method, path)).expect("a bound");
+    let bound = BOUNDS
+        .iter()
+        .find(|bound| bound.route == (method, path))
+        .expect("a bound");
     for case in cases().filter(of_route).skip(part).step_by(parts) {
         within(case, bound).await;
     }
@@ -93,10 +178,17 @@ async fn within(case: &Case, bound: &Bound) {
     let (work, traffic) = (work::take(), observer.take());
     let carried = traffic.bytes + request.body.len() + request.check(response);
     let text = work.parsed + work.written + work.hashed;
-    let told = format!("{}: {work:?}, {traffic:?}, {carried} bytes carried", case.name);
-    let text_max = bound.extra + rewritten(case) + bound.passes * (carried + work.packed + work.unpacked);
+    let told = format!(
+        "{}: {work:?}, {traffic:?}, {carried} bytes carried",
+        case.name
+    );
+    let text_max =
+        bound.extra + rewritten(case) + bound.passes * (carried + work.packed + work.unpacked);
     assert!(text <= text_max, "too many passes over the text: {told}");
-    assert!(work.unpacked <= bound.unpacked, "too much is unpacked: {told}");
+    assert!(
+        work.unpacked <= bound.unpacked,
+        "too much is unpacked: {told}"
+    );
     assert!(traffic.rows <= bound.rows, "too many rows are read: {told}");
     assert!(traffic.calls <= bound.calls, "too many calls: {told}");
 }
@@ -105,9 +197,24 @@ const ALL: (usize, usize) = (0, 1);
 
 #[test]
 fn every_route_has_a_bound_and_a_request() {
-    let routes: BTreeSet<_> = ROUTES.iter().map(|it| (it.method, it.path.trim_start_matches("/api/v1/mobile/"))).collect();
-    assert_eq!(BOUNDS.iter().map(|bound| bound.route).collect::<BTreeSet<_>>(), routes);
-    assert_eq!(cases().filter(|case| case.ordinary.is_some()).map(|case| case.route).collect::<BTreeSet<_>>(), routes);
+    let routes: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|it| (it.method, it.path.trim_start_matches("/api/v1/mobile/")))
+        .collect();
+    assert_eq!(
+        BOUNDS
+            .iter()
+            .map(|bound| bound.route)
+            .collect::<BTreeSet<_>>(),
+        routes
+    );
+    assert_eq!(
+        cases()
+            .filter(|case| case.ordinary.is_some())
+            .map(|case| case.route)
+            .collect::<BTreeSet<_>>(),
+        routes
+    );
 }
 
 #[tokio::test]

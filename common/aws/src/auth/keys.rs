@@ -1,7 +1,8 @@
-//! The keys tokens are signed with: given inline, or fetched from a URL and cached. A key id that is not in the cache is asked for
-//! again at most once a minute, so that made-up key ids cost little; and the whole set once an hour, so that a key that was
-//! withdrawn is forgotten. A set that could not be fetched for a day is not trusted any more: whoever controls the provider's address
-//! could otherwise keep a withdrawn key valid by keeping the provider away.
+//! The keys tokens are signed with: given inline, or fetched from a URL and cached. A key id that
+//! is not in the cache is asked for again at most once a minute, so that made-up key ids cost
+//! little; and the whole set once an hour, so that a key that was withdrawn is forgotten. A set
+//! that could not be fetched for a day is not trusted any more: whoever controls the provider's
+//! address could otherwise keep a withdrawn key valid by keeping the provider away.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -55,24 +56,44 @@ impl Keys {
     pub(super) fn new(source: &KeySource) -> Result<Self, Failure> {
         Ok(match source {
             KeySource::Inline(text) => {
-                let cached = Cached { keys: Some(read(text.as_bytes())?), ..Cached::default() };
-                Self { source: None, cached: Mutex::new(cached) }
+                let cached = Cached {
+                    keys: Some(read(text.as_bytes())?),
+                    ..Cached::default()
+                };
+                Self {
+                    source: None,
+                    cached: Mutex::new(cached),
+                }
             }
             KeySource::Url(url) => {
-                let connector = transport::system_connector().map_err(|error| Failure::Outage(error.to_string()))?;
-                Self { source: Some(Source { url: url.clone(), connector }), cached: Mutex::default() }
+                let connector = transport::system_connector()
+                    .map_err(|error| Failure::Outage(error.to_string()))?;
+                Self {
+                    source: Some(Source {
+                        url: url.clone(),
+                        connector,
+                    }),
+                    cached: Mutex::default(),
+                }
             }
         })
     }
 
-    /// The key that a token with this header is signed with: the one with its key id; without an id, the only key of the set. `None` for
-    /// a key that is not in the set as it is known, or is not for verifying this kind of signature.
+    /// The key that a token with this header is signed with: the one with its key id; without an
+    /// id, the only key of the set. `None` for a key that is not in the set as it is known, or is
+    /// not for verifying this kind of signature.
     ///
     /// # Errors
-    /// An outage when the key is not known and the set could not be fetched lately: whether it is a key nobody can say then. And an
-    /// outage when the set could not be fetched for a day.
-    pub(super) async fn find(&self, header: &Header, now: DateTime<Utc>) -> Result<Option<Jwk>, Failure> {
-        let Some(source) = &self.source else { return Ok(self.lock().key(header)) };
+    /// An outage when the key is not known and the set could not be fetched lately: whether it is a
+    /// key nobody can say then. And an outage when the set could not be fetched for a day.
+    pub(super) async fn find(
+        &self,
+        header: &Header,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Jwk>, Failure> {
+        let Some(source) = &self.source else {
+            return Ok(self.lock().key(header));
+        };
         if let Some(key) = self.lock().key_if_fresh(header, now) {
             return Ok(Some(key));
         }
@@ -90,7 +111,10 @@ impl Keys {
         match cached.key(header) {
             Some(key) if cached.is_trusted(now) => Ok(Some(key)),
             None if cached.is_trusted(now) && cached.fetched_at >= cached.asked_at => Ok(None),
-            _ => Err(Failure::Outage(format!("the key set at {} could not be fetched", source.url))),
+            _ => Err(Failure::Outage(format!(
+                "the key set at {} could not be fetched",
+                source.url
+            ))),
         }
     }
 
@@ -101,15 +125,26 @@ impl Keys {
 
 impl Cached {
     fn key(&self, header: &Header) -> Option<Jwk> {
-        let mut keys = self.keys.as_ref()?.keys.iter().filter(|key| is_for_verifying(key));
+        let mut keys = self
+            .keys
+            .as_ref()?
+            .keys
+            .iter()
+            .filter(|key| is_for_verifying(key));
         match &header.kid {
-            Some(id) => keys.find(|key| key.common.key_id.as_ref() == Some(id) && is_for(key, header.alg)).cloned(),
-            None => keys.next().filter(|key| keys.next().is_none() && is_for(key, header.alg)).cloned(),
+            Some(id) => keys
+                .find(|key| key.common.key_id.as_ref() == Some(id) && is_for(key, header.alg))
+                .cloned(),
+            None => keys
+                .next()
+                .filter(|key| keys.next().is_none() && is_for(key, header.alg))
+                .cloned(),
         }
     }
 
     fn key_if_fresh(&self, header: &Header, now: DateTime<Utc>) -> Option<Jwk> {
-        self.key(header).filter(|_| self.is_younger(now, KEEP_SECONDS_MAX))
+        self.key(header)
+            .filter(|_| self.is_younger(now, KEEP_SECONDS_MAX))
     }
 
     /// Whether the set was fetched within the last day.
@@ -118,12 +153,15 @@ impl Cached {
     }
 
     fn is_younger(&self, now: DateTime<Utc>, seconds: i64) -> bool {
-        self.fetched_at.is_some_and(|at| (now - at).num_seconds() < seconds)
+        self.fetched_at
+            .is_some_and(|at| (now - at).num_seconds() < seconds)
     }
 
     /// Whether the minute since the last asking is over; if so, this is the next asking.
     fn may_ask(&mut self, now: DateTime<Utc>) -> bool {
-        let may = self.asked_at.is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
+        let may = self
+            .asked_at
+            .is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
         // Without any key that is trusted no token can be verified: then every request may ask.
         let may = may || !self.is_trusted(now);
         if may {
@@ -134,33 +172,53 @@ impl Cached {
 }
 
 impl Source {
-    /// Fetches the key set through the SDK's connector, so that the function carries no second TLS stack.
+    /// Fetches the key set through the SDK's connector, so that the function carries no second TLS
+    /// stack.
     async fn fetch(&self) -> Result<JwkSet, Failure> {
-        let outage = |what: String| Failure::Outage(format!("fetching the key set from {}: {what}", self.url));
+        let outage = |what: String| {
+            Failure::Outage(format!("fetching the key set from {}: {what}", self.url))
+        };
         let mut request: HttpRequest = Request::new(SdkBody::empty());
-        request.set_uri(self.url.as_str()).map_err(|error| outage(error.to_string()))?;
+        request
+            .set_uri(self.url.as_str())
+            .map_err(|error| outage(error.to_string()))?;
         let fetch = async {
-            let response = self.connector.call(request).await.map_err(|error| outage(format!("{error:?}")))?;
+            let response = self
+                .connector
+                .call(request)
+                .await
+                .map_err(|error| outage(format!("{error:?}")))?;
             if !response.status().is_success() {
                 return Err(outage(format!("status {}", response.status().as_u16())));
             }
             use http_body_util::{BodyExt as _, Limited};
             let body = Limited::new(response.into_body(), KEY_SET_BYTES_MAX);
-            Ok(body.collect().await.map_err(|error| outage(error.to_string()))?.to_bytes())
+            Ok(body
+                .collect()
+                .await
+                .map_err(|error| outage(error.to_string()))?
+                .to_bytes())
         };
-        let body = tokio::time::timeout(FETCH_TIMEOUT, fetch).await.map_err(|_| outage("timed out".into()))??;
+        let body = tokio::time::timeout(FETCH_TIMEOUT, fetch)
+            .await
+            .map_err(|_| outage("timed out".into()))??;
         read(&body)
     }
 }
 
-/// Whether a key may verify signatures, by what it is for and what may be done with it (RFC 7517 §4.2, §4.3).
+/// Whether a key may verify signatures, by what it is for and what may be done with it (RFC 7517
+/// §4.2, §4.3).
 fn is_for_verifying(key: &Jwk) -> bool {
     let common = &key.common;
     matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
-        && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify))
+        && common
+            .key_operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&KeyOperations::Verify))
 }
 
-/// Whether a key is for this algorithm: by its own `alg`, where it has one. RFC 9864 calls EdDSA by the curve, which is unknown here.
+/// Whether a key is for this algorithm: by its own `alg`, where it has one. RFC 9864 calls EdDSA by
+/// the curve, which is unknown here.
 fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
     match key.common.key_algorithm {
         None => true,
@@ -168,7 +226,8 @@ fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
         Some(KeyAlgorithm::ES256) => algorithm == Algorithm::ES256,
         Some(KeyAlgorithm::EdDSA) => algorithm == Algorithm::EdDSA,
         Some(KeyAlgorithm::UNKNOWN_ALGORITHM) => {
-            algorithm == Algorithm::EdDSA && matches!(key.algorithm, AlgorithmParameters::OctetKeyPair(_))
+            algorithm == Algorithm::EdDSA
+                && matches!(key.algorithm, AlgorithmParameters::OctetKeyPair(_))
         }
         Some(_) => false,
     }

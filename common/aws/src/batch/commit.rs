@@ -1,5 +1,5 @@
-//! Committing a wave. What touches one row only is a conditional write of its own; what spans rows (unique values, a decision by policy)
-//! is a transaction.
+//! Committing a wave. What touches one row only is a conditional write of its own; what spans rows
+//! (unique values, a decision by policy) is a transaction.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -36,36 +36,73 @@ pub(super) enum Outcome {
 impl Waves<'_> {
     /// Commits a wave; the outcomes stand in its order.
     pub(super) async fn commit(&self, wave: &[Decided]) -> Result<Vec<Outcome>, Failure> {
-        // First of all, so that no crash can leave an item applied whose uploads are not noted, or an admin's write that is not audited.
+        // First of all, so that no crash can leave an item applied whose uploads are not noted, or
+        // an admin's write that is not audited.
         let notes = try_join_all(wave.iter().map(|decided| self.note_uploads(decided)));
         tokio::try_join!(notes, self.audit_admin_writes(wave))?;
-        let written = wave.iter().filter_map(|decided| Some((&decided.group.key, &decided.decision.write.as_ref()?.resource)));
-        self.platform.tables.keep_last_payloads(&self.sender.principal.tenant, written).await?;
+        let written = wave.iter().filter_map(|decided| {
+            Some((
+                &decided.group.key,
+                &decided.decision.write.as_ref()?.resource,
+            ))
+        });
+        self.platform
+            .tables
+            .keep_last_payloads(&self.sender.principal.tenant, written)
+            .await?;
         let spans = |decided: &&Decided| spans_rows(&decided.decision);
         let (alone, together) = tokio::try_join!(
             self.write_rows(wave.iter().filter(|decided| !spans(decided)).collect()),
-            try_join_all(wave.iter().filter(spans).map(|decided| self.transact(decided))),
+            try_join_all(
+                wave.iter()
+                    .filter(spans)
+                    .map(|decided| self.transact(decided))
+            ),
         )?;
         let (mut alone, mut together) = (alone.into_iter(), together.into_iter());
-        let outcomes = wave.iter().map(|decided| if spans(&decided) { together.next() } else { alone.next() });
-        let outcomes: Vec<Outcome> = outcomes.map(|outcome| outcome.unwrap_or(Outcome::Unavailable)).collect();
-        let is_accepted =
-            |(decided, outcome): &(&Decided, &Outcome)| decided.decision.write.is_some() && matches!(outcome, Outcome::Written);
-        self.platform.meter.count(Metric::AcceptedChanges, wave.iter().zip(&outcomes).filter(is_accepted).count());
+        let outcomes = wave.iter().map(|decided| {
+            if spans(&decided) {
+                together.next()
+            } else {
+                alone.next()
+            }
+        });
+        let outcomes: Vec<Outcome> = outcomes
+            .map(|outcome| outcome.unwrap_or(Outcome::Unavailable))
+            .collect();
+        let is_accepted = |(decided, outcome): &(&Decided, &Outcome)| {
+            decided.decision.write.is_some() && matches!(outcome, Outcome::Written)
+        };
+        self.platform.meter.count(
+            Metric::AcceptedChanges,
+            wave.iter().zip(&outcomes).filter(is_accepted).count(),
+        );
         // A conflict is stored once the row is what it was decided on.
         Box::pin(self.record(wave, outcomes)).await
     }
 
-    /// Tells the audit log of what an admin is about to write into channels that only the role opens. A replay has entries of its own.
+    /// Tells the audit log of what an admin is about to write into channels that only the role
+    /// opens. A replay has entries of its own.
     async fn audit_admin_writes(&self, wave: &[Decided]) -> Result<(), Failure> {
-        let Sender { principal, is_replay, .. } = self.sender;
+        let Sender {
+            principal,
+            is_replay,
+            ..
+        } = self.sender;
         if !principal.is_admin() || is_replay {
             return Ok(());
         }
-        let writes = wave.iter().filter_map(|it| Some((&it.group.key, &it.decision.write.as_ref()?.resource)));
+        let writes = wave
+            .iter()
+            .filter_map(|it| Some((&it.group.key, &it.decision.write.as_ref()?.resource)));
         let id = self.platform.clock.unique_id().to_string();
         match AuditEntry::of_admin_write(id, self.now, self.sender, writes) {
-            Some(entry) => self.platform.tables.add_audit_entry(&principal.tenant, &entry).await,
+            Some(entry) => {
+                self.platform
+                    .tables
+                    .add_audit_entry(&principal.tenant, &entry)
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -76,23 +113,45 @@ impl Waves<'_> {
         }
         let scope = self.sender.principal.scope(&decided.group.key.channel);
         let table = &self.platform.tables.submission_media;
-        let puts =
-            decided.decision.uploads.iter().map(|upload| {
-                table.put(&scope, &decided.group.key, upload, self.sender.principal, self.sender.device_id, self.now)
-            });
+        let puts = decided.decision.uploads.iter().map(|upload| {
+            table.put(
+                &scope,
+                &decided.group.key,
+                upload,
+                self.sender.principal,
+                self.sender.device_id,
+                self.now,
+            )
+        });
         try_join_all(puts).await?;
         Ok(())
     }
 
-    /// Writes the rows that changed, each by itself; a group with nothing to write counts as written.
+    /// Writes the rows that changed, each by itself; a group with nothing to write counts as
+    /// written.
     async fn write_rows(&self, wave: Vec<&Decided>) -> Result<Vec<Outcome>, Failure> {
-        let writes: Vec<(&ResourceKey, &ResourceWrite)> =
-            wave.iter().filter_map(|decided| Some((&decided.group.key, decided.decision.write.as_ref()?))).collect();
-        let mut committed = self.platform.tables.resources.commit(self.sender.principal, &writes).await?.into_iter();
-        let outcomes = wave.iter().map(|decided| match decided.decision.write.as_ref().and_then(|_| committed.next()) {
-            None | Some(Committed::Written) => Outcome::Written,
-            Some(Committed::Lost) => Outcome::Lost(HashMap::new()),
-            Some(Committed::Unavailable) => Outcome::Unavailable,
+        let writes: Vec<(&ResourceKey, &ResourceWrite)> = wave
+            .iter()
+            .filter_map(|decided| Some((&decided.group.key, decided.decision.write.as_ref()?)))
+            .collect();
+        let mut committed = self
+            .platform
+            .tables
+            .resources
+            .commit(self.sender.principal, &writes)
+            .await?
+            .into_iter();
+        let outcomes = wave.iter().map(|decided| {
+            match decided
+                .decision
+                .write
+                .as_ref()
+                .and_then(|_| committed.next())
+            {
+                None | Some(Committed::Written) => Outcome::Written,
+                Some(Committed::Lost) => Outcome::Lost(HashMap::new()),
+                Some(Committed::Unavailable) => Outcome::Unavailable,
+            }
         });
         Ok(outcomes.collect())
     }
@@ -100,17 +159,34 @@ impl Waves<'_> {
     /// Writes a group whole or not at all.
     async fn transact(&self, decided: &Decided) -> Result<Outcome, Failure> {
         let (tables, tenant) = (&self.platform.tables, &self.sender.principal.tenant);
-        let Decided { group, decision, .. } = decided;
+        let Decided {
+            group, decision, ..
+        } = decided;
         let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;
         if let Some(write) = &decision.write {
-            items.push(tables.resources.transact(&self.sender.principal.scope(&group.key.channel), &group.key, write)?);
+            items.push(tables.resources.transact(
+                &self.sender.principal.scope(&group.key.channel),
+                &group.key,
+                write,
+            )?);
         }
         if let Some(ruled) = &decision.ruled {
-            items.extend(tables.conflicts.transact(self.sender, &ruled.conflict).await?);
+            items.extend(
+                tables
+                    .conflicts
+                    .transact(self.sender, &ruled.conflict)
+                    .await?,
+            );
             let id = self.platform.clock.unique_id().to_string();
             let shown = self.shown(ruled).await?;
             let entry = AuditEntry::of_policy(id, self.sender, &shown);
-            items.extend(entry.map(|entry| tables.audit_log.transact(tenant, &entry)).transpose()?.into_iter().flatten());
+            items.extend(
+                entry
+                    .map(|entry| tables.audit_log.transact(tenant, &entry))
+                    .transpose()?
+                    .into_iter()
+                    .flatten(),
+            );
         }
         for superseded in &decision.superseded {
             items.push(tables.conflicts.supersede(tenant, superseded)?);
@@ -121,7 +197,11 @@ impl Waves<'_> {
         }
         match tables.transact(items).await? {
             Transacted::Done => Ok(Outcome::Written),
-            Transacted::Cancelled(reasons) if reasons.iter().any(|reason| matches!(reason, Reason::Throttled)) => {
+            Transacted::Cancelled(reasons)
+                if reasons
+                    .iter()
+                    .any(|reason| matches!(reason, Reason::Throttled)) =>
+            {
                 Ok(Outcome::Unavailable)
             }
             // The unique values come first, in their order.
@@ -132,16 +212,27 @@ impl Waves<'_> {
                     }
                     _ => None,
                 };
-                decision.unique.touched().zip(reasons).filter_map(stands).collect::<Result<_, _>>().map(Outcome::Lost)
+                decision
+                    .unique
+                    .touched()
+                    .zip(reasons)
+                    .filter_map(stands)
+                    .collect::<Result<_, _>>()
+                    .map(Outcome::Lost)
             }
         }
     }
 
-    /// What a policy decided, with the last payload of a deleted resource, which the audit log shows.
+    /// What a policy decided, with the last payload of a deleted resource, which the audit log
+    /// shows.
     async fn shown<'a>(&self, ruled: &'a Ruled) -> Result<Cow<'a, Ruled>, Failure> {
         let key = &ruled.conflict.resource;
-        let whole =
-            async |resource: &Resource| self.platform.tables.whole(&self.sender.principal.tenant, key, resource.clone()).await;
+        let whole = async |resource: &Resource| {
+            self.platform
+                .tables
+                .whole(&self.sender.principal.tenant, key, resource.clone())
+                .await
+        };
         let is_kept = |resource: &Resource| resource.kept.is_some();
         if !ruled.conflict.server.as_ref().is_some_and(is_kept) && !is_kept(&ruled.after) {
             return Ok(Cow::Borrowed(ruled));
@@ -154,21 +245,39 @@ impl Waves<'_> {
         Ok(Cow::Owned(shown))
     }
 
-    /// Stores the conflicts of the groups that are written. Those whose conflicts were not what was read any more are lost.
-    async fn record(&self, wave: &[Decided], mut outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Failure> {
-        let is_written = |(_, outcome): &(&Decided, &mut Outcome)| matches!(outcome, Outcome::Written);
+    /// Stores the conflicts of the groups that are written. Those whose conflicts were not what was
+    /// read any more are lost.
+    async fn record(
+        &self,
+        wave: &[Decided],
+        mut outcomes: Vec<Outcome>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let is_written =
+            |(_, outcome): &(&Decided, &mut Outcome)| matches!(outcome, Outcome::Written);
         let written = wave.iter().zip(&mut outcomes).filter(is_written);
-        let mut written: Vec<_> = written.filter(|(decided, _)| !decided.decision.conflicts.is_empty()).collect();
+        let mut written: Vec<_> = written
+            .filter(|(decided, _)| !decided.decision.conflicts.is_empty())
+            .collect();
         if written.is_empty() {
             return Ok(outcomes);
         }
         let conflicts = &self.platform.tables.conflicts;
-        let writes: Vec<&[ConflictWrite]> = written.iter().map(|(decided, _)| decided.decision.conflicts.as_slice()).collect();
+        let writes: Vec<&[ConflictWrite]> = written
+            .iter()
+            .map(|(decided, _)| decided.decision.conflicts.as_slice())
+            .collect();
         let are_stored = conflicts.record(self.sender, &writes).await?;
         let mut opened = 0;
         for ((decided, outcome), is_stored) in written.iter_mut().zip(are_stored) {
             match is_stored {
-                true => opened += decided.decision.conflicts.iter().filter(|conflict| conflict.expected_edits == 0).count(),
+                true => {
+                    opened += decided
+                        .decision
+                        .conflicts
+                        .iter()
+                        .filter(|conflict| conflict.expected_edits == 0)
+                        .count()
+                }
                 false => **outcome = Outcome::Lost(HashMap::new()),
             }
         }

@@ -1,5 +1,6 @@
-//! Load → decide → commit of a batch of edits, shared by push and replay: what the items name is read, `tidemark-core` decides, and the
-//! decision is committed with conditional writes, as often as others are faster.
+//! Load → decide → commit of a batch of edits, shared by push and replay: what the items name is
+//! read, `tidemark-core` decides, and the decision is committed with conditional writes, as often
+//! as others are faster.
 
 mod commit;
 mod dry_run;
@@ -51,24 +52,43 @@ impl Batch {
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(platform: &Platform, sender: Sender<'_>, items: &[Json], mode: Mode) -> Result<Self, Failure> {
+    pub async fn load(
+        platform: &Platform,
+        sender: Sender<'_>,
+        items: &[Json],
+        mode: Mode,
+    ) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let referred: HashSet<&ResourceKey> =
-            references::to_earlier_batches(&intake.groups).flat_map(|reference| &reference.earlier).collect();
-        let temp_ids = references::to_earlier_batches(&intake.groups).map(|reference| &reference.temp_id).collect();
+        let referred: HashSet<&ResourceKey> = references::to_earlier_batches(&intake.groups)
+            .flat_map(|reference| &reference.earlier)
+            .collect();
+        let temp_ids = references::to_earlier_batches(&intake.groups)
+            .map(|reference| &reference.temp_id)
+            .collect();
         let mut strongly = referred.clone();
-        // What is written on the condition that the row is as it was read needs no strong read, and what a create makes is not read at all:
-        // the write fails where the row is other, and then it is read. Not so in a dry run, which writes nothing, and in a replay, whose
-        // items were sent before.
+        // What is written on the condition that the row is as it was read needs no strong read, and
+        // what a create makes is not read at all: the write fails where the row is other, and then
+        // it is read. Not so in a dry run, which writes nothing, and in a replay, whose items were
+        // sent before.
         let is_proven_by_write = mode == Mode::Apply && !sender.is_replay;
-        let (unproven, certain): (Vec<&Group>, Vec<&Group>) =
-            intake.groups.iter().partition(|group| is_proven_by_write && !strongly.contains(&group.key));
-        let (created, changed): (Vec<&Group>, Vec<&Group>) = unproven.into_iter().partition(|group| group.begins_with_create());
+        let (unproven, certain): (Vec<&Group>, Vec<&Group>) = intake
+            .groups
+            .iter()
+            .partition(|group| is_proven_by_write && !strongly.contains(&group.key));
+        let (created, changed): (Vec<&Group>, Vec<&Group>) = unproven
+            .into_iter()
+            .partition(|group| group.begins_with_create());
         strongly.extend(certain.into_iter().map(|group| &group.key));
         let changed = changed.into_iter().map(|group| &group.key).collect();
         let creates = refuse::creates_to_look_for(&intake.groups, sender);
-        let others = referred.iter().filter(|key| creates.iter().all(|(create, _)| create != *key));
-        let wanted: Vec<_> = creates.iter().cloned().chain(others.map(|key| (*key, Vec::new()))).collect();
+        let others = referred
+            .iter()
+            .filter(|key| creates.iter().all(|(create, _)| create != *key));
+        let wanted: Vec<_> = creates
+            .iter()
+            .cloned()
+            .chain(others.map(|key| (*key, Vec::new())))
+            .collect();
         let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
         let (loaded, maybe, standing, failed) = tokio::join!(
             tables.resources.load(tenant, strongly),
@@ -77,21 +97,56 @@ impl Batch {
             tables.sync_batches.failed_creates(sender, &temp_ids)
         );
         let (mut loaded, maybe, standing, failed) = (loaded?, maybe?, standing?.standing, failed?);
-        let refused = creates.iter().map(|(key, _)| *key).filter(|key| has_rejected_create(&standing, key)).cloned().collect();
-        let made: HashSet<ResourceKey> = loaded.rows.keys().chain(&loaded.unreadable).cloned().collect();
-        let rejected = referred.iter().filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));
-        let rejected = rejected.map(|key| ((*key).clone(), standing[*key].iter().any(Standing::is_open_create))).collect();
-        let earlier = EarlierCreates { made, rejected, failed };
+        let refused = creates
+            .iter()
+            .map(|(key, _)| *key)
+            .filter(|key| has_rejected_create(&standing, key))
+            .cloned()
+            .collect();
+        let made: HashSet<ResourceKey> = loaded
+            .rows
+            .keys()
+            .chain(&loaded.unreadable)
+            .cloned()
+            .collect();
+        let rejected = referred
+            .iter()
+            .filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));
+        let rejected = rejected
+            .map(|key| {
+                (
+                    (*key).clone(),
+                    standing[*key].iter().any(Standing::is_open_create),
+                )
+            })
+            .collect();
+        let earlier = EarlierCreates {
+            made,
+            rejected,
+            failed,
+        };
         loaded.rows.extend(maybe.rows);
         loaded.unreadable.extend(maybe.unreadable);
         loaded.unproven.extend(maybe.unproven);
-        loaded.unproven.extend(created.into_iter().map(|group| group.key.clone()));
-        Ok(Self { intake, loaded, earlier, refused })
+        loaded
+            .unproven
+            .extend(created.into_iter().map(|group| group.key.clone()));
+        Ok(Self {
+            intake,
+            loaded,
+            earlier,
+            refused,
+        })
     }
 
-    /// The resource that each item is about, by the item's index. An item that names none, or none that the caller may use, has none.
+    /// The resource that each item is about, by the item's index. An item that names none, or none
+    /// that the caller may use, has none.
     pub fn keys(&self) -> BTreeMap<usize, ResourceKey> {
-        let keys = self.intake.groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.clone())));
+        let keys = self
+            .intake
+            .groups
+            .iter()
+            .flat_map(|group| group.indexes().map(|index| (index, group.key.clone())));
         keys.collect()
     }
 
@@ -100,8 +155,9 @@ impl Batch {
         std::mem::take(&mut self.intake.creates)
     }
 
-    /// Decides every item that has no answer in `settled`, commits the decision, and adds the answers. The uploads that these items name
-    /// are verified first, and kept if `mode` is to write.
+    /// Decides every item that has no answer in `settled`, commits the decision, and adds the
+    /// answers. The uploads that these items name are verified first, and kept if `mode` is to
+    /// write.
     ///
     /// # Errors
     /// An outage. What was applied stays applied; a retry finds it remembered.
@@ -113,13 +169,37 @@ impl Batch {
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<(), Failure> {
-        let Self { intake, loaded, earlier, refused } = self;
+        let Self {
+            intake,
+            loaded,
+            earlier,
+            refused,
+        } = self;
         for refused in intake.refused {
             settled.entry(refused.index).or_insert(refused);
         }
-        let media = media::verify(platform, sender, &intake.groups, &loaded.rows, settled, mode).await?;
-        let waves = Waves { platform, sender, now, mode, earlier, media };
-        let known = intake.groups.iter().map(|group| group.key.clone()).collect();
+        let media = media::verify(
+            platform,
+            sender,
+            &intake.groups,
+            &loaded.rows,
+            settled,
+            mode,
+        )
+        .await?;
+        let waves = Waves {
+            platform,
+            sender,
+            now,
+            mode,
+            earlier,
+            media,
+        };
+        let known = intake
+            .groups
+            .iter()
+            .map(|group| group.key.clone())
+            .collect();
         // Boxed, as the other large futures of a push.
         Box::pin(waves.run(intake.groups, Rows::new(loaded, known), refused, settled)).await
     }
@@ -127,5 +207,7 @@ impl Batch {
 
 /// Whether a create of this resource is part of a conflict of the device.
 fn has_rejected_create(standing: &HashMap<ResourceKey, Vec<Standing>>, key: &ResourceKey) -> bool {
-    standing.get(key).is_some_and(|conflicts| conflicts.iter().any(|conflict| conflict.opened_by_create))
+    standing
+        .get(key)
+        .is_some_and(|conflicts| conflicts.iter().any(|conflict| conflict.opened_by_create))
 }

@@ -1,5 +1,6 @@
-//! The rows that a batch is decided on. Each is read once for as long as no write has to be decided again: what was read and not used yet, and
-//! what this batch wrote itself, is kept for the items that are decided later.
+//! The rows that a batch is decided on. Each is read once for as long as no write has to be decided
+//! again: what was read and not used yet, and what this batch wrote itself, is kept for the items
+//! that are decided later.
 
 use std::collections::HashSet;
 
@@ -38,7 +39,9 @@ impl Rows {
         if missing.is_empty() {
             return Ok(());
         }
-        let Loaded { rows, unreadable, .. } = resources.load(tenant, missing.iter().copied()).await?;
+        let Loaded {
+            rows, unreadable, ..
+        } = resources.load(tenant, missing.iter().copied()).await?;
         self.loaded.rows.extend(rows);
         self.loaded.unreadable.extend(unreadable);
         self.known.extend(missing.into_iter().cloned());
@@ -50,7 +53,8 @@ impl Rows {
         self.loaded.unproven.contains(key)
     }
 
-    /// Takes the row of a resource; `None` where there is none. It is read again, unless it is put back.
+    /// Takes the row of a resource; `None` where there is none. It is read again, unless it is put
+    /// back.
     pub(super) fn take(&mut self, key: &ResourceKey) -> Option<Resource> {
         self.known.remove(key);
         self.loaded.unproven.remove(key);
@@ -63,7 +67,8 @@ impl Rows {
         self.loaded.rows.extend(row.map(|row| (key.clone(), row)));
     }
 
-    /// Keeps a row that this batch wrote. Another writer may have changed it since, so the next decision about it has to prove it again.
+    /// Keeps a row that this batch wrote. Another writer may have changed it since, so the next
+    /// decision about it has to prove it again.
     pub(super) fn put_written(&mut self, key: &ResourceKey, row: Resource, may_have_changed: bool) {
         self.put_back(key, Some(row));
         if may_have_changed {

@@ -1,6 +1,6 @@
-//! A batch is settled in waves: a wave holds what can be decided side by side. What refers to a create of the batch waits for its
-//! answer, of several resources that touch one unique value the first goes first, and whoever loses a race tries again, a bounded
-//! number of times.
+//! A batch is settled in waves: a wave holds what can be decided side by side. What refers to a
+//! create of the batch waits for its answer, of several resources that touch one unique value the
+//! first goes first, and whoever loses a race tries again, a bounded number of times.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -43,9 +43,17 @@ pub(super) struct Decided {
 impl Decided {
     /// Splits off the items that were not decided.
     fn split_undecided(&mut self) -> Option<Group> {
-        let Group { key, items, carried } = &mut self.group;
+        let Group {
+            key,
+            items,
+            carried,
+        } = &mut self.group;
         let undecided = items.split_off(self.decision.results.len());
-        (!undecided.is_empty()).then(|| Group { key: key.clone(), items: undecided, carried: carried.clone() })
+        (!undecided.is_empty()).then(|| Group {
+            key: key.clone(),
+            items: undecided,
+            carried: carried.clone(),
+        })
     }
 }
 
@@ -58,12 +66,14 @@ struct Learned {
     holders: HashMap<UniqueKey, ResourceKey>,
     /// Values that a dry run has freed.
     freed: HashSet<UniqueKey>,
-    /// Resources about which this device has conflicts, as far as that matters before an edit conflicts.
+    /// Resources about which this device has conflicts, as far as that matters before an edit
+    /// conflicts.
     conflicted: HashSet<ResourceKey>,
 }
 
 impl Waves<'_> {
-    /// Settles `groups`, whose rows are `rows`. `conflicted` are the resources with creates that are part of a conflict of this device.
+    /// Settles `groups`, whose rows are `rows`. `conflicted` are the resources with creates that
+    /// are part of a conflict of this device.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
@@ -73,11 +83,21 @@ impl Waves<'_> {
     ) -> Result<(), Failure> {
         // What was applied before is not judged again: its row may have forgotten it since.
         for group in &mut groups {
-            group.items.retain(|item| settled.get(&item.index()).is_none_or(|settled| settled.status != Status::Ok));
+            group.items.retain(|item| {
+                settled
+                    .get(&item.index())
+                    .is_none_or(|settled| settled.status != Status::Ok)
+            });
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
         let (values, holders, freed) = Default::default();
-        let mut learned = Learned { rows, values, holders, freed, conflicted };
+        let mut learned = Learned {
+            rows,
+            values,
+            holders,
+            freed,
+            conflicted,
+        };
         let mut lost = 0_u32;
         while !groups.is_empty() {
             if lost > 1 {
@@ -86,13 +106,21 @@ impl Waves<'_> {
             let (wave, waiting) = Box::pin(self.next(groups, &mut learned, settled)).await?;
             let outcomes = match self.mode {
                 Mode::Apply => Box::pin(self.commit(&wave)).await?,
-                Mode::DryRun => self.foresee(&wave, &mut learned.holders, &mut learned.freed).await?,
+                Mode::DryRun => {
+                    self.foresee(&wave, &mut learned.holders, &mut learned.freed)
+                        .await?
+                }
             };
             let (next, is_lost) = self.settle_wave(wave, outcomes, waiting, &mut learned, settled);
             groups = next;
             lost += u32::from(is_lost);
             if lost == COMMIT_ATTEMPTS_MAX {
-                settle(settled, groups.iter().flat_map(|group| refuse(group, ItemCode::Contended)));
+                settle(
+                    settled,
+                    groups
+                        .iter()
+                        .flat_map(|group| refuse(group, ItemCode::Contended)),
+                );
                 return Ok(());
             }
         }
@@ -108,18 +136,43 @@ impl Waves<'_> {
     ) -> Result<(Vec<Decided>, Vec<Group>), Failure> {
         let (ready, mut waiting) = self.ready(groups, settled);
         let (tables, tenant) = (&self.platform.tables, &self.sender.principal.tenant);
-        learned.rows.read(&tables.resources, tenant, ready.iter().map(|group| &group.key)).await?;
+        learned
+            .rows
+            .read(
+                &tables.resources,
+                tenant,
+                ready.iter().map(|group| &group.key),
+            )
+            .await?;
         let unreadable = &learned.rows.loaded.unreadable;
-        let (unreadable, readable): (Vec<_>, Vec<_>) = ready.into_iter().partition(|group| unreadable.contains(&group.key));
-        settle(settled, unreadable.iter().flat_map(|group| refuse(group, ItemCode::Unavailable)));
-        let (now, later) = order::split(readable, &waiting, &learned.rows.loaded.rows, &mut learned.values, self.sender);
+        let (unreadable, readable): (Vec<_>, Vec<_>) = ready
+            .into_iter()
+            .partition(|group| unreadable.contains(&group.key));
+        settle(
+            settled,
+            unreadable
+                .iter()
+                .flat_map(|group| refuse(group, ItemCode::Unavailable)),
+        );
+        let (now, later) = order::split(
+            readable,
+            &waiting,
+            &learned.rows.loaded.rows,
+            &mut learned.values,
+            self.sender,
+        );
         waiting.extend(later);
-        let (unproven, read): (Vec<_>, Vec<_>) = now.into_iter().partition(|group| learned.rows.is_unproven(&group.key));
+        let (unproven, read): (Vec<_>, Vec<_>) = now
+            .into_iter()
+            .partition(|group| learned.rows.is_unproven(&group.key));
         let (mut wave, doubtful) = self.decide_unproven(unproven, learned);
         wave.extend(self.decide(read, learned, settled).await?);
         wave.sort_by_key(|decided| decided.group.indexes().min());
         waiting.extend(doubtful);
-        let undecided: Vec<Group> = wave.iter_mut().filter_map(Decided::split_undecided).collect();
+        let undecided: Vec<Group> = wave
+            .iter_mut()
+            .filter_map(Decided::split_undecided)
+            .collect();
         if !undecided.is_empty() {
             waiting.extend(undecided);
             waiting = order::join(waiting);
@@ -127,7 +180,8 @@ impl Waves<'_> {
         Ok((wave, waiting))
     }
 
-    /// Notes what became of a wave; what is left to decide, and whether a race was lost without anything learned from it.
+    /// Notes what became of a wave; what is left to decide, and whether a race was lost without
+    /// anything learned from it.
     fn settle_wave(
         &self,
         wave: Vec<Decided>,
@@ -138,12 +192,22 @@ impl Waves<'_> {
     ) -> (Vec<Group>, bool) {
         let mut is_lost = false;
         let mut losers: HashSet<ResourceKey> = HashSet::new();
-        for (Decided { group, decision, row }, outcome) in wave.into_iter().zip(outcomes) {
+        for (
+            Decided {
+                group,
+                decision,
+                row,
+            },
+            outcome,
+        ) in wave.into_iter().zip(outcomes)
+        {
             let rest = waiting.iter_mut().find(|rest| rest.key == group.key);
             match outcome {
                 Outcome::Written => {
                     settle(settled, decision.results.into_iter());
-                    learned.holders.retain(|value, _| !decision.unique.frees.contains(value));
+                    learned
+                        .holders
+                        .retain(|value, _| !decision.unique.frees.contains(value));
                     if let Some(rest) = rest {
                         rest.carried = decision.carried;
                         if !decision.conflicts.is_empty() {
@@ -151,7 +215,11 @@ impl Waves<'_> {
                         }
                         match decision.write {
                             Some(write) => {
-                                learned.rows.put_written(&group.key, write.resource, self.mode == Mode::Apply);
+                                learned.rows.put_written(
+                                    &group.key,
+                                    write.resource,
+                                    self.mode == Mode::Apply,
+                                );
                             }
                             None => learned.rows.put_back(&group.key, row),
                         }
@@ -160,14 +228,19 @@ impl Waves<'_> {
                 Outcome::Unavailable => {
                     settle(settled, refuse(&group, ItemCode::Unavailable));
                     if let Some(rest) = rest {
-                        rest.carried = Carried { failed: Some(true), ..decision.carried };
+                        rest.carried = Carried {
+                            failed: Some(true),
+                            ..decision.carried
+                        };
                     }
                 }
                 Outcome::Lost(mut found) => {
                     // What an earlier resource holds that lost, too, it may be about to let go.
                     found.retain(|_, holder| !losers.contains(holder));
                     // Who learns of a holder does not try the same again.
-                    is_lost |= found.keys().all(|value| learned.holders.contains_key(value));
+                    is_lost |= found
+                        .keys()
+                        .all(|value| learned.holders.contains_key(value));
                     learned.holders.extend(found);
                     losers.insert(group.key.clone());
                     waiting.push(group);
@@ -177,32 +250,61 @@ impl Waves<'_> {
         (order::join(waiting), is_lost)
     }
 
-    /// Splits off the groups whose references can be told. Of groups that wait for each other the first is taken at its word.
-    fn ready(&self, groups: Vec<Group>, settled: &BTreeMap<usize, ItemResult>) -> (Vec<Group>, Vec<Group>) {
+    /// Splits off the groups whose references can be told. Of groups that wait for each other the
+    /// first is taken at its word.
+    fn ready(
+        &self,
+        groups: Vec<Group>,
+        settled: &BTreeMap<usize, ItemResult>,
+    ) -> (Vec<Group>, Vec<Group>) {
         if !references::any(&groups) {
             return (groups, Vec::new());
         }
-        let ids: HashMap<usize, String> =
-            groups.iter().flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone()))).collect();
-        let (mut ready, mut waiting): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| references::is_ready(group, settled));
+        let ids: HashMap<usize, String> = groups
+            .iter()
+            .flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone())))
+            .collect();
+        let (mut ready, mut waiting): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|group| references::is_ready(group, settled));
         if ready.is_empty() && !waiting.is_empty() {
             ready.push(waiting.remove(0));
         }
-        let replace = |group| references::replace(group, settled, &self.earlier, |index| ids.get(&index).cloned());
+        let replace = |group| {
+            references::replace(group, settled, &self.earlier, |index| {
+                ids.get(&index).cloned()
+            })
+        };
         (ready.into_iter().map(replace).collect(), waiting)
     }
 
-    /// Decides groups whose rows may be other than they were read. A decision that writes shows whether they are; where one does not, or
-    /// conflicts would have to be looked at, the group is given back, to be read again.
-    fn decide_unproven(&self, groups: Vec<Group>, learned: &mut Learned) -> (Vec<Decided>, Vec<Group>) {
-        let found = Found { holders: &learned.holders, media: &self.media };
+    /// Decides groups whose rows may be other than they were read. A decision that writes shows
+    /// whether they are; where one does not, or conflicts would have to be looked at, the group is
+    /// given back, to be read again.
+    fn decide_unproven(
+        &self,
+        groups: Vec<Group>,
+        learned: &mut Learned,
+    ) -> (Vec<Decided>, Vec<Group>) {
+        let found = Found {
+            holders: &learned.holders,
+            media: &self.media,
+        };
         let (mut decided, mut doubtful) = (Vec::new(), Vec::new());
         for group in groups {
-            let stored = Stored { resource: learned.rows.take(&group.key), conflicts: None };
+            let stored = Stored {
+                resource: learned.rows.take(&group.key),
+                conflicts: None,
+            };
             match decide(&group, &stored, found, self.sender, self.now) {
-                Ok(decision) if decision.write.is_some() && !learned.conflicted.contains(&group.key) => {
-                    decided.push(Decided { group, decision, row: stored.resource });
+                Ok(decision)
+                    if decision.write.is_some() && !learned.conflicted.contains(&group.key) =>
+                {
+                    decided.push(Decided {
+                        group,
+                        decision,
+                        row: stored.resource,
+                    });
                 }
                 _ => doubtful.push(group),
             }
@@ -210,45 +312,69 @@ impl Waves<'_> {
         (decided, doubtful)
     }
 
-    /// Decides every group; where edits conflict, the device's conflicts about those resources are read first, in one lookup.
+    /// Decides every group; where edits conflict, the device's conflicts about those resources are
+    /// read first, in one lookup.
     async fn decide(
         &self,
         groups: Vec<Group>,
         learned: &mut Learned,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<Vec<Decided>, Failure> {
-        let found = Found { holders: &learned.holders, media: &self.media };
+        let found = Found {
+            holders: &learned.holders,
+            media: &self.media,
+        };
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
         for group in groups {
-            let stored = Stored { resource: learned.rows.take(&group.key), conflicts: None };
+            let stored = Stored {
+                resource: learned.rows.take(&group.key),
+                conflicts: None,
+            };
             let decision = match learned.conflicted.contains(&group.key) {
                 true => Err(ConflictsNeeded),
                 false => decide(&group, &stored, found, self.sender, self.now),
             };
             match decision {
-                Ok(decision) => decided.push(Decided { group, decision, row: stored.resource }),
+                Ok(decision) => decided.push(Decided {
+                    group,
+                    decision,
+                    row: stored.resource,
+                }),
                 Err(ConflictsNeeded) => undecided.push((group, stored)),
             }
         }
         if undecided.is_empty() {
             return Ok(decided);
         }
-        let wanted: Vec<_> =
-            undecided.iter().map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect())).collect();
+        let wanted: Vec<_> = undecided
+            .iter()
+            .map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect()))
+            .collect();
         let table = &self.platform.tables.conflicts;
-        let (mut conflicts, has_room) =
-            tokio::try_join!(table.of_device(self.sender, &wanted), table.has_room(self.sender, self.now))?;
+        let (mut conflicts, has_room) = tokio::try_join!(
+            table.of_device(self.sender, &wanted),
+            table.has_room(self.sender, self.now)
+        )?;
         for (group, mut stored) in undecided {
             if conflicts.unreadable.contains(&group.key) {
                 settle(settled, refuse(&group, ItemCode::Unavailable));
                 continue;
             }
             stored.conflicts = Some(conflicts.standing.remove(&group.key).unwrap_or_default());
-            let decision = decide(&group, &stored, found, self.sender, self.now)
-                .map_err(|ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()))?;
-            let decision = if has_room { decision } else { decision.without_new_conflicts() };
-            decided.push(Decided { group, decision, row: stored.resource });
+            let decision = decide(&group, &stored, found, self.sender, self.now).map_err(
+                |ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()),
+            )?;
+            let decision = if has_room {
+                decision
+            } else {
+                decision.without_new_conflicts()
+            };
+            decided.push(Decided {
+                group,
+                decision,
+                row: stored.resource,
+            });
         }
         Ok(decided)
     }

@@ -1,9 +1,11 @@
-//! `changes`: tenant#channel / position. The change log of each channel in packed segments, and its `head`.
+//! `changes`: tenant#channel / position. The change log of each channel in packed segments, and its
+//! `head`.
 //!
-//! A segment's key is the head before it. It is put there on the condition that nothing is, so one segment follows each head and no other
-//! ever will: the chain of segments is the log. The head says how far the chain leads, and is moved after the segment is put. Where that
-//! is lost, whoever finds the place behind the head taken moves it there first. So a head may lag behind for a moment, but never stands
-//! where the chain does not lead, and readers go no further than the head.
+//! A segment's key is the head before it. It is put there on the condition that nothing is, so one
+//! segment follows each head and no other ever will: the chain of segments is the log. The head
+//! says how far the chain leads, and is moved after the segment is put. Where that is lost, whoever
+//! finds the place behind the head taken moves it there first. So a head may lag behind for a
+//! moment, but never stands where the chain does not lead, and readers go no further than the head.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,7 +31,8 @@ use crate::failure::Failure;
 const HEAD: &str = "head";
 /// The index of heads by tenant.
 const BY_TENANT: &str = "by_tenant";
-/// How much longer a segment is kept than positions are valid, so that no reader with a valid position finds it gone.
+/// How much longer a segment is kept than positions are valid, so that no reader with a valid
+/// position finds it gone.
 const EXPIRY_MARGIN_DAYS: i64 = 1;
 
 /// The table of changes.
@@ -59,9 +62,19 @@ impl PackedSegment {
     /// The row is not what was stored.
     pub fn unpack(self) -> Result<StoredSegment, Failure> {
         let Self(row) = self;
-        let entries = Segment::unpack_entries(&row.entries).map_err(|error| Failure::undecoded("segment", error))?;
-        let Head { position, moved_at, .. } = row.head.read()?;
-        Ok(StoredSegment { segment: Segment { prev: row.sk, last: position, entries }, sequenced_at: moved_at })
+        let entries = Segment::unpack_entries(&row.entries)
+            .map_err(|error| Failure::undecoded("segment", error))?;
+        let Head {
+            position, moved_at, ..
+        } = row.head.read()?;
+        Ok(StoredSegment {
+            segment: Segment {
+                prev: row.sk,
+                last: position,
+                entries,
+            },
+            sequenced_at: moved_at,
+        })
     }
 }
 
@@ -142,39 +155,67 @@ struct SegmentRow {
 }
 
 impl Changes {
-    /// The heads of these channels, in the order of `scopes`; `None` where nothing was sequenced yet.
+    /// The heads of these channels, in the order of `scopes`; `None` where nothing was sequenced
+    /// yet.
     ///
     /// # Errors
     /// An outage.
     pub async fn heads(&self, scopes: &[Scope]) -> Result<Vec<Option<Head>>, Failure> {
-        let keys = scopes.iter().map(|scope| key(scope.partition(), HEAD)).collect();
+        let keys = scopes
+            .iter()
+            .map(|scope| key(scope.partition(), HEAD))
+            .collect();
         let mut heads = HashMap::new();
         for row in self.table.batch_get(keys).await? {
             let HeadRow { pk, head, .. } = from_row("head", row)?;
             heads.insert(pk, head.read()?);
         }
-        Ok(scopes.iter().map(|scope| heads.remove(&scope.partition())).collect())
+        Ok(scopes
+            .iter()
+            .map(|scope| heads.remove(&scope.partition()))
+            .collect())
     }
 
-    /// At most `limit` channels of a tenant that have a log, behind the channel `after`, in the order of their names, and whether there are
-    /// more. The index may lag behind by a moment.
+    /// At most `limit` channels of a tenant that have a log, behind the channel `after`, in the
+    /// order of their names, and whether there are more. The index may lag behind by a moment.
     ///
     /// # Errors
     /// An outage.
-    pub async fn channels(&self, tenant: &str, after: Option<&Scope>, limit: usize) -> Result<(Vec<Scope>, bool), Failure> {
+    pub async fn channels(
+        &self,
+        tenant: &str,
+        after: Option<&Scope>,
+        limit: usize,
+    ) -> Result<(Vec<Scope>, bool), Failure> {
         let start = after.map(|after| {
             let index = ("tenant".to_owned(), AttributeValue::S(after.tenant.clone()));
-            key(after.partition(), HEAD).into_iter().chain([index]).collect()
+            key(after.partition(), HEAD)
+                .into_iter()
+                .chain([index])
+                .collect()
         });
-        let query = self.table.query_index(BY_TENANT, "tenant", tenant).set_exclusive_start_key(start);
-        let answer = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
-        let answer = answer.map_err(|error| Failure::outage("query on changes by tenant", error))?;
+        let query = self
+            .table
+            .query_index(BY_TENANT, "tenant", tenant)
+            .set_exclusive_start_key(start);
+        let answer = query
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await;
+        let answer =
+            answer.map_err(|error| Failure::outage("query on changes by tenant", error))?;
         let more = answer.last_evaluated_key.is_some();
         let rows = answer.items.unwrap_or_default();
-        Ok((rows.iter().filter_map(|row| Scope::parse(text(row, "pk")?)).collect(), more))
+        Ok((
+            rows.iter()
+                .filter_map(|row| Scope::parse(text(row, "pk")?))
+                .collect(),
+            more,
+        ))
     }
 
-    /// At most `limit` segments from the one that follows `from` up to `end`, in log order, strongly consistently.
+    /// At most `limit` segments from the one that follows `from` up to `end`, in log order,
+    /// strongly consistently.
     ///
     /// # Errors
     /// An outage, or a row that is not what was stored.
@@ -208,17 +249,31 @@ impl Changes {
         Ok(segments)
     }
 
-    /// The entries of the log at `positions`, up to the head: records there may have been sequenced before.
+    /// The entries of the log at `positions`, up to the head: records there may have been sequenced
+    /// before.
     ///
     /// # Errors
     /// An outage.
-    pub async fn held(&self, scope: &Scope, mut positions: Vec<Position>) -> Result<Vec<Entry>, Failure> {
+    pub async fn held(
+        &self,
+        scope: &Scope,
+        mut positions: Vec<Position>,
+    ) -> Result<Vec<Entry>, Failure> {
         let mut held = Vec::new();
         positions.sort();
         while let Some(last) = positions.last().copied() {
-            let Some(StoredSegment { segment, .. }) = self.segments_back(scope, last, 1).await?.pop() else { break };
+            let Some(StoredSegment { segment, .. }) =
+                self.segments_back(scope, last, 1).await?.pop()
+            else {
+                break;
+            };
             let wanted: HashSet<Position> = positions.iter().copied().collect();
-            held.extend(segment.entries.into_iter().filter(|entry| wanted.contains(&entry.position)));
+            held.extend(
+                segment
+                    .entries
+                    .into_iter()
+                    .filter(|entry| wanted.contains(&entry.position)),
+            );
             positions.retain(|position| *position <= segment.prev);
         }
         Ok(held)
@@ -233,15 +288,28 @@ impl Changes {
         if let Some(stored) = found.filter(|stored| position <= stored.segment.last) {
             return Ok(Place::Segment(stored));
         }
-        let head = self.heads(std::slice::from_ref(scope)).await?.pop().flatten();
-        Ok(if head.is_some_and(|head| position <= head.position) { Place::Expired } else { Place::Beyond })
+        let head = self
+            .heads(std::slice::from_ref(scope))
+            .await?
+            .pop()
+            .flatten();
+        Ok(if head.is_some_and(|head| position <= head.position) {
+            Place::Expired
+        } else {
+            Place::Beyond
+        })
     }
 
     /// At most `limit` segments that begin before `end`, the last one first.
     ///
     /// # Errors
     /// An outage.
-    pub async fn segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<StoredSegment>, Failure> {
+    pub async fn segments_back(
+        &self,
+        scope: &Scope,
+        end: Position,
+        limit: i32,
+    ) -> Result<Vec<StoredSegment>, Failure> {
         let packed = self.packed_segments_back(scope, end, limit).await?;
         packed.into_iter().map(PackedSegment::unpack).collect()
     }
@@ -250,23 +318,35 @@ impl Changes {
     ///
     /// # Errors
     /// An outage.
-    pub async fn packed_segments_back(&self, scope: &Scope, end: Position, limit: i32) -> Result<Vec<PackedSegment>, Failure> {
+    pub async fn packed_segments_back(
+        &self,
+        scope: &Scope,
+        end: Position,
+        limit: i32,
+    ) -> Result<Vec<PackedSegment>, Failure> {
         let behind = key(scope.partition(), end.to_string());
-        let query = self.range(scope, Position::START, end).scan_index_forward(false).set_exclusive_start_key(Some(behind));
+        let query = self
+            .range(scope, Position::START, end)
+            .scan_index_forward(false)
+            .set_exclusive_start_key(Some(behind));
         read_segments(query.limit(limit)).await
     }
 
     fn range(&self, scope: &Scope, from: Position, end: Position) -> QueryFluentBuilder {
-        let query = self.table.query(scope.partition()).key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
+        let query = self
+            .table
+            .query(scope.partition())
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
         let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_string()));
         query.expression_attribute_values(":end", AttributeValue::S(end.to_string()))
     }
 
-    /// Appends steps that lead on from the head that was read, and moves the head behind them. Where something else follows that head by
-    /// now, the head is moved behind that.
+    /// Appends steps that lead on from the head that was read, and moves the head behind them.
+    /// Where something else follows that head by now, the head is moved behind that.
     ///
     /// # Errors
-    /// An outage: of the steps, the first stand in the log or none, and the head may lag behind them.
+    /// An outage: of the steps, the first stand in the log or none, and the head may lag behind
+    /// them.
     pub async fn append(&self, scope: &Scope, steps: &[Step]) -> Result<Appended, Failure> {
         for step in steps {
             if let Some(head) = self.put_segment(scope, step).await? {
@@ -280,23 +360,35 @@ impl Changes {
         Ok(Appended::Done)
     }
 
-    /// Puts a segment behind its head. Where another one is there, it stays: the head behind that. The very same one is an earlier try of
-    /// this put whose answer was lost. (Or another's, of the same millisecond: nothing but what both tell of themselves differs.)
+    /// Puts a segment behind its head. Where another one is there, it stays: the head behind that.
+    /// The very same one is an earlier try of this put whose answer was lost. (Or another's, of the
+    /// same millisecond: nothing but what both tell of themselves differs.)
     async fn put_segment(&self, scope: &Scope, step: &Step) -> Result<Option<HeadFields>, Failure> {
         let row = SegmentRow {
             pk: scope.partition(),
             sk: step.segment.prev,
             head: HeadFields::of(&step.head),
             entries: step.segment.packed_entries(),
-            expires_at: expiry(step.head.moved_at, self.retention + Duration::days(EXPIRY_MARGIN_DAYS)),
+            expires_at: expiry(
+                step.head.moved_at,
+                self.retention + Duration::days(EXPIRY_MARGIN_DAYS),
+            ),
         };
-        let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk)");
-        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = put.send().await else { return Ok(None) };
+        let put = self
+            .table
+            .put(&row)?
+            .condition_expression("attribute_not_exists(pk)");
+        let put = put
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = put.send().await else {
+            return Ok(None);
+        };
         match error.as_service_error().and_then(in_the_way) {
             Some(stands) => {
                 let stands: SegmentRow = from_row("segment", stands.clone())?;
-                Ok(Some(stands).filter(|stands| *stands != row).map(|stands| stands.head))
+                Ok(Some(stands)
+                    .filter(|stands| *stands != row)
+                    .map(|stands| stands.head))
             }
             None => Err(Failure::outage("put_item on changes", error)),
         }
@@ -305,18 +397,34 @@ impl Changes {
     /// Moves the head of a channel forward; where it stands there or further already, it stays.
     async fn move_head(&self, scope: &Scope, head: HeadFields) -> Result<(), Failure> {
         let position = AttributeValue::S(head.position.to_string());
-        let row = HeadRow { pk: scope.partition(), sk: HEAD.to_owned(), tenant: scope.tenant.clone(), head };
-        let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk) OR #position < :position");
-        let put = put.expression_attribute_names("#position", "position").expression_attribute_values(":position", position);
+        let row = HeadRow {
+            pk: scope.partition(),
+            sk: HEAD.to_owned(),
+            tenant: scope.tenant.clone(),
+            head,
+        };
+        let put = self
+            .table
+            .put(&row)?
+            .condition_expression("attribute_not_exists(pk) OR #position < :position");
+        let put = put
+            .expression_attribute_names("#position", "position")
+            .expression_attribute_values(":position", position);
         match put.send().await {
-            Err(error) if !is_condition_failure(&error) => Err(Failure::outage("put_item on changes", error)),
+            Err(error) if !is_condition_failure(&error) => {
+                Err(Failure::outage("put_item on changes", error))
+            }
             _ => Ok(()),
         }
     }
 }
 
 async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Failure> {
-    let answer = query.send().await.map_err(|error| Failure::outage("query on changes", error))?;
+    let answer = query
+        .send()
+        .await
+        .map_err(|error| Failure::outage("query on changes", error))?;
     let rows = answer.items.unwrap_or_default().into_iter();
-    rows.map(|row| from_row("segment", row).map(PackedSegment)).collect()
+    rows.map(|row| from_row("segment", row).map(PackedSegment))
+        .collect()
 }

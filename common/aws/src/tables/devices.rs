@@ -1,5 +1,5 @@
-//! `devices`: tenant#user / device. How far each device has applied what it pulled (§4.8): one attribute per channel, so that an
-//! acknowledgement is one write whatever stood there before.
+//! `devices`: tenant#user / device. How far each device has applied what it pulled (§4.8): one
+//! attribute per channel, so that an acknowledgement is one write whatever stood there before.
 
 use std::collections::HashMap;
 
@@ -86,15 +86,19 @@ struct DeviceRow {
 impl Devices {
     /// Writes an acknowledgement, whole or not at all.
     ///
-    /// The condition: no channel's position moves back. Text order of positions is their order, and a missing one is above none. A
-    /// caller has at most 102 channels, which keeps both expressions below DynamoDB's 300 operators and 4 KB.
+    /// The condition: no channel's position moves back. Text order of positions is their order, and
+    /// a missing one is above none. A caller has at most 102 channels, which keeps both expressions
+    /// below DynamoDB's 300 operators and 4 KB.
     ///
     /// # Errors
     /// An outage.
     pub async fn note(&self, principal: &Principal, note: &Note<'_>) -> Result<Noted, Failure> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let channels = principal.pulled_channels();
-        let channels = channels.iter().map(|channel| text(&channel.to_string())).collect();
+        let channels = channels
+            .iter()
+            .map(|channel| text(&channel.to_string()))
+            .collect();
         // The tenant is the key of an index: written anew it is the same, and costs nothing.
         let mut set = "SET first_seen=if_not_exists(first_seen,:now),last_seen=:now,channels=:channels,tenant=:tenant".to_owned();
         let mut above = Vec::with_capacity(note.positions.len());
@@ -103,8 +107,14 @@ impl Devices {
             .client
             .update_item()
             .table_name(&self.0.name)
-            .set_key(Some(super::key(partition(&principal.tenant, &principal.user), note.device_id)))
-            .expression_attribute_values(":now", AttributeValue::N(note.now.timestamp_millis().to_string()))
+            .set_key(Some(super::key(
+                partition(&principal.tenant, &principal.user),
+                note.device_id,
+            )))
+            .expression_attribute_values(
+                ":now",
+                AttributeValue::N(note.now.timestamp_millis().to_string()),
+            )
             .expression_attribute_values(":channels", AttributeValue::L(channels))
             .expression_attribute_values(":tenant", text(&principal.tenant))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -122,14 +132,18 @@ impl Devices {
         if !above.is_empty() {
             update = update
                 .condition_expression(format!("NOT ({})", above.join(" OR ")))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
         }
         match update.update_expression(set).send().await {
             Ok(_) => Ok(Noted::Done),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    failed.item().map(positions).transpose().map(|stored| Noted::Behind(stored.unwrap_or_default()))
-                }
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed
+                    .item()
+                    .map(positions)
+                    .transpose()
+                    .map(|stored| Noted::Behind(stored.unwrap_or_default())),
                 _ => Err(Failure::outage("update_item on devices", error)),
             },
         }
@@ -139,15 +153,33 @@ impl Devices {
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(&self, tenant: &str, user: &str, device_id: &str) -> Result<Option<StoredDevice>, Failure> {
-        let get = self.0.client.get_item().table_name(&self.0.name).consistent_read(true);
+    pub async fn load(
+        &self,
+        tenant: &str,
+        user: &str,
+        device_id: &str,
+    ) -> Result<Option<StoredDevice>, Failure> {
+        let get = self
+            .0
+            .client
+            .get_item()
+            .table_name(&self.0.name)
+            .consistent_read(true);
         let get = get.set_key(Some(super::key(partition(tenant, user), device_id)));
-        let answer = get.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-        answer.map_err(|error| Failure::outage("get_item on devices", error))?.item.map(read).transpose()
+        let answer = get
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        answer
+            .map_err(|error| Failure::outage("get_item on devices", error))?
+            .item
+            .map(read)
+            .transpose()
     }
 
-    /// At most `limit` devices of a user behind the device `after`, by id, and whether there are more. The table answers 1 MB of rows at
-    /// most, which keeps what is told of them below the bound of an answer.
+    /// At most `limit` devices of a user behind the device `after`, by id, and whether there are
+    /// more. The table answers 1 MB of rows at most, which keeps what is told of them below the
+    /// bound of an answer.
     ///
     /// # Errors
     /// An outage.
@@ -161,18 +193,31 @@ impl Devices {
         let partition = partition(tenant, user);
         // One more than is wanted says whether there is one more.
         let rows_max = i32::try_from(limit + 1).unwrap_or(i32::MAX);
-        let query = self.0.query(partition.clone()).key_condition_expression("pk = :pk").limit(rows_max);
+        let query = self
+            .0
+            .query(partition.clone())
+            .key_condition_expression("pk = :pk")
+            .limit(rows_max);
         let query = query.set_exclusive_start_key(after.map(|after| super::key(partition, after)));
-        let answer = query.send().await.map_err(|error| Failure::outage("query on devices", error))?;
-        let devices: Vec<_> = answer.items.unwrap_or_default().into_iter().map(read).collect::<Result<_, _>>()?;
+        let answer = query
+            .send()
+            .await
+            .map_err(|error| Failure::outage("query on devices", error))?;
+        let devices: Vec<_> = answer
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()?;
         let more = devices.len() > limit || answer.last_evaluated_key.is_some();
         Ok((devices.into_iter().take(limit).collect(), more))
     }
 }
 
 impl Devices {
-    /// At most `limit` devices of a tenant behind the device `after`, by user, and where the last of them stands if there are more. The
-    /// index may lag behind by a moment; the rows are read strongly consistently.
+    /// At most `limit` devices of a tenant behind the device `after`, by user, and where the last
+    /// of them stands if there are more. The index may lag behind by a moment; the rows are read
+    /// strongly consistently.
     ///
     /// # Errors
     /// An outage.
@@ -184,20 +229,64 @@ impl Devices {
     ) -> Result<(Vec<StoredDevice>, Option<Place>), Failure> {
         let start = after.map(|[user, device_id]| {
             let index = ("tenant".to_owned(), AttributeValue::S(tenant.to_owned()));
-            super::key(partition(tenant, &user), device_id).into_iter().chain([index]).collect()
+            super::key(partition(tenant, &user), device_id)
+                .into_iter()
+                .chain([index])
+                .collect()
         });
-        let query = self.0.query_index(BY_TENANT, "tenant", tenant).set_exclusive_start_key(start);
-        let answer = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
-        let answer = answer.map_err(|error| Failure::outage("query on devices by tenant", error))?;
-        let place = |row: &Row| Some([super::text(row, "pk")?.to_owned(), super::text(row, "sk")?.to_owned()]);
-        let places: Vec<Place> = answer.items.unwrap_or_default().iter().filter_map(place).collect();
-        let keys = places.iter().map(|[partition, device_id]| super::key(partition, device_id)).collect();
-        let rows: Vec<StoredDevice> = self.0.batch_get(keys).await?.into_iter().map(read).collect::<Result<_, _>>()?;
-        let mut devices: HashMap<Place, StoredDevice> =
-            rows.into_iter().map(|device| ([partition(tenant, &device.user), device.device_id.clone()], device)).collect();
+        let query = self
+            .0
+            .query_index(BY_TENANT, "tenant", tenant)
+            .set_exclusive_start_key(start);
+        let answer = query
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await;
+        let answer =
+            answer.map_err(|error| Failure::outage("query on devices by tenant", error))?;
+        let place = |row: &Row| {
+            Some([
+                super::text(row, "pk")?.to_owned(),
+                super::text(row, "sk")?.to_owned(),
+            ])
+        };
+        let places: Vec<Place> = answer
+            .items
+            .unwrap_or_default()
+            .iter()
+            .filter_map(place)
+            .collect();
+        let keys = places
+            .iter()
+            .map(|[partition, device_id]| super::key(partition, device_id))
+            .collect();
+        let rows: Vec<StoredDevice> = self
+            .0
+            .batch_get(keys)
+            .await?
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        let mut devices: HashMap<Place, StoredDevice> = rows
+            .into_iter()
+            .map(|device| {
+                (
+                    [partition(tenant, &device.user), device.device_id.clone()],
+                    device,
+                )
+            })
+            .collect();
         let last = answer.last_evaluated_key.as_ref().and_then(place);
-        let last = last.and_then(|[partition, device_id]| key::split(&partition).map(|[_, user]: [String; 2]| [user, device_id]));
-        Ok((places.iter().filter_map(|place| devices.remove(place)).collect(), last))
+        let last = last.and_then(|[partition, device_id]| {
+            key::split(&partition).map(|[_, user]: [String; 2]| [user, device_id])
+        });
+        Ok((
+            places
+                .iter()
+                .filter_map(|place| devices.remove(place))
+                .collect(),
+            last,
+        ))
     }
 }
 
@@ -208,7 +297,11 @@ fn partition(tenant: &str, user: &str) -> String {
 fn read(row: Row) -> Result<StoredDevice, Failure> {
     let positions = positions(&row)?;
     let row: DeviceRow = from_row("device", row)?;
-    let channels = row.channels.iter().filter_map(|channel| Channel::parse(channel)).collect();
+    let channels = row
+        .channels
+        .iter()
+        .filter_map(|channel| Channel::parse(channel))
+        .collect();
     let [_, user] = key::split(&row.pk).ok_or_else(|| Failure::unreadable("device", &row.pk))?;
     Ok(StoredDevice {
         user,
@@ -222,7 +315,9 @@ fn read(row: Row) -> Result<StoredDevice, Failure> {
 }
 
 fn positions(row: &Row) -> Result<Positions, Failure> {
-    let stored = row.iter().filter_map(|(name, value)| Some((name.strip_prefix(POSITION)?, value)));
+    let stored = row
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(POSITION)?, value)));
     let position = |(channel, value): (&str, &AttributeValue)| -> Option<(Channel, Acknowledged)> {
         Some((Channel::parse(channel)?, value.as_s().ok()?.parse().ok()?))
     };

@@ -1,4 +1,5 @@
-//! The tables, one file each: keys, conditions and expressions stand beside the table they belong to, with the invariant each protects.
+//! The tables, one file each: keys, conditions and expressions stand beside the table they belong
+//! to, with the invariant each protects.
 
 pub mod audit_log;
 pub mod changes;
@@ -48,8 +49,8 @@ pub type Row = HashMap<String, AttributeValue>;
 
 /// Keys one BatchGetItem may name.
 const BATCH_GET_KEYS_MAX: usize = 100;
-/// Times a call is made, or a part of one, that is throttled inside an answer of 200 or as a cancelled transaction, where the SDK does
-/// not retry it.
+/// Times a call is made, or a part of one, that is throttled inside an answer of 200 or as a
+/// cancelled transaction, where the SDK does not retry it.
 const THROTTLED_ATTEMPTS_MAX: u32 = 7;
 
 /// Every table.
@@ -81,12 +82,25 @@ impl Tables {
     /// The tables of a deployment.
     pub fn new(client: Client, settings: &Settings, random: Random) -> Self {
         let names = &settings.tables;
-        let table = |name: &String| Table { client: client.clone(), name: name.clone(), random: random.clone() };
+        let table = |name: &String| Table {
+            client: client.clone(),
+            name: name.clone(),
+            random: random.clone(),
+        };
         Self {
             resources: Resources(table(&names.resources)),
-            changes: Changes { table: table(&names.changes), retention: settings.log_retention },
-            sync_batches: SyncBatches { table: table(&names.sync_batches), retention: settings.batch_retention },
-            sync_items: SyncItems { table: table(&names.sync_items), retention: settings.batch_retention },
+            changes: Changes {
+                table: table(&names.changes),
+                retention: settings.log_retention,
+            },
+            sync_batches: SyncBatches {
+                table: table(&names.sync_batches),
+                retention: settings.batch_retention,
+            },
+            sync_items: SyncItems {
+                table: table(&names.sync_items),
+                retention: settings.batch_retention,
+            },
             conflicts: Conflicts(table(&names.conflicts)),
             submission_media: SubmissionMedia(table(&names.submission_media)),
             devices: Devices(table(&names.devices)),
@@ -102,8 +116,9 @@ impl Tables {
         Self::new(self.client.clone(), settings, random)
     }
 
-    /// Keeps the last payloads of resources that are to be written deleted, where their rows will not hold them. This comes before the
-    /// rows are written, so that no crash loses a payload; a retry keeps the same again.
+    /// Keeps the last payloads of resources that are to be written deleted, where their rows will
+    /// not hold them. This comes before the rows are written, so that no crash loses a payload; a
+    /// retry keeps the same again.
     ///
     /// # Errors
     /// An outage.
@@ -115,33 +130,49 @@ impl Tables {
         let mut versions = Vec::new();
         for (key, resource) in writes {
             if let Some(Kept { number, .. }) = resources::to_keep(tenant, key, resource)? {
-                versions.push(Version { resource: key, number, payload: &resource.payload, fields: Some(&resource.fields) });
+                versions.push(Version {
+                    resource: key,
+                    number,
+                    payload: &resource.payload,
+                    fields: Some(&resource.fields),
+                });
             }
         }
-        if versions.is_empty() { Ok(()) } else { self.conflicts.keep_versions(tenant, &versions).await }
+        if versions.is_empty() {
+            Ok(())
+        } else {
+            self.conflicts.keep_versions(tenant, &versions).await
+        }
     }
 
     /// The resource with its last payload, where that is kept apart.
     ///
     /// # Errors
     /// An outage, or a payload that is not there.
-    pub async fn whole(&self, tenant: &str, key: &ResourceKey, mut resource: Resource) -> Result<Resource, Failure> {
+    pub async fn whole(
+        &self,
+        tenant: &str,
+        key: &ResourceKey,
+        mut resource: Resource,
+    ) -> Result<Resource, Failure> {
         if let Some(kept) = resource.kept {
             let version = self.conflicts.version(tenant, key, kept.number).await?;
-            let missing = || Failure::unreadable("resource", format!("last payload of {}", key.sort_key()));
+            let missing =
+                || Failure::unreadable("resource", format!("last payload of {}", key.sort_key()));
             (resource.payload, resource.fields) = version.ok_or_else(missing)?;
         }
         Ok(resource)
     }
 
-    /// Writes all of `items`, of any tables, or none. What a table throttled, and nothing else prevented, is tried again: the SDK does not
-    /// retry a transaction that was cancelled.
+    /// Writes all of `items`, of any tables, or none. What a table throttled, and nothing else
+    /// prevented, is tried again: the SDK does not retry a transaction that was cancelled.
     ///
     /// # Errors
     /// An outage.
     pub async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, Failure> {
         for attempt in 1..THROTTLED_ATTEMPTS_MAX {
-            let transacted = transaction::transact(&self.client, "transact_write_items", items.clone()).await?;
+            let transacted =
+                transaction::transact(&self.client, "transact_write_items", items.clone()).await?;
             if !transacted.was_throttled() {
                 return Ok(transacted);
             }
@@ -162,43 +193,71 @@ pub(crate) struct Table {
 impl Table {
     /// A put of `row`; the caller adds the condition that protects it.
     fn put(&self, row: &impl Serialize) -> Result<PutItemFluentBuilder, Failure> {
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(to_row(row)?));
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(to_row(row)?));
         Ok(put.return_consumed_capacity(ReturnConsumedCapacity::Total))
     }
 
     /// A strongly consistent query of one partition, whose key stands in the condition as `:pk`.
     fn query(&self, partition: String) -> QueryFluentBuilder {
-        let query = self.client.query().table_name(&self.name).consistent_read(true);
+        let query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true);
         let query = query.expression_attribute_values(":pk", AttributeValue::S(partition));
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
-    /// A query of one partition of an index, which is named by this attribute. An index cannot be read strongly consistently.
+    /// A query of one partition of an index, which is named by this attribute. An index cannot be
+    /// read strongly consistently.
     fn query_index(&self, index: &str, attribute: &str, partition: &str) -> QueryFluentBuilder {
         let query = self.client.query().table_name(&self.name).index_name(index);
-        let query = query.key_condition_expression("#partition = :partition").expression_attribute_names("#partition", attribute);
-        let query = query.expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()));
+        let query = query
+            .key_condition_expression("#partition = :partition")
+            .expression_attribute_names("#partition", attribute);
+        let query = query
+            .expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()));
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
-    /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row are left out.
+    /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row
+    /// are left out.
     async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
         self.batch_get_as(keys, true).await
     }
 
     /// The same, strongly consistently or for half the price.
     async fn batch_get_as(&self, keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Failure> {
-        let calls = keys.chunks(BATCH_GET_KEYS_MAX).map(|keys| self.batch_get_call(keys.to_vec(), is_consistent));
-        Ok(futures_util::future::try_join_all(calls).await?.into_iter().flatten().collect())
+        let calls = keys
+            .chunks(BATCH_GET_KEYS_MAX)
+            .map(|keys| self.batch_get_call(keys.to_vec(), is_consistent));
+        Ok(futures_util::future::try_join_all(calls)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
-    /// One call, repeated for the keys DynamoDB left over: an answer holds 16 MB at most, and may be throttled in part.
-    async fn batch_get_call(&self, mut keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Failure> {
+    /// One call, repeated for the keys DynamoDB left over: an answer holds 16 MB at most, and may
+    /// be throttled in part.
+    async fn batch_get_call(
+        &self,
+        mut keys: Vec<Row>,
+        is_consistent: bool,
+    ) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut stalled = 0;
         while !keys.is_empty() {
-            let wanted = KeysAndAttributes::builder().consistent_read(is_consistent).set_keys(Some(keys));
-            let wanted = wanted.build().map_err(|error| Failure::unreadable("keys", error))?;
+            let wanted = KeysAndAttributes::builder()
+                .consistent_read(is_consistent)
+                .set_keys(Some(keys));
+            let wanted = wanted
+                .build()
+                .map_err(|error| Failure::unreadable("keys", error))?;
             let answer = self
                 .client
                 .batch_get_item()
@@ -207,7 +266,10 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| Failure::outage("batch_get_item", error))?;
-            let found = answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default();
+            let found = answer
+                .responses
+                .and_then(|mut tables| tables.remove(&self.name))
+                .unwrap_or_default();
             stalled = if found.is_empty() { stalled + 1 } else { 0 };
             rows.extend(found);
             keys = answer
@@ -217,7 +279,10 @@ impl Table {
                 .unwrap_or_default();
             if !keys.is_empty() && stalled > 0 {
                 if stalled == THROTTLED_ATTEMPTS_MAX {
-                    return Err(Failure::Outage(format!("batch_get_item on {}: throttled", self.name)));
+                    return Err(Failure::Outage(format!(
+                        "batch_get_item on {}: throttled",
+                        self.name
+                    )));
                 }
                 tokio::time::sleep(self.random.throttled(stalled)).await;
             }
@@ -246,7 +311,10 @@ fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
 }
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Row {
-    Row::from([("pk".to_owned(), AttributeValue::S(pk.into())), ("sk".to_owned(), AttributeValue::S(sk.into()))])
+    Row::from([
+        ("pk".to_owned(), AttributeValue::S(pk.into())),
+        ("sk".to_owned(), AttributeValue::S(sk.into())),
+    ])
 }
 
 fn to_row(row: &impl Serialize) -> Result<Row, Failure> {
@@ -264,7 +332,9 @@ fn is_condition_failure(error: &impl ProvideErrorMetadata) -> bool {
 
 /// The row that stood in the way of a put which asked for it.
 fn in_the_way(error: &PutItemError) -> Option<&Row> {
-    let PutItemError::ConditionalCheckFailedException(failed) = error else { return None };
+    let PutItemError::ConditionalCheckFailedException(failed) = error else {
+        return None;
+    };
     failed.item()
 }
 
@@ -275,5 +345,6 @@ fn expiry(now: chrono::DateTime<chrono::Utc>, retention: chrono::Duration) -> i6
 
 /// A moment as rows have it: milliseconds since 1970.
 fn moment(milliseconds: i64) -> Result<chrono::DateTime<chrono::Utc>, Failure> {
-    chrono::DateTime::from_timestamp_millis(milliseconds).ok_or_else(|| Failure::unreadable("moment", milliseconds))
+    chrono::DateTime::from_timestamp_millis(milliseconds)
+        .ok_or_else(|| Failure::unreadable("moment", milliseconds))
 }

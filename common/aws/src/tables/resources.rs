@@ -1,12 +1,15 @@
-//! `resources`: tenant#channel / type#id. The truth; its stream is where the change log comes from. A row is written on one condition
-//! only, that its version still is the one that was loaded, and every accepted change raises the version: so no change is lost.
+//! `resources`: tenant#channel / type#id. The truth; its stream is where the change log comes from.
+//! A row is written on one condition only, that its version still is the one that was loaded, and
+//! every accepted change raises the version: so no change is lost.
 
 mod row;
 mod tombstone;
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementRequest, ConditionCheck, Put, TransactWriteItem,
+};
 use tidemark_core::{
     channel::Scope,
     principal::Principal,
@@ -15,7 +18,10 @@ use tidemark_core::{
     resource::{Kept, Resource, ResourceKey},
 };
 
-use self::row::{CHANGED, CREATED, DELETED, SHOWN, ShownRow, TOMBSTONE, changed, created, deleted, number, read_row};
+use self::row::{
+    CHANGED, CREATED, DELETED, SHOWN, ShownRow, TOMBSTONE, changed, created, deleted, number,
+    read_row,
+};
 pub(crate) use self::row::{ResourceRow, identify};
 use super::{
     Table, key,
@@ -37,28 +43,40 @@ pub struct Loaded {
     pub rows: HashMap<ResourceKey, Resource>,
     /// Those that are there and do not read.
     pub unreadable: HashSet<ResourceKey>,
-    /// Those that may be other than they were read, or were not read and are taken not to be there. Only a write on the condition that
-    /// they are shows whether that is so.
+    /// Those that may be other than they were read, or were not read and are taken not to be there.
+    /// Only a write on the condition that they are shows whether that is so.
     pub unproven: HashSet<ResourceKey>,
 }
 
 impl Resources {
-    /// Reads the rows of `keys` in a tenant, strongly consistently; keys without a row are left out.
+    /// Reads the rows of `keys` in a tenant, strongly consistently; keys without a row are left
+    /// out.
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(&self, tenant: &str, keys: impl IntoIterator<Item = &ResourceKey>) -> Result<Loaded, Failure> {
+    pub async fn load(
+        &self,
+        tenant: &str,
+        keys: impl IntoIterator<Item = &ResourceKey>,
+    ) -> Result<Loaded, Failure> {
         self.load_as(tenant, keys, true).await
     }
 
-    /// Reads the rows of `keys` in a tenant for half the price: as they are, or as they were a moment ago. What is to be written on
-    /// the condition that they still are needs no more.
+    /// Reads the rows of `keys` in a tenant for half the price: as they are, or as they were a
+    /// moment ago. What is to be written on the condition that they still are needs no more.
     ///
     /// # Errors
     /// An outage.
-    pub async fn load_unproven(&self, tenant: &str, keys: &HashSet<&ResourceKey>) -> Result<Loaded, Failure> {
+    pub async fn load_unproven(
+        &self,
+        tenant: &str,
+        keys: &HashSet<&ResourceKey>,
+    ) -> Result<Loaded, Failure> {
         let loaded = self.load_as(tenant, keys.iter().copied(), false).await?;
-        Ok(Loaded { unproven: keys.iter().copied().cloned().collect(), ..loaded })
+        Ok(Loaded {
+            unproven: keys.iter().copied().cloned().collect(),
+            ..loaded
+        })
     }
 
     async fn load_as(
@@ -67,7 +85,10 @@ impl Resources {
         keys: impl IntoIterator<Item = &ResourceKey>,
         is_consistent: bool,
     ) -> Result<Loaded, Failure> {
-        let keys = keys.into_iter().map(|it| key(it.channel.partition(tenant), it.sort_key())).collect();
+        let keys = keys
+            .into_iter()
+            .map(|it| key(it.channel.partition(tenant), it.sort_key()))
+            .collect();
         let mut loaded = Loaded::default();
         for row in self.0.batch_get_as(keys, is_consistent).await? {
             match read_row(row, ResourceRow::read)? {
@@ -82,8 +103,9 @@ impl Resources {
         Ok(loaded)
     }
 
-    /// Reads what a snapshot shows of at most `limit` rows of a channel, in key order, after the sort key `after`, strongly consistently;
-    /// says whether there may be more. A row that does not read is `None`.
+    /// Reads what a snapshot shows of at most `limit` rows of a channel, in key order, after the
+    /// sort key `after`, strongly consistently; says whether there may be more. A row that does not
+    /// read is `None`.
     ///
     /// # Errors
     /// An outage.
@@ -104,24 +126,34 @@ impl Resources {
             .await
             .map_err(|error| Failure::outage("query on resources", error))?;
         let more = answer.last_evaluated_key.is_some();
-        let rows = answer.items.unwrap_or_default().into_iter().map(|row| read_row(row, ShownRow::read));
+        let rows = answer
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|row| read_row(row, ShownRow::read));
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
-    /// Writes rows, each on the condition that it still has the version that was loaded, or that there still is none. Each succeeds
-    /// or fails alone; the answers stand in the order of `writes`.
+    /// Writes rows, each on the condition that it still has the version that was loaded, or that
+    /// there still is none. Each succeeds or fails alone; the answers stand in the order of
+    /// `writes`.
     ///
-    /// Two calls of 25 statements are sent at once: a tenth of the CPU of fifty single puts, for the same write units. What is larger follows.
+    /// Two calls of 25 statements are sent at once: a tenth of the CPU of fifty single puts, for
+    /// the same write units. What is larger follows.
     ///
     /// # Errors
-    /// An outage of the whole table. Some writes may have taken effect then; a retry finds them remembered.
+    /// An outage of the whole table. Some writes may have taken effect then; a retry finds them
+    /// remembered.
     pub async fn commit(
         &self,
         principal: &Principal,
         writes: &[(&ResourceKey, &ResourceWrite)],
     ) -> Result<Vec<Committed>, Failure> {
         let texts = Texts::new(&self.0.name);
-        let bytes: Vec<usize> = writes.iter().map(|(_, write)| write.resource.payload.get().len()).collect();
+        let bytes: Vec<usize> = writes
+            .iter()
+            .map(|(_, write)| write.resource.payload.get().len())
+            .collect();
         let build = |index: usize| {
             let (key, write) = writes[index];
             texts.statement(&principal.tenant, key, write)
@@ -133,21 +165,36 @@ impl Resources {
     ///
     /// # Errors
     /// The row does not serialise, which each does.
-    pub fn transact(&self, scope: &Scope, resource: &ResourceKey, write: &ResourceWrite) -> Result<TransactWriteItem, Failure> {
+    pub fn transact(
+        &self,
+        scope: &Scope,
+        resource: &ResourceKey,
+        write: &ResourceWrite,
+    ) -> Result<TransactWriteItem, Failure> {
         let mut row = key(scope.partition(), resource.sort_key());
         let owned = |name: &&str| (*name).to_owned();
         if write.resource.deleted {
-            row.extend(DELETED.iter().map(owned).zip(deleted(&scope.tenant, resource, &write.resource)?));
+            row.extend(DELETED.iter().map(owned).zip(deleted(
+                &scope.tenant,
+                resource,
+                &write.resource,
+            )?));
         } else {
             let names = CHANGED.iter().chain(&CREATED).map(owned);
-            row.extend(names.zip(changed(&write.resource)?.into_iter().chain(created(&write.resource.creation))));
+            row.extend(
+                names.zip(
+                    changed(&write.resource)?
+                        .into_iter()
+                        .chain(created(&write.resource.creation)),
+                ),
+            );
         }
         let put = Put::builder().table_name(&self.0.name).set_item(Some(row));
         let put = match write.expected_version {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(expected) => {
-                put.condition_expression("server_version = :expected").expression_attribute_values(":expected", number(expected))
-            }
+            Some(expected) => put
+                .condition_expression("server_version = :expected")
+                .expression_attribute_values(":expected", number(expected)),
         };
         transact_put(put)
     }
@@ -156,12 +203,18 @@ impl Resources {
     ///
     /// # Errors
     /// It lacks its table or its key, which it does not.
-    pub fn transact_absent(&self, scope: &Scope, resource: &ResourceKey) -> Result<TransactWriteItem, Failure> {
+    pub fn transact_absent(
+        &self,
+        scope: &Scope,
+        resource: &ResourceKey,
+    ) -> Result<TransactWriteItem, Failure> {
         let check = ConditionCheck::builder()
             .table_name(&self.0.name)
             .set_key(Some(key(scope.partition(), resource.sort_key())))
             .condition_expression("attribute_not_exists(pk)");
-        Ok(TransactWriteItem::builder().condition_check(check.build().map_err(incomplete)?).build())
+        Ok(TransactWriteItem::builder()
+            .condition_check(check.build().map_err(incomplete)?)
+            .build())
     }
 }
 
@@ -176,42 +229,83 @@ struct Texts {
 impl Texts {
     fn new(table: &str) -> Self {
         let insert = |names: &mut dyn Iterator<Item = &&str>| {
-            let fields: Vec<String> = ["pk", "sk"].iter().chain(names).map(|name| format!("'{name}': ?")).collect();
+            let fields: Vec<String> = ["pk", "sk"]
+                .iter()
+                .chain(names)
+                .map(|name| format!("'{name}': ?"))
+                .collect();
             // Fails as a duplicate where a row exists.
             format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "))
         };
-        let update = |set: &mut dyn Iterator<Item = &&str>, removed: &mut dyn Iterator<Item = &&str>| {
+        let update = |set: &mut dyn Iterator<Item = &&str>,
+                      removed: &mut dyn Iterator<Item = &&str>| {
             let set = set.map(|name| format!("SET \"{name}\" = ?"));
-            let clauses: Vec<String> = set.chain(removed.map(|name| format!("REMOVE \"{name}\""))).collect();
+            let clauses: Vec<String> = set
+                .chain(removed.map(|name| format!("REMOVE \"{name}\"")))
+                .collect();
             // The version guards the whole row: whoever changed anything raised it.
-            format!("UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?", clauses.join(" "))
+            format!(
+                "UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?",
+                clauses.join(" ")
+            )
         };
         let living = || CHANGED.iter().chain(&CREATED);
         Self {
             insert: insert(&mut living()),
             insert_deleted: insert(&mut DELETED.iter()),
             update: update(&mut living(), &mut [TOMBSTONE].iter()),
-            delete: update(&mut DELETED.iter(), &mut living().filter(|name| !DELETED.contains(name))),
+            delete: update(
+                &mut DELETED.iter(),
+                &mut living().filter(|name| !DELETED.contains(name)),
+            ),
         }
     }
 
-    fn statement(&self, tenant: &str, key: &ResourceKey, write: &ResourceWrite) -> Result<BatchStatementRequest, Failure> {
+    fn statement(
+        &self,
+        tenant: &str,
+        key: &ResourceKey,
+        write: &ResourceWrite,
+    ) -> Result<BatchStatementRequest, Failure> {
         let at = [key.channel.partition(tenant), key.sort_key()].map(AttributeValue::S);
         let resource = &write.resource;
         let (insert, update, values): (_, _, Vec<_>) = if resource.deleted {
-            (&self.insert_deleted, &self.delete, deleted(tenant, key, resource)?.into())
+            (
+                &self.insert_deleted,
+                &self.delete,
+                deleted(tenant, key, resource)?.into(),
+            )
         } else {
-            (&self.insert, &self.update, changed(resource)?.into_iter().chain(created(&resource.creation)).collect())
+            (
+                &self.insert,
+                &self.update,
+                changed(resource)?
+                    .into_iter()
+                    .chain(created(&resource.creation))
+                    .collect(),
+            )
         };
         match write.expected_version {
             None => statement(insert, at.into_iter().chain(values).collect()),
-            Some(expected) => statement(update, values.into_iter().chain(at).chain([number(expected)]).collect()),
+            Some(expected) => statement(
+                update,
+                values
+                    .into_iter()
+                    .chain(at)
+                    .chain([number(expected)])
+                    .collect(),
+            ),
         }
     }
 }
 
-/// Where the last payload of a resource that is to be written deleted has to be kept first; `None` where it has not.
-pub(super) fn to_keep(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<Option<Kept>, Failure> {
+/// Where the last payload of a resource that is to be written deleted has to be kept first; `None`
+/// where it has not.
+pub(super) fn to_keep(
+    tenant: &str,
+    key: &ResourceKey,
+    resource: &Resource,
+) -> Result<Option<Kept>, Failure> {
     match resource.deleted && resource.kept.is_none() {
         true => tombstone::kept_apart(tenant, key, resource),
         false => Ok(None),

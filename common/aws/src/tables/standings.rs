@@ -1,5 +1,6 @@
-//! Reading `resources` to compare it with the log: versions and times, without payloads, a page at a time. A page costs what its rows
-//! weigh, at most 1 MB of them: a projection saves the way, not the read units.
+//! Reading `resources` to compare it with the log: versions and times, without payloads, a page at
+//! a time. A page costs what its rows weigh, at most 1 MB of them: a projection saves the way, not
+//! the read units.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use serde::Deserialize;
@@ -36,8 +37,8 @@ const PROJECTION: &str = "pk, sk, server_version, changed_at";
 const CHANGED: &str = "changed_at BETWEEN :from AND :until";
 
 impl Resources {
-    /// Reads on behind `after`, at most `limit` rows, strongly consistently. A row that does not read is logged and left out: the change
-    /// that mends it is sequenced like any other.
+    /// Reads on behind `after`, at most `limit` rows, strongly consistently. A row that does not
+    /// read is logged and left out: the change that mends it is sequenced like any other.
     ///
     /// # Errors
     /// An outage.
@@ -50,35 +51,80 @@ impl Resources {
     ) -> Result<Standings, Failure> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let after = after.map(|[partition, sort_key]| row_key(partition, sort_key));
-        let time = |at: chrono::DateTime<chrono::Utc>| AttributeValue::N(at.timestamp_millis().to_string());
+        let time = |at: chrono::DateTime<chrono::Utc>| {
+            AttributeValue::N(at.timestamp_millis().to_string())
+        };
         let (from, until) = (time(period.from), time(period.until));
         let (items, looked_at, last) = match extent {
             Extent::Channel(scope) => {
-                let query = self.0.query(scope.partition()).key_condition_expression("pk = :pk");
-                let query = query.filter_expression(CHANGED).projection_expression(PROJECTION);
-                let query = query.expression_attribute_values(":from", from).expression_attribute_values(":until", until);
-                let answer = query.set_exclusive_start_key(after).limit(limit).send().await;
-                let answer = answer.map_err(|error| Failure::outage("query on resources", error))?;
-                (answer.items, answer.scanned_count, answer.last_evaluated_key)
+                let query = self
+                    .0
+                    .query(scope.partition())
+                    .key_condition_expression("pk = :pk");
+                let query = query
+                    .filter_expression(CHANGED)
+                    .projection_expression(PROJECTION);
+                let query = query
+                    .expression_attribute_values(":from", from)
+                    .expression_attribute_values(":until", until);
+                let answer = query
+                    .set_exclusive_start_key(after)
+                    .limit(limit)
+                    .send()
+                    .await;
+                let answer =
+                    answer.map_err(|error| Failure::outage("query on resources", error))?;
+                (
+                    answer.items,
+                    answer.scanned_count,
+                    answer.last_evaluated_key,
+                )
             }
             Extent::All(tenant) => {
-                let scan = self.0.client.scan().table_name(&self.0.name).consistent_read(true).projection_expression(PROJECTION);
-                let scan = scan.expression_attribute_values(":from", from).expression_attribute_values(":until", until);
+                let scan = self
+                    .0
+                    .client
+                    .scan()
+                    .table_name(&self.0.name)
+                    .consistent_read(true)
+                    .projection_expression(PROJECTION);
+                let scan = scan
+                    .expression_attribute_values(":from", from)
+                    .expression_attribute_values(":until", until);
                 let scan = match tenant {
                     None => scan.filter_expression(CHANGED),
                     Some(tenant) => scan
                         .filter_expression(format!("begins_with(pk, :tenant) AND {CHANGED}"))
-                        .expression_attribute_values(":tenant", AttributeValue::S(key::join([tenant, ""]))),
+                        .expression_attribute_values(
+                            ":tenant",
+                            AttributeValue::S(key::join([tenant, ""])),
+                        ),
                 };
                 let scan = scan.set_exclusive_start_key(after).limit(limit);
-                let answer = scan.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+                let answer = scan
+                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                    .send()
+                    .await;
                 let answer = answer.map_err(|error| Failure::outage("scan on resources", error))?;
-                (answer.items, answer.scanned_count, answer.last_evaluated_key)
+                (
+                    answer.items,
+                    answer.scanned_count,
+                    answer.last_evaluated_key,
+                )
             }
         };
-        let next = last.and_then(|row| Some([text(&row, "pk")?.to_owned(), text(&row, "sk")?.to_owned()]));
-        let rows = items.unwrap_or_default().into_iter().filter_map(standing).collect();
-        Ok(Standings { rows, looked_at: usize::try_from(looked_at).unwrap_or_default(), next })
+        let next =
+            last.and_then(|row| Some([text(&row, "pk")?.to_owned(), text(&row, "sk")?.to_owned()]));
+        let rows = items
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(standing)
+            .collect();
+        Ok(Standings {
+            rows,
+            looked_at: usize::try_from(looked_at).unwrap_or_default(),
+            next,
+        })
     }
 }
 
@@ -86,7 +132,14 @@ fn standing(row: Row) -> Option<(Scope, Standing)> {
     let read = || {
         let row: StandingRow = super::from_row("resource", row)?;
         let (scope, key) = identify(&row.pk, &row.sk)?;
-        Ok((scope, Standing { key, server_version: row.server_version, changed_at: moment(row.changed_at)? }))
+        Ok((
+            scope,
+            Standing {
+                key,
+                server_version: row.server_version,
+                changed_at: moment(row.changed_at)?,
+            },
+        ))
     };
     let read: Result<_, Failure> = read();
     if let Err(failure) = &read {

@@ -1,7 +1,9 @@
-//! Conditional statements in batches (PartiQL): each succeeds or fails alone, for the write units of single puts and a tenth of their CPU.
+//! Conditional statements in batches (PartiQL): each succeeds or fails alone, for the write units
+//! of single puts and a tenth of their CPU.
 
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ReturnConsumedCapacity,
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
+    ReturnConsumedCapacity,
 };
 use futures_util::future::try_join_all;
 
@@ -20,15 +22,17 @@ const CALLS_AT_ONCE: usize = 2;
 pub enum Committed {
     /// It is written.
     Written,
-    /// Its condition did not hold: someone else was faster, or an earlier try of this very write took effect unheard.
+    /// Its condition did not hold: someone else was faster, or an earlier try of this very write
+    /// took effect unheard.
     Lost,
     /// The table would not take it now.
     Unavailable,
 }
 
 impl Table {
-    /// Executes a statement for each of `bytes`, which says how many bytes of payload it carries; the answers stand in that order. A
-    /// statement is built when its call is made, so that few payloads are held twice.
+    /// Executes a statement for each of `bytes`, which says how many bytes of payload it carries;
+    /// the answers stand in that order. A statement is built when its call is made, so that few
+    /// payloads are held twice.
     ///
     /// Two calls of 25 statements are sent at once. What is larger follows.
     pub(super) async fn execute_all(
@@ -38,14 +42,16 @@ impl Table {
     ) -> Result<Vec<Committed>, Failure> {
         let mut committed = Vec::with_capacity(bytes.len());
         for calls in calls(bytes).chunks(CALLS_AT_ONCE) {
-            let calls = calls.iter().map(|range| self.execute(range.clone(), &build));
+            let calls = calls
+                .iter()
+                .map(|range| self.execute(range.clone(), &build));
             committed.extend(try_join_all(calls).await?.into_iter().flatten());
         }
         Ok(committed)
     }
 
-    /// One call; statements that were throttled or met a transaction are sent again. DynamoDB reports those inside a 200, where the
-    /// SDK does not repeat them.
+    /// One call; statements that were throttled or met a transaction are sent again. DynamoDB
+    /// reports those inside a 200, where the SDK does not repeat them.
     async fn execute(
         &self,
         range: std::ops::Range<usize>,
@@ -58,7 +64,10 @@ impl Table {
             if attempt > 0 {
                 tokio::time::sleep(self.random.throttled(attempt)).await;
             }
-            let call = waiting.iter().map(|index| build(*index)).collect::<Result<_, _>>()?;
+            let call = waiting
+                .iter()
+                .map(|index| build(*index))
+                .collect::<Result<_, _>>()?;
             let answer = self
                 .client
                 .batch_execute_statement()
@@ -66,7 +75,9 @@ impl Table {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await
-                .map_err(|error| Failure::outage(&format!("batch_execute_statement on {}", self.name), error))?;
+                .map_err(|error| {
+                    Failure::outage(&format!("batch_execute_statement on {}", self.name), error)
+                })?;
             for (index, response) in waiting.iter().zip(answer.responses.unwrap_or_default()) {
                 committed[*index - first] = outcome(&response);
             }
@@ -80,17 +91,30 @@ impl Table {
 }
 
 /// A statement with the values of its question marks.
-pub(super) fn statement(text: &str, parameters: Vec<AttributeValue>) -> Result<BatchStatementRequest, Failure> {
-    let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters));
-    statement.build().map_err(|error| Failure::unreadable("statement", error))
+pub(super) fn statement(
+    text: &str,
+    parameters: Vec<AttributeValue>,
+) -> Result<BatchStatementRequest, Failure> {
+    let statement = BatchStatementRequest::builder()
+        .statement(text)
+        .set_parameters(Some(parameters));
+    statement
+        .build()
+        .map_err(|error| Failure::unreadable("statement", error))
 }
 
 fn outcome(response: &BatchStatementResponse) -> Committed {
-    let Some(error) = &response.error else { return Committed::Written };
+    let Some(error) = &response.error else {
+        return Committed::Written;
+    };
     match &error.code {
-        Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed | BatchStatementErrorCodeEnum::DuplicateItem) => Committed::Lost,
+        Some(
+            BatchStatementErrorCodeEnum::ConditionalCheckFailed
+            | BatchStatementErrorCodeEnum::DuplicateItem,
+        ) => Committed::Lost,
         code => {
-            // Of a throttled statement the message says what the limit is; that of another error may quote what was sent.
+            // Of a throttled statement the message says what the limit is; that of another error
+            // may quote what was sent.
             let is_throttled = matches!(
                 code,
                 Some(
@@ -112,10 +136,13 @@ fn calls(bytes: &[usize]) -> Vec<std::ops::Range<usize>> {
     let mut first = 0;
     while first < bytes.len() {
         let mut sum = 0;
-        let fits = bytes[first..].iter().take(STATEMENTS_MAX).take_while(|bytes| {
-            sum += **bytes;
-            sum <= CALL_BYTES_MAX
-        });
+        let fits = bytes[first..]
+            .iter()
+            .take(STATEMENTS_MAX)
+            .take_while(|bytes| {
+                sum += **bytes;
+                sum <= CALL_BYTES_MAX
+            });
         let end = first + fits.count().max(1);
         calls.push(first..end);
         first = end;

@@ -1,12 +1,14 @@
-//! `submission_media`: tenant#channel#type#id / media key. Which verified upload belongs to which resource. A row is written
-//! before the resource that names the upload, so that no crash leaves an upload unnoted; writing it again says the same.
+//! `submission_media`: tenant#channel#type#id / media key. Which verified upload belongs to which
+//! resource. A row is written before the resource that names the upload, so that no crash leaves an
+//! upload unnoted; writing it again says the same.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tidemark_core::{
-    channel::Scope, key, media::Upload, principal::Principal, protocol::timestamp, push::media::Claim, resource::ResourceKey,
+    channel::Scope, key, media::Upload, principal::Principal, protocol::timestamp,
+    push::media::Claim, resource::ResourceKey,
 };
 
 use super::{Table, key as row_key, text};
@@ -38,12 +40,22 @@ impl SubmissionMedia {
     /// An outage.
     pub async fn noted(&self, tenant: &str, claims: Vec<Claim>) -> Result<HashSet<Claim>, Failure> {
         let place = |(resource, media): &Claim| (partition(tenant, resource), media.clone());
-        let by_place: HashMap<(String, String), Claim> = claims.into_iter().map(|claim| (place(&claim), claim)).collect();
-        let keys = by_place.keys().map(|(pk, sk)| row_key(pk, sk.as_str())).collect();
-        // Strongly consistently: another user's key is rejected for good where its row is not visible yet.
+        let by_place: HashMap<(String, String), Claim> = claims
+            .into_iter()
+            .map(|claim| (place(&claim), claim))
+            .collect();
+        let keys = by_place
+            .keys()
+            .map(|(pk, sk)| row_key(pk, sk.as_str()))
+            .collect();
+        // Strongly consistently: another user's key is rejected for good where its row is not
+        // visible yet.
         let rows = self.0.batch_get(keys).await?;
         let place = |row| Some((text(row, "pk")?.to_owned(), text(row, "sk")?.to_owned()));
-        Ok(rows.iter().filter_map(|row| by_place.get(&place(row)?).cloned()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| by_place.get(&place(row)?).cloned())
+            .collect())
     }
 
     /// Notes `upload`, named by `resource` of `scope` and verified at `now`, as pushed `by` that
@@ -75,10 +87,16 @@ impl SubmissionMedia {
             channel,
         };
         let put = self.0.put(&row)?.send().await;
-        put.map(|_| ()).map_err(|error| Failure::outage("put_item on submission_media", error))
+        put.map(|_| ())
+            .map_err(|error| Failure::outage("put_item on submission_media", error))
     }
 }
 
 fn partition(tenant: &str, resource: &ResourceKey) -> String {
-    key::join([tenant, &resource.channel.to_string(), &resource.resource_type, &resource.id])
+    key::join([
+        tenant,
+        &resource.channel.to_string(),
+        &resource.resource_type,
+        &resource.id,
+    ])
 }

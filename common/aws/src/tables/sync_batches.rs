@@ -1,6 +1,7 @@
-//! `sync_batches`: tenant#user#device / batch. The results of each batch without their payloads, packed: what a batch that is sent
-//! again is answered with (§3.6). Beside them, tenant#user#device / create#type#temp id: the creates of the device that failed, which later
-//! batches may refer to (§3.10).
+//! `sync_batches`: tenant#user#device / batch. The results of each batch without their payloads,
+//! packed: what a batch that is sent again is answered with (§3.6). Beside them, tenant#user#device
+//! / create#type#temp id: the creates of the device that failed, which later batches may refer to
+//! (§3.10).
 
 use std::{
     borrow::Cow,
@@ -22,7 +23,9 @@ use tidemark_core::{
     push::{intake::Sender, references::TempId},
 };
 
-use super::{Table, expiry, from_row, is_condition_failure, moment, to_row, transaction::transact_put};
+use super::{
+    Table, expiry, from_row, is_condition_failure, moment, to_row, transaction::transact_put,
+};
 use crate::failure::Failure;
 
 /// Bytes of unpacked results at most: 50 items with their names and sentences.
@@ -76,7 +79,8 @@ struct FailedRow {
 }
 
 impl SyncBatches {
-    /// Notes that the creates of these temp ids failed with an error, and whether it is retryable. One write for each.
+    /// Notes that the creates of these temp ids failed with an error, and whether it is retryable.
+    /// One write for each.
     ///
     /// # Errors
     /// An outage. The batch is not answered then, and its repetition notes them.
@@ -86,7 +90,11 @@ impl SyncBatches {
         failed: &BTreeMap<TempId, bool>,
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        let pk = partition(&sender.principal.tenant, &sender.principal.user, sender.device_id);
+        let pk = partition(
+            &sender.principal.tenant,
+            &sender.principal.user,
+            sender.device_id,
+        );
         let puts = failed.iter().map(|(temp_id, is_retryable)| {
             let row = FailedRow {
                 pk: pk.clone(),
@@ -95,13 +103,18 @@ impl SyncBatches {
                 expires_at: expiry(now, self.retention),
             };
             let put = self.table.put(&row);
-            async move { put?.send().await.map_err(|error| Failure::outage("put_item on sync_batches", error)) }
+            async move {
+                put?.send()
+                    .await
+                    .map_err(|error| Failure::outage("put_item on sync_batches", error))
+            }
         });
         futures_util::future::try_join_all(puts).await?;
         Ok(())
     }
 
-    /// Which of these temp ids belong to creates that failed with an error when they were sent last, and whether it was retryable.
+    /// Which of these temp ids belong to creates that failed with an error when they were sent
+    /// last, and whether it was retryable.
     ///
     /// # Errors
     /// An outage.
@@ -110,8 +123,15 @@ impl SyncBatches {
         sender: Sender<'_>,
         temp_ids: &BTreeSet<&TempId>,
     ) -> Result<HashMap<TempId, bool>, Failure> {
-        let pk = partition(&sender.principal.tenant, &sender.principal.user, sender.device_id);
-        let mut wanted: HashMap<String, &TempId> = temp_ids.iter().map(|temp_id| (failed_key(temp_id), *temp_id)).collect();
+        let pk = partition(
+            &sender.principal.tenant,
+            &sender.principal.user,
+            sender.device_id,
+        );
+        let mut wanted: HashMap<String, &TempId> = temp_ids
+            .iter()
+            .map(|temp_id| (failed_key(temp_id), *temp_id))
+            .collect();
         let keys = wanted.keys().map(|sk| super::key(pk.clone(), sk)).collect();
         let mut failed = HashMap::new();
         for row in self.table.batch_get(keys).await? {
@@ -123,12 +143,18 @@ impl SyncBatches {
         Ok(failed)
     }
 
-    /// The batch with these items as it was answered; `None` when it was not. The raw items and the results expire each in their own
-    /// time, so results of other items under the same id count as none.
+    /// The batch with these items as it was answered; `None` when it was not. The raw items and the
+    /// results expire each in their own time, so results of other items under the same id count as
+    /// none.
     ///
     /// # Errors
     /// An outage.
-    pub async fn load(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<Option<AnsweredBatch<'static>>, Failure> {
+    pub async fn load(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        digest: &[u8],
+    ) -> Result<Option<AnsweredBatch<'static>>, Failure> {
         Ok(self.read(tenant, batch_id, digest).await?.answered)
     }
 
@@ -136,22 +162,42 @@ impl SyncBatches {
     ///
     /// # Errors
     /// An outage.
-    pub async fn read(&self, tenant: &str, batch_id: &BatchId, digest: &[u8]) -> Result<ReadBatch, Failure> {
+    pub async fn read(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        digest: &[u8],
+    ) -> Result<ReadBatch, Failure> {
         let answer = self
             .table
             .client
             .get_item()
             .table_name(&self.table.name)
-            .set_key(Some(super::key(partition(tenant, &batch_id.user, &batch_id.device_id), &batch_id.unique)))
+            .set_key(Some(super::key(
+                partition(tenant, &batch_id.user, &batch_id.device_id),
+                &batch_id.unique,
+            )))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
             .map_err(|error| Failure::outage("get_item on sync_batches", error))?;
-        let Some(row) = answer.item else { return Ok(ReadBatch { answered: None, stood: None }) };
+        let Some(row) = answer.item else {
+            return Ok(ReadBatch {
+                answered: None,
+                stood: None,
+            });
+        };
         let row: BatchRow = from_row("batch", row)?;
-        let answered = if row.digest == digest { Some(read_answered(&row)?) } else { None };
-        Ok(ReadBatch { answered, stood: Some(row.results) })
+        let answered = if row.digest == digest {
+            Some(read_answered(&row)?)
+        } else {
+            None
+        };
+        Ok(ReadBatch {
+            answered,
+            stood: Some(row.results),
+        })
     }
 
     /// Stores how a batch was answered, unless a replay has answered it since.
@@ -160,19 +206,34 @@ impl SyncBatches {
     ///
     /// # Errors
     /// An outage. What was applied stays applied, and a retry finds it remembered.
-    pub async fn store(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch<'_>) -> Result<(), Failure> {
+    pub async fn store(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        digest: &[u8],
+        batch: &AnsweredBatch<'_>,
+    ) -> Result<(), Failure> {
         let row = self.row(tenant, batch_id, digest, batch)?;
-        let put = self.table.put(&row)?.condition_expression("attribute_not_exists(pk) OR processed_at <= :processed_at");
-        let put = put.expression_attribute_values(":processed_at", AttributeValue::N(row.processed_at.to_string()));
+        let put = self
+            .table
+            .put(&row)?
+            .condition_expression("attribute_not_exists(pk) OR processed_at <= :processed_at");
+        let put = put.expression_attribute_values(
+            ":processed_at",
+            AttributeValue::N(row.processed_at.to_string()),
+        );
         match put.send().await {
-            Err(error) if !is_condition_failure(&error) => Err(Failure::outage("put_item on sync_batches", error)),
+            Err(error) if !is_condition_failure(&error) => {
+                Err(Failure::outage("put_item on sync_batches", error))
+            }
             _ => Ok(()),
         }
     }
 
     /// The part of a transaction that stores how a batch was answered by a replay.
     ///
-    /// The condition: its results are those that were `read`, so that of two replays at once one wins.
+    /// The condition: its results are those that were `read`, so that of two replays at once one
+    /// wins.
     ///
     /// # Errors
     /// The results do not serialise, which all do.
@@ -185,17 +246,28 @@ impl SyncBatches {
         read: &ReadBatch,
     ) -> Result<TransactWriteItem, Failure> {
         let row = to_row(&self.row(tenant, batch_id, digest, batch)?)?;
-        let put = Put::builder().table_name(&self.table.name).set_item(Some(row));
+        let put = Put::builder()
+            .table_name(&self.table.name)
+            .set_item(Some(row));
         transact_put(match &read.stood {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(stood) => put
                 .condition_expression("#results = :stood")
                 .expression_attribute_names("#results", "results")
-                .expression_attribute_values(":stood", AttributeValue::B(Blob::new(stood.as_slice()))),
+                .expression_attribute_values(
+                    ":stood",
+                    AttributeValue::B(Blob::new(stood.as_slice())),
+                ),
         })
     }
 
-    fn row(&self, tenant: &str, batch_id: &BatchId, digest: &[u8], batch: &AnsweredBatch<'_>) -> Result<BatchRow, Failure> {
+    fn row(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        digest: &[u8],
+        batch: &AnsweredBatch<'_>,
+    ) -> Result<BatchRow, Failure> {
         let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
         Ok(BatchRow {
             pk: partition(tenant, &batch_id.user, &batch_id.device_id),

@@ -1,5 +1,5 @@
-//! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims they came with, packed, stored before
-//! anything is applied (§3.11).
+//! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims they
+//! came with, packed, stored before anything is applied (§3.11).
 
 use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
@@ -117,7 +117,8 @@ const FIRST: &str = "0000";
 const RAW_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
 
 impl SyncItems {
-    /// Stores the raw items of a batch, unless they are stored. What was stored first stays, with the claims it came with.
+    /// Stores the raw items of a batch, unless they are stored. What was stored first stays, with
+    /// the claims it came with.
     ///
     /// The condition: under one batch id stand the same items for ever, told by their `digest`.
     ///
@@ -131,8 +132,14 @@ impl SyncItems {
         digest: &[u8],
         now: DateTime<Utc>,
     ) -> Result<Kept, Failure> {
-        let raw = RawBatch { principal, device_id: &batch_id.device_id, items };
-        let packed = pack(&serde_json::to_vec(&raw).map_err(|error| Failure::undecoded("raw items", error))?);
+        let raw = RawBatch {
+            principal,
+            device_id: &batch_id.device_id,
+            items,
+        };
+        let packed = pack(
+            &serde_json::to_vec(&raw).map_err(|error| Failure::undecoded("raw items", error))?,
+        );
         let pack = json::hex(&json::digest([&packed])[..8]);
         let pk = partition(&principal.tenant, batch_id);
         let expires_at = expiry(now, self.retention);
@@ -140,34 +147,69 @@ impl SyncItems {
         let chunks: Vec<&[u8]> = rest.chunks(CHUNK_BYTES_MAX).collect();
         // The first chunk comes last: it says that all are there.
         let puts = chunks.iter().enumerate().map(|(index, packed)| {
-            let row = ChunkRow { pk: &pk, sk: format!("{pack}-{:04}", index + 1), packed, expires_at };
-            async move { self.table.put(&row)?.send().await.map_err(|error| Failure::outage("put_item on sync_items", error)) }
+            let row = ChunkRow {
+                pk: &pk,
+                sk: format!("{pack}-{:04}", index + 1),
+                packed,
+                expires_at,
+            };
+            async move {
+                self.table
+                    .put(&row)?
+                    .send()
+                    .await
+                    .map_err(|error| Failure::outage("put_item on sync_items", error))
+            }
         });
         futures_util::future::try_join_all(puts).await?;
         let received_at = now.timestamp_millis();
         let chunks = 1 + chunks.len();
-        self.put_first(&FirstRow { pk: &pk, sk: FIRST, digest, pack: &pack, chunks, packed: first, received_at, expires_at })
-            .await
+        self.put_first(&FirstRow {
+            pk: &pk,
+            sk: FIRST,
+            digest,
+            pack: &pack,
+            chunks,
+            packed: first,
+            received_at,
+            expires_at,
+        })
+        .await
     }
 
-    /// The raw items of a batch, strongly consistently; `None` when there is no such batch, or it has expired.
+    /// The raw items of a batch, strongly consistently; `None` when there is no such batch, or it
+    /// has expired.
     ///
     /// # Errors
     /// An outage, or rows that are not what was stored.
-    pub async fn load(&self, tenant: &str, batch_id: &BatchId, now: DateTime<Utc>) -> Result<Option<KeptBatch>, Failure> {
+    pub async fn load(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<KeptBatch>, Failure> {
         let unreadable = |why: &str| Failure::unreadable("raw items", why);
         let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("raw items", error);
-        let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else { return Ok(None) };
+        let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else {
+            return Ok(None);
+        };
         let first: StoredFirst = from_row("raw items", first)?;
         if first.expires_at <= now.timestamp() {
             return Ok(None);
         }
         let mut packed = first.packed;
         if first.chunks > 1 {
-            let (from, end) = (format!("{}-0000", first.pack), format!("{}-9999", first.pack));
+            let (from, end) = (
+                format!("{}-0000", first.pack),
+                format!("{}-9999", first.pack),
+            );
             let rest = self.range(tenant, batch_id, &from, &end).await?;
             if rest.len() + 1 != first.chunks {
-                return Err(unreadable(&format!("{} chunks of {}", rest.len() + 1, first.chunks)));
+                return Err(unreadable(&format!(
+                    "{} chunks of {}",
+                    rest.len() + 1,
+                    first.chunks
+                )));
             }
             for row in rest {
                 packed.extend(from_row::<StoredChunk>("raw items", row)?.packed);
@@ -179,11 +221,22 @@ impl SyncItems {
             return Err(unreadable("not the items that were stored"));
         }
         let received_at = moment(first.received_at)?;
-        Ok(Some(KeptBatch { principal: raw.principal, items: raw.items, digest: first.digest, received_at }))
+        Ok(Some(KeptBatch {
+            principal: raw.principal,
+            items: raw.items,
+            digest: first.digest,
+            received_at,
+        }))
     }
 
     /// All rows of a batch from one sort key to another.
-    async fn range(&self, tenant: &str, batch_id: &BatchId, from: &str, end: &str) -> Result<Vec<Row>, Failure> {
+    async fn range(
+        &self,
+        tenant: &str,
+        batch_id: &BatchId,
+        from: &str,
+        end: &str,
+    ) -> Result<Vec<Row>, Failure> {
         let query = self.table.query(partition(tenant, batch_id));
         let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
         let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_owned()));
@@ -209,16 +262,30 @@ impl SyncItems {
 }
 
 fn partition(tenant: &str, batch_id: &BatchId) -> String {
-    key::join([tenant, &batch_id.user, &batch_id.device_id, &batch_id.unique])
+    key::join([
+        tenant,
+        &batch_id.user,
+        &batch_id.device_id,
+        &batch_id.unique,
+    ])
 }
 
 /// The digest of the batch that stands in the way of a first chunk.
 fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
-    Some(in_the_way(error)?.get("digest")?.as_b().ok()?.clone().into_inner())
+    Some(
+        in_the_way(error)?
+            .get("digest")?
+            .as_b()
+            .ok()?
+            .clone()
+            .into_inner(),
+    )
 }
 
-/// Digest of a batch's items: white space and the order of fields do not count. Items that are no canonical JSON count as they are.
+/// Digest of a batch's items: white space and the order of fields do not count. Items that are no
+/// canonical JSON count as they are.
 pub fn digest(items: &[Json]) -> [u8; 32] {
-    let canonical = |item: &RawValue| json::canonical(item).unwrap_or_else(|_| item.get().to_owned());
+    let canonical =
+        |item: &RawValue| json::canonical(item).unwrap_or_else(|_| item.get().to_owned());
     json::digest(items.iter().map(|item| canonical(item)))
 }

@@ -1,4 +1,5 @@
-//! Transactions: for what spans rows, and for nothing else, because they cost twice the write units.
+//! Transactions: for what spans rows, and for nothing else, because they cost twice the write
+//! units.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -33,21 +34,28 @@ pub enum Reason {
 }
 
 impl Transacted {
-    /// Whether the transaction was cancelled, and only because others were faster: their writes are to be read first.
+    /// Whether the transaction was cancelled, and only because others were faster: their writes are
+    /// to be read first.
     pub fn lost_race(&self) -> bool {
         match self {
             Self::Done => false,
-            Self::Cancelled(reasons) => {
-                reasons.iter().any(|reason| matches!(reason, Reason::ConditionFailed(_) | Reason::Conflict))
-            }
+            Self::Cancelled(reasons) => reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::ConditionFailed(_) | Reason::Conflict)),
         }
     }
 
     /// Whether the transaction was cancelled, and only because tables would not take it now.
     pub(super) fn was_throttled(&self) -> bool {
-        let Self::Cancelled(reasons) = self else { return false };
-        reasons.iter().any(|reason| matches!(reason, Reason::Throttled))
-            && reasons.iter().all(|reason| matches!(reason, Reason::Throttled | Reason::None))
+        let Self::Cancelled(reasons) = self else {
+            return false;
+        };
+        reasons
+            .iter()
+            .any(|reason| matches!(reason, Reason::Throttled))
+            && reasons
+                .iter()
+                .all(|reason| matches!(reason, Reason::Throttled | Reason::None))
     }
 }
 
@@ -55,15 +63,27 @@ impl Transacted {
 ///
 /// # Errors
 /// An outage.
-pub async fn transact(client: &Client, attempt: &str, items: Vec<TransactWriteItem>) -> Result<Transacted, Failure> {
-    let call = client.transact_write_items().set_transact_items(Some(items));
-    let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+pub async fn transact(
+    client: &Client,
+    attempt: &str,
+    items: Vec<TransactWriteItem>,
+) -> Result<Transacted, Failure> {
+    let call = client
+        .transact_write_items()
+        .set_transact_items(Some(items));
+    let answer = call
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
+        .send()
+        .await;
     match answer {
         Ok(_) => Ok(Transacted::Done),
         Err(error) => match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                cancelled.cancellation_reasons().iter().map(reason).collect::<Result<_, _>>().map(Transacted::Cancelled)
-            }
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
+                .cancellation_reasons()
+                .iter()
+                .map(reason)
+                .collect::<Result<_, _>>()
+                .map(Transacted::Cancelled),
             _ => Err(Failure::outage(attempt, error)),
         },
     }
@@ -75,7 +95,11 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
         Some("ConditionalCheckFailed") => Ok(Reason::ConditionFailed(reason.item.clone())),
         Some("TransactionConflict") => Ok(Reason::Conflict),
         Some(code @ ("ThrottlingError" | "ProvisionedThroughputExceeded")) => {
-            tracing::warn!(code, reason = reason.message(), "a transaction was throttled");
+            tracing::warn!(
+                code,
+                reason = reason.message(),
+                "a transaction was throttled"
+            );
             Ok(Reason::Throttled)
         }
         Some(code) => Err(Failure::Outage(format!("transaction cancelled: {code}"))),
@@ -87,7 +111,9 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
 /// # Errors
 /// It lacks its table or its row, which none does.
 pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Failure> {
-    Ok(TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build())
+    Ok(TransactWriteItem::builder()
+        .put(put.build().map_err(incomplete)?)
+        .build())
 }
 
 pub(crate) fn incomplete(error: BuildError) -> Failure {

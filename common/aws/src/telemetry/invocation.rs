@@ -1,4 +1,5 @@
-//! One invocation of a function: all its lines say which one it is, the last how it ended, and what it measured is told with them.
+//! One invocation of a function: all its lines say which one it is, the last how it ended, and what
+//! it measured is told with them.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use tidemark_core::protocol::problem::ProblemCode;
@@ -18,7 +19,8 @@ const TOO_MANY_REQUESTS: u16 = 429;
 pub struct Invocation<'a> {
     /// The function, by its crate's short name.
     pub function: &'static str,
-    /// The id that the caller was told: the gateway's, or Lambda's own where no gateway stands before the function.
+    /// The id that the caller was told: the gateway's, or Lambda's own where no gateway stands
+    /// before the function.
     pub request_id: &'a str,
     /// Lambda's own id, where the former is the gateway's.
     pub lambda_request_id: Option<&'a str>,
@@ -38,14 +40,23 @@ pub enum End {
 impl End {
     /// How an invocation with stream records ended.
     pub fn of_records(response: &DynamoDbEventResponse) -> Self {
-        if response.batch_item_failures.is_empty() { Self::Done } else { Self::GaveBack }
+        if response.batch_item_failures.is_empty() {
+            Self::Done
+        } else {
+            Self::GaveBack
+        }
     }
 }
 
 impl Invocation<'_> {
-    /// Runs the invocation to its end. The span is one of errors, so that it is there at any log level.
+    /// Runs the invocation to its end. The span is one of errors, so that it is there at any log
+    /// level.
     pub async fn run<T>(self, platform: &Platform, work: impl Future<Output = (T, End)>) -> T {
-        let Self { function, request_id, lambda_request_id } = self;
+        let Self {
+            function,
+            request_id,
+            lambda_request_id,
+        } = self;
         let span = tracing::error_span!(
             "invocation",
             function,
@@ -56,7 +67,9 @@ impl Invocation<'_> {
             device_id = Empty
         );
         // Boxed, because the compiler counts how deep futures stand in each other.
-        self.measured(platform, Box::pin(work)).instrument(span).await
+        self.measured(platform, Box::pin(work))
+            .instrument(span)
+            .await
     }
 
     async fn measured<T>(self, platform: &Platform, work: impl Future<Output = (T, End)>) -> T {
@@ -71,13 +84,18 @@ impl Invocation<'_> {
             meter.count(Metric::Outages, 1);
         }
         // The gateway counts all 4xx together: these are those that nobody has to be woken for.
-        if matches!(end, End::Refused(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS) {
+        if matches!(end, End::Refused(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS)
+        {
             meter.count(Metric::Refusals, 1);
         }
         let (status, code, said) = match end {
             End::Done => (200, None, "done"),
             End::Refused(code) => (code.status(), Some(code_text(code)), "refused"),
-            End::GaveBack => (ProblemCode::Unavailable.status(), None, "records were given back"),
+            End::GaveBack => (
+                ProblemCode::Unavailable.status(),
+                None,
+                "records were given back",
+            ),
         };
         tracing::info!(
             status,
@@ -86,7 +104,9 @@ impl Invocation<'_> {
             items = meter.value(Metric::PushedItems),
             conflicts = meter.value(Metric::ItemsConflict),
             errors = meter.value(Metric::ItemsError),
-            changes = meter.value(Metric::PulledChanges).or(meter.value(Metric::SequencedChanges)),
+            changes = meter
+                .value(Metric::PulledChanges)
+                .or(meter.value(Metric::SequencedChanges)),
             "{said}"
         );
         let values = meter.values();
@@ -101,5 +121,8 @@ impl Invocation<'_> {
 
 /// A code as clients see it.
 fn code_text(code: ProblemCode) -> String {
-    serde_json::to_value(code).ok().and_then(|code| Some(code.as_str()?.to_owned())).unwrap_or_default()
+    serde_json::to_value(code)
+        .ok()
+        .and_then(|code| Some(code.as_str()?.to_owned()))
+        .unwrap_or_default()
 }

@@ -1,5 +1,6 @@
-//! One JSON object a line, flat: what the event says, and beside it what is known of the invocation, so that a search by `request_id`
-//! or `tenant` needs no path. The formatter that comes with `tracing-subscriber` puts the latter into an object of its own.
+//! One JSON object a line, flat: what the event says, and beside it what is known of the
+//! invocation, so that a search by `request_id` or `tenant` needs no path. The formatter that comes
+//! with `tracing-subscriber` puts the latter into an object of its own.
 
 use std::fmt;
 
@@ -27,12 +28,21 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut said = Fields::default();
         event.record(&mut said);
         let metadata = event.metadata();
         if metadata.target() == METRICS {
-            let line = said.0.get("line").and_then(Value::as_str).unwrap_or_default();
+            let line = said
+                .0
+                .get("line")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             return writeln!(writer, "{line}");
         }
         let mut timestamp = String::new();
@@ -40,8 +50,15 @@ where
         let mut line = Map::new();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<N>>().map(|fields| fields.fields.as_str());
-            line.extend(fields.and_then(|fields| serde_json::from_str::<Map<_, _>>(fields).ok()).into_iter().flatten());
+            let fields = extensions
+                .get::<FormattedFields<N>>()
+                .map(|fields| fields.fields.as_str());
+            line.extend(
+                fields
+                    .and_then(|fields| serde_json::from_str::<Map<_, _>>(fields).ok())
+                    .into_iter()
+                    .flatten(),
+            );
         }
         line.extend(said.0);
         line.insert("timestamp".into(), json!(timestamp));

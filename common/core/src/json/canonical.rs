@@ -1,4 +1,5 @@
-//! The canonical text of a value, in one pass over its own: no white space, keys sorted, strings escaped one way, numbers as they were written.
+//! The canonical text of a value, in one pass over its own: no white space, keys sorted, strings
+//! escaped one way, numbers as they were written.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -10,7 +11,8 @@ use crate::{limits::NESTING_MAX, work};
 /// The canonical text of a value.
 ///
 /// # Errors
-/// [`JsonError::TooDeep`] beyond the bound, [`JsonError::Malformed`] for a string that is no unicode text.
+/// [`JsonError::TooDeep`] beyond the bound, [`JsonError::Malformed`] for a string that is no
+/// unicode text.
 pub fn canonical(value: &RawValue) -> Result<String, JsonError> {
     canonical_of(value.get())
 }
@@ -20,8 +22,8 @@ pub(crate) fn canonical_of(value: &str) -> Result<String, JsonError> {
     read_text(value, false).map(|(text, _)| text)
 }
 
-/// The canonical text, and whether any object in the value has two fields with the same name. `without_id` leaves out the top-level field
-/// `id`.
+/// The canonical text, and whether any object in the value has two fields with the same name.
+/// `without_id` leaves out the top-level field `id`.
 ///
 /// # Errors
 /// Those of [`canonical`].
@@ -31,13 +33,19 @@ pub(super) fn read(value: &RawValue, without_id: bool) -> Result<(String, bool),
 
 fn read_text(value: &str, without_id: bool) -> Result<(String, bool), JsonError> {
     work::parsed(value.len());
-    let mut reader = Reader { rest: value, text: String::with_capacity(value.len()), without_id, has_duplicates: false };
+    let mut reader = Reader {
+        rest: value,
+        text: String::with_capacity(value.len()),
+        without_id,
+        has_duplicates: false,
+    };
     reader.value(0)?;
     work::written(reader.text.len());
     Ok((reader.text, reader.has_duplicates))
 }
 
-/// What is still to be read, and what was written. That it is JSON is known, as of every [`RawValue`].
+/// What is still to be read, and what was written. That it is JSON is known, as of every
+/// [`RawValue`].
 struct Reader<'a> {
     rest: &'a str,
     text: String,
@@ -57,8 +65,14 @@ impl<'a> Reader<'a> {
             Some(b'[') => self.array(depth),
             Some(b'"') => self.string().map(|_| ()),
             _ => {
-                let is_end = |byte| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
-                let word = self.take(self.rest.bytes().position(is_end).unwrap_or(self.rest.len()));
+                let is_end =
+                    |byte| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+                let word = self.take(
+                    self.rest
+                        .bytes()
+                        .position(is_end)
+                        .unwrap_or(self.rest.len()),
+                );
                 self.text.push_str(word);
                 Ok(())
             }
@@ -117,7 +131,8 @@ impl<'a> Reader<'a> {
             if index > 0 {
                 self.text.push(',');
             }
-            self.text.push_str(&unsorted[at.start - begin..at.end - begin]);
+            self.text
+                .push_str(&unsorted[at.start - begin..at.end - begin]);
         }
     }
 
@@ -178,7 +193,9 @@ mod tests {
 
     #[test]
     fn canonical_text_forgets_order_and_space_but_no_digit() {
-        let value = raw(r#" { "b" : [1.0, 9007199254740993, 1e300 , {} , [ ]], "a" : "\u0041", "é" : -0, "c":true } "#);
+        let value = raw(
+            r#" { "b" : [1.0, 9007199254740993, 1e300 , {} , [ ]], "a" : "\u0041", "é" : -0, "c":true } "#,
+        );
         let expected = r#"{"a":"A","b":[1.0,9007199254740993,1e300,{},[]],"c":true,"é":-0}"#;
         assert_eq!(canonical(&value).expect("canonical"), expected);
     }
@@ -187,7 +204,10 @@ mod tests {
     fn of_fields_with_one_name_the_last_counts() {
         for (text, expected) in [
             (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
-            (r#"{"b":1,"a":2,"b":{"y":1,"x":2},"c":3,"\u0062":4}"#, r#"{"a":2,"b":4,"c":3}"#),
+            (
+                r#"{"b":1,"a":2,"b":{"y":1,"x":2},"c":3,"\u0062":4}"#,
+                r#"{"a":2,"b":4,"c":3}"#,
+            ),
         ] {
             assert_eq!(canonical(&raw(text)).expect("canonical"), expected);
         }
@@ -203,7 +223,13 @@ mod tests {
 
     #[test]
     fn a_lone_surrogate_is_malformed_not_a_panic() {
-        assert!(matches!(canonical(&raw(r#"{"a":"\ud800"}"#)), Err(JsonError::Malformed(_))));
-        assert!(matches!(canonical(&raw(r#"{"\ud800":1}"#)), Err(JsonError::Malformed(_))));
+        assert!(matches!(
+            canonical(&raw(r#"{"a":"\ud800"}"#)),
+            Err(JsonError::Malformed(_))
+        ));
+        assert!(matches!(
+            canonical(&raw(r#"{"\ud800":1}"#)),
+            Err(JsonError::Malformed(_))
+        ));
     }
 }

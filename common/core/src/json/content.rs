@@ -7,7 +7,8 @@ use super::{Fields, Json, JsonError, canonical::read, dedup::without_duplicates,
 /// The content of a payload (§2, §3.1).
 #[derive(Debug)]
 pub struct Content {
-    /// The payload without `id`, and without fields that a later one of the same object repeats. What stays keeps its text and order.
+    /// The payload without `id`, and without fields that a later one of the same object repeats.
+    /// What stays keeps its text and order.
     pub payload: Json,
     /// The top-level fields of `payload`.
     pub fields: Fields,
@@ -19,7 +20,8 @@ impl Content {
     /// Reads a payload. `sent` are its top-level fields, as [`fields`] gives them.
     ///
     /// # Errors
-    /// [`JsonError`] if the payload is no object, is nested too deep, or has a string that is no Unicode text.
+    /// [`JsonError`] if the payload is no object, is nested too deep, or has a string that is no
+    /// Unicode text.
     pub fn read(payload: &RawValue, sent: Option<Fields>) -> Result<Self, JsonError> {
         if !payload.get().starts_with('{') {
             return Err(JsonError::NotAnObject);
@@ -28,11 +30,21 @@ impl Content {
         // Rare, so a pass of its own.
         let rewritten = has_duplicates.then(|| without_duplicates(payload));
         let rewritten_fields = rewritten.as_deref().map(fields);
-        let mut fields = rewritten_fields.unwrap_or(sent).ok_or(JsonError::NotAnObject)?;
+        let mut fields = rewritten_fields
+            .unwrap_or(sent)
+            .ok_or(JsonError::NotAnObject)?;
 
         let has_id = fields.shift_remove("id").is_some();
-        let payload = if has_id { object(&fields) } else { rewritten.unwrap_or_else(|| payload.to_owned()) };
-        Ok(Self { payload, fields, canonical })
+        let payload = if has_id {
+            object(&fields)
+        } else {
+            rewritten.unwrap_or_else(|| payload.to_owned())
+        };
+        Ok(Self {
+            payload,
+            fields,
+            canonical,
+        })
     }
 }
 
@@ -52,21 +64,39 @@ mod tests {
             (r#"{"id":"m","b":1.0,"a":2}"#, r#"{"b":1.0,"a":2}"#),
             (r#"{"id":"m"}"#, "{}"),
             ("{}", "{}"),
-            (r#"{"a":1,"id":"m","b":2,"a":3,"id":"n"}"#, r#"{"b":2,"a":3}"#),
+            (
+                r#"{"a":1,"id":"m","b":2,"a":3,"id":"n"}"#,
+                r#"{"b":2,"a":3}"#,
+            ),
             (r#"{"a":1,"b":2,"a":3}"#, r#"{"b":2,"a":3}"#),
-            (r#"{"n":{"id":1,"a":1,"a":2},"\u0069d":"m"}"#, r#"{"n":{"id":1,"a":2}}"#),
+            (
+                r#"{"n":{"id":1,"a":1,"a":2},"\u0069d":"m"}"#,
+                r#"{"n":{"id":1,"a":2}}"#,
+            ),
         ] {
             let content = content(text).expect(text);
             assert_eq!(content.payload.get(), expected, "{text}");
-            assert_eq!(content.canonical, canonical(&content.payload).expect(text), "{text}");
-            assert_eq!(Some(&content.fields.len()), fields(&content.payload).map(|fields| fields.len()).as_ref(), "{text}");
+            assert_eq!(
+                content.canonical,
+                canonical(&content.payload).expect(text),
+                "{text}"
+            );
+            assert_eq!(
+                Some(&content.fields.len()),
+                fields(&content.payload).map(|fields| fields.len()).as_ref(),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_payload_is_named() {
         assert_eq!(content("[1]").map(|_| ()), Err(JsonError::NotAnObject));
-        for text in [r#"{"\ud800":1}"#, r#"{"a":{"\udc00":1}}"#, r#"{"a":["\ud800"]}"#] {
+        for text in [
+            r#"{"\ud800":1}"#,
+            r#"{"a":{"\udc00":1}}"#,
+            r#"{"a":["\ud800"]}"#,
+        ] {
             let error = content(text).map(|_| ()).expect_err(text).to_string();
             assert!(error.contains("unpaired surrogate"), "{text}: {error}");
         }

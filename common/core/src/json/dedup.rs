@@ -1,4 +1,5 @@
-//! One field for each name (§2): of fields with the same name in one object the last one counts, at every depth.
+//! One field for each name (§2): of fields with the same name in one object the last one counts, at
+//! every depth.
 
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
@@ -7,13 +8,19 @@ use serde_json::value::RawValue;
 use super::Json;
 use crate::limits::NESTING_MAX;
 
-/// The value without those fields that a later field of the same object repeats. What stays keeps its text, its digits and its order.
-/// Names are compared as what they say: `"a"` and `"\u0061"` are the same name.
+/// The value without those fields that a later field of the same object repeats. What stays keeps
+/// its text, its digits and its order. Names are compared as what they say: `"a"` and `"\u0061"`
+/// are the same name.
 ///
-/// A value that is nested deeper than the bound, or holds an unpaired surrogate, is returned as it is: no payload is one of them.
+/// A value that is nested deeper than the bound, or holds an unpaired surrogate, is returned as it
+/// is: no payload is one of them.
 pub fn without_duplicates(value: &RawValue) -> Json {
     let text = value.get();
-    let mut scanner = Scanner { text, at: 0, cuts: Vec::new() };
+    let mut scanner = Scanner {
+        text,
+        at: 0,
+        cuts: Vec::new(),
+    };
     let cuts = match scanner.value(0) {
         Some(()) if !scanner.cuts.is_empty() => scanner.cuts,
         _ => return value.to_owned(),
@@ -54,7 +61,8 @@ impl<'a> Scanner<'a> {
             b'[' => self.array(depth),
             b'"' => self.string().map(|_| ()),
             _ => {
-                let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+                let is_end =
+                    |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
                 let rest = &self.text.as_bytes()[self.at..];
                 self.at += rest.iter().position(is_end).unwrap_or(rest.len());
                 Some(())
@@ -147,10 +155,19 @@ mod tests {
             (r#"{"a":1,"b":2,"a":3}"#, r#"{"b":2,"a":3}"#),
             (r#"{"a":1,"\u0061":2}"#, r#"{"\u0061":2}"#),
             (r#"{"\u0061":1 , "a" : 2.0}"#, r#"{"a" : 2.0}"#),
-            (r#"{"n":{"a":1,"a":1e3,"b":[{"c":1,"c":2}]}}"#, r#"{"n":{"a":1e3,"b":[{"c":2}]}}"#),
+            (
+                r#"{"n":{"a":1,"a":1e3,"b":[{"c":1,"c":2}]}}"#,
+                r#"{"n":{"a":1e3,"b":[{"c":2}]}}"#,
+            ),
             (r#"[{"a":1,"a":2},{"a":1,"a":2}]"#, r#"[{"a":2},{"a":2}]"#),
-            (r#"{"a":{"x":1,"x":2},"a":{"y":1,"y":2}}"#, r#"{"a":{"y":2}}"#),
-            (r#"{"":1,"":2,"\"":3,"\"":4,"é":5,"\u00e9":6}"#, r#"{"":2,"\"":4,"\u00e9":6}"#),
+            (
+                r#"{"a":{"x":1,"x":2},"a":{"y":1,"y":2}}"#,
+                r#"{"a":{"y":2}}"#,
+            ),
+            (
+                r#"{"":1,"":2,"\"":3,"\"":4,"é":5,"\u00e9":6}"#,
+                r#"{"":2,"\"":4,"\u00e9":6}"#,
+            ),
             (r#"{"a":1,"a":2,"a":3,"a":4}"#, r#"{"a":4}"#),
         ] {
             let kept = without_duplicates(&raw(text));
@@ -161,14 +178,25 @@ mod tests {
 
     #[test]
     fn value_without_duplicates_keeps_its_text() {
-        for text in ["{}", "[ ]", " 1.0 ", r#"{"a" : [1.0, {"a":"\u0041"}] , "b":{"a":-0}}"#, r#""a,b""#, r#"{"A":1,"a":2}"#] {
+        for text in [
+            "{}",
+            "[ ]",
+            " 1.0 ",
+            r#"{"a" : [1.0, {"a":"\u0041"}] , "b":{"a":-0}}"#,
+            r#""a,b""#,
+            r#"{"A":1,"a":2}"#,
+        ] {
             assert_eq!(without_duplicates(&raw(text)).get(), raw(text).get());
         }
     }
 
     #[test]
     fn value_that_is_no_payload_is_left_alone() {
-        let deep = format!("{}{{\"a\":1,\"a\":2}}{}", "[".repeat(NESTING_MAX), "]".repeat(NESTING_MAX));
+        let deep = format!(
+            "{}{{\"a\":1,\"a\":2}}{}",
+            "[".repeat(NESTING_MAX),
+            "]".repeat(NESTING_MAX)
+        );
         assert_eq!(without_duplicates(&raw(&deep)).get(), deep);
         let surrogate = r#"{"\ud800":1,"a":1,"a":2}"#;
         assert_eq!(without_duplicates(&raw(surrogate)).get(), surrogate);
@@ -176,9 +204,12 @@ mod tests {
 
     #[test]
     fn many_duplicates_take_one_pass() {
-        let fields: Vec<_> = (0..100_000).map(|number| format!("\"{}\":{number}", number % 300)).collect();
+        let fields: Vec<_> = (0..100_000)
+            .map(|number| format!("\"{}\":{number}", number % 300))
+            .collect();
         let kept = without_duplicates(&raw(&format!("{{{}}}", fields.join(","))));
-        let kept: indexmap::IndexMap<String, u32> = serde_json::from_str(kept.get()).expect("an object");
+        let kept: indexmap::IndexMap<String, u32> =
+            serde_json::from_str(kept.get()).expect("an object");
         assert_eq!((kept.len(), kept["0"], kept["99"]), (300, 99_900, 99_999));
     }
 }

@@ -1,5 +1,5 @@
-//! Payloads as the JSON text they came as. A payload is never turned into numbers and back: its text is kept, so `1.0` stays `1.0`
-//! (§2), and two payloads are compared by their canonical text.
+//! Payloads as the JSON text they came as. A payload is never turned into numbers and back: its
+//! text is kept, so `1.0` stays `1.0` (§2), and two payloads are compared by their canonical text.
 
 mod canonical;
 mod content;
@@ -43,19 +43,25 @@ impl From<serde_json::Error> for JsonError {
     }
 }
 
-/// What is wrong with a text, for people. `serde_json` reports a string with an unpaired surrogate as a hex escape that ends early.
+/// What is wrong with a text, for people. `serde_json` reports a string with an unpaired surrogate
+/// as a hex escape that ends early.
 pub fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.strip_prefix("lone leading surrogate in hex escape").or_else(|| text.strip_prefix("unexpected end of hex escape"))
+    match text
+        .strip_prefix("lone leading surrogate in hex escape")
+        .or_else(|| text.strip_prefix("unexpected end of hex escape"))
     {
         Some(place) => {
-            format!("a key or a string has an unpaired surrogate (\\ud800 to \\udfff), which is no Unicode text{place}")
+            format!(
+                "a key or a string has an unpaired surrogate (\\ud800 to \\udfff), which is no Unicode text{place}"
+            )
         }
         None => text,
     }
 }
 
-/// Whether two values are the same but for white space, the order of fields and how strings are escaped.
+/// Whether two values are the same but for white space, the order of fields and how strings are
+/// escaped.
 pub fn is_same(one: &RawValue, other: &RawValue) -> bool {
     same::is_same(one.get(), other.get())
 }
@@ -68,7 +74,8 @@ pub fn fields(value: &RawValue) -> Option<Fields> {
 
 /// The text of an object with these fields.
 pub fn object(fields: &Fields) -> Json {
-    // Fields are text keys and JSON texts, so this cannot fail; `null` would be refused as a payload all the same.
+    // Fields are text keys and JSON texts, so this cannot fail; `null` would be refused as a
+    // payload all the same.
     serde_json::value::to_raw_value(fields).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
@@ -77,7 +84,8 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 over the parts, each with its length before it, so that no two lists of parts share a digest.
+/// SHA-256 over the parts, each with its length before it, so that no two lists of parts share a
+/// digest.
 pub fn digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {

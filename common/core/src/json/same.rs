@@ -1,15 +1,18 @@
-//! Whether two values are the same, found out without writing either anew where that can be avoided.
+//! Whether two values are the same, found out without writing either anew where that can be
+//! avoided.
 
 use super::{canonical::canonical_of, scan::Scan};
 use crate::{limits::NESTING_MAX, work};
 
-/// Whether two JSON texts are the same value but for white space, the order of fields and how strings are escaped.
+/// Whether two JSON texts are the same value but for white space, the order of fields and how
+/// strings are escaped.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
-    is_same_at_sight(one, other).unwrap_or_else(|| canonical_of(one).ok() == canonical_of(other).ok())
+    is_same_at_sight(one, other)
+        .unwrap_or_else(|| canonical_of(one).ok() == canonical_of(other).ok())
 }
 
-/// The same, as far as it can be told by walking through both side by side until they differ: `None` where strings are escaped or objects
-/// are written differently.
+/// The same, as far as it can be told by walking through both side by side until they differ:
+/// `None` where strings are escaped or objects are written differently.
 pub(super) fn is_same_at_sight(one: &str, other: &str) -> Option<bool> {
     if one == other {
         work::parsed(one.len());

@@ -1,5 +1,5 @@
-//! Walking through JSON text that is known to be JSON, as that of every [`RawValue`](serde_json::value::RawValue): values are passed over
-//! without building anything.
+//! Walking through JSON text that is known to be JSON, as that of every
+//! [`RawValue`](serde_json::value::RawValue): values are passed over without building anything.
 
 use std::borrow::Cow;
 
@@ -55,7 +55,8 @@ impl<'a> Scan<'a> {
         self.text.get(begin..self.at).unwrap_or_default()
     }
 
-    /// Passes the name of a field and its colon; `None` for a name that is no unicode text, and where no name is.
+    /// Passes the name of a field and its colon; `None` for a name that is no unicode text, and
+    /// where no name is.
     pub(super) fn name(&mut self) -> Option<Cow<'a, str>> {
         let quoted = self.value();
         if !self.take(b':') {
@@ -72,7 +73,12 @@ impl<'a> Scan<'a> {
     }
 
     fn pass_word(&mut self) {
-        while self.byte().is_some_and(|byte| !matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r')) {
+        while self.byte().is_some_and(|byte| {
+            !matches!(
+                byte,
+                b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r'
+            )
+        }) {
             self.at += 1;
         }
     }

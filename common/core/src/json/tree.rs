@@ -1,8 +1,9 @@
-//! A payload that patches are applied to one after another (§3.2): its text is walked through once for each patch at most, only objects on the
-//! way of a patch are taken apart, and everything else stays the text that it is. Patches are JSON Merge Patches (RFC 7396).
+//! A payload that patches are applied to one after another (§3.2): its text is walked through once
+//! for each patch at most, only objects on the way of a patch are taken apart, and everything else
+//! stays the text that it is. Patches are JSON Merge Patches (RFC 7396).
 //!
-//! What a patch would do is found out before it is applied, and changes nothing: [`Tree::weigh`]. The plain definition stands in
-//! `tests/properties/merging.rs`, which compares both.
+//! What a patch would do is found out before it is applied, and changes nothing: [`Tree::weigh`].
+//! The plain definition stands in `tests/properties/merging.rs`, which compares both.
 
 mod node;
 
@@ -18,7 +19,8 @@ use node::Node;
 #[derive(Debug)]
 pub struct Tree<'a>(Node<'a>);
 
-/// A merge patch, taken apart: its objects all the way down, because a patch has an effect wherever it is an object.
+/// A merge patch, taken apart: its objects all the way down, because a patch has an effect wherever
+/// it is an object.
 #[derive(Debug)]
 pub struct Patch<'a>(Node<'a>);
 
@@ -54,26 +56,45 @@ impl<'a> Tree<'a> {
         Self(Node::Text(payload.get(), None))
     }
 
-    /// What `patch` would do. The payload stays what it is; objects on the way of the patch are taken apart, for this patch and later ones.
+    /// What `patch` would do. The payload stays what it is; objects on the way of the patch are
+    /// taken apart, for this patch and later ones.
     pub fn weigh(&mut self, patch: &Patch<'a>) -> Effect<'a> {
         let Node::Object(changes) = &patch.0 else {
             let (has_changed, bytes) = self.0.weigh(&patch.0);
-            return Effect { has_changed, bytes, ..Effect::default() };
+            return Effect {
+                has_changed,
+                bytes,
+                ..Effect::default()
+            };
         };
         let Some(object) = self.0.open(Some(changes)) else {
             let (has_changed, bytes) = Node::weigh_over_none(&patch.0);
-            let set = changes.fields.iter().filter(|(_, change)| !change.is_null());
+            let set = changes
+                .fields
+                .iter()
+                .filter(|(_, change)| !change.is_null());
             let changed: BTreeSet<_> = set.map(|(name, _)| name.clone()).collect();
-            return Effect { has_changed, bytes, fields: changed.len(), changed };
+            return Effect {
+                has_changed,
+                bytes,
+                fields: changed.len(),
+                changed,
+            };
         };
         let mut changed = BTreeSet::new();
         let weighed = object.weigh(changes, |name| {
             changed.insert(name.clone());
         });
-        Effect { has_changed: !changed.is_empty(), changed, bytes: weighed.bytes(), fields: weighed.count }
+        Effect {
+            has_changed: !changed.is_empty(),
+            changed,
+            bytes: weighed.bytes(),
+            fields: weighed.count,
+        }
     }
 
-    /// Applies `patch`: fields named are set, `null` removes, fields not named stay. A patch that is no object replaces.
+    /// Applies `patch`: fields named are set, `null` removes, fields not named stay. A patch that
+    /// is no object replaces.
     pub fn apply(&mut self, patch: &Patch<'a>) {
         self.0.apply(&patch.0);
     }
@@ -90,8 +111,11 @@ impl<'a> Tree<'a> {
 
     /// These top-level fields of the payload, as far as it has them.
     pub fn pick<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) -> Fields {
-        let Some(object) = self.0.open(None) else { return Fields::new() };
-        let field = |name: &'n String| Some((name.clone(), object.fields.get(name.as_str())?.to_json()));
+        let Some(object) = self.0.open(None) else {
+            return Fields::new();
+        };
+        let field =
+            |name: &'n String| Some((name.clone(), object.fields.get(name.as_str())?.to_json()));
         names.into_iter().filter_map(field).collect()
     }
 
@@ -115,7 +139,11 @@ impl<'a> Tree<'a> {
     pub fn has_after(&mut self, patch: &Patch<'a>, name: &str) -> bool {
         match patch.0.field(name) {
             Some(change) => !change.is_null(),
-            None => self.0.open(None).and_then(|object| object.fields.get(name)).is_some_and(|field| !field.is_null()),
+            None => self
+                .0
+                .open(None)
+                .and_then(|object| object.fields.get(name))
+                .is_some_and(|field| !field.is_null()),
         }
     }
 }

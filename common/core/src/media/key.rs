@@ -1,8 +1,10 @@
-//! Keys of uploads: `uploads/<tenant>/<user>/<unique><mac>.<bytes>.<type>[.<extension>]`. A key is safe as the path of a file and in a
-//! URL without escaping, and nothing that a client or an identity provider chooses can lead it out of the user's own folder.
+//! Keys of uploads: `uploads/<tenant>/<user>/<unique><mac>.<bytes>.<type>[.<extension>]`. A key is
+//! safe as the path of a file and in a URL without escaping, and nothing that a client or an
+//! identity provider chooses can lead it out of the user's own folder.
 //!
-//! The MAC covers everything else in the key, so the server recognizes its own keys without any lookup. Keys of the form that was used
-//! before have no MAC (`<unique>` is 32 hexadecimal digits). They are still parsed, because devices and resources hold them.
+//! The MAC covers everything else in the key, so the server recognizes its own keys without any
+//! lookup. Keys of the form that was used before have no MAC (`<unique>` is 32 hexadecimal digits).
+//! They are still parsed, because devices and resources hold them.
 
 use std::fmt;
 
@@ -12,8 +14,8 @@ use super::{Keyring, essence, extension_of, keyring::MAC_BYTES};
 use crate::{
     json,
     limits::{
-        MEDIA_EXTENSION_LETTERS_MAX, MEDIA_NAME_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX, MEDIA_OLD_TYPE_LETTERS_MAX,
-        MEDIA_TYPE_LETTERS_MAX,
+        MEDIA_EXTENSION_LETTERS_MAX, MEDIA_NAME_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX,
+        MEDIA_OLD_TYPE_LETTERS_MAX, MEDIA_TYPE_LETTERS_MAX,
     },
 };
 
@@ -23,9 +25,11 @@ const PREFIX: &str = "uploads/";
 const ARRIVAL_PREFIX: &str = "incoming/";
 /// Bytes of the hash that stands for a name.
 const NAME_HASH_BYTES: usize = 16;
-/// Bytes of the hash that stands for a type. The types are the deployment's own, so few tell them apart.
+/// Bytes of the hash that stands for a type. The types are the deployment's own, so few tell them
+/// apart.
 const TYPE_HASH_BYTES: usize = 8;
-/// The digits of 128-bit numbers in keys: letters and digits only, so that no part needs escaping anywhere.
+/// The digits of 128-bit numbers in keys: letters and digits only, so that no part needs escaping
+/// anywhere.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Digits of a 128-bit number in base 62.
 const NUMBER_DIGITS: usize = 22;
@@ -44,9 +48,17 @@ pub struct MediaKey {
 }
 
 impl MediaKey {
-    /// Returns the key of an upload by this user, authenticated with the current secret of `keyring`. `unique` makes it one that
-    /// nobody else has or guesses. The extension follows from the content type.
-    pub fn new(tenant: &str, user: &str, unique: Uuid, content_length: u64, content_type: &str, keyring: &Keyring) -> Self {
+    /// Returns the key of an upload by this user, authenticated with the current secret of
+    /// `keyring`. `unique` makes it one that nobody else has or guesses. The extension follows from
+    /// the content type.
+    pub fn new(
+        tenant: &str,
+        user: &str,
+        unique: Uuid,
+        content_length: u64,
+        content_type: &str,
+        keyring: &Keyring,
+    ) -> Self {
         let key = Self {
             tenant: name_word(tenant),
             user: name_word(user),
@@ -57,11 +69,15 @@ impl MediaKey {
             extension: extension_of(content_type).map(str::to_owned),
         };
         let mac = keyring.authenticate(&key.authenticated_text());
-        Self { mac: Some(mac), ..key }
+        Self {
+            mac: Some(mac),
+            ..key
+        }
     }
 
-    /// Parses a key, in the current form or the old one. Returns `None` for text that no presign ever returned. Whether the key is
-    /// authentic is not checked: see [`is_authentic`](Self::is_authentic).
+    /// Parses a key, in the current form or the old one. Returns `None` for text that no presign
+    /// ever returned. Whether the key is authentic is not checked: see
+    /// [`is_authentic`](Self::is_authentic).
     pub fn parse(text: &str) -> Option<Self> {
         let [tenant, user, file] = parts(text.strip_prefix(PREFIX)?, '/')?;
         let (unique, rest) = file.split_once('.')?;
@@ -71,9 +87,10 @@ impl MediaKey {
             None => (rest, None),
         };
         let (unique, mac) = match unique.split_at_checked(NUMBER_DIGITS) {
-            Some((unique, mac)) if mac.len() == NUMBER_DIGITS => {
-                (Uuid::from_u128(number(unique)?), Some(number(mac)?.to_be_bytes()))
-            }
+            Some((unique, mac)) if mac.len() == NUMBER_DIGITS => (
+                Uuid::from_u128(number(unique)?),
+                Some(number(mac)?.to_be_bytes()),
+            ),
             _ => (Uuid::try_parse(unique).ok()?, None),
         };
         let (type_letters_max, extension_letters_max) = match mac {
@@ -82,8 +99,14 @@ impl MediaKey {
         };
         let is_sound = is_name_word(tenant)
             && is_name_word(user)
-            && is_word(content_type, type_letters_max, |byte| is_type_letter(byte) || byte == b'~')
-            && extension.is_none_or(|extension| is_word(extension, extension_letters_max, |byte| byte.is_ascii_alphanumeric()));
+            && is_word(content_type, type_letters_max, |byte| {
+                is_type_letter(byte) || byte == b'~'
+            })
+            && extension.is_none_or(|extension| {
+                is_word(extension, extension_letters_max, |byte| {
+                    byte.is_ascii_alphanumeric()
+                })
+            });
         let key = Self {
             tenant: tenant.to_owned(),
             user: user.to_owned(),
@@ -97,9 +120,11 @@ impl MediaKey {
         (is_sound && key.to_string() == text).then_some(key)
     }
 
-    /// Returns whether a secret of `keyring` authenticates the key: only a presign of this deployment returns such keys.
+    /// Returns whether a secret of `keyring` authenticates the key: only a presign of this
+    /// deployment returns such keys.
     pub fn is_authentic(&self, keyring: &Keyring) -> bool {
-        self.mac.is_some_and(|mac| keyring.verifies(&self.authenticated_text(), &mac))
+        self.mac
+            .is_some_and(|mac| keyring.verifies(&self.authenticated_text(), &mac))
     }
 
     /// Returns whether the key has the old form, which has no MAC.
@@ -119,7 +144,11 @@ impl MediaKey {
 
     /// Whether this content type is the promised one; its parameters do not count.
     pub fn is_of_type(&self, content_type: &str) -> bool {
-        let letters_max = if self.is_old() { MEDIA_OLD_TYPE_LETTERS_MAX } else { MEDIA_TYPE_LETTERS_MAX };
+        let letters_max = if self.is_old() {
+            MEDIA_OLD_TYPE_LETTERS_MAX
+        } else {
+            MEDIA_TYPE_LETTERS_MAX
+        };
         self.content_type == type_word(content_type, letters_max)
     }
 
@@ -131,20 +160,35 @@ impl MediaKey {
     /// What stands behind the prefix.
     fn path(&self) -> String {
         let unique = match self.mac {
-            Some(mac) => format!("{}{}", digits(self.unique.as_u128()), digits(u128::from_be_bytes(mac))),
+            Some(mac) => format!(
+                "{}{}",
+                digits(self.unique.as_u128()),
+                digits(u128::from_be_bytes(mac))
+            ),
             None => self.unique.simple().to_string(),
         };
         self.path_with(&unique)
     }
 
-    /// Everything that the key states. No two keys share it: the parts have letters that the separators are not among.
+    /// Everything that the key states. No two keys share it: the parts have letters that the
+    /// separators are not among.
     fn authenticated_text(&self) -> String {
         self.path_with(&digits(self.unique.as_u128()))
     }
 
     fn path_with(&self, unique: &str) -> String {
-        let Self { tenant, user, content_length, content_type, extension, .. } = self;
-        let extension = extension.as_ref().map(|extension| format!(".{extension}")).unwrap_or_default();
+        let Self {
+            tenant,
+            user,
+            content_length,
+            content_type,
+            extension,
+            ..
+        } = self;
+        let extension = extension
+            .as_ref()
+            .map(|extension| format!(".{extension}"))
+            .unwrap_or_default();
         format!("{tenant}/{user}/{unique}.{content_length}.{content_type}{extension}")
     }
 }
@@ -159,7 +203,11 @@ impl fmt::Display for MediaKey {
 fn digits(mut number: u128) -> String {
     let mut text = [DIGITS[0]; NUMBER_DIGITS];
     for place in text.iter_mut().rev() {
-        *place = usize::try_from(number % 62).ok().and_then(|digit| DIGITS.get(digit)).copied().unwrap_or(DIGITS[0]);
+        *place = usize::try_from(number % 62)
+            .ok()
+            .and_then(|digit| DIGITS.get(digit))
+            .copied()
+            .unwrap_or(DIGITS[0]);
         number /= 62;
     }
     text.iter().map(|byte| char::from(*byte)).collect()
@@ -169,29 +217,46 @@ fn digits(mut number: u128) -> String {
 fn number(text: &str) -> Option<u128> {
     text.bytes().try_fold(0_u128, |number, byte| {
         let digit = DIGITS.iter().position(|digit| *digit == byte)?;
-        number.checked_mul(62)?.checked_add(u128::try_from(digit).ok()?)
+        number
+            .checked_mul(62)?
+            .checked_add(u128::try_from(digit).ok()?)
     })
 }
 
-/// A tenant or user as one folder's name: as it is where it is short and harmless, else a hash. No name begins with the `~` of a
-/// hash, so no two names share a folder.
+/// A tenant or user as one folder's name: as it is where it is short and harmless, else a hash. No
+/// name begins with the `~` of a hash, so no two names share a folder.
 fn name_word(name: &str) -> String {
-    let is_plain = is_word(name, MEDIA_NAME_LETTERS_MAX, is_name_letter) && has_other_than_dots(name);
-    if is_plain { name.to_owned() } else { hashed(name, NAME_HASH_BYTES) }
+    let is_plain =
+        is_word(name, MEDIA_NAME_LETTERS_MAX, is_name_letter) && has_other_than_dots(name);
+    if is_plain {
+        name.to_owned()
+    } else {
+        hashed(name, NAME_HASH_BYTES)
+    }
 }
 
-/// A content type as one word: `image/jpeg` is `image~jpeg`, and one with rarer letters, or a long one, is a hash.
+/// A content type as one word: `image/jpeg` is `image~jpeg`, and one with rarer letters, or a long
+/// one, is a hash.
 fn type_word(content_type: &str, letters_max: usize) -> String {
     let essence = essence(content_type);
     let is_plain = essence.split('/').count() == 2
-        && essence.split('/').all(|half| is_word(half, letters_max, is_type_letter))
+        && essence
+            .split('/')
+            .all(|half| is_word(half, letters_max, is_type_letter))
         && essence.len() <= letters_max;
-    if is_plain { essence.replace('/', "~") } else { hashed(&essence, TYPE_HASH_BYTES) }
+    if is_plain {
+        essence.replace('/', "~")
+    } else {
+        hashed(&essence, TYPE_HASH_BYTES)
+    }
 }
 
 fn hashed(text: &str, bytes: usize) -> String {
     let digest = json::digest([text.as_bytes()]);
-    digest.iter().take(bytes).fold("~".to_owned(), |word, byte| format!("{word}{byte:02x}"))
+    digest
+        .iter()
+        .take(bytes)
+        .fold("~".to_owned(), |word, byte| format!("{word}{byte:02x}"))
 }
 
 fn is_word(text: &str, letters_max: usize, fits: impl Fn(u8) -> bool) -> bool {
@@ -199,7 +264,9 @@ fn is_word(text: &str, letters_max: usize, fits: impl Fn(u8) -> bool) -> bool {
 }
 
 fn is_name_word(text: &str) -> bool {
-    is_word(text, MEDIA_NAME_LETTERS_MAX, |byte| is_name_letter(byte) || byte == b'~') && has_other_than_dots(text)
+    is_word(text, MEDIA_NAME_LETTERS_MAX, |byte| {
+        is_name_letter(byte) || byte == b'~'
+    }) && has_other_than_dots(text)
 }
 
 fn is_name_letter(byte: u8) -> bool {

@@ -1,5 +1,6 @@
-//! The secrets that media keys are authenticated with. A deployment signs with its current secret and accepts keys of the previous one
-//! too, so that a rotation does not invalidate the keys that wait in devices' queues.
+//! The secrets that media keys are authenticated with. A deployment signs with its current secret
+//! and accepts keys of the previous one too, so that a rotation does not invalidate the keys that
+//! wait in devices' queues.
 
 use std::fmt;
 
@@ -22,25 +23,40 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Returns the keyring of these secrets; `None` if one of them has fewer than [`MEDIA_SECRET_BYTES_MIN`] bytes.
+    /// Returns the keyring of these secrets; `None` if one of them has fewer than
+    /// [`MEDIA_SECRET_BYTES_MIN`] bytes.
     pub fn new(current: &str, previous: Option<&str>) -> Option<Self> {
         let previous = match previous {
             Some(previous) => Some(keyed(previous)?),
             None => None,
         };
-        Some(Self { current: keyed(current)?, previous })
+        Some(Self {
+            current: keyed(current)?,
+            previous,
+        })
     }
 
     /// The MAC of `text` under the current secret.
     pub(super) fn authenticate(&self, text: &str) -> [u8; MAC_BYTES] {
-        let mac = self.current.clone().chain_update(text).finalize().into_bytes();
+        let mac = self
+            .current
+            .clone()
+            .chain_update(text)
+            .finalize()
+            .into_bytes();
         std::array::from_fn(|at| mac[at])
     }
 
     /// Whether one of the secrets gives `text` this MAC, compared in constant time.
     pub(super) fn verifies(&self, text: &str, mac: &[u8; MAC_BYTES]) -> bool {
         let mut keyed = std::iter::once(&self.current).chain(&self.previous);
-        keyed.any(|keyed| keyed.clone().chain_update(text).verify_truncated_left(mac).is_ok())
+        keyed.any(|keyed| {
+            keyed
+                .clone()
+                .chain_update(text)
+                .verify_truncated_left(mac)
+                .is_ok()
+        })
     }
 }
 
@@ -52,7 +68,9 @@ impl fmt::Debug for Keyring {
 
 fn keyed(secret: &str) -> Option<Hmac<Sha256>> {
     let secret = Some(secret.as_bytes()).filter(|secret| secret.len() >= MEDIA_SECRET_BYTES_MIN)?;
-    Hmac::new_from_slice(secret).ok().map(|keyed: Hmac<Sha256>| keyed.chain_update(DOMAIN))
+    Hmac::new_from_slice(secret)
+        .ok()
+        .map(|keyed: Hmac<Sha256>| keyed.chain_update(DOMAIN))
 }
 
 #[cfg(test)]

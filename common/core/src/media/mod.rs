@@ -1,5 +1,6 @@
-//! Media (§6): what may be uploaded, the keys of uploads, and what is known of an upload that a pushed item names. A key carries the
-//! promise that its upload URL was signed for, so a push checks an upload without any stored row.
+//! Media (§6): what may be uploaded, the keys of uploads, and what is known of an upload that a
+//! pushed item names. A key carries the promise that its upload URL was signed for, so a push
+//! checks an upload without any stored row.
 
 mod key;
 mod keyring;
@@ -29,7 +30,8 @@ pub enum Checked {
     Missing(String),
     /// The object store did not answer.
     Unavailable,
-    /// The key is none that a presign returned to this user, so nothing was looked up; what to say of it.
+    /// The key is none that a presign returned to this user, so nothing was looked up; what to say
+    /// of it.
     Refused(&'static str),
     /// The batch names more keys than are looked up at once.
     Deferred,
@@ -38,22 +40,34 @@ pub enum Checked {
 impl Checked {
     /// Nothing stands under the key.
     pub fn absent() -> Self {
-        Self::Missing("nothing was uploaded under this media key yet: upload it, then send the item again".into())
+        Self::Missing(
+            "nothing was uploaded under this media key yet: upload it, then send the item again"
+                .into(),
+        )
     }
 
-    /// Compares what stands under `key`, an object of this size and type, with what the key promises.
+    /// Compares what stands under `key`, an object of this size and type, with what the key
+    /// promises.
     pub fn compare(key: &str, content_length: u64, content_type: &str) -> Self {
         let Some(promised) = MediaKey::parse(key) else {
             return Self::Missing("this is no key that a presign answered".into());
         };
         if promised.content_length() != content_length {
             let promised = promised.content_length();
-            return Self::Missing(format!("the upload has {content_length} bytes, promised were {promised}: upload it again"));
+            return Self::Missing(format!(
+                "the upload has {content_length} bytes, promised were {promised}: upload it again"
+            ));
         }
         if !promised.is_of_type(content_type) {
-            return Self::Missing("the upload has another content type than was promised: upload it again".into());
+            return Self::Missing(
+                "the upload has another content type than was promised: upload it again".into(),
+            );
         }
-        Self::Verified(Upload { key: key.to_owned(), content_length, content_type: content_type.to_owned() })
+        Self::Verified(Upload {
+            key: key.to_owned(),
+            content_length,
+            content_type: content_type.to_owned(),
+        })
     }
 }
 
@@ -62,8 +76,9 @@ pub fn is_own(key: &str, tenant: &str, user: &str) -> bool {
     MediaKey::parse(key).is_some_and(|key| key.is_of(tenant, user))
 }
 
-/// The extensions of content types that have a usual one. Others get none, types with active content among them: an object store serves
-/// a file by its type, but browsers and operating systems open one by its extension.
+/// The extensions of content types that have a usual one. Others get none, types with active
+/// content among them: an object store serves a file by its type, but browsers and operating
+/// systems open one by its extension.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("application/gzip", "gz"),
     ("application/json", "json"),
@@ -95,15 +110,24 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("video/webm", "webm"),
 ];
 
-/// The file extension of a content type, whatever its letters' case and its parameters; `None` for types without a usual one.
+/// The file extension of a content type, whatever its letters' case and its parameters; `None` for
+/// types without a usual one.
 fn extension_of(content_type: &str) -> Option<&'static str> {
     let essence = essence(content_type);
-    EXTENSIONS.iter().find(|(known, _)| *known == essence).map(|(_, extension)| *extension)
+    EXTENSIONS
+        .iter()
+        .find(|(known, _)| *known == essence)
+        .map(|(_, extension)| *extension)
 }
 
 /// A content type without its parameters, in lower case: `Video/MP4; codecs="avc1"` is `video/mp4`.
 fn essence(content_type: &str) -> String {
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -118,14 +142,25 @@ mod tests {
 
     #[test]
     fn extensions_follow_from_content_types() {
-        let cases = [("image/jpeg", Some("jpg")), ("IMAGE/HEIC; q=1", Some("heic")), ("video/mp4; codecs=\"avc1\"", Some("mp4"))];
+        let cases = [
+            ("image/jpeg", Some("jpg")),
+            ("IMAGE/HEIC; q=1", Some("heic")),
+            ("video/mp4; codecs=\"avc1\"", Some("mp4")),
+        ];
         for (content_type, extension) in cases {
             assert_eq!(extension_of(content_type), extension, "{content_type}");
         }
-        for content_type in ["text/html", "image/svg+xml", "application/x-msdownload", "application/octet-stream", ""] {
+        for content_type in [
+            "text/html",
+            "image/svg+xml",
+            "application/x-msdownload",
+            "application/octet-stream",
+            "",
+        ] {
             assert_eq!(extension_of(content_type), None, "{content_type}");
         }
-        let is_short = |extension: &str| extension.len() <= crate::limits::MEDIA_EXTENSION_LETTERS_MAX;
+        let is_short =
+            |extension: &str| extension.len() <= crate::limits::MEDIA_EXTENSION_LETTERS_MAX;
         assert!(EXTENSIONS.iter().all(|(_, extension)| is_short(extension)));
     }
 
@@ -135,22 +170,49 @@ mod tests {
 
     #[test]
     fn an_upload_as_promised_is_verified() {
-        let upload = Upload { key: key(), content_length: 2048, content_type: "image/jpeg".into() };
-        assert_eq!(Checked::compare(&key(), 2048, "image/jpeg"), Checked::Verified(upload));
-        assert!(matches!(Checked::compare(&key(), 2048, "Image/JPEG; q=1"), Checked::Verified(_)));
+        let upload = Upload {
+            key: key(),
+            content_length: 2048,
+            content_type: "image/jpeg".into(),
+        };
+        assert_eq!(
+            Checked::compare(&key(), 2048, "image/jpeg"),
+            Checked::Verified(upload)
+        );
+        assert!(matches!(
+            Checked::compare(&key(), 2048, "Image/JPEG; q=1"),
+            Checked::Verified(_)
+        ));
     }
 
     #[test]
     fn an_upload_of_another_size_or_type_is_missing() {
-        for (bytes, content_type) in [(2047, "image/jpeg"), (2049, "image/jpeg"), (2048, "image/png"), (2048, "")] {
-            assert!(matches!(Checked::compare(&key(), bytes, content_type), Checked::Missing(_)), "{bytes} {content_type}");
+        for (bytes, content_type) in [
+            (2047, "image/jpeg"),
+            (2049, "image/jpeg"),
+            (2048, "image/png"),
+            (2048, ""),
+        ] {
+            assert!(
+                matches!(
+                    Checked::compare(&key(), bytes, content_type),
+                    Checked::Missing(_)
+                ),
+                "{bytes} {content_type}"
+            );
         }
     }
 
     #[test]
     fn a_key_is_owned_by_the_user_it_was_made_for_alone() {
         assert!(is_own(&key(), "acme", "ana"));
-        for (tenant, user) in [("acme", "bob"), ("other", "ana"), ("ana", "acme"), ("acme/ana", ""), ("", "")] {
+        for (tenant, user) in [
+            ("acme", "bob"),
+            ("other", "ana"),
+            ("ana", "acme"),
+            ("acme/ana", ""),
+            ("", ""),
+        ] {
             assert!(!is_own(&key(), tenant, user), "{tenant} {user}");
         }
     }

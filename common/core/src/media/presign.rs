@@ -1,4 +1,5 @@
-//! What may be uploaded: a request for an upload URL becomes a [`Promise`] or is refused. Nothing here signs anything.
+//! What may be uploaded: a request for an upload URL becomes a [`Promise`] or is refused. Nothing
+//! here signs anything.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use uuid::Uuid;
@@ -44,40 +45,72 @@ pub struct Promise {
 ///
 /// # Errors
 /// A [`Problem`]: 400 for what does not read, 422 for what this deployment does not take.
-pub fn promise(request: &PresignRequest, allowed: Allowed<'_>, caller: &Principal, unique: Uuid) -> Result<Promise, Problem> {
+pub fn promise(
+    request: &PresignRequest,
+    allowed: Allowed<'_>,
+    caller: &Principal,
+    unique: Uuid,
+) -> Result<Promise, Problem> {
     check_type(&request.content_type, allowed.types)?;
     check_length(request.content_length, allowed.bytes_max)?;
     if let Some(name) = &request.resource_type {
         check_resource_type(name, allowed.catalog)?;
     }
-    let PresignRequest { content_type, content_length, .. } = request;
+    let PresignRequest {
+        content_type,
+        content_length,
+        ..
+    } = request;
     Ok(Promise {
-        key: MediaKey::new(&caller.tenant, &caller.user, unique, *content_length, content_type, allowed.keyring),
+        key: MediaKey::new(
+            &caller.tenant,
+            &caller.user,
+            unique,
+            *content_length,
+            content_type,
+            allowed.keyring,
+        ),
         content_type: content_type.clone(),
         content_length: *content_length,
         sha256: request.sha256.as_deref().map(checksum).transpose()?,
     })
 }
 
-/// The type is sent as a header, word for word: only what every client, proxy and store passes on unchanged will do.
+/// The type is sent as a header, word for word: only what every client, proxy and store passes on
+/// unchanged will do.
 fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
-    let is_visible = content_type.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let is_visible = content_type
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
     let is_trimmed = content_type.trim() == content_type && !content_type.contains("  ");
     let essence = essence(content_type);
-    let is_pair = essence.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+    let is_pair = essence
+        .split_once('/')
+        .is_some_and(|(kind, name)| is_token(kind) && is_token(name));
     if !(is_visible && is_trimmed && is_pair) {
-        return Err(Problem::malformed("content_type", "must be a media type such as image/jpeg"));
+        return Err(Problem::malformed(
+            "content_type",
+            "must be a media type such as image/jpeg",
+        ));
     }
     if types.contains(&essence) {
         return Ok(());
     }
-    let detail = format!("{essence} may not be uploaded here, only {}", types.join(", "));
-    Err(Problem::new(ProblemCode::MediaTypeNotAllowed, detail).at("content_type").with("allowed_types", &types))
+    let detail = format!(
+        "{essence} may not be uploaded here, only {}",
+        types.join(", ")
+    );
+    Err(Problem::new(ProblemCode::MediaTypeNotAllowed, detail)
+        .at("content_type")
+        .with("allowed_types", &types))
 }
 
 /// A token of RFC 9110.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn check_length(content_length: u64, bytes_max: u64) -> Result<(), Problem> {
@@ -88,15 +121,22 @@ fn check_length(content_length: u64, bytes_max: u64) -> Result<(), Problem> {
     if content_length <= bytes_max {
         return Ok(());
     }
-    let detail = format!("the upload has {content_length} bytes, at most {bytes_max} are taken: make it smaller");
-    Err(Problem::new(ProblemCode::MediaTooLarge, detail).at("content_length").with("bytes_max", &bytes_max))
+    let detail = format!(
+        "the upload has {content_length} bytes, at most {bytes_max} are taken: make it smaller"
+    );
+    Err(Problem::new(ProblemCode::MediaTooLarge, detail)
+        .at("content_length")
+        .with("bytes_max", &bytes_max))
 }
 
 fn check_resource_type(name: &str, catalog: &Catalog) -> Result<(), Problem> {
-    let refused = |detail: &str| Err(Problem::new(ProblemCode::Unprocessable, detail).at("resource_type"));
+    let refused =
+        |detail: &str| Err(Problem::new(ProblemCode::Unprocessable, detail).at("resource_type"));
     match catalog.get(name) {
         None => refused("there is no such resource type"),
-        Some(resource_type) if resource_type.media.is_empty() => refused("resources of this type hold no media"),
+        Some(resource_type) if resource_type.media.is_empty() => {
+            refused("resources of this type hold no media")
+        }
         Some(_) => Ok(()),
     }
 }
@@ -110,13 +150,23 @@ fn checksum(text: &str) -> Result<String, Problem> {
     };
     match bytes {
         Some(bytes) if bytes.len() == 32 => Ok(BASE64_STANDARD.encode(bytes)),
-        _ => Err(Problem::malformed("sha256", "must be a SHA-256, as 64 hexadecimal digits or as base64")),
+        _ => Err(Problem::malformed(
+            "sha256",
+            "must be a SHA-256, as 64 hexadecimal digits or as base64",
+        )),
     }
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    text.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,11 +189,23 @@ mod tests {
     }
 
     fn promised(request: &PresignRequest) -> Result<Promise, (ProblemCode, String)> {
-        let catalog = Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
+        let catalog =
+            Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
         let types = ["image/jpeg".to_owned(), "video/mp4".to_owned()];
-        let keyring = Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough");
-        let allowed = Allowed { types: &types, bytes_max: 4096, catalog: &catalog, keyring: &keyring };
-        let caller = Principal { tenant: "acme".into(), user: "ana".into(), roles: vec![], groups: vec![] };
+        let keyring =
+            Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough");
+        let allowed = Allowed {
+            types: &types,
+            bytes_max: 4096,
+            catalog: &catalog,
+            keyring: &keyring,
+        };
+        let caller = Principal {
+            tenant: "acme".into(),
+            user: "ana".into(),
+            roles: vec![],
+            groups: vec![],
+        };
         let refused = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
         promise(request, allowed, &caller, Uuid::nil()).map_err(refused)
     }
@@ -156,32 +218,75 @@ mod tests {
             it.resource_type = Some("submission".into());
         }));
         let promise = promise.expect("it is allowed");
-        assert_eq!((promise.content_type.as_str(), promise.content_length), ("Video/MP4; codecs=\"avc1\"", 2048));
+        assert_eq!(
+            (promise.content_type.as_str(), promise.content_length),
+            ("Video/MP4; codecs=\"avc1\"", 2048)
+        );
         assert_eq!(promise.sha256.as_deref(), Some(BASE64));
         let key = promise.key.to_string();
-        assert!(key.starts_with("uploads/acme/ana/0000000000000000000000") && key.ends_with(".2048.video~mp4.mp4"), "{key}");
+        assert!(
+            key.starts_with("uploads/acme/ana/0000000000000000000000")
+                && key.ends_with(".2048.video~mp4.mp4"),
+            "{key}"
+        );
     }
 
     #[test]
     fn a_type_that_is_none_or_is_not_allowed_is_refused() {
-        let refused = |text: &str| promised(&request(|it| it.content_type = text.into())).expect_err("it is refused");
-        for text in ["image/png", "image/jpeg2", "text/html; image/jpeg", "image/jpeg+xml"] {
-            assert_eq!(refused(text), (ProblemCode::MediaTypeNotAllowed, "content_type".into()), "{text}");
+        let refused = |text: &str| {
+            promised(&request(|it| it.content_type = text.into())).expect_err("it is refused")
+        };
+        for text in [
+            "image/png",
+            "image/jpeg2",
+            "text/html; image/jpeg",
+            "image/jpeg+xml",
+        ] {
+            assert_eq!(
+                refused(text),
+                (ProblemCode::MediaTypeNotAllowed, "content_type".into()),
+                "{text}"
+            );
         }
-        let unreadable = ["image", "/", "image/", "/jpeg", "x/image/jpeg", " image/jpeg", "image/jpeg ", "image/jpeg;  a=b"];
-        for text in unreadable.into_iter().chain(["image/jpeg\r\nx: y", "imag\u{e9}/jpeg", "image/jpeg; a=\u{e9}", "ima ge/jpeg"])
-        {
-            assert_eq!(refused(text), (ProblemCode::InvalidRequest, "content_type".into()), "{text}");
+        let unreadable = [
+            "image",
+            "/",
+            "image/",
+            "/jpeg",
+            "x/image/jpeg",
+            " image/jpeg",
+            "image/jpeg ",
+            "image/jpeg;  a=b",
+        ];
+        for text in unreadable.into_iter().chain([
+            "image/jpeg\r\nx: y",
+            "imag\u{e9}/jpeg",
+            "image/jpeg; a=\u{e9}",
+            "ima ge/jpeg",
+        ]) {
+            assert_eq!(
+                refused(text),
+                (ProblemCode::InvalidRequest, "content_type".into()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_size_is_refused_at_nothing_and_one_beyond_the_bound() {
-        let outcome = |bytes| promised(&request(|it| it.content_length = bytes)).map(|promise| promise.content_length);
+        let outcome = |bytes| {
+            promised(&request(|it| it.content_length = bytes)).map(|promise| promise.content_length)
+        };
         assert_eq!((outcome(1), outcome(4096)), (Ok(1), Ok(4096)));
-        assert_eq!(outcome(0), Err((ProblemCode::InvalidRequest, "content_length".into())));
+        assert_eq!(
+            outcome(0),
+            Err((ProblemCode::InvalidRequest, "content_length".into()))
+        );
         for bytes in [4097, u64::MAX] {
-            assert_eq!(outcome(bytes), Err((ProblemCode::MediaTooLarge, "content_length".into())));
+            assert_eq!(
+                outcome(bytes),
+                Err((ProblemCode::MediaTooLarge, "content_length".into()))
+            );
         }
     }
 
@@ -189,14 +294,28 @@ mod tests {
     fn a_checksum_is_hexadecimal_or_base64() {
         for text in [HEX, BASE64] {
             let promise = promised(&request(|it| it.sha256 = Some(text.into())));
-            assert_eq!(promise.map(|promise| promise.sha256), Ok(Some(BASE64.into())), "{text}");
+            assert_eq!(
+                promise.map(|promise| promise.sha256),
+                Ok(Some(BASE64.into())),
+                "{text}"
+            );
         }
         let short = BASE64.replace("Cgg=", "Cg==");
-        for text in
-            ["", "9f86", &HEX.replace('9', "g"), &HEX.replace('9', "é")[..64], &BASE64[..43], &BASE64.replace('+', "-"), &short]
-        {
+        for text in [
+            "",
+            "9f86",
+            &HEX.replace('9', "g"),
+            &HEX.replace('9', "é")[..64],
+            &BASE64[..43],
+            &BASE64.replace('+', "-"),
+            &short,
+        ] {
             let refused = promised(&request(|it| it.sha256 = Some(text.into())));
-            assert_eq!(refused, Err((ProblemCode::InvalidRequest, "sha256".into())), "{text}");
+            assert_eq!(
+                refused,
+                Err((ProblemCode::InvalidRequest, "sha256".into())),
+                "{text}"
+            );
         }
     }
 
@@ -204,7 +323,11 @@ mod tests {
     fn a_resource_type_has_to_be_one_with_media() {
         for name in ["meter", "invoice", ""] {
             let refused = promised(&request(|it| it.resource_type = Some(name.into())));
-            assert_eq!(refused, Err((ProblemCode::Unprocessable, "resource_type".into())), "{name}");
+            assert_eq!(
+                refused,
+                Err((ProblemCode::Unprocessable, "resource_type".into())),
+                "{name}"
+            );
         }
     }
 }

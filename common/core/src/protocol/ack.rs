@@ -1,9 +1,12 @@
-//! Ack (§4.8): a device tells how far it has applied what it pulled, and admins see how far devices are behind.
+//! Ack (§4.8): a device tells how far it has applied what it pulled, and admins see how far devices
+//! are behind.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{deserialize_name, deserialize_name_option, serialize_timestamp, serialize_timestamp_option};
+use super::{
+    deserialize_name, deserialize_name_option, serialize_timestamp, serialize_timestamp_option,
+};
 
 /// An acknowledgement.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,7 +31,8 @@ pub struct AckResponse {
     /// When this was answered.
     #[serde(serialize_with = "serialize_timestamp")]
     pub acknowledged_at: DateTime<Utc>,
-    /// The channels of which the token says how far they are applied; one whose snapshot is not complete is none of them.
+    /// The channels of which the token says how far they are applied; one whose snapshot is not
+    /// complete is none of them.
     pub channels: Vec<String>,
 }
 
@@ -72,7 +76,8 @@ pub struct DeviceState {
 pub struct DeviceConflicts {
     /// Those that wait for a decision.
     pub open: usize,
-    /// Those that are decided, and of which the device has not acknowledged the outcome. In case of doubt it has not.
+    /// Those that are decided, and of which the device has not acknowledged the outcome. In case of
+    /// doubt it has not.
     pub unacknowledged: usize,
     /// The device has older conflicts, which were not counted.
     pub has_more: bool,
@@ -84,13 +89,15 @@ pub struct DeviceConflicts {
 pub struct ChannelState {
     /// Which.
     pub channel: String,
-    /// The age of what it has applied: everything that entered the log before is applied. `null` before its first snapshot is.
+    /// The age of what it has applied: everything that entered the log before is applied. `null`
+    /// before its first snapshot is.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub applied_until: Option<DateTime<Utc>>,
     /// Nothing waits for it in the log.
     pub caught_up: bool,
-    /// 0 when it is caught up, else the seconds since `applied_until`: the most that a change has waited. `null` where that is not known.
+    /// 0 when it is caught up, else the seconds since `applied_until`: the most that a change has
+    /// waited. `null` where that is not known.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub lag_seconds: Option<i64>,
 }

@@ -23,7 +23,8 @@ pub struct BatchResponse {
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub processed_at: Option<DateTime<Utc>>,
-    /// The items, digit for digit as they came; `null` in the place of one that `items_omitted` names.
+    /// The items, digit for digit as they came; `null` in the place of one that `items_omitted`
+    /// names.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Value>))]
     pub items: Vec<Option<Json>>,
     /// Goes on behind the last of them, as `from`; missing at the end.
@@ -35,7 +36,8 @@ pub struct BatchResponse {
     /// How the items were answered, without payloads; `null` if they were not.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub results: Option<Vec<ItemResult>>,
-    /// The device has acknowledged, in every channel it pulls, a place that it reached after `processed_at`.
+    /// The device has acknowledged, in every channel it pulls, a place that it reached after
+    /// `processed_at`.
     pub delivered: bool,
 }
 
@@ -46,7 +48,8 @@ pub struct ReplayRequest {
     /// Answer what would happen, and write nothing.
     #[serde(default)]
     pub dry_run: Option<bool>,
-    /// Run with the role `admin` if the batch came with it. Left out, the batch runs without it: its user may have lost the role since.
+    /// Run with the role `admin` if the batch came with it. Left out, the batch runs without it:
+    /// its user may have lost the role since.
     #[serde(default)]
     pub with_stored_roles: Option<bool>,
 }
@@ -64,8 +67,19 @@ pub struct RunsAs {
 }
 
 impl From<&Principal> for RunsAs {
-    fn from(Principal { user, roles, groups, .. }: &Principal) -> Self {
-        Self { user: user.clone(), roles: roles.clone(), groups: groups.clone() }
+    fn from(
+        Principal {
+            user,
+            roles,
+            groups,
+            ..
+        }: &Principal,
+    ) -> Self {
+        Self {
+            user: user.clone(),
+            roles: roles.clone(),
+            groups: groups.clone(),
+        }
     }
 }
 

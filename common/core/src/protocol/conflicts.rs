@@ -37,7 +37,8 @@ pub struct ConflictEntry {
     pub device_id: String,
     /// Why the first was refused.
     pub code: ItemCode,
-    /// What the server held when an edit was last refused; of a deleted resource the last payload; `null` where it held nothing.
+    /// What the server held when an edit was last refused; of a deleted resource the last payload;
+    /// `null` where it held nothing.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub server_payload: Option<Json>,
     /// The payload was left out: it is too large for this answer.
@@ -106,7 +107,8 @@ pub struct OutcomeEntry {
     pub note: Option<String>,
     /// The version of the resource that the decision made; 0 where there is no resource.
     pub server_version: u64,
-    /// Whether the device whose edits stand in the conflict has acknowledged that version, or a newer one (§4.8). Lists leave it out.
+    /// Whether the device whose edits stand in the conflict has acknowledged that version, or a
+    /// newer one (§4.8). Lists leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered: Option<bool>,
 }
@@ -136,15 +138,27 @@ pub struct AuditList {
 impl ConflictEntry {
     /// A conflict with everything that stands in it, as far as an answer holds it.
     pub fn whole(conflict: Conflict) -> Self {
-        let joined = conflict.edits.iter().skip(1).map(JoinedEntry::new).collect();
-        let mut entry = Self { joined: Some(joined), ..Self::new(conflict) };
+        let joined = conflict
+            .edits
+            .iter()
+            .skip(1)
+            .map(JoinedEntry::new)
+            .collect();
+        let mut entry = Self {
+            joined: Some(joined),
+            ..Self::new(conflict)
+        };
         fit(std::slice::from_mut(&mut entry));
         entry
     }
 
     /// A conflict without the edits that joined it.
     pub fn new(conflict: Conflict) -> Self {
-        let status = if conflict.outcome.is_some() { ConflictStatus::Resolved } else { ConflictStatus::Open };
+        let status = if conflict.outcome.is_some() {
+            ConflictStatus::Resolved
+        } else {
+            ConflictStatus::Open
+        };
         let first = conflict.edits.first().map(JoinedEntry::new);
         Self {
             id: conflict.id,
@@ -174,7 +188,8 @@ impl ConflictEntry {
     /// Its payloads, each with the flag that says it was left out.
     fn payloads(&mut self) -> impl Iterator<Item = (&mut Option<Json>, &mut bool)> {
         let joined = self.joined.iter_mut().flatten();
-        let joined = joined.map(|edit| (&mut edit.client_payload, &mut edit.client_payload_omitted));
+        let joined =
+            joined.map(|edit| (&mut edit.client_payload, &mut edit.client_payload_omitted));
         let own = [
             (&mut self.server_payload, &mut self.server_payload_omitted),
             (&mut self.client_payload, &mut self.client_payload_omitted),
@@ -197,12 +212,27 @@ impl JoinedEntry {
 
 impl OutcomeEntry {
     fn new(outcome: Outcome) -> Self {
-        let Outcome { resolution, resolved_by, resolved_at, note, server_version, merged_digest: _ } = outcome;
-        Self { resolution, resolved_by, resolved_at, note, server_version, delivered: None }
+        let Outcome {
+            resolution,
+            resolved_by,
+            resolved_at,
+            note,
+            server_version,
+            merged_digest: _,
+        } = outcome;
+        Self {
+            resolution,
+            resolved_by,
+            resolved_at,
+            note,
+            server_version,
+            delivered: None,
+        }
     }
 }
 
-/// Leaves out payloads where the answer would outgrow the bound of §3.12, and says so. What stands around them always fits.
+/// Leaves out payloads where the answer would outgrow the bound of §3.12, and says so. What stands
+/// around them always fits.
 pub fn fit(entries: &mut [ConflictEntry]) {
     let around: usize = entries.iter_mut().map(bytes_without_payloads).sum();
     let mut left = ANSWER_BYTES_MAX.saturating_sub(ENVELOPE_BYTES + around);
@@ -222,7 +252,10 @@ pub fn fit(entries: &mut [ConflictEntry]) {
 fn bytes_without_payloads(entry: &mut ConflictEntry) -> usize {
     /// A flag may take the place of a payload.
     const FLAG_BYTES: usize = 40;
-    let taken: Vec<Option<Json>> = entry.payloads().map(|(payload, _)| payload.take()).collect();
+    let taken: Vec<Option<Json>> = entry
+        .payloads()
+        .map(|(payload, _)| payload.take())
+        .collect();
     let text = serde_json::to_string(entry).unwrap_or_default(); // an entry always serialises
     let bytes = escaped_bytes(&text) + taken.len() * FLAG_BYTES;
     for ((payload, _), text) in entry.payloads().zip(taken) {
@@ -254,7 +287,11 @@ mod tests {
         Conflict {
             id: "conf-1".into(),
             slot: crate::conflict::Slot::default(),
-            resource: ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: "m".into() },
+            resource: ResourceKey {
+                channel: Channel::Tenant,
+                resource_type: "meter".into(),
+                id: "m".into(),
+            },
             user: "\u{1}".repeat(256),
             device_id: "\u{1}".repeat(256),
             detected_at: DateTime::UNIX_EPOCH,
@@ -280,12 +317,21 @@ mod tests {
 
     #[test]
     fn a_list_of_the_largest_conflicts_keeps_every_conflict_and_fits() {
-        let mut conflicts: Vec<_> = (0..200).map(|_| ConflictEntry::new(conflict(90_000, 1))).collect();
+        let mut conflicts: Vec<_> = (0..200)
+            .map(|_| ConflictEntry::new(conflict(90_000, 1)))
+            .collect();
         fit(&mut conflicts);
         assert!(conflicts[0].server_payload.is_some() || conflicts[0].server_payload_omitted);
         assert!(conflicts[199].server_payload.is_none() && conflicts[199].server_payload_omitted);
-        let list = ConflictList { conflicts, next_cursor: None };
-        assert!(answered_bytes(&list) <= ANSWER_BYTES_MAX, "{}", answered_bytes(&list));
+        let list = ConflictList {
+            conflicts,
+            next_cursor: None,
+        };
+        assert!(
+            answered_bytes(&list) <= ANSWER_BYTES_MAX,
+            "{}",
+            answered_bytes(&list)
+        );
     }
 
     #[test]
@@ -295,7 +341,11 @@ mod tests {
         assert!(entry.server_payload.is_some() && entry.client_payload.is_some());
         let joined = entry.joined.expect("edits");
         assert_eq!((joined.len(), entry.edit_count), (99, 100));
-        assert!(joined.iter().all(|edit| edit.client_payload.is_some() != edit.client_payload_omitted));
+        assert!(
+            joined
+                .iter()
+                .all(|edit| edit.client_payload.is_some() != edit.client_payload_omitted)
+        );
         assert!(joined[98].client_payload_omitted);
     }
 
@@ -303,6 +353,12 @@ mod tests {
     fn what_fits_is_left_as_it_is() {
         let entry = ConflictEntry::whole(conflict(10, 2));
         assert!(!entry.server_payload_omitted && !entry.client_payload_omitted);
-        assert!(entry.joined.expect("one").iter().all(|edit| edit.client_payload.is_some()));
+        assert!(
+            entry
+                .joined
+                .expect("one")
+                .iter()
+                .all(|edit| edit.client_payload.is_some())
+        );
     }
 }

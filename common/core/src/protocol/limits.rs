@@ -1,4 +1,5 @@
-//! Limits (§8): the bounds that a client meets, so that it need not guess them. Each is named as in [`crate::limits`], and inclusive.
+//! Limits (§8): the bounds that a client meets, so that it need not guess them. Each is named as in
+//! [`crate::limits`], and inclusive.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,8 @@ pub struct LimitsResponse {
     pub payload_bytes_max: usize,
     /// Top-level fields of one payload. Over it: `too_many_fields`.
     pub payload_fields_max: usize,
-    /// Objects and arrays inside each other in one payload, the payload itself included. Over it: `payload_too_deep`.
+    /// Objects and arrays inside each other in one payload, the payload itself included. Over it:
+    /// `payload_too_deep`.
     pub payload_nesting_max: usize,
     /// Media keys of one payload. Over it: `too_many_media`.
     pub payload_media_keys_max: usize,
@@ -36,7 +38,8 @@ pub struct LimitsResponse {
     pub list_max: usize,
     /// Letters of the note of a resolution.
     pub note_letters_max: usize,
-    /// Bytes of an answer, as Lambda hands it on: payloads are left out and pages are cut to stay below it.
+    /// Bytes of an answer, as Lambda hands it on: payloads are left out and pages are cut to stay
+    /// below it.
     pub answer_bytes_max: usize,
     /// What may be uploaded.
     pub media: MediaLimits,

@@ -58,7 +58,10 @@ pub fn timestamp(moment: DateTime<Utc>) -> String {
 }
 
 /// Serialises a moment as [`timestamp`].
-pub(crate) fn serialize_timestamp<S: Serializer>(moment: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_timestamp<S: Serializer>(
+    moment: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&timestamp(*moment))
 }
 
@@ -74,17 +77,23 @@ pub(crate) fn serialize_timestamp_option<S: Serializer>(
 }
 
 /// Reads text of 1 to 256 bytes: what a client names things with.
-pub(crate) fn deserialize_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn deserialize_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     match name.len() {
         1..=crate::limits::NAME_BYTES_MAX => Ok(name),
         0 => Err(serde::de::Error::custom("must not be empty")),
-        _ => Err(serde::de::Error::custom("must not be longer than 256 bytes")),
+        _ => Err(serde::de::Error::custom(
+            "must not be longer than 256 bytes",
+        )),
     }
 }
 
 /// [`deserialize_name`] where the name may be missing or `null`.
-pub(crate) fn deserialize_name_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn deserialize_name_option<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     struct Name(#[serde(deserialize_with = "deserialize_name")] String);
     Ok(Option::<Name>::deserialize(deserializer)?.map(|name| name.0))

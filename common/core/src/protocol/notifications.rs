@@ -1,4 +1,5 @@
-//! What subscribers are told of a decided conflict (§5.5). A hint to pull, without payloads: nothing relies on it.
+//! What subscribers are told of a decided conflict (§5.5). A hint to pull, without payloads:
+//! nothing relies on it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,7 +10,8 @@ use crate::conflict::Resolution;
 /// The one event there is, as its attribute names it; the message's `event` is the name below.
 const EVENT: &str = "conflict_resolved";
 
-/// A conflict was decided after its device was told that it waits. What a policy decides at once, the answer to the push tells.
+/// A conflict was decided after its device was told that it waits. What a policy decides at once,
+/// the answer to the push tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename = "conflict_resolved")]
 pub struct ConflictResolved {
@@ -42,15 +44,23 @@ impl ConflictResolved {
     /// The message: JSON, in characters that SNS and its subscribers take, whatever the names are.
     pub fn message(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default(); // texts and numbers always serialise
-        // JSON escapes the control characters by itself, but not these two, which can only stand inside of strings.
-        text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+        // JSON escapes the control characters by itself, but not these two, which can only stand
+        // inside of strings.
+        text.replace('\u{fffe}', "\\ufffe")
+            .replace('\u{ffff}', "\\uffff")
     }
 
-    /// What subscriptions may filter by, as name and value. A value that SNS would refuse for its characters is left out, and stands in
-    /// the message only: one that looked like it would meet somebody else's filter.
+    /// What subscriptions may filter by, as name and value. A value that SNS would refuse for its
+    /// characters is left out, and stands in the message only: one that looked like it would meet
+    /// somebody else's filter.
     pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let attributes =
-            [("event", EVENT), ("tenant", &self.tenant), ("user", &self.user), ("device_id", &self.device_id)].into_iter();
+        let attributes = [
+            ("event", EVENT),
+            ("tenant", &self.tenant),
+            ("user", &self.user),
+            ("device_id", &self.device_id),
+        ]
+        .into_iter();
         attributes.filter(|(_, value)| !value.is_empty() && value.chars().all(is_taken))
     }
 }
@@ -86,13 +96,29 @@ mod tests {
             resolved("ana").message(),
             r#"{"event":"conflict_resolved","conflict_id":"conf-1","tenant":"acme","user":"ana","device_id":"phone","channel":"tenant","resource_type":"meter","resource_id":"m-1","resolution":"manual_merge","resolved_by":"root","resolved_at":"1970-01-01T00:00:00.000Z","server_version":3}"#
         );
-        let attributes = [("event", "conflict_resolved"), ("tenant", "acme"), ("user", "ana"), ("device_id", "phone")];
+        let attributes = [
+            ("event", "conflict_resolved"),
+            ("tenant", "acme"),
+            ("user", "ana"),
+            ("device_id", "phone"),
+        ];
         assert!(resolved("ana").attributes().eq(attributes));
     }
 
     #[test]
     fn every_character_of_a_message_is_one_that_sns_takes_and_every_name_reads_back() {
-        for letter in ['\0', '\u{1f}', '\u{7f}', '"', '\\', 'é', '\u{fffd}', '\u{fffe}', '\u{ffff}', '\u{10ffff}'] {
+        for letter in [
+            '\0',
+            '\u{1f}',
+            '\u{7f}',
+            '"',
+            '\\',
+            'é',
+            '\u{fffd}',
+            '\u{fffe}',
+            '\u{ffff}',
+            '\u{10ffff}',
+        ] {
             let name = format!("a{letter}b");
             let message = resolved(&name).message();
             assert!(message.chars().all(is_taken), "{letter:?}");
@@ -103,8 +129,19 @@ mod tests {
 
     #[test]
     fn a_name_that_sns_does_not_take_is_no_attribute() {
-        for (name, is_attribute) in [("é\t\u{10ffff}", true), ("a\0", false), ("a\u{ffff}", false), ("", false)] {
-            assert_eq!(resolved(name).attributes().any(|(attribute, _)| attribute == "user"), is_attribute, "{name:?}");
+        for (name, is_attribute) in [
+            ("é\t\u{10ffff}", true),
+            ("a\0", false),
+            ("a\u{ffff}", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                resolved(name)
+                    .attributes()
+                    .any(|(attribute, _)| attribute == "user"),
+                is_attribute,
+                "{name:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a refused request is answered with (§8): an RFC 9457 problem with a stable code and a sentence that says what to do.
+//! What a refused request is answered with (§8): an RFC 9457 problem with a stable code and a
+//! sentence that says what to do.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use crate::{
     limits::sentence,
 };
 
-/// Why a request was refused. `code` is what programs branch on; `detail` is for people, and holds no secret.
+/// Why a request was refused. `code` is what programs branch on; `detail` is for people, and holds
+/// no secret.
 #[derive(Debug, Clone)]
 pub struct Problem {
     /// Decides the HTTP status and the stable code.
@@ -71,7 +73,11 @@ impl ProblemCode {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::BatchIdReused | Self::AlreadyResolved | Self::VersionChanged | Self::UniqueViolation | Self::Contended => 409,
+            Self::BatchIdReused
+            | Self::AlreadyResolved
+            | Self::VersionChanged
+            | Self::UniqueViolation
+            | Self::Contended => 409,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Unprocessable | Self::MediaTypeNotAllowed | Self::MediaTooLarge => 422,
@@ -106,7 +112,12 @@ impl ProblemCode {
 impl Problem {
     /// A problem that is about no place in the body.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: sentence(detail), path: None, members: Vec::new() }
+        Self {
+            code,
+            detail: sentence(detail),
+            path: None,
+            members: Vec::new(),
+        }
     }
 
     /// A malformed body, and where.
@@ -116,7 +127,10 @@ impl Problem {
 
     /// The problem, with the JSON path it is about.
     pub fn at(self, path: impl Into<String>) -> Self {
-        Self { path: Some(sentence(path)), ..self }
+        Self {
+            path: Some(sentence(path)),
+            ..self
+        }
     }
 
     /// The problem, with one more member.
@@ -142,7 +156,8 @@ pub struct ProblemBody<'a> {
     pub code: ProblemCode,
     /// What is wrong and what to do about it, for people.
     pub detail: &'a str,
-    /// Where in the request, when that can be told: a JSON path such as `items[3].payload`, or the name of a query parameter.
+    /// Where in the request, when that can be told: a JSON path such as `items[3].payload`, or the
+    /// name of a query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
     /// The gateway's id of the request, to name when asking for help.
@@ -165,7 +180,11 @@ impl<'a> ProblemBody<'a> {
             detail: &problem.detail,
             path: problem.path.as_deref(),
             request_id,
-            members: problem.members.iter().map(|(name, value)| (*name, value)).collect(),
+            members: problem
+                .members
+                .iter()
+                .map(|(name, value)| (*name, value))
+                .collect(),
         }
     }
 }
@@ -175,9 +194,14 @@ impl<'a> ProblemBody<'a> {
 /// # Errors
 /// A [`Problem`] with the JSON path of the first thing that does not fit.
 pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| Problem::malformed("$", format!("the body is not UTF-8 from byte {}", error.valid_up_to())))?;
-    // Some platforms write a byte order mark before UTF-8. JSON has none, and a reader may ignore it (RFC 8259 §8.1).
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Problem::malformed(
+            "$",
+            format!("the body is not UTF-8 from byte {}", error.valid_up_to()),
+        )
+    })?;
+    // Some platforms write a byte order mark before UTF-8. JSON has none, and a reader may ignore
+    // it (RFC 8259 §8.1).
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.trim_start().starts_with('{') {
         return Err(Problem::malformed("$", "the body must be a JSON object"));
@@ -190,6 +214,8 @@ pub fn read_body<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Pro
         };
         Problem::malformed(path, json::explain(error.inner()))
     })?;
-    deserializer.end().map_err(|error| Problem::malformed("$", error.to_string()))?;
+    deserializer
+        .end()
+        .map_err(|error| Problem::malformed("$", error.to_string()))?;
     Ok(read)
 }

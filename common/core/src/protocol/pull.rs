@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, deserialize_name_option, number::deserialize_whole_option, serialize_timestamp};
+use super::{
+    Action, deserialize_name_option, number::deserialize_whole_option, serialize_timestamp,
+};
 use crate::{conflict::Resolution, json::Json, limits};
 
 /// A pull.
@@ -33,7 +35,8 @@ pub enum OwnChanges {
     /// None, except those that it has acknowledged and its token does not know any more.
     #[default]
     Omit,
-    /// Those that its token has no receipt for: the responses to its pushes put receipts into `server_sync_token`.
+    /// Those that its token has no receipt for: the responses to its pushes put receipts into
+    /// `server_sync_token`.
     Unanswered,
 }
 
@@ -45,7 +48,9 @@ impl TryFrom<String> for OwnChanges {
         match text.as_str() {
             "omit" => Ok(Self::Omit),
             "unanswered" => Ok(Self::Unanswered),
-            _ => Err(format!("unknown own_changes {text:?}, expected omit or unanswered")),
+            _ => Err(format!(
+                "unknown own_changes {text:?}, expected omit or unanswered"
+            )),
         }
     }
 }
@@ -57,7 +62,9 @@ fn default_limit() -> usize {
 fn deserialize_limit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     const LIMIT_MAX: u64 = limits::PAGE_CHANGES_MAX as u64;
     let limit = deserialize_whole_option::<_, 1, LIMIT_MAX>(deserializer)?;
-    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_else(default_limit))
+    Ok(limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or_else(default_limit))
 }
 
 /// The answer to a pull.
@@ -102,7 +109,8 @@ pub struct Change {
     /// When it changed.
     #[serde(serialize_with = "serialize_timestamp")]
     pub changed_at: DateTime<Utc>,
-    /// The conflict about it that was decided last since the token; of a snapshot, the last that the resource remembers.
+    /// The conflict about it that was decided last since the token; of a snapshot, the last that
+    /// the resource remembers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<DecidedConflict>,
     /// Where several were decided since: all of them, oldest first.

@@ -27,13 +27,16 @@ pub struct PushRequest {
     /// The client's name for this batch: sent again, it is answered as the first time.
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub batch_id: Option<String>,
-    /// The edits, 1 to 50, oldest first. Each is read by itself, so that a broken one is an error at its index.
+    /// The edits, 1 to 50, oldest first. Each is read by itself, so that a broken one is an error
+    /// at its index.
     #[serde(deserialize_with = "deserialize_items")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<PushItem>))]
     pub items: Vec<Json>,
 }
 
-fn deserialize_items<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Json>, D::Error> {
+fn deserialize_items<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Json>, D::Error> {
     let items = Vec::<Json>::deserialize(deserializer)?;
     match items.len() {
         1..=BATCH_ITEMS_MAX => Ok(items),
@@ -48,14 +51,16 @@ fn deserialize_items<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Resul
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushItem {
-    /// Of a create: the client's name for what it makes. Of others: names what they address when the payload has no `id`.
+    /// Of a create: the client's name for what it makes. Of others: names what they address when
+    /// the payload has no `id`.
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub client_temp_id: Option<String>,
     /// A type of the catalog.
     pub resource_type: String,
     /// What to do.
     pub action: Action,
-    /// A create's content, an update's merge patch; `id` in it is the address. A delete may leave it out.
+    /// A create's content, an update's merge patch; `id` in it is the address. A delete may leave
+    /// it out.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
@@ -63,7 +68,10 @@ pub struct PushItem {
     #[serde(deserialize_with = "deserialize_whole::<_, 0, VERSION_MAX>")]
     pub client_version: u64,
     /// The last `server_version` the device really received.
-    #[serde(default, deserialize_with = "deserialize_whole_option::<_, 0, VERSION_MAX>")]
+    #[serde(
+        default,
+        deserialize_with = "deserialize_whole_option::<_, 0, VERSION_MAX>"
+    )]
     pub base_version: Option<u64>,
     /// The channel; left out, the type's default.
     #[serde(default)]
@@ -115,18 +123,21 @@ pub struct ItemResult {
     /// The version the edit made, or the one that stands against it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub server_version: Option<u64>,
-    /// The edit was merged with what others wrote (§5, `field_merge`): `server_payload` is what is stored.
+    /// The edit was merged with what others wrote (§5, `field_merge`): `server_payload` is what is
+    /// stored.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merged: bool,
     /// Of a conflict: its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
-    /// What the server holds, where the device may not have it: of a conflict, and of an edit on an older base that changed nothing.
+    /// What the server holds, where the device may not have it: of a conflict, and of an edit on an
+    /// older base that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,
-    /// The payload was left out: the answer would be too large (§3.12), or the item is answered again and the server holds something newer, or
-    /// has deleted the resource (§3.6). Pull before using `server_version` as a base.
+    /// The payload was left out: the answer would be too large (§3.12), or the item is answered
+    /// again and the server holds something newer, or has deleted the resource (§3.6). Pull before
+    /// using `server_version` as a base.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
     /// Of a conflict: the server's resource is deleted.
@@ -135,8 +146,8 @@ pub struct ItemResult {
     /// Of a conflict that is decided already, by a policy or before the item was sent again: how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// Of a create that was applied: this device's open conflicts about earlier creates of the resource, 10 at most. They are resolved now,
-    /// because this create takes their place (§3.9).
+    /// Of a create that was applied: this device's open conflicts about earlier creates of the
+    /// resource, 10 at most. They are resolved now, because this create takes their place (§3.9).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub superseded_conflicts: Vec<String>,
     /// Of a `unique_violation`: the resource that holds the value, if the caller may read it.
@@ -155,7 +166,12 @@ pub struct ItemResult {
 
 impl ItemResult {
     /// The item was applied, now or before, or changed nothing.
-    pub fn ok(index: usize, client_temp_id: Option<String>, server_id: String, server_version: Option<u64>) -> Self {
+    pub fn ok(
+        index: usize,
+        client_temp_id: Option<String>,
+        server_id: String,
+        server_version: Option<u64>,
+    ) -> Self {
         Self {
             index,
             client_temp_id,
@@ -225,7 +241,8 @@ pub enum ItemCode {
     NotFound,
     /// Error: the resource is deleted, and the device knew.
     ResourceDeleted,
-    /// Error: an earlier item failed, on the same resource or on one it refers to, in this batch or an earlier one. Retryable if that one is.
+    /// Error: an earlier item failed, on the same resource or on one it refers to, in this batch or
+    /// an earlier one. Retryable if that one is.
     DependsOnFailedItem,
     /// Error: a media key is none that this user was given.
     InvalidMediaKey,

@@ -1,5 +1,6 @@
-//! Repair: an operator has the log compared with the resources, by invoking the changelog function directly. Unknown fields are refused,
-//! because a word that is misspelt would have more repaired than was meant.
+//! Repair: an operator has the log compared with the resources, by invoking the changelog function
+//! directly. Unknown fields are refused, because a word that is misspelt would have more repaired
+//! than was meant.
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -29,10 +30,12 @@ pub struct RepairRequest {
     /// Only this channel of it.
     #[serde(default)]
     pub channel: Option<String>,
-    /// Only what changed then or later: the moment the trouble began. Left out, as far as the log reaches back.
+    /// Only what changed then or later: the moment the trouble began. Left out, as far as the log
+    /// reaches back.
     #[serde(default)]
     pub since: Option<DateTime<Utc>>,
-    /// Nothing is compared: every device starts over in these channels, because the tables were restored from an older copy.
+    /// Nothing is compared: every device starts over in these channels, because the tables were
+    /// restored from an older copy.
     #[serde(default)]
     pub start_over: bool,
     /// Nothing is written; the answer tells what would be.
@@ -67,11 +70,22 @@ impl RepairRequest {
     /// # Errors
     /// A channel that is none, or one without its tenant.
     pub fn extent(&self) -> Result<Extent, Problem> {
-        let Some(text) = &self.channel else { return Ok(Extent::All(self.tenant.clone())) };
-        let channel = Channel::parse(text)
-            .ok_or_else(|| Problem::malformed("repair.channel", "must be tenant, user/<sub> or group/<name>"))?;
+        let Some(text) = &self.channel else {
+            return Ok(Extent::All(self.tenant.clone()));
+        };
+        let channel = Channel::parse(text).ok_or_else(|| {
+            Problem::malformed(
+                "repair.channel",
+                "must be tenant, user/<sub> or group/<name>",
+            )
+        })?;
         let tenant = self.tenant.clone();
-        let tenant = tenant.ok_or_else(|| Problem::malformed("repair.tenant", "a channel is named together with its tenant"))?;
+        let tenant = tenant.ok_or_else(|| {
+            Problem::malformed(
+                "repair.tenant",
+                "a channel is named together with its tenant",
+            )
+        })?;
         Ok(Extent::Channel(Scope { tenant, channel }))
     }
 
@@ -81,9 +95,10 @@ impl RepairRequest {
     /// A time, where nothing is compared.
     pub fn period(&self, retention: Duration, now: DateTime<Utc>) -> Result<Period, Problem> {
         match self.since {
-            Some(_) if self.start_over => {
-                Err(Problem::malformed("repair.since", "channels start over as a whole: leave it out with start_over"))
-            }
+            Some(_) if self.start_over => Err(Problem::malformed(
+                "repair.since",
+                "channels start over as a whole: leave it out with start_over",
+            )),
             _ if self.start_over => Ok(Period::EVER),
             since => Ok(Period::of_log(since, retention, now)),
         }
@@ -107,17 +122,27 @@ impl RepairRequest {
     pub fn place(&self) -> Result<Option<Place>, Problem> {
         let read = |text: &String| {
             let [tenant, channel, sort_key] = cursor::decode(&self.query(), text).ok()?;
-            let scope = Scope { tenant, channel: Channel::parse(&channel)? };
+            let scope = Scope {
+                tenant,
+                channel: Channel::parse(&channel)?,
+            };
             Some([scope.partition(), sort_key])
         };
-        let place = self.cursor.as_ref().map(|text| read(text).ok_or(cursor::InvalidCursor)).transpose();
+        let place = self
+            .cursor
+            .as_ref()
+            .map(|text| read(text).ok_or(cursor::InvalidCursor))
+            .transpose();
         place.map_err(|error| Problem::malformed("repair.cursor", error.to_string()))
     }
 
     /// The cursor that leads on behind a row; `None` for keys that are no resource's.
     pub fn cursor_behind(&self, [partition, sort_key]: &Place) -> Option<String> {
         let Scope { tenant, channel } = Scope::parse(partition)?;
-        Some(cursor::encode(&self.query(), [&tenant, &channel.to_string(), sort_key]))
+        Some(cursor::encode(
+            &self.query(),
+            [&tenant, &channel.to_string(), sort_key],
+        ))
     }
 
     fn query(&self) -> String {
@@ -141,7 +166,8 @@ pub struct RepairResponse {
     pub looked_at: usize,
     /// Resources that changed in that time and whose version the log had not reached.
     pub missing: usize,
-    /// Of these, those that stand in the log now. Those that others brought there meanwhile are none of them.
+    /// Of these, those that stand in the log now. Those that others brought there meanwhile are
+    /// none of them.
     pub appended: usize,
     /// The channels in which something was missing, at most 100.
     pub channels: Vec<ChannelRepair>,
@@ -185,6 +211,12 @@ impl ChannelRepair {
     /// Of this channel.
     pub fn of(scope: &Scope, missing: usize, appended: usize, oldest: DateTime<Utc>) -> Self {
         let Scope { tenant, channel } = scope;
-        Self { tenant: tenant.clone(), channel: channel.to_string(), missing, appended, oldest: timestamp(oldest) }
+        Self {
+            tenant: tenant.clone(),
+            channel: channel.to_string(),
+            missing,
+            appended,
+            oldest: timestamp(oldest),
+        }
     }
 }

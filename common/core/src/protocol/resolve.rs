@@ -16,19 +16,25 @@ use crate::{
 pub struct ResolveRequest {
     /// How the conflict is decided.
     pub resolution: Resolution,
-    /// Of a manual merge, and of nothing else: what the resource is from now on. `id` in it is ignored.
+    /// Of a manual merge, and of nothing else: what the resource is from now on. `id` in it is
+    /// ignored.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
-    /// The version of the resource that the admin looked at; 0 for none. Left out, whatever stands now is decided on.
-    #[serde(default, deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>")]
+    /// The version of the resource that the admin looked at; 0 for none. Left out, whatever stands
+    /// now is decided on.
+    #[serde(
+        default,
+        deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>"
+    )]
     pub expected_server_version: Option<u64>,
     /// Why, for the audit log: at most 2,000 letters.
     #[serde(default, deserialize_with = "deserialize_note")]
     pub note: Option<String>,
 }
 
-/// A decision, as the function gets it that is invoked directly: the event. Whoever may invoke it is believed.
+/// A decision, as the function gets it that is invoked directly: the event. Whoever may invoke it
+/// is believed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DirectResolveRequest {
     /// Which conflict.
@@ -45,7 +51,10 @@ pub struct DirectResolveRequest {
     #[serde(default)]
     pub payload: Option<Json>,
     /// As [`ResolveRequest::expected_server_version`].
-    #[serde(default, deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>")]
+    #[serde(
+        default,
+        deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>"
+    )]
     pub expected_server_version: Option<u64>,
     /// As [`ResolveRequest::note`].
     #[serde(default, deserialize_with = "deserialize_note")]
@@ -55,15 +64,33 @@ pub struct DirectResolveRequest {
 impl DirectResolveRequest {
     /// The decision alone.
     pub fn into_request(self) -> ResolveRequest {
-        let Self { resolution, payload, expected_server_version, note, .. } = self;
-        ResolveRequest { resolution, payload, expected_server_version, note }
+        let Self {
+            resolution,
+            payload,
+            expected_server_version,
+            note,
+            ..
+        } = self;
+        ResolveRequest {
+            resolution,
+            payload,
+            expected_server_version,
+            note,
+        }
     }
 }
 
-fn deserialize_note<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn deserialize_note<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let note = Option::<String>::deserialize(deserializer)?;
-    if note.as_ref().is_some_and(|note| note.chars().nth(NOTE_LETTERS_MAX).is_some()) {
-        return Err(serde::de::Error::custom(format!("must not have more than {NOTE_LETTERS_MAX} letters")));
+    if note
+        .as_ref()
+        .is_some_and(|note| note.chars().nth(NOTE_LETTERS_MAX).is_some())
+    {
+        return Err(serde::de::Error::custom(format!(
+            "must not have more than {NOTE_LETTERS_MAX} letters"
+        )));
     }
     Ok(note)
 }
@@ -97,7 +124,8 @@ pub struct ResolveResponse {
     /// The resource is deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_deleted: bool,
-    /// What that version holds; of a deleted resource the last payload; none where there is no resource.
+    /// What that version holds; of a deleted resource the last payload; none where there is no
+    /// resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,

@@ -12,14 +12,17 @@ pub struct StatusResponse {
     /// When this was answered.
     #[serde(serialize_with = "serialize_timestamp")]
     pub server_time: DateTime<Utc>,
-    /// The channels of the tenant that have a log, by name; or the one that was asked for, whether it has one or not.
+    /// The channels of the tenant that have a log, by name; or the one that was asked for, whether
+    /// it has one or not.
     pub channels: Vec<ChannelStatus>,
-    /// Goes on behind the last channel, or behind the last resource of the one that was asked for; `null` at the end.
+    /// Goes on behind the last channel, or behind the last resource of the one that was asked for;
+    /// `null` at the end.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
     /// Stream records of the whole deployment that could never be handled, and wait for somebody.
     pub set_aside: FailureCount,
-    /// Batches of stream records of the whole deployment that were given up after a day of failures.
+    /// Batches of stream records of the whole deployment that were given up after a day of
+    /// failures.
     pub given_up: FailureCount,
 }
 
@@ -33,7 +36,8 @@ pub struct ChannelStatus {
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub head_moved_at: Option<DateTime<Utc>>,
-    /// How long ago that was, in seconds. In a channel where nobody writes it grows, and nothing is wrong.
+    /// How long ago that was, in seconds. In a channel where nobody writes it grows, and nothing is
+    /// wrong.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub head_age_seconds: Option<i64>,
     /// When a repair brought something into it last; `null` if none ever did.
@@ -49,9 +53,11 @@ pub struct ChannelStatus {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogComparison {
-    /// Resources on this page, at most 1,000; those that changed before the retention of the log are not compared.
+    /// Resources on this page, at most 1,000; those that changed before the retention of the log
+    /// are not compared.
     pub resources: usize,
-    /// Of these, those whose version the log has not reached. Of a page alone: other pages have their own.
+    /// Of these, those whose version the log has not reached. Of a page alone: other pages have
+    /// their own.
     pub not_in_log: usize,
     /// When the oldest of those changes was made; `null` where there is none.
     #[serde(serialize_with = "serialize_timestamp_option")]
@@ -60,7 +66,8 @@ pub struct LogComparison {
     /// How long it has waited, in seconds.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub oldest_not_in_log_seconds: Option<i64>,
-    /// The log was read as far back as this page needs. Otherwise there may be more that are not in it.
+    /// The log was read as far back as this page needs. Otherwise there may be more that are not in
+    /// it.
     pub is_complete: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Pull (§4) as pure rules: [`start`] says where each channel goes on, [`page`] folds what was read into an answer. Reading happens
-//! elsewhere.
+//! Pull (§4) as pure rules: [`start`] says where each channel goes on, [`page`] folds what was read
+//! into an answer. Reading happens elsewhere.
 
 pub mod own;
 pub mod page;

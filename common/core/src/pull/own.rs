@@ -7,12 +7,13 @@ use crate::{
     receipts::{Made, Receipts},
 };
 
-/// Which own changes of a device are delivered by themselves, besides those that every rule delivers: where others are folded in, and where
-/// the device may not know what is stored.
+/// Which own changes of a device are delivered by themselves, besides those that every rule
+/// delivers: where others are folded in, and where the device may not know what is stored.
 #[derive(Debug, Clone)]
 pub enum Own {
-    /// Those of the channels in which the device's token stands before a position that it has acknowledged. It has applied that
-    /// position once, so it went back: it was restored from a backup.
+    /// Those of the channels in which the device's token stands before a position that it has
+    /// acknowledged. It has applied that position once, so it went back: it was restored from a
+    /// backup.
     Omit(BTreeSet<Channel>),
     /// Those for which its token has no receipt.
     Unanswered(Receipts),

@@ -1,5 +1,5 @@
-//! One page of changes (§4.3, §4.6, §4.7): entries of the log and rows of snapshots go in until it is full; a resource stands in it
-//! once, in its newest state.
+//! One page of changes (§4.3, §4.6, §4.7): entries of the log and rows of snapshots go in until it
+//! is full; a resource stands in it once, in its newest state.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,8 @@ pub struct Shown {
 pub struct Full;
 
 impl Page {
-    /// A page of at most `changes_max` changes for the device `reader`, whose own changes are left out.
+    /// A page of at most `changes_max` changes for the device `reader`, whose own changes are left
+    /// out.
     pub fn new(changes_max: usize, reader: Option<&Author>) -> Self {
         Self {
             changes_max,
@@ -114,19 +115,21 @@ impl Page {
         &self.own_seen
     }
 
-    /// When the oldest change was made that the page delivers from the log. A row of a snapshot has no age: it may be old and the device
-    /// new. Nor have changes that the device made itself.
+    /// When the oldest change was made that the page delivers from the log. A row of a snapshot has
+    /// no age: it may be old and the device new. Nor have changes that the device made itself.
     pub fn oldest(&self) -> Option<DateTime<Utc>> {
         self.oldest
     }
 
-    /// Notes what was read for the page, whether or not it goes in: so many entries or rows, and their bytes.
+    /// Notes what was read for the page, whether or not it goes in: so many entries or rows, and
+    /// their bytes.
     pub fn note_read(&mut self, entries: usize, bytes: usize) {
         self.read_entries += entries;
         self.read_bytes += bytes;
     }
 
-    /// Whether the page ends because enough was read for it. What was read last is taken all the same, so every page gets on.
+    /// Whether the page ends because enough was read for it. What was read last is taken all the
+    /// same, so every page gets on.
     pub fn is_spent(&self) -> bool {
         self.read_bytes >= PAGE_READ_BYTES_MAX || self.read_entries >= PAGE_READ_ENTRIES_MAX
     }
@@ -142,16 +145,44 @@ impl Page {
     /// [`Full`] when it does not fit: the page ends before it.
     pub fn take_entry(&mut self, channel: &Channel, entry: Entry) -> Result<(), Full> {
         let is_own = self.reader.as_deref() == Some(entry.author.as_str());
-        let Entry { resource_type, id, action, server_version, changed_at, decided, payload, is_echoed, .. } = entry;
-        let key = ResourceKey { channel: channel.clone(), resource_type, id };
+        let Entry {
+            resource_type,
+            id,
+            action,
+            server_version,
+            changed_at,
+            decided,
+            payload,
+            is_echoed,
+            ..
+        } = entry;
+        let key = ResourceKey {
+            channel: channel.clone(),
+            resource_type,
+            id,
+        };
         let made = is_own.then(|| Made::new(&key, server_version));
         let is_news = is_echoed || made.is_none_or(|made| self.own.delivers(channel, made));
         let bytes = bytes(&key, payload.as_deref(), decided.len());
-        self.take(key, Slot { action, payload, server_version, changed_at, decided, is_news, bytes })?;
+        self.take(
+            key,
+            Slot {
+                action,
+                payload,
+                server_version,
+                changed_at,
+                decided,
+                is_news,
+                bytes,
+            },
+        )?;
         self.leaves_own_out |= !is_news;
         self.own_seen.extend(made);
         if is_news {
-            self.oldest = Some(self.oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
+            self.oldest = Some(
+                self.oldest
+                    .map_or(changed_at, |oldest| oldest.min(changed_at)),
+            );
         }
         Ok(())
     }
@@ -170,7 +201,11 @@ impl Page {
             payload: Some(resource.payload),
             server_version: resource.server_version,
             changed_at: resource.changed_at,
-            decided: resource.resolutions.into_iter().map(Resolved::into_decided).collect(),
+            decided: resource
+                .resolutions
+                .into_iter()
+                .map(Resolved::into_decided)
+                .collect(),
             is_news: true,
         };
         self.take(key, slot)
@@ -204,13 +239,17 @@ impl Page {
 
     /// The changes, each resource where it first appeared.
     pub fn into_changes(self) -> Vec<Change> {
-        self.slots.into_iter().filter(|(_, slot)| slot.is_news).map(|(key, slot)| slot.told(key)).collect()
+        self.slots
+            .into_iter()
+            .filter(|(_, slot)| slot.is_news)
+            .map(|(key, slot)| slot.told(key))
+            .collect()
     }
 }
 
 impl Slot {
-    /// Folds another change of the same resource into this one: the newer takes its place. What the reader has not seen created is a
-    /// create still.
+    /// Folds another change of the same resource into this one: the newer takes its place. What the
+    /// reader has not seen created is a create still.
     fn fold(&mut self, other: Self) {
         self.is_news |= other.is_news;
         if other.server_version < self.server_version {
@@ -225,7 +264,13 @@ impl Slot {
         let mut decided = std::mem::take(&mut self.decided);
         decided.retain(|conflict| !other.decided.contains(conflict));
         decided.extend(other.decided);
-        *self = Self { action, decided, bytes, is_news: self.is_news, ..other };
+        *self = Self {
+            action,
+            decided,
+            bytes,
+            is_news: self.is_news,
+            ..other
+        };
     }
 
     /// Bytes it takes once the other is folded into it.
@@ -233,16 +278,34 @@ impl Slot {
         if other.server_version < self.server_version {
             return self.bytes;
         }
-        let kept = self.decided.iter().filter(|conflict| !other.decided.contains(conflict));
+        let kept = self
+            .decided
+            .iter()
+            .filter(|conflict| !other.decided.contains(conflict));
         other.bytes + DECIDED_BYTES * kept.count()
     }
 
     /// The change that says so.
     fn told(self, key: ResourceKey) -> Change {
-        let Self { action, payload, server_version, changed_at, decided, .. } = self;
+        let Self {
+            action,
+            payload,
+            server_version,
+            changed_at,
+            decided,
+            ..
+        } = self;
         let conflict = decided.last().cloned();
-        let conflicts = if decided.len() > 1 { decided } else { Vec::new() };
-        let ResourceKey { channel, resource_type, id } = key;
+        let conflicts = if decided.len() > 1 {
+            decided
+        } else {
+            Vec::new()
+        };
+        let ResourceKey {
+            channel,
+            resource_type,
+            id,
+        } = key;
         Change {
             id,
             resource_type,
@@ -260,13 +323,18 @@ impl Slot {
 /// Bytes that a change takes in the answer, at most.
 fn bytes(key: &ResourceKey, payload: Option<&RawValue>, decided: usize) -> usize {
     let payload = payload.map_or(0, |payload| escaped_bytes(payload.get()));
-    // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by Lambda.
+    // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by
+    // Lambda.
     let names = 2 * (escaped_bytes(&key.id) + escaped_bytes(key.channel.name()));
     payload + names + key.resource_type.len() + 310 + DECIDED_BYTES * decided
 }
 
-/// Whether a segment leads on from `position`: it follows it, or holds it. Where it does neither, the position stems from a log that was
-/// since restored, or what followed it has expired.
+/// Whether a segment leads on from `position`: it follows it, or holds it. Where it does neither,
+/// the position stems from a log that was since restored, or what followed it has expired.
 pub fn leads_on(position: Position, segment: &Segment) -> bool {
-    segment.prev == position || segment.entries.iter().any(|entry| entry.position == position)
+    segment.prev == position
+        || segment
+            .entries
+            .iter()
+            .any(|entry| entry.position == position)
 }

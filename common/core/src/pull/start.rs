@@ -1,4 +1,5 @@
-//! Where a pull goes on in a channel (§4.4, §4.5): in the log, in its snapshot, or over from the start.
+//! Where a pull goes on in a channel (§4.4, §4.5): in the log, in its snapshot, or over from the
+//! start.
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -15,29 +16,53 @@ use crate::{
 pub struct Start {
     /// From here.
     pub progress: Progress,
-    /// Whether the device has to replace the channel's rows: a snapshot begins, because the device is new to the channel, or the log cannot
-    /// lead it on from where it stood. A snapshot does not tell what was deleted, and a device that is new may hold rows from what its
-    /// pushes were answered.
+    /// Whether the device has to replace the channel's rows: a snapshot begins, because the device
+    /// is new to the channel, or the log cannot lead it on from where it stood. A snapshot does not
+    /// tell what was deleted, and a device that is new may hold rows from what its pushes were
+    /// answered.
     pub is_reset: bool,
 }
 
-/// Where a pull at `now` goes on, from the `progress` its token holds, in a log with this `head` that keeps changes for `retention`.
-pub fn start(progress: Option<&Progress>, head: Option<&Head>, now: DateTime<Utc>, retention: Duration) -> Start {
+/// Where a pull at `now` goes on, from the `progress` its token holds, in a log with this `head`
+/// that keeps changes for `retention`.
+pub fn start(
+    progress: Option<&Progress>,
+    head: Option<&Head>,
+    now: DateTime<Utc>,
+    retention: Duration,
+) -> Start {
     match progress {
-        Some(progress) if leads_on(progress, head, now, retention) => Start { progress: progress.clone(), is_reset: false },
+        Some(progress) if leads_on(progress, head, now, retention) => Start {
+            progress: progress.clone(),
+            is_reset: false,
+        },
         _ => reset(head, now),
     }
 }
 
 /// Starting over: a snapshot, and the device told to replace its rows.
 pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
-    Start { progress: Progress::Snapshot { noted: end_of(head), noted_at: now, after: None }, is_reset: true }
+    Start {
+        progress: Progress::Snapshot {
+            noted: end_of(head),
+            noted_at: now,
+            after: None,
+        },
+        is_reset: true,
+    }
 }
 
-fn leads_on(progress: &Progress, head: Option<&Head>, now: DateTime<Utc>, retention: Duration) -> bool {
+fn leads_on(
+    progress: &Progress,
+    head: Option<&Head>,
+    now: DateTime<Utc>,
+    retention: Duration,
+) -> bool {
     let (position, at) = match progress {
         Progress::Log { position, at, .. } => (*position, *at),
-        Progress::Snapshot { noted, noted_at, .. } => (*noted, *noted_at),
+        Progress::Snapshot {
+            noted, noted_at, ..
+        } => (*noted, *noted_at),
     };
     let end = end_of(head);
     if position == end {
@@ -53,7 +78,11 @@ mod tests {
     use crate::sequence::position::Sequence;
 
     fn at(sequence: &str) -> Position {
-        Position { epoch: 1, sequence: Sequence::parse(sequence).expect("digits"), late: 0 }
+        Position {
+            epoch: 1,
+            sequence: Sequence::parse(sequence).expect("digits"),
+            late: 0,
+        }
     }
 
     fn head(position: &str, floor: Option<&str>) -> Head {
@@ -87,7 +116,15 @@ mod tests {
     fn a_position_ahead_of_the_log_starts_over() {
         assert!(is_reset("10", 0, &head("9", None)));
         let progress = Progress::log(at("1"), DateTime::UNIX_EPOCH);
-        assert!(start(Some(&progress), None, DateTime::UNIX_EPOCH, Duration::days(30)).is_reset);
+        assert!(
+            start(
+                Some(&progress),
+                None,
+                DateTime::UNIX_EPOCH,
+                Duration::days(30)
+            )
+            .is_reset
+        );
     }
 
     #[test]
@@ -98,8 +135,23 @@ mod tests {
 
     #[test]
     fn a_channel_the_token_lacks_starts_with_a_snapshot() {
-        let start = start(None, Some(&head("9", None)), DateTime::UNIX_EPOCH, Duration::days(30));
-        assert_eq!(start.progress, Progress::Snapshot { noted: at("9"), noted_at: DateTime::UNIX_EPOCH, after: None });
-        assert!(start.is_reset, "rows that it has from its pushes may be deleted");
+        let start = start(
+            None,
+            Some(&head("9", None)),
+            DateTime::UNIX_EPOCH,
+            Duration::days(30),
+        );
+        assert_eq!(
+            start.progress,
+            Progress::Snapshot {
+                noted: at("9"),
+                noted_at: DateTime::UNIX_EPOCH,
+                after: None
+            }
+        );
+        assert!(
+            start.is_reset,
+            "rows that it has from its pushes may be deleted"
+        );
     }
 }

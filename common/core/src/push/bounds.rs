@@ -30,6 +30,13 @@ pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Refusal> {
 /// The refusal of an item that does not have the shape of one, with the place of the first fault.
 pub(super) fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
     let path = path.to_string();
-    let place = if matches!(path.as_str(), "." | "?") { String::new() } else { format!("{path}: ") };
-    Refusal::new(ItemCode::InvalidItem, format!("{place}{}", json::explain(error)))
+    let place = if matches!(path.as_str(), "." | "?") {
+        String::new()
+    } else {
+        format!("{path}: ")
+    };
+    Refusal::new(
+        ItemCode::InvalidItem,
+        format!("{place}{}", json::explain(error)),
+    )
 }

@@ -1,4 +1,5 @@
-//! What an edit makes of a resource's payload: found out before anything is changed, and checked against the bounds of §2.
+//! What an edit makes of a resource's payload: found out before anything is changed, and checked
+//! against the bounds of §2.
 
 use super::{
     bounds::{check_bounds, check_size},
@@ -32,8 +33,13 @@ impl<'a> Next<'a> {
         Self::Patched(patch, effect)
     }
 
-    /// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging nests nothing deeper than it was sent.
-    pub(super) fn check(&self, payload: Option<&mut Tree<'a>>, rules: &ResourceType) -> Result<(), Refusal> {
+    /// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging
+    /// nests nothing deeper than it was sent.
+    pub(super) fn check(
+        &self,
+        payload: Option<&mut Tree<'a>>,
+        rules: &ResourceType,
+    ) -> Result<(), Refusal> {
         match (self, payload) {
             (Self::Same, _) | (Self::Patched(..), None) => Ok(()),
             (Self::Whole(payload), _) => check_stored(payload, rules),
@@ -55,16 +61,26 @@ impl<'a> Next<'a> {
     }
 }
 
-/// Checks a payload that would be stored as it is: the bounds of §2, and the fields the catalog requires.
+/// Checks a payload that would be stored as it is: the bounds of §2, and the fields the catalog
+/// requires.
 pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
-    let fields = json::fields(payload).ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
+    let fields = json::fields(payload)
+        .ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
     check_size(payload, &fields)?;
-    check_required(rules, |name| fields.get(name).is_some_and(|value| value.get() != "null"))
+    check_required(rules, |name| {
+        fields.get(name).is_some_and(|value| value.get() != "null")
+    })
 }
 
-fn check_required(rules: &ResourceType, mut is_there: impl FnMut(&str) -> bool) -> Result<(), Refusal> {
+fn check_required(
+    rules: &ResourceType,
+    mut is_there: impl FnMut(&str) -> bool,
+) -> Result<(), Refusal> {
     match rules.required.iter().find(|name| !is_there(name)) {
-        Some(name) => Err(Refusal::new(ItemCode::RequiredFieldMissing, format!("payload.{name}: required"))),
+        Some(name) => Err(Refusal::new(
+            ItemCode::RequiredFieldMissing,
+            format!("payload.{name}: required"),
+        )),
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
-//! Deciding a batch, resource by resource (§3.5 to §3.9): the edits of a group are folded into one write, what was refused goes into
-//! a conflict or is answered as an error, and what was made on a refused copy is not applied.
+//! Deciding a batch, resource by resource (§3.5 to §3.9): the edits of a group are folded into one
+//! write, what was refused goes into a conflict or is answered as an error, and what was made on a
+//! refused copy is not applied.
 
 use std::collections::HashMap;
 
@@ -40,7 +41,8 @@ pub struct Found<'a> {
 /// What becomes of a group, or of its first items. At least one of them is decided.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// The answer to each of its items, or to those at its beginning: what follows is decided on what those left in the tables.
+    /// The answer to each of its items, or to those at its beginning: what follows is decided on
+    /// what those left in the tables.
     pub results: Vec<ItemResult>,
     /// The row to write, if anything changed.
     pub write: Option<ResourceWrite>,
@@ -52,7 +54,8 @@ pub struct Decision {
     pub conflicts: Vec<ConflictWrite>,
     /// What a policy decided, to be recorded in the same transaction.
     pub ruled: Option<Ruled>,
-    /// Conflicts that a create among its items takes the place of, to be resolved in the same transaction.
+    /// Conflicts that a create among its items takes the place of, to be resolved in the same
+    /// transaction.
     pub superseded: Vec<Superseded>,
     /// What its items mean for those of the group that are decided later.
     pub carried: Carried,
@@ -78,13 +81,15 @@ pub struct Ruled {
     pub after: Resource,
 }
 
-/// Why a group cannot be decided yet: some of its edits conflict, and the conflicts this device has already were not read.
+/// Why a group cannot be decided yet: some of its edits conflict, and the conflicts this device has
+/// already were not read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConflictsNeeded;
 
 /// Decides the edits of `group` against what is stored, at the moment `now`.
 ///
-/// A pure function, and a fixed point: deciding the same group against its own outcome changes nothing and answers the same.
+/// A pure function, and a fixed point: deciding the same group against its own outcome changes
+/// nothing and answers the same.
 ///
 /// # Errors
 /// [`ConflictsNeeded`] when an edit conflicts and `stored.conflicts` is `None`.
@@ -110,16 +115,34 @@ pub fn decide(
         });
     }
     let outcome = fold.finish();
-    let expected_version = stored.resource.as_ref().map(|resource| resource.server_version);
+    let expected_version = stored
+        .resource
+        .as_ref()
+        .map(|resource| resource.server_version);
     let mut unique = UniqueChange::default();
     if let Some(after) = &outcome.changed {
-        unique = UniqueChange::between(rules, &sender.principal.tenant, &group.key, stored.resource.as_ref(), Some(after));
-        // What somebody else holds is not this resource's to free: it held the value before the field was declared unique.
-        unique.frees.retain(|key| found.holders.get(key).is_none_or(|holder| *holder == group.key));
+        unique = UniqueChange::between(
+            rules,
+            &sender.principal.tenant,
+            &group.key,
+            stored.resource.as_ref(),
+            Some(after),
+        );
+        // What somebody else holds is not this resource's to free: it held the value before the
+        // field was declared unique.
+        unique.frees.retain(|key| {
+            found
+                .holders
+                .get(key)
+                .is_none_or(|holder| *holder == group.key)
+        });
     }
     Ok(Decision {
         results,
-        write: outcome.changed.map(|resource| ResourceWrite { expected_version, resource }),
+        write: outcome.changed.map(|resource| ResourceWrite {
+            expected_version,
+            resource,
+        }),
         unique,
         uploads: outcome.uploads,
         conflicts: outcome.conflicts,

@@ -10,24 +10,34 @@ use crate::protocol::{
 };
 
 impl Fold<'_> {
-    /// Defers an update or delete behind an item of the batch that may succeed when it is sent again: the device keeps both in its queue,
-    /// and the order of the queue must hold (§3.5). A create is complete in itself, and never deferred.
+    /// Defers an update or delete behind an item of the batch that may succeed when it is sent
+    /// again: the device keeps both in its queue, and the order of the queue must hold (§3.5). A
+    /// create is complete in itself, and never deferred.
     pub(super) fn deferred(&self, edit: &Edit) -> Option<ItemResult> {
         let is_deferred = edit.action != Action::Create && self.carried.failed == Some(true);
         is_deferred.then(|| self.depends(edit, true))
     }
 
-    /// An update or delete of a resource that does not exist. Behind an item that failed, that one may be the create it needs.
+    /// An update or delete of a resource that does not exist. Behind an item that failed, that one
+    /// may be the create it needs.
     pub(super) fn not_found(&mut self, edit: &Edit) -> ItemResult {
         match self.carried.failed {
             Some(is_retryable) => self.depends(edit, is_retryable),
-            None => self.fail(edit, Refusal::new(ItemCode::NotFound, "no such resource in this channel"), false),
+            None => self.fail(
+                edit,
+                Refusal::new(ItemCode::NotFound, "no such resource in this channel"),
+                false,
+            ),
         }
     }
 
     fn depends(&self, edit: &Edit, is_retryable: bool) -> ItemResult {
         let error = "an earlier item of this batch on the same resource failed";
-        self.refuse(edit, Refusal::new(ItemCode::DependsOnFailedItem, error), is_retryable)
+        self.refuse(
+            edit,
+            Refusal::new(ItemCode::DependsOnFailedItem, error),
+            is_retryable,
+        )
     }
 
     pub(super) fn fail(&mut self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
@@ -43,7 +53,12 @@ impl Fold<'_> {
     /// An error, with the state of the resource that the device needs for its next step.
     fn refuse(&self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
         let states_version = matches!(refusal.code, ItemCode::NotFound | ItemCode::ResourceDeleted);
-        let answer = refusal.answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), is_retryable);
+        let answer = refusal.answer(
+            edit.index,
+            edit.client_temp_id.clone(),
+            Some(self.key.id.clone()),
+            is_retryable,
+        );
         if !states_version {
             return answer;
         }

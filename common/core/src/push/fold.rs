@@ -1,4 +1,5 @@
-//! Folding the edits of a group into one write: each edit is judged against the resource as the ones before it left it.
+//! Folding the edits of a group into one write: each edit is judged against the resource as the
+//! ones before it left it.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -39,7 +40,8 @@ pub(super) struct Fold<'a> {
     pub(super) payload: Option<Tree<'a>>,
     /// Whether the text in `resource` is that payload: it is written anew once somebody needs it.
     is_settled: bool,
-    /// Bytes of payloads that the answers may still hold, escaped: what is more would not fit (§3.12).
+    /// Bytes of payloads that the answers may still hold, escaped: what is more would not fit
+    /// (§3.12).
     answer_bytes_left: usize,
     /// Edits that changed something: what the version grew by.
     applied: usize,
@@ -80,7 +82,10 @@ impl<'a> Fold<'a> {
             now,
             rules,
             resource: stored.resource.clone(),
-            payload: stored.resource.as_ref().map(|resource| Tree::new(&resource.payload)),
+            payload: stored
+                .resource
+                .as_ref()
+                .map(|resource| Tree::new(&resource.payload)),
             is_settled: true,
             answer_bytes_left: answer::PAYLOADS_BYTES_MAX,
             applied: 0,
@@ -95,17 +100,33 @@ impl<'a> Fold<'a> {
 
     pub(super) fn finish(mut self) -> Folded {
         self.settle();
-        let Self { resource, applied, uploads, writes, ruled, superseded, carried, .. } = self;
+        let Self {
+            resource,
+            applied,
+            uploads,
+            writes,
+            ruled,
+            superseded,
+            carried,
+            ..
+        } = self;
         let mut changed = resource.filter(|_| applied > 0);
         if let Some(resource) = changed.as_mut().filter(|_| self.sender.is_replay) {
             // The device was told that it failed: its pulls bring the outcome.
             resource.run.is_unproven = true;
         }
-        Folded { changed, uploads, conflicts: writes, ruled, superseded, carried }
+        Folded {
+            changed,
+            uploads,
+            conflicts: writes,
+            ruled,
+            superseded,
+            carried,
+        }
     }
 
-    /// Whether a conflict that was opened has to be stored before the next edit is decided: what a policy decides is written with the
-    /// row, and refers to the conflicts before it.
+    /// Whether a conflict that was opened has to be stored before the next edit is decided: what a
+    /// policy decides is written with the row, and refers to the conflicts before it.
     pub(super) fn must_be_stored(&self) -> bool {
         let records_rulings = matches!(self.rules.policy, Policy::ClientWins | Policy::ServerWins);
         records_rulings && self.writes.iter().any(|write| write.expected_edits == 0)
@@ -119,7 +140,9 @@ impl<'a> Fold<'a> {
 
     /// Writes the payload that the edits left into the resource.
     fn settle(&mut self) {
-        if let (false, Some(resource), Some(payload)) = (self.is_settled, &mut self.resource, &self.payload) {
+        if let (false, Some(resource), Some(payload)) =
+            (self.is_settled, &mut self.resource, &self.payload)
+        {
             resource.payload = payload.to_json();
         }
         self.is_settled = true;
@@ -133,14 +156,23 @@ impl<'a> Fold<'a> {
 
     /// Adds what the server holds to an answer, or says that it does not fit.
     pub(super) fn show(&mut self, answer: &mut ItemResult) {
-        let Some(bytes) = self.payload.as_ref().map(Tree::bytes) else { return };
-        if self.resource.as_ref().is_none_or(|resource| resource.deleted) {
+        let Some(bytes) = self.payload.as_ref().map(Tree::bytes) else {
+            return;
+        };
+        if self
+            .resource
+            .as_ref()
+            .is_none_or(|resource| resource.deleted)
+        {
             return;
         }
         if bytes <= self.answer_bytes_left {
             self.settle();
             let payload = self.resource.as_ref().map(|resource| &resource.payload);
-            let left = payload.and_then(|payload| self.answer_bytes_left.checked_sub(escaped_bytes(payload.get())));
+            let left = payload.and_then(|payload| {
+                self.answer_bytes_left
+                    .checked_sub(escaped_bytes(payload.get()))
+            });
             if let (Some(left), Some(payload)) = (left, payload) {
                 answer.server_payload = Some(payload.clone());
                 self.answer_bytes_left = left;
@@ -153,7 +185,13 @@ impl<'a> Fold<'a> {
     }
 
     pub(super) fn edit(&mut self, edit: &'a Edit) -> Result<ItemResult, ConflictsNeeded> {
-        let verdict = judge(edit, self.resource.as_ref(), self.payload.as_mut(), self.sender.author, self.rules);
+        let verdict = judge(
+            edit,
+            self.resource.as_ref(),
+            self.payload.as_mut(),
+            self.sender.author,
+            self.rules,
+        );
         if let Verdict::Remembered(applied) = verdict {
             return self.remembered(edit, applied);
         }
@@ -161,8 +199,11 @@ impl<'a> Fold<'a> {
             return Ok(answer);
         }
         let is_blocked = match verdict {
-            // It may take back what an edit in the conflict wants, and an admin who accepts the conflict must find it there.
-            Verdict::Unchanged { .. } => self.carried.conflicted.is_some() && edit.action != Action::Create,
+            // It may take back what an edit in the conflict wants, and an admin who accepts the
+            // conflict must find it there.
+            Verdict::Unchanged { .. } => {
+                self.carried.conflicted.is_some() && edit.action != Action::Create
+            }
             _ => self.blocking(edit).is_some(),
         };
         if let Verdict::Unchanged { is_seen } = verdict
@@ -180,11 +221,20 @@ impl<'a> Fold<'a> {
             Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
         };
         let answer = match verdict {
-            Verdict::Conflict(ItemCode::VersionMismatch, error) if !is_blocked => self.rule(edit, error)?,
-            Verdict::Conflict(code, error) => self.conflict(edit, code, error, self.dropped_by().filter(|_| is_blocked))?,
+            Verdict::Conflict(ItemCode::VersionMismatch, error) if !is_blocked => {
+                self.rule(edit, error)?
+            }
+            Verdict::Conflict(code, error) => {
+                self.conflict(edit, code, error, self.dropped_by().filter(|_| is_blocked))?
+            }
             _ if is_blocked => {
                 let error = "Made on a refused copy: an earlier item of this batch on the same resource conflicts";
-                self.conflict(edit, ItemCode::VersionMismatch, error.into(), self.dropped_by())?
+                self.conflict(
+                    edit,
+                    ItemCode::VersionMismatch,
+                    error.into(),
+                    self.dropped_by(),
+                )?
             }
             Verdict::NotFound => match self.join_refused_create(edit)? {
                 Some(answer) => answer,
@@ -198,35 +248,57 @@ impl<'a> Fold<'a> {
         Ok(answer)
     }
 
-    /// The first answer again; where a policy wrote something else than was sent, with the payload, if it still is what stands.
-    fn remembered(&mut self, edit: &Edit, applied: AppliedEdit) -> Result<ItemResult, ConflictsNeeded> {
-        if let (Action::Update | Action::Delete, Some(resource)) = (edit.action, &mut self.resource) {
+    /// The first answer again; where a policy wrote something else than was sent, with the payload,
+    /// if it still is what stands.
+    fn remembered(
+        &mut self,
+        edit: &Edit,
+        applied: AppliedEdit,
+    ) -> Result<ItemResult, ConflictsNeeded> {
+        if let (Action::Update | Action::Delete, Some(resource)) = (edit.action, &mut self.resource)
+        {
             resource.edits.renew(edit.id); // its own batch must not push it out
             self.carried.remembered += 1;
         }
-        let mut answer = ItemResult { server_version: Some(applied.server_version), merged: applied.is_merged, ..self.ok(edit) };
+        let mut answer = ItemResult {
+            server_version: Some(applied.server_version),
+            merged: applied.is_merged,
+            ..self.ok(edit)
+        };
         if self.rules.policy == Policy::ClientWins && edit.action != Action::Create {
             let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
-            let decided = standing.iter().find(|conflict| conflict.resolution.is_some() && conflict.holds(edit.id));
-            (answer.conflict_id, answer.resolution) = (decided.map(|it| it.id.clone()), decided.and_then(|it| it.resolution));
+            let decided = standing
+                .iter()
+                .find(|conflict| conflict.resolution.is_some() && conflict.holds(edit.id));
+            (answer.conflict_id, answer.resolution) = (
+                decided.map(|it| it.id.clone()),
+                decided.and_then(|it| it.resolution),
+            );
         }
-        if let Some(resource) = self.resource.as_ref().filter(|_| answer.merged || answer.conflict_id.is_some()) {
+        if let Some(resource) = self
+            .resource
+            .as_ref()
+            .filter(|_| answer.merged || answer.conflict_id.is_some())
+        {
             let stands = resource.server_version == applied.server_version;
             answer.server_payload_omitted = !stands;
             if stands {
                 self.show(&mut answer);
             }
         }
-        // A snapshot does not say what was deleted: a device that pulled one before it repeats its edit would show the resource again.
-        let is_gone =
-            self.resource.as_ref().is_some_and(|resource| resource.deleted && resource.server_version > applied.server_version);
+        // A snapshot does not say what was deleted: a device that pulled one before it repeats its
+        // edit would show the resource again.
+        let is_gone = self.resource.as_ref().is_some_and(|resource| {
+            resource.deleted && resource.server_version > applied.server_version
+        });
         answer.server_payload_omitted |= is_gone;
         Ok(answer)
     }
 
     fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
         self.remember(edit, false); // kept only if the row is written for another edit
-        // A device that has not received the version cannot hold it: then the payload comes with it.
+        // A device that has not received the version cannot hold it: then the payload comes with
+        // it.
         let mut answer = self.ok(edit);
         if !is_seen {
             self.show(&mut answer);
@@ -237,7 +309,9 @@ impl<'a> Fold<'a> {
     /// An edit that conflicts goes to the policy of its type.
     fn rule(&mut self, edit: &'a Edit, error: String) -> Result<ItemResult, ConflictsNeeded> {
         // Only what exists conflicts.
-        let (Some(resource), Some(payload)) = (&self.resource, &mut self.payload) else { return Err(ConflictsNeeded) };
+        let (Some(resource), Some(payload)) = (&self.resource, &mut self.payload) else {
+            return Err(ConflictsNeeded);
+        };
         let ruling = rule(edit, resource, payload, self.sender.author, self.rules);
         if !matches!(ruling, Ruling::Manual) {
             let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
@@ -247,7 +321,14 @@ impl<'a> Fold<'a> {
         }
         let (next, is_merged) = match ruling {
             Ruling::Manual => return self.conflict(edit, ItemCode::VersionMismatch, error, None),
-            Ruling::ServerWins => return self.conflict(edit, ItemCode::VersionMismatch, error, Some(Policy::ServerWins)),
+            Ruling::ServerWins => {
+                return self.conflict(
+                    edit,
+                    ItemCode::VersionMismatch,
+                    error,
+                    Some(Policy::ServerWins),
+                );
+            }
             Ruling::Merge(next) => (next, true),
             Ruling::ClientWins(next) => (next, false),
         };
@@ -256,7 +337,13 @@ impl<'a> Fold<'a> {
         }
         let before = if is_merged { None } else { self.settled() };
         let mut answer = self.apply(edit, next, is_merged)?;
-        let Some(resource) = self.resource.as_mut().filter(|_| answer.conflict_id.is_none()) else { return Ok(answer) };
+        let Some(resource) = self
+            .resource
+            .as_mut()
+            .filter(|_| answer.conflict_id.is_none())
+        else {
+            return Ok(answer);
+        };
         // The device does not know what it was written on: its pulls bring the outcome.
         resource.run.is_unproven = true;
         answer.merged = is_merged;
@@ -274,7 +361,12 @@ impl<'a> Fold<'a> {
     }
 
     /// Applies an edit, unless it takes a unique value that somebody else holds.
-    fn apply(&mut self, edit: &'a Edit, next: Next<'a>, is_merged: bool) -> Result<ItemResult, ConflictsNeeded> {
+    fn apply(
+        &mut self,
+        edit: &'a Edit,
+        next: Next<'a>,
+        is_merged: bool,
+    ) -> Result<ItemResult, ConflictsNeeded> {
         if let Some(answer) = self.refused_before(edit)? {
             return Ok(answer);
         }
@@ -297,21 +389,31 @@ impl<'a> Fold<'a> {
         if !is_first_create {
             self.remember(edit, is_merged);
         }
-        let superseded_conflicts = if edit.action == Action::Create { self.supersede() } else { Vec::new() };
-        Ok(ItemResult { superseded_conflicts, ..self.ok(edit) })
+        let superseded_conflicts = if edit.action == Action::Create {
+            self.supersede()
+        } else {
+            Vec::new()
+        };
+        Ok(ItemResult {
+            superseded_conflicts,
+            ..self.ok(edit)
+        })
     }
 
     fn changed(&mut self, edit: &Edit, next: Next<'a>, mut resource: Resource) -> Resource {
         let author = self.sender.author;
         let version = resource.server_version + 1;
-        if self.rules.policy == Policy::ClientWins || edit.base_version.is_none() && edit.client_version > version {
+        if self.rules.policy == Policy::ClientWins
+            || edit.base_version.is_none() && edit.client_version > version
+        {
             resource.claims.note(author, edit.client_version);
         }
         if self.rules.policy != Policy::ClientWins {
             resource.claims.note_gap();
         }
         if resource.run.author == *author {
-            resource.run.client_version_max = resource.run.client_version_max.max(edit.client_version);
+            resource.run.client_version_max =
+                resource.run.client_version_max.max(edit.client_version);
         } else {
             resource.run = Run {
                 author: author.clone(),
@@ -326,7 +428,13 @@ impl<'a> Fold<'a> {
         (resource.kept, resource.deleted) = (None, edit.action == Action::Delete);
         resource.server_version = version;
         resource.changed_at = self.now;
-        resource.note_fields(Some(self.rules.policy), was_deleted, |_| changed, author, edit.client_version);
+        resource.note_fields(
+            Some(self.rules.policy),
+            was_deleted,
+            |_| changed,
+            author,
+            edit.client_version,
+        );
         resource
     }
 
@@ -339,10 +447,14 @@ impl<'a> Fold<'a> {
                 effect.changed
             }
             (Next::Whole(whole), before) => {
-                let before = before.replace(Tree::new(whole)).map(|before| before.to_json());
+                let before = before
+                    .replace(Tree::new(whole))
+                    .map(|before| before.to_json());
                 resource.payload = whole.clone();
                 self.is_settled = true;
-                let changed = before.map(|before| changed_fields(&before, whole)).unwrap_or_default();
+                let changed = before
+                    .map(|before| changed_fields(&before, whole))
+                    .unwrap_or_default();
                 changed.into_iter().map(Cow::Owned).collect()
             }
             (Next::Same | Next::Patched(..), _) => BTreeSet::new(),
@@ -351,7 +463,11 @@ impl<'a> Fold<'a> {
 
     fn remember(&mut self, edit: &Edit, is_merged: bool) {
         if let Some(resource) = &mut self.resource {
-            let applied = AppliedEdit { id: edit.id, server_version: resource.server_version, is_merged };
+            let applied = AppliedEdit {
+                id: edit.id,
+                server_version: resource.server_version,
+                is_merged,
+            };
             resource.edits.remember(applied, self.carried.remembered);
             self.carried.remembered += 1;
         }
@@ -361,9 +477,18 @@ impl<'a> Fold<'a> {
         self.payload = Some(Tree::new(&edit.payload));
         self.is_settled = true;
         let author = self.sender.author.clone();
-        let creation = Creation { author: author.clone(), client_temp_id: edit.client_temp_id.clone(), digest: edit.digest };
+        let creation = Creation {
+            author: author.clone(),
+            client_temp_id: edit.client_temp_id.clone(),
+            digest: edit.digest,
+        };
         // What the device sent is not what is stored: its pulls bring it (§4.6).
-        let run = Run { author, began: 1, client_version_max: 0, is_unproven: edit.is_rewritten };
+        let run = Run {
+            author,
+            began: 1,
+            client_version_max: 0,
+            is_unproven: edit.is_rewritten,
+        };
         let mut resource = Resource::new(edit.payload.clone(), self.now, run, creation);
         if self.rules.policy == Policy::ClientWins {
             resource.claims.note_all_from_create();
@@ -373,7 +498,15 @@ impl<'a> Fold<'a> {
 
     /// The answer to an edit that is applied or changes nothing, as the resource stands now.
     pub(super) fn ok(&self, edit: &Edit) -> ItemResult {
-        let version = self.resource.as_ref().map(|resource| resource.server_version);
-        ItemResult::ok(edit.index, edit.client_temp_id.clone(), self.key.id.clone(), version)
+        let version = self
+            .resource
+            .as_ref()
+            .map(|resource| resource.server_version);
+        ItemResult::ok(
+            edit.index,
+            edit.client_temp_id.clone(),
+            self.key.id.clone(),
+            version,
+        )
     }
 }

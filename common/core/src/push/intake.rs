@@ -1,5 +1,5 @@
-//! From what was sent to edits: each item is read by itself (§3.7), finds the resource it is about (§3.1), and is checked against the
-//! bounds (§2). Nothing here looks at stored rows.
+//! From what was sent to edits: each item is read by itself (§3.7), finds the resource it is about
+//! (§3.1), and is checked against the bounds (§2). Nothing here looks at stored rows.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,8 @@ pub struct Sender<'a> {
     pub author: &'a Author,
     /// The types of the deployment.
     pub catalog: &'a Catalog,
-    /// An admin runs the batch again (§7). What is applied then is news to the device, which has given up on it.
+    /// An admin runs the batch again (§7). What is applied then is news to the device, which has
+    /// given up on it.
     pub is_replay: bool,
 }
 
@@ -94,7 +95,8 @@ pub struct Group {
 /// What the items of a group that were decided already mean for the rest of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// The conflict of an item that was made on an older version: what follows was made on the same copy (§3.5).
+    /// The conflict of an item that was made on an older version: what follows was made on the same
+    /// copy (§3.5).
     pub conflicted: Option<Conflicted>,
     /// An item failed with an error; whether one that did may succeed when it is sent again.
     pub failed: Option<bool>,
@@ -124,7 +126,13 @@ impl Item {
 impl Group {
     /// Whether it begins with a create: then there is no row, as long as nobody has sent it before.
     pub fn begins_with_create(&self) -> bool {
-        matches!(self.items.first(), Some(Item::Edit(Edit { action: Action::Create, .. })))
+        matches!(
+            self.items.first(),
+            Some(Item::Edit(Edit {
+                action: Action::Create,
+                ..
+            }))
+        )
     }
 
     /// Which items of the batch these are.
@@ -134,13 +142,25 @@ impl Group {
 
     /// Its edits: the items that are not refused already.
     pub fn edits(&self) -> impl Iterator<Item = &Edit> {
-        self.items.iter().filter_map(|item| if let Item::Edit(edit) = item { Some(edit) } else { None })
+        self.items.iter().filter_map(|item| {
+            if let Item::Edit(edit) = item {
+                Some(edit)
+            } else {
+                None
+            }
+        })
     }
 
-    /// The answers that refuse every edit of the group for now: sent again, unchanged, they may succeed.
+    /// The answers that refuse every edit of the group for now: sent again, unchanged, they may
+    /// succeed.
     pub fn refused_for_now(&self, refusal: Refusal) -> impl Iterator<Item = ItemResult> {
         self.items.iter().map(move |item| match item {
-            Item::Edit(edit) => refusal.clone().answer(edit.index, edit.client_temp_id.clone(), Some(self.key.id.clone()), true),
+            Item::Edit(edit) => refusal.clone().answer(
+                edit.index,
+                edit.client_temp_id.clone(),
+                Some(self.key.id.clone()),
+                true,
+            ),
             Item::Refused(answer) => answer.clone(),
         })
     }
@@ -161,26 +181,49 @@ pub struct Intake {
 pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
     let sent: Vec<Sent> = items.iter().map(|item| Sent::read(item)).collect();
     let named = named_creates(&sent, sender);
-    let keys: Vec<_> = sent.iter().map(|sent| sent.resource_key(sender, &named)).collect();
+    let keys: Vec<_> = sent
+        .iter()
+        .map(|sent| sent.resource_key(sender, &named))
+        .collect();
     let temp_ids: Vec<_> = sent.iter().map(|sent| sent.temp_id.clone()).collect();
-    let created: Vec<_> = sent.iter().map(|sent| sent.creates().map(|temp_id| (temp_id, sent.id().is_some()))).collect();
-    let edits: Vec<_> = sent.into_iter().enumerate().map(|(index, sent)| sent.edit(index, sender)).collect();
+    let created: Vec<_> = sent
+        .iter()
+        .map(|sent| sent.creates().map(|temp_id| (temp_id, sent.id().is_some())))
+        .collect();
+    let edits: Vec<_> = sent
+        .into_iter()
+        .enumerate()
+        .map(|(index, sent)| sent.edit(index, sender))
+        .collect();
     let create = |(index, created): (usize, Option<(TempId, bool)>)| {
         let (temp_id, is_named) = created?;
-        let is_sound = keys.get(index).is_some_and(Result::is_ok) && edits.get(index).is_some_and(Result::is_ok);
-        Some(Create { temp_id, index, is_sound, is_named })
+        let is_sound = keys.get(index).is_some_and(Result::is_ok)
+            && edits.get(index).is_some_and(Result::is_ok);
+        Some(Create {
+            temp_id,
+            index,
+            is_sound,
+            is_named,
+        })
     };
     let creates: Vec<Create> = created.into_iter().enumerate().filter_map(create).collect();
     let mut answers = Vec::new();
     let mut groups: IndexMap<ResourceKey, Vec<Item>> = IndexMap::new();
     for (index, ((key, edit), temp_id)) in keys.into_iter().zip(edits).zip(temp_ids).enumerate() {
-        let refused = |refusal: Refusal, server_id| refusal.answer(index, temp_id.clone(), server_id, false);
+        let refused =
+            |refusal: Refusal, server_id| refusal.answer(index, temp_id.clone(), server_id, false);
         match (key, edit) {
             (Ok(key), edit) => {
-                let item = match edit.and_then(|(edit, fields)| edit.with_links(&fields, &key, &creates, sender)) {
+                let item = match edit
+                    .and_then(|(edit, fields)| edit.with_links(&fields, &key, &creates, sender))
+                {
                     Ok(edit) => Item::Edit(edit),
                     Err(refusal) => {
-                        let server_id = if refusal.code == ItemCode::InvalidId { None } else { Some(key.id.clone()) };
+                        let server_id = if refusal.code == ItemCode::InvalidId {
+                            None
+                        } else {
+                            Some(key.id.clone())
+                        };
                         Item::Refused(refused(refusal, server_id))
                     }
                 };
@@ -190,7 +233,14 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
         }
     }
     Intake {
-        groups: groups.into_iter().map(|(key, items)| Group { key, items, carried: Carried::default() }).collect(),
+        groups: groups
+            .into_iter()
+            .map(|(key, items)| Group {
+                key,
+                items,
+                carried: Carried::default(),
+            })
+            .collect(),
         refused: answers,
         creates,
     }
@@ -206,7 +256,11 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
             && let Some(temp_id) = &sent.temp_id
             && let Ok((name, _, channel)) = sent.place(sender)
         {
-            named.entry(temp_id.clone()).or_default().push(ResourceKey { channel, resource_type: name.to_owned(), id });
+            named.entry(temp_id.clone()).or_default().push(ResourceKey {
+                channel,
+                resource_type: name.to_owned(),
+                id,
+            });
         }
     }
     named
@@ -214,25 +268,61 @@ fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
 
 impl Edit {
     /// The edit with what the fields of its payload refer to.
-    fn with_links(self, fields: &Fields, key: &ResourceKey, creates: &[Create], sender: Sender<'_>) -> Result<Self, Refusal> {
-        let Some(rules) = sender.catalog.get(&key.resource_type) else { return Ok(self) };
-        let mut references = references::find(self.index, fields, rules, &key.channel, creates, sender);
+    fn with_links(
+        self,
+        fields: &Fields,
+        key: &ResourceKey,
+        creates: &[Create],
+        sender: Sender<'_>,
+    ) -> Result<Self, Refusal> {
+        let Some(rules) = sender.catalog.get(&key.resource_type) else {
+            return Ok(self);
+        };
+        let mut references =
+            references::find(self.index, fields, rules, &key.channel, creates, sender);
         // What is verified is what is stored: no id takes the place of a media key.
         references.retain(|reference| !rules.media.contains(&reference.field));
-        let media = if self.action == Action::Delete { Vec::new() } else { media::keys(fields, rules)? };
-        let takes_derived_id =
-            self.action == Action::Create && takes_derived_id(self.client_temp_id.as_deref(), key, rules, sender);
-        Ok(Self { references, media, takes_derived_id, ..self })
+        let media = if self.action == Action::Delete {
+            Vec::new()
+        } else {
+            media::keys(fields, rules)?
+        };
+        let takes_derived_id = self.action == Action::Create
+            && takes_derived_id(self.client_temp_id.as_deref(), key, rules, sender);
+        Ok(Self {
+            references,
+            media,
+            takes_derived_id,
+            ..self
+        })
     }
 }
 
-/// Whether the id has the form that the server derives, and is not what this device's own temp id derives to.
-fn takes_derived_id(temp_id: Option<&str>, key: &ResourceKey, rules: &ResourceType, sender: Sender<'_>) -> bool {
-    let ResourceKey { channel, resource_type, id } = key;
+/// Whether the id has the form that the server derives, and is not what this device's own temp id
+/// derives to.
+fn takes_derived_id(
+    temp_id: Option<&str>,
+    key: &ResourceKey,
+    rules: &ResourceType,
+    sender: Sender<'_>,
+) -> bool {
+    let ResourceKey {
+        channel,
+        resource_type,
+        id,
+    } = key;
     let derived = |temp_id: &str| {
-        ids::derived_resource(&rules.id_prefix, &sender.principal.tenant, channel, sender.author, resource_type, temp_id)
+        ids::derived_resource(
+            &rules.id_prefix,
+            &sender.principal.tenant,
+            channel,
+            sender.author,
+            resource_type,
+            temp_id,
+        )
     };
-    ids::may_be_derived(&rules.id_prefix, id) && temp_id.is_none_or(|temp_id| derived(temp_id) != *id)
+    ids::may_be_derived(&rules.id_prefix, id)
+        && temp_id.is_none_or(|temp_id| derived(temp_id) != *id)
 }
 
 /// An item as sent, with whatever can be told of one that is broken.
@@ -261,9 +351,22 @@ struct Made {
 impl Sent {
     fn read(item: &RawValue) -> Self {
         // Only an object is an item: serde would take a list of its values too.
-        let sound = item.get().starts_with('{').then(|| serde_json::from_str::<PushItem>(item.get()));
-        let Some(Ok(item)) = sound else { return Self::broken(item) };
-        let PushItem { client_temp_id, resource_type, action, payload, client_version, base_version, channel } = item;
+        let sound = item
+            .get()
+            .starts_with('{')
+            .then(|| serde_json::from_str::<PushItem>(item.get()));
+        let Some(Ok(item)) = sound else {
+            return Self::broken(item);
+        };
+        let PushItem {
+            client_temp_id,
+            resource_type,
+            action,
+            payload,
+            client_version,
+            base_version,
+            channel,
+        } = item;
         Self {
             temp_id: client_temp_id,
             resource_type: Some(resource_type),
@@ -271,17 +374,29 @@ impl Sent {
             is_create: action == Action::Create,
             fields: payload.as_deref().and_then(json::fields),
             payload,
-            made: Ok(Made { action, client_version, base_version }),
+            made: Ok(Made {
+                action,
+                client_version,
+                base_version,
+            }),
         }
     }
 
     fn broken(item: &RawValue) -> Self {
         let mut deserializer = serde_json::Deserializer::from_str(item.get());
-        let (refusal, said) = match (json::fields(item), serde_path_to_error::deserialize::<_, PushItem>(&mut deserializer)) {
+        let (refusal, said) = match (
+            json::fields(item),
+            serde_path_to_error::deserialize::<_, PushItem>(&mut deserializer),
+        ) {
             (Some(said), Err(error)) => (invalid_item(error.path(), error.inner()), said),
             // An object one of whose own keys is no text.
-            (None, Err(error)) if item.get().starts_with('{') => (invalid_item(error.path(), error.inner()), Fields::new()),
-            (said, _) => (Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object"), said.unwrap_or_default()),
+            (None, Err(error)) if item.get().starts_with('{') => {
+                (invalid_item(error.path(), error.inner()), Fields::new())
+            }
+            (said, _) => (
+                Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object"),
+                said.unwrap_or_default(),
+            ),
         };
         let text = |field: &str| serde_json::from_str::<String>(said.get(field)?.get()).ok();
         Self {
@@ -289,7 +404,9 @@ impl Sent {
             resource_type: text("resource_type"),
             channel: text("channel"),
             is_create: text("action").as_deref() == Some(Action::Create.as_str()),
-            fields: said.get("payload").and_then(|payload| json::fields(payload)),
+            fields: said
+                .get("payload")
+                .and_then(|payload| json::fields(payload)),
             payload: None,
             made: Err(refusal),
         }
@@ -298,8 +415,13 @@ impl Sent {
     /// What a create is called by the device.
     fn creates(&self) -> Option<TempId> {
         let created = (self.resource_type.as_ref(), self.temp_id.as_ref());
-        let (Some(resource_type), Some(name), true) = (created.0, created.1, self.is_create) else { return None };
-        Some(TempId { resource_type: resource_type.clone(), name: name.clone() })
+        let (Some(resource_type), Some(name), true) = (created.0, created.1, self.is_create) else {
+            return None;
+        };
+        Some(TempId {
+            resource_type: resource_type.clone(),
+            name: name.clone(),
+        })
     }
 
     /// `payload.id`, when there is one other than `null`.
@@ -310,48 +432,77 @@ impl Sent {
         }
         Some(match serde_json::from_str::<String>(id.get()) {
             Ok(id) if is_name(&id) => Ok(id),
-            Err(error) if error.is_syntax() => {
-                Err(Refusal::new(ItemCode::InvalidId, format!("payload.id: {}", json::explain(&error))))
-            }
-            _ => Err(Refusal::new(ItemCode::InvalidId, "payload.id: must be text of 1 to 256 bytes")),
+            Err(error) if error.is_syntax() => Err(Refusal::new(
+                ItemCode::InvalidId,
+                format!("payload.id: {}", json::explain(&error)),
+            )),
+            _ => Err(Refusal::new(
+                ItemCode::InvalidId,
+                "payload.id: must be text of 1 to 256 bytes",
+            )),
         })
     }
 
     fn place<'a>(&self, sender: Sender<'a>) -> Result<(&str, &'a ResourceType, Channel), Refusal> {
         let name = self.resource_type.as_deref().unwrap_or_default();
         let Some(resource_type) = sender.catalog.get(name) else {
-            return Err(Refusal::new(ItemCode::UnknownType, format!("resource_type: the catalog has no type {name:?}")));
+            return Err(Refusal::new(
+                ItemCode::UnknownType,
+                format!("resource_type: the catalog has no type {name:?}"),
+            ));
         };
         let channel = match &self.channel {
             Some(text) => Channel::parse(text).ok_or_else(|| {
-                let error = format!("channel: {text:?} is none of tenant, user/<sub>, group/<name>");
+                let error =
+                    format!("channel: {text:?} is none of tenant, user/<sub>, group/<name>");
                 Refusal::new(ItemCode::InvalidChannel, error)
             })?,
-            None => resource_type.default_channel(&sender.principal.user).ok_or_else(|| {
-                let error = format!("channel: an item of type {name} names the group channel it lives in");
-                Refusal::new(ItemCode::ChannelRequired, error)
-            })?,
+            None => resource_type
+                .default_channel(&sender.principal.user)
+                .ok_or_else(|| {
+                    let error = format!(
+                        "channel: an item of type {name} names the group channel it lives in"
+                    );
+                    Refusal::new(ItemCode::ChannelRequired, error)
+                })?,
         };
         if !sender.principal.may_use(&channel) {
-            return Err(Refusal::new(ItemCode::ChannelForbidden, format!("channel: you may not use {channel}")));
+            return Err(Refusal::new(
+                ItemCode::ChannelForbidden,
+                format!("channel: you may not use {channel}"),
+            ));
         }
         Ok((name, resource_type, channel))
     }
 
-    fn resource_key(&self, sender: Sender<'_>, named: &NamedCreates) -> Result<ResourceKey, Refusal> {
+    fn resource_key(
+        &self,
+        sender: Sender<'_>,
+        named: &NamedCreates,
+    ) -> Result<ResourceKey, Refusal> {
         let (resource_type, rules, channel) = self.place(sender)?;
         let resource_type = resource_type.to_owned();
         let id = match (self.id(), &self.temp_id) {
-            // A create with an impossible id is refused; what follows it by its temp id depends on it.
+            // A create with an impossible id is refused; what follows it by its temp id depends on
+            // it.
             (Some(id), None) => id?,
             (Some(Ok(id)), _) => id,
             (None | Some(Err(_)), Some(temp_id)) => {
                 let mut called = named.get(temp_id).into_iter().flatten();
-                match called.find(|key| key.channel == channel && key.resource_type == resource_type) {
+                match called
+                    .find(|key| key.channel == channel && key.resource_type == resource_type)
+                {
                     Some(key) => key.id.clone(),
                     None => {
                         let tenant = &sender.principal.tenant;
-                        ids::derived_resource(&rules.id_prefix, tenant, &channel, sender.author, &resource_type, temp_id)
+                        ids::derived_resource(
+                            &rules.id_prefix,
+                            tenant,
+                            &channel,
+                            sender.author,
+                            &resource_type,
+                            temp_id,
+                        )
                     }
                 }
             }
@@ -360,19 +511,34 @@ impl Sent {
                 return Err(Refusal::new(ItemCode::IdRequired, error));
             }
         };
-        Ok(ResourceKey { channel, resource_type, id })
+        Ok(ResourceKey {
+            channel,
+            resource_type,
+            id,
+        })
     }
 
     /// The edit, and the fields of its payload.
     fn edit(self, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Refusal> {
-        let Made { action, client_version, base_version } = self.made.clone()?;
+        let Made {
+            action,
+            client_version,
+            base_version,
+        } = self.made.clone()?;
         if let Some(Err(refusal)) = self.id() {
             return Err(refusal);
         }
         let client_temp_id = self.temp_id.clone();
-        let Content { payload, fields, canonical } = self.checked_payload(action)?;
+        let Content {
+            payload,
+            fields,
+            canonical,
+        } = self.checked_payload(action)?;
         let digest = json::digest([canonical.as_bytes()]);
-        let (author, version) = (sender.author.as_str().as_bytes(), client_version.to_be_bytes());
+        let (author, version) = (
+            sender.author.as_str().as_bytes(),
+            client_version.to_be_bytes(),
+        );
         let identity = json::digest([author, &version, action.as_str().as_bytes(), &digest]);
         let edit = Edit {
             index,
@@ -402,7 +568,11 @@ impl Sent {
             check_size(&payload, fields)?;
         }
         Content::read(&payload, fields).map_err(|error| {
-            let code = if error == JsonError::TooDeep { ItemCode::PayloadTooDeep } else { ItemCode::InvalidPayload };
+            let code = if error == JsonError::TooDeep {
+                ItemCode::PayloadTooDeep
+            } else {
+                ItemCode::InvalidPayload
+            };
             Refusal::new(code, format!("payload: {error}"))
         })
     }

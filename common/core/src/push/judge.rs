@@ -1,5 +1,5 @@
-//! The rules for one edit on one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes. Here it is decided whether an
-//! edit was made on what the resource is now.
+//! The rules for one edit on one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes.
+//! Here it is decided whether an edit was made on what the resource is now.
 
 use super::{
     content::Next,
@@ -20,8 +20,8 @@ pub enum Verdict<'a> {
     Remembered(AppliedEdit),
     /// It changes nothing.
     Unchanged {
-        /// Whether the device has received the version that stands. Its own versions count only once they were delivered: it may have been
-        /// restored from a backup that lacks them.
+        /// Whether the device has received the version that stands. Its own versions count only
+        /// once they were delivered: it may have been restored from a backup that lacks them.
         is_seen: bool,
     },
     /// It is applied, and this is the payload then.
@@ -34,7 +34,8 @@ pub enum Verdict<'a> {
     Refuse(Refusal),
 }
 
-/// Judges `edit` by `author` against the stored `resource`, whose payload is `payload`. Nothing of that changes.
+/// Judges `edit` by `author` against the stored `resource`, whose payload is `payload`. Nothing of
+/// that changes.
 pub fn judge<'a>(
     edit: &'a Edit,
     resource: Option<&Resource>,
@@ -52,7 +53,8 @@ pub fn judge<'a>(
         (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource, author) => {
             apply(Next::Whole(&edit.payload), payload, rules)
         }
-        // A create is found among the edits where an admin accepted it, or where it brought a deleted resource back.
+        // A create is found among the edits where an admin accepted it, or where it brought a
+        // deleted resource back.
         (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => Verdict::Remembered(applied),
             None => judge_create(edit, resource, author),
@@ -70,25 +72,36 @@ fn judge_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Verdic
     let is_own = creation.author == *author;
     let same_name = is_own && creation.client_temp_id == edit.client_temp_id;
     if same_name && creation.digest == edit.digest {
-        return Verdict::Remembered(AppliedEdit { id: edit.id, server_version: 1, is_merged: false });
+        return Verdict::Remembered(AppliedEdit {
+            id: edit.id,
+            server_version: 1,
+            is_merged: false,
+        });
     }
     let version = resource.server_version;
     let (code, error) = if is_own && creation.client_temp_id.is_some() && same_name {
-        (ItemCode::TempIdReused, "Temp id reused: another create was sent under this client_temp_id".to_owned())
+        (
+            ItemCode::TempIdReused,
+            "Temp id reused: another create was sent under this client_temp_id".to_owned(),
+        )
     } else if is_own {
         let error = format!(
             "Already created: this device created the resource before with other content (server_version={version}): send the difference as an update"
         );
         (ItemCode::AlreadyCreated, error)
     } else {
-        (ItemCode::IdTaken, "Id taken: a resource with this id exists".to_owned())
+        (
+            ItemCode::IdTaken,
+            "Id taken: a resource with this id exists".to_owned(),
+        )
     };
     Verdict::Conflict(code, error)
 }
 
-/// Whether a create brings a deleted resource back: its device has seen the delete, or deleted it itself in an earlier edit of its queue. It
-/// cannot be a retry of the create that made the resource, nor one that was applied before: then the version would be above its base, or
-/// its `client_version` one of the run.
+/// Whether a create brings a deleted resource back: its device has seen the delete, or deleted it
+/// itself in an earlier edit of its queue. It cannot be a retry of the create that made the
+/// resource, nor one that was applied before: then the version would be above its base, or its
+/// `client_version` one of the run.
 fn is_made_on_tombstone(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     resource.deleted && edit.base_version.is_some() && is_fresh(edit, resource, author)
 }
@@ -109,7 +122,9 @@ fn judge_change<'a>(
     if let Next::Patched(_, effect) = &next
         && !effect.has_changed
     {
-        return Verdict::Unchanged { is_seen: base(edit, resource) == resource.server_version };
+        return Verdict::Unchanged {
+            is_seen: base(edit, resource) == resource.server_version,
+        };
     }
     if !is_fresh(edit, resource, author) {
         let (server, client) = (resource.server_version, edit.client_version);
@@ -117,13 +132,16 @@ fn judge_change<'a>(
         return Verdict::Conflict(ItemCode::VersionMismatch, error);
     }
     if resource.deleted {
-        return Verdict::Refuse(Refusal::new(ItemCode::ResourceDeleted, "the resource is deleted"));
+        return Verdict::Refuse(Refusal::new(
+            ItemCode::ResourceDeleted,
+            "the resource is deleted",
+        ));
     }
     apply(next, payload, rules)
 }
 
-/// Whether the device had seen all that others wrote when it made the edit, and the edit is none that the resource has forgotten
-/// (§3.4). Asked only of edits that the resource does not remember.
+/// Whether the device had seen all that others wrote when it made the edit, and the edit is none
+/// that the resource has forgotten (§3.4). Asked only of edits that the resource does not remember.
 fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     let server_version = resource.server_version;
     let own_run = resource.run.author == *author;
@@ -139,8 +157,8 @@ fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     edit.base_version.is_some() || edit.client_version > resource.claims.of(author)
 }
 
-/// Whether every version after the edit's base is the device's own. A base above the server's version is none that it ever sent:
-/// the server was restored from an older copy.
+/// Whether every version after the edit's base is the device's own. A base above the server's
+/// version is none that it ever sent: the server was restored from an older copy.
 fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     let server_version = resource.server_version;
     let base = base(edit, resource);
@@ -150,7 +168,8 @@ fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
 
 /// The version that counts as the edit's base (§3.3).
 fn base(edit: &Edit, resource: &Resource) -> u64 {
-    edit.base_version.unwrap_or(edit.client_version.min(resource.server_version))
+    edit.base_version
+        .unwrap_or(edit.client_version.min(resource.server_version))
 }
 
 fn apply<'a>(next: Next<'a>, payload: Option<&mut Tree<'a>>, rules: &ResourceType) -> Verdict<'a> {

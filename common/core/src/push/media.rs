@@ -1,5 +1,6 @@
-//! Media keys in pushed items (§6.3): a key is accepted into a resource only if its upload was verified for that resource. What has to be
-//! looked up for that is bounded per batch, and only keys that this deployment's presign returned are looked up.
+//! Media keys in pushed items (§6.3): a key is accepted into a resource only if its upload was
+//! verified for that resource. What has to be looked up for that is bounded per batch, and only
+//! keys that this deployment's presign returned are looked up.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +17,8 @@ use crate::{
 };
 
 const NOT_GIVEN: &str = "is no media key that you were given: presign an upload of your own";
-const TOO_OLD: &str = "is a media key of the old form, which is not accepted any more: presign the upload again";
+const TOO_OLD: &str =
+    "is a media key of the old form, which is not accepted any more: presign the upload again";
 
 /// A media key, and the resource whose payload is to name it.
 pub type Claim = (ResourceKey, String);
@@ -26,7 +28,8 @@ pub type Claim = (ResourceKey, String);
 pub struct KeyRules<'a> {
     /// Authenticates keys.
     pub keyring: &'a Keyring,
-    /// Whether keys of the old form, which have no MAC, are accepted where they are named for the first time.
+    /// Whether keys of the old form, which have no MAC, are accepted where they are named for the
+    /// first time.
     pub accepts_old: bool,
 }
 
@@ -64,14 +67,17 @@ struct Budget {
     old: usize,
 }
 
-/// The media keys that the fields of a payload name, where the catalog declares them: one text, or a list of them.
+/// The media keys that the fields of a payload name, where the catalog declares them: one text, or
+/// a list of them.
 ///
 /// # Errors
 /// A refusal for a field that holds anything else, or for more than 50 keys.
 pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusal> {
     let mut keys = Vec::new();
     for field in &rules.media {
-        let Some(value) = fields.get(field).filter(|value| value.get() != "null") else { continue };
+        let Some(value) = fields.get(field).filter(|value| value.get() != "null") else {
+            continue;
+        };
         let Some(named) = keys_in(value) else {
             let error = format!("payload.{field}: must be a media key or a list of them");
             return Err(Refusal::new(ItemCode::InvalidMediaKey, error));
@@ -79,13 +85,17 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusa
         keys.extend(named);
     }
     if keys.len() > MEDIA_KEYS_MAX {
-        let error = format!("payload: names {} media keys, at most {MEDIA_KEYS_MAX}", keys.len());
+        let error = format!(
+            "payload: names {} media keys, at most {MEDIA_KEYS_MAX}",
+            keys.len()
+        );
         return Err(Refusal::new(ItemCode::TooManyMedia, error));
     }
     Ok(keys)
 }
 
-/// The media keys in the value of a media field: one text, a list of them, or none for `null`. Anything else is `None`.
+/// The media keys in the value of a media field: one text, a list of them, or none for `null`.
+/// Anything else is `None`.
 pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
     match serde_json::from_str::<Option<String>>(value.get()) {
         Ok(key) => Some(key.into_iter().collect()),
@@ -94,8 +104,8 @@ pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
 }
 
 impl Claims {
-    /// Collects the keys that items of `groups` name, as far as `rows` do not hold them already. Items that `is_pending` rejects by
-    /// their index are left out: they have their results.
+    /// Collects the keys that items of `groups` name, as far as `rows` do not hold them already.
+    /// Items that `is_pending` rejects by their index are left out: they have their results.
     pub fn of(
         groups: &[Group],
         rows: &HashMap<ResourceKey, Resource>,
@@ -103,18 +113,32 @@ impl Claims {
         rules: KeyRules<'_>,
         is_pending: impl Fn(usize) -> bool,
     ) -> Self {
-        let mut edits: Vec<(&Group, &Edit)> =
-            groups.iter().flat_map(|group| media_edits(group).map(move |it| (group, it))).collect();
+        let mut edits: Vec<(&Group, &Edit)> = groups
+            .iter()
+            .flat_map(|group| media_edits(group).map(move |it| (group, it)))
+            .collect();
         edits.retain(|(_, edit)| is_pending(edit.index));
         edits.sort_by_key(|(_, edit)| edit.index);
         let mut held: HashMap<&ResourceKey, HashSet<String>> = HashMap::new();
         let (mut seen, mut claims) = (HashSet::new(), Self::default());
 
         for (group, edit) in edits {
-            let held = held.entry(&group.key).or_insert_with(|| held_by(group, rows.get(&group.key), sender));
-            let new: Vec<&String> = edit.media.iter().filter(|key| !held.contains(*key)).collect();
-            let forged: Vec<&String> = new.iter().filter(|key| recognized(key, rules).is_none()).copied().collect();
-            let refused = forged.iter().map(|key| ((*key).clone(), Checked::Refused(NOT_GIVEN)));
+            let held = held
+                .entry(&group.key)
+                .or_insert_with(|| held_by(group, rows.get(&group.key), sender));
+            let new: Vec<&String> = edit
+                .media
+                .iter()
+                .filter(|key| !held.contains(*key))
+                .collect();
+            let forged: Vec<&String> = new
+                .iter()
+                .filter(|key| recognized(key, rules).is_none())
+                .copied()
+                .collect();
+            let refused = forged
+                .iter()
+                .map(|key| ((*key).clone(), Checked::Refused(NOT_GIVEN)));
             claims.evidence.checked.extend(refused);
             // An item with a forged key is refused, so its other keys are not looked up.
             for key in new.into_iter().filter(|_| forged.is_empty()) {
@@ -127,7 +151,9 @@ impl Claims {
     }
 
     fn add(&mut self, group: &Group, key: &str, sender: Sender<'_>, rules: KeyRules<'_>) {
-        let Some(parsed) = recognized(key, rules) else { return };
+        let Some(parsed) = recognized(key, rules) else {
+            return;
+        };
         self.claims.push(Lookup {
             claim: (group.key.clone(), key.to_owned()),
             is_old: parsed.is_old(),
@@ -137,20 +163,34 @@ impl Claims {
         });
     }
 
-    /// The claims to look for among the uploads that were verified before, at most [`MEDIA_LOOKUPS_MAX`].
+    /// The claims to look for among the uploads that were verified before, at most
+    /// [`MEDIA_LOOKUPS_MAX`].
     pub fn to_find(&self) -> Vec<Claim> {
         let mut budget = Budget::new();
-        let found = self.claims.iter().filter(|it| it.may_be_noted && budget.admits(it.is_old));
+        let found = self
+            .claims
+            .iter()
+            .filter(|it| it.may_be_noted && budget.admits(it.is_old));
         found.map(|it| it.claim.clone()).collect()
     }
 
-    /// Given which of them were verified before: the keys whose uploads are to be looked up, at most [`MEDIA_LOOKUPS_MAX`], and what is
-    /// known of the others.
+    /// Given which of them were verified before: the keys whose uploads are to be looked up, at
+    /// most [`MEDIA_LOOKUPS_MAX`], and what is known of the others.
     pub fn to_look_up(self, noted: HashSet<Claim>) -> (Vec<String>, Evidence) {
         let searched: HashSet<Claim> = self.to_find().into_iter().collect();
-        let Self { claims, mut evidence } = self;
+        let Self {
+            claims,
+            mut evidence,
+        } = self;
         let (mut budget, mut keys) = (Budget::new(), Vec::new());
-        for Lookup { claim, is_old, is_own, may_be_noted, accepts_first_naming } in claims {
+        for Lookup {
+            claim,
+            is_old,
+            is_own,
+            may_be_noted,
+            accepts_first_naming,
+        } in claims
+        {
             if noted.contains(&claim) {
                 continue;
             }
@@ -164,7 +204,14 @@ impl Claims {
             } else if !evidence.checked.contains_key(&claim.1) {
                 let is_admitted = budget.admits(is_old);
                 // What was found takes its place.
-                evidence.checked.insert(claim.1.clone(), if is_admitted { Checked::Unavailable } else { Checked::Deferred });
+                evidence.checked.insert(
+                    claim.1.clone(),
+                    if is_admitted {
+                        Checked::Unavailable
+                    } else {
+                        Checked::Deferred
+                    },
+                );
                 keys.extend(Some(claim.1).filter(|_| is_admitted));
             }
         }
@@ -183,7 +230,10 @@ impl Evidence {
 
 impl Budget {
     const fn new() -> Self {
-        Self { all: MEDIA_LOOKUPS_MAX, old: MEDIA_OLD_LOOKUPS_MAX }
+        Self {
+            all: MEDIA_LOOKUPS_MAX,
+            old: MEDIA_OLD_LOOKUPS_MAX,
+        }
     }
 
     fn admits(&mut self, is_old: bool) -> bool {
@@ -196,7 +246,8 @@ impl Budget {
     }
 }
 
-/// A key that a presign may have returned: one that is authentic, or has the old form, which has no MAC.
+/// A key that a presign may have returned: one that is authentic, or has the old form, which has no
+/// MAC.
 fn recognized(key: &str, rules: KeyRules<'_>) -> Option<MediaKey> {
     MediaKey::parse(key).filter(|key| key.is_old() || key.is_authentic(rules.keyring))
 }
@@ -208,7 +259,10 @@ fn media_edits(group: &Group) -> impl Iterator<Item = &Edit> {
 
 fn held_by(group: &Group, resource: Option<&Resource>, sender: Sender<'_>) -> HashSet<String> {
     let rules = sender.catalog.get(&group.key.resource_type);
-    resource.zip(rules).map(|(resource, rules)| named_by(resource, rules)).unwrap_or_default()
+    resource
+        .zip(rules)
+        .map(|(resource, rules)| named_by(resource, rules))
+        .unwrap_or_default()
 }
 
 /// The media keys that a stored resource names.
@@ -217,14 +271,19 @@ fn named_by(resource: &Resource, rules: &ResourceType) -> HashSet<String> {
 }
 
 fn named_in(fields: &Fields, rules: &ResourceType) -> HashSet<String> {
-    rules.media.iter().filter_map(|field| keys_in(fields.get(field)?)).flatten().collect()
+    rules
+        .media
+        .iter()
+        .filter_map(|field| keys_in(fields.get(field)?))
+        .flatten()
+        .collect()
 }
 
 /// The uploads that `edit` adds to the resource `key`, whose payload has the fields `standing`.
 ///
 /// # Errors
-/// A refusal for a key that was not verified for this resource and cannot be, or whose upload is not there as it was promised; and
-/// whether sending the item again, unchanged, may succeed.
+/// A refusal for a key that was not verified for this resource and cannot be, or whose upload is
+/// not there as it was promised; and whether sending the item again, unchanged, may succeed.
 pub fn verify(
     edit: &Edit,
     key: &ResourceKey,
@@ -238,12 +297,22 @@ pub fn verify(
     // The resource's own keys were verified when they came.
     let held = named_in(standing, rules);
     let claim = |media: &String| (key.clone(), media.clone());
-    let is_new = |media: &&String| !held.contains(*media) && !evidence.noted.contains(&claim(media));
+    let is_new =
+        |media: &&String| !held.contains(*media) && !evidence.noted.contains(&claim(media));
     let new: Vec<&String> = edit.media.iter().filter(is_new).collect();
     // First of all what no retry can help.
-    for media in new.iter().filter(|media| !evidence.deferred.contains(&claim(media))) {
+    for media in new
+        .iter()
+        .filter(|media| !evidence.deferred.contains(&claim(media)))
+    {
         if let Some(Checked::Refused(reason)) = evidence.checked.get(*media) {
-            return Err((Refusal::new(ItemCode::InvalidMediaKey, format!("payload: {media:?} {reason}")), false));
+            return Err((
+                Refusal::new(
+                    ItemCode::InvalidMediaKey,
+                    format!("payload: {media:?} {reason}"),
+                ),
+                false,
+            ));
         }
     }
     let mut uploads = Vec::new();

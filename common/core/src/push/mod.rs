@@ -1,6 +1,8 @@
-//! Push (§3) as a pure function: [`read`](intake::read) turns a batch into edits grouped by resource, [`decide`](decide::decide) says
-//! for one resource what becomes of its edits and what to write. It folds them: each is judged against the resource as the ones before
-//! it left it, and what is not applied goes to the policy of its type, or into a conflict. Loading and committing happen elsewhere.
+//! Push (§3) as a pure function: [`read`](intake::read) turns a batch into edits grouped by
+//! resource, [`decide`](decide::decide) says for one resource what becomes of its edits and what to
+//! write. It folds them: each is judged against the resource as the ones before it left it, and
+//! what is not applied goes to the policy of its type, or into a conflict. Loading and committing
+//! happen elsewhere.
 
 pub mod answer;
 mod bounds;

@@ -1,5 +1,6 @@
-//! Conflict policies (§5): what becomes of an edit that was made on something else than the resource is now, where the catalog does
-//! not leave it to an admin. A policy only ever applies an edit that certainly was not applied before.
+//! Conflict policies (§5): what becomes of an edit that was made on something else than the
+//! resource is now, where the catalog does not leave it to an admin. A policy only ever applies an
+//! edit that certainly was not applied before.
 
 use super::{content::Next, intake::Edit};
 use crate::{
@@ -23,7 +24,8 @@ pub enum Ruling<'a> {
     ServerWins,
 }
 
-/// Rules on `edit` of `author`, which conflicts by §3.4 with `resource`, whose payload is `payload`. Nothing of that changes.
+/// Rules on `edit` of `author`, which conflicts by §3.4 with `resource`, whose payload is
+/// `payload`. Nothing of that changes.
 pub fn rule<'a>(
     edit: &'a Edit,
     resource: &Resource,
@@ -38,14 +40,27 @@ pub fn rule<'a>(
         Policy::Manual => Ruling::Manual,
         Policy::ServerWins => Ruling::ServerWins,
         // Bringing back what somebody deleted, or restoring from a copy, is for a person to decide.
-        _ if resource.deleted || edit.base_version.is_some_and(|base| base > resource.server_version) => Ruling::Manual,
+        _ if resource.deleted
+            || edit
+                .base_version
+                .is_some_and(|base| base > resource.server_version) =>
+        {
+            Ruling::Manual
+        }
         Policy::FieldMerge => merge(edit, resource, payload, author),
         Policy::ClientWins => client_wins(edit, resource, payload, author),
     }
 }
 
-fn merge<'a>(edit: &'a Edit, resource: &Resource, payload: &mut Tree<'a>, author: &Author) -> Ruling<'a> {
-    let base = edit.base_version.unwrap_or(edit.client_version.min(resource.server_version));
+fn merge<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    payload: &mut Tree<'a>,
+    author: &Author,
+) -> Ruling<'a> {
+    let base = edit
+        .base_version
+        .unwrap_or(edit.client_version.min(resource.server_version));
     // Nobody has seen a resource before it was made, except its maker.
     let saw_create = base > 0 || resource.creation.author == *author;
     // Of a version that was only claimed, it cannot be told when the edit was made.
@@ -56,12 +71,28 @@ fn merge<'a>(edit: &'a Edit, resource: &Resource, payload: &mut Tree<'a>, author
         return Ruling::Manual;
     }
     let merged = Next::patched(edit, payload);
-    let Next::Patched(_, effect) = &merged else { return Ruling::Manual };
-    let is_free = resource.fields.admit(effect.changed.iter().map(AsRef::as_ref), author, base, edit.client_version);
-    if is_free { Ruling::Merge(merged) } else { Ruling::Manual }
+    let Next::Patched(_, effect) = &merged else {
+        return Ruling::Manual;
+    };
+    let is_free = resource.fields.admit(
+        effect.changed.iter().map(AsRef::as_ref),
+        author,
+        base,
+        edit.client_version,
+    );
+    if is_free {
+        Ruling::Merge(merged)
+    } else {
+        Ruling::Manual
+    }
 }
 
-fn client_wins<'a>(edit: &'a Edit, resource: &Resource, payload: &mut Tree<'a>, author: &Author) -> Ruling<'a> {
+fn client_wins<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    payload: &mut Tree<'a>,
+    author: &Author,
+) -> Ruling<'a> {
     if !resource.claims.is_new(author, edit.client_version) {
         return Ruling::Manual;
     }

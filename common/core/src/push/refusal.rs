@@ -17,11 +17,20 @@ pub struct Refusal {
 impl Refusal {
     /// For programs, and for people.
     pub fn new(code: ItemCode, error: impl Into<String>) -> Self {
-        Self { code, error: sentence(error) }
+        Self {
+            code,
+            error: sentence(error),
+        }
     }
 
     /// The answer that says so.
-    pub fn answer(self, index: usize, client_temp_id: Option<String>, server_id: Option<String>, retryable: bool) -> ItemResult {
+    pub fn answer(
+        self,
+        index: usize,
+        client_temp_id: Option<String>,
+        server_id: Option<String>,
+        retryable: bool,
+    ) -> ItemResult {
         ItemResult {
             status: Status::Error,
             server_id,

@@ -1,4 +1,5 @@
-//! Where an edit goes that is not applied and not lost (§3.5, §3.9, §5): into the conflict it belongs to.
+//! Where an edit goes that is not applied and not lost (§3.5, §3.9, §5): into the conflict it
+//! belongs to.
 
 use super::{
     content::Next,
@@ -8,7 +9,10 @@ use super::{
 };
 use crate::{
     catalog::Policy,
-    conflict::{ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Slot, Standing, Superseded},
+    conflict::{
+        ConflictEdit, ConflictStatus, ConflictWrite, Outcome, Resolution, Resolved, Slot, Standing,
+        Superseded,
+    },
     ids,
     limits::SUPERSEDED_MAX,
     protocol::{
@@ -20,8 +24,8 @@ use crate::{
 };
 
 impl<'a> Fold<'a> {
-    /// Puts the edit into the conflict it belongs to (§3.5): the one it stands in already, else one that it joins, else its own, which a
-    /// `policy` may have decided.
+    /// Puts the edit into the conflict it belongs to (§3.5): the one it stands in already, else one
+    /// that it joins, else its own, which a `policy` may have decided.
     pub(super) fn conflict(
         &mut self,
         edit: &Edit,
@@ -29,33 +33,51 @@ impl<'a> Fold<'a> {
         error: String,
         policy: Option<Policy>,
     ) -> Result<ItemResult, ConflictsNeeded> {
-        let version = self.resource.as_ref().map_or(0, |resource| resource.server_version);
+        let version = self
+            .resource
+            .as_ref()
+            .map_or(0, |resource| resource.server_version);
         let blocking = self.blocking(edit);
         let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
         let held = standing.iter().find(|conflict| conflict.holds(edit.id));
-        let joined = standing.iter().position(|conflict| joins(conflict, edit, blocking, version));
+        let joined = standing
+            .iter()
+            .position(|conflict| joins(conflict, edit, blocking, version));
         // An edit that comes again is told why it was refused first.
         let opened = held.filter(|held| held.id == self.conflict_id(edit));
         let code = opened.map_or(code, |opened| opened.code);
         let held = held.map(|held| (held.id.clone(), held.resolution));
         let (id, resolution) = match (held, joined, policy) {
             (Some(held), ..) => held,
-            (None, Some(joined), _) if policy.is_none() || blocking.is_some() => (self.join(joined, edit, code, version), None),
-            // Only what exists is ruled on.
-            (None, _, Some(policy)) if let Some(before) = self.settled() => {
-                (self.record_ruling(edit, policy, before), Some(Resolution::AcceptServer))
+            (None, Some(joined), _) if policy.is_none() || blocking.is_some() => {
+                (self.join(joined, edit, code, version), None)
             }
+            // Only what exists is ruled on.
+            (None, _, Some(policy)) if let Some(before) = self.settled() => (
+                self.record_ruling(edit, policy, before),
+                Some(Resolution::AcceptServer),
+            ),
             _ => (self.open(edit, code, version), None),
         };
         if code == ItemCode::VersionMismatch && version > 0 {
-            let base_version = self.carried.conflicted.take().map_or(edit.base_version, |first| first.base_version);
-            self.carried.conflicted = Some(Conflicted { id: id.clone(), base_version });
+            let base_version = self
+                .carried
+                .conflicted
+                .take()
+                .map_or(edit.base_version, |first| first.base_version);
+            self.carried.conflicted = Some(Conflicted {
+                id: id.clone(),
+                base_version,
+            });
         }
         let mut answer = ItemResult {
             status: Status::Conflict,
             conflict_id: Some(id),
             resolution,
-            server_deleted: self.resource.as_ref().is_some_and(|resource| resource.deleted),
+            server_deleted: self
+                .resource
+                .as_ref()
+                .is_some_and(|resource| resource.deleted),
             code: Some(code),
             error: Some(error),
             ..self.ok(edit)
@@ -64,63 +86,112 @@ impl<'a> Fold<'a> {
         Ok(answer)
     }
 
-    /// The conflict of an earlier item of the batch that this edit joins, because it was made on the same copy although it states a newer base,
-    /// or none. One that states the base of that item, or an older one, is judged by itself, as it is in a later batch.
+    /// The conflict of an earlier item of the batch that this edit joins, because it was made on
+    /// the same copy although it states a newer base, or none. One that states the base of that
+    /// item, or an older one, is judged by itself, as it is in a later batch.
     pub(super) fn blocking(&self, edit: &Edit) -> Option<&str> {
-        let Conflicted { id, base_version } = self.carried.conflicted.as_ref().filter(|_| edit.action != Action::Create)?;
-        let is_newer = edit.base_version.zip(*base_version).is_none_or(|(base, refused)| base > refused);
+        let Conflicted { id, base_version } = self
+            .carried
+            .conflicted
+            .as_ref()
+            .filter(|_| edit.action != Action::Create)?;
+        let is_newer = edit
+            .base_version
+            .zip(*base_version)
+            .is_none_or(|(base, refused)| base > refused);
         Some(id.as_str()).filter(|_| is_newer)
     }
 
-    /// An edit of a resource whose create was refused joins the conflict that the create stands in; `None` where there is none.
-    pub(super) fn join_refused_create(&mut self, edit: &Edit) -> Result<Option<ItemResult>, ConflictsNeeded> {
+    /// An edit of a resource whose create was refused joins the conflict that the create stands in;
+    /// `None` where there is none.
+    pub(super) fn join_refused_create(
+        &mut self,
+        edit: &Edit,
+    ) -> Result<Option<ItemResult>, ConflictsNeeded> {
         let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
-        if !standing.iter().any(|conflict| conflict.holds(edit.id) || is_refused_create(conflict)) {
+        if !standing
+            .iter()
+            .any(|conflict| conflict.holds(edit.id) || is_refused_create(conflict))
+        {
             return Ok(None);
         }
         let error = "Made on a refused copy: the create of this resource conflicts";
-        self.conflict(edit, ItemCode::VersionMismatch, error.into(), None).map(Some)
+        self.conflict(edit, ItemCode::VersionMismatch, error.into(), None)
+            .map(Some)
     }
 
-    /// The conflict that a create stands in since it was refused for a unique value, decided or not: it is not applied behind that
-    /// conflict's back, even if the value is free by now.
-    pub(super) fn refused_before(&mut self, edit: &Edit) -> Result<Option<ItemResult>, ConflictsNeeded> {
-        let is_held = self.standing.iter().flatten().any(|conflict| conflict.holds(edit.id));
+    /// The conflict that a create stands in since it was refused for a unique value, decided or
+    /// not: it is not applied behind that conflict's back, even if the value is free by now.
+    pub(super) fn refused_before(
+        &mut self,
+        edit: &Edit,
+    ) -> Result<Option<ItemResult>, ConflictsNeeded> {
+        let is_held = self
+            .standing
+            .iter()
+            .flatten()
+            .any(|conflict| conflict.holds(edit.id));
         if edit.action != Action::Create || !is_held {
             return Ok(None);
         }
         let error = "Refused before: the create stands in a conflict";
-        self.conflict(edit, ItemCode::UniqueViolation, error.into(), None).map(Some)
+        self.conflict(edit, ItemCode::UniqueViolation, error.into(), None)
+            .map(Some)
     }
 
-    /// The conflict of an edit that makes `next` of the payload, and so takes a unique value that another resource is known to hold (§3.9).
-    pub(super) fn unique_violation(&mut self, edit: &Edit, next: &Next<'a>) -> Result<Option<ItemResult>, ConflictsNeeded> {
+    /// The conflict of an edit that makes `next` of the payload, and so takes a unique value that
+    /// another resource is known to hold (§3.9).
+    pub(super) fn unique_violation(
+        &mut self,
+        edit: &Edit,
+        next: &Next<'a>,
+    ) -> Result<Option<ItemResult>, ConflictsNeeded> {
         if self.found.holders.is_empty() {
             return Ok(None); // as at the first try of nearly every batch
         }
         let field = |field: &str| next.changed_field(self.payload.as_mut(), field);
         let values = unique::values_of(self.rules, &self.sender.principal.tenant, self.key, field);
         let taken = values.into_iter().find_map(|value| {
-            let holder = self.found.holders.get(&value).filter(|holder| *holder != self.key)?;
+            let holder = self
+                .found
+                .holders
+                .get(&value)
+                .filter(|holder| *holder != self.key)?;
             Some((value.field, holder.clone()))
         });
-        let Some((field, holder)) = taken else { return Ok(None) };
+        let Some((field, holder)) = taken else {
+            return Ok(None);
+        };
         let holder_id = Some(holder.id).filter(|_| self.sender.principal.may_use(&holder.channel));
-        let by = holder_id.as_ref().map_or_else(|| "a resource that you may not read".to_owned(), Clone::clone);
+        let by = holder_id.as_ref().map_or_else(
+            || "a resource that you may not read".to_owned(),
+            Clone::clone,
+        );
         let error = format!("Unique violation: the value of {field} is held by {by}");
         let answer = self.conflict(edit, ItemCode::UniqueViolation, error, None)?;
-        Ok(Some(ItemResult { holder_id, ..answer }))
+        Ok(Some(ItemResult {
+            holder_id,
+            ..answer
+        }))
     }
 
     /// The id of the conflict that an edit opens.
     fn conflict_id(&self, edit: &Edit) -> String {
-        ids::conflict(&self.sender.principal.tenant, self.key, self.sender.author, edit.id)
+        ids::conflict(
+            &self.sender.principal.tenant,
+            self.key,
+            self.sender.author,
+            edit.id,
+        )
     }
 
-    /// Resolves this device's open conflicts about earlier creates of the resource, because a create of it was just applied: accepting one
-    /// later would revert the resource. What was joined to them is kept there. Returns their ids.
+    /// Resolves this device's open conflicts about earlier creates of the resource, because a
+    /// create of it was just applied: accepting one later would revert the resource. What was
+    /// joined to them is kept there. Returns their ids.
     pub(super) fn supersede(&mut self) -> Vec<String> {
-        let Some(resource) = self.resource.as_mut() else { return Vec::new() };
+        let Some(resource) = self.resource.as_mut() else {
+            return Vec::new();
+        };
         let server_version = resource.server_version;
         let outcome = Outcome {
             resolution: Resolution::AcceptServer,
@@ -131,13 +202,22 @@ impl<'a> Fold<'a> {
             merged_digest: None,
         };
         let mut ids = Vec::new();
-        let is_written = |conflict: &Standing| self.writes.iter().any(|write| write.id == conflict.id);
-        let open = self.standing.iter_mut().flatten().filter(|conflict| conflict.is_open_create() && !is_written(conflict));
+        let is_written =
+            |conflict: &Standing| self.writes.iter().any(|write| write.id == conflict.id);
+        let open = self
+            .standing
+            .iter_mut()
+            .flatten()
+            .filter(|conflict| conflict.is_open_create() && !is_written(conflict));
         for conflict in open.take(SUPERSEDED_MAX) {
             let id = conflict.id.clone();
             conflict.status = ConflictStatus::Resolved;
             conflict.resolution = Some(outcome.resolution);
-            resource.note_resolution(Resolved { id: id.clone(), resolution: outcome.resolution, server_version });
+            resource.note_resolution(Resolved {
+                id: id.clone(),
+                resolution: outcome.resolution,
+                server_version,
+            });
             ids.push(id.clone());
             self.superseded.push(Superseded {
                 id,
@@ -150,7 +230,13 @@ impl<'a> Fold<'a> {
     }
 
     fn join(&mut self, at: usize, edit: &Edit, code: ItemCode, version: u64) -> String {
-        let Some(conflict) = self.standing.as_mut().and_then(|standing| standing.get_mut(at)) else { return String::new() };
+        let Some(conflict) = self
+            .standing
+            .as_mut()
+            .and_then(|standing| standing.get_mut(at))
+        else {
+            return String::new();
+        };
         let expected_edits = conflict.edits.len();
         conflict.edits.push(edit.id);
         conflict.server_version = version;
@@ -176,14 +262,27 @@ impl<'a> Fold<'a> {
         id
     }
 
-    /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before this batch if nothing is yet.
+    /// Adds the edit to what is written to the conflict `id`, which had `expected_edits` before
+    /// this batch if nothing is yet.
     fn write(&mut self, id: &str, slot: Slot, expected_edits: usize, edit: &Edit, code: ItemCode) {
-        let at = self.writes.iter().position(|write| write.id == id).unwrap_or_else(|| {
-            self.writes.push(ConflictWrite { slot, expected_edits, ..self.new_write(id.to_owned(), code) });
-            self.writes.len() - 1
-        });
-        let version = |resource: &Option<Resource>| resource.as_ref().map(|resource| resource.server_version);
-        let is_known = self.writes.get(at).is_some_and(|write| version(&write.server) == version(&self.resource));
+        let at = self
+            .writes
+            .iter()
+            .position(|write| write.id == id)
+            .unwrap_or_else(|| {
+                self.writes.push(ConflictWrite {
+                    slot,
+                    expected_edits,
+                    ..self.new_write(id.to_owned(), code)
+                });
+                self.writes.len() - 1
+            });
+        let version =
+            |resource: &Option<Resource>| resource.as_ref().map(|resource| resource.server_version);
+        let is_known = self
+            .writes
+            .get(at)
+            .is_some_and(|write| version(&write.server) == version(&self.resource));
         let server = if is_known { None } else { self.settled() };
         if let Some(write) = self.writes.get_mut(at) {
             write.edits.push(conflict_edit(edit));
@@ -207,16 +306,27 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Records that `policy` decided about the edit, which met the resource as it was `before`; gives the id of the conflict. What a
-    /// policy decides about one resource in one batch is one conflict.
-    pub(super) fn record_ruling(&mut self, edit: &Edit, policy: Policy, before: Resource) -> String {
-        let Some(after) = self.settled() else { return String::new() }; // only what exists is ruled on
+    /// Records that `policy` decided about the edit, which met the resource as it was `before`;
+    /// gives the id of the conflict. What a policy decides about one resource in one batch is one
+    /// conflict.
+    pub(super) fn record_ruling(
+        &mut self,
+        edit: &Edit,
+        policy: Policy,
+        before: Resource,
+    ) -> String {
+        let Some(after) = self.settled() else {
+            return String::new();
+        }; // only what exists is ruled on
         let server_version = after.server_version;
         let mut conflict = match self.ruled.take() {
             Some(ruled) => ruled.conflict,
             None => {
                 let id = self.conflict_id(edit);
-                ConflictWrite { server: Some(before), ..self.new_write(id, ItemCode::VersionMismatch) }
+                ConflictWrite {
+                    server: Some(before),
+                    ..self.new_write(id, ItemCode::VersionMismatch)
+                }
             }
         };
         conflict.edits.push(conflict_edit(edit));
@@ -234,10 +344,21 @@ impl<'a> Fold<'a> {
         });
         let id = conflict.id.clone();
         if let (Policy::ClientWins, Some(resource)) = (policy, &mut self.resource) {
-            resource.note_resolution(Resolved { id: id.clone(), resolution, server_version });
+            resource.note_resolution(Resolved {
+                id: id.clone(),
+                resolution,
+                server_version,
+            });
         }
-        let resolutions = self.resource.as_ref().map(|resource| resource.resolutions.clone()).unwrap_or_default();
-        let after = Resource { resolutions, ..after };
+        let resolutions = self
+            .resource
+            .as_ref()
+            .map(|resource| resource.resolutions.clone())
+            .unwrap_or_default();
+        let after = Resource {
+            resolutions,
+            ..after
+        };
         let standing = self.standing.get_or_insert_default();
         match standing.iter_mut().find(|standing| standing.id == id) {
             Some(standing) => standing.edits.push(edit.id),
@@ -252,12 +373,17 @@ impl<'a> Fold<'a> {
                 code: ItemCode::VersionMismatch,
             }),
         }
-        self.ruled = Some(Ruled { policy, conflict, after });
+        self.ruled = Some(Ruled {
+            policy,
+            conflict,
+            after,
+        });
         id
     }
 }
 
-/// Whether `edit` joins `conflict`: the one that blocks the group, or one whose refusal came after the edit's base (§3.5).
+/// Whether `edit` joins `conflict`: the one that blocks the group, or one whose refusal came after
+/// the edit's base (§3.5).
 fn joins(conflict: &Standing, edit: &Edit, blocking: Option<&str>, version: u64) -> bool {
     match (edit.action, blocking) {
         (_, Some(id)) => conflict.id == id && conflict.is_open_with_room(),
@@ -283,11 +409,31 @@ fn conflict_edit(edit: &Edit) -> ConflictEdit {
     }
 }
 
-/// The creates of types with unique fields, by resource: whether this device has conflicts about them already must be known before they are
-/// decided, because a create stays in the conflict it is part of, and takes the place of those of earlier creates.
-pub fn creates_to_look_for<'a>(groups: &'a [Group], sender: Sender<'_>) -> Vec<(&'a ResourceKey, Vec<EditId>)> {
-    let has_unique = |group: &&Group| sender.catalog.get(&group.key.resource_type).is_some_and(|rules| !rules.unique.is_empty());
-    let created = |group: &Group| group.edits().filter(|edit| edit.action == Action::Create).map(|edit| edit.id).collect();
-    let creates = groups.iter().filter(has_unique).map(|group| (&group.key, created(group)));
-    creates.filter(|(_, edits): &(_, Vec<EditId>)| !edits.is_empty()).collect()
+/// The creates of types with unique fields, by resource: whether this device has conflicts about
+/// them already must be known before they are decided, because a create stays in the conflict it is
+/// part of, and takes the place of those of earlier creates.
+pub fn creates_to_look_for<'a>(
+    groups: &'a [Group],
+    sender: Sender<'_>,
+) -> Vec<(&'a ResourceKey, Vec<EditId>)> {
+    let has_unique = |group: &&Group| {
+        sender
+            .catalog
+            .get(&group.key.resource_type)
+            .is_some_and(|rules| !rules.unique.is_empty())
+    };
+    let created = |group: &Group| {
+        group
+            .edits()
+            .filter(|edit| edit.action == Action::Create)
+            .map(|edit| edit.id)
+            .collect()
+    };
+    let creates = groups
+        .iter()
+        .filter(has_unique)
+        .map(|group| (&group.key, created(group)));
+    creates
+        .filter(|(_, edits): &(_, Vec<EditId>)| !edits.is_empty())
+        .collect()
 }

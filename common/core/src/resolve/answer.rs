@@ -6,10 +6,13 @@ use crate::{
     resource::Resource,
 };
 
-/// The answer to a decision: `outcome` of `conflict`, whose resource is `current` by now. A repeated decision is answered with the first
-/// outcome; what the resource held then is told only while it still does.
+/// The answer to a decision: `outcome` of `conflict`, whose resource is `current` by now. A
+/// repeated decision is answered with the first outcome; what the resource held then is told only
+/// while it still does.
 pub fn answer(conflict: Conflict, outcome: Outcome, current: Option<Resource>) -> ResolveResponse {
-    let version = current.as_ref().map_or(0, |resource| resource.server_version);
+    let version = current
+        .as_ref()
+        .map_or(0, |resource| resource.server_version);
     let stands = current.filter(|_| version == outcome.server_version);
     ResolveResponse {
         id: conflict.id,

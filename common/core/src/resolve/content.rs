@@ -27,23 +27,39 @@ pub(super) struct Content {
 
 impl Content {
     /// What `answer` leaves; `None` where there is no resource and none is made.
-    pub(super) fn decided(conflict: &Conflict, current: Option<&Resource>, answer: &Answer) -> Result<Option<Self>, Problem> {
-        let standing =
-            current.map(|resource| Self { payload: resource.payload.clone(), deleted: resource.deleted, is_merged: false });
+    pub(super) fn decided(
+        conflict: &Conflict,
+        current: Option<&Resource>,
+        answer: &Answer,
+    ) -> Result<Option<Self>, Problem> {
+        let standing = current.map(|resource| Self {
+            payload: resource.payload.clone(),
+            deleted: resource.deleted,
+            is_merged: false,
+        });
         match answer {
             Answer::AcceptServer => Ok(standing),
-            Answer::ManualMerge { payload, .. } => Ok(Some(Self { payload: payload.clone(), deleted: false, is_merged: true })),
+            Answer::ManualMerge { payload, .. } => Ok(Some(Self {
+                payload: payload.clone(),
+                deleted: false,
+                is_merged: true,
+            })),
             Answer::AcceptClient => Self::applied(edits_to_apply(conflict, current), standing),
         }
     }
 
     /// The device's edits on what stands, in turn.
-    fn applied<'e>(edits: impl Iterator<Item = &'e ConflictEdit>, standing: Option<Self>) -> Result<Option<Self>, Problem> {
+    fn applied<'e>(
+        edits: impl Iterator<Item = &'e ConflictEdit>,
+        standing: Option<Self>,
+    ) -> Result<Option<Self>, Problem> {
         let edits: Vec<&ConflictEdit> = edits.collect();
         if edits.is_empty() {
             return Ok(standing);
         }
-        let mut payload = standing.as_ref().map(|standing| Tree::new(&standing.payload));
+        let mut payload = standing
+            .as_ref()
+            .map(|standing| Tree::new(&standing.payload));
         let mut deleted = standing.as_ref().is_some_and(|standing| standing.deleted);
         for edit in edits {
             match (edit.action, &mut payload) {
@@ -59,11 +75,16 @@ impl Content {
             }
             deleted = edit.action == Action::Delete;
         }
-        Ok(payload.map(|payload| Self { payload: payload.to_json(), deleted, is_merged: false }))
+        Ok(payload.map(|payload| Self {
+            payload: payload.to_json(),
+            deleted,
+            is_merged: false,
+        }))
     }
 }
 
-/// The edits of the conflict that are still to be applied: one that was sent again by itself may have been applied meanwhile (§3.5).
+/// The edits of the conflict that are still to be applied: one that was sent again by itself may
+/// have been applied meanwhile (§3.5).
 pub(super) fn edits_to_apply<'a>(
     conflict: &'a Conflict,
     current: Option<&'a Resource>,
@@ -71,9 +92,13 @@ pub(super) fn edits_to_apply<'a>(
     let device = Author::device(&conflict.user, &conflict.device_id);
     let made = move |resource: &Resource, edit: &ConflictEdit| {
         let creation = &resource.creation;
-        edit.action == Action::Create && creation.author == device && creation.digest == payload_digest(&edit.payload)
+        edit.action == Action::Create
+            && creation.author == device
+            && creation.digest == payload_digest(&edit.payload)
     };
-    let is_applied =
-        move |edit: &ConflictEdit| current.is_some_and(|resource| resource.edits.find(edit.id).is_some() || made(resource, edit));
+    let is_applied = move |edit: &ConflictEdit| {
+        current
+            .is_some_and(|resource| resource.edits.find(edit.id).is_some() || made(resource, edit))
+    };
     conflict.edits.iter().filter(move |edit| !is_applied(edit))
 }

@@ -1,5 +1,6 @@
-//! Media keys in what a decision stores (§5.2, §6.3): each must be one whose upload was verified for the resource. The edits of a conflict
-//! were verified when they were kept; an admin's own payload may name those keys and any that the resource held before, and no others.
+//! Media keys in what a decision stores (§5.2, §6.3): each must be one whose upload was verified
+//! for the resource. The edits of a conflict were verified when they were kept; an admin's own
+//! payload may name those keys and any that the resource held before, and no others.
 
 use std::collections::HashSet;
 
@@ -18,7 +19,8 @@ use crate::{
     resource::Resource,
 };
 
-/// The media keys that a decision adds to its resource, to be looked for among the verified uploads.
+/// The media keys that a decision adds to its resource, to be looked for among the verified
+/// uploads.
 #[derive(Debug)]
 pub struct NewMedia {
     resolution: Resolution,
@@ -27,11 +29,12 @@ pub struct NewMedia {
 }
 
 impl NewMedia {
-    /// Collects what `settlement` adds to the media fields that `rules` declares. Keys that the resource holds now, or held when an edit
-    /// of the conflict was last refused, are not new.
+    /// Collects what `settlement` adds to the media fields that `rules` declares. Keys that the
+    /// resource holds now, or held when an edit of the conflict was last refused, are not new.
     ///
     /// # Errors
-    /// An `unprocessable` problem for a value that is no media key or list of them, and for more keys than a payload may name.
+    /// An `unprocessable` problem for a value that is no media key or list of them, and for more
+    /// keys than a payload may name.
     pub fn of(
         settlement: &Settlement,
         conflict: &Conflict,
@@ -39,17 +42,46 @@ impl NewMedia {
         rules: Option<&ResourceType>,
     ) -> Result<Self, Problem> {
         let resolution = settlement.outcome.resolution;
-        let mut new = Self { resolution, claims: Vec::new() };
-        let written = settlement.write.as_ref().map(|write| &write.resource).filter(|resource| !resource.deleted);
-        let Some((written, rules)) = written.zip(rules).filter(|(_, rules)| !rules.media.is_empty()) else { return Ok(new) };
+        let mut new = Self {
+            resolution,
+            claims: Vec::new(),
+        };
+        let written = settlement
+            .write
+            .as_ref()
+            .map(|write| &write.resource)
+            .filter(|resource| !resource.deleted);
+        let Some((written, rules)) = written
+            .zip(rules)
+            .filter(|(_, rules)| !rules.media.is_empty())
+        else {
+            return Ok(new);
+        };
 
-        let fields_of = |payload: Option<&Json>| payload.and_then(|payload| json::fields(payload)).unwrap_or_default();
+        let fields_of = |payload: Option<&Json>| {
+            payload
+                .and_then(|payload| json::fields(payload))
+                .unwrap_or_default()
+        };
         let fields = fields_of(Some(&written.payload));
-        let held = [fields_of(current.map(|current| &current.payload)), fields_of(conflict.server_payload.as_ref())];
-        let held_keys: HashSet<String> = held.iter().flat_map(|fields| named(fields, rules)).collect();
+        let held = [
+            fields_of(current.map(|current| &current.payload)),
+            fields_of(conflict.server_payload.as_ref()),
+        ];
+        let held_keys: HashSet<String> = held
+            .iter()
+            .flat_map(|fields| named(fields, rules))
+            .collect();
         let mut count = 0;
-        for (field, value) in rules.media.iter().filter_map(|field| Some((field, fields.get(field)?))) {
-            if held.iter().any(|held| held.get(field).is_some_and(|held| is_same(held, value))) {
+        for (field, value) in rules
+            .media
+            .iter()
+            .filter_map(|field| Some((field, fields.get(field)?)))
+        {
+            if held
+                .iter()
+                .any(|held| held.get(field).is_some_and(|held| is_same(held, value)))
+            {
                 continue;
             }
             let Some(keys) = keys_in(value) else {
@@ -62,7 +94,8 @@ impl NewMedia {
                 return Err(new.problem(field, ItemCode::TooManyMedia, &detail));
             }
             let keys = keys.into_iter().filter(|key| !held_keys.contains(key));
-            new.claims.extend(keys.map(|key| (field.clone(), (conflict.resource.clone(), key))));
+            new.claims
+                .extend(keys.map(|key| (field.clone(), (conflict.resource.clone(), key))));
         }
         Ok(new)
     }
@@ -70,7 +103,10 @@ impl NewMedia {
     /// The claims to look for. Texts that are no media keys are left out.
     pub fn to_find(&self) -> Vec<Claim> {
         let claims = self.claims.iter().map(|(_, claim)| claim);
-        claims.filter(|(_, key)| MediaKey::parse(key).is_some()).cloned().collect()
+        claims
+            .filter(|(_, key)| MediaKey::parse(key).is_some())
+            .cloned()
+            .collect()
     }
 
     /// Checks that each key is among those `noted` as verified for the resource.
@@ -81,8 +117,9 @@ impl NewMedia {
         match self.claims.iter().find(|(_, claim)| !noted.contains(claim)) {
             None => Ok(()),
             Some((field, (_, key))) => {
-                let detail =
-                    format!("the upload of {key:?} was not verified for this resource: leave it out, or have its device push it");
+                let detail = format!(
+                    "the upload of {key:?} was not verified for this resource: leave it out, or have its device push it"
+                );
                 Err(self.problem(field, ItemCode::InvalidMediaKey, &detail))
             }
         }
@@ -92,13 +129,24 @@ impl NewMedia {
         // Only a manual merge comes with a payload to point at.
         let (path, place) = match self.resolution {
             Resolution::ManualMerge => (format!("payload.{field}"), format!("payload.{field}")),
-            _ => ("resolution".to_owned(), format!("{field} of the conflict's edits")),
+            _ => (
+                "resolution".to_owned(),
+                format!("{field} of the conflict's edits"),
+            ),
         };
         let problem = Problem::new(ProblemCode::Unprocessable, format!("{place}: {detail}"));
-        problem.at(&path).with("reason", &reason).with("field", &field)
+        problem
+            .at(&path)
+            .with("reason", &reason)
+            .with("field", &field)
     }
 }
 
 fn named(fields: &Fields, rules: &ResourceType) -> Vec<String> {
-    rules.media.iter().filter_map(|field| keys_in(fields.get(field)?)).flatten().collect()
+    rules
+        .media
+        .iter()
+        .filter_map(|field| keys_in(fields.get(field)?))
+        .flatten()
+        .collect()
 }

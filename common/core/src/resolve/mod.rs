@@ -1,5 +1,6 @@
-//! Deciding a conflict (§5) as a pure function: given the conflict, the resource as it stands and what an admin asks for, [`decide`]
-//! says what to write, all of it or nothing, or why it is refused. Loading and committing happen elsewhere.
+//! Deciding a conflict (§5) as a pure function: given the conflict, the resource as it stands and
+//! what an admin asks for, [`decide`] says what to write, all of it or nothing, or why it is
+//! refused. Loading and committing happen elsewhere.
 
 mod answer;
 mod content;
@@ -69,11 +70,12 @@ pub struct Settlement {
     pub audit: AuditEntry,
 }
 
-/// Decides `conflict`, whose resource is `current`, as `asked`, at the moment `now`. The entry of the audit log gets the id `audit_id`.
+/// Decides `conflict`, whose resource is `current`, as `asked`, at the moment `now`. The entry of
+/// the audit log gets the id `audit_id`.
 ///
 /// # Errors
-/// A [`Problem`]: `already_resolved` in another way, `version_changed` with the current state, or `unprocessable` when what would be
-/// stored breaks a rule of §2.
+/// A [`Problem`]: `already_resolved` in another way, `version_changed` with the current state, or
+/// `unprocessable` when what would be stored breaks a rule of §2.
 pub fn decide(
     conflict: &Conflict,
     current: Option<&Resource>,
@@ -83,10 +85,17 @@ pub fn decide(
     now: DateTime<Utc>,
 ) -> Result<Ruling, Problem> {
     if let Some(outcome) = &conflict.outcome {
-        return if asked.repeats(outcome) { Ok(Ruling::Before(outcome.clone())) } else { Err(already_resolved(outcome)) };
+        return if asked.repeats(outcome) {
+            Ok(Ruling::Before(outcome.clone()))
+        } else {
+            Err(already_resolved(outcome))
+        };
     }
     let version = current.map_or(0, |resource| resource.server_version);
-    if asked.expected_server_version.is_some_and(|expected| expected != version) {
+    if asked
+        .expected_server_version
+        .is_some_and(|expected| expected != version)
+    {
         return Err(version_changed(current));
     }
     let rules = resolver.catalog.get(&conflict.resource.resource_type);
@@ -100,36 +109,62 @@ pub fn decide(
         resolved_by: resolver.by.to_owned(),
         resolved_at: now,
         note: asked.note.clone(),
-        server_version: resource.as_ref().map_or(0, |resource| resource.server_version),
+        server_version: resource
+            .as_ref()
+            .map_or(0, |resource| resource.server_version),
         merged_digest: asked.answer.merged_digest(),
     };
-    let unique = rules.map(|rules| UniqueChange::between(rules, resolver.tenant, &conflict.resource, current, resource.as_ref()));
+    let unique = rules.map(|rules| {
+        UniqueChange::between(
+            rules,
+            resolver.tenant,
+            &conflict.resource,
+            current,
+            resource.as_ref(),
+        )
+    });
     Ok(Ruling::Settle(Box::new(Settlement {
         audit: AuditEntry::of_decision(
             audit_id,
             resolver.via,
-            Decided { id: &conflict.id, resource: &conflict.resource, user: &conflict.user, device_id: &conflict.device_id },
+            Decided {
+                id: &conflict.id,
+                resource: &conflict.resource,
+                user: &conflict.user,
+                device_id: &conflict.device_id,
+            },
             &outcome,
             current,
             resource.as_ref(),
         ),
         outcome,
         expected_edits: conflict.edits.len(),
-        write: resource
-            .map(|resource| ResourceWrite { expected_version: current.map(|current| current.server_version), resource }),
+        write: resource.map(|resource| ResourceWrite {
+            expected_version: current.map(|current| current.server_version),
+            resource,
+        }),
         unique: unique.unwrap_or_default(),
     })))
 }
 
-/// The rules of §2 and of the catalog for what would be stored. What a deleted resource keeps was checked when it was stored.
-fn check(content: Option<&Content>, rules: Option<&ResourceType>, answer: &Answer) -> Result<(), Problem> {
-    let Some(content) = content.filter(|content| !content.deleted) else { return Ok(()) };
+/// The rules of §2 and of the catalog for what would be stored. What a deleted resource keeps was
+/// checked when it was stored.
+fn check(
+    content: Option<&Content>,
+    rules: Option<&ResourceType>,
+    answer: &Answer,
+) -> Result<(), Problem> {
+    let Some(content) = content.filter(|content| !content.deleted) else {
+        return Ok(());
+    };
     let Some(rules) = rules else {
-        let detail = "the catalog no longer has the type of this resource: accept_server leaves it as it is";
+        let detail =
+            "the catalog no longer has the type of this resource: accept_server leaves it as it is";
         return Err(Problem::new(ProblemCode::Unprocessable, detail));
     };
     check_stored(&content.payload, rules).map_err(|refusal| {
-        let problem = Problem::new(ProblemCode::Unprocessable, &refusal.error).with("reason", &refusal.code);
+        let problem =
+            Problem::new(ProblemCode::Unprocessable, &refusal.error).with("reason", &refusal.code);
         match (answer, refusal.error.split_once(':')) {
             // Only then does the request have a payload to point at.
             (Answer::ManualMerge { .. }, Some((path, _))) => problem.at(path),
@@ -138,7 +173,8 @@ fn check(content: Option<&Content>, rules: Option<&ResourceType>, answer: &Answe
     })
 }
 
-/// The row with `content`, one version on, written by the resolver, so that every device gets it, the conflicting one included.
+/// The row with `content`, one version on, written by the resolver, so that every device gets it,
+/// the conflicting one included.
 fn stored(
     conflict: &Conflict,
     current: Option<&Resource>,
@@ -148,13 +184,26 @@ fn stored(
     now: DateTime<Utc>,
 ) -> Resource {
     let version = current.map_or(1, |resource| resource.server_version + 1);
-    let run = Run { author: Author::device(resolver.by, ""), began: version, client_version_max: 0, is_unproven: false };
-    let policy = resolver.catalog.get(&conflict.resource.resource_type).map(|rules| rules.policy);
+    let run = Run {
+        author: Author::device(resolver.by, ""),
+        began: version,
+        client_version_max: 0,
+        is_unproven: false,
+    };
+    let policy = resolver
+        .catalog
+        .get(&conflict.resource.resource_type)
+        .map(|rules| rules.policy);
     let mut resource = match current {
         Some(current) => {
             // A deleted resource that stays deleted keeps its last payload where it is.
             let is_kept = content.deleted && content.payload.get() == current.payload.get();
-            Resource { payload: content.payload, kept: current.kept.filter(|_| is_kept), run, ..current.clone() }
+            Resource {
+                payload: content.payload,
+                kept: current.kept.filter(|_| is_kept),
+                run,
+                ..current.clone()
+            }
         }
         None => {
             let creation = creation(conflict, &content, resolver);
@@ -165,7 +214,11 @@ fn stored(
             resource
         }
     };
-    (resource.server_version, resource.deleted, resource.changed_at) = (version, content.deleted, now);
+    (
+        resource.server_version,
+        resource.deleted,
+        resource.changed_at,
+    ) = (version, content.deleted, now);
     if matches!(asked.answer, Answer::AcceptClient) {
         note_applied(&mut resource, conflict, current, policy);
     }
@@ -175,34 +228,66 @@ fn stored(
         resource.note_fields(policy, current.deleted, changed, &author, 0);
     }
     let resolution = asked.answer.resolution();
-    resource.note_resolution(Resolved { id: conflict.id.clone(), resolution, server_version: version });
+    resource.note_resolution(Resolved {
+        id: conflict.id.clone(),
+        resolution,
+        server_version: version,
+    });
     resource
 }
 
-/// A device that sends an accepted edit again is told that it is applied, and it is never applied twice (§3.4, §3.6).
-fn note_applied(resource: &mut Resource, conflict: &Conflict, current: Option<&Resource>, policy: Option<Policy>) {
+/// A device that sends an accepted edit again is told that it is applied, and it is never applied
+/// twice (§3.4, §3.6).
+fn note_applied(
+    resource: &mut Resource,
+    conflict: &Conflict,
+    current: Option<&Resource>,
+    policy: Option<Policy>,
+) {
     let server_version = resource.server_version;
     let device = Author::device(&conflict.user, &conflict.device_id);
     for (kept, edit) in edits_to_apply(conflict, current).enumerate() {
-        resource.edits.remember(AppliedEdit { id: edit.id, server_version, is_merged: false }, kept);
-        if policy == Some(Policy::ClientWins) || edit.base_version.is_none() && edit.client_version > server_version {
+        resource.edits.remember(
+            AppliedEdit {
+                id: edit.id,
+                server_version,
+                is_merged: false,
+            },
+            kept,
+        );
+        if policy == Some(Policy::ClientWins)
+            || edit.base_version.is_none() && edit.client_version > server_version
+        {
             resource.claims.note(&device, edit.client_version);
         }
     }
 }
 
-/// The create of a resource that a decision makes: the device's, where what it sent is what is stored, else the resolver's.
+/// The create of a resource that a decision makes: the device's, where what it sent is what is
+/// stored, else the resolver's.
 fn creation(conflict: &Conflict, content: &Content, resolver: Resolver<'_>) -> Creation {
-    let create = conflict.edits.iter().find(|edit| edit.action == Action::Create).filter(|_| !content.is_merged);
+    let create = conflict
+        .edits
+        .iter()
+        .find(|edit| edit.action == Action::Create)
+        .filter(|_| !content.is_merged);
     let (author, sent) = match create {
-        Some(create) => (Author::device(&conflict.user, &conflict.device_id), &create.payload),
+        Some(create) => (
+            Author::device(&conflict.user, &conflict.device_id),
+            &create.payload,
+        ),
         None => (Author::device(resolver.by, ""), &content.payload),
     };
-    Creation { author, client_temp_id: None, digest: request::payload_digest(sent) }
+    Creation {
+        author,
+        client_temp_id: None,
+        digest: request::payload_digest(sent),
+    }
 }
 
 fn already_resolved(outcome: &Outcome) -> Problem {
-    let detail = "the conflict was decided before, in another way: edit the resource if that was wrong";
+    let detail =
+        "the conflict was decided before, in another way: edit the resource if that was wrong";
     Problem::new(ProblemCode::AlreadyResolved, detail)
         .with("resolution", &outcome.resolution)
         .with("resolved_by", &outcome.resolved_by)
@@ -211,10 +296,14 @@ fn already_resolved(outcome: &Outcome) -> Problem {
 
 fn version_changed(current: Option<&Resource>) -> Problem {
     let version = current.map_or(0, |resource| resource.server_version);
-    let detail = format!("the resource is at version {version} by now: look at it, and decide again");
+    let detail =
+        format!("the resource is at version {version} by now: look at it, and decide again");
     Problem::new(ProblemCode::VersionChanged, detail)
         .with("server_version", &version)
-        .with("server_deleted", &current.is_some_and(|resource| resource.deleted))
+        .with(
+            "server_deleted",
+            &current.is_some_and(|resource| resource.deleted),
+        )
         .with("server_payload", &current.map(|resource| &resource.payload))
 }
 

@@ -1,4 +1,5 @@
-//! What an admin asks for: the request, read against the bounds of §2, and compared with a decision made before.
+//! What an admin asks for: the request, read against the bounds of §2, and compared with a decision
+//! made before.
 
 use serde_json::value::RawValue;
 
@@ -44,30 +45,51 @@ impl Asked {
     /// Reads a request.
     ///
     /// # Errors
-    /// A [`Problem`] at `payload`: missing for a manual merge, there for anything else, no object, or nested too deep.
+    /// A [`Problem`] at `payload`: missing for a manual merge, there for anything else, no object,
+    /// or nested too deep.
     pub fn read(request: ResolveRequest) -> Result<Self, Problem> {
-        let ResolveRequest { resolution, payload, expected_server_version, note } = request;
+        let ResolveRequest {
+            resolution,
+            payload,
+            expected_server_version,
+            note,
+        } = request;
         let answer = match (resolution, payload) {
             (Resolution::AcceptServer, None) => Answer::AcceptServer,
             (Resolution::AcceptClient, None) => Answer::AcceptClient,
             (Resolution::ManualMerge, Some(payload)) => {
                 let payload = content(&payload)?;
-                Answer::ManualMerge { digest: payload_digest(&payload), payload }
+                Answer::ManualMerge {
+                    digest: payload_digest(&payload),
+                    payload,
+                }
             }
             (Resolution::ManualMerge, None) => {
-                return Err(Problem::malformed("payload", "missing: a manual_merge stores the payload it comes with"));
+                return Err(Problem::malformed(
+                    "payload",
+                    "missing: a manual_merge stores the payload it comes with",
+                ));
             }
             (_, Some(_)) => {
-                let detail = format!("{} takes no payload: send it with manual_merge", resolution.as_str());
+                let detail = format!(
+                    "{} takes no payload: send it with manual_merge",
+                    resolution.as_str()
+                );
                 return Err(Problem::malformed("payload", detail));
             }
         };
-        Ok(Self { answer, expected_server_version, note })
+        Ok(Self {
+            answer,
+            expected_server_version,
+            note,
+        })
     }
 
-    /// Whether this asks for what was decided before. The note and the version that was looked at do not count.
+    /// Whether this asks for what was decided before. The note and the version that was looked at
+    /// do not count.
     pub(super) fn repeats(&self, outcome: &Outcome) -> bool {
-        self.answer.resolution() == outcome.resolution && self.answer.merged_digest() == outcome.merged_digest
+        self.answer.resolution() == outcome.resolution
+            && self.answer.merged_digest() == outcome.merged_digest
     }
 }
 
@@ -82,13 +104,21 @@ impl Answer {
 
 /// The payload without its `id`, which is an address and no content.
 fn content(payload: &Json) -> Result<Json, Problem> {
-    let content = json::Content::read(payload, json::fields(payload)).map_err(|error| match error {
-        JsonError::TooDeep => {
-            let problem = Problem::new(ProblemCode::Unprocessable, format!("payload: nested over {NESTING_MAX} deep"));
-            problem.at("payload").with("reason", &ItemCode::PayloadTooDeep)
-        }
-        JsonError::Malformed(_) | JsonError::NotAnObject => Problem::malformed("payload", error.to_string()),
-    })?;
+    let content =
+        json::Content::read(payload, json::fields(payload)).map_err(|error| match error {
+            JsonError::TooDeep => {
+                let problem = Problem::new(
+                    ProblemCode::Unprocessable,
+                    format!("payload: nested over {NESTING_MAX} deep"),
+                );
+                problem
+                    .at("payload")
+                    .with("reason", &ItemCode::PayloadTooDeep)
+            }
+            JsonError::Malformed(_) | JsonError::NotAnObject => {
+                Problem::malformed("payload", error.to_string())
+            }
+        })?;
     Ok(content.payload)
 }
 

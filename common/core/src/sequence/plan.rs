@@ -1,5 +1,6 @@
-//! What a stream batch adds to a channel's log. The head is a watermark: the log is complete up to there. Records above it are
-//! appended in stream order; records at or below it are repeats or came late.
+//! What a stream batch adds to a channel's log. The head is a watermark: the log is complete up to
+//! there. Records above it are appended in stream order; records at or below it are repeats or came
+//! late.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,7 +29,8 @@ pub struct Head {
     pub floor: Option<Position>,
     /// When it moved last.
     pub moved_at: DateTime<Utc>,
-    /// When a repair moved it last: changes made before may stand behind newer ones in the log, so their records are doubted.
+    /// When a repair moved it last: changes made before may stand behind newer ones in the log, so
+    /// their records are doubted.
     pub repaired_at: Option<DateTime<Utc>>,
 }
 
@@ -53,9 +55,12 @@ impl Head {
         }
     }
 
-    /// Whether a repair may have brought a newer version of its resource into the log than the one that was made `at` this moment.
+    /// Whether a repair may have brought a newer version of its resource into the log than the one
+    /// that was made `at` this moment.
     fn is_doubtful(&self, at: DateTime<Utc>) -> bool {
-        self.repaired_at.is_some_and(|repaired_at| at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX))
+        self.repaired_at.is_some_and(|repaired_at| {
+            at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX)
+        })
     }
 }
 
@@ -114,7 +119,8 @@ struct Above {
 pub struct Classified {
     /// Above the head, in log order, each with its position.
     above: Vec<Above>,
-    /// At or below it: repeats, if a segment holds their position, else late. `None`: of an older stream, whose epoch is not known.
+    /// At or below it: repeats, if a segment holds their position, else late. `None`: of an older
+    /// stream, whose epoch is not known.
     behind: Vec<(Option<Position>, Record)>,
     /// Which stream each epoch stands for.
     streams: HashMap<u32, String>,
@@ -123,14 +129,21 @@ pub struct Classified {
 /// Tells a channel's records apart. Records that stand twice in the batch count once.
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
     records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
-    records.dedup_by(|one, other| one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other));
+    records.dedup_by(|one, other| {
+        one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other)
+    });
     let start = end_of(head);
     let mut epoch = start.epoch;
     let mut stream = head.map(|head| head.stream.clone());
     let mut classified = Classified::default();
-    classified.streams.extend(stream.clone().map(|stream| (epoch, stream)));
+    classified
+        .streams
+        .extend(stream.clone().map(|stream| (epoch, stream)));
     for record in records {
-        if stream.as_ref().is_some_and(|stream| record.stream < *stream) {
+        if stream
+            .as_ref()
+            .is_some_and(|stream| record.stream < *stream)
+        {
             classified.behind.push((None, record));
             continue;
         }
@@ -139,10 +152,18 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
             stream = Some(record.stream.clone());
             classified.streams.insert(epoch, record.stream.clone());
         }
-        let position = Position { epoch, sequence: record.sequence, late: 0 };
+        let position = Position {
+            epoch,
+            sequence: record.sequence,
+            late: 0,
+        };
         if position > start {
             let is_doubtful = head.is_some_and(|head| head.is_doubtful(record.changed_at));
-            classified.above.push(Above { position, record, is_doubtful });
+            classified.above.push(Above {
+                position,
+                record,
+                is_doubtful,
+            });
         } else {
             classified.behind.push((Some(position), record));
         }
@@ -153,14 +174,18 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
 impl Classified {
     /// Positions to look for in the log: a record whose position a segment holds is a repeat.
     pub fn positions_to_find(&self) -> Vec<Position> {
-        self.behind.iter().filter_map(|(position, _)| *position).collect()
+        self.behind
+            .iter()
+            .filter_map(|(position, _)| *position)
+            .collect()
     }
 
-    /// Drops the repeats: the records that stand in `held`, entries of the log. Position and change are compared, because two shards
-    /// may give one number to two changes.
+    /// Drops the repeats: the records that stand in `held`, entries of the log. Position and change
+    /// are compared, because two shards may give one number to two changes.
     pub fn without_repeats(mut self, held: &[Entry]) -> Self {
         self.behind.retain(|(position, record)| {
-            let stands = |entry: &Entry| Some(entry.position) == *position && record.is_told_by(entry);
+            let stands =
+                |entry: &Entry| Some(entry.position) == *position && record.is_told_by(entry);
             !held.iter().any(stands)
         });
         self
@@ -168,14 +193,29 @@ impl Classified {
 
     /// The resources of late and of doubtful records, whose rows decide whether they still matter.
     pub fn resources_to_look_at(&self) -> HashSet<ResourceKey> {
-        let doubtful = self.above.iter().filter(|above| above.is_doubtful).map(|above| &above.record);
-        self.behind.iter().map(|(_, record)| record).chain(doubtful).map(|record| record.key.clone()).collect()
+        let doubtful = self
+            .above
+            .iter()
+            .filter(|above| above.is_doubtful)
+            .map(|above| &above.record);
+        self.behind
+            .iter()
+            .map(|(_, record)| record)
+            .chain(doubtful)
+            .map(|record| record.key.clone())
+            .collect()
     }
 
-    /// The steps by which this batch leads on from `head`. A late record is appended after the head if its row still has the record's
-    /// version in `versions`; where the row is newer, a newer record speaks for it. The same holds of a doubtful one, which keeps its
-    /// place. So versions never go backwards in the log.
-    pub fn steps(self, head: Option<&Head>, versions: &HashMap<ResourceKey, u64>, now: DateTime<Utc>) -> Vec<Step> {
+    /// The steps by which this batch leads on from `head`. A late record is appended after the head
+    /// if its row still has the record's version in `versions`; where the row is newer, a newer
+    /// record speaks for it. The same holds of a doubtful one, which keeps its place. So versions
+    /// never go backwards in the log.
+    pub fn steps(
+        self,
+        head: Option<&Head>,
+        versions: &HashMap<ResourceKey, u64>,
+        now: DateTime<Utc>,
+    ) -> Vec<Step> {
         let start = end_of(head);
         let mut last = start;
         let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
@@ -187,11 +227,23 @@ impl Classified {
                 entries.push(entry(last, record));
             }
         }
-        let above = self.above.into_iter().filter(|above| !above.is_doubtful || is_newest(&above.record));
+        let above = self
+            .above
+            .into_iter()
+            .filter(|above| !above.is_doubtful || is_newest(&above.record));
         entries.extend(above.map(|above| entry(above.position, above.record)));
-        let stream_of = |segment: &Segment| self.streams.get(&segment.last.epoch).cloned().unwrap_or_default();
+        let stream_of = |segment: &Segment| {
+            self.streams
+                .get(&segment.last.epoch)
+                .cloned()
+                .unwrap_or_default()
+        };
         let step = |segment: Segment| {
-            let head = Head { position: segment.last, stream: stream_of(&segment), ..Head::moved(head, now) };
+            let head = Head {
+                position: segment.last,
+                stream: stream_of(&segment),
+                ..Head::moved(head, now)
+            };
             Step { segment, head }
         };
         cut(start, entries).into_iter().map(step).collect()

@@ -1,4 +1,5 @@
-//! Positions in the change log: three numbers as text of fixed width, so that text order is log order.
+//! Positions in the change log: three numbers as text of fixed width, so that text order is log
+//! order.
 
 use std::{fmt, str::FromStr};
 
@@ -17,7 +18,10 @@ impl Sequence {
 
     /// Reads a sequence number; `None` unless it is 1 to 40 digits.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || text.len() > SEQUENCE_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if text.is_empty()
+            || text.len() > SEQUENCE_DIGITS
+            || !text.bytes().all(|byte| byte.is_ascii_digit())
+        {
             return None;
         }
         let mut digits = Self::ZERO;
@@ -51,12 +55,22 @@ pub struct Position {
 
 impl Position {
     /// Before every change.
-    pub const START: Self = Self { epoch: 0, sequence: Sequence::ZERO, late: 0 };
+    pub const START: Self = Self {
+        epoch: 0,
+        sequence: Sequence::ZERO,
+        late: 0,
+    };
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:010}-{}-{:010}", self.epoch, self.sequence.as_str(), self.late)
+        write!(
+            f,
+            "{:010}-{}-{:010}",
+            self.epoch,
+            self.sequence.as_str(),
+            self.late
+        )
     }
 }
 
@@ -69,12 +83,20 @@ impl FromStr for Position {
     type Err = NotAPosition;
 
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
-        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        let number = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())?
+        };
         let read = || {
             let (epoch, rest) = text.split_at_checked(10)?;
             let (sequence, rest) = rest.strip_prefix('-')?.split_at_checked(SEQUENCE_DIGITS)?;
             let late = rest.strip_prefix('-').filter(|late| late.len() == 10)?;
-            Some(Self { epoch: number(epoch)?, sequence: Sequence::parse(sequence)?, late: number(late)? })
+            Some(Self {
+                epoch: number(epoch)?,
+                sequence: Sequence::parse(sequence)?,
+                late: number(late)?,
+            })
         };
         read().ok_or(NotAPosition)
     }
@@ -100,23 +122,51 @@ mod tests {
 
     #[test]
     fn text_order_is_log_order() {
-        let at = |epoch, sequence, late| Position { epoch, sequence: Sequence::parse(sequence).expect("digits"), late };
-        let positions = [Position::START, at(1, "9", 0), at(1, "10", 0), at(1, "10", 2), at(1, "10", 11), at(2, "3", 0)];
+        let at = |epoch, sequence, late| Position {
+            epoch,
+            sequence: Sequence::parse(sequence).expect("digits"),
+            late,
+        };
+        let positions = [
+            Position::START,
+            at(1, "9", 0),
+            at(1, "10", 0),
+            at(1, "10", 2),
+            at(1, "10", 11),
+            at(2, "3", 0),
+        ];
         let texts: Vec<String> = positions.iter().map(ToString::to_string).collect();
         assert!(positions.is_sorted() && texts.is_sorted());
-        assert!(texts.iter().zip(positions).all(|(text, position)| text.parse() == Ok(position)));
+        assert!(
+            texts
+                .iter()
+                .zip(positions)
+                .all(|(text, position)| text.parse() == Ok(position))
+        );
     }
 
     #[test]
     fn other_texts_are_no_positions() {
         let zeros = "0".repeat(SEQUENCE_DIGITS);
         let position = |epoch: &str, late: &str| format!("{epoch}-{zeros}-{late}");
-        assert!(position("0000000001", "0000000002").parse::<Position>().is_ok());
+        assert!(
+            position("0000000001", "0000000002")
+                .parse::<Position>()
+                .is_ok()
+        );
         let texts = ["", "1-2-3", "0000000001-0-0000000000"].map(ToOwned::to_owned);
-        let numbers = ["000000000x", "+000000001", "4294967296", "00000000001", "000000001"];
-        for text in
-            texts.into_iter().chain(numbers.iter().flat_map(|it| [position(it, "0000000000"), position("0000000000", it)]))
-        {
+        let numbers = [
+            "000000000x",
+            "+000000001",
+            "4294967296",
+            "00000000001",
+            "000000001",
+        ];
+        for text in texts.into_iter().chain(
+            numbers
+                .iter()
+                .flat_map(|it| [position(it, "0000000000"), position("0000000000", it)]),
+        ) {
             assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
         }
         assert_eq!(Sequence::parse(""), None);

@@ -41,7 +41,8 @@ pub struct Entry {
 /// A stretch of the log: everything after `prev` up to and including `last`.
 #[derive(Debug, Clone)]
 pub struct Segment {
-    /// The head before it, and its key: what follows a head is decided by whoever puts it there first.
+    /// The head before it, and its key: what follows a head is decided by whoever puts it there
+    /// first.
     pub prev: Position,
     /// The position of its last entry, and the key of the segment that follows.
     pub last: Position,
@@ -85,7 +86,8 @@ impl Segment {
     }
 }
 
-/// Cuts entries that follow `head` into linked segments, each small enough for a row and a page, and within one epoch.
+/// Cuts entries that follow `head` into linked segments, each small enough for a row and a page,
+/// and within one epoch.
 pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut bytes = 0;
@@ -106,7 +108,11 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
                 bytes += entry_bytes;
             }
             _ => {
-                segments.push(Segment { prev, last: position, entries: vec![entry] });
+                segments.push(Segment {
+                    prev,
+                    last: position,
+                    entries: vec![entry],
+                });
                 bytes = entry_bytes;
             }
         }
@@ -117,8 +123,12 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
 
 /// Bytes an entry takes in a segment before compression, at most.
 fn stored_bytes(entry: &Entry) -> usize {
-    let payload = entry.payload.as_ref().map_or(0, |payload| payload.get().len());
-    let names = crate::limits::escaped_bytes(&entry.id) + crate::limits::escaped_bytes(entry.author.as_str());
+    let payload = entry
+        .payload
+        .as_ref()
+        .map_or(0, |payload| payload.get().len());
+    let names = crate::limits::escaped_bytes(&entry.id)
+        + crate::limits::escaped_bytes(entry.author.as_str());
     payload + names + entry.resource_type.len() + 200 + 100 * entry.decided.len()
 }
 
@@ -128,7 +138,11 @@ mod tests {
     use crate::sequence::position::Sequence;
 
     fn position(number: usize) -> Position {
-        Position { epoch: 1, sequence: Sequence::parse(&number.to_string()).expect("digits"), late: 0 }
+        Position {
+            epoch: 1,
+            sequence: Sequence::parse(&number.to_string()).expect("digits"),
+            late: 0,
+        }
     }
 
     fn entry(number: usize) -> Entry {
@@ -148,9 +162,14 @@ mod tests {
 
     #[test]
     fn a_segment_always_leads_on() {
-        let numbers = (1..=SEGMENT_CHANGES_MAX).chain([SEGMENT_CHANGES_MAX; 2]).chain([SEGMENT_CHANGES_MAX + 1]);
+        let numbers = (1..=SEGMENT_CHANGES_MAX)
+            .chain([SEGMENT_CHANGES_MAX; 2])
+            .chain([SEGMENT_CHANGES_MAX + 1]);
         let segments = cut(position(0), numbers.map(entry).collect());
-        assert!(segments.iter().all(|segment| segment.prev < segment.last), "two changes of one number stand in one segment");
+        assert!(
+            segments.iter().all(|segment| segment.prev < segment.last),
+            "two changes of one number stand in one segment"
+        );
         for segment in segments {
             let read = Segment::unpack_entries(&segment.packed_entries()).expect("it reads");
             assert_eq!(read.len(), segment.entries.len());
@@ -159,11 +178,20 @@ mod tests {
 
     #[test]
     fn a_segment_is_a_page_at_most() {
-        let segments = cut(position(0), (1..=2 * SEGMENT_CHANGES_MAX + 1).map(entry).collect());
-        let cut: Vec<_> = segments.iter().map(|segment| (segment.prev, segment.last, segment.entries.len())).collect();
+        let segments = cut(
+            position(0),
+            (1..=2 * SEGMENT_CHANGES_MAX + 1).map(entry).collect(),
+        );
+        let cut: Vec<_> = segments
+            .iter()
+            .map(|segment| (segment.prev, segment.last, segment.entries.len()))
+            .collect();
         let (page, end) = (SEGMENT_CHANGES_MAX, 2 * SEGMENT_CHANGES_MAX);
-        let expected =
-            [(position(0), position(page), page), (position(page), position(end), page), (position(end), position(end + 1), 1)];
+        let expected = [
+            (position(0), position(page), page),
+            (position(page), position(end), page),
+            (position(end), position(end + 1), 1),
+        ];
         assert_eq!(cut, expected);
     }
 }

@@ -1,5 +1,5 @@
-//! The work of a batch stays within a bound of what is stored and sent, whatever the edits are: small ones cannot make a large payload be
-//! parsed again and again.
+//! The work of a batch stays within a bound of what is stored and sent, whatever the edits are:
+//! small ones cannot make a large payload be parsed again and again.
 
 use std::collections::HashMap;
 
@@ -42,34 +42,87 @@ fn item(action: &str, base: u64, version: u64, payload: &str) -> Json {
 fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) -> Decision {
     let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
     let catalog = Catalog::parse(&catalog).expect("catalog");
-    let principal = Principal { tenant: "acme".into(), user: "ana".into(), roles: vec![], groups: vec![] };
+    let principal = Principal {
+        tenant: "acme".into(),
+        user: "ana".into(),
+        roles: vec![],
+        groups: vec![],
+    };
     let author = Author::device("ana", device);
-    let sender = Sender { principal: &principal, device_id: device, author: &author, catalog: &catalog, is_replay: false };
+    let sender = Sender {
+        principal: &principal,
+        device_id: device,
+        author: &author,
+        catalog: &catalog,
+        is_replay: false,
+    };
     let intake = intake::read(items, sender);
     let (holders, media) = (HashMap::new(), Evidence::default());
-    let stored = Stored { resource, conflicts: Some(Vec::new()) };
-    let found = Found { holders: &holders, media: &media };
-    decide(&intake.groups[0], &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given")
+    let stored = Stored {
+        resource,
+        conflicts: Some(Vec::new()),
+    };
+    let found = Found {
+        holders: &holders,
+        media: &media,
+    };
+    decide(
+        &intake.groups[0],
+        &stored,
+        found,
+        sender,
+        DateTime::UNIX_EPOCH,
+    )
+    .expect("conflicts are given")
 }
 
 fn nested(inner: &str) -> String {
-    format!("{{\"p\":{}{inner}{}}}", "{\"a\":".repeat(60), "}".repeat(60))
+    format!(
+        "{{\"p\":{}{inner}{}}}",
+        "{\"a\":".repeat(60),
+        "}".repeat(60)
+    )
 }
 
-/// Checks that a batch of updates walks through the payload a few times at most; gives how many edits were answered with `status`.
-fn check(policy: &str, resource: &Resource, base: u64, device: &str, status: Status, patch: impl Fn(usize) -> String) {
+/// Checks that a batch of updates walks through the payload a few times at most; gives how many
+/// edits were answered with `status`.
+fn check(
+    policy: &str,
+    resource: &Resource,
+    base: u64,
+    device: &str,
+    status: Status,
+    patch: impl Fn(usize) -> String,
+) {
     let update = |number: usize| item("update", base, number as u64 + 1, &patch(number));
     let items: Vec<Json> = (0..BATCH_ITEMS_MAX).map(update).collect();
     let sent: usize = items.iter().map(|item| item.get().len()).sum();
     work::take();
     let decision = push(policy, Some(resource.clone()), &items, device);
     let work = work::take();
-    assert!(decision.results.iter().all(|result| result.status == status), "{policy}: {:?}", decision.results[0].error);
-    let answered: usize = decision.results.iter().filter_map(|result| Some(result.server_payload.as_ref()?.get().len())).sum();
+    assert!(
+        decision
+            .results
+            .iter()
+            .all(|result| result.status == status),
+        "{policy}: {:?}",
+        decision.results[0].error
+    );
+    let answered: usize = decision
+        .results
+        .iter()
+        .filter_map(|result| Some(result.server_payload.as_ref()?.get().len()))
+        .sum();
     // A payload that an answer holds is written for it.
     let bound = PASSES_MAX * PAYLOAD_BYTES + SENT_PASSES_MAX * sent + 3 * answered;
-    assert!(work.parsed + work.written + work.hashed <= bound, "{policy}, {device}, base {base}: {work:?}, of {bound}");
-    assert!(answered <= 5_000_000, "{policy}: answers hold {answered} bytes");
+    assert!(
+        work.parsed + work.written + work.hashed <= bound,
+        "{policy}, {device}, base {base}: {work:?}, of {bound}"
+    );
+    assert!(
+        answered <= 5_000_000,
+        "{policy}: answers hold {answered} bytes"
+    );
 }
 
 #[test]
@@ -83,9 +136,18 @@ fn small_edits_of_a_large_payload_parse_it_once() {
         let create = push(policy, None, &[item("create", 0, 0, &payload)], "one");
         let made = create.write.expect("a row").resource;
         check(policy, &made, 1, "one", Status::Ok, deep);
-        let other = push(policy, Some(made), &[item("update", 1, 1, "{\"q\":1}")], "two");
+        let other = push(
+            policy,
+            Some(made),
+            &[item("update", 1, 1, "{\"q\":1}")],
+            "two",
+        );
         let stored = other.write.expect("a row").resource;
-        let status = if policy == "field_merge" { Status::Ok } else { Status::Conflict };
+        let status = if policy == "field_merge" {
+            Status::Ok
+        } else {
+            Status::Conflict
+        };
         if policy != "field_merge" {
             check(policy, &stored, 1, "three", status, compared);
         }

@@ -15,13 +15,27 @@ fn by_serde(value: &str, depth: usize) -> Option<String> {
         b'{' => {
             let fields: BTreeMap<String, &RawValue> = serde_json::from_str(value).ok()?;
             let field = |(name, field): (&String, &&RawValue)| {
-                Some(format!("{}:{}", serde_json::to_string(name).ok()?, by_serde(field.get(), depth + 1)?))
+                Some(format!(
+                    "{}:{}",
+                    serde_json::to_string(name).ok()?,
+                    by_serde(field.get(), depth + 1)?
+                ))
             };
-            format!("{{{}}}", fields.iter().map(field).collect::<Option<Vec<_>>>()?.join(","))
+            format!(
+                "{{{}}}",
+                fields
+                    .iter()
+                    .map(field)
+                    .collect::<Option<Vec<_>>>()?
+                    .join(",")
+            )
         }
         b'[' => {
             let elements: Vec<&RawValue> = serde_json::from_str(value).ok()?;
-            let elements: Option<Vec<_>> = elements.into_iter().map(|element| by_serde(element.get(), depth + 1)).collect();
+            let elements: Option<Vec<_>> = elements
+                .into_iter()
+                .map(|element| by_serde(element.get(), depth + 1))
+                .collect();
             format!("[{}]", elements?.join(","))
         }
         b'"' => serde_json::to_string(&serde_json::from_str::<String>(value).ok()?).ok()?,
@@ -50,22 +64,38 @@ fn value() -> impl Strategy<Value = String> {
         string(),
     ];
     let nested = leaf.prop_recursive(5, 40, 5, move |inner| {
-        let spaced = (space, inner, space).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
-        let field = (space, prop_oneof!["\"[a-c]\"", string()], space, spaced.clone());
-        let field = field.prop_map(|(before, name, after, value)| format!("{before}{name}{after}:{value}"));
+        let spaced = (space, inner, space)
+            .prop_map(|(before, value, after)| format!("{before}{value}{after}"));
+        let field = (
+            space,
+            prop_oneof!["\"[a-c]\"", string()],
+            space,
+            spaced.clone(),
+        );
+        let field =
+            field.prop_map(|(before, name, after, value)| format!("{before}{name}{after}:{value}"));
         prop_oneof![
-            (proptest::collection::vec(spaced, 0..5), space).prop_map(|(list, space)| match list.len() {
-                0 => format!("[{space}]"),
-                _ => format!("[{}]", list.join(",")),
+            (proptest::collection::vec(spaced, 0..5), space).prop_map(|(list, space)| {
+                match list.len() {
+                    0 => format!("[{space}]"),
+                    _ => format!("[{}]", list.join(",")),
+                }
             }),
-            (proptest::collection::vec(field, 0..5), space).prop_map(|(list, space)| match list.len() {
-                0 => format!("{{{space}}}"),
-                _ => format!("{{{}}}", list.join(",")),
+            (proptest::collection::vec(field, 0..5), space).prop_map(|(list, space)| {
+                match list.len() {
+                    0 => format!("{{{space}}}"),
+                    _ => format!("{{{}}}", list.join(",")),
+                }
             }),
         ]
     });
-    (0..NESTING_MAX + 3, nested)
-        .prop_map(|(depth, value)| if depth < 60 { value } else { format!("{}{value}{}", "[".repeat(depth), "]".repeat(depth)) })
+    (0..NESTING_MAX + 3, nested).prop_map(|(depth, value)| {
+        if depth < 60 {
+            value
+        } else {
+            format!("{}{value}{}", "[".repeat(depth), "]".repeat(depth))
+        }
+    })
 }
 
 proptest! {

@@ -18,7 +18,11 @@ use tidemark_core::{
 };
 
 fn channel() -> impl Strategy<Value = Channel> {
-    prop_oneof![Just(Channel::Tenant), ".{1,40}".prop_map(Channel::User), ".{1,40}".prop_map(Channel::Group)]
+    prop_oneof![
+        Just(Channel::Tenant),
+        ".{1,40}".prop_map(Channel::User),
+        ".{1,40}".prop_map(Channel::Group)
+    ]
 }
 
 fn position() -> impl Strategy<Value = Position> {
@@ -31,39 +35,81 @@ fn position() -> impl Strategy<Value = Position> {
 
 /// Entries of which many have much in common with their neighbours.
 fn entry() -> impl Strategy<Value = Entry> {
-    let named = (prop_oneof!["task", "meter", ".{1,9}"], "[a-c]|.{1,40}", prop_oneof![Just("ana"), Just("ben\"")]);
-    let action = prop_oneof![Just(Action::Create), Just(Action::Update), Just(Action::Delete)];
-    let decided = ".{1,9}".prop_map(|id| DecidedConflict { id, resolution: Resolution::AcceptClient });
-    let payload = proptest::option::of(
-        ".{0,20}".prop_map(|text| RawValue::from_string(serde_json::json!({"note": text}).to_string()).expect("JSON")),
+    let named = (
+        prop_oneof!["task", "meter", ".{1,9}"],
+        "[a-c]|.{1,40}",
+        prop_oneof![Just("ana"), Just("ben\"")],
     );
-    let numbers = (prop_oneof![Just(1_u64), any::<u64>()], prop_oneof![Just(0_i64), -9_000_000_000_000..9_000_000_000_000_i64]);
-    (position(), named, action, numbers, any::<bool>(), proptest::collection::vec(decided, 0..3), payload).prop_map(
-        |(position, (resource_type, id, user), action, (server_version, at), is_echoed, decided, payload)| Entry {
-            position,
-            resource_type,
-            id,
-            action,
-            server_version,
-            changed_at: DateTime::from_timestamp_millis(at).expect("in range"),
-            author: Author::device(user, "phone"),
-            is_echoed,
-            decided,
-            payload,
-        },
+    let action = prop_oneof![
+        Just(Action::Create),
+        Just(Action::Update),
+        Just(Action::Delete)
+    ];
+    let decided = ".{1,9}".prop_map(|id| DecidedConflict {
+        id,
+        resolution: Resolution::AcceptClient,
+    });
+    let payload = proptest::option::of(".{0,20}".prop_map(|text| {
+        RawValue::from_string(serde_json::json!({"note": text}).to_string()).expect("JSON")
+    }));
+    let numbers = (
+        prop_oneof![Just(1_u64), any::<u64>()],
+        prop_oneof![Just(0_i64), -9_000_000_000_000..9_000_000_000_000_i64],
+    );
+    (
+        position(),
+        named,
+        action,
+        numbers,
+        any::<bool>(),
+        proptest::collection::vec(decided, 0..3),
+        payload,
     )
+        .prop_map(
+            |(
+                position,
+                (resource_type, id, user),
+                action,
+                (server_version, at),
+                is_echoed,
+                decided,
+                payload,
+            )| Entry {
+                position,
+                resource_type,
+                id,
+                action,
+                server_version,
+                changed_at: DateTime::from_timestamp_millis(at).expect("in range"),
+                author: Author::device(user, "phone"),
+                is_echoed,
+                decided,
+                payload,
+            },
+        )
 }
 
 fn progress() -> impl Strategy<Value = Progress> {
-    let moment = (0_i64..4_000_000_000_000).prop_map(|at| DateTime::from_timestamp_millis(at).expect("in range"));
+    let moment = (0_i64..4_000_000_000_000)
+        .prop_map(|at| DateTime::from_timestamp_millis(at).expect("in range"));
     prop_oneof![
-        (position(), moment.clone(), proptest::option::of(position())).prop_map(|(position, at, within)| Progress::Log {
-            position,
-            at,
-            within
-        }),
-        (position(), moment, proptest::option::of("[a-z]{1,9}#[^#%]{1,80}"))
-            .prop_map(|(noted, noted_at, after)| Progress::Snapshot { noted, noted_at, after }),
+        (position(), moment.clone(), proptest::option::of(position())).prop_map(
+            |(position, at, within)| Progress::Log {
+                position,
+                at,
+                within
+            }
+        ),
+        (
+            position(),
+            moment,
+            proptest::option::of("[a-z]{1,9}#[^#%]{1,80}")
+        )
+            .prop_map(|(noted, noted_at, after)| Progress::Snapshot {
+                noted,
+                noted_at,
+                after
+            }),
     ]
 }
 
@@ -134,15 +180,40 @@ proptest! {
 #[test]
 fn entries_that_lack_what_no_entry_before_them_has_are_refused() {
     let start = Position::START.to_string();
-    let whole = format!(r#"{{"p":"{start}","t":"meter","i":"m","a":"delete","v":1,"b":"ana#phone"}}"#);
-    let read = |entries: &str| Segment::unpack_entries(&pack(entries.as_bytes())).map(|entries| entries.len()).ok();
+    let whole =
+        format!(r#"{{"p":"{start}","t":"meter","i":"m","a":"delete","v":1,"b":"ana#phone"}}"#);
+    let read = |entries: &str| {
+        Segment::unpack_entries(&pack(entries.as_bytes()))
+            .map(|entries| entries.len())
+            .ok()
+    };
     assert_eq!(read(&format!("[{whole}]")), Some(1));
     assert_eq!(read(&format!(r#"[{whole},{{"p":"7","i":"n"}}]"#)), Some(2));
-    for field in [r#""t":"meter","#, r#""a":"delete","#, r#""v":1,"#, r#","b":"ana#phone""#] {
-        assert_eq!(read(&format!("[{}]", whole.replace(field, ""))), None, "{field}");
+    for field in [
+        r#""t":"meter","#,
+        r#""a":"delete","#,
+        r#""v":1,"#,
+        r#","b":"ana#phone""#,
+    ] {
+        assert_eq!(
+            read(&format!("[{}]", whole.replace(field, ""))),
+            None,
+            "{field}"
+        );
     }
-    for later in [r#"{"p":"x","i":"n"}"#, r#"{"p":"é","i":"n"}"#, r#"{"p":"7","i":"n","c":9223372036854775807}"#] {
+    for later in [
+        r#"{"p":"x","i":"n"}"#,
+        r#"{"p":"é","i":"n"}"#,
+        r#"{"p":"7","i":"n","c":9223372036854775807}"#,
+    ] {
         assert_eq!(read(&format!("[{whole},{later}]")), None, "{later}");
     }
-    assert_eq!(read(&format!("[{}]", whole.replace(&start, &format!("0{start}")))), None, "wider than a position");
+    assert_eq!(
+        read(&format!(
+            "[{}]",
+            whole.replace(&start, &format!("0{start}"))
+        )),
+        None,
+        "wider than a position"
+    );
 }

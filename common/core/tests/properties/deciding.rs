@@ -29,11 +29,23 @@ const FIELDS: usize = 3;
 #[derive(Debug, Clone)]
 enum Step {
     /// A device edits its copy; the edit waits in its queue.
-    Edit { device: usize, field: usize, deletes: bool },
+    Edit {
+        device: usize,
+        field: usize,
+        deletes: bool,
+    },
     /// A device sends the first edits of its queue; whether it hears the answer.
-    Push { device: usize, count: usize, is_heard: bool },
+    Push {
+        device: usize,
+        count: usize,
+        is_heard: bool,
+    },
     /// A device sends edits it sent before, whatever became of them.
-    Repeat { device: usize, first: usize, count: usize },
+    Repeat {
+        device: usize,
+        first: usize,
+        count: usize,
+    },
     /// A device takes over what the server has.
     Pull { device: usize },
 }
@@ -51,7 +63,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An edit of the model: its number makes its content unique, so applying it always changes something.
+/// An edit of the model: its number makes its content unique, so applying it always changes
+/// something.
 #[derive(Debug, Clone)]
 struct Sent {
     number: usize,
@@ -83,14 +96,20 @@ struct World {
     devices: Vec<Device>,
     stored: Stored,
     conflicts: HashMap<String, Kept>,
-    /// Who wrote each version, from version 1, and which field; a create and a delete write all of them.
+    /// Who wrote each version, from version 1, and which field; a create and a delete write all of
+    /// them.
     writers: Vec<(usize, Option<usize>)>,
     applied: HashSet<usize>,
     edits: usize,
 }
 
 fn principal(device: usize) -> Principal {
-    Principal { tenant: "acme".into(), user: format!("user-{device}"), roles: vec![], groups: vec![] }
+    Principal {
+        tenant: "acme".into(),
+        user: format!("user-{device}"),
+        roles: vec![],
+        groups: vec![],
+    }
 }
 
 impl World {
@@ -105,18 +124,43 @@ impl World {
         let catalog = Catalog::parse(&catalog).expect("catalog");
         let devices = (0..DEVICES).map(|_| Device::default()).collect();
         let (stored, conflicts, writers, applied) = Default::default();
-        let mut world = Self { catalog, policy, sends_base, devices, stored, conflicts, writers, applied, edits: 0 };
+        let mut world = Self {
+            catalog,
+            policy,
+            sends_base,
+            devices,
+            stored,
+            conflicts,
+            writers,
+            applied,
+            edits: 0,
+        };
         let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
-        let create = Sent { number: 0, item: raw(&create), base: 0, field: 0, deletes: false };
-        world.push(0, std::slice::from_ref(&create)).expect("the first create");
+        let create = Sent {
+            number: 0,
+            item: raw(&create),
+            base: 0,
+            field: 0,
+            deletes: false,
+        };
+        world
+            .push(0, std::slice::from_ref(&create))
+            .expect("the first create");
         world.devices[0].sent.push(create);
-        world.devices.iter_mut().for_each(|device| device.received = 1);
+        world
+            .devices
+            .iter_mut()
+            .for_each(|device| device.received = 1);
         world
     }
 
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Edit { device, field, deletes } => {
+            Step::Edit {
+                device,
+                field,
+                deletes,
+            } => {
                 self.edits += 1;
                 let it = &mut self.devices[device];
                 let mut item = json!({
@@ -128,9 +172,19 @@ impl World {
                 if self.sends_base {
                     item["base_version"] = it.received.into();
                 }
-                it.queue.push(Sent { number: self.edits, item: raw(&item), base: it.received, field, deletes });
+                it.queue.push(Sent {
+                    number: self.edits,
+                    item: raw(&item),
+                    base: it.received,
+                    field,
+                    deletes,
+                });
             }
-            Step::Push { device, count, is_heard } => {
+            Step::Push {
+                device,
+                count,
+                is_heard,
+            } => {
                 let count = count.min(self.devices[device].queue.len());
                 let batch: Vec<Sent> = self.devices[device].queue[..count].to_vec();
                 let results = self.push(device, &batch)?;
@@ -139,15 +193,26 @@ impl World {
                 if is_heard {
                     it.queue.drain(..count);
                     let accepted = results.iter().filter(|result| result.status == Status::Ok);
-                    // An accepted edit makes its version known, as far as every version up to there is the device's own.
-                    let version = accepted.filter_map(|result| result.server_version).max().unwrap_or(0);
-                    let unseen = self.writers.get(it.received as usize..version as usize).unwrap_or_default();
+                    // An accepted edit makes its version known, as far as every version up to there
+                    // is the device's own.
+                    let version = accepted
+                        .filter_map(|result| result.server_version)
+                        .max()
+                        .unwrap_or(0);
+                    let unseen = self
+                        .writers
+                        .get(it.received as usize..version as usize)
+                        .unwrap_or_default();
                     if unseen.iter().all(|(writer, _)| *writer == device) {
                         it.received = it.received.max(version);
                     }
                 }
             }
-            Step::Repeat { device, first, count } => {
+            Step::Repeat {
+                device,
+                first,
+                count,
+            } => {
                 let sent = &self.devices[device].sent;
                 if !sent.is_empty() {
                     let first = first % sent.len();
@@ -161,7 +226,10 @@ impl World {
     }
 
     fn version(&self) -> u64 {
-        self.stored.resource.as_ref().map_or(0, |resource| resource.server_version)
+        self.stored
+            .resource
+            .as_ref()
+            .map_or(0, |resource| resource.server_version)
     }
 
     /// Decides a batch of a device, checks the decision against the promises, and stores it.
@@ -170,7 +238,11 @@ impl World {
             return Ok(Vec::new());
         }
         let before = self.version();
-        let was_deleted = self.stored.resource.as_ref().is_some_and(|resource| resource.deleted);
+        let was_deleted = self
+            .stored
+            .resource
+            .as_ref()
+            .is_some_and(|resource| resource.deleted);
         let mut group = self.group(device, batch);
         let mut results = Vec::new();
         // What a decision leaves is decided on what it stored.
@@ -201,28 +273,41 @@ impl World {
 
     /// Stores a conflict on the condition it is written with.
     fn store_conflict(&mut self, device: usize, write: ConflictWrite) -> Result<(), TestCaseError> {
-        let kept = self.conflicts.entry(write.id.clone()).or_insert_with(|| Kept {
-            device,
-            standing: Standing {
-                id: write.id,
-                slot: write.slot,
-                status: ConflictStatus::Open,
-                resolution: None,
-                server_version: 0,
-                edits: Vec::new(),
-                opened_by_create: write.edits.first().is_some_and(|edit| edit.action == Action::Create),
-                code: write.code,
-            },
-            payloads: String::new(),
-        });
+        let kept = self
+            .conflicts
+            .entry(write.id.clone())
+            .or_insert_with(|| Kept {
+                device,
+                standing: Standing {
+                    id: write.id,
+                    slot: write.slot,
+                    status: ConflictStatus::Open,
+                    resolution: None,
+                    server_version: 0,
+                    edits: Vec::new(),
+                    opened_by_create: write
+                        .edits
+                        .first()
+                        .is_some_and(|edit| edit.action == Action::Create),
+                    code: write.code,
+                },
+                payloads: String::new(),
+            });
         prop_assert_eq!(kept.standing.edits.len(), write.expected_edits);
         prop_assert_eq!(kept.standing.status, ConflictStatus::Open);
         if let Some(outcome) = write.outcome {
-            (kept.standing.status, kept.standing.resolution) = (ConflictStatus::Resolved, Some(outcome.resolution));
+            (kept.standing.status, kept.standing.resolution) =
+                (ConflictStatus::Resolved, Some(outcome.resolution));
         }
-        kept.standing.server_version = write.server.as_ref().map_or(0, |server| server.server_version);
+        kept.standing.server_version = write
+            .server
+            .as_ref()
+            .map_or(0, |server| server.server_version);
         for edit in write.edits {
-            prop_assert!(!kept.standing.holds(edit.id), "an edit stands in a conflict twice");
+            prop_assert!(
+                !kept.standing.holds(edit.id),
+                "an edit stands in a conflict twice"
+            );
             kept.standing.edits.push(edit.id);
             kept.payloads.push_str(edit.payload.get());
         }
@@ -232,40 +317,70 @@ impl World {
     /// The group of a batch, which is about one resource.
     fn group(&self, device: usize, batch: &[Sent]) -> Group {
         let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
-        self.as_sender(device, |sender| intake::read(&items, sender).groups.remove(0))
+        self.as_sender(device, |sender| {
+            intake::read(&items, sender).groups.remove(0)
+        })
     }
 
     fn as_sender<T>(&self, device: usize, work: impl FnOnce(Sender<'_>) -> T) -> T {
         let principal = principal(device);
         let author = Author::device(&principal.user, "phone");
-        work(Sender { principal: &principal, device_id: "phone", author: &author, catalog: &self.catalog, is_replay: false })
+        work(Sender {
+            principal: &principal,
+            device_id: "phone",
+            author: &author,
+            catalog: &self.catalog,
+            is_replay: false,
+        })
     }
 
     fn decide(&self, device: usize, group: &Group) -> Decision {
         let own = self.conflicts.values().filter(|kept| kept.device == device);
         let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
-        let stored = Stored { resource: self.stored.resource.clone(), conflicts: Some(conflicts) };
+        let stored = Stored {
+            resource: self.stored.resource.clone(),
+            conflicts: Some(conflicts),
+        };
         let (holders, media) = (HashMap::new(), Evidence::default());
-        let found = Found { holders: &holders, media: &media };
-        self.as_sender(device, |sender| decide(group, &stored, found, sender, DateTime::UNIX_EPOCH).expect("conflicts are given"))
+        let found = Found {
+            holders: &holders,
+            media: &media,
+        };
+        self.as_sender(device, |sender| {
+            decide(group, &stored, found, sender, DateTime::UNIX_EPOCH)
+                .expect("conflicts are given")
+        })
     }
 
-    /// Every edit is applied, stands in the conflict it was answered with, or was answered with an error.
-    fn check_nothing_is_lost(&self, batch: &[Sent], results: &[ItemResult]) -> Result<(), TestCaseError> {
+    /// Every edit is applied, stands in the conflict it was answered with, or was answered with an
+    /// error.
+    fn check_nothing_is_lost(
+        &self,
+        batch: &[Sent],
+        results: &[ItemResult],
+    ) -> Result<(), TestCaseError> {
         for (sent, result) in batch.iter().zip(results) {
             if result.status == Status::Conflict {
-                let conflict = result.conflict_id.as_ref().and_then(|id| self.conflicts.get(id));
+                let conflict = result
+                    .conflict_id
+                    .as_ref()
+                    .and_then(|id| self.conflicts.get(id));
                 let text = format!("\"value{}\":{}}}", sent.field, sent.number);
                 let holds = |kept: &Kept| kept.payloads.contains(&text);
-                prop_assert!(conflict.is_some_and(holds) || sent.number == 0, "edit {} is in no conflict", sent.number);
+                prop_assert!(
+                    conflict.is_some_and(holds) || sent.number == 0,
+                    "edit {} is in no conflict",
+                    sent.number
+                );
             }
             prop_assert!(result.status != Status::Error || result.code.is_some());
         }
         Ok(())
     }
 
-    /// The version grows by the edits that were not applied before, and each was made on all that others wrote.
+    /// The version grows by the edits that were not applied before, and each was made on all that
+    /// others wrote.
     fn check_applied_once_on_a_seen_base(
         &mut self,
         device: usize,
@@ -275,20 +390,29 @@ impl World {
     ) -> Result<(), TestCaseError> {
         let mut fresh: Vec<&Sent> = Vec::new();
         for (sent, result) in batch.iter().zip(results) {
-            let is_old = result.status != Status::Ok || result.server_version.is_some_and(|version| version <= before);
+            let is_old = result.status != Status::Ok
+                || result
+                    .server_version
+                    .is_some_and(|version| version <= before);
             let is_idle = sent.deletes && is_deleted; // deleting what is deleted changes nothing
             if !is_old && !is_idle && self.applied.insert(sent.number) {
                 is_deleted |= sent.deletes;
                 fresh.push(sent);
             }
         }
-        prop_assert_eq!(self.version() - before, fresh.len() as u64, "every version is one edit, and no edit is two");
+        prop_assert_eq!(
+            self.version() - before,
+            fresh.len() as u64,
+            "every version is one edit, and no edit is two"
+        );
         for sent in fresh {
             let unseen = self.writers.get(sent.base as usize..).unwrap_or_default();
             let field = Some(sent.field).filter(|_| !sent.deletes);
             let is_harmless = |(writer, written): &(usize, Option<usize>)| match self.policy {
                 Policy::ClientWins => true,
-                Policy::FieldMerge => *writer == device || field.is_some() && written.is_some() && field != *written,
+                Policy::FieldMerge => {
+                    *writer == device || field.is_some() && written.is_some() && field != *written
+                }
                 Policy::Manual | Policy::ServerWins => *writer == device,
             };
             prop_assert!(
@@ -298,26 +422,54 @@ impl World {
                 sent.base,
                 self.writers
             );
-            self.writers.push((device, field.filter(|_| sent.number > 0)));
+            self.writers
+                .push((device, field.filter(|_| sent.number > 0)));
         }
         Ok(())
     }
 
-    /// Deciding the same batch again answers the same and writes nothing. A conflict is told as the server stands now: a later item of the
-    /// batch may have made another version, or the delete that a conflicting delete wanted.
-    fn check_replay_changes_nothing(&self, device: usize, batch: &[Sent], results: &[ItemResult]) -> Result<(), TestCaseError> {
+    /// Deciding the same batch again answers the same and writes nothing. A conflict is told as the
+    /// server stands now: a later item of the batch may have made another version, or the delete
+    /// that a conflicting delete wanted.
+    fn check_replay_changes_nothing(
+        &self,
+        device: usize,
+        batch: &[Sent],
+        results: &[ItemResult],
+    ) -> Result<(), TestCaseError> {
         let again = self.decide(device, &self.group(device, batch));
         prop_assert!(again.write.is_none(), "a replay wrote");
-        prop_assert!(again.conflicts.is_empty() && again.ruled.is_none(), "a replay touched a conflict");
+        prop_assert!(
+            again.conflicts.is_empty() && again.ruled.is_none(),
+            "a replay touched a conflict"
+        );
         let told = |results: &[ItemResult]| -> Vec<_> {
-            let version = |it: &ItemResult| it.server_version.filter(|_| it.status != Status::Conflict);
-            let one = |it: &ItemResult| (it.status, it.server_id.clone(), version(it), it.conflict_id.clone(), it.code);
+            let version =
+                |it: &ItemResult| it.server_version.filter(|_| it.status != Status::Conflict);
+            let one = |it: &ItemResult| {
+                (
+                    it.status,
+                    it.server_id.clone(),
+                    version(it),
+                    it.conflict_id.clone(),
+                    it.code,
+                )
+            };
             results.iter().map(one).collect()
         };
-        let is_deleted = self.stored.resource.as_ref().is_some_and(|resource| resource.deleted);
-        let is_done_since = |at: usize| is_deleted && batch[at].deletes && results[at].status == Status::Conflict;
+        let is_deleted = self
+            .stored
+            .resource
+            .as_ref()
+            .is_some_and(|resource| resource.deleted);
+        let is_done_since =
+            |at: usize| is_deleted && batch[at].deletes && results[at].status == Status::Conflict;
         let comparable = |results: &[ItemResult]| -> Vec<_> {
-            told(results).into_iter().enumerate().filter(|(at, _)| !is_done_since(*at)).collect()
+            told(results)
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| !is_done_since(*at))
+                .collect()
         };
         prop_assert_eq!(comparable(&again.results), comparable(results));
         Ok(())
@@ -333,11 +485,22 @@ fn assert_a_fresh_edit_is_accepted(world: &mut World) -> Result<(), TestCaseErro
     world.sends_base = true;
     world.devices[1].queue.clear();
     world.step(Step::Pull { device: 1 })?;
-    world.step(Step::Edit { device: 1, field: 0, deletes: false })?;
+    world.step(Step::Edit {
+        device: 1,
+        field: 0,
+        deletes: false,
+    })?;
     let batch = world.devices[1].queue.clone();
     let result = world.push(1, &batch)?.remove(0);
-    let deleted = world.stored.resource.as_ref().is_some_and(|resource: &Resource| resource.deleted);
-    prop_assert_eq!(result.status, if deleted { Status::Error } else { Status::Ok });
+    let deleted = world
+        .stored
+        .resource
+        .as_ref()
+        .is_some_and(|resource: &Resource| resource.deleted);
+    prop_assert_eq!(
+        result.status,
+        if deleted { Status::Error } else { Status::Ok }
+    );
     Ok(())
 }
 

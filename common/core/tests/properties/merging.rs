@@ -1,4 +1,5 @@
-//! Patches applied to a tree one after another, beside the plain definition, which parses every level again for each patch.
+//! Patches applied to a tree one after another, beside the plain definition, which parses every
+//! level again for each patch.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,10 @@ use tidemark_core::{
 /// RFC 7396 §2 on texts.
 fn merge(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
     let Some(changes) = json::fields(patch) else {
-        return (patch.to_owned(), !target.is_some_and(|target| is_same(target, patch)));
+        return (
+            patch.to_owned(),
+            !target.is_some_and(|target| is_same(target, patch)),
+        );
     };
     let fields = target.and_then(json::fields);
     let mut has_changed = fields.is_none();
@@ -43,12 +47,20 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 
 /// The top-level fields in which two objects differ.
 fn changed_fields(before: &RawValue, after: &RawValue) -> BTreeSet<String> {
-    let (before, after) = (json::fields(before).expect("an object"), json::fields(after).expect("an object"));
+    let (before, after) = (
+        json::fields(before).expect("an object"),
+        json::fields(after).expect("an object"),
+    );
     let differs = |name: &&String| match (before.get(*name), after.get(*name)) {
         (Some(one), Some(other)) => !is_same(one, other),
         (one, other) => one.is_some() || other.is_some(),
     };
-    before.keys().chain(after.keys()).filter(differs).cloned().collect()
+    before
+        .keys()
+        .chain(after.keys())
+        .filter(differs)
+        .cloned()
+        .collect()
 }
 
 fn raw(text: &str) -> Json {
@@ -57,7 +69,21 @@ fn raw(text: &str) -> Json {
 
 /// A few names, written in several ways, so that patches meet what stands and names stand twice.
 fn name() -> impl Strategy<Value = String> {
-    let names = ["a", "b", "c", "d", r"\u0061", r"\u0062", "é", r"\u00e9", r#"q\"uote"#, r"q\u0022uote", r"line\n", "", "id"];
+    let names = [
+        "a",
+        "b",
+        "c",
+        "d",
+        r"\u0061",
+        r"\u0062",
+        "é",
+        r"\u00e9",
+        r#"q\"uote"#,
+        r"q\u0022uote",
+        r"line\n",
+        "",
+        "id",
+    ];
     proptest::sample::select(names.to_vec()).prop_map(|name| format!("\"{name}\""))
 }
 
@@ -98,18 +124,19 @@ fn leaf() -> impl Strategy<Value = String> {
 
 fn object(value: impl Strategy<Value = String> + Clone) -> impl Strategy<Value = String> {
     let space = || proptest::sample::select(vec!["", "", "", " ", "\n\t"]);
-    let field =
-        (name(), space(), value, space()).prop_map(|(name, one, value, other)| format!("{name}{other}:{one}{value}{other}"));
+    let field = (name(), space(), value, space())
+        .prop_map(|(name, one, value, other)| format!("{name}{other}:{one}{value}{other}"));
     proptest::collection::vec(field, 0..7).prop_map(|fields| format!("{{{}}}", fields.join(",")))
 }
 
 /// An object, with others in it, as deep as payloads may be.
 fn payload() -> impl Strategy<Value = String> {
     let nested = leaf().prop_recursive(5, 30, 6, |inner| object(inner).boxed());
-    let deep = (0..NESTING_MAX - 3, name(), object(leaf().boxed())).prop_map(|(depth, name, inner)| {
-        let (open, close) = (format!("{{{name}:"), "}");
-        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
-    });
+    let deep =
+        (0..NESTING_MAX - 3, name(), object(leaf().boxed())).prop_map(|(depth, name, inner)| {
+            let (open, close) = (format!("{{{name}:"), "}");
+            format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+        });
     prop_oneof![6 => object(nested.boxed()), 1 => deep]
 }
 

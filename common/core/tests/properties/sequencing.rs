@@ -1,6 +1,7 @@
-//! The change log under random stream deliveries: records repeated, delayed, out of order across items and late, from one stream
-//! and then another; records that the stream forgot, and repairs. Whatever happens, a reader ends with the newest version of every
-//! resource, and never sees one go back.
+//! The change log under random stream deliveries: records repeated, delayed, out of order across
+//! items and late, from one stream and then another; records that the stream forgot, and repairs.
+//! Whatever happens, a reader ends with the newest version of every resource, and never sees one go
+//! back.
 
 use std::collections::HashMap;
 
@@ -36,8 +37,12 @@ enum Step {
     Pull { limit: usize },
     /// The stream is switched off and on: it starts a new one.
     NewStream,
-    /// The stream forgets records that were not delivered: for good, or they are handed in again later, as Lambda keeps them.
-    Lose { picks: Vec<prop::sample::Index>, for_good: bool },
+    /// The stream forgets records that were not delivered: for good, or they are handed in again
+    /// later, as Lambda keeps them.
+    Lose {
+        picks: Vec<prop::sample::Index>,
+        for_good: bool,
+    },
     /// The log is compared with the resources, and mended.
     Repair,
 }
@@ -78,7 +83,10 @@ struct Reader {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { position: Position::START, versions: HashMap::new() }
+        Self {
+            position: Position::START,
+            versions: HashMap::new(),
+        }
     }
 }
 
@@ -95,7 +103,12 @@ impl World {
                 let mut batch = self.pick_undelivered(&picks[..1]);
                 batch.extend(batch.first().cloned());
                 if !self.delivered.is_empty() {
-                    batch.extend(picks.iter().map(|pick| pick.get(&self.delivered).clone()).collect::<Vec<_>>());
+                    batch.extend(
+                        picks
+                            .iter()
+                            .map(|pick| pick.get(&self.delivered).clone())
+                            .collect::<Vec<_>>(),
+                    );
                 }
                 self.deliver(batch)?;
             }
@@ -114,7 +127,11 @@ impl World {
     }
 
     fn write(&mut self, resource: u64) {
-        let key = ResourceKey { channel: Channel::Tenant, resource_type: "meter".into(), id: format!("m-{resource}") };
+        let key = ResourceKey {
+            channel: Channel::Tenant,
+            resource_type: "meter".into(),
+            id: format!("m-{resource}"),
+        };
         let changed_at = self.moment();
         let version = self.versions.entry(key.clone()).or_default();
         *version += 1;
@@ -124,7 +141,11 @@ impl World {
             stream: format!("{:04}", self.streams),
             sequence: Sequence::parse(&self.sequence.to_string()).expect("digits"),
             key,
-            action: if *version == 1 { Action::Create } else { Action::Update },
+            action: if *version == 1 {
+                Action::Create
+            } else {
+                Action::Update
+            },
             server_version: *version,
             changed_at,
             author: Author::device("ana", "phone"),
@@ -147,7 +168,11 @@ impl World {
     /// What the changelog function does with a batch, on a log in memory.
     fn deliver(&mut self, batch: Vec<Record>) -> Result<(), TestCaseError> {
         self.delivered.extend(batch.iter().cloned());
-        let standing: Vec<Entry> = self.segments.iter().flat_map(|segment| segment.entries.clone()).collect();
+        let standing: Vec<Entry> = self
+            .segments
+            .iter()
+            .flat_map(|segment| segment.entries.clone())
+            .collect();
         let classified = classify(self.head.as_ref(), batch).without_repeats(&standing);
         for step in classified.steps(self.head.as_ref(), &self.versions, self.moment()) {
             self.append(step)?;
@@ -158,9 +183,21 @@ impl World {
     fn append(&mut self, LogStep { segment, head }: LogStep) -> Result<(), TestCaseError> {
         let end = end_of(self.head.as_ref());
         prop_assert_eq!(segment.prev, end, "segments are linked");
-        prop_assert!(segment.entries.is_sorted_by(|one, next| one.position < next.position));
-        prop_assert!(segment.entries.first().is_some_and(|first| first.position > end));
-        prop_assert_eq!(segment.entries.last().map(|last| last.position), Some(segment.last));
+        prop_assert!(
+            segment
+                .entries
+                .is_sorted_by(|one, next| one.position < next.position)
+        );
+        prop_assert!(
+            segment
+                .entries
+                .first()
+                .is_some_and(|first| first.position > end)
+        );
+        prop_assert_eq!(
+            segment.entries.last().map(|last| last.position),
+            Some(segment.last)
+        );
         prop_assert_eq!(segment.last, head.position);
         self.head = Some(head);
         self.segments.push(segment);
@@ -171,22 +208,33 @@ impl World {
         DateTime::UNIX_EPOCH + Duration::seconds(self.now)
     }
 
-    /// What a repair does, on a log in memory; what it appends is what is missing, and nothing is missing then.
+    /// What a repair does, on a log in memory; what it appends is what is missing, and nothing is
+    /// missing then.
     fn repair(&mut self) -> Result<(), TestCaseError> {
         let mut newest: HashMap<&str, u64> = HashMap::new();
         for entry in self.segments.iter().flat_map(|segment| &segment.entries) {
             newest.insert(&entry.id, entry.server_version);
         }
-        let is_missing = |(key, version): &(&ResourceKey, &u64)| newest.get(key.id.as_str()) != Some(version);
-        let mut expected: Vec<(String, u64)> =
-            self.versions.iter().filter(is_missing).map(|(key, version)| (key.id.clone(), *version)).collect();
+        let is_missing =
+            |(key, version): &(&ResourceKey, &u64)| newest.get(key.id.as_str()) != Some(version);
+        let mut expected: Vec<(String, u64)> = self
+            .versions
+            .iter()
+            .filter(is_missing)
+            .map(|(key, version)| (key.id.clone(), *version))
+            .collect();
         expected.sort();
 
         let mut comparison = self.compared();
-        let rows = self.versions.iter().map(|(key, version)| (key.clone(), row(*version, self.changed_at[key])));
+        let rows = self
+            .versions
+            .iter()
+            .map(|(key, version)| (key.clone(), row(*version, self.changed_at[key])));
         let steps = comparison.steps(self.head.as_ref(), rows.collect::<Vec<_>>(), self.moment());
         let entries = steps.iter().flat_map(|step| &step.segment.entries);
-        let mut appended: Vec<(String, u64)> = entries.map(|entry| (entry.id.clone(), entry.server_version)).collect();
+        let mut appended: Vec<(String, u64)> = entries
+            .map(|entry| (entry.id.clone(), entry.server_version))
+            .collect();
         appended.sort();
         prop_assert_eq!(appended, expected);
         for step in steps {
@@ -194,11 +242,15 @@ impl World {
             self.append(step)?;
         }
         prop_assert!(comparison.missing().is_empty());
-        prop_assert!(self.compared().missing().is_empty(), "a second repair finds nothing");
+        prop_assert!(
+            self.compared().missing().is_empty(),
+            "a second repair finds nothing"
+        );
         Ok(())
     }
 
-    /// The resources, compared with the log backwards from its head, as far as that may tell something.
+    /// The resources, compared with the log backwards from its head, as far as that may tell
+    /// something.
     fn compared(&self) -> Comparison {
         let standing = |(key, version): (&ResourceKey, &u64)| Standing {
             key: key.clone(),
@@ -207,7 +259,12 @@ impl World {
         };
         let mut comparison = Comparison::new(self.versions.iter().map(standing));
         for segment in self.segments.iter().rev() {
-            let newest = segment.entries.iter().map(|entry| entry.changed_at).max().expect("entries");
+            let newest = segment
+                .entries
+                .iter()
+                .map(|entry| entry.changed_at)
+                .max()
+                .expect("entries");
             if comparison.goes_on(newest) {
                 comparison.note(segment);
             }
@@ -222,7 +279,11 @@ impl World {
         'segments: for segment in self.segments.iter().filter(|segment| segment.last > start) {
             prop_assert!(leads_on(self.reader.position, segment));
             let read_before = self.reader.position;
-            for entry in segment.entries.iter().filter(|entry| entry.position > read_before) {
+            for entry in segment
+                .entries
+                .iter()
+                .filter(|entry| entry.position > read_before)
+            {
                 if page.take_entry(&Channel::Tenant, entry.clone()).is_err() {
                     break 'segments;
                 }
@@ -231,7 +292,10 @@ impl World {
         }
         for change in page.into_changes() {
             let known = self.reader.versions.entry(change.id).or_default();
-            prop_assert!(*known <= change.server_version, "versions do not go backwards in the log");
+            prop_assert!(
+                *known <= change.server_version,
+                "versions do not go backwards in the log"
+            );
             *known = change.server_version;
         }
         Ok(())
@@ -240,10 +304,22 @@ impl World {
 
 fn row(version: u64, changed_at: DateTime<Utc>) -> Resource {
     let author = Author::device("ana", "phone");
-    let run = Run { author: author.clone(), began: 1, client_version_max: 0, is_unproven: false };
-    let creation = Creation { author, client_temp_id: None, digest: [0; 16] };
+    let run = Run {
+        author: author.clone(),
+        began: 1,
+        client_version_max: 0,
+        is_unproven: false,
+    };
+    let creation = Creation {
+        author,
+        client_temp_id: None,
+        digest: [0; 16],
+    };
     let payload = RawValue::from_string(format!("{{\"version\":{version}}}")).expect("JSON");
-    Resource { server_version: version, ..Resource::new(payload, changed_at, run, creation) }
+    Resource {
+        server_version: version,
+        ..Resource::new(payload, changed_at, run, creation)
+    }
 }
 
 proptest! {

@@ -6,12 +6,14 @@ use tidemark_core::{conflict::ConflictStatus, protocol::notifications::ConflictR
 use super::{OutcomeRow, keys};
 use crate::failure::Failure;
 
-/// As much of a row as tells whether it is a conflict that was decided. The parts of a conflict have no status.
+/// As much of a row as tells whether it is a conflict that was decided. The parts of a conflict
+/// have no status.
 #[derive(Debug, Deserialize)]
 struct StatusRow {
     sk: String,
     status: Option<String>,
-    /// Other conflicts were opened since: what this change wrote is where they stand, and the decision was told before.
+    /// Other conflicts were opened since: what this change wrote is where they stand, and the
+    /// decision was told before.
     #[serde(default)]
     followed: bool,
 }
@@ -28,14 +30,19 @@ struct DecidedRow {
     outcome: OutcomeRow,
 }
 
-/// What a row of the table tells, as a change left it; `None` where that is no decided conflict. A decision is the last change of a
-/// conflict: edits join, and outcomes are given, only while it is open. What the row says of later conflicts may change after it.
+/// What a row of the table tells, as a change left it; `None` where that is no decided conflict. A
+/// decision is the last change of a conflict: edits join, and outcomes are given, only while it is
+/// open. What the row says of later conflicts may change after it.
 ///
 /// # Errors
 /// The row does not read.
 pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved>, Failure> {
     let unreadable = |error: serde_dynamo::Error| Failure::unreadable("conflict", error);
-    let StatusRow { sk, status, followed } = serde_dynamo::from_item(row.clone()).map_err(unreadable)?;
+    let StatusRow {
+        sk,
+        status,
+        followed,
+    } = serde_dynamo::from_item(row.clone()).map_err(unreadable)?;
     if followed || status.as_deref() != Some(ConflictStatus::Resolved.as_str()) {
         return Ok(None);
     }

@@ -1,4 +1,5 @@
-//! Finding the conflicts that a push has to know: by keys, without a query, however many there were before.
+//! Finding the conflicts that a push has to know: by keys, without a query, however many there were
+//! before.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +24,8 @@ use crate::{
 pub struct DeviceConflicts {
     /// By resource, without payloads, the oldest first. Resources without one are left out.
     pub standing: HashMap<ResourceKey, Vec<Standing>>,
-    /// Resources with a conflict whose row cannot be read: what conflicts about them cannot be stored.
+    /// Resources with a conflict whose row cannot be read: what conflicts about them cannot be
+    /// stored.
     pub unreadable: HashSet<ResourceKey>,
 }
 
@@ -37,11 +39,12 @@ struct Search<'a> {
 }
 
 impl Conflicts {
-    /// For each of these resources the conflicts of the sender's device that a push has to know: its open conflicts, and each conflict
-    /// that holds one of the named edits.
+    /// For each of these resources the conflicts of the sender's device that a push has to know:
+    /// its open conflicts, and each conflict that holds one of the named edits.
     ///
-    /// Known are the first conflict of the device about a resource, the last few that were opened after it
-    /// ([`CONFLICTS_REMEMBERED`]), and each that one of the named edits opened. One round trip; a second one for resources with several.
+    /// Known are the first conflict of the device about a resource, the last few that were opened
+    /// after it ([`CONFLICTS_REMEMBERED`]), and each that one of the named edits opened. One round
+    /// trip; a second one for resources with several.
     ///
     /// # Errors
     /// An outage, or a row of an earlier build that does not read.
@@ -55,17 +58,33 @@ impl Conflicts {
         }
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
-        let hashes: Vec<String> = wanted.iter().map(|(resource, _)| ids::conflict_resource(resource)).collect();
-        let firsts = distinct(hashes.iter().map(|hash| keys::first(tenant, &device, hash)).collect());
-        let (rows, has_legacy) = tokio::try_join!(self.0.batch_get(firsts), self.has_legacy(tenant))?;
-        let mut firsts: HashMap<String, Row> =
-            rows.into_iter().filter_map(|row| Some((text(&row, "sk")?.to_owned(), row))).collect();
+        let hashes: Vec<String> = wanted
+            .iter()
+            .map(|(resource, _)| ids::conflict_resource(resource))
+            .collect();
+        let firsts = distinct(
+            hashes
+                .iter()
+                .map(|hash| keys::first(tenant, &device, hash))
+                .collect(),
+        );
+        let (rows, has_legacy) =
+            tokio::try_join!(self.0.batch_get(firsts), self.has_legacy(tenant))?;
+        let mut firsts: HashMap<String, Row> = rows
+            .into_iter()
+            .filter_map(|row| Some((text(&row, "sk")?.to_owned(), row)))
+            .collect();
         let mut searches = Vec::with_capacity(wanted.len());
         let mut unreadable = HashSet::new();
         for ((resource, edits), hash) in wanted.iter().zip(hashes) {
             let first = text_of_first(tenant, &device, &hash).and_then(|sk| firsts.remove(&sk));
             match first.map(|row| from_row("conflict", row)).transpose() {
-                Ok(first) => searches.push(Search { resource, edits, hash, first }),
+                Ok(first) => searches.push(Search {
+                    resource,
+                    edits,
+                    hash,
+                    first,
+                }),
                 Err(failure) => note_unreadable(resource, &failure, &mut unreadable),
             }
         }
@@ -73,13 +92,19 @@ impl Conflicts {
         for search in &searches {
             further.extend(search.further(sender, &device, has_legacy));
         }
-        let legacy = searches.iter().filter(|search| has_legacy && search.first.is_none());
+        let legacy = searches
+            .iter()
+            .filter(|search| has_legacy && search.first.is_none());
         let legacy = legacy.map(async |search| {
             let standing = self.legacy_about(sender, search.resource).await?;
             Ok::<_, Failure>((search.resource.clone(), standing))
         });
-        let (rows, legacy) = tokio::try_join!(self.0.batch_get(distinct(further)), try_join_all(legacy))?;
-        let rows: HashMap<[String; 2], Row> = rows.into_iter().filter_map(|row| Some((key_of(&row)?, row))).collect();
+        let (rows, legacy) =
+            tokio::try_join!(self.0.batch_get(distinct(further)), try_join_all(legacy))?;
+        let rows: HashMap<[String; 2], Row> = rows
+            .into_iter()
+            .filter_map(|row| Some((key_of(&row)?, row)))
+            .collect();
         let mut found: HashMap<ResourceKey, Vec<Standing>> = legacy.into_iter().collect();
         for search in searches {
             let resource = search.resource;
@@ -89,17 +114,29 @@ impl Conflicts {
             }
         }
         found.retain(|_, standing| !standing.is_empty());
-        Ok(DeviceConflicts { standing: found, unreadable })
+        Ok(DeviceConflicts {
+            standing: found,
+            unreadable,
+        })
     }
 }
 
 impl Search<'_> {
     /// The keys of the rows beside the first that have to be read.
     fn further(&self, sender: Sender<'_>, device: &str, has_legacy: bool) -> Vec<Row> {
-        let Some(first) = &self.first else { return Vec::new() };
+        let Some(first) = &self.first else {
+            return Vec::new();
+        };
         let tenant = &sender.principal.tenant;
-        let mut further: Vec<Row> = first.siblings.iter().map(|name| self.key_of(tenant, device, name)).collect();
-        let unknown = self.edits.iter().filter(|edit| !first.edits.contains(&hex(**edit)));
+        let mut further: Vec<Row> = first
+            .siblings
+            .iter()
+            .map(|name| self.key_of(tenant, device, name))
+            .collect();
+        let unknown = self
+            .edits
+            .iter()
+            .filter(|edit| !first.edits.contains(&hex(**edit)));
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
         for edit in unknown {
             // Where all are named there is no other.
@@ -117,14 +154,26 @@ impl Search<'_> {
     fn key_of(&self, tenant: &str, device: &str, name: &str) -> Row {
         match name.starts_with("conf-") {
             true => row_key(tenant, name),
-            false => row_key(keys::partition(tenant, device), format!("c#{}#{name}", self.hash)),
+            false => row_key(
+                keys::partition(tenant, device),
+                format!("c#{}#{name}", self.hash),
+            ),
         }
     }
 
     /// The conflicts that were found, oldest first.
-    fn standing(self, sender: Sender<'_>, device: &str, rows: &HashMap<[String; 2], Row>) -> Result<Vec<Standing>, Failure> {
+    fn standing(
+        self,
+        sender: Sender<'_>,
+        device: &str,
+        rows: &HashMap<[String; 2], Row>,
+    ) -> Result<Vec<Standing>, Failure> {
         let tenant = &sender.principal.tenant;
-        let named = self.first.as_ref().map(|first| first.siblings.clone()).unwrap_or_default();
+        let named = self
+            .first
+            .as_ref()
+            .map(|first| first.siblings.clone())
+            .unwrap_or_default();
         let read = |row: &Row| from_row::<StoredRow>("conflict", row.clone())?.standing();
         let mut legacy = Vec::new();
         let mut older = Vec::new();
@@ -135,27 +184,39 @@ impl Search<'_> {
                 (Some(row), true) => legacy.push(read(row)?),
                 (None, true) => {}
                 (Some(row), false) => newer.push(read(row)?),
-                // A push that died before it wrote the conflict: the next that opens one has to follow this place.
-                (None, false) => newer.push(announced(format!("conf-{device}{}-{name}", self.hash))),
+                // A push that died before it wrote the conflict: the next that opens one has to
+                // follow this place.
+                (None, false) => {
+                    newer.push(announced(format!("conf-{device}{}-{name}", self.hash)))
+                }
             }
         }
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
         for edit in self.edits {
             let name = hex(*edit);
-            let own = Some(name.clone()).filter(|name| self.first.is_some() && !named.contains(name));
+            let own =
+                Some(name.clone()).filter(|name| self.first.is_some() && !named.contains(name));
             let own = own.and_then(|name| rows.get(&key_of(&self.key_of(tenant, device, &name))?));
             let id = format!("{prefix}{name}");
-            let old = Some(&id).filter(|id| !named.contains(id)).and_then(|id| rows.get(&[tenant.clone(), id.clone()]));
+            let old = Some(&id)
+                .filter(|id| !named.contains(id))
+                .and_then(|id| rows.get(&[tenant.clone(), id.clone()]));
             for row in own.into_iter().chain(old) {
                 older.push(read(row)?);
             }
         }
         let first = self.first.map(StoredRow::standing).transpose()?;
-        Ok(legacy.into_iter().chain(older).chain(first).chain(newer).collect())
+        Ok(legacy
+            .into_iter()
+            .chain(older)
+            .chain(first)
+            .chain(newer)
+            .collect())
     }
 }
 
-/// A conflict whose row was announced, and is not there: nothing stands in it, and nothing joins it.
+/// A conflict whose row was announced, and is not there: nothing stands in it, and nothing joins
+/// it.
 fn announced(id: String) -> Standing {
     Standing {
         id,
@@ -169,7 +230,11 @@ fn announced(id: String) -> Standing {
     }
 }
 
-fn note_unreadable(resource: &ResourceKey, failure: &Failure, unreadable: &mut HashSet<ResourceKey>) {
+fn note_unreadable(
+    resource: &ResourceKey,
+    failure: &Failure,
+    unreadable: &mut HashSet<ResourceKey>,
+) {
     tracing::error!(%failure, resource = %resource.id, "a conflict does not read");
     unreadable.insert(resource.clone());
 }

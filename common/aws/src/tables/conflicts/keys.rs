@@ -12,8 +12,9 @@ use crate::{
     tables::{Row, key as row_key},
 };
 
-/// What the keys of conflicts begin with. Those of earlier builds begin with `conf-`, whose partitions are named by the tenant alone: no
-/// row of one kind is taken for one of the other, whatever tenants are called.
+/// What the keys of conflicts begin with. Those of earlier builds begin with `conf-`, whose
+/// partitions are named by the tenant alone: no row of one kind is taken for one of the other,
+/// whatever tenants are called.
 const CONFLICT: &str = "c#";
 /// What the keys of payloads apart begin with.
 const PART: &str = "p#";
@@ -32,17 +33,28 @@ pub(super) fn first(tenant: &str, device: &str, resource: &str) -> Row {
 
 /// The key of the row that the conflict `id` stands in.
 pub(super) fn of(tenant: &str, id: &str, slot: Slot) -> Result<Row, Failure> {
-    let ConflictId { device, resource, edit } = parse(id)?;
+    let ConflictId {
+        device,
+        resource,
+        edit,
+    } = parse(id)?;
     Ok(match slot {
         Slot::First => first(tenant, device, resource),
-        Slot::Own => row_key(partition(tenant, device), format!("{CONFLICT}{resource}#{edit}")),
+        Slot::Own => row_key(
+            partition(tenant, device),
+            format!("{CONFLICT}{resource}#{edit}"),
+        ),
         Slot::Legacy => row_key(tenant, id),
     })
 }
 
 /// The keys of all rows that the conflict `id` may stand in.
 pub(super) fn candidates(tenant: &str, id: &str) -> Result<[Row; 3], Failure> {
-    Ok([of(tenant, id, Slot::First)?, of(tenant, id, Slot::Own)?, of(tenant, id, Slot::Legacy)?])
+    Ok([
+        of(tenant, id, Slot::First)?,
+        of(tenant, id, Slot::Own)?,
+        of(tenant, id, Slot::Legacy)?,
+    ])
 }
 
 /// Which kind of row has this sort key; `None` for one that is no conflict's.
@@ -59,7 +71,8 @@ pub(super) fn tenant_of(partition: &str, slot: Slot) -> Result<String, Failure> 
     if slot == Slot::Legacy {
         return Ok(partition.to_owned());
     }
-    let [tenant, _] = key::split(partition).ok_or_else(|| Failure::unreadable("partition of a conflict", partition))?;
+    let [tenant, _] = key::split(partition)
+        .ok_or_else(|| Failure::unreadable("partition of a conflict", partition))?;
     Ok(tenant)
 }
 
@@ -70,7 +83,12 @@ pub(super) fn part(id: &str, name: &str) -> Result<String, Failure> {
 }
 
 /// The partition of the index by status that the conflict `id` stands in.
-pub(super) fn status_key(tenant: &str, id: &str, slot: Slot, status: ConflictStatus) -> Result<String, Failure> {
+pub(super) fn status_key(
+    tenant: &str,
+    id: &str,
+    slot: Slot,
+    status: ConflictStatus,
+) -> Result<String, Failure> {
     Ok(match slot {
         Slot::Legacy => legacy_status_key(tenant, status),
         _ => shard_key(tenant, status, shard(parse(id)?.device)),

@@ -1,5 +1,6 @@
-//! Conflicts as earlier builds stored them: `tenant` / conflict id. None is added any more; those that are there are found by a query for
-//! each resource, as they were then, until the device has a conflict of the newer kind about it, which names them.
+//! Conflicts as earlier builds stored them: `tenant` / conflict id. None is added any more; those
+//! that are there are found by a query for each resource, as they were then, until the device has a
+//! conflict of the newer kind about it, which names them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tidemark_core::{
@@ -35,13 +36,23 @@ impl Conflicts {
         let shard = |status| keys::legacy_status_key(tenant, status);
         let (open, resolved) = tokio::try_join!(
             self.indexed(tenant, shard(ConflictStatus::Open), Order::Oldest, None, 1),
-            self.indexed(tenant, shard(ConflictStatus::Resolved), Order::Oldest, None, 1),
+            self.indexed(
+                tenant,
+                shard(ConflictStatus::Resolved),
+                Order::Oldest,
+                None,
+                1
+            ),
         )?;
         Ok(!open.0.is_empty() || !resolved.0.is_empty())
     }
 
     /// The conflicts of earlier builds of the sender's device about a resource, open and resolved.
-    pub(super) async fn legacy_about(&self, sender: Sender<'_>, resource: &ResourceKey) -> Result<Vec<Standing>, Failure> {
+    pub(super) async fn legacy_about(
+        &self,
+        sender: Sender<'_>,
+        resource: &ResourceKey,
+    ) -> Result<Vec<Standing>, Failure> {
         let tenant = &sender.principal.tenant;
         let prefix = ids::legacy_conflict_prefix(tenant, resource, sender.author);
         let query = self
@@ -66,12 +77,20 @@ fn legacy_standing(row: Row) -> Result<Standing, Failure> {
 }
 
 fn standing_of(row: StandingRow, slot: Slot) -> Result<Standing, Failure> {
-    let edits = row.edits.iter().map(|text| edit_id(text)).collect::<Result<_, _>>()?;
+    let edits = row
+        .edits
+        .iter()
+        .map(|text| edit_id(text))
+        .collect::<Result<_, _>>()?;
     let is_open = row.status == ConflictStatus::Open.as_str();
     Ok(Standing {
         id: row.id,
         slot,
-        status: if is_open { ConflictStatus::Open } else { ConflictStatus::Resolved },
+        status: if is_open {
+            ConflictStatus::Open
+        } else {
+            ConflictStatus::Resolved
+        },
         resolution: row.outcome.map(|outcome| outcome.resolution),
         server_version: row.server_version,
         edits,
@@ -84,7 +103,27 @@ impl StoredRow {
     /// As much of the conflict as deciding needs.
     pub(super) fn standing(self) -> Result<Standing, Failure> {
         let slot = self.slot()?;
-        let Self { id, status, server_version, edits, outcome, action, code, .. } = self;
-        standing_of(StandingRow { id, status, server_version, edits, outcome, action, code }, slot)
+        let Self {
+            id,
+            status,
+            server_version,
+            edits,
+            outcome,
+            action,
+            code,
+            ..
+        } = self;
+        standing_of(
+            StandingRow {
+                id,
+                status,
+                server_version,
+                edits,
+                outcome,
+                action,
+                code,
+            },
+            slot,
+        )
     }
 }

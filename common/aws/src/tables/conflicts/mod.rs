@@ -1,10 +1,14 @@
-//! `conflicts`: what devices meant, kept until it is decided, in the partition of its device (`tenant#device hash`).
+//! `conflicts`: what devices meant, kept until it is decided, in the partition of its device
+//! (`tenant#device hash`).
 //!
-//! The first conflict of a device about a resource has a row whose key follows from the two (`c#<resource hash>`), so that a push finds it
-//! without a query. Later ones have rows of their own beside it (`c#<resource hash>#<edit>`), and the first row names those that were
-//! opened last. A row holds its edits while their payloads are small; larger ones stand in rows that are never changed and are written
-//! before the row that names them: those of edits beside the conflict (`p#…`), what the server held once for each version of a resource
-//! ([`versions`]). Edits join on the condition that the conflict is open and holds as many edits as were read, so that none is lost.
+//! The first conflict of a device about a resource has a row whose key follows from the two
+//! (`c#<resource hash>`), so that a push finds it without a query. Later ones have rows of their
+//! own beside it (`c#<resource hash>#<edit>`), and the first row names those that were opened last.
+//! A row holds its edits while their payloads are small; larger ones stand in rows that are never
+//! changed and are written before the row that names them: those of edits beside the conflict
+//! (`p#…`), what the server held once for each version of a resource ([`versions`]). Edits join on
+//! the condition that the conflict is open and holds as many edits as were read, so that none is
+//! lost.
 //!
 //! Rows of earlier builds (`tenant` / conflict id) are read, joined and decided as they are.
 
@@ -36,8 +40,9 @@ pub use list::Place;
 use super::{Table, moment};
 use crate::failure::Failure;
 
-/// Bytes of the payload of the first edit, of an edit that joins and of the server that a conflict's own row carries at most: so the
-/// row of a conflict stays small however large its payloads are.
+/// Bytes of the payload of the first edit, of an edit that joins and of the server that a
+/// conflict's own row carries at most: so the row of a conflict stays small however large its
+/// payloads are.
 const INLINE_BYTES_MAX: usize = 1024;
 /// Edits whose payloads a conflict's own row carries at most; those of later ones stand apart.
 const INLINE_EDITS_MAX: usize = 8;
@@ -102,7 +107,9 @@ impl OutcomeRow {
 
     fn read(self) -> Result<Outcome, Failure> {
         let unreadable = |what: &str| Failure::unreadable("outcome of a conflict", what);
-        let merged_digest = self.merged_digest.map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
+        let merged_digest = self
+            .merged_digest
+            .map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
         Ok(Outcome {
             resolution: self.resolution,
             resolved_by: self.resolved_by,
@@ -116,12 +123,17 @@ impl OutcomeRow {
 
 /// Reads the text of an [`hex`] back.
 fn edit_id(text: &str) -> Result<EditId, Failure> {
-    u64::from_str_radix(text, 16).map(EditId).map_err(|error| Failure::unreadable("edit", error))
+    u64::from_str_radix(text, 16)
+        .map(EditId)
+        .map_err(|error| Failure::unreadable("edit", error))
 }
 
 /// Reads 32 hexadecimal digits.
 fn digest(text: &str) -> Option<[u8; 16]> {
-    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
+    u128::from_str_radix(text, 16)
+        .ok()
+        .filter(|_| text.len() == 32)
+        .map(u128::to_be_bytes)
 }
 
 fn hex(edit: EditId) -> String {

@@ -1,6 +1,7 @@
-//! How many open conflicts a device has, about: a row that counts those that were opened. What was decided since is found when the count
-//! reaches the bound: then the index is counted, and the row says so much again. So an ordinary push reads one small row beside what it
-//! looks up, and a decision writes nothing here.
+//! How many open conflicts a device has, about: a row that counts those that were opened. What was
+//! decided since is found when the count reaches the bound: then the index is counted, and the row
+//! says so much again. So an ordinary push reads one small row beside what it looks up, and a
+//! decision writes nothing here.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use chrono::{DateTime, Duration, Utc};
@@ -37,7 +38,10 @@ impl Conflicts {
     /// An outage, or a row that does not read.
     pub async fn has_room(&self, sender: Sender<'_>, now: DateTime<Utc>) -> Result<bool, Failure> {
         let row = self.0.batch_get(vec![count_key(sender)]).await?.pop();
-        let row: CountRow = row.map(|row| from_row("count of conflicts", row)).transpose()?.unwrap_or_default();
+        let row: CountRow = row
+            .map(|row| from_row("count of conflicts", row))
+            .transpose()?
+            .unwrap_or_default();
         if row.open_count < OPEN_CONFLICTS_MAX {
             return Ok(true);
         }
@@ -47,7 +51,10 @@ impl Conflicts {
         }
         let open = self.count_open(sender).await?;
         let set = "SET open_count = :open, counted_at = :now";
-        let values = [(":open", number(open)), (":now", number(now.timestamp_millis()))];
+        let values = [
+            (":open", number(open)),
+            (":now", number(now.timestamp_millis())),
+        ];
         self.update_count(sender, set, values).await?;
         Ok(open < OPEN_CONFLICTS_MAX)
     }
@@ -57,7 +64,12 @@ impl Conflicts {
     /// # Errors
     /// An outage. Then they are not counted.
     pub async fn count_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Failure> {
-        self.update_count(sender, "ADD open_count :opened", [(":opened", number(opened))]).await
+        self.update_count(
+            sender,
+            "ADD open_count :opened",
+            [(":opened", number(opened))],
+        )
+        .await
     }
 
     async fn update_count<const N: usize>(
@@ -66,11 +78,26 @@ impl Conflicts {
         expression: &str,
         values: [(&str, AttributeValue); N],
     ) -> Result<(), Failure> {
-        let update = self.0.client.update_item().table_name(&self.0.name).set_key(Some(count_key(sender)));
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let update = update.update_expression(expression).set_expression_attribute_values(Some(values));
-        let answer = update.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-        answer.map(drop).map_err(|error| Failure::outage("update_item on conflicts", error))
+        let update = self
+            .0
+            .client
+            .update_item()
+            .table_name(&self.0.name)
+            .set_key(Some(count_key(sender)));
+        let values = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let update = update
+            .update_expression(expression)
+            .set_expression_attribute_values(Some(values));
+        let answer = update
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| Failure::outage("update_item on conflicts", error))
     }
 
     /// Counts the open conflicts of the device in the index.
@@ -78,12 +105,20 @@ impl Conflicts {
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
         let shard = keys::shard_key(tenant, ConflictStatus::Open, keys::shard(&device));
-        let query = self.0.query_index("by_status", "status_key", &shard).select(Select::Count).filter_expression("pk = :pk");
-        let query = query.expression_attribute_values(":pk", AttributeValue::S(keys::partition(tenant, &device)));
+        let query = self
+            .0
+            .query_index("by_status", "status_key", &shard)
+            .select(Select::Count)
+            .filter_expression("pk = :pk");
+        let query = query.expression_attribute_values(
+            ":pk",
+            AttributeValue::S(keys::partition(tenant, &device)),
+        );
         let (mut open, mut after) = (0, None);
         for _ in 0..COUNTED_ANSWERS_MAX {
             let answer = query.clone().set_exclusive_start_key(after).send().await;
-            let answer = answer.map_err(|error| Failure::outage("query on conflicts by status", error))?;
+            let answer =
+                answer.map_err(|error| Failure::outage("query on conflicts by status", error))?;
             open += u64::try_from(answer.count).unwrap_or_default();
             after = answer.last_evaluated_key;
             if after.is_none() || open >= OPEN_CONFLICTS_MAX {
@@ -96,5 +131,8 @@ impl Conflicts {
 
 fn count_key(sender: Sender<'_>) -> Row {
     let tenant = &sender.principal.tenant;
-    row_key(keys::partition(tenant, &ids::conflict_device(tenant, sender.author)), keys::COUNT)
+    row_key(
+        keys::partition(tenant, &ids::conflict_device(tenant, sender.author)),
+        keys::COUNT,
+    )
 }

@@ -22,13 +22,21 @@ struct ResolutionRow {
 }
 
 impl Conflicts {
-    /// A conflict, whole, strongly consistently; `None` where there is none. With a `user`, only one of their own: of another's nothing
-    /// but the user is looked at, and the payloads in rows of their own are not read.
+    /// A conflict, whole, strongly consistently; `None` where there is none. With a `user`, only
+    /// one of their own: of another's nothing but the user is looked at, and the payloads in rows
+    /// of their own are not read.
     ///
     /// # Errors
     /// An outage, or a row that does not read.
-    pub async fn read(&self, tenant: &str, user: Option<&str>, id: &str) -> Result<Option<Conflict>, Failure> {
-        let Some(row) = self.rows_of(tenant, &[id.to_owned()]).await?.pop() else { return Ok(None) };
+    pub async fn read(
+        &self,
+        tenant: &str,
+        user: Option<&str>,
+        id: &str,
+    ) -> Result<Option<Conflict>, Failure> {
+        let Some(row) = self.rows_of(tenant, &[id.to_owned()]).await?.pop() else {
+            return Ok(None);
+        };
         if user.is_some_and(|user| text(&row, "user") != Some(user)) {
             return Ok(None);
         }
@@ -41,11 +49,21 @@ impl Conflicts {
     ///
     /// # Errors
     /// An outage.
-    pub async fn resolutions(&self, tenant: &str, ids: BTreeSet<String>) -> Result<HashMap<String, Resolution>, Failure> {
+    pub async fn resolutions(
+        &self,
+        tenant: &str,
+        ids: BTreeSet<String>,
+    ) -> Result<HashMap<String, Resolution>, Failure> {
         let ids: Vec<String> = ids.into_iter().collect();
         let rows = self.rows_of(tenant, &ids).await?;
-        let rows: Vec<ResolutionRow> = rows.into_iter().map(|row| from_row("conflict", row)).collect::<Result<_, _>>()?;
-        Ok(rows.into_iter().filter_map(|row| Some((row.id, row.outcome?.resolution))).collect())
+        let rows: Vec<ResolutionRow> = rows
+            .into_iter()
+            .map(|row| from_row("conflict", row))
+            .collect::<Result<_, _>>()?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Some((row.id, row.outcome?.resolution)))
+            .collect())
     }
 
     /// The rows of the conflicts with these ids.
@@ -62,7 +80,11 @@ impl Conflicts {
     /// The payloads that stand at these places.
     pub(super) async fn texts(&self, places: Vec<Place>) -> Result<Texts, Failure> {
         let places: BTreeSet<Place> = places.into_iter().collect();
-        Texts::new(self.0.batch_get(places.into_iter().map(|[pk, sk]| row_key(pk, sk)).collect()).await?)
+        Texts::new(
+            self.0
+                .batch_get(places.into_iter().map(|[pk, sk]| row_key(pk, sk)).collect())
+                .await?,
+        )
     }
 }
 
@@ -70,5 +92,7 @@ impl Conflicts {
 pub(super) fn distinct(keys: Vec<Row>) -> Vec<Row> {
     let mut seen = BTreeSet::new();
     let name = |row: &Row| ["pk", "sk"].map(|name| text(row, name).unwrap_or_default().to_owned());
-    keys.into_iter().filter(|row| seen.insert(name(row))).collect()
+    keys.into_iter()
+        .filter(|row| seen.insert(name(row)))
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! Writing conflicts: opening some, joining some, and keeping one that a policy decided at once. The conflicts of many resources are
-//! written together, in conditional statements.
+//! Writing conflicts: opening some, joining some, and keeping one that a policy decided at once.
+//! The conflicts of many resources are written together, in conditional statements.
 
 use std::collections::BTreeMap;
 
@@ -38,24 +38,38 @@ struct Place {
     slot: Slot,
     /// The edits, or ids, of the conflicts that the first row is to name.
     siblings: Vec<String>,
-    /// Of one that stands beside the first: the edit that opened the last one that was known, and whether the first is decided.
+    /// Of one that stands beside the first: the edit that opened the last one that was known, and
+    /// whether the first is decided.
     behind: Option<(String, bool)>,
 }
 
 impl Conflicts {
-    /// Stores the sender's edits in conflicts, as it was decided: for each resource its conflicts, in turn. Says for each resource whether
-    /// all of them still were what was read; if not, it is to be read and decided again.
+    /// Stores the sender's edits in conflicts, as it was decided: for each resource its conflicts,
+    /// in turn. Says for each resource whether all of them still were what was read; if not, it is
+    /// to be read and decided again.
     ///
     /// # Errors
     /// An outage. A retry decides and stores the same again.
-    pub async fn record(&self, sender: Sender<'_>, resources: &[&[ConflictWrite]]) -> Result<Vec<bool>, Failure> {
+    pub async fn record(
+        &self,
+        sender: Sender<'_>,
+        resources: &[&[ConflictWrite]],
+    ) -> Result<Vec<bool>, Failure> {
         let all: Vec<&ConflictWrite> = resources.iter().copied().flatten().collect();
         let marks = self.put_apart(sender, &all).await?;
         let mut are_stored = vec![true; resources.len()];
-        let rounds = resources.iter().map(|writes| writes.len()).max().unwrap_or_default();
+        let rounds = resources
+            .iter()
+            .map(|writes| writes.len())
+            .max()
+            .unwrap_or_default();
         for round in 0..rounds {
-            let writes = resources.iter().enumerate().filter_map(|(index, writes)| Some((index, writes.get(round)?)));
-            let writes: Vec<(usize, &ConflictWrite)> = writes.filter(|(index, _)| are_stored[*index]).collect();
+            let writes = resources
+                .iter()
+                .enumerate()
+                .filter_map(|(index, writes)| Some((index, writes.get(round)?)));
+            let writes: Vec<(usize, &ConflictWrite)> =
+                writes.filter(|(index, _)| are_stored[*index]).collect();
             let extra = if round == 0 { marks.as_slice() } else { &[] };
             for (index, is_stored) in self.record_round(sender, &writes, extra).await? {
                 are_stored[index] &= is_stored;
@@ -71,7 +85,8 @@ impl Conflicts {
         writes: &[(usize, &ConflictWrite)],
         marks: &[Row],
     ) -> Result<Vec<(usize, bool)>, Failure> {
-        // Those beside another are announced in its row first: what a push that dies leaves behind is found by the next.
+        // Those beside another are announced in its row first: what a push that dies leaves behind
+        // is found by the next.
         let mut announcements = BTreeMap::new();
         for (index, write) in writes {
             if let Some(announcement) = self.announcement(sender, write)? {
@@ -79,7 +94,9 @@ impl Conflicts {
             }
         }
         let indexes: Vec<usize> = announcements.keys().copied().collect();
-        let committed = self.write_all(announcements.into_values().collect()).await?;
+        let committed = self
+            .write_all(announcements.into_values().collect())
+            .await?;
         let announced: BTreeMap<usize, Committed> = indexes.into_iter().zip(committed).collect();
         let mut statements = Vec::new();
         let mut waiting = Vec::new();
@@ -107,17 +124,25 @@ impl Conflicts {
         Ok(recorded)
     }
 
-    /// The parts of a transaction that keep a conflict which a policy decided, on the condition that it is new. Its large payloads are
-    /// stored before.
+    /// The parts of a transaction that keep a conflict which a policy decided, on the condition
+    /// that it is new. Its large payloads are stored before.
     ///
     /// # Errors
     /// An outage.
-    pub async fn transact(&self, sender: Sender<'_>, write: &ConflictWrite) -> Result<Vec<TransactWriteItem>, Failure> {
+    pub async fn transact(
+        &self,
+        sender: Sender<'_>,
+        write: &ConflictWrite,
+    ) -> Result<Vec<TransactWriteItem>, Failure> {
         let marks = self.put_apart(sender, &[write]).await?;
         let place = Place::of(write)?;
-        let Some(row) = self.row(sender, write, &place)? else { return Ok(Vec::new()) };
+        let Some(row) = self.row(sender, write, &place)? else {
+            return Ok(Vec::new());
+        };
         let put = |row: Row| Put::builder().table_name(&self.0.name).set_item(Some(row));
-        let mut items = vec![transact_put(put(row).condition_expression("attribute_not_exists(pk)"))?];
+        let mut items = vec![transact_put(
+            put(row).condition_expression("attribute_not_exists(pk)"),
+        )?];
         for mark in marks {
             items.push(transact_put(put(mark))?);
         }
@@ -125,20 +150,33 @@ impl Conflicts {
             let id = keys::parse(&write.id)?;
             let update = Update::builder()
                 .table_name(&self.0.name)
-                .set_key(Some(keys::of(&sender.principal.tenant, &write.id, Slot::First)?))
+                .set_key(Some(keys::of(
+                    &sender.principal.tenant,
+                    &write.id,
+                    Slot::First,
+                )?))
                 .update_expression("SET newest = :own, siblings = :siblings, followed = :followed")
                 .condition_expression("newest = :newest")
                 .expression_attribute_values(":own", AttributeValue::S(id.edit.to_owned()))
                 .expression_attribute_values(":siblings", value(&place.siblings)?)
                 .expression_attribute_values(":followed", AttributeValue::Bool(*is_decided))
                 .expression_attribute_values(":newest", AttributeValue::S(newest.clone()));
-            items.push(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build());
+            items.push(
+                TransactWriteItem::builder()
+                    .update(update.build().map_err(incomplete)?)
+                    .build(),
+            );
         }
         Ok(items)
     }
 
-    /// Stores what stands apart; gives the marks of versions that are kept now, to be written with the conflicts.
-    async fn put_apart(&self, sender: Sender<'_>, writes: &[&ConflictWrite]) -> Result<Vec<Row>, Failure> {
+    /// Stores what stands apart; gives the marks of versions that are kept now, to be written with
+    /// the conflicts.
+    async fn put_apart(
+        &self,
+        sender: Sender<'_>,
+        writes: &[&ConflictWrite],
+    ) -> Result<Vec<Row>, Failure> {
         let tenant = &sender.principal.tenant;
         let versions: BTreeMap<_, _> = writes
             .iter()
@@ -150,8 +188,14 @@ impl Conflicts {
         for write in writes {
             for (name, edits) in Apart::of(write).0 {
                 let mut row = keys::of(tenant, &write.id, write.slot)?;
-                row.insert("sk".to_owned(), AttributeValue::S(keys::part(&write.id, &name)?));
-                row.insert("packed".to_owned(), AttributeValue::B(Blob::new(pack(&part_text(&edits)?))));
+                row.insert(
+                    "sk".to_owned(),
+                    AttributeValue::S(keys::part(&write.id, &name)?),
+                );
+                row.insert(
+                    "packed".to_owned(),
+                    AttributeValue::B(Blob::new(pack(&part_text(&edits)?))),
+                );
                 let bytes = edits.iter().map(|edit| edit.payload.get().len()).sum();
                 parts.push(self.insert(row, bytes)?);
             }
@@ -167,13 +211,20 @@ impl Conflicts {
         Ok(marks)
     }
 
-    /// What the first row is to say of a conflict that is opened beside it; `None` for any other write.
-    fn announcement(&self, sender: Sender<'_>, write: &ConflictWrite) -> Result<Option<Write>, Failure> {
+    /// What the first row is to say of a conflict that is opened beside it; `None` for any other
+    /// write.
+    fn announcement(
+        &self,
+        sender: Sender<'_>,
+        write: &ConflictWrite,
+    ) -> Result<Option<Write>, Failure> {
         if write.expected_edits > 0 {
             return Ok(None);
         }
         let place = Place::of(write)?;
-        let Some((newest, is_decided)) = place.behind else { return Ok(None) };
+        let Some((newest, is_decided)) = place.behind else {
+            return Ok(None);
+        };
         let id = keys::parse(&write.id)?;
         let text = format!(
             "UPDATE \"{}\" SET newest = ? SET siblings = ? SET followed = ? WHERE pk = ? AND sk = ? AND newest = ?",
@@ -181,8 +232,18 @@ impl Conflicts {
         );
         let [pk, sk] = key_values(keys::of(&sender.principal.tenant, &write.id, Slot::First)?);
         let own = AttributeValue::S(id.edit.to_owned());
-        let values = vec![own, value(&place.siblings)?, AttributeValue::Bool(is_decided), pk, sk, AttributeValue::S(newest)];
-        Ok(Some(Write { statement: statement(&text, values)?, bytes: 0 }))
+        let values = vec![
+            own,
+            value(&place.siblings)?,
+            AttributeValue::Bool(is_decided),
+            pk,
+            sk,
+            AttributeValue::S(newest),
+        ];
+        Ok(Some(Write {
+            statement: statement(&text, values)?,
+            bytes: 0,
+        }))
     }
 
     fn statement(&self, sender: Sender<'_>, write: &ConflictWrite) -> Result<Write, Failure> {
@@ -190,12 +251,21 @@ impl Conflicts {
             return self.join(sender, write);
         }
         let place = Place::of(write)?;
-        let row = self.row(sender, write, &place)?.ok_or_else(|| Failure::unreadable("conflict", "without edits"))?;
+        let row = self
+            .row(sender, write, &place)?
+            .ok_or_else(|| Failure::unreadable("conflict", "without edits"))?;
         self.insert(row, super::INLINE_BYTES_MAX)
     }
 
-    fn row(&self, sender: Sender<'_>, write: &ConflictWrite, place: &Place) -> Result<Option<Row>, Failure> {
-        let Some(mut row) = opened(sender, write, place.slot, &Apart::of(write))? else { return Ok(None) };
+    fn row(
+        &self,
+        sender: Sender<'_>,
+        write: &ConflictWrite,
+        place: &Place,
+    ) -> Result<Option<Row>, Failure> {
+        let Some(mut row) = opened(sender, write, place.slot, &Apart::of(write))? else {
+            return Ok(None);
+        };
         if place.slot == Slot::First && !place.siblings.is_empty() {
             row.insert("siblings".to_owned(), value(&place.siblings)?);
         }
@@ -212,7 +282,10 @@ impl Conflicts {
             Held::Inline(text) => (AttributeValue::S(text.to_owned()), 0, 0),
             Held::Kept { number, bytes } => (null, number, bytes),
         };
-        let server_version = write.server.as_ref().map_or(0, |server| server.server_version);
+        let server_version = write
+            .server
+            .as_ref()
+            .map_or(0, |server| server.server_version);
         let is_deleted = write.server.as_ref().is_some_and(|server| server.deleted);
         let text = format!(
             "UPDATE \"{}\" SET joined = list_append(joined, ?) SET edits = list_append(edits, ?) SET edit_count = ? \
@@ -236,22 +309,37 @@ impl Conflicts {
             AttributeValue::S(ConflictStatus::Open.as_str().to_owned()),
             number(write.expected_edits),
         ];
-        Ok(Write { statement: statement(&text, values)?, bytes: super::INLINE_BYTES_MAX })
+        Ok(Write {
+            statement: statement(&text, values)?,
+            bytes: super::INLINE_BYTES_MAX,
+        })
     }
 
     /// Puts a row on the condition that there is none.
     fn insert(&self, row: Row, bytes: usize) -> Result<Write, Failure> {
         let mut attributes: Vec<(String, AttributeValue)> = row.into_iter().collect();
         attributes.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let names: Vec<String> = attributes.iter().map(|(name, _)| format!("'{name}': ?")).collect();
-        let text = format!("INSERT INTO \"{}\" VALUE {{{}}}", self.0.name, names.join(", "));
+        let names: Vec<String> = attributes
+            .iter()
+            .map(|(name, _)| format!("'{name}': ?"))
+            .collect();
+        let text = format!(
+            "INSERT INTO \"{}\" VALUE {{{}}}",
+            self.0.name,
+            names.join(", ")
+        );
         let values = attributes.into_iter().map(|(_, value)| value).collect();
-        Ok(Write { statement: statement(&text, values)?, bytes })
+        Ok(Write {
+            statement: statement(&text, values)?,
+            bytes,
+        })
     }
 
     async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Committed>, Failure> {
         let bytes: Vec<usize> = writes.iter().map(|write| write.bytes).collect();
-        self.0.execute_all(&bytes, |index| Ok(writes[index].statement.clone())).await
+        self.0
+            .execute_all(&bytes, |index| Ok(writes[index].statement.clone()))
+            .await
     }
 }
 
@@ -267,21 +355,35 @@ impl Place {
                 Slot::Legacy => neighbor.id.as_str(),
                 _ => keys::parse(&neighbor.id)?.edit,
             };
-            if first.is_none_or(|first| first.id != neighbor.id) && name != own && !siblings.iter().any(|it| it == name) {
+            if first.is_none_or(|first| first.id != neighbor.id)
+                && name != own
+                && !siblings.iter().any(|it| it == name)
+            {
                 siblings.push(name.to_owned());
             }
         }
         let behind = match (first, write.beside.last()) {
             (Some(first), Some(last)) => {
                 siblings.push(own.to_owned());
-                Some((keys::parse(&last.id)?.edit.to_owned(), first.status == ConflictStatus::Resolved))
+                Some((
+                    keys::parse(&last.id)?.edit.to_owned(),
+                    first.status == ConflictStatus::Resolved,
+                ))
             }
             _ => None,
         };
         let excess = siblings.len().saturating_sub(CONFLICTS_REMEMBERED);
         siblings.drain(..excess);
-        let slot = if behind.is_some() { Slot::Own } else { Slot::First };
-        Ok(Self { slot, siblings, behind })
+        let slot = if behind.is_some() {
+            Slot::Own
+        } else {
+            Slot::First
+        };
+        Ok(Self {
+            slot,
+            siblings,
+            behind,
+        })
     }
 }
 

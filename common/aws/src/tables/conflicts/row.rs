@@ -77,7 +77,8 @@ impl<'a> Apart<'a> {
                 }
             }
         }
-        // Named after all its edits, whose ids are digests of what they hold: two tries never write one row in two ways.
+        // Named after all its edits, whose ids are digests of what they hold: two tries never write
+        // one row in two ways.
         let name = |part: &[&ConflictEdit]| {
             let digest = json::digest(part.iter().map(|edit| edit.id.0.to_be_bytes()));
             json::hex(&digest[..8])
@@ -86,33 +87,48 @@ impl<'a> Apart<'a> {
     }
 
     fn name_of(&self, edit: EditId) -> Option<String> {
-        let (name, _) = self.0.iter().find(|(_, part)| part.iter().any(|it| it.id == edit))?;
+        let (name, _) = self
+            .0
+            .iter()
+            .find(|(_, part)| part.iter().any(|it| it.id == edit))?;
         Some(name.clone())
     }
 
     /// The rows of edits that join.
     pub(super) fn rows(&self, edits: &[ConflictEdit]) -> Vec<EditRow> {
-        edits.iter().map(|edit| EditRow::new(edit, self.name_of(edit.id))).collect()
+        edits
+            .iter()
+            .map(|edit| EditRow::new(edit, self.name_of(edit.id)))
+            .collect()
     }
 }
 
 /// The text that a part is packed from.
 pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Failure> {
-    let payloads: HashMap<String, &Json> = part.iter().map(|edit| (hex(edit.id), &edit.payload)).collect();
+    let payloads: HashMap<String, &Json> = part
+        .iter()
+        .map(|edit| (hex(edit.id), &edit.payload))
+        .collect();
     serde_json::to_vec(&payloads).map_err(|error| Failure::undecoded("part of a conflict", error))
 }
 
 impl<'a> Held<'a> {
     pub(super) fn of(write: &'a ConflictWrite) -> Self {
-        let Some(server) = &write.server else { return Self::Nothing };
+        let Some(server) = &write.server else {
+            return Self::Nothing;
+        };
         if let Some(kept) = server.kept {
-            return Self::Kept { number: kept.number, bytes: kept.bytes };
+            return Self::Kept {
+                number: kept.number,
+                bytes: kept.bytes,
+            };
         }
         let bytes = server.payload.get().len();
         if bytes <= INLINE_BYTES_MAX {
             return Self::Inline(server.payload.get());
         }
-        // A conflict that a policy decides is written together with the row, whose version may not come to be.
+        // A conflict that a policy decides is written together with the row, whose version may not
+        // come to be.
         let number = match write.outcome {
             Some(_) => number_of(server.server_version, &server.payload, None),
             None => server.server_version,
@@ -122,24 +138,54 @@ impl<'a> Held<'a> {
 
     /// The version that is to be kept for the conflict.
     pub(super) fn to_keep(write: &'a ConflictWrite) -> Option<Version<'a>> {
-        let server = write.server.as_ref().filter(|server| server.kept.is_none())?;
-        let Self::Kept { number, .. } = Self::of(write) else { return None };
-        Some(Version { resource: &write.resource, number, payload: &server.payload, fields: None })
+        let server = write
+            .server
+            .as_ref()
+            .filter(|server| server.kept.is_none())?;
+        let Self::Kept { number, .. } = Self::of(write) else {
+            return None;
+        };
+        Some(Version {
+            resource: &write.resource,
+            number,
+            payload: &server.payload,
+            fields: None,
+        })
     }
 }
 
-/// The row of a conflict that is opened, without what it says of its neighbors; `None` for one without edits, which none is.
-pub(super) fn opened(sender: Sender<'_>, write: &ConflictWrite, slot: Slot, apart: &Apart<'_>) -> Result<Option<Row>, Failure> {
+/// The row of a conflict that is opened, without what it says of its neighbors; `None` for one
+/// without edits, which none is.
+pub(super) fn opened(
+    sender: Sender<'_>,
+    write: &ConflictWrite,
+    slot: Slot,
+    apart: &Apart<'_>,
+) -> Result<Option<Row>, Failure> {
     let tenant = &sender.principal.tenant;
-    let status = if write.outcome.is_some() { ConflictStatus::Resolved } else { ConflictStatus::Open };
-    let [first, joined @ ..] = write.edits.as_slice() else { return Ok(None) };
+    let status = if write.outcome.is_some() {
+        ConflictStatus::Resolved
+    } else {
+        ConflictStatus::Open
+    };
+    let [first, joined @ ..] = write.edits.as_slice() else {
+        return Ok(None);
+    };
     let id = keys::parse(&write.id)?;
     let mut row = keys::of(tenant, &write.id, slot)?;
     let mut set = |name: &str, value: AttributeValue| row.insert(name.to_owned(), value);
     // Unique, so that a list has one order: the time, and what tells conflicts of one moment apart.
-    let detected_at = format!("{}#{}{}", timestamp(write.detected_at), &id.resource[..8], id.edit);
+    let detected_at = format!(
+        "{}#{}{}",
+        timestamp(write.detected_at),
+        &id.resource[..8],
+        id.edit
+    );
     for (name, value) in [
-        ("status_key", keys::status_key(tenant, &write.id, slot, status)?),
+        (
+            "status_key",
+            keys::status_key(tenant, &write.id, slot, status)?,
+        ),
         ("id", write.id.clone()),
         ("status", status.as_str().to_owned()),
         ("detected_at", detected_at),
@@ -153,7 +199,15 @@ pub(super) fn opened(sender: Sender<'_>, write: &ConflictWrite, slot: Slot, apar
     }
     set("code", value(&write.code)?);
     set("action", value(&first.action)?);
-    set("server_version", number(write.server.as_ref().map_or(0, |server| server.server_version)));
+    set(
+        "server_version",
+        number(
+            write
+                .server
+                .as_ref()
+                .map_or(0, |server| server.server_version),
+        ),
+    );
     if write.server.as_ref().is_some_and(|server| server.deleted) {
         set("server_deleted", AttributeValue::Bool(true));
     }
@@ -162,7 +216,16 @@ pub(super) fn opened(sender: Sender<'_>, write: &ConflictWrite, slot: Slot, apar
         set("base_version", number(base));
     }
     set("joined", value(&apart.rows(joined))?);
-    set("edits", value(&write.edits.iter().map(|edit| hex(edit.id)).collect::<Vec<_>>())?);
+    set(
+        "edits",
+        value(
+            &write
+                .edits
+                .iter()
+                .map(|edit| hex(edit.id))
+                .collect::<Vec<_>>(),
+        )?,
+    );
     set("edit_count", number(write.edits.len()));
     if slot == Slot::First {
         set("newest", AttributeValue::S(id.edit.to_owned()));
@@ -191,26 +254,35 @@ pub(super) fn opened(sender: Sender<'_>, write: &ConflictWrite, slot: Slot, apar
     Ok(Some(row))
 }
 
-/// Puts the payloads that stand in the row: as text, or packed where that keeps the row within one write unit.
+/// Puts the payloads that stand in the row: as text, or packed where that keeps the row within one
+/// write unit.
 fn put_payloads(row: &mut Row, client: Option<&str>, server: Option<&str>) -> Result<(), Failure> {
     let texts = [("client_payload", client), ("server_payload", server)];
-    let plain: usize = texts.iter().filter_map(|(name, text)| Some(name.len() + text.as_ref()?.len())).sum();
+    let plain: usize = texts
+        .iter()
+        .filter_map(|(name, text)| Some(name.len() + text.as_ref()?.len()))
+        .sum();
     if row_bytes(row) + plain > UNIT_BYTES {
-        let pair = serde_json::to_vec(&texts.map(|(_, text)| text)).map_err(|error| Failure::undecoded("payloads", error))?;
+        let pair = serde_json::to_vec(&texts.map(|(_, text)| text))
+            .map_err(|error| Failure::undecoded("payloads", error))?;
         let packed = pack(&pair);
         if packed.len() < plain {
             row.insert("packed".to_owned(), AttributeValue::B(Blob::new(packed)));
             return Ok(());
         }
     }
-    let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), AttributeValue::S(text?.to_owned()))));
+    let texts = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), AttributeValue::S(text?.to_owned()))));
     row.extend(texts);
     Ok(())
 }
 
 /// About the bytes that DynamoDB charges a row by.
 fn row_bytes(row: &Row) -> usize {
-    row.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+    row.iter()
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
 }
 
 fn value_bytes(value: &AttributeValue) -> usize {
@@ -219,7 +291,12 @@ fn value_bytes(value: &AttributeValue) -> usize {
         AttributeValue::N(digits) => digits.len() / 2 + 2,
         AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::L(list) => 3 + list.iter().map(|it| 1 + value_bytes(it)).sum::<usize>(),
-        AttributeValue::M(map) => 3 + map.iter().map(|(name, it)| 1 + name.len() + value_bytes(it)).sum::<usize>(),
+        AttributeValue::M(map) => {
+            3 + map
+                .iter()
+                .map(|(name, it)| 1 + name.len() + value_bytes(it))
+                .sum::<usize>()
+        }
         _ => 1,
     }
 }
@@ -229,7 +306,8 @@ pub(super) fn number(number: impl ToString) -> AttributeValue {
 }
 
 pub(super) fn value(value: &impl Serialize) -> Result<AttributeValue, Failure> {
-    serde_dynamo::to_attribute_value(value).map_err(|error| Failure::undecoded("row to write", error))
+    serde_dynamo::to_attribute_value(value)
+        .map_err(|error| Failure::undecoded("row to write", error))
 }
 
 /// The row of a conflict, as it is read; of earlier builds too.
@@ -296,10 +374,15 @@ impl Texts {
                 texts.alone.insert(place, payload);
                 continue;
             }
-            let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("part of a conflict", error);
-            let bytes = unpack(&part.packed, 2 * PART_BYTES_MAX + 64 * 1024).map_err(|error| undecoded(&error))?;
-            let payloads: HashMap<String, Json> = serde_json::from_slice(&bytes).map_err(|error| undecoded(&error))?;
-            let payloads = payloads.into_iter().map(|(edit, payload)| ((place.clone(), edit), payload.get().to_owned()));
+            let undecoded =
+                |error: &dyn std::fmt::Display| Failure::undecoded("part of a conflict", error);
+            let bytes = unpack(&part.packed, 2 * PART_BYTES_MAX + 64 * 1024)
+                .map_err(|error| undecoded(&error))?;
+            let payloads: HashMap<String, Json> =
+                serde_json::from_slice(&bytes).map_err(|error| undecoded(&error))?;
+            let payloads = payloads
+                .into_iter()
+                .map(|(edit, payload)| ((place.clone(), edit), payload.get().to_owned()));
             texts.by_edit.extend(payloads);
         }
         Ok(texts)
@@ -311,7 +394,11 @@ impl Texts {
     }
 
     fn of(&self, place: Place, edit: &str) -> Option<String> {
-        let found = self.alone.get(&place).cloned().or_else(|| self.by_edit.get(&(place, edit.to_owned())).cloned());
+        let found = self
+            .alone
+            .get(&place)
+            .cloned()
+            .or_else(|| self.by_edit.get(&(place, edit.to_owned())).cloned());
         found.or_else(|| self.is_partial.then(|| "null".to_owned()))
     }
 }
@@ -326,9 +413,11 @@ impl StoredRow {
         if self.packed.is_empty() {
             return Ok([None, None]);
         }
-        let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("payloads of a conflict", error);
+        let undecoded =
+            |error: &dyn std::fmt::Display| Failure::undecoded("payloads of a conflict", error);
         // Texts inside a text: each letter may be escaped.
-        let pair = unpack(&self.packed, 16 * INLINE_BYTES_MAX).map_err(|error| undecoded(&error))?;
+        let pair =
+            unpack(&self.packed, 16 * INLINE_BYTES_MAX).map_err(|error| undecoded(&error))?;
         serde_json::from_slice(&pair).map_err(|error| undecoded(&error))
     }
 
@@ -346,18 +435,33 @@ impl StoredRow {
             return Ok(None);
         }
         let tenant = keys::tenant_of(&self.pk, slot)?;
-        let name = key::join([&self.resource_type, &self.resource_id, &self.server_at.to_string()]);
-        Ok(Some(([key::join([&tenant, &self.channel]), format!("v#{name}")], self.server_bytes)))
+        let name = key::join([
+            &self.resource_type,
+            &self.resource_id,
+            &self.server_at.to_string(),
+        ]);
+        Ok(Some((
+            [key::join([&tenant, &self.channel]), format!("v#{name}")],
+            self.server_bytes,
+        )))
     }
 
-    /// Where the payload of the first edit stands, if that is not here, and its bytes, where they are known.
+    /// Where the payload of the first edit stands, if that is not here, and its bytes, where they
+    /// are known.
     pub(super) fn client_place(&self) -> Result<Option<(Place, usize)>, Failure> {
         if self.client_payload.is_some() || !self.packed.is_empty() && self.client_part.is_none() {
             return Ok(None);
         }
-        let bytes = if self.client_part.is_some() { self.client_bytes } else { usize::MAX };
+        let bytes = if self.client_part.is_some() {
+            self.client_bytes
+        } else {
+            usize::MAX
+        };
         let edit = self.edits.first().map_or("", String::as_str);
-        Ok(Some((self.place_of(edit, self.client_part.as_deref())?, bytes)))
+        Ok(Some((
+            self.place_of(edit, self.client_part.as_deref())?,
+            bytes,
+        )))
     }
 
     fn place_of(&self, edit: &str, part: Option<&str>) -> Result<Place, Failure> {
@@ -370,9 +474,17 @@ impl StoredRow {
 
     /// Where all payloads stand that are not here.
     pub(super) fn places(&self) -> Result<Vec<Place>, Failure> {
-        let mut places: Vec<Place> =
-            self.server_place()?.into_iter().chain(self.client_place()?).map(|(place, _)| place).collect();
-        for edit in self.joined.iter().filter(|edit| edit.client_payload.is_none()) {
+        let mut places: Vec<Place> = self
+            .server_place()?
+            .into_iter()
+            .chain(self.client_place()?)
+            .map(|(place, _)| place)
+            .collect();
+        for edit in self
+            .joined
+            .iter()
+            .filter(|edit| edit.client_payload.is_none())
+        {
             places.push(self.place_of(&edit.edit, edit.part.as_deref())?);
         }
         Ok(places)
@@ -396,15 +508,23 @@ impl StoredRow {
         let id = self.id.clone();
         let slot = self.slot()?;
         let unreadable = |what: &str| Failure::unreadable("conflict", format!("{what} of {id}"));
-        let time = self.detected_at.split_once('#').map_or(self.detected_at.as_str(), |(time, _)| time);
-        let detected_at = DateTime::parse_from_rfc3339(time).map_err(|_| unreadable("detected_at"))?;
+        let time = self
+            .detected_at
+            .split_once('#')
+            .map_or(self.detected_at.as_str(), |(time, _)| time);
+        let detected_at =
+            DateTime::parse_from_rfc3339(time).map_err(|_| unreadable("detected_at"))?;
         let channel = Channel::parse(&self.channel).ok_or_else(|| unreadable("channel"))?;
         let is_open = self.status == ConflictStatus::Open.as_str();
         if is_open == self.outcome.is_some() {
             return Err(unreadable("status"));
         }
         let server_payload = self.server_payload(texts)?;
-        let opener = self.edits.first().cloned().ok_or_else(|| unreadable("edits"))?;
+        let opener = self
+            .edits
+            .first()
+            .cloned()
+            .ok_or_else(|| unreadable("edits"))?;
         let first = match self.client_place()? {
             Some((place, _)) => texts.of(place, &opener),
             None => self.client_payload.take().or(self.unpacked()?[0].take()),
@@ -432,7 +552,11 @@ impl StoredRow {
         Ok(Conflict {
             edits,
             slot,
-            resource: ResourceKey { channel, resource_type: self.resource_type, id: self.resource_id },
+            resource: ResourceKey {
+                channel,
+                resource_type: self.resource_type,
+                id: self.resource_id,
+            },
             user: self.user,
             device_id: self.device_id,
             detected_at: detected_at.with_timezone(&Utc),

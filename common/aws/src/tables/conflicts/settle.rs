@@ -9,20 +9,41 @@ use crate::{failure::Failure, tables::transaction::incomplete};
 impl Conflicts {
     /// The part of a transaction that gives a conflict its outcome.
     ///
-    /// The condition: it is open, and holds the edits that were read. So it is decided once, and no edit joins behind the decision.
+    /// The condition: it is open, and holds the edits that were read. So it is decided once, and no
+    /// edit joins behind the decision.
     ///
     /// # Errors
     /// The outcome does not serialise, which each does.
-    pub fn settle(&self, tenant: &str, conflict: &Conflict, outcome: &Outcome) -> Result<TransactWriteItem, Failure> {
-        self.settle_row(tenant, (&conflict.id, conflict.slot), conflict.edits.len(), outcome)
+    pub fn settle(
+        &self,
+        tenant: &str,
+        conflict: &Conflict,
+        outcome: &Outcome,
+    ) -> Result<TransactWriteItem, Failure> {
+        self.settle_row(
+            tenant,
+            (&conflict.id, conflict.slot),
+            conflict.edits.len(),
+            outcome,
+        )
     }
 
-    /// The part of a transaction that resolves a conflict which a create of the same device takes the place of, on the same condition.
+    /// The part of a transaction that resolves a conflict which a create of the same device takes
+    /// the place of, on the same condition.
     ///
     /// # Errors
     /// The outcome does not serialise, which each does.
-    pub fn supersede(&self, tenant: &str, superseded: &Superseded) -> Result<TransactWriteItem, Failure> {
-        let Superseded { id, slot, expected_edits, outcome } = superseded;
+    pub fn supersede(
+        &self,
+        tenant: &str,
+        superseded: &Superseded,
+    ) -> Result<TransactWriteItem, Failure> {
+        let Superseded {
+            id,
+            slot,
+            expected_edits,
+            outcome,
+        } = superseded;
         self.settle_row(tenant, (id, *slot), *expected_edits, outcome)
     }
 
@@ -38,15 +59,28 @@ impl Conflicts {
         let update = Update::builder()
             .table_name(&self.0.name)
             .set_key(Some(keys::of(tenant, id, slot)?))
-            .update_expression("SET #status = :resolved, status_key = :status_key, outcome = :outcome")
+            .update_expression(
+                "SET #status = :resolved, status_key = :status_key, outcome = :outcome",
+            )
             .condition_expression("id = :id AND #status = :open AND edit_count = :edits")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
-            .expression_attribute_values(":resolved", AttributeValue::S(resolved.as_str().to_owned()))
-            .expression_attribute_values(":status_key", AttributeValue::S(keys::status_key(tenant, id, slot, resolved)?))
-            .expression_attribute_values(":outcome", outcome.map_err(|error| Failure::undecoded("outcome", error))?)
+            .expression_attribute_values(
+                ":resolved",
+                AttributeValue::S(resolved.as_str().to_owned()),
+            )
+            .expression_attribute_values(
+                ":status_key",
+                AttributeValue::S(keys::status_key(tenant, id, slot, resolved)?),
+            )
+            .expression_attribute_values(
+                ":outcome",
+                outcome.map_err(|error| Failure::undecoded("outcome", error))?,
+            )
             .expression_attribute_values(":open", AttributeValue::S(open.as_str().to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(edits.to_string()));
-        Ok(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build())
+        Ok(TransactWriteItem::builder()
+            .update(update.build().map_err(incomplete)?)
+            .build())
     }
 }

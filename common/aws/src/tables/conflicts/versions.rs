@@ -1,10 +1,13 @@
-//! Payloads of versions of resources that conflicts and deleted resources refer to: `tenant#channel` / `v#type#id#number`. Each is
-//! written once, before what refers to it, and never changed, however many conflicts there are about the version.
+//! Payloads of versions of resources that conflicts and deleted resources refer to:
+//! `tenant#channel` / `v#type#id#number`. Each is written once, before what refers to it, and never
+//! changed, however many conflicts there are about the version.
 //!
-//! The number is the version, where the resource is stored. A payload that is kept before its version is stored has a number that follows
-//! from its content ([`number_of`]): another request may be faster, and the version may then hold something else.
+//! The number is the version, where the resource is stored. A payload that is kept before its
+//! version is stored has a number that follows from its content ([`number_of`]): another request
+//! may be faster, and the version may then hold something else.
 //!
-//! A small row beside it (`m#…`) says that it is there: a write that finds the row itself would cost as much as one that makes it.
+//! A small row beside it (`m#…`) says that it is there: a write that finds the row itself would
+//! cost as much as one that makes it.
 
 use std::collections::HashSet;
 
@@ -50,11 +53,23 @@ struct VersionRow {
     fields: Vec<u8>,
 }
 
-/// The number under which a payload is kept whose version is not stored yet. It is above every version, and that of one content alone.
-pub(in crate::tables) fn number_of(server_version: u64, payload: &Json, fields: Option<&FieldVersions>) -> u64 {
+/// The number under which a payload is kept whose version is not stored yet. It is above every
+/// version, and that of one content alone.
+pub(in crate::tables) fn number_of(
+    server_version: u64,
+    payload: &Json,
+    fields: Option<&FieldVersions>,
+) -> u64 {
     let fields = fields.map(FieldVersions::to_bytes).unwrap_or_default();
-    let digest = digest([&server_version.to_be_bytes()[..], payload.get().as_bytes(), &fields]);
-    let bits = digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    let digest = digest([
+        &server_version.to_be_bytes()[..],
+        payload.get().as_bytes(),
+        &fields,
+    ]);
+    let bits = digest
+        .iter()
+        .take(8)
+        .fold(0, |bits, byte| bits << 8 | u64::from(*byte));
     VERSION_MAX + 1 + (bits >> 11)
 }
 
@@ -76,19 +91,32 @@ pub(super) fn payload_of(row: Row) -> Result<String, Failure> {
 
 fn unpacked(packed: &[u8]) -> Result<String, Failure> {
     // A payload is stored after merging; one of an earlier bound may be a little larger.
-    let text = unpack(packed, 2 * PAYLOAD_BYTES_MAX).map_err(|error| Failure::undecoded("version of a resource", error))?;
+    let text = unpack(packed, 2 * PAYLOAD_BYTES_MAX)
+        .map_err(|error| Failure::undecoded("version of a resource", error))?;
     String::from_utf8(text).map_err(|error| Failure::undecoded("version of a resource", error))
 }
 
 impl Conflicts {
     /// Keeps versions of a tenant's resources: those that are kept already are not written again.
-    pub(super) async fn share_versions(&self, tenant: &str, versions: &[Version<'_>]) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn share_versions(
+        &self,
+        tenant: &str,
+        versions: &[Version<'_>],
+    ) -> Result<Vec<Row>, Failure> {
         let mark = |version: &Version<'_>| at(MARK, tenant, version.resource, version.number);
-        let name = |row: &Row| [text(row, "pk"), text(row, "sk")].map(|part| part.unwrap_or_default().to_owned());
-        let known = self.0.batch_get(versions.iter().map(mark).collect()).await?;
+        let name = |row: &Row| {
+            [text(row, "pk"), text(row, "sk")].map(|part| part.unwrap_or_default().to_owned())
+        };
+        let known = self
+            .0
+            .batch_get(versions.iter().map(mark).collect())
+            .await?;
         let known: HashSet<[String; 2]> = known.iter().map(name).collect();
-        let missing: Vec<Version<'_>> =
-            versions.iter().filter(|version| !known.contains(&name(&mark(version)))).cloned().collect();
+        let missing: Vec<Version<'_>> = versions
+            .iter()
+            .filter(|version| !known.contains(&name(&mark(version))))
+            .cloned()
+            .collect();
         self.keep_versions(tenant, &missing).await?;
         Ok(missing.iter().map(mark).collect())
     }
@@ -97,20 +125,37 @@ impl Conflicts {
     ///
     /// # Errors
     /// An outage. A retry keeps the same.
-    pub(crate) async fn keep_versions(&self, tenant: &str, versions: &[Version<'_>]) -> Result<(), Failure> {
-        let insert = format!("INSERT INTO \"{}\" VALUE {{'pk': ?, 'sk': ?, 'packed': ?, 'fields': ?}}", self.0.name);
-        let bytes: Vec<usize> = versions.iter().map(|version| version.payload.get().len()).collect();
+    pub(crate) async fn keep_versions(
+        &self,
+        tenant: &str,
+        versions: &[Version<'_>],
+    ) -> Result<(), Failure> {
+        let insert = format!(
+            "INSERT INTO \"{}\" VALUE {{'pk': ?, 'sk': ?, 'packed': ?, 'fields': ?}}",
+            self.0.name
+        );
+        let bytes: Vec<usize> = versions
+            .iter()
+            .map(|version| version.payload.get().len())
+            .collect();
         let build = |index: usize| {
             let version = &versions[index];
             let mut row = version_key(tenant, version.resource, version.number);
             let mut part = |name: &str| row.remove(name).unwrap_or(AttributeValue::Null(true));
             let key = [part("pk"), part("sk")];
             let packed = pack(version.payload.get().as_bytes());
-            let fields = version.fields.map(FieldVersions::to_bytes).unwrap_or_default();
+            let fields = version
+                .fields
+                .map(FieldVersions::to_bytes)
+                .unwrap_or_default();
             let values = [packed, fields].map(|bytes| AttributeValue::B(Blob::new(bytes)));
             statement(&insert, key.into_iter().chain(values).collect())
         };
-        self.0.execute_all(&bytes, build).await?.into_iter().try_for_each(super::record::is_there)
+        self.0
+            .execute_all(&bytes, build)
+            .await?
+            .into_iter()
+            .try_for_each(super::record::is_there)
     }
 
     /// What a version held, and who had written which of its fields; `None` where it is not kept.
@@ -123,13 +168,22 @@ impl Conflicts {
         resource: &ResourceKey,
         number: u64,
     ) -> Result<Option<(Json, FieldVersions)>, Failure> {
-        let Some(row) = self.0.batch_get(vec![version_key(tenant, resource, number)]).await?.pop() else {
+        let Some(row) = self
+            .0
+            .batch_get(vec![version_key(tenant, resource, number)])
+            .await?
+            .pop()
+        else {
             return Ok(None);
         };
         let row: VersionRow = from_row("version of a resource", row)?;
         let fields = FieldVersions::from_bytes(&row.fields);
-        let fields = fields.ok_or_else(|| Failure::unreadable("version of a resource", "fields"))?;
+        let fields =
+            fields.ok_or_else(|| Failure::unreadable("version of a resource", "fields"))?;
         let payload = RawValue::from_string(unpacked(&row.packed)?);
-        Ok(Some((payload.map_err(|error| Failure::undecoded("payload", error))?, fields)))
+        Ok(Some((
+            payload.map_err(|error| Failure::undecoded("payload", error))?,
+            fields,
+        )))
     }
 }

@@ -19,8 +19,9 @@ use crate::{
     tables::{Row, from_row, moment, text},
 };
 
-/// The row, as it is read. Names are short where many rows carry them, and flat so that one statement writes them all. Of a deleted
-/// resource most of it is packed into one attribute; rows of earlier builds hold it like others.
+/// The row, as it is read. Names are short where many rows carry them, and flat so that one
+/// statement writes them all. Of a deleted resource most of it is packed into one attribute; rows
+/// of earlier builds hold it like others.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ResourceRow {
     pub(crate) pk: String,
@@ -81,7 +82,18 @@ pub(super) const CHANGED: [&str; 12] = [
 
 /// The values of [`CHANGED`], in that order.
 pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failure> {
-    let Resource { payload, server_version, deleted, changed_at, run, edits, claims, resolutions, fields, .. } = resource;
+    let Resource {
+        payload,
+        server_version,
+        deleted,
+        changed_at,
+        run,
+        edits,
+        claims,
+        resolutions,
+        fields,
+        ..
+    } = resource;
     let resolutions = serde_dynamo::to_attribute_value(resolutions);
     Ok([
         AttributeValue::S(payload.get().to_owned()),
@@ -105,7 +117,11 @@ pub(super) const DELETED: [&str; 4] = ["server_version", "deleted", "changed_at"
 pub(super) const TOMBSTONE: &str = "tombstone";
 
 /// The values of [`DELETED`], in that order.
-pub(super) fn deleted(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<[AttributeValue; 4], Failure> {
+pub(super) fn deleted(
+    tenant: &str,
+    key: &ResourceKey,
+    resource: &Resource,
+) -> Result<[AttributeValue; 4], Failure> {
     Ok([
         number(resource.server_version),
         AttributeValue::Bool(true),
@@ -114,14 +130,18 @@ pub(super) fn deleted(tenant: &str, key: &ResourceKey, resource: &Resource) -> R
     ])
 }
 
-/// What a create writes besides. A change writes it again: the row may have been that of a deleted resource.
+/// What a create writes besides. A change writes it again: the row may have been that of a deleted
+/// resource.
 pub(super) const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
 
 /// The values of [`CREATED`], in that order.
 pub(super) fn created(creation: &Creation) -> [AttributeValue; 3] {
     [
         AttributeValue::S(creation.author.as_str().to_owned()),
-        creation.client_temp_id.clone().map_or(AttributeValue::Null(true), AttributeValue::S),
+        creation
+            .client_temp_id
+            .clone()
+            .map_or(AttributeValue::Null(true), AttributeValue::S),
         bytes(creation.digest.to_vec()),
     ]
 }
@@ -141,8 +161,13 @@ impl ResourceRow {
         if let Some(packed) = self.tombstone.as_ref().filter(|_| self.deleted) {
             return tombstone::read(packed, self.server_version, changed_at);
         }
-        let unreadable = |what: &str| Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk));
-        let digest = self.created_digest.as_deref().and_then(|digest| digest.try_into().ok());
+        let unreadable = |what: &str| {
+            Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk))
+        };
+        let digest = self
+            .created_digest
+            .as_deref()
+            .and_then(|digest| digest.try_into().ok());
         let edits = self.edits.as_deref().and_then(Edits::from_bytes);
         let claims = self.claims.as_deref().and_then(Claims::from_bytes);
         Ok(Resource {
@@ -153,10 +178,15 @@ impl ResourceRow {
                 author: self.run_by.clone().ok_or_else(|| unreadable("run_by"))?,
                 began: self.run_began.ok_or_else(|| unreadable("run_began"))?,
                 client_version_max: self.run_max.ok_or_else(|| unreadable("run_max"))?,
-                is_unproven: self.run_unproven.ok_or_else(|| unreadable("run_unproven"))?,
+                is_unproven: self
+                    .run_unproven
+                    .ok_or_else(|| unreadable("run_unproven"))?,
             },
             creation: Creation {
-                author: self.created_by.clone().ok_or_else(|| unreadable("created_by"))?,
+                author: self
+                    .created_by
+                    .clone()
+                    .ok_or_else(|| unreadable("created_by"))?,
                 client_temp_id: self.created_as.clone(),
                 digest: digest.ok_or_else(|| unreadable("created_digest"))?,
             },
@@ -194,13 +224,15 @@ fn read_payload(payload: String) -> Result<Json, Failure> {
 
 /// Which resource a row is of.
 pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failure> {
-    let scope = Scope::parse(pk).ok_or_else(|| Failure::unreadable("partition of a resource", pk))?;
-    let key = ResourceKey::parse(&scope, sk).ok_or_else(|| Failure::unreadable("sort key of a resource", sk))?;
+    let scope =
+        Scope::parse(pk).ok_or_else(|| Failure::unreadable("partition of a resource", pk))?;
+    let key = ResourceKey::parse(&scope, sk)
+        .ok_or_else(|| Failure::unreadable("sort key of a resource", sk))?;
     Ok((scope, key))
 }
 
-/// Reads a row. One that does not read, written by hand or by another version, is logged and told apart, so that it stands in nobody's
-/// way but its own.
+/// Reads a row. One that does not read, written by hand or by another version, is logged and told
+/// apart, so that it stands in nobody's way but its own.
 pub(super) fn read_row<T: DeserializeOwned, R>(
     row: Row,
     read: impl FnOnce(T) -> Result<R, Failure>,

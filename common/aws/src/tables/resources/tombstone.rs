@@ -1,5 +1,6 @@
-//! What the row of a deleted resource holds: all that it has to remember (§3.1, §3.6, §4.9), packed, and its last payload only where both
-//! are small. A snapshot reads such rows and shows none of them, so they are kept to [`TOMBSTONE_BYTES_MAX`].
+//! What the row of a deleted resource holds: all that it has to remember (§3.1, §3.6, §4.9),
+//! packed, and its last payload only where both are small. A snapshot reads such rows and shows
+//! none of them, so they are kept to [`TOMBSTONE_BYTES_MAX`].
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,11 @@ struct Memory {
 }
 
 /// The memory of a resource that is deleted, as its row holds it.
-pub(super) fn packed(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<Vec<u8>, Failure> {
+pub(super) fn packed(
+    tenant: &str,
+    key: &ResourceKey,
+    resource: &Resource,
+) -> Result<Vec<u8>, Failure> {
     match kept_apart(tenant, key, resource)? {
         None => memory(resource, None),
         kept => memory(resource, kept),
@@ -52,12 +57,20 @@ pub(super) fn packed(tenant: &str, key: &ResourceKey, resource: &Resource) -> Re
 }
 
 /// Where the payload of a resource that is deleted is kept, if its row does not hold it.
-pub(super) fn kept_apart(tenant: &str, key: &ResourceKey, resource: &Resource) -> Result<Option<Kept>, Failure> {
+pub(super) fn kept_apart(
+    tenant: &str,
+    key: &ResourceKey,
+    resource: &Resource,
+) -> Result<Option<Kept>, Failure> {
     if resource.kept.is_some() {
         return Ok(resource.kept);
     }
     let bytes = resource.payload.get().len();
-    let number = number_of(resource.server_version, &resource.payload, Some(&resource.fields));
+    let number = number_of(
+        resource.server_version,
+        &resource.payload,
+        Some(&resource.fields),
+    );
     let kept = Kept { number, bytes };
     // What is larger than its bound does not pack into it.
     if bytes > 20 * TOMBSTONE_BYTES_MAX {
@@ -70,31 +83,56 @@ pub(super) fn kept_apart(tenant: &str, key: &ResourceKey, resource: &Resource) -
 
 fn memory(resource: &Resource, kept: Option<Kept>) -> Result<Vec<u8>, Failure> {
     let Resource { run, creation, .. } = resource;
-    let fields = if kept.is_none() { resource.fields.to_bytes() } else { Vec::new() };
+    let fields = if kept.is_none() {
+        resource.fields.to_bytes()
+    } else {
+        Vec::new()
+    };
     let memory = Memory {
         p: kept.is_none().then(|| resource.payload.clone()),
         k: kept.map(|kept| (kept.number, kept.bytes)),
-        r: (run.author.clone(), run.began, run.client_version_max, run.is_unproven),
+        r: (
+            run.author.clone(),
+            run.began,
+            run.client_version_max,
+            run.is_unproven,
+        ),
         c: Some(creation.author.clone()).filter(|author| *author != run.author),
         t: creation.client_temp_id.clone(),
-        b: [creation.digest.to_vec(), resource.edits.to_bytes(), resource.claims.to_bytes(), fields].map(|it| BASE64.encode(it)),
+        b: [
+            creation.digest.to_vec(),
+            resource.edits.to_bytes(),
+            resource.claims.to_bytes(),
+            fields,
+        ]
+        .map(|it| BASE64.encode(it)),
         s: resource.resolutions.clone(),
     };
-    Ok(pack(&serde_json::to_vec(&memory).map_err(|error| Failure::undecoded("tombstone", error))?))
+    Ok(pack(
+        &serde_json::to_vec(&memory).map_err(|error| Failure::undecoded("tombstone", error))?,
+    ))
 }
 
 /// Reads a memory back.
-pub(super) fn read(packed: &[u8], server_version: u64, changed_at: chrono::DateTime<chrono::Utc>) -> Result<Resource, Failure> {
+pub(super) fn read(
+    packed: &[u8],
+    server_version: u64,
+    changed_at: chrono::DateTime<chrono::Utc>,
+) -> Result<Resource, Failure> {
     let unreadable = |what: &str| Failure::unreadable("tombstone", what);
-    let text = unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Failure::undecoded("tombstone", error))?;
-    let memory: Memory = serde_json::from_slice(&text).map_err(|error| Failure::undecoded("tombstone", error))?;
+    let text =
+        unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Failure::undecoded("tombstone", error))?;
+    let memory: Memory =
+        serde_json::from_slice(&text).map_err(|error| Failure::undecoded("tombstone", error))?;
     let [digest, edits, claims, fields] = memory.b.map(|text| BASE64.decode(text));
     let bytes = |bytes: Result<Vec<u8>, _>| bytes.map_err(|_| unreadable("bytes"));
     let (author, began, client_version_max, is_unproven) = memory.r;
     let creation = Creation {
         author: memory.c.unwrap_or_else(|| author.clone()),
         client_temp_id: memory.t,
-        digest: bytes(digest)?.try_into().map_err(|_| unreadable("digest"))?,
+        digest: bytes(digest)?
+            .try_into()
+            .map_err(|_| unreadable("digest"))?,
     };
     Ok(Resource {
         payload: memory.p.unwrap_or_else(nothing),
@@ -102,7 +140,12 @@ pub(super) fn read(packed: &[u8], server_version: u64, changed_at: chrono::DateT
         server_version,
         deleted: true,
         changed_at,
-        run: Run { author, began, client_version_max, is_unproven },
+        run: Run {
+            author,
+            began,
+            client_version_max,
+            is_unproven,
+        },
         creation,
         edits: Edits::from_bytes(&bytes(edits)?).ok_or_else(|| unreadable("edits"))?,
         claims: Claims::from_bytes(&bytes(claims)?).ok_or_else(|| unreadable("claims"))?,

@@ -13,7 +13,8 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) enum Node<'a> {
-    /// A value as it was sent or stored, and its canonical text, once it was asked for. Without text: a field to be taken out.
+    /// A value as it was sent or stored, and its canonical text, once it was asked for. Without
+    /// text: a field to be taken out.
     Text(&'a str, Option<Box<str>>),
     Object(Box<Object<'a>>),
 }
@@ -54,7 +55,9 @@ enum Depth<'p, 'a> {
 impl<'a> Node<'a> {
     /// A value whose objects are taken apart all the way down.
     pub(super) fn whole(text: &'a str) -> Self {
-        Object::read(&mut Scan::new(text), Depth::All).map_or(Self::Text(text, None), |object| Self::Object(Box::new(object)))
+        Object::read(&mut Scan::new(text), Depth::All).map_or(Self::Text(text, None), |object| {
+            Self::Object(Box::new(object))
+        })
     }
 
     pub(super) fn is_null(&self) -> bool {
@@ -72,7 +75,9 @@ impl<'a> Node<'a> {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Text(text, _) => text.len(),
-            Self::Object(object) => object.text.map_or_else(|| object.weighed().bytes(), str::len),
+            Self::Object(object) => object
+                .text
+                .map_or_else(|| object.weighed().bytes(), str::len),
         }
     }
 
@@ -115,9 +120,12 @@ impl<'a> Node<'a> {
         (true, bytes)
     }
 
-    /// Whether this is the same value as `other`, which is no object. The canonical text is made at most once, whatever it is compared with.
+    /// Whether this is the same value as `other`, which is no object. The canonical text is made at
+    /// most once, whatever it is compared with.
     fn is_same(&mut self, other: &str) -> bool {
-        let Self::Text(text, canonical) = self else { return false };
+        let Self::Text(text, canonical) = self else {
+            return false;
+        };
         is_same_at_sight(text, other).unwrap_or_else(|| {
             // A text that has none, which no payload holds, equals any other such text.
             let of = |text: &str| canonical_of(text).unwrap_or_default().into_boxed_str();
@@ -158,14 +166,15 @@ impl<'a> Node<'a> {
         self.write(&mut text);
         work::written(text.len());
         work::parsed(text.len());
-        // Objects and JSON texts make JSON, so this cannot fail; `null` would be refused as a payload all the same.
+        // Objects and JSON texts make JSON, so this cannot fail; `null` would be refused as a
+        // payload all the same.
         RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 }
 
 impl<'a> Object<'a> {
-    /// Reads the object that stands next. Of fields with one name the last counts, in the place of the first. `None` where no object
-    /// stands, or a name in it is no unicode text.
+    /// Reads the object that stands next. Of fields with one name the last counts, in the place of
+    /// the first. `None` where no object stands, or a name in it is no unicode text.
     fn read(scan: &mut Scan<'a>, depth: Depth<'_, 'a>) -> Option<Self> {
         let begin = *scan;
         if !scan.take(b'{') {
@@ -214,7 +223,10 @@ impl<'a> Object<'a> {
     }
 
     fn weighed(&self) -> Weighed {
-        Weighed { count: self.fields.len(), fields_bytes: self.bytes }
+        Weighed {
+            count: self.fields.len(),
+            fields_bytes: self.bytes,
+        }
     }
 
     /// What it would be with `changes`; `note` is told of each field that would change.
@@ -238,7 +250,8 @@ impl<'a> Object<'a> {
                 note(name);
             }
             let whole = |bytes: Option<usize>| bytes.map_or(0, |bytes| name_bytes(name) + bytes);
-            weighed.count = weighed.count + usize::from(after.is_some()) - usize::from(before.is_some());
+            weighed.count =
+                weighed.count + usize::from(after.is_some()) - usize::from(before.is_some());
             weighed.fields_bytes = weighed.fields_bytes + whole(after) - whole(before);
         }
         weighed
@@ -257,9 +270,14 @@ impl<'a> Object<'a> {
         }
         if is_removed {
             // All at once: taking them out one by one moves what stands behind each.
-            self.fields.retain(|_, field| !matches!(field, Node::Text("", _)));
+            self.fields
+                .retain(|_, field| !matches!(field, Node::Text("", _)));
         }
-        for (name, change) in changes.fields.iter().filter(|(_, change)| !change.is_null()) {
+        for (name, change) in changes
+            .fields
+            .iter()
+            .filter(|(_, change)| !change.is_null())
+        {
             let stands = match self.fields.entry(name.clone()) {
                 indexmap::map::Entry::Vacant(place) => {
                     self.bytes += name_bytes(name);

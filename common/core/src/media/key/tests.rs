@@ -40,7 +40,14 @@ fn keyring(secret: &str) -> Keyring {
 }
 
 fn made(tenant: &str, user: &str, content_type: &str) -> MediaKey {
-    MediaKey::new(tenant, user, Uuid::from_u128(7), 17, content_type, &keyring("one"))
+    MediaKey::new(
+        tenant,
+        user,
+        Uuid::from_u128(7),
+        17,
+        content_type,
+        &keyring("one"),
+    )
 }
 
 fn key(tenant: &str, user: &str) -> String {
@@ -58,14 +65,22 @@ fn is_safe(key: &str) -> bool {
     key.starts_with("uploads/")
         && key.bytes().all(is_plain)
         && key.split('/').count() == 4
-        && key.split('/').all(|part| !part.is_empty() && part.bytes().any(|byte| byte != b'.'))
+        && key
+            .split('/')
+            .all(|part| !part.is_empty() && part.bytes().any(|byte| byte != b'.'))
 }
 
 #[test]
 fn key_states_owner_promise_and_extension() {
-    assert_eq!(without_mac(&key("acme", "ana")), format!("uploads/acme/ana/{UNIQUE}.17.image~jpeg.jpg"));
+    assert_eq!(
+        without_mac(&key("acme", "ana")),
+        format!("uploads/acme/ana/{UNIQUE}.17.image~jpeg.jpg")
+    );
     let unknown = made("acme", "ana", "video/x-unknown").to_string();
-    assert_eq!(without_mac(&unknown), format!("uploads/acme/ana/{UNIQUE}.17.video~x-unknown"));
+    assert_eq!(
+        without_mac(&unknown),
+        format!("uploads/acme/ana/{UNIQUE}.17.video~x-unknown")
+    );
 }
 
 #[test]
@@ -76,7 +91,12 @@ fn odd_names_give_keys_that_are_safe_read_back_and_never_meet() {
             let text = key(tenant, user);
             assert!(is_safe(&text), "{text}");
             let read = MediaKey::parse(&text).expect("a key reads back");
-            assert!(read.is_of(tenant, user) && read.is_of_type("image/jpeg") && read.content_length() == 17, "{text}");
+            assert!(
+                read.is_of(tenant, user)
+                    && read.is_of_type("image/jpeg")
+                    && read.content_length() == 17,
+                "{text}"
+            );
             assert!(keys.insert(text), "{tenant:?} {user:?}");
         }
     }
@@ -90,12 +110,27 @@ fn a_name_that_looks_like_the_hash_of_another_is_hashed_itself() {
 
 #[test]
 fn types_are_told_apart_whatever_their_letters() {
-    let types = ["image/jpeg", "image/svg+xml", "application/vnd.ms-excel", "application/octet-stream", "a/b", "", "nonsense"];
-    let words: BTreeSet<String> = types.iter().map(|it| type_word(it, MEDIA_TYPE_LETTERS_MAX)).collect();
+    let types = [
+        "image/jpeg",
+        "image/svg+xml",
+        "application/vnd.ms-excel",
+        "application/octet-stream",
+        "a/b",
+        "",
+        "nonsense",
+    ];
+    let words: BTreeSet<String> = types
+        .iter()
+        .map(|it| type_word(it, MEDIA_TYPE_LETTERS_MAX))
+        .collect();
     assert_eq!(words.len(), types.len());
     for content_type in types {
         let text = made("acme", "ana", content_type).to_string();
-        assert!(is_safe(&text) && MediaKey::parse(&text).is_some_and(|key| key.is_of_type(content_type)), "{text}");
+        assert!(
+            is_safe(&text)
+                && MediaKey::parse(&text).is_some_and(|key| key.is_of_type(content_type)),
+            "{text}"
+        );
     }
 }
 
@@ -103,16 +138,30 @@ fn types_are_told_apart_whatever_their_letters() {
 fn the_longest_key_has_the_bytes_it_may_have() {
     let name = "n".repeat(MEDIA_NAME_LETTERS_MAX);
     let longest = |content_type: &str| {
-        let key = MediaKey::new(&name, &name, Uuid::max(), 5 << 30, content_type, &keyring("one"));
+        let key = MediaKey::new(
+            &name,
+            &name,
+            Uuid::max(),
+            5 << 30,
+            content_type,
+            &keyring("one"),
+        );
         // No type of today has both the longest word and the longest extension.
-        MediaKey { content_type: "t".repeat(MEDIA_TYPE_LETTERS_MAX), ..key }.to_string()
+        MediaKey {
+            content_type: "t".repeat(MEDIA_TYPE_LETTERS_MAX),
+            ..key
+        }
+        .to_string()
     };
     assert_eq!(longest("image/heic").len(), MEDIA_KEY_BYTES_MAX);
     assert!(MediaKey::parse(&longest("image/heic")).is_some());
     let odd = "ä".repeat(128);
     let odd = MediaKey::new(&odd, &odd, Uuid::max(), 5 << 30, &odd, &keyring("one"));
     assert!(odd.to_string().len() <= MEDIA_KEY_BYTES_MAX);
-    let old = format!("uploads/{name}/{name}/{}.5368709120.application~octet-stream.abcdefghij", Uuid::max().simple());
+    let old = format!(
+        "uploads/{name}/{name}/{}.5368709120.application~octet-stream.abcdefghij",
+        Uuid::max().simple()
+    );
     assert!(MediaKey::parse(&old).is_some() && old.len() <= MEDIA_KEY_BYTES_MAX);
 }
 
@@ -122,15 +171,30 @@ fn only_the_secret_that_signed_authenticates() {
     let read = MediaKey::parse(&text).expect("a key reads back");
     assert!(read.is_authentic(&keyring("one")) && !read.is_old());
     assert!(!read.is_authentic(&keyring("other")));
-    let other = MediaKey::new("acme", "ana", Uuid::from_u128(7), 17, "image/jpeg", &keyring("other"));
+    let other = MediaKey::new(
+        "acme",
+        "ana",
+        Uuid::from_u128(7),
+        17,
+        "image/jpeg",
+        &keyring("other"),
+    );
     assert!(!other.is_authentic(&keyring("one")));
 }
 
 #[test]
 fn every_change_of_a_key_breaks_its_mac() {
     let text = key("acme", "ana");
-    let forged = |text: &str| MediaKey::parse(text).is_none_or(|key| !key.is_authentic(&keyring("one")));
-    for (from, to) in [("acme", "acmf"), ("ana", "ben"), (".17.", ".18."), ("jpeg", "png"), (".jpg", ".png"), (".jpg", "")] {
+    let forged =
+        |text: &str| MediaKey::parse(text).is_none_or(|key| !key.is_authentic(&keyring("one")));
+    for (from, to) in [
+        ("acme", "acmf"),
+        ("ana", "ben"),
+        (".17.", ".18."),
+        ("jpeg", "png"),
+        (".jpg", ".png"),
+        (".jpg", ""),
+    ] {
         assert!(forged(&text.replacen(from, to, 1)), "{from} {to}");
     }
     for at in "uploads/".len()..text.len() {
@@ -144,10 +208,16 @@ fn every_change_of_a_key_breaks_its_mac() {
 #[test]
 fn old_keys_parse_and_are_never_authentic() {
     let old = MediaKey::parse(OLD).expect("an old key");
-    assert!(old.is_old() && old.is_of("acme", "ana") && old.is_of_type("image/jpeg") && old.content_length() == 17);
+    assert!(
+        old.is_old()
+            && old.is_of("acme", "ana")
+            && old.is_of_type("image/jpeg")
+            && old.content_length() == 17
+    );
     assert!(!old.is_authentic(&keyring("one")));
     assert_eq!(old.arrival(), OLD.replace("uploads/", "incoming/"));
-    let long = MediaKey::parse(&OLD.replace("image~jpeg.jpg", "application~octet-stream")).expect("an old key");
+    let long = MediaKey::parse(&OLD.replace("image~jpeg.jpg", "application~octet-stream"))
+        .expect("an old key");
     assert!(long.is_of_type("application/octet-stream"));
 }
 
@@ -159,8 +229,19 @@ fn text_that_is_no_key_does_not_read() {
     let good = key("acme", "ana");
     let unique = &good[good.find(UNIQUE).expect("its unique part")..][..2 * NUMBER_DIGITS];
     let too_large = "z".repeat(NUMBER_DIGITS);
-    for changed in ["", "7", &unique[1..], &format!("{unique}0"), &unique.replacen('0', "-", 1), &too_large.repeat(2)] {
-        assert_eq!(MediaKey::parse(&good.replace(unique, changed)), None, "{changed}");
+    for changed in [
+        "",
+        "7",
+        &unique[1..],
+        &format!("{unique}0"),
+        &unique.replacen('0', "-", 1),
+        &too_large.repeat(2),
+    ] {
+        assert_eq!(
+            MediaKey::parse(&good.replace(unique, changed)),
+            None,
+            "{changed}"
+        );
     }
 }
 

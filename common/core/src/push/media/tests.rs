@@ -17,7 +17,15 @@ fn keyring() -> Keyring {
 
 /// An authentic key of a user.
 fn key_of(user: &str, number: u128) -> String {
-    MediaKey::new("acme", user, Uuid::from_u128(number), 1, "image/jpeg", &keyring()).to_string()
+    MediaKey::new(
+        "acme",
+        user,
+        Uuid::from_u128(number),
+        1,
+        "image/jpeg",
+        &keyring(),
+    )
+    .to_string()
 }
 
 fn old_key_of(user: &str, number: u128) -> String {
@@ -26,7 +34,15 @@ fn old_key_of(user: &str, number: u128) -> String {
 
 fn forged_key(number: u128) -> String {
     let other = Keyring::new("another secret, of at least 32 bytes", None).expect("long enough");
-    MediaKey::new("acme", "ana", Uuid::from_u128(number), 1, "image/jpeg", &other).to_string()
+    MediaKey::new(
+        "acme",
+        "ana",
+        Uuid::from_u128(number),
+        1,
+        "image/jpeg",
+        &other,
+    )
+    .to_string()
 }
 
 fn item(action: &str, id: &str, media: &[String]) -> Json {
@@ -42,12 +58,26 @@ fn lookups(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Vec<String>) {
 
 fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Claims) {
     let catalog = Catalog::parse(BOARD).expect("a catalog");
-    let principal = Principal { tenant: "acme".into(), user: "ana".into(), roles: vec![], groups: vec![] };
+    let principal = Principal {
+        tenant: "acme".into(),
+        user: "ana".into(),
+        roles: vec![],
+        groups: vec![],
+    };
     let author = Author::device("ana", "phone");
-    let sender = Sender { principal: &principal, device_id: "phone", author: &author, catalog: &catalog, is_replay: false };
+    let sender = Sender {
+        principal: &principal,
+        device_id: "phone",
+        author: &author,
+        catalog: &catalog,
+        is_replay: false,
+    };
     let groups = intake::read(items, sender).groups;
     let keyring = keyring();
-    let rules = KeyRules { keyring: &keyring, accepts_old };
+    let rules = KeyRules {
+        keyring: &keyring,
+        accepts_old,
+    };
     let claims = Claims::of(&groups, &HashMap::new(), sender, rules, |_| true);
     (claims.to_find(), claims)
 }
@@ -56,18 +86,28 @@ fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Claims) {
 fn forged_keys_are_not_looked_up() {
     let items: Vec<Json> = (0..50_u128)
         .map(|item_number| {
-            let forged: Vec<String> = (0..50).map(|number| forged_key(item_number * 50 + number)).collect();
+            let forged: Vec<String> = (0..50)
+                .map(|number| forged_key(item_number * 50 + number))
+                .collect();
             item("update", &format!("b{item_number}"), &forged)
         })
         .collect();
     assert_eq!(lookups(&items, true), (vec![], vec![]));
     // Nor is an authentic key beside one.
-    assert_eq!(lookups(&[item("create", "b", &[key_of("ana", 1), forged_key(1)])], true), (vec![], vec![]));
+    assert_eq!(
+        lookups(
+            &[item("create", "b", &[key_of("ana", 1), forged_key(1)])],
+            true
+        ),
+        (vec![], vec![])
+    );
 }
 
 #[test]
 fn shared_key_is_looked_up_once() {
-    let items: Vec<Json> = (0..50).map(|number| item("create", &format!("b{number}"), &[key_of("ana", 1)])).collect();
+    let items: Vec<Json> = (0..50)
+        .map(|number| item("create", &format!("b{number}"), &[key_of("ana", 1)]))
+        .collect();
     assert_eq!(lookups(&items, true), (vec![], vec![key_of("ana", 1)]));
 }
 
@@ -75,17 +115,30 @@ fn shared_key_is_looked_up_once() {
 fn lookups_of_a_batch_are_bounded() {
     let keys = |of: fn(&str, u128) -> String| -> Vec<Json> {
         let item_of = |item_number: u128| {
-            let named: Vec<String> = (0..10).map(|number| of("ana", item_number * 10 + number)).collect();
+            let named: Vec<String> = (0..10)
+                .map(|number| of("ana", item_number * 10 + number))
+                .collect();
             item("update", &format!("b{item_number}"), &named)
         };
         (0..50).map(item_of).collect()
     };
     let (searched, looked_up) = lookups(&keys(key_of), true);
-    assert_eq!((searched.len(), looked_up.len()), (MEDIA_LOOKUPS_MAX, MEDIA_LOOKUPS_MAX));
+    assert_eq!(
+        (searched.len(), looked_up.len()),
+        (MEDIA_LOOKUPS_MAX, MEDIA_LOOKUPS_MAX)
+    );
     // In the order of the items, so that a batch that is sent again gets on.
-    assert_eq!(looked_up[..10], (0..10).map(|number| key_of("ana", number)).collect::<Vec<_>>());
+    assert_eq!(
+        looked_up[..10],
+        (0..10)
+            .map(|number| key_of("ana", number))
+            .collect::<Vec<_>>()
+    );
     let (searched, looked_up) = lookups(&keys(old_key_of), true);
-    assert_eq!((searched.len(), looked_up.len()), (MEDIA_OLD_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX));
+    assert_eq!(
+        (searched.len(), looked_up.len()),
+        (MEDIA_OLD_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX)
+    );
     assert_eq!(lookups(&keys(old_key_of), false).1, Vec::<String>::new());
 }
 
@@ -99,7 +152,10 @@ fn foreign_keys_are_only_searched_for() {
 
 #[test]
 fn verified_keys_of_the_resource_are_not_looked_up() {
-    let (searched, claims) = planned(&[item("update", "b", &[key_of("ben", 1), key_of("ana", 2)])], true);
+    let (searched, claims) = planned(
+        &[item("update", "b", &[key_of("ben", 1), key_of("ana", 2)])],
+        true,
+    );
     let (looked_up, evidence) = claims.to_look_up(searched.into_iter().collect());
     assert!(looked_up.is_empty() && evidence.checked.is_empty());
 }

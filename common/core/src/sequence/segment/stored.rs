@@ -1,5 +1,5 @@
-//! Entries as they are stored: what often is as in the entry before is left out where it is, so that nobody packs, unpacks and reads it
-//! again.
+//! Entries as they are stored: what often is as in the entry before is left out where it is, so
+//! that nobody packs, unpacks and reads it again.
 
 use std::borrow::Cow;
 
@@ -45,23 +45,45 @@ pub(super) struct Difference<'a> {
 /// What each entry has other than the one before it; the first has everything.
 pub(super) fn differences(entries: &[Entry]) -> Vec<Difference<'_>> {
     let before = std::iter::once(None).chain(entries.iter().map(Some));
-    before.zip(entries).map(|(before, entry)| Difference::between(before, entry)).collect()
+    before
+        .zip(entries)
+        .map(|(before, entry)| Difference::between(before, entry))
+        .collect()
 }
 
 impl<'a> Difference<'a> {
     fn between(before: Option<&Entry>, entry: &'a Entry) -> Self {
-        let Entry { position, resource_type, id, action, server_version, changed_at, author, is_echoed, decided, payload } =
-            entry;
-        let is_new = |is_same: fn(&Entry, &Entry) -> bool| !before.is_some_and(|before| is_same(before, entry));
-        let later = changed_at.timestamp_millis() - before.map_or(0, |before| before.changed_at.timestamp_millis());
+        let Entry {
+            position,
+            resource_type,
+            id,
+            action,
+            server_version,
+            changed_at,
+            author,
+            is_echoed,
+            decided,
+            payload,
+        } = entry;
+        let is_new = |is_same: fn(&Entry, &Entry) -> bool| {
+            !before.is_some_and(|before| is_same(before, entry))
+        };
+        let later = changed_at.timestamp_millis()
+            - before.map_or(0, |before| before.changed_at.timestamp_millis());
         Self {
-            position: Cow::Owned(end_of(before.map_or(Position::START, |before| before.position), *position)),
-            resource_type: is_new(|one, other| one.resource_type == other.resource_type).then_some(Cow::Borrowed(resource_type)),
+            position: Cow::Owned(end_of(
+                before.map_or(Position::START, |before| before.position),
+                *position,
+            )),
+            resource_type: is_new(|one, other| one.resource_type == other.resource_type)
+                .then_some(Cow::Borrowed(resource_type)),
             id: Cow::Borrowed(id),
             action: is_new(|one, other| one.action == other.action).then_some(*action),
-            server_version: is_new(|one, other| one.server_version == other.server_version).then_some(*server_version),
+            server_version: is_new(|one, other| one.server_version == other.server_version)
+                .then_some(*server_version),
             changed_after: Some(later).filter(|later| *later != 0),
-            author: is_new(|one, other| one.author == other.author).then_some(Cow::Borrowed(author.as_str())),
+            author: is_new(|one, other| one.author == other.author)
+                .then_some(Cow::Borrowed(author.as_str())),
             is_echoed: *is_echoed,
             decided: Cow::Borrowed(decided),
             payload: payload.as_deref(),
@@ -69,11 +91,15 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// The end of a position's text, from where it differs from that of the position `before`. All texts have one width, so the length of
-/// the end tells where it begins.
+/// The end of a position's text, from where it differs from that of the position `before`. All
+/// texts have one width, so the length of the end tells where it begins.
 fn end_of(before: Position, position: Position) -> String {
     let (before, mut text) = (before.to_string(), position.to_string());
-    let common = before.bytes().zip(text.bytes()).take_while(|(one, other)| one == other).count();
+    let common = before
+        .bytes()
+        .zip(text.bytes())
+        .take_while(|(one, other)| one == other)
+        .count();
     text.split_off(common)
 }
 
@@ -84,22 +110,37 @@ pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
     }
     let mut text = Position::START.to_string();
     let mut entries: Vec<Entry> = Vec::with_capacity(differences.len());
-    for Difference { position, resource_type, id, action, server_version, changed_after, author, is_echoed, decided, payload } in
-        differences
+    for Difference {
+        position,
+        resource_type,
+        id,
+        action,
+        server_version,
+        changed_after,
+        author,
+        is_echoed,
+        decided,
+        payload,
+    } in differences
     {
         let before = entries.last();
         let begin = text.get(..text.len().checked_sub(position.len())?)?.len();
         text.replace_range(begin.., &position);
-        let changed_at_ms =
-            before.map_or(0, |it| it.changed_at.timestamp_millis()).checked_add(changed_after.unwrap_or_default())?;
+        let changed_at_ms = before
+            .map_or(0, |it| it.changed_at.timestamp_millis())
+            .checked_add(changed_after.unwrap_or_default())?;
         entries.push(Entry {
             position: text.parse().ok()?,
-            resource_type: resource_type.map(Cow::into_owned).or_else(|| Some(before?.resource_type.clone()))?,
+            resource_type: resource_type
+                .map(Cow::into_owned)
+                .or_else(|| Some(before?.resource_type.clone()))?,
             id: id.into_owned(),
             action: action.or_else(|| Some(before?.action))?,
             server_version: server_version.or_else(|| Some(before?.server_version))?,
             changed_at: DateTime::from_timestamp_millis(changed_at_ms)?,
-            author: author.map(|author| Author::stored(author.into_owned())).or_else(|| Some(before?.author.clone()))?,
+            author: author
+                .map(|author| Author::stored(author.into_owned()))
+                .or_else(|| Some(before?.author.clone()))?,
             is_echoed,
             decided: decided.into_owned(),
             payload: payload.map(ToOwned::to_owned),
