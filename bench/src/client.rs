@@ -113,15 +113,15 @@ impl Api {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(request.body.clone()))
             .unwrap();
-        let answer = match &self.connections {
+        let response = match &self.connections {
             Connections::Plain(client) => client.request(sent),
             Connections::Tls(client) => client.request(sent),
         };
-        let answer = answer.await.unwrap();
-        let status = answer.status();
+        let response = response.await.unwrap();
+        let status = response.status();
         (
             status,
-            answer.into_body().collect().await.unwrap().to_bytes(),
+            response.into_body().collect().await.unwrap().to_bytes(),
         )
     }
 }

@@ -13,7 +13,7 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
 
@@ -75,17 +75,17 @@ thread_local! {
 }
 
 impl Hook for StoreCpu {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async {
             BEGAN.set(thread_cpu());
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
         Box::pin(async {
             self.add(thread_cpu().saturating_sub(BEGAN.get()));
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 }

@@ -8,13 +8,13 @@
     reason = "a measurement that cannot go on stops"
 )]
 
+pub mod baseline;
 pub mod budgets;
 pub mod chart;
 pub mod client;
 pub mod cold;
 pub mod cost;
 pub mod cpu;
-pub mod floor;
 pub mod lag;
 pub mod load;
 pub mod machine;

@@ -40,9 +40,9 @@ enum What {
     },
     /// Simulated devices push, pull, are refused and ask in vain: throughput, latency, processor
     /// time and memory, beside the floor.
-    Load(load::Arguments),
+    Load(load::LoadArguments),
     /// How long until a pull shows what was pushed, and how much one channel takes.
-    Lag(lag::Arguments),
+    Lag(lag::LagArguments),
     /// The valid requests that make the most work, of every route, compared with ordinary ones: CPU
     /// time and counted work.
     Work {
@@ -121,13 +121,13 @@ fn told(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
     is_within
 }
 
-fn load(arguments: &load::Arguments) -> Vec<Table> {
+fn load(arguments: &load::LoadArguments) -> Vec<Table> {
     Runtime::new()
         .unwrap()
         .block_on(load::tables(&env::current_exe().unwrap(), arguments))
 }
 
-fn lag(arguments: &lag::Arguments) -> Vec<Table> {
+fn lag(arguments: &lag::LagArguments) -> Vec<Table> {
     Runtime::new()
         .unwrap()
         .block_on(lag::tables(&env::current_exe().unwrap(), arguments))

@@ -14,8 +14,8 @@ use tidemark::{
 };
 
 use crate::{
+    baseline,
     cpu::{StoreCpu, Usage},
-    floor,
 };
 
 /// Runs all of Tidemark with its data in this folder.
@@ -39,7 +39,7 @@ pub fn tidemark(folder: &Path) {
 /// Runs the floor with its data in this folder.
 pub fn floor(folder: &Path) {
     let store = Arc::new(StoreCpu::default());
-    let router = floor::router(floor::Store::open(folder, store.clone()));
+    let router = baseline::router(baseline::Store::open(folder, store.clone()));
     runtime().block_on(async {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -52,7 +52,7 @@ pub fn floor(folder: &Path) {
 }
 
 async fn report(addr: SocketAddr, store: Arc<StoreCpu>) {
-    let answering = tokio::task::spawn_blocking(move || {
+    let responder = tokio::task::spawn_blocking(move || {
         let mut output = io::stdout();
         writeln!(output, "{addr}").unwrap();
         for _ in io::stdin().lock().lines() {
@@ -60,7 +60,7 @@ async fn report(addr: SocketAddr, store: Arc<StoreCpu>) {
             writeln!(output, "{usage}").unwrap();
         }
     });
-    answering.await.unwrap();
+    responder.await.unwrap();
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -16,7 +16,7 @@ use tidemark_core::{
     principal::Author,
     protocol::Action,
     pull::{
-        page::{Page, Shown, leads_on},
+        page::{Page, SnapshotItem, is_contiguous},
         start::{self, Start},
     },
     resource::ResourceKey,
@@ -417,7 +417,7 @@ impl<'a> Reader<'a> {
             .iter()
             .filter(|segment| segment.prev >= from)
             .peekable();
-        if read.peek().is_none_or(|first| !leads_on(position, first)) {
+        if read.peek().is_none_or(|first| !is_contiguous(position, first)) {
             assert!(self.is_given, "the log leads on from where a page ended");
             assert!(
                 within.is_some()
@@ -431,7 +431,7 @@ impl<'a> Reader<'a> {
             return;
         }
         for segment in read {
-            assert!(leads_on(position, segment), "the log itself is linked");
+            assert!(is_contiguous(position, segment), "the log itself is linked");
             for entry in segment
                 .entries
                 .iter()
@@ -453,7 +453,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn shown(row: &Record) -> Shown {
+fn shown(row: &Record) -> SnapshotItem {
     let scope = Scope {
         tenant: "acme".into(),
         channel: Channel::Tenant,
@@ -462,7 +462,7 @@ fn shown(row: &Record) -> Shown {
         ResourceKey::parse(&scope, &row.key.sort_key()).as_ref(),
         Some(&row.key)
     );
-    Shown {
+    SnapshotItem {
         payload: row
             .payload
             .clone()

@@ -12,11 +12,11 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use tidemark_core::{
     catalog::Catalog,
     channel::Scope,
-    conflict::{ConflictStatus, ConflictWrite, Standing},
+    conflict::{ConflictStatus, ConflictWrite, ConflictSummary},
     gzip,
     json::{self, Json},
     limits::{BATCH_ITEMS_MAX, SENTENCE_LETTERS_MAX, SORT_KEY_BYTES_MAX, is_name},
-    media::{Checked, Keyring, Upload},
+    media::{MediaCheck, Keyring, Upload},
     principal::{Author, Principal},
     protocol::{
         Action,
@@ -24,10 +24,10 @@ use tidemark_core::{
         push::{ItemCode, ItemResult, PushRequest, PushResponse, Status},
     },
     push::{
-        answer,
-        decide::{Decision, Found, Stored, decide},
-        intake::{self, Carried, Edit, Group, Item, Sender},
-        media::{Claims, Evidence, KeyRules},
+        response,
+        decide::{Decision, Lookups, CurrentState, decide},
+        intake::{self, CarriedState, Edit, Group, Item, Sender},
+        media::{MediaReferences, Evidence, KeyRules},
         order,
         references::{self, EarlierCreates},
     },
@@ -95,7 +95,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let (ana, ben) = (user("ana", "g"), user("ben", "g"));
     let mut world = World::default();
     let first = world.push(&push, &ana, 1);
-    check_answer(&push, first.clone());
+    check_response(&push, first.clone());
     let before = world.versions();
     let again = world.push(&push, &ana, 2);
     check_repeat(&first, &again, &before, &world);
@@ -124,7 +124,7 @@ fn check_request(push: &PushRequest, body: &[u8]) {
         push.items.iter().all(|item| text.contains(item.get())),
         "items keep their text"
     );
-    let token = answer::sync_token(push.client_sync_token.as_deref());
+    let token = response::sync_token(push.client_sync_token.as_deref());
     assert!(
         Token::decode(&token).is_ok(),
         "the answer's token is one to pull from"
@@ -132,7 +132,7 @@ fn check_request(push: &PushRequest, body: &[u8]) {
 }
 
 /// One answer an item, in their order, and all of it goes over the wire and back.
-fn check_answer(push: &PushRequest, mut results: Vec<ItemResult>) {
+fn check_response(push: &PushRequest, mut results: Vec<ItemResult>) {
     assert!(
         results
             .iter()
@@ -158,8 +158,8 @@ fn check_answer(push: &PushRequest, mut results: Vec<ItemResult>) {
         );
         assert!(result.server_id.as_deref().is_none_or(is_name));
     }
-    answer::fit(&mut results);
-    let (batch_id, server_sync_token) = ("batch-1".into(), answer::sync_token(None));
+    response::fit(&mut results);
+    let (batch_id, server_sync_token) = ("batch-1".into(), response::sync_token(None));
     let response = PushResponse {
         batch_id,
         processed_at: DateTime::UNIX_EPOCH,
@@ -202,7 +202,7 @@ struct World {
     rows: HashMap<ResourceKey, Resource>,
     holders: HashMap<UniqueKey, ResourceKey>,
     /// By author and resource.
-    conflicts: HashMap<(String, ResourceKey), Vec<Standing>>,
+    conflicts: HashMap<(String, ResourceKey), Vec<ConflictSummary>>,
 }
 
 impl World {
@@ -241,7 +241,7 @@ impl World {
         let earlier = self.earlier_creates(&intake.groups, &author);
         let media = verified(&intake.groups, sender);
         let mut results: BTreeMap<usize, ItemResult> = intake
-            .refused
+            .rejected
             .into_iter()
             .map(|it| (it.index, it))
             .collect();
@@ -271,7 +271,7 @@ impl World {
                     later.push(Group {
                         key: group.key.clone(),
                         items: undecided,
-                        carried: Carried::default(),
+                        carried: CarriedState::default(),
                     });
                     later = order::join(later);
                 }
@@ -293,7 +293,7 @@ impl World {
         media: &Evidence,
         sender: Sender<'_>,
         now: DateTime<Utc>,
-    ) -> (Vec<ItemResult>, Vec<Item>, Carried) {
+    ) -> (Vec<ItemResult>, Vec<Item>, CarriedState) {
         // A try shows which of the values that it claims are held.
         let mut holders = HashMap::new();
         let decision = loop {
@@ -386,32 +386,32 @@ impl World {
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> Decision {
-        let found = Found { holders, media };
+        let found = Lookups { holders, media };
         let resource = self.rows.get(&group.key).cloned();
         let own = (sender.author.as_str().to_owned(), group.key.clone());
         let standing = self.conflicts.get(&own).cloned().unwrap_or_default();
         // As in the product: a device's conflicts are read when an edit conflicts, or its create
         // was refused before.
-        let is_refused = !standing.is_empty()
+        let is_rejected = !standing.is_empty()
             && group
                 .items
                 .iter()
-                .any(|item| matches!(item, Item::Edit(edit) if self.is_refused(&own, edit)));
-        let without = Stored {
+                .any(|item| matches!(item, Item::Edit(edit) if self.is_rejected(&own, edit)));
+        let without = CurrentState {
             resource: resource.clone(),
             conflicts: None,
         };
-        if !is_refused && let Ok(decision) = decide(group, &without, found, sender, now) {
+        if !is_rejected && let Ok(decision) = decide(group, &without, found, sender, now) {
             return decision;
         }
-        let stored = Stored {
+        let stored = CurrentState {
             resource,
             conflicts: Some(standing),
         };
         decide(group, &stored, found, sender, now).expect("the conflicts were read")
     }
 
-    fn is_refused(&self, own: &(String, ResourceKey), edit: &Edit) -> bool {
+    fn is_rejected(&self, own: &(String, ResourceKey), edit: &Edit) -> bool {
         self.conflicts
             .get(own)
             .is_some_and(|standing| standing.iter().any(|conflict| conflict.holds(edit.id)))
@@ -474,7 +474,7 @@ impl World {
                     .edits
                     .first()
                     .is_some_and(|edit| edit.action == Action::Create);
-                standing.push(Standing {
+                standing.push(ConflictSummary {
                     id,
                     slot: write.slot,
                     status,
@@ -520,26 +520,26 @@ fn verified(groups: &[Group], sender: Sender<'_>) -> Evidence {
             content_length: 1,
             content_type: "image/jpeg".into(),
         };
-        (key, Checked::Verified(upload))
+        (key, MediaCheck::Verified(upload))
     };
     let rules = KeyRules {
         keyring: &KEYRING,
         accepts_old: true,
     };
     let (keys, evidence) =
-        Claims::of(groups, &HashMap::new(), sender, rules, |_| true).to_look_up(HashSet::new());
+        MediaReferences::of(groups, &HashMap::new(), sender, rules, |_| true).to_look_up(HashSet::new());
     evidence.with(keys.into_iter().map(upload).collect())
 }
 
 /// Every item is in one group or refused, in its order; keys fit the tables, and edits keep what
 /// was sent.
 fn check_intake(items: &[Json], intake: &intake::Intake, sender: Sender<'_>) {
-    let refused = intake.refused.iter().map(|answer| answer.index);
+    let rejected = intake.rejected.iter().map(|response| response.index);
     let mut indexes: Vec<usize> = intake
         .groups
         .iter()
         .flat_map(Group::indexes)
-        .chain(refused)
+        .chain(rejected)
         .collect();
     indexes.sort_unstable();
     assert!(
@@ -571,8 +571,8 @@ fn check_intake(items: &[Json], intake: &intake::Intake, sender: Sender<'_>) {
         for item in &group.items {
             match item {
                 Item::Edit(edit) => check_edit(edit, &items[edit.index]),
-                Item::Refused(answer) => assert!(
-                    answer
+                Item::Rejected(response) => assert!(
+                    response
                         .code
                         .is_some_and(|code| code != ItemCode::Unavailable)
                 ),

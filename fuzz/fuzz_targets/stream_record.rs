@@ -47,8 +47,8 @@ fuzz_target!(|data: &[u8]| -> Corpus {
 
 /// What a batch that failed is given back by: the stream finds the record by it.
 fn check_given_back(sequence: Sequence) {
-    let failures = given_back([sequence]).batch_item_failures;
-    let [failure] = failures.as_slice() else {
+    let dead_letters = given_back([sequence]).batch_item_failures;
+    let [failure] = dead_letters.as_slice() else {
         panic!("one record is given back")
     };
     let number = failure.item_identifier.as_deref().expect("by its number");

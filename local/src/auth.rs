@@ -36,7 +36,7 @@ pub struct Identity<'a> {
 }
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct JwtClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a str,
@@ -65,7 +65,7 @@ pub fn mint(
     now_s: i64,
     ttl_s: i64,
 ) -> Result<String, jsonwebtoken::errors::Error> {
-    let claims = Claims {
+    let claims = JwtClaims {
         iss: ISSUER,
         aud: AUDIENCE,
         sub: identity.user,

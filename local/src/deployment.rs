@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::Client;
-use lambda_http::{Context, LambdaEvent};
+use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::Value;
-use tidemark_aws::failures::Failures;
+use tidemark_aws::dead_letters::DeadLetters;
 use tidemark_aws::media::Media;
 use tidemark_aws::notifications::Notifications;
 use tidemark_aws::stream::StreamEvent;
-use tidemark_aws::{Clock, Platform, Settings};
+use tidemark_aws::{Clock, Context, Settings};
 
 use crate::engine::Engine;
 use crate::gateway::invoke::{Invocation, Invocations};
@@ -90,7 +90,7 @@ pub fn create_tables(engine: &Engine, template: &Template) -> Result<(), Deploym
                     updates.try_for_each(|request| call("UpdateTable", &request).map(drop))
                 })
             }
-            Err(refused) => Err(refused),
+            Err(rejected) => Err(rejected),
             Ok(_) => table.update_time_to_live().map_or(Ok(()), |request| {
                 call("UpdateTimeToLive", &request).map(drop)
             }),
@@ -153,12 +153,12 @@ pub fn binaries_environment(port: u16) -> Result<BTreeMap<String, String>, Deplo
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn platform(
+pub fn context(
     template: &Template,
     function: &str,
     dynamodb: Client,
     clock: Clock,
-) -> Result<Platform, DeploymentError> {
+) -> Result<Context, DeploymentError> {
     let environment = environment(template, function)?;
     let settings_error = |reason| DeploymentError::Settings {
         function: function.to_owned(),
@@ -166,7 +166,7 @@ pub fn platform(
     };
     let settings = Settings::from_env(&|name| environment.get(name).cloned())
         .map_err(|error| settings_error(error.to_string()))?;
-    Platform::new(settings, dynamodb, clock).map_err(|failure| settings_error(failure.to_string()))
+    Context::new(settings, dynamodb, clock).map_err(|failure| settings_error(failure.to_string()))
 }
 
 /// What a function calls with. Each function has clients of its own, as it has on AWS, so that a
@@ -181,64 +181,64 @@ pub struct Clients {
     pub sns: Option<aws_sdk_sns::Client>,
 }
 
-/// A [`platform`] on the media bucket too, for the functions whose binaries link S3.
+/// A [`context`] on the media bucket too, for the functions whose binaries link S3.
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn platform_with_media(
+pub fn context_with_media(
     template: &Template,
     function: &str,
     clients: Clients,
     clock: Clock,
-) -> Result<Platform, DeploymentError> {
-    let platform = platform(template, function, clients.dynamodb, clock)?;
-    let media = Media::new(clients.bucket, &platform.settings.media);
+) -> Result<Context, DeploymentError> {
+    let context = context(template, function, clients.dynamodb, clock)?;
+    let media = Media::new(clients.bucket, &context.settings.media);
     let media = media.map_err(|error| DeploymentError::Settings {
         function: function.to_owned(),
         reason: error.to_string(),
     })?;
-    Ok(platform.with_media(media))
+    Ok(context.with_media(media))
 }
 
-/// A [`platform`] on the failure bucket too, for the functions behind streams and the one that
+/// A [`context`] on the failure bucket too, for the functions behind streams and the one that
 /// counts what they set aside, and on the topic that the template gives it, where there is an SNS.
 ///
 /// # Errors
 /// The template does not give the function what it needs.
-pub fn stream_platform(
+pub fn stream_context(
     template: &Template,
     function: &str,
     clients: Clients,
     clock: Clock,
-) -> Result<Platform, DeploymentError> {
-    let platform = platform(template, function, clients.dynamodb, clock)?;
+) -> Result<Context, DeploymentError> {
+    let context = context(template, function, clients.dynamodb, clock)?;
     let settings_error = |reason: &str| DeploymentError::Settings {
         function: function.to_owned(),
         reason: reason.to_owned(),
     };
-    let failures = platform
+    let dead_letters = context
         .settings
         .failure_bucket
         .as_deref()
         .ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
-    let failures = Failures::new(clients.bucket, failures, function);
-    let topic = platform.settings.notification_topic.as_deref();
+    let dead_letters = DeadLetters::new(clients.bucket, dead_letters, function);
+    let topic = context.settings.notification_topic.as_deref();
     let notifications = topic
         .zip(clients.sns)
         .map(|(topic, sns)| Notifications::new(sns, topic));
-    Ok(platform
-        .with_failures(failures)
+    Ok(context
+        .with_dead_letters(dead_letters)
         .with_notifications(notifications))
 }
 
 /// A function crate as a function behind the API. A macro, because "an async function whose future
 /// can be sent" has no name that a parameter could ask for.
 macro_rules! serving {
-    ($platform:expr, $function:ident) => {{
-        let platform = $platform;
+    ($context:expr, $function:ident) => {{
+        let context = $context;
         let serve: Function = Arc::new(move |request| {
-            let platform = platform.clone();
-            Box::pin(async move { $function::handle(&platform, request).await })
+            let context = context.clone();
+            Box::pin(async move { $function::handle(&context, request).await })
         });
         serve
     }};
@@ -254,47 +254,47 @@ pub fn functions(
     clients: &dyn Fn(&str) -> Clients,
     clock: &Clock,
 ) -> Result<Functions, DeploymentError> {
-    let platform = |function| {
-        platform(
+    let context = |function| {
+        context(
             template,
             function,
             clients(function).dynamodb,
             clock.clone(),
         )
     };
-    let with_failures =
-        |function| stream_platform(template, function, clients(function), clock.clone());
+    let with_dead_letters =
+        |function| stream_context(template, function, clients(function), clock.clone());
     let with_media =
-        |function| platform_with_media(template, function, clients(function), clock.clone());
+        |function| context_with_media(template, function, clients(function), clock.clone());
     Ok(BTreeMap::from([
-        ("ack", serving!(platform("ack")?, tidemark_ack)),
+        ("ack", serving!(context("ack")?, tidemark_ack)),
         (
             "batches",
             serving!(with_media("batches")?, tidemark_batches),
         ),
         (
             "conflicts",
-            serving!(with_failures("conflicts")?, tidemark_conflicts),
+            serving!(with_dead_letters("conflicts")?, tidemark_conflicts),
         ),
         (
             "presign",
             serving!(with_media("presign")?, tidemark_presign),
         ),
-        ("pull", serving!(platform("pull")?, tidemark_pull)),
+        ("pull", serving!(context("pull")?, tidemark_pull)),
         ("push", serving!(with_media("push")?, tidemark_push)),
-        ("resolve", serving!(platform("resolve")?, tidemark_resolve)),
+        ("resolve", serving!(context("resolve")?, tidemark_resolve)),
     ]))
 }
 
 /// A function crate as a function that is invoked directly; a macro for the same reason.
 macro_rules! invoking {
-    ($platform:expr, $function:ident) => {{
-        let platform = $platform;
+    ($context:expr, $function:ident) => {{
+        let context = $context;
         let invoke: Invocation = Arc::new(move |event| {
-            let platform = platform.clone();
+            let context = context.clone();
             Box::pin(async move {
-                let event = LambdaEvent::new(event, context(&platform.clock));
-                $function::invoked(&platform, event)
+                let event = LambdaEvent::new(event, lambda_context(&context.clock));
+                $function::invoked(&context, event)
                     .await
                     .map_err(|error| error.to_string())
             })
@@ -312,8 +312,8 @@ pub fn invocations(
     clients: &dyn Fn(&str) -> Clients,
     clock: &Clock,
 ) -> Result<Invocations, DeploymentError> {
-    let changelog = stream_platform(template, "changelog", clients("changelog"), clock.clone())?;
-    let resolve = platform(
+    let changelog = stream_context(template, "changelog", clients("changelog"), clock.clone())?;
+    let resolve = context(
         template,
         "resolve",
         clients("resolve").dynamodb,
@@ -326,8 +326,8 @@ pub fn invocations(
 }
 
 /// What Lambda says of an invocation, as far as the functions ask: its id.
-fn context(clock: &Clock) -> Context {
-    let mut context = Context::default();
+fn lambda_context(clock: &Clock) -> LambdaContext {
+    let mut context = LambdaContext::default();
     context.request_id = clock.unique_id().to_string();
     context
 }
@@ -339,14 +339,14 @@ pub type StreamFunction = Box<
 
 /// A function crate as a function behind a stream; a macro for the reason that `serving` is one.
 macro_rules! consuming {
-    ($platform:expr, $function:ident) => {{
-        let platform = $platform;
+    ($context:expr, $function:ident) => {{
+        let context = $context;
         let consume: StreamFunction = Box::new(move |event| {
-            let platform = platform.clone();
-            let event = LambdaEvent::new(event, context(&platform.clock));
+            let context = context.clone();
+            let event = LambdaEvent::new(event, lambda_context(&context.clock));
             Box::pin(async move {
-                match tokio::spawn(async move { $function::handle(&platform, event).await }).await {
-                    Ok(answer) => answer.map_err(|error| error.to_string()),
+                match tokio::spawn(async move { $function::handle(&context, event).await }).await {
+                    Ok(response) => response.map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 }
             })
@@ -359,10 +359,10 @@ macro_rules! consuming {
 ///
 /// # Errors
 /// No function of that name takes stream batches.
-pub fn stream_function(name: &str, platform: Platform) -> Result<StreamFunction, DeploymentError> {
+pub fn stream_function(name: &str, context: Context) -> Result<StreamFunction, DeploymentError> {
     match name {
-        "changelog" => Ok(consuming!(platform, tidemark_changelog)),
-        "notify" => Ok(consuming!(platform, tidemark_notify)),
+        "changelog" => Ok(consuming!(context, tidemark_changelog)),
+        "notify" => Ok(consuming!(context, tidemark_notify)),
         _ => Err(DeploymentError::NoStreamFunction(name.to_owned())),
     }
 }

@@ -18,8 +18,8 @@ use crate::data_folder::{DataFolder, DataFolderError};
 use crate::deployment::{self, Clients, DeploymentError};
 use crate::engine::http::{EngineClient, Hook, NoHook, dynamodb_client};
 use crate::engine::{Engine, EngineError};
+use crate::event_source::EventSourceMapping;
 use crate::gateway::{self, ApiKind, Front, Guard, RouteError};
-use crate::pump::Pump;
 use crate::store::client::{StoreClient, s3_client};
 use crate::store::{Store, StoreError};
 use crate::template::{Template, TemplateError};
@@ -170,14 +170,14 @@ impl System {
         ))];
         for mapping in template.stream_mappings()? {
             let clients = clients(&mapping.function);
-            let platform =
-                deployment::stream_platform(&template, &mapping.function, clients, clock.clone())?;
-            let pump = Pump::new(
+            let context =
+                deployment::stream_context(&template, &mapping.function, clients, clock.clone())?;
+            let emulator = EventSourceMapping::new(
                 engine.clone(),
                 &mapping,
-                deployment::stream_function(&mapping.function, platform)?,
+                deployment::stream_function(&mapping.function, context)?,
             );
-            tasks.push(tokio::spawn(pump.run(stopped.clone())));
+            tasks.push(tokio::spawn(emulator.run(stopped.clone())));
         }
         tasks.push(tokio::spawn(serve(listener, router, stopped)));
         Ok(Self {

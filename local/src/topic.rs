@@ -19,11 +19,11 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 use crate::engine::Reply;
-use crate::engine::http::{Call, Hook, NoHook, judge, respond};
+use crate::engine::http::{Call, Hook, NoHook, evaluate, respond};
 
 /// A message that was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishedMessage {
     /// The topic it was published to.
     pub topic: String,
     /// Its text.
@@ -34,12 +34,12 @@ pub struct Published {
 
 /// What was published. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Topic(Arc<Mutex<Vec<Published>>>);
+pub struct Topic(Arc<Mutex<Vec<PublishedMessage>>>);
 
 impl Topic {
     /// Every message so far, in the order they came.
     #[must_use]
-    pub fn published(&self) -> Vec<Published> {
+    pub fn published(&self) -> Vec<PublishedMessage> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -64,7 +64,7 @@ impl Topic {
                     body: xml.into_bytes(),
                 }
             }
-            Err(reason) => refusal(
+            Err(reason) => rejection(
                 400,
                 "InvalidParameter",
                 &format!("Invalid parameter: {reason}"),
@@ -75,7 +75,7 @@ impl Topic {
 
 /// An answer of SNS that refuses a request, for example `(500, "InternalError", "try again")`.
 #[must_use]
-pub fn refusal(status: u16, code: &str, message: &str) -> Reply {
+pub fn rejection(status: u16, code: &str, message: &str) -> Reply {
     let xml = format!(
         "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
     );
@@ -86,7 +86,7 @@ pub fn refusal(status: u16, code: &str, message: &str) -> Reply {
 }
 
 /// Reads a `Publish`, and refuses what SNS documents that it refuses.
-fn publish(fields: &BTreeMap<String, String>) -> Result<Published, &'static str> {
+fn publish(fields: &BTreeMap<String, String>) -> Result<PublishedMessage, &'static str> {
     let field = |name: &str| fields.get(name).filter(|value| !value.is_empty());
     if field("Action").is_none_or(|action| action != "Publish") {
         return Err("Action");
@@ -107,7 +107,7 @@ fn publish(fields: &BTreeMap<String, String>) -> Result<Published, &'static str>
         .filter(|message| message.chars().all(is_text))
         .ok_or("Message")?
         .clone();
-    Ok(Published {
+    Ok(PublishedMessage {
         topic: field("TopicArn").ok_or("TopicArn")?.clone(),
         message,
         attributes,
@@ -144,12 +144,12 @@ impl TopicClient {
             operation: "Publish",
             body,
         };
-        if let Some(forged) = judge(self.hook.before(&call).await).await? {
+        if let Some(forged) = evaluate(self.hook.before(&call).await).await? {
             return respond(forged);
         }
         let reply = self.topic.take(body);
         respond(
-            judge(self.hook.after(&call, &reply).await)
+            evaluate(self.hook.after(&call, &reply).await)
                 .await?
                 .unwrap_or(reply),
         )

@@ -4,7 +4,7 @@
 use std::{panic, process, time::Duration};
 
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Environment, Platform, entry, telemetry};
+use tidemark_aws::{Context, Environment, entry, telemetry};
 
 /// More than Lambda takes of an answer.
 const TOO_LARGE_BYTES: usize = 7 << 20;
@@ -16,8 +16,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     abort_on_panic();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media()?);
-    entry::run(async |request: Request| answer(&platform, request).await).await
+    let context = environment.context()?.with_media(environment.media()?);
+    entry::run(async |request: Request| response(&context, request).await).await
 }
 
 /// As the release profile does, which cargo-lambda builds with `panic = "abort"`.
@@ -29,7 +29,7 @@ fn abort_on_panic() {
     }));
 }
 
-async fn answer(platform: &Platform, request: Request) -> Response<Body> {
+async fn response(context: &Context, request: Request) -> Response<Body> {
     let fault = request
         .headers()
         .get("x-fault")
@@ -37,15 +37,15 @@ async fn answer(platform: &Platform, request: Request) -> Response<Body> {
         .unwrap_or_default()
         .to_owned();
     match fault.as_str() {
-        "panic" => panics_in_the_middle(platform, request).await,
+        "panic" => panics_in_the_middle(context, request).await,
         "too large" => Response::new(Body::from("x".repeat(TOO_LARGE_BYTES))),
-        _ => tidemark_push::handle(platform, request).await,
+        _ => tidemark_push::handle(context, request).await,
     }
 }
 
-async fn panics_in_the_middle(platform: &Platform, request: Request) -> Response<Body> {
-    match tokio::time::timeout(MIDDLE, tidemark_push::handle(platform, request)).await {
-        Ok(answer) => answer,
+async fn panics_in_the_middle(context: &Context, request: Request) -> Response<Body> {
+    match tokio::time::timeout(MIDDLE, tidemark_push::handle(context, request)).await {
+        Ok(response) => response,
         Err(_) => panic!("in the middle of a push"),
     }
 }

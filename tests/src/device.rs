@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::{Answer, Stack};
+use crate::{ApiResponse, Stack};
 
 /// A device.
 pub struct Device<'a> {
@@ -17,7 +17,7 @@ pub struct Device<'a> {
     /// Where its pulls stand.
     pub since: Value,
     /// What it holds: by channel, type and id.
-    pub rows: BTreeMap<(String, String, String), Held>,
+    pub rows: BTreeMap<(String, String, String), DeviceCopy>,
     /// How often it was told to start a channel over that it had begun.
     pub resets: usize,
     begun: BTreeSet<String>,
@@ -25,7 +25,7 @@ pub struct Device<'a> {
 
 /// A resource that a device holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct DeviceCopy {
     /// Its version.
     pub server_version: u64,
     /// The text of its payload; none for a deleted one.
@@ -47,7 +47,7 @@ impl<'a> Device<'a> {
     }
 
     /// Sends a push of these items.
-    pub async fn send(&self, items: &Value) -> Answer {
+    pub async fn send(&self, items: &Value) -> ApiResponse {
         self.stack
             .post("sync/push", &self.token, &self.body(items))
             .await
@@ -72,7 +72,7 @@ impl<'a> Device<'a> {
     }
 
     /// Pushes a batch with an id of the client's own; gives the whole answer.
-    pub async fn push_batch(&self, batch_id: &str, items: &Value) -> Answer {
+    pub async fn push_batch(&self, batch_id: &str, items: &Value) -> ApiResponse {
         let mut body = self.body(items);
         body["batch_id"] = batch_id.into();
         self.stack.post("sync/push", &self.token, &body).await
@@ -82,8 +82,8 @@ impl<'a> Device<'a> {
     pub async fn pull_page(&mut self, limit: usize) -> Value {
         let request =
             json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
-        let answer = self.stack.post("sync/pull", &self.token, &request).await;
-        let page = answer.ok();
+        let response = self.stack.post("sync/pull", &self.token, &request).await;
+        let page = response.ok();
         self.apply(&page);
         page
     }
@@ -102,7 +102,7 @@ impl<'a> Device<'a> {
     }
 
     /// Acknowledges what it has applied.
-    pub async fn ack(&self) -> Answer {
+    pub async fn ack(&self) -> ApiResponse {
         self.stack
             .post(
                 "sync/ack",
@@ -124,7 +124,7 @@ impl<'a> Device<'a> {
         for change in page["changes"].as_array().unwrap() {
             let text = |field: &str| change[field].as_str().unwrap().to_owned();
             let version = change["server_version"].as_u64().unwrap();
-            let held = Held {
+            let held = DeviceCopy {
                 server_version: version,
                 payload: change.get("payload").map(ToString::to_string),
             };
@@ -140,7 +140,7 @@ impl<'a> Device<'a> {
     }
 
     /// What the device holds that is not deleted.
-    pub fn live(&self) -> BTreeMap<String, Held> {
+    pub fn live(&self) -> BTreeMap<String, DeviceCopy> {
         let live = self.rows.iter().filter(|(_, held)| held.payload.is_some());
         live.map(|((_, _, id), held)| (id.clone(), held.clone()))
             .collect()

@@ -15,7 +15,7 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
 use tokio::sync::Notify;
@@ -27,12 +27,12 @@ pub const ROUND_TRIP: Duration = Duration::from_millis(10);
 /// Counts calls and the units DynamoDB charged for them.
 #[derive(Debug, Default)]
 pub struct Meter {
-    counted: Mutex<Counted>,
+    counted: Mutex<CallCounts>,
 }
 
 /// What was counted.
 #[derive(Debug, Default, Clone)]
-pub struct Counted {
+pub struct CallCounts {
     /// Calls by operation.
     pub calls: BTreeMap<String, usize>,
     /// Write units by table.
@@ -43,16 +43,16 @@ pub struct Counted {
 
 impl Meter {
     /// What was counted since the last time.
-    pub fn take(&self) -> Counted {
+    pub fn take(&self) -> CallCounts {
         std::mem::take(&mut self.counted.lock().unwrap())
     }
 
     fn count(&self, call: &Call<'_>, reply: &Reply) {
-        let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let response: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let mut counted = self.counted.lock().unwrap();
         *counted.calls.entry(call.operation.to_owned()).or_default() += 1;
         let is_read = matches!(call.operation, "GetItem" | "BatchGetItem" | "Query");
-        let consumed = match &answer["ConsumedCapacity"] {
+        let consumed = match &response["ConsumedCapacity"] {
             Value::Array(tables) => tables.clone(),
             Value::Null => Vec::new(),
             table => vec![table.clone()],
@@ -70,16 +70,16 @@ impl Meter {
 }
 
 impl Hook for Meter {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async {
             tokio::time::sleep(ROUND_TRIP).await;
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate> {
         self.count(call, reply);
-        Box::pin(std::future::ready(Verdict::Continue))
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
@@ -114,17 +114,17 @@ impl Gate {
 }
 
 impl Hook for Gate {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async {
             if (self.fits)(call) && !self.is_taken.swap(true, Ordering::SeqCst) {
                 self.opened.notified().await;
             }
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
@@ -139,21 +139,21 @@ pub enum Moment {
 
 /// What a script decides by: how many calls came to that moment before, the operation, its body,
 /// and the moment.
-pub type Decide = dyn FnMut(usize, &str, &str, Moment) -> Verdict + Send;
+pub type Decide = dyn FnMut(usize, &str, &str, Moment) -> CallFate + Send;
 
 /// Follows a script: for each call, before and after, what becomes of it.
 pub struct Script {
     calls: AtomicUsize,
-    answers: AtomicUsize,
+    responses: AtomicUsize,
     decide: Mutex<Box<Decide>>,
 }
 
 impl Script {
     /// A script that decides by [`Decide`].
-    pub fn new(decide: impl FnMut(usize, &str, &str, Moment) -> Verdict + Send + 'static) -> Self {
+    pub fn new(decide: impl FnMut(usize, &str, &str, Moment) -> CallFate + Send + 'static) -> Self {
         Self {
             calls: AtomicUsize::new(0),
-            answers: AtomicUsize::new(0),
+            responses: AtomicUsize::new(0),
             decide: Mutex::new(Box::new(decide)),
         }
     }
@@ -162,9 +162,9 @@ impl Script {
     pub fn dying_at(nth: usize, at: Moment) -> Self {
         Self::new(move |call, _, _, moment| {
             if call == nth && moment == at {
-                Verdict::Hang
+                CallFate::Hang
             } else {
-                Verdict::Continue
+                CallFate::Continue
             }
         })
     }
@@ -180,9 +180,9 @@ impl Script {
                 body: br#"{"Responses":{}}"#.to_vec(),
             };
             if is_stale {
-                Verdict::Answer(nothing())
+                CallFate::Reply(nothing())
             } else {
-                Verdict::Continue
+                CallFate::Continue
             }
         })
     }
@@ -191,9 +191,9 @@ impl Script {
     pub fn heads_stay() -> Self {
         Self::new(|_, operation, body, moment| match moment {
             Moment::Before if operation == "PutItem" && body.contains(r#"{"S":"head"}"#) => {
-                Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
+                CallFate::Reply(Reply::error(500, "InternalServerError", "out of order"))
             }
-            _ => Verdict::Continue,
+            _ => CallFate::Continue,
         })
     }
 
@@ -202,14 +202,14 @@ impl Script {
         self.calls.load(Ordering::SeqCst)
     }
 
-    fn verdict(&self, number: usize, call: &Call<'_>, moment: Moment) -> Verdict {
+    fn verdict(&self, number: usize, call: &Call<'_>, moment: Moment) -> CallFate {
         let body = String::from_utf8_lossy(call.body);
         (self.decide.lock().unwrap())(number, call.operation, &body, moment)
     }
 }
 
 impl Hook for Script {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         let verdict = self.verdict(number, call, Moment::Before);
         Box::pin(async move {
@@ -218,8 +218,8 @@ impl Hook for Script {
         })
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        let number = self.answers.fetch_add(1, Ordering::SeqCst);
+    fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        let number = self.responses.fetch_add(1, Ordering::SeqCst);
         let verdict = self.verdict(number, call, Moment::After);
         Box::pin(std::future::ready(verdict))
     }

@@ -22,8 +22,8 @@ use tempfile::NamedTempFile;
 use tidemark::{deployment, store, template::Template};
 use tokio::process::{Child, Command};
 
-use crate::Answer;
-use api::{RuntimeApi, Told, soon};
+use crate::ApiResponse;
+use api::{FunctionResponse, RuntimeApi, soon};
 
 /// Names a command that runs shipped binaries of another architecture: `qemu-aarch64 -L
 /// /usr/aarch64-linux-gnu`.
@@ -33,9 +33,9 @@ pub const RUNNER_VARIABLE: &str = "TIDEMARK_BINARIES_RUNNER";
 #[derive(Debug)]
 pub enum Outcome {
     /// What the function said.
-    Told(Told),
+    Responded(FunctionResponse),
     /// The process ended without a word.
-    Ended(ExitStatus),
+    Exited(ExitStatus),
 }
 
 /// The environment that Lambda gives a function whose calls to AWS go to this endpoint.
@@ -105,8 +105,8 @@ impl Lambda {
         self.api.send(event, within);
         let work = async {
             tokio::select! {
-                told = self.api.told() => Outcome::Told(told),
-                status = self.process.wait() => Outcome::Ended(status.unwrap()),
+                told = self.api.told() => Outcome::Responded(told),
+                status = self.process.wait() => Outcome::Exited(status.unwrap()),
             }
         };
         let outcome = tokio::time::timeout(within, work).await;
@@ -116,7 +116,7 @@ impl Lambda {
     /// Hands it an event that it must answer.
     pub async fn ask(&mut self, event: &str) -> String {
         match self.invoke(event).await {
-            Outcome::Told(Told::Answer(answer)) => answer,
+            Outcome::Responded(FunctionResponse::Body(response)) => response,
             other => panic!("{}: {other:?}: {}", self.function, self.logged()),
         }
     }
@@ -178,7 +178,7 @@ pub fn shipped(folder: &Path, function: &str) -> Option<PathBuf> {
 }
 
 /// An answer to a request, as the gateway reads it from what the function told the runtime API.
-pub fn answer(told: &str) -> Answer {
+pub fn response(told: &str) -> ApiResponse {
     let told: Value = serde_json::from_str(told).unwrap();
     let body = told["body"].as_str().unwrap_or_default();
     let body = if told["isBase64Encoded"] == true {
@@ -210,5 +210,5 @@ pub fn answer(told: &str) -> Answer {
             value.parse::<HeaderValue>().unwrap(),
         );
     }
-    Answer::read(response)
+    ApiResponse::read(response)
 }

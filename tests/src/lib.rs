@@ -8,18 +8,18 @@
     reason = "a test that cannot go on stops"
 )]
 
-pub mod answer;
 pub mod device;
 pub mod hooks;
 pub mod lambda;
 pub mod openapi;
+pub mod permissions;
 pub mod requests;
-pub mod rights;
+pub mod response;
 pub mod stack;
 
-pub use answer::Answer;
 pub use device::Device;
 pub use hooks::{Meter, Script};
+pub use response::ApiResponse;
 pub use stack::Stack;
 
 /// A request as a function reads it from an event of API Gateway.

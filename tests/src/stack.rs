@@ -16,7 +16,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
 use lambda_http::{
-    Body, Context, LambdaEvent, Response,
+    Body, Context as LambdaContext, LambdaEvent, Response,
     http::{HeaderMap, HeaderValue, header},
 };
 use serde_json::{Value, json, value::RawValue};
@@ -27,12 +27,12 @@ use tidemark::{
         Engine,
         http::{EngineClient, Hook, NoHook, dynamodb_client},
     },
+    event_source::EventSourceMapping,
     gateway::{
         ApiKind, Functions,
         event::{Inbound, http_event, placeholders, rest_event},
         invoke::Invocations,
     },
-    pump::Pump,
     store::{
         Store,
         client::{StoreClient, s3_client},
@@ -40,10 +40,10 @@ use tidemark::{
     template::Template,
     topic::{Topic, TopicClient, sns_client},
 };
-use tidemark_aws::{Clock, Platform, stream::StreamEvent};
+use tidemark_aws::{Clock, Context, stream::StreamEvent};
 use tidemark_core::pack::unpack;
 
-use crate::{Answer, Device, answer::route, openapi, rights::Watch};
+use crate::{ApiResponse, Device, openapi, permissions::Watch, response::route};
 
 /// When every stack's clock starts.
 const START_MS: i64 = 1_790_000_000_000;
@@ -61,7 +61,7 @@ pub struct Stack {
     template: Template,
     functions: Functions,
     invocations: Invocations,
-    pumps: tokio::sync::Mutex<Vec<Pump<StreamFunction>>>,
+    mappings: tokio::sync::Mutex<Vec<EventSourceMapping<StreamFunction>>>,
     clock_ms: Arc<AtomicI64>,
     requests: AtomicU64,
     api: ApiKind,
@@ -165,7 +165,7 @@ impl Stack {
             template,
             functions,
             invocations,
-            pumps: tokio::sync::Mutex::default(),
+            mappings: tokio::sync::Mutex::default(),
             clock_ms,
             requests: AtomicU64::new(0),
             api: ApiKind::Rest,
@@ -176,18 +176,18 @@ impl Stack {
 
     /// The same deployment, the calls of whose functions behind streams pass `hook`.
     pub fn streaming(self, hook: Arc<dyn Hook>) -> Self {
-        let pumps = self
+        let mappings = self
             .template
             .stream_mappings()
             .unwrap()
             .into_iter()
             .map(|mapping| {
-                let function = self.platform(&mapping.function, Arc::clone(&hook));
+                let function = self.context(&mapping.function, Arc::clone(&hook));
                 let function = deployment::stream_function(&mapping.function, function).unwrap();
-                Pump::new(self.engine.clone(), &mapping, function)
+                EventSourceMapping::new(self.engine.clone(), &mapping, function)
             });
-        let pumps = tokio::sync::Mutex::new(pumps.collect());
-        Self { pumps, ..self }
+        let mappings = tokio::sync::Mutex::new(mappings.collect());
+        Self { mappings, ..self }
     }
 
     /// The same deployment behind an HTTP API.
@@ -205,14 +205,14 @@ impl Stack {
 
     /// What a function of this deployment stands on, its calls passing `hook`: to call the function
     /// itself with.
-    pub fn platform(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        self.platform_over(function, self.watch.over(function, hook))
+    pub fn context(&self, function: &str, hook: Arc<dyn Hook>) -> Context {
+        self.context_over(function, self.watch.over(function, hook))
     }
 
     /// The same for tests that use its parts themselves: what they call with it is not what the
     /// function calls.
-    pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
-        self.platform_over(function, hook)
+    pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Context {
+        self.context_over(function, hook)
     }
 
     /// The hook of calls that a function of this deployment makes from elsewhere: its rights are
@@ -221,17 +221,17 @@ impl Stack {
         self.watch.over(function, hook)
     }
 
-    fn platform_over(&self, function: &str, hook: Arc<dyn Hook>) -> Platform {
+    fn context_over(&self, function: &str, hook: Arc<dyn Hook>) -> Context {
         let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
         let clock = clock(&self.clock_ms);
         match function {
             "changelog" | "notify" | "conflicts" => {
-                deployment::stream_platform(&self.template, function, clients, clock).unwrap()
+                deployment::stream_context(&self.template, function, clients, clock).unwrap()
             }
             "batches" | "presign" | "push" => {
-                deployment::platform_with_media(&self.template, function, clients, clock).unwrap()
+                deployment::context_with_media(&self.template, function, clients, clock).unwrap()
             }
-            _ => deployment::platform(&self.template, function, clients.dynamodb, clock).unwrap(),
+            _ => deployment::context(&self.template, function, clients.dynamodb, clock).unwrap(),
         }
     }
 
@@ -249,17 +249,24 @@ impl Stack {
     /// Hands everything that was written so far to the functions behind the streams: it is
     /// sequenced, and subscribers are told.
     pub async fn settle(&self) {
-        join_all(self.pumps.lock().await.iter_mut().map(Pump::drain)).await;
+        join_all(
+            self.mappings
+                .lock()
+                .await
+                .iter_mut()
+                .map(EventSourceMapping::drain),
+        )
+        .await;
     }
 
     /// Has the streams forget everything that was written so far, as they do after a day: no
     /// function hears of it.
     pub async fn forget(&self) {
-        self.pumps
+        self.mappings
             .lock()
             .await
             .iter_mut()
-            .for_each(|pump| pump.skip().unwrap());
+            .for_each(|mapping| mapping.skip().unwrap());
     }
 
     /// A token for a user, as the development key signs it.
@@ -287,14 +294,14 @@ impl Stack {
     }
 
     /// Posts JSON to a route below `/api/v1/mobile/`.
-    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> ApiResponse {
         self.post_bytes(path, Some(token), body.to_string().as_bytes())
             .await
     }
 
     /// Posts bytes to a route below `/api/v1/mobile/`, through the event that API Gateway would
     /// make of them.
-    pub async fn post_bytes(&self, path: &str, token: Option<&str>, body: &[u8]) -> Answer {
+    pub async fn post_bytes(&self, path: &str, token: Option<&str>, body: &[u8]) -> ApiResponse {
         let mut headers = HeaderMap::new();
         headers.insert(
             header::CONTENT_TYPE,
@@ -310,12 +317,12 @@ impl Stack {
     }
 
     /// Posts bytes with these headers.
-    pub async fn send(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
+    pub async fn send(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> ApiResponse {
         self.call("POST", path, headers, body).await
     }
 
     /// Gets what stands at a path, query included.
-    pub async fn get(&self, path: &str, token: &str) -> Answer {
+    pub async fn get(&self, path: &str, token: &str) -> ApiResponse {
         let mut headers = HeaderMap::new();
         headers.insert(
             header::AUTHORIZATION,
@@ -326,8 +333,8 @@ impl Stack {
 
     /// Invokes a function directly with this event, as an operator does; gives its answer.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
-        let answer = self.invoke_text(function, &event.to_string()).await;
-        serde_json::from_str(&answer).unwrap()
+        let response = self.invoke_text(function, &event.to_string()).await;
+        serde_json::from_str(&response).unwrap()
     }
 
     /// The same, with the texts of event and answer.
@@ -342,10 +349,16 @@ impl Stack {
 
     /// A request through the route that fits it. The answer must be one that `openapi.json`
     /// describes.
-    pub async fn call(&self, method: &str, path: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
-        let answer = Answer::read(self.respond(method, path, headers, body).await);
-        openapi::check(route(method, path), &answer);
-        answer
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> ApiResponse {
+        let response = ApiResponse::read(self.respond(method, path, headers, body).await);
+        openapi::check(route(method, path), &response);
+        response
     }
 
     /// What the function behind the route hands to Lambda.
@@ -442,15 +455,15 @@ impl Stack {
             let request = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
             let mut iterator = call("GetShardIterator", request)["ShardIterator"].clone();
             while !iterator.is_null() {
-                let mut answer = call(
+                let mut response = call(
                     "GetRecords",
                     json!({"ShardIterator": iterator, "Limit": 1000}),
                 );
-                match answer["Records"].as_array_mut() {
+                match response["Records"].as_array_mut() {
                     Some(some) if !some.is_empty() => records.append(some),
                     _ => break,
                 }
-                iterator = answer["NextShardIterator"].take();
+                iterator = response["NextShardIterator"].take();
             }
         }
         for record in &mut records {
@@ -559,5 +572,5 @@ pub fn stream_event(records: &[Value]) -> LambdaEvent<StreamEvent> {
         .iter()
         .map(|record| RawValue::from_string(record.to_string()).unwrap())
         .collect();
-    LambdaEvent::new(StreamEvent { records }, Context::default())
+    LambdaEvent::new(StreamEvent { records }, LambdaContext::default())
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tidemark::engine::http::Verdict;
+use tidemark::engine::http::CallFate;
 use tidemark_core::{channel::Channel, limits::GROUPS_MAX, token::Token};
 use tidemark_tests::{
-    Answer, Device, Meter, Script, Stack,
+    ApiResponse, Device, Meter, Script, Stack,
     hooks::{Gate, Moment},
 };
 
@@ -38,7 +38,7 @@ async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[
     device.since.as_str().expect("a token").to_owned()
 }
 
-async fn ack(device: &Device<'_>, stack: &Stack, token: &str) -> Answer {
+async fn ack(device: &Device<'_>, stack: &Stack, token: &str) -> ApiResponse {
     let body = json!({"ack_token": token, "device_id": device.device_id});
     stack.post("sync/ack", &device.token, &body).await
 }
@@ -90,18 +90,18 @@ async fn an_ack_records_every_channel_of_its_token_in_one_write() {
     let mut ana = ana(&stack);
     let token = pulled(&stack, &mut ana, "a", &["tenant", "group/north"]).await;
     meter.take();
-    let answer = ack(&ana, &stack, &token).await.ok();
+    let response = ack(&ana, &stack, &token).await.ok();
     assert_eq!(
         meter.take().calls,
         BTreeMap::from([("UpdateItem".to_owned(), 1)])
     );
-    assert_eq!(answer["device_id"], "phone");
+    assert_eq!(response["device_id"], "phone");
     assert_eq!(
-        answer["channels"],
+        response["channels"],
         json!(["tenant", "user/ana", "group/north"])
     );
     assert_eq!(
-        answer["acknowledged_at"],
+        response["acknowledged_at"],
         tidemark_core::protocol::timestamp(stack.now())
     );
     assert_eq!(
@@ -199,8 +199,8 @@ async fn an_ack_that_others_overtake_at_any_moment_moves_nothing_back() {
         }
         gate.open();
     };
-    let (answer, ()) = tokio::join!(ack(&ana, &slow, &held_up), others);
-    answer.ok();
+    let (response, ()) = tokio::join!(ack(&ana, &slow, &held_up), others);
+    response.ok();
     let held = positions(&stack);
     ack(&ana, &stack, &third).await.ok();
     assert_eq!(
@@ -235,9 +235,9 @@ async fn acks_racing_each_other_end_at_the_maximum_of_each_channel() {
     let races: Vec<String> = races
         .map(|(one, other)| mixed(one, other, &[Channel::Tenant]))
         .collect();
-    let answers =
+    let responses =
         futures_util::future::join_all(races.iter().map(|token| ack(&ana, &stack, token))).await;
-    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(responses.iter().all(|response| response.status == 200));
     let raced = positions(&stack);
     ack(&ana, &stack, &last).await.ok();
     assert_eq!(raced, positions(&stack));
@@ -261,9 +261,9 @@ async fn a_made_up_token_records_only_the_channels_the_caller_pulls() {
     made_up
         .channels
         .extend(strangers.map(|channel| (channel, progress.clone())));
-    let answer = ack(&admin, &stack, &made_up.encode()).await.ok();
+    let response = ack(&admin, &stack, &made_up.encode()).await.ok();
     assert_eq!(
-        answer["channels"],
+        response["channels"],
         json!(["tenant", "user/ana", "group/north"])
     );
     assert_eq!(
@@ -280,7 +280,7 @@ async fn an_ack_of_as_many_channels_as_there_can_be_stays_within_dynamodbs_bound
         if operation == "UpdateItem" && moment == Moment::Before {
             noted.lock().expect("a lock").push(body.to_owned());
         }
-        Verdict::Continue
+        CallFate::Continue
     })));
     let groups: Vec<String> = (0..GROUPS_MAX)
         .map(|number| format!("{number}-{}", "g".repeat(250)))
@@ -327,9 +327,9 @@ async fn a_channel_in_the_middle_of_its_snapshot_is_not_acknowledged() {
     stack.settle().await;
     let page = ana.pull_page(2).await;
     assert_eq!(page["has_more"], true);
-    let answer = ana.ack().await.ok();
+    let response = ana.ack().await.ok();
     assert_eq!(
-        answer["channels"]
+        response["channels"]
             .as_array()
             .map(|channels| channels.contains(&json!("group/north"))),
         Some(false)
@@ -387,10 +387,10 @@ async fn bad_acks_are_told_where_they_are_wrong_and_record_nothing() {
         ),
         (json!([token, "phone"]), "invalid_request", "$"),
     ] {
-        let answer = stack.post("sync/ack", &ana.token, &body).await;
-        let problem = answer.json();
+        let response = stack.post("sync/ack", &ana.token, &body).await;
+        let problem = response.json();
         assert_eq!(
-            (answer.status, &problem["code"], &problem["path"]),
+            (response.status, &problem["code"], &problem["path"]),
             (400, &json!(code), &json!(path)),
             "{body}"
         );

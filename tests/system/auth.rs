@@ -13,7 +13,7 @@ mod users;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 use tidemark::auth::{AUDIENCE, ISSUER};
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 /// A key that signs tokens.
 pub(crate) struct Key {
@@ -99,7 +99,7 @@ pub(crate) fn good_claims(stack: &Stack) -> Value {
 }
 
 /// What the functions answer to a push and to a pull with this token.
-async fn answers(stack: &Stack, token: &str) -> [Answer; 2] {
+async fn responses(stack: &Stack, token: &str) -> [ApiResponse; 2] {
     let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}});
     let push = stack
         .post(
@@ -112,11 +112,11 @@ async fn answers(stack: &Stack, token: &str) -> [Answer; 2] {
 }
 
 /// Checks that nobody gets in with this token, and that the answer says so in the words of §8.
-async fn assert_refused(stack: &Stack, token: &str, why: &str) {
-    for answer in answers(stack, token).await {
-        assert_unauthenticated(&answer, why);
+async fn assert_rejected(stack: &Stack, token: &str, why: &str) {
+    for response in responses(stack, token).await {
+        assert_unauthenticated(&response, why);
         assert!(
-            token.len() < 20 || !answer.text.contains(token),
+            token.len() < 20 || !response.text.contains(token),
             "{why}: the answer holds the token"
         );
     }
@@ -128,23 +128,23 @@ async fn assert_refused(stack: &Stack, token: &str, why: &str) {
 }
 
 async fn assert_accepted(stack: &Stack, token: &str, why: &str) {
-    for answer in answers(stack, token).await {
-        assert_eq!(answer.status, 200, "{why}: {}", answer.text);
+    for response in responses(stack, token).await {
+        assert_eq!(response.status, 200, "{why}: {}", response.text);
     }
 }
 
 #[track_caller]
-fn assert_unauthenticated(answer: &Answer, why: &str) {
-    let body = answer.json();
+fn assert_unauthenticated(response: &ApiResponse, why: &str) {
+    let body = response.json();
     assert_eq!(
-        (answer.status, &body["code"]),
+        (response.status, &body["code"]),
         (401, &json!("unauthenticated")),
         "{why}: {}",
-        answer.text
+        response.text
     );
-    assert_eq!(answer.headers["www-authenticate"], "Bearer", "{why}");
+    assert_eq!(response.headers["www-authenticate"], "Bearer", "{why}");
     assert_eq!(
-        answer.headers["content-type"], "application/problem+json",
+        response.headers["content-type"], "application/problem+json",
         "{why}"
     );
     assert!(

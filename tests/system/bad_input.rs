@@ -19,13 +19,13 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, value::RawValue};
 use tidemark_core::pack::unpack;
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 /// An object's fields, each still the text it came as.
-type Texts = BTreeMap<String, Box<RawValue>>;
+type RawFields = BTreeMap<String, Box<RawValue>>;
 
 /// Reads an object without reading its numbers.
-fn texts(object: &str) -> Texts {
+fn texts(object: &str) -> RawFields {
     serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"))
 }
 
@@ -34,25 +34,25 @@ fn list(text: &RawValue) -> Vec<Box<RawValue>> {
     serde_json::from_str(text.get()).unwrap()
 }
 
-/// Checks that `answer` is a problem as §8 has it; `what` was sent.
+/// Checks that `response` is a problem as §8 has it; `what` was sent.
 #[track_caller]
 pub(crate) fn assert_problem(
-    answer: &Answer,
+    response: &ApiResponse,
     status: u16,
     code: &str,
     path: Option<&str>,
     what: &str,
 ) {
-    let body = answer.json();
+    let body = response.json();
     let told = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
     assert_eq!(
-        (answer.status, told("code").as_str()),
+        (response.status, told("code").as_str()),
         (status, code),
         "{what}: {}",
-        answer.text
+        response.text
     );
     assert_eq!(
-        answer.headers["content-type"], "application/problem+json",
+        response.headers["content-type"], "application/problem+json",
         "{what}"
     );
     assert_eq!(
@@ -63,18 +63,18 @@ pub(crate) fn assert_problem(
     assert!(
         !told("title").is_empty() && !told("detail").is_empty(),
         "{what}: {}",
-        answer.text
+        response.text
     );
     assert!(
         told("request_id").starts_with("request-"),
         "{what}: {}",
-        answer.text
+        response.text
     );
-    assert_eq!(body["path"].as_str(), path, "{what}: {}", answer.text);
+    assert_eq!(body["path"].as_str(), path, "{what}: {}", response.text);
 }
 
 /// A push of items that are given as text, so that they may say what no JSON library would write.
-async fn push_text(stack: &Stack, token: &str, items: &[&str]) -> Answer {
+async fn push_text(stack: &Stack, token: &str, items: &[&str]) -> ApiResponse {
     let body = format!(r#"{{"device_id":"phone","items":[{}]}}"#, items.join(","));
     stack
         .post_bytes("sync/push", Some(token), body.as_bytes())
@@ -124,7 +124,7 @@ async fn push_among_good(stack: &Stack, token: &str, bad: &str) -> Value {
 
 /// Checks that `result` is an error that sending the item again would not cure.
 #[track_caller]
-fn assert_refused(result: &Value, code: &str, what: &str) {
+fn assert_rejected(result: &Value, code: &str, what: &str) {
     let shown: String = what.chars().take(200).collect();
     assert_eq!(
         (&result["status"], &result["code"]),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidemark::engine::{
     Reply,
-    http::{Hook, NoHook, Verdict},
+    http::{CallFate, Hook, NoHook},
 };
 use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
 /// Runs the changelog function on these records; whether it took them all.
 async fn sequence(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
-    let platform = stack.platform("changelog", hook);
-    let response = tidemark_changelog::handle(&platform, stream_event(records)).await;
+    let context = stack.context("changelog", hook);
+    let response = tidemark_changelog::handle(&context, stream_event(records)).await;
     response.is_ok_and(|response| response.batch_item_failures.is_empty())
 }
 
@@ -159,7 +159,7 @@ async fn two_invocations_racing_on_one_channel_lose_nothing() {
     let stack = Stack::new();
     let mut follower = reader(&stack).await;
     let records = writes(&stack, 9).await;
-    let politely = || Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
+    let politely = || Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
     let (even, odd): (Vec<_>, Vec<_>) = records
         .chunks(2)
         .enumerate()
@@ -211,9 +211,9 @@ async fn a_segment_whose_answer_is_lost_is_put_once() {
         let is_it =
             operation == "PutItem" && moment == Moment::After && std::mem::take(&mut is_first);
         if is_it {
-            Verdict::Lose
+            CallFate::Lose
         } else {
-            Verdict::Continue
+            CallFate::Continue
         }
     });
     assert!(sequence(&stack, &records[..1], Arc::new(deaf)).await);
@@ -260,7 +260,7 @@ async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
     records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
     records.insert(2, json!({"not": "a record", "large": "x".repeat(900_000)}));
     assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
-    let aside = stack.set_aside().await;
+    let aside = stack.dead_letter().await;
     assert!(
         aside
             .keys()
@@ -280,7 +280,7 @@ async fn an_unreadable_record_is_set_aside_and_the_rest_goes_on() {
     // What is delivered again is kept, and announced, once.
     stack.advance(chrono::Duration::hours(1));
     assert!(sequence(&stack, &records, Arc::new(NoHook)).await);
-    assert_eq!(stack.set_aside().await, aside);
+    assert_eq!(stack.dead_letter().await, aside);
     let mut follower = follower;
     follower.pull().await;
     assert_eq!(
@@ -297,29 +297,29 @@ async fn an_unreadable_record_that_cannot_be_set_aside_is_delivered_again() {
     let hook = || {
         Script::new(|_, operation, _, _| {
             if operation == "PutObject" {
-                Verdict::Lose
+                CallFate::Lose
             } else {
-                Verdict::Continue
+                CallFate::Continue
             }
         })
     };
-    let platform = stack.platform("changelog", Arc::new(hook()));
-    let response = tidemark_changelog::handle(&platform, stream_event(&records))
+    let context = stack.context("changelog", Arc::new(hook()));
+    let response = tidemark_changelog::handle(&context, stream_event(&records))
         .await
         .expect("a response");
-    let failures: Vec<_> = response
+    let dead_letters: Vec<_> = response
         .batch_item_failures
         .into_iter()
         .map(|failure| failure.item_identifier)
         .collect();
     assert_eq!(
-        failures,
+        dead_letters,
         [records[1]["dynamodb"]["SequenceNumber"]
             .as_str()
             .map(ToOwned::to_owned)]
     );
     assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
-    assert_eq!(stack.set_aside().await.len(), 1);
+    assert_eq!(stack.dead_letter().await.len(), 1);
 }
 
 #[tokio::test]
@@ -361,21 +361,21 @@ async fn a_channel_that_cannot_be_sequenced_is_reported_by_its_first_record_and_
         .split_off(stack.stream_records().len() - records.len() - 1);
     let failing = Script::new(|_, operation, body, moment| match moment {
         Moment::Before if operation == "PutItem" && body.contains("acme#tenant") => {
-            Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
+            CallFate::Reply(Reply::error(500, "InternalServerError", "out of order"))
         }
-        _ => Verdict::Continue,
+        _ => CallFate::Continue,
     });
-    let platform = stack.platform("changelog", Arc::new(failing));
-    let response = tidemark_changelog::handle(&platform, stream_event(&records))
+    let context = stack.context("changelog", Arc::new(failing));
+    let response = tidemark_changelog::handle(&context, stream_event(&records))
         .await
         .expect("a response");
-    let failures: Vec<_> = response
+    let dead_letters: Vec<_> = response
         .batch_item_failures
         .into_iter()
         .map(|failure| failure.item_identifier)
         .collect();
     assert_eq!(
-        failures,
+        dead_letters,
         [records[0]["dynamodb"]["SequenceNumber"]
             .as_str()
             .map(ToOwned::to_owned)]

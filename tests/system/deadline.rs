@@ -3,44 +3,44 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lambda_http::Context;
+use lambda_http::Context as LambdaContext;
 use serde_json::{Value, json};
 use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, NoHook, Verdict},
+        http::{Call, CallFate, Hook, NoHook},
     },
 };
 use tidemark_aws::Random;
-use tidemark_tests::{Answer, Stack, stack::stream_event};
+use tidemark_tests::{ApiResponse, Stack, stack::stream_event};
 use tokio::time::Instant;
 
 /// Each call takes so long.
-struct Slow(Duration);
+struct SlowEngine(Duration);
 
-impl Hook for Slow {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+impl Hook for SlowEngine {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async {
             tokio::time::sleep(self.0).await;
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
 fn slow(seconds: u64) -> Arc<dyn Hook> {
-    Arc::new(Slow(Duration::from_secs(seconds)))
+    Arc::new(SlowEngine(Duration::from_secs(seconds)))
 }
 
 /// The context of an invocation that may take twenty seconds from now on.
-fn context(stack: &Stack) -> Context {
-    let mut context = Context::default();
-    context.deadline = stack.now().timestamp_millis().unsigned_abs() + 20_000;
-    context
+fn lambda_context(stack: &Stack) -> LambdaContext {
+    let mut lambda_context = LambdaContext::default();
+    lambda_context.deadline = stack.now().timestamp_millis().unsigned_abs() + 20_000;
+    lambda_context
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,30 +50,30 @@ async fn slow_push_asks_to_come_back() {
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
     let body = json!({"device_id": "phone", "batch_id": "b-1", "items": [item]});
     let event = stack.event("POST", "sync/push", &token, &body).to_string();
-    let request = || tidemark_aws::entry::request(&event, context(&stack)).0;
+    let request = || tidemark_aws::entry::request(&event, lambda_context(&stack)).0;
 
-    let platform = stack
-        .platform("push", slow(6))
+    let context = stack
+        .context("push", slow(6))
         .with_random(Random::from_fn(|| 5));
     let began = Instant::now();
-    let answer = Answer::read(tidemark_push::handle(&platform, request()).await);
+    let response = ApiResponse::read(tidemark_push::handle(&context, request()).await);
     assert_eq!(
-        (answer.status, &answer.json()["code"]),
+        (response.status, &response.json()["code"]),
         (503, &json!("unavailable")),
         "{}",
-        answer.text
+        response.text
     );
     assert_eq!(
-        answer.headers["retry-after"], "7",
+        response.headers["retry-after"], "7",
         "drawn from the source that was handed in"
     );
     assert_eq!(began.elapsed().as_secs(), 17);
 
-    let platform = stack.platform("push", slow(1));
-    let answer = Answer::read(tidemark_push::handle(&platform, request()).await).ok();
+    let context = stack.context("push", slow(1));
+    let response = ApiResponse::read(tidemark_push::handle(&context, request()).await).ok();
     assert_eq!(
         (
-            &answer["results"][0]["status"],
+            &response["results"][0]["status"],
             stack.rows("resources").len()
         ),
         (&json!("ok"), 1)
@@ -95,9 +95,9 @@ async fn slow_stream_batch_gets_on_with_each_try() {
         tries += 1;
         assert!(tries <= 10, "{} records are left", records.len());
         let mut event = stream_event(&records);
-        event.context = context(&stack);
+        event.context = lambda_context(&stack);
         let began = Instant::now();
-        let response = tidemark_changelog::handle(&stack.platform("changelog", slow(3)), event)
+        let response = tidemark_changelog::handle(&stack.context("changelog", slow(3)), event)
             .await
             .unwrap();
         assert!(
@@ -141,14 +141,14 @@ async fn invocation_without_context_is_not_cut_off() {
         .device("ana", "phone")
         .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
         .await;
-    let platform = stack.platform("changelog", slow(30));
-    let response = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records()))
+    let context = stack.context("changelog", slow(30));
+    let response = tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
         .await
         .unwrap();
     assert!(response.batch_item_failures.is_empty());
-    let platform = stack.platform("changelog", Arc::new(NoHook));
+    let context = stack.context("changelog", Arc::new(NoHook));
     assert!(
-        tidemark_changelog::handle(&platform, stream_event(&stack.stream_records()))
+        tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
             .await
             .unwrap()
             .batch_item_failures

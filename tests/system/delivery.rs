@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::delivery::is_delivered;
-use tidemark_core::{channel::Channel, delivery::Awaited, resource::ResourceKey};
+use tidemark_core::{channel::Channel, delivery::AwaitedVersion, resource::ResourceKey};
 use tidemark_tests::{Device, Stack};
 
 fn edit(id: &str, base: u64) -> Value {
@@ -23,13 +23,13 @@ async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc
         resource_type: "meter".into(),
         id: id.into(),
     };
-    let platform = stack.parts("conflicts", Arc::new(NoHook));
-    let awaited = Awaited {
+    let context = stack.parts("conflicts", Arc::new(NoHook));
+    let awaited = AwaitedVersion {
         resource: &resource,
         server_version,
         made_at,
     };
-    is_delivered(&platform, "acme", "ana", "phone", &awaited)
+    is_delivered(&context, "acme", "ana", "phone", &awaited)
         .await
         .expect("an answer")
 }

@@ -22,9 +22,9 @@ async fn write(stack: &Stack, id: &str, channel: &str) {
 
 /// What is told of the channels of the only device there is.
 async fn channels(stack: &Stack, token: &str) -> Value {
-    let answer = stack.get("devices", token).await.ok();
-    assert_eq!(answer["devices"].as_array().map(Vec::len), Some(1));
-    answer["devices"][0]["channels"].clone()
+    let response = stack.get("devices", token).await.ok();
+    assert_eq!(response["devices"].as_array().map(Vec::len), Some(1));
+    response["devices"][0]["channels"].clone()
 }
 
 #[tokio::test]
@@ -119,10 +119,10 @@ async fn devices_are_for_their_user_and_for_admins_of_the_tenant() {
             device.ack().await.ok();
         }
     }
-    let ids = |answer: &Value| -> Vec<(String, String)> {
+    let ids = |response: &Value| -> Vec<(String, String)> {
         let text =
             |device: &Value, name: &str| device[name].as_str().unwrap_or_default().to_owned();
-        let devices = answer["devices"].as_array().cloned().unwrap_or_default();
+        let devices = response["devices"].as_array().cloned().unwrap_or_default();
         devices
             .iter()
             .map(|device| (text(device, "user"), text(device, "device_id")))
@@ -148,9 +148,9 @@ async fn devices_are_for_their_user_and_for_admins_of_the_tenant() {
         of("ben")
     );
     assert_eq!(ids(&stack.get("devices", &boss).await.ok()), []);
-    let refused = stack.get("devices?user=ben", &ana).await;
+    let rejected = stack.get("devices?user=ben", &ana).await;
     assert_eq!(
-        (refused.status, &refused.json()["code"]),
+        (rejected.status, &rejected.json()["code"]),
         (403, &json!("forbidden"))
     );
     let stranger = stack.token("umbrella", "boss", &["admin"], &[]);
@@ -199,9 +199,9 @@ async fn devices_come_in_pages() {
         (&format!("user={long}"), "user"),
         (&format!("cursor={long}"), "cursor"),
     ] {
-        let answer = stack.get(&format!("devices?{query}"), &token).await;
+        let response = stack.get(&format!("devices?{query}"), &token).await;
         assert_eq!(
-            (answer.status, &answer.json()["path"]),
+            (response.status, &response.json()["path"]),
             (400, &json!(path)),
             "{query}"
         );
@@ -224,15 +224,15 @@ async fn many_devices_with_many_channels_fit_into_an_answer() {
     }
     let (mut found, mut cursor) = (0, String::new());
     loop {
-        let answer = stack
+        let response = stack
             .get(&format!("devices?limit=200{cursor}"), &token)
             .await;
         assert!(
-            serde_json::to_string(&answer.text).expect("text").len() < 5_000_000,
+            serde_json::to_string(&response.text).expect("text").len() < 5_000_000,
             "{}",
-            answer.text.len()
+            response.text.len()
         );
-        let page = answer.ok();
+        let page = response.ok();
         found += page["devices"].as_array().map_or(0, Vec::len);
         let Some(next) = page["next_cursor"].as_str() else {
             break;
@@ -301,14 +301,14 @@ async fn an_admin_sees_every_device_of_the_tenant_in_pages() {
         ("scope=tenant&limit=0", "invalid_request", "limit"),
         ("scope=tenant&cursor=phone", "invalid_cursor", "cursor"),
     ] {
-        let answer = stack
+        let response = stack
             .get(&format!("devices?{query}"), &admin(&stack).token)
             .await;
         assert_eq!(
             (
-                answer.status,
-                &answer.json()["code"],
-                &answer.json()["path"]
+                response.status,
+                &response.json()["code"],
+                &response.json()["path"]
             ),
             (400, &json!(code), &json!(path)),
             "{query}"

@@ -11,10 +11,10 @@ use jsonwebtoken::{Algorithm, Header};
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use tidemark_core::routes::ROUTES;
-use tidemark_tests::{Answer, Device, Stack};
+use tidemark_tests::{ApiResponse, Device, Stack};
 
 use crate::auth::{Key, good_claims};
-pub(crate) use asks::{ASKS, Ask, Known};
+pub(crate) use asks::{ASKS, Ask, IntruderKnowledge};
 use asks::{Who, item};
 
 /// Stands in what is Ana's own, and in what only admins read.
@@ -23,7 +23,7 @@ const OWN: &str = "the-secret-of-ana";
 const GROUP: &str = "the-secret-of-north";
 
 /// A tenant with everything in it that a route could lead to.
-pub(crate) async fn tenant(stack: &Stack) -> Known {
+pub(crate) async fn tenant(stack: &Stack) -> IntruderKnowledge {
     let device =
         |user, groups: &[&str]| Device::new(stack, stack.token("acme", user, &[], groups), "phone");
     let (mut ana, ben, mia) = (
@@ -93,7 +93,7 @@ pub(crate) async fn tenant(stack: &Stack) -> Known {
         .expect("a cursor")
         .to_owned();
     let batch = batch["batch_id"].as_str().expect("an id").to_owned();
-    Known {
+    IntruderKnowledge {
         conflict,
         group_conflict,
         decided,
@@ -104,7 +104,12 @@ pub(crate) async fn tenant(stack: &Stack) -> Known {
     }
 }
 
-async fn ask(stack: &Stack, ask: &Ask, known: &Known, authorization: Option<&str>) -> Answer {
+async fn ask(
+    stack: &Stack,
+    ask: &Ask,
+    known: &IntruderKnowledge,
+    authorization: Option<&str>,
+) -> ApiResponse {
     let (path, body) = (ask.about)(known);
     let mut headers = HeaderMap::from_iter([(
         header::CONTENT_TYPE,
@@ -127,8 +132,8 @@ async fn ask(stack: &Stack, ask: &Ask, known: &Known, authorization: Option<&str
 }
 
 /// The status, and the code of the problem or what became of each item.
-fn told(answer: &Answer) -> String {
-    let body = answer.json();
+fn told(response: &ApiResponse) -> String {
+    let body = response.json();
     let results = body["results"]
         .as_array()
         .filter(|_| body.get("server_sync_token").is_some())
@@ -142,11 +147,11 @@ fn told(answer: &Answer) -> String {
     });
     let words = body
         .get("code")
-        .filter(|_| answer.status != 200)
+        .filter(|_| response.status != 200)
         .into_iter()
         .chain(words)
         .filter_map(Value::as_str);
-    words.fold(answer.status.to_string(), |told, word| {
+    words.fold(response.status.to_string(), |told, word| {
         format!("{told} {word}")
     })
 }
@@ -255,13 +260,13 @@ async fn no_route_answers_or_writes_without_a_token_that_verifies() {
     ];
     for (what, token) in &tokens {
         for it in ASKS {
-            let answer = ask(&stack, it, &known, token.as_deref()).await;
+            let response = ask(&stack, it, &known, token.as_deref()).await;
             let place = format!("{what}: {} {}", it.method, it.route);
-            assert_eq!(told(&answer), "401 unauthenticated", "{place}");
+            assert_eq!(told(&response), "401 unauthenticated", "{place}");
             assert!(
-                !answer.text.contains(OWN)
-                    && !answer.text.contains(GROUP)
-                    && !answer.text.contains(&known.photo),
+                !response.text.contains(OWN)
+                    && !response.text.contains(GROUP)
+                    && !response.text.contains(&known.photo),
                 "{place}"
             );
             assert!(rows(&stack) == before, "{place} changed a row");
@@ -297,9 +302,9 @@ async fn intrudes(
     let before = rows(&stack);
     let token = format!("Bearer {}", token(&stack));
     for it in ASKS {
-        let answer = ask(&stack, it, &known, Some(&token)).await;
-        let place = format!("{} {}: {}", it.method, (it.about)(&known).0, answer.text);
-        assert_eq!(told(&answer), expected(it), "{place}");
+        let response = ask(&stack, it, &known, Some(&token)).await;
+        let place = format!("{} {}: {}", it.method, (it.about)(&known).0, response.text);
+        assert_eq!(told(&response), expected(it), "{place}");
         // What they ask with they are told again.
         let is_news = |secret: &&str| !(it.about)(&known).1.to_string().contains(secret);
         let mut secrets = hidden
@@ -308,7 +313,7 @@ async fn intrudes(
             .chain([known.photo.as_str()])
             .filter(is_news);
         assert!(
-            secrets.all(|secret| !answer.text.contains(secret)),
+            secrets.all(|secret| !response.text.contains(secret)),
             "{place}"
         );
         let after = rows(&stack);
@@ -386,20 +391,24 @@ async fn whoever_may_is_told_what_the_others_are_not() {
     let stack = Stack::new().today();
     let known = tenant(&stack).await;
     for it in ASKS {
-        let answer = asked_by_owner(&stack, it, &known).await;
+        let response = asked_by_owner(&stack, it, &known).await;
         let (who, word) = it.owner;
         assert!(
-            answer.status == 200 && answer.text.contains(word),
+            response.status == 200 && response.text.contains(word),
             "{} {} by {who:?}: {}",
             it.method,
             it.route,
-            answer.text
+            response.text
         );
     }
 }
 
 /// The request, by whoever may.
-pub(crate) async fn asked_by_owner(stack: &Stack, it: &Ask, known: &Known) -> Answer {
+pub(crate) async fn asked_by_owner(
+    stack: &Stack,
+    it: &Ask,
+    known: &IntruderKnowledge,
+) -> ApiResponse {
     let (user, roles): (_, &[&str]) = match it.owner.0 {
         Who::Ana => ("ana", &[]),
         Who::Member => ("mia", &[]),
@@ -416,11 +425,11 @@ async fn a_direct_invocation_for_one_tenant_reaches_no_conflict_of_another() {
     let before = rows(&stack);
     for conflict in [&known.conflict, &known.group_conflict, &known.decided] {
         let decision = json!({"conflict_id": conflict, "tenant": "umbrella", "resolved_by": "ops", "resolution": "accept_server"});
-        let answer = stack.invoke("resolve", &decision).await;
+        let response = stack.invoke("resolve", &decision).await;
         assert_eq!(
-            (&answer["status"], &answer["code"]),
+            (&response["status"], &response["code"]),
             (&json!(404), &json!("not_found")),
-            "{answer}"
+            "{response}"
         );
     }
     assert!(rows(&stack) == before);

@@ -7,7 +7,7 @@ mod decisions;
 mod keep;
 mod presign;
 mod push;
-mod refusals;
+mod rejections;
 mod upload;
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tidemark::{
     },
 };
 use tidemark_core::media::{Keyring, MediaKey, Promise};
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 /// SHA-256 of [`PHOTO`], in base64.
 const PHOTO_SHA256: &str = "RwFoG/Iuo4yUbrPcVnxNZ2stOAlpeR0DSUJKV5Nry2k=";
@@ -29,7 +29,7 @@ const PHOTO_SHA256: &str = "RwFoG/Iuo4yUbrPcVnxNZ2stOAlpeR0DSUJKV5Nry2k=";
 const PHOTO: &[u8] = b"a photo, more or less";
 
 /// Asks for an upload URL as a user of `acme`.
-async fn ask(stack: &Stack, user: &str, request: &Value) -> Answer {
+async fn ask(stack: &Stack, user: &str, request: &Value) -> ApiResponse {
     stack
         .post(
             "media/presign",

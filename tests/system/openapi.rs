@@ -115,7 +115,7 @@ fn every_response_has_examples_that_its_schema_accepts() {
                 problems.extend(example["value"]["code"].as_str().map(ToOwned::to_owned));
             }
         }
-        let codes = operation.refusals();
+        let codes = operation.rejections();
         let lacking: Vec<_> = codes
             .iter()
             .map(|code| openapi::word(*code))

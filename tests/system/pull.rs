@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack, device::Held};
+use tidemark_tests::{Device, Stack, device::DeviceCopy};
 
 fn create(id: &str, payload: &str) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": payload}})
@@ -357,7 +357,7 @@ async fn a_device_whose_first_pull_comes_after_a_delete_lets_go_of_what_it_made(
     assert_eq!(ana.push_one(create).await["status"], "ok");
     ana.rows.insert(
         ("tenant".into(), "meter".into(), "m-1".into()),
-        Held {
+        DeviceCopy {
             server_version: 1,
             payload: Some(r#"{"at":1}"#.into()),
         },

@@ -3,7 +3,7 @@
 
 mod adversity;
 mod requests;
-mod start_over;
+mod reset;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -34,14 +34,14 @@ async fn write(
 
 /// Has everything repaired.
 async fn repair(stack: &Stack, request: Value) -> Value {
-    let answer = stack.invoke("changelog", &json!({"repair": request})).await;
-    assert!(answer["code"].is_null(), "{answer}");
-    answer
+    let response = stack.invoke("changelog", &json!({"repair": request})).await;
+    assert!(response["code"].is_null(), "{response}");
+    response
 }
 
 /// What an answer counts: looked at, missing, appended.
-fn counts(answer: &Value) -> [u64; 3] {
-    ["looked_at", "missing", "appended"].map(|count| answer[count].as_u64().expect("a count"))
+fn counts(response: &Value) -> [u64; 3] {
+    ["looked_at", "missing", "appended"].map(|count| response[count].as_u64().expect("a count"))
 }
 
 /// Changes that the stream forgot, among others that were sequenced, and a device that has pulled
@@ -143,13 +143,13 @@ fn versions(stack: &Stack) -> Vec<u64> {
 async fn what_the_stream_forgot_is_appended_and_nothing_else() {
     let stack = Stack::new();
     let mut follower = outage(&stack).await;
-    let answer = repair(&stack, json!({})).await;
+    let response = repair(&stack, json!({})).await;
     assert_eq!(
-        (counts(&answer), &answer["next_cursor"]),
+        (counts(&response), &response["next_cursor"]),
         ([6, 4, 4], &Value::Null)
     );
     let told = |channel: &str, missing: u64| json!({"tenant": "acme", "channel": channel, "missing": missing, "appended": missing});
-    let channels: Vec<Value> = answer["channels"]
+    let channels: Vec<Value> = response["channels"]
         .as_array()
         .expect("a list")
         .iter()

@@ -11,7 +11,7 @@ fn create(id: &str) -> Value {
 
 /// Pulls everything as a device that asks for its own changes that it was not told of; gives the
 /// ids of the changes.
-async fn pull_unanswered(stack: &Stack, device: &mut Device<'_>, limit: usize) -> Vec<String> {
+async fn pull_unacknowledged(stack: &Stack, device: &mut Device<'_>, limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
         let body = json!({"since_token": device.since, "device_id": device.device_id, "limit": limit, "own_changes": "unanswered"});
@@ -47,27 +47,27 @@ fn has_receipts(token: &Value) -> bool {
 async fn own_change_without_receipt_is_delivered() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
-    pull_unanswered(&stack, &mut ana, 100).await;
+    pull_unacknowledged(&stack, &mut ana, 100).await;
     let backup = ana.since.clone();
     push_and_store(&mut ana, json!([create("a"), create("b")])).await;
     assert!(has_receipts(&ana.since) && ana.since != backup);
     ana.push_one(create("lost-response")).await;
     stack.settle().await;
     assert_eq!(
-        pull_unanswered(&stack, &mut ana, 100).await,
+        pull_unacknowledged(&stack, &mut ana, 100).await,
         ["lost-response"]
     );
     assert!(
         !has_receipts(&ana.since),
         "what was passed needs no receipt"
     );
-    assert!(pull_unanswered(&stack, &mut ana, 100).await.is_empty());
+    assert!(pull_unacknowledged(&stack, &mut ana, 100).await.is_empty());
 
     // Rows and token come back from the backup, page by page.
     for limit in [1, 100] {
         ana.since = backup.clone();
         assert_eq!(
-            pull_unanswered(&stack, &mut ana, limit).await,
+            pull_unacknowledged(&stack, &mut ana, limit).await,
             ["a", "b", "lost-response"]
         );
     }
@@ -82,7 +82,7 @@ async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
     let mut ana = stack.device("ana", "phone");
     push_and_store(&mut ana, json!([create("a")])).await;
     stack.settle().await;
-    pull_unanswered(&stack, &mut ana, 100).await;
+    pull_unacknowledged(&stack, &mut ana, 100).await;
     let update = |version: u64, payload: Value| {
         let mut item = json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": 1});
         item["payload"] = payload;
@@ -91,14 +91,14 @@ async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
     ana.push_one(update(1, json!({"id": "a", "n": 1, "lost": true})))
         .await;
     for (version, batch_id) in [(1, "b-1"), (2, "b-2"), (2, "b-2")] {
-        let answer = ana
+        let response = ana
             .push_batch(
                 batch_id,
                 &json!([update(version, json!({"id": "a", "n": 1}))]),
             )
             .await
             .ok();
-        let result = &answer["results"][0];
+        let result = &response["results"][0];
         assert_eq!(
             (
                 &result["status"],
@@ -115,12 +115,12 @@ async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
 async fn receipts_wait_for_what_is_not_sequenced() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
-    pull_unanswered(&stack, &mut ana, 100).await;
+    pull_unacknowledged(&stack, &mut ana, 100).await;
     push_and_store(&mut ana, json!([create("a")])).await;
-    assert!(pull_unanswered(&stack, &mut ana, 100).await.is_empty());
+    assert!(pull_unacknowledged(&stack, &mut ana, 100).await.is_empty());
     stack.settle().await;
     assert!(
-        pull_unanswered(&stack, &mut ana, 100).await.is_empty(),
+        pull_unacknowledged(&stack, &mut ana, 100).await.is_empty(),
         "the receipt is kept until the change comes by"
     );
     // A receipt that is a day older than what was pulled is for nothing that can come.
@@ -128,7 +128,7 @@ async fn receipts_wait_for_what_is_not_sequenced() {
     push_and_store(&mut ana, item).await;
     assert!(has_receipts(&ana.since), "of an edit that changed nothing");
     stack.advance(chrono::Duration::hours(25));
-    pull_unanswered(&stack, &mut ana, 100).await;
+    pull_unacknowledged(&stack, &mut ana, 100).await;
     assert!(!has_receipts(&ana.since));
 }
 
@@ -136,28 +136,28 @@ async fn receipts_wait_for_what_is_not_sequenced() {
 async fn repeated_batch_gives_its_receipts_again() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
-    pull_unanswered(&stack, &mut ana, 100).await;
+    pull_unacknowledged(&stack, &mut ana, 100).await;
     let items = json!([create("a")]);
     let first = ana.push_batch("b-1", &items).await.ok();
     let again = ana.push_batch("b-1", &items).await.ok();
     assert_eq!(again["server_sync_token"], first["server_sync_token"]);
     ana.since = again["server_sync_token"].clone();
     stack.settle().await;
-    assert!(pull_unanswered(&stack, &mut ana, 100).await.is_empty());
+    assert!(pull_unacknowledged(&stack, &mut ana, 100).await.is_empty());
 }
 
 #[tokio::test]
 async fn copies_of_a_device_get_each_others_changes() {
     let stack = Stack::new();
     let (mut one, mut other) = (stack.device("ana", "phone"), stack.device("ana", "phone"));
-    pull_unanswered(&stack, &mut one, 100).await;
+    pull_unacknowledged(&stack, &mut one, 100).await;
     other.since = one.since.clone();
     // At the same millisecond.
     push_and_store(&mut one, json!([create("a")])).await;
     push_and_store(&mut other, json!([create("b")])).await;
     stack.settle().await;
-    assert_eq!(pull_unanswered(&stack, &mut one, 100).await, ["b"]);
-    assert_eq!(pull_unanswered(&stack, &mut other, 100).await, ["a"]);
+    assert_eq!(pull_unacknowledged(&stack, &mut one, 100).await, ["b"]);
+    assert_eq!(pull_unacknowledged(&stack, &mut other, 100).await, ["a"]);
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn channel_that_starts_over_drops_receipts() {
     // A push before the first pull: the snapshot holds what was made.
     push_and_store(&mut ana, json!([create("a")])).await;
     assert!(has_receipts(&ana.since));
-    assert_eq!(pull_unanswered(&stack, &mut ana, 100).await, ["a"]);
+    assert_eq!(pull_unacknowledged(&stack, &mut ana, 100).await, ["a"]);
     assert!(!has_receipts(&ana.since));
 }
 
@@ -236,7 +236,7 @@ async fn token_of_the_old_form_is_read() {
         "a client that does not ask for its own changes is not sent them"
     );
     ana.since = token.encode().into();
-    assert_eq!(pull_unanswered(&stack, &mut ana, 100).await, ["a"]);
+    assert_eq!(pull_unacknowledged(&stack, &mut ana, 100).await, ["a"]);
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn unknown_own_changes_are_refused() {
     let stack = Stack::new();
     let token = stack.device("ana", "phone").token;
     for own_changes in [json!("all"), json!(true), json!({"omit": null})] {
-        let answer = stack
+        let response = stack
             .post(
                 "sync/pull",
                 &token,
@@ -252,7 +252,7 @@ async fn unknown_own_changes_are_refused() {
             )
             .await;
         assert_eq!(
-            (answer.status, &answer.json()["code"]),
+            (response.status, &response.json()["code"]),
             (400, &json!("invalid_request"))
         );
     }

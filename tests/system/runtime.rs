@@ -69,10 +69,10 @@ fn binary(function: &str) -> PathBuf {
 
 /// The sequence numbers from which an answer of a function behind a stream asks to be given records
 /// again.
-fn failures(told: &str) -> Vec<Option<String>> {
+fn dead_letters(told: &str) -> Vec<Option<String>> {
     let told: Value = serde_json::from_str(told).unwrap();
-    let failures = told["batchItemFailures"].as_array().unwrap().iter();
-    failures
+    let dead_letters = told["batchItemFailures"].as_array().unwrap().iter();
+    dead_letters
         .map(|failure| failure["itemIdentifier"].as_str().map(ToOwned::to_owned))
         .collect()
 }

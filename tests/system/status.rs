@@ -171,15 +171,15 @@ async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
         .invoke("changelog", &json!({"Records": records}))
         .await;
     for tenant in ["acme", "umbrella"] {
-        let answer = stack
+        let response = stack
             .get("status", &stack.token(tenant, "boss", &["admin"], &[]))
             .await;
         assert!(
-            !answer.text.contains("secret") && !answer.text.contains("set-aside/"),
+            !response.text.contains("secret") && !response.text.contains("set-aside/"),
             "{}",
-            answer.text
+            response.text
         );
-        let told = answer.ok();
+        let told = response.ok();
         assert_eq!(
             [&told["set_aside"]["objects"], &told["given_up"]["objects"]],
             [&json!(1), &json!(0)]
@@ -191,11 +191,11 @@ async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
 #[tokio::test]
 async fn the_status_is_for_admins_and_says_what_is_wrong_with_a_question() {
     let stack = Stack::new();
-    let refused = stack
+    let rejected = stack
         .get("status", &stack.token("acme", "ana", &["editor"], &[]))
         .await;
     assert_eq!(
-        (refused.status, &refused.json()["code"]),
+        (rejected.status, &rejected.json()["code"]),
         (403, &json!("forbidden"))
     );
     create(&stack, "a", "tenant").await;
@@ -233,12 +233,12 @@ async fn the_status_is_for_admins_and_says_what_is_wrong_with_a_question() {
             "cursor",
         ),
     ] {
-        let answer = stack.get(&format!("status?{query}"), &token).await;
+        let response = stack.get(&format!("status?{query}"), &token).await;
         assert_eq!(
             (
-                answer.status,
-                &answer.json()["code"],
-                &answer.json()["path"]
+                response.status,
+                &response.json()["code"],
+                &response.json()["path"]
             ),
             (400, &json!(code), &json!(path)),
             "{query}"

@@ -9,10 +9,10 @@ use std::sync::{
 };
 
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::Verdict};
-use tidemark_tests::{Answer, Script, Stack, hooks::Moment};
+use tidemark::engine::{Reply, http::CallFate};
+use tidemark_tests::{ApiResponse, Script, Stack, hooks::Moment};
 
-use crate::isolation::{ASKS, Ask, Known, asked_by_owner, tenant};
+use crate::isolation::{ASKS, Ask, IntruderKnowledge, asked_by_owner, tenant};
 
 /// What DynamoDB calls it, for reasons of its own.
 const CODES: [&str; 3] = [
@@ -41,20 +41,20 @@ impl Tables {
         self.calls.load(Ordering::SeqCst)
     }
 
-    fn verdict(&self, moment: Moment) -> Verdict {
+    fn verdict(&self, moment: Moment) -> CallFate {
         if moment == Moment::After || !self.is_on.load(Ordering::SeqCst) {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let from = self.from.load(Ordering::SeqCst);
         if call < from {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
-        Verdict::Answer(Reply::error(400, CODES[from % CODES.len()], "slow down"))
+        CallFate::Reply(Reply::error(400, CODES[from % CODES.len()], "slow down"))
     }
 }
 
-async fn throttled_tenant() -> (Arc<Tables>, Stack, Known) {
+async fn throttled_tenant() -> (Arc<Tables>, Stack, IntruderKnowledge) {
     let tables = Arc::new(Tables {
         is_on: AtomicBool::new(false),
         calls: AtomicUsize::new(0),
@@ -65,7 +65,7 @@ async fn throttled_tenant() -> (Arc<Tables>, Stack, Known) {
         // Objects are not throttled by tables.
         Script::new(move |_, operation, _, moment| {
             if operation.ends_with("Object") {
-                Verdict::Continue
+                CallFate::Continue
             } else {
                 tables.verdict(moment)
             }
@@ -78,20 +78,20 @@ async fn throttled_tenant() -> (Arc<Tables>, Stack, Known) {
 
 /// 503 with the seconds to wait; or of a push, where some of it is done, an item that is to be sent
 /// again.
-fn assert_asks_to_come_back(answer: &Answer, place: &str) {
-    if answer.status == 200 {
-        let body = answer.json();
+fn assert_asks_to_come_back(response: &ApiResponse, place: &str) {
+    if response.status == 200 {
+        let body = response.json();
         let results = body["results"].as_array().cloned().unwrap_or_default();
         let waits = |result: &Value| result["code"] == "unavailable" && result["retryable"] == true;
-        assert!(results.iter().any(waits), "{place}: {}", answer.text);
+        assert!(results.iter().any(waits), "{place}: {}", response.text);
         return;
     }
     assert_eq!(
-        (answer.status, &answer.json()["code"]),
+        (response.status, &response.json()["code"]),
         (503, &json!("unavailable")),
         "{place}"
     );
-    let seconds: u32 = answer.headers["retry-after"]
+    let seconds: u32 = response.headers["retry-after"]
         .to_str()
         .expect("text")
         .parse()
@@ -116,9 +116,9 @@ async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
                 "{} {} throttled from call {from} of {calls}",
                 ask.method, ask.route
             );
-            let answer = asked_by_owner(&stack, ask, &known).await;
+            let response = asked_by_owner(&stack, ask, &known).await;
             assert!(tables.relent() > from, "{place}: it makes that call");
-            assert_asks_to_come_back(&answer, &place);
+            assert_asks_to_come_back(&response, &place);
             assert_is_as(
                 &asked_by_owner(&stack, ask, &known).await,
                 &whole,
@@ -131,15 +131,15 @@ async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
 }
 
 /// Answered in the same way: what is in it is said by the ids, versions and codes.
-fn assert_is_as(answer: &Answer, whole: &Answer, ask: &Ask, place: &str) {
-    assert_eq!(answer.status, 200, "{place}: {}", answer.text);
+fn assert_is_as(response: &ApiResponse, whole: &ApiResponse, ask: &Ask, place: &str) {
+    assert_eq!(response.status, 200, "{place}: {}", response.text);
     assert!(
-        answer.text.contains(ask.owner.1),
+        response.text.contains(ask.owner.1),
         "{place}: {}",
-        answer.text
+        response.text
     );
-    let told = |answer: &Answer| -> Vec<Value> {
-        let body = answer.json();
+    let told = |response: &ApiResponse| -> Vec<Value> {
+        let body = response.json();
         let results = body["results"].as_array().cloned().unwrap_or_default();
         results
             .iter()
@@ -154,7 +154,7 @@ fn assert_is_as(answer: &Answer, whole: &Answer, ask: &Ask, place: &str) {
             })
             .collect()
     };
-    assert_eq!(told(answer), told(whole), "{place}");
+    assert_eq!(told(response), told(whole), "{place}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,13 +168,13 @@ async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
                 && moment == Moment::Before
                 && body.contains("\"resources\"");
             if !is_it || left.fetch_add(1, Ordering::SeqCst) >= times {
-                return Verdict::Continue;
+                return CallFate::Continue;
             }
             let request: Value = serde_json::from_str(body).expect("a request");
-            let answer = json!({"Responses": {}, "UnprocessedKeys": request["RequestItems"]});
-            Verdict::Answer(Reply {
+            let response = json!({"Responses": {}, "UnprocessedKeys": request["RequestItems"]});
+            CallFate::Reply(Reply {
                 status: 200,
-                body: answer.to_string().into_bytes(),
+                body: response.to_string().into_bytes(),
             })
         })));
         let ana = stack.device("ana", "phone");
@@ -185,14 +185,14 @@ async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
             "what a create makes is not read"
         );
         let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "payload": {"id": "m", "reading": 1}});
-        let answer = ana.send(&json!([item])).await;
-        assert_eq!(answer.status, status, "{}", answer.text);
+        let response = ana.send(&json!([item])).await;
+        assert_eq!(response.status, status, "{}", response.text);
         assert_eq!(
             stack.rows("resources")[0]["server_version"]["N"],
             if status == 200 { "2" } else { "1" }
         );
         if status == 503 {
-            assert_asks_to_come_back(&answer, "a push");
+            assert_asks_to_come_back(&response, "a push");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     table::{Row, Table},
 };
 use shipped::BARE;
-use start::Started;
+use start::StartCost;
 
 /// All tables. The binaries are built, if no folder has them.
 pub fn tables(root: &Path, folder: Option<&Path>) -> Vec<Table> {
@@ -117,10 +117,10 @@ async fn starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let mut table = Table::new("cold-starts", "Cold start", note);
     let floor = start::measure(BARE, &binaries[BARE]).await;
     for (name, path) in binaries.iter().filter(|(name, _)| *name != BARE) {
-        let Started {
+        let StartCost {
             ready_cpu_ms,
             ready_ms,
-            answered_cpu_ms,
+            response_cpu_ms,
             peak_mb,
         } = start::measure(name, path).await;
         let row = |what: &str, unit, measured, floor| {
@@ -144,8 +144,8 @@ async fn starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
         table.rows.push(row(
             "CPU to the first response",
             "ms",
-            answered_cpu_ms,
-            floor.answered_cpu_ms,
+            response_cpu_ms,
+            floor.response_cpu_ms,
         ));
         table
             .rows

@@ -21,13 +21,13 @@ const ROUNDS_MAX: usize = 12;
 
 /// What a start took.
 #[derive(Debug, Clone, Copy)]
-pub struct Started {
+pub struct StartCost {
     /// CPU from exec to the first poll, in ms.
     pub ready_cpu_ms: f64,
     /// Time from exec to the first poll, in ms.
     pub ready_ms: f64,
     /// CPU from exec to the first response, in ms.
-    pub answered_cpu_ms: f64,
+    pub response_cpu_ms: f64,
     /// The most memory until then, in MB.
     pub peak_mb: f64,
 }
@@ -64,17 +64,17 @@ impl Rig {
 }
 
 /// Starts a function several times, and has it answer once: medians.
-pub async fn measure(function: &str, binary: &Path) -> Started {
+pub async fn measure(function: &str, binary: &Path) -> StartCost {
     let started = starts(function, binary).await;
-    let median = |figure: fn(&Started) -> f64| {
+    let median = |figure: fn(&StartCost) -> f64| {
         let mut figures: Vec<f64> = started.iter().map(figure).collect();
         figures.sort_by(f64::total_cmp);
         figures[STARTS / 2]
     };
-    Started {
+    StartCost {
         ready_cpu_ms: median(|it| it.ready_cpu_ms),
         ready_ms: median(|it| it.ready_ms),
-        answered_cpu_ms: median(|it| it.answered_cpu_ms),
+        response_cpu_ms: median(|it| it.response_cpu_ms),
         peak_mb: median(|it| it.peak_mb),
     }
 }
@@ -97,7 +97,7 @@ pub async fn least_cpu_ms(function: &str, binary: &Path, enough: f64) -> f64 {
     least
 }
 
-async fn starts(function: &str, binary: &Path) -> Vec<Started> {
+async fn starts(function: &str, binary: &Path) -> Vec<StartCost> {
     let rig = Rig::default();
     let event = events::first(&rig.stack, function).await;
     let mut started = Vec::with_capacity(STARTS);
@@ -111,12 +111,12 @@ async fn starts(function: &str, binary: &Path) -> Vec<Started> {
         let told = lambda.ask(&event).await;
         assert!(!told.contains("\"statusCode\":5"), "{function}: {told}");
         lambda.idle().await;
-        let (ready_cpu_ms, answered_cpu_ms) =
+        let (ready_cpu_ms, response_cpu_ms) =
             (milliseconds(ready_cpu), milliseconds(process::cpu(id)));
-        started.push(Started {
+        started.push(StartCost {
             ready_cpu_ms,
             ready_ms: milliseconds(ready),
-            answered_cpu_ms,
+            response_cpu_ms,
             peak_mb: process::peak_mb(id).expect("it runs"),
         });
     }

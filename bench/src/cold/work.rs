@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tidemark_core::limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_CHANGES_MAX};
-use tidemark_tests::lambda::{Lambda, answer};
+use tidemark_tests::lambda::{Lambda, response};
 
 use super::{events, start::Rig};
 use crate::{
@@ -29,7 +29,7 @@ const ROWS: usize = 100_000;
 
 /// What a function needed.
 #[derive(Default)]
-struct Needed {
+struct Footprint {
     cpu_s: f64,
     wall_s: f64,
     peak_mb: f64,
@@ -47,7 +47,7 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let mut table = Table::new("cold-work", "CPU and memory of the functions at work", note);
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let mut row = |what: &str, needed: &Needed, budget: Option<f64>| {
+    let mut row = |what: &str, needed: &Footprint, budget: Option<f64>| {
         let per_10_000 = Row::new(
             format!("{what}: CPU for 10,000 items"),
             "s",
@@ -68,7 +68,7 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
         );
     };
 
-    let work = Work::new(binaries);
+    let work = ColdDeployment::new(binaries);
     let start = work.pull(&Value::Null, PULL).await.1;
     bar.set_message("items of 300 bytes");
     row(
@@ -88,7 +88,7 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
         Some(budgets::PULL_CPU_S),
     );
 
-    let work = Work::new(binaries);
+    let work = ColdDeployment::new(binaries);
     let start = work.pull(&Value::Null, PULL).await.1;
     bar.set_message("the largest");
     row(
@@ -108,7 +108,7 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
         None,
     );
 
-    let work = Work::new(binaries);
+    let work = ColdDeployment::new(binaries);
     bar.set_message("100,000 rows");
     work.fill(ROWS).await;
     row(
@@ -121,13 +121,13 @@ pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
 }
 
 /// A deployment, and a user of it.
-struct Work<'a> {
+struct ColdDeployment<'a> {
     rig: Rig,
     token: String,
     binaries: &'a BTreeMap<String, PathBuf>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ColdDeployment<'a> {
     fn new(binaries: &'a BTreeMap<String, PathBuf>) -> Self {
         let rig = Rig::default();
         let token = rig.stack.token("acme", "ana", &[], &[]);
@@ -143,16 +143,16 @@ impl<'a> Work<'a> {
     }
 
     /// Pushes new items.
-    async fn push(&self, pushes: usize, items: usize, bytes: usize) -> Needed {
+    async fn push(&self, pushes: usize, items: usize, bytes: usize) -> Footprint {
         let mut push = self.start("push").await;
-        let mut needed = Needed::default();
+        let mut needed = Footprint::default();
         for number in 0..pushes {
             let creates = (number * items..(number + 1) * items)
                 .map(|at| workload::create(at, workload::form(at, 0, bytes)));
             let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>())
                 .to_string();
             let (taken, told) = asked(&mut push, &event).await;
-            let body = answer(&told).ok();
+            let body = response(&told).ok();
             assert!(
                 body["results"]
                     .as_array()
@@ -169,9 +169,9 @@ impl<'a> Work<'a> {
     }
 
     /// Sequences all that was pushed.
-    async fn sequence(&self, records: usize) -> Needed {
+    async fn sequence(&self, records: usize) -> Footprint {
         let mut changelog = self.start("changelog").await;
-        let mut needed = Needed::default();
+        let mut needed = Footprint::default();
         for records in self.rig.stack.stream_records().chunks(records) {
             let (taken, told) =
                 asked(&mut changelog, &json!({"Records": records}).to_string()).await;
@@ -185,9 +185,9 @@ impl<'a> Work<'a> {
     }
 
     /// Pulls until there is nothing more; where the next pull goes on.
-    async fn pull(&self, since: &Value, limit: usize) -> (Needed, Value) {
+    async fn pull(&self, since: &Value, limit: usize) -> (Footprint, Value) {
         let mut pull = self.start("pull").await;
-        let mut needed = Needed::default();
+        let mut needed = Footprint::default();
         let mut since = since.clone();
         for number in 0.. {
             let body = json!({"since_token": since, "device_id": "tablet", "limit": limit});
@@ -197,7 +197,7 @@ impl<'a> Work<'a> {
                 .event("POST", "sync/pull", &self.token, &body)
                 .to_string();
             let (taken, told) = asked(&mut pull, &event).await;
-            let mut page = answer(&told).ok();
+            let mut page = response(&told).ok();
             since = page["next_token"].take();
             // The first calls of a process are no work that is warm; of few pages the last counts.
             let is_last = page["has_more"] == false;
@@ -231,13 +231,13 @@ impl<'a> Work<'a> {
 }
 
 /// What one event took, in seconds.
-struct Taken {
+struct EventCost {
     cpu_s: f64,
     wall_s: f64,
 }
 
-impl Needed {
-    fn add(&mut self, taken: Taken, items: usize) {
+impl Footprint {
+    fn add(&mut self, taken: EventCost, items: usize) {
         self.cpu_s += taken.cpu_s;
         self.wall_s += taken.wall_s;
         self.items += items;
@@ -252,7 +252,7 @@ impl Needed {
 }
 
 /// What a function needs for an event, and what it answers.
-async fn asked(function: &mut Lambda, event: &str) -> (Taken, String) {
+async fn asked(function: &mut Lambda, event: &str) -> (EventCost, String) {
     let id = function.id().expect("it runs");
     function.idle().await;
     let (before, began) = (process::cpu(id), Instant::now());
@@ -260,7 +260,7 @@ async fn asked(function: &mut Lambda, event: &str) -> (Taken, String) {
     let wall_s = began.elapsed().as_secs_f64();
     function.idle().await;
     (
-        Taken {
+        EventCost {
             cpu_s: (process::cpu(id) - before).as_secs_f64(),
             wall_s,
         },

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::operations::Pushed;
+use super::operations::PushCost;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark_core::pack::pack;
 use tidemark_tests::{
     Device, Meter, Stack,
-    hooks::{Counted, ROUND_TRIP},
+    hooks::{CallCounts, ROUND_TRIP},
     stack::stream_event,
 };
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    fn of(counted: &Counted, round_trips: f64) -> Self {
+    fn of(counted: &CallCounts, round_trips: f64) -> Self {
         let operations: Vec<String> = counted
             .calls
             .iter()
@@ -85,11 +85,11 @@ impl Counting {
         device: &Device<'_>,
         items: Vec<Value>,
         is_good: fn(&Value) -> bool,
-    ) -> (Pushed, Vec<Value>) {
+    ) -> (PushCost, Vec<Value>) {
         let (push, results) = self.count(device.push(items.into())).await;
         assert!(results.iter().all(is_good), "{results:?}");
         (
-            Pushed {
+            PushCost {
                 push,
                 sequence: self.sequence().await,
             },
@@ -99,7 +99,7 @@ impl Counting {
 
     /// Sequences what the stream holds through the changelog function, and counts that.
     async fn sequence(&self) -> Cost {
-        let changelog = self.stack.platform("changelog", self.meter.clone());
+        let changelog = self.stack.context("changelog", self.meter.clone());
         let event = stream_event(&self.stack.stream_records());
         let (cost, response) = self
             .count(tidemark_changelog::handle(&changelog, event))
@@ -111,7 +111,7 @@ impl Counting {
 
     /// What it costs to put a row with this payload and nothing else: no item can be stored for
     /// less.
-    pub fn floor_of_write(&self, payload: &str) -> f64 {
+    pub fn baseline_of_write(&self, payload: &str) -> f64 {
         self.units(
             "PutItem",
             json!({"Item": {"pk": {"S": "floor"}, "sk": {"S": "row"}, "payload": {"S": payload}}}),
@@ -120,7 +120,7 @@ impl Counting {
 
     /// What it costs to read these payloads once, packed into as few rows as there can be,
     /// eventually consistent: no page can be read for less.
-    pub fn floor_of_read(&self, payloads: &[String]) -> f64 {
+    pub fn baseline_of_read(&self, payloads: &[String]) -> f64 {
         let packed = pack(payloads.concat().as_bytes());
         let parts = packed
             .chunks(ROW_BYTES_MAX)

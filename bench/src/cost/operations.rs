@@ -19,14 +19,14 @@ const CROWD: usize = 40;
 
 /// Something that is pushed: in front of the device, and behind the stream.
 #[derive(Debug, Clone, Default)]
-pub struct Pushed {
+pub struct PushCost {
     /// The push.
     pub push: Cost,
     /// Its changes enter the log.
     pub sequence: Cost,
 }
 
-impl Pushed {
+impl PushCost {
     /// Write units for each item, in all tables.
     pub fn write_units(&self) -> f64 {
         (self.push.write_units + self.sequence.write_units) / ITEMS as f64
@@ -48,17 +48,17 @@ pub struct Operations {
     /// Read units of the least that holds a page of payloads.
     pub floor_page: f64,
     /// 50 creates.
-    pub creates: Pushed,
+    pub creates: PushCost,
     /// 50 creates whose payloads do not compress.
-    pub noisy: Pushed,
+    pub noisy: PushCost,
     /// 50 updates.
-    pub updates: Pushed,
+    pub updates: PushCost,
     /// 45 updates, and 5 that conflict.
-    pub mixed: Pushed,
+    pub mixed: PushCost,
     /// 50 creates of a type with a unique field.
-    pub unique: Pushed,
+    pub unique: PushCost,
     /// 50 deletes.
-    pub deletes: Pushed,
+    pub deletes: PushCost,
     /// A page of 100 resources to a device that begins.
     pub pull_fresh: Cost,
     /// A page of 100 changes from the log.
@@ -98,8 +98,8 @@ impl Operations {
             .collect();
         let mut all = Self {
             bytes,
-            floor_write: counting.floor_of_write(&page[0]),
-            floor_page: counting.floor_of_read(&page),
+            floor_write: counting.baseline_of_write(&page[0]),
+            floor_page: counting.baseline_of_read(&page),
             ..Self::default()
         };
 
@@ -328,7 +328,7 @@ impl Operations {
         table
     }
 
-    fn pushed(&self) -> [(&'static str, &Pushed); 6] {
+    fn pushed(&self) -> [(&'static str, &PushCost); 6] {
         [
             ("create", &self.creates),
             ("create, of noise", &self.noisy),
@@ -350,14 +350,14 @@ async fn resolve(counting: &Counting, conflict: &Value) -> Cost {
         "conflicts/{}/resolve",
         conflict["conflict_id"].as_str().unwrap()
     );
-    let (cost, answer) = counting
+    let (cost, response) = counting
         .count(
             counting
                 .stack
                 .post(&path, &boss, &json!({"resolution": "accept_client"})),
         )
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(response.status, 200, "{}", response.text);
     counting.stack.settle().await;
     cost
 }

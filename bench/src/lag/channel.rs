@@ -14,15 +14,15 @@ use tidemark::engine::{
 };
 use tidemark_tests::{
     Meter, Stack,
-    hooks::{Counted, ROUND_TRIP},
+    hooks::{CallCounts, ROUND_TRIP},
     stack::stream_event,
 };
 use tokio::runtime::Runtime;
 
 use crate::{
+    baseline,
     cost::in_virtual_time,
     cpu::StoreCpu,
-    floor,
     load::work::{BYTES, ITEMS},
     table::{Row, Table},
     workload,
@@ -103,7 +103,7 @@ pub fn table(changes: usize) -> Table {
         );
         table
             .rows
-            .push(row.floor(per_s(floor_timed(changes, size))));
+            .push(row.floor(per_s(baseline_timed(changes, size))));
     }
     table
 }
@@ -114,7 +114,7 @@ fn counts(changes: usize, size: usize) -> Counts {
         let meter = Arc::new(Meter::default());
         let stack = Stack::hooked(meter.clone());
         let records = pushed(&stack, changes).await;
-        let units = |counted: &Counted, table: &str| {
+        let units = |counted: &CallCounts, table: &str| {
             counted.write_units.get(table).copied().unwrap_or_default() / changes as f64
         };
         let resource_units = units(&meter.take(), "resources");
@@ -142,11 +142,11 @@ fn timed(changes: usize, size: usize) -> Duration {
     })
 }
 
-fn floor_timed(changes: usize, size: usize) -> Duration {
+fn baseline_timed(changes: usize, size: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
-    let store = floor::Store::open(Path::new(folder.path()), Arc::new(StoreCpu::default()));
+    let store = baseline::Store::open(Path::new(folder.path()), Arc::new(StoreCpu::default()));
     let items: Vec<Value> = (0..changes).map(item).collect();
-    let batches: Vec<Vec<floor::Edit>> = items
+    let batches: Vec<Vec<baseline::Edit>> = items
         .chunks(size)
         .map(|batch| {
             batch
@@ -182,12 +182,12 @@ fn item(number: usize) -> Value {
 
 /// Hands the records to the changelog function in batches; gives how many these were.
 async fn sequence(stack: &Stack, hook: Arc<dyn Hook>, records: &[Value], size: usize) -> usize {
-    let changelog = stack.platform("changelog", hook);
+    let changelog = stack.context("changelog", hook);
     for batch in records.chunks(size) {
-        let answer = tidemark_changelog::handle(&changelog, stream_event(batch))
+        let response = tidemark_changelog::handle(&changelog, stream_event(batch))
             .await
             .unwrap();
-        assert!(answer.batch_item_failures.is_empty(), "{answer:?}");
+        assert!(response.batch_item_failures.is_empty(), "{response:?}");
     }
     records.len().div_ceil(size)
 }

@@ -24,7 +24,7 @@ use crate::{
     load::{
         Remote,
         drive::{closed_loop, latencies, record},
-        work::{BYTES, Ready, Work, end_of_log},
+        work::{BYTES, LoadKind, Ready, end_of_log},
     },
     subject::{Kind, Subject},
     table::{Row, Table},
@@ -40,7 +40,7 @@ const VISIBLE_MAX: Duration = Duration::from_secs(120);
 
 /// What is measured.
 #[derive(Debug, Clone, Args)]
-pub struct Arguments {
+pub struct LagArguments {
     /// A Tidemark that runs somewhere. The first token is of the user who pushes and pulls, the
     /// others are of those who push meanwhile.
     #[command(flatten)]
@@ -54,14 +54,14 @@ pub struct Arguments {
 }
 
 /// What was seen of so many pushes.
-struct Seen {
+struct LagSamples {
     visible_us: Histogram<u64>,
     quiet_us: Histogram<u64>,
     pulls: usize,
 }
 
 /// The tables; `program` is the binary `bench`, which runs Tidemark.
-pub async fn tables(program: &Path, arguments: &Arguments) -> Vec<Table> {
+pub async fn tables(program: &Path, arguments: &LagArguments) -> Vec<Table> {
     let mut tables = vec![visible(program, arguments).await];
     // It needs no server, so there is nothing of it to measure elsewhere.
     if arguments.remote.url.is_none() {
@@ -75,7 +75,7 @@ pub async fn tables(program: &Path, arguments: &Arguments) -> Vec<Table> {
     tables
 }
 
-async fn visible(program: &Path, arguments: &Arguments) -> Table {
+async fn visible(program: &Path, arguments: &LagArguments) -> Table {
     let Remote { url, tokens } = &arguments.remote;
     let subject = url
         .is_none()
@@ -124,7 +124,7 @@ async fn visible(program: &Path, arguments: &Arguments) -> Table {
     table
 }
 
-fn rows(situation: &str, seen: &Seen) -> Vec<Row> {
+fn rows(situation: &str, seen: &LagSamples) -> Vec<Row> {
     let ms =
         |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
     let quantile = |name: &str, quantile| {
@@ -148,9 +148,15 @@ fn rows(situation: &str, seen: &Seen) -> Vec<Row> {
     ]
 }
 
-async fn watch(api: &Api, token: &str, phone: &str, pushes: usize, bar: &ProgressBar) -> Seen {
+async fn watch(
+    api: &Api,
+    token: &str,
+    phone: &str,
+    pushes: usize,
+    bar: &ProgressBar,
+) -> LagSamples {
     let mut since = end_of_log(api, token).await;
-    let mut seen = Seen {
+    let mut seen = LagSamples {
         visible_us: latencies(),
         quiet_us: latencies(),
         pulls: 0,
@@ -201,7 +207,7 @@ impl Crowd {
     async fn start(api: &Api, tokens: &[String], run: i64) -> Self {
         let (api, ready) = (
             api.clone(),
-            Ready::new(Work::Push, api, tokens.to_vec(), 0, run).await,
+            Ready::new(LoadKind::Push, api, tokens.to_vec(), 0, run).await,
         );
         let requests = (0..CALIBRATION)
             .map(|number| ready.request(number))

@@ -94,21 +94,21 @@ pub async fn closed_loop(
             bar.clone(),
         );
         tokio::spawn(async move {
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let sent = Instant::now();
-                answers.push((api.send(request).await, sent.elapsed()));
+                responses.push((api.send(request).await, sent.elapsed()));
                 bar.inc(1);
             }
-            answers
+            responses
         })
     });
-    let answers = join_all(running).await;
+    let responses = join_all(running).await;
     // Answers are looked at afterwards: the clients share the machine with what is measured.
     done(
         ready,
         began.elapsed(),
-        answers.into_iter().flat_map(Result::unwrap),
+        responses.into_iter().flat_map(Result::unwrap),
     )
 }
 
@@ -142,21 +142,21 @@ pub async fn open_loop(
             .map(send)
             .collect::<Vec<_>>()
     });
-    let answers = join_all(sending.await.unwrap()).await;
+    let responses = join_all(sending.await.unwrap()).await;
     done(
         ready,
         began.elapsed(),
-        answers.into_iter().map(Result::unwrap),
+        responses.into_iter().map(Result::unwrap),
     )
 }
 
 fn done(
     ready: &Ready,
     took: Duration,
-    answers: impl Iterator<Item = (bytes::Bytes, Duration)>,
+    responses: impl Iterator<Item = (bytes::Bytes, Duration)>,
 ) -> Done {
     let (mut items, mut latency_us) = (0, latencies());
-    for (body, latency) in answers {
+    for (body, latency) in responses {
         items += ready.count(&serde_json::from_slice(&body).unwrap());
         record(&mut latency_us, latency);
     }

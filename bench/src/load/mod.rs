@@ -10,7 +10,7 @@ use clap::Args;
 use drive::{Done, closed_loop, open_loop};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidemark_aws::Clock;
-use work::{Ready, Work};
+use work::{LoadKind, Ready};
 
 use crate::{
     client::{Api, Request},
@@ -42,7 +42,7 @@ pub struct Remote {
 
 /// What is measured.
 #[derive(Debug, Clone, Args)]
-pub struct Arguments {
+pub struct LoadArguments {
     /// A Tidemark that runs somewhere.
     #[command(flatten)]
     pub remote: Remote,
@@ -55,9 +55,14 @@ pub struct Arguments {
 }
 
 /// The tables; `program` is the binary `bench`, which runs Tidemark and the floor.
-pub async fn tables(program: &Path, arguments: &Arguments) -> Vec<Table> {
+pub async fn tables(program: &Path, arguments: &LoadArguments) -> Vec<Table> {
     let mut tables = Vec::new();
-    for work in [Work::Push, Work::Pull, Work::Stale, Work::Quiet] {
+    for work in [
+        LoadKind::Push,
+        LoadKind::Pull,
+        LoadKind::Stale,
+        LoadKind::Quiet,
+    ] {
         let load = Load {
             program: program.to_owned(),
             arguments: arguments.clone(),
@@ -70,8 +75,8 @@ pub async fn tables(program: &Path, arguments: &Arguments) -> Vec<Table> {
 
 struct Load {
     program: PathBuf,
-    arguments: Arguments,
-    work: Work,
+    arguments: LoadArguments,
+    work: LoadKind,
 }
 
 /// What is measured, ready for its requests.
@@ -92,7 +97,7 @@ enum Loop {
 }
 
 /// What came of one side.
-struct Measured {
+struct SideResult {
     alone: Done,
     together: Done,
     offered: Done,
@@ -103,13 +108,13 @@ struct Measured {
 impl Load {
     async fn table(&self) -> Table {
         let (name, title) = match self.work {
-            Work::Push => ("load-push", "Pushing new forms of 300 bytes, 50 at a time"),
-            Work::Pull => ("load-pull", "Pulling changes from the log, 100 a page"),
-            Work::Stale => (
+            LoadKind::Push => ("load-push", "Pushing new forms of 300 bytes, 50 at a time"),
+            LoadKind::Pull => ("load-pull", "Pulling changes from the log, 100 a page"),
+            LoadKind::Stale => (
                 "load-stale",
                 "Pushing updates of an old version, 50 at a time: all are refused and kept",
             ),
-            Work::Quiet => ("load-quiet", "Asking when there is nothing new"),
+            LoadKind::Quiet => ("load-quiet", "Asking when there is nothing new"),
         };
         let bar = self.bar(title);
         let mut sides = self.sides().await;
@@ -140,7 +145,7 @@ impl Load {
     }
 
     fn requests(&self) -> usize {
-        self.arguments.requests * if self.work == Work::Quiet { 5 } else { 1 }
+        self.arguments.requests * if self.work == LoadKind::Quiet { 5 } else { 1 }
     }
 
     fn warm_up(&self) -> usize {
@@ -183,7 +188,7 @@ impl Load {
         sides
     }
 
-    async fn measure(&self, sides: &mut [Side], bar: &ProgressBar) -> Vec<Measured> {
+    async fn measure(&self, sides: &mut [Side], bar: &ProgressBar) -> Vec<SideResult> {
         let mut before = Vec::new();
         for side in sides.iter_mut() {
             side.run(Loop::Closed(1), self.warm_up(), bar).await;
@@ -209,7 +214,7 @@ impl Load {
                 store_s: (after.store_s - before.store_s) * per,
                 peak_mb: after.peak_mb,
             });
-            Measured {
+            SideResult {
                 alone,
                 together,
                 offered,
@@ -237,8 +242,8 @@ impl Load {
         done
     }
 
-    fn rows(&self, measured: &[Measured]) -> Vec<Row> {
-        let row = |what: String, unit, of: &dyn Fn(&Measured) -> Option<f64>| {
+    fn rows(&self, measured: &[SideResult]) -> Vec<Row> {
+        let row = |what: String, unit, of: &dyn Fn(&SideResult) -> Option<f64>| {
             let row = Row::new(what, unit, of(&measured[0])?);
             Some(match measured.get(1).and_then(of) {
                 Some(floor) => row.floor(floor),
@@ -246,10 +251,10 @@ impl Load {
             })
         };
         let (rates, per) = match self.work {
-            Work::Quiet => ("polls/s", "10,000 polls"),
+            LoadKind::Quiet => ("polls/s", "10,000 polls"),
             _ => ("items/s", "10,000 items"),
         };
-        let cpu = |side: &Measured, of: fn(&Usage) -> f64| side.used.as_ref().map(of);
+        let cpu = |side: &SideResult, of: fn(&Usage) -> f64| side.used.as_ref().map(of);
         let rows = [
             row("1 client".to_owned(), rates, &|side| {
                 Some(side.alone.items_per_s())

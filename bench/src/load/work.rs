@@ -22,7 +22,7 @@ const SEQUENCED_MAX: Duration = Duration::from_secs(120);
 
 /// What devices do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub enum LoadKind {
     /// They push 50 new forms at a time, each device into the channel of its user.
     Push,
     /// They pull what others changed, from the log, 100 a page.
@@ -33,7 +33,7 @@ pub enum Work {
     Quiet,
 }
 
-impl Work {
+impl LoadKind {
     /// What is counted.
     pub fn unit(self) -> &'static str {
         if self == Self::Quiet { "poll" } else { "item" }
@@ -52,7 +52,7 @@ impl Work {
 /// Work whose preparations are done.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    work: Work,
+    work: LoadKind,
     /// Tells the devices of this run from those of others.
     run: i64,
     tokens: Vec<String>,
@@ -65,7 +65,13 @@ pub struct Ready {
 impl Ready {
     /// Prepares: of pulls, this many changes that a device has not seen; of stale updates,
     /// resources that have moved on. Each token is a client's.
-    pub async fn new(work: Work, api: &Api, tokens: Vec<String>, changes: usize, run: i64) -> Self {
+    pub async fn new(
+        work: LoadKind,
+        api: &Api,
+        tokens: Vec<String>,
+        changes: usize,
+        run: i64,
+    ) -> Self {
         let mut ready = Self {
             work,
             run,
@@ -74,10 +80,10 @@ impl Ready {
             held: Vec::new(),
         };
         match work {
-            Work::Push => {}
-            Work::Pull => ready.since = ready.full_pages(api, changes).await,
-            Work::Stale => ready.held = ready.moved_on(api).await,
-            Work::Quiet => {
+            LoadKind::Push => {}
+            LoadKind::Pull => ready.since = ready.full_pages(api, changes).await,
+            LoadKind::Stale => ready.held = ready.moved_on(api).await,
+            LoadKind::Quiet => {
                 for token in &ready.tokens {
                     ready.since.push(end_of_log(api, token).await);
                 }
@@ -91,14 +97,14 @@ impl Ready {
         let client = number % self.tokens.len();
         let (token, run) = (&self.tokens[client], self.run);
         match self.work {
-            Work::Push => self.creates(token, &format!("phone-{run}"), number),
-            Work::Pull => Request::pull(
+            LoadKind::Push => self.creates(token, &format!("phone-{run}"), number),
+            LoadKind::Pull => Request::pull(
                 &self.tokens[0],
                 &format!("tablet-{run}-{client}"),
                 &self.since[number % self.since.len()],
             ),
-            Work::Quiet => Request::pull(token, &format!("tablet-{run}"), &self.since[client]),
-            Work::Stale => {
+            LoadKind::Quiet => Request::pull(token, &format!("tablet-{run}"), &self.since[client]),
+            LoadKind::Stale => {
                 let late = |(at, id)| {
                     workload::update(id, 1, workload::form(number * ITEMS + at, 2, BYTES))
                 };
@@ -111,17 +117,17 @@ impl Ready {
     }
 
     /// How many items were handled as they should be, which must be all.
-    pub fn count(&self, answer: &Value) -> usize {
+    pub fn count(&self, response: &Value) -> usize {
         let handled = match self.work {
-            Work::Push => statuses(answer, "ok"),
-            Work::Stale => statuses(answer, "conflict"),
-            Work::Pull => list(&answer["changes"]).len(),
-            Work::Quiet => usize::from(list(&answer["changes"]).is_empty()),
+            LoadKind::Push => statuses(response, "ok"),
+            LoadKind::Stale => statuses(response, "conflict"),
+            LoadKind::Pull => list(&response["changes"]).len(),
+            LoadKind::Quiet => usize::from(list(&response["changes"]).is_empty()),
         };
         assert_eq!(
             handled,
             self.work.items(),
-            "not what was asked for: {answer}"
+            "not what was asked for: {response}"
         );
         handled
     }
@@ -197,8 +203,8 @@ pub async fn end_of_log(api: &Api, token: &str) -> Value {
     }
 }
 
-fn statuses(answer: &Value, status: &str) -> usize {
-    list(&answer["results"])
+fn statuses(response: &Value, status: &str) -> usize {
+    list(&response["results"])
         .iter()
         .filter(|result| result["status"] == status)
         .count()

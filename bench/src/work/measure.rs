@@ -6,7 +6,7 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
 use tidemark_core::work::{self, Work};
@@ -81,18 +81,18 @@ pub(super) async fn spent(case: &Case, scale: Scale) -> Spent {
 struct NoUploads;
 
 impl Hook for NoUploads {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let verdict = match call.operation {
-            "HeadObject" => Verdict::Answer(Reply {
+            "HeadObject" => CallFate::Reply(Reply {
                 status: 404,
                 body: Vec::new(),
             }),
-            _ => Verdict::Continue,
+            _ => CallFate::Continue,
         };
         Box::pin(std::future::ready(verdict))
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }

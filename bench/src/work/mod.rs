@@ -15,7 +15,7 @@ pub use measure::Spent;
 
 /// A request of a route, and what it took.
 #[derive(Debug)]
-pub struct Measured {
+pub struct RequestCost {
     /// The method and path of the route.
     pub route: (&'static str, &'static str),
     /// What was requested.
@@ -41,12 +41,12 @@ pub fn tables(only: &str) -> Vec<Table> {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(200));
-    let measured: Vec<Measured> = cases()
+    let measured: Vec<RequestCost> = cases()
         .filter(|case| is_compared(case.name))
         .map(|case| {
             bar.set_message(case.name);
             let spent = runtime.block_on(measure::spent(case, Scale::FULL));
-            Measured {
+            RequestCost {
                 route: case.route,
                 name: case.name,
                 ordinary: case.ordinary,

@@ -1,6 +1,6 @@
 //! What was measured, as tables.
 
-use super::Measured;
+use super::RequestCost;
 use crate::{
     budgets,
     table::{Row, Table},
@@ -8,7 +8,7 @@ use crate::{
 
 /// CPU time of each request. Of one with much work also for each byte, beside that of the ordinary
 /// request.
-pub(super) fn times(measured: &[Measured]) -> Table {
+pub(super) fn times(measured: &[RequestCost]) -> Table {
     let note = format!(
         "CPU of the function for one request, without DynamoDB and S3. A request with much work may take {} s, and for each byte {} times the \
          CPU of the ordinary request, which is its floor here. The bytes are those of the request, of its response, and of the calls to \
@@ -42,7 +42,7 @@ pub(super) fn times(measured: &[Measured]) -> Table {
 }
 
 /// The work of each request, as the function counted it.
-pub(super) fn counters(measured: &[Measured]) -> Table {
+pub(super) fn counters(measured: &[RequestCost]) -> Table {
     let note = "Bytes of JSON text that were parsed (once for each time), written, hashed, packed and unpacked; rows that DynamoDB returned \
                 and objects that were looked up in S3; calls to both; bytes that the request, its response and these calls carried.";
     let mut table = Table::new("work-counters", "Counted work of the same requests", note);
@@ -66,7 +66,7 @@ pub(super) fn counters(measured: &[Measured]) -> Table {
     table
 }
 
-fn name(measured: &Measured) -> String {
+fn name(measured: &RequestCost) -> String {
     format!(
         "{} {}, {}",
         measured.route.0, measured.route.1, measured.name

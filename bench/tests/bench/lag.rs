@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tidemark_bench::{
-    lag::{Arguments, tables},
+    lag::{LagArguments, tables},
     load::Remote,
     subject::{Kind, Subject},
 };
@@ -15,7 +15,7 @@ fn program() -> &'static Path {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_run_has_all_rows() {
-    let arguments = Arguments {
+    let arguments = LagArguments {
         remote: Remote::default(),
         pushes: 3,
         channel_changes: 100,
@@ -77,7 +77,7 @@ async fn a_tidemark_elsewhere_is_measured_with_the_tokens_that_are_given() {
     };
     let tables = tables(
         program(),
-        &Arguments {
+        &LagArguments {
             remote,
             pushes: 3,
             channel_changes: 100,

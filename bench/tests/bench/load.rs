@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use tidemark_bench::{
     client::{Api, Request},
     load::{
-        Arguments, Remote,
+        LoadArguments, Remote,
         drive::{closed_loop, open_loop},
         tables,
-        work::{ITEMS, Ready, Work},
+        work::{ITEMS, LoadKind, Ready},
     },
     subject::{Kind, Subject},
 };
@@ -53,7 +53,7 @@ async fn stalling() -> (Api, Ready) {
         .route("/api/v1/mobile/sync/pull", post(nothing_new))
         .with_state(Stalling::default());
     tokio::spawn(async { axum::serve(listener, router).await });
-    let ready = Ready::new(Work::Quiet, &api, vec!["token".to_owned()], 0, 0).await;
+    let ready = Ready::new(LoadKind::Quiet, &api, vec!["token".to_owned()], 0, 0).await;
     (api, ready)
 }
 
@@ -106,7 +106,7 @@ async fn tidemark_and_the_floor_do_the_same_work() {
 /// The payloads that were pulled after some pushes, and what stale updates were answered.
 async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
     let (api, token) = (&subject.api, subject.token("ana"));
-    let pulls = Ready::new(Work::Pull, api, vec![token], 4 * ITEMS, 1).await;
+    let pulls = Ready::new(LoadKind::Pull, api, vec![token], 4 * ITEMS, 1).await;
     let mut payloads = Vec::new();
     for page in 0..2 {
         let page = api.ask(&pulls.request(page)).await;
@@ -120,22 +120,26 @@ async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
         );
     }
     payloads.sort();
-    let stale = Ready::new(Work::Stale, api, vec![subject.token("ben")], 0, 1).await;
-    let answer = api.ask(&stale.request(7)).await;
-    assert_eq!(stale.count(&answer), ITEMS);
-    let refused = answer["results"].as_array().unwrap().iter().map(|result| {
-        let mut held = result["server_payload"].clone();
-        // Ids are each side's own, and the floor keeps them in the payload.
-        held.as_object_mut().unwrap().remove("id");
-        json!([result["status"], result["server_version"], held])
-    });
-    let refused = refused.collect();
-    (payloads, refused)
+    let stale = Ready::new(LoadKind::Stale, api, vec![subject.token("ben")], 0, 1).await;
+    let response = api.ask(&stale.request(7)).await;
+    assert_eq!(stale.count(&response), ITEMS);
+    let rejected = response["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            let mut held = result["server_payload"].clone();
+            // Ids are each side's own, and the floor keeps them in the payload.
+            held.as_object_mut().unwrap().remove("id");
+            json!([result["status"], result["server_version"], held])
+        });
+    let rejected = rejected.collect();
+    (payloads, rejected)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_run_has_all_rows_with_their_floors() {
-    let arguments = Arguments {
+    let arguments = LoadArguments {
         remote: Remote::default(),
         requests: 2,
         changes: 200,

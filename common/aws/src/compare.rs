@@ -7,14 +7,14 @@ use tidemark_core::{
     sequence::{plan::Head, position::Position, repair::Comparison},
 };
 
-use crate::{failure::Failure, platform::Platform, tables::changes::StoredSegment};
+use crate::{context::Context, failure::Failure, tables::changes::StoredSegment};
 
 /// Segments of one read: an answer holds 1 MB of them.
 const SEGMENTS: i32 = 16;
 
 /// How far a log is read at most.
 #[derive(Debug, Clone, Copy)]
-pub struct Bound {
+pub struct ReadLimit {
     /// No longer than until then.
     pub until: DateTime<Utc>,
     /// So many segments.
@@ -25,7 +25,7 @@ pub struct Bound {
 
 /// Whether a log was read as far as it may tell something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub enum LogRead {
     /// It was.
     Whole,
     /// The bound was reached before: what was sequenced until then was not read.
@@ -38,28 +38,28 @@ pub enum Read {
 /// # Errors
 /// An outage.
 pub async fn look_back(
-    platform: &Platform,
+    context: &Context,
     scope: &Scope,
     head: &Head,
     comparison: &mut Comparison,
-    bound: Bound,
-) -> Result<Read, Failure> {
+    bound: ReadLimit,
+) -> Result<LogRead, Failure> {
     let (mut end, mut passed_at) = (head.position, head.moved_at);
     let (mut segments, mut bytes) = (0, 0);
     while end != Position::START && comparison.goes_on(passed_at) {
         if segments >= bound.segments_max
             || bytes >= bound.bytes_max
-            || platform.clock.now() > bound.until
+            || context.clock.now() > bound.until
         {
-            return Ok(Read::Cut(passed_at));
+            return Ok(LogRead::Cut(passed_at));
         }
-        let read = platform
+        let read = context
             .tables
             .changes
             .packed_segments_back(scope, end, SEGMENTS)
             .await?;
         if read.is_empty() {
-            return Ok(Read::Whole); // what is older has expired
+            return Ok(LogRead::Whole); // what is older has expired
         }
         segments += read.len();
         for packed in read {
@@ -75,7 +75,7 @@ pub async fn look_back(
             (end, passed_at) = (segment.prev, sequenced_at);
         }
     }
-    Ok(Read::Whole)
+    Ok(LogRead::Whole)
 }
 
 /// Reads the log on from `position`, where a segment ends, up to `head`.
@@ -83,14 +83,14 @@ pub async fn look_back(
 /// # Errors
 /// An outage.
 pub async fn look_on(
-    platform: &Platform,
+    context: &Context,
     scope: &Scope,
     mut position: Position,
     head: &Head,
     comparison: &mut Comparison,
 ) -> Result<(), Failure> {
     while position < head.position {
-        let read = platform
+        let read = context
             .tables
             .changes
             .segments(scope, position, head.position, SEGMENTS)

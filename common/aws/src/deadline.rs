@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_http::Context as LambdaContext;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{clock::Clock, failure::Failure};
 
 /// The time that is left to answer when the work is stopped: a compressed answer of 3 MB, and the
 /// log lines.
-const ANSWER_MAX: Duration = Duration::from_secs(3);
+const RESPONSE_MAX: Duration = Duration::from_secs(3);
 /// Of a shorter time-out, the part that is left to answer.
-const ANSWER_PART: u32 = 5;
+const RESPONSE_PART: u32 = 5;
 
 /// The moment by which the work of one invocation must have ended; none outside of Lambda.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,14 +22,14 @@ pub struct Deadline(Option<Instant>);
 impl Deadline {
     /// The deadline of the invocation that began now with this context. A context of a direct call
     /// in a test has none.
-    pub fn of(context: Option<&Context>, clock: &Clock) -> Self {
+    pub fn of(context: Option<&LambdaContext>, clock: &Clock) -> Self {
         let ends_at = context
             .map(|context| context.deadline)
             .filter(|ends_at| *ends_at > 0);
         Self(ends_at.map(|ends_at| {
             let left = ends_at.saturating_sub(clock.now().timestamp_millis().unsigned_abs());
             let left = Duration::from_millis(left);
-            Instant::now() + (left - ANSWER_MAX.min(left / ANSWER_PART))
+            Instant::now() + (left - RESPONSE_MAX.min(left / RESPONSE_PART))
         }))
     }
 
@@ -69,7 +69,7 @@ mod tests {
         let clock = Clock::from_fn(|| {
             DateTime::from_timestamp_millis(1_700_000_000_000).expect("a moment")
         });
-        let mut context = Context::default();
+        let mut context = LambdaContext::default();
         context.deadline = 1_700_000_000_000 + left_ms;
         let began = Instant::now();
         let ended = Deadline::of(Some(&context), &clock)
@@ -106,7 +106,7 @@ mod tests {
             Deadline::of(None, &Clock::system()).bound(work).await,
             Ok(7)
         ));
-        let direct = Deadline::of(Some(&Context::default()), &Clock::system());
+        let direct = Deadline::of(Some(&LambdaContext::default()), &Clock::system());
         assert!(direct.0.is_none(), "a deadline of zero is none");
     }
 }

@@ -4,16 +4,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidemark_core::{
-    ack::Acknowledged,
+    ack::AckPosition,
     channel::Scope,
-    delivery::{Awaited, Seen},
+    delivery::{AwaitedVersion, SegmentScan},
     limits::{DELIVERY_BYTES_MAX, DELIVERY_SEGMENTS_MAX},
 };
 
 use crate::{
+    context::Context,
     failure::Failure,
-    platform::Platform,
-    tables::changes::{Place, StoredSegment},
+    tables::changes::{PositionStatus, StoredSegment},
 };
 
 /// Segments of one read backwards.
@@ -26,18 +26,14 @@ const SEGMENTS: i32 = 16;
 /// # Errors
 /// An outage.
 pub async fn is_delivered(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     user: &str,
     device_id: &str,
-    awaited: &Awaited<'_>,
+    awaited: &AwaitedVersion<'_>,
 ) -> Result<bool, Failure> {
     let channel = &awaited.resource.channel;
-    let device = platform
-        .tables
-        .devices
-        .load(tenant, user, device_id)
-        .await?;
+    let device = context.tables.devices.load(tenant, user, device_id).await?;
     let Some(acknowledged) = device.and_then(|device| device.positions.get(channel).copied())
     else {
         return Ok(false);
@@ -46,7 +42,7 @@ pub async fn is_delivered(
         tenant: tenant.to_owned(),
         channel: channel.clone(),
     };
-    look_back(platform, &scope, &acknowledged, awaited, &Budget::default()).await
+    look_back(context, &scope, &acknowledged, awaited, &Budget::default()).await
 }
 
 /// How much of the log a request still may read to find out what was delivered. Looks that are made
@@ -78,21 +74,21 @@ impl Budget {
 /// # Errors
 /// An outage.
 pub async fn look_back(
-    platform: &Platform,
+    context: &Context,
     scope: &Scope,
-    acknowledged: &Acknowledged,
-    awaited: &Awaited<'_>,
+    acknowledged: &AckPosition,
+    awaited: &AwaitedVersion<'_>,
     budget: &Budget,
 ) -> Result<bool, Failure> {
-    let changes = &platform.tables.changes;
+    let changes = &context.tables.changes;
     let mut end = match changes.place(scope, acknowledged.position).await? {
-        Place::Segment(segment) => match look(&segment, acknowledged, awaited, budget) {
-            Seen::Delivered => return Ok(true),
-            Seen::NotYet => return Ok(false),
-            Seen::GoOn(before) => before,
+        PositionStatus::Segment(segment) => match look(&segment, acknowledged, awaited, budget) {
+            SegmentScan::Delivered => return Ok(true),
+            SegmentScan::NotYet => return Ok(false),
+            SegmentScan::GoOn(before) => before,
         },
-        Place::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
-        Place::Beyond => return Ok(false),
+        PositionStatus::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
+        PositionStatus::Beyond => return Ok(false),
     };
     let mut looked = 0;
     while looked < DELIVERY_SEGMENTS_MAX && !budget.is_spent() {
@@ -103,9 +99,9 @@ pub async fn look_back(
         looked += read.len();
         for packed in read {
             match look(&packed.unpack()?, acknowledged, awaited, budget) {
-                Seen::Delivered => return Ok(true),
-                Seen::NotYet => return Ok(false),
-                Seen::GoOn(before) => end = before,
+                SegmentScan::Delivered => return Ok(true),
+                SegmentScan::NotYet => return Ok(false),
+                SegmentScan::GoOn(before) => end = before,
             }
             if budget.is_spent() {
                 break;
@@ -117,10 +113,10 @@ pub async fn look_back(
 
 fn look(
     stored: &StoredSegment,
-    acknowledged: &Acknowledged,
-    awaited: &Awaited<'_>,
+    acknowledged: &AckPosition,
+    awaited: &AwaitedVersion<'_>,
     budget: &Budget,
-) -> Seen {
+) -> SegmentScan {
     budget.spend(stored.segment.bytes());
     awaited.look(acknowledged, &stored.segment, stored.sequenced_at)
 }

@@ -6,7 +6,7 @@
 //!
 //! Each field of the event is read by itself. What does not read is left out, as if it had not been
 //! sent; where a request means nothing without it, the request carries the problem that
-//! [`crate::edge::serve`] answers with.
+//! [`crate::http::serve`] answers with.
 
 use std::{
     borrow::Cow,
@@ -22,7 +22,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use lambda_http::{
-    Body, Context, LambdaEvent, Request, RequestExt as _, Response,
+    Body, Context as LambdaContext, LambdaEvent, Request, RequestExt as _, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     request::RequestContext,
     service_fn,
@@ -65,19 +65,19 @@ pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), lambda_http::Er
 where
     F: Future<Output = Response<Body>>,
 {
-    let answer = async |event: LambdaEvent<Json>| {
-        answer(event, &handle)
+    let response = async |event: LambdaEvent<Json>| {
+        response(event, &handle)
             .await
             .map_err(lambda_http::Error::from)
     };
-    lambda_http::lambda_runtime::run(service_fn(answer)).await
+    lambda_http::lambda_runtime::run(service_fn(response)).await
 }
 
 /// Answers one event of API Gateway.
 ///
 /// # Errors
 /// The response does not serialise, which each does.
-pub async fn answer<F>(
+pub async fn response<F>(
     event: LambdaEvent<Json>,
     handle: impl FnOnce(Request) -> F,
 ) -> serde_json::Result<Json>
@@ -103,7 +103,7 @@ pub fn is_gateway_event(event: &RawValue) -> bool {
 
 /// The request that an event carries. It never fails: an event that makes no sense makes a request
 /// that is refused.
-pub fn request(event: &str, context: Context) -> (Request, Shape) {
+pub fn request(event: &str, context: LambdaContext) -> (Request, Shape) {
     let fields = object(event).unwrap_or_default();
     let gateway = nested(&fields, "requestContext");
     let http = nested(&gateway, "http");
@@ -127,7 +127,7 @@ pub fn request(event: &str, context: Context) -> (Request, Shape) {
         ),
     };
     let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
-    let (body, refused) = match (body(&fields), &method) {
+    let (body, rejected) = match (body(&fields), &method) {
         (_, None) => (
             Body::Empty,
             Some(Problem::new(
@@ -145,7 +145,7 @@ pub fn request(event: &str, context: Context) -> (Request, Shape) {
         .build()
         .unwrap_or_default();
     *request.headers_mut() = headers(&fields);
-    if let Some(problem) = refused {
+    if let Some(problem) = rejected {
         request.extensions_mut().insert(Unreadable(problem));
     }
     let request = request
@@ -186,13 +186,13 @@ pub fn respond(shape: Shape, response: Response<Body>) -> serde_json::Result<Jso
 }
 
 /// An object's fields, each still text.
-type Fields<'a> = BTreeMap<String, &'a RawValue>;
+type RawFields<'a> = BTreeMap<String, &'a RawValue>;
 
-fn object(text: &str) -> Option<Fields<'_>> {
+fn object(text: &str) -> Option<RawFields<'_>> {
     serde_json::from_str(text).ok()
 }
 
-fn nested<'a>(fields: &Fields<'a>, name: &str) -> Fields<'a> {
+fn nested<'a>(fields: &RawFields<'a>, name: &str) -> RawFields<'a> {
     fields
         .get(name)
         .and_then(|value| object(value.get()))
@@ -209,7 +209,7 @@ fn text(value: &RawValue) -> Option<Cow<'_, str>> {
         .map(|Text(text)| text)
 }
 
-fn field<'a>(fields: &Fields<'a>, name: &str) -> Option<Cow<'a, str>> {
+fn field<'a>(fields: &RawFields<'a>, name: &str) -> Option<Cow<'a, str>> {
     let value: &'a RawValue = fields.get(name).copied()?;
     text(value)
 }
@@ -222,14 +222,14 @@ fn many(value: &RawValue) -> Vec<Cow<'_, str>> {
     }
 }
 
-fn texts(fields: &Fields<'_>) -> HashMap<String, String> {
+fn texts(fields: &RawFields<'_>) -> HashMap<String, String> {
     fields
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), text(value)?.into_owned())))
         .collect()
 }
 
-fn body(fields: &Fields<'_>) -> Result<Body, Problem> {
+fn body(fields: &RawFields<'_>) -> Result<Body, Problem> {
     let Some(sent) = fields
         .get("body")
         .copied()
@@ -253,7 +253,7 @@ fn body(fields: &Fields<'_>) -> Result<Body, Problem> {
 
 /// All values of all headers. Those that HTTP does not allow are left out. A REST API sends both
 /// forms, an HTTP API the joined one.
-fn headers(fields: &Fields<'_>) -> HeaderMap {
+fn headers(fields: &RawFields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for source in ["multiValueHeaders", "headers"] {
         let known = headers.clone();
@@ -276,7 +276,7 @@ fn headers(fields: &Fields<'_>) -> HeaderMap {
 
 /// The parameters of the query, with all their values. An HTTP API's map joins repeated ones with
 /// commas, so its text is read instead; an escape in it that is none stands for itself.
-fn query(fields: &Fields<'_>) -> HashMap<String, Vec<String>> {
+fn query(fields: &RawFields<'_>) -> HashMap<String, Vec<String>> {
     let mut query: HashMap<String, Vec<String>> = HashMap::new();
     if let Some(raw) = field(fields, "rawQueryString") {
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
@@ -298,7 +298,11 @@ fn query(fields: &Fields<'_>) -> HashMap<String, Vec<String>> {
 }
 
 /// What the functions ask of a request's context: its id, and the route it came by.
-fn request_context(shape: Shape, gateway: &Fields<'_>, fields: &Fields<'_>) -> RequestContext {
+fn request_context(
+    shape: Shape,
+    gateway: &RawFields<'_>,
+    fields: &RawFields<'_>,
+) -> RequestContext {
     let told = |name: &str| field(gateway, name).map(Cow::into_owned);
     match shape {
         Shape::Rest => {

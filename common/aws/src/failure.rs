@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{
 use tidemark_core::protocol::problem::{Problem, ProblemCode};
 
 /// Codes of answers whose message names an action and who may not do it, and nothing that was sent.
-const SPEAK_OF_RIGHTS: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
+const SPEAK_OF_PERMISSIONS: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
 
 /// How serde's messages begin that quote what they found, up to where they do.
 const QUOTING: [&str; 5] = [
@@ -31,7 +31,7 @@ const QUOTING: [&str; 5] = [
 #[derive(Debug)]
 pub enum Failure {
     /// The request is at fault; the client is told how.
-    Refused(Problem),
+    Rejected(Problem),
     /// Something below did not answer, or a stored row does not read. What was begun is finished by
     /// a retry. For the log.
     Outage(String),
@@ -46,16 +46,16 @@ impl Failure {
         E: Error + ProvideErrorMetadata + 'static,
     {
         let mut told = format!("{attempt}: {error}");
-        let answer = error.meta();
-        if let Some(code) = answer.code() {
+        let response = error.meta();
+        if let Some(code) = response.code() {
             told = format!("{told}: {code}");
         }
-        if let Some(id) = answer.request_id() {
+        if let Some(id) = response.request_id() {
             told = format!("{told}: request {id}");
         }
         told.extend(throttling_reasons(&error).map(|reason| format!(": {reason}")));
-        match (answer.code(), answer.message()) {
-            (Some(code), Some(message)) if SPEAK_OF_RIGHTS.contains(&code) => {
+        match (response.code(), response.message()) {
+            (Some(code), Some(message)) if SPEAK_OF_PERMISSIONS.contains(&code) => {
                 told = format!("{told}: {message}")
             }
             (Some(_), _) => {}
@@ -78,7 +78,7 @@ impl Failure {
     /// What the client is told.
     pub fn problem(self) -> Problem {
         match self {
-            Self::Refused(problem) => problem,
+            Self::Rejected(problem) => problem,
             Self::Outage(detail) => {
                 tracing::error!(%detail, "the tables did not answer");
                 Problem::new(
@@ -92,14 +92,14 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self::Refused(problem)
+        Self::Rejected(problem)
     }
 }
 
 impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused(problem) => f.write_str(&problem.detail),
+            Self::Rejected(problem) => f.write_str(&problem.detail),
             Self::Outage(detail) => f.write_str(detail),
         }
     }
@@ -166,7 +166,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[expect(dead_code, reason = "it is never read: each text is wrong")]
-    struct Row {
+    struct DecodedRow {
         version: u64,
         kind: Kind,
     }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn told(text: &str) -> String {
-        let error = serde_json::from_str::<Row>(text).expect_err("it does not read");
+        let error = serde_json::from_str::<DecodedRow>(text).expect_err("it does not read");
         Failure::undecoded("row", error).to_string()
     }
 
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_number_that_a_row_holds_as_text_is_not_quoted() {
         let version = aws_sdk_dynamodb::types::AttributeValue::N("86753.09".into());
-        let error = serde_dynamo::from_item::<_, Row>(std::collections::HashMap::from([(
+        let error = serde_dynamo::from_item::<_, DecodedRow>(std::collections::HashMap::from([(
             "version".to_owned(),
             version,
         )]));

@@ -20,7 +20,7 @@ use aws_types::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use tidemark_core::{
-    media::{Checked, Keyring, MediaKey, Promise},
+    media::{Keyring, MediaCheck, MediaKey, Promise},
     protocol::media::PresignResponse,
 };
 
@@ -132,7 +132,7 @@ impl Media {
 
     /// What was uploaded under these keys, looked at side by side. What is as promised is kept, if
     /// `mode` is to write.
-    pub async fn check(&self, keys: Vec<String>, mode: Mode) -> HashMap<String, Checked> {
+    pub async fn check(&self, keys: Vec<String>, mode: Mode) -> HashMap<String, MediaCheck> {
         let keys: HashSet<String> = keys.into_iter().collect();
         let checks = stream::iter(keys).map(async |key| {
             let checked = self
@@ -146,24 +146,24 @@ impl Media {
 
     /// The upload under a key: the one that is kept, or else the one that has arrived, which is
     /// kept from now on.
-    async fn kept(&self, key: &str, mode: Mode) -> Result<Checked, Checked> {
+    async fn kept(&self, key: &str, mode: Mode) -> Result<MediaCheck, MediaCheck> {
         if let Some(object) = self.look_at(key).await? {
             return Ok(compare(key, &object));
         }
         let Some(arrived) = MediaKey::parse(key).map(|key| key.arrival()) else {
-            return Ok(Checked::absent());
+            return Ok(MediaCheck::absent());
         };
         let Some(object) = self.look_at(&arrived).await? else {
-            return Ok(Checked::absent());
+            return Ok(MediaCheck::absent());
         };
         let checked = compare(key, &object);
-        if mode == Mode::Apply && matches!(checked, Checked::Verified(_)) {
+        if mode == Mode::Apply && matches!(checked, MediaCheck::Verified(_)) {
             self.keep(&arrived, key, object.e_tag()).await?;
         }
         Ok(checked)
     }
 
-    async fn look_at(&self, key: &str) -> Result<Option<HeadObjectOutput>, Checked> {
+    async fn look_at(&self, key: &str) -> Result<Option<HeadObjectOutput>, MediaCheck> {
         let error = match self
             .client
             .head_object()
@@ -187,7 +187,7 @@ impl Media {
     }
 
     /// Copies what was looked at: if it was replaced since, nothing is copied.
-    async fn keep(&self, arrived: &str, key: &str, e_tag: Option<&str>) -> Result<(), Checked> {
+    async fn keep(&self, arrived: &str, key: &str, e_tag: Option<&str>) -> Result<(), MediaCheck> {
         let source = format!("{}/{arrived}", self.bucket);
         let copy = self
             .client
@@ -205,24 +205,24 @@ impl Media {
     }
 }
 
-fn compare(key: &str, object: &HeadObjectOutput) -> Checked {
+fn compare(key: &str, object: &HeadObjectOutput) -> MediaCheck {
     let content_length = object
         .content_length()
         .and_then(|bytes| u64::try_from(bytes).ok())
         .unwrap_or_default();
-    Checked::compare(
+    MediaCheck::compare(
         key,
         content_length,
         object.content_type().unwrap_or_default(),
     )
 }
 
-fn unavailable<E, R>(attempt: &str, error: SdkError<E, R>) -> Checked
+fn unavailable<E, R>(attempt: &str, error: SdkError<E, R>) -> MediaCheck
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,
 {
     let detail = Failure::outage(attempt, error).to_string();
     tracing::error!(%detail, "the object store did not answer");
-    Checked::Unavailable
+    MediaCheck::Unavailable
 }

@@ -61,7 +61,7 @@ pub enum Metric {
     /// First invocations of a process.
     ColdStarts,
     /// Requests that were answered with a 4xx, other than 429.
-    Refusals,
+    Rejections,
     /// Invocations that could not do their work: answered 503, items answered `unavailable`, or
     /// stream records given back.
     Outages,
@@ -89,7 +89,7 @@ impl Metric {
         Self::SetAsideRecords,
         Self::Notifications,
         Self::ColdStarts,
-        Self::Refusals,
+        Self::Rejections,
         Self::Outages,
     ];
 

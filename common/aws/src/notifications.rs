@@ -20,11 +20,11 @@ pub struct Notifications {
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Published {
+pub enum PublishOutcome {
     /// SNS has it, and tells the subscribers.
     Done,
     /// SNS will never take it, and why.
-    Refused(String),
+    Rejected(String),
 }
 
 impl Notifications {
@@ -41,7 +41,7 @@ impl Notifications {
     /// # Errors
     /// An outage; so are a topic that is gone and a right that is missing, which somebody can mend
     /// while the stream keeps the record.
-    pub async fn publish(&self, resolved: &ConflictResolved) -> Result<Published, Failure> {
+    pub async fn publish(&self, resolved: &ConflictResolved) -> Result<PublishOutcome, Failure> {
         let mut publish = self
             .client
             .publish()
@@ -54,8 +54,8 @@ impl Notifications {
             publish = publish.message_attributes(name, attribute);
         }
         match publish.send().await {
-            Ok(_) => Ok(Published::Done),
-            Err(error) if is_for_good(&error) => Ok(Published::Refused(
+            Ok(_) => Ok(PublishOutcome::Done),
+            Err(error) if is_for_good(&error) => Ok(PublishOutcome::Rejected(
                 Failure::outage("publish", error).to_string(),
             )),
             Err(error) => Err(Failure::outage("publish", error)),

@@ -12,26 +12,26 @@ use tidemark_core::{
     audit::{AuditAction, AuditEntry, Via},
     channel::Scope,
     limits::{
-        REPAIR_CHANNELS_TOLD, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS,
+        REPAIR_CHANNELS_REPORTED_MAX, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS,
         REPAIR_SECONDS_MAX,
     },
     protocol::{
         problem::{Problem, ProblemCode},
-        repair::{ChannelRepair, Extent, Place, RepairRequest, RepairResponse},
+        repair::{ChannelRepair, Extent, RepairCursor, RepairRequest, RepairResponse},
     },
     resource::ResourceKey,
     sequence::{
-        plan::{Head, Step, end_of},
-        repair::{Comparison, Period, Standing, is_started_over, start_over},
+        plan::{Head, LogStep, end_of},
+        repair::{Comparison, Period, ResourceVersion, is_started_over, reset_channel},
     },
 };
 
 use crate::{
-    compare::{Bound, Read, look_back, look_on},
+    compare::{LogRead, ReadLimit, look_back, look_on},
+    context::Context,
     failure::Failure,
     metrics::Metric,
-    platform::Platform,
-    tables::changes::Appended,
+    tables::changes::AppendOutcome,
 };
 
 /// Times a channel is compared again after a lost race; a race is lost only when somebody else made
@@ -45,18 +45,17 @@ const CHANNELS_AT_ONCE: usize = 4;
 /// # Errors
 /// A request that does not read, a log that is too long for one invocation, more that is missing
 /// than one appends, or an outage. What was appended before stays.
-pub async fn repair(
-    platform: &Platform,
-    request: &RepairRequest,
-) -> Result<RepairResponse, Failure> {
-    let began = platform.clock.now();
+pub async fn repair(context: &Context, request: &RepairRequest) -> Result<RepairResponse, Failure> {
+    let began = context.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
-    let period = request.period(platform.settings.log_retention, began)?;
+    let period = request.period(context.settings.log_retention, began)?;
     let mut place = request.place()?;
     let mut response = RepairResponse {
         dry_run: request.dry_run,
-        compared: Some(period).filter(|_| !request.start_over).map(Into::into),
-        started_over: request.start_over.then_some(0),
+        compared: Some(period)
+            .filter(|_| !request.reset_channel)
+            .map(Into::into),
+        started_over: request.reset_channel.then_some(0),
         looked_at: 0,
         missing: 0,
         appended: 0,
@@ -64,8 +63,8 @@ pub async fn repair(
         next_cursor: None,
     };
     let by = request.requested_by.as_deref().unwrap_or("operator");
-    let work = Work {
-        platform,
+    let work = RepairRun {
+        context,
         until: began + Duration::seconds(REPAIR_SECONDS_MAX),
         dry_run: request.dry_run,
         by,
@@ -75,7 +74,7 @@ pub async fn repair(
         let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
         response.looked_at += looked_at;
         match &mut response.started_over {
-            Some(started_over) => *started_over += work.start_over(rows.into_keys()).await?,
+            Some(started_over) => *started_over += work.reset_channel(rows.into_keys()).await?,
             None => {
                 for repaired in work.channels(rows).await? {
                     response.missing += repaired.missing;
@@ -85,7 +84,7 @@ pub async fn repair(
             }
         }
         place = next;
-        let is_over = platform.clock.now() - began > Duration::seconds(REPAIR_SECONDS);
+        let is_over = context.clock.now() - began > Duration::seconds(REPAIR_SECONDS);
         if place.is_none() || is_over || limit.is_some_and(|limit| response.looked_at >= limit) {
             break;
         }
@@ -119,29 +118,29 @@ fn told(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
             known.appended += repaired.appended;
             known.oldest = std::mem::take(&mut known.oldest).min(repaired.oldest);
         }
-        None if channels.len() < REPAIR_CHANNELS_TOLD => channels.push(repaired),
+        None if channels.len() < REPAIR_CHANNELS_REPORTED_MAX => channels.push(repaired),
         None => {}
     }
 }
 
 /// What all parts of an invocation go by.
 #[derive(Debug, Clone, Copy)]
-struct Work<'a> {
-    platform: &'a Platform,
+struct RepairRun<'a> {
+    context: &'a Context,
     until: DateTime<Utc>,
     dry_run: bool,
     /// Who asked for it.
     by: &'a str,
 }
 
-impl Work<'_> {
+impl RepairRun<'_> {
     /// Tells the audit log of the tenant what is about to be done to a channel. A dry run does
     /// nothing.
     async fn audit(self, scope: &Scope, what: String) -> Result<(), Failure> {
         if self.dry_run {
             return Ok(());
         }
-        let clock = &self.platform.clock;
+        let clock = &self.context.clock;
         let entry = AuditEntry::new(
             clock.unique_id().to_string(),
             clock.now(),
@@ -154,7 +153,7 @@ impl Work<'_> {
             note: Some(what),
             ..entry
         };
-        self.platform
+        self.context
             .tables
             .add_audit_entry(&scope.tenant, &entry)
             .await
@@ -166,19 +165,26 @@ impl Work<'_> {
         self,
         extent: &Extent,
         period: Period,
-        mut place: Option<Place>,
+        mut place: Option<RepairCursor>,
         limit: Option<usize>,
-    ) -> Result<(BTreeMap<Scope, Vec<Standing>>, usize, Option<Place>), Failure> {
-        let mut channels: BTreeMap<Scope, Vec<Standing>> = BTreeMap::new();
+    ) -> Result<
+        (
+            BTreeMap<Scope, Vec<ResourceVersion>>,
+            usize,
+            Option<RepairCursor>,
+        ),
+        Failure,
+    > {
+        let mut channels: BTreeMap<Scope, Vec<ResourceVersion>> = BTreeMap::new();
         let (mut compared, mut looked_at) = (0, 0);
         loop {
             let room = (REPAIR_COMPARED_MAX - compared)
                 .min(limit.map_or(usize::MAX, |limit| limit - looked_at));
             let read = self
-                .platform
+                .context
                 .tables
                 .resources
-                .standings(extent, period, place.as_ref(), room)
+                .resource_versions(extent, period, place.as_ref(), room)
                 .await?;
             looked_at += read.looked_at;
             compared += read.rows.len();
@@ -188,7 +194,7 @@ impl Work<'_> {
             place = read.next;
             let is_full =
                 compared >= REPAIR_COMPARED_MAX || limit.is_some_and(|limit| looked_at >= limit);
-            if place.is_none() || is_full || self.platform.clock.now() > self.until {
+            if place.is_none() || is_full || self.context.clock.now() > self.until {
                 return Ok((channels, looked_at, place));
             }
         }
@@ -197,16 +203,16 @@ impl Work<'_> {
     /// Has every device start over in these channels; gives how many that concerns. Those that did
     /// and where nothing happened since are left as they are: a channel's resources may stand on
     /// several pages.
-    async fn start_over(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
+    async fn reset_channel(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
         let mut started_over = 0;
         for scope in scopes {
-            started_over += usize::from(self.starts_over(&scope).await?);
+            started_over += usize::from(self.is_reset(&scope).await?);
         }
         Ok(started_over)
     }
 
-    async fn starts_over(self, scope: &Scope) -> Result<bool, Failure> {
-        let changes = &self.platform.tables.changes;
+    async fn is_reset(self, scope: &Scope) -> Result<bool, Failure> {
+        let changes = &self.context.tables.changes;
         for _ in 0..RACES_MAX {
             let head = changes
                 .heads(std::slice::from_ref(scope))
@@ -221,22 +227,22 @@ impl Work<'_> {
                 "has every device start over in the channel".to_owned(),
             )
             .await?;
-            let step = start_over(head.as_ref(), self.platform.clock.now());
-            if self.dry_run || changes.append(scope, &[step]).await? == Appended::Done {
+            let step = reset_channel(head.as_ref(), self.context.clock.now());
+            if self.dry_run || changes.append(scope, &[step]).await? == AppendOutcome::Done {
                 return Ok(true);
             }
         }
-        Err(lost_races())
+        Err(concurrent_updates())
     }
 
     /// Compares resources with the logs of their channels; gives those in which something was
     /// missing.
     async fn channels(
         self,
-        channels: BTreeMap<Scope, Vec<Standing>>,
+        channels: BTreeMap<Scope, Vec<ResourceVersion>>,
     ) -> Result<Vec<ChannelRepair>, Failure> {
         let scopes: Vec<Scope> = channels.keys().cloned().collect();
-        let heads = self.platform.tables.changes.heads(&scopes).await?;
+        let heads = self.context.tables.changes.heads(&scopes).await?;
         let repairs = channels
             .into_iter()
             .zip(heads)
@@ -259,7 +265,7 @@ impl Work<'_> {
 
 /// A channel under repair. The comparison has seen the log up to the head.
 struct Channel<'a> {
-    work: Work<'a>,
+    work: RepairRun<'a>,
     scope: &'a Scope,
     head: Option<Head>,
     comparison: Comparison,
@@ -269,8 +275,8 @@ impl Channel<'_> {
     async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
         let Self {
             work:
-                Work {
-                    platform,
+                RepairRun {
+                    context,
                     until,
                     dry_run,
                     ..
@@ -280,12 +286,12 @@ impl Channel<'_> {
             comparison,
         } = self;
         if let Some(head) = head {
-            let bound = Bound {
+            let bound = ReadLimit {
                 until: *until,
                 segments_max: usize::MAX,
                 bytes_max: usize::MAX,
             };
-            if look_back(platform, scope, head, comparison, bound).await? != Read::Whole {
+            if look_back(context, scope, head, comparison, bound).await? != LogRead::Whole {
                 return Err(too_long(scope).into());
             }
         }
@@ -306,7 +312,7 @@ impl Channel<'_> {
             .await?;
         let mut appended = 0;
         for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
-            if self.work.platform.clock.now() > until {
+            if self.work.context.clock.now() > until {
                 return Err(too_much().into());
             }
             appended += self.append_all(keys).await?;
@@ -323,11 +329,11 @@ impl Channel<'_> {
     async fn append_all(&mut self, keys: &[ResourceKey]) -> Result<usize, Failure> {
         let mut appended = 0;
         for _ in 0..RACES_MAX {
-            if self.append(keys, &mut appended).await? == Appended::Done {
+            if self.append(keys, &mut appended).await? == AppendOutcome::Done {
                 return Ok(appended);
             }
         }
-        Err(lost_races())
+        Err(concurrent_updates())
     }
 
     /// One try. The rows are read before the head: what was sequenced meanwhile is seen, so an
@@ -336,19 +342,19 @@ impl Channel<'_> {
         &mut self,
         keys: &[ResourceKey],
         appended: &mut usize,
-    ) -> Result<Appended, Failure> {
+    ) -> Result<AppendOutcome, Failure> {
         let Self {
-            work: Work { platform, .. },
+            work: RepairRun { context, .. },
             scope,
             ..
         } = *self;
-        let rows = platform
+        let rows = context
             .tables
             .resources
             .load(&scope.tenant, keys)
             .await?
             .rows;
-        let head = platform
+        let head = context
             .tables
             .changes
             .heads(std::slice::from_ref(scope))
@@ -357,28 +363,28 @@ impl Channel<'_> {
             .flatten();
         if let Some(head) = &head {
             let seen = end_of(self.head.as_ref());
-            look_on(platform, scope, seen, head, &mut self.comparison).await?;
+            look_on(context, scope, seen, head, &mut self.comparison).await?;
         }
         self.head = head;
         let steps = self
             .comparison
-            .steps(self.head.as_ref(), rows, platform.clock.now());
-        if platform.tables.changes.append(scope, &steps).await? == Appended::LostRace {
-            return Ok(Appended::LostRace);
+            .steps(self.head.as_ref(), rows, context.clock.now());
+        if context.tables.changes.append(scope, &steps).await? == AppendOutcome::LostRace {
+            return Ok(AppendOutcome::LostRace);
         }
-        for Step { segment, head } in steps {
+        for LogStep { segment, head } in steps {
             *appended += segment.entries.len();
-            platform
+            context
                 .meter
                 .count(Metric::SequencedChanges, segment.entries.len());
             self.comparison.note(&segment);
             self.head = Some(head);
         }
-        Ok(Appended::Done)
+        Ok(AppendOutcome::Done)
     }
 }
 
-fn lost_races() -> Failure {
+fn concurrent_updates() -> Failure {
     Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel"))
 }
 

@@ -5,7 +5,7 @@ use chrono::Duration;
 use tidemark_core::{
     catalog::{Catalog, CatalogError},
     limits::{MEDIA_BYTES_MAX, MEDIA_SECRET_BYTES_MIN},
-    media::{Allowed, Keyring},
+    media::{Keyring, UploadRules},
     origins::{AllowedOrigins, OriginError},
 };
 
@@ -37,7 +37,7 @@ pub struct Settings {
     pub media: MediaSettings,
     /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser; none by default.
     pub allowed_origins: AllowedOrigins,
-    /// `FAILURE_BUCKET`: where stream records go that can never be handled. The functions behind
+    /// `DEAD_LETTER_BUCKET`: where stream records go that can never be handled. The functions behind
     /// streams have it.
     pub failure_bucket: Option<String>,
     /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without
@@ -62,7 +62,7 @@ pub struct MediaSettings {
     /// functions that make or accept keys have it.
     pub keyring: Option<Keyring>,
     /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presigns returned before there were
-    /// MACs, are still accepted: `accept` (the default) or `refuse`.
+    /// MACs, are still accepted: `accept` (the default) or `reject`.
     pub accepts_old_keys: bool,
 }
 
@@ -156,8 +156,8 @@ pub enum SettingsError {
 
 impl Settings {
     /// What may be uploaded, under keys that `keyring` authenticates.
-    pub fn allowed_media<'a>(&'a self, keyring: &'a Keyring) -> Allowed<'a> {
-        Allowed {
+    pub fn allowed_media<'a>(&'a self, keyring: &'a Keyring) -> UploadRules<'a> {
+        UploadRules {
             types: &self.media.types,
             bytes_max: self.media.bytes_max,
             catalog: &self.catalog,

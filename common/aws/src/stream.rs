@@ -10,15 +10,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
     channel::Scope,
-    conflict::Resolved,
+    conflict::ConflictResolution,
     protocol::{Action, notifications::ConflictResolved},
     sequence::{plan::Record, position::Sequence},
 };
 
 use crate::{
+    context::Context,
     failure::Failure,
     metrics::Metric,
-    platform::Platform,
     tables::{
         conflicts,
         resources::{ResourceRow, identify},
@@ -90,15 +90,15 @@ pub fn sequence_of(record: &RawValue) -> Sequence {
 ///
 /// # Errors
 /// The number of the record: nothing keeps it but the stream.
-pub async fn set_aside(
-    platform: &Platform,
+pub async fn dead_letter(
+    context: &Context,
     record: &RawValue,
     reason: &str,
 ) -> Result<(), Sequence> {
-    let kept = match &platform.failures {
-        Some(failures) => {
-            failures
-                .set_aside(record, reason, platform.clock.now())
+    let kept = match &context.dead_letters {
+        Some(dead_letters) => {
+            dead_letters
+                .dead_letter(record, reason, context.clock.now())
                 .await
         }
         None => Err(Failure::Outage(
@@ -109,7 +109,7 @@ pub async fn set_aside(
         Ok(key) => {
             // The reason may hold a piece of the record; it stands in the object.
             tracing::error!(%key, "a stream record was set aside");
-            platform.meter.count(Metric::SetAsideRecords, 1);
+            context.meter.count(Metric::SetAsideRecords, 1);
             Ok(())
         }
         Err(failure) => {
@@ -172,8 +172,8 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         server_version: resource.server_version,
         changed_at: resource.changed_at,
         author: resource.run.author,
-        is_echoed: resource.run.is_unproven,
-        decided: Resolved::decided_since(old_version, resource.resolutions),
+        is_echoed: resource.run.is_optimistic,
+        decided: ConflictResolution::decided_since(old_version, resource.resolutions),
         payload: Some(resource.payload).filter(|_| !resource.deleted),
     };
     Ok(Reading::Change(scope, Box::new(record)))

@@ -136,12 +136,12 @@ impl HttpConnector for Https {
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || closable(connection.clone()));
         }
-        let answer = self.0.request(request);
+        let response = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            let answer = answer
+            let response = response
                 .await
                 .map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
@@ -214,14 +214,14 @@ mod tests {
                     "200 OK"
                 };
                 std::thread::spawn(move || {
-                    let (mut answers, requests) = (&stream, BufReader::new(&stream));
+                    let (mut responses, requests) = (&stream, BufReader::new(&stream));
                     let bodies = requests
                         .lines()
                         .map_while(Result::ok)
                         .filter(String::is_empty);
                     for _ in bodies {
                         write!(
-                            answers,
+                            responses,
                             "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}"
                         )
                         .expect("written");

@@ -19,7 +19,7 @@ use crate::{
 /// How far a device has applied the log of a channel. The order is: further in the log, and at the
 /// same place, known later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Acknowledged {
+pub struct AckPosition {
     /// Everything up to here is applied.
     pub position: Position,
     /// How old the position is, as its token says (§4.5): when the device was caught up, or when
@@ -28,9 +28,9 @@ pub struct Acknowledged {
 }
 
 /// How far a device has applied each channel.
-pub type Positions = BTreeMap<Channel, Acknowledged>;
+pub type Positions = BTreeMap<Channel, AckPosition>;
 
-impl fmt::Display for Acknowledged {
+impl fmt::Display for AckPosition {
     /// As it is stored: text order is the order of acknowledgements.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{:015}", self.position, self.at.timestamp_millis())
@@ -40,12 +40,12 @@ impl fmt::Display for Acknowledged {
 /// A text that is no stored acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an acknowledged position")]
-pub struct NotAcknowledged;
+pub struct ParseAckPositionError;
 
-impl FromStr for Acknowledged {
-    type Err = NotAcknowledged;
+impl FromStr for AckPosition {
+    type Err = ParseAckPositionError;
 
-    fn from_str(text: &str) -> Result<Self, NotAcknowledged> {
+    fn from_str(text: &str) -> Result<Self, ParseAckPositionError> {
         let read = || {
             let (position, at) = text.split_once('@')?;
             Some(Self {
@@ -53,7 +53,7 @@ impl FromStr for Acknowledged {
                 at: DateTime::from_timestamp_millis(at.parse().ok()?)?,
             })
         };
-        read().ok_or(NotAcknowledged)
+        read().ok_or(ParseAckPositionError)
     }
 }
 
@@ -66,7 +66,7 @@ pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) ->
             let at = (*at).clamp(DateTime::UNIX_EPOCH, now);
             Some((
                 channel,
-                Acknowledged {
+                AckPosition {
                     position: *position,
                     at,
                 },
@@ -100,7 +100,7 @@ pub struct Lag {
 
 /// Derives the lag of a channel from what was acknowledged and the head of its log. A position
 /// ahead of the log stems from before the server was restored, and counts as none.
-pub fn lag(acknowledged: Option<&Acknowledged>, head: Option<&Head>, now: DateTime<Utc>) -> Lag {
+pub fn lag(acknowledged: Option<&AckPosition>, head: Option<&Head>, now: DateTime<Utc>) -> Lag {
     let end = end_of(head);
     match acknowledged {
         Some(acknowledged) if acknowledged.position == end => Lag {
@@ -135,8 +135,8 @@ mod tests {
         }
     }
 
-    fn at(sequence: &str, seconds: i64) -> Acknowledged {
-        Acknowledged {
+    fn at(sequence: &str, seconds: i64) -> AckPosition {
+        AckPosition {
             position: position(sequence),
             at: moment(seconds),
         }
@@ -176,7 +176,7 @@ mod tests {
                 .zip(ordered)
                 .all(|(text, at)| text.parse() == Ok(at))
         );
-        assert_eq!("".parse::<Acknowledged>(), Err(NotAcknowledged));
+        assert_eq!("".parse::<AckPosition>(), Err(ParseAckPositionError));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_lag_is_the_age_of_what_is_applied_until_all_is() {
-        let lag_of = |acknowledged: Option<Acknowledged>| {
+        let lag_of = |acknowledged: Option<AckPosition>| {
             lag(acknowledged.as_ref(), Some(&head("9")), moment(100))
         };
         assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
                 seconds: None
             }
         );
-        let start = Acknowledged {
+        let start = AckPosition {
             position: Position::START,
             at: moment(0),
         };

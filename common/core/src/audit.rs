@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    conflict::{Outcome, Resolution, Superseded},
+    conflict::{ConflictOutcome, Resolution, SupersededConflict},
     json::{self, Fields, Json},
     protocol::{batches::RunsAs, serialize_timestamp},
-    push::{decide::Ruled, intake::Sender},
+    push::{decide::PolicyConflict, intake::Sender},
     resource::{Resource, ResourceKey},
 };
 
@@ -89,10 +89,10 @@ pub struct AuditEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// What stood before; `null` where nothing did.
-    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<AuditDetails<'static>>))]
     pub before: Option<Json>,
     /// What stands after.
-    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Audited<'static>>))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<AuditDetails<'static>>))]
     pub after: Option<Json>,
 }
 
@@ -129,7 +129,7 @@ pub struct AuditedResource<'a> {
 #[cfg(feature = "openapi")]
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
-pub enum Audited<'a> {
+pub enum AuditDetails<'a> {
     /// Of a resolution.
     Resource(AuditedResource<'a>),
     /// Of a replay.
@@ -155,7 +155,7 @@ pub fn state(resource: &Resource) -> Json {
 
 /// A conflict that was decided, as an entry names it.
 #[derive(Debug, Clone, Copy)]
-pub struct Decided<'a> {
+pub struct AuditedConflict<'a> {
     /// Its id.
     pub id: &'a str,
     /// What it is about.
@@ -226,8 +226,8 @@ impl AuditEntry {
     pub fn of_decision(
         id: String,
         via: Via,
-        conflict: Decided<'_>,
-        outcome: &Outcome,
+        conflict: AuditedConflict<'_>,
+        outcome: &ConflictOutcome,
         before: Option<&Resource>,
         after: Option<&Resource>,
     ) -> Self {
@@ -258,11 +258,11 @@ impl AuditEntry {
         id: String,
         sender: Sender<'_>,
         resource: &ResourceKey,
-        superseded: &Superseded,
+        superseded: &SupersededConflict,
         after: Option<&Resource>,
     ) -> Self {
         let (user, device_id) = (&sender.principal.user, sender.device_id);
-        let decided = Decided {
+        let decided = AuditedConflict {
             id: &superseded.id,
             resource,
             user,
@@ -272,12 +272,12 @@ impl AuditEntry {
     }
 
     /// What a policy decided in the course of a push (§5).
-    pub fn of_policy(id: String, sender: Sender<'_>, ruled: &Ruled) -> Option<Self> {
-        let Ruled {
+    pub fn of_policy(id: String, sender: Sender<'_>, ruled: &PolicyConflict) -> Option<Self> {
+        let PolicyConflict {
             conflict, after, ..
         } = ruled;
         let (user, device_id) = (&sender.principal.user, sender.device_id);
-        let decided = Decided {
+        let decided = AuditedConflict {
             id: &conflict.id,
             resource: &conflict.resource,
             user,

@@ -8,7 +8,7 @@ use crate::{
     ack::Positions,
     channel::Channel,
     json::Json,
-    limits::{ANSWER_BYTES_MAX, escaped_bytes},
+    limits::{RESPONSE_BYTES_MAX, escaped_bytes},
     protocol::push::{ItemResult, Status},
 };
 
@@ -29,10 +29,10 @@ pub struct ItemPage {
 /// As many of `items` as fit into one answer, beginning at the index `from`.
 pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
     let mut page = ItemPage::default();
-    let mut left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    let mut left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
     for (index, item) in items.into_iter().enumerate().skip(from) {
         let bytes = escaped_bytes(item.get());
-        if bytes > ANSWER_BYTES_MAX - ENVELOPE_BYTES {
+        if bytes > RESPONSE_BYTES_MAX - ENVELOPE_BYTES {
             page.items.push(None);
             page.omitted.push(index);
         } else if let Some(rest) = left.checked_sub(bytes) {
@@ -86,7 +86,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::{ack::Acknowledged, sequence::position::Position};
+    use crate::{ack::AckPosition, sequence::position::Position};
 
     fn text(letters: usize) -> Json {
         RawValue::from_string(format!("\"{}\"", "x".repeat(letters))).expect("test JSON")
@@ -157,7 +157,7 @@ mod tests {
     fn delivered_is_what_every_channel_was_pulled_after() {
         let moment =
             |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment");
-        let at = |seconds: i64| Acknowledged {
+        let at = |seconds: i64| AckPosition {
             position: Position::START,
             at: moment(seconds),
         };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     json::Json,
     limits::CONFLICT_EDITS_MAX,
-    protocol::{Action, pull::DecidedConflict, push::ItemCode},
+    protocol::{Action, pull::ResolvedConflict, push::ItemCode},
     resource::{EditId, Resource, ResourceKey},
 };
 
@@ -75,7 +75,7 @@ impl Resolution {
 
 /// A resolution as the resource remembers it, and as pulled changes carry it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resolved {
+pub struct ConflictResolution {
     /// The conflict.
     pub id: String,
     /// How it was decided.
@@ -84,10 +84,10 @@ pub struct Resolved {
     pub server_version: u64,
 }
 
-impl Resolved {
+impl ConflictResolution {
     /// As a change tells it.
-    pub fn into_decided(self) -> DecidedConflict {
-        DecidedConflict {
+    pub fn into_decided(self) -> ResolvedConflict {
+        ResolvedConflict {
             id: self.id,
             resolution: self.resolution,
         }
@@ -95,7 +95,10 @@ impl Resolved {
 
     /// Of the decisions that a resource remembers, those that made the versions behind
     /// `old_version`, as a change tells them.
-    pub fn decided_since(old_version: Option<u64>, resolutions: Vec<Self>) -> Vec<DecidedConflict> {
+    pub fn decided_since(
+        old_version: Option<u64>,
+        resolutions: Vec<Self>,
+    ) -> Vec<ResolvedConflict> {
         let since = |resolved: &Self| resolved.server_version > old_version.unwrap_or_default();
         resolutions
             .into_iter()
@@ -107,7 +110,7 @@ impl Resolved {
 
 /// How a conflict ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ConflictOutcome {
     /// The decision.
     pub resolution: Resolution,
     /// Who decided: a user, an operator, or a policy as `policy:<name>`.
@@ -126,7 +129,7 @@ pub struct Outcome {
 /// Which row a conflict stands in. The rules carry it from the lookup to the write; they do not
 /// look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Slot {
+pub enum ConflictSlot {
     /// The row of the first conflict of its device about its resource, which also names the later
     /// ones.
     #[default]
@@ -143,7 +146,7 @@ pub struct Conflict {
     /// Its id.
     pub id: String,
     /// Which row it stands in.
-    pub slot: Slot,
+    pub slot: ConflictSlot,
     /// What it is about.
     pub resource: ResourceKey,
     /// Whose device.
@@ -163,17 +166,17 @@ pub struct Conflict {
     /// What the device meant, in turn; never empty.
     pub edits: Vec<ConflictEdit>,
     /// How it ended; `None` while it is open.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ConflictOutcome>,
 }
 
 /// A stored conflict of one device about one resource, as far as deciding needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ConflictSummary {
     /// Follows from the resource, the device and the edit that opened it, so that a retried push
     /// finds it again.
     pub id: String,
     /// Which row it stands in.
-    pub slot: Slot,
+    pub slot: ConflictSlot,
     /// Whether it is decided.
     pub status: ConflictStatus,
     /// How, if it is.
@@ -188,7 +191,7 @@ pub struct Standing {
     pub code: ItemCode,
 }
 
-impl Standing {
+impl ConflictSummary {
     /// Whether this very edit stands in it.
     pub fn holds(&self, edit: EditId) -> bool {
         self.edits.contains(&edit)
@@ -241,7 +244,7 @@ pub struct Neighbor {
     /// Its id.
     pub id: String,
     /// Which row it stands in.
-    pub slot: Slot,
+    pub slot: ConflictSlot,
     /// Whether it is decided.
     pub status: ConflictStatus,
 }
@@ -252,7 +255,7 @@ pub struct ConflictWrite {
     /// The conflict.
     pub id: String,
     /// Of edits that join: which row it stands in.
-    pub slot: Slot,
+    pub slot: ConflictSlot,
     /// How many edits stood in it when it was loaded, 0 if this opens it: the condition of the
     /// write.
     pub expected_edits: usize,
@@ -272,19 +275,19 @@ pub struct ConflictWrite {
     /// When.
     pub detected_at: DateTime<Utc>,
     /// Of a conflict that a policy decided at once: how.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ConflictOutcome>,
 }
 
 /// A conflict that a later create of the same device takes the place of (§3.9): it is resolved in
 /// the transaction of that create.
 #[derive(Debug, Clone)]
-pub struct Superseded {
+pub struct SupersededConflict {
     /// The conflict.
     pub id: String,
     /// Which row it stands in.
-    pub slot: Slot,
+    pub slot: ConflictSlot,
     /// How many edits are part of it: a condition, so that no edit joins it unseen.
     pub expected_edits: usize,
     /// How it ends.
-    pub outcome: Outcome,
+    pub outcome: ConflictOutcome,
 }

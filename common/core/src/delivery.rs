@@ -10,7 +10,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::{
-    ack::Acknowledged,
+    ack::AckPosition,
     limits::{CLOCK_SKEW_SECONDS_MAX, STREAM_HOURS},
     resource::ResourceKey,
     sequence::{position::Position, segment::Segment},
@@ -18,7 +18,7 @@ use crate::{
 
 /// A version of a resource that a device is to get.
 #[derive(Debug, Clone, Copy)]
-pub struct Awaited<'a> {
+pub struct AwaitedVersion<'a> {
     /// Which resource.
     pub resource: &'a ResourceKey,
     /// This version of it, or a newer one.
@@ -29,7 +29,7 @@ pub struct Awaited<'a> {
 
 /// What a segment, read backwards, says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum SegmentScan {
     /// The version stands in the log before the acknowledged position.
     Delivered,
     /// It does not.
@@ -38,15 +38,15 @@ pub enum Seen {
     GoOn(Position),
 }
 
-impl Awaited<'_> {
+impl AwaitedVersion<'_> {
     /// Looks through a segment for a device that has `acknowledged` so far; segments come backwards
     /// from the one that holds that position, none left out.
     pub fn look(
         &self,
-        acknowledged: &Acknowledged,
+        acknowledged: &AckPosition,
         segment: &Segment,
         sequenced_at: DateTime<Utc>,
-    ) -> Seen {
+    ) -> SegmentScan {
         let is_about = |resource_type: &str, id: &str| {
             resource_type == self.resource.resource_type && id == self.resource.id
         };
@@ -58,24 +58,24 @@ impl Awaited<'_> {
         if let Some(entry) = applied.find(|entry| is_about(&entry.resource_type, &entry.id)) {
             // Versions never go backwards in the log: what is before an older one is older still.
             return if entry.server_version >= self.server_version {
-                Seen::Delivered
+                SegmentScan::Delivered
             } else {
-                Seen::NotYet
+                SegmentScan::NotYet
             };
         }
         let is_older = sequenced_at < self.made_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX);
         let is_first = segment.prev == Position::START;
         if is_older || is_first {
-            Seen::NotYet
+            SegmentScan::NotYet
         } else {
-            Seen::GoOn(segment.prev)
+            SegmentScan::GoOn(segment.prev)
         }
     }
 
     /// What can be told without reading the log: a position that was known before the version was
     /// made is before it, and one that was known more than a day later behind it. `None` in
     /// between.
-    pub fn is_delivered_by_age(&self, acknowledged: &Acknowledged) -> Option<bool> {
+    pub fn is_delivered_by_age(&self, acknowledged: &AckPosition) -> Option<bool> {
         if self.is_long_delivered(acknowledged) {
             return Some(true);
         }
@@ -86,7 +86,7 @@ impl Awaited<'_> {
     /// What holds when the log was read as far back as is sensible, or has expired there: the
     /// stream keeps a change for a day, so one that was made more than a day before the age of the
     /// acknowledged position was in the log by then.
-    pub fn is_long_delivered(&self, acknowledged: &Acknowledged) -> bool {
+    pub fn is_long_delivered(&self, acknowledged: &AckPosition) -> bool {
         acknowledged.at - self.made_at > Duration::hours(STREAM_HOURS)
     }
 }
@@ -113,8 +113,8 @@ mod tests {
         DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment")
     }
 
-    fn acknowledged(number: u32, seconds: i64) -> Acknowledged {
-        Acknowledged {
+    fn acknowledged(number: u32, seconds: i64) -> AckPosition {
+        AckPosition {
             position: position(number),
             at: moment(seconds),
         }
@@ -143,13 +143,13 @@ mod tests {
     }
 
     /// What a segment sequenced at second 100 says of version 3 of `m`, made at second `made`.
-    fn look(acked: u32, made: i64, segment: &Segment) -> Seen {
+    fn look(acked: u32, made: i64, segment: &Segment) -> SegmentScan {
         let resource = ResourceKey {
             channel: Channel::Tenant,
             resource_type: "meter".into(),
             id: "m".into(),
         };
-        let awaited = Awaited {
+        let awaited = AwaitedVersion {
             resource: &resource,
             server_version: 3,
             made_at: moment(made),
@@ -161,20 +161,23 @@ mod tests {
     fn the_version_or_a_newer_one_before_the_position_is_delivered() {
         assert_eq!(
             look(9, 100, &segment(4, &[(5, "m", 3), (9, "n", 1)])),
-            Seen::Delivered
+            SegmentScan::Delivered
         );
         assert_eq!(
             look(9, 100, &segment(4, &[(5, "m", 2), (9, "m", 7)])),
-            Seen::Delivered
+            SegmentScan::Delivered
         );
-        assert_eq!(look(9, 100, &segment(4, &[(5, "m", 2)])), Seen::NotYet);
+        assert_eq!(
+            look(9, 100, &segment(4, &[(5, "m", 2)])),
+            SegmentScan::NotYet
+        );
     }
 
     #[test]
     fn what_stands_behind_the_position_is_not_delivered() {
         assert_eq!(
             look(5, 100, &segment(4, &[(5, "n", 1), (9, "m", 3)])),
-            Seen::GoOn(position(4))
+            SegmentScan::GoOn(position(4))
         );
     }
 
@@ -182,14 +185,17 @@ mod tests {
     fn reading_back_ends_where_the_log_is_older_than_the_version_or_begins() {
         assert_eq!(
             look(9, 160, &segment(4, &[(9, "n", 1)])),
-            Seen::GoOn(position(4))
+            SegmentScan::GoOn(position(4))
         );
-        assert_eq!(look(9, 161, &segment(4, &[(9, "n", 1)])), Seen::NotYet);
+        assert_eq!(
+            look(9, 161, &segment(4, &[(9, "n", 1)])),
+            SegmentScan::NotYet
+        );
         let first = Segment {
             prev: Position::START,
             ..segment(4, &[(9, "n", 1)])
         };
-        assert_eq!(look(9, 100, &first), Seen::NotYet);
+        assert_eq!(look(9, 100, &first), SegmentScan::NotYet);
     }
 
     #[test]
@@ -199,7 +205,7 @@ mod tests {
             resource_type: "meter".into(),
             id: "m".into(),
         };
-        let awaited = Awaited {
+        let awaited = AwaitedVersion {
             resource: &resource,
             server_version: 3,
             made_at: moment(1000),
@@ -225,7 +231,7 @@ mod tests {
             resource_type: "meter".into(),
             id: "m".into(),
         };
-        let awaited = Awaited {
+        let awaited = AwaitedVersion {
             resource: &resource,
             server_version: 3,
             made_at: moment(0),

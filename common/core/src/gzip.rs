@@ -164,7 +164,7 @@ mod tests {
         ] {
             assert!(is_accepted(accepted), "{accepted}");
         }
-        for refused in [
+        for rejected in [
             "",
             "identity",
             "br",
@@ -176,7 +176,7 @@ mod tests {
             "gzip;q=x",
             "gzipped",
         ] {
-            assert!(!is_accepted(refused), "{refused}");
+            assert!(!is_accepted(rejected), "{rejected}");
         }
     }
 }

@@ -23,9 +23,9 @@ pub const GROUPS_MAX: usize = 100;
 pub const VERSION_MAX: u64 = (1 << 53) - 1;
 /// Edits a resource remembers having applied; never fewer than those of the batch that wrote it
 /// last.
-pub const EDITS_REMEMBERED: usize = 16;
+pub const DEDUPLICATION_EDITS: usize = 16;
 /// Devices a resource remembers that numbered their edits far ahead of the server.
-pub const CLAIMS_REMEMBERED: usize = 32;
+pub const HIGH_WATER_MARKS_MAX: usize = 32;
 /// Letters of one sentence about a request: what a client sent is not sent back at any length.
 pub const SENTENCE_LETTERS_MAX: usize = 300;
 /// Edits that may stand in one conflict; the next one opens its own.
@@ -39,7 +39,7 @@ pub const TOMBSTONE_BYTES_MAX: usize = 400;
 /// Conflicts of one device about one resource that its pushes know besides the first of them: those
 /// that were opened last. An edit that joined an older one, and comes again after that is decided,
 /// opens a conflict of its own.
-pub const CONFLICTS_REMEMBERED: usize = 4;
+pub const RESOLVED_CONFLICTS_MAX: usize = 4;
 /// Open conflicts of one device. Beyond it an edit that would open one more is answered
 /// `too_many_conflicts`. The count is approximate: requests that run at the same moment may exceed
 /// it.
@@ -52,7 +52,7 @@ pub const CONFLICT_SHARDS: u8 = 8;
 /// Parts into which a tenant's audit log is cut, for the same reason.
 pub const AUDIT_SHARDS: u8 = 8;
 /// Resolutions of conflicts a resource remembers.
-pub const RESOLUTIONS_REMEMBERED: usize = 4;
+pub const RESOLUTIONS_MAX: usize = 4;
 /// Media keys of one payload.
 pub const MEDIA_KEYS_MAX: usize = 50;
 /// Bytes of one upload, what S3 takes in one request; a deployment sets its own bound below it.
@@ -100,10 +100,10 @@ pub const PAGE_READ_BYTES_MAX: usize = 8 * 1000 * 1000;
 /// Entries and rows that a page reads before it ends.
 pub const PAGE_READ_ENTRIES_MAX: usize = 5_000;
 /// Bytes of one answer as Lambda serialises it: the body escaped into a JSON string.
-pub const ANSWER_BYTES_MAX: usize = 5 * 1000 * 1000;
+pub const RESPONSE_BYTES_MAX: usize = 5 * 1000 * 1000;
 /// Bytes of an answer that is sent as it is even to a client that takes gzip. Below that, packing
 /// saves no packet; above it, an answer shrinks to a fifth for 4 µs per KiB of CPU.
-pub const PLAIN_ANSWER_BYTES_MAX: usize = 2 * 1024;
+pub const UNCOMPRESSED_RESPONSE_BYTES_MAX: usize = 2 * 1024;
 /// Bytes of one packed segment of the change log, before compression; below DynamoDB's 400 KB for a
 /// row.
 pub const SEGMENT_BYTES_MAX: usize = 390 * 1000;
@@ -138,7 +138,7 @@ pub const REPAIR_SECONDS: i64 = 20;
 /// function's time is over.
 pub const REPAIR_SECONDS_MAX: i64 = 45;
 /// Channels that the answer to a repair names at most.
-pub const REPAIR_CHANNELS_TOLD: usize = 100;
+pub const REPAIR_CHANNELS_REPORTED_MAX: usize = 100;
 /// Resources of a channel that a look at its status compares with the log: a page of them.
 pub const STATUS_COMPARED_MAX: usize = 1000;
 /// Segments of the log that a look at the status reads for that.
@@ -148,7 +148,7 @@ pub const STATUS_BYTES_MAX: usize = 16 * 1000 * 1000;
 /// Seconds that it reads them at most.
 pub const STATUS_SECONDS_MAX: i64 = 8;
 /// Objects of the failure bucket that are counted.
-pub const FAILURES_COUNTED_MAX: i32 = 1000;
+pub const DEAD_LETTERS_COUNTED_MAX: i32 = 1000;
 /// Open conflicts of one shard of a tenant that a list of devices counts: those that were detected
 /// last.
 pub const OPEN_LISTED_MAX: usize = 1000;

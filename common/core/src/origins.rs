@@ -8,10 +8,10 @@ const ANY_PORT: &str = "*";
 
 /// The origins whose pages may use the API. Empty by default: no page may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AllowedOrigins(Vec<Allowed>);
+pub struct AllowedOrigins(Vec<OriginRule>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Allowed {
+enum OriginRule {
     /// This origin, as browsers write it.
     Exactly(String),
     /// Every port of this scheme and loopback host: `http://localhost`.
@@ -39,7 +39,7 @@ impl AllowedOrigins {
             .map(str::trim)
             .filter(|entry| !entry.is_empty());
         entries
-            .map(Allowed::parse)
+            .map(OriginRule::parse)
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -52,8 +52,8 @@ impl AllowedOrigins {
     /// Whether pages of this origin, as a browser sends it in `Origin`, may use the API.
     pub fn allows(&self, origin: &str) -> bool {
         self.0.iter().any(|allowed| match allowed {
-            Allowed::Exactly(exact) => exact == origin,
-            Allowed::AnyPortOf(host) => match origin.strip_prefix(host.as_str()) {
+            OriginRule::Exactly(exact) => exact == origin,
+            OriginRule::AnyPortOf(host) => match origin.strip_prefix(host.as_str()) {
                 Some(rest) => rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port),
                 None => false,
             },
@@ -61,11 +61,11 @@ impl AllowedOrigins {
     }
 }
 
-impl Allowed {
+impl OriginRule {
     fn parse(entry: &str) -> Result<Self, OriginError> {
-        let refuse = || OriginError(entry.to_owned());
+        let reject = || OriginError(entry.to_owned());
         let lower = entry.to_ascii_lowercase();
-        let (scheme, authority) = lower.split_once("://").ok_or_else(refuse)?;
+        let (scheme, authority) = lower.split_once("://").ok_or_else(reject)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
             && scheme
@@ -87,7 +87,7 @@ impl Allowed {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
         };
         if !is_scheme || !is_host {
-            return Err(refuse());
+            return Err(reject());
         }
         match (scheme, port) {
             (_, Some(ANY_PORT)) if LOOPBACK.contains(&host) => {
@@ -99,7 +99,7 @@ impl Allowed {
             (_, Some(port)) if is_port(port) => {
                 Ok(Self::Exactly(format!("{scheme}://{host}:{port}")))
             }
-            _ => Err(refuse()),
+            _ => Err(reject()),
         }
     }
 }

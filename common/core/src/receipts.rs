@@ -13,9 +13,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A version of a resource, with its resource as a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Made(u64, u64);
+pub struct WrittenVersion(u64, u64);
 
-impl Made {
+impl WrittenVersion {
     /// That version of that resource.
     pub fn new(resource: &ResourceKey, server_version: u64) -> Self {
         let digest = json::digest([resource.channel.to_string(), resource.sort_key()]);
@@ -37,8 +37,8 @@ impl Made {
 struct Receipt(u64, u64, i64);
 
 impl Receipt {
-    fn made(self) -> Made {
-        Made(self.0, self.1)
+    fn made(self) -> WrittenVersion {
+        WrittenVersion(self.0, self.1)
     }
 }
 
@@ -62,13 +62,13 @@ impl Receipts {
     }
 
     /// Whether the device was told of this version.
-    pub fn holds(&self, made: Made) -> bool {
+    pub fn holds(&self, made: WrittenVersion) -> bool {
         self.0.iter().any(|receipt| receipt.made() == made)
     }
 
     /// Adds the receipt for what the device is told of at the moment `told_at`; the oldest beyond
     /// the bound is dropped.
-    pub fn add(&mut self, made: Made, told_at: DateTime<Utc>) {
+    pub fn add(&mut self, made: WrittenVersion, told_at: DateTime<Utc>) {
         self.0.retain(|receipt| receipt.made() != made);
         self.0
             .push(Receipt(made.0, made.1, told_at.timestamp_millis()));
@@ -78,7 +78,7 @@ impl Receipts {
 
     /// What is left once a pull has passed `seen` in the log and, in every channel, a change of the
     /// moment `reached`.
-    pub fn prune(&mut self, seen: &[Made], reached: DateTime<Utc>) {
+    pub fn prune(&mut self, seen: &[WrittenVersion], reached: DateTime<Utc>) {
         let oldest = reached.timestamp_millis().saturating_sub(DAY_MS);
         self.0
             .retain(|receipt| receipt.2 >= oldest && !seen.contains(&receipt.made()));
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
     use crate::channel::Channel;
 
-    fn made(id: &str, server_version: u64) -> Made {
-        Made::new(
+    fn made(id: &str, server_version: u64) -> WrittenVersion {
+        WrittenVersion::new(
             &ResourceKey {
                 channel: Channel::Tenant,
                 resource_type: "meter".into(),

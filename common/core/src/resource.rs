@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     channel::{Channel, Scope},
-    conflict::Resolved,
+    conflict::ConflictResolution,
     field_versions::FieldVersions,
     json::{self, Json},
     key,
-    limits::{CLAIMS_REMEMBERED, EDITS_REMEMBERED, RESOLUTIONS_REMEMBERED},
+    limits::{DEDUPLICATION_EDITS, HIGH_WATER_MARKS_MAX, RESOLUTIONS_MAX},
     principal::Author,
 };
 
@@ -42,7 +42,7 @@ impl ResourceKey {
 
 /// Where the last payload of a deleted resource is kept, if its row does not hold it (§4.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct PayloadLocation {
     /// The number that it is kept under.
     pub number: u64,
     /// Its bytes.
@@ -56,7 +56,7 @@ pub struct Resource {
     /// `kept` apart and was not looked up.
     pub payload: Json,
     /// Of a deleted resource: where its last payload is kept, if not in its row.
-    pub kept: Option<Kept>,
+    pub kept: Option<PayloadLocation>,
     /// 1 at first; grows by exactly one per accepted change.
     pub server_version: u64,
     /// A tombstone: the row stays, so that no retry can bring the resource back (§4.9).
@@ -70,9 +70,9 @@ pub struct Resource {
     /// The edits applied last.
     pub edits: Edits,
     /// Client versions far ahead of the server's, by device.
-    pub claims: Claims,
+    pub claims: HighWaterMarks,
     /// Conflicts about it that were decided last, oldest first.
-    pub resolutions: Vec<Resolved>,
+    pub resolutions: Vec<ConflictResolution>,
     /// Who wrote which field last; kept for types that merge by field.
     pub fields: FieldVersions,
 }
@@ -89,7 +89,7 @@ impl Resource {
             run,
             creation,
             edits: Edits::default(),
-            claims: Claims::default(),
+            claims: HighWaterMarks::default(),
             resolutions: Vec::new(),
             fields: FieldVersions::default(),
         }
@@ -97,13 +97,10 @@ impl Resource {
 
     /// Notes a conflict that was decided; the oldest beyond the bound is forgotten, and of one
     /// conflict the last decision counts.
-    pub fn note_resolution(&mut self, resolved: Resolved) {
+    pub fn note_resolution(&mut self, resolved: ConflictResolution) {
         self.resolutions.retain(|earlier| earlier.id != resolved.id);
         self.resolutions.push(resolved);
-        let excess = self
-            .resolutions
-            .len()
-            .saturating_sub(RESOLUTIONS_REMEMBERED);
+        let excess = self.resolutions.len().saturating_sub(RESOLUTIONS_MAX);
         self.resolutions.drain(..excess);
     }
 }
@@ -120,7 +117,7 @@ pub struct Run {
     /// It began on somebody else's version with an edit that did not say what the device had
     /// received (no `base_version`). The device may not have seen what it wrote on, so its pulls
     /// deliver the run like anybody else's (§4.6).
-    pub is_unproven: bool,
+    pub is_optimistic: bool,
 }
 
 /// The create that made a resource.
@@ -176,9 +173,9 @@ impl Edits {
     /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest
     /// before it is forgotten, so that a batch which edits one resource more often than the bound
     /// remembers all its own edits, those it repeats included.
-    pub fn remember(&mut self, edit: AppliedEdit, kept: usize) {
+    pub fn record_edit(&mut self, edit: AppliedEdit, kept: usize) {
         self.0.push(edit);
-        let bound = EDITS_REMEMBERED.max(kept + 1);
+        let bound = DEDUPLICATION_EDITS.max(kept + 1);
         let excess = self.0.len().saturating_sub(bound);
         self.0.drain(..excess);
     }
@@ -210,12 +207,12 @@ impl Edits {
 /// Where the client wins (§5), every applied edit is noted, from the create on: it is what tells a
 /// new edit from a forgotten one that comes again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claims(Vec<[u64; 2]>);
+pub struct HighWaterMarks(Vec<[u64; 2]>);
 
 /// In place of a device: every edit since the create was noted.
 const COMPLETE: u64 = 0;
 
-impl Claims {
+impl HighWaterMarks {
     /// What `author` claimed; 0 for nothing.
     pub fn of(&self, author: &Author) -> u64 {
         let device = device_hash(author);
@@ -236,7 +233,7 @@ impl Claims {
             .iter()
             .filter(|[claimant, _]| *claimant != COMPLETE)
             .count()
-            > CLAIMS_REMEMBERED
+            > HIGH_WATER_MARKS_MAX
         {
             let oldest = self
                 .0
@@ -312,7 +309,7 @@ mod tests {
     #[test]
     fn the_last_sixteen_edits_are_remembered() {
         let mut edits = Edits::default();
-        (1..=17).for_each(|number| edits.remember(edit(number), 0));
+        (1..=17).for_each(|number| edits.record_edit(edit(number), 0));
         assert_eq!(
             (edits.find(EditId(1)), edits.find(EditId(2))),
             (None, Some(edit(2)))
@@ -323,20 +320,20 @@ mod tests {
     #[test]
     fn a_batch_remembers_all_its_own_edits() {
         let mut edits = Edits::default();
-        (1..=50).for_each(|number| edits.remember(edit(number), number as usize - 1));
+        (1..=50).for_each(|number| edits.record_edit(edit(number), number as usize - 1));
         assert_eq!(edits.find(EditId(1)), Some(edit(1)));
     }
 
     #[test]
     fn an_edit_is_new_only_where_every_edit_was_noted() {
         let device = |number: usize| Author::device("ana", &number.to_string());
-        let mut claims = Claims::default();
+        let mut claims = HighWaterMarks::default();
         assert!(!claims.is_new(&device(1), 9));
         claims.note_all_from_create();
         claims.note(&device(1), 3);
         assert!(claims.is_new(&device(1), 4) && claims.is_new(&device(2), 1));
         assert!(!claims.is_new(&device(1), 3));
-        (2..=CLAIMS_REMEMBERED + 1).for_each(|number| claims.note(&device(number), 1));
+        (2..=HIGH_WATER_MARKS_MAX + 1).for_each(|number| claims.note(&device(number), 1));
         assert!(
             !claims.is_new(&device(1), 3) && !claims.is_new(&device(99), 9),
             "the first device is forgotten"

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
 use tidemark_aws::{
-    Failure, Platform,
+    Context, Failure,
     delivery::{self, Budget},
-    edge,
+    http,
     tables::{
         conflicts::{DeviceConflict, NewestConflicts},
         devices::StoredDevice,
@@ -19,8 +19,8 @@ use tidemark_core::{
     ack,
     channel::{Channel, Scope},
     cursor,
-    delivery::Awaited,
-    limits::{ANSWER_BYTES_MAX, DEVICE_LOOKS_MAX, escaped_bytes, is_name},
+    delivery::AwaitedVersion,
+    limits::{DEVICE_LOOKS_MAX, RESPONSE_BYTES_MAX, escaped_bytes, is_name},
     principal::Principal,
     protocol::{
         ack::{ChannelState, DeviceConflicts, DeviceState, DevicesResponse},
@@ -36,25 +36,22 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 /// Devices whose conflicts are looked at side by side.
 const DEVICES_AT_ONCE: usize = 8;
 
-pub(crate) async fn list(
-    platform: &Platform,
-    request: &Request,
-) -> Result<DevicesResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
-    match edge::query_parameter(request, "scope") {
-        None | Some("user") => of_user(platform, request, &principal).await,
-        Some("tenant") => of_tenant(platform, request, &principal).await,
+pub(crate) async fn list(context: &Context, request: &Request) -> Result<DevicesResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
+    match http::query_parameter(request, "scope") {
+        None | Some("user") => of_user(context, request, &principal).await,
+        Some("tenant") => of_tenant(context, request, &principal).await,
         Some(_) => Err(Problem::malformed("scope", "must be user or tenant").into()),
     }
 }
 
 async fn of_user(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
 ) -> Result<DevicesResponse, Failure> {
-    let limit = edge::list_limit(request)?;
-    let name = |parameter| match edge::query_parameter(request, parameter) {
+    let limit = http::list_limit(request)?;
+    let name = |parameter| match http::query_parameter(request, parameter) {
         Some(text) if !is_name(text) => Err(Problem::malformed(
             parameter,
             "must not be longer than 256 bytes",
@@ -70,12 +67,12 @@ async fn of_user(
         )
         .into());
     }
-    let (devices, more) = platform
+    let (devices, more) = context
         .tables
         .devices
         .list(&principal.tenant, user, after, limit)
         .await?;
-    let devices = states(platform, &principal.tenant, devices).await?;
+    let devices = states(context, &principal.tenant, devices).await?;
     let next_cursor = devices
         .last()
         .filter(|_| more)
@@ -88,31 +85,31 @@ async fn of_user(
 
 /// A page ends before a device that does not fit the answer.
 async fn of_tenant(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
 ) -> Result<DevicesResponse, Failure> {
-    edge::admin(principal)?;
-    if edge::query_parameter(request, "user").is_some() {
+    http::admin(principal)?;
+    if http::query_parameter(request, "user").is_some() {
         return Err(Problem::malformed(
             "user",
             "the devices of a whole tenant are of every user: leave it out",
         )
         .into());
     }
-    let limit = edge::list_limit(request)?;
+    let limit = http::list_limit(request)?;
     let after =
-        edge::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
+        http::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
     let after = after.transpose().map_err(|error| {
         Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor")
     })?;
-    let (devices, mut next) = platform
+    let (devices, mut next) = context
         .tables
         .devices
         .of_tenant(&principal.tenant, after, limit)
         .await?;
-    let mut devices = states(platform, &principal.tenant, devices).await?;
-    let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    let mut devices = states(context, &principal.tenant, devices).await?;
+    let mut bytes_left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
     let mut fitting = 0;
     for device in &devices {
         let text =
@@ -136,7 +133,7 @@ async fn of_tenant(
 }
 
 async fn states(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     devices: Vec<StoredDevice>,
 ) -> Result<Vec<DeviceState>, Failure> {
@@ -144,18 +141,18 @@ async fn states(
         .iter()
         .map(|device| (device.user.as_str(), device.device_id.as_str()))
         .collect();
-    let conflicts = &platform.tables.conflicts;
+    let conflicts = &context.tables.conflicts;
     let (heads, newest) = tokio::try_join!(
-        heads(platform, tenant, &devices),
+        heads(context, tenant, &devices),
         conflicts.newest_of_devices(tenant, &named)
     )?;
-    let now = platform.clock.now();
+    let now = context.clock.now();
     let (heads, budget) = (&heads, &Budget::default());
     let states = devices
         .into_iter()
         .zip(newest)
         .map(async |(device, newest)| {
-            let conflicts = count(platform, tenant, &device, newest, budget).await?;
+            let conflicts = count(context, tenant, &device, newest, budget).await?;
             Ok::<_, Failure>(state(device, conflicts, heads, now))
         });
     stream::iter(states)
@@ -166,7 +163,7 @@ async fn states(
 
 /// The heads of all their channels.
 async fn heads(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     devices: &[StoredDevice],
 ) -> Result<HashMap<Channel, Option<Head>>, Failure> {
@@ -178,7 +175,7 @@ async fn heads(
             channel: channel.clone(),
         })
         .collect();
-    let heads = platform.tables.changes.heads(&scopes).await?;
+    let heads = context.tables.changes.heads(&scopes).await?;
     Ok(scopes
         .into_iter()
         .map(|scope| scope.channel)
@@ -187,7 +184,7 @@ async fn heads(
 }
 
 async fn count(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     device: &StoredDevice,
     newest: NewestConflicts,
@@ -205,20 +202,12 @@ async fn count(
         if outcome.server_version == 0 {
             continue;
         }
-        let awaited = Awaited {
+        let awaited = AwaitedVersion {
             resource: &resource,
             server_version: outcome.server_version,
             made_at: outcome.resolved_at,
         };
-        if !is_acknowledged(
-            platform,
-            tenant,
-            device,
-            &awaited,
-            (&mut looks_left, budget),
-        )
-        .await?
-        {
+        if !is_acknowledged(context, tenant, device, &awaited, (&mut looks_left, budget)).await? {
             counted.unacknowledged += 1;
         }
     }
@@ -228,10 +217,10 @@ async fn count(
 /// Whether a device has acknowledged a decision; the log is looked into only where the age of its
 /// position does not tell.
 async fn is_acknowledged(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     device: &StoredDevice,
-    awaited: &Awaited<'_>,
+    awaited: &AwaitedVersion<'_>,
     (looks_left, budget): (&mut usize, &Budget),
 ) -> Result<bool, Failure> {
     let channel = &awaited.resource.channel;
@@ -247,7 +236,7 @@ async fn is_acknowledged(
                 tenant: tenant.to_owned(),
                 channel: channel.clone(),
             };
-            delivery::look_back(platform, &scope, acknowledged, awaited, budget).await
+            delivery::look_back(context, &scope, acknowledged, awaited, budget).await
         }
     }
 }

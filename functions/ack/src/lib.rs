@@ -5,8 +5,8 @@ mod devices;
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Failure, Platform, edge,
-    tables::devices::{Note, Noted},
+    Context, Failure, http,
+    tables::devices::{AckOutcome, Note},
     telemetry,
 };
 use tidemark_core::{
@@ -22,22 +22,22 @@ use tidemark_core::{
 const NAME: &str = "ack";
 
 /// Answers `POST /sync/ack` and `GET /devices`.
-pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let platform = &platform.for_invocation();
-    match edge::route(&request).map(|route| route.method) {
-        Ok("GET") => edge::serve(platform, NAME, &request, devices::list(platform, &request)).await,
-        Ok(_) => edge::serve(platform, NAME, &request, acknowledge(platform, &request)).await,
-        Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
+pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+    let context = &context.for_invocation();
+    match http::route(&request).map(|route| route.method) {
+        Ok("GET") => http::serve(context, NAME, &request, devices::list(context, &request)).await,
+        Ok(_) => http::serve(context, NAME, &request, acknowledge(context, &request)).await,
+        Err(problem) => http::reject(context, NAME, &request, problem).await,
     }
 }
 
-async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
+async fn acknowledge(context: &Context, request: &Request) -> Result<AckResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
     let AckRequest {
         ack_token,
         device_id,
         app_version,
-    } = edge::body(request)?;
+    } = http::body(request)?;
     let token = Token::decode(&ack_token).map_err(|_| {
         Problem::new(
             ProblemCode::InvalidToken,
@@ -46,7 +46,7 @@ async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckRespon
         .at("ack_token")
     })?;
     telemetry::device(&device_id);
-    let now = platform.clock.now();
+    let now = context.clock.now();
     let told = ack::acknowledged(&token, &principal, now);
     let channels: Vec<String> = told.keys().map(ToString::to_string).collect();
     let mut note = Note {
@@ -58,9 +58,9 @@ async fn acknowledge(platform: &Platform, request: &Request) -> Result<AckRespon
     // Each try that finds the device further ahead leaves fewer channels to write than the one
     // before.
     for _ in 0..=channels.len() {
-        match platform.tables.devices.note(&principal, &note).await? {
-            Noted::Done => break,
-            Noted::Behind(stored) => note.positions = ack::ahead(note.positions, &stored),
+        match context.tables.devices.note(&principal, &note).await? {
+            AckOutcome::Done => break,
+            AckOutcome::Behind(stored) => note.positions = ack::ahead(note.positions, &stored),
         }
         if note.positions.is_empty() {
             break; // a late one: all of it is known

@@ -6,7 +6,7 @@ mod show;
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Failure, Platform, edge,
+    Context, Failure, http,
     tables::{sync_batches::ReadBatch, sync_items::KeptBatch},
     telemetry,
 };
@@ -16,17 +16,17 @@ use tidemark_core::{ids::BatchId, principal::Principal};
 const NAME: &str = "batches";
 
 /// Answers `GET /batches/{id}` and `POST /batches/{id}/replay`.
-pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let platform = &platform.for_invocation();
-    match edge::route(&request).map(|route| route.method) {
-        Ok("GET") => edge::serve(platform, NAME, &request, show::show(platform, &request)).await,
-        Ok(_) => edge::serve(platform, NAME, &request, replay::replay(platform, &request)).await,
-        Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
+pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+    let context = &context.for_invocation();
+    match http::route(&request).map(|route| route.method) {
+        Ok("GET") => http::serve(context, NAME, &request, show::show(context, &request)).await,
+        Ok(_) => http::serve(context, NAME, &request, replay::replay(context, &request)).await,
+        Err(problem) => http::reject(context, NAME, &request, problem).await,
     }
 }
 
 /// A batch as it is kept.
-struct Known {
+struct StoredBatch {
     id: BatchId,
     kept: KeptBatch,
     read: ReadBatch,
@@ -36,26 +36,26 @@ struct Known {
 /// names its user, so a batch that the caller may not see is not read, and is answered like one
 /// that does not exist.
 async fn known(
-    platform: &Platform,
+    context: &Context,
     principal: &Principal,
     request: &Request,
-) -> Result<Known, Failure> {
-    let id = BatchId::parse(&edge::path_parameter(request, "id")?).ok_or_else(edge::not_found)?;
+) -> Result<StoredBatch, Failure> {
+    let id = BatchId::parse(&http::path_parameter(request, "id")?).ok_or_else(http::not_found)?;
     if id.user != principal.user && !principal.is_admin() {
-        return Err(edge::not_found().into());
+        return Err(http::not_found().into());
     }
     telemetry::device(&id.device_id);
     let tenant = &principal.tenant;
-    let kept = platform
+    let kept = context
         .tables
         .sync_items
-        .load(tenant, &id, platform.clock.now())
+        .load(tenant, &id, context.clock.now())
         .await?
-        .ok_or_else(edge::not_found)?;
-    let read = platform
+        .ok_or_else(http::not_found)?;
+    let read = context
         .tables
         .sync_batches
         .read(tenant, &id, &kept.digest)
         .await?;
-    Ok(Known { id, kept, read })
+    Ok(StoredBatch { id, kept, read })
 }

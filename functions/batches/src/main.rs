@@ -7,7 +7,7 @@ use tidemark_aws::{Environment, entry, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media()?);
-    platform.connect_by_resources().await;
-    entry::run(async |request: Request| tidemark_batches::handle(&platform, request).await).await
+    let context = environment.context()?.with_media(environment.media()?);
+    context.connect_by_resources().await;
+    entry::run(async |request: Request| tidemark_batches::handle(&context, request).await).await
 }

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use lambda_http::Request;
 use tidemark_aws::{
-    Failure, Platform,
+    Context, Failure,
     batch::{Batch, Mode},
-    edge,
-    tables::{Transacted, sync_batches::AnsweredBatch},
+    http,
+    tables::{TransactionOutcome, sync_batches::CompletedBatch},
 };
 use tidemark_core::{
     audit::{AuditAction, AuditEntry, Via},
@@ -22,40 +22,40 @@ use tidemark_core::{
         problem::{Problem, ProblemCode},
         push::ItemResult,
     },
-    push::{answer, intake::Sender},
+    push::{intake::Sender, response},
 };
 
-use crate::{Known, known};
+use crate::{StoredBatch, known};
 
 pub(crate) async fn replay(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
 ) -> Result<ReplayResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
-    edge::admin(&principal)?;
+    let principal = context.verifier.principal(request).await?;
+    http::admin(&principal)?;
     let ReplayRequest {
         dry_run,
         with_stored_roles,
     } = if request.body().is_empty() {
         ReplayRequest::default()
     } else {
-        edge::body(request)?
+        http::body(request)?
     };
-    let mut known = known(platform, &principal, request).await?;
+    let mut known = known(context, &principal, request).await?;
     if !with_stored_roles.unwrap_or_default() {
         known.kept.principal = known.kept.principal.without_admin();
     }
-    let now = platform.clock.now();
+    let now = context.clock.now();
     let dry_run = dry_run.unwrap_or_default();
     let mut results = if dry_run {
-        run(platform, &known, Mode::DryRun, now).await?
+        run(context, &known, Mode::DryRun, now).await?
     } else {
-        audit_start(platform, &principal, &known, now).await?;
-        let results = run(platform, &known, Mode::Apply, now).await?;
-        finish(platform, &principal, &known, &results, now).await?;
+        audit_start(context, &principal, &known, now).await?;
+        let results = run(context, &known, Mode::Apply, now).await?;
+        finish(context, &principal, &known, &results, now).await?;
         results
     };
-    answer::fit(&mut results);
+    response::fit(&mut results);
     let runs_as = RunsAs::from(&known.kept.principal);
     Ok(ReplayResponse {
         batch_id: known.id.to_string(),
@@ -68,14 +68,14 @@ pub(crate) async fn replay(
 
 /// Load → decide → commit of the items that were not `ok`, as the device that sent them.
 async fn run(
-    platform: &Platform,
-    known: &Known,
+    context: &Context,
+    known: &StoredBatch,
     mode: Mode,
     now: DateTime<Utc>,
 ) -> Result<Vec<ItemResult>, Failure> {
-    let Known { id, kept, read } = known;
+    let StoredBatch { id, kept, read } = known;
     let author = Author::device(&id.user, &id.device_id);
-    let catalog = &platform.settings.catalog;
+    let catalog = &context.settings.catalog;
     let sender = Sender {
         principal: &kept.principal,
         device_id: &id.device_id,
@@ -90,69 +90,69 @@ async fn run(
         .unwrap_or_default();
     let mut results = batch::settled(answered);
     if results.len() < kept.items.len() {
-        let batch = Batch::load(platform, sender, &kept.items, mode).await?;
+        let batch = Batch::load(context, sender, &kept.items, mode).await?;
         batch
-            .decide(platform, sender, &mut results, now, mode)
+            .decide(context, sender, &mut results, now, mode)
             .await?;
     }
     Ok(results.into_values().collect())
 }
 
 async fn audit_start(
-    platform: &Platform,
+    context: &Context,
     admin: &Principal,
-    known: &Known,
+    known: &StoredBatch,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let entry = entry(platform, admin, known, AuditAction::ReplayStarted, now);
-    platform.tables.add_audit_entry(&admin.tenant, &entry).await
+    let entry = entry(context, admin, known, AuditAction::ReplayStarted, now);
+    context.tables.add_audit_entry(&admin.tenant, &entry).await
 }
 
 /// Stores the new results and tells the audit log of them, in one transaction.
 async fn finish(
-    platform: &Platform,
+    context: &Context,
     admin: &Principal,
-    known: &Known,
+    known: &StoredBatch,
     results: &[ItemResult],
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let Known { id, kept, read } = known;
-    let answered = AnsweredBatch {
+    let StoredBatch { id, kept, read } = known;
+    let answered = CompletedBatch {
         processed_at: now,
         results: Cow::Borrowed(results),
     };
     let mut entry = entry(
-        platform,
+        context,
         admin,
         known,
         AuditAction::ReplayFinished,
-        platform.clock.now(),
+        context.clock.now(),
     );
     entry.after = told(results);
-    let mut parts = platform.tables.audit_log.transact(&admin.tenant, &entry)?;
-    parts.push(platform.tables.sync_batches.transact(
+    let mut parts = context.tables.audit_log.transact(&admin.tenant, &entry)?;
+    parts.push(context.tables.sync_batches.transact(
         &admin.tenant,
         id,
         &kept.digest,
         &answered,
         read,
     )?);
-    match platform.tables.transact(parts).await? {
-        Transacted::Done => Ok(()),
-        cancelled if cancelled.lost_race() => {
+    match context.tables.transact(parts).await? {
+        TransactionOutcome::Done => Ok(()),
+        cancelled if cancelled.is_concurrent_update() => {
             let detail = "the batch was answered anew at the same moment: look at it, and replay it again if items are left";
             Err(Problem::new(ProblemCode::Contended, detail).into())
         }
-        Transacted::Cancelled(_) => Err(Failure::Outage(
+        TransactionOutcome::Cancelled(_) => Err(Failure::Outage(
             "transact_write_items on sync_batches: throttled".into(),
         )),
     }
 }
 
 fn entry(
-    platform: &Platform,
+    context: &Context,
     admin: &Principal,
-    known: &Known,
+    known: &StoredBatch,
     action: AuditAction,
     at: DateTime<Utc>,
 ) -> AuditEntry {
@@ -167,7 +167,7 @@ fn entry(
             .as_ref()
             .and_then(|answered| told(&answered.results)),
         ..AuditEntry::new(
-            platform.clock.unique_id().to_string(),
+            context.clock.unique_id().to_string(),
             at,
             action,
             &admin.user,

@@ -1,27 +1,27 @@
 //! A batch as it is kept: raw items, results, and whether the device has heard of the outcome.
 
 use lambda_http::Request;
-use tidemark_aws::{Failure, Platform, edge, tables::sync_batches::AnsweredBatch};
+use tidemark_aws::{Context, Failure, http, tables::sync_batches::CompletedBatch};
 use tidemark_core::{
     batch::{self, ItemPage},
     limits::BATCH_ITEMS_MAX,
     protocol::{batches::BatchResponse, problem::Problem},
 };
 
-use crate::{Known, known};
+use crate::{StoredBatch, known};
 
-pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<BatchResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
+pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
     let from = first_item(request)?;
-    let Known { id, kept, read } = known(platform, &principal, request).await?;
+    let StoredBatch { id, kept, read } = known(context, &principal, request).await?;
     let (processed_at, results) = match read.answered {
-        Some(AnsweredBatch {
+        Some(CompletedBatch {
             processed_at,
             results,
         }) => (Some(processed_at), Some(results.into_owned())),
         None => (None, None),
     };
-    let device = platform
+    let device = context
         .tables
         .devices
         .load(&principal.tenant, &id.user, &id.device_id)
@@ -52,7 +52,7 @@ pub(crate) async fn show(platform: &Platform, request: &Request) -> Result<Batch
 
 /// The index of the first item that is wanted: `from` in the query.
 fn first_item(request: &Request) -> Result<usize, Problem> {
-    let Some(from) = edge::query_parameter(request, "from") else {
+    let Some(from) = http::query_parameter(request, "from") else {
         return Ok(0);
     };
     let from = from.parse().ok().filter(|from| *from < BATCH_ITEMS_MAX);

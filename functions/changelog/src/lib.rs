@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::{Context as LambdaContext, LambdaEvent};
 use serde_json::value::to_raw_value;
 use tidemark_aws::{
-    Deadline, Failure, Platform, edge,
+    Context, Deadline, Failure, http,
     metrics::Metric,
     repair,
-    stream::{Reading, StreamEvent, given_back, read, sequence_of, set_aside},
-    tables::changes::Appended,
+    stream::{Reading, StreamEvent, dead_letter, given_back, read, sequence_of},
+    tables::changes::AppendOutcome,
     telemetry::{End, Invocation},
 };
 use tidemark_core::{
@@ -48,10 +48,13 @@ const CHANNELS_AT_ONCE: usize = 16;
 /// A batch that does not read, which no stream sends. A refused request is no error: it is answered
 /// with its problem.
 pub async fn invoked(
-    platform: &Platform,
+    context: &Context,
     event: LambdaEvent<Json>,
 ) -> Result<Json, lambda_runtime::Error> {
-    let LambdaEvent { payload, context } = event;
+    let LambdaEvent {
+        payload,
+        context: lambda_context,
+    } = event;
     // Only an object is a batch: serde would take a list of its values too.
     let batch = match payload
         .get()
@@ -64,26 +67,26 @@ pub async fn invoked(
         {
             return Err(error.into());
         }
-        _ => return Box::pin(direct(platform, &payload, &context)).await,
+        _ => return Box::pin(direct(context, &payload, &lambda_context)).await,
     };
     drop(payload);
     // Boxed, because the compiler counts how deep futures stand in each other.
-    let response = Box::pin(handle(platform, LambdaEvent::new(batch, context))).await?;
+    let response = Box::pin(handle(context, LambdaEvent::new(batch, lambda_context))).await?;
     Ok(to_raw_value(&response)?)
 }
 
 /// A direct invocation, answered with what was found and done, or with the problem. IAM says who
 /// may send it.
 async fn direct(
-    platform: &Platform,
-    event: &Json,
     context: &Context,
+    event: &Json,
+    lambda_context: &LambdaContext,
 ) -> Result<Json, lambda_runtime::Error> {
-    let platform = &platform.for_invocation();
-    Ok(edge::direct(platform, NAME, context, repaired(platform, event)).await?)
+    let context = &context.for_invocation();
+    Ok(http::direct(context, NAME, lambda_context, repaired(context, event)).await?)
 }
 
-async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, Failure> {
+async fn repaired(context: &Context, event: &Json) -> Result<RepairResponse, Failure> {
     if !json::fields(event)
         .unwrap_or_default()
         .contains_key("repair")
@@ -94,7 +97,7 @@ async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, F
     }
     let RepairEvent { repair: request } = read_body(event.get().as_bytes())?;
     // Boxed, because the compiler counts how deep futures stand in each other.
-    Box::pin(repair::repair(platform, &request)).await
+    Box::pin(repair::repair(context, &request)).await
 }
 
 /// Sequences a batch of stream records. What could not be sequenced is reported by its earliest
@@ -103,26 +106,26 @@ async fn repaired(platform: &Platform, event: &Json) -> Result<RepairResponse, F
 /// # Errors
 /// None: a failure that hits the whole batch reports the first record.
 pub async fn handle(
-    platform: &Platform,
+    context: &Context,
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
-    let platform = &platform.for_invocation();
+    let context = &context.for_invocation();
     let invocation = Invocation {
         function: NAME,
         request_id: &event.context.request_id,
         lambda_request_id: None,
     };
-    let deadline = Deadline::of(Some(&event.context), &platform.clock);
+    let deadline = Deadline::of(Some(&event.context), &context.clock);
     let work = async {
-        let response = sequence_all(platform, event.payload, deadline).await;
+        let response = sequence_all(context, event.payload, deadline).await;
         let end = End::of_records(&response);
         (Ok(response), end)
     };
-    invocation.run(platform, work).await
+    invocation.run(context, work).await
 }
 
 async fn sequence_all(
-    platform: &Platform,
+    context: &Context,
     event: StreamEvent,
     deadline: Deadline,
 ) -> DynamoDbEventResponse {
@@ -133,8 +136,8 @@ async fn sequence_all(
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
             Reading::Nothing => {}
             Reading::Unreadable(reason) => {
-                let kept =
-                    deadline.bound(async { Ok(set_aside(platform, &record, &reason).await.err()) });
+                let kept = deadline
+                    .bound(async { Ok(dead_letter(context, &record, &reason).await.err()) });
                 failed.extend(kept.await.unwrap_or_else(|_| Some(sequence_of(&record))));
             }
         }
@@ -150,7 +153,7 @@ async fn sequence_all(
     channels.sort_by_key(|(first, ..)| *first);
     let sequenced = channels.into_iter().map(async |(first, scope, records)| {
         let failure = deadline
-            .bound(Box::pin(sequence(platform, &scope, records)))
+            .bound(Box::pin(sequence(context, &scope, records)))
             .await
             .err()?;
         let Scope { tenant, channel } = &scope;
@@ -165,9 +168,9 @@ async fn sequence_all(
 }
 
 /// Brings one channel's records into its log.
-async fn sequence(platform: &Platform, scope: &Scope, records: Vec<Record>) -> Result<(), Failure> {
+async fn sequence(context: &Context, scope: &Scope, records: Vec<Record>) -> Result<(), Failure> {
     for _ in 0..RACES_MAX {
-        if append(platform, scope, records.clone()).await? == Appended::Done {
+        if append(context, scope, records.clone()).await? == AppendOutcome::Done {
             return Ok(());
         }
     }
@@ -178,11 +181,11 @@ async fn sequence(platform: &Platform, scope: &Scope, records: Vec<Record>) -> R
 
 /// One try: read the head, classify, append what is missing.
 async fn append(
-    platform: &Platform,
+    context: &Context,
     scope: &Scope,
     records: Vec<Record>,
-) -> Result<Appended, Failure> {
-    let tables = &platform.tables;
+) -> Result<AppendOutcome, Failure> {
+    let tables = &context.tables;
     let head = tables
         .changes
         .heads(std::slice::from_ref(scope))
@@ -195,25 +198,25 @@ async fn append(
         .held(scope, classified.positions_to_find())
         .await?;
     classified = classified.without_repeats(&held);
-    let doubtful = classified.resources_to_look_at();
-    let rows = tables.resources.load(&scope.tenant, &doubtful).await?;
+    let unverified = classified.resources_to_look_at();
+    let rows = tables.resources.load(&scope.tenant, &unverified).await?;
     let versions = rows
         .rows
         .into_iter()
         .map(|(key, row)| (key, row.server_version))
         .collect();
-    let steps = classified.steps(head.as_ref(), &versions, platform.clock.now());
-    if tables.changes.append(scope, &steps).await? == Appended::LostRace {
-        return Ok(Appended::LostRace);
+    let steps = classified.steps(head.as_ref(), &versions, context.clock.now());
+    if tables.changes.append(scope, &steps).await? == AppendOutcome::LostRace {
+        return Ok(AppendOutcome::LostRace);
     }
     let changes = || steps.iter().flat_map(|step| &step.segment.entries);
-    platform
+    context
         .meter
         .count(Metric::SequencedChanges, changes().count());
     if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
-        platform
+        context
             .meter
-            .note_age(Metric::LogHeadAge, platform.clock.now() - oldest);
+            .note_age(Metric::LogHeadAge, context.clock.now() - oldest);
     }
-    Ok(Appended::Done)
+    Ok(AppendOutcome::Done)
 }

@@ -8,11 +8,11 @@ use tidemark_core::json::Json;
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment
-        .platform()?
-        .with_failures(environment.failures("changelog")?);
-    platform.connect_by_changes().await;
-    let answer =
-        async |event: LambdaEvent<Json>| tidemark_changelog::invoked(&platform, event).await;
-    lambda_runtime::run(service_fn(answer)).await
+    let context = environment
+        .context()?
+        .with_dead_letters(environment.dead_letters("changelog")?);
+    context.connect_by_changes().await;
+    let response =
+        async |event: LambdaEvent<Json>| tidemark_changelog::invoked(&context, event).await;
+    lambda_runtime::run(service_fn(response)).await
 }

@@ -2,12 +2,12 @@
 
 use lambda_http::Request;
 use tidemark_aws::{
-    Failure, Platform, edge,
-    tables::audit_log::{AuditLog, Order},
+    Context, Failure, http,
+    tables::audit_log::{AuditLog, AuditOrder},
 };
 use tidemark_core::{
     cursor,
-    limits::{ANSWER_BYTES_MAX, escaped_bytes},
+    limits::{RESPONSE_BYTES_MAX, escaped_bytes},
     principal::Principal,
     protocol::{conflicts::AuditList, problem::Problem},
 };
@@ -18,29 +18,29 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 /// The newest entries first, or the oldest. An entry is told whole: the page ends before one that
 /// does not fit, and even the largest entry fits a page of its own.
 pub(crate) async fn list(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
 ) -> Result<AuditList, Failure> {
-    edge::admin(principal)?;
-    let (order, query) = match edge::query_parameter(request, "order") {
-        None | Some("newest") => (Order::Newest, "audit?order=newest"),
-        Some("oldest") => (Order::Oldest, "audit?order=oldest"),
+    http::admin(principal)?;
+    let (order, query) = match http::query_parameter(request, "order") {
+        None | Some("newest") => (AuditOrder::Newest, "audit?order=newest"),
+        Some("oldest") => (AuditOrder::Oldest, "audit?order=oldest"),
         Some(_) => return Err(Problem::malformed("order", "must be newest or oldest").into()),
     };
-    let limit = edge::list_limit(request)?;
+    let limit = http::list_limit(request)?;
     let mut after = super::after::<1>(request, query)?.map(|[id]| id);
     if after.as_deref().is_some_and(|id| !AuditLog::is_entry(id)) {
         return Err(super::invalid_cursor().into());
     }
     let mut entries = Vec::new();
-    let mut bytes_left = ANSWER_BYTES_MAX - ENVELOPE_BYTES;
+    let mut bytes_left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
     let mut is_full = false;
     let mut has_more = true;
     while has_more && !is_full {
         // One more than is wanted: it tells whether there is a next page.
         let wanted = limit + 1 - entries.len();
-        let (read, read_on) = platform
+        let (read, read_on) = context
             .tables
             .audit_log
             .list(&principal.tenant, order, after.as_deref(), wanted)
@@ -69,7 +69,7 @@ pub(crate) async fn list(
         }
     }
     // Who follows the log from the oldest entry on asks again later, from where it ends today.
-    let goes_on = is_full || order == Order::Oldest;
+    let goes_on = is_full || order == AuditOrder::Oldest;
     let next_cursor = after
         .filter(|_| goes_on)
         .map(|id| cursor::encode(query, [&id]));

@@ -5,11 +5,11 @@ mod status;
 
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use tidemark_aws::{Failure, Platform, delivery, edge, tables::conflicts::Place};
+use tidemark_aws::{Context, Failure, delivery, http, tables::conflicts::ConflictCursor};
 use tidemark_core::{
     conflict::{Conflict, ConflictStatus},
     cursor,
-    delivery::Awaited,
+    delivery::AwaitedVersion,
     ids,
     principal::Principal,
     protocol::{
@@ -22,7 +22,7 @@ use tidemark_core::{
 /// Any of the answers.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer {
+enum ApiResponse {
     List(ConflictList),
     Conflict(Box<ConflictEntry>),
     Audit(AuditList),
@@ -30,41 +30,43 @@ enum Answer {
 }
 
 /// Answers `GET /conflicts`, `GET /conflicts/{id}`, `GET /audit` and `GET /status`.
-pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let platform = &platform.for_invocation();
-    edge::serve(platform, "conflicts", &request, read(platform, &request)).await
+pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+    let context = &context.for_invocation();
+    http::serve(context, "conflicts", &request, read(context, &request)).await
 }
 
-async fn read(platform: &Platform, request: &Request) -> Result<Answer, Failure> {
-    let principal = platform.verifier.principal(request).await?;
-    match edge::route(request)?.path {
-        path if path.ends_with("/conflicts/{id}") => conflict(platform, request, &principal).await,
-        path if path.ends_with("/status") => status::show(platform, request, &principal)
+async fn read(context: &Context, request: &Request) -> Result<ApiResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
+    match http::route(request)?.path {
+        path if path.ends_with("/conflicts/{id}") => conflict(context, request, &principal).await,
+        path if path.ends_with("/status") => status::show(context, request, &principal)
             .await
-            .map(|status| Answer::Status(Box::new(status))),
-        path if path.ends_with("/audit") => audit::list(platform, request, &principal)
+            .map(|status| ApiResponse::Status(Box::new(status))),
+        path if path.ends_with("/audit") => audit::list(context, request, &principal)
             .await
-            .map(Answer::Audit),
-        _ => list(platform, request, &principal).await.map(Answer::List),
+            .map(ApiResponse::Audit),
+        _ => list(context, request, &principal)
+            .await
+            .map(ApiResponse::List),
     }
 }
 
 /// One status of a tenant's conflicts, a page at a time, in the order they were detected.
 async fn list(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
 ) -> Result<ConflictList, Failure> {
-    edge::admin(principal)?;
-    let status = match edge::query_parameter(request, "status") {
+    http::admin(principal)?;
+    let status = match http::query_parameter(request, "status") {
         None | Some("open") => ConflictStatus::Open,
         Some("resolved") => ConflictStatus::Resolved,
         Some(_) => return Err(Problem::malformed("status", "must be open or resolved").into()),
     };
     let query = format!("conflicts?status={}", status.as_str());
-    let after: Option<Place> = after(request, &query)?;
-    let limit = edge::list_limit(request)?;
-    let (mut conflicts, next) = platform
+    let after: Option<ConflictCursor> = after(request, &query)?;
+    let limit = http::list_limit(request)?;
+    let (mut conflicts, next) = context
         .tables
         .conflicts
         .list(&principal.tenant, status, after, limit)
@@ -80,33 +82,33 @@ async fn list(
 /// One conflict, for admins and for the user whose edits stand in it. To others it does not exist.
 /// Its id is a digest, which does not tell whose it is, so it is read before its user is compared.
 async fn conflict(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<Answer, Failure> {
-    let id = edge::path_parameter(request, "id")?;
+) -> Result<ApiResponse, Failure> {
+    let id = http::path_parameter(request, "id")?;
     if !ids::is_conflict(&id) {
-        return Err(edge::not_found().into());
+        return Err(http::not_found().into());
     }
     let own = Some(principal.user.as_str()).filter(|_| !principal.is_admin());
-    let conflict = platform
+    let conflict = context
         .tables
         .conflicts
         .read(&principal.tenant, own, &id)
         .await?
-        .ok_or_else(edge::not_found)?;
-    let delivered = is_delivered(platform, principal, &conflict).await?;
+        .ok_or_else(http::not_found)?;
+    let delivered = is_delivered(context, principal, &conflict).await?;
     let mut entry = ConflictEntry::whole(conflict);
     if let Some(outcome) = &mut entry.outcome {
         outcome.delivered = delivered;
     }
-    Ok(Answer::Conflict(Box::new(entry)))
+    Ok(ApiResponse::Conflict(Box::new(entry)))
 }
 
 /// Whether the outcome has reached the device whose edits stand in the conflict; `None` where there
 /// is none to reach it.
 async fn is_delivered(
-    platform: &Platform,
+    context: &Context,
     principal: &Principal,
     conflict: &Conflict,
 ) -> Result<Option<bool>, Failure> {
@@ -122,13 +124,13 @@ async fn is_delivered(
         outcome.server_version,
         outcome.resolved_at,
     );
-    let awaited = Awaited {
+    let awaited = AwaitedVersion {
         resource,
         server_version,
         made_at,
     };
     delivery::is_delivered(
-        platform,
+        context,
         &principal.tenant,
         &conflict.user,
         &conflict.device_id,
@@ -149,7 +151,7 @@ fn invalid_cursor() -> Problem {
 
 /// Where a list goes on.
 fn after<const N: usize>(request: &Request, query: &str) -> Result<Option<[String; N]>, Problem> {
-    let cursor = edge::query_parameter(request, "cursor").map(|text| cursor::decode(query, text));
+    let cursor = http::query_parameter(request, "cursor").map(|text| cursor::decode(query, text));
     cursor
         .transpose()
         .map_err(|error| Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor"))

@@ -7,9 +7,9 @@ use tidemark_aws::{Environment, entry, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment
-        .platform()?
-        .with_failures(environment.failures("conflicts")?);
-    platform.connect_by_changes().await;
-    entry::run(async |request: Request| tidemark_conflicts::handle(&platform, request).await).await
+    let context = environment
+        .context()?
+        .with_dead_letters(environment.dead_letters("conflicts")?);
+    context.connect_by_changes().await;
+    entry::run(async |request: Request| tidemark_conflicts::handle(&context, request).await).await
 }

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Duration, Utc};
 use lambda_http::Request;
 use tidemark_aws::{
-    Failure, Platform,
-    compare::{Bound, Read, look_back},
-    edge,
+    Context, Failure,
+    compare::{LogRead, ReadLimit, look_back},
+    http,
 };
 use tidemark_core::{
     channel::{Channel, Scope},
@@ -25,50 +25,50 @@ use tidemark_core::{
 };
 
 /// Where the functions behind streams put what they can never handle.
-const SET_ASIDE: &str = "set-aside/";
+const DEAD_LETTERED: &str = "set-aside/";
 /// Where Lambda puts what it gives up on.
 const GIVEN_UP: &str = "aws/lambda/";
 
 /// All channels, or the one that the query names.
 pub(crate) async fn show(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
 ) -> Result<StatusResponse, Failure> {
-    edge::admin(principal)?;
-    let channel = edge::query_parameter(request, "channel").map(|text| {
+    http::admin(principal)?;
+    let channel = http::query_parameter(request, "channel").map(|text| {
         Channel::parse(text).ok_or_else(|| {
             Problem::malformed("channel", "must be tenant, user/<sub> or group/<name>")
         })
     });
-    let now = platform.clock.now();
+    let now = context.clock.now();
     let (channels, next_cursor) = match channel.transpose()? {
-        None => list(platform, request, principal, now).await?,
+        None => list(context, request, principal, now).await?,
         Some(channel) => {
             let scope = Scope {
                 tenant: principal.tenant.clone(),
                 channel,
             };
-            let (status, next_cursor) = compared(platform, request, &scope, now).await?;
+            let (status, next_cursor) = compared(context, request, &scope, now).await?;
             (vec![status], next_cursor)
         }
     };
-    let (set_aside, given_up) = (
-        count(platform, SET_ASIDE).await?,
-        count(platform, GIVEN_UP).await?,
+    let (dead_letter, given_up) = (
+        count(context, DEAD_LETTERED).await?,
+        count(context, GIVEN_UP).await?,
     );
     Ok(StatusResponse {
         server_time: now,
         channels,
         next_cursor,
-        set_aside,
+        dead_letter,
         given_up,
     })
 }
 
-async fn count(platform: &Platform, prefix: &str) -> Result<FailureCount, Failure> {
-    match &platform.failures {
-        Some(failures) => failures.count(prefix).await,
+async fn count(context: &Context, prefix: &str) -> Result<FailureCount, Failure> {
+    match &context.dead_letters {
+        Some(dead_letters) => dead_letters.count(prefix).await,
         None => Err(Failure::Outage(
             "the function runs without the failure bucket".into(),
         )),
@@ -77,13 +77,13 @@ async fn count(platform: &Platform, prefix: &str) -> Result<FailureCount, Failur
 
 /// A page of the tenant's channels, without comparing anything.
 async fn list(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     principal: &Principal,
     now: DateTime<Utc>,
 ) -> Result<(Vec<ChannelStatus>, Option<String>), Failure> {
     const QUERY: &str = "status";
-    let limit = edge::list_limit(request)?;
+    let limit = http::list_limit(request)?;
     let tenant = &principal.tenant;
     let after = super::after::<1>(request, QUERY)?.map(|[text]| {
         let channel = Channel::parse(&text).ok_or_else(super::invalid_cursor)?;
@@ -92,7 +92,7 @@ async fn list(
             channel,
         })
     });
-    let changes = &platform.tables.changes;
+    let changes = &context.tables.changes;
     let (scopes, more) = changes
         .channels(tenant, after.transpose()?.as_ref(), limit)
         .await?;
@@ -124,7 +124,7 @@ fn status(scope: &Scope, head: Option<&Head>, now: DateTime<Utc>) -> ChannelStat
 /// One channel, and a page of its resources compared with its log: rows first, so that what is
 /// sequenced meanwhile is seen.
 async fn compared(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
     scope: &Scope,
     now: DateTime<Utc>,
@@ -134,8 +134,8 @@ async fn compared(
         ResourceKey::parse(scope, &sort_key).ok_or_else(super::invalid_cursor)?;
         Ok::<_, Problem>([scope.partition(), sort_key])
     });
-    let tables = &platform.tables;
-    let from = now - platform.settings.log_retention;
+    let tables = &context.tables;
+    let from = now - context.settings.log_retention;
     // Clocks differ: what was made this moment by another one is not left out.
     let period = Period {
         from,
@@ -144,7 +144,7 @@ async fn compared(
     let extent = Extent::Channel(scope.clone());
     let page = tables
         .resources
-        .standings(
+        .resource_versions(
             &extent,
             period,
             after.transpose()?.as_ref(),
@@ -158,18 +158,18 @@ async fn compared(
         .pop()
         .flatten();
     let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, standing)| standing));
-    let mut read = Read::Whole;
+    let mut read = LogRead::Whole;
     if let Some(head) = &head {
-        let bound = Bound {
+        let bound = ReadLimit {
             until: now + Duration::seconds(STATUS_SECONDS_MAX),
             segments_max: STATUS_SEGMENTS_MAX,
             bytes_max: STATUS_BYTES_MAX,
         };
-        read = look_back(platform, scope, head, &mut comparison, bound).await?;
+        read = look_back(context, scope, head, &mut comparison, bound).await?;
     }
     let missing = match read {
-        Read::Whole => comparison.missing(),
-        Read::Cut(read_until) => comparison.missing_behind(read_until),
+        LogRead::Whole => comparison.missing(),
+        LogRead::Cut(read_until) => comparison.missing_behind(read_until),
     };
     let oldest = missing.first().map(|standing| standing.changed_at);
     let comparison = LogComparison {
@@ -177,7 +177,7 @@ async fn compared(
         not_in_log: missing.len(),
         oldest_not_in_log_at: oldest,
         oldest_not_in_log_seconds: oldest.map(|oldest| (now - oldest).num_seconds().max(0)),
-        is_complete: read == Read::Whole,
+        is_complete: read == LogRead::Whole,
     };
     let next_cursor = page
         .next

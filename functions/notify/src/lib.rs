@@ -9,10 +9,10 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 use tidemark_aws::{
-    Deadline, Platform,
+    Context, Deadline,
     metrics::Metric,
-    notifications::{Notifications, Published},
-    stream::{StreamEvent, given_back, read_decision, sequence_of, set_aside},
+    notifications::{Notifications, PublishOutcome},
+    stream::{StreamEvent, dead_letter, given_back, read_decision, sequence_of},
     telemetry::{End, Invocation},
 };
 use tidemark_core::sequence::position::Sequence;
@@ -26,35 +26,35 @@ use tidemark_core::sequence::position::Sequence;
 /// # Errors
 /// None: what fails is given back.
 pub async fn handle(
-    platform: &Platform,
+    context: &Context,
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
-    let platform = &platform.for_invocation();
+    let context = &context.for_invocation();
     let invocation = Invocation {
         function: "notify",
         request_id: &event.context.request_id,
         lambda_request_id: None,
     };
-    let deadline = Deadline::of(Some(&event.context), &platform.clock);
+    let deadline = Deadline::of(Some(&event.context), &context.clock);
     let work = async {
-        let response = tell_all(platform, &event.payload, deadline).await;
+        let response = tell_all(context, &event.payload, deadline).await;
         let end = End::of_records(&response);
         (Ok(response), end)
     };
-    invocation.run(platform, work).await
+    invocation.run(context, work).await
 }
 
 async fn tell_all(
-    platform: &Platform,
+    context: &Context,
     event: &StreamEvent,
     deadline: Deadline,
 ) -> DynamoDbEventResponse {
-    let Some(topic) = &platform.notifications else {
+    let Some(topic) = &context.notifications else {
         return given_back(None);
     };
     for record in &event.records {
         // Boxed, because the compiler counts how deep futures stand in each other.
-        let told = Box::pin(deadline.bound(async { Ok(tell(platform, topic, record).await) }));
+        let told = Box::pin(deadline.bound(async { Ok(tell(context, topic, record).await) }));
         if let Err(failed) = told.await.unwrap_or_else(|_| Err(sequence_of(record))) {
             return given_back([failed]);
         }
@@ -63,22 +63,18 @@ async fn tell_all(
 }
 
 /// Tells of what a record decided, if anything. What can never be told is set aside.
-async fn tell(
-    platform: &Platform,
-    topic: &Notifications,
-    record: &RawValue,
-) -> Result<(), Sequence> {
+async fn tell(context: &Context, topic: &Notifications, record: &RawValue) -> Result<(), Sequence> {
     let resolved = match read_decision(record) {
         Ok(Some(resolved)) => resolved,
         Ok(None) => return Ok(()),
-        Err(reason) => return set_aside(platform, record, &reason).await,
+        Err(reason) => return dead_letter(context, record, &reason).await,
     };
     match topic.publish(&resolved).await {
-        Ok(Published::Done) => {
-            platform.meter.count(Metric::Notifications, 1);
+        Ok(PublishOutcome::Done) => {
+            context.meter.count(Metric::Notifications, 1);
             Ok(())
         }
-        Ok(Published::Refused(reason)) => set_aside(platform, record, &reason).await,
+        Ok(PublishOutcome::Rejected(reason)) => dead_letter(context, record, &reason).await,
         Err(failure) => {
             tracing::error!(%failure, conflict_id = resolved.conflict_id, tenant = resolved.tenant, "a decision could not be told");
             Err(sequence_of(record))

@@ -7,11 +7,11 @@ use tidemark_aws::{Environment, stream::StreamEvent, telemetry};
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment
-        .platform()?
-        .with_failures(environment.failures("notify")?);
-    let platform = platform.with_notifications(environment.notifications());
+    let context = environment
+        .context()?
+        .with_dead_letters(environment.dead_letters("notify")?);
+    let context = context.with_notifications(environment.notifications());
     let notify =
-        async |event: LambdaEvent<StreamEvent>| tidemark_notify::handle(&platform, event).await;
+        async |event: LambdaEvent<StreamEvent>| tidemark_notify::handle(&context, event).await;
     lambda_runtime::run(service_fn(notify)).await
 }

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Duration, Utc};
 use tidemark_aws::{
-    Failure, Platform,
+    Context, Failure,
     tables::changes::{PackedSegment, StoredSegment},
 };
 use tidemark_core::{
     ack::Positions,
     channel::{Channel, Scope},
     pull::{
-        page::{Page, Shown, leads_on},
+        page::{Page, SnapshotItem, is_contiguous},
         start::{self, Start},
     },
     resource::ResourceKey,
@@ -37,16 +37,16 @@ pub(crate) struct Cursor {
 
 /// What a cursor read.
 #[derive(Debug)]
-pub(crate) enum Read {
+pub(crate) enum CursorRead {
     /// Stretches of the log.
     Segments(Vec<PackedSegment>),
     /// Rows of the snapshot, and whether there may be more.
-    Rows(Vec<(ResourceKey, Option<Shown>)>, bool),
+    Rows(Vec<(ResourceKey, Option<SnapshotItem>)>, bool),
 }
 
 /// Whether a cursor goes on in this page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filled {
+pub(crate) enum FillOutcome {
     /// It is caught up, the page is full, or the log does not lead on.
     Done,
     /// It has more to read.
@@ -115,30 +115,30 @@ impl Cursor {
     /// Reads on: the `reads`th time in this page, for a page with this much room.
     pub(crate) async fn read(
         &self,
-        platform: &Platform,
+        context: &Context,
         room: usize,
         reads: u32,
-    ) -> Result<Read, Failure> {
+    ) -> Result<CursorRead, Failure> {
         match &self.progress {
             Progress::Snapshot { after, .. } => {
-                let (rows, more) = platform
+                let (rows, more) = context
                     .tables
                     .resources
                     .list(&self.scope, after.as_deref(), room)
                     .await?;
-                Ok(Read::Rows(rows, more))
+                Ok(CursorRead::Rows(rows, more))
             }
             Progress::Log {
                 position, within, ..
             } => {
                 let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
                 let from = within.unwrap_or(*position);
-                platform
+                context
                     .tables
                     .changes
                     .packed_segments(&self.scope, from, self.end(), limit)
                     .await
-                    .map(Read::Segments)
+                    .map(CursorRead::Segments)
             }
         }
     }
@@ -150,16 +150,16 @@ impl Cursor {
     pub(crate) fn take(
         &mut self,
         page: &mut Page,
-        read: Read,
+        read: CursorRead,
         now: DateTime<Utc>,
-    ) -> Result<Filled, Failure> {
+    ) -> Result<FillOutcome, Failure> {
         let filled = match read {
-            Read::Rows(rows, more) => self.take_rows(page, rows, more),
-            Read::Segments(segments) => self.take_segments(page, segments, now)?,
+            CursorRead::Rows(rows, more) => self.take_rows(page, rows, more),
+            CursorRead::Segments(segments) => self.take_segments(page, segments, now)?,
         };
         self.note_caught_up(now);
         Ok(if self.is_caught_up() {
-            Filled::Done
+            FillOutcome::Done
         } else {
             filled
         })
@@ -174,16 +174,16 @@ impl Cursor {
     fn take_rows(
         &mut self,
         page: &mut Page,
-        rows: Vec<(ResourceKey, Option<Shown>)>,
+        rows: Vec<(ResourceKey, Option<SnapshotItem>)>,
         more: bool,
-    ) -> Filled {
+    ) -> FillOutcome {
         let Progress::Snapshot {
             noted,
             noted_at,
             after,
         } = &mut self.progress
         else {
-            return Filled::Done;
+            return FillOutcome::Done;
         };
         for (key, resource) in rows {
             let sort_key = key.sort_key();
@@ -194,14 +194,14 @@ impl Cursor {
                     .map_or(0, |resource| resource.payload.get().len()),
             );
             if resource.is_some_and(|resource| page.take_row(key, resource).is_err()) {
-                return Filled::Done;
+                return FillOutcome::Done;
             }
             *after = Some(sort_key);
         }
         if !more {
             self.progress = Progress::log(*noted, *noted_at);
         }
-        Filled::WantsMore
+        FillOutcome::WantsMore
     }
 
     fn take_segments(
@@ -209,9 +209,9 @@ impl Cursor {
         page: &mut Page,
         segments: Vec<PackedSegment>,
         now: DateTime<Utc>,
-    ) -> Result<Filled, Failure> {
+    ) -> Result<FillOutcome, Failure> {
         if segments.is_empty() {
-            return Ok(self.start_over(now));
+            return Ok(self.reset_channel(now));
         }
         for packed in segments {
             let Progress::Log {
@@ -220,18 +220,18 @@ impl Cursor {
                 within,
             } = &mut self.progress
             else {
-                return Ok(Filled::Done);
+                return Ok(FillOutcome::Done);
             };
             if page.room() == 0 || page.is_spent() {
-                return Ok(Filled::Done);
+                return Ok(FillOutcome::Done);
             }
             let StoredSegment {
                 segment,
                 sequenced_at,
             } = packed.unpack()?;
             page.note_read(segment.entries.len(), segment.bytes());
-            if !leads_on(*position, &segment) {
-                return Ok(self.start_over(now));
+            if !is_contiguous(*position, &segment) {
+                return Ok(self.reset_channel(now));
             }
             let read_before = *position;
             for entry in segment
@@ -241,24 +241,24 @@ impl Cursor {
             {
                 let next = entry.position;
                 if page.take_entry(&self.scope.channel, entry).is_err() {
-                    return Ok(Filled::Done);
+                    return Ok(FillOutcome::Done);
                 }
                 (*position, *at, *within) = (next, sequenced_at, Some(segment.prev));
                 self.has_moved = true;
             }
             (*position, *at, *within) = (segment.last, sequenced_at, None);
         }
-        Ok(Filled::WantsMore)
+        Ok(FillOutcome::WantsMore)
     }
 
     /// The log does not lead on: the channel starts over, with the next pull if this page has some
     /// of it.
-    fn start_over(&mut self, now: DateTime<Utc>) -> Filled {
+    fn reset_channel(&mut self, now: DateTime<Utc>) -> FillOutcome {
         if self.has_moved {
-            return Filled::Done;
+            return FillOutcome::Done;
         }
         let Start { progress, is_reset } = start::reset(self.head.as_ref(), now);
         (self.progress, self.is_reset) = (progress, is_reset);
-        Filled::WantsMore
+        FillOutcome::WantsMore
     }
 }

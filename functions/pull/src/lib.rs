@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Failure, Platform, edge, metrics::Metric, tables::devices::StoredDevice, telemetry,
+    Context, Failure, http, metrics::Metric, tables::devices::StoredDevice, telemetry,
 };
 use tidemark_core::{
     channel::Channel,
@@ -25,7 +25,7 @@ use tidemark_core::{
     token::Token,
 };
 
-use cursor::{Cursor, Filled};
+use cursor::{Cursor, FillOutcome};
 
 /// What the function is called in logs.
 const NAME: &str = "pull";
@@ -36,20 +36,20 @@ const PARALLEL_READS: usize = 4;
 const READS_MAX: u32 = 40;
 
 /// Answers `POST /sync/pull` and `GET /sync/limits`.
-pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let platform = &platform.for_invocation();
-    match edge::route(&request).map(|route| route.path) {
+pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+    let context = &context.for_invocation();
+    match http::route(&request).map(|route| route.path) {
         Ok("/api/v1/mobile/sync/limits") => {
-            edge::serve(platform, NAME, &request, limits::limits(platform, &request)).await
+            http::serve(context, NAME, &request, limits::limits(context, &request)).await
         }
-        Ok(_) => edge::serve(platform, NAME, &request, pull(platform, &request)).await,
-        Err(problem) => edge::refuse(platform, NAME, &request, problem).await,
+        Ok(_) => http::serve(context, NAME, &request, pull(context, &request)).await,
+        Err(problem) => http::reject(context, NAME, &request, problem).await,
     }
 }
 
-async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
-    let pull: PullRequest = edge::body(request)?;
+async fn pull(context: &Context, request: &Request) -> Result<PullResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
+    let pull: PullRequest = http::body(request)?;
     if let Some(device_id) = &pull.device_id {
         telemetry::device(device_id);
     }
@@ -59,10 +59,10 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
             Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token")
         })?,
     };
-    let now = platform.clock.now();
-    let opened = open(platform, &principal, &token, now).await?;
-    let (page, cursors) = fill_for(platform, &principal, &pull, &receipts, opened, now).await?;
-    measure(platform, &token, &page, &cursors);
+    let now = context.clock.now();
+    let opened = open(context, &principal, &token, now).await?;
+    let (page, cursors) = fill_for(context, &principal, &pull, &receipts, opened, now).await?;
+    measure(context, &token, &page, &cursors);
 
     let revoked = token
         .channels
@@ -90,7 +90,7 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
     }
     .encode_with(&receipts);
     let changes = page.into_changes();
-    platform.meter.count(Metric::PulledChanges, changes.len());
+    context.meter.count(Metric::PulledChanges, changes.len());
     Ok(PullResponse {
         next_token,
         changes,
@@ -101,24 +101,24 @@ async fn pull(platform: &Platform, request: &Request) -> Result<PullResponse, Fa
     })
 }
 
-fn measure(platform: &Platform, token: &Token, page: &Page, cursors: &[Cursor]) {
+fn measure(context: &Context, token: &Token, page: &Page, cursors: &[Cursor]) {
     let (known, unknown): (Vec<_>, Vec<_>) = cursors
         .iter()
         .partition(|cursor| token.channels.contains_key(cursor.channel()));
     let resets = known.iter().filter(|cursor| cursor.is_reset()).count();
-    let meter = &platform.meter;
+    let meter = &context.meter;
     meter.count(Metric::Pulls, 1);
     meter.count(Metric::Snapshots, unknown.len());
     meter.count(Metric::Resets, resets);
     if let Some(oldest) = page.oldest() {
-        meter.note_age(Metric::PullLag, platform.clock.now() - oldest);
+        meter.note_age(Metric::PullLag, context.clock.now() - oldest);
     }
 }
 
 /// A cursor for every channel the caller may read, the one that waits longest first, so that a busy
 /// channel starves no other.
 async fn open(
-    platform: &Platform,
+    context: &Context,
     principal: &Principal,
     token: &Token,
     now: DateTime<Utc>,
@@ -128,8 +128,8 @@ async fn open(
         .iter()
         .map(|channel| principal.scope(channel))
         .collect();
-    let heads = platform.tables.changes.heads(&scopes).await?;
-    let retention = platform.settings.log_retention;
+    let heads = context.tables.changes.heads(&scopes).await?;
+    let retention = context.settings.log_retention;
     let mut cursors: Vec<_> = scopes
         .into_iter()
         .zip(heads)
@@ -144,7 +144,7 @@ async fn open(
 
 /// A page for the device that asks, filled from the `opened` cursors, and how far those came.
 async fn fill_for(
-    platform: &Platform,
+    context: &Context,
     principal: &Principal,
     pull: &PullRequest,
     receipts: &Receipts,
@@ -156,18 +156,21 @@ async fn fill_for(
         .as_ref()
         .map(|device_id| Author::device(&principal.user, device_id));
     let page = || Page::new(pull.limit, reader.as_ref());
-    if pull.own_changes == Some(OwnChanges::Unanswered) {
-        let (mut page, mut cursors) = (page().with_own(Own::Unanswered(receipts.clone())), opened);
-        fill(platform, &mut page, &mut cursors, now).await?;
+    if pull.own_changes == Some(OwnChanges::Unacknowledged) {
+        let (mut page, mut cursors) = (
+            page().with_own(Own::Unacknowledged(receipts.clone())),
+            opened,
+        );
+        fill(context, &mut page, &mut cursors, now).await?;
         return Ok((page, cursors));
     }
     let (mut first, mut cursors) = (page(), opened.clone());
-    fill(platform, &mut first, &mut cursors, now).await?;
+    fill(context, &mut first, &mut cursors, now).await?;
     // Only where an own change is left out it matters how far the device was once.
     let Some(device_id) = pull.device_id.as_ref().filter(|_| first.leaves_own_out()) else {
         return Ok((first, cursors));
     };
-    let device = platform
+    let device = context
         .tables
         .devices
         .load(&principal.tenant, &principal.user, device_id)
@@ -185,13 +188,13 @@ async fn fill_for(
         return Ok((first, cursors));
     }
     let (mut page, mut cursors) = (page().with_own(Own::Omit(went_back_in)), opened);
-    fill(platform, &mut page, &mut cursors, now).await?;
+    fill(context, &mut page, &mut cursors, now).await?;
     Ok((page, cursors))
 }
 
 /// Fills the page channel by channel; the first reads of several channels are sent together.
 async fn fill(
-    platform: &Platform,
+    context: &Context,
     page: &mut Page,
     cursors: &mut [Cursor],
     now: DateTime<Utc>,
@@ -201,24 +204,25 @@ async fn fill(
         .iter_mut()
         .filter(|cursor| !cursor.is_caught_up())
         .collect();
-    for wave in behind.chunks_mut(PARALLEL_READS) {
+    for round in behind.chunks_mut(PARALLEL_READS) {
         if page.room() == 0 || page.is_spent() {
             return Ok(());
         }
         let first = try_join_all(
-            wave.iter()
-                .map(|cursor| cursor.read(platform, page.room(), 0)),
+            round
+                .iter()
+                .map(|cursor| cursor.read(context, page.room(), 0)),
         )
         .await?;
-        for (cursor, first) in wave.iter_mut().zip(first) {
+        for (cursor, first) in round.iter_mut().zip(first) {
             let mut read = first;
             let mut reads = 1;
-            while cursor.take(page, read, now)? == Filled::WantsMore
+            while cursor.take(page, read, now)? == FillOutcome::WantsMore
                 && page.room() > 0
                 && !page.is_spent()
                 && reads_left > 0
             {
-                read = cursor.read(platform, page.room(), reads).await?;
+                read = cursor.read(context, page.room(), reads).await?;
                 reads += 1;
                 reads_left -= 1;
             }

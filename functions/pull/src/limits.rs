@@ -1,16 +1,16 @@
 //! The bounds a client meets: those of the protocol, and what this deployment decides.
 
 use lambda_http::Request;
-use tidemark_aws::{Failure, Platform};
+use tidemark_aws::{Context, Failure};
 use tidemark_core::protocol::limits::{LimitsResponse, MediaLimits, Retention};
 
 /// Answers `GET /sync/limits`.
 pub(crate) async fn limits(
-    platform: &Platform,
+    context: &Context,
     request: &Request,
 ) -> Result<LimitsResponse, Failure> {
-    platform.verifier.principal(request).await?;
-    let settings = &platform.settings;
+    context.verifier.principal(request).await?;
+    let settings = &context.settings;
     let media = MediaLimits {
         types: settings.media.types.clone(),
         bytes_max: settings.media.bytes_max,

@@ -10,12 +10,12 @@ use std::{
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Failure, Platform,
+    Context, Failure,
     batch::{Batch, Mode},
-    edge,
+    http,
     tables::{
-        sync_batches::AnsweredBatch,
-        sync_items::{self, Kept},
+        sync_batches::CompletedBatch,
+        sync_items::{self, StoreOutcome},
     },
     telemetry,
 };
@@ -26,30 +26,30 @@ use tidemark_core::{
         problem::{Problem, ProblemCode},
         push::{PushRequest, PushResponse},
     },
-    push::{answer, intake::Sender, references},
+    push::{intake::Sender, references, response},
 };
 
 /// Answers `POST /sync/push`.
-pub async fn handle(platform: &Platform, mut request: Request) -> Response<Body> {
-    let platform = &platform.for_invocation();
+pub async fn handle(context: &Context, mut request: Request) -> Response<Body> {
+    let context = &context.for_invocation();
     // Megabytes, which go when they were read.
     let body = std::mem::take(request.body_mut());
-    edge::serve(platform, "push", &request, push(platform, &request, body)).await
+    http::serve(context, "push", &request, push(context, &request, body)).await
 }
 
-async fn push(platform: &Platform, request: &Request, body: Body) -> Result<PushResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
-    let mut push: PushRequest = edge::body_of(request, &body)?;
+async fn push(context: &Context, request: &Request, body: Body) -> Result<PushResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
+    let mut push: PushRequest = http::body_of(request, &body)?;
     drop(body);
     let items = std::mem::take(&mut push.items);
     telemetry::device(&push.device_id);
-    let now = platform.clock.now();
+    let now = context.clock.now();
     let author = Author::device(&principal.user, &push.device_id);
     let sender = Sender {
         principal: &principal,
         device_id: &push.device_id,
         author: &author,
-        catalog: &platform.settings.catalog,
+        catalog: &context.settings.catalog,
         is_replay: false,
     };
     let batch_id = match &push.batch_id {
@@ -59,21 +59,21 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
             &push.device_id,
             batch_id,
         ),
-        None => BatchId::fresh(&principal.user, &push.device_id, platform.clock.unique_id()),
+        None => BatchId::fresh(&principal.user, &push.device_id, context.clock.unique_id()),
     };
     let digest = sync_items::digest(&items);
 
     // The raw items are stored before anything is applied (§3.11), in the same round trip that
     // loads what they name.
-    let tables = &platform.tables;
+    let tables = &context.tables;
     let (kept, answered, mut batch) = tokio::try_join!(
         tables
             .sync_items
             .keep(&principal, &batch_id, &items, &digest, now),
-        repeat::load(platform, &principal.tenant, &push, &batch_id, &digest),
-        Batch::load(platform, sender, &items, Mode::Apply),
+        repeat::load(context, &principal.tenant, &push, &batch_id, &digest),
+        Batch::load(context, sender, &items, Mode::Apply),
     )?;
-    if kept == Kept::OtherItems {
+    if kept == StoreOutcome::DigestMismatch {
         let detail =
             "this batch_id was sent before with other items: give a new batch an id of its own";
         return Err(Problem::new(ProblemCode::BatchIdReused, detail).into());
@@ -95,7 +95,7 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
     drop(items);
     if !is_settled {
         batch
-            .decide(platform, sender, &mut results, now, Mode::Apply)
+            .decide(context, sender, &mut results, now, Mode::Apply)
             .await?;
         let failed = references::failed_creates(&creates, &results, sender.catalog);
         tables
@@ -104,9 +104,9 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
             .await?;
     }
     let mut results: Vec<_> = results.into_values().collect();
-    answer::omit_superseded(&mut results, &keys);
+    response::omit_superseded(&mut results, &keys);
     if !is_settled {
-        let answered = AnsweredBatch {
+        let answered = CompletedBatch {
             processed_at,
             results: Cow::Borrowed(&results),
         };
@@ -116,12 +116,12 @@ async fn push(platform: &Platform, request: &Request, body: Body) -> Result<Push
             .await?;
     }
     // After everything else, so that nothing this request does makes it untrue.
-    repeat::complete(platform, &principal.tenant, &keys, &repeated, &mut results).await?;
-    platform.meter.count_push(&results);
-    answer::fit(&mut results);
-    let told = answer::told(&results, &keys);
+    repeat::complete(context, &principal.tenant, &keys, &repeated, &mut results).await?;
+    context.meter.count_push(&results);
+    response::fit(&mut results);
+    let told = response::told(&results, &keys);
     let server_sync_token =
-        answer::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);
+        response::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);
     Ok(PushResponse {
         batch_id: batch_id.to_string(),
         processed_at,

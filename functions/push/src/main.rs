@@ -12,7 +12,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let platform = environment.platform()?.with_media(environment.media()?);
-    platform.connect_by_resources().await;
-    entry::run(async |request: Request| tidemark_push::handle(&platform, request).await).await
+    let context = environment.context()?.with_media(environment.media()?);
+    context.connect_by_resources().await;
+    entry::run(async |request: Request| tidemark_push::handle(&context, request).await).await
 }

@@ -3,27 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use tidemark_aws::{Failure, Platform, tables::sync_batches::AnsweredBatch};
+use tidemark_aws::{Context, Failure, tables::sync_batches::CompletedBatch};
 use tidemark_core::{
     ids::BatchId,
     protocol::push::{ItemResult, PushRequest, Status},
-    push::answer,
+    push::response,
     resource::ResourceKey,
 };
 
 /// How this batch was answered before; `None` for a batch that was not, or that the client gave no
 /// id.
 pub(crate) async fn load(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     push: &PushRequest,
     batch_id: &BatchId,
     digest: &[u8],
-) -> Result<Option<AnsweredBatch<'static>>, Failure> {
+) -> Result<Option<CompletedBatch<'static>>, Failure> {
     if push.batch_id.is_none() {
         return Ok(None);
     }
-    platform
+    context
         .tables
         .sync_batches
         .load(tenant, batch_id, digest)
@@ -40,14 +40,14 @@ pub(crate) async fn load(
 /// # Errors
 /// An outage.
 pub(crate) async fn complete(
-    platform: &Platform,
+    context: &Context,
     tenant: &str,
     keys: &BTreeMap<usize, ResourceKey>,
     repeated: &BTreeSet<usize>,
     results: &mut [ItemResult],
 ) -> Result<(), Failure> {
     let is_about_a_resource =
-        |result: &ItemResult| result.status == Status::Ok || answer::is_about_content(result);
+        |result: &ItemResult| result.status == Status::Ok || response::is_about_content(result);
     let mut results: Vec<&mut ItemResult> = results
         .iter_mut()
         .filter(|result| repeated.contains(&result.index) && is_about_a_resource(result))
@@ -63,7 +63,7 @@ pub(crate) async fn complete(
         .iter()
         .filter(|result| result.resolution.is_none())
         .filter_map(|result| result.conflict_id.clone());
-    let tables = &platform.tables;
+    let tables = &context.tables;
     let (loaded, resolutions) = tokio::try_join!(
         tables.resources.load(tenant, wanted),
         tables.conflicts.resolutions(tenant, conflicts.collect())
@@ -78,7 +78,7 @@ pub(crate) async fn complete(
             .get(&result.index)
             .filter(|key| !loaded.unreadable.contains(*key));
         let current = key.map(|key| loaded.rows.get(key));
-        answer::complete_again(result, current, resolution);
+        response::complete_again(result, current, resolution);
     }
     Ok(())
 }

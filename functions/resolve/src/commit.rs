@@ -4,25 +4,25 @@
 use std::collections::HashSet;
 
 use tidemark_aws::{
-    Failure, Platform, edge,
+    Context, Failure, http,
     metrics::Metric,
-    tables::{Reason, Transacted, unique_keys::holder},
+    tables::{Reason, TransactionOutcome, unique_keys::holder},
 };
 use tidemark_core::{
     channel::Scope,
-    conflict::{Conflict, Outcome},
+    conflict::{Conflict, ConflictOutcome},
     limits::COMMIT_ATTEMPTS_MAX,
     protocol::{
         problem::{Problem, ProblemCode},
         resolve::ResolveResponse,
     },
-    resolve::{Asked, NewMedia, Resolver, Ruling, Settlement, answer, decide},
+    resolve::{NewMedia, ResolveCommand, ResolveOutcome, ResolvePlan, Resolver, decide, response},
     resource::Resource,
     unique::UniqueKey,
 };
 
 /// What became of a settlement.
-enum Committed {
+enum CommitOutcome {
     /// All of it is written.
     Done,
     /// Others were faster: it is decided again.
@@ -34,48 +34,48 @@ enum Committed {
 
 /// Decides the conflict `id`, and writes the decision.
 pub(crate) async fn commit(
-    platform: &Platform,
+    context: &Context,
     id: &str,
-    asked: &Asked,
+    asked: &ResolveCommand,
     resolver: Resolver<'_>,
 ) -> Result<ResolveResponse, Failure> {
     let mut foreign = HashSet::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
         if attempt > 0 {
-            tokio::time::sleep(platform.random.raced(attempt)).await;
+            tokio::time::sleep(context.random.raced(attempt)).await;
         }
-        let conflict = platform
+        let conflict = context
             .tables
             .conflicts
             .read(resolver.tenant, None, id)
             .await?
-            .ok_or_else(edge::not_found)?;
-        let current = load(platform, &conflict, resolver.tenant).await?;
-        let audit_id = platform.clock.unique_id().to_string();
+            .ok_or_else(http::not_found)?;
+        let current = load(context, &conflict, resolver.tenant).await?;
+        let audit_id = context.clock.unique_id().to_string();
         let mut settlement = match decide(
             &conflict,
             current.as_ref(),
             asked,
             resolver,
             audit_id,
-            platform.clock.now(),
+            context.clock.now(),
         )? {
-            Ruling::Before(outcome) => return Ok(answer(conflict, outcome, current)),
-            Ruling::Settle(settlement) => settlement,
+            ResolveOutcome::Before(outcome) => return Ok(response(conflict, outcome, current)),
+            ResolveOutcome::Settle(settlement) => settlement,
         };
-        verify_media(platform, &settlement, &conflict, current.as_ref(), resolver).await?;
+        verify_media(context, &settlement, &conflict, current.as_ref(), resolver).await?;
         settlement.unique.frees.retain(|key| !foreign.contains(key));
-        match transact(platform, &conflict, &settlement, resolver.tenant).await? {
-            Committed::Done => {
-                platform.meter.count(Metric::ConflictsResolved, 1);
-                platform.meter.count(
+        match transact(context, &conflict, &settlement, resolver.tenant).await? {
+            CommitOutcome::Done => {
+                context.meter.count(Metric::ConflictsResolved, 1);
+                context.meter.count(
                     Metric::AcceptedChanges,
                     usize::from(settlement.write.is_some()),
                 );
                 return Ok(settled(conflict, *settlement));
             }
-            Committed::Lost => {}
-            Committed::NotItsOwn(keys) => foreign.extend(keys),
+            CommitOutcome::Lost => {}
+            CommitOutcome::NotItsOwn(keys) => foreign.extend(keys),
         }
     }
     let detail = "others changed the conflict or its resource at the same moment, again and again: send the decision again";
@@ -84,8 +84,8 @@ pub(crate) async fn commit(
 
 /// Rejects a decision that would store a media key whose upload was not verified for the resource.
 async fn verify_media(
-    platform: &Platform,
-    settlement: &Settlement,
+    context: &Context,
+    settlement: &ResolvePlan,
     conflict: &Conflict,
     current: Option<&Resource>,
     resolver: Resolver<'_>,
@@ -96,7 +96,7 @@ async fn verify_media(
     let noted = match to_find.is_empty() {
         true => HashSet::new(),
         false => {
-            platform
+            context
                 .tables
                 .submission_media
                 .noted(resolver.tenant, to_find)
@@ -108,11 +108,11 @@ async fn verify_media(
 
 /// The resource as it stands.
 async fn load(
-    platform: &Platform,
+    context: &Context,
     conflict: &Conflict,
     tenant: &str,
 ) -> Result<Option<Resource>, Failure> {
-    let mut loaded = platform
+    let mut loaded = context
         .tables
         .resources
         .load(tenant, [&conflict.resource])
@@ -121,7 +121,7 @@ async fn load(
         return Err(Failure::unreadable("resource of a conflict", &conflict.id));
     }
     match loaded.rows.remove(&conflict.resource) {
-        Some(resource) => platform
+        Some(resource) => context
             .tables
             .whole(tenant, &conflict.resource, resource)
             .await
@@ -132,12 +132,12 @@ async fn load(
 
 /// Writes all of it or nothing.
 async fn transact(
-    platform: &Platform,
+    context: &Context,
     conflict: &Conflict,
-    settlement: &Settlement,
+    settlement: &ResolvePlan,
     tenant: &str,
-) -> Result<Committed, Failure> {
-    let tables = &platform.tables;
+) -> Result<CommitOutcome, Failure> {
+    let tables = &context.tables;
     let key = &conflict.resource;
     let scope = Scope {
         tenant: tenant.to_owned(),
@@ -162,12 +162,12 @@ async fn transact(
     });
     items.extend(tables.audit_log.transact(tenant, &settlement.audit)?);
     match tables.transact(items).await? {
-        Transacted::Done => Ok(Committed::Done),
-        Transacted::Cancelled(reasons) => refused(settlement, reasons),
+        TransactionOutcome::Done => Ok(CommitOutcome::Done),
+        TransactionOutcome::Cancelled(reasons) => rejected(settlement, reasons),
     }
 }
 
-fn refused(settlement: &Settlement, mut reasons: Vec<Reason>) -> Result<Committed, Failure> {
+fn rejected(settlement: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<CommitOutcome, Failure> {
     let rest = reasons.split_off(settlement.unique.touched().count().min(reasons.len()));
     if rest
         .iter()
@@ -180,7 +180,7 @@ fn refused(settlement: &Settlement, mut reasons: Vec<Reason>) -> Result<Committe
     }
     // Who else holds a value counts only for what was decided on things as they are.
     if rest.iter().any(|reason| !matches!(reason, Reason::None)) {
-        return Ok(Committed::Lost);
+        return Ok(CommitOutcome::Lost);
     }
     let mut not_its_own = Vec::new();
     for (key, reason) in settlement.unique.touched().zip(reasons) {
@@ -206,16 +206,16 @@ fn refused(settlement: &Settlement, mut reasons: Vec<Reason>) -> Result<Committe
         .into());
     }
     Ok(if not_its_own.is_empty() {
-        Committed::Lost
+        CommitOutcome::Lost
     } else {
-        Committed::NotItsOwn(not_its_own)
+        CommitOutcome::NotItsOwn(not_its_own)
     })
 }
 
 /// The answer to a decision that was just written.
-fn settled(conflict: Conflict, settlement: Settlement) -> ResolveResponse {
-    let outcome: Outcome = settlement.outcome;
-    answer(
+fn settled(conflict: Conflict, settlement: ResolvePlan) -> ResolveResponse {
+    let outcome: ConflictOutcome = settlement.outcome;
+    response(
         conflict,
         outcome,
         settlement.write.map(|write| write.resource),

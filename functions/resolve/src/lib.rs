@@ -4,9 +4,9 @@
 
 mod commit;
 
-use lambda_http::{Body, Context, Request, Response};
+use lambda_http::{Body, Context as LambdaContext, Request, Response};
 use lambda_runtime::LambdaEvent;
-use tidemark_aws::{Failure, Platform, edge, entry, telemetry};
+use tidemark_aws::{Context, Failure, entry, http, telemetry};
 use tidemark_core::{
     audit::Via,
     ids,
@@ -15,7 +15,7 @@ use tidemark_core::{
         problem::read_body,
         resolve::{DirectResolveRequest, ResolveRequest, ResolveResponse},
     },
-    resolve::{Asked, Resolver},
+    resolve::{ResolveCommand, Resolver},
 };
 
 /// What the function is called in logs.
@@ -28,30 +28,33 @@ const NAME: &str = "resolve";
 /// The answer does not serialise, which each does. A refused request is no error: it is answered
 /// with its problem.
 pub async fn invoked(
-    platform: &Platform,
+    context: &Context,
     event: LambdaEvent<Json>,
 ) -> Result<Json, lambda_http::Error> {
     if !entry::is_gateway_event(&event.payload) {
-        let LambdaEvent { payload, context } = event;
-        return direct(platform, &payload, &context).await;
+        let LambdaEvent {
+            payload,
+            context: lambda_context,
+        } = event;
+        return direct(context, &payload, &lambda_context).await;
     }
-    Ok(entry::answer(event, async |request| handle(platform, request).await).await?)
+    Ok(entry::response(event, async |request| handle(context, request).await).await?)
 }
 
 /// Answers `POST /conflicts/{id}/resolve`.
-pub async fn handle(platform: &Platform, request: Request) -> Response<Body> {
-    let platform = &platform.for_invocation();
-    edge::serve(platform, NAME, &request, over_api(platform, &request)).await
+pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+    let context = &context.for_invocation();
+    http::serve(context, NAME, &request, over_api(context, &request)).await
 }
 
-async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveResponse, Failure> {
-    let principal = platform.verifier.principal(request).await?;
-    edge::admin(&principal)?;
-    let id = edge::path_parameter(request, "id")?;
-    let asked: ResolveRequest = edge::body(request)?;
-    let catalog = &platform.settings.catalog;
+async fn over_api(context: &Context, request: &Request) -> Result<ResolveResponse, Failure> {
+    let principal = context.verifier.principal(request).await?;
+    http::admin(&principal)?;
+    let id = http::path_parameter(request, "id")?;
+    let asked: ResolveRequest = http::body(request)?;
+    let catalog = &context.settings.catalog;
     resolve(
-        platform,
+        context,
         &id,
         asked,
         Resolver {
@@ -67,15 +70,15 @@ async fn over_api(platform: &Platform, request: &Request) -> Result<ResolveRespo
 /// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function
 /// is an admin of every tenant.
 async fn direct(
-    platform: &Platform,
-    event: &Json,
     context: &Context,
+    event: &Json,
+    lambda_context: &LambdaContext,
 ) -> Result<Json, lambda_http::Error> {
-    let platform = &platform.for_invocation();
-    Ok(edge::direct(platform, NAME, context, decision(platform, event)).await?)
+    let context = &context.for_invocation();
+    Ok(http::direct(context, NAME, lambda_context, decision(context, event)).await?)
 }
 
-async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, Failure> {
+async fn decision(context: &Context, event: &Json) -> Result<ResolveResponse, Failure> {
     let request: DirectResolveRequest = read_body(event.get().as_bytes())?;
     telemetry::caller(&request.tenant, &request.resolved_by);
     let (id, tenant, by) = (
@@ -83,26 +86,26 @@ async fn decision(platform: &Platform, event: &Json) -> Result<ResolveResponse, 
         request.tenant.clone(),
         request.resolved_by.clone(),
     );
-    let catalog = &platform.settings.catalog;
+    let catalog = &context.settings.catalog;
     let resolver = Resolver {
         tenant: &tenant,
         by: &by,
         via: Via::Invocation,
         catalog,
     };
-    resolve(platform, &id, request.into_request(), resolver).await
+    resolve(context, &id, request.into_request(), resolver).await
 }
 
 async fn resolve(
-    platform: &Platform,
+    context: &Context,
     id: &str,
     request: ResolveRequest,
     resolver: Resolver<'_>,
 ) -> Result<ResolveResponse, Failure> {
-    let asked = Asked::read(request)?;
+    let asked = ResolveCommand::read(request)?;
     if !ids::is_conflict(id) {
-        return Err(edge::not_found().into());
+        return Err(http::not_found().into());
     }
     // Boxed, because the compiler counts how deep futures stand in each other.
-    Box::pin(commit::commit(platform, id, &asked, resolver)).await
+    Box::pin(commit::commit(context, id, &asked, resolver)).await
 }

@@ -12,7 +12,7 @@ macro_rules! operations {
     ($($name:literal => $method:ident,)+) => {
         fn route(database: &Database, operation: &str, body: &[u8]) -> Option<Result<Vec<u8>, DynoxideError>> {
             match operation {
-                $($name => Some(answer(body, |request| database.$method(request))),)+
+                $($name => Some(response(body, |request| database.$method(request))),)+
                 _ => None,
             }
         }
@@ -84,11 +84,11 @@ fn unknown(operation: &str) -> Reply {
     )
 }
 
-fn answer<Q: DeserializeOwned, A: Serialize>(
+fn response<Q: DeserializeOwned, A: Serialize>(
     body: &[u8],
     run: impl FnOnce(Q) -> Result<A, DynoxideError>,
 ) -> Result<Vec<u8>, DynoxideError> {
-    let request = serde_json::from_slice(body).map_err(|error| refusal(&error.to_string()))?;
+    let request = serde_json::from_slice(body).map_err(|error| rejection(&error.to_string()))?;
     serde_json::to_vec(&run(request)?)
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
@@ -96,7 +96,7 @@ fn answer<Q: DeserializeOwned, A: Serialize>(
 /// dynoxide's request types mark their refusals with the class DynamoDB answers in; what is not
 /// marked is a request of the wrong shape: a missing member is a validation error there, a value of
 /// the wrong type is not.
-fn refusal(message: &str) -> DynoxideError {
+fn rejection(message: &str) -> DynoxideError {
     const VALIDATION: [&str; 3] = ["VALIDATION_AS_READ:", "VALIDATION_REQUEST:", "VALIDATION:"];
     const SERIALIZATION: [&str; 2] = ["SERIALIZATION_AS_READ:", "SERIALIZATION:"];
     let plain = message.split(" at line ").next().unwrap_or(message);

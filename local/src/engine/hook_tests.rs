@@ -9,12 +9,12 @@ use super::*;
 
 /// Gives the verdicts in turn, then lets everything pass.
 struct Script {
-    before: Mutex<Vec<Verdict>>,
-    after: Mutex<Vec<Verdict>>,
+    before: Mutex<Vec<CallFate>>,
+    after: Mutex<Vec<CallFate>>,
 }
 
 impl Script {
-    fn client(engine: Engine, before: &[Verdict], after: &[Verdict]) -> Client {
+    fn client(engine: Engine, before: &[CallFate], after: &[CallFate]) -> Client {
         let hook = Self {
             before: Mutex::new(before.to_vec()),
             after: Mutex::new(after.to_vec()),
@@ -23,17 +23,17 @@ impl Script {
     }
 }
 
-fn next(verdicts: &Mutex<Vec<Verdict>>) -> BoxFuture<'static, Verdict> {
-    let verdict = verdicts.lock().unwrap().pop().unwrap_or(Verdict::Continue);
+fn next(verdicts: &Mutex<Vec<CallFate>>) -> BoxFuture<'static, CallFate> {
+    let verdict = verdicts.lock().unwrap().pop().unwrap_or(CallFate::Continue);
     Box::pin(std::future::ready(verdict))
 }
 
 impl Hook for Script {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         next(&self.before)
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
         next(&self.after)
     }
 }
@@ -41,20 +41,20 @@ impl Hook for Script {
 #[tokio::test(start_paused = true)]
 async fn the_sdk_repeats_a_call_whose_answer_was_lost_and_meets_its_own_write() {
     let engine = engine();
-    let client = Script::client(engine, &[], &[Verdict::Lose]);
+    let client = Script::client(engine, &[], &[CallFate::Lose]);
     let (inserted, _) = batch(&client, [insert("a", 1)]).await;
     assert_eq!(code(&inserted[0]), "DuplicateItem");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_sdk_repeats_throttled_failed_and_lost_calls() {
-    let throttle = Verdict::Answer(Reply::error(
+    let throttle = CallFate::Reply(Reply::error(
         400,
         "ProvisionedThroughputExceededException",
         "slow down",
     ));
-    let failure = Verdict::Answer(Reply::error(500, "InternalServerError", "down"));
-    for verdict in [throttle, failure, Verdict::Lose] {
+    let failure = CallFate::Reply(Reply::error(500, "InternalServerError", "down"));
+    for verdict in [throttle, failure, CallFate::Lose] {
         let client = Script::client(engine(), &[verdict], &[]);
         assert_eq!(code(&batch(&client, [insert("a", 1)]).await.0[0]), "ok");
     }
@@ -63,7 +63,7 @@ async fn the_sdk_repeats_throttled_failed_and_lost_calls() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_never_answers_and_never_took_place() {
     let engine = engine();
-    let client = Script::client(engine.clone(), &[Verdict::Hang], &[]);
+    let client = Script::client(engine.clone(), &[CallFate::Hang], &[]);
     let hanging = client
         .batch_execute_statement()
         .statements(insert("a", 1))

@@ -32,14 +32,14 @@ pub struct Call<'a> {
 
 /// What becomes of a call, or of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CallFate {
     /// Nothing special.
     Continue,
     /// The connection breaks: the SDK sees a dispatch failure, and its retries see a transient
     /// error.
     Lose,
     /// This is answered instead: a throttle, a 500.
-    Answer(Reply),
+    Reply(Reply),
     /// No answer ever comes.
     Hang,
 }
@@ -47,10 +47,10 @@ pub enum Verdict {
 /// Where a test steps in. Both sides may wait before they decide, which delays the call.
 pub trait Hook: Send + Sync {
     /// Before the engine sees the call: any other verdict than `Continue`, and it never does.
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict>;
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate>;
     /// After the effect took place: any other verdict than `Continue` keeps the answer from the
     /// caller.
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict>;
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate>;
 }
 
 /// The hook that does nothing.
@@ -58,12 +58,12 @@ pub trait Hook: Send + Sync {
 pub struct NoHook;
 
 impl Hook for NoHook {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
@@ -89,11 +89,11 @@ impl EngineClient {
 
     async fn exchange(&self, operation: &str, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
         let call = Call { operation, body };
-        let reply = match judge(self.hook.before(&call).await).await? {
+        let reply = match evaluate(self.hook.before(&call).await).await? {
             Some(forged) => forged,
             None => {
                 let reply = self.engine.call(operation, body);
-                judge(self.hook.after(&call, &reply).await)
+                evaluate(self.hook.after(&call, &reply).await)
                     .await?
                     .unwrap_or(reply)
             }
@@ -132,12 +132,12 @@ impl HttpClient for EngineClient {
 }
 
 /// What a verdict puts in the answer's place, if anything.
-pub(crate) async fn judge(verdict: Verdict) -> Result<Option<Reply>, ConnectorError> {
+pub(crate) async fn evaluate(verdict: CallFate) -> Result<Option<Reply>, ConnectorError> {
     match verdict {
-        Verdict::Continue => Ok(None),
-        Verdict::Answer(reply) => Ok(Some(reply)),
-        Verdict::Lose => Err(ConnectorError::io("the connection was lost".into())),
-        Verdict::Hang => std::future::pending().await,
+        CallFate::Continue => Ok(None),
+        CallFate::Reply(reply) => Ok(Some(reply)),
+        CallFate::Lose => Err(ConnectorError::io("the connection was lost".into())),
+        CallFate::Hang => std::future::pending().await,
     }
 }
 

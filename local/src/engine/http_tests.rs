@@ -56,17 +56,17 @@ pub(super) async fn batch<const N: usize>(
     let request = client
         .batch_execute_statement()
         .set_statements(Some(statements.to_vec()));
-    let answer = request
+    let response = request
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
         .send()
         .await
         .unwrap();
-    let units = answer
+    let units = response
         .consumed_capacity()
         .iter()
         .filter_map(|table| table.capacity_units())
         .sum();
-    (answer.responses().to_vec(), units)
+    (response.responses().to_vec(), units)
 }
 
 pub(super) fn code(response: &BatchStatementResponse) -> &str {

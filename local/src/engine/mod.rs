@@ -59,10 +59,10 @@ impl Reply {
 /// An embedded DynamoDB. Clones are handles on the same one.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    shared: Arc<SharedEngine>,
 }
 
-struct Shared {
+struct SharedEngine {
     inner: Mutex<Inner>,
     written: watch::Sender<()>,
 }
@@ -121,7 +121,7 @@ impl Engine {
         stream::create_index(&side)?;
         let inner = Mutex::new(Inner { database, side });
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedEngine {
                 inner,
                 written: watch::Sender::new(()),
             }),

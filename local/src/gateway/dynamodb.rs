@@ -16,7 +16,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The router of an engine that stands alone, on this port.
 pub fn router(engine: Engine, port: u16) -> Router {
-    let router = Router::new().route("/", door(engine));
+    let router = Router::new().route("/", entry_point(engine));
     let router = router
         .fallback(async || not_found())
         .method_not_allowed_fallback(async || not_found());
@@ -24,11 +24,11 @@ pub fn router(engine: Engine, port: u16) -> Router {
 }
 
 /// What answers at `/`, whatever else a router serves.
-pub(super) fn door<S: Clone + Send + Sync + 'static>(engine: Engine) -> MethodRouter<S> {
-    post(answer).with_state(engine)
+pub(super) fn entry_point<S: Clone + Send + Sync + 'static>(engine: Engine) -> MethodRouter<S> {
+    post(response).with_state(engine)
 }
 
-async fn answer(State(engine): State<Engine>, request: Request) -> Response {
+async fn response(State(engine): State<Engine>, request: Request) -> Response {
     let target = request
         .headers()
         .get("x-amz-target")

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde_json::json;
-use tidemark_aws::edge;
+use tidemark_aws::http;
 use tidemark_core::origins::AllowedOrigins;
 
 use super::json_response;
@@ -61,7 +61,7 @@ impl Guard {
         })
     }
 
-    fn refusal(
+    fn rejection(
         &self,
         uri: &Uri,
         headers: &HeaderMap,
@@ -90,12 +90,12 @@ impl Guard {
             ));
         }
         let mut sent = headers.get_all(header::ORIGIN).iter();
-        let is_refused = match (sent.next(), sent.next()) {
+        let is_rejected = match (sent.next(), sent.next()) {
             (None, _) => is_of_another_site(headers),
-            (Some(origin), None) => !edge::is_allowed(origins, origin),
+            (Some(origin), None) => !http::is_allowed(origins, origin),
             (Some(_), Some(_)) => true,
         };
-        is_refused.then(|| {
+        is_rejected.then(|| {
             let detail = "pages of this origin may not ask for this: pages on localhost may use the API and upload media, and so may \
                 those of the origins that --allowed-origins names";
             problem(StatusCode::FORBIDDEN, "forbidden", "The origin is not allowed", detail)
@@ -119,12 +119,12 @@ async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
         &nobody
     };
     let origin = request.headers().get(header::ORIGIN).cloned();
-    if let Some(mut refused) = guard.refusal(request.uri(), request.headers(), origins) {
-        edge::complete(refused.headers_mut(), origins, None);
-        return refused;
+    if let Some(mut rejected) = guard.rejection(request.uri(), request.headers(), origins) {
+        http::complete(rejected.headers_mut(), origins, None);
+        return rejected;
     }
     let mut response = next.run(request).await;
-    edge::complete(response.headers_mut(), origins, origin.as_ref());
+    http::complete(response.headers_mut(), origins, origin.as_ref());
     response
 }
 

@@ -51,19 +51,19 @@ pub(super) async fn invoke(
     let name = placeholders(&ROUTE, parts.uri.path())
         .pop()
         .map_or_else(String::new, |(_, name)| name);
-    if let Some(refused) = refusal(&parts.headers) {
-        return refused;
+    if let Some(rejected) = rejection(&parts.headers) {
+        return rejected;
     }
     let Some(function) = invocations.get(name.as_str()) else {
         let message =
             format!("Function not found: arn:aws:lambda:us-east-1:000000000000:function:{name}");
-        return refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message);
+        return reject(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message);
     };
     let Ok(event) = to_bytes(body, LAMBDA_PAYLOAD_BYTES_MAX).await else {
         let message = format!(
             "Request must be smaller than {LAMBDA_PAYLOAD_BYTES_MAX} bytes for the InvokeFunction operation"
         );
-        return refuse(
+        return reject(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestTooLargeException",
             &message,
@@ -74,10 +74,10 @@ pub(super) async fn invoke(
         event => event,
     };
     match serde_json::from_slice(event) {
-        Ok(event) => answer(&name, function, event).await,
+        Ok(event) => response(&name, function, event).await,
         Err(error) => {
             let message = format!("Could not parse request body into json: {error}");
-            refuse(
+            reject(
                 StatusCode::BAD_REQUEST,
                 "InvalidRequestContentException",
                 &message,
@@ -87,7 +87,7 @@ pub(super) async fn invoke(
 }
 
 /// How a function may not be invoked.
-fn refusal(headers: &HeaderMap) -> Option<Response> {
+fn rejection(headers: &HeaderMap) -> Option<Response> {
     let kind = headers
         .get(INVOCATION_TYPE)
         .map_or("RequestResponse", |kind| kind.to_str().unwrap_or("?"));
@@ -95,7 +95,7 @@ fn refusal(headers: &HeaderMap) -> Option<Response> {
         return None;
     }
     let message = format!("The local runner invokes with RequestResponse only, not {kind}");
-    Some(refuse(
+    Some(reject(
         StatusCode::BAD_REQUEST,
         "InvalidParameterValueException",
         &message,
@@ -103,9 +103,9 @@ fn refusal(headers: &HeaderMap) -> Option<Response> {
 }
 
 /// A function that fails or panics is answered with 200 too, and a header that says so.
-async fn answer(name: &str, function: &Invocation, event: Box<RawValue>) -> Response {
+async fn response(name: &str, function: &Invocation, event: Box<RawValue>) -> Response {
     let failure = match tokio::spawn(function(event)).await {
-        Ok(Ok(answer)) => return executed(answer.get().to_owned()),
+        Ok(Ok(response)) => return executed(response.get().to_owned()),
         Ok(Err(failure)) => failure,
         Err(error) => error.to_string(),
     };
@@ -126,7 +126,7 @@ fn executed(payload: String) -> Response {
     response
 }
 
-fn refuse(status: StatusCode, error: &'static str, message: &str) -> Response {
+fn reject(status: StatusCode, error: &'static str, message: &str) -> Response {
     let mut response = json_response(
         status,
         json!({ "Type": "User", "Message": message }).to_string(),

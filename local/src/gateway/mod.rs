@@ -77,7 +77,7 @@ pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Func
         function(request).await
     };
     match tokio::spawn(call).await {
-        Ok(answer) => respond(answer),
+        Ok(response) => respond(response),
         Err(error) => failed(inbound.route.function, &error),
     }
 }
@@ -87,12 +87,12 @@ fn failed(function: &str, error: &dyn std::fmt::Display) -> Response {
     message(StatusCode::BAD_GATEWAY, "Internal server error")
 }
 
-fn respond(answer: http::Response<lambda_http::Body>) -> Response {
-    if payload_bytes(answer.body()) > LAMBDA_PAYLOAD_BYTES_MAX {
+fn respond(response: http::Response<lambda_http::Body>) -> Response {
+    if payload_bytes(response.body()) > LAMBDA_PAYLOAD_BYTES_MAX {
         tracing::error!("a function answered more than Lambda's 6 MB");
         return message(StatusCode::BAD_GATEWAY, "Internal server error");
     }
-    answer.map(|body| match body {
+    response.map(|body| match body {
         lambda_http::Body::Text(text) => Body::from(text),
         lambda_http::Body::Binary(bytes) => Body::from(bytes),
         _ => Body::empty(),

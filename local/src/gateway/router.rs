@@ -20,7 +20,7 @@ use super::{
     is_too_long, json_response, message, not_found, too_long,
 };
 use crate::engine::Engine;
-use crate::store::{BUCKET, FAILURE_BUCKET, Store};
+use crate::store::{BUCKET, DEAD_LETTER_BUCKET, Store};
 
 /// What stands behind the front.
 #[derive(Clone)]
@@ -82,9 +82,9 @@ pub fn router(
             "/health",
             get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)),
         )
-        .route("/", dynamodb::door(front.engine.clone()))
+        .route("/", dynamodb::entry_point(front.engine.clone()))
         .route(invoke::PATH, invocations);
-    for bucket in [BUCKET, FAILURE_BUCKET] {
+    for bucket in [BUCKET, DEAD_LETTER_BUCKET] {
         router = router
             .route(&format!("/{bucket}"), any(s3))
             .route(&format!("/{bucket}/"), any(s3))
@@ -113,14 +113,14 @@ pub fn router(
         };
         router = router.route(path, on(filter, serve));
     }
-    for (path, (function, answers)) in preflights(routes, functions) {
+    for (path, (function, responses)) in preflights(routes, functions) {
         let route = Route {
             method: "OPTIONS",
             path,
             function,
         };
         let serve = async move |State(front): State<Arc<Front>>, request: Request| {
-            api(&front, &route, &answers, request).await
+            api(&front, &route, &responses, request).await
         };
         router = router.route(path, options(serve));
     }
@@ -137,10 +137,10 @@ fn preflights(
 ) -> BTreeMap<&'static str, (&'static str, Function)> {
     let mut preflights = BTreeMap::new();
     for Route { path, function, .. } in routes {
-        if let Some(answers) = functions.get(function) {
+        if let Some(responses) = functions.get(function) {
             preflights
                 .entry(*path)
-                .or_insert_with(|| (*function, Arc::clone(answers)));
+                .or_insert_with(|| (*function, Arc::clone(responses)));
         }
     }
     preflights

@@ -84,17 +84,17 @@ async fn ask(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
         .write_all(&[head.as_bytes(), body].concat())
         .await
         .unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let end = answer
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    let end = response
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .unwrap();
-    let status = std::str::from_utf8(&answer[9..12])
+    let status = std::str::from_utf8(&response[9..12])
         .unwrap()
         .parse()
         .unwrap();
-    (status, answer[end + 4..].to_vec())
+    (status, response[end + 4..].to_vec())
 }
 
 #[tokio::test]

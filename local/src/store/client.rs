@@ -21,7 +21,7 @@ use http::{HeaderValue, Method};
 
 use super::{ACCESS_KEY, SECRET_KEY, Store};
 use crate::engine::Reply;
-use crate::engine::http::{Call, Hook, NoHook, judge, respond};
+use crate::engine::http::{Call, Hook, NoHook, evaluate, respond};
 
 /// An HTTP client for the SDK that calls a [`Store`].
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl StoreClient {
             operation: operation(&parts),
             body: path.as_bytes(),
         };
-        if let Some(forged) = judge(self.hook.before(&call).await).await? {
+        if let Some(forged) = evaluate(self.hook.before(&call).await).await? {
             return respond(forged);
         }
         let (parts, body) = self
@@ -80,7 +80,7 @@ impl StoreClient {
             status: parts.status.as_u16(),
             body,
         };
-        if let Some(forged) = judge(self.hook.after(&call, &reply).await).await? {
+        if let Some(forged) = evaluate(self.hook.after(&call, &reply).await).await? {
             return respond(forged);
         }
         let response = http::Response::from_parts(parts, SdkBody::from(reply.body));

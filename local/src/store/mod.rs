@@ -18,14 +18,14 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 /// The bucket of uploads.
 pub const BUCKET: &str = "media";
 /// The bucket of stream records that were set aside. Only functions in this process reach it.
-pub const FAILURE_BUCKET: &str = "failure";
+pub const DEAD_LETTER_BUCKET: &str = "failure";
 /// Access key id that the embedded S3 accepts.
 pub const ACCESS_KEY: &str = "tidemark";
 /// Secret access key that goes with it.
 pub const SECRET_KEY: &str = "tidemark-development-secret";
 
 /// Bytes of an answer to a caller in this process.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ impl Store {
             folder: folder.display().to_string(),
             reason,
         };
-        for bucket in [BUCKET, FAILURE_BUCKET] {
+        for bucket in [BUCKET, DEAD_LETTER_BUCKET] {
             std::fs::create_dir_all(folder.join(bucket))
                 .map_err(|error| failed(error.to_string()))?;
         }
@@ -92,10 +92,10 @@ impl Store {
     }
 
     /// [`serve`](Self::serve) without streaming, for callers in this process; an answer over
-    /// [`ANSWER_BYTES_MAX`] is one that failed.
+    /// [`RESPONSE_BYTES_MAX`] is one that failed.
     pub async fn exchange(&self, request: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {
         let (mut parts, body) = self.serve(request.map(Body::from)).await.into_parts();
-        let body = to_bytes(body, ANSWER_BYTES_MAX)
+        let body = to_bytes(body, RESPONSE_BYTES_MAX)
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "the embedded S3's answer could not be read");
@@ -125,7 +125,7 @@ impl Store {
                 response
             }
         };
-        let response = promise.refusal().unwrap_or(response);
+        let response = promise.rejection().unwrap_or(response);
         match origin {
             Some(origin) => cors::share(response, origin),
             None => response,

@@ -14,23 +14,23 @@ use http::{HeaderMap, Method, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
 /// How a body broke its promise: S3's code and words.
-type Broken = (&'static str, &'static str);
+type BodyError = (&'static str, &'static str);
 
-const INCOMPLETE: Broken = (
+const INCOMPLETE: BodyError = (
     "IncompleteBody",
     "You did not provide the number of bytes specified by the Content-Length HTTP header",
 );
-const BAD_DIGEST: Broken = (
+const BAD_DIGEST: BodyError = (
     "BadDigest",
     "The SHA256 you specified did not match the calculated checksum.",
 );
 
 /// What becomes of the promise of one request's headers while its body is read.
-pub(super) struct Promise(Arc<OnceLock<Broken>>);
+pub(super) struct Promise(Arc<OnceLock<BodyError>>);
 
 impl Promise {
     /// What S3 answers if the body broke it.
-    pub(super) fn refusal(&self) -> Option<Response> {
+    pub(super) fn rejection(&self) -> Option<Response> {
         let (code, words) = self.0.get()?;
         let body = format!(
             r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>"#
@@ -58,7 +58,7 @@ pub(super) fn watch(request: Request) -> (Request, Promise) {
     if request.method() != Method::PUT || !is_signed_url {
         return (request, promise);
     }
-    let expected = Expected::of(request.headers());
+    let expected = ExpectedBody::of(request.headers());
     let watched = |body: Body| {
         let chunks = stream::try_unfold(
             (body.into_data_stream(), expected, broken),
@@ -86,12 +86,12 @@ pub(super) fn watch(request: Request) -> (Request, Promise) {
 }
 
 /// What is still to come, as the headers say.
-struct Expected {
+struct ExpectedBody {
     bytes: Option<u64>,
     sha256: Option<(String, Sha256)>,
 }
 
-impl Expected {
+impl ExpectedBody {
     fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         Self {
@@ -100,7 +100,7 @@ impl Expected {
         }
     }
 
-    fn take(&mut self, chunk: &Bytes) -> Result<(), Broken> {
+    fn take(&mut self, chunk: &Bytes) -> Result<(), BodyError> {
         if let Some(bytes) = &mut self.bytes {
             *bytes = bytes.checked_sub(chunk.len() as u64).ok_or(INCOMPLETE)?;
         }
@@ -110,7 +110,7 @@ impl Expected {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Broken> {
+    fn end(&mut self) -> Result<(), BodyError> {
         if self.bytes.is_some_and(|bytes| bytes > 0) {
             return Err(INCOMPLETE);
         }

@@ -320,8 +320,8 @@ Resources:
         let (_, api) = template.resources("AWS::Serverless::Api").next().unwrap();
         assert!(api["Properties"].get("Cors").is_none());
         for kind in ["DEFAULT_4XX", "DEFAULT_5XX"] {
-            let answer = &api["Properties"]["GatewayResponses"][kind];
-            let headers = &answer["ResponseParameters"]["Headers"];
+            let response = &api["Properties"]["GatewayResponses"][kind];
+            let headers = &response["ResponseParameters"]["Headers"];
             assert_eq!(headers["cache-control"], "'no-store'", "{kind}");
             assert_eq!(headers["x-content-type-options"], "'nosniff'", "{kind}");
             assert_eq!(
@@ -332,7 +332,7 @@ Resources:
                 headers["access-control-expose-headers"], "'retry-after, x-amzn-requestid'",
                 "{kind}"
             );
-            let body = answer["ResponseTemplates"]["application/json"]
+            let body = response["ResponseTemplates"]["application/json"]
                 .as_str()
                 .unwrap();
             let body = body

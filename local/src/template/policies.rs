@@ -55,7 +55,7 @@ impl Template {
     /// # Errors
     /// A function has its rights from elsewhere, or a statement is more than a list of actions
     /// allowed on resources.
-    pub fn rights(&self) -> Result<BTreeSet<Right>, TemplateError> {
+    pub fn permissions(&self) -> Result<BTreeSet<Right>, TemplateError> {
         for kind in OTHER_KINDS {
             if let Some((id, _)) = self.resources(kind).next() {
                 return Err(shape(
@@ -67,7 +67,7 @@ impl Template {
         for (id, resource) in self.resources(KEY_POLICY_KIND) {
             check_key_policy(&format!("Resources.{id}"), resource)?;
         }
-        let mut rights = BTreeSet::new();
+        let mut permissions = BTreeSet::new();
         for (id, resource) in self.resources(functions::KIND) {
             let path = format!("Resources.{id}.Properties");
             let properties = resource
@@ -95,11 +95,11 @@ impl Template {
                     .get("Statement")
                     .ok_or_else(|| shape(&path, "a policy written out, with statements"))?;
                 for statement in listed(statements) {
-                    self.allow(&path, &function, statement, &mut rights)?;
+                    self.allow(&path, &function, statement, &mut permissions)?;
                 }
             }
         }
-        Ok(rights)
+        Ok(permissions)
     }
 
     /// The rights that the stream mappings use with a function's role when they give up on records:
@@ -107,8 +107,8 @@ impl Template {
     ///
     /// # Errors
     /// A destination that is not a bucket of the template.
-    pub fn destination_rights(&self) -> Result<BTreeSet<Right>, TemplateError> {
-        let mut rights = BTreeSet::new();
+    pub fn destination_permissions(&self) -> Result<BTreeSet<Right>, TemplateError> {
+        let mut permissions = BTreeSet::new();
         for (id, resource, path, event) in self.events("DynamoDB") {
             let Some(failure) = event
                 .get("DestinationConfig")
@@ -127,14 +127,14 @@ impl Template {
             let function = functions::binary(id, resource);
             let folder = format!("{bucket}/{DESTINATION_FOLDER}");
             for (action, resource) in [("s3:PutObject", folder), ("s3:ListBucket", bucket)] {
-                rights.insert(Right {
+                permissions.insert(Right {
                     function: function.clone(),
                     action: action.to_owned(),
                     resource,
                 });
             }
         }
-        Ok(rights)
+        Ok(permissions)
     }
 
     /// Whether this is a reference to a policy that was checked, or to it where there is a key.
@@ -154,7 +154,7 @@ impl Template {
         path: &str,
         function: &str,
         statement: &Yaml,
-        rights: &mut BTreeSet<Right>,
+        permissions: &mut BTreeSet<Right>,
     ) -> Result<(), TemplateError> {
         let keys = statement
             .as_mapping()
@@ -184,7 +184,7 @@ impl Template {
                     .ok_or_else(|| shape(path, "actions by their names"))?
                     .to_owned();
                 for resource in bounded(path, &action, &resource, statement.get("Condition"))? {
-                    rights.insert(Right {
+                    permissions.insert(Right {
                         function: function.to_owned(),
                         action: action.clone(),
                         resource,
@@ -197,7 +197,7 @@ impl Template {
 
     /// The resource that an ARN means: `!GetAtt X.Arn`, `!Sub ${X.Arn}/…`, or `!Ref` of a topic.
     fn arn(&self, path: &str, value: &Yaml) -> Result<String, TemplateError> {
-        let refused = || {
+        let rejected = || {
             shape(
                 path,
                 "resources as !GetAtt X.Arn, !Sub ${X.Arn}/… or !Ref of a topic",
@@ -206,15 +206,15 @@ impl Template {
         let (id, below) = match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if self.is_a(id, TOPIC_KIND) => (id.as_str(), ""),
             Some(("GetAtt", Yaml::String(attribute))) => {
-                (attribute.strip_suffix(".Arn").ok_or_else(refused)?, "")
+                (attribute.strip_suffix(".Arn").ok_or_else(rejected)?, "")
             }
             Some(("Sub", Yaml::String(text))) => {
-                let text = text.strip_prefix("${").ok_or_else(refused)?;
+                let text = text.strip_prefix("${").ok_or_else(rejected)?;
                 text.split_once(".Arn}")
                     .filter(|(_, below)| !below.contains("${"))
-                    .ok_or_else(refused)?
+                    .ok_or_else(rejected)?
             }
-            _ => return Err(refused()),
+            _ => return Err(rejected()),
         };
         let name = match id {
             table if self.is_a(table, tables::KIND) => {
@@ -226,7 +226,7 @@ impl Template {
             topic if self.is_a(topic, TOPIC_KIND) => {
                 format!("topic/{}", short_name(topic, "Topic"))
             }
-            _ => return Err(refused()),
+            _ => return Err(rejected()),
         };
         Ok(name + below)
     }
@@ -247,7 +247,7 @@ fn bounded(
     let Some(condition) = condition else {
         return Ok(vec![resource.to_owned()]);
     };
-    let refused = || {
+    let rejected = || {
         shape(
             path,
             "no condition but StringLike s3:prefix, of s3:ListBucket on a bucket",
@@ -262,15 +262,15 @@ fn bounded(
     };
     let prefixes = only(condition, "StringLike")
         .and_then(|like| only(&like, "s3:prefix"))
-        .ok_or_else(refused)?;
+        .ok_or_else(rejected)?;
     if action != "s3:ListBucket" || !resource.starts_with("bucket/") {
-        return Err(refused());
+        return Err(rejected());
     }
     let prefix = |prefix: &Yaml| {
         let folder = prefix
             .as_str()
             .filter(|prefix| prefix.ends_with("/*") && prefix.len() > "/*".len())
-            .ok_or_else(refused)?;
+            .ok_or_else(rejected)?;
         Ok(format!("{resource}/{folder}"))
     };
     listed(&prefixes).into_iter().map(prefix).collect()
@@ -279,7 +279,7 @@ fn bounded(
 /// A policy of its own may allow nothing but the use of the customer-managed key through the
 /// services that keep data.
 fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
-    let refused = || {
+    let rejected = || {
         shape(
             path,
             "a policy that lets the functions use KmsKeyArn through services, and nothing else",
@@ -288,7 +288,7 @@ fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
     let statements = resource
         .get("Properties")
         .and_then(|it| it.get("PolicyDocument")?.get("Statement"))
-        .ok_or_else(refused)?;
+        .ok_or_else(rejected)?;
     for statement in listed(statements) {
         let is_key = |value: &Yaml| {
             intrinsic(value) == Some(("Ref", &Yaml::String(KEY_PARAMETER.to_owned())))
@@ -310,7 +310,7 @@ fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
                 .is_some_and(|actions| listed(actions).into_iter().all(uses_key))
             && is_through_services;
         if !is_fine {
-            return Err(refused());
+            return Err(rejected());
         }
     }
     Ok(())
@@ -338,8 +338,8 @@ mod tests {
         Template::parse(&format!("Resources:{resources}{function}")).unwrap()
     }
 
-    fn shown(rights: &BTreeSet<Right>) -> Vec<String> {
-        rights.iter().map(ToString::to_string).collect()
+    fn shown(permissions: &BTreeSet<Right>) -> Vec<String> {
+        permissions.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -350,7 +350,7 @@ mod tests {
               { Statement: { Effect: Allow, Action: a:Three, Resource: [!Sub '${AThingsTable.Arn}/index/x', !Ref NewsTopic,
                 !Sub '${MediaBucket.Arn}/uploads/*'] } } ] }",
         );
-        let rights = template.rights().unwrap();
+        let permissions = template.permissions().unwrap();
         let expected = [
             "push: a:One on table/a_things",
             "push: a:Three on bucket/media/uploads/*",
@@ -358,7 +358,7 @@ mod tests {
             "push: a:Three on topic/news",
             "push: a:Two on table/a_things",
         ];
-        assert_eq!(shown(&rights), expected);
+        assert_eq!(shown(&permissions), expected);
     }
 
     #[test]
@@ -370,14 +370,15 @@ mod tests {
             template(&format!(
                 "{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}"
             ))
-            .rights()
+            .permissions()
         };
-        let rights = listing("{ StringLike: { 's3:prefix': [incoming/*, uploads/*] } }").unwrap();
+        let permissions =
+            listing("{ StringLike: { 's3:prefix': [incoming/*, uploads/*] } }").unwrap();
         let expected = [
             "push: s3:ListBucket on bucket/media/incoming/*",
             "push: s3:ListBucket on bucket/media/uploads/*",
         ];
-        assert_eq!(shown(&rights), expected);
+        assert_eq!(shown(&permissions), expected);
         assert_eq!(
             shown(&listing("{ StringLike: { 's3:prefix': uploads/* } }").unwrap()),
             expected[1..]
@@ -404,7 +405,7 @@ mod tests {
             template(&format!(
                 "{{ Policies: [!If [HasKey, !Ref KeyPolicy, !Ref AWS::NoValue]] }}{extra}"
             ))
-            .rights()
+            .permissions()
         };
         let through = "Condition: { StringEquals: { 'kms:ViaService': [x] } }";
         let sound = format!(
@@ -444,7 +445,7 @@ mod tests {
             ),
             "{ Policies: [] }\n  Extra: { Type: 'AWS::IAM::Policy' }",
         ] {
-            assert!(template(function).rights().is_err(), "{function}");
+            assert!(template(function).permissions().is_err(), "{function}");
         }
     }
 
@@ -457,7 +458,7 @@ mod tests {
             template(&format!(
                 "{{ Events: {{ Stream: {{ Type: DynamoDB, Properties: {event} }} }} }}"
             ))
-            .destination_rights()
+            .destination_permissions()
         };
         let expected = [
             "push: s3:ListBucket on bucket/media",

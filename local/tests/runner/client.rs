@@ -16,7 +16,7 @@ pub struct Client {
 
 /// What the runner answered.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
     /// Head, lower case.
@@ -25,7 +25,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl ApiResponse {
     /// The body as JSON, which it must be, and must say that it is.
     pub fn json(&self) -> Value {
         let is_declared =
@@ -48,7 +48,7 @@ impl Client {
     }
 
     /// Posts JSON text to a route below `/api/v1/mobile/`.
-    pub fn post(&mut self, route: &str, token: &str, body: &str) -> io::Result<Answer> {
+    pub fn post(&mut self, route: &str, token: &str, body: &str) -> io::Result<ApiResponse> {
         let authorization = format!("Bearer {token}");
         let headers = [
             ("authorization", authorization.as_str()),
@@ -67,11 +67,11 @@ impl Client {
         let mut rows = Vec::new();
         loop {
             let target = [("x-amz-target", "DynamoDB_20120810.Scan")];
-            let answer = self
+            let response = self
                 .send("POST /", &target, request.to_string().as_bytes())
                 .unwrap();
-            assert_eq!(answer.status, 200, "{answer:?}");
-            let mut page = answer.json();
+            assert_eq!(response.status, 200, "{response:?}");
+            let mut page = response.json();
             rows.append(page["Items"].as_array_mut().unwrap());
             match page.get("LastEvaluatedKey") {
                 Some(key) => request["ExclusiveStartKey"] = key.clone(),
@@ -86,7 +86,7 @@ impl Client {
         method_and_path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> io::Result<Answer> {
+    ) -> io::Result<ApiResponse> {
         let mut request = format!(
             "{method_and_path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\n",
             body.len()
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// Sends these bytes and reads an answer.
-    pub fn exchange(&mut self, bytes: &[u8]) -> io::Result<Answer> {
+    pub fn exchange(&mut self, bytes: &[u8]) -> io::Result<ApiResponse> {
         match self.stream.get_mut().write_all(bytes) {
             // A server that has heard enough answers and closes while a body is still being sent.
             Err(error)
@@ -134,6 +134,6 @@ impl Client {
         self.stream.read_exact(&mut body)?;
         let text = String::from_utf8(body)
             .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        Ok(Answer { status, head, text })
+        Ok(ApiResponse { status, head, text })
     }
 }

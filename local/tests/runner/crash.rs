@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::load::{Moment, Random, rage};
 use crate::process::{Runner, WAIT_MAX, one_at_a_time, token};
 use crate::reader::{Reader, Rows};
-use crate::storm::{Moment, Random, rage};
 use crate::writer::{Batch, Edit, Outcome, Writer};
 
 const KILLS: usize = 5;
@@ -42,7 +42,7 @@ fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
     let mut random = Random::new(seed);
     for _ in 0..KILLS {
         let moment = Moment {
-            answered_min: 10 + random.below(50),
+            responses_min: 10 + random.below(50),
             pause: Duration::from_micros(random.below(5_000) as u64),
         };
         // These begin in the storm: the kill may find them inside a snapshot.
@@ -55,13 +55,13 @@ fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
         );
         runner = Runner::on(&folder);
         every_ok_is_there(&runner, &writers, &readers);
-        every_unanswered_batch_is_answered_now(&runner, &mut writers);
-        every_retry_answers_as_before(&runner, &mut writers, 8);
+        every_unacknowledged_batch_completes(&runner, &mut writers);
+        every_retry_is_idempotent(&runner, &mut writers, 8);
         every_change_reaches_a_pull(&runner, &writers, &mut readers, &mut joiners);
         every_edit_was_applied_once(&writers, &readers);
         every_conflict_is_kept(&runner, &writers);
     }
-    every_retry_answers_as_before(&runner, &mut writers, usize::MAX);
+    every_retry_is_idempotent(&runner, &mut writers, usize::MAX);
     assert_eq!(runner.stop("TERM").code, Some(0));
 }
 
@@ -71,7 +71,7 @@ fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
     let held = versions(new_devices(runner, readers).iter().map(Reader::live));
     let may_be_deleted: BTreeSet<&str> = writers
         .iter()
-        .flat_map(Writer::unanswered_deletes)
+        .flat_map(Writer::unacknowledged_deletes)
         .collect();
     for (id, edits) in accepted(writers) {
         let is_deleted = edits.iter().any(|(edit, _)| edit.action == "delete");
@@ -83,19 +83,19 @@ fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
     }
 }
 
-fn every_unanswered_batch_is_answered_now(runner: &Runner, writers: &mut [Writer]) {
-    let unanswered = at_once(runner, writers, |writer, client| {
-        writer.resend_unanswered(client)
+fn every_unacknowledged_batch_completes(runner: &Runner, writers: &mut [Writer]) {
+    let unacknowledged = at_once(runner, writers, |writer, client| {
+        writer.resend_unacknowledged(client)
     });
     assert!(
-        unanswered.contains(&true),
+        unacknowledged.contains(&true),
         "the kill met no push under way, which shows nothing"
     );
 }
 
-fn every_retry_answers_as_before(runner: &Runner, writers: &mut [Writer], batches_max: usize) {
+fn every_retry_is_idempotent(runner: &Runner, writers: &mut [Writer], batches_max: usize) {
     at_once(runner, writers, |writer, client| {
-        writer.retry_answered(client, batches_max);
+        writer.retry_acknowledged(client, batches_max);
         writer.resend_otherwise(client);
     });
 }

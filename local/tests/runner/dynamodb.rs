@@ -7,15 +7,15 @@ use crate::process::{Runner, run};
 
 fn call(client: &mut Client, service: &str, operation: &str, request: &Value) -> Value {
     let target = format!("{service}.{operation}");
-    let answer = client
+    let response = client
         .send(
             "POST /",
             &[("x-amz-target", &target)],
             request.to_string().as_bytes(),
         )
         .unwrap();
-    assert_eq!(answer.status, 200, "{operation}: {answer:?}");
-    answer.json()
+    assert_eq!(response.status, 200, "{operation}: {response:?}");
+    response.json()
 }
 
 fn tables(client: &mut Client) -> Value {

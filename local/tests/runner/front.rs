@@ -7,7 +7,7 @@ use std::sync::Barrier;
 
 use serde_json::json;
 
-use crate::client::{Answer, Client};
+use crate::client::{ApiResponse, Client};
 use crate::process::{Runner, WAIT_MAX, token};
 
 const PUSH: &str = "/api/v1/mobile/sync/push";
@@ -39,9 +39,9 @@ fn an_unknown_path_or_method_is_not_found_in_json() {
         format!("POST {push}/"),
         format!("OPTIONS {push}/"),
     ]) {
-        let answer = client.send(&request, &[], b"").unwrap();
+        let response = client.send(&request, &[], b"").unwrap();
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (404, json!({"message": "Not Found"})),
             "{request}"
         );
@@ -113,7 +113,7 @@ fn a_photo_is_uploaded_where_a_presign_says() {
 fn a_body_that_is_too_large_is_refused_at_every_bound() {
     let (_home, runner) = in_memory();
     let token = token("ana");
-    let answers = [3, 6, 10, 11, 20].map(|megabytes| {
+    let responses = [3, 6, 10, 11, 20].map(|megabytes| {
         let body = format!("[{}]", "1,".repeat(megabytes * 512 * 1024));
         runner
             .client()
@@ -122,16 +122,16 @@ fn a_body_that_is_too_large_is_refused_at_every_bound() {
     });
     // Over 3 MB the function refuses, over 6 MB Lambda, over 10 MB API Gateway.
     assert_eq!(
-        answers.each_ref().map(|answer| answer.status),
+        responses.each_ref().map(|response| response.status),
         [413; 5],
-        "{answers:?}"
+        "{responses:?}"
     );
-    assert_eq!(answers[0].json()["code"], "body_too_large");
+    assert_eq!(responses[0].json()["code"], "body_too_large");
     assert!(
-        answers[1..]
+        responses[1..]
             .iter()
-            .all(|answer| answer.json() == json!({"message": "Request Too Long"})),
-        "{answers:?}"
+            .all(|response| response.json() == json!({"message": "Request Too Long"})),
+        "{responses:?}"
     );
     assert_is_well(runner);
 }
@@ -143,17 +143,17 @@ fn a_hundred_callers_at_once_are_all_answered() {
     let ask = || {
         let mut client = Client::connect(addr).unwrap();
         together.wait();
-        let answer = client.send("GET /health", &[], b"").unwrap();
-        (answer.status, answer.json())
+        let response = client.send("GET /health", &[], b"").unwrap();
+        (response.status, response.json())
     };
-    let answers: Vec<_> = std::thread::scope(|scope| {
+    let responses: Vec<_> = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
         callers
             .into_iter()
             .map(|caller| caller.join().unwrap())
             .collect()
     });
-    assert_eq!(answers, vec![(200, json!({"status": "ok"})); 100]);
+    assert_eq!(responses, vec![(200, json!({"status": "ok"})); 100]);
 }
 
 #[test]
@@ -186,38 +186,38 @@ fn garbage_on_the_socket_is_refused_or_hung_up_on() {
         head("x-odd: \u{0}\r\n: nameless"),
     ];
     for bytes in cases {
-        let answer = answer_to(runner.addr, &bytes);
+        let response = response_to(runner.addr, &bytes);
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-            "{shown:?} got {answer:?}"
+            response.is_empty() || response.starts_with("HTTP/1.1 4"),
+            "{shown:?} got {response:?}"
         );
     }
     assert_is_well(runner);
 }
 
 /// Sends bytes and no more, and gives what comes back until the runner hangs up.
-fn answer_to(addr: SocketAddr, bytes: &[u8]) -> String {
+fn response_to(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     stream.set_write_timeout(Some(WAIT_MAX)).unwrap();
     // It may hang up while it is still being spoken to.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
         Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
             panic!("it did not hang up: {error}")
         }
-        _ => String::from_utf8(answer).unwrap(),
+        _ => String::from_utf8(response).unwrap(),
     }
 }
 
 /// It still answers, and it stops without having panicked.
 fn assert_is_well(runner: Runner) {
-    let answer: Answer = runner.client().send("GET /health", &[], b"").unwrap();
+    let response: ApiResponse = runner.client().send("GET /health", &[], b"").unwrap();
     assert_eq!(
-        (answer.status, answer.json()),
+        (response.status, response.json()),
         (200, json!({"status": "ok"}))
     );
     assert_eq!(runner.stop("INT").code, Some(0));

@@ -9,13 +9,13 @@
 
 mod client;
 mod crash;
-mod doors;
 mod dynamodb;
+mod entry_points;
 mod front;
+mod load;
 mod process;
 mod reader;
-mod refusals;
+mod rejections;
 mod soak;
 mod start;
-mod storm;
 mod writer;

@@ -24,7 +24,7 @@ pub fn one_at_a_time() -> MutexGuard<'static, ()> {
 
 /// A process that has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ExitedProcess {
     /// Its exit code; none if a signal ended it.
     pub code: Option<i32>,
     /// What it wrote on stdout.
@@ -100,7 +100,7 @@ impl Runner {
     }
 
     /// Ends it as a crash does: SIGKILL, no chance to do anything.
-    pub fn kill(mut self) -> Ended {
+    pub fn kill(mut self) -> ExitedProcess {
         self.process.child.kill().unwrap();
         let ended = self.process.end();
         assert_eq!(ended.code, None, "it ended before it was killed: {ended:?}");
@@ -108,7 +108,7 @@ impl Runner {
     }
 
     /// Sends it a signal by name, `INT` or `TERM`, and gives what it left behind.
-    pub fn stop(self, signal: &str) -> Ended {
+    pub fn stop(self, signal: &str) -> ExitedProcess {
         // The standard library sends no other signal than SIGKILL; every shell can.
         let kill = format!("kill -{signal} {}", self.process.child.id());
         assert!(
@@ -124,7 +124,7 @@ impl Runner {
 }
 
 /// Runs `tidemark` with these arguments in the working directory `home`; it must end by itself.
-pub fn run(home: &Path, arguments: &[&str]) -> Ended {
+pub fn run(home: &Path, arguments: &[&str]) -> ExitedProcess {
     Process::spawn(home, arguments).end()
 }
 
@@ -186,7 +186,7 @@ impl Process {
     }
 
     /// Waits for its end. A panic in it fails the test, whatever came of it.
-    fn end(mut self) -> Ended {
+    fn end(mut self) -> ExitedProcess {
         let deadline = Instant::now() + WAIT_MAX;
         let code = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -198,7 +198,7 @@ impl Process {
             );
             std::thread::sleep(Duration::from_millis(2));
         };
-        let ended = Ended {
+        let ended = ExitedProcess {
             code,
             stdout: self.stdout.iter().collect(),
             stderr: self.stderr.iter().collect(),

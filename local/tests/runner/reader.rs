@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::storm::Weather;
+use crate::load::LoadSignals;
 
 /// Small, so that a kill finds readers inside the log, not only at its end.
 const STORM_PAGE: usize = 7;
@@ -80,11 +80,11 @@ impl Reader {
     }
 
     /// Pulls and pulls until the runner is gone.
-    pub fn pull_until_cut_off(&mut self, addr: SocketAddr, weather: &Weather) {
+    pub fn pull_until_cut_off(&mut self, addr: SocketAddr, faults: &LoadSignals) {
         let mut client = Client::connect(addr).unwrap();
         loop {
             if let Err(error) = self.pull_page(&mut client, STORM_PAGE) {
-                return weather.broke(&self.device_id, &error);
+                return faults.broke(&self.device_id, &error);
             }
         }
     }
@@ -99,15 +99,15 @@ impl Reader {
     fn pull_page(&mut self, client: &mut Client, limit: usize) -> io::Result<bool> {
         let request =
             json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
-        let answer = client.post("sync/pull", &self.token, &request.to_string())?;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let page: Page = serde_json::from_str(&answer.text)
-            .unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        let response = client.post("sync/pull", &self.token, &request.to_string())?;
+        assert_eq!(response.status, 200, "{response:?}");
+        let page: Page = serde_json::from_str(&response.text)
+            .unwrap_or_else(|error| panic!("{error}: {response:?}"));
         // Its first pull begins its channels. To start one over would be allowed, but only a log
         // that lost something has a reason for it.
         assert!(
             page.reset.is_empty() || self.since.is_null(),
-            "a kill makes no device start over: {answer:?}"
+            "a kill makes no device start over: {response:?}"
         );
         for change in page.changes {
             let row = Row {

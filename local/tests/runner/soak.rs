@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::load::Random;
 use crate::process::{Runner, one_at_a_time, run, token};
-use crate::storm::Random;
 
 const DEVICES: usize = 8;
 const METERS: usize = 20;
@@ -61,7 +61,7 @@ impl Done {
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
-struct Measured {
+struct Sample {
     pushes: usize,
     conflicts: usize,
     resident_bytes: u64,
@@ -92,7 +92,7 @@ fn a_soak_grows_neither_memory_nor_the_folder() {
         ],
     )
     .stdout;
-    let mut measured: Vec<Measured> = Vec::new();
+    let mut measured: Vec<Sample> = Vec::new();
     println!(
         "{:>8} {:>8} {:>9} {:>8} {:>9} {:>9}",
         "seconds", "pushes", "conflicts", "rows", "rss MB", "folder MB"
@@ -111,7 +111,7 @@ fn a_soak_grows_neither_memory_nor_the_folder() {
             done.wait(tick);
             let now = measure(&runner, &folder, done);
             let seconds = began.elapsed().as_secs();
-            let Measured {
+            let Sample {
                 pushes,
                 conflicts,
                 rows,
@@ -145,7 +145,7 @@ impl Drop for Over<'_> {
 }
 
 /// The second half of what was measured after it was warm, against the first.
-fn assert_flat(measured: &[Measured]) {
+fn assert_flat(measured: &[Sample]) {
     let (warm, last) = (measured[TICKS_WARM - 1], measured[measured.len() - 1]);
     assert!(last.conflicts > 0, "nothing was decided: {measured:?}");
     assert!(
@@ -186,12 +186,12 @@ fn shrunk(runner: &Runner, folder: &Path, done: &Done, peak: u64) -> u64 {
     }
 }
 
-fn measure(runner: &Runner, folder: &Path, done: &Done) -> Measured {
+fn measure(runner: &Runner, folder: &Path, done: &Done) -> Sample {
     let files = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len());
     let mut client = runner.client();
-    Measured {
+    Sample {
         pushes: done.pushes.load(Ordering::SeqCst),
         conflicts: done.conflicts.load(Ordering::SeqCst),
         resident_bytes: runner.resident_bytes(),
@@ -241,10 +241,10 @@ fn date_back(client: &mut Client, age: Duration) {
         for statements in statements.chunks(25) {
             let request = json!({"Statements": statements}).to_string();
             let target = [("x-amz-target", "DynamoDB_20120810.BatchExecuteStatement")];
-            let answer = client.send("POST /", &target, request.as_bytes()).unwrap();
+            let response = client.send("POST /", &target, request.as_bytes()).unwrap();
             assert!(
-                answer.status == 200 && !answer.text.contains("\"Error\""),
-                "{answer:?}"
+                response.status == 200 && !response.text.contains("\"Error\""),
+                "{response:?}"
             );
         }
     }
@@ -275,16 +275,19 @@ fn decide(addr: SocketAddr, admin: &str, done: &Done) {
             let route = format!("conflicts/{}/resolve", conflict["id"].as_str().unwrap());
             // Another edit may join at that moment, again and again; then it is decided the next
             // time.
-            let answer = client
+            let response = client
                 .post(
                     &route,
                     admin,
                     &json!({"resolution": "accept_server"}).to_string(),
                 )
                 .unwrap();
-            assert!(answer.status == 200 || answer.status == 409, "{answer:?}");
+            assert!(
+                response.status == 200 || response.status == 409,
+                "{response:?}"
+            );
             done.conflicts
-                .fetch_add(usize::from(answer.status == 200), Ordering::SeqCst);
+                .fetch_add(usize::from(response.status == 200), Ordering::SeqCst);
         }
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -389,20 +392,20 @@ impl Load {
     fn send(&mut self, items: &[Value]) -> Vec<Value> {
         let body =
             json!({"device_id": self.device_id, "client_sync_token": self.since, "items": items});
-        let answer = self
+        let response = self
             .client
             .post("sync/push", &self.token, &body.to_string())
             .unwrap();
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["results"].as_array().unwrap().clone()
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()["results"].as_array().unwrap().clone()
     }
 
     fn pull(&mut self) {
         loop {
             let body = json!({"since_token": self.since, "device_id": self.device_id}).to_string();
-            let answer = self.client.post("sync/pull", &self.token, &body).unwrap();
-            assert_eq!(answer.status, 200, "{answer:?}");
-            let page = answer.json();
+            let response = self.client.post("sync/pull", &self.token, &body).unwrap();
+            assert_eq!(response.status, 200, "{response:?}");
+            let page = response.json();
             self.since = page["next_token"].clone();
             if page["has_more"] == false {
                 break;

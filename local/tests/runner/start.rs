@@ -65,14 +65,14 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
         &["--data", "d", "--api", "http"],
     ] {
         let runner = Runner::start(home.path(), arguments);
-        let answer = runner
+        let response = runner
             .client()
             .post("sync/pull", token, r#"{"since_token":null}"#)
             .unwrap();
         assert_eq!(
-            (answer.status, &answer.json()["changes"]),
+            (response.status, &response.json()["changes"]),
             (200, &json!([])),
-            "{arguments:?}: {answer:?}"
+            "{arguments:?}: {response:?}"
         );
     }
 }
@@ -197,19 +197,23 @@ fn a_device_that_never_finishes_its_request_does_not_keep_the_runner_from_stoppi
 fn create(runner: &Runner, token: &str, id: &str) {
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id}});
     let push = json!({"device_id": "phone", "client_sync_token": null, "items": [item]});
-    let answer = runner
+    let response = runner
         .client()
         .post("sync/push", token, &push.to_string())
         .unwrap();
-    assert_eq!(answer.json()["results"][0]["status"], "ok", "{answer:?}");
+    assert_eq!(
+        response.json()["results"][0]["status"],
+        "ok",
+        "{response:?}"
+    );
 }
 
 fn pulled(runner: &Runner, token: &str) -> Vec<String> {
-    let answer = runner
+    let response = runner
         .client()
         .post("sync/pull", token, r#"{"since_token":null}"#)
         .unwrap();
-    let changes = answer.json()["changes"].as_array().unwrap().clone();
+    let changes = response.json()["changes"].as_array().unwrap().clone();
     changes
         .iter()
         .map(|change| change["id"].as_str().unwrap().to_owned())

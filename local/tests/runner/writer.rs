@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::storm::{Random, Weather};
+use crate::load::{LoadSignals, Random};
 
 /// How many resources all devices edit.
 pub const SHARED: usize = 4;
@@ -81,7 +81,7 @@ pub struct Outcome {
 }
 
 #[derive(Deserialize)]
-struct Answered {
+struct PushResponse {
     results: Vec<Outcome>,
 }
 
@@ -112,37 +112,37 @@ impl Writer {
             self.queue(&mut items, &mut edits, target, "create", 0);
         }
         self.batches.push(self.batch(items, edits));
-        self.resend_unanswered(client);
+        self.resend_unacknowledged(client);
     }
 
     /// Pushes batch after batch until the runner is gone. The last one stays unanswered.
-    pub fn push_until_cut_off(&mut self, addr: SocketAddr, weather: &Weather) {
+    pub fn push_until_cut_off(&mut self, addr: SocketAddr, faults: &LoadSignals) {
         let mut client = Client::connect(addr).unwrap();
         loop {
             let batch = self.make_batch();
             self.batches.push(batch);
             if let Err(error) = self.send_last(&mut client) {
-                return weather.broke(&self.device_id, &error);
+                return faults.broke(&self.device_id, &error);
             }
-            weather.count();
+            faults.count();
         }
     }
 
     /// Sends the batch again that got no answer; whether there was one.
-    pub fn resend_unanswered(&mut self, client: &mut Client) -> bool {
-        let is_unanswered = self
+    pub fn resend_unacknowledged(&mut self, client: &mut Client) -> bool {
+        let is_unacknowledged = self
             .batches
             .last()
             .is_some_and(|batch| batch.results.is_none());
-        if is_unanswered {
+        if is_unacknowledged {
             self.send_last(client).unwrap();
         }
-        is_unanswered
+        is_unacknowledged
     }
 
     /// Sends its newest answered batches again: they are answered as before, but for items that
     /// were to be sent again.
-    pub fn retry_answered(&mut self, client: &mut Client, batches_max: usize) {
+    pub fn retry_acknowledged(&mut self, client: &mut Client, batches_max: usize) {
         for batch in self.batches.iter_mut().rev().take(batches_max) {
             let Some(before) = &mut batch.results else {
                 continue;
@@ -200,9 +200,9 @@ impl Writer {
     }
 
     /// What it sent a delete of and got no answer.
-    pub fn unanswered_deletes(&self) -> impl Iterator<Item = &str> {
-        let unanswered = self.batches.iter().filter(|batch| batch.results.is_none());
-        let deletes = unanswered
+    pub fn unacknowledged_deletes(&self) -> impl Iterator<Item = &str> {
+        let unacknowledged = self.batches.iter().filter(|batch| batch.results.is_none());
+        let deletes = unacknowledged
             .flat_map(|batch| &batch.edits)
             .filter(|edit| edit.action == "delete");
         deletes.filter_map(|edit| self.targets[edit.target].id.as_deref())
@@ -341,9 +341,9 @@ impl Target {
 }
 
 fn send(client: &mut Client, token: &str, body: &Value) -> io::Result<Vec<Outcome>> {
-    let answer = client.post("sync/push", token, &body.to_string())?;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let answered: Answered =
-        serde_json::from_str(&answer.text).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    let response = client.post("sync/push", token, &body.to_string())?;
+    assert_eq!(response.status, 200, "{response:?}");
+    let answered: PushResponse = serde_json::from_str(&response.text)
+        .unwrap_or_else(|error| panic!("{error}: {response:?}"));
     Ok(answered.results)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidemark_core::protocol::push::Status;
 
 use crate::{
-    cloud::{Answer, Request},
+    cloud::{ApiResponse, Request},
     plan::TENANTS,
     world::World,
 };
@@ -19,7 +19,7 @@ async fn ask(
     path: String,
     body: String,
     rng: &mut fastrand::Rng,
-) -> Option<Answer> {
+) -> Option<ApiResponse> {
     let token = world.cloud.token(TENANTS[tenant], "root", &["admin"], &[]);
     world
         .ask(
@@ -45,7 +45,7 @@ pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) 
         rng,
     )
     .await;
-    let Some(listed) = listed.filter(|answer| answer.status == 200) else {
+    let Some(listed) = listed.filter(|response| response.status == 200) else {
         return;
     };
     let listed: Value = listed.read();
@@ -63,7 +63,7 @@ pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) 
         rng,
     )
     .await;
-    let Some(detail) = detail.filter(|answer| answer.status == 200) else {
+    let Some(detail) = detail.filter(|response| response.status == 200) else {
         return;
     };
     let detail: Value = detail.read();
@@ -86,7 +86,7 @@ pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) 
         decision["payload"]["merged_by"] = format!("root {}", rng.u64(..)).into();
     }
     for _ in 0..3 {
-        let answer = ask(
+        let response = ask(
             world,
             tenant,
             "POST",
@@ -95,7 +95,7 @@ pub async fn resolve(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) 
             rng,
         )
         .await;
-        match answer.map(|answer| answer.status) {
+        match response.map(|response| response.status) {
             Some(200) => {
                 world.counts.borrow_mut().resolutions += 1;
                 return;
@@ -119,7 +119,7 @@ pub async fn replay(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) {
         return;
     }
     let id = &batches[rng.usize(0..batches.len())];
-    let answer = ask(
+    let response = ask(
         world,
         tenant,
         "POST",
@@ -128,7 +128,7 @@ pub async fn replay(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) {
         rng,
     )
     .await;
-    if answer.is_some_and(|answer| answer.status == 200) {
+    if response.is_some_and(|response| response.status == 200) {
         world.counts.borrow_mut().replays += 1;
     }
 }
@@ -137,7 +137,7 @@ pub async fn replay(world: &Rc<World>, tenant: usize, rng: &mut fastrand::Rng) {
 /// was sent in.
 pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng) {
     let fates: Vec<_> = world
-        .judge
+        .oracle
         .borrow()
         .fates
         .values()
@@ -152,7 +152,7 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
             }
             if !world.is_over() {
                 let what = format!("edit {} was never answered", fate.edit.number);
-                world.judge.borrow_mut().violated(4, what);
+                world.oracle.borrow_mut().violated(4, what);
             }
             return;
         };
@@ -166,10 +166,10 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
             .position(|tenant| *tenant == fate.owner.tenant)
             .unwrap();
         if !seen.contains_key(&path) {
-            let answer = ask(world, tenant, "GET", path.clone(), String::new(), rng).await;
-            let text = answer
-                .filter(|answer| answer.status == 200)
-                .map(|answer| answer.text)
+            let response = ask(world, tenant, "GET", path.clone(), String::new(), rng).await;
+            let text = response
+                .filter(|response| response.status == 200)
+                .map(|response| response.text)
                 .unwrap_or_default();
             seen.insert(path.clone(), text);
         }
@@ -183,7 +183,7 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
                 "edit {} was answered {:?}, and does not stand in {path}",
                 fate.edit.number, told.status
             );
-            world.judge.borrow_mut().violated(4, what);
+            world.oracle.borrow_mut().violated(4, what);
             return;
         }
     }

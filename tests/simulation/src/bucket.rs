@@ -45,7 +45,7 @@ impl Bucket {
         self.0.lock().unwrap().len()
     }
 
-    fn answer(&self, request: &HttpRequest) -> u16 {
+    fn response(&self, request: &HttpRequest) -> u16 {
         let mut objects = self.0.lock().unwrap();
         let key = request.uri().to_owned();
         match request.method() {
@@ -63,7 +63,7 @@ impl Bucket {
 
 impl HttpConnector for Bucket {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let status = self.answer(&request);
+        let status = self.response(&request);
         HttpConnectorFuture::ready(Ok(HttpResponse::new(
             status.try_into().unwrap(),
             SdkBody::empty(),

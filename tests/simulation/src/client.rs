@@ -29,7 +29,7 @@ pub struct Name {
 
 /// What the device has of a resource.
 #[derive(Debug, Clone, Default)]
-pub struct Copy {
+pub struct LocalCopy {
     /// The version of the last copy that it received.
     pub base: u64,
     /// The highest version it has heard of.
@@ -42,7 +42,7 @@ pub struct Copy {
     pub is_incomplete: bool,
 }
 
-impl Copy {
+impl LocalCopy {
     /// The server's copy is taken over.
     fn receive(&mut self, payload: Option<String>, version: u64) {
         *self = Self {
@@ -95,7 +95,7 @@ pub fn mark(number: u64) -> String {
 
 /// A batch that was sent and not answered.
 #[derive(Debug, Clone)]
-pub struct Sent {
+pub struct SentBatch {
     /// The client's name for it, if it gives names.
     pub batch_id: Option<String>,
     /// The edits in it.
@@ -110,11 +110,11 @@ pub struct Client {
     /// Where its pulls stand.
     pub token: Option<String>,
     /// Its copies.
-    pub copies: BTreeMap<Name, Copy>,
+    pub copies: BTreeMap<Name, LocalCopy>,
     /// What was not answered yet, oldest first.
     pub queue: Vec<Edit>,
     /// What is on its way.
-    pub sent: Option<Sent>,
+    pub sent: Option<SentBatch>,
     /// Whether it sends `base_version`.
     pub tells_base: bool,
     /// Whether it takes the token of a push's answer for its pulls.
@@ -188,11 +188,11 @@ impl Client {
     /// The batch to send: the one that was not answered, or the first `most` edits of the queue, as
     /// a new one. Its name is made at random: a device that was restored from a backup does not
     /// know which names it has used.
-    pub fn batch(&mut self, most: usize, random: u64) -> Option<&Sent> {
+    pub fn batch(&mut self, most: usize, random: u64) -> Option<&SentBatch> {
         if self.sent.is_none() && !self.queue.is_empty() {
             let edits: Vec<Edit> = self.queue.drain(..most.min(self.queue.len())).collect();
             let batch_id = self.names_batches.then(|| format!("batch-{random:016x}"));
-            self.sent = Some(Sent { batch_id, edits });
+            self.sent = Some(SentBatch { batch_id, edits });
         }
         self.sent.as_ref()
     }
@@ -206,7 +206,7 @@ impl Client {
     }
 
     /// The body of the push of that batch.
-    pub fn push_body(&self, sent: &Sent) -> Value {
+    pub fn push_body(&self, sent: &SentBatch) -> Value {
         let items: Vec<&Value> = sent.edits.iter().map(|edit| &edit.item).collect();
         let mut body =
             json!({"device_id": self.device_id, "client_sync_token": self.token, "items": items});
@@ -218,13 +218,13 @@ impl Client {
 
     /// Takes the answer to the batch that was sent. What may be tried again goes back into the
     /// queue.
-    pub fn answered(&mut self, answer: &PushResponse) {
+    pub fn answered(&mut self, response: &PushResponse) {
         let Some(sent) = self.sent.take() else { return };
         let mut again = Vec::new();
-        for (edit, result) in sent.edits.into_iter().zip(&answer.results) {
+        for (edit, result) in sent.edits.into_iter().zip(&response.results) {
             match result.status {
                 Status::Ok => self.applied(&edit, result),
-                Status::Conflict => self.refused(&edit, result),
+                Status::Conflict => self.rejected(&edit, result),
                 Status::Error if result.is_retryable() => again.push(Edit {
                     name: self.told_id(&edit, result),
                     ..edit
@@ -236,7 +236,7 @@ impl Client {
         if self.takes_push_token
             && !(self.is_documented && self.copies.values().any(|copy| copy.is_incomplete))
         {
-            self.token = Some(answer.server_sync_token.clone());
+            self.token = Some(response.server_sync_token.clone());
         }
     }
 
@@ -273,7 +273,7 @@ impl Client {
 
     /// An edit stands in a conflict: the server's copy is taken over, if it is no older than what
     /// the device has.
-    fn refused(&mut self, edit: &Edit, result: &ItemResult) {
+    fn rejected(&mut self, edit: &Edit, result: &ItemResult) {
         let name = self.told_id(edit, result);
         let copy = self.copies.entry(name).or_default();
         let Some(version) = result.server_version else {
@@ -334,9 +334,9 @@ impl Client {
                 .iter_mut()
                 .filter(|(name, _)| name.channel == *channel);
             of_channel.for_each(|(_, copy)| {
-                *copy = Copy {
+                *copy = LocalCopy {
                     used: copy.used,
-                    ..Copy::default()
+                    ..LocalCopy::default()
                 }
             });
         }

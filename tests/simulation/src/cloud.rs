@@ -15,7 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Duration, Utc};
 use futures_util::FutureExt as _;
 use lambda_http::{
-    Context, LambdaEvent,
+    Context as LambdaContext, LambdaEvent,
     http::{HeaderMap, HeaderValue, header},
 };
 use serde::de::DeserializeOwned;
@@ -33,7 +33,7 @@ use tidemark::{
     },
     template::Template,
 };
-use tidemark_aws::{Clock, Platform, entry, stream::StreamEvent};
+use tidemark_aws::{Clock, Context, entry, stream::StreamEvent};
 use tidemark_core::{
     gzip, key,
     pack::unpack,
@@ -43,7 +43,7 @@ use tokio::time::Instant;
 
 use crate::{
     bucket::Bucket,
-    faults::{INVOCATION, Invocation, Weather},
+    faults::{FaultProfile, INVOCATION, Invocation},
     table_faults::TableFaults,
     version::{KEPT, kept_apart, row_of},
 };
@@ -87,28 +87,28 @@ pub struct Cloud {
     pub engine: Engine,
     table_faults: Arc<TableFaults>,
     /// Where stream records go that nobody can read.
-    pub failures: Bucket,
+    pub dead_letters: Bucket,
     /// What goes wrong.
-    pub weather: Arc<Weather>,
+    pub faults: Arc<FaultProfile>,
     functions: Functions,
-    changelog: Platform,
+    changelog: Context,
     began: Instant,
     jumped_ms: Arc<AtomicI64>,
 }
 
 /// The rows of every table.
-pub type Copy = BTreeMap<String, Vec<Value>>;
+pub type TableSnapshot = BTreeMap<String, Vec<Value>>;
 
 /// What a caller hears.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ApiResponse {
     /// HTTP status; 502 where the function died.
     pub status: u16,
     /// The body.
     pub text: String,
 }
 
-impl Answer {
+impl ApiResponse {
     /// The body, read.
     pub fn read<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
@@ -130,7 +130,7 @@ pub struct Request {
 
 impl Cloud {
     /// A new deployment; runs in the runtime whose time is the run's.
-    pub fn new(weather: Arc<Weather>) -> Self {
+    pub fn new(faults: Arc<FaultProfile>) -> Self {
         let template = template();
         let engine = Engine::memory().unwrap();
         deployment::create_tables(&engine, &template).unwrap();
@@ -144,26 +144,22 @@ impl Cloud {
                 moment(began, &jumped_ms) + skew
             })
         };
-        let failures = Bucket::default();
+        let dead_letters = Bucket::default();
         let hook = Arc::new(TableFaults::new(engine.clone()));
         let clients = |_: &str| Clients {
             dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), hook.clone())),
-            bucket: failures.client(),
+            bucket: dead_letters.client(),
             sns: None,
         };
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
-        let changelog = deployment::stream_platform(
-            &template,
-            "changelog",
-            clients("changelog"),
-            clock.clone(),
-        )
-        .unwrap();
+        let changelog =
+            deployment::stream_context(&template, "changelog", clients("changelog"), clock.clone())
+                .unwrap();
         Self {
             engine,
             table_faults: hook,
-            failures,
-            weather,
+            dead_letters,
+            faults,
             functions,
             changelog,
             began,
@@ -209,7 +205,7 @@ impl Cloud {
         &self,
         invocation: Arc<Invocation>,
         request: &Request,
-    ) -> Result<Answer, String> {
+    ) -> Result<ApiResponse, String> {
         let path = format!("/api/v1/mobile/{}", request.path);
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
         let fits = |route: &&Route| route.method == request.method && route.is_of(path);
@@ -236,12 +232,12 @@ impl Cloud {
         };
         let event = entry::request(
             &rest_event(&inbound, "test").to_string(),
-            Context::default(),
+            LambdaContext::default(),
         )
         .0;
         let function = AssertUnwindSafe(self.functions[route.function](event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else {
-            return Ok(Answer {
+            return Ok(ApiResponse {
                 status: 502,
                 text: "null".into(),
             });
@@ -255,7 +251,7 @@ impl Cloud {
         } else {
             body.to_vec()
         };
-        Ok(Answer {
+        Ok(ApiResponse {
             status: parts.status.as_u16(),
             text: String::from_utf8(body).unwrap(),
         })
@@ -272,7 +268,7 @@ impl Cloud {
             .iter()
             .map(|record| RawValue::from_string(record.to_string()).unwrap())
             .collect();
-        let event = LambdaEvent::new(StreamEvent { records: texts }, Context::default());
+        let event = LambdaEvent::new(StreamEvent { records: texts }, LambdaContext::default());
         let function =
             AssertUnwindSafe(tidemark_changelog::handle(&self.changelog, event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else {
@@ -285,11 +281,11 @@ impl Cloud {
             let is_it = |record: &Value| record["dynamodb"]["SequenceNumber"] == identifier;
             records.iter().position(is_it).unwrap_or(0)
         };
-        let failures = response
+        let dead_letters = response
             .batch_item_failures
             .iter()
             .filter_map(|failure| failure.item_identifier.as_deref());
-        Ok(failures.map(position).min().unwrap_or(records.len()))
+        Ok(dead_letters.map(position).min().unwrap_or(records.len()))
     }
 
     /// Invokes the changelog function directly, as an operator does; `None` where it died.
@@ -300,21 +296,21 @@ impl Cloud {
     ) -> Result<Option<Value>, String> {
         let event = LambdaEvent::new(
             RawValue::from_string(event.to_string()).unwrap(),
-            Context::default(),
+            LambdaContext::default(),
         );
         let function =
             AssertUnwindSafe(tidemark_changelog::invoked(&self.changelog, event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else {
             return Ok(None);
         };
-        let answer = ended
+        let response = ended
             .map_err(|_| "changelog panicked".to_owned())?
             .map_err(|error| error.to_string())?;
-        Ok(Some(serde_json::from_str(answer.get()).unwrap()))
+        Ok(Some(serde_json::from_str(response.get()).unwrap()))
     }
 
     /// A copy of every table.
-    pub fn copy(&self) -> Copy {
+    pub fn copy(&self) -> TableSnapshot {
         let tables = self.call("ListTables", &json!({}))["TableNames"]
             .as_array()
             .unwrap()
@@ -327,7 +323,7 @@ impl Cloud {
     }
 
     /// Makes every table what it was.
-    pub fn restore(&self, copy: &Copy) {
+    pub fn restore(&self, copy: &TableSnapshot) {
         for (table, rows) in copy {
             for row in self.rows(table) {
                 self.call(
@@ -365,9 +361,9 @@ impl Cloud {
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let (mut rows, mut request) = (Vec::new(), json!({"TableName": table}));
         loop {
-            let answer = self.call("Scan", &request);
-            rows.extend(answer["Items"].as_array().unwrap().iter().cloned());
-            match answer.get("LastEvaluatedKey") {
+            let response = self.call("Scan", &request);
+            rows.extend(response["Items"].as_array().unwrap().iter().cloned());
+            match response.get("LastEvaluatedKey") {
                 None => return rows,
                 Some(last) => request["ExclusiveStartKey"] = last.clone(),
             }

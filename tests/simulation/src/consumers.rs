@@ -15,10 +15,10 @@ impl World {
     /// Takes in what was written, and shows it to the judge.
     pub fn take_in(&self) {
         let records = self.stream.borrow_mut().take_in(&self.cloud);
-        let mut judge = self.judge.borrow_mut();
+        let mut oracle = self.oracle.borrow_mut();
         records
             .into_iter()
-            .for_each(|record| judge.observe(&self.cloud.with_kept_payload(record)));
+            .for_each(|record| oracle.observe(&self.cloud.with_kept_payload(record)));
     }
 
     /// A consumer for each shard that has none.
@@ -38,7 +38,7 @@ impl World {
             let is_resting = self.is_resting.get();
             let wait = if is_resting { 20 } else { rng.u64(50..900) };
             sleep(Duration::from_millis(wait)).await;
-            if self.cloud.weather.strikes(Fault::DelayedRecords, &mut rng) {
+            if self.cloud.faults.strikes(Fault::DelayedRecords, &mut rng) {
                 sleep(Duration::from_millis(rng.u64(1_000..9_000))).await;
             }
             if !is_resting
@@ -63,17 +63,17 @@ impl World {
     }
 
     async fn deliver(&self, shard: usize, batch: &[Value], rng: &mut fastrand::Rng) {
-        let weather = &self.cloud.weather;
+        let faults = &self.cloud.faults;
         let mut delivered = batch.to_vec();
         let mut poison_at = None;
-        if weather.strikes(Fault::PoisonRecord, rng) {
+        if faults.strikes(Fault::PoisonRecord, rng) {
             let at = rng.usize(0..batch.len());
             delivered.insert(at, poison(&batch[at], rng));
             poison_at = Some(at);
         }
-        let invocation = |rng: &mut fastrand::Rng| Invocation::new(weather, rng.fork());
+        let invocation = |rng: &mut fastrand::Rng| Invocation::new(faults, rng.fork());
         let (first, second) = (invocation(rng), invocation(rng));
-        let mut taken = if weather.strikes(Fault::RepeatedRecords, rng) {
+        let mut taken = if faults.strikes(Fault::RepeatedRecords, rng) {
             // Lambda took a consumer for dead that was not.
             let (taken, other) = tokio::join!(
                 self.cloud.sequence(first, &delivered),
@@ -84,7 +84,7 @@ impl World {
             self.cloud.sequence(first, &delivered).await
         };
         if let Err(panic) = &taken {
-            self.judge.borrow_mut().violated(6, panic.clone());
+            self.oracle.borrow_mut().violated(6, panic.clone());
             taken = Ok(0);
         }
         let mut taken = taken.unwrap_or_default();
@@ -102,12 +102,12 @@ impl World {
             )
         });
         self.counts.borrow_mut().records += taken as u64;
-        let mut judge = self.judge.borrow_mut();
+        let mut oracle = self.oracle.borrow_mut();
         batch[..taken]
             .iter()
-            .for_each(|record| judge.sequenced(record));
+            .for_each(|record| oracle.sequenced(record));
         // A checkpoint may be lost: then they come again.
-        if weather.strikes(Fault::RepeatedRecords, rng) {
+        if faults.strikes(Fault::RepeatedRecords, rng) {
             taken = rng.usize(0..taken + 1);
         }
         self.stream.borrow_mut().done(shard, taken);
@@ -122,7 +122,7 @@ impl World {
             self.consume();
             sleep(Duration::from_millis(50)).await;
         }
-        self.judge
+        self.oracle
             .borrow_mut()
             .violated(6, "the stream is not drained, with nothing wrong any more");
     }

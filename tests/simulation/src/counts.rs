@@ -8,7 +8,7 @@ pub struct Counts {
     /// Edits that users typed.
     pub edits: u64,
     /// Edits that were answered `ok`, `conflict` and `error`.
-    pub answers: [u64; 3],
+    pub responses: [u64; 3],
     /// Pages that were pulled.
     pub pages: u64,
     /// Stream records that were delivered.
@@ -27,7 +27,7 @@ impl Counts {
         let Self {
             requests,
             edits,
-            answers,
+            responses,
             pages,
             records,
             resolutions,
@@ -36,9 +36,9 @@ impl Counts {
         } = other;
         self.requests += requests;
         self.edits += edits;
-        self.answers
+        self.responses
             .iter_mut()
-            .zip(answers)
+            .zip(responses)
             .for_each(|(sum, more)| *sum += more);
         self.pages += pages;
         self.records += records;

@@ -37,7 +37,7 @@ pub struct Fate {
     /// Who typed it.
     pub owner: Owner,
     /// The last answer.
-    pub told: Option<Told>,
+    pub told: Option<ReportedResult>,
     /// Whether the server was restored from a copy that may be older.
     pub is_forgotten: bool,
     /// Whether it was made on what a restore has undone: its version may be another one's by now.
@@ -74,7 +74,7 @@ impl Screen {
 
 /// What a device was told of an edit.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct ReportedResult {
     /// What became of it.
     pub status: Status,
     /// The version that the answer names.
@@ -138,7 +138,7 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
 }
 
 /// Whether its device was told that an edit was not applied.
-pub(crate) fn is_refused(fate: &Fate) -> bool {
+pub(crate) fn is_rejected(fate: &Fate) -> bool {
     fate.told
         .as_ref()
         .is_some_and(|told| told.status != Status::Ok)

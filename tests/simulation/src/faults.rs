@@ -35,7 +35,7 @@ faults! {
     /// A call of a function never reaches its table.
     LostCall = "lost-call",
     /// A call takes effect, and its answer is lost.
-    LostAnswer = "lost-answer",
+    LostReply = "lost-answer",
     /// A call is throttled.
     Throttle = "throttle",
     /// The table answers 500.
@@ -47,7 +47,7 @@ faults! {
     /// A read that need not be consistent shows rows as they were.
     StaleRead = "stale-read",
     /// A call takes up to nine seconds.
-    SlowAnswer = "slow-answer",
+    SlowResponse = "slow-answer",
     /// The function dies before or after a call.
     Kill = "kill",
     /// A request never reaches its function.
@@ -106,14 +106,14 @@ impl Fault {
 
 /// Calm, or how often which fault strikes.
 #[derive(Debug)]
-pub struct Weather {
+pub struct FaultProfile {
     /// In a thousand.
     rates: Vec<u32>,
     struck: Vec<AtomicU64>,
     is_calm: AtomicBool,
 }
 
-impl Weather {
+impl FaultProfile {
     /// The weather of a seed, without the kinds of `without`.
     pub fn of(seed: u64, without: &[Fault]) -> Self {
         let mut rng = rng(&[seed, 1]);
@@ -175,7 +175,7 @@ tokio::task_local! {
 /// One run of a function: what strikes its calls.
 #[derive(Debug)]
 pub struct Invocation {
-    weather: Arc<Weather>,
+    faults: Arc<FaultProfile>,
     rng: Mutex<fastrand::Rng>,
     dying: Notify,
     /// How wrong its clock is.
@@ -184,15 +184,15 @@ pub struct Invocation {
 
 impl Invocation {
     /// An invocation whose faults this generator decides.
-    pub fn new(weather: &Arc<Weather>, mut rng: fastrand::Rng) -> Arc<Self> {
-        let skew = if weather.strikes(Fault::WrongClock, &mut rng) {
+    pub fn new(faults: &Arc<FaultProfile>, mut rng: fastrand::Rng) -> Arc<Self> {
+        let skew = if faults.strikes(Fault::WrongClock, &mut rng) {
             rng.i64(-20_000..20_000)
         } else {
             0
         };
         let skew = chrono::Duration::milliseconds(skew);
         Arc::new(Self {
-            weather: Arc::clone(weather),
+            faults: Arc::clone(faults),
             rng: Mutex::new(rng),
             dying: Notify::new(),
             skew,
@@ -207,7 +207,7 @@ impl Invocation {
                 tokio::select! {
                     biased;
                     () = self.dying.notified() => None,
-                    answer = function => Some(answer),
+                    response = function => Some(response),
                 }
             })
             .await
@@ -215,7 +215,7 @@ impl Invocation {
 
     /// Whether the fault strikes here.
     pub fn strikes(&self, fault: Fault) -> bool {
-        self.weather.strikes(fault, &mut self.rng.lock().unwrap())
+        self.faults.strikes(fault, &mut self.rng.lock().unwrap())
     }
 
     /// A number below `bound`.

@@ -15,8 +15,8 @@ mod consumers;
 pub mod counts;
 pub mod fate;
 pub mod faults;
-pub mod judge;
 mod operator;
+pub mod oracle;
 pub mod phone;
 pub mod plan;
 pub mod shards;
@@ -28,7 +28,7 @@ mod version;
 pub mod world;
 
 use counts::Counts;
-use judge::Violation;
+use oracle::Violation;
 use plan::Plan;
 use world::World;
 
@@ -57,7 +57,7 @@ pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
     local.block_on(&runtime, async {
         let world = World::new(plan.clone(), is_traced);
         world.run().await;
-        let mut violation = world.judge.borrow().violation.clone();
+        let mut violation = world.oracle.borrow().violation.clone();
         if violation.is_none() {
             violation = splits::differing(plan.seed)
                 .await
@@ -67,7 +67,7 @@ pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
         Outcome {
             violation,
             counts,
-            struck: world.cloud.weather.struck(),
+            struck: world.cloud.faults.struck(),
             trace: world.into_trace(),
         }
     })

@@ -171,7 +171,7 @@ fn summarise(sum: &Sum) {
     let Counts {
         requests,
         edits,
-        answers: [ok, conflict, error],
+        responses: [ok, conflict, error],
         pages,
         records,
         resolutions,

@@ -14,9 +14,9 @@ use crate::{
 impl World {
     /// Does a step.
     pub(crate) async fn operate(self: &Rc<Self>, what: What, rng: &mut fastrand::Rng) {
-        let weather = &self.cloud.weather;
+        let faults = &self.cloud.faults;
         match what {
-            What::Groups if weather.is_on(Fault::GroupChange) => {
+            What::Groups if faults.is_on(Fault::GroupChange) => {
                 let mut groups = self.groups.borrow_mut();
                 let users: Vec<(usize, usize)> = groups.keys().copied().collect();
                 let user = users[rng.usize(0..users.len())];
@@ -26,40 +26,40 @@ impl World {
                     .map(|group| (*group).to_owned())
                     .collect();
                 groups.insert(user, joined);
-                weather.count(Fault::GroupChange);
+                faults.count(Fault::GroupChange);
             }
-            What::Split if weather.is_on(Fault::ShardSplit) => {
+            What::Split if faults.is_on(Fault::ShardSplit) => {
                 self.stream.borrow_mut().split(&self.cloud, rng)
             }
-            What::Down(ms) if weather.is_on(Fault::ConsumerDown) => {
-                weather.count(Fault::ConsumerDown);
+            What::Down(ms) if faults.is_on(Fault::ConsumerDown) => {
+                faults.count(Fault::ConsumerDown);
                 self.is_down_until
                     .set(Some(Instant::now() + Duration::from_millis(ms)));
             }
             // Batches are kept for 90 days.
             What::Month
-                if weather.is_on(Fault::Retention)
+                if faults.is_on(Fault::Retention)
                     && self.cloud.jumped() < chrono::Duration::days(60) =>
             {
-                weather.count(Fault::Retention);
+                faults.count(Fault::Retention);
                 self.may_reset.set(true);
                 self.cloud.jump(chrono::Duration::days(32));
                 self.expire();
             }
-            What::Forget if weather.is_on(Fault::LongOutage) => {
+            What::Forget if faults.is_on(Fault::LongOutage) => {
                 self.take_in();
-                weather.count(Fault::LongOutage);
+                faults.count(Fault::LongOutage);
                 self.cloud.jump(chrono::Duration::hours(25));
                 let lost = self.stream.borrow_mut().lose();
                 self.note(|| format!("        the stream forgets {lost} records"));
                 self.needs_repair.set(true);
             }
-            What::Repair if weather.is_on(Fault::LongOutage) => {
+            What::Repair if faults.is_on(Fault::LongOutage) => {
                 self.repair(&self.since_ever(), rng).await
             }
-            What::Copy if weather.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
+            What::Copy if faults.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
                 self.take_in();
-                *self.copy.borrow_mut() = Some((self.cloud.copy(), self.judge.borrow().clone()));
+                *self.copy.borrow_mut() = Some((self.cloud.copy(), self.oracle.borrow().clone()));
             }
             _ => {}
         }
@@ -77,20 +77,20 @@ impl World {
             let mut request = request.clone();
             request["cursor"] = cursor.clone();
             request["limit"] = rng.u64(1..8).into();
-            let invocation = Invocation::new(&self.cloud.weather, rng.fork());
-            let answer = match self
+            let invocation = Invocation::new(&self.cloud.faults, rng.fork());
+            let response = match self
                 .cloud
                 .operate(invocation, &json!({ "repair": request }))
                 .await
             {
-                Ok(answer) => answer.unwrap_or_default(),
-                Err(panic) => return self.judge.borrow_mut().violated(6, panic),
+                Ok(response) => response.unwrap_or_default(),
+                Err(panic) => return self.oracle.borrow_mut().violated(6, panic),
             };
-            self.note(|| format!("        repair {request} → {answer}"));
-            if answer.get("looked_at").is_none() {
+            self.note(|| format!("        repair {request} → {response}"));
+            if response.get("looked_at").is_none() {
                 continue; // it died, or met an outage: the same again
             }
-            cursor = answer["next_cursor"].clone();
+            cursor = response["next_cursor"].clone();
             if cursor.is_null() {
                 return;
             }
@@ -100,14 +100,14 @@ impl World {
 
     /// Restores the tables from the copy that was taken, if one was. Devices start over.
     pub(crate) async fn restore(self: &Rc<Self>) {
-        let Some((copy, judge)) = self.copy.borrow_mut().take() else {
+        let Some((copy, oracle)) = self.copy.borrow_mut().take() else {
             return;
         };
         self.note(|| "the tables are restored".to_owned());
-        self.cloud.weather.count(Fault::Restore);
+        self.cloud.faults.count(Fault::Restore);
         self.cloud.restore(&copy);
         self.stream.borrow_mut().restart(&self.cloud);
-        self.judge.borrow_mut().restored(&judge);
+        self.oracle.borrow_mut().restored(&oracle);
         self.may_reset.set(true);
         for phone in &self.phones {
             let mut phone = phone.lock().await;
@@ -123,7 +123,7 @@ impl World {
             phone
                 .client
                 .copies
-                .retain(|name, _| judge.has_rows(&tenant, &name.channel));
+                .retain(|name, _| oracle.has_rows(&tenant, &name.channel));
         }
         let mut rng = rng(&[self.plan.seed, 9]);
         self.needs_repair.set(true);

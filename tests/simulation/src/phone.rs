@@ -15,8 +15,8 @@ use tokio::time::sleep;
 
 use crate::{
     client::{Client, Edit, Name, is_temp_id, mark},
-    cloud::{Answer, Request},
-    fate::{Fate, Owner, Screen, Told},
+    cloud::{ApiResponse, Request},
+    fate::{Fate, Owner, ReportedResult, Screen},
     faults::Fault,
     plan::{GROUPS, TENANTS, USERS, What},
     world::World,
@@ -121,7 +121,7 @@ impl Phone {
         match what {
             What::RestoreDevice if self.backup.is_none() => self.backup = Some(self.client.clone()),
             What::Backup => self.backup = Some(self.client.clone()),
-            What::RestoreDevice if world.cloud.weather.is_on(Fault::RestoredDevice) => {
+            What::RestoreDevice if world.cloud.faults.is_on(Fault::RestoredDevice) => {
                 if self.client.is_documented {
                     self.go_back(world)
                 } else {
@@ -129,13 +129,13 @@ impl Phone {
                 }
             }
             What::Clone
-                if world.cloud.weather.is_on(Fault::ClonedDevice) && self.client.is_documented =>
+                if world.cloud.faults.is_on(Fault::ClonedDevice) && self.client.is_documented =>
             {
                 let mut clone = world.phones[world.phones.len() - 1].lock().await;
                 if !clone.is_on {
-                    world.cloud.weather.count(Fault::ClonedDevice);
+                    world.cloud.faults.count(Fault::ClonedDevice);
                     (clone.is_on, clone.client) = (true, self.client.clone());
-                    world.judge.borrow_mut().cloned.insert(self.owner());
+                    world.oracle.borrow_mut().cloned.insert(self.owner());
                 }
             }
             What::RestoreDevice | What::Clone => {}
@@ -149,7 +149,7 @@ impl Phone {
                 for _ in 0..rng.u32(1..4) {
                     // An app that is killed does not try again before it is started the next time.
                     if self.push(world, rng).await
-                        || (world.cloud.weather.is_on(Fault::Restarted) && rng.u32(0..3) > 0)
+                        || (world.cloud.faults.is_on(Fault::Restarted) && rng.u32(0..3) > 0)
                     {
                         break;
                     }
@@ -166,14 +166,14 @@ impl Phone {
         let Some(backup) = self.backup.clone() else {
             return;
         };
-        world.cloud.weather.count(Fault::RestoredDevice);
+        world.cloud.faults.count(Fault::RestoredDevice);
         let kept: BTreeSet<u64> = backup.waiting().map(|edit| edit.number).collect();
         let lost = self
             .client
             .waiting()
             .map(|edit| edit.number)
             .filter(|number| !kept.contains(number));
-        world.judge.borrow_mut().lost_with_device(lost);
+        world.oracle.borrow_mut().lost_with_device(lost);
         self.client = backup;
         (self.jwt, self.old_position) = (None, None);
         // What its token says may be older than what the log keeps.
@@ -186,13 +186,13 @@ impl Phone {
     /// has stored, and pulls before it pushes again; or it has lost its batch, and keeps only its
     /// queue.
     async fn restart(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
-        let weather = &world.cloud.weather;
-        if weather.is_on(Fault::Rebatched) && rng.u32(0..3) == 0 {
-            weather.count(Fault::Rebatched);
+        let faults = &world.cloud.faults;
+        if faults.is_on(Fault::Rebatched) && rng.u32(0..3) == 0 {
+            faults.count(Fault::Rebatched);
             self.client.forget_batch();
         }
-        if weather.is_on(Fault::Restarted) && rng.bool() {
-            weather.count(Fault::Restarted);
+        if faults.is_on(Fault::Restarted) && rng.bool() {
+            faults.count(Fault::Restarted);
             (self.jwt, self.old_position) = (None, None);
             self.pull(world, 5, 100, rng).await;
         }
@@ -261,7 +261,7 @@ impl Phone {
         };
         let payload = match shown {
             Some((field, value)) => {
-                world.judge.borrow_mut().retyped.insert(value.clone());
+                world.oracle.borrow_mut().retyped.insert(value.clone());
                 json!({ field: value })
             }
             None => self.payload(resource_type, action, number, rng),
@@ -288,7 +288,7 @@ impl Phone {
             screen,
             is_lost: false,
         };
-        world.judge.borrow_mut().fates.insert(number, fate);
+        world.oracle.borrow_mut().fates.insert(number, fate);
     }
 
     /// A field that the device shows of a resource, with its value.
@@ -303,11 +303,11 @@ impl Phone {
     /// What the user is shown of a resource: the copy, and the edits that wait on top of it.
     fn screen(&self, world: &World, name: &Name) -> Screen {
         let copy = self.client.copies.get(name).map_or(0, |copy| copy.base);
-        let judge = world.judge.borrow();
+        let oracle = world.oracle.borrow();
         let mut waiting = self.client.waiting_for(name);
         let first = waiting
             .next()
-            .and_then(|first| Some((first, &judge.fates.get(&first.number)?.screen)));
+            .and_then(|first| Some((first, &oracle.fates.get(&first.number)?.screen)));
         let Some((first, below)) = first else {
             return Screen {
                 seen: copy,
@@ -415,47 +415,47 @@ impl Phone {
             )
         });
         world.take_in();
-        let stood = world.judge.borrow().versions(&self.owner().tenant);
-        let Some(answer) = self.post(world, "sync/push", &body, rng).await else {
+        let stood = world.oracle.borrow().versions(&self.owner().tenant);
+        let Some(response) = self.post(world, "sync/push", &body, rng).await else {
             return false;
         };
-        if answer.status != 200 {
-            self.check_refusal(world, "push", &answer);
+        if response.status != 200 {
+            self.check_rejection(world, "push", &response);
             return false;
         }
-        let answer: PushResponse = answer.read();
+        let response: PushResponse = response.read();
         world
             .batches
             .borrow_mut()
-            .push((self.tenant, answer.batch_id.clone()));
+            .push((self.tenant, response.batch_id.clone()));
         world.take_in();
-        for (edit, result) in sent.edits.iter().zip(&answer.results) {
-            world.counts.borrow_mut().answers[result.status as usize] += 1;
-            let told = Told {
+        for (edit, result) in sent.edits.iter().zip(&response.results) {
+            world.counts.borrow_mut().responses[result.status as usize] += 1;
+            let told = ReportedResult {
                 status: result.status,
                 server_version: result.server_version,
                 conflict_id: result.conflict_id.clone(),
                 is_decided: result.resolution.is_some(),
                 is_for_value: result.code == Some(ItemCode::UniqueViolation),
-                batch_id: answer.batch_id.clone(),
+                batch_id: response.batch_id.clone(),
             };
             if result.code == Some(ItemCode::DependsOnFailedItem) && result.is_retryable() {
                 self.deferred.insert(edit.number);
             } else {
                 self.deferred.remove(&edit.number);
             }
-            let mut judge = world.judge.borrow_mut();
-            judge.answered(&stood, &edit.name, result);
+            let mut oracle = world.oracle.borrow_mut();
+            oracle.answered(&stood, &edit.name, result);
             // Once the user has left the group, what became of an edit before is not told any more.
-            let was_told = judge
+            let was_told = oracle
                 .fates
                 .get(&edit.number)
                 .is_some_and(|fate| fate.told.is_some());
             if !(was_told && result.code == Some(ItemCode::ChannelForbidden)) {
-                judge.told(edit.number, told);
+                oracle.told(edit.number, told);
             }
         }
-        self.client.answered(&answer);
+        self.client.answered(&response);
         self.client.queue.is_empty()
     }
 
@@ -470,16 +470,16 @@ impl Phone {
         for _ in 0..pages {
             let channels = world.channels(self.tenant, self.user);
             world.take_in();
-            let due = world.judge.borrow().due();
+            let due = world.oracle.borrow().due();
             let body = self.client.pull_body(limit);
-            let Some(answer) = self.post(world, "sync/pull", &body, rng).await else {
+            let Some(response) = self.post(world, "sync/pull", &body, rng).await else {
                 return false;
             };
-            if answer.status != 200 {
-                self.check_refusal(world, "pull", &answer);
+            if response.status != 200 {
+                self.check_rejection(world, "pull", &response);
                 return false;
             }
-            let page: PullResponse = answer.read();
+            let page: PullResponse = response.read();
             world.take_in();
             world.counts.borrow_mut().pages += 1;
             let known = self.client.pulled_channels();
@@ -493,7 +493,7 @@ impl Phone {
                     "{:?} has to start {over:?} over, and nothing was lost",
                     self.owner()
                 );
-                world.judge.borrow_mut().violated(2, what);
+                world.oracle.borrow_mut().violated(2, what);
             }
             world.counts.borrow_mut().resets += over.len() as u64;
             let is_done = !page.has_more;
@@ -510,12 +510,12 @@ impl Phone {
             let owner = self.owner();
             if channels == world.channels(self.tenant, self.user) {
                 world
-                    .judge
+                    .oracle
                     .borrow_mut()
                     .holds(&owner, &self.client, &channels);
                 if is_done {
                     world
-                        .judge
+                        .oracle
                         .borrow_mut()
                         .pulled(&due, &owner, &self.client, &channels);
                 }
@@ -535,25 +535,25 @@ impl Phone {
         };
         let Some(position) = position else { return };
         let body = json!({"ack_token": position, "device_id": self.client.device_id});
-        let answer = self.post(world, "sync/ack", &body, rng).await;
-        if let Some(answer) = answer.filter(|answer| answer.status != 200) {
-            self.check_refusal(world, "ack", &answer);
+        let response = self.post(world, "sync/ack", &body, rng).await;
+        if let Some(response) = response.filter(|response| response.status != 200) {
+            self.check_rejection(world, "ack", &response);
         }
         let devices = world.cloud.rows("devices");
-        world.judge.borrow_mut().acknowledged(&devices);
+        world.oracle.borrow_mut().acknowledged(&devices);
     }
 
     /// The device tries again later after these, and after nothing else.
-    fn check_refusal(&mut self, world: &World, what: &str, answer: &Answer) {
-        match answer.status {
+    fn check_rejection(&mut self, world: &World, what: &str, response: &ApiResponse) {
+        match response.status {
             401 => self.jwt = None,
             502 | 503 => {}
-            _ => world.judge.borrow_mut().violated(
+            _ => world.oracle.borrow_mut().violated(
                 6,
                 format!(
                     "a {what} of {:?} was refused: {}",
                     self.owner(),
-                    answer.text
+                    response.text
                 ),
             ),
         }
@@ -565,9 +565,9 @@ impl Phone {
         path: &str,
         body: &Value,
         rng: &mut fastrand::Rng,
-    ) -> Option<Answer> {
+    ) -> Option<ApiResponse> {
         let groups = world.groups.borrow()[&(self.tenant, self.user)].clone();
-        let is_expired = world.cloud.weather.strikes(Fault::ExpiredToken, rng);
+        let is_expired = world.cloud.faults.strikes(Fault::ExpiredToken, rng);
         let token = match &self.jwt {
             _ if is_expired => "expired".to_owned(),
             Some((of, token)) if *of == groups => token.clone(),
@@ -603,16 +603,16 @@ impl Phone {
             .map(|edit| (edit.number, edit.item.clone()))
             .collect();
         let what = format!("{:?} cannot get rid of its queue: {left:?}", self.owner());
-        world.judge.borrow_mut().violated(6, what);
+        world.oracle.borrow_mut().violated(6, what);
     }
 
     /// Whether every edit that is left waits for an admin: it refers to a create of this device
     /// that is part of an open conflict, or follows such an edit on its resource (§3.10).
     fn waits_for_admin(&self, world: &World) -> bool {
-        let judge = world.judge.borrow();
+        let oracle = world.oracle.borrow();
         let owner = self.owner();
         let is_rejected = |temp_id: &str| {
-            let creates = judge
+            let creates = oracle
                 .fates
                 .values()
                 .filter(|fate| fate.owner == owner && fate.edit.action() == "create");
@@ -649,6 +649,6 @@ impl Phone {
             sleep(Duration::from_millis(300)).await;
         }
         let what = format!("{:?} pulls, and there is always more", self.owner());
-        world.judge.borrow_mut().violated(2, what);
+        world.oracle.borrow_mut().violated(2, what);
     }
 }

@@ -122,11 +122,11 @@ impl Stream {
             request["SequenceNumber"] = number.as_str().into();
         }
         let iterator = cloud.call("GetShardIterator", &request);
-        let answer = cloud.call(
+        let response = cloud.call(
             "GetRecords",
             &json!({"ShardIterator": iterator["ShardIterator"]}),
         );
-        let records = answer["Records"].as_array().unwrap().clone();
+        let records = response["Records"].as_array().unwrap().clone();
         if let Some(last) = records.last() {
             self.taken_up_to = Some(
                 last["dynamodb"]["SequenceNumber"]
@@ -166,7 +166,7 @@ impl Stream {
         if slots.len() < 2 || self.shards.len() > 12 {
             return;
         }
-        cloud.weather.count(Fault::ShardSplit);
+        cloud.faults.count(Fault::ShardSplit);
         let (first, second) = (self.shards.len(), self.shards.len() + 1);
         for _ in [first, second] {
             // The records of one item go on with higher numbers.

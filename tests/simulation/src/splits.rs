@@ -6,9 +6,9 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Client, Copy, Name},
+    client::{Client, LocalCopy, Name},
     cloud::{Cloud, Request},
-    faults::{FAULTS, Invocation, Weather, rng},
+    faults::{FAULTS, FaultProfile, Invocation, rng},
 };
 
 /// Ways to cut a queue that are compared with sending it item by item: whole, and this many at
@@ -126,11 +126,11 @@ fn queue(seed: u64) -> Vec<Value> {
         };
         device.copies.insert(
             name,
-            Copy {
+            LocalCopy {
                 base: 1,
                 known: 1,
                 payload: Some(payload.into()),
-                ..Copy::default()
+                ..LocalCopy::default()
             },
         );
     }
@@ -196,8 +196,8 @@ fn queue(seed: u64) -> Vec<Value> {
 
 /// Sends the queue in batches that end behind the items at which `is_cut`.
 async fn send(seed: u64, office: &[Value], queue: &[Value], is_cut: impl Fn(usize) -> bool) -> End {
-    let weather = std::sync::Arc::new(Weather::of(seed, FAULTS));
-    let cloud = Cloud::new(weather.clone());
+    let faults = std::sync::Arc::new(FaultProfile::of(seed, FAULTS));
+    let cloud = Cloud::new(faults.clone());
     let groups = ["north".to_owned()];
     let push = async |user: &str, items: &[Value]| {
         let token = cloud.token("acme", user, &[], &groups);
@@ -209,12 +209,12 @@ async fn send(seed: u64, office: &[Value], queue: &[Value], is_cut: impl Fn(usiz
             token,
             body,
         };
-        let answer = cloud
-            .serve(Invocation::new(&weather, rng(&[seed, 15])), &request)
+        let response = cloud
+            .serve(Invocation::new(&faults, rng(&[seed, 15])), &request)
             .await
             .unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        answer.read::<Value>()["results"]
+        assert_eq!(response.status, 200, "{}", response.text);
+        response.read::<Value>()["results"]
             .as_array()
             .unwrap()
             .clone()

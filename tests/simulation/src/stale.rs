@@ -21,13 +21,13 @@ impl Stale {
         &self,
         invocation: &Invocation,
         call: &Call<'_>,
-        answer: &Reply,
+        response: &Reply,
     ) -> Option<Reply> {
-        if call.operation != "BatchGetItem" || answer.status != 200 {
+        if call.operation != "BatchGetItem" || response.status != 200 {
             return None;
         }
         let request: Value = serde_json::from_slice(call.body).unwrap();
-        let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut body: Value = serde_json::from_slice(&response.body).unwrap();
         let mut past = self.0.lock().unwrap();
         let mut is_other = false;
         for (table, rows) in body["Responses"].as_object_mut()? {

@@ -5,7 +5,7 @@ use tidemark::{
     BoxFuture,
     engine::{
         Engine, Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
 
@@ -34,47 +34,47 @@ impl TableFaults {
         self.stale.forget();
     }
 
-    async fn before(&self, invocation: &Invocation, call: &Call<'_>) -> Verdict {
+    async fn before(&self, invocation: &Invocation, call: &Call<'_>) -> CallFate {
         tokio::time::sleep(invocation.wait(1, 30)).await;
         if invocation.strikes(Fault::Kill) {
             invocation.die().await;
         }
         if invocation.strikes(Fault::LostCall) {
-            return Verdict::Lose;
+            return CallFate::Lose;
         }
         if invocation.strikes(Fault::Throttle) {
-            return Verdict::Answer(Reply::error(
+            return CallFate::Reply(Reply::error(
                 400,
                 "ProvisionedThroughputExceededException",
                 "slow down",
             ));
         }
         if invocation.strikes(Fault::InternalError) {
-            return Verdict::Answer(Reply::error(500, "InternalServerError", "try again"));
+            return CallFate::Reply(Reply::error(500, "InternalServerError", "try again"));
         }
         if writes(call) && invocation.strikes(Fault::TransactionConflict) {
-            return Verdict::Answer(transaction_conflict(call));
+            return CallFate::Reply(transaction_conflict(call));
         }
         if matches!(call.operation, "BatchGetItem" | "BatchExecuteStatement")
             && invocation.strikes(Fault::PartialBatch)
         {
-            return Verdict::Answer(self.partial(invocation, call));
+            return CallFate::Reply(self.partial(invocation, call));
         }
-        Verdict::Continue
+        CallFate::Continue
     }
 
-    async fn after(&self, invocation: &Invocation, call: &Call<'_>, reply: &Reply) -> Verdict {
+    async fn after(&self, invocation: &Invocation, call: &Call<'_>, reply: &Reply) -> CallFate {
         let seen = self.stale.seen(invocation, call, reply);
-        if invocation.strikes(Fault::SlowAnswer) {
+        if invocation.strikes(Fault::SlowResponse) {
             tokio::time::sleep(invocation.wait(100, 9_000)).await;
         }
         if invocation.strikes(Fault::Kill) {
             invocation.die().await;
         }
-        if invocation.strikes(Fault::LostAnswer) {
-            return Verdict::Lose;
+        if invocation.strikes(Fault::LostReply) {
+            return CallFate::Lose;
         }
-        seen.map_or(Verdict::Continue, Verdict::Answer)
+        seen.map_or(CallFate::Continue, CallFate::Reply)
     }
 
     /// Does some of a batch, and says of the rest what DynamoDB says.
@@ -92,29 +92,29 @@ impl TableFaults {
                 .filter(|(_, is_done)| **is_done)
                 .map(|(it, _)| it)
                 .collect();
-            let mut answers = match done.is_empty() {
+            let mut responses = match done.is_empty() {
                 true => Vec::new(),
                 false => {
                     request["Statements"] = done.into();
-                    let answer = self.call(call.operation, &request);
-                    answer["Responses"].as_array().unwrap().clone()
+                    let response = self.call(call.operation, &request);
+                    response["Responses"].as_array().unwrap().clone()
                 }
             }
             .into_iter();
             let code = ["ThrottlingError", "TransactionConflict"]
                 [usize::try_from(invocation.below(2)).unwrap()];
-            let refused = json!({"Error": {"Code": code, "Message": "not now"}});
-            let answers: Vec<Value> = is_done
+            let rejected = json!({"Error": {"Code": code, "Message": "not now"}});
+            let responses: Vec<Value> = is_done
                 .iter()
                 .map(|done| {
                     if *done {
-                        answers.next().unwrap()
+                        responses.next().unwrap()
                     } else {
-                        refused.clone()
+                        rejected.clone()
                     }
                 })
                 .collect();
-            return reply(&json!({ "Responses": answers }));
+            return reply(&json!({ "Responses": responses }));
         }
         let mut unprocessed = json!({});
         let mut is_empty = true;
@@ -130,13 +130,13 @@ impl TableFaults {
             is_empty &= done.is_empty();
             wanted["Keys"] = done.into();
         }
-        let mut answer = if is_empty {
+        let mut response = if is_empty {
             json!({"Responses": {}})
         } else {
             self.call(call.operation, &request)
         };
-        answer["UnprocessedKeys"] = unprocessed;
-        reply(&answer)
+        response["UnprocessedKeys"] = unprocessed;
+        reply(&response)
     }
 
     fn call(&self, operation: &str, request: &Value) -> Value {
@@ -152,20 +152,20 @@ impl TableFaults {
 }
 
 impl Hook for TableFaults {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async move {
             match INVOCATION.try_with(std::sync::Arc::clone) {
                 Ok(invocation) => self.before(&invocation, call).await,
-                Err(_) => Verdict::Continue,
+                Err(_) => CallFate::Continue,
             }
         })
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate> {
         Box::pin(async move {
             match INVOCATION.try_with(std::sync::Arc::clone) {
                 Ok(invocation) => self.after(&invocation, call, reply).await,
-                Err(_) => Verdict::Continue,
+                Err(_) => CallFate::Continue,
             }
         })
     }

@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use crate::{
-    cloud::{Answer, Cloud, Copy, Request},
+    cloud::{ApiResponse, Cloud, Request, TableSnapshot},
     counts::Counts,
     fate::Owner,
-    faults::{Fault, Invocation, Weather, rng},
-    judge::Judge,
+    faults::{Fault, FaultProfile, Invocation, rng},
+    oracle::Oracle,
     phone::Phone,
     plan::{Actor, GROUPS, PHASES, Plan, Step, TENANTS, USERS, What},
     shards::Stream,
@@ -34,7 +34,7 @@ pub struct World {
     /// The system under test.
     pub cloud: Cloud,
     /// The model.
-    pub judge: RefCell<Judge>,
+    pub oracle: RefCell<Oracle>,
     /// The groups of each user.
     pub groups: RefCell<BTreeMap<(usize, usize), Vec<String>>>,
     /// Batches that were answered, by tenant.
@@ -55,7 +55,7 @@ pub struct World {
     /// Whether the stream forgot records since the last repair.
     pub(crate) needs_repair: Cell<bool>,
     /// A copy of the tables, and what the judge knew then.
-    pub(crate) copy: RefCell<Option<(Copy, Judge)>>,
+    pub(crate) copy: RefCell<Option<(TableSnapshot, Oracle)>>,
     trace: Option<RefCell<Vec<String>>>,
     began: Instant,
 }
@@ -63,7 +63,7 @@ pub struct World {
 impl World {
     /// The world of a plan.
     pub fn new(plan: Plan, is_traced: bool) -> Rc<Self> {
-        let weather = Arc::new(Weather::of(plan.seed, &plan.without));
+        let faults = Arc::new(FaultProfile::of(plan.seed, &plan.without));
         let mut rng = rng(&[plan.seed, 5]);
         let mut groups = BTreeMap::new();
         for tenant in 0..TENANTS.len() {
@@ -84,8 +84,8 @@ impl World {
         phones.push(phones[0].clone_place());
         let phones = phones.into_iter().map(Mutex::new).collect();
         Rc::new(Self {
-            cloud: Cloud::new(weather),
-            judge: RefCell::default(),
+            cloud: Cloud::new(faults),
+            oracle: RefCell::default(),
             groups: RefCell::new(groups),
             batches: RefCell::default(),
             counts: RefCell::default(),
@@ -111,7 +111,7 @@ impl World {
             self.restore().await;
             self.go_back(phase).await;
             self.is_resting.set(false);
-            self.cloud.weather.calm(false);
+            self.cloud.faults.calm(false);
             self.consume();
             let steps = self.plan.steps.iter().filter(|step| step.phase == phase);
             let mut actors: BTreeMap<Actor, Vec<&Step>> = BTreeMap::new();
@@ -150,7 +150,7 @@ impl World {
 
     /// Whether a promise is broken: there is no need to go on.
     pub fn is_over(&self) -> bool {
-        self.judge.borrow().violation.is_some()
+        self.oracle.borrow().violation.is_some()
     }
 
     /// Adds a line to the trace, if there is one.
@@ -186,17 +186,21 @@ impl World {
     // ------------------------------------------------------------------------------------------------------- the network
 
     /// Sends a request; `None` where no answer comes.
-    pub async fn ask(self: &Rc<Self>, request: Request, rng: &mut fastrand::Rng) -> Option<Answer> {
-        let weather = &self.cloud.weather;
-        if weather.strikes(Fault::LostRequest, rng) {
+    pub async fn ask(
+        self: &Rc<Self>,
+        request: Request,
+        rng: &mut fastrand::Rng,
+    ) -> Option<ApiResponse> {
+        let faults = &self.cloud.faults;
+        if faults.strikes(Fault::LostRequest, rng) {
             return None;
         }
         let note_doubled = || {
             if request.path == "sync/push" {
-                self.judge.borrow_mut().doubled(&request.body);
+                self.oracle.borrow_mut().doubled(&request.body);
             }
         };
-        if weather.strikes(Fault::LateRequest, rng) {
+        if faults.strikes(Fault::LateRequest, rng) {
             note_doubled();
             let (world, request, mut rng) = (Rc::clone(self), request.clone(), rng.fork());
             let late = async move {
@@ -209,7 +213,7 @@ impl World {
         // Of a batch without a name, one of two answers is as good as the other, and the device
         // hears one.
         let is_named = request.path != "sync/push" || request.body.contains("\"batch_id\"");
-        let answer = if is_named && weather.strikes(Fault::RepeatedRequest, rng) {
+        let response = if is_named && faults.strikes(Fault::RepeatedRequest, rng) {
             note_doubled();
             let mut other = rng.fork();
             let (first, _) =
@@ -218,36 +222,36 @@ impl World {
         } else {
             self.serve(&request, rng).await
         };
-        answer.filter(|_| !weather.strikes(Fault::LostResponse, rng))
+        response.filter(|_| !faults.strikes(Fault::LostResponse, rng))
     }
 
-    async fn serve(&self, request: &Request, rng: &mut fastrand::Rng) -> Option<Answer> {
+    async fn serve(&self, request: &Request, rng: &mut fastrand::Rng) -> Option<ApiResponse> {
         self.counts.borrow_mut().requests += 1;
-        let invocation = Invocation::new(&self.cloud.weather, rng.fork());
-        let answer = self.cloud.serve(invocation, request).await;
+        let invocation = Invocation::new(&self.cloud.faults, rng.fork());
+        let response = self.cloud.serve(invocation, request).await;
         let (method, path) = (request.method, &request.path);
-        match answer {
+        match response {
             Err(panic) => {
-                self.judge.borrow_mut().violated(6, panic);
+                self.oracle.borrow_mut().violated(6, panic);
                 None
             }
-            Ok(answer) if answer.status == 500 => {
-                self.judge.borrow_mut().violated(
+            Ok(response) if response.status == 500 => {
+                self.oracle.borrow_mut().violated(
                     6,
-                    format!("{method} {path} was answered 500: {}", answer.text),
+                    format!("{method} {path} was answered 500: {}", response.text),
                 );
                 None
             }
-            Ok(answer) => {
+            Ok(response) => {
                 self.note(|| {
                     format!(
                         "        {method} {} → {} {}",
                         noted(path),
-                        answer.status,
-                        shown(&answer.text)
+                        response.status,
+                        shown(&response.text)
                     )
                 });
-                Some(answer)
+                Some(response)
             }
         }
     }
@@ -256,13 +260,13 @@ impl World {
 
     /// Ends all faults, lets everybody finish, and judges.
     async fn rest(self: &Rc<Self>, phase: u64) {
-        self.cloud.weather.calm(true);
+        self.cloud.faults.calm(true);
         self.is_resting.set(true);
         self.note(|| "all faults end".to_owned());
         let late: Vec<JoinHandle<()>> = self.late.borrow_mut().drain(..).collect();
         for late in late {
             if late.await.is_err() {
-                self.judge
+                self.oracle
                     .borrow_mut()
                     .violated(6, "a request that came late panicked");
             }
@@ -299,24 +303,24 @@ impl World {
     }
 
     async fn check(self: &Rc<Self>, rng: &mut fastrand::Rng) {
-        let set_aside = self.cloud.failures.objects();
+        let dead_letter = self.cloud.dead_letters.objects();
         let [delivered, passed] = self.poisoned.get();
-        if !(passed..=delivered).contains(&set_aside) {
+        if !(passed..=delivered).contains(&dead_letter) {
             let what = format!(
-                "{set_aside} records were set aside: {delivered} could not be read, of which {passed} were taken"
+                "{dead_letter} records were set aside: {delivered} could not be read, of which {passed} were taken"
             );
-            self.judge.borrow_mut().violated(2, what);
+            self.oracle.borrow_mut().violated(2, what);
         }
         let devices = self.cloud.rows("devices");
-        self.judge.borrow_mut().acknowledged(&devices);
-        self.judge.borrow_mut().settled();
+        self.oracle.borrow_mut().acknowledged(&devices);
+        self.oracle.borrow_mut().settled();
         for phone in &self.phones {
             let phone = phone.lock().await;
             if !phone.is_on {
                 continue;
             }
             let channels = self.channels(phone.tenant, phone.user);
-            self.judge
+            self.oracle
                 .borrow_mut()
                 .agree(&phone.owner(), &phone.client, &channels);
         }
@@ -333,7 +337,7 @@ impl World {
             let mut fresh = Phone::fresh(tenant, user);
             fresh.finish_pulling(self, rng).await;
             let channels = self.channels(tenant, user);
-            self.judge
+            self.oracle
                 .borrow_mut()
                 .agree(&fresh.owner(), &fresh.client, &channels);
         }

@@ -20,15 +20,15 @@ use tokio::{
 };
 
 /// Bytes of an answer at most: 6 MB and a little.
-pub const ANSWER_BYTES_MAX: usize = 6_291_556;
+pub const RESPONSE_BYTES_MAX: usize = 6_291_556;
 
 const PREFIX: &str = "/2018-06-01/runtime";
 
 /// What a function says of an event.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum FunctionResponse {
     /// Its answer.
-    Answer(String),
+    Body(String),
     /// That it failed, and how.
     Error(String),
     /// An answer of so many bytes, which was not taken.
@@ -47,14 +47,14 @@ pub struct RuntimeApi {
     /// Where it listens.
     pub addr: SocketAddr,
     events: mpsc::UnboundedSender<Event>,
-    told: mpsc::UnboundedReceiver<(String, Told)>,
+    told: mpsc::UnboundedReceiver<(String, FunctionResponse)>,
     polled: watch::Receiver<usize>,
     sent: usize,
 }
 
-struct Shared {
+struct SharedApi {
     events: Mutex<mpsc::UnboundedReceiver<Event>>,
-    told: mpsc::UnboundedSender<(String, Told)>,
+    told: mpsc::UnboundedSender<(String, FunctionResponse)>,
     polled: watch::Sender<usize>,
 }
 
@@ -68,13 +68,13 @@ impl RuntimeApi {
             .route(&format!("{PREFIX}/invocation/next"), get(next_event))
             .route(
                 &format!("{PREFIX}/invocation/{{id}}/response"),
-                post(take_answer),
+                post(take_response),
             )
             .route(
                 &format!("{PREFIX}/invocation/{{id}}/error"),
                 post(take_error),
             )
-            .with_state(Arc::new(Shared {
+            .with_state(Arc::new(SharedApi {
                 events: Mutex::new(next),
                 told: tell,
                 polled: poll,
@@ -115,14 +115,14 @@ impl RuntimeApi {
     }
 
     /// What the function says of the event that was sent last.
-    pub async fn told(&mut self) -> Told {
+    pub async fn told(&mut self) -> FunctionResponse {
         let (id, told) = self.told.recv().await.unwrap();
         assert_eq!(id, format!("invocation-{}", self.sent));
         told
     }
 }
 
-async fn next_event(State(shared): State<Arc<Shared>>) -> Response<Body> {
+async fn next_event(State(shared): State<Arc<SharedApi>>) -> Response<Body> {
     shared.polled.send_modify(|polled| *polled += 1);
     let Some(event) = shared.events.lock().await.recv().await else {
         return std::future::pending().await;
@@ -145,34 +145,38 @@ async fn next_event(State(shared): State<Arc<Shared>>) -> Response<Body> {
     response.body(Body::from(event.text)).unwrap()
 }
 
-async fn take_answer(
-    State(shared): State<Arc<Shared>>,
+async fn take_response(
+    State(shared): State<Arc<SharedApi>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Response<Body> {
     let text = text(request).await;
-    if text.len() > ANSWER_BYTES_MAX {
-        shared.told.send((id, Told::TooLarge(text.len()))).unwrap();
-        let message = format!("Exceeded maximum allowed payload size ({ANSWER_BYTES_MAX} bytes).");
-        let refusal =
+    if text.len() > RESPONSE_BYTES_MAX {
+        shared
+            .told
+            .send((id, FunctionResponse::TooLarge(text.len())))
+            .unwrap();
+        let message =
+            format!("Exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).");
+        let rejection =
             json!({"errorMessage": message, "errorType": "RequestEntityTooLarge"}).to_string();
         return Response::builder()
             .status(StatusCode::PAYLOAD_TOO_LARGE)
-            .body(Body::from(refusal))
+            .body(Body::from(rejection))
             .unwrap();
     }
-    take(&shared, id, Told::Answer(text))
+    take(&shared, id, FunctionResponse::Body(text))
 }
 
 async fn take_error(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<SharedApi>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Response<Body> {
-    take(&shared, id, Told::Error(text(request).await))
+    take(&shared, id, FunctionResponse::Error(text(request).await))
 }
 
-fn take(shared: &Shared, id: String, told: Told) -> Response<Body> {
+fn take(shared: &SharedApi, id: String, told: FunctionResponse) -> Response<Body> {
     // Whoever waited for it may be gone.
     let _ = shared.told.send((id, told));
     Response::builder()

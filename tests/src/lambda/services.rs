@@ -15,7 +15,7 @@ use axum::{
 use tidemark::{
     engine::{
         Engine, Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
     store::{Store, client::target},
     topic::Topic,
@@ -44,12 +44,12 @@ pub async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> Socket
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let router = Router::new().fallback(answer).with_state(services);
+    let router = Router::new().fallback(response).with_state(services);
     tokio::spawn(async move { axum::serve(listener, router).await });
     addr
 }
 
-async fn answer(State(services): State<Services>, request: Request) -> Response<Body> {
+async fn response(State(services): State<Services>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let text = |name: &str| {
@@ -115,7 +115,7 @@ async fn through(
     call: &Call<'_>,
     work: impl Future<Output = Response<Vec<u8>>>,
 ) -> Response<Body> {
-    let forged = match judge(services.hook.before(call).await).await {
+    let forged = match evaluate(services.hook.before(call).await).await {
         Some(forged) => forged,
         None => {
             let response = work.await;
@@ -123,7 +123,7 @@ async fn through(
                 status: response.status().as_u16(),
                 body: response.body().clone(),
             };
-            match judge(services.hook.after(call, &reply).await).await {
+            match evaluate(services.hook.after(call, &reply).await).await {
                 Some(forged) => forged,
                 None => return response.map(Body::from),
             }
@@ -133,12 +133,12 @@ async fn through(
 }
 
 /// What a verdict puts in the answer's place.
-async fn judge(verdict: Verdict) -> Option<Reply> {
+async fn evaluate(verdict: CallFate) -> Option<Reply> {
     match verdict {
-        Verdict::Continue => None,
-        Verdict::Answer(reply) => Some(reply),
-        Verdict::Hang => std::future::pending().await,
-        Verdict::Lose => panic!("a connection that breaks is not made here"),
+        CallFate::Continue => None,
+        CallFate::Reply(reply) => Some(reply),
+        CallFate::Hang => std::future::pending().await,
+        CallFate::Lose => panic!("a connection that breaks is not made here"),
     }
 }
 

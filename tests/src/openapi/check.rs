@@ -10,31 +10,31 @@ use serde_json::{Map, Value, value::RawValue};
 use tidemark_core::routes::Route;
 
 use super::{document, operation};
-use crate::Answer;
+use crate::ApiResponse;
 
 /// Panics unless the document describes this answer of this route: its status, its type, its
 /// headers and every field of its body.
 #[track_caller]
-pub fn check(route: &Route, answer: &Answer) {
+pub fn check(route: &Route, response: &ApiResponse) {
     let Route { method, path, .. } = route;
     assert!(
         operation(route).is_some(),
         "{method} {path} is not described: add it to tests/src/openapi/operations.rs"
     );
-    let (method, status) = (method.to_ascii_lowercase(), answer.status);
+    let (method, status) = (method.to_ascii_lowercase(), response.status);
     let shown = |what: &str| {
         format!(
             "{method} {path}: {what}: {status} {}",
-            answer.text.chars().take(2000).collect::<String>()
+            response.text.chars().take(2000).collect::<String>()
         )
     };
-    let response = &document()["paths"][*path][&method]["responses"][status.to_string()];
-    let content = response["content"]
+    let documented = &document()["paths"][*path][&method]["responses"][status.to_string()];
+    let content = documented["content"]
         .as_object()
         .unwrap_or_else(|| panic!("{}", shown("the status is not described")));
     let (media_type, _) = content.iter().next().unwrap();
     assert_eq!(
-        answer.headers["content-type"],
+        response.headers["content-type"],
         media_type.as_str(),
         "{}",
         shown("another content type is described")
@@ -44,19 +44,22 @@ pub fn check(route: &Route, answer: &Answer) {
         ("x-content-type-options", "nosniff"),
     ] {
         assert_eq!(
-            answer.headers.get(name).and_then(|told| told.to_str().ok()),
+            response
+                .headers
+                .get(name)
+                .and_then(|told| told.to_str().ok()),
             Some(value),
             "{}",
             shown(name)
         );
     }
-    for name in response["headers"]
+    for name in documented["headers"]
         .as_object()
         .unwrap_or(&Map::new())
         .keys()
     {
         assert!(
-            answer.headers.contains_key(name.as_str()),
+            response.headers.contains_key(name.as_str()),
             "{}",
             shown(&format!("the header {name} is missing"))
         );
@@ -74,7 +77,7 @@ pub fn check(route: &Route, answer: &Answer) {
         escaped(media_type)
     );
     let errors: Vec<_> = validator(&pointer)
-        .iter_errors(&lenient(&answer.text))
+        .iter_errors(&lenient(&response.text))
         .map(|error| told(&error))
         .collect();
     assert!(errors.is_empty(), "{}", shown(&errors.join("; ")));

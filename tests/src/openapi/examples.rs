@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use lambda_http::Request;
 use serde_json::{Map, Value, json};
-use tidemark_aws::edge;
+use tidemark_aws::http;
 use tidemark_core::{gzip, limits::BODY_BYTES_MAX};
 
 use super::Operation;
@@ -18,7 +18,7 @@ const SINCE_TOKEN: &str = "tm1_the-next_token-of-an-earlier-pull";
 pub(super) fn of(operation: &Operation) -> Map<String, Value> {
     let examples = operation.samples.iter().map(|sample| {
         let request = request(sample);
-        let route = edge::route(&request).unwrap();
+        let route = http::route(&request).unwrap();
         assert_eq!(
             (route.method, route.path),
             operation.route,

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use serde_json::{Map, Value, json};
 use tidemark_core::{protocol::problem::ProblemCode, routes::Route};
 
-use schemas::Named;
+use schemas::ExtraSchema;
 
 const DESCRIPTION: &str = "Devices push what they edited offline and pull what others changed. What each request and answer \
 means stands in docs/protocol.md, whose sections (§) the descriptions name; each code stands in docs/errors.md.\n\nBodies may \
@@ -89,7 +89,7 @@ fn describe(operation: &Operation) -> Value {
     let in_query = operation
         .query
         .iter()
-        .map(|Named { name, meaning, schema }| json!({"name": name, "in": "query", "required": false, "description": meaning, "schema": schema()}));
+        .map(|ExtraSchema { name, meaning, schema }| json!({"name": name, "in": "query", "required": false, "description": meaning, "schema": schema()}));
     let parameters: Vec<_> = in_path.chain(in_query).collect();
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -105,25 +105,25 @@ fn describe(operation: &Operation) -> Value {
 
 fn responses(operation: &Operation) -> Map<String, Value> {
     let (schema, examples) = (
-        schemas::reference(&operation.answer.name()),
+        schemas::reference(&operation.response.name()),
         examples::of_response(operation, 200),
     );
-    let answer = json!({"application/json": {"schema": schema, "examples": examples}});
+    let response = json!({"application/json": {"schema": schema, "examples": examples}});
     let mut responses = Map::from_iter([(
         "200".to_owned(),
-        json!({"description": operation.answered, "content": answer}),
+        json!({"description": operation.answered, "content": response}),
     )]);
-    let mut refusals: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
-    for code in operation.refusals() {
-        refusals.entry(code.status()).or_default().push(code);
+    let mut rejections: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
+    for code in operation.rejections() {
+        rejections.entry(code.status()).or_default().push(code);
     }
-    for (status, codes) in refusals {
-        responses.insert(status.to_string(), refusal(operation, status, &codes));
+    for (status, codes) in rejections {
+        responses.insert(status.to_string(), rejection(operation, status, &codes));
     }
     responses
 }
 
-fn refusal(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
+fn rejection(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
     let described: Vec<_> = codes
         .iter()
         .map(|code| format!("`{}`: {}.", word(*code), code.title()))
@@ -137,7 +137,7 @@ fn refusal(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
     });
     let schema = json!({"allOf": [schemas::reference(schemas::PROBLEM), narrowed]});
     let content = json!({"schema": schema, "examples": examples::of_response(operation, status)});
-    let mut refusal = json!({"description": described.join(" "), "content": {"application/problem+json": content}});
+    let mut rejection = json!({"description": described.join(" "), "content": {"application/problem+json": content}});
     let header = match status {
         401 => Some(("WWW-Authenticate", "`Bearer`", "string")),
         415 => Some((
@@ -149,10 +149,10 @@ fn refusal(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {
         _ => None,
     };
     if let Some((name, description, kind)) = header {
-        refusal["headers"] =
+        rejection["headers"] =
             json!({name: {"description": description, "required": true, "schema": {"type": kind}}});
     }
-    refusal
+    rejection
 }
 
 /// A code as it stands on the wire.

@@ -17,7 +17,7 @@ use tidemark_core::{
     },
 };
 
-use super::schemas::{Named, WireType, named};
+use super::schemas::{ExtraSchema, WireType, named};
 
 /// An operation, as the document tells it.
 pub struct Operation {
@@ -28,7 +28,7 @@ pub struct Operation {
     /// What it does.
     pub summary: &'static str,
     /// Parameters of the query.
-    pub query: &'static [Named],
+    pub query: &'static [ExtraSchema],
     /// The body of a request.
     pub request: RequestBody,
     /// Samples in `events/`, without `.json`, whose bodies are its examples.
@@ -36,9 +36,9 @@ pub struct Operation {
     /// What a 200 holds.
     pub answered: &'static str,
     /// The body of a 200.
-    pub answer: WireType,
+    pub response: WireType,
     /// How it is refused, beyond what follows from its having a body or a path parameter.
-    pub refusals: &'static [ProblemCode],
+    pub rejections: &'static [ProblemCode],
 }
 
 /// The body of a request.
@@ -64,67 +64,67 @@ impl RequestBody {
 
 impl Operation {
     /// Every way in which it is refused.
-    pub fn refusals(&self) -> Vec<ProblemCode> {
+    pub fn rejections(&self) -> Vec<ProblemCode> {
         let of_all = [ProblemCode::Unauthenticated, ProblemCode::Unavailable];
         let of_bodies = [
             ProblemCode::InvalidRequest,
             ProblemCode::BodyTooLarge,
             ProblemCode::UnsupportedMediaType,
         ];
-        let mut refusals = of_all.to_vec();
+        let mut rejections = of_all.to_vec();
         if self.request.wire_type().is_some() {
-            refusals.extend(of_bodies);
+            rejections.extend(of_bodies);
         }
         if self.route.1.contains('{') {
-            refusals.push(ProblemCode::NotFound);
+            rejections.push(ProblemCode::NotFound);
         }
         let also = self
-            .refusals
+            .rejections
             .iter()
-            .filter(|code| !refusals.contains(code))
+            .filter(|code| !rejections.contains(code))
             .copied()
             .collect::<Vec<_>>();
-        refusals.extend(also);
-        refusals
+        rejections.extend(also);
+        rejections
     }
 }
 
-const LIMIT: Named = named(
+const LIMIT: ExtraSchema = named(
     "limit",
     "Entries in the page at most.",
     || json!({"type": "integer", "minimum": 1, "maximum": limits::LIST_MAX, "default": limits::LIST_DEFAULT}),
 );
-const CURSOR: Named = named(
+const CURSOR: ExtraSchema = named(
     "cursor",
     "The `next_cursor` of the page before, of the same list.",
     || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}),
 );
-const DEVICES_SCOPE: Named = named(
+const DEVICES_SCOPE: ExtraSchema = named(
     "scope",
     "The devices of a user, or, for admins, of the whole tenant.",
     || json!({"type": "string", "enum": ["user", "tenant"], "default": "user"}),
 );
-const CHANNEL: Named = named(
+const CHANNEL: ExtraSchema = named(
     "channel",
     "One channel, whose resources are compared with its log, a page at a time. Left out, all channels that have a log, without that.",
     || json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX + "group/".len()}),
 );
-const USER: Named = named(
+const USER: ExtraSchema = named(
     "user",
     "Whose devices; other users' are for admins. Left out, the caller's.",
     name,
 );
-const STATUS: Named = named(
+const STATUS: ExtraSchema = named(
     "status",
     "Which conflicts.",
     || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}),
 );
-const ORDER: Named = named(
+const ORDER: ExtraSchema = named(
     "order",
     "Which come first.",
     || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"}),
 );
-const FROM: Named = named(
+const FROM: ExtraSchema = named(
     "from",
     "The index of the first item wanted: the `next_item` of the page before.",
     || json!({"type": "integer", "minimum": 0, "maximum": limits::BATCH_ITEMS_MAX - 1, "default": 0}),
@@ -149,8 +149,8 @@ pub const OPERATIONS: &[Operation] = &[
             "push.http-delete",
         ],
         answered: "What became of each item, in their order. Refused items stand here too: a batch is 200 whatever its items are.",
-        answer: WireType::of::<PushResponse>(),
-        refusals: &[ProblemCode::BatchIdReused],
+        response: WireType::of::<PushResponse>(),
+        rejections: &[ProblemCode::BatchIdReused],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/sync/pull"),
@@ -160,8 +160,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::Required(WireType::of::<PullRequest>()),
         samples: &["pull.rest-fresh", "pull.rest-since"],
         answered: "A page of changes, and the token to go on from.",
-        answer: WireType::of::<PullResponse>(),
-        refusals: &[ProblemCode::InvalidToken],
+        response: WireType::of::<PullResponse>(),
+        rejections: &[ProblemCode::InvalidToken],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/sync/limits"),
@@ -171,8 +171,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "The bounds, each inclusive.",
-        answer: WireType::of::<LimitsResponse>(),
-        refusals: &[],
+        response: WireType::of::<LimitsResponse>(),
+        rejections: &[],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/sync/ack"),
@@ -182,8 +182,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::Required(WireType::of::<AckRequest>()),
         samples: &["ack.rest-token"],
         answered: "It is noted. Acknowledgements that come late, twice or out of order move nothing back.",
-        answer: WireType::of::<AckResponse>(),
-        refusals: &[ProblemCode::InvalidToken],
+        response: WireType::of::<AckResponse>(),
+        rejections: &[ProblemCode::InvalidToken],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/devices"),
@@ -193,8 +193,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "Devices that have acknowledged something, by their id; those of the tenant by user.",
-        answer: WireType::of::<DevicesResponse>(),
-        refusals: &[
+        response: WireType::of::<DevicesResponse>(),
+        rejections: &[
             ProblemCode::InvalidRequest,
             ProblemCode::InvalidCursor,
             ProblemCode::Forbidden,
@@ -208,8 +208,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "A page of conflicts, without the edits that joined them.",
-        answer: WireType::of::<ConflictList>(),
-        refusals: &[
+        response: WireType::of::<ConflictList>(),
+        rejections: &[
             ProblemCode::InvalidRequest,
             ProblemCode::InvalidCursor,
             ProblemCode::Forbidden,
@@ -223,8 +223,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "The conflict, with the edits that joined it.",
-        answer: WireType::of::<ConflictEntry>(),
-        refusals: &[],
+        response: WireType::of::<ConflictEntry>(),
+        rejections: &[],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/conflicts/{id}/resolve"),
@@ -238,8 +238,8 @@ pub const OPERATIONS: &[Operation] = &[
             "resolve.http-manual-merge",
         ],
         answered: "The outcome; of a decision that is repeated, the first one.",
-        answer: WireType::of::<ResolveResponse>(),
-        refusals: &[
+        response: WireType::of::<ResolveResponse>(),
+        rejections: &[
             ProblemCode::Forbidden,
             ProblemCode::AlreadyResolved,
             ProblemCode::VersionChanged,
@@ -256,8 +256,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::Required(WireType::of::<PresignRequest>()),
         samples: &["presign.rest-photo", "presign.http-checksum"],
         answered: "Where and how to upload.",
-        answer: WireType::of::<PresignResponse>(),
-        refusals: &[
+        response: WireType::of::<PresignResponse>(),
+        rejections: &[
             ProblemCode::MediaTypeNotAllowed,
             ProblemCode::MediaTooLarge,
             ProblemCode::Unprocessable,
@@ -271,8 +271,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "The batch as it is kept. Its items come in pages, its results on each of them.",
-        answer: WireType::of::<BatchResponse>(),
-        refusals: &[ProblemCode::InvalidRequest],
+        response: WireType::of::<BatchResponse>(),
+        rejections: &[ProblemCode::InvalidRequest],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/batches/{id}/replay"),
@@ -282,8 +282,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::Optional(WireType::of::<ReplayRequest>()),
         samples: &["batches.rest-replay", "batches.http-dry-run"],
         answered: "What became of each item, or would.",
-        answer: WireType::of::<ReplayResponse>(),
-        refusals: &[ProblemCode::Forbidden, ProblemCode::Contended],
+        response: WireType::of::<ReplayResponse>(),
+        rejections: &[ProblemCode::Forbidden, ProblemCode::Contended],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/audit"),
@@ -293,8 +293,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "A page of entries.",
-        answer: WireType::of::<AuditList>(),
-        refusals: &[
+        response: WireType::of::<AuditList>(),
+        rejections: &[
             ProblemCode::InvalidRequest,
             ProblemCode::InvalidCursor,
             ProblemCode::Forbidden,
@@ -308,8 +308,8 @@ pub const OPERATIONS: &[Operation] = &[
         request: RequestBody::None,
         samples: &[],
         answered: "The logs of the tenant's channels, a page at a time, or one of them compared with its resources.",
-        answer: WireType::of::<StatusResponse>(),
-        refusals: &[
+        response: WireType::of::<StatusResponse>(),
+        rejections: &[
             ProblemCode::InvalidRequest,
             ProblemCode::InvalidCursor,
             ProblemCode::Forbidden,

@@ -16,7 +16,7 @@ use super::{OPERATIONS, unions};
 pub const PROBLEM: &str = "Problem";
 
 /// A query parameter, or a member of a problem: what no wire type holds.
-pub struct Named {
+pub struct ExtraSchema {
     /// Its name.
     pub name: &'static str,
     /// What it says.
@@ -26,8 +26,12 @@ pub struct Named {
 }
 
 /// One of them.
-pub const fn named(name: &'static str, meaning: &'static str, schema: fn() -> Value) -> Named {
-    Named {
+pub const fn named(
+    name: &'static str,
+    meaning: &'static str,
+    schema: fn() -> Value,
+) -> ExtraSchema {
+    ExtraSchema {
         name,
         meaning,
         schema,
@@ -35,7 +39,7 @@ pub const fn named(name: &'static str, meaning: &'static str, schema: fn() -> Va
 }
 
 /// Members that a problem may have beyond those of its type (`Problem::with`).
-const PROBLEM_MEMBERS: &[Named] = &[
+const PROBLEM_MEMBERS: &[ExtraSchema] = &[
     named(
         "allowed_types",
         "Of `media_type_not_allowed`: the types that are.",
@@ -245,13 +249,13 @@ pub(super) fn components() -> BTreeMap<String, Value> {
         .iter()
         .filter_map(|operation| operation.request.wire_type())
         .collect();
-    let answers: Vec<_> = OPERATIONS
+    let responses: Vec<_> = OPERATIONS
         .iter()
-        .map(|operation| operation.answer)
+        .map(|operation| operation.response)
         .chain([problem])
         .collect();
     let mut found = Vec::new();
-    for wire_type in requests.iter().chain(&answers) {
+    for wire_type in requests.iter().chain(&responses) {
         (wire_type.collect)(&mut found);
     }
     let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
@@ -269,7 +273,7 @@ pub(super) fn components() -> BTreeMap<String, Value> {
     unions::expand(&mut schemas);
     let (asked, answered) = (
         reachable(&schemas, &requests),
-        reachable(&schemas, &answers),
+        reachable(&schemas, &responses),
     );
     schemas.retain(|name, _| asked.contains(name) || answered.contains(name));
     for name in answered {
@@ -282,7 +286,7 @@ pub(super) fn components() -> BTreeMap<String, Value> {
             close(schema);
         }
     }
-    for Named {
+    for ExtraSchema {
         name,
         meaning,
         schema,

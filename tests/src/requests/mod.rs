@@ -20,7 +20,7 @@ use lambda_http::{
 use serde_json::Value;
 use tidemark::engine::{Engine, http::Hook};
 
-use crate::{Answer, Stack, answer::route};
+use crate::{ApiResponse, Stack, response::route};
 pub use observer::{Both, Observer, Traffic};
 
 /// How much is stored before a request is sent.
@@ -155,7 +155,7 @@ impl Request {
     /// Checks that the response is the one that the case is about; gives its bytes.
     pub fn check(&self, response: Response<Body>) -> usize {
         let bytes = response.body().as_ref().len();
-        let response = Answer::read(response);
+        let response = ApiResponse::read(response);
         assert_eq!(
             response.status, 200,
             "{} {}: {}",

@@ -7,7 +7,7 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
 
@@ -34,19 +34,19 @@ impl Observer {
 }
 
 impl Hook for Observer {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let mut traffic = self.0.lock().unwrap();
         traffic.calls += 1;
         traffic.rows += usize::from(matches!(call.operation, "HeadObject" | "GetObject"));
         traffic.bytes += call.body.len();
-        Box::pin(std::future::ready(Verdict::Continue))
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, _: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate> {
         let mut traffic = self.0.lock().unwrap();
         traffic.rows += rows(&reply.body);
         traffic.bytes += reply.body.len();
-        Box::pin(std::future::ready(Verdict::Continue))
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
@@ -68,20 +68,20 @@ fn rows(body: &[u8]) -> usize {
 pub struct Both(pub Arc<dyn Hook>, pub Arc<dyn Hook>);
 
 impl Hook for Both {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async move {
             match self.0.before(call).await {
-                Verdict::Continue => self.1.before(call).await,
+                CallFate::Continue => self.1.before(call).await,
                 other => other,
             }
         })
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate> {
         Box::pin(async move {
             let inner = self.1.after(call, reply).await;
             match self.0.after(call, reply).await {
-                Verdict::Continue => inner,
+                CallFate::Continue => inner,
                 other => other,
             }
         })

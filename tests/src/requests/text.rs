@@ -5,7 +5,7 @@ use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 
 use super::{LARGE_BYTES, Request};
-use crate::{Answer, Stack};
+use crate::{ApiResponse, Stack};
 
 /// Levels of the nested payload; 64 are accepted.
 const LEVELS: usize = 60;
@@ -206,7 +206,7 @@ pub(super) async fn send(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    Answer::read(stack.respond(method, path, &headers, body.as_bytes()).await).ok()
+    ApiResponse::read(stack.respond(method, path, &headers, body.as_bytes()).await).ok()
 }
 
 /// Creates meters with these fields, several to a push so that no body is too large.

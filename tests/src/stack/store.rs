@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use lambda_http::http::{Request, header};
 use serde_json::Value;
 use tidemark::store::{
-    BUCKET, FAILURE_BUCKET,
+    BUCKET, DEAD_LETTER_BUCKET,
     client::{StoreClient, s3_client},
 };
 
 use super::{STORE_URL, Stack};
-use crate::Answer;
+use crate::ApiResponse;
 
 impl Stack {
     /// Uploads to a URL that a presign answered, as it says; gives the store's status.
@@ -25,7 +25,7 @@ impl Stack {
     }
 
     /// Puts a body to a URL of the media store, with these headers and no others.
-    pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> ApiResponse {
         self.store_request("PUT", url, headers, body).await
     }
 
@@ -48,7 +48,7 @@ impl Stack {
         url: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
+    ) -> ApiResponse {
         let request = Request::builder()
             .method(method)
             .uri(url)
@@ -63,7 +63,7 @@ impl Stack {
         if method == "PUT" && parts.status != 403 {
             self.watch.note_upload(&uri);
         }
-        Answer {
+        ApiResponse {
             status: parts.status.as_u16(),
             headers: parts.headers,
             text: String::from_utf8(body).unwrap(),
@@ -72,11 +72,11 @@ impl Stack {
 
     /// The objects of the failure bucket: by key, the record that was set aside and what is said of
     /// it.
-    pub async fn set_aside(&self) -> BTreeMap<String, Value> {
+    pub async fn dead_letter(&self) -> BTreeMap<String, Value> {
         let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
         let listed = bucket
             .list_objects_v2()
-            .bucket(FAILURE_BUCKET)
+            .bucket(DEAD_LETTER_BUCKET)
             .send()
             .await
             .unwrap();
@@ -84,7 +84,7 @@ impl Stack {
         for key in listed.contents().iter().filter_map(|object| object.key()) {
             let object = bucket
                 .get_object()
-                .bucket(FAILURE_BUCKET)
+                .bucket(DEAD_LETTER_BUCKET)
                 .key(key)
                 .send()
                 .await

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tidemark::auth::{AUDIENCE, TTL_S};
 use tidemark_tests::Stack;
 
-use super::{Key, answers, assert_accepted, assert_refused, assert_unauthenticated, good_claims};
+use super::{
+    Key, assert_accepted, assert_rejected, assert_unauthenticated, good_claims, responses,
+};
 
 /// A token whose claim `name` is `value`; without a value, it is missing.
 fn token_with(stack: &Stack, name: &str, value: Option<Value>) -> String {
@@ -19,9 +21,9 @@ fn token_with(stack: &Stack, name: &str, value: Option<Value>) -> String {
     Key::development().sign(&claims)
 }
 
-async fn assert_each_is_refused(name: &str, values: Vec<Value>) {
+async fn assert_each_is_rejected(name: &str, values: Vec<Value>) {
     let stack = Stack::new();
-    assert_refused(
+    assert_rejected(
         &stack,
         &token_with(&stack, name, None),
         &format!("no {name}"),
@@ -29,7 +31,7 @@ async fn assert_each_is_refused(name: &str, values: Vec<Value>) {
     .await;
     for value in values {
         let why: String = format!("{name}: {value}").chars().take(80).collect();
-        assert_refused(&stack, &token_with(&stack, name, Some(value)), &why).await;
+        assert_rejected(&stack, &token_with(&stack, name, Some(value)), &why).await;
     }
 }
 
@@ -59,7 +61,7 @@ async fn a_token_that_has_expired_or_never_does_is_refused() {
         json!(now() + TTL_S + 1),
         json!(1e18),
     ];
-    assert_each_is_refused("exp", values).await;
+    assert_each_is_rejected("exp", values).await;
     assert_each_is_accepted(
         "exp",
         vec![
@@ -78,8 +80,8 @@ async fn a_token_expires_while_the_clock_goes_on() {
     stack.advance(Duration::seconds(TTL_S) - Duration::milliseconds(1));
     assert_accepted(&stack, &token, "a millisecond before").await;
     stack.advance(Duration::milliseconds(1));
-    for answer in answers(&stack, &token).await {
-        assert_unauthenticated(&answer, "at the very moment");
+    for response in responses(&stack, &token).await {
+        assert_unauthenticated(&response, "at the very moment");
     }
 }
 
@@ -88,7 +90,7 @@ async fn a_token_that_is_not_valid_yet_is_refused() {
     let stack = Stack::new();
     for ahead in [61, 3600] {
         let token = token_with(&stack, "nbf", Some(json!(now() + ahead)));
-        assert_refused(&stack, &token, &format!("{ahead} seconds ahead")).await;
+        assert_rejected(&stack, &token, &format!("{ahead} seconds ahead")).await;
     }
     assert_each_is_accepted("nbf", vec![json!(now() + 60), json!(now()), json!(0)]).await;
 }
@@ -97,7 +99,7 @@ async fn a_token_that_is_not_valid_yet_is_refused() {
 async fn a_not_before_that_does_not_read_is_refused() {
     let stack = Stack::new();
     for value in [json!((now() + 3600).to_string()), json!([now() + 3600])] {
-        assert_refused(
+        assert_rejected(
             &stack,
             &token_with(&stack, "nbf", Some(value.clone())),
             &value.to_string(),
@@ -110,7 +112,7 @@ async fn a_not_before_that_does_not_read_is_refused() {
 async fn when_a_token_was_issued_is_read() {
     let stack = Stack::new();
     // It expires in ten minutes.
-    let refused = [
+    let rejected = [
         json!(now() + 61),
         json!(now() + 599),
         json!(now() - TTL_S + 599),
@@ -120,8 +122,8 @@ async fn when_a_token_was_issued_is_read() {
         json!([now()]),
         json!(null),
     ];
-    for issued in refused {
-        assert_refused(
+    for issued in rejected {
+        assert_rejected(
             &stack,
             &token_with(&stack, "iat", Some(issued.clone())),
             &issued.to_string(),
@@ -161,7 +163,7 @@ async fn a_critical_extension_is_refused() {
             parts[1]
         );
         let token = format!("{signed}.{}", Key::development().signature(&signed));
-        assert_refused(&stack, &token, &crit.to_string()).await;
+        assert_rejected(&stack, &token, &crit.to_string()).await;
     }
     // Signed alike, and accepted without it.
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "tidemark-development", "x": 1});
@@ -190,7 +192,7 @@ async fn a_token_of_another_issuer_is_refused() {
         json!(null),
         json!(""),
     ];
-    assert_each_is_refused("iss", values).await;
+    assert_each_is_rejected("iss", values).await;
 }
 
 #[tokio::test]
@@ -208,7 +210,7 @@ async fn a_token_for_another_audience_is_refused() {
         json!({AUDIENCE: true}),
         json!("other tidemark"),
     ];
-    assert_each_is_refused("aud", values).await;
+    assert_each_is_rejected("aud", values).await;
     assert_each_is_accepted(
         "aud",
         vec![
@@ -232,7 +234,7 @@ async fn a_token_without_a_tenant_or_a_user_is_refused() {
         json!("é".repeat(129)),
     ];
     for claim in ["tenant", "sub"] {
-        assert_each_is_refused(claim, values.clone()).await;
+        assert_each_is_rejected(claim, values.clone()).await;
         assert_each_is_accepted(
             claim,
             vec![json!("x".repeat(256)), json!(" "), json!("a#b")],
@@ -249,7 +251,7 @@ async fn a_token_of_more_than_a_hundred_channels_is_refused() {
             (0..count).map(|n| format!("group-{n}")).collect::<Vec<_>>()
         ))
     };
-    assert_refused(
+    assert_rejected(
         &stack,
         &token_with(&stack, "channels", channels(101)),
         "101 channels",
@@ -268,7 +270,7 @@ async fn a_channels_claim_that_is_no_list_is_refused() {
     let stack = Stack::new();
     for value in [json!(5), json!({"north": true}), json!(true)] {
         let why: String = value.to_string().chars().take(80).collect();
-        assert_refused(&stack, &token_with(&stack, "channels", Some(value)), &why).await;
+        assert_rejected(&stack, &token_with(&stack, "channels", Some(value)), &why).await;
     }
     assert_each_is_accepted(
         "channels",
@@ -345,7 +347,7 @@ async fn channels_that_are_no_names_are_ignored() {
 async fn roles_that_are_no_names_are_refused() {
     let stack = Stack::new();
     for value in [json!(5), json!([5]), json!({"admin": true}), json!(true)] {
-        assert_refused(
+        assert_rejected(
             &stack,
             &token_with(&stack, "roles", Some(value.clone())),
             &value.to_string(),

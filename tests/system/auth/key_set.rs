@@ -10,7 +10,7 @@ use chrono::DateTime;
 use lambda_http::http::header;
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_aws::{Clock, auth::Verifier, edge};
+use tidemark_aws::{Clock, auth::Verifier, http};
 use tidemark_core::protocol::problem::ProblemCode;
 use tidemark_tests::Stack;
 use tokio::{
@@ -28,7 +28,7 @@ use super::{
 struct Provider {
     url: String,
     /// What it answers: status line and body.
-    answer: Arc<Mutex<(String, String)>>,
+    response: Arc<Mutex<(String, String)>>,
     asked: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -40,26 +40,26 @@ impl Provider {
             "http://{}/.well-known/jwks.json",
             listener.local_addr().unwrap()
         );
-        let answer = Arc::new(Mutex::new(("200 OK".to_owned(), key_set(keys))));
+        let response = Arc::new(Mutex::new(("200 OK".to_owned(), key_set(keys))));
         let asked = Arc::new(AtomicUsize::new(0));
-        let (answers, count) = (Arc::clone(&answer), Arc::clone(&asked));
+        let (responses, count) = (Arc::clone(&response), Arc::clone(&asked));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                let answer = answers.lock().unwrap().clone();
-                serve(stream, &answer.0, &answer.1).await;
+                let response = responses.lock().unwrap().clone();
+                serve(stream, &response.0, &response.1).await;
             }
         });
         Self {
             url,
-            answer,
+            response,
             asked,
             task,
         }
     }
 
-    fn answers(&self, status: &str, body: String) {
-        *self.answer.lock().unwrap() = (status.to_owned(), body);
+    fn responses(&self, status: &str, body: String) {
+        *self.response.lock().unwrap() = (status.to_owned(), body);
     }
 
     fn asked(&self) -> usize {
@@ -176,7 +176,7 @@ async fn a_key_that_was_withdrawn_is_forgotten_within_an_hour() {
         (caller.call(&key(1)).await, caller.call(&key(2)).await),
         (ana(), ana())
     );
-    provider.answers("200 OK", key_set(&[&key(2)]));
+    provider.responses("200 OK", key_set(&[&key(2)]));
     caller.advance(3600);
     assert_eq!(
         (caller.call(&key(1)).await, caller.call(&key(2)).await),
@@ -217,7 +217,7 @@ async fn a_rotated_key_is_found_within_a_minute() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
-    provider.answers("200 OK", key_set(&[&key(2)]));
+    provider.responses("200 OK", key_set(&[&key(2)]));
     caller.advance(60);
     assert_eq!(caller.call(&key(2)).await, ana());
     assert_eq!(
@@ -253,12 +253,12 @@ async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
             .await
             .map(|principal| principal.user)
     };
-    let platform = Stack::new().platform("pull", Arc::new(NoHook));
-    let answer = edge::serve(&platform, "pull", &request, work).await;
-    assert_eq!(answer.status(), 503);
+    let context = Stack::new().context("pull", Arc::new(NoHook));
+    let response = http::serve(&context, "pull", &request, work).await;
+    assert_eq!(response.status(), 503);
     assert!(
-        answer.headers().contains_key(header::RETRY_AFTER)
-            && !answer.headers().contains_key(header::WWW_AUTHENTICATE)
+        response.headers().contains_key(header::RETRY_AFTER)
+            && !response.headers().contains_key(header::WWW_AUTHENTICATE)
     );
 }
 
@@ -266,9 +266,9 @@ async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
 async fn a_provider_that_comes_back_is_asked_at_once() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
-    provider.answers("500 Internal Server Error", key_set(&[&key(1)]));
+    provider.responses("500 Internal Server Error", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unavailable));
-    provider.answers("200 OK", key_set(&[&key(1)]));
+    provider.responses("200 OK", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, ana());
     assert_eq!(provider.asked(), 2);
 }
@@ -292,7 +292,7 @@ async fn stale_keys_are_not_trusted() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
-    provider.answers("500 Internal Server Error", String::new());
+    provider.responses("500 Internal Server Error", String::new());
     caller.advance(24 * 3600 - 1);
     assert_eq!(
         caller.call(&key(1)).await,
@@ -313,7 +313,7 @@ async fn stale_keys_are_not_trusted() {
         Err(ProblemCode::Unavailable),
         "a week later"
     );
-    provider.answers("200 OK", key_set(&[&key(1)]));
+    provider.responses("200 OK", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, ana(), "the provider is back");
 }
 
@@ -330,7 +330,7 @@ async fn an_answer_that_is_no_key_set_changes_nothing() {
         ("302 Found", r#"{"keys":[]}"#),
         ("200 OK", &too_long),
     ] {
-        provider.answers(status, body.to_owned());
+        provider.responses(status, body.to_owned());
         caller.advance(60);
         assert_eq!(
             caller.call(&key(2)).await,
@@ -358,12 +358,12 @@ async fn tokens_without_a_good_header_are_refused_before_anybody_is_asked() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     for token in ["garbage", "e30.e30.", "eyJhbGciOiJub25lIn0.e30."] {
-        let refused = caller
+        let rejected = caller
             .verifier
             .principal(&request(token))
             .await
             .map_err(|failure| failure.problem().code);
-        assert_eq!(refused, Err(ProblemCode::Unauthenticated));
+        assert_eq!(rejected, Err(ProblemCode::Unauthenticated));
     }
     assert_eq!(provider.asked(), 0);
 }

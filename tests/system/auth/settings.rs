@@ -103,8 +103,8 @@ async fn a_cognito_access_token_tells_who_is_calling() {
     ] {
         let mut wrong = claims.clone();
         wrong[claim] = value;
-        let refused = principal(&variables, &[&Key::rsa("test-rsa")], &wrong).await;
-        assert_eq!(refused, Err(ProblemCode::Unauthenticated), "{claim}");
+        let rejected = principal(&variables, &[&Key::rsa("test-rsa")], &wrong).await;
+        assert_eq!(rejected, Err(ProblemCode::Unauthenticated), "{claim}");
     }
 }
 
@@ -196,12 +196,12 @@ async fn other_algorithms_are_refused_although_the_key_is_of_the_set() {
         secret: EncodingKey::from_secret(shared),
     });
     for key in rsa.into_iter().chain(hmac) {
-        let refused = verifier
+        let rejected = verifier
             .principal(&request(&key.sign(&claims)))
             .await
             .map_err(|failure| failure.problem().code);
         assert_eq!(
-            refused,
+            rejected,
             Err(ProblemCode::Unauthenticated),
             "{:?}",
             key.algorithm
@@ -219,11 +219,11 @@ async fn without_a_key_id_no_one_of_several_keys_is_meant() {
     let claims = json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "exp": now.timestamp() + 60});
     for key in &keys {
         let token = key.sign_under(&jsonwebtoken::Header::new(key.algorithm), &claims);
-        let refused = verifier
+        let rejected = verifier
             .principal(&request(&token))
             .await
             .map_err(|failure| failure.problem().code);
-        assert_eq!(refused, Err(ProblemCode::Unauthenticated), "{}", key.id);
+        assert_eq!(rejected, Err(ProblemCode::Unauthenticated), "{}", key.id);
     }
 }
 
@@ -293,24 +293,24 @@ fn claims() -> Value {
 
 #[tokio::test]
 async fn keys_for_other_purposes_verify_nothing() {
-    let refused = Some(ProblemCode::Unauthenticated);
+    let rejected = Some(ProblemCode::Unauthenticated);
     for (member, value, code) in [
         ("use", json!("sig"), None),
         ("use", json!(null), None),
-        ("use", json!("enc"), refused),
-        ("use", json!("other"), refused),
+        ("use", json!("enc"), rejected),
+        ("use", json!("other"), rejected),
         ("key_ops", json!(["verify"]), None),
         ("key_ops", json!(["sign", "verify"]), None),
-        ("key_ops", json!([]), refused),
-        ("key_ops", json!(["sign"]), refused),
-        ("key_ops", json!(["encrypt", "wrapKey"]), refused),
+        ("key_ops", json!([]), rejected),
+        ("key_ops", json!(["sign"]), rejected),
+        ("key_ops", json!(["encrypt", "wrapKey"]), rejected),
         ("alg", json!("RS256"), None),
         ("alg", json!(null), None),
-        ("alg", json!("RS512"), refused),
-        ("alg", json!("PS256"), refused),
-        ("alg", json!("RSA-OAEP"), refused),
-        ("alg", json!("RSA-OAEP-512"), refused),
-        ("alg", json!("ES256"), refused),
+        ("alg", json!("RS512"), rejected),
+        ("alg", json!("PS256"), rejected),
+        ("alg", json!("RSA-OAEP"), rejected),
+        ("alg", json!("RSA-OAEP-512"), rejected),
+        ("alg", json!("ES256"), rejected),
     ] {
         let mut key = Key::rsa("rsa").public();
         key[member] = value.clone();
@@ -374,10 +374,10 @@ async fn a_required_token_type_is_compared() {
         None,
     ]
     .map(typed);
-    let refused = Some(ProblemCode::Unauthenticated);
+    let rejected = Some(ProblemCode::Unauthenticated);
     assert_eq!(
         called(&[("TOKEN_TYPE", "at+jwt")], &set, &tokens).await,
-        [None, None, refused, refused, refused]
+        [None, None, rejected, rejected, rejected]
     );
     assert_eq!(
         called(&[("TOKEN_TYPE", "")], &set, &tokens).await,
@@ -401,10 +401,10 @@ async fn a_required_token_use_is_compared() {
         json!(null),
     ]
     .map(used);
-    let refused = Some(ProblemCode::Unauthenticated);
+    let rejected = Some(ProblemCode::Unauthenticated);
     assert_eq!(
         called(&[("TOKEN_USE", "access")], &set, &tokens).await,
-        [None, refused, refused, refused, refused]
+        [None, rejected, rejected, rejected, rejected]
     );
     assert_eq!(called(&[], &set, &tokens).await, [None; 5]);
 }
@@ -422,7 +422,7 @@ async fn a_token_is_valid_for_a_day_by_default() {
         claims["exp"] = json!(now - issued.unwrap_or(0) + seconds);
         key.sign(&claims)
     };
-    let refused = Some(ProblemCode::Unauthenticated);
+    let rejected = Some(ProblemCode::Unauthenticated);
     for (max, seconds) in [("", 86_400), ("60", 60), ("2592000", 2_592_000)] {
         let tokens = [
             (Some(0), 0),
@@ -436,7 +436,7 @@ async fn a_token_is_valid_for_a_day_by_default() {
         let told = called(&[("TOKEN_SECONDS_MAX", max)], &set, &tokens).await;
         assert_eq!(
             told,
-            [None, refused, None, refused, None, refused],
+            [None, rejected, None, rejected, None, rejected],
             "{seconds}"
         );
     }

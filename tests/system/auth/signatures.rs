@@ -7,7 +7,7 @@ use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 use tidemark_tests::Stack;
 
-use super::{Key, assert_accepted, assert_refused, assert_unauthenticated, good_claims};
+use super::{Key, assert_accepted, assert_rejected, assert_unauthenticated, good_claims};
 
 #[tokio::test]
 async fn a_request_without_a_bearer_token_is_refused() {
@@ -62,7 +62,7 @@ async fn what_is_no_jwt_is_refused() {
         "eyJhbGciOiJFZERTQSJ9..",
         &long,
     ] {
-        assert_refused(&stack, token, &token[..token.len().min(40)]).await;
+        assert_rejected(&stack, token, &token[..token.len().min(40)]).await;
     }
 }
 
@@ -82,7 +82,7 @@ async fn a_token_that_names_no_algorithm_is_refused() {
         let header = json!({"alg": algorithm, "typ": "JWT", "kid": "tidemark-development"});
         let header = BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
         for signature in ["", parts[2]] {
-            assert_refused(
+            assert_rejected(
                 &stack,
                 &format!("{header}.{}.{signature}", parts[1]),
                 &algorithm.to_string(),
@@ -115,7 +115,7 @@ async fn the_public_key_is_no_shared_secret() {
                 &EncodingKey::from_secret(secret),
             )
             .unwrap();
-            assert_refused(&stack, &token, &format!("{algorithm:?}")).await;
+            assert_rejected(&stack, &token, &format!("{algorithm:?}")).await;
         }
     }
 }
@@ -125,19 +125,19 @@ async fn a_signature_of_another_key_is_refused_whatever_its_key_id() {
     let stack = Stack::new();
     let claims = good_claims(&stack);
     for id in ["tidemark-development", "unknown", ""] {
-        assert_refused(
+        assert_rejected(
             &stack,
             &Key::ed25519(&[7; 32], id).sign(&claims),
             &format!("Ed25519 as {id:?}"),
         )
         .await;
-        assert_refused(
+        assert_rejected(
             &stack,
             &Key::rsa(id).sign(&claims),
             &format!("RS256 as {id:?}"),
         )
         .await;
-        assert_refused(
+        assert_rejected(
             &stack,
             &Key::ec(id).sign(&claims),
             &format!("ES256 as {id:?}"),
@@ -162,7 +162,7 @@ async fn a_key_that_the_token_brings_along_is_not_used() {
             jku: Some("http://127.0.0.1:1/keys".into()),
             ..Header::new(Algorithm::EdDSA)
         };
-        assert_refused(
+        assert_rejected(
             &stack,
             &own.sign_under(&header, &good_claims(&stack)),
             &format!("{id:?}"),
@@ -179,7 +179,7 @@ async fn a_genuine_token_under_an_unknown_key_id_is_refused() {
         kid: Some("unknown".into()),
         ..key.header()
     };
-    assert_refused(
+    assert_rejected(
         &stack,
         &key.sign_under(&header, &good_claims(&stack)),
         "unknown key id",
@@ -202,8 +202,8 @@ async fn a_token_that_was_changed_anywhere_is_refused() {
     for at in 0..genuine.len() {
         let flipped = if &genuine[at..=at] == "A" { "B" } else { "A" };
         let changed = format!("{}{flipped}{}", &genuine[..at], &genuine[at + 1..]);
-        let answer = stack.post("sync/pull", &changed, &json!({})).await;
-        assert_unauthenticated(&answer, &format!("letter {at}"));
+        let response = stack.post("sync/pull", &changed, &json!({})).await;
+        assert_unauthenticated(&response, &format!("letter {at}"));
     }
     assert_accepted(&stack, &genuine, "unchanged").await;
 }
@@ -220,7 +220,7 @@ async fn claims_of_one_token_are_not_signed_by_another() {
         own.split('.').next().unwrap(),
         own.rsplit('.').next().unwrap(),
     );
-    assert_refused(
+    assert_rejected(
         &stack,
         &format!("{header}.{wanted}.{signature}"),
         "claims exchanged",

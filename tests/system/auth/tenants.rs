@@ -138,11 +138,11 @@ async fn the_same_conflict_in_two_tenants_is_two_conflicts() {
             .push_one(item("create", "tenant", 1, 1))
             .await;
         other.push_one(item("update", "tenant", 1, 2)).await;
-        let refused = device(&stack, tenant)
+        let rejected = device(&stack, tenant)
             .push_one(item("update", "tenant", 1, 3))
             .await;
-        assert_eq!(refused["server_payload"]["reading"], 2, "{tenant}");
-        ids.push(refused["conflict_id"].clone());
+        assert_eq!(rejected["server_payload"]["reading"], 2, "{tenant}");
+        ids.push(rejected["conflict_id"].clone());
     }
     assert_ne!(ids[0], ids[1]);
     assert_eq!(stack.conflicts().len(), 2);

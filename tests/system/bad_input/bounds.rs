@@ -5,7 +5,7 @@ use serde_json::{Value, json, value::RawValue};
 use tidemark_core::limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX};
 use tidemark_tests::{Device, Stack};
 
-use super::{Dice, assert_refused, list, push_among_good, push_text, texts};
+use super::{Dice, assert_rejected, list, push_among_good, push_text, texts};
 
 /// An item on the meter `id` with this payload.
 fn item(action: &str, payload: &str) -> String {
@@ -51,7 +51,7 @@ async fn a_payload_of_350_kb_is_accepted_and_one_byte_more_is_refused() {
     for bytes in [PAYLOAD_BYTES_MAX + 1, 400 * 1024, 1 << 20] {
         for action in ["create", "update"] {
             let too_large = item(action, &payload_of("fits-not", bytes, 1));
-            assert_refused(
+            assert_rejected(
                 &push_among_good(&stack, &token, &too_large).await,
                 "payload_too_large",
                 &too_large,
@@ -102,8 +102,8 @@ async fn the_largest_payloads_pass_through_stream_log_snapshot_and_conflict() {
 }
 
 async fn statuses(stack: &Stack, token: &str, items: &[&str]) -> Vec<Value> {
-    let answer = push_text(stack, token, items).await.ok();
-    answer["results"]
+    let response = push_text(stack, token, items).await.ok();
+    response["results"]
         .as_array()
         .unwrap()
         .iter()
@@ -130,7 +130,7 @@ async fn a_payload_of_500_fields_is_accepted_and_one_more_is_refused() {
     assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
     for action in ["create", "update"] {
         let too_many = item(action, &fields_of("fits-not", PAYLOAD_FIELDS_MAX + 1));
-        assert_refused(
+        assert_rejected(
             &push_among_good(&stack, &token, &too_many).await,
             "too_many_fields",
             &too_many,
@@ -146,7 +146,7 @@ async fn a_payload_nested_64_deep_is_accepted_and_deeper_ones_are_refused() {
     for depth in [NESTING_MAX + 1, 100, 128, 129, 10_000] {
         for action in ["create", "update", "delete"] {
             let too_deep = item(action, &nested("fits-not", depth));
-            assert_refused(
+            assert_rejected(
                 &push_among_good(&stack, &token, &too_deep).await,
                 "payload_too_deep",
                 &too_deep,
@@ -165,7 +165,7 @@ async fn nesting_anywhere_else_harms_nobody() {
         push_among_good(&stack, &token, &strange).await["status"],
         "ok"
     );
-    assert_refused(
+    assert_rejected(
         &push_among_good(&stack, &token, &deep).await,
         "invalid_item",
         &deep,
@@ -231,7 +231,7 @@ async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
         )
     };
     let too_large = grow(room + 1);
-    assert_refused(
+    assert_rejected(
         &push_among_good(&stack, &token, &too_large).await,
         "payload_too_large",
         &too_large,
@@ -258,7 +258,7 @@ async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
         )
     };
     let too_many = grow(102);
-    assert_refused(
+    assert_rejected(
         &push_among_good(&stack, &token, &too_many).await,
         "too_many_fields",
         &too_many,
@@ -321,8 +321,8 @@ async fn numbers_no_machine_holds_are_kept_as_they_came() {
             .status,
         200
     );
-    let answer = stack.post("sync/pull", &token, &json!({})).await;
-    let changes = list(&texts(&answer.text)["changes"]);
+    let response = stack.post("sync/pull", &token, &json!({})).await;
+    let changes = list(&texts(&response.text)["changes"]);
     let held: &RawValue = &texts(changes[0].get())["payload"];
     assert!(held.get() == payload, "the payload differs");
 }

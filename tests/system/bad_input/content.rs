@@ -122,7 +122,7 @@ async fn duplicate_names_of_an_item_or_a_request_are_refused() {
             .contains("duplicate field `resource_type`"),
         "{result}"
     );
-    let answer = stack
+    let response = stack
         .post_bytes(
             "sync/push",
             Some(&token),
@@ -130,7 +130,7 @@ async fn duplicate_names_of_an_item_or_a_request_are_refused() {
         )
         .await;
     assert_problem(
-        &answer,
+        &response,
         400,
         "invalid_request",
         Some("$"),
@@ -170,16 +170,16 @@ async fn manual_merge_removes_duplicate_names() {
     let path = format!("conflicts/{id}/resolve");
     let decision =
         format!(r#"{DECIDE_WITH}{{"l":[{{"a":1,"\u0061":1.50}}],"b":1,"id":"x","b":2}}}}"#);
-    let answer = stack
+    let response = stack
         .post_bytes(&path, Some(&root), decision.as_bytes())
         .await;
-    answer.ok();
+    response.ok();
     assert!(
-        answer
+        response
             .text
             .contains(r#""server_payload":{"l":[{"\u0061":1.50}],"b":2}"#),
         "{}",
-        answer.text
+        response.text
     );
     // The same decision, written without what does not count.
     let again = format!(r#"{DECIDE_WITH}{{"l":[{{"a":1.50}}],"b":2}}}}"#);
@@ -188,7 +188,7 @@ async fn manual_merge_removes_duplicate_names() {
             .post_bytes(&path, Some(&root), again.as_bytes())
             .await
             .ok()["server_version"],
-        answer.json()["server_version"]
+        response.json()["server_version"]
     );
     assert!(
         pulled(&stack, &token)
@@ -267,25 +267,31 @@ async fn unpaired_surrogate_is_named_in_requests() {
     let (id, root) = conflict(&stack, &token).await;
     for payload in SURROGATES {
         let decision = format!("{DECIDE_WITH}{payload}}}");
-        let answer = stack
+        let response = stack
             .post_bytes(
                 &format!("conflicts/{id}/resolve"),
                 Some(&root),
                 decision.as_bytes(),
             )
             .await;
-        assert_problem(&answer, 400, "invalid_request", Some("payload"), &decision);
-        assert_names_surrogate(&answer.json()["detail"], &decision);
+        assert_problem(
+            &response,
+            400,
+            "invalid_request",
+            Some("payload"),
+            &decision,
+        );
+        assert_names_surrogate(&response.json()["detail"], &decision);
     }
     for body in [
         r#"{"\ud800":1,"device_id":"a","items":[1]}"#,
         r#"{"device_id":"\udc00","items":[1]}"#,
     ] {
-        let answer = stack
+        let response = stack
             .post_bytes("sync/push", Some(&token), body.as_bytes())
             .await;
-        assert_eq!(answer.status, 400, "{body}");
-        assert_names_surrogate(&answer.json()["detail"], body);
+        assert_eq!(response.status, 400, "{body}");
+        assert_names_surrogate(&response.json()["detail"], body);
     }
 }
 
@@ -356,40 +362,40 @@ async fn number_that_is_not_whole_is_named() {
                 "{item}: {result}"
             );
         }
-        let answer = stack
+        let response = stack
             .post_bytes(
                 "sync/pull",
                 Some(&token),
                 format!(r#"{{"limit":{number}}}"#).as_bytes(),
             )
             .await;
-        assert_problem(&answer, 400, "invalid_request", Some("limit"), number);
+        assert_problem(&response, 400, "invalid_request", Some("limit"), number);
         assert!(
-            answer.json()["detail"]
+            response.json()["detail"]
                 .to_string()
                 .contains("a whole number from 1 to 500"),
             "{}",
-            answer.text
+            response.text
         );
         if number != "9007199254740992" {
             let body =
                 format!(r#"{{"resolution":"accept_server","expected_server_version":{number}}}"#);
-            let answer = stack
+            let response = stack
                 .post_bytes("conflicts/conf-x/resolve", Some(&root), body.as_bytes())
                 .await;
             assert_problem(
-                &answer,
+                &response,
                 400,
                 "invalid_request",
                 Some("expected_server_version"),
                 number,
             );
             assert!(
-                answer.json()["detail"]
+                response.json()["detail"]
                     .to_string()
                     .contains("must be a whole number"),
                 "{}",
-                answer.text
+                response.text
             );
         }
     }

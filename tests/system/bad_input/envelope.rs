@@ -24,7 +24,7 @@ fn pull_body() -> Value {
 }
 
 /// Each of `body`'s fields in turn with each of its wrong values is refused with the field's path.
-async fn assert_each_is_refused(route: &str, body: &Value, wrong: &[(&str, Vec<Value>)]) {
+async fn assert_each_is_rejected(route: &str, body: &Value, wrong: &[(&str, Vec<Value>)]) {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     for (field, values) in wrong {
@@ -32,8 +32,8 @@ async fn assert_each_is_refused(route: &str, body: &Value, wrong: &[(&str, Vec<V
             let mut body = body.clone();
             body[*field] = value.clone();
             let shown: String = format!("{field}: {value}").chars().take(80).collect();
-            let answer = stack.post(route, &token, &body).await;
-            assert_problem(&answer, 400, "invalid_request", Some(field), &shown);
+            let response = stack.post(route, &token, &body).await;
+            assert_problem(&response, 400, "invalid_request", Some(field), &shown);
         }
     }
     assert_eq!(
@@ -61,12 +61,16 @@ async fn a_body_that_is_not_json_is_refused_behind_both_kinds_of_api() {
                 b"{\"a\":1}{\"a\":1}",
                 b"{} trailing",
             ] {
-                let answer = stack.post_bytes(route, Some(&token), body).await;
-                let expected_path = answer.json()["path"].as_str().map(ToOwned::to_owned);
-                assert!(expected_path.is_some(), "{route} {body:?}: {}", answer.text);
+                let response = stack.post_bytes(route, Some(&token), body).await;
+                let expected_path = response.json()["path"].as_str().map(ToOwned::to_owned);
+                assert!(
+                    expected_path.is_some(),
+                    "{route} {body:?}: {}",
+                    response.text
+                );
                 let shown = format!("{route} {body:?}");
                 assert_problem(
-                    &answer,
+                    &response,
                     400,
                     "invalid_request",
                     expected_path.as_deref(),
@@ -83,9 +87,9 @@ async fn a_body_that_is_no_object_is_refused() {
     let token = stack.token("acme", "ana", &[], &[]);
     for route in ROUTES {
         for body in ["null", "true", "7", "\"push\""] {
-            let answer = stack.post_bytes(route, Some(&token), body.as_bytes()).await;
+            let response = stack.post_bytes(route, Some(&token), body.as_bytes()).await;
             assert_problem(
-                &answer,
+                &response,
                 400,
                 "invalid_request",
                 Some("$"),
@@ -105,9 +109,9 @@ async fn a_list_of_the_fields_is_no_request() {
     ];
     let empty = ROUTES.map(|route| (route, json!([])));
     for (route, body) in as_list.into_iter().chain(empty) {
-        let answer = stack.post(route, &token, &body).await;
+        let response = stack.post(route, &token, &body).await;
         assert_problem(
-            &answer,
+            &response,
             400,
             "invalid_request",
             Some("$"),
@@ -123,17 +127,21 @@ async fn a_body_cut_anywhere_is_refused() {
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
         let body = body.to_string();
         for cut in 0..body.len() {
-            let answer = stack
+            let response = stack
                 .post_bytes(route, Some(&token), &body.as_bytes()[..cut])
                 .await;
-            let problem = answer.json();
+            let problem = response.json();
             assert_eq!(
-                (answer.status, &problem["code"]),
+                (response.status, &problem["code"]),
                 (400, &json!("invalid_request")),
                 "cut at {cut}: {}",
-                answer.text
+                response.text
             );
-            assert!(problem["path"].is_string(), "cut at {cut}: {}", answer.text);
+            assert!(
+                problem["path"].is_string(),
+                "cut at {cut}: {}",
+                response.text
+            );
         }
     }
     assert_eq!(stack.rows("sync_items").len(), 0);
@@ -165,7 +173,7 @@ async fn a_push_field_of_the_wrong_type_or_length_is_named() {
             ],
         ),
     ];
-    assert_each_is_refused("sync/push", &push_body(), &wrong).await;
+    assert_each_is_rejected("sync/push", &push_body(), &wrong).await;
 }
 
 #[tokio::test]
@@ -188,7 +196,7 @@ async fn a_pull_field_of_the_wrong_type_or_length_is_named() {
         ("device_id", no_name),
         ("limit", limits),
     ];
-    assert_each_is_refused("sync/pull", &pull_body(), &wrong).await;
+    assert_each_is_rejected("sync/pull", &pull_body(), &wrong).await;
 }
 
 #[tokio::test]
@@ -205,14 +213,14 @@ async fn a_number_json_cannot_hold_is_refused_where_a_number_is_read() {
         "NaN",
     ] {
         let body = format!(r#"{{"limit":{limit}}}"#);
-        let answer = stack
+        let response = stack
             .post_bytes("sync/pull", Some(&token), body.as_bytes())
             .await;
         assert_eq!(
-            (answer.status, &answer.json()["code"]),
+            (response.status, &response.json()["code"]),
             (400, &json!("invalid_request")),
             "{limit}: {}",
-            answer.text
+            response.text
         );
     }
 }
@@ -227,9 +235,9 @@ async fn a_push_without_device_or_items_is_refused() {
         json!({"device_id": "phone"}),
         json!({"device": "phone", "items": [item()]}),
     ] {
-        let answer = stack.post("sync/push", &token, &body).await;
+        let response = stack.post("sync/push", &token, &body).await;
         assert_problem(
-            &answer,
+            &response,
             400,
             "invalid_request",
             Some("$"),
@@ -304,7 +312,7 @@ async fn what_is_declared_as_something_else_than_json_is_415() {
     let (media_type, encoding) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
         let body = body.to_string().into_bytes();
-        for refused in [
+        for rejected in [
             vec![(media_type.clone(), "text/plain")],
             vec![(media_type.clone(), "text/plain; charset=application/json")],
             vec![(media_type.clone(), "application/x-www-form-urlencoded")],
@@ -315,13 +323,13 @@ async fn what_is_declared_as_something_else_than_json_is_415() {
             ],
             vec![(encoding.clone(), "br")],
         ] {
-            let answer = stack.send(route, &headers(&refused), &body).await;
+            let response = stack.send(route, &headers(&rejected), &body).await;
             assert_problem(
-                &answer,
+                &response,
                 415,
                 "unsupported_media_type",
                 None,
-                &format!("{route} {refused:?}"),
+                &format!("{route} {rejected:?}"),
             );
         }
         for accepted in [

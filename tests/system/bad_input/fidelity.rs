@@ -21,11 +21,11 @@ const FIELDS: &str = concat!(
 /// in the log since `since_token`.
 async fn pulled(stack: &Stack, since_token: Option<&str>) -> Vec<String> {
     let token = stack.token("acme", "ben", &[], &[]);
-    let answer = stack
+    let response = stack
         .post("sync/pull", &token, &json!({"since_token": since_token}))
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let changes = list(&texts(&answer.text)["changes"]);
+    assert_eq!(response.status, 200, "{}", response.text);
+    let changes = list(&texts(&response.text)["changes"]);
     changes
         .iter()
         .map(|change| texts(change.get())["payload"].get().to_owned())
@@ -34,8 +34,8 @@ async fn pulled(stack: &Stack, since_token: Option<&str>) -> Vec<String> {
 
 async fn since_token(stack: &Stack) -> String {
     let token = stack.token("acme", "ben", &[], &[]);
-    let answer = stack.post("sync/pull", &token, &json!({})).await;
-    let text: String = serde_json::from_str(texts(&answer.text)["next_token"].get()).unwrap();
+    let response = stack.post("sync/pull", &token, &json!({})).await;
+    let text: String = serde_json::from_str(texts(&response.text)["next_token"].get()).unwrap();
     text
 }
 
@@ -47,19 +47,19 @@ async fn stack_with_meter() -> (Stack, String) {
     let item = format!(
         r#"{{"resource_type":"meter","action":"create","client_version":1,"payload":{{"id":"m-1",{FIELDS}}}}}"#
     );
-    let answer = push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item])
+    let response = push_text(&stack, &stack.token("acme", "ana", &[], &[]), &[&item])
         .await
         .ok();
-    assert_eq!(answer["results"][0]["status"], "ok", "{answer}");
+    assert_eq!(response["results"][0]["status"], "ok", "{response}");
     (stack, since)
 }
 
-async fn update(stack: &Stack, user: &str, version: u64, patch: &str) -> super::Texts {
+async fn update(stack: &Stack, user: &str, version: u64, patch: &str) -> super::RawFields {
     let item = format!(
         r#"{{"resource_type":"meter","action":"update","client_version":{version},"base_version":{version},"payload":{{"id":"m-1",{patch}}}}}"#
     );
-    let answer = push_text(stack, &stack.token("acme", user, &[], &[]), &[&item]).await;
-    let results = list(&texts(&answer.text)["results"]);
+    let response = push_text(stack, &stack.token("acme", user, &[], &[]), &[&item]).await;
+    let results = list(&texts(&response.text)["results"]);
     texts(results[0].get())
 }
 

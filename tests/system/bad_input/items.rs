@@ -5,7 +5,7 @@ use serde_json::json;
 use tidemark_core::limits::VERSION_MAX;
 use tidemark_tests::Stack;
 
-use super::{assert_refused, push_among_good, push_text, raw_items};
+use super::{assert_rejected, push_among_good, push_text, raw_items};
 
 /// An update of `m-1` with one field written otherwise; `None` leaves it out.
 fn update_with(field: &str, value: Option<&str>) -> String {
@@ -37,11 +37,11 @@ pub(super) async fn stack_with_meter() -> (Stack, String) {
 }
 
 /// Each of these values of the field is refused with this code, and the meter stays as it was.
-async fn assert_each_is_refused(field: &str, code: &str, values: &[Option<&str>]) {
+async fn assert_each_is_rejected(field: &str, code: &str, values: &[Option<&str>]) {
     let (stack, token) = stack_with_meter().await;
     for value in values {
         let item = update_with(field, *value);
-        assert_refused(&push_among_good(&stack, &token, &item).await, code, &item);
+        assert_rejected(&push_among_good(&stack, &token, &item).await, code, &item);
     }
     let meter = stack
         .rows("resources")
@@ -70,7 +70,7 @@ async fn an_item_that_is_no_object_is_refused_alone() {
         r#"{"":null}"#,
         r#"{"\udfff":1}"#,
     ] {
-        assert_refused(
+        assert_rejected(
             &push_among_good(&stack, &token, item).await,
             "invalid_item",
             item,
@@ -82,7 +82,7 @@ async fn an_item_that_is_no_object_is_refused_alone() {
 async fn a_list_of_the_fields_is_no_item() {
     let (stack, token) = stack_with_meter().await;
     let item = r#"[null,"meter","update",{"id":"m-1","reading":2},1,null,null]"#;
-    assert_refused(
+    assert_rejected(
         &push_among_good(&stack, &token, item).await,
         "invalid_item",
         item,
@@ -91,7 +91,7 @@ async fn a_list_of_the_fields_is_no_item() {
 
 #[tokio::test]
 async fn an_unknown_type_is_refused() {
-    assert_each_is_refused(
+    assert_each_is_rejected(
         "resource_type",
         "unknown_type",
         &[
@@ -114,7 +114,7 @@ async fn an_unreadable_type_is_refused() {
         Some(r#"["meter"]"#),
         Some(r#""\ud800""#),
     ];
-    assert_each_is_refused("resource_type", "invalid_item", &values).await;
+    assert_each_is_rejected("resource_type", "invalid_item", &values).await;
 }
 
 #[tokio::test]
@@ -127,12 +127,12 @@ async fn an_unknown_action_is_refused() {
         Some(r#""Update""#),
         Some(r#""""#),
     ];
-    assert_each_is_refused("action", "invalid_item", &values).await;
+    assert_each_is_rejected("action", "invalid_item", &values).await;
 }
 
 #[tokio::test]
 async fn an_object_is_no_action() {
-    assert_each_is_refused("action", "invalid_item", &[Some(r#"{"update":null}"#)]).await;
+    assert_each_is_rejected("action", "invalid_item", &[Some(r#"{"update":null}"#)]).await;
 }
 
 #[tokio::test]
@@ -151,18 +151,18 @@ async fn a_version_that_is_no_natural_number_is_refused() {
         Some("18446744073709551616"),
         Some("1e400"),
     ];
-    assert_each_is_refused(
+    assert_each_is_rejected(
         "client_version",
         "invalid_item",
         &[&[None, Some("null")], values.as_slice()].concat(),
     )
     .await;
-    assert_each_is_refused("base_version", "invalid_item", &values).await;
+    assert_each_is_rejected("base_version", "invalid_item", &values).await;
 }
 
 #[tokio::test]
 async fn a_missing_payload_is_refused() {
-    assert_each_is_refused("payload", "invalid_item", &[None, Some("null")]).await;
+    assert_each_is_rejected("payload", "invalid_item", &[None, Some("null")]).await;
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_payload_that_is_no_object_is_refused() {
             let item = format!(
                 r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#
             );
-            assert_refused(
+            assert_rejected(
                 &push_among_good(&stack, &token, &item).await,
                 "invalid_payload",
                 &item,
@@ -195,7 +195,7 @@ async fn half_a_surrogate_pair_is_refused_wherever_it_stands_in_a_payload() {
         let item = format!(
             r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":1,"payload":{payload}}}"#
         );
-        assert_refused(
+        assert_rejected(
             &push_among_good(&stack, &token, &item).await,
             "invalid_payload",
             &item,
@@ -217,19 +217,19 @@ async fn an_id_that_is_no_name_is_refused() {
         &long,
         &wide,
     ];
-    assert_each_is_refused("payload", "invalid_id", &values.map(Some)).await;
+    assert_each_is_rejected("payload", "invalid_id", &values.map(Some)).await;
 }
 
 #[tokio::test]
 async fn an_item_that_names_no_resource_is_refused() {
     let values = [r#"{"reading":2}"#, r#"{"id":null,"reading":2}"#, "{}"];
-    assert_each_is_refused("payload", "id_required", &values.map(Some)).await;
+    assert_each_is_rejected("payload", "id_required", &values.map(Some)).await;
 }
 
 #[tokio::test]
 async fn a_temp_id_that_is_no_name_is_refused() {
     let long = format!(r#""{}""#, "x".repeat(257));
-    assert_each_is_refused(
+    assert_each_is_rejected(
         "client_temp_id",
         "invalid_item",
         &["5", r#""""#, "[]", "{}", r#""\ud800""#, &long].map(Some),
@@ -251,8 +251,8 @@ async fn a_channel_that_does_not_exist_is_refused() {
         r#""group""#,
         &long,
     ];
-    assert_each_is_refused("channel", "invalid_channel", &values.map(Some)).await;
-    assert_each_is_refused(
+    assert_each_is_rejected("channel", "invalid_channel", &values.map(Some)).await;
+    assert_each_is_rejected(
         "channel",
         "invalid_item",
         &["5", "[]", r#"{"group":"north"}"#, r#""\ud800""#].map(Some),
@@ -269,7 +269,7 @@ async fn a_channel_of_others_is_refused() {
         r#""user/ben""#,
         r#""user/Ana""#,
     ];
-    assert_each_is_refused("channel", "channel_forbidden", &values.map(Some)).await;
+    assert_each_is_rejected("channel", "channel_forbidden", &values.map(Some)).await;
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn a_task_without_a_channel_is_refused() {
         let item = format!(
             r#"{{"resource_type":"task","action":"{action}","client_version":1,"payload":{{"id":"t-1"}}}}"#
         );
-        assert_refused(
+        assert_rejected(
             &push_among_good(&stack, &token, &item).await,
             "channel_required",
             &item,
@@ -300,7 +300,7 @@ async fn a_create_without_a_required_field_is_refused() {
         let item = format!(
             r#"{{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{payload}}}"#
         );
-        assert_refused(
+        assert_rejected(
             &push_among_good(&stack, &token, &item).await,
             "required_field_missing",
             &item,
@@ -324,7 +324,7 @@ async fn an_update_that_removes_a_required_field_is_refused() {
         let item = format!(
             r#"{{"resource_type":"submission","action":"update","client_version":1,"payload":{{"id":"s-1",{patch}}}}}"#
         );
-        assert_refused(
+        assert_rejected(
             &push_among_good(&stack, &token, &item).await,
             "required_field_missing",
             &item,
@@ -348,7 +348,7 @@ async fn a_resource_that_does_not_exist_is_not_found() {
             let item = format!(
                 r#"{{"resource_type":"meter","action":"{action}","client_version":1,{name}}}"#
             );
-            assert_refused(
+            assert_rejected(
                 &push_among_good(&stack, &token, &item).await,
                 "not_found",
                 &item,

@@ -3,10 +3,10 @@
 //! answered as the first time (§3.6).
 
 use serde_json::{Value, json};
-use tidemark_core::limits::{ANSWER_BYTES_MAX, escaped_bytes};
+use tidemark_core::limits::{RESPONSE_BYTES_MAX, escaped_bytes};
 use tidemark_tests::Stack;
 
-use super::{Dice, assert_refused};
+use super::{Dice, assert_rejected};
 
 /// Two megabytes of text: that compresses, that does not, and that grows sixfold wherever it is
 /// written as Rust's debug output.
@@ -25,7 +25,7 @@ fn item() -> Value {
 
 /// The item with a long text in `field` is refused by itself, in a small answer, and again when its
 /// batch is sent again.
-async fn assert_answered(field: &str, code: &str) {
+async fn assert_response(field: &str, code: &str) {
     for (kind, text) in long_texts() {
         let stack = Stack::new();
         let ana = stack.device("ana", "phone");
@@ -39,7 +39,7 @@ async fn assert_answered(field: &str, code: &str) {
         let items = json!([long, good]);
         let first = ana.push_batch("b", &items).await;
         assert_eq!(first.status, 200, "{field}, {kind}: the first time");
-        assert_refused(&first.json()["results"][0], code, field);
+        assert_rejected(&first.json()["results"][0], code, field);
         assert_eq!(
             first.json()["results"][1]["status"],
             "ok",
@@ -47,7 +47,7 @@ async fn assert_answered(field: &str, code: &str) {
         );
         let bytes = escaped_bytes(&first.text);
         assert!(
-            bytes <= ANSWER_BYTES_MAX,
+            bytes <= RESPONSE_BYTES_MAX,
             "{field}, {kind}: an answer of {bytes} bytes"
         );
         let again = ana.push_batch("b", &items).await;
@@ -61,32 +61,32 @@ async fn assert_answered(field: &str, code: &str) {
 
 #[tokio::test]
 async fn a_long_type_is_refused_in_few_words() {
-    assert_answered("resource_type", "unknown_type").await;
+    assert_response("resource_type", "unknown_type").await;
 }
 
 #[tokio::test]
 async fn a_long_action_is_refused_in_few_words() {
-    assert_answered("action", "invalid_item").await;
+    assert_response("action", "invalid_item").await;
 }
 
 #[tokio::test]
 async fn a_long_version_is_refused_in_few_words() {
-    assert_answered("client_version", "invalid_item").await;
+    assert_response("client_version", "invalid_item").await;
 }
 
 #[tokio::test]
 async fn a_long_channel_is_refused_in_few_words() {
-    assert_answered("channel", "invalid_channel").await;
+    assert_response("channel", "invalid_channel").await;
 }
 
 #[tokio::test]
 async fn a_long_temp_id_is_refused_in_few_words() {
-    assert_answered("client_temp_id", "invalid_item").await;
+    assert_response("client_temp_id", "invalid_item").await;
 }
 
 #[tokio::test]
 async fn a_long_id_is_refused_in_few_words() {
-    assert_answered("payload", "invalid_id").await;
+    assert_response("payload", "invalid_id").await;
 }
 
 #[tokio::test]
@@ -100,12 +100,12 @@ async fn a_long_word_in_an_envelope_is_refused_in_few_words() {
             ("sync/pull", json!({ "limit": text })),
             ("sync/pull", json!({ "since_token": text })),
         ] {
-            let answer = stack.post(route, &token, &body).await;
-            let bytes = escaped_bytes(&answer.text);
+            let response = stack.post(route, &token, &body).await;
+            let bytes = escaped_bytes(&response.text);
             assert!(
-                answer.status == 400 && bytes <= ANSWER_BYTES_MAX,
+                response.status == 400 && bytes <= RESPONSE_BYTES_MAX,
                 "{route}, {kind}: {} in {bytes} bytes",
-                answer.status
+                response.status
             );
         }
     }

@@ -3,7 +3,7 @@
 //! into the log.
 
 use serde_json::json;
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 use super::{Dice, list, push_text, texts};
 
@@ -75,13 +75,13 @@ const NAMES: [&str; 16] = [
 ];
 
 /// Says how to repeat the case if the test fails in it.
-struct Replay(u64);
+struct ReplayHint(u64);
 
 #[expect(
     clippy::print_stderr,
     reason = "whoever reads of the failure reads how to repeat it"
 )]
-impl Drop for Replay {
+impl Drop for ReplayHint {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -206,13 +206,13 @@ fn body(dice: &mut Dice, route: &str) -> Vec<u8> {
 
 /// Whether an answer has the shape of one, whatever it answers. (Read as text: it may hold numbers
 /// that no machine does.)
-fn assert_answered(answer: &Answer, route: &str, body: &[u8]) {
+fn assert_response(response: &ApiResponse, route: &str, body: &[u8]) {
     let shown = String::from_utf8_lossy(body)
         .chars()
         .take(2000)
         .collect::<String>();
-    let fields = texts(&answer.text);
-    match answer.status {
+    let fields = texts(&response.text);
+    match response.status {
         200 if route == "sync/push" => {
             let results = list(&fields["results"]);
             assert!(!results.is_empty(), "{shown}");
@@ -229,7 +229,7 @@ fn assert_answered(answer: &Answer, route: &str, body: &[u8]) {
                         .get("retryable")
                         .is_none_or(|retryable| retryable.get() == "false"),
                     "{shown}: {}",
-                    answer.text
+                    response.text
                 );
             }
         }
@@ -238,7 +238,7 @@ fn assert_answered(answer: &Answer, route: &str, body: &[u8]) {
             fields.contains_key("code") && fields.contains_key("request_id"),
             "{shown}"
         ),
-        status => panic!("{status} for {shown}: {}", answer.text),
+        status => panic!("{status} for {shown}: {}", response.text),
     }
 }
 
@@ -251,13 +251,13 @@ async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
         .and_then(|seed| seed.parse::<u64>().ok());
     let mut statuses = std::collections::BTreeMap::new();
     for seed in first.map_or(0..BODIES, |seed| seed..seed + 1) {
-        let _replay = Replay(seed);
+        let _replay = ReplayHint(seed);
         let mut dice = Dice(seed);
         let route = *dice.pick(&["sync/push", "sync/push", "sync/push", "sync/pull"]);
         let body = body(&mut dice, route);
-        let answer = stack.post_bytes(route, Some(&token), &body).await;
-        assert_answered(&answer, route, &body);
-        *statuses.entry((route, answer.status)).or_insert(0) += 1;
+        let response = stack.post_bytes(route, Some(&token), &body).await;
+        assert_response(&response, route, &body);
+        *statuses.entry((route, response.status)).or_insert(0) += 1;
     }
     if first.is_none() {
         let enough = |route, status| {
@@ -271,8 +271,8 @@ async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
         );
     }
     stack.settle().await;
-    let set_aside = stack.set_aside().await;
-    assert!(set_aside.is_empty(), "{set_aside:?}");
+    let dead_letter = stack.dead_letter().await;
+    assert!(dead_letter.is_empty(), "{dead_letter:?}");
 }
 
 #[tokio::test]
@@ -280,13 +280,13 @@ async fn good_items_apply_whatever_stands_between_them() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     for seed in 0..300 {
-        let _replay = Replay(seed);
+        let _replay = ReplayHint(seed);
         let mut dice = Dice(seed);
         let good = json!({"client_temp_id": format!("good-{seed}"), "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}});
         let (first, second) = (value(&mut dice, 4), item(&mut dice));
-        let answer = push_text(&stack, &token, &[&first, &good.to_string(), &second]).await;
-        assert_answered(&answer, "sync/push", first.as_bytes());
-        let result = texts(list(&texts(&answer.text)["results"])[1].get());
+        let response = push_text(&stack, &token, &[&first, &good.to_string(), &second]).await;
+        assert_response(&response, "sync/push", first.as_bytes());
+        let result = texts(list(&texts(&response.text)["results"])[1].get());
         assert_eq!(
             (result["status"].get(), result["server_version"].get()),
             (r#""ok""#, "1"),

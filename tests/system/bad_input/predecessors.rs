@@ -22,7 +22,7 @@ async fn stack_with_meters() -> (Stack, String) {
 
 /// The code, or else the status, of each item's result.
 async fn outcomes(stack: &Stack, token: &str, items: &[&str]) -> Vec<String> {
-    let answer = push_text(stack, token, items).await.ok();
+    let response = push_text(stack, token, items).await.ok();
     let word = |result: &Value| {
         result["code"]
             .as_str()
@@ -30,7 +30,7 @@ async fn outcomes(stack: &Stack, token: &str, items: &[&str]) -> Vec<String> {
             .unwrap()
             .to_owned()
     };
-    answer["results"]
+    response["results"]
         .as_array()
         .unwrap()
         .iter()
@@ -270,10 +270,10 @@ async fn missing_and_deleted_resources_report_their_version() {
     let delete = r#"{"resource_type":"meter","action":"delete","client_version":1,"base_version":1,"payload":{"id":"m-1"}}"#;
     let update = r#"{"resource_type":"meter","action":"update","client_version":2,"base_version":2,"payload":{"id":"m-1","reading":3}}"#;
     let missing = r#"{"resource_type":"meter","action":"update","client_version":1,"payload":{"id":"m-9","reading":3}}"#;
-    let answer = push_text(&stack, &token, &[delete, update, missing])
+    let response = push_text(&stack, &token, &[delete, update, missing])
         .await
         .ok();
-    let [deleted, not_found] = [&answer["results"][1], &answer["results"][2]];
+    let [deleted, not_found] = [&response["results"][1], &response["results"][2]];
     assert_eq!(
         (
             &deleted["code"],

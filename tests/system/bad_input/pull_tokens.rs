@@ -8,11 +8,11 @@ use tidemark_core::{
     sequence::position::{Position, Sequence},
     token::{Progress, Token},
 };
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 use super::assert_problem;
 
-async fn pull(stack: &Stack, since_token: &str) -> Answer {
+async fn pull(stack: &Stack, since_token: &str) -> ApiResponse {
     let token = stack.token("acme", "ana", &[], &["north"]);
     stack
         .post("sync/pull", &token, &json!({"since_token": since_token}))
@@ -21,10 +21,10 @@ async fn pull(stack: &Stack, since_token: &str) -> Answer {
 
 async fn next_token(stack: &Stack) -> String {
     let token = stack.token("acme", "ana", &[], &[]);
-    let answer = stack
+    let response = stack
         .post("sync/pull", &token, &json!({"since_token": null}))
         .await;
-    answer.ok()["next_token"].as_str().unwrap().to_owned()
+    response.ok()["next_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -52,12 +52,12 @@ async fn a_since_token_of_garbage_is_an_invalid_token() {
     made_up.push(format!("tm1_{}", "A".repeat(300 * 1024)));
     for token in made_up {
         let shown: String = token.chars().take(60).collect();
-        let answer = pull(&stack, &token).await;
+        let response = pull(&stack, &token).await;
         assert_eq!(
-            (answer.status, &answer.json()["code"]),
+            (response.status, &response.json()["code"]),
             (400, &json!("invalid_token")),
             "{shown}: {}",
-            answer.text
+            response.text
         );
     }
 }
@@ -86,12 +86,12 @@ async fn a_token_with_a_flipped_or_missing_letter_is_an_invalid_token() {
             format!("{}{}", &genuine[..at], &genuine[at + 1..]),
             genuine[..at].to_owned(),
         ] {
-            let answer = pull(&stack, &damaged).await;
+            let response = pull(&stack, &damaged).await;
             assert_eq!(
-                (answer.status, &answer.json()["code"]),
+                (response.status, &response.json()["code"]),
                 (400, &json!("invalid_token")),
                 "{damaged}: {}",
-                answer.text
+                response.text
             );
         }
     }
@@ -170,9 +170,9 @@ async fn a_forged_token_starts_over_or_goes_on_and_is_never_an_outage() {
                         .map(|channel| (channel, progress.clone()))
                         .collect(),
                 };
-                let answer = pull(&stack, &token.encode()).await;
-                if ![200, 400].contains(&answer.status) {
-                    let shown: String = format!("{} for {progress:?}", answer.status)
+                let response = pull(&stack, &token.encode()).await;
+                if ![200, 400].contains(&response.status) {
+                    let shown: String = format!("{} for {progress:?}", response.status)
                         .chars()
                         .take(250)
                         .collect();

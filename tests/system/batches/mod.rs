@@ -5,7 +5,7 @@ mod show;
 
 use serde_json::{Value, json};
 use tidemark_core::ids::BatchId;
-use tidemark_tests::{Answer, Device, Stack};
+use tidemark_tests::{ApiResponse, Device, Stack};
 
 pub(crate) fn create(id: &str, text: &str) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": text}})
@@ -28,15 +28,15 @@ pub(crate) fn id_of(user: &str, batch_id: &str) -> String {
 
 /// Pushes a batch; gives the server's id of it.
 pub(crate) async fn push(device: &Device<'_>, batch_id: &str, items: &Value) -> String {
-    let answer = device.push_batch(batch_id, items).await.ok();
-    answer["batch_id"].as_str().expect("an id").to_owned()
+    let response = device.push_batch(batch_id, items).await.ok();
+    response["batch_id"].as_str().expect("an id").to_owned()
 }
 
-pub(crate) async fn get(stack: &Stack, token: &str, id: &str) -> Answer {
+pub(crate) async fn get(stack: &Stack, token: &str, id: &str) -> ApiResponse {
     stack.get(&format!("batches/{id}"), token).await
 }
 
-pub(crate) async fn replay(stack: &Stack, token: &str, id: &str, body: &Value) -> Answer {
+pub(crate) async fn replay(stack: &Stack, token: &str, id: &str, body: &Value) -> ApiResponse {
     stack
         .post(&format!("batches/{id}/replay"), token, body)
         .await

@@ -8,7 +8,7 @@ use std::sync::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::Verdict};
+use tidemark::engine::{Reply, http::CallFate};
 use tidemark_core::{pack::unpack, protocol::timestamp};
 use tidemark_tests::{
     Device, Script, Stack,
@@ -89,21 +89,26 @@ async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
     let before = get(&stack, &boss(&stack), &id).await.ok();
     assert_eq!(before["results"][3]["code"], "not_found");
 
-    let answer = replay(&stack, &boss(&stack), &id, &json!({})).await.ok();
-    assert_eq!(told(&answer["results"]), expected());
+    let response = replay(&stack, &boss(&stack), &id, &json!({})).await.ok();
+    assert_eq!(told(&response["results"]), expected());
     let heading = (
-        &answer["batch_id"],
-        &answer["dry_run"],
-        &answer["processed_at"],
+        &response["batch_id"],
+        &response["dry_run"],
+        &response["processed_at"],
     );
     assert_eq!(
         heading,
         (&json!(id), &json!(false), &json!(timestamp(stack.now())))
     );
-    let ok = |answer: &Value| [answer["results"][0].clone(), answer["results"][1].clone()];
-    assert_eq!(ok(&answer), ok(&before), "the answers of then");
+    let ok = |response: &Value| {
+        [
+            response["results"][0].clone(),
+            response["results"][1].clone(),
+        ]
+    };
+    assert_eq!(ok(&response), ok(&before), "the answers of then");
     assert_eq!(
-        answer["results"][2]["conflict_id"],
+        response["results"][2]["conflict_id"],
         before["results"][2]["conflict_id"]
     );
     assert_eq!(stack.conflicts(), conflicts, "it stays one conflict");
@@ -116,7 +121,7 @@ async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
     let shown = get(&stack, &boss(&stack), &id).await.ok();
     assert_eq!(
         (told(&shown["results"]), &shown["processed_at"]),
-        (expected(), &answer["processed_at"])
+        (expected(), &response["processed_at"])
     );
     let again = stack
         .device("ana", "phone")
@@ -125,7 +130,7 @@ async fn a_replay_gives_what_failed_a_new_chance_and_leaves_what_was_applied() {
         .ok();
     assert_eq!(
         (told(&again["results"]), &again["processed_at"]),
-        (expected(), &answer["processed_at"])
+        (expected(), &response["processed_at"])
     );
     assert_eq!(version(&stack, "missing"), "2");
     // Without a body, and once more: nothing is left to do.
@@ -338,10 +343,10 @@ async fn replay_runs_without_the_stored_admin_role() {
             "ok",
         ),
     ] {
-        let answer = replay(&stack, &boss(&stack), &id, &body).await.ok();
+        let response = replay(&stack, &boss(&stack), &id, &body).await.ok();
         let runs_as = json!({"user": "root", "roles": roles, "groups": ["north"]});
-        let result = &answer["results"][0];
-        assert_eq!(answer["runs_as"], runs_as, "{body}");
+        let result = &response["results"][0];
+        assert_eq!(response["runs_as"], runs_as, "{body}");
         assert_eq!(
             if outcome == "ok" {
                 &result["status"]
@@ -422,7 +427,7 @@ async fn items_answered_retryable_are_tried_again_by_a_replay() {
             || moment == Moment::After
             || !switch.load(Ordering::SeqCst)
         {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
         let request: Value = serde_json::from_str(body).expect("a request");
         let error = json!({"Error": {"Code": "ThrottlingError", "Message": "slow down"}});
@@ -432,7 +437,7 @@ async fn items_answered_retryable_are_tried_again_by_a_replay() {
             .iter()
             .map(|_| error.clone())
             .collect();
-        Verdict::Answer(Reply {
+        CallFate::Reply(Reply {
             status: 200,
             body: json!({"Responses": responses}).to_string().into_bytes(),
         })
@@ -501,9 +506,9 @@ async fn a_replay_is_for_admins_of_the_tenant_and_says_what_is_wrong_with_it() {
         (json!([true]), "$"),
         (json!(null), "$"),
     ] {
-        let answer = replay(&stack, &boss(&stack), &id, &body).await;
+        let response = replay(&stack, &boss(&stack), &id, &body).await;
         assert_eq!(
-            (answer.status, &answer.json()["path"]),
+            (response.status, &response.json()["path"]),
             (400, &json!(path)),
             "{body}"
         );
@@ -530,9 +535,9 @@ async fn of_two_replays_at_once_neither_overwrites_what_the_other_answered() {
     let token = boss(&stack);
     let first = async {
         gate.reached().await;
-        let answer = replay(&stack, &token, &id, &json!({})).await;
+        let response = replay(&stack, &token, &id, &json!({})).await;
         gate.open();
-        answer
+        response
     };
     let body = json!({});
     let (lost, won) = tokio::join!(replay(&slow, &token, &id, &body), first);

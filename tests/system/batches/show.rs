@@ -28,20 +28,20 @@ async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
         .await
         .ok();
     stack.advance(Duration::hours(1));
-    let answer = get(
+    let response = get(
         &stack,
         &ana.token,
         pushed["batch_id"].as_str().expect("an id"),
     )
     .await;
     let fields: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(&answer.text).expect("an object");
+        serde_json::from_str(&response.text).expect("an object");
     let told: Vec<Box<RawValue>> = serde_json::from_str(fields["items"].get()).expect("items");
     assert_eq!(
         told.iter().map(|item| item.get()).collect::<Vec<_>>(),
         items
     );
-    let mut batch = answer.ok();
+    let mut batch = response.ok();
     batch["items"].take();
     let expected = json!({"batch_id": pushed["batch_id"], "user": "ana", "device_id": "phone", "received_at": received_at,
         "processed_at": received_at, "items": null, "results": pushed["results"], "delivered": false});
@@ -101,17 +101,17 @@ async fn what_is_no_batch_is_not_found() {
         &id[..id.len() - 1],
         &id.to_uppercase(),
     ] {
-        let answer = get(&stack, &ana.token, unknown).await;
+        let response = get(&stack, &ana.token, unknown).await;
         assert_eq!(
-            (answer.status, &answer.json()["code"]),
+            (response.status, &response.json()["code"]),
             (404, &json!("not_found")),
             "{unknown}"
         );
     }
     for from in ["-1", "x", "50", "1.5"] {
-        let answer = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
+        let response = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
         assert_eq!(
-            (answer.status, &answer.json()["path"]),
+            (response.status, &response.json()["path"]),
             (400, &json!("from")),
             "{from}"
         );
@@ -190,9 +190,9 @@ async fn a_large_batch_comes_in_pages_of_items() {
     assert!(chunks > 3, "more than one answer of the table holds");
     let (mut told, mut pages, mut from) = (Vec::new(), 0, 0);
     loop {
-        let answer = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
-        assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
-        let page = answer.ok();
+        let response = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
+        assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+        let page = response.ok();
         assert_eq!(
             page["results"].as_array().map(Vec::len),
             Some(10),
@@ -222,9 +222,9 @@ async fn an_item_that_fits_into_no_answer_is_named_in_its_place() {
         &json!([create("a", "1"), huge, create("b", "1")]),
     )
     .await;
-    let answer = get(&stack, &ana.token, &id).await;
-    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
-    let batch = answer.ok();
+    let response = get(&stack, &ana.token, &id).await;
+    assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+    let batch = response.ok();
     assert_eq!(
         (
             &batch["items"][1],

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_tests::{Script, Stack, hooks::Moment, rights::granted};
+use tidemark_tests::{Script, Stack, hooks::Moment, permissions::granted};
 
-use super::{admin, audited, conflicted, conflicted_by, item, noise, refused, resolve};
+use super::{admin, audited, conflicted, conflicted_by, item, noise, rejected, resolve};
 
 async fn entries(stack: &Stack, query: &str) -> Value {
     stack
@@ -129,7 +129,7 @@ async fn large_entries_are_told_whole_and_cut_the_page() {
         resolve(&stack, &id, &json!({"resolution": "accept_client"}))
             .await
             .ok();
-        let id = refused(
+        let id = rejected(
             &stack,
             item("update", &format!("m-{number}"), 1, json!({"n": 1})),
         )
@@ -141,9 +141,9 @@ async fn large_entries_are_told_whole_and_cut_the_page() {
     }
     let (mut seen, mut query, mut pages) = (Vec::new(), String::new(), 0);
     loop {
-        let answer = stack.get(&format!("audit{query}"), &admin(&stack)).await;
-        assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
-        let page = answer.ok();
+        let response = stack.get(&format!("audit{query}"), &admin(&stack)).await;
+        assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+        let page = response.ok();
         seen.extend(page["entries"].as_array().expect("a list").iter().cloned());
         pages += 1;
         let Some(cursor) = page["next_cursor"].as_str() else {
@@ -215,9 +215,9 @@ async fn only_admins_read_the_log_and_only_their_own_tenants() {
         ("?limit=0", "limit"),
         ("?cursor=x", "cursor"),
     ] {
-        let refused = stack.get(&format!("audit{query}"), &admin(&stack)).await;
+        let rejected = stack.get(&format!("audit{query}"), &admin(&stack)).await;
         assert_eq!(
-            (refused.status, &refused.json()["path"]),
+            (rejected.status, &rejected.json()["path"]),
             (400, &json!(path)),
             "{query}"
         );
@@ -246,7 +246,7 @@ async fn the_audit_log_is_only_added_to() {
                     );
                 }
             }
-            tidemark::engine::http::Verdict::Continue
+            tidemark::engine::http::CallFate::Continue
         })),
     );
     resolve(&watched, &id, &json!({"resolution": "accept_client"}))

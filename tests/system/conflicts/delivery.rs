@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
-use super::{conflicted, item, refused, resolve};
+use super::{conflicted, item, rejected, resolve};
 
 #[tokio::test]
 async fn both_devices_pull_the_outcome_with_the_conflict() {
@@ -80,7 +80,7 @@ async fn a_decision_that_deletes_is_pulled_as_a_delete_with_the_conflict() {
     office
         .push_one(item("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = refused(&stack, item("delete", "m-1", 1, json!({}))).await;
+    let id = rejected(&stack, item("delete", "m-1", 1, json!({}))).await;
     stack.settle().await;
     let mut ben = stack.device("ben", "tablet");
     ben.pull().await;
@@ -110,7 +110,7 @@ async fn a_snapshot_carries_the_decisions_the_row_remembers() {
     ids.push(first);
     for version in 3..8 {
         // Made on what Ana's phone has not seen.
-        let id = refused(
+        let id = rejected(
             &stack,
             item("update", "m-1", 1, json!({"reading": 100 + version})),
         )
@@ -158,7 +158,7 @@ async fn a_change_from_the_log_carries_the_decisions_since_and_no_earlier_ones()
 
     let mut since = Vec::new();
     for reading in [61, 62] {
-        let id = refused(
+        let id = rejected(
             &stack,
             item("update", "m-1", 1, json!({"reading": reading})),
         )

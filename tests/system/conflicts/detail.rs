@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark::engine::http::Verdict;
+use tidemark::engine::http::CallFate;
 use tidemark_tests::{Script, Stack};
 
-use super::{admin, conflicted, item, noise, refused, resolve, shown};
+use super::{admin, conflicted, item, noise, rejected, resolve, shown};
 
 #[tokio::test]
 async fn a_conflict_shows_what_the_lifecycle_document_says_and_what_decides_it() {
@@ -66,8 +66,8 @@ async fn payloads_in_rows_of_their_own_are_shown_whole() {
     office
         .push_one(item("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = refused(&stack, item("update", "m-1", 1, json!({"text": first}))).await;
-    refused(&stack, item("update", "m-1", 1, json!({"text": second}))).await;
+    let id = rejected(&stack, item("update", "m-1", 1, json!({"text": first}))).await;
+    rejected(&stack, item("update", "m-1", 1, json!({"text": second}))).await;
     let conflict = shown(&stack, &id).await;
     assert_eq!(
         conflict["server_payload"],
@@ -90,17 +90,17 @@ async fn payloads_of_another_user_are_not_read() {
     office
         .push_one(item("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+    let id = rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
     for (user, status, calls) in [("ana", 200, 2), ("ben", 404, 1)] {
-        let script = Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
-        let answer = stack
+        let script = Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
+        let response = stack
             .beside(script.clone())
             .get(
                 &format!("conflicts/{id}"),
                 &stack.token("acme", user, &[], &[]),
             )
             .await;
-        assert_eq!((answer.status, script.calls()), (status, calls), "{user}");
+        assert_eq!((response.status, script.calls()), (status, calls), "{user}");
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() 
         .await;
     let mut id = String::new();
     for number in 0..18 {
-        id = refused(
+        id = rejected(
             &stack,
             item(
                 "update",
@@ -127,9 +127,9 @@ async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() 
         )
         .await;
     }
-    let answer = stack.get(&format!("conflicts/{id}"), &admin(&stack)).await;
-    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
-    let conflict = answer.ok();
+    let response = stack.get(&format!("conflicts/{id}"), &admin(&stack)).await;
+    assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+    let conflict = response.ok();
     let joined = conflict["joined"].as_array().expect("a list");
     assert_eq!((joined.len(), &conflict["edit_count"]), (17, &json!(18)));
     assert!(
@@ -148,7 +148,7 @@ async fn a_conflict_with_a_delete_shows_the_last_payload() {
         .push_one(item("create", "m-1", 0, json!({"reading": 50})))
         .await;
     office.push_one(item("delete", "m-1", 1, json!({}))).await;
-    let id = refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+    let id = rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
     let conflict = shown(&stack, &id).await;
     assert_eq!(
         (&conflict["server_deleted"], &conflict["server_payload"]),
@@ -230,7 +230,7 @@ async fn a_conflict_is_for_admins_and_the_user_whose_edits_stand_in_it() {
 async fn unknown_ids_and_those_of_other_tenants_are_not_found_alike() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (tenant, id) in [
         ("other", id.as_str()),
         ("acme", &format!("{}0", &id[..id.len() - 1])),
@@ -245,18 +245,18 @@ async fn unknown_ids_and_those_of_other_tenants_are_not_found_alike() {
                 if user == "root" { &["admin"] } else { &[] },
                 &[],
             );
-            let answer = stack.get(&format!("conflicts/{id}"), &token).await;
-            let mut body = answer.json();
+            let response = stack.get(&format!("conflicts/{id}"), &token).await;
+            let mut body = response.json();
             body["request_id"].take();
-            answers.push((answer.status, body));
+            responses.push((response.status, body));
         }
     }
     assert_eq!(
-        (answers[0].0, &answers[0].1["code"]),
+        (responses[0].0, &responses[0].1["code"]),
         (404, &json!("not_found"))
     );
     assert!(
-        answers.iter().all(|answer| *answer == answers[0]),
-        "{answers:?}"
+        responses.iter().all(|response| *response == responses[0]),
+        "{responses:?}"
     );
 }

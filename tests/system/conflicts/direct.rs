@@ -17,7 +17,7 @@ fn event(id: &str, decision: Value) -> Value {
 async fn an_operator_decides_by_invoking_the_function() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let answer = stack
+    let response = stack
         .invoke(
             "resolve",
             &event(
@@ -27,10 +27,10 @@ async fn an_operator_decides_by_invoking_the_function() {
         )
         .await;
     assert_eq!(
-        answer,
+        response,
         json!({
             "id": id, "status": "resolved", "resolution": "accept_client", "resolved_by": "ops@example.com",
-            "resolved_at": answer["resolved_at"], "note": "by phone", "resource_type": "meter", "resource_id": "m-1",
+            "resolved_at": response["resolved_at"], "note": "by phone", "resource_type": "meter", "resource_id": "m-1",
             "channel": "tenant", "server_version": 3, "server_payload": {"code": "m-1", "reading": 42},
         })
     );
@@ -83,8 +83,8 @@ async fn a_payload_of_a_direct_invocation_is_kept_digit_for_digit() {
     let event = format!(
         r#"{{"conflict_id":"{id}","tenant":"acme","resolved_by":"ops","resolution":"manual_merge","payload":{payload}}}"#
     );
-    let answer = stack.invoke_text("resolve", &event).await;
-    assert!(answer.contains(payload), "{answer}");
+    let response = stack.invoke_text("resolve", &event).await;
+    assert!(response.contains(payload), "{response}");
     assert_eq!(stored(&stack, "m-1").2, payload);
 }
 
@@ -167,21 +167,21 @@ async fn a_request_through_the_gateway_is_never_taken_for_a_direct_one() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let direct = event(&id, json!({"resolution": "accept_client"}));
-    let refused = stack
+    let rejected = stack
         .post(
             &format!("conflicts/{id}/resolve"),
             &stack.token("acme", "ana", &[], &[]),
             &direct,
         )
         .await;
-    assert_eq!(refused.status, 403);
+    assert_eq!(rejected.status, 403);
     // An event that has the fields of both is the gateway's: it carries no token.
     let mut both = direct;
     both["requestContext"] = json!({"resourcePath": "/api/v1/mobile/conflicts/{id}/resolve", "httpMethod": "POST", "identity": {}});
     both["httpMethod"] = "POST".into();
     both["path"] = "/".into();
     both["headers"] = json!({});
-    let answer = stack.invoke("resolve", &both).await;
-    assert_eq!(answer["statusCode"], 401, "{answer}");
+    let response = stack.invoke("resolve", &both).await;
+    assert_eq!(response["statusCode"], 401, "{response}");
     assert_eq!(shown(&stack, &id).await["status"], "open");
 }

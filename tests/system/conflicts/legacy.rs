@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidemark_core::{channel::Channel, ids, principal::Author, resource::ResourceKey};
 use tidemark_tests::Stack;
 
-use super::{admin, audited, conflicted, item, refused, resolve, shown, stored};
+use super::{admin, audited, conflicted, item, rejected, resolve, shown, stored};
 
 /// Rewrites every conflict of Ana's phone about a meter into the form of earlier builds; gives
 /// their ids, in no order.
@@ -70,7 +70,7 @@ pub(crate) fn age_conflicts(stack: &Stack) -> Vec<String> {
 async fn conflicts_of_earlier_builds_are_listed_and_joined() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
-    refused(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
+    rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
     let old = age_conflicts(&stack).remove(0);
     conflicted(&stack, "m-2").await;
     let list = stack.get("conflicts?limit=1", &admin(&stack)).await.ok();
@@ -86,15 +86,15 @@ async fn conflicts_of_earlier_builds_are_listed_and_joined() {
     );
     // A further edit joins, and each that stands in it is answered with it again.
     assert_eq!(
-        refused(&stack, item("update", "m-1", 1, json!({"note": "later"}))).await,
+        rejected(&stack, item("update", "m-1", 1, json!({"note": "later"}))).await,
         old
     );
     assert_eq!(
-        refused(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
+        rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
         old
     );
     assert_eq!(
-        refused(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await,
+        rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await,
         old
     );
     let whole = shown(&stack, &old).await;
@@ -108,7 +108,7 @@ async fn conflicts_of_earlier_builds_are_listed_and_joined() {
 async fn conflicts_of_earlier_builds_are_decided_once() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
-    refused(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
+    rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
     let old = age_conflicts(&stack).remove(0);
     let decision = json!({"resolution": "accept_server"});
     let first = resolve(&stack, &old, &decision).await.ok();
@@ -121,7 +121,7 @@ async fn conflicts_of_earlier_builds_are_decided_once() {
         .ok();
     assert_eq!(list["conflicts"][0]["id"], old.as_str());
     // Another edit opens a conflict of its own, behind which the old one is still known.
-    let new = refused(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await;
+    let new = rejected(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await;
     assert_ne!(new, old);
     for fields in [json!({"note": "joined"}), json!({"reading": 42})] {
         let result = stack
@@ -135,7 +135,7 @@ async fn conflicts_of_earlier_builds_are_decided_once() {
         );
     }
     assert_eq!(
-        refused(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await,
+        rejected(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await,
         new
     );
 }
@@ -168,13 +168,13 @@ async fn refused_creates_of_earlier_builds_stay_refused() {
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
     let create = item("create", "m-2", 0, json!({"code": "A"}));
-    refused(&stack, create.clone()).await;
+    rejected(&stack, create.clone()).await;
     let old = age_conflicts(&stack).remove(0);
     office
         .push_one(item("update", "m-1", 1, json!({"code": "B"})))
         .await;
     assert_eq!(
-        refused(&stack, create).await,
+        rejected(&stack, create).await,
         old,
         "though the value is free by now"
     );
@@ -255,8 +255,8 @@ async fn resources_deleted_by_earlier_builds_keep_their_payload() {
     let mut fresh = stack.device("ben", "phone");
     fresh.pull().await;
     assert!(fresh.live().is_empty());
-    let accepted = refused(&stack, item("update", "m-1", 1, json!({"reading": 1}))).await;
-    let kept = refused(&stack, item("update", "m-2", 1, json!({"reading": 1}))).await;
+    let accepted = rejected(&stack, item("update", "m-1", 1, json!({"reading": 1}))).await;
+    let kept = rejected(&stack, item("update", "m-2", 1, json!({"reading": 1}))).await;
     assert_eq!(
         shown(&stack, &accepted).await["server_payload"],
         json!({"note": note})
@@ -296,7 +296,7 @@ async fn resources_deleted_by_earlier_builds_keep_their_payload() {
         .find(|entry| entry["resource_id"] == "m-2")
         .expect("an entry");
     assert_eq!(entry["after"]["payload"], json!({"note": note}));
-    let later = refused(&stack, item("update", "m-2", 1, json!({"reading": 2}))).await;
+    let later = rejected(&stack, item("update", "m-2", 1, json!({"reading": 2}))).await;
     assert_eq!(
         shown(&stack, &later).await["server_payload"],
         json!({"note": note})

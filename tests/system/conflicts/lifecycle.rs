@@ -76,11 +76,11 @@ async fn the_conflict_example_goes_through_its_whole_life() {
 
         // Resolved with the document's body; the version grows by one.
         let body = json!({"resolution": "accept_client"});
-        let answer = stack
+        let response = stack
             .post(&format!("conflicts/{id}/resolve"), &admin(&stack), &body)
             .await
             .ok();
-        assert_eq!(answer["server_version"], 8);
+        assert_eq!(response["server_version"], 8);
 
         // Available on the next pull, to both.
         stack.settle().await;

@@ -4,7 +4,7 @@ use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
-use super::{admin, conflicted, conflicted_by, item, refused, resolve};
+use super::{admin, conflicted, conflicted_by, item, rejected, resolve};
 
 async fn listed(stack: &Stack, query: &str) -> Value {
     stack
@@ -141,10 +141,10 @@ async fn a_cursor_is_good_for_its_own_list_only() {
         format!("conflicts?cursor={}", &cursor[..cursor.len() - 1]),
         "conflicts?cursor=1".to_owned(),
     ] {
-        let refused = stack.get(&path, &admin(&stack)).await;
-        let body = refused.json();
+        let rejected = stack.get(&path, &admin(&stack)).await;
+        let body = rejected.json();
         assert_eq!(
-            (refused.status, &body["code"], &body["path"]),
+            (rejected.status, &body["code"], &body["path"]),
             (400, &json!("invalid_cursor"), &json!("cursor")),
             "{path}"
         );
@@ -161,12 +161,12 @@ async fn a_limit_or_status_that_is_none_is_refused() {
         ("?status=closed", "status"),
         ("?status=OPEN", "status"),
     ] {
-        let refused = stack
+        let rejected = stack
             .get(&format!("conflicts{query}"), &admin(&stack))
             .await;
-        let body = refused.json();
+        let body = rejected.json();
         assert_eq!(
-            (refused.status, &body["code"], &body["path"]),
+            (rejected.status, &body["code"], &body["path"]),
             (400, &json!("invalid_request"), &json!(path)),
             "{query}"
         );
@@ -279,15 +279,15 @@ async fn a_list_leaves_large_payloads_out_and_never_a_conflict() {
     office
         .push_one(item("update", "huge", 1, json!({"reading": 1})))
         .await;
-    refused(
+    rejected(
         &stack,
         item("update", "huge", 1, json!({"text": "y".repeat(200 * 1024)})),
     )
     .await;
 
-    let answer = stack.get("conflicts?limit=200", &admin(&stack)).await;
-    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
-    let list = answer.ok();
+    let response = stack.get("conflicts?limit=200", &admin(&stack)).await;
+    assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+    let list = response.ok();
     let conflicts = list["conflicts"].as_array().expect("a list");
     assert_eq!(conflicts.len(), 41);
     for conflict in conflicts {

@@ -10,13 +10,13 @@ mod list;
 mod notify;
 mod open_count;
 mod races;
-mod refused;
+mod rejected;
 mod resolve;
 mod several;
 mod unmade;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 /// The token of an admin of `acme`.
 fn admin(stack: &Stack) -> String {
@@ -45,18 +45,18 @@ async fn conflicted_by(stack: &Stack, id: &str, fields: Value) -> String {
     office
         .push_one(item("update", id, 1, json!({"reading": 50})))
         .await;
-    refused(stack, item("update", id, 1, fields)).await
+    rejected(stack, item("update", id, 1, fields)).await
 }
 
 /// Pushes an item from Ana's phone that conflicts; gives the conflict's id.
-async fn refused(stack: &Stack, item: Value) -> String {
+async fn rejected(stack: &Stack, item: Value) -> String {
     let result = stack.device("ana", "phone").push_one(item).await;
     assert_eq!(result["status"], "conflict", "{result}");
     result["conflict_id"].as_str().expect("an id").to_owned()
 }
 
 /// An admin's decision.
-async fn resolve(stack: &Stack, id: &str, decision: &Value) -> Answer {
+async fn resolve(stack: &Stack, id: &str, decision: &Value) -> ApiResponse {
     stack
         .post(&format!("conflicts/{id}/resolve"), &admin(stack), decision)
         .await

@@ -11,19 +11,19 @@ use std::{
 
 use serde_json::{Value, json};
 use tidemark::{
-    engine::http::{Hook, NoHook, Verdict},
+    engine::http::{CallFate, Hook, NoHook},
     template::Template,
-    topic::{Published, refusal},
+    topic::{PublishedMessage, rejection},
 };
 use tidemark_tests::{Script, Stack, hooks::Moment, stack::stream_event};
 
-use super::{admin, conflicted, item, refused, resolve, shown};
+use super::{admin, conflicted, item, rejected, resolve, shown};
 
 /// Runs the notify function on these records; gives the sequence number from which the stream is to
 /// deliver again.
 async fn notify(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> Option<String> {
-    let platform = stack.platform("notify", hook);
-    let response = tidemark_notify::handle(&platform, stream_event(records))
+    let context = stack.context("notify", hook);
+    let response = tidemark_notify::handle(&context, stream_event(records))
         .await
         .expect("a response");
     assert!(response.batch_item_failures.len() < 2);
@@ -68,7 +68,7 @@ fn number(record: &Value) -> String {
         .to_owned()
 }
 
-fn message(published: &Published) -> Value {
+fn message(published: &PublishedMessage) -> Value {
     serde_json::from_str(&published.message).expect("JSON")
 }
 
@@ -87,9 +87,9 @@ fn refusing(word: &'static str, status: u16, code: &'static str) -> Arc<Script> 
     Arc::new(Script::new(
         move |_, operation, body, moment| match moment {
             Moment::Before if operation == "Publish" && body.contains(word) => {
-                Verdict::Answer(refusal(status, code, "no"))
+                CallFate::Reply(rejection(status, code, "no"))
             }
-            _ => Verdict::Continue,
+            _ => CallFate::Continue,
         },
     ))
 }
@@ -106,7 +106,7 @@ async fn a_decision_is_told_once_whichever_door_it_came_through() {
         "a conflict that waits is not told of"
     );
 
-    let answer = resolve(
+    let response = resolve(
         &stack,
         &by_api,
         &json!({"resolution": "accept_client", "note": "for the log"}),
@@ -122,14 +122,14 @@ async fn a_decision_is_told_once_whichever_door_it_came_through() {
 
     let published = stack.topic.published();
     assert_eq!(published.len(), 2);
-    for (published, id, meter, by, answer) in [
-        (&published[0], &by_api, "m-1", "root", &answer),
+    for (published, id, meter, by, response) in [
+        (&published[0], &by_api, "m-1", "root", &response),
         (&published[1], &directly, "m-2", "ops", &direct),
     ] {
         let expected = json!({
             "event": "conflict_resolved", "conflict_id": id, "tenant": "acme", "user": "ana", "device_id": "phone",
-            "channel": "tenant", "resource_type": "meter", "resource_id": meter, "resolution": answer["resolution"],
-            "resolved_by": by, "resolved_at": answer["resolved_at"], "server_version": 3,
+            "channel": "tenant", "resource_type": "meter", "resource_id": meter, "resolution": response["resolution"],
+            "resolved_by": by, "resolved_at": response["resolved_at"], "server_version": 3,
         });
         assert_eq!(
             message(published),
@@ -182,7 +182,7 @@ async fn a_decision_that_makes_no_resource_is_told() {
         .device("office", "pc")
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let id = refused(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
+    let id = rejected(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
     resolve(&stack, &id, &json!({"resolution": "accept_server"}))
         .await
         .ok();
@@ -215,7 +215,7 @@ async fn edits_that_join_and_payloads_in_rows_of_their_own_are_not_told_of() {
         .ok();
     stack.settle().await;
     assert_eq!(told(&stack), [json!(id)]);
-    assert!(stack.set_aside().await.is_empty());
+    assert!(stack.dead_letter().await.is_empty());
 }
 
 /// The filter only spares invocations: what it keeps away is what the function would not tell of.
@@ -275,9 +275,9 @@ async fn an_outage_of_sns_loses_nothing_and_does_not_hold_up_the_change_log() {
             let fails =
                 operation == "Publish" && moment == Moment::Before && down.load(Ordering::SeqCst);
             if fails {
-                Verdict::Answer(refusal(500, "InternalError", "down"))
+                CallFate::Reply(rejection(500, "InternalError", "down"))
             } else {
-                Verdict::Continue
+                CallFate::Continue
             }
         })
     };
@@ -344,7 +344,7 @@ async fn what_follows_a_record_that_failed_waits_for_it() {
     let failed = notify(
         &stack,
         &records,
-        Arc::new(Script::new(|_, _, _, _| Verdict::Lose)),
+        Arc::new(Script::new(|_, _, _, _| CallFate::Lose)),
     )
     .await;
     assert_eq!(failed, Some(number(decisions[0])));
@@ -357,7 +357,7 @@ async fn what_follows_a_record_that_failed_waits_for_it() {
         None
     );
     assert_eq!(told(&stack)[4..], [json!(ids[1]), json!(ids[2])]);
-    assert!(stack.set_aside().await.is_empty());
+    assert!(stack.dead_letter().await.is_empty());
 }
 
 #[tokio::test]
@@ -400,7 +400,7 @@ async fn what_can_never_be_told_is_set_aside_and_the_rest_is_told() {
         told(&stack),
         [&ids[2], &ids[2], &ids[2]].map(|id| json!(id))
     );
-    let aside = stack.set_aside().await;
+    let aside = stack.dead_letter().await;
     assert!(aside.keys().all(|key| key.starts_with("set-aside/notify/")));
     let kept: Vec<&Value> = aside.values().map(|object| &object["record"]).collect();
     assert_eq!(kept.len(), 3, "each once");
@@ -416,9 +416,9 @@ async fn what_can_neither_be_told_nor_set_aside_is_delivered_again() {
     assert!(is_decision(&records[1]));
     let lost = Script::new(|_, operation, _, _| {
         if operation == "PutObject" {
-            Verdict::Lose
+            CallFate::Lose
         } else {
-            Verdict::Continue
+            CallFate::Continue
         }
     });
     assert_eq!(
@@ -426,7 +426,10 @@ async fn what_can_neither_be_told_nor_set_aside_is_delivered_again() {
         Some(number(&records[1]))
     );
     assert_eq!(notify(&stack, &records, Arc::new(NoHook)).await, None);
-    assert_eq!((stack.set_aside().await.len(), told(&stack).len()), (1, 1));
+    assert_eq!(
+        (stack.dead_letter().await.len(), told(&stack).len()),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -460,7 +463,7 @@ async fn names_of_any_characters_are_told() {
         ["event", "tenant"],
         "SNS would refuse the others"
     );
-    assert!(stack.set_aside().await.is_empty());
+    assert!(stack.dead_letter().await.is_empty());
 }
 
 #[tokio::test]
@@ -474,7 +477,7 @@ async fn without_a_topic_nobody_is_told_and_the_stream_goes_on() {
         stack.stream_records_of("conflicts").len() < 2,
         "the newest record stays"
     );
-    assert!(stack.set_aside().await.is_empty());
+    assert!(stack.dead_letter().await.is_empty());
     let conflicts = stack
         .get("conflicts?status=resolved", &admin(&stack))
         .await

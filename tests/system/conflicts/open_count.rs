@@ -4,7 +4,7 @@ use serde_json::json;
 use tidemark_core::limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES};
 use tidemark_tests::Stack;
 
-use super::{conflicted, item, refused, resolve};
+use super::{conflicted, item, rejected, resolve};
 
 /// Says that Ana's phone opened so many conflicts, as many pushes would.
 fn opened(stack: &Stack, count: u64) {
@@ -42,7 +42,7 @@ async fn too_many_conflicts_are_an_error_for_now() {
     opened(&stack, OPEN_CONFLICTS_MAX);
     let ana = stack.device("ana", "phone");
     // The first time all are counted, and there is room.
-    refused(&stack, item("update", "m-2", 1, json!({"reading": 9}))).await;
+    rejected(&stack, item("update", "m-2", 1, json!({"reading": 9}))).await;
     opened(&stack, OPEN_CONFLICTS_MAX);
     changed(&stack, "m-4").await;
     let mut edits = edits;

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::Verdict};
+use tidemark::engine::{Reply, http::CallFate};
 use tidemark_tests::{
-    Answer, Script, Stack,
+    ApiResponse, Script, Stack,
     hooks::{Gate, Moment},
 };
 
 use super::{conflicted, item, resolve, shown, stored};
 
 /// Two decisions at once, whose functions let each other go first at every call.
-async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (Answer, Answer) {
+async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (ApiResponse, ApiResponse) {
     let rivals = Stack::over(
         stack.engine.clone(),
-        Arc::new(Script::new(|_, _, _, _| Verdict::Continue)),
+        Arc::new(Script::new(|_, _, _, _| CallFate::Continue)),
     );
     tokio::join!(
         resolve(&rivals, id, &decisions[0]),
@@ -71,7 +71,7 @@ async fn of_two_decisions_that_make_nothing_one_is_written() {
         .device("office", "pc")
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let id = super::refused(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
+    let id = super::rejected(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
     let decision = |note: &str| json!({"resolution": "accept_server", "note": note});
     let (one, other) = at_once(&stack, &id, [decision("one"), decision("other")]).await;
     assert_eq!((one.ok(), stack.rows("audit_log").len()), (other.ok(), 1));
@@ -83,15 +83,15 @@ async fn overtaken(
     id: &str,
     decision: &Value,
     meanwhile: impl AsyncFnOnce(),
-) -> Answer {
+) -> ApiResponse {
     let gate = Arc::new(Gate::new(|call| call.operation == "TransactWriteItems"));
     let slow = Stack::over(stack.engine.clone(), gate.clone());
-    let (answer, ()) = tokio::join!(resolve(&slow, id, decision), async {
+    let (response, ()) = tokio::join!(resolve(&slow, id, decision), async {
         gate.reached().await;
         meanwhile().await;
         gate.open();
     });
-    answer
+    response
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +99,7 @@ async fn an_edit_that_joins_meanwhile_is_decided_with_the_others() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
-    let answer = overtaken(&stack, &id, &decision, async || {
+    let response = overtaken(&stack, &id, &decision, async || {
         let joined = stack
             .device("ana", "phone")
             .push_one(item("update", "m-1", 1, json!({"note": "late"})))
@@ -107,7 +107,7 @@ async fn an_edit_that_joins_meanwhile_is_decided_with_the_others() {
         assert_eq!(joined["conflict_id"], id.as_str());
     });
     assert_eq!(
-        answer.await.ok()["server_payload"],
+        response.await.ok()["server_payload"],
         json!({"code": "m-1", "reading": 42, "note": "late"})
     );
     assert_eq!(
@@ -124,16 +124,16 @@ async fn what_is_written_meanwhile_is_not_lost() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
-    let answer = overtaken(&stack, &id, &decision, async || {
+    let response = overtaken(&stack, &id, &decision, async || {
         let written = stack
             .device("office", "pc")
             .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
             .await;
         assert_eq!(written["status"], "ok");
     });
-    let answer = answer.await.ok();
+    let response = response.await.ok();
     assert_eq!(
-        answer["server_payload"],
+        response["server_payload"],
         json!({"code": "m-1", "reading": 42, "place": "cellar"})
     );
     assert_eq!(stored(&stack, "m-1").0, 4);
@@ -149,18 +149,18 @@ async fn an_expected_version_holds_when_the_decision_is_written() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client", "expected_server_version": 2});
-    let answer = overtaken(&stack, &id, &decision, async || {
+    let response = overtaken(&stack, &id, &decision, async || {
         stack
             .device("office", "pc")
             .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
             .await;
     });
-    let answer = answer.await;
+    let response = response.await;
     assert_eq!(
         (
-            answer.status,
-            &answer.json()["code"],
-            &answer.json()["server_version"]
+            response.status,
+            &response.json()["code"],
+            &response.json()["server_version"]
         ),
         (409, &json!("version_changed"), &json!(3))
     );
@@ -181,9 +181,9 @@ async fn a_decision_whose_answer_was_lost_on_the_way_is_told_as_made() {
             let loses = operation == "TransactWriteItems" && moment == Moment::After && is_first;
             is_first &= !loses;
             if loses {
-                Verdict::Lose
+                CallFate::Lose
             } else {
-                Verdict::Continue
+                CallFate::Continue
             }
         })),
     );
@@ -203,11 +203,11 @@ async fn a_decision_whose_answer_was_lost_on_the_way_is_told_as_made() {
 fn cancelling(code: &'static str) -> Arc<Script> {
     Arc::new(Script::new(move |_, operation, _, moment| {
         if operation != "TransactWriteItems" || moment == Moment::After {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
         let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "Message": "Transaction cancelled",
             "CancellationReasons": [{"Code": "None"}, {"Code": code}, {"Code": "None"}]});
-        Verdict::Answer(Reply {
+        CallFate::Reply(Reply {
             status: 400,
             body: body.to_string().into_bytes(),
         })
@@ -223,9 +223,9 @@ async fn a_race_that_never_ends_is_answered_contended_and_throttling_unavailable
         ("ThrottlingError", 503, "unavailable"),
     ] {
         let contended = Stack::over(stack.engine.clone(), cancelling(code));
-        let answer = resolve(&contended, &id, &json!({"resolution": "accept_client"})).await;
+        let response = resolve(&contended, &id, &json!({"resolution": "accept_client"})).await;
         assert_eq!(
-            (answer.status, &answer.json()["code"]),
+            (response.status, &response.json()["code"]),
             (status, &json!(told))
         );
     }
@@ -242,9 +242,9 @@ async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
     let create = item("create", "m-2", 0, json!({"code": "A"}));
-    let id = super::refused(&stack, create.clone()).await;
+    let id = super::rejected(&stack, create.clone()).await;
     let decision = json!({"resolution": "accept_server"});
-    let answer = overtaken(&stack, &id, &decision, async || {
+    let response = overtaken(&stack, &id, &decision, async || {
         office
             .push_one(item("update", "m-1", 1, json!({"code": "B"})))
             .await;
@@ -254,7 +254,7 @@ async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
         );
     });
     assert_eq!(
-        answer.await.ok()["server_version"],
+        response.await.ok()["server_version"],
         2,
         "it stays, and everyone is told"
     );

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
 use tidemark_tests::Stack;
 
-use super::{admin, conflicted, conflicted_by, item, noise, refused, resolve, shown, stored};
+use super::{admin, conflicted, conflicted_by, item, noise, rejected, resolve, shown, stored};
 
 #[tokio::test]
 async fn accept_client_applies_the_patch_to_the_current_payload() {
@@ -16,7 +16,7 @@ async fn accept_client_applies_the_patch_to_the_current_payload() {
             .device("office", "pc")
             .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
             .await;
-        let answer = resolve(
+        let response = resolve(
             &stack,
             &id,
             &json!({"resolution": "accept_client", "note": "Ana was there"}),
@@ -24,7 +24,7 @@ async fn accept_client_applies_the_patch_to_the_current_payload() {
         .await
         .ok();
         assert_eq!(
-            answer,
+            response,
             json!({
                 "id": id, "status": "resolved", "resolution": "accept_client", "resolved_by": "root",
                 "resolved_at": "2026-09-21T14:13:20.000Z", "note": "Ana was there", "resource_type": "meter",
@@ -58,11 +58,11 @@ async fn accept_client_applies_the_edits_that_joined_in_turn_as_one_version() {
             .iter()
             .all(|it| it["conflict_id"] == id.as_str())
     );
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     assert_eq!(
-        (&answer["server_version"], &answer["server_payload"]),
+        (&response["server_version"], &response["server_payload"]),
         (&json!(3), &json!({"code": "m-1", "reading": 43}))
     );
 }
@@ -71,11 +71,11 @@ async fn accept_client_applies_the_edits_that_joined_in_turn_as_one_version() {
 async fn accept_server_keeps_the_content_and_raises_the_version_all_the_same() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
         .await
         .ok();
     assert_eq!(
-        (&answer["server_version"], &answer["server_payload"]),
+        (&response["server_version"], &response["server_payload"]),
         (&json!(3), &json!({"code": "m-1", "reading": 50}))
     );
     assert_eq!(
@@ -90,12 +90,12 @@ async fn a_manual_merge_stores_its_payload_digit_for_digit() {
     let id = conflicted(&stack, "m-1").await;
     let body = r#"{"resolution": "manual_merge", "payload": {"z": 1.0, "id": "ignored", "big": 9007199254740993, "a": 1e300}}"#;
     let path = format!("conflicts/{id}/resolve");
-    let answer = stack
+    let response = stack
         .post_bytes(&path, Some(&admin(&stack)), body.as_bytes())
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(response.status, 200, "{}", response.text);
     let payload = r#"{"z":1.0,"big":9007199254740993,"a":1e300}"#;
-    assert!(answer.text.contains(payload), "{}", answer.text);
+    assert!(response.text.contains(payload), "{}", response.text);
     assert_eq!(stored(&stack, "m-1"), (3, false, payload.into()));
 }
 
@@ -111,18 +111,18 @@ async fn deleted(stack: &Stack) -> String {
         ))
         .await;
     office.push_one(item("delete", "m-1", 1, json!({}))).await;
-    refused(stack, item("update", "m-1", 1, json!({"reading": 42}))).await
+    rejected(stack, item("update", "m-1", 1, json!({"reading": 42}))).await
 }
 
 #[tokio::test]
 async fn a_conflict_with_a_delete_is_decided_either_way() {
     let stack = Stack::new();
     let id = deleted(&stack).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     assert_eq!(
-        (&answer["server_payload"], answer.get("server_deleted")),
+        (&response["server_payload"], response.get("server_deleted")),
         (&json!({"code": "A", "reading": 42}), None)
     );
     assert_eq!(
@@ -132,11 +132,11 @@ async fn a_conflict_with_a_delete_is_decided_either_way() {
 
     let stack = Stack::new();
     let id = deleted(&stack).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
         .await
         .ok();
     assert_eq!(
-        (&answer["server_deleted"], &answer["server_version"]),
+        (&response["server_deleted"], &response["server_version"]),
         (&json!(true), &json!(3))
     );
     assert_eq!(
@@ -168,7 +168,7 @@ async fn an_accepted_delete_keeps_a_large_payload_apart() {
         .device("office", "pc")
         .push_one(item("update", "m", 1, json!({"reading": 50})))
         .await;
-    let conflict = refused(&stack, item("delete", "m", 1, json!({}))).await;
+    let conflict = rejected(&stack, item("delete", "m", 1, json!({}))).await;
     resolve(&stack, &conflict, &json!({"resolution": "accept_client"}))
         .await
         .ok();
@@ -227,12 +227,12 @@ async fn an_accepted_delete_deletes() {
     office
         .push_one(item("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = refused(&stack, item("delete", "m-1", 1, json!({}))).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+    let id = rejected(&stack, item("delete", "m-1", 1, json!({}))).await;
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     assert_eq!(
-        (&answer["server_deleted"], &answer["server_version"]),
+        (&response["server_deleted"], &response["server_version"]),
         (&json!(true), &json!(3))
     );
     assert_eq!(
@@ -260,7 +260,7 @@ async fn an_accepted_create_takes_the_place_of_what_stands_under_its_id() {
             json!({"code": "A", "reading": 50}),
         ))
         .await;
-    let id = refused(&stack, item("create", "m-1", 0, json!({"code": "B"}))).await;
+    let id = rejected(&stack, item("create", "m-1", 0, json!({"code": "B"}))).await;
     assert_eq!(shown(&stack, &id).await["code"], "id_taken");
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
@@ -279,12 +279,12 @@ async fn conflicts_with_the_largest_payloads_are_decided() {
     office
         .push_one(item("update", "m-1", 1, json!({"n": 1})))
         .await;
-    let id = refused(&stack, item("update", "m-1", 1, json!({"text": after}))).await;
-    refused(&stack, item("update", "m-1", 1, json!({"n": 2}))).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
+    let id = rejected(&stack, item("update", "m-1", 1, json!({"text": after}))).await;
+    rejected(&stack, item("update", "m-1", 1, json!({"n": 2}))).await;
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
-    assert_eq!(answer["server_payload"], json!({"text": after, "n": 2}));
+    assert_eq!(response["server_payload"], json!({"text": after, "n": 2}));
     assert_eq!(stack.rows("audit_log").len(), 2, "the entry takes two rows");
     let entry = &super::audited(&stack).await[0];
     assert_eq!(
@@ -301,15 +301,15 @@ async fn the_same_decision_again_is_answered_as_the_first_time() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let first = json!({"resolution": "manual_merge", "payload": {"code": "m-1", "reading": 46}, "expected_server_version": 2});
-    let answer = resolve(&stack, &id, &first).await.ok();
+    let response = resolve(&stack, &id, &first).await.ok();
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(
         resolve(&stack, &id, &first).await.ok(),
-        answer,
+        response,
         "although the version is another one by now"
     );
     let reordered = json!({"resolution": "manual_merge", "payload": {"reading": 46, "code": "m-1", "id": "m-1"}, "note": "again"});
-    assert_eq!(resolve(&stack, &id, &reordered).await.ok(), answer);
+    assert_eq!(resolve(&stack, &id, &reordered).await.ok(), response);
     let other = json!({"resolution": "manual_merge", "payload": {"code": "m-1", "reading": 46.0}});
     assert_eq!(
         resolve(&stack, &id, &other).await.json()["code"],
@@ -334,7 +334,7 @@ async fn the_same_decision_again_is_answered_as_the_first_time() {
     );
     assert_eq!(
         (&later["resolved_at"], later.get("server_payload")),
-        (&answer["resolved_at"], None)
+        (&response["resolved_at"], None)
     );
 }
 
@@ -349,10 +349,10 @@ async fn another_decision_is_refused_with_the_one_that_was_made() {
         json!({"resolution": "accept_server"}),
         json!({"resolution": "manual_merge", "payload": {"code": "m-1", "reading": 42}}),
     ] {
-        let refused = resolve(&stack, &id, &decision).await;
-        let body = refused.json();
+        let rejected = resolve(&stack, &id, &decision).await;
+        let body = rejected.json();
         assert_eq!(
-            (refused.status, &body["code"]),
+            (rejected.status, &body["code"]),
             (409, &json!("already_resolved"))
         );
         assert_eq!(
@@ -434,10 +434,10 @@ async fn what_a_decision_takes_and_frees_of_unique_values_changes_hands_with_it(
     office
         .push_one(item("create", "m-2", 0, json!({"code": "B"})))
         .await;
-    let refused = resolve(&stack, &id, &json!({"resolution": "accept_client"})).await;
-    let body = refused.json();
+    let rejected = resolve(&stack, &id, &json!({"resolution": "accept_client"})).await;
+    let body = rejected.json();
     assert_eq!(
-        (refused.status, &body["code"]),
+        (rejected.status, &body["code"]),
         (409, &json!("unique_violation"))
     );
     assert_eq!(
@@ -519,11 +519,11 @@ async fn an_edit_that_was_applied_by_itself_meanwhile_is_not_applied_again_by_a_
         .push_one(item("update", "m-1", 3, json!({"note": "the office's"})))
         .await;
     let id = results[0]["conflict_id"].as_str().expect("an id");
-    let answer = resolve(&stack, id, &json!({"resolution": "accept_client"}))
+    let response = resolve(&stack, id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     assert_eq!(
-        answer["server_payload"],
+        response["server_payload"],
         json!({"reading": 3, "note": "the office's"})
     );
 }

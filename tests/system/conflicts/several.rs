@@ -1,10 +1,10 @@
 //! Several conflicts of one device about one resource, one after the other.
 
 use serde_json::{Value, json};
-use tidemark_core::limits::CONFLICTS_REMEMBERED;
+use tidemark_core::limits::RESOLVED_CONFLICTS_MAX;
 use tidemark_tests::Stack;
 
-use super::{conflicted, item, refused, resolve, shown};
+use super::{conflicted, item, rejected, resolve, shown};
 
 /// Lets the office change the meter once more, and Ana's phone conflict with that by an edit on
 /// `base`.
@@ -21,7 +21,7 @@ async fn conflict_again(stack: &Stack, base: u64, number: u64) -> String {
             .await["status"],
         "ok"
     );
-    refused(
+    rejected(
         stack,
         item("update", "m-1", base, json!({"reading": 1000 + number})),
     )
@@ -76,14 +76,14 @@ async fn edits_that_joined_an_earlier_conflict_are_found() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     assert_eq!(
-        refused(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
+        rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
         first
     );
     resolve(&stack, &first, &json!({"resolution": "accept_server"}))
         .await
         .ok();
     let mut second = String::new();
-    for number in 0..=CONFLICTS_REMEMBERED as u64 {
+    for number in 0..=RESOLVED_CONFLICTS_MAX as u64 {
         let base = stack.rows("resources")[0]["server_version"]["N"]
             .as_str()
             .expect("a number")
@@ -114,7 +114,7 @@ async fn two_open_conflicts_are_resolved_apart() {
     let second = conflict_again(&stack, 2, 1).await;
     assert_ne!(first, second);
     assert_eq!(
-        refused(
+        rejected(
             &stack,
             item("update", "m-1", 2, json!({"note": "joins the second"}))
         )

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
-use super::{audited, item, refused, resolve, shown, stored};
+use super::{audited, item, rejected, resolve, shown, stored};
 
 fn create(code: &str) -> Value {
     json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "create", "client_version": 0,
@@ -18,7 +18,7 @@ async fn violated(stack: &Stack) -> (String, String) {
         .device("office", "pc")
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let id = refused(stack, create("A")).await;
+    let id = rejected(stack, create("A")).await;
     let conflict = shown(stack, &id).await;
     assert_eq!(
         [
@@ -61,7 +61,7 @@ async fn an_accepted_create_is_made_once_its_value_is_free() {
         .device("office", "pc")
         .push_one(item("update", "m-1", 1, json!({"code": "B"})))
         .await;
-    let answer = resolve(
+    let response = resolve(
         &stack,
         &id,
         &json!({"resolution": "accept_client", "expected_server_version": 0}),
@@ -69,7 +69,7 @@ async fn an_accepted_create_is_made_once_its_value_is_free() {
     .await
     .ok();
     assert_eq!(
-        (&answer["server_version"], &answer["server_payload"]),
+        (&response["server_version"], &response["server_payload"]),
         (&json!(1), &json!({"code": "A", "reading": 1.0}))
     );
     assert_eq!(
@@ -138,7 +138,7 @@ async fn a_create_and_the_edits_that_joined_it_are_made_as_version_one() {
 async fn a_manual_merge_makes_it_with_another_value() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
-    let answer = resolve(
+    let response = resolve(
         &stack,
         &id,
         &json!({"resolution": "manual_merge", "payload": {"code": "A-2"}}),
@@ -146,7 +146,7 @@ async fn a_manual_merge_makes_it_with_another_value() {
     .await
     .ok();
     assert_eq!(
-        (&answer["resource_id"], &answer["server_version"]),
+        (&response["resource_id"], &response["server_version"]),
         (&json!(made), &json!(1))
     );
     assert_eq!(
@@ -165,18 +165,18 @@ async fn a_manual_merge_makes_it_with_another_value() {
 async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
     let stack = Stack::new();
     let (id, _) = violated(&stack).await;
-    let answer = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
+    let response = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
         .await
         .ok();
     assert_eq!(
-        (&answer["server_version"], answer.get("server_payload")),
+        (&response["server_version"], response.get("server_payload")),
         (&json!(0), None)
     );
     assert_eq!(
         resolve(&stack, &id, &json!({"resolution": "accept_server"}))
             .await
             .ok(),
-        answer
+        response
     );
     assert_eq!(stack.rows("resources").len(), 1);
     let entry = &audited(&stack).await[0];
@@ -200,7 +200,7 @@ async fn what_an_admin_merged_where_nothing_stood_is_not_merged_over() {
         .device("office", "pc")
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let id = refused(
+    let id = rejected(
         &stack,
         item("create", "m-2", 0, json!({"code": "A", "reading": 1})),
     )

@@ -7,7 +7,7 @@ use tidemark::engine::http::Hook;
 use tidemark_core::{channel::Channel, token::Token};
 use tidemark_tests::{Device, Stack};
 
-use super::{Story, dies_everywhere, dies_twice};
+use super::{CrashScenario, dies_everywhere, dies_twice};
 
 /// Ana's phone acknowledges a token that is ahead in one channel and behind in another, which takes
 /// two writes.
@@ -42,7 +42,7 @@ async fn acknowledged(stack: &Stack, token: &str) -> Value {
         .ok()
 }
 
-impl Story for Ack {
+impl CrashScenario for Ack {
     /// The token.
     type Facts = String;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidemark::engine::http::{Hook, NoHook};
 use tidemark_tests::{Device, Stack, stack::stream_event};
 
-use super::{Story, dies_everywhere, dies_twice, numbered};
+use super::{CrashScenario, dies_everywhere, dies_twice, numbered};
 
 /// The function is handed what the stream holds.
 struct Sequencing {
@@ -21,14 +21,14 @@ struct Sequencing {
 
 /// Whether the function took them all.
 async fn sequenced(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
-    let platform = stack.platform("changelog", hook);
-    let response = tidemark_changelog::handle(&platform, stream_event(records))
+    let context = stack.context("changelog", hook);
+    let response = tidemark_changelog::handle(&context, stream_event(records))
         .await
         .expect("a response");
     response.batch_item_failures.is_empty()
 }
 
-impl Story for Sequencing {
+impl CrashScenario for Sequencing {
     /// The records, in the order they come.
     type Facts = Vec<Value>;
 
@@ -60,7 +60,7 @@ impl Story for Sequencing {
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
         assert!(sequenced(stack, records, hook).await);
         let aside: Vec<_> = stack
-            .set_aside()
+            .dead_letter()
             .await
             .into_values()
             .map(|object| object["reason"].clone())
@@ -106,26 +106,26 @@ fn large() -> Vec<Value> {
 
 #[tokio::test(start_paused = true)]
 async fn one_channel_is_sequenced_wherever_the_function_dies() {
-    let story = Sequencing {
+    let scenario = Sequencing {
         writes: one_channel,
         before: &[],
         order: &[0, 1, 2, 3],
         is_poisoned: false,
     };
-    dies_everywhere(&story).await;
-    dies_twice(&story).await;
+    dies_everywhere(&scenario).await;
+    dies_twice(&scenario).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_channels_are_sequenced_wherever_the_function_dies() {
-    let story = Sequencing {
+    let scenario = Sequencing {
         writes: channels,
         before: &[],
         order: &[0, 1, 2, 3, 4, 5],
         is_poisoned: false,
     };
     assert!(
-        dies_everywhere(&story).await >= 4,
+        dies_everywhere(&scenario).await >= 4,
         "the heads, and a segment and a head for each"
     );
 }
@@ -156,14 +156,14 @@ async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
 
 #[tokio::test(start_paused = true)]
 async fn several_segments_are_appended_wherever_the_function_dies() {
-    let story = Sequencing {
+    let scenario = Sequencing {
         writes: large,
         before: &[],
         order: &[0, 1, 2, 3, 4, 5, 6, 7, 8],
         is_poisoned: false,
     };
     assert_eq!(
-        dies_everywhere(&story).await,
+        dies_everywhere(&scenario).await,
         11,
         "the head, nine segments, and the head"
     );

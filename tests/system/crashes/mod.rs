@@ -5,7 +5,7 @@
 //! that nothing killed.
 //!
 //! How many calls there are is found by running. What differs legitimately is named with its
-//! reason: in [`seen`] where it is so for every story, and in a story's [`Story::exempt`] where it
+//! reason: in [`seen`] where it is so for every story, and in a story's [`CrashScenario::exempt`] where it
 //! is so for that one.
 
 mod ack;
@@ -26,12 +26,12 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, NoHook, Verdict},
+        http::{Call, CallFate, Hook, NoHook},
     },
 };
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
-use seen::{Readers, Seen, Times};
+use seen::{Observations, Readers, Times};
 
 /// Longer than any function takes in virtual time: one that has not answered by then has died.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(60);
 type Point = (usize, Moment);
 
 /// Something that a function does and that may die on the way.
-trait Story {
+trait CrashScenario {
     /// What the caller has to know of what was prepared.
     type Facts;
 
@@ -68,7 +68,7 @@ trait Story {
 }
 
 /// Kills a story at each of its calls; gives how many those are.
-async fn dies_everywhere(story: &impl Story) -> usize {
+async fn dies_everywhere(scenario: &impl CrashScenario) -> usize {
     let mut calls = 0;
     for (moment, later, times) in [
         // Whoever comes back at once must find even the times the same.
@@ -77,10 +77,10 @@ async fn dies_everywhere(story: &impl Story) -> usize {
         (Moment::After, chrono::Duration::hours(1), Times::Differ),
     ] {
         let whole;
-        (whole, calls) = undisturbed(story, times).await;
+        (whole, calls) = undisturbed(scenario, times).await;
         assert!(calls > 0, "a story without calls");
         for nth in 0..calls {
-            let seen = crashed(story, &[(nth, moment)], later, times).await;
+            let seen = crashed(scenario, &[(nth, moment)], later, times).await;
             let seen = seen.unwrap_or_else(|| {
                 panic!("the run has {calls} calls and did not die {moment:?} call {nth}")
             });
@@ -95,14 +95,15 @@ async fn dies_everywhere(story: &impl Story) -> usize {
 
 /// Kills a story after each of its calls, and what is to finish it before its own: every third of
 /// them, another third each time.
-async fn dies_twice(story: &impl Story) {
-    let (whole, calls) = undisturbed(story, Times::Count).await;
+async fn dies_twice(scenario: &impl CrashScenario) {
+    let (whole, calls) = undisturbed(scenario, Times::Count).await;
     let mut pairs = 0;
     for first in 0..calls {
         for second in (first % 3..).step_by(3) {
             let points = [(first, Moment::After), (second, Moment::Before)];
             // The second run makes fewer calls, or more: it ends where it no longer dies.
-            let Some(seen) = crashed(story, &points, chrono::Duration::zero(), Times::Count).await
+            let Some(seen) =
+                crashed(scenario, &points, chrono::Duration::zero(), Times::Count).await
             else {
                 break;
             };
@@ -114,37 +115,37 @@ async fn dies_twice(story: &impl Story) {
 }
 
 /// A run that nothing kills: what is seen then, and how many calls it makes.
-async fn undisturbed<S: Story>(story: &S, times: Times) -> (Seen, usize) {
+async fn undisturbed<S: CrashScenario>(scenario: &S, times: Times) -> (Observations, usize) {
     let hook = Arc::new(Switch::default());
-    let stack = story.stack(hook.clone());
-    let facts = story.prepare(&stack).await;
-    let mut readers = Readers::before(story, &stack).await;
-    let counting = Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
+    let stack = scenario.stack(hook.clone());
+    let facts = scenario.prepare(&stack).await;
+    let mut readers = Readers::before(scenario, &stack).await;
+    let counting = Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
     hook.set(counting.clone());
-    let told = story.act(&stack, hook.clone(), &facts).await;
+    let told = scenario.act(&stack, hook.clone(), &facts).await;
     hook.set(Arc::new(NoHook));
-    readers.read(story, &stack).await;
+    readers.read(scenario, &stack).await;
     (
-        Seen::of(story, &stack, readers, told, times).await,
+        Observations::of(scenario, &stack, readers, told, times).await,
         counting.calls(),
     )
 }
 
 /// A run that dies at these points, one try after the other, and that is finished then. `None` if
 /// one of them is behind its end.
-async fn crashed<S: Story>(
-    story: &S,
+async fn crashed<S: CrashScenario>(
+    scenario: &S,
     points: &[Point],
     later: chrono::Duration,
     times: Times,
-) -> Option<Seen> {
+) -> Option<Observations> {
     let hook = Arc::new(Switch::default());
-    let stack = story.stack(hook.clone());
-    let facts = story.prepare(&stack).await;
-    let mut readers = Readers::before(story, &stack).await;
+    let stack = scenario.stack(hook.clone());
+    let facts = scenario.prepare(&stack).await;
+    let mut readers = Readers::before(scenario, &stack).await;
     for (nth, moment) in points {
         hook.set(Arc::new(Script::dying_at(*nth, *moment)));
-        let died = tokio::time::timeout(DEAD_AFTER, story.act(&stack, hook.clone(), &facts))
+        let died = tokio::time::timeout(DEAD_AFTER, scenario.act(&stack, hook.clone(), &facts))
             .await
             .is_err();
         hook.set(Arc::new(NoHook));
@@ -152,12 +153,12 @@ async fn crashed<S: Story>(
             return None;
         }
         // The others do not wait: what did take effect is on its way to them.
-        readers.read(story, &stack).await;
+        readers.read(scenario, &stack).await;
         stack.advance(later);
     }
-    let told = story.act(&stack, hook, &facts).await;
-    readers.read(story, &stack).await;
-    Some(Seen::of(story, &stack, readers, told, times).await)
+    let told = scenario.act(&stack, hook, &facts).await;
+    readers.read(scenario, &stack).await;
+    Some(Observations::of(scenario, &stack, readers, told, times).await)
 }
 
 /// A hook that is another one from time to time.
@@ -180,12 +181,12 @@ impl Switch {
 }
 
 impl Hook for Switch {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let hook = self.now();
         Box::pin(async move { hook.before(call).await })
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, Verdict> {
+    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate> {
         let hook = self.now();
         Box::pin(async move { hook.after(call, reply).await })
     }

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
 use tidemark_tests::{Stack, stack::stream_event};
 
-use super::{Story, dies_everywhere, numbered};
+use super::{CrashScenario, dies_everywhere, numbered};
 
 /// Two decisions are to be told, and one record cannot be read.
 struct Telling;
 
-impl Story for Telling {
+impl CrashScenario for Telling {
     /// The records.
     type Facts = Vec<Value>;
 
@@ -43,13 +43,13 @@ impl Story for Telling {
     }
 
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
-        let platform = stack.platform("notify", hook);
-        let response = tidemark_notify::handle(&platform, stream_event(records))
+        let context = stack.context("notify", hook);
+        let response = tidemark_notify::handle(&context, stream_event(records))
             .await
             .expect("a response");
         assert!(response.batch_item_failures.is_empty());
         let aside: Vec<_> = stack
-            .set_aside()
+            .dead_letter()
             .await
             .into_values()
             .map(|object| object["reason"].clone())

@@ -13,7 +13,7 @@ use tidemark::{
 use tidemark_core::token::Token;
 use tidemark_tests::{Device, Stack};
 
-use super::{Story, dies_everywhere, dies_twice};
+use super::{CrashScenario, dies_everywhere, dies_twice};
 
 const PHOTO: &[u8] = b"a photo of a water meter";
 
@@ -34,7 +34,7 @@ impl Push {
     }
 }
 
-impl Story for Push {
+impl CrashScenario for Push {
     type Facts = ();
 
     fn stack(&self, hook: Arc<dyn Hook>) -> Stack {
@@ -63,12 +63,12 @@ impl Story for Push {
 
     async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, (): &()) -> Value {
         let device = Self::device(stack, "ana");
-        let answer = match self.batch_id {
+        let response = match self.batch_id {
             Some(batch_id) => device.push_batch(batch_id, &(self.items)()).await,
             None => device.send(&(self.items)()).await,
         };
-        let mut answer = answer.ok();
-        let results = answer["results"].as_array_mut().expect("results");
+        let mut response = response.ok();
+        let results = response["results"].as_array_mut().expect("results");
         let statuses: Vec<&str> = results
             .iter()
             .map(|result| result["status"].as_str().expect("a status"))
@@ -77,9 +77,9 @@ impl Story for Push {
         // Receipts say when the device was told, and of what: a repeated batch has none for a
         // payload that it leaves out.
         let token =
-            Token::decode(answer["server_sync_token"].as_str().expect("text")).expect("a token");
-        answer["server_sync_token"] = token.encode().into();
-        answer
+            Token::decode(response["server_sync_token"].as_str().expect("text")).expect("a token");
+        response["server_sync_token"] = token.encode().into();
+        response
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
 use tidemark_tests::Stack;
 
-use super::{Story, dies_everywhere, dies_twice};
+use super::{CrashScenario, dies_everywhere, dies_twice};
 use crate::batches::{boss, create, edit, push, replay};
 
 /// A batch of Ana's phone: some was applied, some conflicted, and what failed has a chance by now.
 struct Replay;
 
-impl Story for Replay {
+impl CrashScenario for Replay {
     /// The batch's id.
     type Facts = String;
 
@@ -33,15 +33,15 @@ impl Story for Replay {
     }
 
     async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, id: &String) -> Value {
-        let mut answer = replay(stack, &boss(stack), id, &json!({})).await.ok();
-        let statuses: Vec<_> = answer["results"]
+        let mut response = replay(stack, &boss(stack), id, &json!({})).await.ok();
+        let statuses: Vec<_> = response["results"]
             .as_array_mut()
             .expect("results")
             .iter()
             .map(|it| it["status"].clone())
             .collect();
         assert_eq!(statuses, ["ok", "ok", "conflict", "ok", "error"]);
-        answer
+        response
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {

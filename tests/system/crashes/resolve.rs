@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
 use tidemark_tests::Stack;
 
-use super::{Story, dies_everywhere, dies_twice};
+use super::{CrashScenario, dies_everywhere, dies_twice};
 
 /// What was pushed in vain.
 #[derive(Debug, Clone, Copy)]
-enum Refused {
+enum RejectedPush {
     /// An update, and one behind it, of a meter that another device had updated.
     Update,
     /// A delete of such a meter.
@@ -20,7 +20,7 @@ enum Refused {
 }
 
 struct Decision {
-    refused: Refused,
+    rejected: RejectedPush,
     resolution: Value,
     is_direct: bool,
 }
@@ -31,7 +31,7 @@ fn meter(action: &str, id: &str, version: u64, fields: Value) -> Value {
     json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
 }
 
-impl Story for Decision {
+impl CrashScenario for Decision {
     /// The conflict's id.
     type Facts = String;
 
@@ -45,23 +45,23 @@ impl Story for Decision {
         office
             .push_one(meter("update", "m", 1, json!({"reading": 50})))
             .await;
-        let refused = ana.push(match self.refused {
-            Refused::Update => json!([
+        let rejected = ana.push(match self.rejected {
+            RejectedPush::Update => json!([
                 meter("update", "m", 1, json!({"reading": 42, "code": "B"})),
                 meter("update", "m", 2, json!({"note": "n"}))
             ]),
-            Refused::Delete => json!([meter("delete", "m", 1, json!({}))]),
-            Refused::Create => json!([meter("create", "n", 0, json!({"code": "X"}))]),
+            RejectedPush::Delete => json!([meter("delete", "m", 1, json!({}))]),
+            RejectedPush::Create => json!([meter("create", "n", 0, json!({"code": "X"}))]),
         });
-        let refused = refused.await;
-        assert_eq!(refused[0]["status"], "conflict", "{refused:?}");
+        let rejected = rejected.await;
+        assert_eq!(rejected[0]["status"], "conflict", "{rejected:?}");
         assert_eq!(
             office
                 .push_one(meter("update", "holder", 1, json!({"code": "Y"})))
                 .await["status"],
             "ok"
         );
-        refused[0]["conflict_id"]
+        rejected[0]["conflict_id"]
             .as_str()
             .expect("an id")
             .to_owned()
@@ -83,9 +83,9 @@ impl Story for Decision {
         ] {
             decision[field] = value.into();
         }
-        let answer = stack.invoke("resolve", &decision).await;
-        assert_eq!(answer["status"], "resolved", "{answer}");
-        answer
+        let response = stack.invoke("resolve", &decision).await;
+        assert_eq!(response["status"], "resolved", "{response}");
+        response
     }
 }
 
@@ -98,13 +98,13 @@ fn decisions() -> impl Iterator<Item = Decision> {
     ];
     resolutions.into_iter().flat_map(|resolution| {
         let through = [
-            (Refused::Update, false),
-            (Refused::Delete, false),
-            (Refused::Create, false),
-            (Refused::Update, true),
+            (RejectedPush::Update, false),
+            (RejectedPush::Delete, false),
+            (RejectedPush::Create, false),
+            (RejectedPush::Update, true),
         ];
-        through.map(|(refused, is_direct)| Decision {
-            refused,
+        through.map(|(rejected, is_direct)| Decision {
+            rejected,
             resolution: resolution.clone(),
             is_direct,
         })
@@ -123,7 +123,8 @@ async fn each_decision_through_either_door_that_dies_at_any_call_is_finished_by_
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_dies_twice_is_finished_by_a_third() {
-    for decision in decisions().filter(|decision| matches!(decision.refused, Refused::Update)) {
+    for decision in decisions().filter(|decision| matches!(decision.rejected, RejectedPush::Update))
+    {
         dies_twice(&decision).await;
     }
 }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use tidemark::store::{
-    BUCKET, FAILURE_BUCKET,
+    BUCKET, DEAD_LETTER_BUCKET,
     client::{StoreClient, s3_client},
 };
 use tidemark_core::{
@@ -25,7 +25,7 @@ use tidemark_core::{
 };
 use tidemark_tests::{Device, Stack};
 
-use super::Story;
+use super::CrashScenario;
 
 /// Attributes and fields that are moments, besides those whose names end in `_at`.
 const TIMES: [&str; 4] = ["at", "c", "first_seen", "last_seen"];
@@ -48,8 +48,8 @@ pub(super) struct Readers<'a> {
 
 impl<'a> Readers<'a> {
     /// Ana's phone, which is who acts in most stories, and another device of hers.
-    pub(super) async fn before(story: &impl Story, stack: &'a Stack) -> Self {
-        if story.is_sequenced() {
+    pub(super) async fn before(scenario: &impl CrashScenario, stack: &'a Stack) -> Self {
+        if scenario.is_sequenced() {
             stack.settle().await;
         }
         let mut devices = Vec::new();
@@ -63,8 +63,8 @@ impl<'a> Readers<'a> {
     }
 
     /// They pull what came.
-    pub(super) async fn read(&mut self, story: &impl Story, stack: &Stack) {
-        if story.is_sequenced() {
+    pub(super) async fn read(&mut self, scenario: &impl CrashScenario, stack: &Stack) {
+        if scenario.is_sequenced() {
             stack.settle().await;
         }
         for (device, changes) in &mut self.devices {
@@ -100,11 +100,11 @@ impl<'a> Readers<'a> {
 
 /// What can be seen: by place, what is there, in an order of its own.
 #[derive(Debug, PartialEq)]
-pub(super) struct Seen(BTreeMap<String, Vec<String>>);
+pub(super) struct Observations(BTreeMap<String, Vec<String>>);
 
-impl Seen {
+impl Observations {
     pub(super) async fn of(
-        story: &impl Story,
+        scenario: &impl CrashScenario,
         stack: &Stack,
         readers: Readers<'_>,
         told: Value,
@@ -127,13 +127,13 @@ impl Seen {
                 .map(readable)
                 .collect();
             let rows = match table {
-                "changes" => log(rows, story.is_sequenced()),
+                "changes" => log(rows, scenario.is_sequenced()),
                 "audit_log" => rows.into_iter().map(without_shard).collect(),
                 _ => rows,
             };
             places.insert(format!("table {table}"), rows);
         }
-        for bucket in [BUCKET, FAILURE_BUCKET] {
+        for bucket in [BUCKET, DEAD_LETTER_BUCKET] {
             places.insert(format!("bucket {bucket}"), objects(stack, bucket).await);
         }
         let published = stack.topic.published().into_iter();
@@ -153,7 +153,7 @@ impl Seen {
             items
         };
         let compared = |(place, things): (String, Vec<Value>)| {
-            let things = canonical(story.exempt(&place, things));
+            let things = canonical(scenario.exempt(&place, things));
             (place, things)
         };
         Self(places.into_iter().map(compared).collect())

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, net::IpAddr};
 use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::event::{Inbound, http_event, rest_event};
-use tidemark_aws::edge;
-use tidemark_tests::{Answer, Stack, openapi};
+use tidemark_aws::http;
+use tidemark_tests::{ApiResponse, Stack, openapi};
 
 use super::{function_of, missing_fields, samples};
 
 /// What a sample is answered with.
-pub(super) struct Expected {
+pub(super) struct ApiExpectation {
     pub(super) sample: &'static str,
     before: Before,
     status: u16,
@@ -33,38 +33,38 @@ enum Before {
     BatchPushedTooEarly,
 }
 
-pub(super) const EXPECTED: &[Expected] = &[
-    Expected {
+pub(super) const EXPECTED: &[ApiExpectation] = &[
+    ApiExpectation {
         sample: "push.rest-create",
         before: Before::Nothing,
         status: 200,
         told: BOTH_CREATED,
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-base64",
         before: Before::Nothing,
         status: 200,
         told: BOTH_CREATED,
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-gzip",
         before: Before::Nothing,
         status: 200,
         told: BOTH_CREATED,
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-gzip-decompressed",
         before: Before::Nothing,
         status: 200,
         told: BOTH_CREATED,
     },
-    Expected {
+    ApiExpectation {
         sample: "push.http-create",
         before: Before::Nothing,
         status: 200,
         told: BOTH_CREATED,
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-conflict",
         before: Before::MeterAtVersion7,
         status: 200,
@@ -81,7 +81,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-retry",
         before: Before::Nothing,
         status: 200,
@@ -92,7 +92,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/results/1/server_version", "2"),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-bad-items",
         before: Before::Nothing,
         status: 200,
@@ -103,7 +103,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/results/3/status", r#""ok""#),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "push.rest-no-token",
         before: Before::Nothing,
         status: 401,
@@ -112,7 +112,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/request_id", r#""b9d1f0a3-6c1e-4f3b-9c64-1f7f2b0e6d15""#),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "push.http-delete",
         before: Before::MeterAtVersion7,
         status: 200,
@@ -121,7 +121,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/results/0/server_version", "8"),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "push.http-cut-body",
         before: Before::Nothing,
         status: 400,
@@ -131,37 +131,37 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/request_id", r#""WFhQ3jkGliAEL6g=""#),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.rest-fresh",
         before: Before::MeterAtVersion7,
         status: 200,
         told: SNAPSHOT,
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.http-fresh",
         before: Before::MeterAtVersion7,
         status: 200,
         told: SNAPSHOT,
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.rest-since",
         before: Before::SixVersionsPulled,
         status: 200,
         told: SEVENTH_VERSION,
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.http-since",
         before: Before::SixVersionsPulled,
         status: 200,
         told: SEVENTH_VERSION,
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.rest-invalid-token",
         before: Before::Nothing,
         status: 400,
         told: &[("/code", r#""invalid_token""#), ("/status", "400")],
     },
-    Expected {
+    ApiExpectation {
         sample: "presign.rest-photo",
         before: Before::Nothing,
         status: 200,
@@ -173,7 +173,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "presign.http-checksum",
         before: Before::Nothing,
         status: 200,
@@ -182,7 +182,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#,
         )],
     },
-    Expected {
+    ApiExpectation {
         sample: "presign.rest-wrong-type",
         before: Before::Nothing,
         status: 422,
@@ -191,37 +191,37 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/path", r#""content_type""#),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "ack.rest-token",
         before: Before::SixVersionsPulled,
         status: 200,
         told: ACKNOWLEDGED,
     },
-    Expected {
+    ApiExpectation {
         sample: "ack.http-token",
         before: Before::SixVersionsPulled,
         status: 200,
         told: ACKNOWLEDGED,
     },
-    Expected {
+    ApiExpectation {
         sample: "ack.rest-damaged-token",
         before: Before::Nothing,
         status: 400,
         told: &[("/code", r#""invalid_token""#), ("/path", r#""ack_token""#)],
     },
-    Expected {
+    ApiExpectation {
         sample: "ack.rest-devices",
         before: Before::SixVersionsAcknowledged,
         status: 200,
         told: ONE_DEVICE,
     },
-    Expected {
+    ApiExpectation {
         sample: "ack.http-devices",
         before: Before::SixVersionsAcknowledged,
         status: 200,
         told: ONE_DEVICE,
     },
-    Expected {
+    ApiExpectation {
         sample: "batches.rest-batch",
         before: Before::BatchPushedTooEarly,
         status: 200,
@@ -234,7 +234,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/delivered", "false"),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "batches.http-batch",
         before: Before::BatchPushedTooEarly,
         status: 200,
@@ -244,31 +244,31 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/results/0/code", r#""not_found""#),
         ],
     },
-    Expected {
+    ApiExpectation {
         sample: "batches.rest-unknown",
         before: Before::Nothing,
         status: 404,
         told: &[("/code", r#""not_found""#)],
     },
-    Expected {
+    ApiExpectation {
         sample: "batches.rest-replay",
         before: Before::BatchPushedTooEarly,
         status: 200,
         told: REPLAYED,
     },
-    Expected {
+    ApiExpectation {
         sample: "batches.http-dry-run",
         before: Before::BatchPushedTooEarly,
         status: 200,
         told: REPLAYED,
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.rest-limits",
         before: Before::Nothing,
         status: 200,
         told: LIMITS,
     },
-    Expected {
+    ApiExpectation {
         sample: "pull.http-limits",
         before: Before::Nothing,
         status: 200,
@@ -381,13 +381,13 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
     sample.replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
 }
 
-pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> Answer {
+pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> ApiResponse {
     let request = tidemark_tests::request(event);
-    let route = edge::route(&request).unwrap();
+    let route = http::route(&request).unwrap();
     assert_eq!(route.function, function);
-    let answer = Answer::read(stack.deliver_request(function, request).await);
-    openapi::check(route, &answer);
-    answer
+    let response = ApiResponse::read(stack.deliver_request(function, request).await);
+    openapi::check(route, &response);
+    response
 }
 
 #[tokio::test]
@@ -399,10 +399,10 @@ async fn every_request_is_answered_as_expected() {
 /// is answered must be as expected.
 pub(crate) async fn each_request(
     deployment: fn() -> Stack,
-    run: impl AsyncFn(&Stack, &str, &str) -> Answer,
+    run: impl AsyncFn(&Stack, &str, &str) -> ApiResponse,
 ) {
     let samples = samples();
-    for Expected {
+    for ApiExpectation {
         sample,
         before,
         status,
@@ -412,16 +412,16 @@ pub(crate) async fn each_request(
         let stack = deployment();
         let event = prepare(&stack, before, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
-        let answer = run(&stack, function_of(sample), &event).await;
-        assert_eq!(answer.status, *status, "{sample}: {}", answer.text);
-        let body = answer.json();
+        let response = run(&stack, function_of(sample), &event).await;
+        assert_eq!(response.status, *status, "{sample}: {}", response.text);
+        let body = response.json();
         for (place, expected) in *told {
             let expected: Value = serde_json::from_str(expected).unwrap();
             assert_eq!(
                 body.pointer(place).unwrap_or(&Value::Null),
                 &expected,
                 "{sample} at {place}: {}",
-                answer.text
+                response.text
             );
         }
     }
@@ -448,15 +448,15 @@ async fn the_same_request_is_answered_alike_by_either_api() {
         ("ack.rest-devices", "ack.http-devices"),
         ("pull.rest-limits", "pull.http-limits"),
     ] {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for sample in [rest, http] {
             let stack = Stack::new();
             let event = prepare(&stack, &Before::Nothing, &samples[sample]).await;
-            let mut answer = run(&stack, function_of(sample), &event).await.json();
-            answer["batch_id"].take(); // the server's own, and new each time
-            answers.push(answer);
+            let mut response = run(&stack, function_of(sample), &event).await.json();
+            response["batch_id"].take(); // the server's own, and new each time
+            responses.push(response);
         }
-        assert_eq!(answers[0], answers[1], "{rest} and {http}");
+        assert_eq!(responses[0], responses[1], "{rest} and {http}");
     }
 }
 
@@ -473,7 +473,7 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
     for (sample, text) in requests() {
         let event: Value = serde_json::from_str(&text).unwrap();
         let is_rest = sample.contains(".rest-");
-        let route = edge::route(&tidemark_tests::request(&text)).unwrap();
+        let route = http::route(&tidemark_tests::request(&text)).unwrap();
         assert_eq!(route.function, function_of(&sample), "{sample}");
         let is_bodiless = event.get("body").is_none_or(Value::is_null);
         let parameters = [("id".to_owned(), "some".to_owned())];

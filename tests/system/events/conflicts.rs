@@ -2,30 +2,30 @@
 //! event is the request itself.
 
 use serde_json::{Value, json};
-use tidemark_tests::{Answer, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
 use super::{api, function_of, samples};
 
 /// What a sample is answered with.
-pub(super) struct Expected {
+pub(super) struct ConflictsExpectation {
     pub(super) sample: &'static str,
     status: u16,
     /// Places in the answer (RFC 6901) and the JSON that stands there.
     told: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const EXPECTED: &[Expected] = &[
-    Expected {
+pub(super) const EXPECTED: &[ConflictsExpectation] = &[
+    ConflictsExpectation {
         sample: "conflicts.rest-list",
         status: 200,
         told: LISTED,
     },
-    Expected {
+    ConflictsExpectation {
         sample: "conflicts.http-list",
         status: 200,
         told: LISTED,
     },
-    Expected {
+    ConflictsExpectation {
         sample: "conflicts.rest-detail",
         status: 200,
         told: &[
@@ -41,22 +41,22 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/joined", "[]"),
         ],
     },
-    Expected {
+    ConflictsExpectation {
         sample: "conflicts.rest-invalid-cursor",
         status: 400,
         told: &[("/code", r#""invalid_cursor""#), ("/path", r#""cursor""#)],
     },
-    Expected {
+    ConflictsExpectation {
         sample: "conflicts.http-audit",
         status: 200,
         told: &[("/entries", "[]"), ("/next_cursor", "null")],
     },
-    Expected {
+    ConflictsExpectation {
         sample: "resolve.rest-accept-client",
         status: 200,
         told: ACCEPTED,
     },
-    Expected {
+    ConflictsExpectation {
         sample: "resolve.rest-version-changed",
         status: 409,
         told: &[
@@ -68,7 +68,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ),
         ],
     },
-    Expected {
+    ConflictsExpectation {
         sample: "resolve.http-manual-merge",
         status: 200,
         told: &[
@@ -79,12 +79,12 @@ pub(super) const EXPECTED: &[Expected] = &[
             ),
         ],
     },
-    Expected {
+    ConflictsExpectation {
         sample: "resolve.direct-accept-client",
         status: 200,
         told: ACCEPTED,
     },
-    Expected {
+    ConflictsExpectation {
         sample: "resolve.direct-no-payload",
         status: 400,
         told: &[
@@ -124,13 +124,13 @@ async fn prepare(stack: &Stack, sample: &str) -> String {
         .replace("${CONFLICT_ID}", result["conflict_id"].as_str().unwrap())
 }
 
-fn check(sample: &str, told: &[(&str, &str)], answer: &Value) {
+fn check(sample: &str, told: &[(&str, &str)], response: &Value) {
     for (place, expected) in told {
         let expected: Value = serde_json::from_str(expected).unwrap();
         assert_eq!(
-            answer.pointer(place).unwrap_or(&Value::Null),
+            response.pointer(place).unwrap_or(&Value::Null),
             &expected,
-            "{sample} at {place}: {answer}"
+            "{sample} at {place}: {response}"
         );
     }
 }
@@ -144,10 +144,10 @@ async fn every_request_about_conflicts_is_answered_as_expected() {
 /// is answered must be as expected.
 pub(crate) async fn each_request(
     deployment: fn() -> Stack,
-    run: impl AsyncFn(&Stack, &str, &str) -> Answer,
+    run: impl AsyncFn(&Stack, &str, &str) -> ApiResponse,
 ) {
     let samples = samples();
-    for Expected {
+    for ConflictsExpectation {
         sample,
         status,
         told,
@@ -156,9 +156,9 @@ pub(crate) async fn each_request(
         let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
-        let answer = run(&stack, function_of(sample), &event).await;
-        assert_eq!(answer.status, *status, "{sample}: {}", answer.text);
-        check(sample, told, &answer.json());
+        let response = run(&stack, function_of(sample), &event).await;
+        assert_eq!(response.status, *status, "{sample}: {}", response.text);
+        check(sample, told, &response.json());
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) async fn each_decision(
     invoke: impl AsyncFn(&Stack, &str) -> String,
 ) {
     let samples = samples();
-    for Expected {
+    for ConflictsExpectation {
         sample,
         status,
         told,
@@ -189,15 +189,15 @@ pub(crate) async fn each_decision(
     {
         let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
-        let answer: Value = serde_json::from_str(&invoke(&stack, &event).await).unwrap();
+        let response: Value = serde_json::from_str(&invoke(&stack, &event).await).unwrap();
         if sample.contains(".direct-") {
-            check(sample, told, &answer);
+            check(sample, told, &response);
         } else {
-            assert_eq!(answer["statusCode"], *status, "{sample}: {answer}");
+            assert_eq!(response["statusCode"], *status, "{sample}: {response}");
             check(
                 sample,
                 told,
-                &serde_json::from_str(answer["body"].as_str().unwrap()).unwrap(),
+                &serde_json::from_str(response["body"].as_str().unwrap()).unwrap(),
             );
         }
     }

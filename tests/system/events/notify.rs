@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Context, LambdaEvent};
+use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::stream::StreamEvent;
@@ -11,26 +11,26 @@ use tidemark_tests::Stack;
 use super::{function_of, missing_fields, samples};
 
 /// What a sample leaves behind.
-pub(super) struct Expected {
+pub(super) struct NotifyExpectation {
     pub(super) sample: &'static str,
     /// The messages.
     told: &'static [&'static str],
     /// Of each record that was set aside, a word of the reason.
-    set_aside: &'static [&'static str],
+    dead_letter: &'static [&'static str],
 }
 
 const DECIDED: &str = r#"{"event":"conflict_resolved","conflict_id":"conf-stKvxHfZUx6oxISv0sb6ny0tsu8i3ymq-863b583dd2a52909","tenant":"acme","user":"ana","device_id":"device-uuid-123","channel":"tenant","resource_type":"meter","resource_id":"m-123","resolution":"accept_client","resolved_by":"root","resolved_at":"2025-12-22T12:35:00.123Z","server_version":8}"#;
 
-pub(super) const EXPECTED: &[Expected] = &[
-    Expected {
+pub(super) const EXPECTED: &[NotifyExpectation] = &[
+    NotifyExpectation {
         sample: "notify.decided",
         told: &[DECIDED],
-        set_aside: &[],
+        dead_letter: &[],
     },
-    Expected {
+    NotifyExpectation {
         sample: "notify.unreadable-record",
         told: &[DECIDED],
-        set_aside: &["resolution"],
+        dead_letter: &["resolution"],
     },
 ];
 
@@ -39,9 +39,9 @@ async fn every_batch_is_told_as_expected() {
     each_batch(async |stack, text| {
         let event = LambdaEvent::new(
             serde_json::from_str::<StreamEvent>(text).unwrap(),
-            Context::default(),
+            LambdaContext::default(),
         );
-        let response = tidemark_notify::handle(&stack.platform("notify", Arc::new(NoHook)), event)
+        let response = tidemark_notify::handle(&stack.context("notify", Arc::new(NoHook)), event)
             .await
             .unwrap();
         response
@@ -72,9 +72,9 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
             expected.told,
             "{name}"
         );
-        let aside = stack.set_aside().await;
-        assert_eq!(aside.len(), expected.set_aside.len(), "{name}");
-        for (object, word) in aside.values().zip(expected.set_aside) {
+        let aside = stack.dead_letter().await;
+        assert_eq!(aside.len(), expected.dead_letter.len(), "{name}");
+        for (object, word) in aside.values().zip(expected.dead_letter) {
             assert!(
                 object["reason"].as_str().unwrap().contains(word),
                 "{name}: {object}"

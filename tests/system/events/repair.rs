@@ -6,14 +6,14 @@ use tidemark_tests::Stack;
 use super::samples;
 
 /// What a sample is answered with.
-pub(super) struct Expected {
+pub(super) struct RepairExpectation {
     pub(super) sample: &'static str,
     /// Places in the answer (RFC 6901) and the JSON that stands there.
     told: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const EXPECTED: &[Expected] = &[
-    Expected {
+pub(super) const EXPECTED: &[RepairExpectation] = &[
+    RepairExpectation {
         sample: "changelog.direct-repair",
         told: &[
             ("/looked_at", "2"),
@@ -24,7 +24,7 @@ pub(super) const EXPECTED: &[Expected] = &[
             ("/next_cursor", "null"),
         ],
     },
-    Expected {
+    RepairExpectation {
         sample: "changelog.direct-misspelt",
         told: &[
             ("/status", "400"),
@@ -66,17 +66,17 @@ pub(crate) async fn each_repair(
     deployment: fn() -> Stack,
     invoke: impl AsyncFn(&Stack, &str) -> String,
 ) {
-    for Expected { sample, told } in EXPECTED {
+    for RepairExpectation { sample, told } in EXPECTED {
         let stack = deployment();
         prepare(&stack).await;
-        let answer: Value =
+        let response: Value =
             serde_json::from_str(&invoke(&stack, &samples()[*sample]).await).unwrap();
         for (place, expected) in *told {
             let expected: Value = serde_json::from_str(expected).unwrap();
             assert_eq!(
-                answer.pointer(place),
+                response.pointer(place),
                 Some(&expected),
-                "{sample} at {place}: {answer}"
+                "{sample} at {place}: {response}"
             );
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Context, LambdaEvent};
+use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_aws::{Platform, stream::StreamEvent};
+use tidemark_aws::{Context, stream::StreamEvent};
 use tidemark_core::{
     channel::{Channel, Scope},
     sequence::position::{Position, Sequence},
@@ -15,13 +15,13 @@ use tidemark_tests::Stack;
 use super::{function_of, missing_fields, samples};
 
 /// What a sample leaves behind.
-pub(super) struct Expected {
+pub(super) struct StreamExpectation {
     pub(super) sample: &'static str,
     /// By channel of the tenant `acme`: the entries of its log, each as (type, action, version,
     /// payload).
     log: &'static [(&'static str, &'static [Entry])],
     /// The sequence numbers of the records that were set aside, each with a word of the reason.
-    set_aside: &'static [(&'static str, &'static str)],
+    dead_letter: &'static [(&'static str, &'static str)],
 }
 
 type Entry = (&'static str, &'static str, u64, Option<&'static str>);
@@ -46,37 +46,37 @@ const SUBMITTED: Entry = (
     Some(r#"{"form_id":"f-1","form_version":"v2","data":{"fieldA":"ok"}}"#),
 );
 
-pub(super) const EXPECTED: &[Expected] = &[
-    Expected {
+pub(super) const EXPECTED: &[StreamExpectation] = &[
+    StreamExpectation {
         sample: "changelog.create-update-delete",
         log: &[
             ("tenant", &[CREATED, UPDATED, DELETED]),
             ("user/ana", &[SUBMITTED]),
         ],
-        set_aside: &[],
+        dead_letter: &[],
     },
-    Expected {
+    StreamExpectation {
         sample: "changelog.unreadable-record",
         log: &[("tenant", &[CREATED]), ("user/ana", &[SUBMITTED])],
-        set_aside: &[("442158450000000001745044117", "server_version")],
+        dead_letter: &[("442158450000000001745044117", "server_version")],
     },
-    Expected {
+    StreamExpectation {
         sample: "changelog.repeat",
         log: &[("tenant", &[CREATED, UPDATED]), ("user/ana", &[SUBMITTED])],
-        set_aside: &[],
+        dead_letter: &[],
     },
-    Expected {
+    StreamExpectation {
         sample: "changelog.nothing-new",
         log: &[("tenant", &[]), ("user/ana", &[])],
-        set_aside: &[],
+        dead_letter: &[],
     },
 ];
 
 /// Runs a sample; gives the sequence number from which the stream should deliver again, if any.
-async fn run(platform: &Platform, text: &str) -> Vec<Option<String>> {
+async fn run(context: &Context, text: &str) -> Vec<Option<String>> {
     let event: StreamEvent = serde_json::from_str(text).unwrap();
     let response =
-        tidemark_changelog::handle(platform, LambdaEvent::new(event, Context::default()))
+        tidemark_changelog::handle(context, LambdaEvent::new(event, LambdaContext::default()))
             .await
             .unwrap();
     response
@@ -131,14 +131,14 @@ async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64
 }
 
 /// The records that were set aside, each with the reason, by sequence number.
-async fn set_aside(stack: &Stack) -> Vec<(String, String, Value)> {
+async fn dead_letter(stack: &Stack) -> Vec<(String, String, Value)> {
     let number = |object: &Value| {
         object["record"]["dynamodb"]["SequenceNumber"]
             .as_str()
             .unwrap()
             .to_owned()
     };
-    let objects = stack.set_aside().await.into_values();
+    let objects = stack.dead_letter().await.into_values();
     let mut records: Vec<_> = objects
         .map(|object| {
             (
@@ -154,7 +154,7 @@ async fn set_aside(stack: &Stack) -> Vec<(String, String, Value)> {
 
 #[tokio::test]
 async fn every_batch_is_sequenced_as_expected() {
-    each_batch(async |stack, text| run(&stack.platform("changelog", Arc::new(NoHook)), text).await)
+    each_batch(async |stack, text| run(&stack.context("changelog", Arc::new(NoHook)), text).await)
         .await;
 }
 
@@ -179,18 +179,18 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
                 .collect();
             assert_eq!(found, *entries, "{name}: {channel}");
         }
-        let kept = set_aside(&stack).await;
+        let kept = dead_letter(&stack).await;
         let ids: Vec<&str> = kept.iter().map(|(id, _, _)| id.as_str()).collect();
         assert_eq!(
             ids,
             expected
-                .set_aside
+                .dead_letter
                 .iter()
                 .map(|(id, _)| *id)
                 .collect::<Vec<_>>(),
             "{name}"
         );
-        for ((_, reason, _), (_, word)) in kept.iter().zip(expected.set_aside) {
+        for ((_, reason, _), (_, word)) in kept.iter().zip(expected.dead_letter) {
             assert!(reason.contains(word), "{name}: {reason}");
         }
     }
@@ -201,10 +201,10 @@ async fn a_batch_that_is_delivered_again_changes_nothing() {
     let samples = samples();
     for sample in EXPECTED.iter().map(|it| it.sample) {
         let stack = Stack::new();
-        let platform = stack.platform("changelog", Arc::new(NoHook));
-        run(&platform, &samples[sample]).await;
+        let context = stack.context("changelog", Arc::new(NoHook));
+        run(&context, &samples[sample]).await;
         let before = stack.rows("changes");
-        assert_eq!(run(&platform, &samples[sample]).await, [], "{sample}");
+        assert_eq!(run(&context, &samples[sample]).await, [], "{sample}");
         assert_eq!(stack.rows("changes"), before, "{sample}");
     }
 }
@@ -212,9 +212,9 @@ async fn a_batch_that_is_delivered_again_changes_nothing() {
 #[tokio::test]
 async fn entries_stand_at_the_sequence_numbers_of_their_records() {
     let stack = Stack::new();
-    let platform = stack.platform("changelog", Arc::new(NoHook));
+    let context = stack.context("changelog", Arc::new(NoHook));
     let sample = &samples()["changelog.create-update-delete"];
-    run(&platform, sample).await;
+    run(&context, sample).await;
     let event: Value = serde_json::from_str(sample).unwrap();
     let number = |record: &Value| {
         Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap()
@@ -239,9 +239,9 @@ async fn entries_stand_at_the_sequence_numbers_of_their_records() {
 async fn a_record_that_was_set_aside_is_kept_whole() {
     let stack = Stack::new();
     let sample = &samples()["changelog.unreadable-record"];
-    run(&stack.platform("changelog", Arc::new(NoHook)), sample).await;
+    run(&stack.context("changelog", Arc::new(NoHook)), sample).await;
     let event: Value = serde_json::from_str(sample).unwrap();
-    assert_eq!(set_aside(&stack).await[0].2, event["Records"][1]);
+    assert_eq!(dead_letter(&stack).await[0].2, event["Records"][1]);
 }
 
 /// A row of a real push, as its stream record shows it: the samples' rows have the same columns,

@@ -12,7 +12,7 @@ pub(crate) struct Ask {
     /// Below `/api/v1/mobile/`.
     pub(crate) route: &'static str,
     /// What it is for, as the query and body of the request.
-    pub(super) about: fn(&Known) -> (String, Value),
+    pub(super) about: fn(&IntruderKnowledge) -> (String, Value),
     /// An admin of another tenant, who has the same name and groups as Ana.
     pub(super) other_tenant: &'static str,
     /// Another user of the tenant, of no group.
@@ -35,7 +35,7 @@ pub(crate) enum Who {
 }
 
 /// What an intruder who knows everything asks with.
-pub(crate) struct Known {
+pub(crate) struct IntruderKnowledge {
     /// Ana's conflict, and Ben's about a task of the group.
     pub(super) conflict: String,
     pub(super) group_conflict: String,

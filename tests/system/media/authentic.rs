@@ -214,11 +214,11 @@ async fn old_keys_are_accepted_until_they_are_refused() {
     );
 
     let strict = Stack::configured(&[("MEDIA_OLD_KEYS", "refuse")]).today();
-    let refused = old_key("ana", 8);
-    upload_to(&strict, &refused).await;
+    let rejected = old_key("ana", 8);
+    upload_to(&strict, &rejected).await;
     let result = strict
         .device("ana", "phone")
-        .push_one(form("t", &[refused]))
+        .push_one(form("t", &[rejected]))
         .await;
     assert_eq!(
         (&result["code"], &result["retryable"]),

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use tidemark::engine::{
     Reply,
-    http::{Hook, NoHook, Verdict},
+    http::{CallFate, Hook, NoHook},
 };
 use tidemark_aws::{batch::Mode, media::Media};
 use tidemark_core::{
     channel::Channel,
-    media::{Checked, MediaKey, Upload},
+    media::{MediaCheck, MediaKey, Upload},
     principal::Principal,
     resource::ResourceKey,
 };
@@ -22,7 +22,7 @@ fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
 }
 
 /// What is found under one key.
-pub(super) async fn checked(stack: &Stack, key: &str) -> Checked {
+pub(super) async fn checked(stack: &Stack, key: &str) -> MediaCheck {
     media(stack, Arc::new(NoHook))
         .check(vec![key.to_owned()], Mode::DryRun)
         .await
@@ -33,28 +33,28 @@ pub(super) async fn checked(stack: &Stack, key: &str) -> Checked {
 #[tokio::test]
 async fn an_upload_is_verified_with_its_size_and_type() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    stack.upload(&answer, PHOTO).await;
+    let response = presigned(&stack).await;
+    stack.upload(&response, PHOTO).await;
     let upload = Upload {
-        key: key(&answer),
+        key: key(&response),
         content_length: PHOTO.len() as u64,
         content_type: "image/jpeg".into(),
     };
     assert_eq!(
-        checked(&stack, &key(&answer)).await,
-        Checked::Verified(upload)
+        checked(&stack, &key(&response)).await,
+        MediaCheck::Verified(upload)
     );
 }
 
 #[tokio::test]
 async fn nothing_under_a_key_is_missing() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    assert_eq!(checked(&stack, &key(&answer)).await, Checked::absent());
-    stack.upload(&answer, PHOTO).await;
+    let response = presigned(&stack).await;
+    assert_eq!(checked(&stack, &key(&response)).await, MediaCheck::absent());
+    stack.upload(&response, PHOTO).await;
     assert!(matches!(
-        checked(&stack, &key(&answer)).await,
-        Checked::Verified(_)
+        checked(&stack, &key(&response)).await,
+        MediaCheck::Verified(_)
     ));
 }
 
@@ -71,13 +71,13 @@ async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
         (PHOTO.len() as u64, "image/png", "another content type"),
     ] {
         let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
-        let answer = presigned_under(
+        let response = presigned_under(
             &stack,
             MediaKey::new("acme", "ana", unique, bytes, content_type, &keyring(&stack)),
         )
         .await;
-        assert_eq!(stack.upload(&answer, PHOTO).await, 200);
-        let Checked::Missing(sentence) = checked(&stack, &key(&answer)).await else {
+        assert_eq!(stack.upload(&response, PHOTO).await, 200);
+        let MediaCheck::Missing(sentence) = checked(&stack, &key(&response)).await else {
             panic!("{content_type} was found")
         };
         assert!(sentence.contains(words), "{sentence}");
@@ -89,13 +89,13 @@ async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
     let stack = Stack::new().today();
     let key = key(&presigned(&stack).await);
     let error = |status| {
-        Verdict::Answer(Reply {
+        CallFate::Reply(Reply {
             status,
             body: Vec::new(),
         })
     };
     for verdict in [
-        Verdict::Lose,
+        CallFate::Lose,
         error(500),
         error(503),
         error(400),
@@ -108,7 +108,7 @@ async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
             .await;
         assert_eq!(
             checked,
-            HashMap::from([(key.clone(), Checked::Unavailable)]),
+            HashMap::from([(key.clone(), MediaCheck::Unavailable)]),
             "{verdict:?}"
         );
         assert!(hook.calls() > 0);
@@ -118,23 +118,23 @@ async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    stack.upload(&answer, PHOTO).await;
+    let response = presigned(&stack).await;
+    stack.upload(&response, PHOTO).await;
     let hook = Script::new(|call, operation, path, moment| {
         let is_own = ["uploads", "incoming"]
             .iter()
             .any(|folder| path.starts_with(&format!("/media/{folder}/acme/ana/")));
         assert!(operation == "HeadObject" && is_own, "{operation} {path}");
         if call == 0 && moment == Moment::After {
-            Verdict::Lose
+            CallFate::Lose
         } else {
-            Verdict::Continue
+            CallFate::Continue
         }
     });
     let checked = media(&stack, Arc::new(hook))
-        .check(vec![key(&answer)], Mode::DryRun)
+        .check(vec![key(&response)], Mode::DryRun)
         .await;
-    assert!(matches!(checked[&key(&answer)], Checked::Verified(_)));
+    assert!(matches!(checked[&key(&response)], MediaCheck::Verified(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +160,7 @@ async fn uploads_are_looked_at_side_by_side_and_each_once() {
 #[tokio::test]
 async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
     let stack = Stack::new();
-    let platform = stack.parts("push", Arc::new(NoHook));
+    let context = stack.parts("push", Arc::new(NoHook));
     let ana = Principal {
         tenant: "acme".into(),
         user: "ana#1".into(),
@@ -179,7 +179,7 @@ async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
         content_type: "image/jpeg".into(),
     };
     for _ in 0..2 {
-        let table = &platform.tables.submission_media;
+        let table = &context.tables.submission_media;
         table
             .put(
                 &ana.scope(&channel),
@@ -187,7 +187,7 @@ async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
                 &upload,
                 &ana,
                 "phone",
-                platform.clock.now(),
+                context.clock.now(),
             )
             .await
             .unwrap();

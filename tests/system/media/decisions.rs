@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tidemark_core::media::MediaKey;
-use tidemark_tests::{Answer, Device, Stack};
+use tidemark_tests::{ApiResponse, Device, Stack};
 
 use super::{PHOTO, ask, key, old_key, photo};
 use crate::batches;
@@ -38,12 +38,12 @@ fn item(resource_type: &str, action: &str, base: u64, payload: Value) -> Value {
 
 /// The key of an upload by a user, which is there.
 async fn uploaded(stack: &Stack, user: &str) -> String {
-    let answer = ask(stack, user, &photo()).await.ok();
-    assert_eq!(stack.upload(&answer, PHOTO).await, 200);
-    key(&answer)
+    let response = ask(stack, user, &photo()).await.ok();
+    assert_eq!(stack.upload(&response, PHOTO).await, 200);
+    key(&response)
 }
 
-async fn resolve(stack: &Stack, id: &Value, decision: &Value) -> Answer {
+async fn resolve(stack: &Stack, id: &Value, decision: &Value) -> ApiResponse {
     let id = id.as_str().expect("an id");
     stack
         .post(
@@ -55,13 +55,13 @@ async fn resolve(stack: &Stack, id: &Value, decision: &Value) -> Answer {
 }
 
 /// Asserts that a decision was refused for a key at this place, and wrote nothing.
-async fn assert_refused(stack: &Stack, id: &Value, decision: &Value, path: &str) {
+async fn assert_rejected(stack: &Stack, id: &Value, decision: &Value, path: &str) {
     let tables = ["resources", "conflicts", "audit_log", "submission_media"];
     let before = tables.map(|table| stack.rows(table));
-    let answer = resolve(stack, id, decision).await;
-    let problem = answer.json();
+    let response = resolve(stack, id, decision).await;
+    let problem = response.json();
     let told = (
-        answer.status,
+        response.status,
         &problem["code"],
         &problem["reason"],
         &problem["path"],
@@ -116,9 +116,9 @@ async fn manual_merge_stores_only_verified_keys() {
     );
     let of_another_tenant = {
         let token = stack.token("other", "ana", &[], &[]);
-        let answer = stack.post("media/presign", &token, &photo()).await.ok();
-        stack.upload(&answer, PHOTO).await;
-        key(&answer)
+        let response = stack.post("media/presign", &token, &photo()).await.ok();
+        stack.upload(&response, PHOTO).await;
+        key(&response)
     };
     let (admins, bens) = (
         uploaded(&stack, "root").await,
@@ -136,7 +136,7 @@ async fn manual_merge_stores_only_verified_keys() {
         for (field, value) in [("media", json!([kept, foreign])), ("cover", json!(foreign))] {
             let decision =
                 json!({"resolution": "manual_merge", "payload": {"code": "B", field: value}});
-            assert_refused(&stack, &id, &decision, &format!("payload.{field}")).await;
+            assert_rejected(&stack, &id, &decision, &format!("payload.{field}")).await;
         }
     }
     for value in [
@@ -147,7 +147,7 @@ async fn manual_merge_stores_only_verified_keys() {
     ] {
         let decision =
             json!({"resolution": "manual_merge", "payload": {"code": "B", "media": value}});
-        assert_refused(&stack, &id, &decision, "payload.media").await;
+        assert_rejected(&stack, &id, &decision, "payload.media").await;
     }
     let many: Vec<String> = (0..51).map(|_| kept.clone()).collect();
     let decision = json!({"resolution": "manual_merge", "payload": {"code": "B", "media": many}});
@@ -264,7 +264,7 @@ async fn accept_client_rejects_an_unverified_key() {
         &json!({"TableName": "conflicts", "Key": {"pk": row["pk"], "sk": row["sk"]},
             "UpdateExpression": "SET client_payload = :payload", "ExpressionAttributeValues": {":payload": {"S": payload}}}),
     );
-    assert_refused(
+    assert_rejected(
         &stack,
         &id,
         &json!({"resolution": "accept_client"}),
@@ -341,7 +341,7 @@ async fn create_accepted_after_unique_violation_keeps_its_photo() {
     );
     let id = stack.device("ana", "phone").push_one(create).await["conflict_id"].clone();
     let merged = |media: &str| json!({"resolution": "manual_merge", "payload": {"code": "C", "media": media}});
-    assert_refused(&stack, &id, &merged(&bens), "payload.media").await;
+    assert_rejected(&stack, &id, &merged(&bens), "payload.media").await;
     assert_eq!(
         resolve(&stack, &id, &merged(&photo)).await.ok()["server_payload"]["media"],
         json!(photo)

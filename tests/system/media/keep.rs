@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::batch::Mode;
-use tidemark_core::media::Checked;
+use tidemark_core::media::MediaCheck;
 use tidemark_tests::{Meter, Stack, hooks::Gate};
 
 use super::{PHOTO, arrival, key, presigned, stored};
@@ -24,40 +24,46 @@ async fn push_naming(stack: &Stack, presigned: &Value) -> Value {
 #[tokio::test]
 async fn an_upload_is_kept_by_the_push_that_names_it_and_cannot_be_replaced_afterwards() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    assert_eq!(stack.upload(&answer, PHOTO).await, 200);
+    let response = presigned(&stack).await;
+    assert_eq!(stack.upload(&response, PHOTO).await, 200);
     assert_eq!(
         (
-            stored(&stack, &arrival(&answer)).await.as_deref(),
-            stored(&stack, &key(&answer)).await
+            stored(&stack, &arrival(&response)).await.as_deref(),
+            stored(&stack, &key(&response)).await
         ),
         (Some(PHOTO), None)
     );
-    assert_eq!(push_naming(&stack, &answer).await["status"], "ok");
+    assert_eq!(push_naming(&stack, &response).await["status"], "ok");
     // The URL is still good, but leads to where nobody looks any more.
-    assert_eq!(stack.upload(&answer, OTHER).await, 200);
-    assert_eq!(push_naming(&stack, &answer).await["status"], "ok");
-    assert_eq!(stored(&stack, &key(&answer)).await.as_deref(), Some(PHOTO));
+    assert_eq!(stack.upload(&response, OTHER).await, 200);
+    assert_eq!(push_naming(&stack, &response).await["status"], "ok");
+    assert_eq!(
+        stored(&stack, &key(&response)).await.as_deref(),
+        Some(PHOTO)
+    );
 }
 
 /// The lifecycle of the bucket took what arrived, days ago.
 #[tokio::test]
 async fn a_kept_upload_needs_nothing_where_it_arrived() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    stack.upload(&answer, PHOTO).await;
-    push_naming(&stack, &answer).await;
-    stack.remove(&arrival(&answer)).await;
+    let response = presigned(&stack).await;
+    stack.upload(&response, PHOTO).await;
+    push_naming(&stack, &response).await;
+    stack.remove(&arrival(&response)).await;
     let meter = Arc::new(Meter::default());
     let media = stack
-        .platform("push", meter.clone())
+        .context("push", meter.clone())
         .media
         .expect("a bucket");
     let checked = media
-        .check(vec![key(&answer)], Mode::Apply)
+        .check(vec![key(&response)], Mode::Apply)
         .await
-        .remove(&key(&answer));
-    assert!(matches!(checked, Some(Checked::Verified(_))), "{checked:?}");
+        .remove(&key(&response));
+    assert!(
+        matches!(checked, Some(MediaCheck::Verified(_))),
+        "{checked:?}"
+    );
     assert_eq!(
         meter.take().calls.into_iter().collect::<Vec<_>>(),
         [("HeadObject".to_owned(), 1)]
@@ -67,44 +73,41 @@ async fn a_kept_upload_needs_nothing_where_it_arrived() {
 #[tokio::test]
 async fn a_dry_run_keeps_nothing_and_neither_does_an_upload_that_is_not_as_promised() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    stack.upload(&answer, PHOTO).await;
+    let response = presigned(&stack).await;
+    stack.upload(&response, PHOTO).await;
     let media = stack
-        .platform("batches", Arc::new(NoHook))
+        .context("batches", Arc::new(NoHook))
         .media
         .expect("a bucket");
     assert!(matches!(
-        media.check(vec![key(&answer)], Mode::DryRun).await[&key(&answer)],
-        Checked::Verified(_)
+        media.check(vec![key(&response)], Mode::DryRun).await[&key(&response)],
+        MediaCheck::Verified(_)
     ));
-    assert_eq!(stored(&stack, &key(&answer)).await, None);
+    assert_eq!(stored(&stack, &key(&response)).await, None);
 }
 
 /// What is kept is what was looked at.
 #[tokio::test]
 async fn an_upload_that_is_replaced_while_it_is_kept_is_looked_at_again() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    stack.upload(&answer, PHOTO).await;
+    let response = presigned(&stack).await;
+    stack.upload(&response, PHOTO).await;
     let gate = Arc::new(Gate::new(|call| call.operation == "CopyObject"));
-    let media = stack
-        .platform("push", gate.clone())
-        .media
-        .expect("a bucket");
-    let keys = vec![key(&answer)];
+    let media = stack.context("push", gate.clone()).media.expect("a bucket");
+    let keys = vec![key(&response)];
     let replaced = async {
         gate.reached().await;
-        assert_eq!(stack.upload(&answer, OTHER).await, 200);
+        assert_eq!(stack.upload(&response, OTHER).await, 200);
         gate.open();
     };
     let (checked, ()) = tokio::join!(media.check(keys.clone(), Mode::Apply), replaced);
     assert_eq!(
         (&checked[&keys[0]], stored(&stack, &keys[0]).await),
-        (&Checked::Unavailable, None)
+        (&MediaCheck::Unavailable, None)
     );
     assert!(matches!(
         media.check(keys.clone(), Mode::Apply).await[&keys[0]],
-        Checked::Verified(_)
+        MediaCheck::Verified(_)
     ));
     assert_eq!(stored(&stack, &keys[0]).await.as_deref(), Some(OTHER));
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::Duration;
 use serde_json::json;
-use tidemark::engine::http::Verdict;
+use tidemark::engine::http::CallFate;
 use tidemark_core::{
     media::{MediaKey, is_own},
     protocol::timestamp,
@@ -16,8 +16,8 @@ use super::{PHOTO, PHOTO_SHA256, arrival, ask, key, keyring, photo, presigned};
 #[tokio::test]
 async fn a_presign_answers_where_and_how_to_upload() {
     let stack = Stack::new();
-    let answer = presigned(&stack).await;
-    let (key, arrival) = (key(&answer), arrival(&answer));
+    let response = presigned(&stack).await;
+    let (key, arrival) = (key(&response), arrival(&response));
     assert!(
         key.starts_with("uploads/acme/ana/") && key.ends_with(".21.image~jpeg.jpg"),
         "{key}"
@@ -28,13 +28,17 @@ async fn a_presign_answers_where_and_how_to_upload() {
             .is_authentic(&keyring(&stack)),
         "{key}"
     );
-    let url = answer["upload_url"].as_str().unwrap();
+    let url = response["upload_url"].as_str().unwrap();
     assert!(
         url.starts_with(&format!("http://media.localhost/media/{arrival}?")),
         "{url}"
     );
     assert_eq!(
-        (&answer["method"], &answer["headers"], &answer["expires_at"]),
+        (
+            &response["method"],
+            &response["headers"],
+            &response["expires_at"]
+        ),
         (
             &json!("PUT"),
             &json!({"content-length": PHOTO.len().to_string(), "content-type": "image/jpeg"}),
@@ -55,8 +59,8 @@ async fn type_length_and_checksum_are_signed_and_nothing_else_is_asked_for() {
             "content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256",
         ),
     ] {
-        let answer = ask(&stack, "ana", &request).await.ok();
-        let url = answer["upload_url"].as_str().unwrap();
+        let response = ask(&stack, "ana", &request).await.ok();
+        let url = response["upload_url"].as_str().unwrap();
         assert!(
             url.contains(&format!("X-Amz-SignedHeaders={signed}&")),
             "{url}"
@@ -66,7 +70,7 @@ async fn type_length_and_checksum_are_signed_and_nothing_else_is_asked_for() {
             "{url}"
         );
         assert_eq!(
-            answer["headers"].get("x-amz-checksum-sha256"),
+            response["headers"].get("x-amz-checksum-sha256"),
             request.get("sha256")
         );
     }
@@ -74,7 +78,7 @@ async fn type_length_and_checksum_are_signed_and_nothing_else_is_asked_for() {
 
 #[tokio::test]
 async fn a_presign_makes_no_call() {
-    let calls = Arc::new(Script::new(|_, _, _, _| Verdict::Lose));
+    let calls = Arc::new(Script::new(|_, _, _, _| CallFate::Lose));
     let stack = Stack::hooked(calls.clone());
     presigned(&stack).await;
     assert_eq!(calls.calls(), 0);
@@ -113,7 +117,7 @@ async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called(
     let mut folders = BTreeSet::new();
     for tenant in names {
         for user in names {
-            let answer = stack
+            let response = stack
                 .post(
                     "media/presign",
                     &stack.token(tenant, user, &[], &[]),
@@ -121,11 +125,11 @@ async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called(
                 )
                 .await
                 .ok();
-            let key = key(&answer);
+            let key = key(&response);
             assert!(is_own(&key, tenant, user), "{tenant:?} {user:?}: {key}");
             assert_eq!(key.split('/').count(), 4, "{key}");
             assert_eq!(
-                stack.upload(&answer, PHOTO).await,
+                stack.upload(&response, PHOTO).await,
                 200,
                 "{tenant:?} {user:?}: {key}"
             );

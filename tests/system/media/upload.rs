@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidemark::engine::http::NoHook;
 use tidemark_core::{
     limits::MEDIA_KEY_BYTES_MAX,
-    media::{Checked, MediaKey},
+    media::{MediaCheck, MediaKey},
 };
 use tidemark_tests::Stack;
 
@@ -24,13 +24,13 @@ async fn an_upload_as_promised_is_taken() {
     for sha256 in [Value::Null, PHOTO_SHA256.into()] {
         let mut request = photo();
         request["sha256"] = sha256;
-        let answer = ask(&stack, "ana", &request).await.ok();
-        assert_eq!(stack.upload(&answer, PHOTO).await, 200);
+        let response = ask(&stack, "ana", &request).await.ok();
+        assert_eq!(stack.upload(&response, PHOTO).await, 200);
         // The answer may have been lost: the same again.
-        assert_eq!(stack.upload(&answer, PHOTO).await, 200);
+        assert_eq!(stack.upload(&response, PHOTO).await, 200);
         assert!(matches!(
-            checked(&stack, &key(&answer)).await,
-            Checked::Verified(_)
+            checked(&stack, &key(&response)).await,
+            MediaCheck::Verified(_)
         ));
     }
 }
@@ -38,9 +38,9 @@ async fn an_upload_as_promised_is_taken() {
 #[tokio::test]
 async fn anything_else_than_was_promised_is_refused_and_not_stored() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
+    let response = presigned(&stack).await;
     let (url, length) = (
-        answer["upload_url"].as_str().unwrap(),
+        response["upload_url"].as_str().unwrap(),
         PHOTO.len().to_string(),
     );
     let (more, less) = ([PHOTO, b"!"].concat(), &PHOTO[1..]);
@@ -85,15 +85,18 @@ async fn anything_else_than_was_promised_is_refused_and_not_stored() {
         ),
     ];
     for (what, headers, body) in cases {
-        let refused = stack.put(url, headers, body).await;
+        let rejected = stack.put(url, headers, body).await;
         let expected = if what.contains("says") { 400 } else { 403 };
-        assert_eq!(refused.status, expected, "{what}: {}", refused.text);
+        assert_eq!(rejected.status, expected, "{what}: {}", rejected.text);
         assert!(
-            matches!(checked(&stack, &key(&answer)).await, Checked::Missing(_)),
+            matches!(
+                checked(&stack, &key(&response)).await,
+                MediaCheck::Missing(_)
+            ),
             "{what}"
         );
     }
-    assert_eq!(stack.upload(&answer, PHOTO).await, 200);
+    assert_eq!(stack.upload(&response, PHOTO).await, 200);
 }
 
 #[tokio::test]
@@ -101,36 +104,36 @@ async fn content_that_does_not_fit_its_checksum_is_refused_and_replaces_nothing(
     let stack = Stack::new().today();
     let mut request = photo();
     request["sha256"] = PHOTO_SHA256.into();
-    let answer = ask(&stack, "ana", &request).await.ok();
+    let response = ask(&stack, "ana", &request).await.ok();
     let forged = [&PHOTO[1..], b"!"].concat();
 
-    let mut other = answer.clone();
+    let mut other = response.clone();
     other["headers"]["x-amz-checksum-sha256"] =
         "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into();
-    let mut without = answer.clone();
+    let mut without = response.clone();
     without["headers"]
         .as_object_mut()
         .unwrap()
         .remove("x-amz-checksum-sha256");
     let statuses = [
-        stack.upload(&answer, &forged).await,
+        stack.upload(&response, &forged).await,
         stack.upload(&other, &forged).await,
         stack.upload(&without, PHOTO).await,
     ];
     assert_eq!(statuses, [400, 403, 403]);
     assert!(matches!(
-        checked(&stack, &key(&answer)).await,
-        Checked::Missing(_)
+        checked(&stack, &key(&response)).await,
+        MediaCheck::Missing(_)
     ));
 
     assert_eq!(
         (
-            stack.upload(&answer, PHOTO).await,
-            stack.upload(&answer, &forged).await
+            stack.upload(&response, PHOTO).await,
+            stack.upload(&response, &forged).await
         ),
         (200, 400)
     );
-    assert_eq!(stored(&stack, &arrival(&answer)).await.unwrap(), PHOTO);
+    assert_eq!(stored(&stack, &arrival(&response)).await.unwrap(), PHOTO);
 }
 
 /// The signature in a URL.
@@ -142,16 +145,16 @@ fn signature(url: &str) -> &str {
 #[tokio::test]
 async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
     let stack = Stack::new().today();
-    let (answer, other) = (presigned(&stack).await, presigned(&stack).await);
+    let (response, other) = (presigned(&stack).await, presigned(&stack).await);
     let moved = |change: &dyn Fn(&str) -> String| {
-        let mut moved = answer.clone();
-        moved["upload_url"] = change(answer["upload_url"].as_str().unwrap()).into();
+        let mut moved = response.clone();
+        moved["upload_url"] = change(response["upload_url"].as_str().unwrap()).into();
         moved
     };
     for (what, moved) in [
         (
             "another key",
-            moved(&|url| url.replace(&arrival(&answer), &arrival(&other))),
+            moved(&|url| url.replace(&arrival(&response), &arrival(&other))),
         ),
         (
             "where uploads are kept",
@@ -174,16 +177,16 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
             moved(&|url| url.replace(signature(url), &"0".repeat(64))),
         ),
     ] {
-        assert_ne!(moved, answer, "{what}");
+        assert_ne!(moved, response, "{what}");
         assert_eq!(stack.upload(&moved, PHOTO).await, 403, "{what}");
     }
     for method in ["GET", "HEAD", "DELETE", "POST"] {
-        let refused = stack
-            .store_request(method, answer["upload_url"].as_str().unwrap(), &[], b"")
+        let rejected = stack
+            .store_request(method, response["upload_url"].as_str().unwrap(), &[], b"")
             .await;
-        assert_eq!(refused.status, 403, "{method}");
+        assert_eq!(rejected.status, 403, "{method}");
     }
-    let bare = answer["upload_url"]
+    let bare = response["upload_url"]
         .as_str()
         .unwrap()
         .split('?')
@@ -244,8 +247,8 @@ async fn the_longest_key_is_stored() {
 #[tokio::test]
 async fn a_page_in_a_browser_may_upload() {
     let stack = Stack::new().today();
-    let answer = presigned(&stack).await;
-    let url = answer["upload_url"].as_str().unwrap();
+    let response = presigned(&stack).await;
+    let url = response["upload_url"].as_str().unwrap();
     let preflight = [
         ("origin", "https://app.example"),
         ("access-control-request-method", "PUT"),

@@ -9,9 +9,9 @@ use std::{cmp::Reverse, collections::BTreeMap, env, fs, path::PathBuf, sync::Arc
 use chrono::Duration;
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
-use tidemark::engine::http::Verdict;
+use tidemark::engine::http::CallFate;
 use tidemark_core::protocol::problem::{Problem, ProblemBody, ProblemCode};
-use tidemark_tests::{Answer, Script, Stack};
+use tidemark_tests::{ApiResponse, Script, Stack};
 
 use super::UPDATE;
 
@@ -26,10 +26,20 @@ struct Recorder(BTreeMap<String, BTreeMap<u16, BTreeMap<String, Value>>>);
 impl Recorder {
     /// Records a body of an operation under a name.
     #[track_caller]
-    fn record(&mut self, operation: &str, name: &str, answer: &Answer, status: u16) -> Value {
-        assert_eq!(answer.status, status, "{operation} {name}: {}", answer.text);
-        self.add(operation, status, name, answer.json());
-        answer.json()
+    fn record(
+        &mut self,
+        operation: &str,
+        name: &str,
+        response: &ApiResponse,
+        status: u16,
+    ) -> Value {
+        assert_eq!(
+            response.status, status,
+            "{operation} {name}: {}",
+            response.text
+        );
+        self.add(operation, status, name, response.json());
+        response.json()
     }
 
     fn add(&mut self, operation: &str, status: u16, name: &str, value: Value) {
@@ -43,13 +53,13 @@ impl Recorder {
 
     /// Records a problem under its code.
     #[track_caller]
-    fn problem(&mut self, operation: &str, answer: &Answer) {
-        let body = answer.json();
+    fn problem(&mut self, operation: &str, response: &ApiResponse) {
+        let body = response.json();
         let code = body["code"]
             .as_str()
-            .unwrap_or_else(|| panic!("{operation}: no problem: {}", answer.text))
+            .unwrap_or_else(|| panic!("{operation}: no problem: {}", response.text))
             .to_owned();
-        self.add(operation, answer.status, &code, body);
+        self.add(operation, response.status, &code, body);
     }
 }
 
@@ -302,17 +312,17 @@ async fn media(stack: &Stack, recorder: &mut Recorder) {
         ("content_length", json!(1_000_000_000)),
         ("resource_type", json!("meter")),
     ] {
-        let mut refused = photo.clone();
-        refused[field] = value;
+        let mut rejected = photo.clone();
+        rejected[field] = value;
         recorder.problem(
             "presign",
-            &stack.post("media/presign", &ana, &refused).await,
+            &stack.post("media/presign", &ana, &rejected).await,
         );
     }
 }
 
 /// Refusals that depend on the operation only by its path and body.
-async fn refusals(stack: &Stack, recorder: &mut Recorder) {
+async fn rejections(stack: &Stack, recorder: &mut Recorder) {
     let root = stack.token("acme", "root", &["admin"], &[]);
     for (operation, path) in [
         ("push", "sync/push"),
@@ -360,7 +370,7 @@ async fn refusals(stack: &Stack, recorder: &mut Recorder) {
 async fn common(stack: &Stack, recorder: &mut Recorder) {
     let root = stack.token("acme", "root", &["admin"], &[]);
     recorder.problem("*", &stack.post_bytes("sync/pull", None, b"{}").await);
-    let lost = Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Lose)));
+    let lost = Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Lose)));
     recorder.problem("*", &lost.post("sync/pull", &root, &json!({})).await);
     recorder.problem(
         "*",
@@ -404,7 +414,7 @@ async fn recorded_responses_are_what_the_system_returns() {
     decide(&stack, &mut recorder, &conflict).await;
     administer(&stack, &mut recorder).await;
     media(&stack, &mut recorder).await;
-    refusals(&stack, &mut recorder).await;
+    rejections(&stack, &mut recorder).await;
     common(&stack, &mut recorder).await;
 
     let recorded = serde_json::to_value(&recorder.0).unwrap();

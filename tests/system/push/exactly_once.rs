@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::Verdict};
+use tidemark::engine::{Reply, http::CallFate};
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
 use super::{create, delete, edit, told};
@@ -209,9 +209,9 @@ async fn a_batch_id_with_other_items_is_refused_and_applies_nothing() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_batch("b-1", &json!([create("one")])).await.ok();
-    let refused = ana.push_batch("b-1", &json!([create("two")])).await;
+    let rejected = ana.push_batch("b-1", &json!([create("two")])).await;
     assert_eq!(
-        (refused.status, &refused.json()["code"]),
+        (rejected.status, &rejected.json()["code"]),
         (409, &json!("batch_id_reused"))
     );
     assert_eq!(stack.rows("resources").len(), 1);
@@ -284,7 +284,7 @@ fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
             || moment == Moment::After
             || !is_on.load(std::sync::atomic::Ordering::SeqCst)
         {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
         let request: Value = serde_json::from_str(body).expect("a request");
         let error = json!({"Error": {"Code": "ThrottlingError", "Message": "slow down"}});
@@ -294,7 +294,7 @@ fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
             .iter()
             .map(|_| error.clone())
             .collect();
-        Verdict::Answer(Reply {
+        CallFate::Reply(Reply {
             status: 200,
             body: json!({"Responses": responses}).to_string().into_bytes(),
         })
@@ -344,9 +344,9 @@ async fn a_write_whose_answer_was_lost_is_found_to_be_the_own_one() {
         let loses = operation == "BatchExecuteStatement" && moment == Moment::After && is_first;
         is_first &= !loses;
         if loses {
-            Verdict::Lose
+            CallFate::Lose
         } else {
-            Verdict::Continue
+            CallFate::Continue
         }
     })));
     let ana = stack.device("ana", "phone");

@@ -27,16 +27,16 @@ async fn the_push_and_conflict_example_answers_in_its_shape() {
                 {"resource_type": "meter", "action": "update", "payload": {"id": "m-123", "reading": 42}, "client_version": 5}
             ]
         });
-        let answer = stack
+        let response = stack
             .post("sync/push", &stack.token("acme", "ana", &[], &[]), &body)
             .await
             .ok();
         assert!(
-            answer["batch_id"].is_string()
-                && answer["processed_at"].is_string()
-                && answer["server_sync_token"].is_string()
+            response["batch_id"].is_string()
+                && response["processed_at"].is_string()
+                && response["server_sync_token"].is_string()
         );
-        let results = &answer["results"];
+        let results = &response["results"];
         assert_eq!(
             (&results[0]["client_temp_id"], &results[0]["status"]),
             (&json!("tmp-1"), &json!("ok"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark::engine::http::Verdict;
+use tidemark::engine::http::CallFate;
 use tidemark_tests::{Device, Script, Stack, hooks::Gate};
 
 use super::{create, edit};
@@ -11,7 +11,7 @@ use super::{create, edit};
 /// A stack whose functions let each other go first at every call, so that all load before any
 /// commits.
 fn interleaving() -> Stack {
-    Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)))
+    Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Continue)))
 }
 
 async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Value) -> Vec<Value> {
@@ -244,7 +244,7 @@ async fn a_race_that_never_ends_is_answered_retryable() {
     // Every statement loses: somebody else is always faster.
     let stack = Stack::hooked(Arc::new(Script::new(|_, operation, body, moment| {
         if operation != "BatchExecuteStatement" || moment == tidemark_tests::hooks::Moment::After {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
         let request: Value = serde_json::from_str(body).expect("a request");
         let lost = json!({"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}});
@@ -254,7 +254,7 @@ async fn a_race_that_never_ends_is_answered_retryable() {
             .iter()
             .map(|_| lost.clone())
             .collect();
-        Verdict::Answer(tidemark::engine::Reply {
+        CallFate::Reply(tidemark::engine::Reply {
             status: 200,
             body: json!({"Responses": responses}).to_string().into_bytes(),
         })

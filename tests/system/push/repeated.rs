@@ -243,8 +243,8 @@ async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
     stack.settle().await;
     assert!(ana.pull().await.is_empty());
     for batch_id in ["b1", "b2", "b2"] {
-        let answer = ana.push_batch(batch_id, &items).await.ok();
-        for (at, result) in answer["results"]
+        let response = ana.push_batch(batch_id, &items).await.ok();
+        for (at, result) in response["results"]
             .as_array()
             .expect("results")
             .iter()
@@ -261,11 +261,11 @@ async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
     // Its own delete is told as always.
     let own = json!([create("n"), delete("n", 1)]);
     for _ in 0..2 {
-        let answer = ana.push_batch("b3", &own).await.ok();
+        let response = ana.push_batch("b3", &own).await.ok();
         assert_eq!(
-            answer["results"][1].get("server_payload_omitted"),
+            response["results"][1].get("server_payload_omitted"),
             None,
-            "{answer}"
+            "{response}"
         );
     }
 }

@@ -59,12 +59,12 @@ async fn pushes(hook: Arc<dyn Hook>) -> Value {
         ]),
         json!([edit("m-1", 1, 1, "ben"), edit("m-3", 4, 4, "ben again")]),
     ];
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for items in made_by_ana {
-        answers.extend(told(&ana.push(items).await));
+        responses.extend(told(&ana.push(items).await));
     }
     for items in made_by_ben {
-        answers.extend(told(&ben.push(items).await));
+        responses.extend(told(&ben.push(items).await));
     }
     let mut rows = stack.rows("resources");
     rows.sort_by_key(|row| row["sk"].to_string());
@@ -86,7 +86,7 @@ async fn pushes(hook: Arc<dyn Hook>) -> Value {
         .map(|row| row["client_payload"].to_string())
         .collect();
     conflicts.sort();
-    json!({"answers": answers, "rows": payloads, "conflicts": conflicts})
+    json!({"answers": responses, "rows": payloads, "conflicts": conflicts})
 }
 
 #[tokio::test]

@@ -12,16 +12,16 @@ async fn the_server_sync_token_skips_nothing() {
     ana.pull().await;
     stack.device("ben", "phone").push_one(create("bens")).await;
     stack.settle().await;
-    let answer = ana.send(&json!([create("anas")])).await.ok();
+    let response = ana.send(&json!([create("anas")])).await.ok();
     stack.settle().await;
-    ana.since = answer["server_sync_token"].clone();
+    ana.since = response["server_sync_token"].clone();
     ana.pull().await;
     assert!(ana.live().contains_key("bens"));
     // A device without a token of ours gets one that starts over.
     for foreign in [json!(null), json!("tok_20251203_123")] {
         ana.since = foreign;
-        let answer = ana.send(&json!([create("more")])).await.ok();
-        ana.since = answer["server_sync_token"].clone();
+        let response = ana.send(&json!([create("more")])).await.ok();
+        ana.since = response["server_sync_token"].clone();
         ana.rows.clear();
         ana.pull().await;
         assert_eq!(
@@ -35,24 +35,24 @@ async fn the_server_sync_token_skips_nothing() {
 #[tokio::test]
 async fn raw_items_are_stored_before_anything_is_applied() {
     use std::sync::Arc;
-    use tidemark::engine::{Reply, http::Verdict};
+    use tidemark::engine::{Reply, http::CallFate};
     let refusing = tidemark_tests::Script::new(|_, operation, body, moment| {
         let stores = operation == "PutItem" && body.contains("\"TableName\":\"sync_items\"");
         if stores && moment == tidemark_tests::hooks::Moment::Before {
-            return Verdict::Answer(Reply::error(400, "ThrottlingException", "slow down"));
+            return CallFate::Reply(Reply::error(400, "ThrottlingException", "slow down"));
         }
-        Verdict::Continue
+        CallFate::Continue
     });
     let stack = Stack::hooked(Arc::new(refusing));
-    let answer = stack
+    let response = stack
         .device("ana", "phone")
         .send(&json!([create("m")]))
         .await;
     assert_eq!(
-        (answer.status, &answer.json()["code"]),
+        (response.status, &response.json()["code"]),
         (503, &json!("unavailable"))
     );
-    assert!(answer.headers.contains_key("retry-after"));
+    assert!(response.headers.contains_key("retry-after"));
     assert!(
         stack.rows("resources").is_empty(),
         "nothing is applied whose raw items are not kept"
@@ -116,9 +116,12 @@ async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
     let stale: Vec<_> = (0..16)
         .map(|number| edit(&format!("m-{number:02}"), 1, 1, "ben"))
         .collect();
-    let answer = ben.send(&json!(stale)).await;
-    assert!(serde_json::to_string(&answer.text).expect("text").len() < 5_000_000);
-    let results = answer.ok()["results"].as_array().cloned().expect("results");
+    let response = ben.send(&json!(stale)).await;
+    assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+    let results = response.ok()["results"]
+        .as_array()
+        .cloned()
+        .expect("results");
     assert!(results.iter().all(|it| it["status"] == "conflict"
         && (it["server_payload"].is_object() != (it["server_payload_omitted"] == true))));
     assert!(

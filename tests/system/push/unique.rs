@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tidemark::engine::http::{NoHook, Verdict};
+use tidemark::engine::http::{CallFate, NoHook};
 use tidemark_core::ids::BatchId;
 use tidemark_tests::{Device, Script, Stack, hooks::Moment};
 
@@ -237,7 +237,7 @@ async fn a_value_is_taken_from_a_resource_whose_create_is_sent_again() {
 
 #[tokio::test]
 async fn of_eight_that_race_for_a_value_one_has_it() {
-    let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| Verdict::Continue)));
+    let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Continue)));
     let devices: Vec<Device<'_>> = (0..8)
         .map(|at| stack.device(&format!("user-{at}"), "phone"))
         .collect();
@@ -318,19 +318,19 @@ async fn a_create_that_was_refused_stays_in_its_conflict_when_the_value_is_free_
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m-1", "A")).await;
-    let refused = ben.push_one(create("m-2", "A")).await;
+    let rejected = ben.push_one(create("m-2", "A")).await;
     ana.push_one(patch("m-1", 1, json!({"code": "B"}))).await;
     // Open: it is decided by an admin, not by chance.
     let again = ben.push_one(create("m-2", "A")).await;
     assert_eq!(
         (&again["status"], &again["conflict_id"]),
-        (&json!("conflict"), &refused["conflict_id"])
+        (&json!("conflict"), &rejected["conflict_id"])
     );
     // Decided: it is answered with the outcome.
     let admin = stack.token("acme", "root", &["admin"], &[]);
     let path = format!(
         "conflicts/{}/resolve",
-        refused["conflict_id"].as_str().unwrap()
+        rejected["conflict_id"].as_str().unwrap()
     );
     stack
         .post(&path, &admin, &json!({"resolution": "accept_server"}))
@@ -352,11 +352,11 @@ async fn a_create_that_was_refused_and_accepted_is_ok_when_it_is_sent_again() {
     let mut named = create("m-2", "A");
     named["client_temp_id"] = "tmp-2".into();
     let items = json!([named, patch("m-2", 0, json!({"reading": 1}))]);
-    let refused = ben.push(items.clone()).await;
+    let rejected = ben.push(items.clone()).await;
     let admin = stack.token("acme", "root", &["admin"], &[]);
     let path = format!(
         "conflicts/{}/resolve",
-        refused[0]["conflict_id"].as_str().unwrap()
+        rejected[0]["conflict_id"].as_str().unwrap()
     );
     let taken = stack
         .post(&path, &admin, &json!({"resolution": "accept_client"}))
@@ -392,8 +392,8 @@ async fn a_dry_run_knows_what_the_batch_itself_frees_and_takes() {
     ]);
     let dying = stack.beside(Arc::new(Script::new(|_, operation, _, moment| {
         match (operation, moment) {
-            ("TransactWriteItems", Moment::Before) => Verdict::Hang,
-            _ => Verdict::Continue,
+            ("TransactWriteItems", Moment::Before) => CallFate::Hang,
+            _ => CallFate::Continue,
         }
     })));
     let device = dying.device("ana", "phone");

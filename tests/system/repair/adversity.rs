@@ -15,10 +15,10 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
-use tidemark_aws::{Clock, Platform};
+use tidemark_aws::{Clock, Context};
 use tidemark_core::sequence::segment::Segment;
 use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
@@ -26,16 +26,16 @@ use super::{admin, assert_mended, counts, outage, repair, write};
 
 /// Has everything repaired by a function whose calls pass `hook`.
 async fn repaired_through(stack: &Stack, hook: Arc<dyn Hook>) -> Value {
-    repaired_by(&stack.platform("changelog", hook)).await
+    repaired_by(&stack.context("changelog", hook)).await
 }
 
-async fn repaired_by(platform: &Platform) -> Value {
+async fn repaired_by(context: &Context) -> Value {
     let event = to_raw_value(&json!({"repair": {}})).expect("JSON");
     let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-    let answer = tidemark_changelog::invoked(platform, event)
+    let response = tidemark_changelog::invoked(context, event)
         .await
         .expect("an answer");
-    serde_json::from_str(answer.get()).expect("JSON")
+    serde_json::from_str(response.get()).expect("JSON")
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,19 +105,19 @@ impl Turn {
 }
 
 impl Hook for Turn {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async {
             if self.calls.fetch_add(1, Ordering::SeqCst) == self.nth {
                 while !self.is_open.load(Ordering::SeqCst) {
                     tokio::task::yield_now().await;
                 }
             }
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
@@ -129,9 +129,9 @@ async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_bac
         let turn = Arc::new(Turn::at(nth));
         let has_ended = AtomicBool::new(false);
         let repairing = async {
-            let answer = repaired_through(&stack, turn.clone()).await;
+            let response = repaired_through(&stack, turn.clone()).await;
             has_ended.store(true, Ordering::SeqCst);
-            answer
+            response
         };
         let others = async {
             while !turn.is_reached() && !has_ended.load(Ordering::SeqCst) {
@@ -147,8 +147,8 @@ async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_bac
             turn.is_open.store(true, Ordering::SeqCst);
             true
         };
-        let (answer, met) = tokio::join!(repairing, others);
-        assert!(answer["code"].is_null(), "{nth}: {answer}");
+        let (response, met) = tokio::join!(repairing, others);
+        assert!(response["code"].is_null(), "{nth}: {response}");
         assert_forward(&mut follower).await;
         if met {
             assert_eq!(
@@ -189,8 +189,8 @@ async fn assert_forward(follower: &mut Device<'_>) {
 async fn two_repairs_at_once_append_what_is_missing_once() {
     let stack = Stack::new();
     let follower = outage(&stack).await;
-    let politely = || Arc::new(Script::new(|_, _, _, _| Verdict::Continue));
-    let [one, mut other] = [(); 2].map(|()| stack.platform("changelog", politely()));
+    let politely = || Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
+    let [one, mut other] = [(); 2].map(|()| stack.context("changelog", politely()));
     // Two that put the same at the same millisecond could not tell who did.
     let now = stack.now() + chrono::Duration::milliseconds(1);
     other.clock = Clock::from_fn(move || now);
@@ -205,9 +205,9 @@ async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
     let follower = outage(&stack).await;
     let out_of_order = Script::new(|_, operation, _, moment| match moment {
         Moment::Before if operation == "PutItem" => {
-            Verdict::Answer(Reply::error(500, "InternalServerError", "out of order"))
+            CallFate::Reply(Reply::error(500, "InternalServerError", "out of order"))
         }
-        _ => Verdict::Continue,
+        _ => CallFate::Continue,
     });
     let problem = repaired_through(&stack, Arc::new(out_of_order)).await;
     assert_eq!(
@@ -222,7 +222,7 @@ async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
 /// end is refused by name.
 #[tokio::test]
 async fn the_time_of_an_invocation_is_bounded() {
-    for (seconds_a_call, is_refused) in [(9, false), (50, true)] {
+    for (seconds_a_call, is_rejected) in [(9, false), (50, true)] {
         let stack = Stack::new();
         let follower = outage(&stack).await;
         let late = Arc::new(AtomicI64::new(0));
@@ -236,11 +236,11 @@ async fn the_time_of_an_invocation_is_bounded() {
                 },
                 Ordering::SeqCst,
             );
-            Verdict::Continue
+            CallFate::Continue
         });
         let started = stack.now();
-        let mut platform = stack.platform("changelog", Arc::new(hook));
-        platform.clock = Clock::from_fn(move || {
+        let mut context = stack.context("changelog", Arc::new(hook));
+        context.clock = Clock::from_fn(move || {
             started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
         });
         let event = to_raw_value(
@@ -248,18 +248,18 @@ async fn the_time_of_an_invocation_is_bounded() {
         )
         .expect("JSON");
         let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-        let answer = tidemark_changelog::invoked(&platform, event)
+        let response = tidemark_changelog::invoked(&context, event)
             .await
             .expect("an answer");
-        let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
-        if is_refused {
+        let response: Value = serde_json::from_str(response.get()).expect("JSON");
+        if is_rejected {
             assert_eq!(
-                [&answer["status"], &answer["path"]],
+                [&response["status"], &response["path"]],
                 [&json!(422), &json!("repair.since")],
-                "{answer}"
+                "{response}"
             );
         } else {
-            assert_eq!(counts(&answer), [5, 3, 0]);
+            assert_eq!(counts(&response), [5, 3, 0]);
         }
         repair(&stack, json!({})).await;
         assert_mended(&stack, follower).await;
@@ -287,15 +287,15 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
             if (operation, moment) == ("PutItem", Moment::After) {
                 ticking.store(50, Ordering::SeqCst);
             }
-            Verdict::Continue
+            CallFate::Continue
         });
-        let mut platform = stack.platform("changelog", Arc::new(hook));
+        let mut context = stack.context("changelog", Arc::new(hook));
         let started = stack.now();
-        platform.clock = Clock::from_fn(move || {
+        context.clock = Clock::from_fn(move || {
             started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
         });
-        let answer = repaired_by(&platform).await;
-        appended.push((answer["code"].clone(), entries(&stack)));
+        let response = repaired_by(&context).await;
+        appended.push((response["code"].clone(), entries(&stack)));
         stack.advance(chrono::Duration::minutes(1));
     }
     assert_eq!(
@@ -312,11 +312,11 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
 async fn a_head_that_lags_behind_is_moved_and_what_stands_there_is_not_repaired() {
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "sequenced").await;
-    let platform = stack.platform("changelog", Arc::new(Script::heads_stay()));
-    let answer = tidemark_changelog::handle(&platform, stream_event(&stack.stream_records()))
+    let context = stack.context("changelog", Arc::new(Script::heads_stay()));
+    let response = tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
         .await
         .expect("an answer");
-    assert_eq!(answer.batch_item_failures.len(), 1);
+    assert_eq!(response.batch_item_failures.len(), 1);
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(

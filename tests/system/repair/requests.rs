@@ -12,9 +12,9 @@ async fn a_dry_run_tells_what_is_missing_and_changes_nothing() {
     let stack = Stack::new();
     outage(&stack).await;
     let before = (stack.rows("changes"), stack.rows("resources"));
-    let answer = repair(&stack, json!({"dry_run": true})).await;
+    let response = repair(&stack, json!({"dry_run": true})).await;
     assert_eq!(
-        (counts(&answer), &answer["dry_run"]),
+        (counts(&response), &response["dry_run"]),
         ([6, 4, 0], &json!(true))
     );
     assert_eq!((stack.rows("changes"), stack.rows("resources")), before);
@@ -94,15 +94,15 @@ async fn cursors_lead_through_everything_once() {
         let is_channel = request["channel"].is_string();
         request["limit"] = 37.into();
         loop {
-            let answer = repair(&stack, request.clone()).await;
-            let [looked, missing, mended] = counts(&answer);
-            assert!(looked <= 37 && missing == mended, "{answer}");
+            let response = repair(&stack, request.clone()).await;
+            let [looked, missing, mended] = counts(&response);
+            assert!(looked <= 37 && missing == mended, "{response}");
             (appended, looked_at, invocations) =
                 (appended + mended, looked_at + looked, invocations + 1);
-            if answer["next_cursor"].is_null() {
+            if response["next_cursor"].is_null() {
                 break;
             }
-            request["cursor"] = answer["next_cursor"].clone();
+            request["cursor"] = response["next_cursor"].clone();
         }
         let expected = if is_channel { all / 3 } else { all };
         assert_eq!(
@@ -128,9 +128,9 @@ async fn cursors_lead_through_everything_once() {
 async fn one_invocation_goes_through_as_much_as_there_is() {
     let stack = Stack::new();
     let all = many(&stack).await as u64;
-    let answer = repair(&stack, json!({})).await;
+    let response = repair(&stack, json!({})).await;
     assert_eq!(
-        (&counts(&answer)[1..], &answer["next_cursor"]),
+        (&counts(&response)[1..], &response["next_cursor"]),
         (&[all, all][..], &Value::Null)
     );
     let mut reader = Device::new(
@@ -196,10 +196,10 @@ async fn a_batch_that_was_given_up_is_handed_in_through_the_same_door() {
     write(&admin(&stack), "create", "a", "tenant", 0, "given up").await;
     let records = stack.stream_records();
     stack.forget().await;
-    let answer = stack
+    let response = stack
         .invoke("changelog", &json!({"Records": records}))
         .await;
-    assert_eq!(answer, json!({"batchItemFailures": []}));
+    assert_eq!(response, json!({"batchItemFailures": []}));
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use tidemark::engine::http::NoHook;
-use tidemark_aws::edge;
-use tidemark_tests::{Answer, Stack, lambda::answer, openapi};
+use tidemark_aws::http;
+use tidemark_tests::{ApiResponse, Stack, lambda::response, openapi};
 
-use super::{failures, start};
+use super::{dead_letters, start};
 use crate::events;
 
 /// A deployment with the machine's clock, which the processes go by.
@@ -22,13 +22,13 @@ async fn ask(stack: &Stack, function: &str, event: &str) -> String {
         .await
 }
 
-async fn request(stack: &Stack, function: &str, event: &str) -> Answer {
-    let answer = answer(&ask(stack, function, event).await);
+async fn request(stack: &Stack, function: &str, event: &str) -> ApiResponse {
+    let response = response(&ask(stack, function, event).await);
     openapi::check(
-        edge::route(&tidemark_tests::request(event)).unwrap(),
-        &answer,
+        http::route(&tidemark_tests::request(event)).unwrap(),
+        &response,
     );
-    answer
+    response
 }
 
 #[tokio::test]
@@ -48,11 +48,13 @@ async fn every_request_about_conflicts_is_answered_by_its_binary() {
 #[tokio::test]
 async fn every_batch_of_stream_records_is_taken_by_its_binary() {
     events::stream::each_batch(async |stack, event| {
-        failures(&ask(stack, "changelog", event).await)
+        dead_letters(&ask(stack, "changelog", event).await)
     })
     .await;
-    events::notify::each_batch(async |stack, event| failures(&ask(stack, "notify", event).await))
-        .await;
+    events::notify::each_batch(async |stack, event| {
+        dead_letters(&ask(stack, "notify", event).await)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -69,9 +71,9 @@ async fn a_process_answers_one_event_after_the_other() {
     let event = events::samples()["push.rest-retry"]
         .replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]));
     let mut push = start(&stack, "push", Arc::new(NoHook)).await;
-    let first = answer(&push.ask(&event).await);
+    let first = response(&push.ask(&event).await);
     let process = push.id();
-    let again = answer(&push.ask(&event).await);
+    let again = response(&push.ask(&event).await);
     assert_eq!(
         (again.status, &again.text, push.id()),
         (200, &first.text, process)

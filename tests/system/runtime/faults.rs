@@ -18,21 +18,22 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, NoHook, Verdict},
+        http::{Call, CallFate, Hook, NoHook},
     },
     template::Template,
 };
 use tidemark_tests::{
-    Answer, Stack,
+    ApiResponse, Stack,
     hooks::Moment,
     lambda::{
-        self, Lambda, Outcome, answer,
-        api::{ANSWER_BYTES_MAX, Told, soon},
+        self, Lambda, Outcome,
+        api::{FunctionResponse, RESPONSE_BYTES_MAX, soon},
+        response,
     },
 };
 use tokio::sync::Notify;
 
-use super::{failures, start, start_changed};
+use super::{dead_letters, start, start_changed};
 use crate::{
     batches,
     events::{function_of, samples},
@@ -45,18 +46,18 @@ type Fits = dyn Fn(usize, &str, Moment) -> bool + Send + Sync;
 struct Hold {
     fits: Box<Fits>,
     calls: AtomicUsize,
-    answers: AtomicUsize,
+    responses: AtomicUsize,
     held: Notify,
 }
 
 impl Hold {
     /// The call that fits.
     fn that(fits: impl Fn(usize, &str, Moment) -> bool + Send + Sync + 'static) -> Arc<Self> {
-        let (calls, answers) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (calls, responses) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self {
             fits: Box::new(fits),
             calls,
-            answers,
+            responses,
             held: Notify::new(),
         })
     }
@@ -71,26 +72,26 @@ impl Hold {
         count: &AtomicUsize,
         call: &Call<'_>,
         moment: Moment,
-    ) -> BoxFuture<'_, Verdict> {
+    ) -> BoxFuture<'_, CallFate> {
         let is_it = (self.fits)(count.fetch_add(1, Ordering::SeqCst), call.operation, moment);
         if is_it {
             self.held.notify_one();
         }
         Box::pin(std::future::ready(if is_it {
-            Verdict::Hang
+            CallFate::Hang
         } else {
-            Verdict::Continue
+            CallFate::Continue
         }))
     }
 }
 
 impl Hook for Hold {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         self.verdict(&self.calls, call, Moment::Before)
     }
 
-    fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        self.verdict(&self.answers, call, Moment::After)
+    fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        self.verdict(&self.responses, call, Moment::After)
     }
 }
 
@@ -98,12 +99,12 @@ impl Hook for Hold {
 struct Outage;
 
 impl Hook for Outage {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Hang))
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Hang))
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Hang))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Hang))
     }
 }
 
@@ -122,8 +123,8 @@ fn push_that(stack: &Stack, fault: &str) -> String {
 
 /// The push was applied, once, and its answer says so.
 fn applied_once(stack: &Stack, told: &str, when: &str) {
-    let answer = answer(told).ok();
-    let results: Vec<_> = answer["results"]
+    let response = response(told).ok();
+    let results: Vec<_> = response["results"]
         .as_array()
         .unwrap()
         .iter()
@@ -182,7 +183,7 @@ async fn a_process_that_is_killed_in_the_middle_is_finished_by_a_retry_in_the_ne
 async fn a_panic_ends_the_process_and_a_retry_in_the_next_one_finishes_what_it_began() {
     let stack = Stack::new().today();
     let mut first = start(&stack, "faulty", Hold::committed()).await;
-    let Outcome::Ended(status) = first.invoke(&push_that(&stack, "panic")).await else {
+    let Outcome::Exited(status) = first.invoke(&push_that(&stack, "panic")).await else {
         panic!("it lived on")
     };
     assert_eq!(status.signal(), Some(6), "aborted: {}", first.logged());
@@ -212,7 +213,7 @@ async fn an_answer_that_lambda_refuses_as_too_large_is_not_the_end_of_the_proces
     let mut function = start(&stack, "faulty", Arc::new(NoHook)).await;
     let outcome = function.invoke(&push_that(&stack, "too large")).await;
     assert!(
-        matches!(outcome, Outcome::Told(Told::TooLarge(bytes)) if bytes > ANSWER_BYTES_MAX),
+        matches!(outcome, Outcome::Responded(FunctionResponse::TooLarge(bytes)) if bytes > RESPONSE_BYTES_MAX),
         "{outcome:?}"
     );
     let process = function.id();
@@ -229,7 +230,7 @@ async fn a_process_that_is_told_to_end_ends_at_once_whether_it_is_idle_or_not() 
     let stack = Stack::new().today();
     let (event, hold) = (push(&stack), Hold::committed());
     let mut idle = start(&stack, "push", Arc::new(NoHook)).await;
-    answer(&idle.ask(&samples()["push.rest-no-token"]).await);
+    response(&idle.ask(&samples()["push.rest-no-token"]).await);
     let mut busy = start(&stack, "push", hold.clone()).await;
     tokio::select! {
         told = busy.ask(&event) => panic!("nothing was held: {told}"),
@@ -267,7 +268,7 @@ async fn a_function_without_a_setting_does_not_start_and_names_it() {
         ] {
             let without = |environment: &mut BTreeMap<_, _>| drop(environment.remove(missing));
             let mut process = start_changed(&stack, &function, Arc::new(NoHook), without).await;
-            let Outcome::Ended(status) = process.invoke("{}").await else {
+            let Outcome::Exited(status) = process.invoke("{}").await else {
                 panic!("{function} runs without {missing}")
             };
             assert_eq!(status.code(), Some(1), "{function}: {}", process.logged());
@@ -346,21 +347,21 @@ async fn an_outage_is_answered_before_the_functions_time_is_over() {
             "{function}: {left:?} were left"
         );
         if matches!(*function, "changelog" | "notify") {
-            assert_eq!(failures(&told).len(), 1, "{function}: {told}");
+            assert_eq!(dead_letters(&told).len(), 1, "{function}: {told}");
             return;
         }
-        assert_unavailable(function, &answer(&told));
+        assert_unavailable(function, &response(&told));
     });
     join_all(outages).await;
 }
 
 /// 503, and when to come back.
-fn assert_unavailable(function: &str, answer: &Answer) {
-    let Answer {
+fn assert_unavailable(function: &str, response: &ApiResponse) {
+    let ApiResponse {
         status,
         headers,
         text,
-    } = answer;
+    } = response;
     assert_eq!(*status, 503, "{function}: {text}");
     let seconds: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((2..=10).contains(&seconds), "{function}: {seconds}");
@@ -381,13 +382,13 @@ async fn ask_in_time(function: &str, process: &mut Lambda, event: &str) -> bool 
         began.elapsed()
     );
     if matches!(function, "changelog" | "notify") {
-        return failures(&told).is_empty();
+        return dead_letters(&told).is_empty();
     }
-    let answer = answer(&told);
-    if answer.status >= 500 {
-        assert_unavailable(function, &answer);
+    let response = response(&told);
+    if response.status >= 500 {
+        assert_unavailable(function, &response);
     }
-    answer.status < 500
+    response.status < 500
 }
 
 /// Held by tests that compare times: the processes of one would take the processor from those of
@@ -397,10 +398,10 @@ static TIMED: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// The first try of each call hangs, which takes the time of an attempt; the next one is answered
 /// late.
 #[derive(Default)]
-struct Slow(Mutex<BTreeSet<(String, Vec<u8>)>>);
+struct SlowFirstAttempt(Mutex<BTreeSet<(String, Vec<u8>)>>);
 
-impl Hook for Slow {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+impl Hook for SlowFirstAttempt {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let is_first = self
             .0
             .lock()
@@ -408,15 +409,15 @@ impl Hook for Slow {
             .insert((call.operation.to_owned(), call.body.to_vec()));
         Box::pin(async move {
             if is_first {
-                return Verdict::Hang;
+                return CallFate::Hang;
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
-            Verdict::Continue
+            CallFate::Continue
         })
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 
@@ -427,7 +428,7 @@ async fn slow_calls_end_in_an_answer() {
     let asked = events_by_function(&stack)
         .into_iter()
         .map(async |(function, event)| {
-            let mut process = start(&stack, function, Arc::new(Slow::default())).await;
+            let mut process = start(&stack, function, Arc::new(SlowFirstAttempt::default())).await;
             (function, ask_in_time(function, &mut process, &event).await)
         });
     let done: BTreeMap<_, _> = join_all(asked).await.into_iter().collect();
@@ -437,20 +438,20 @@ async fn slow_calls_end_in_an_answer() {
     );
     assert!(done["ack"], "two do");
     let event = push(&stack);
-    let mut process = start(&stack, "push", Arc::new(Slow::default())).await;
+    let mut process = start(&stack, "push", Arc::new(SlowFirstAttempt::default())).await;
     assert!(!ask_in_time("push", &mut process, &event).await);
     let told = start(&stack, "push", Arc::new(NoHook))
         .await
         .ask(&event)
         .await;
-    let answer = answer(&told).ok();
+    let response = response(&told).ok();
     assert!(
-        answer["results"]
+        response["results"]
             .as_array()
             .unwrap()
             .iter()
             .all(|it| it["status"] == "ok"),
-        "{answer}"
+        "{response}"
     );
 }
 

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tidemark::{engine::http::NoHook, gateway::ApiKind};
 use tidemark_core::routes::ROUTES;
-use tidemark_tests::{Stack, lambda::answer};
+use tidemark_tests::{Stack, lambda::response};
 
 use super::start;
-use crate::edge::odd_events::{assert_readable, odd, plain};
+use crate::http::odd_events::{assert_readable, odd, plain};
 
 #[tokio::test]
 async fn one_process_survives_every_odd_event() {
@@ -22,7 +22,7 @@ async fn one_process_survives_every_odd_event() {
             let process = lambda.id();
             for (what, event) in odd(&event) {
                 let told = lambda.ask(&event.to_string()).await;
-                assert_readable(&answer(&told), &format!("{function} {api:?}: {what}"));
+                assert_readable(&response(&told), &format!("{function} {api:?}: {what}"));
             }
             assert_eq!(lambda.id(), process, "{function}");
         }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Context, RequestExt as _};
+use lambda_http::{Context as LambdaContext, RequestExt as _};
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::NoHook};
 use tidemark_tests::{Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{Answering, Written, meter};
+use super::{CapturedLog, Responder, meter};
 
-fn unavailable() -> Arc<Answering> {
-    Answering::all(Reply::error(400, "ValidationException", "no"))
+fn unavailable() -> Arc<Responder> {
+    Responder::all(Reply::error(400, "ValidationException", "no"))
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn every_line_of_a_push_says_whose_it_is_and_the_last_one_how_it_went() {
         &json!({"TableName": "resources", "Item": broken}),
     );
 
-    let (written, _guard) = Written::at(LevelFilter::INFO);
+    let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let items = json!([
         meter("update", "m-1", 1, json!({"reading": 1})),
         meter("create", "m-2", 0, json!({}))
@@ -61,7 +61,7 @@ async fn every_line_of_a_push_says_whose_it_is_and_the_last_one_how_it_went() {
 #[tokio::test]
 async fn a_refused_request_says_the_code_that_the_client_got() {
     let stack = Stack::new();
-    let (written, _guard) = Written::at(LevelFilter::INFO);
+    let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     stack.post_bytes("sync/push", None, b"{}").await;
     stack
         .post_bytes(
@@ -89,16 +89,16 @@ async fn a_refused_request_says_the_code_that_the_client_got() {
 #[tokio::test]
 async fn lambdas_own_id_stands_beside_the_gateways() {
     let stack = Stack::new();
-    let platform = stack.platform("presign", Arc::new(NoHook));
-    let (written, _guard) = Written::at(LevelFilter::INFO);
+    let context = stack.context("presign", Arc::new(NoHook));
+    let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let event = json!({"resource": "/x", "path": "/x", "httpMethod": "POST", "headers": {}, "requestContext":
         {"resourcePath": "/api/v1/mobile/media/presign", "httpMethod": "POST", "requestId": "of-the-gateway", "identity": {}}});
     let request = tidemark_tests::request(&event.to_string());
-    let mut context = Context::default();
-    context.request_id = "of-lambda".into();
-    let respond = async { Err::<(), _>(tidemark_aws::edge::not_found().into()) };
-    let request = request.with_lambda_context(context);
-    tidemark_aws::edge::serve(&platform, "presign", &request, respond).await;
+    let mut lambda_context = LambdaContext::default();
+    lambda_context.request_id = "of-lambda".into();
+    let respond = async { Err::<(), _>(tidemark_aws::http::not_found().into()) };
+    let request = request.with_lambda_context(lambda_context);
+    tidemark_aws::http::serve(&context, "presign", &request, respond).await;
     let line = written.logs().remove(0);
     assert_eq!(
         [&line["request_id"], &line["lambda_request_id"]],
@@ -109,7 +109,7 @@ async fn lambdas_own_id_stands_beside_the_gateways() {
 #[tokio::test]
 async fn a_direct_decision_says_its_tenant_and_who_decides() {
     let stack = Stack::new();
-    let (written, _guard) = Written::at(LevelFilter::INFO);
+    let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let event = json!({"conflict_id": "conf-1", "tenant": "acme", "resolved_by": "ops", "resolution": "accept_client"});
     let problem = stack.invoke("resolve", &event).await;
     let line = written.logs().remove(0);
@@ -128,11 +128,11 @@ async fn a_channel_that_could_not_be_sequenced_is_named() {
         .device("ana", "phone")
         .push_one(meter("create", "m-1", 0, json!({})))
         .await;
-    let platform = stack.platform("changelog", unavailable());
-    let (written, _guard) = Written::at(LevelFilter::INFO);
+    let context = stack.context("changelog", unavailable());
+    let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let mut event = stream_event(&stack.stream_records());
     event.context.request_id = "of-lambda".into();
-    tidemark_changelog::handle(&platform, event).await.unwrap();
+    tidemark_changelog::handle(&context, event).await.unwrap();
     let lines = written.logs();
     let told = |at: usize| {
         [
@@ -167,7 +167,7 @@ async fn a_channel_that_could_not_be_sequenced_is_named() {
 #[tokio::test]
 async fn at_the_level_of_errors_an_error_still_says_whose_it_is_and_metrics_are_told() {
     let stack = Stack::hooked(unavailable());
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     assert_eq!(
         stack
             .device("ana", "phone")

@@ -6,16 +6,16 @@ use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark::engine::{
     Reply,
-    http::{NoHook, Verdict},
+    http::{CallFate, NoHook},
 };
 use tidemark_aws::metrics::Metric;
 use tidemark_tests::{Script, Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{Answering, Written, meter};
+use super::{CapturedLog, Responder, meter};
 
 /// What was measured since the last time: the metrics of each line, with its function.
-fn measured(written: &Written) -> Vec<(String, BTreeMap<String, u64>)> {
+fn measured(written: &CapturedLog) -> Vec<(String, BTreeMap<String, u64>)> {
     let lines = written.take().metrics();
     let measured = lines.iter().map(|line| {
         let names = line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
@@ -38,7 +38,7 @@ fn measured(written: &Written) -> Vec<(String, BTreeMap<String, u64>)> {
 /// That a function measured this, in one line, and nothing else was measured. A count of 0 is not
 /// told.
 #[track_caller]
-fn assert_measured(written: &Written, function: &str, expected: &[(&str, u64)]) {
+fn assert_measured(written: &CapturedLog, function: &str, expected: &[(&str, u64)]) {
     let expected = expected
         .iter()
         .filter(|(name, value)| *value > 0 || *name == "LogHeadAge");
@@ -68,7 +68,7 @@ fn wrote(rows: u64, mut pushed: Vec<(&'static str, u64)>) -> Vec<(&'static str, 
 #[tokio::test]
 async fn a_push_counts_its_items_by_outcome_and_a_conflict_once() {
     let stack = Stack::new().today();
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     let (office, phone) = (stack.device("office", "pc"), stack.device("ana", "phone"));
     let photo = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 5});
     let photo = stack.post("media/presign", &phone.token, &photo).await.ok()["key"].clone();
@@ -122,17 +122,17 @@ async fn a_decision_counts_once_through_either_door() {
         office
             .push_one(meter("update", meter_id, 1, json!({"reading": 2})))
             .await;
-        let refused = stack
+        let rejected = stack
             .device("ana", "phone")
             .push_one(meter("update", meter_id, 1, json!({"reading": 3})))
             .await;
-        ids.push(refused["conflict_id"].as_str().unwrap().to_owned());
+        ids.push(rejected["conflict_id"].as_str().unwrap().to_owned());
     }
     let root = stack.token("acme", "root", &["admin"], &[]);
     let decision = json!({"resolution": "accept_client"});
     let event = json!({"conflict_id": ids[1], "tenant": "acme", "resolved_by": "ops", "resolution": "accept_client"});
 
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     stack
         .post(&format!("conflicts/{}/resolve", ids[0]), &root, &decision)
         .await
@@ -172,7 +172,7 @@ async fn a_decision_counts_once_through_either_door() {
 async fn the_log_tells_how_long_changes_took_to_it_and_a_pull_how_old_they_are() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     let mut tablet = stack.device("ana", "tablet");
     tablet.pull().await;
     assert_measured(
@@ -267,7 +267,7 @@ async fn a_channel_that_starts_over_is_counted() {
     stack.settle().await;
     stack.advance(Duration::days(31));
     tablet.token = stack.token("acme", "ana", &[], &[]);
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     tablet.pull().await;
     assert_measured(
         &written,
@@ -291,10 +291,10 @@ async fn set_aside_and_given_back_records_are_told_apart() {
         .await;
     let mut records = stack.stream_records();
     records.push(json!({"eventName": "MODIFY"}));
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
-    let failing = Answering::puts(Reply::error(400, "ValidationException", "no"));
-    let platform = stack.platform("changelog", failing);
-    tidemark_changelog::handle(&platform, stream_event(&records))
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let failing = Responder::puts(Reply::error(400, "ValidationException", "no"));
+    let context = stack.context("changelog", failing);
+    tidemark_changelog::handle(&context, stream_event(&records))
         .await
         .unwrap();
     assert_measured(
@@ -302,8 +302,8 @@ async fn set_aside_and_given_back_records_are_told_apart() {
         "changelog",
         &[("SetAsideRecords", 1), ("Outages", 1)],
     );
-    let platform = stack.platform("changelog", Arc::new(NoHook));
-    tidemark_changelog::handle(&platform, stream_event(&records))
+    let context = stack.context("changelog", Arc::new(NoHook));
+    tidemark_changelog::handle(&context, stream_event(&records))
         .await
         .unwrap();
     assert_measured(
@@ -330,13 +330,13 @@ async fn an_item_that_met_an_outage_is_counted_as_one() {
         )
         .await
         .ok();
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     let forbidden = Script::new(|_, operation, _, _| match operation {
-        "HeadObject" => Verdict::Answer(Reply {
+        "HeadObject" => CallFate::Reply(Reply {
             status: 403,
             body: Vec::new(),
         }),
-        _ => Verdict::Continue,
+        _ => CallFate::Continue,
     });
     let payload = json!({"form_id": "f", "data": {}, "media": [presigned["key"]]});
     let item = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 0, "payload": payload});
@@ -359,7 +359,7 @@ async fn an_item_that_met_an_outage_is_counted_as_one() {
 #[tokio::test]
 async fn outages_and_refusals_are_counted_apart() {
     let stack = Stack::new();
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     stack.post_bytes("sync/push", None, b"{}").await;
     assert_measured(&written, "push", &[("Refusals", 1)]);
     stack
@@ -370,7 +370,7 @@ async fn outages_and_refusals_are_counted_apart() {
         )
         .await;
     assert_measured(&written, "push", &[("Refusals", 1)]);
-    let down = stack.beside(Answering::all(Reply::error(
+    let down = stack.beside(Responder::all(Reply::error(
         400,
         "ValidationException",
         "no",
@@ -388,7 +388,7 @@ async fn outages_and_refusals_are_counted_apart() {
 #[tokio::test]
 async fn a_cold_start_is_the_first_invocation_of_a_process() {
     let stack = Stack::new();
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     let mut ana = stack.device("ana", "phone");
     for at in 0..3 {
         ana.push_one(meter("create", &format!("m-{at}"), 0, json!({})))
@@ -429,7 +429,7 @@ async fn a_cold_start_is_the_first_invocation_of_a_process() {
 #[tokio::test]
 async fn metrics_are_told_under_the_stacks_name_with_the_request_they_belong_to() {
     let stack = Stack::configured(&[("STACK_NAME", "tidemark-blue")]);
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     stack
         .device("ana", "phone")
         .push_one(meter("create", "m-1", 0, json!({})))

@@ -17,7 +17,7 @@ use tidemark::{
     BoxFuture,
     engine::{
         Reply,
-        http::{Call, Hook, Verdict},
+        http::{Call, CallFate, Hook},
     },
 };
 use tidemark_aws::telemetry;
@@ -26,9 +26,9 @@ use tracing::{Dispatch, Subscriber, level_filters::LevelFilter, subscriber::Defa
 /// What is written while a guard lives: all that the functions of this thread say, through the
 /// subscriber that they have when deployed.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Written {
+impl CapturedLog {
     /// What is written from here on at a log level.
     fn at(level: LevelFilter) -> (Self, DefaultGuard) {
         let written = Self::default();
@@ -79,7 +79,7 @@ impl Written {
     }
 }
 
-impl io::Write for Written {
+impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -103,12 +103,12 @@ fn hear(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
 }
 
 /// Answers the calls that fit with always the same.
-struct Answering {
+struct Responder {
     reply: Reply,
     fits: fn(&Call<'_>) -> bool,
 }
 
-impl Answering {
+impl Responder {
     /// Answers every call.
     fn all(reply: Reply) -> Arc<Self> {
         Arc::new(Self {
@@ -134,18 +134,18 @@ impl Answering {
     }
 }
 
-impl Hook for Answering {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Verdict> {
+impl Hook for Responder {
+    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let verdict = if (self.fits)(call) {
-            Verdict::Answer(self.reply.clone())
+            CallFate::Reply(self.reply.clone())
         } else {
-            Verdict::Continue
+            CallFate::Continue
         };
         Box::pin(std::future::ready(verdict))
     }
 
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, Verdict> {
-        Box::pin(std::future::ready(Verdict::Continue))
+    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        Box::pin(std::future::ready(CallFate::Continue))
     }
 }
 

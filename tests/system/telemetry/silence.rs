@@ -11,7 +11,7 @@ use tidemark_core::pack::pack;
 use tidemark_tests::{Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{Answering, Written, hear, meter, metrics::assert_valid};
+use super::{CapturedLog, Responder, hear, meter, metrics::assert_valid};
 
 /// Stands wherever a user may write.
 const WORD: &str = "Sesame-Open";
@@ -23,7 +23,7 @@ fn secret() -> Value {
     json!({"reading": NUMBER, "owner": WORD, WORD: {"nested": [WORD]}})
 }
 
-fn assert_silent(written: &Written, tokens: &[&str]) {
+fn assert_silent(written: &CapturedLog, tokens: &[&str]) {
     let text = written.text();
     for secret in [WORD, &NUMBER.to_string(), "X-Amz-Signature", "eyJ"]
         .iter()
@@ -36,7 +36,7 @@ fn assert_silent(written: &Written, tokens: &[&str]) {
 }
 
 /// The functions that said something, and what they said.
-fn said(written: &Written) -> (BTreeSet<String>, BTreeSet<String>) {
+fn said(written: &CapturedLog) -> (BTreeSet<String>, BTreeSet<String>) {
     let texts = |name: &str| {
         written
             .logs()
@@ -98,7 +98,7 @@ async fn day(stack: &Stack) -> Vec<String> {
 }
 
 /// Requests that are refused, each with a secret where something else should stand.
-async fn refusals(stack: &Stack) {
+async fn rejections(stack: &Stack) {
     let ana = stack.token("acme", "ana", &[], &[]);
     let root = stack.token("acme", "root", &["admin"], &[]);
     let bodies = [
@@ -339,10 +339,10 @@ async fn poison(stack: &Stack) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_day_leaves_no_payload_and_no_token_in_the_logs() {
-    let (written, _guard) = Written::at(LevelFilter::TRACE);
+    let (written, _guard) = CapturedLog::at(LevelFilter::TRACE);
     let stack = Stack::new();
     let tokens = day(&stack).await;
-    refusals(&stack).await;
+    rejections(&stack).await;
     assert_silent(
         &written,
         &tokens.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -364,15 +364,15 @@ async fn a_day_leaves_no_payload_and_no_token_in_the_logs() {
 
 #[tokio::test]
 async fn what_does_not_read_is_not_quoted() {
-    let (written, _guard) = Written::at(LevelFilter::TRACE);
+    let (written, _guard) = CapturedLog::at(LevelFilter::TRACE);
     let stack = Stack::new();
     let mut follower = stack.device("ben", "tablet");
     follower.pull().await;
     day(&stack).await;
     let records = poison(&stack).await;
     let (changelog, notify) = (
-        stack.platform("changelog", Arc::new(NoHook)),
-        stack.platform("notify", Arc::new(NoHook)),
+        stack.context("changelog", Arc::new(NoHook)),
+        stack.context("notify", Arc::new(NoHook)),
     );
     tidemark_changelog::handle(&changelog, stream_event(&records))
         .await
@@ -425,16 +425,16 @@ async fn conflicted(stack: &Stack, id: &str) -> String {
     office
         .push_one(meter("update", id, 1, json!({"reading": 1})))
         .await;
-    let refused = stack
+    let rejected = stack
         .device("ana", "phone")
         .push_one(meter("update", id, 1, json!({"reading": WORD})))
         .await;
-    refused["conflict_id"].as_str().unwrap().to_owned()
+    rejected["conflict_id"].as_str().unwrap().to_owned()
 }
 
 /// Every kind of call, with a service that answers as `hook` says. The conflict is open; the
 /// records are to be sequenced and told.
-async fn hour(stack: &Stack, hook: &Arc<Answering>, conflict: &str, records: &[Value]) {
+async fn hour(stack: &Stack, hook: &Arc<Responder>, conflict: &str, records: &[Value]) {
     let down = stack.beside(hook.clone());
     let root = stack.token("acme", "root", &["admin"], &[]);
     let items = json!([meter("update", "m-1", 9, secret()), {"resource_type": "submission", "action": "create", "client_version": 0,
@@ -454,7 +454,7 @@ async fn hour(stack: &Stack, hook: &Arc<Answering>, conflict: &str, records: &[V
     down.post(&format!("conflicts/{conflict}/resolve"), &root, &decision)
         .await;
     let [changelog, notify] =
-        ["changelog", "notify"].map(|function| stack.platform(function, hook.clone()));
+        ["changelog", "notify"].map(|function| stack.context(function, hook.clone()));
     tidemark_changelog::handle(&changelog, stream_event(records))
         .await
         .unwrap();
@@ -465,7 +465,7 @@ async fn hour(stack: &Stack, hook: &Arc<Answering>, conflict: &str, records: &[V
 
 #[tokio::test(start_paused = true)]
 async fn what_a_service_says_of_a_failure_is_not_quoted() {
-    let (written, _guard) = Written::at(LevelFilter::TRACE);
+    let (written, _guard) = CapturedLog::at(LevelFilter::TRACE);
     let stack = Stack::new();
     day(&stack).await;
     let root = stack.token("acme", "root", &["admin"], &[]);
@@ -484,15 +484,15 @@ async fn what_a_service_says_of_a_failure_is_not_quoted() {
     let decisions = stack.stream_records_of("conflicts");
     for reply in indiscreet() {
         for hook in [
-            Answering::all(reply.clone()),
-            Answering::transactions(reply),
+            Responder::all(reply.clone()),
+            Responder::transactions(reply),
         ] {
             hour(&stack, &hook, &open, &changes).await;
             hour(&stack, &hook, &open, &decisions).await;
         }
     }
     for reply in indiscreet() {
-        hour(&stack, &Answering::puts(reply), &open, &changes).await; // and so the conflict is decided
+        hour(&stack, &Responder::puts(reply), &open, &changes).await; // and so the conflict is decided
     }
     assert_silent(&written, &[]);
     // What helps is told all the same: the code, and what was attempted.
@@ -531,7 +531,7 @@ fn the_level_is_for_our_own_crates() {
         (LevelFilter::INFO, 3),
         (LevelFilter::ERROR, 1),
     ] {
-        let (written, _guard) = Written::at(level);
+        let (written, _guard) = CapturedLog::at(level);
         macro_rules! say {
             ($target:literal) => {
                 tracing::error!(target: $target, "said");
@@ -565,7 +565,7 @@ fn the_level_is_for_our_own_crates() {
 /// The stories above would find a secret: without the filter, the SDK alone logs answers whole.
 #[tokio::test]
 async fn without_the_filter_the_secrets_would_be_there() {
-    let written = Written::default();
+    let written = CapturedLog::default();
     let everything = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_writer(written.writer())

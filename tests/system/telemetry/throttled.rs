@@ -10,13 +10,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::Verdict};
+use tidemark::engine::{Reply, http::CallFate};
 use tidemark_aws::Random;
-use tidemark_tests::{Answer, Script, Stack, hooks::Moment};
+use tidemark_tests::{ApiResponse, Script, Stack, hooks::Moment};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
-use super::Written;
+use super::CapturedLog;
 
 const STATEMENT: &str = "BatchExecuteStatement";
 const TRANSACTION: &str = "TransactWriteItems";
@@ -29,7 +29,7 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
             || moment == Moment::After
             || calls.fetch_add(1, Ordering::SeqCst) >= times
         {
-            return Verdict::Continue;
+            return CallFate::Continue;
         }
         let request: Value = serde_json::from_str(body).unwrap();
         if operation == TRANSACTION {
@@ -43,7 +43,7 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
             let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
             let body =
                 json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons});
-            return Verdict::Answer(Reply {
+            return CallFate::Reply(Reply {
                 status: 400,
                 body: body.to_string().into_bytes(),
             });
@@ -55,7 +55,7 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
             .iter()
             .map(|_| error.clone())
             .collect();
-        Verdict::Answer(Reply {
+        CallFate::Reply(Reply {
             status: 200,
             body: json!({"Responses": responses}).to_string().into_bytes(),
         })
@@ -73,8 +73,8 @@ async fn pushed(
     let calls = Arc::new(AtomicUsize::new(0));
     let next = AtomicUsize::new(0);
     let random = Random::from_fn(move || drawn[next.fetch_add(1, Ordering::SeqCst) % drawn.len()]);
-    let platform = stack
-        .platform(
+    let context = stack
+        .context(
             "push",
             Arc::new(throttling(throttled, times, Arc::clone(&calls))),
         )
@@ -95,9 +95,9 @@ async fn pushed(
         .to_string();
     let began = Instant::now();
     let request = tidemark_tests::request(&event);
-    let answer = Answer::read(tidemark_push::handle(&platform, request).await).ok();
+    let response = ApiResponse::read(tidemark_push::handle(&context, request).await).ok();
     (
-        answer["results"][0]["code"].clone(),
+        response["results"][0]["code"].clone(),
         calls.load(Ordering::SeqCst),
         began.elapsed(),
     )
@@ -131,11 +131,11 @@ async fn throttled_call_waits_with_full_jitter() {
 
 #[tokio::test(start_paused = true)]
 async fn throttled_statement_logs_its_reason() {
-    let (written, _guard) = Written::at(LevelFilter::ERROR);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     let (_, calls, _) = pushed(STATEMENT, 2, &[0]).await;
     assert_eq!(calls, 3);
     assert_eq!(written.logs(), Vec::<Value>::new(), "nothing at that level");
-    let (written, _guard) = Written::at(LevelFilter::WARN);
+    let (written, _guard) = CapturedLog::at(LevelFilter::WARN);
     pushed(STATEMENT, 2, &[0]).await;
     let logs = written.logs();
     assert_eq!(logs.len(), 2, "{logs:?}");

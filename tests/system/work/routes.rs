@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tidemark_core::{
     limits::{
-        ANSWER_BYTES_MAX, BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX,
-        SEGMENT_BYTES_MAX, STATUS_BYTES_MAX,
+        BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX,
+        RESPONSE_BYTES_MAX, SEGMENT_BYTES_MAX, STATUS_BYTES_MAX,
     },
     routes::ROUTES,
     work,
@@ -15,7 +15,7 @@ use tidemark_core::{
 use tidemark_tests::requests::{Case, LARGE_BYTES, Observer, Scale, cases};
 
 /// What the requests of a route may cost.
-struct Bound {
+struct RouteLimit {
     route: (&'static str, &'static str),
     /// How often what was carried, packed and unpacked is parsed, written or hashed.
     passes: usize,
@@ -30,7 +30,7 @@ struct Bound {
 }
 
 /// A route without any bound above what its requests carry.
-const NONE: Bound = Bound {
+const NONE: RouteLimit = RouteLimit {
     route: ("", ""),
     passes: 0,
     extra: 0,
@@ -46,8 +46,8 @@ const LOG: usize = PAGE_READ_BYTES_MAX + SEGMENT_BYTES_MAX;
 /// The edits of the largest conflict here.
 const CONFLICT: usize = (Scale::SMALL.edits + 2) * PAYLOAD_BYTES_MAX;
 
-const BOUNDS: &[Bound] = &[
-    Bound {
+const BOUNDS: &[RouteLimit] = &[
+    RouteLimit {
         route: ("POST", "sync/push"),
         passes: 8,
         extra: 0,
@@ -55,7 +55,7 @@ const BOUNDS: &[Bound] = &[
         rows: 520,
         calls: 520,
     },
-    Bound {
+    RouteLimit {
         route: ("POST", "sync/pull"),
         extra: SMALL,
         unpacked: LOG,
@@ -63,25 +63,25 @@ const BOUNDS: &[Bound] = &[
         calls: 16,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("POST", "sync/ack"),
         extra: SMALL,
         rows: 1,
         calls: 1,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "sync/limits"),
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "devices"),
         extra: SMALL,
         rows: 60,
         calls: 20,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "conflicts"),
         extra: SMALL,
         unpacked: 1_000_000,
@@ -89,7 +89,7 @@ const BOUNDS: &[Bound] = &[
         calls: 20,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "conflicts/{id}"),
         extra: SMALL,
         unpacked: LOG,
@@ -97,7 +97,7 @@ const BOUNDS: &[Bound] = &[
         calls: 12,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("POST", "conflicts/{id}/resolve"),
         passes: 3,
         unpacked: CONFLICT,
@@ -105,11 +105,11 @@ const BOUNDS: &[Bound] = &[
         calls: 6,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("POST", "media/presign"),
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "batches/{id}"),
         passes: 4,
         unpacked: BATCH,
@@ -117,7 +117,7 @@ const BOUNDS: &[Bound] = &[
         calls: 6,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("POST", "batches/{id}/replay"),
         passes: 8,
         unpacked: BATCH,
@@ -125,15 +125,15 @@ const BOUNDS: &[Bound] = &[
         calls: 12,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "audit"),
         extra: SMALL,
-        unpacked: ANSWER_BYTES_MAX + 2 * PAYLOAD_BYTES_MAX,
+        unpacked: RESPONSE_BYTES_MAX + 2 * PAYLOAD_BYTES_MAX,
         rows: 60,
         calls: 10,
         ..NONE
     },
-    Bound {
+    RouteLimit {
         route: ("GET", "status"),
         extra: SMALL,
         unpacked: STATUS_BYTES_MAX + SEGMENT_BYTES_MAX,
@@ -147,8 +147,8 @@ const BOUNDS: &[Bound] = &[
 /// what is superseded only afterwards, and for each decision of a policy.
 fn rewritten(case: &Case) -> usize {
     match case.name {
-        "50 nested patches, merged onto an older base (field_merge)" => 2 * ANSWER_BYTES_MAX,
-        "50 updates of 500 fields, merged onto an older base" => 2 * ANSWER_BYTES_MAX,
+        "50 nested patches, merged onto an older base (field_merge)" => 2 * RESPONSE_BYTES_MAX,
+        "50 updates of 500 fields, merged onto an older base" => 2 * RESPONSE_BYTES_MAX,
         "50 nested patches, client_wins" => 2 * BATCH_ITEMS_MAX * LARGE_BYTES,
         "50 updates of a resource with a large unique value" => 6 * BATCH_ITEMS_MAX * LARGE_BYTES,
         _ => 0,
@@ -167,7 +167,7 @@ async fn check(method: &str, path: &str, (part, parts): (usize, usize)) {
     }
 }
 
-async fn within(case: &Case, bound: &Bound) {
+async fn within(case: &Case, bound: &RouteLimit) {
     let observer = Arc::new(Observer::default());
     let stack = case.stack(observer.clone());
     let request = (case.prepare)(&stack, Scale::SMALL).await;

@@ -36,7 +36,7 @@ const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Keys {
     source: Option<Source>,
-    cached: Mutex<Cached>,
+    cached: Mutex<CachedKeys>,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ struct Source {
 }
 
 #[derive(Debug, Default)]
-struct Cached {
+struct CachedKeys {
     keys: Option<JwkSet>,
     fetched_at: Option<DateTime<Utc>>,
     asked_at: Option<DateTime<Utc>>,
@@ -56,9 +56,9 @@ impl Keys {
     pub(super) fn new(source: &KeySource) -> Result<Self, Failure> {
         Ok(match source {
             KeySource::Inline(text) => {
-                let cached = Cached {
+                let cached = CachedKeys {
                     keys: Some(read(text.as_bytes())?),
-                    ..Cached::default()
+                    ..CachedKeys::default()
                 };
                 Self {
                     source: None,
@@ -118,12 +118,12 @@ impl Keys {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Cached> {
+    fn lock(&self) -> MutexGuard<'_, CachedKeys> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner) // a set is replaced whole
     }
 }
 
-impl Cached {
+impl CachedKeys {
     fn key(&self, header: &Header) -> Option<Jwk> {
         let mut keys = self
             .keys

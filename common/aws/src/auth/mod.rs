@@ -177,8 +177,8 @@ impl Verifier {
 /// Checks the signature alone; what the claims say is read by [`Verifier::read_claims`], against
 /// the clock that is handed in.
 fn verify(token: &str, header: &Header, key: &Jwk) -> Result<Map<String, Value>, Problem> {
-    let refuse = || unauthenticated("the token's signature does not verify");
-    let key = DecodingKey::from_jwk(key).map_err(|_| refuse())?;
+    let reject = || unauthenticated("the token's signature does not verify");
+    let key = DecodingKey::from_jwk(key).map_err(|_| reject())?;
     let mut validation = Validation::new(header.alg);
     validation.validate_exp = false;
     validation.validate_nbf = false;
@@ -186,7 +186,7 @@ fn verify(token: &str, header: &Header, key: &Jwk) -> Result<Map<String, Value>,
     validation.required_spec_claims.clear();
     decode::<Map<String, Value>>(token, &key, &validation)
         .map(|token| token.claims)
-        .map_err(|_| refuse())
+        .map_err(|_| reject())
 }
 
 fn unauthenticated(detail: impl Into<String>) -> Problem {
@@ -233,7 +233,7 @@ fn groups(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Probl
 
 /// A claim that is a text or a list of texts; none when it is missing.
 fn texts(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Problem> {
-    let refuse = || {
+    let reject = || {
         unauthenticated(format!(
             "the token's claim {claim:?} must be text or a list of texts"
         ))
@@ -245,7 +245,7 @@ fn texts(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Proble
             .iter()
             .map(|text| text.as_str().map(ToOwned::to_owned))
             .collect::<Option<_>>()
-            .ok_or_else(refuse),
-        Some(_) => Err(refuse()),
+            .ok_or_else(reject),
+        Some(_) => Err(reject()),
     }
 }

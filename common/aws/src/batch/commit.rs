@@ -8,23 +8,23 @@ use tidemark_core::{
     audit::AuditEntry,
     conflict::ConflictWrite,
     push::{
-        decide::{Decision, ResourceWrite, Ruled},
+        decide::{Decision, PolicyConflict, ResourceWrite},
         intake::Sender,
     },
     resource::{Resource, ResourceKey},
     unique::UniqueKey,
 };
 
-use super::waves::{Decided, Waves};
+use super::rounds::{DecidedGroup, Rounds};
 use crate::{
     failure::Failure,
     metrics::Metric,
-    tables::{Reason, Transacted, resources::Committed, unique_keys::holder},
+    tables::{Reason, TransactionOutcome, resources::WriteOutcome, unique_keys::holder},
 };
 
 /// What became of a group.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum CommitOutcome {
     /// All of it is stored.
     Written,
     /// Others were faster, or hold these unique values: it is decided again.
@@ -33,57 +33,61 @@ pub(super) enum Outcome {
     Unavailable,
 }
 
-impl Waves<'_> {
+impl Rounds<'_> {
     /// Commits a wave; the outcomes stand in its order.
-    pub(super) async fn commit(&self, wave: &[Decided]) -> Result<Vec<Outcome>, Failure> {
+    pub(super) async fn commit(
+        &self,
+        round: &[DecidedGroup],
+    ) -> Result<Vec<CommitOutcome>, Failure> {
         // First of all, so that no crash can leave an item applied whose uploads are not noted, or
         // an admin's write that is not audited.
-        let notes = try_join_all(wave.iter().map(|decided| self.note_uploads(decided)));
-        tokio::try_join!(notes, self.audit_admin_writes(wave))?;
-        let written = wave.iter().filter_map(|decided| {
+        let notes = try_join_all(round.iter().map(|decided| self.note_uploads(decided)));
+        tokio::try_join!(notes, self.audit_admin_writes(round))?;
+        let written = round.iter().filter_map(|decided| {
             Some((
                 &decided.group.key,
                 &decided.decision.write.as_ref()?.resource,
             ))
         });
-        self.platform
+        self.context
             .tables
             .keep_last_payloads(&self.sender.principal.tenant, written)
             .await?;
-        let spans = |decided: &&Decided| spans_rows(&decided.decision);
+        let spans = |decided: &&DecidedGroup| spans_rows(&decided.decision);
         let (alone, together) = tokio::try_join!(
-            self.write_rows(wave.iter().filter(|decided| !spans(decided)).collect()),
+            self.write_rows(round.iter().filter(|decided| !spans(decided)).collect()),
             try_join_all(
-                wave.iter()
+                round
+                    .iter()
                     .filter(spans)
                     .map(|decided| self.transact(decided))
             ),
         )?;
         let (mut alone, mut together) = (alone.into_iter(), together.into_iter());
-        let outcomes = wave.iter().map(|decided| {
+        let outcomes = round.iter().map(|decided| {
             if spans(&decided) {
                 together.next()
             } else {
                 alone.next()
             }
         });
-        let outcomes: Vec<Outcome> = outcomes
-            .map(|outcome| outcome.unwrap_or(Outcome::Unavailable))
+        let outcomes: Vec<CommitOutcome> = outcomes
+            .map(|outcome| outcome.unwrap_or(CommitOutcome::Unavailable))
             .collect();
-        let is_accepted = |(decided, outcome): &(&Decided, &Outcome)| {
-            decided.decision.write.is_some() && matches!(outcome, Outcome::Written)
+        let is_accepted = |(decided, outcome): &(&DecidedGroup, &CommitOutcome)| {
+            decided.decision.write.is_some() && matches!(outcome, CommitOutcome::Written)
         };
-        self.platform.meter.count(
+        self.context.meter.count(
             Metric::AcceptedChanges,
-            wave.iter().zip(&outcomes).filter(is_accepted).count(),
+            round.iter().zip(&outcomes).filter(is_accepted).count(),
         );
         // A conflict is stored once the row is what it was decided on.
-        Box::pin(self.record(wave, outcomes)).await
+        Box::pin(self.record(round, outcomes)).await
     }
 
     /// Tells the audit log of what an admin is about to write into channels that only the role
     /// opens. A replay has entries of its own.
-    async fn audit_admin_writes(&self, wave: &[Decided]) -> Result<(), Failure> {
+    async fn audit_admin_writes(&self, round: &[DecidedGroup]) -> Result<(), Failure> {
         let Sender {
             principal,
             is_replay,
@@ -92,13 +96,13 @@ impl Waves<'_> {
         if !principal.is_admin() || is_replay {
             return Ok(());
         }
-        let writes = wave
+        let writes = round
             .iter()
             .filter_map(|it| Some((&it.group.key, &it.decision.write.as_ref()?.resource)));
-        let id = self.platform.clock.unique_id().to_string();
+        let id = self.context.clock.unique_id().to_string();
         match AuditEntry::of_admin_write(id, self.now, self.sender, writes) {
             Some(entry) => {
-                self.platform
+                self.context
                     .tables
                     .add_audit_entry(&principal.tenant, &entry)
                     .await
@@ -107,12 +111,12 @@ impl Waves<'_> {
         }
     }
 
-    async fn note_uploads(&self, decided: &Decided) -> Result<(), Failure> {
+    async fn note_uploads(&self, decided: &DecidedGroup) -> Result<(), Failure> {
         if decided.decision.uploads.is_empty() {
             return Ok(());
         }
         let scope = self.sender.principal.scope(&decided.group.key.channel);
-        let table = &self.platform.tables.submission_media;
+        let table = &self.context.tables.submission_media;
         let puts = decided.decision.uploads.iter().map(|upload| {
             table.put(
                 &scope,
@@ -129,37 +133,37 @@ impl Waves<'_> {
 
     /// Writes the rows that changed, each by itself; a group with nothing to write counts as
     /// written.
-    async fn write_rows(&self, wave: Vec<&Decided>) -> Result<Vec<Outcome>, Failure> {
-        let writes: Vec<(&ResourceKey, &ResourceWrite)> = wave
+    async fn write_rows(&self, round: Vec<&DecidedGroup>) -> Result<Vec<CommitOutcome>, Failure> {
+        let writes: Vec<(&ResourceKey, &ResourceWrite)> = round
             .iter()
             .filter_map(|decided| Some((&decided.group.key, decided.decision.write.as_ref()?)))
             .collect();
         let mut committed = self
-            .platform
+            .context
             .tables
             .resources
             .commit(self.sender.principal, &writes)
             .await?
             .into_iter();
-        let outcomes = wave.iter().map(|decided| {
+        let outcomes = round.iter().map(|decided| {
             match decided
                 .decision
                 .write
                 .as_ref()
                 .and_then(|_| committed.next())
             {
-                None | Some(Committed::Written) => Outcome::Written,
-                Some(Committed::Lost) => Outcome::Lost(HashMap::new()),
-                Some(Committed::Unavailable) => Outcome::Unavailable,
+                None | Some(WriteOutcome::Written) => CommitOutcome::Written,
+                Some(WriteOutcome::Lost) => CommitOutcome::Lost(HashMap::new()),
+                Some(WriteOutcome::Unavailable) => CommitOutcome::Unavailable,
             }
         });
         Ok(outcomes.collect())
     }
 
     /// Writes a group whole or not at all.
-    async fn transact(&self, decided: &Decided) -> Result<Outcome, Failure> {
-        let (tables, tenant) = (&self.platform.tables, &self.sender.principal.tenant);
-        let Decided {
+    async fn transact(&self, decided: &DecidedGroup) -> Result<CommitOutcome, Failure> {
+        let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
+        let DecidedGroup {
             group, decision, ..
         } = decided;
         let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;
@@ -177,7 +181,7 @@ impl Waves<'_> {
                     .transact(self.sender, &ruled.conflict)
                     .await?,
             );
-            let id = self.platform.clock.unique_id().to_string();
+            let id = self.context.clock.unique_id().to_string();
             let shown = self.shown(ruled).await?;
             let entry = AuditEntry::of_policy(id, self.sender, &shown);
             items.extend(
@@ -191,21 +195,21 @@ impl Waves<'_> {
         for superseded in &decision.superseded {
             items.push(tables.conflicts.supersede(tenant, superseded)?);
             let after = decision.write.as_ref().map(|write| &write.resource);
-            let id = self.platform.clock.unique_id().to_string();
+            let id = self.context.clock.unique_id().to_string();
             let entry = AuditEntry::of_superseded(id, self.sender, &group.key, superseded, after);
             items.extend(tables.audit_log.transact(tenant, &entry)?);
         }
         match tables.transact(items).await? {
-            Transacted::Done => Ok(Outcome::Written),
-            Transacted::Cancelled(reasons)
+            TransactionOutcome::Done => Ok(CommitOutcome::Written),
+            TransactionOutcome::Cancelled(reasons)
                 if reasons
                     .iter()
                     .any(|reason| matches!(reason, Reason::Throttled)) =>
             {
-                Ok(Outcome::Unavailable)
+                Ok(CommitOutcome::Unavailable)
             }
             // The unique values come first, in their order.
-            Transacted::Cancelled(reasons) => {
+            TransactionOutcome::Cancelled(reasons) => {
                 let stands = |(key, reason): (&UniqueKey, Reason)| match reason {
                     Reason::ConditionFailed(Some(row)) => {
                         Some(holder(&key.resource_type, row).map(|holder| (key.clone(), holder)))
@@ -218,17 +222,20 @@ impl Waves<'_> {
                     .zip(reasons)
                     .filter_map(stands)
                     .collect::<Result<_, _>>()
-                    .map(Outcome::Lost)
+                    .map(CommitOutcome::Lost)
             }
         }
     }
 
     /// What a policy decided, with the last payload of a deleted resource, which the audit log
     /// shows.
-    async fn shown<'a>(&self, ruled: &'a Ruled) -> Result<Cow<'a, Ruled>, Failure> {
+    async fn shown<'a>(
+        &self,
+        ruled: &'a PolicyConflict,
+    ) -> Result<Cow<'a, PolicyConflict>, Failure> {
         let key = &ruled.conflict.resource;
         let whole = async |resource: &Resource| {
-            self.platform
+            self.context
                 .tables
                 .whole(&self.sender.principal.tenant, key, resource.clone())
                 .await
@@ -249,19 +256,20 @@ impl Waves<'_> {
     /// read any more are lost.
     async fn record(
         &self,
-        wave: &[Decided],
-        mut outcomes: Vec<Outcome>,
-    ) -> Result<Vec<Outcome>, Failure> {
-        let is_written =
-            |(_, outcome): &(&Decided, &mut Outcome)| matches!(outcome, Outcome::Written);
-        let written = wave.iter().zip(&mut outcomes).filter(is_written);
+        round: &[DecidedGroup],
+        mut outcomes: Vec<CommitOutcome>,
+    ) -> Result<Vec<CommitOutcome>, Failure> {
+        let is_written = |(_, outcome): &(&DecidedGroup, &mut CommitOutcome)| {
+            matches!(outcome, CommitOutcome::Written)
+        };
+        let written = round.iter().zip(&mut outcomes).filter(is_written);
         let mut written: Vec<_> = written
             .filter(|(decided, _)| !decided.decision.conflicts.is_empty())
             .collect();
         if written.is_empty() {
             return Ok(outcomes);
         }
-        let conflicts = &self.platform.tables.conflicts;
+        let conflicts = &self.context.tables.conflicts;
         let writes: Vec<&[ConflictWrite]> = written
             .iter()
             .map(|(decided, _)| decided.decision.conflicts.as_slice())
@@ -278,10 +286,10 @@ impl Waves<'_> {
                         .filter(|conflict| conflict.expected_edits == 0)
                         .count()
                 }
-                false => **outcome = Outcome::Lost(HashMap::new()),
+                false => **outcome = CommitOutcome::Lost(HashMap::new()),
             }
         }
-        self.platform.meter.count(Metric::ConflictsOpened, opened);
+        self.context.meter.count(Metric::ConflictsOpened, opened);
         // The bound is approximate: what is not counted is found by the next count of all.
         if opened > 0
             && let Err(failure) = conflicts.count_opened(self.sender, opened).await

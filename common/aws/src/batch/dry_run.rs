@@ -6,21 +6,21 @@ use std::collections::{HashMap, HashSet};
 use tidemark_core::{resource::ResourceKey, unique::UniqueKey};
 
 use super::{
-    commit::Outcome,
-    waves::{Decided, Waves},
+    commit::CommitOutcome,
+    rounds::{DecidedGroup, Rounds},
 };
 use crate::failure::Failure;
 
-impl Waves<'_> {
+impl Rounds<'_> {
     /// What committing the wave would come to. `holders` learns who would hold the unique values
     /// afterwards, `freed` which are held no longer.
-    pub(super) async fn foresee(
+    pub(super) async fn simulate(
         &self,
-        wave: &[Decided],
+        round: &[DecidedGroup],
         holders: &mut HashMap<UniqueKey, ResourceKey>,
         freed: &mut HashSet<UniqueKey>,
-    ) -> Result<Vec<Outcome>, Failure> {
-        let claims: Vec<UniqueKey> = wave
+    ) -> Result<Vec<CommitOutcome>, Failure> {
+        let claims: Vec<UniqueKey> = round
             .iter()
             .flat_map(|decided| &decided.decision.unique.claims)
             .cloned()
@@ -29,11 +29,11 @@ impl Waves<'_> {
             .into_iter()
             .filter(|key| !holders.contains_key(key))
             .collect();
-        let standing = self.platform.tables.unique_keys.holders(&unknown).await?;
-        let mut outcomes = Vec::with_capacity(wave.len());
-        for Decided {
+        let standing = self.context.tables.unique_keys.holders(&unknown).await?;
+        let mut outcomes = Vec::with_capacity(round.len());
+        for DecidedGroup {
             group, decision, ..
-        } in wave
+        } in round
         {
             let by_others = |key: &&UniqueKey| {
                 !freed.contains(*key)
@@ -58,9 +58,9 @@ impl Waves<'_> {
                         .iter()
                         .map(|key| (key.clone(), group.key.clone())),
                 );
-                outcomes.push(Outcome::Written);
+                outcomes.push(CommitOutcome::Written);
             } else {
-                outcomes.push(Outcome::Lost(taken));
+                outcomes.push(CommitOutcome::Lost(taken));
             }
         }
         Ok(outcomes)

@@ -8,13 +8,13 @@ use tidemark_core::{
     protocol::push::ItemResult,
     push::{
         intake::{Group, Sender},
-        media::{Claims, Evidence, KeyRules},
+        media::{Evidence, KeyRules, MediaReferences},
     },
     resource::{Resource, ResourceKey},
 };
 
 use super::Mode;
-use crate::{failure::Failure, platform::Platform};
+use crate::{context::Context, failure::Failure};
 
 /// Verifies the media keys of the items without a result in `settled`, and keeps the uploads if
 /// `mode` is to write.
@@ -22,21 +22,21 @@ use crate::{failure::Failure, platform::Platform};
 /// # Errors
 /// An outage of the table. An outage of the bucket makes the items that need it retryable.
 pub(super) async fn verify(
-    platform: &Platform,
+    context: &Context,
     sender: Sender<'_>,
     groups: &[Group],
     rows: &HashMap<ResourceKey, Resource>,
     settled: &BTreeMap<usize, ItemResult>,
     mode: Mode,
 ) -> Result<Evidence, Failure> {
-    let Some(media) = &platform.media else {
+    let Some(media) = &context.media else {
         return Ok(Evidence::default());
     };
     let rules = KeyRules {
         keyring: media.keyring(),
         accepts_old: media.accepts_old_keys(),
     };
-    let claims = Claims::of(groups, rows, sender, rules, |index| {
+    let claims = MediaReferences::of(groups, rows, sender, rules, |index| {
         !settled.contains_key(&index)
     });
 
@@ -44,7 +44,7 @@ pub(super) async fn verify(
     let noted = match to_find.is_empty() {
         true => HashSet::new(),
         false => {
-            platform
+            context
                 .tables
                 .submission_media
                 .noted(&sender.principal.tenant, to_find)

@@ -5,27 +5,27 @@
 mod commit;
 mod dry_run;
 mod media;
+mod rounds;
 mod rows;
-mod waves;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
-    conflict::Standing,
+    conflict::ConflictSummary,
     json::Json,
     protocol::push::ItemResult,
     push::{
         intake::{self, Group, Intake, Sender},
         references::{self, Create, EarlierCreates},
-        refuse,
+        reject,
     },
     resource::ResourceKey,
 };
 
-use crate::{failure::Failure, platform::Platform, tables::resources::Loaded};
+use crate::{context::Context, failure::Failure, tables::resources::LoadedRows};
+use rounds::Rounds;
 use rows::Rows;
-use waves::Waves;
 
 /// Whether what is decided is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Batch {
     intake: Intake,
-    loaded: Loaded,
+    loaded: LoadedRows,
     /// Creates of earlier batches that references may mean.
     earlier: EarlierCreates,
     /// Resources with creates that stand in a conflict.
-    refused: HashSet<ResourceKey>,
+    rejected: HashSet<ResourceKey>,
 }
 
 impl Batch {
@@ -53,7 +53,7 @@ impl Batch {
     /// # Errors
     /// An outage.
     pub async fn load(
-        platform: &Platform,
+        context: &Context,
         sender: Sender<'_>,
         items: &[Json],
         mode: Mode,
@@ -71,16 +71,16 @@ impl Batch {
         // it is read. Not so in a dry run, which writes nothing, and in a replay, whose items were
         // sent before.
         let is_proven_by_write = mode == Mode::Apply && !sender.is_replay;
-        let (unproven, certain): (Vec<&Group>, Vec<&Group>) = intake
+        let (optimistic, certain): (Vec<&Group>, Vec<&Group>) = intake
             .groups
             .iter()
             .partition(|group| is_proven_by_write && !strongly.contains(&group.key));
-        let (created, changed): (Vec<&Group>, Vec<&Group>) = unproven
+        let (created, changed): (Vec<&Group>, Vec<&Group>) = optimistic
             .into_iter()
             .partition(|group| group.begins_with_create());
         strongly.extend(certain.into_iter().map(|group| &group.key));
         let changed = changed.into_iter().map(|group| &group.key).collect();
-        let creates = refuse::creates_to_look_for(&intake.groups, sender);
+        let creates = reject::creates_to_look_for(&intake.groups, sender);
         let others = referred
             .iter()
             .filter(|key| creates.iter().all(|(create, _)| create != *key));
@@ -89,15 +89,15 @@ impl Batch {
             .cloned()
             .chain(others.map(|key| (*key, Vec::new())))
             .collect();
-        let (tables, tenant) = (&platform.tables, &sender.principal.tenant);
+        let (tables, tenant) = (&context.tables, &sender.principal.tenant);
         let (loaded, maybe, standing, failed) = tokio::join!(
             tables.resources.load(tenant, strongly),
-            tables.resources.load_unproven(tenant, &changed),
+            tables.resources.load_optimistic(tenant, &changed),
             tables.conflicts.of_device(sender, &wanted),
             tables.sync_batches.failed_creates(sender, &temp_ids)
         );
         let (mut loaded, maybe, standing, failed) = (loaded?, maybe?, standing?.standing, failed?);
-        let refused = creates
+        let rejected = creates
             .iter()
             .map(|(key, _)| *key)
             .filter(|key| has_rejected_create(&standing, key))
@@ -109,33 +109,32 @@ impl Batch {
             .chain(&loaded.unreadable)
             .cloned()
             .collect();
-        let rejected = referred
+        let unmade = referred
             .iter()
-            .filter(|key| !made.contains(**key) && has_rejected_create(&standing, key));
-        let rejected = rejected
+            .filter(|key| !made.contains(**key) && has_rejected_create(&standing, key))
             .map(|key| {
                 (
                     (*key).clone(),
-                    standing[*key].iter().any(Standing::is_open_create),
+                    standing[*key].iter().any(ConflictSummary::is_open_create),
                 )
             })
             .collect();
         let earlier = EarlierCreates {
             made,
-            rejected,
+            rejected: unmade,
             failed,
         };
         loaded.rows.extend(maybe.rows);
         loaded.unreadable.extend(maybe.unreadable);
-        loaded.unproven.extend(maybe.unproven);
+        loaded.optimistic.extend(maybe.optimistic);
         loaded
-            .unproven
+            .optimistic
             .extend(created.into_iter().map(|group| group.key.clone()));
         Ok(Self {
             intake,
             loaded,
             earlier,
-            refused,
+            rejected,
         })
     }
 
@@ -163,7 +162,7 @@ impl Batch {
     /// An outage. What was applied stays applied; a retry finds it remembered.
     pub async fn decide(
         self,
-        platform: &Platform,
+        context: &Context,
         sender: Sender<'_>,
         settled: &mut BTreeMap<usize, ItemResult>,
         now: DateTime<Utc>,
@@ -173,22 +172,15 @@ impl Batch {
             intake,
             loaded,
             earlier,
-            refused,
+            rejected,
         } = self;
-        for refused in intake.refused {
-            settled.entry(refused.index).or_insert(refused);
+        for rejected in intake.rejected {
+            settled.entry(rejected.index).or_insert(rejected);
         }
-        let media = media::verify(
-            platform,
-            sender,
-            &intake.groups,
-            &loaded.rows,
-            settled,
-            mode,
-        )
-        .await?;
-        let waves = Waves {
-            platform,
+        let media =
+            media::verify(context, sender, &intake.groups, &loaded.rows, settled, mode).await?;
+        let rounds = Rounds {
+            context,
             sender,
             now,
             mode,
@@ -201,12 +193,15 @@ impl Batch {
             .map(|group| group.key.clone())
             .collect();
         // Boxed, as the other large futures of a push.
-        Box::pin(waves.run(intake.groups, Rows::new(loaded, known), refused, settled)).await
+        Box::pin(rounds.run(intake.groups, Rows::new(loaded, known), rejected, settled)).await
     }
 }
 
 /// Whether a create of this resource is part of a conflict of the device.
-fn has_rejected_create(standing: &HashMap<ResourceKey, Vec<Standing>>, key: &ResourceKey) -> bool {
+fn has_rejected_create(
+    standing: &HashMap<ResourceKey, Vec<ConflictSummary>>,
+    key: &ResourceKey,
+) -> bool {
     standing
         .get(key)
         .is_some_and(|conflicts| conflicts.iter().any(|conflict| conflict.opened_by_create))

@@ -8,20 +8,20 @@ use tidemark_core::resource::{Resource, ResourceKey};
 
 use crate::{
     failure::Failure,
-    tables::resources::{Loaded, Resources},
+    tables::resources::{LoadedRows, Resources},
 };
 
 /// Rows by resource, with what is known of each.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadedRows,
     /// The resources whose row, or absence, is at hand.
     known: HashSet<ResourceKey>,
 }
 
 impl Rows {
     /// The rows that were read for these resources.
-    pub(super) fn new(loaded: Loaded, known: HashSet<ResourceKey>) -> Self {
+    pub(super) fn new(loaded: LoadedRows, known: HashSet<ResourceKey>) -> Self {
         Self { loaded, known }
     }
 
@@ -39,7 +39,7 @@ impl Rows {
         if missing.is_empty() {
             return Ok(());
         }
-        let Loaded {
+        let LoadedRows {
             rows, unreadable, ..
         } = resources.load(tenant, missing.iter().copied()).await?;
         self.loaded.rows.extend(rows);
@@ -49,15 +49,15 @@ impl Rows {
     }
 
     /// Whether only a write on the condition that the row is as it was read shows that it is so.
-    pub(super) fn is_unproven(&self, key: &ResourceKey) -> bool {
-        self.loaded.unproven.contains(key)
+    pub(super) fn is_optimistic(&self, key: &ResourceKey) -> bool {
+        self.loaded.optimistic.contains(key)
     }
 
     /// Takes the row of a resource; `None` where there is none. It is read again, unless it is put
     /// back.
     pub(super) fn take(&mut self, key: &ResourceKey) -> Option<Resource> {
         self.known.remove(key);
-        self.loaded.unproven.remove(key);
+        self.loaded.optimistic.remove(key);
         self.loaded.rows.remove(key)
     }
 
@@ -72,7 +72,7 @@ impl Rows {
     pub(super) fn put_written(&mut self, key: &ResourceKey, row: Resource, may_have_changed: bool) {
         self.put_back(key, Some(row));
         if may_have_changed {
-            self.loaded.unproven.insert(key.clone());
+            self.loaded.optimistic.insert(key.clone());
         }
     }
 }

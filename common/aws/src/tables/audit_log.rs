@@ -23,7 +23,7 @@ use tidemark_core::{
 };
 
 use super::{
-    Row, Table, Tables, Transacted, from_row, key, text, to_row, transaction::transact_put,
+    Row, Table, Tables, TransactionOutcome, from_row, key, text, to_row, transaction::transact_put,
 };
 use crate::failure::Failure;
 
@@ -44,7 +44,7 @@ pub struct AuditLog(pub(super) Table);
 
 /// In which order entries are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum AuditOrder {
     /// The newest first.
     Newest,
     /// The oldest first.
@@ -74,8 +74,8 @@ impl Tables {
             .transact(self.audit_log.transact(tenant, entry)?)
             .await?
         {
-            Transacted::Done => Ok(()),
-            Transacted::Cancelled(_) => Err(Failure::Outage(
+            TransactionOutcome::Done => Ok(()),
+            TransactionOutcome::Cancelled(_) => Err(Failure::Outage(
                 "the audit log did not take an entry".into(),
             )),
         }
@@ -135,7 +135,7 @@ impl AuditLog {
     pub async fn list(
         &self,
         tenant: &str,
-        order: Order,
+        order: AuditOrder,
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<PackedEntry>, bool), Failure> {
@@ -158,7 +158,7 @@ impl AuditLog {
         )
         .await?;
         let mut has_more = false;
-        let mut found: Vec<Found> = Vec::new();
+        let mut found: Vec<LoadedEntry> = Vec::new();
         // A shard that has more says nothing of what lies behind its last entry: the page ends at
         // the first such place.
         let mut horizon: Option<String> = None;
@@ -182,14 +182,14 @@ impl AuditLog {
                 .is_none_or(|horizon| !order.is_before(horizon, &entry.id))
         });
         found.sort_by(|one, other| one.id.cmp(&other.id));
-        if order == Order::Newest {
+        if order == AuditOrder::Newest {
             found.reverse();
         }
         has_more |= found.len() > limit;
         found.truncate(limit);
         let rows: Vec<_> = found
             .into_iter()
-            .map(|Found { id, row }| (id, from_row::<EntryRow>("audit entry", row)))
+            .map(|LoadedEntry { id, row }| (id, from_row::<EntryRow>("audit entry", row)))
             .collect();
         let mut parts = self
             .parts(
@@ -209,10 +209,10 @@ impl AuditLog {
     async fn read(
         &self,
         partition: &Partition,
-        order: Order,
+        order: AuditOrder,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<Found>, bool), Failure> {
+    ) -> Result<(Vec<LoadedEntry>, bool), Failure> {
         let Partition { key: pk, prefix } = partition;
         // The end of the entries: of this build, of earlier ones.
         let end = if prefix.is_empty() {
@@ -222,11 +222,11 @@ impl AuditLog {
         };
         let after = after.map(|id| format!("{prefix}{id}"));
         let (from, to) = match order {
-            Order::Oldest => (
+            AuditOrder::Oldest => (
                 after.unwrap_or_else(|| (*prefix).to_owned()),
                 end.to_owned(),
             ),
-            Order::Newest => (
+            AuditOrder::Newest => (
                 (*prefix).to_owned(),
                 after.unwrap_or_else(|| end.to_owned()),
             ),
@@ -239,27 +239,27 @@ impl AuditLog {
             },
             to,
         );
-        let answer = self
+        let response = self
             .0
             .query(pk.clone())
             .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
             .expression_attribute_values(":from", AttributeValue::S(from.clone()))
             .expression_attribute_values(":to", AttributeValue::S(to.clone()))
-            .scan_index_forward(order == Order::Oldest)
+            .scan_index_forward(order == AuditOrder::Oldest)
             // The bounds themselves are none of the entries that are asked for, and one may be
             // there.
             .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
             .send()
             .await
             .map_err(|error| Failure::outage("query on audit_log", error))?;
-        let has_more = answer.last_evaluated_key.is_some();
+        let has_more = response.last_evaluated_key.is_some();
         let entry = |row: Row| {
             let sk = text(&row, "sk").filter(|sk| *sk != from && *sk != to)?;
             let id = sk.strip_prefix(*prefix)?.to_owned();
-            Some(Found { id, row })
+            Some(LoadedEntry { id, row })
         };
         Ok((
-            answer
+            response
                 .items
                 .unwrap_or_default()
                 .into_iter()
@@ -319,12 +319,12 @@ struct Partition {
 }
 
 /// An entry's row.
-struct Found {
+struct LoadedEntry {
     id: String,
     row: Row,
 }
 
-impl Order {
+impl AuditOrder {
     /// Whether the entry `one` comes before the entry `other`.
     fn is_before(self, one: &str, other: &str) -> bool {
         match self {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_core::{
     channel::Scope,
     sequence::{
-        plan::{Head, Step},
+        plan::{Head, LogStep},
         position::Position,
         segment::{Entry, Segment},
     },
@@ -80,7 +80,7 @@ impl PackedSegment {
 
 /// Where a position stands in a channel's log.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum PositionStatus {
     /// In this segment.
     Segment(StoredSegment),
     /// At the start, or in a segment that has expired.
@@ -91,7 +91,7 @@ pub enum Place {
 
 /// What became of steps that were to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
+pub enum AppendOutcome {
     /// They stand in the log, and the head behind them.
     Done,
     /// Something else follows the head that was read: read it again and classify again.
@@ -198,14 +198,14 @@ impl Changes {
             .table
             .query_index(BY_TENANT, "tenant", tenant)
             .set_exclusive_start_key(start);
-        let answer = query
+        let response = query
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await;
-        let answer =
-            answer.map_err(|error| Failure::outage("query on changes by tenant", error))?;
-        let more = answer.last_evaluated_key.is_some();
-        let rows = answer.items.unwrap_or_default();
+        let response =
+            response.map_err(|error| Failure::outage("query on changes by tenant", error))?;
+        let more = response.last_evaluated_key.is_some();
+        let rows = response.items.unwrap_or_default();
         Ok((
             rows.iter()
                 .filter_map(|row| Scope::parse(text(row, "pk")?))
@@ -283,10 +283,14 @@ impl Changes {
     ///
     /// # Errors
     /// An outage.
-    pub async fn place(&self, scope: &Scope, position: Position) -> Result<Place, Failure> {
+    pub async fn place(
+        &self,
+        scope: &Scope,
+        position: Position,
+    ) -> Result<PositionStatus, Failure> {
         let found = self.segments_back(scope, position, 1).await?.pop();
         if let Some(stored) = found.filter(|stored| position <= stored.segment.last) {
-            return Ok(Place::Segment(stored));
+            return Ok(PositionStatus::Segment(stored));
         }
         let head = self
             .heads(std::slice::from_ref(scope))
@@ -294,9 +298,9 @@ impl Changes {
             .pop()
             .flatten();
         Ok(if head.is_some_and(|head| position <= head.position) {
-            Place::Expired
+            PositionStatus::Expired
         } else {
-            Place::Beyond
+            PositionStatus::Beyond
         })
     }
 
@@ -347,23 +351,27 @@ impl Changes {
     /// # Errors
     /// An outage: of the steps, the first stand in the log or none, and the head may lag behind
     /// them.
-    pub async fn append(&self, scope: &Scope, steps: &[Step]) -> Result<Appended, Failure> {
+    pub async fn append(&self, scope: &Scope, steps: &[LogStep]) -> Result<AppendOutcome, Failure> {
         for step in steps {
             if let Some(head) = self.put_segment(scope, step).await? {
                 self.move_head(scope, head).await?;
-                return Ok(Appended::LostRace);
+                return Ok(AppendOutcome::LostRace);
             }
         }
         if let Some(step) = steps.last() {
             self.move_head(scope, HeadFields::of(&step.head)).await?;
         }
-        Ok(Appended::Done)
+        Ok(AppendOutcome::Done)
     }
 
     /// Puts a segment behind its head. Where another one is there, it stays: the head behind that.
     /// The very same one is an earlier try of this put whose answer was lost. (Or another's, of the
     /// same millisecond: nothing but what both tell of themselves differs.)
-    async fn put_segment(&self, scope: &Scope, step: &Step) -> Result<Option<HeadFields>, Failure> {
+    async fn put_segment(
+        &self,
+        scope: &Scope,
+        step: &LogStep,
+    ) -> Result<Option<HeadFields>, Failure> {
         let row = SegmentRow {
             pk: scope.partition(),
             sk: step.segment.prev,
@@ -420,11 +428,11 @@ impl Changes {
 }
 
 async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Failure> {
-    let answer = query
+    let response = query
         .send()
         .await
         .map_err(|error| Failure::outage("query on changes", error))?;
-    let rows = answer.items.unwrap_or_default().into_iter();
+    let rows = response.items.unwrap_or_default().into_iter();
     rows.map(|row| from_row("segment", row).map(PackedSegment))
         .collect()
 }

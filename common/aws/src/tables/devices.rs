@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tidemark_core::{
-    ack::{Acknowledged, Positions},
+    ack::{AckPosition, Positions},
     channel::Channel,
     key,
     principal::Principal,
@@ -26,7 +26,7 @@ const POSITION: &str = "channel:";
 const BY_TENANT: &str = "by_tenant";
 
 /// A device of a tenant, by its user and its id.
-pub type Place = [String; 2];
+pub type DeviceKey = [String; 2];
 
 /// The table of devices.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub struct Note<'a> {
 
 /// What became of an acknowledgement.
 #[derive(Debug, Clone)]
-pub enum Noted {
+pub enum AckOutcome {
     /// It is written.
     Done,
     /// Nothing is: in some channels the device stands further ahead already. Where it stands.
@@ -92,7 +92,11 @@ impl Devices {
     ///
     /// # Errors
     /// An outage.
-    pub async fn note(&self, principal: &Principal, note: &Note<'_>) -> Result<Noted, Failure> {
+    pub async fn note(
+        &self,
+        principal: &Principal,
+        note: &Note<'_>,
+    ) -> Result<AckOutcome, Failure> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let channels = principal.pulled_channels();
         let channels = channels
@@ -137,13 +141,13 @@ impl Devices {
                 );
         }
         match update.update_expression(set).send().await {
-            Ok(_) => Ok(Noted::Done),
+            Ok(_) => Ok(AckOutcome::Done),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed
                     .item()
                     .map(positions)
                     .transpose()
-                    .map(|stored| Noted::Behind(stored.unwrap_or_default())),
+                    .map(|stored| AckOutcome::Behind(stored.unwrap_or_default())),
                 _ => Err(Failure::outage("update_item on devices", error)),
             },
         }
@@ -166,11 +170,11 @@ impl Devices {
             .table_name(&self.0.name)
             .consistent_read(true);
         let get = get.set_key(Some(super::key(partition(tenant, user), device_id)));
-        let answer = get
+        let response = get
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        answer
+        response
             .map_err(|error| Failure::outage("get_item on devices", error))?
             .item
             .map(read)
@@ -199,17 +203,17 @@ impl Devices {
             .key_condition_expression("pk = :pk")
             .limit(rows_max);
         let query = query.set_exclusive_start_key(after.map(|after| super::key(partition, after)));
-        let answer = query
+        let response = query
             .send()
             .await
             .map_err(|error| Failure::outage("query on devices", error))?;
-        let devices: Vec<_> = answer
+        let devices: Vec<_> = response
             .items
             .unwrap_or_default()
             .into_iter()
             .map(read)
             .collect::<Result<_, _>>()?;
-        let more = devices.len() > limit || answer.last_evaluated_key.is_some();
+        let more = devices.len() > limit || response.last_evaluated_key.is_some();
         Ok((devices.into_iter().take(limit).collect(), more))
     }
 }
@@ -224,9 +228,9 @@ impl Devices {
     pub async fn of_tenant(
         &self,
         tenant: &str,
-        after: Option<Place>,
+        after: Option<DeviceKey>,
         limit: usize,
-    ) -> Result<(Vec<StoredDevice>, Option<Place>), Failure> {
+    ) -> Result<(Vec<StoredDevice>, Option<DeviceKey>), Failure> {
         let start = after.map(|[user, device_id]| {
             let index = ("tenant".to_owned(), AttributeValue::S(tenant.to_owned()));
             super::key(partition(tenant, &user), device_id)
@@ -238,19 +242,19 @@ impl Devices {
             .0
             .query_index(BY_TENANT, "tenant", tenant)
             .set_exclusive_start_key(start);
-        let answer = query
+        let response = query
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await;
-        let answer =
-            answer.map_err(|error| Failure::outage("query on devices by tenant", error))?;
+        let response =
+            response.map_err(|error| Failure::outage("query on devices by tenant", error))?;
         let place = |row: &Row| {
             Some([
                 super::text(row, "pk")?.to_owned(),
                 super::text(row, "sk")?.to_owned(),
             ])
         };
-        let places: Vec<Place> = answer
+        let places: Vec<DeviceKey> = response
             .items
             .unwrap_or_default()
             .iter()
@@ -267,7 +271,7 @@ impl Devices {
             .into_iter()
             .map(read)
             .collect::<Result<_, _>>()?;
-        let mut devices: HashMap<Place, StoredDevice> = rows
+        let mut devices: HashMap<DeviceKey, StoredDevice> = rows
             .into_iter()
             .map(|device| {
                 (
@@ -276,7 +280,7 @@ impl Devices {
                 )
             })
             .collect();
-        let last = answer.last_evaluated_key.as_ref().and_then(place);
+        let last = response.last_evaluated_key.as_ref().and_then(place);
         let last = last.and_then(|[partition, device_id]| {
             key::split(&partition).map(|[_, user]: [String; 2]| [user, device_id])
         });
@@ -318,7 +322,7 @@ fn positions(row: &Row) -> Result<Positions, Failure> {
     let stored = row
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix(POSITION)?, value)));
-    let position = |(channel, value): (&str, &AttributeValue)| -> Option<(Channel, Acknowledged)> {
+    let position = |(channel, value): (&str, &AttributeValue)| -> Option<(Channel, AckPosition)> {
         Some((Channel::parse(channel)?, value.as_s().ok()?.parse().ok()?))
     };
     let read = stored.map(position).collect::<Option<_>>();

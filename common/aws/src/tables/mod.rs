@@ -6,13 +6,13 @@ pub mod changes;
 pub mod conflicts;
 pub mod devices;
 pub mod resources;
-mod standings;
 mod statements;
 pub mod submission_media;
 pub mod sync_batches;
 pub mod sync_items;
 pub mod transaction;
 pub mod unique_keys;
+mod versions;
 
 use std::collections::HashMap;
 
@@ -26,20 +26,20 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tidemark_core::resource::{Kept, Resource, ResourceKey};
+use tidemark_core::resource::{PayloadLocation, Resource, ResourceKey};
 
 pub use audit_log::AuditLog;
 pub use changes::Changes;
 pub use conflicts::Conflicts;
 pub use devices::Devices;
 pub use resources::Resources;
-pub use standings::Standings;
 pub use submission_media::SubmissionMedia;
 pub use sync_batches::SyncBatches;
 pub use sync_items::SyncItems;
 pub use unique_keys::UniqueKeys;
+pub use versions::ResourceVersions;
 
-pub use transaction::{Reason, Transacted};
+pub use transaction::{Reason, TransactionOutcome};
 
 use self::conflicts::versions::Version;
 use crate::{failure::Failure, random::Random, settings::Settings};
@@ -129,7 +129,8 @@ impl Tables {
     ) -> Result<(), Failure> {
         let mut versions = Vec::new();
         for (key, resource) in writes {
-            if let Some(Kept { number, .. }) = resources::to_keep(tenant, key, resource)? {
+            if let Some(PayloadLocation { number, .. }) = resources::to_keep(tenant, key, resource)?
+            {
                 versions.push(Version {
                     resource: key,
                     number,
@@ -169,7 +170,10 @@ impl Tables {
     ///
     /// # Errors
     /// An outage.
-    pub async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, Failure> {
+    pub async fn transact(
+        &self,
+        items: Vec<TransactWriteItem>,
+    ) -> Result<TransactionOutcome, Failure> {
         for attempt in 1..THROTTLED_ATTEMPTS_MAX {
             let transacted =
                 transaction::transact(&self.client, "transact_write_items", items.clone()).await?;
@@ -258,7 +262,7 @@ impl Table {
             let wanted = wanted
                 .build()
                 .map_err(|error| Failure::unreadable("keys", error))?;
-            let answer = self
+            let response = self
                 .client
                 .batch_get_item()
                 .request_items(&self.name, wanted)
@@ -266,13 +270,13 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| Failure::outage("batch_get_item", error))?;
-            let found = answer
+            let found = response
                 .responses
                 .and_then(|mut tables| tables.remove(&self.name))
                 .unwrap_or_default();
             stalled = if found.is_empty() { stalled + 1 } else { 0 };
             rows.extend(found);
-            keys = answer
+            keys = response
                 .unprocessed_keys
                 .and_then(|mut tables| tables.remove(&self.name))
                 .map(|left| left.keys)
@@ -295,10 +299,10 @@ impl Table {
 async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>, Failure> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let answer = query.clone().set_exclusive_start_key(after).send().await;
-        let answer = answer.map_err(|error| Failure::outage(attempt, error))?;
-        rows.extend(answer.items.unwrap_or_default());
-        after = answer.last_evaluated_key;
+        let response = query.clone().set_exclusive_start_key(after).send().await;
+        let response = response.map_err(|error| Failure::outage(attempt, error))?;
+        rows.extend(response.items.unwrap_or_default());
+        after = response.last_evaluated_key;
         if after.is_none() {
             return Ok(rows);
         }

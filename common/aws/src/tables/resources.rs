@@ -13,13 +13,13 @@ use aws_sdk_dynamodb::types::{
 use tidemark_core::{
     channel::Scope,
     principal::Principal,
-    pull::page::Shown,
+    pull::page::SnapshotItem,
     push::decide::ResourceWrite,
-    resource::{Kept, Resource, ResourceKey},
+    resource::{PayloadLocation, Resource, ResourceKey},
 };
 
 use self::row::{
-    CHANGED, CREATED, DELETED, SHOWN, ShownRow, TOMBSTONE, changed, created, deleted, number,
+    CHANGED, CREATED, DELETED, SHOWN, SnapshotRow, TOMBSTONE, changed, created, deleted, number,
     read_row,
 };
 pub(crate) use self::row::{ResourceRow, identify};
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::failure::Failure;
 
-pub use super::statements::Committed;
+pub use super::statements::WriteOutcome;
 
 /// The table of resources.
 #[derive(Debug, Clone)]
@@ -38,14 +38,14 @@ pub struct Resources(pub(super) Table);
 
 /// Rows that were read.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub struct LoadedRows {
     /// Those that read.
     pub rows: HashMap<ResourceKey, Resource>,
     /// Those that are there and do not read.
     pub unreadable: HashSet<ResourceKey>,
     /// Those that may be other than they were read, or were not read and are taken not to be there.
     /// Only a write on the condition that they are shows whether that is so.
-    pub unproven: HashSet<ResourceKey>,
+    pub optimistic: HashSet<ResourceKey>,
 }
 
 impl Resources {
@@ -58,7 +58,7 @@ impl Resources {
         &self,
         tenant: &str,
         keys: impl IntoIterator<Item = &ResourceKey>,
-    ) -> Result<Loaded, Failure> {
+    ) -> Result<LoadedRows, Failure> {
         self.load_as(tenant, keys, true).await
     }
 
@@ -67,14 +67,14 @@ impl Resources {
     ///
     /// # Errors
     /// An outage.
-    pub async fn load_unproven(
+    pub async fn load_optimistic(
         &self,
         tenant: &str,
         keys: &HashSet<&ResourceKey>,
-    ) -> Result<Loaded, Failure> {
+    ) -> Result<LoadedRows, Failure> {
         let loaded = self.load_as(tenant, keys.iter().copied(), false).await?;
-        Ok(Loaded {
-            unproven: keys.iter().copied().cloned().collect(),
+        Ok(LoadedRows {
+            optimistic: keys.iter().copied().cloned().collect(),
             ..loaded
         })
     }
@@ -84,12 +84,12 @@ impl Resources {
         tenant: &str,
         keys: impl IntoIterator<Item = &ResourceKey>,
         is_consistent: bool,
-    ) -> Result<Loaded, Failure> {
+    ) -> Result<LoadedRows, Failure> {
         let keys = keys
             .into_iter()
             .map(|it| key(it.channel.partition(tenant), it.sort_key()))
             .collect();
-        let mut loaded = Loaded::default();
+        let mut loaded = LoadedRows::default();
         for row in self.0.batch_get_as(keys, is_consistent).await? {
             match read_row(row, ResourceRow::read)? {
                 (key, Some(resource)) => {
@@ -114,8 +114,8 @@ impl Resources {
         scope: &Scope,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<(ResourceKey, Option<Shown>)>, bool), Failure> {
-        let answer = self
+    ) -> Result<(Vec<(ResourceKey, Option<SnapshotItem>)>, bool), Failure> {
+        let response = self
             .0
             .query(scope.partition())
             .key_condition_expression("pk = :pk")
@@ -125,12 +125,12 @@ impl Resources {
             .send()
             .await
             .map_err(|error| Failure::outage("query on resources", error))?;
-        let more = answer.last_evaluated_key.is_some();
-        let rows = answer
+        let more = response.last_evaluated_key.is_some();
+        let rows = response
             .items
             .unwrap_or_default()
             .into_iter()
-            .map(|row| read_row(row, ShownRow::read));
+            .map(|row| read_row(row, SnapshotRow::read));
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
@@ -148,8 +148,8 @@ impl Resources {
         &self,
         principal: &Principal,
         writes: &[(&ResourceKey, &ResourceWrite)],
-    ) -> Result<Vec<Committed>, Failure> {
-        let texts = Texts::new(&self.0.name);
+    ) -> Result<Vec<WriteOutcome>, Failure> {
+        let texts = WriteStatements::new(&self.0.name);
         let bytes: Vec<usize> = writes
             .iter()
             .map(|(_, write)| write.resource.payload.get().len())
@@ -219,14 +219,14 @@ impl Resources {
 }
 
 /// The statements that write a row.
-struct Texts {
+struct WriteStatements {
     insert: String,
     insert_deleted: String,
     update: String,
     delete: String,
 }
 
-impl Texts {
+impl WriteStatements {
     fn new(table: &str) -> Self {
         let insert = |names: &mut dyn Iterator<Item = &&str>| {
             let fields: Vec<String> = ["pk", "sk"]
@@ -305,7 +305,7 @@ pub(super) fn to_keep(
     tenant: &str,
     key: &ResourceKey,
     resource: &Resource,
-) -> Result<Option<Kept>, Failure> {
+) -> Result<Option<PayloadLocation>, Failure> {
     match resource.deleted && resource.kept.is_none() {
         true => tombstone::kept_apart(tenant, key, resource),
         false => Ok(None),

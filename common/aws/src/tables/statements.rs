@@ -19,7 +19,7 @@ const CALLS_AT_ONCE: usize = 2;
 
 /// What became of a row that was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committed {
+pub enum WriteOutcome {
     /// It is written.
     Written,
     /// Its condition did not hold: someone else was faster, or an earlier try of this very write
@@ -39,7 +39,7 @@ impl Table {
         &self,
         bytes: &[usize],
         build: impl Fn(usize) -> Result<BatchStatementRequest, Failure>,
-    ) -> Result<Vec<Committed>, Failure> {
+    ) -> Result<Vec<WriteOutcome>, Failure> {
         let mut committed = Vec::with_capacity(bytes.len());
         for calls in calls(bytes).chunks(CALLS_AT_ONCE) {
             let calls = calls
@@ -56,9 +56,9 @@ impl Table {
         &self,
         range: std::ops::Range<usize>,
         build: &impl Fn(usize) -> Result<BatchStatementRequest, Failure>,
-    ) -> Result<Vec<Committed>, Failure> {
+    ) -> Result<Vec<WriteOutcome>, Failure> {
         let first = range.start;
-        let mut committed = vec![Committed::Unavailable; range.len()];
+        let mut committed = vec![WriteOutcome::Unavailable; range.len()];
         let mut waiting: Vec<usize> = range.collect();
         for attempt in 0..THROTTLED_ATTEMPTS_MAX {
             if attempt > 0 {
@@ -68,7 +68,7 @@ impl Table {
                 .iter()
                 .map(|index| build(*index))
                 .collect::<Result<_, _>>()?;
-            let answer = self
+            let response = self
                 .client
                 .batch_execute_statement()
                 .set_statements(Some(call))
@@ -78,10 +78,10 @@ impl Table {
                 .map_err(|error| {
                     Failure::outage(&format!("batch_execute_statement on {}", self.name), error)
                 })?;
-            for (index, response) in waiting.iter().zip(answer.responses.unwrap_or_default()) {
+            for (index, response) in waiting.iter().zip(response.responses.unwrap_or_default()) {
                 committed[*index - first] = outcome(&response);
             }
-            waiting.retain(|index| committed[*index - first] == Committed::Unavailable);
+            waiting.retain(|index| committed[*index - first] == WriteOutcome::Unavailable);
             if waiting.is_empty() {
                 break;
             }
@@ -103,15 +103,15 @@ pub(super) fn statement(
         .map_err(|error| Failure::unreadable("statement", error))
 }
 
-fn outcome(response: &BatchStatementResponse) -> Committed {
+fn outcome(response: &BatchStatementResponse) -> WriteOutcome {
     let Some(error) = &response.error else {
-        return Committed::Written;
+        return WriteOutcome::Written;
     };
     match &error.code {
         Some(
             BatchStatementErrorCodeEnum::ConditionalCheckFailed
             | BatchStatementErrorCodeEnum::DuplicateItem,
-        ) => Committed::Lost,
+        ) => WriteOutcome::Lost,
         code => {
             // Of a throttled statement the message says what the limit is; that of another error
             // may quote what was sent.
@@ -125,7 +125,7 @@ fn outcome(response: &BatchStatementResponse) -> Committed {
             );
             let reason = error.message().filter(|_| is_throttled);
             tracing::warn!(?code, reason, "a row was not written");
-            Committed::Unavailable
+            WriteOutcome::Unavailable
         }
     }
 }

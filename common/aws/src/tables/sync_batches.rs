@@ -40,7 +40,7 @@ pub struct SyncBatches {
 
 /// A batch that was answered.
 #[derive(Debug, Clone)]
-pub struct AnsweredBatch<'a> {
+pub struct CompletedBatch<'a> {
     /// When it was decided first.
     pub processed_at: DateTime<Utc>,
     /// The answers. They are stored without payloads.
@@ -51,7 +51,7 @@ pub struct AnsweredBatch<'a> {
 #[derive(Debug, Clone)]
 pub struct ReadBatch {
     /// How it was answered.
-    pub answered: Option<AnsweredBatch<'static>>,
+    pub answered: Option<CompletedBatch<'static>>,
     /// The results that stood there, whatever items they are of.
     stood: Option<Vec<u8>>,
 }
@@ -154,7 +154,7 @@ impl SyncBatches {
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-    ) -> Result<Option<AnsweredBatch<'static>>, Failure> {
+    ) -> Result<Option<CompletedBatch<'static>>, Failure> {
         Ok(self.read(tenant, batch_id, digest).await?.answered)
     }
 
@@ -168,7 +168,7 @@ impl SyncBatches {
         batch_id: &BatchId,
         digest: &[u8],
     ) -> Result<ReadBatch, Failure> {
-        let answer = self
+        let response = self
             .table
             .client
             .get_item()
@@ -182,7 +182,7 @@ impl SyncBatches {
             .send()
             .await
             .map_err(|error| Failure::outage("get_item on sync_batches", error))?;
-        let Some(row) = answer.item else {
+        let Some(row) = response.item else {
             return Ok(ReadBatch {
                 answered: None,
                 stood: None,
@@ -190,7 +190,7 @@ impl SyncBatches {
         };
         let row: BatchRow = from_row("batch", row)?;
         let answered = if row.digest == digest {
-            Some(read_answered(&row)?)
+            Some(read_completed(&row)?)
         } else {
             None
         };
@@ -211,7 +211,7 @@ impl SyncBatches {
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-        batch: &AnsweredBatch<'_>,
+        batch: &CompletedBatch<'_>,
     ) -> Result<(), Failure> {
         let row = self.row(tenant, batch_id, digest, batch)?;
         let put = self
@@ -242,7 +242,7 @@ impl SyncBatches {
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-        batch: &AnsweredBatch<'_>,
+        batch: &CompletedBatch<'_>,
         read: &ReadBatch,
     ) -> Result<TransactWriteItem, Failure> {
         let row = to_row(&self.row(tenant, batch_id, digest, batch)?)?;
@@ -266,7 +266,7 @@ impl SyncBatches {
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-        batch: &AnsweredBatch<'_>,
+        batch: &CompletedBatch<'_>,
     ) -> Result<BatchRow, Failure> {
         let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
         Ok(BatchRow {
@@ -280,10 +280,10 @@ impl SyncBatches {
     }
 }
 
-fn read_answered(row: &BatchRow) -> Result<AnsweredBatch<'static>, Failure> {
+fn read_completed(row: &BatchRow) -> Result<CompletedBatch<'static>, Failure> {
     let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("batch results", error);
     let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| undecoded(&error))?;
-    Ok(AnsweredBatch {
+    Ok(CompletedBatch {
         results: Cow::Owned(serde_json::from_slice(&results).map_err(|error| undecoded(&error))?),
         processed_at: moment(row.processed_at)?,
     })

@@ -42,11 +42,11 @@ pub struct KeptBatch {
 
 /// What became of raw items that were to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum StoreOutcome {
     /// They are stored, now or before.
     Done,
     /// The batch id was used before, with other items.
-    OtherItems,
+    DigestMismatch,
 }
 
 /// What stands in `packed`, as JSON.
@@ -131,7 +131,7 @@ impl SyncItems {
         items: &[Json],
         digest: &[u8],
         now: DateTime<Utc>,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<StoreOutcome, Failure> {
         let raw = RawBatch {
             principal,
             device_id: &batch_id.device_id,
@@ -244,18 +244,18 @@ impl SyncItems {
         query_all("query on sync_items", query).await
     }
 
-    async fn put_first(&self, row: &FirstRow<'_>) -> Result<Kept, Failure> {
-        let answer = self
+    async fn put_first(&self, row: &FirstRow<'_>) -> Result<StoreOutcome, Failure> {
+        let response = self
             .table
             .put(row)?
             .condition_expression("attribute_not_exists(pk)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match answer.map_err(|error| (error.as_service_error().and_then(stored_digest), error)) {
-            Ok(_) => Ok(Kept::Done),
-            Err((Some(stored), _)) if stored == row.digest => Ok(Kept::Done),
-            Err((Some(_), _)) => Ok(Kept::OtherItems),
+        match response.map_err(|error| (error.as_service_error().and_then(stored_digest), error)) {
+            Ok(_) => Ok(StoreOutcome::Done),
+            Err((Some(stored), _)) if stored == row.digest => Ok(StoreOutcome::Done),
+            Err((Some(_), _)) => Ok(StoreOutcome::DigestMismatch),
             Err((None, error)) => Err(Failure::outage("put_item on sync_items", error)),
         }
     }

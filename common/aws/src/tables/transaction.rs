@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// What became of a transaction.
 #[derive(Debug)]
-pub enum Transacted {
+pub enum TransactionOutcome {
     /// All of it took effect, now or in an earlier try whose answer was lost.
     Done,
     /// None of it did: one reason per item, in their order.
@@ -33,10 +33,10 @@ pub enum Reason {
     Throttled,
 }
 
-impl Transacted {
+impl TransactionOutcome {
     /// Whether the transaction was cancelled, and only because others were faster: their writes are
     /// to be read first.
-    pub fn lost_race(&self) -> bool {
+    pub fn is_concurrent_update(&self) -> bool {
         match self {
             Self::Done => false,
             Self::Cancelled(reasons) => reasons
@@ -67,23 +67,23 @@ pub async fn transact(
     client: &Client,
     attempt: &str,
     items: Vec<TransactWriteItem>,
-) -> Result<Transacted, Failure> {
+) -> Result<TransactionOutcome, Failure> {
     let call = client
         .transact_write_items()
         .set_transact_items(Some(items));
-    let answer = call
+    let response = call
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
         .send()
         .await;
-    match answer {
-        Ok(_) => Ok(Transacted::Done),
+    match response {
+        Ok(_) => Ok(TransactionOutcome::Done),
         Err(error) => match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
                 .cancellation_reasons()
                 .iter()
                 .map(reason)
                 .collect::<Result<_, _>>()
-                .map(Transacted::Cancelled),
+                .map(TransactionOutcome::Cancelled),
             _ => Err(Failure::outage(attempt, error)),
         },
     }

@@ -7,8 +7,8 @@ use tracing::{Instrument as _, field::Empty};
 
 use super::METRICS;
 use crate::{
+    context::Context,
     metrics::{self, Metric},
-    platform::Platform,
 };
 
 /// The status that the alarm on throttled requests looks for.
@@ -32,7 +32,7 @@ pub enum End {
     /// With what was asked for.
     Done,
     /// With a problem.
-    Refused(ProblemCode),
+    Rejected(ProblemCode),
     /// With stream records that are to be delivered again.
     GaveBack,
 }
@@ -51,7 +51,7 @@ impl End {
 impl Invocation<'_> {
     /// Runs the invocation to its end. The span is one of errors, so that it is there at any log
     /// level.
-    pub async fn run<T>(self, platform: &Platform, work: impl Future<Output = (T, End)>) -> T {
+    pub async fn run<T>(self, context: &Context, work: impl Future<Output = (T, End)>) -> T {
         let Self {
             function,
             request_id,
@@ -67,30 +67,30 @@ impl Invocation<'_> {
             device_id = Empty
         );
         // Boxed, because the compiler counts how deep futures stand in each other.
-        self.measured(platform, Box::pin(work))
+        self.measured(context, Box::pin(work))
             .instrument(span)
             .await
     }
 
-    async fn measured<T>(self, platform: &Platform, work: impl Future<Output = (T, End)>) -> T {
-        let meter = &platform.meter;
-        if platform.is_cold() {
+    async fn measured<T>(self, context: &Context, work: impl Future<Output = (T, End)>) -> T {
+        let meter = &context.meter;
+        if context.is_cold() {
             meter.count(Metric::ColdStarts, 1);
         }
-        let began = platform.clock.now();
-        let (answer, end) = work.await;
-        let now = platform.clock.now();
-        if matches!(end, End::GaveBack | End::Refused(ProblemCode::Unavailable)) {
+        let began = context.clock.now();
+        let (response, end) = work.await;
+        let now = context.clock.now();
+        if matches!(end, End::GaveBack | End::Rejected(ProblemCode::Unavailable)) {
             meter.count(Metric::Outages, 1);
         }
         // The gateway counts all 4xx together: these are those that nobody has to be woken for.
-        if matches!(end, End::Refused(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS)
+        if matches!(end, End::Rejected(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS)
         {
-            meter.count(Metric::Refusals, 1);
+            meter.count(Metric::Rejections, 1);
         }
         let (status, code, said) = match end {
             End::Done => (200, None, "done"),
-            End::Refused(code) => (code.status(), Some(code_text(code)), "refused"),
+            End::Rejected(code) => (code.status(), Some(code_text(code)), "refused"),
             End::GaveBack => (
                 ProblemCode::Unavailable.status(),
                 None,
@@ -112,10 +112,10 @@ impl Invocation<'_> {
         let values = meter.values();
         if !values.is_empty() {
             let properties = [("function", self.function), ("request_id", self.request_id)];
-            let line = metrics::line(&values, &platform.settings.stack, now, &properties);
+            let line = metrics::line(&values, &context.settings.stack, now, &properties);
             tracing::info!(target: METRICS, line);
         }
-        answer
+        response
     }
 }
 

@@ -34,7 +34,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut said = Fields::default();
+        let mut said = EventFields::default();
         event.record(&mut said);
         let metadata = event.metadata();
         if metadata.target() == METRICS {
@@ -70,15 +70,15 @@ where
 
 /// The fields of an event, as JSON.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct EventFields(Map<String, Value>);
 
-impl Fields {
+impl EventFields {
     fn insert(&mut self, field: &Field, value: Value) {
         self.0.insert(field.name().to_owned(), value);
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.insert(field, json!(format!("{value:?}")));
     }

@@ -33,7 +33,7 @@ pub(super) fn read(value: &RawValue, without_id: bool) -> Result<(String, bool),
 
 fn read_text(value: &str, without_id: bool) -> Result<(String, bool), JsonError> {
     work::parsed(value.len());
-    let mut reader = Reader {
+    let mut reader = CanonicalReader {
         rest: value,
         text: String::with_capacity(value.len()),
         without_id,
@@ -46,7 +46,7 @@ fn read_text(value: &str, without_id: bool) -> Result<(String, bool), JsonError>
 
 /// What is still to be read, and what was written. That it is JSON is known, as of every
 /// [`RawValue`].
-struct Reader<'a> {
+struct CanonicalReader<'a> {
     rest: &'a str,
     text: String,
     without_id: bool,
@@ -56,7 +56,7 @@ struct Reader<'a> {
 /// A field that was written: its name, and where.
 type Field<'a> = (Cow<'a, str>, Range<usize>);
 
-impl<'a> Reader<'a> {
+impl<'a> CanonicalReader<'a> {
     /// Takes the next value, which stands in `depth` others.
     fn value(&mut self, depth: usize) -> Result<(), JsonError> {
         match self.next() {

@@ -8,7 +8,7 @@ mod presign;
 
 pub use key::MediaKey;
 pub use keyring::Keyring;
-pub use presign::{Allowed, Promise, promise};
+pub use presign::{Promise, UploadRules, promise};
 
 /// An upload that is there, with the promised size and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Upload {
 
 /// What was found under a media key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checked {
+pub enum MediaCheck {
     /// An upload as it was promised.
     Verified(Upload),
     /// Nothing, or something else than was promised; what to say of it.
@@ -32,12 +32,12 @@ pub enum Checked {
     Unavailable,
     /// The key is none that a presign returned to this user, so nothing was looked up; what to say
     /// of it.
-    Refused(&'static str),
+    Rejected(&'static str),
     /// The batch names more keys than are looked up at once.
     Deferred,
 }
 
-impl Checked {
+impl MediaCheck {
     /// Nothing stands under the key.
     pub fn absent() -> Self {
         Self::Missing(
@@ -176,12 +176,12 @@ mod tests {
             content_type: "image/jpeg".into(),
         };
         assert_eq!(
-            Checked::compare(&key(), 2048, "image/jpeg"),
-            Checked::Verified(upload)
+            MediaCheck::compare(&key(), 2048, "image/jpeg"),
+            MediaCheck::Verified(upload)
         );
         assert!(matches!(
-            Checked::compare(&key(), 2048, "Image/JPEG; q=1"),
-            Checked::Verified(_)
+            MediaCheck::compare(&key(), 2048, "Image/JPEG; q=1"),
+            MediaCheck::Verified(_)
         ));
     }
 
@@ -195,8 +195,8 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    Checked::compare(&key(), bytes, content_type),
-                    Checked::Missing(_)
+                    MediaCheck::compare(&key(), bytes, content_type),
+                    MediaCheck::Missing(_)
                 ),
                 "{bytes} {content_type}"
             );

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a deployment lets be uploaded.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowed<'a> {
+pub struct UploadRules<'a> {
     /// Content types, in lower case and without parameters.
     pub types: &'a [String],
     /// Bytes of one upload at most.
@@ -47,7 +47,7 @@ pub struct Promise {
 /// A [`Problem`]: 400 for what does not read, 422 for what this deployment does not take.
 pub fn promise(
     request: &PresignRequest,
-    allowed: Allowed<'_>,
+    allowed: UploadRules<'_>,
     caller: &Principal,
     unique: Uuid,
 ) -> Result<Promise, Problem> {
@@ -130,12 +130,12 @@ fn check_length(content_length: u64, bytes_max: u64) -> Result<(), Problem> {
 }
 
 fn check_resource_type(name: &str, catalog: &Catalog) -> Result<(), Problem> {
-    let refused =
+    let rejected =
         |detail: &str| Err(Problem::new(ProblemCode::Unprocessable, detail).at("resource_type"));
     match catalog.get(name) {
-        None => refused("there is no such resource type"),
+        None => rejected("there is no such resource type"),
         Some(resource_type) if resource_type.media.is_empty() => {
-            refused("resources of this type hold no media")
+            rejected("resources of this type hold no media")
         }
         Some(_) => Ok(()),
     }
@@ -194,7 +194,7 @@ mod tests {
         let types = ["image/jpeg".to_owned(), "video/mp4".to_owned()];
         let keyring =
             Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough");
-        let allowed = Allowed {
+        let allowed = UploadRules {
             types: &types,
             bytes_max: 4096,
             catalog: &catalog,
@@ -206,8 +206,8 @@ mod tests {
             roles: vec![],
             groups: vec![],
         };
-        let refused = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
-        promise(request, allowed, &caller, Uuid::nil()).map_err(refused)
+        let rejected = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
+        promise(request, allowed, &caller, Uuid::nil()).map_err(rejected)
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_type_that_is_none_or_is_not_allowed_is_refused() {
-        let refused = |text: &str| {
+        let rejected = |text: &str| {
             promised(&request(|it| it.content_type = text.into())).expect_err("it is refused")
         };
         for text in [
@@ -243,7 +243,7 @@ mod tests {
             "image/jpeg+xml",
         ] {
             assert_eq!(
-                refused(text),
+                rejected(text),
                 (ProblemCode::MediaTypeNotAllowed, "content_type".into()),
                 "{text}"
             );
@@ -265,7 +265,7 @@ mod tests {
             "ima ge/jpeg",
         ]) {
             assert_eq!(
-                refused(text),
+                rejected(text),
                 (ProblemCode::InvalidRequest, "content_type".into()),
                 "{text}"
             );
@@ -310,9 +310,9 @@ mod tests {
             &BASE64.replace('+', "-"),
             &short,
         ] {
-            let refused = promised(&request(|it| it.sha256 = Some(text.into())));
+            let rejected = promised(&request(|it| it.sha256 = Some(text.into())));
             assert_eq!(
-                refused,
+                rejected,
                 Err((ProblemCode::InvalidRequest, "sha256".into())),
                 "{text}"
             );
@@ -322,9 +322,9 @@ mod tests {
     #[test]
     fn a_resource_type_has_to_be_one_with_media() {
         for name in ["meter", "invoice", ""] {
-            let refused = promised(&request(|it| it.resource_type = Some(name.into())));
+            let rejected = promised(&request(|it| it.resource_type = Some(name.into())));
             assert_eq!(
-                refused,
+                rejected,
                 Err((ProblemCode::Unprocessable, "resource_type".into())),
                 "{name}"
             );

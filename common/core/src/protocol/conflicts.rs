@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::{Action, push::ItemCode, serialize_timestamp};
 use crate::{
     audit::AuditEntry,
-    conflict::{Conflict, ConflictEdit, ConflictStatus, Outcome, Resolution},
+    conflict::{Conflict, ConflictEdit, ConflictOutcome, ConflictStatus, Resolution},
     json::Json,
-    limits::{ANSWER_BYTES_MAX, escaped_bytes},
+    limits::{RESPONSE_BYTES_MAX, escaped_bytes},
 };
 
 /// Bytes kept for what stands around the entries of a list.
@@ -211,8 +211,8 @@ impl JoinedEntry {
 }
 
 impl OutcomeEntry {
-    fn new(outcome: Outcome) -> Self {
-        let Outcome {
+    fn new(outcome: ConflictOutcome) -> Self {
+        let ConflictOutcome {
             resolution,
             resolved_by,
             resolved_at,
@@ -235,7 +235,7 @@ impl OutcomeEntry {
 /// around them always fits.
 pub fn fit(entries: &mut [ConflictEntry]) {
     let around: usize = entries.iter_mut().map(bytes_without_payloads).sum();
-    let mut left = ANSWER_BYTES_MAX.saturating_sub(ENVELOPE_BYTES + around);
+    let mut left = RESPONSE_BYTES_MAX.saturating_sub(ENVELOPE_BYTES + around);
     for (payload, omitted) in entries.iter_mut().flat_map(ConflictEntry::payloads) {
         let Some(text) = payload else { continue };
         match left.checked_sub(escaped_bytes(text.get())) {
@@ -286,7 +286,7 @@ mod tests {
         };
         Conflict {
             id: "conf-1".into(),
-            slot: crate::conflict::Slot::default(),
+            slot: crate::conflict::ConflictSlot::default(),
             resource: ResourceKey {
                 channel: Channel::Tenant,
                 resource_type: "meter".into(),
@@ -300,7 +300,7 @@ mod tests {
             server_version: 7,
             server_deleted: false,
             edits: (0..edits as u64).map(edit).collect(),
-            outcome: Some(Outcome {
+            outcome: Some(ConflictOutcome {
                 resolution: Resolution::AcceptClient,
                 resolved_by: "\u{1}".repeat(256),
                 resolved_at: DateTime::UNIX_EPOCH,
@@ -311,8 +311,8 @@ mod tests {
         }
     }
 
-    fn answered_bytes(answer: &impl Serialize) -> usize {
-        escaped_bytes(&serde_json::to_string(answer).expect("an answer"))
+    fn response_bytes_of(response: &impl Serialize) -> usize {
+        escaped_bytes(&serde_json::to_string(response).expect("an answer"))
     }
 
     #[test]
@@ -328,16 +328,16 @@ mod tests {
             next_cursor: None,
         };
         assert!(
-            answered_bytes(&list) <= ANSWER_BYTES_MAX,
+            response_bytes_of(&list) <= RESPONSE_BYTES_MAX,
             "{}",
-            answered_bytes(&list)
+            response_bytes_of(&list)
         );
     }
 
     #[test]
     fn a_conflict_of_a_hundred_large_edits_tells_which_payloads_it_leaves_out() {
         let entry = ConflictEntry::whole(conflict(350_000, 100));
-        assert!(answered_bytes(&entry) <= ANSWER_BYTES_MAX);
+        assert!(response_bytes_of(&entry) <= RESPONSE_BYTES_MAX);
         assert!(entry.server_payload.is_some() && entry.client_payload.is_some());
         let joined = entry.joined.expect("edits");
         assert_eq!((joined.len(), entry.edit_count), (99, 100));

@@ -87,7 +87,7 @@ impl LimitsResponse {
             list_default: limits::LIST_DEFAULT,
             list_max: limits::LIST_MAX,
             note_letters_max: limits::NOTE_LETTERS_MAX,
-            answer_bytes_max: limits::ANSWER_BYTES_MAX,
+            answer_bytes_max: limits::RESPONSE_BYTES_MAX,
             media,
             retention,
         }

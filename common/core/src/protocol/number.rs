@@ -46,7 +46,7 @@ pub(crate) fn deserialize_whole_option<
 struct WholeVisitor<const MIN: u64, const MAX: u64>;
 
 impl<const MIN: u64, const MAX: u64> WholeVisitor<MIN, MAX> {
-    fn refused<E: Error>() -> E {
+    fn rejected<E: Error>() -> E {
         E::custom(format!(
             "must be a whole number from {MIN} to {MAX}, written without sign, fraction and exponent"
         ))
@@ -64,17 +64,17 @@ impl<const MIN: u64, const MAX: u64> Visitor<'_> for WholeVisitor<MIN, MAX> {
         if (MIN..=MAX).contains(&number) {
             Ok(number)
         } else {
-            Err(Self::refused())
+            Err(Self::rejected())
         }
     }
 
     fn visit_i64<E: Error>(self, _number: i64) -> Result<u64, E> {
-        Err(Self::refused())
+        Err(Self::rejected())
     }
 
     /// Numbers with a fraction or an exponent, `-0`, and those beyond 64 bits.
     fn visit_f64<E: Error>(self, _number: f64) -> Result<u64, E> {
-        Err(Self::refused())
+        Err(Self::rejected())
     }
 }
 

@@ -37,7 +37,7 @@ pub enum OwnChanges {
     Omit,
     /// Those that its token has no receipt for: the responses to its pushes put receipts into
     /// `server_sync_token`.
-    Unanswered,
+    Unacknowledged,
 }
 
 impl TryFrom<String> for OwnChanges {
@@ -47,7 +47,7 @@ impl TryFrom<String> for OwnChanges {
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
             "omit" => Ok(Self::Omit),
-            "unanswered" => Ok(Self::Unanswered),
+            "unanswered" => Ok(Self::Unacknowledged),
             _ => Err(format!(
                 "unknown own_changes {text:?}, expected omit or unanswered"
             )),
@@ -112,16 +112,16 @@ pub struct Change {
     /// The conflict about it that was decided last since the token; of a snapshot, the last that
     /// the resource remembers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conflict: Option<DecidedConflict>,
+    pub conflict: Option<ResolvedConflict>,
     /// Where several were decided since: all of them, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conflicts: Vec<DecidedConflict>,
+    pub conflicts: Vec<ResolvedConflict>,
 }
 
 /// A conflict that was decided, as a change tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DecidedConflict {
+pub struct ResolvedConflict {
     /// The conflict.
     pub id: String,
     /// How it was decided.

@@ -37,7 +37,7 @@ pub struct RepairRequest {
     /// Nothing is compared: every device starts over in these channels, because the tables were
     /// restored from an older copy.
     #[serde(default)]
-    pub start_over: bool,
+    pub reset_channel: bool,
     /// Nothing is written; the answer tells what would be.
     #[serde(default)]
     pub dry_run: bool,
@@ -62,7 +62,7 @@ pub enum Extent {
 }
 
 /// Where a repair stands in the table: behind this row, by its keys.
-pub type Place = [String; 2];
+pub type RepairCursor = [String; 2];
 
 impl RepairRequest {
     /// What it goes over.
@@ -95,11 +95,11 @@ impl RepairRequest {
     /// A time, where nothing is compared.
     pub fn period(&self, retention: Duration, now: DateTime<Utc>) -> Result<Period, Problem> {
         match self.since {
-            Some(_) if self.start_over => Err(Problem::malformed(
+            Some(_) if self.reset_channel => Err(Problem::malformed(
                 "repair.since",
                 "channels start over as a whole: leave it out with start_over",
             )),
-            _ if self.start_over => Ok(Period::EVER),
+            _ if self.reset_channel => Ok(Period::EVER),
             since => Ok(Period::of_log(since, retention, now)),
         }
     }
@@ -119,7 +119,7 @@ impl RepairRequest {
     ///
     /// # Errors
     /// A cursor that a repair of the same extent did not answer.
-    pub fn place(&self) -> Result<Option<Place>, Problem> {
+    pub fn place(&self) -> Result<Option<RepairCursor>, Problem> {
         let read = |text: &String| {
             let [tenant, channel, sort_key] = cursor::decode(&self.query(), text).ok()?;
             let scope = Scope {
@@ -137,7 +137,7 @@ impl RepairRequest {
     }
 
     /// The cursor that leads on behind a row; `None` for keys that are no resource's.
-    pub fn cursor_behind(&self, [partition, sort_key]: &Place) -> Option<String> {
+    pub fn cursor_behind(&self, [partition, sort_key]: &RepairCursor) -> Option<String> {
         let Scope { tenant, channel } = Scope::parse(partition)?;
         Some(cursor::encode(
             &self.query(),

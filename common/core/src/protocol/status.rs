@@ -20,7 +20,7 @@ pub struct StatusResponse {
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
     /// Stream records of the whole deployment that could never be handled, and wait for somebody.
-    pub set_aside: FailureCount,
+    pub dead_letter: FailureCount,
     /// Batches of stream records of the whole deployment that were given up after a day of
     /// failures.
     pub given_up: FailureCount,

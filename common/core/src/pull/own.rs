@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     channel::Channel,
-    receipts::{Made, Receipts},
+    receipts::{Receipts, WrittenVersion},
 };
 
 /// Which own changes of a device are delivered by themselves, besides those that every rule
@@ -16,15 +16,15 @@ pub enum Own {
     /// backup.
     Omit(BTreeSet<Channel>),
     /// Those for which its token has no receipt.
-    Unanswered(Receipts),
+    Unacknowledged(Receipts),
 }
 
 impl Own {
     /// Whether the change of `channel` that the device `made` is delivered.
-    pub fn delivers(&self, channel: &Channel, made: Made) -> bool {
+    pub fn delivers(&self, channel: &Channel, made: WrittenVersion) -> bool {
         match self {
             Self::Omit(went_back_in) => went_back_in.contains(channel),
-            Self::Unanswered(receipts) => !receipts.holds(made),
+            Self::Unacknowledged(receipts) => !receipts.holds(made),
         }
     }
 }

@@ -10,15 +10,15 @@ use serde_json::value::RawValue;
 use super::own::Own;
 use crate::{
     channel::Channel,
-    conflict::Resolved,
+    conflict::ConflictResolution,
     json::Json,
     limits::{PAGE_BYTES_MAX, PAGE_READ_BYTES_MAX, PAGE_READ_ENTRIES_MAX, escaped_bytes},
     principal::Author,
     protocol::{
         Action,
-        pull::{Change, DecidedConflict},
+        pull::{Change, ResolvedConflict},
     },
-    receipts::Made,
+    receipts::WrittenVersion,
     resource::ResourceKey,
     sequence::{
         position::Position,
@@ -41,21 +41,21 @@ pub struct Page {
     /// Whether an own change was read that is not delivered by itself.
     leaves_own_out: bool,
     /// The own changes that were read.
-    own_seen: Vec<Made>,
-    slots: IndexMap<ResourceKey, Slot>,
+    own_seen: Vec<WrittenVersion>,
+    slots: IndexMap<ResourceKey, PageItem>,
     delivered: usize,
     oldest: Option<DateTime<Utc>>,
 }
 
 /// What the page says of a resource.
 #[derive(Debug)]
-struct Slot {
+struct PageItem {
     action: Action,
     payload: Option<Json>,
     server_version: u64,
     changed_at: DateTime<Utc>,
     /// Decided since, oldest first.
-    decided: Vec<DecidedConflict>,
+    decided: Vec<ResolvedConflict>,
     /// Whether anyone but the reader's device wrote one of the versions folded into it.
     is_news: bool,
     /// Bytes it takes in the answer, at most.
@@ -64,7 +64,7 @@ struct Slot {
 
 /// What a snapshot shows of a resource.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct SnapshotItem {
     /// The payload without its `id`.
     pub payload: Json,
     /// The version that it is of.
@@ -74,7 +74,7 @@ pub struct Shown {
     /// When the resource changed last.
     pub changed_at: DateTime<Utc>,
     /// Conflicts about it that were decided last, oldest first.
-    pub resolutions: Vec<Resolved>,
+    pub resolutions: Vec<ConflictResolution>,
 }
 
 /// The page takes no more: the rest comes with the next one.
@@ -111,7 +111,7 @@ impl Page {
     }
 
     /// The own changes of the reader that it has passed in the log, delivered or not.
-    pub fn own_seen(&self) -> &[Made] {
+    pub fn own_seen(&self) -> &[WrittenVersion] {
         &self.own_seen
     }
 
@@ -161,12 +161,12 @@ impl Page {
             resource_type,
             id,
         };
-        let made = is_own.then(|| Made::new(&key, server_version));
+        let made = is_own.then(|| WrittenVersion::new(&key, server_version));
         let is_news = is_echoed || made.is_none_or(|made| self.own.delivers(channel, made));
         let bytes = bytes(&key, payload.as_deref(), decided.len());
         self.take(
             key,
-            Slot {
+            PageItem {
                 action,
                 payload,
                 server_version,
@@ -191,11 +191,11 @@ impl Page {
     ///
     /// # Errors
     /// [`Full`] when it does not fit: the page ends before it.
-    pub fn take_row(&mut self, key: ResourceKey, resource: Shown) -> Result<(), Full> {
+    pub fn take_row(&mut self, key: ResourceKey, resource: SnapshotItem) -> Result<(), Full> {
         if resource.deleted {
             return Ok(());
         }
-        let slot = Slot {
+        let slot = PageItem {
             action: Action::Create,
             bytes: bytes(&key, Some(&resource.payload), resource.resolutions.len()),
             payload: Some(resource.payload),
@@ -204,14 +204,14 @@ impl Page {
             decided: resource
                 .resolutions
                 .into_iter()
-                .map(Resolved::into_decided)
+                .map(ConflictResolution::into_decided)
                 .collect(),
             is_news: true,
         };
         self.take(key, slot)
     }
 
-    fn take(&mut self, key: ResourceKey, slot: Slot) -> Result<(), Full> {
+    fn take(&mut self, key: ResourceKey, slot: PageItem) -> Result<(), Full> {
         match self.slots.entry(key) {
             Place::Vacant(place) => {
                 let delivered = self.delivered + usize::from(slot.is_news);
@@ -247,7 +247,7 @@ impl Page {
     }
 }
 
-impl Slot {
+impl PageItem {
     /// Folds another change of the same resource into this one: the newer takes its place. What the
     /// reader has not seen created is a create still.
     fn fold(&mut self, other: Self) {
@@ -331,7 +331,7 @@ fn bytes(key: &ResourceKey, payload: Option<&RawValue>, decided: usize) -> usize
 
 /// Whether a segment leads on from `position`: it follows it, or holds it. Where it does neither,
 /// the position stems from a log that was since restored, or what followed it has expired.
-pub fn leads_on(position: Position, segment: &Segment) -> bool {
+pub fn is_contiguous(position: Position, segment: &Segment) -> bool {
     segment.prev == position
         || segment
             .entries

@@ -32,7 +32,7 @@ pub fn start(
     retention: Duration,
 ) -> Start {
     match progress {
-        Some(progress) if leads_on(progress, head, now, retention) => Start {
+        Some(progress) if is_contiguous(progress, head, now, retention) => Start {
             progress: progress.clone(),
             is_reset: false,
         },
@@ -52,7 +52,7 @@ pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
     }
 }
 
-fn leads_on(
+fn is_contiguous(
     progress: &Progress,
     head: Option<&Head>,
     now: DateTime<Utc>,

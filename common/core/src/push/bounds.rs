@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use crate::{
     json::{self, Fields},
     limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX},
@@ -10,32 +10,35 @@ use crate::{
 };
 
 /// Checks a payload, as sent or as it would be stored, against the bounds of §2.
-pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Refusal> {
+pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Rejection> {
     check_bounds(payload.get().len(), fields.len())
 }
 
 /// The same of a payload with so many bytes and top-level fields.
-pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Refusal> {
+pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Rejection> {
     if bytes > PAYLOAD_BYTES_MAX {
         let error = format!("payload: {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are stored");
-        return Err(Refusal::new(ItemCode::PayloadTooLarge, error));
+        return Err(Rejection::new(ItemCode::PayloadTooLarge, error));
     }
     if fields > PAYLOAD_FIELDS_MAX {
         let error = format!("payload: {fields} top-level fields, at most {PAYLOAD_FIELDS_MAX}");
-        return Err(Refusal::new(ItemCode::TooManyFields, error));
+        return Err(Rejection::new(ItemCode::TooManyFields, error));
     }
     Ok(())
 }
 
 /// The refusal of an item that does not have the shape of one, with the place of the first fault.
-pub(super) fn invalid_item(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Refusal {
+pub(super) fn invalid_item(
+    path: &serde_path_to_error::Path,
+    error: &serde_json::Error,
+) -> Rejection {
     let path = path.to_string();
     let place = if matches!(path.as_str(), "." | "?") {
         String::new()
     } else {
         format!("{path}: ")
     };
-    Refusal::new(
+    Rejection::new(
         ItemCode::InvalidItem,
         format!("{place}{}", json::explain(error)),
     )

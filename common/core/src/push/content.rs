@@ -3,7 +3,7 @@
 
 use super::{
     bounds::{check_bounds, check_size},
-    intake::{Edit, Refusal},
+    intake::{Edit, Rejection},
 };
 use crate::{
     catalog::ResourceType,
@@ -39,7 +39,7 @@ impl<'a> Next<'a> {
         &self,
         payload: Option<&mut Tree<'a>>,
         rules: &ResourceType,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         match (self, payload) {
             (Self::Same, _) | (Self::Patched(..), None) => Ok(()),
             (Self::Whole(payload), _) => check_stored(payload, rules),
@@ -63,9 +63,10 @@ impl<'a> Next<'a> {
 
 /// Checks a payload that would be stored as it is: the bounds of §2, and the fields the catalog
 /// requires.
-pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Refusal> {
-    let fields = json::fields(payload)
-        .ok_or_else(|| Refusal::new(ItemCode::InvalidPayload, "payload: must be a JSON object"))?;
+pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Rejection> {
+    let fields = json::fields(payload).ok_or_else(|| {
+        Rejection::new(ItemCode::InvalidPayload, "payload: must be a JSON object")
+    })?;
     check_size(payload, &fields)?;
     check_required(rules, |name| {
         fields.get(name).is_some_and(|value| value.get() != "null")
@@ -75,9 +76,9 @@ pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), R
 fn check_required(
     rules: &ResourceType,
     mut is_there: impl FnMut(&str) -> bool,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     match rules.required.iter().find(|name| !is_there(name)) {
-        Some(name) => Err(Refusal::new(
+        Some(name) => Err(Rejection::new(
             ItemCode::RequiredFieldMissing,
             format!("payload.{name}: required"),
         )),

@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 
 use super::{
     fold::Fold,
-    intake::{Carried, Group, Item, Sender},
+    intake::{CarriedState, Group, Item, Sender},
     media::Evidence,
 };
 use crate::{
     catalog::Policy,
-    conflict::{ConflictWrite, Standing, Superseded},
+    conflict::{ConflictSummary, ConflictWrite, SupersededConflict},
     media::Upload,
     protocol::push::ItemResult,
     resource::{Resource, ResourceKey},
@@ -22,16 +22,16 @@ use crate::{
 
 /// What is stored about a group's resource.
 #[derive(Debug, Clone, Default)]
-pub struct Stored {
+pub struct CurrentState {
     /// The row, if there is one.
     pub resource: Option<Resource>,
     /// This device's conflicts about it; `None` while they were not read.
-    pub conflicts: Option<Vec<Standing>>,
+    pub conflicts: Option<Vec<ConflictSummary>>,
 }
 
 /// What was found out about other rows and objects.
 #[derive(Debug, Clone, Copy)]
-pub struct Found<'a> {
+pub struct Lookups<'a> {
     /// Unique values of which a try showed that somebody holds them.
     pub holders: &'a HashMap<UniqueKey, ResourceKey>,
     /// What is known of the media keys that the batch names.
@@ -53,12 +53,12 @@ pub struct Decision {
     /// The conflicts to store once the row is written.
     pub conflicts: Vec<ConflictWrite>,
     /// What a policy decided, to be recorded in the same transaction.
-    pub ruled: Option<Ruled>,
+    pub ruled: Option<PolicyConflict>,
     /// Conflicts that a create among its items takes the place of, to be resolved in the same
     /// transaction.
-    pub superseded: Vec<Superseded>,
+    pub superseded: Vec<SupersededConflict>,
     /// What its items mean for those of the group that are decided later.
-    pub carried: Carried,
+    pub carried: CarriedState,
 }
 
 /// A row to write, on the condition that it still is what was loaded.
@@ -72,7 +72,7 @@ pub struct ResourceWrite {
 
 /// A conflict that a policy decided at once (§5).
 #[derive(Debug, Clone)]
-pub struct Ruled {
+pub struct PolicyConflict {
     /// Which policy.
     pub policy: Policy,
     /// The conflict, resolved.
@@ -95,8 +95,8 @@ pub struct ConflictsNeeded;
 /// [`ConflictsNeeded`] when an edit conflicts and `stored.conflicts` is `None`.
 pub fn decide(
     group: &Group,
-    stored: &Stored,
-    found: Found<'_>,
+    stored: &CurrentState,
+    found: Lookups<'_>,
     sender: Sender<'_>,
     now: DateTime<Utc>,
 ) -> Result<Decision, ConflictsNeeded> {
@@ -111,7 +111,7 @@ pub fn decide(
         }
         results.push(match item {
             Item::Edit(edit) => fold.edit(edit)?,
-            Item::Refused(answer) => fold.refused(answer),
+            Item::Rejected(response) => fold.rejected(response),
         });
     }
     let outcome = fold.finish();

@@ -2,7 +2,7 @@
 
 use super::{
     fold::Fold,
-    intake::{Edit, Refusal},
+    intake::{Edit, Rejection},
 };
 use crate::protocol::{
     Action,
@@ -25,7 +25,7 @@ impl Fold<'_> {
             Some(is_retryable) => self.depends(edit, is_retryable),
             None => self.fail(
                 edit,
-                Refusal::new(ItemCode::NotFound, "no such resource in this channel"),
+                Rejection::new(ItemCode::NotFound, "no such resource in this channel"),
                 false,
             ),
         }
@@ -33,16 +33,21 @@ impl Fold<'_> {
 
     fn depends(&self, edit: &Edit, is_retryable: bool) -> ItemResult {
         let error = "an earlier item of this batch on the same resource failed";
-        self.refuse(
+        self.reject(
             edit,
-            Refusal::new(ItemCode::DependsOnFailedItem, error),
+            Rejection::new(ItemCode::DependsOnFailedItem, error),
             is_retryable,
         )
     }
 
-    pub(super) fn fail(&mut self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
+    pub(super) fn fail(
+        &mut self,
+        edit: &Edit,
+        rejection: Rejection,
+        is_retryable: bool,
+    ) -> ItemResult {
         self.note_failure(is_retryable);
-        self.refuse(edit, refusal, is_retryable)
+        self.reject(edit, rejection, is_retryable)
     }
 
     /// Notes that an item failed; one that may succeed later counts more than one that cannot.
@@ -51,22 +56,25 @@ impl Fold<'_> {
     }
 
     /// An error, with the state of the resource that the device needs for its next step.
-    fn refuse(&self, edit: &Edit, refusal: Refusal, is_retryable: bool) -> ItemResult {
-        let states_version = matches!(refusal.code, ItemCode::NotFound | ItemCode::ResourceDeleted);
-        let answer = refusal.answer(
+    fn reject(&self, edit: &Edit, rejection: Rejection, is_retryable: bool) -> ItemResult {
+        let states_version = matches!(
+            rejection.code,
+            ItemCode::NotFound | ItemCode::ResourceDeleted
+        );
+        let response = rejection.response(
             edit.index,
             edit.client_temp_id.clone(),
             Some(self.key.id.clone()),
             is_retryable,
         );
         if !states_version {
-            return answer;
+            return response;
         }
         let resource = self.resource.as_ref();
         ItemResult {
             server_version: Some(resource.map_or(0, |resource| resource.server_version)),
             server_deleted: resource.is_some_and(|resource| resource.deleted),
-            ..answer
+            ..response
         }
     }
 }

@@ -6,17 +6,17 @@ use std::{borrow::Cow, collections::BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::{
-    answer,
     content::Next,
-    decide::{ConflictsNeeded, Found, Ruled, Stored},
-    intake::{Carried, Edit, Group, Sender},
-    judge::{Verdict, judge},
+    decide::{ConflictsNeeded, CurrentState, Lookups, PolicyConflict},
+    evaluate::{EditOutcome, evaluate},
+    intake::{CarriedState, Edit, Group, Sender},
     media,
-    policy::{Ruling, rule},
+    policy::{PolicyDecision, rule},
+    response,
 };
 use crate::{
     catalog::{Policy, ResourceType},
-    conflict::{ConflictWrite, Resolution, Standing, Superseded},
+    conflict::{ConflictSummary, ConflictWrite, Resolution, SupersededConflict},
     field_versions::changed_fields,
     json::{Fields, tree::Tree},
     limits::escaped_bytes,
@@ -31,7 +31,7 @@ use crate::{
 /// A group being folded.
 pub(super) struct Fold<'a> {
     pub(super) key: &'a ResourceKey,
-    pub(super) found: Found<'a>,
+    pub(super) found: Lookups<'a>,
     pub(super) sender: Sender<'a>,
     pub(super) now: DateTime<Utc>,
     pub(super) rules: &'a ResourceType,
@@ -42,35 +42,35 @@ pub(super) struct Fold<'a> {
     is_settled: bool,
     /// Bytes of payloads that the answers may still hold, escaped: what is more would not fit
     /// (§3.12).
-    answer_bytes_left: usize,
+    response_bytes_left: usize,
     /// Edits that changed something: what the version grew by.
     applied: usize,
     /// What the items before mean for those that follow.
-    pub(super) carried: Carried,
+    pub(super) carried: CarriedState,
     uploads: Vec<Upload>,
     /// This device's conflicts about the resource, those of this batch included.
-    pub(super) standing: Option<Vec<Standing>>,
+    pub(super) standing: Option<Vec<ConflictSummary>>,
     pub(super) writes: Vec<ConflictWrite>,
-    pub(super) superseded: Vec<Superseded>,
-    pub(super) ruled: Option<Ruled>,
+    pub(super) superseded: Vec<SupersededConflict>,
+    pub(super) ruled: Option<PolicyConflict>,
 }
 
 /// What a fold ends with.
-pub(super) struct Folded {
+pub(super) struct FoldOutcome {
     /// The resource, if anything changed.
     pub(super) changed: Option<Resource>,
     pub(super) uploads: Vec<Upload>,
     pub(super) conflicts: Vec<ConflictWrite>,
-    pub(super) ruled: Option<Ruled>,
-    pub(super) superseded: Vec<Superseded>,
-    pub(super) carried: Carried,
+    pub(super) ruled: Option<PolicyConflict>,
+    pub(super) superseded: Vec<SupersededConflict>,
+    pub(super) carried: CarriedState,
 }
 
 impl<'a> Fold<'a> {
     pub(super) fn new(
         group: &'a Group,
-        stored: &'a Stored,
-        found: Found<'a>,
+        stored: &'a CurrentState,
+        found: Lookups<'a>,
         sender: Sender<'a>,
         rules: &'a ResourceType,
         now: DateTime<Utc>,
@@ -87,7 +87,7 @@ impl<'a> Fold<'a> {
                 .as_ref()
                 .map(|resource| Tree::new(&resource.payload)),
             is_settled: true,
-            answer_bytes_left: answer::PAYLOADS_BYTES_MAX,
+            response_bytes_left: response::PAYLOADS_BYTES_MAX,
             applied: 0,
             carried: group.carried.clone(),
             uploads: Vec::new(),
@@ -98,7 +98,7 @@ impl<'a> Fold<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Folded {
+    pub(super) fn finish(mut self) -> FoldOutcome {
         self.settle();
         let Self {
             resource,
@@ -113,9 +113,9 @@ impl<'a> Fold<'a> {
         let mut changed = resource.filter(|_| applied > 0);
         if let Some(resource) = changed.as_mut().filter(|_| self.sender.is_replay) {
             // The device was told that it failed: its pulls bring the outcome.
-            resource.run.is_unproven = true;
+            resource.run.is_optimistic = true;
         }
-        Folded {
+        FoldOutcome {
             changed,
             uploads,
             conflicts: writes,
@@ -133,9 +133,9 @@ impl<'a> Fold<'a> {
     }
 
     /// An item that is refused as it stands.
-    pub(super) fn refused(&mut self, answer: &ItemResult) -> ItemResult {
-        self.note_failure(answer.is_retryable());
-        answer.clone()
+    pub(super) fn rejected(&mut self, response: &ItemResult) -> ItemResult {
+        self.note_failure(response.is_retryable());
+        response.clone()
     }
 
     /// Writes the payload that the edits left into the resource.
@@ -155,7 +155,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Adds what the server holds to an answer, or says that it does not fit.
-    pub(super) fn show(&mut self, answer: &mut ItemResult) {
+    pub(super) fn show(&mut self, response: &mut ItemResult) {
         let Some(bytes) = self.payload.as_ref().map(Tree::bytes) else {
             return;
         };
@@ -166,47 +166,47 @@ impl<'a> Fold<'a> {
         {
             return;
         }
-        if bytes <= self.answer_bytes_left {
+        if bytes <= self.response_bytes_left {
             self.settle();
             let payload = self.resource.as_ref().map(|resource| &resource.payload);
             let left = payload.and_then(|payload| {
-                self.answer_bytes_left
+                self.response_bytes_left
                     .checked_sub(escaped_bytes(payload.get()))
             });
             if let (Some(left), Some(payload)) = (left, payload) {
-                answer.server_payload = Some(payload.clone());
-                self.answer_bytes_left = left;
+                response.server_payload = Some(payload.clone());
+                self.response_bytes_left = left;
                 return;
             }
             // Nothing as large is written again to see whether it fits.
-            self.answer_bytes_left = self.answer_bytes_left.min(bytes.saturating_sub(1));
+            self.response_bytes_left = self.response_bytes_left.min(bytes.saturating_sub(1));
         }
-        answer.server_payload_omitted = true;
+        response.server_payload_omitted = true;
     }
 
     pub(super) fn edit(&mut self, edit: &'a Edit) -> Result<ItemResult, ConflictsNeeded> {
-        let verdict = judge(
+        let verdict = evaluate(
             edit,
             self.resource.as_ref(),
             self.payload.as_mut(),
             self.sender.author,
             self.rules,
         );
-        if let Verdict::Remembered(applied) = verdict {
-            return self.remembered(edit, applied);
+        if let EditOutcome::Remembered(applied) = verdict {
+            return self.recorded(edit, applied);
         }
-        if let Some(answer) = self.deferred(edit) {
-            return Ok(answer);
+        if let Some(response) = self.deferred(edit) {
+            return Ok(response);
         }
         let is_blocked = match verdict {
             // It may take back what an edit in the conflict wants, and an admin who accepts the
             // conflict must find it there.
-            Verdict::Unchanged { .. } => {
+            EditOutcome::Unchanged { .. } => {
                 self.carried.conflicted.is_some() && edit.action != Action::Create
             }
             _ => self.blocking(edit).is_some(),
         };
-        if let Verdict::Unchanged { is_seen } = verdict
+        if let EditOutcome::Unchanged { is_seen } = verdict
             && !is_blocked
         {
             return Ok(self.unchanged(edit, is_seen));
@@ -218,13 +218,13 @@ impl<'a> Fold<'a> {
         };
         let uploads = match media::verify(edit, self.key, &standing, self.rules, self.found.media) {
             Ok(uploads) => uploads,
-            Err((refusal, is_retryable)) => return Ok(self.fail(edit, refusal, is_retryable)),
+            Err((rejection, is_retryable)) => return Ok(self.fail(edit, rejection, is_retryable)),
         };
-        let answer = match verdict {
-            Verdict::Conflict(ItemCode::VersionMismatch, error) if !is_blocked => {
+        let response = match verdict {
+            EditOutcome::Conflict(ItemCode::VersionMismatch, error) if !is_blocked => {
                 self.rule(edit, error)?
             }
-            Verdict::Conflict(code, error) => {
+            EditOutcome::Conflict(code, error) => {
                 self.conflict(edit, code, error, self.dropped_by().filter(|_| is_blocked))?
             }
             _ if is_blocked => {
@@ -236,21 +236,21 @@ impl<'a> Fold<'a> {
                     self.dropped_by(),
                 )?
             }
-            Verdict::NotFound => match self.join_refused_create(edit)? {
-                Some(answer) => answer,
+            EditOutcome::NotFound => match self.join_rejected_create(edit)? {
+                Some(response) => response,
                 None => return Ok(self.not_found(edit)),
             },
-            Verdict::Apply(next) => self.apply(edit, next, false)?,
-            Verdict::Refuse(refusal) => return Ok(self.fail(edit, refusal, false)),
-            Verdict::Remembered(_) | Verdict::Unchanged { .. } => self.ok(edit),
+            EditOutcome::Apply(next) => self.apply(edit, next, false)?,
+            EditOutcome::Reject(rejection) => return Ok(self.fail(edit, rejection, false)),
+            EditOutcome::Remembered(_) | EditOutcome::Unchanged { .. } => self.ok(edit),
         };
         self.uploads.extend(uploads);
-        Ok(answer)
+        Ok(response)
     }
 
     /// The first answer again; where a policy wrote something else than was sent, with the payload,
     /// if it still is what stands.
-    fn remembered(
+    fn recorded(
         &mut self,
         edit: &Edit,
         applied: AppliedEdit,
@@ -258,9 +258,9 @@ impl<'a> Fold<'a> {
         if let (Action::Update | Action::Delete, Some(resource)) = (edit.action, &mut self.resource)
         {
             resource.edits.renew(edit.id); // its own batch must not push it out
-            self.carried.remembered += 1;
+            self.carried.recorded += 1;
         }
-        let mut answer = ItemResult {
+        let mut response = ItemResult {
             server_version: Some(applied.server_version),
             merged: applied.is_merged,
             ..self.ok(edit)
@@ -270,7 +270,7 @@ impl<'a> Fold<'a> {
             let decided = standing
                 .iter()
                 .find(|conflict| conflict.resolution.is_some() && conflict.holds(edit.id));
-            (answer.conflict_id, answer.resolution) = (
+            (response.conflict_id, response.resolution) = (
                 decided.map(|it| it.id.clone()),
                 decided.and_then(|it| it.resolution),
             );
@@ -278,12 +278,12 @@ impl<'a> Fold<'a> {
         if let Some(resource) = self
             .resource
             .as_ref()
-            .filter(|_| answer.merged || answer.conflict_id.is_some())
+            .filter(|_| response.merged || response.conflict_id.is_some())
         {
             let stands = resource.server_version == applied.server_version;
-            answer.server_payload_omitted = !stands;
+            response.server_payload_omitted = !stands;
             if stands {
-                self.show(&mut answer);
+                self.show(&mut response);
             }
         }
         // A snapshot does not say what was deleted: a device that pulled one before it repeats its
@@ -291,19 +291,19 @@ impl<'a> Fold<'a> {
         let is_gone = self.resource.as_ref().is_some_and(|resource| {
             resource.deleted && resource.server_version > applied.server_version
         });
-        answer.server_payload_omitted |= is_gone;
-        Ok(answer)
+        response.server_payload_omitted |= is_gone;
+        Ok(response)
     }
 
     fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
-        self.remember(edit, false); // kept only if the row is written for another edit
+        self.record_edit(edit, false); // kept only if the row is written for another edit
         // A device that has not received the version cannot hold it: then the payload comes with
         // it.
-        let mut answer = self.ok(edit);
+        let mut response = self.ok(edit);
         if !is_seen {
-            self.show(&mut answer);
+            self.show(&mut response);
         }
-        answer
+        response
     }
 
     /// An edit that conflicts goes to the policy of its type.
@@ -313,15 +313,17 @@ impl<'a> Fold<'a> {
             return Err(ConflictsNeeded);
         };
         let ruling = rule(edit, resource, payload, self.sender.author, self.rules);
-        if !matches!(ruling, Ruling::Manual) {
+        if !matches!(ruling, PolicyDecision::Manual) {
             let standing = self.standing.as_ref().ok_or(ConflictsNeeded)?;
             if standing.iter().any(|conflict| conflict.holds(edit.id)) {
                 return self.conflict(edit, ItemCode::VersionMismatch, error, None);
             }
         }
         let (next, is_merged) = match ruling {
-            Ruling::Manual => return self.conflict(edit, ItemCode::VersionMismatch, error, None),
-            Ruling::ServerWins => {
+            PolicyDecision::Manual => {
+                return self.conflict(edit, ItemCode::VersionMismatch, error, None);
+            }
+            PolicyDecision::ServerWins => {
                 return self.conflict(
                     edit,
                     ItemCode::VersionMismatch,
@@ -329,30 +331,31 @@ impl<'a> Fold<'a> {
                     Some(Policy::ServerWins),
                 );
             }
-            Ruling::Merge(next) => (next, true),
-            Ruling::ClientWins(next) => (next, false),
+            PolicyDecision::Merge(next) => (next, true),
+            PolicyDecision::ClientWins(next) => (next, false),
         };
-        if let Err(refusal) = next.check(self.payload.as_mut(), self.rules) {
-            return Ok(self.fail(edit, refusal, false));
+        if let Err(rejection) = next.check(self.payload.as_mut(), self.rules) {
+            return Ok(self.fail(edit, rejection, false));
         }
         let before = if is_merged { None } else { self.settled() };
-        let mut answer = self.apply(edit, next, is_merged)?;
+        let mut response = self.apply(edit, next, is_merged)?;
         let Some(resource) = self
             .resource
             .as_mut()
-            .filter(|_| answer.conflict_id.is_none())
+            .filter(|_| response.conflict_id.is_none())
         else {
-            return Ok(answer);
+            return Ok(response);
         };
         // The device does not know what it was written on: its pulls bring the outcome.
-        resource.run.is_unproven = true;
-        answer.merged = is_merged;
+        resource.run.is_optimistic = true;
+        response.merged = is_merged;
         if let (false, Some(before)) = (is_merged, before) {
             let id = self.record_ruling(edit, Policy::ClientWins, before);
-            (answer.conflict_id, answer.resolution) = (Some(id), Some(Resolution::AcceptClient));
+            (response.conflict_id, response.resolution) =
+                (Some(id), Some(Resolution::AcceptClient));
         }
-        self.show(&mut answer);
-        Ok(answer)
+        self.show(&mut response);
+        Ok(response)
     }
 
     /// The policy that drops what follows a dropped edit.
@@ -367,13 +370,13 @@ impl<'a> Fold<'a> {
         next: Next<'a>,
         is_merged: bool,
     ) -> Result<ItemResult, ConflictsNeeded> {
-        if let Some(answer) = self.refused_before(edit)? {
-            return Ok(answer);
+        if let Some(response) = self.rejected_before(edit)? {
+            return Ok(response);
         }
         if edit.action != Action::Delete
-            && let Some(answer) = self.unique_violation(edit, &next)?
+            && let Some(response) = self.unique_violation(edit, &next)?
         {
-            return Ok(answer);
+            return Ok(response);
         }
         let before = self.resource.take();
         let is_first_create = before.is_none();
@@ -387,7 +390,7 @@ impl<'a> Fold<'a> {
         self.applied += 1;
         // The first create is remembered by the row itself.
         if !is_first_create {
-            self.remember(edit, is_merged);
+            self.record_edit(edit, is_merged);
         }
         let superseded_conflicts = if edit.action == Action::Create {
             self.supersede()
@@ -419,10 +422,10 @@ impl<'a> Fold<'a> {
                 author: author.clone(),
                 began: version,
                 client_version_max: edit.client_version,
-                is_unproven: edit.base_version.is_none(),
+                is_optimistic: edit.base_version.is_none(),
             };
         }
-        resource.run.is_unproven |= edit.is_rewritten;
+        resource.run.is_optimistic |= edit.is_rewritten;
         let was_deleted = resource.deleted;
         let changed = self.put(next, &mut resource);
         (resource.kept, resource.deleted) = (None, edit.action == Action::Delete);
@@ -461,15 +464,15 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn remember(&mut self, edit: &Edit, is_merged: bool) {
+    fn record_edit(&mut self, edit: &Edit, is_merged: bool) {
         if let Some(resource) = &mut self.resource {
             let applied = AppliedEdit {
                 id: edit.id,
                 server_version: resource.server_version,
                 is_merged,
             };
-            resource.edits.remember(applied, self.carried.remembered);
-            self.carried.remembered += 1;
+            resource.edits.record_edit(applied, self.carried.recorded);
+            self.carried.recorded += 1;
         }
     }
 
@@ -487,7 +490,7 @@ impl<'a> Fold<'a> {
             author,
             began: 1,
             client_version_max: 0,
-            is_unproven: edit.is_rewritten,
+            is_optimistic: edit.is_rewritten,
         };
         let mut resource = Resource::new(edit.payload.clone(), self.now, run, creation);
         if self.rules.policy == Policy::ClientWins {

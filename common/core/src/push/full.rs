@@ -29,12 +29,12 @@ impl Decision {
             .collect();
         self.conflicts
             .retain(|write| !is_opened(write.expected_edits));
-        let mut refused: HashSet<String> = HashSet::new();
+        let mut rejected: HashSet<String> = HashSet::new();
         for result in &mut self.results {
             let Some(id) = result.conflict_id.clone().filter(|id| opened.contains(id)) else {
                 continue;
             };
-            *result = refusal(result, refused.insert(id));
+            *result = rejection(result, rejected.insert(id));
             // What follows on the resource may be sent again, too.
             self.carried.failed = Some(true);
         }
@@ -42,7 +42,7 @@ impl Decision {
     }
 }
 
-fn refusal(result: &ItemResult, is_first: bool) -> ItemResult {
+fn rejection(result: &ItemResult, is_first: bool) -> ItemResult {
     let (code, error) = if is_first {
         let error = format!(
             "the device has {OPEN_CONFLICTS_MAX} open conflicts: send the item again when some are resolved"

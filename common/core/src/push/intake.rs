@@ -25,7 +25,7 @@ use crate::{
     resource::{EditId, ResourceKey},
 };
 
-pub use super::refusal::Refusal;
+pub use super::rejection::Rejection;
 
 /// Who sends a batch, and by which rules.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,7 @@ pub enum Item {
     /// To be decided.
     Edit(Edit),
     /// Refused as it stands; what follows on its resource depends on it.
-    Refused(ItemResult),
+    Rejected(ItemResult),
 }
 
 /// The items of a batch about one resource, in their order.
@@ -89,24 +89,24 @@ pub struct Group {
     /// One or more.
     pub items: Vec<Item>,
     /// What its earlier items left behind, if those were decided before these (§3.9).
-    pub carried: Carried,
+    pub carried: CarriedState,
 }
 
 /// What the items of a group that were decided already mean for the rest of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carried {
+pub struct CarriedState {
     /// The conflict of an item that was made on an older version: what follows was made on the same
     /// copy (§3.5).
-    pub conflicted: Option<Conflicted>,
+    pub conflicted: Option<BatchConflict>,
     /// An item failed with an error; whether one that did may succeed when it is sent again.
     pub failed: Option<bool>,
     /// Edits of the batch that the row remembers.
-    pub remembered: usize,
+    pub recorded: usize,
 }
 
 /// A conflict that an item of the batch is part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflicted {
+pub struct BatchConflict {
     /// Which.
     pub id: String,
     /// What the first item in it was made on, as sent.
@@ -118,7 +118,7 @@ impl Item {
     pub fn index(&self) -> usize {
         match self {
             Self::Edit(edit) => edit.index,
-            Self::Refused(answer) => answer.index,
+            Self::Rejected(response) => response.index,
         }
     }
 }
@@ -153,15 +153,15 @@ impl Group {
 
     /// The answers that refuse every edit of the group for now: sent again, unchanged, they may
     /// succeed.
-    pub fn refused_for_now(&self, refusal: Refusal) -> impl Iterator<Item = ItemResult> {
+    pub fn rejected_for_now(&self, rejection: Rejection) -> impl Iterator<Item = ItemResult> {
         self.items.iter().map(move |item| match item {
-            Item::Edit(edit) => refusal.clone().answer(
+            Item::Edit(edit) => rejection.clone().response(
                 edit.index,
                 edit.client_temp_id.clone(),
                 Some(self.key.id.clone()),
                 true,
             ),
-            Item::Refused(answer) => answer.clone(),
+            Item::Rejected(response) => response.clone(),
         })
     }
 }
@@ -172,14 +172,14 @@ pub struct Intake {
     /// By resource, in the order they appear.
     pub groups: Vec<Group>,
     /// Answers to items that are about no resource that could be told.
-    pub refused: Vec<ItemResult>,
+    pub rejected: Vec<ItemResult>,
     /// The creates that have a temp id, broken ones too.
     pub creates: Vec<Create>,
 }
 
 /// Reads the items of a batch.
 pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
-    let sent: Vec<Sent> = items.iter().map(|item| Sent::read(item)).collect();
+    let sent: Vec<RawItem> = items.iter().map(|item| RawItem::read(item)).collect();
     let named = named_creates(&sent, sender);
     let keys: Vec<_> = sent
         .iter()
@@ -207,29 +207,32 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
         })
     };
     let creates: Vec<Create> = created.into_iter().enumerate().filter_map(create).collect();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     let mut groups: IndexMap<ResourceKey, Vec<Item>> = IndexMap::new();
     for (index, ((key, edit), temp_id)) in keys.into_iter().zip(edits).zip(temp_ids).enumerate() {
-        let refused =
-            |refusal: Refusal, server_id| refusal.answer(index, temp_id.clone(), server_id, false);
+        let rejected = |rejection: Rejection, server_id| {
+            rejection.response(index, temp_id.clone(), server_id, false)
+        };
         match (key, edit) {
             (Ok(key), edit) => {
                 let item = match edit
                     .and_then(|(edit, fields)| edit.with_links(&fields, &key, &creates, sender))
                 {
                     Ok(edit) => Item::Edit(edit),
-                    Err(refusal) => {
-                        let server_id = if refusal.code == ItemCode::InvalidId {
+                    Err(rejection) => {
+                        let server_id = if rejection.code == ItemCode::InvalidId {
                             None
                         } else {
                             Some(key.id.clone())
                         };
-                        Item::Refused(refused(refusal, server_id))
+                        Item::Rejected(rejected(rejection, server_id))
                     }
                 };
                 groups.entry(key).or_default().push(item);
             }
-            (Err(refusal), Ok(_)) | (Err(_), Err(refusal)) => answers.push(refused(refusal, None)),
+            (Err(rejection), Ok(_)) | (Err(_), Err(rejection)) => {
+                responses.push(rejected(rejection, None))
+            }
         }
     }
     Intake {
@@ -238,10 +241,10 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
             .map(|(key, items)| Group {
                 key,
                 items,
-                carried: Carried::default(),
+                carried: CarriedState::default(),
             })
             .collect(),
-        refused: answers,
+        rejected: responses,
         creates,
     }
 }
@@ -249,7 +252,7 @@ pub fn read(items: &[Json], sender: Sender<'_>) -> Intake {
 /// What creates of this batch make that ask for an id, by the temp id that later items may call it.
 type NamedCreates = HashMap<String, Vec<ResourceKey>>;
 
-fn named_creates(sent: &[Sent], sender: Sender<'_>) -> NamedCreates {
+fn named_creates(sent: &[RawItem], sender: Sender<'_>) -> NamedCreates {
     let mut named = NamedCreates::new();
     for sent in sent.iter().filter(|sent| sent.is_create) {
         if let Some(Ok(id)) = sent.id()
@@ -274,7 +277,7 @@ impl Edit {
         key: &ResourceKey,
         creates: &[Create],
         sender: Sender<'_>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Rejection> {
         let Some(rules) = sender.catalog.get(&key.resource_type) else {
             return Ok(self);
         };
@@ -326,7 +329,7 @@ fn takes_derived_id(
 }
 
 /// An item as sent, with whatever can be told of one that is broken.
-struct Sent {
+struct RawItem {
     /// `client_temp_id`, when it is one.
     temp_id: Option<String>,
     resource_type: Option<String>,
@@ -337,18 +340,18 @@ struct Sent {
     /// Those of the payload, when it is an object.
     fields: Option<Fields>,
     /// What else an edit has, or why this is none.
-    made: Result<Made, Refusal>,
+    made: Result<ActionAndBase, Rejection>,
 }
 
 /// What an edit does, and what it was made on.
 #[derive(Clone, Copy)]
-struct Made {
+struct ActionAndBase {
     action: Action,
     client_version: u64,
     base_version: Option<u64>,
 }
 
-impl Sent {
+impl RawItem {
     fn read(item: &RawValue) -> Self {
         // Only an object is an item: serde would take a list of its values too.
         let sound = item
@@ -374,7 +377,7 @@ impl Sent {
             is_create: action == Action::Create,
             fields: payload.as_deref().and_then(json::fields),
             payload,
-            made: Ok(Made {
+            made: Ok(ActionAndBase {
                 action,
                 client_version,
                 base_version,
@@ -384,7 +387,7 @@ impl Sent {
 
     fn broken(item: &RawValue) -> Self {
         let mut deserializer = serde_json::Deserializer::from_str(item.get());
-        let (refusal, said) = match (
+        let (rejection, said) = match (
             json::fields(item),
             serde_path_to_error::deserialize::<_, PushItem>(&mut deserializer),
         ) {
@@ -394,7 +397,7 @@ impl Sent {
                 (invalid_item(error.path(), error.inner()), Fields::new())
             }
             (said, _) => (
-                Refusal::new(ItemCode::InvalidItem, "an item must be a JSON object"),
+                Rejection::new(ItemCode::InvalidItem, "an item must be a JSON object"),
                 said.unwrap_or_default(),
             ),
         };
@@ -408,7 +411,7 @@ impl Sent {
                 .get("payload")
                 .and_then(|payload| json::fields(payload)),
             payload: None,
-            made: Err(refusal),
+            made: Err(rejection),
         }
     }
 
@@ -425,28 +428,31 @@ impl Sent {
     }
 
     /// `payload.id`, when there is one other than `null`.
-    fn id(&self) -> Option<Result<String, Refusal>> {
+    fn id(&self) -> Option<Result<String, Rejection>> {
         let id = self.fields.as_ref()?.get("id")?;
         if id.get() == "null" {
             return None;
         }
         Some(match serde_json::from_str::<String>(id.get()) {
             Ok(id) if is_name(&id) => Ok(id),
-            Err(error) if error.is_syntax() => Err(Refusal::new(
+            Err(error) if error.is_syntax() => Err(Rejection::new(
                 ItemCode::InvalidId,
                 format!("payload.id: {}", json::explain(&error)),
             )),
-            _ => Err(Refusal::new(
+            _ => Err(Rejection::new(
                 ItemCode::InvalidId,
                 "payload.id: must be text of 1 to 256 bytes",
             )),
         })
     }
 
-    fn place<'a>(&self, sender: Sender<'a>) -> Result<(&str, &'a ResourceType, Channel), Refusal> {
+    fn place<'a>(
+        &self,
+        sender: Sender<'a>,
+    ) -> Result<(&str, &'a ResourceType, Channel), Rejection> {
         let name = self.resource_type.as_deref().unwrap_or_default();
         let Some(resource_type) = sender.catalog.get(name) else {
-            return Err(Refusal::new(
+            return Err(Rejection::new(
                 ItemCode::UnknownType,
                 format!("resource_type: the catalog has no type {name:?}"),
             ));
@@ -455,7 +461,7 @@ impl Sent {
             Some(text) => Channel::parse(text).ok_or_else(|| {
                 let error =
                     format!("channel: {text:?} is none of tenant, user/<sub>, group/<name>");
-                Refusal::new(ItemCode::InvalidChannel, error)
+                Rejection::new(ItemCode::InvalidChannel, error)
             })?,
             None => resource_type
                 .default_channel(&sender.principal.user)
@@ -463,11 +469,11 @@ impl Sent {
                     let error = format!(
                         "channel: an item of type {name} names the group channel it lives in"
                     );
-                    Refusal::new(ItemCode::ChannelRequired, error)
+                    Rejection::new(ItemCode::ChannelRequired, error)
                 })?,
         };
         if !sender.principal.may_use(&channel) {
-            return Err(Refusal::new(
+            return Err(Rejection::new(
                 ItemCode::ChannelForbidden,
                 format!("channel: you may not use {channel}"),
             ));
@@ -479,7 +485,7 @@ impl Sent {
         &self,
         sender: Sender<'_>,
         named: &NamedCreates,
-    ) -> Result<ResourceKey, Refusal> {
+    ) -> Result<ResourceKey, Rejection> {
         let (resource_type, rules, channel) = self.place(sender)?;
         let resource_type = resource_type.to_owned();
         let id = match (self.id(), &self.temp_id) {
@@ -508,7 +514,7 @@ impl Sent {
             }
             (None, None) => {
                 let error = "payload.id: name the resource by payload.id or by client_temp_id";
-                return Err(Refusal::new(ItemCode::IdRequired, error));
+                return Err(Rejection::new(ItemCode::IdRequired, error));
             }
         };
         Ok(ResourceKey {
@@ -519,14 +525,14 @@ impl Sent {
     }
 
     /// The edit, and the fields of its payload.
-    fn edit(self, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Refusal> {
-        let Made {
+    fn edit(self, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Rejection> {
+        let ActionAndBase {
             action,
             client_version,
             base_version,
         } = self.made.clone()?;
-        if let Some(Err(refusal)) = self.id() {
-            return Err(refusal);
+        if let Some(Err(rejection)) = self.id() {
+            return Err(rejection);
         }
         let client_temp_id = self.temp_id.clone();
         let Content {
@@ -558,11 +564,11 @@ impl Sent {
     }
 
     /// What the payload says of its resource.
-    fn checked_payload(self, action: Action) -> Result<Content, Refusal> {
+    fn checked_payload(self, action: Action) -> Result<Content, Rejection> {
         let (payload, fields) = match self.payload {
             Some(payload) => (payload, self.fields),
             None if action == Action::Delete => (json::object(&Fields::new()), Some(Fields::new())),
-            None => return Err(Refusal::new(ItemCode::InvalidItem, "payload: missing")),
+            None => return Err(Rejection::new(ItemCode::InvalidItem, "payload: missing")),
         };
         if let Some(fields) = &fields {
             check_size(&payload, fields)?;
@@ -573,7 +579,7 @@ impl Sent {
             } else {
                 ItemCode::InvalidPayload
             };
-            Refusal::new(code, format!("payload: {error}"))
+            Rejection::new(code, format!("payload: {error}"))
         })
     }
 }

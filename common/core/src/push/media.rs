@@ -6,12 +6,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
-use super::intake::{Edit, Group, Refusal, Sender};
+use super::intake::{Edit, Group, Rejection, Sender};
 use crate::{
     catalog::ResourceType,
     json::{self, Fields},
     limits::{MEDIA_KEYS_MAX, MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX},
-    media::{Checked, Keyring, MediaKey, Upload},
+    media::{Keyring, MediaCheck, MediaKey, Upload},
     protocol::push::ItemCode,
     resource::{Resource, ResourceKey},
 };
@@ -35,7 +35,7 @@ pub struct KeyRules<'a> {
 
 /// The media keys of a batch that have to be verified, in the order of their items.
 #[derive(Debug, Default)]
-pub struct Claims {
+pub struct MediaReferences {
     claims: Vec<Lookup>,
     evidence: Evidence,
 }
@@ -58,7 +58,7 @@ pub struct Evidence {
     /// Claims that were left for a later batch.
     deferred: HashSet<Claim>,
     /// What was found under keys.
-    checked: HashMap<String, Checked>,
+    checked: HashMap<String, MediaCheck>,
 }
 
 /// How many more keys a batch may have looked up.
@@ -72,7 +72,7 @@ struct Budget {
 ///
 /// # Errors
 /// A refusal for a field that holds anything else, or for more than 50 keys.
-pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusal> {
+pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Rejection> {
     let mut keys = Vec::new();
     for field in &rules.media {
         let Some(value) = fields.get(field).filter(|value| value.get() != "null") else {
@@ -80,7 +80,7 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusa
         };
         let Some(named) = keys_in(value) else {
             let error = format!("payload.{field}: must be a media key or a list of them");
-            return Err(Refusal::new(ItemCode::InvalidMediaKey, error));
+            return Err(Rejection::new(ItemCode::InvalidMediaKey, error));
         };
         keys.extend(named);
     }
@@ -89,7 +89,7 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Refusa
             "payload: names {} media keys, at most {MEDIA_KEYS_MAX}",
             keys.len()
         );
-        return Err(Refusal::new(ItemCode::TooManyMedia, error));
+        return Err(Rejection::new(ItemCode::TooManyMedia, error));
     }
     Ok(keys)
 }
@@ -103,7 +103,7 @@ pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
     }
 }
 
-impl Claims {
+impl MediaReferences {
     /// Collects the keys that items of `groups` name, as far as `rows` do not hold them already.
     /// Items that `is_pending` rejects by their index are left out: they have their results.
     pub fn of(
@@ -136,10 +136,10 @@ impl Claims {
                 .filter(|key| recognized(key, rules).is_none())
                 .copied()
                 .collect();
-            let refused = forged
+            let rejected = forged
                 .iter()
-                .map(|key| ((*key).clone(), Checked::Refused(NOT_GIVEN)));
-            claims.evidence.checked.extend(refused);
+                .map(|key| ((*key).clone(), MediaCheck::Rejected(NOT_GIVEN)));
+            claims.evidence.checked.extend(rejected);
             // An item with a forged key is refused, so its other keys are not looked up.
             for key in new.into_iter().filter(|_| forged.is_empty()) {
                 if seen.insert((&group.key, key)) {
@@ -199,7 +199,9 @@ impl Claims {
                     evidence.deferred.insert(claim);
                 } else {
                     let reason = if is_own { TOO_OLD } else { NOT_GIVEN };
-                    evidence.checked.insert(claim.1, Checked::Refused(reason));
+                    evidence
+                        .checked
+                        .insert(claim.1, MediaCheck::Rejected(reason));
                 }
             } else if !evidence.checked.contains_key(&claim.1) {
                 let is_admitted = budget.admits(is_old);
@@ -207,9 +209,9 @@ impl Claims {
                 evidence.checked.insert(
                     claim.1.clone(),
                     if is_admitted {
-                        Checked::Unavailable
+                        MediaCheck::Unavailable
                     } else {
-                        Checked::Deferred
+                        MediaCheck::Deferred
                     },
                 );
                 keys.extend(Some(claim.1).filter(|_| is_admitted));
@@ -222,7 +224,7 @@ impl Claims {
 impl Evidence {
     /// The same, with what was found under keys.
     #[must_use]
-    pub fn with(mut self, checked: HashMap<String, Checked>) -> Self {
+    pub fn with(mut self, checked: HashMap<String, MediaCheck>) -> Self {
         self.checked.extend(checked);
         self
     }
@@ -290,7 +292,7 @@ pub fn verify(
     standing: &Fields,
     rules: &ResourceType,
     evidence: &Evidence,
-) -> Result<Vec<Upload>, (Refusal, bool)> {
+) -> Result<Vec<Upload>, (Rejection, bool)> {
     if edit.media.is_empty() {
         return Ok(Vec::new());
     }
@@ -305,9 +307,9 @@ pub fn verify(
         .iter()
         .filter(|media| !evidence.deferred.contains(&claim(media)))
     {
-        if let Some(Checked::Refused(reason)) = evidence.checked.get(*media) {
+        if let Some(MediaCheck::Rejected(reason)) = evidence.checked.get(*media) {
             return Err((
-                Refusal::new(
+                Rejection::new(
                     ItemCode::InvalidMediaKey,
                     format!("payload: {media:?} {reason}"),
                 ),
@@ -319,27 +321,27 @@ pub fn verify(
     for media in new {
         match evidence.checked.get(media) {
             _ if evidence.deferred.contains(&claim(media)) => return Err((deferred(), true)),
-            Some(Checked::Verified(upload)) => uploads.push(upload.clone()),
-            Some(Checked::Missing(reason)) => {
+            Some(MediaCheck::Verified(upload)) => uploads.push(upload.clone()),
+            Some(MediaCheck::Missing(reason)) => {
                 let error = format!("payload: media {media:?}: {reason}");
-                return Err((Refusal::new(ItemCode::MediaMissing, error), true));
+                return Err((Rejection::new(ItemCode::MediaMissing, error), true));
             }
-            Some(Checked::Deferred) => return Err((deferred(), true)),
-            Some(Checked::Unavailable | Checked::Refused(_)) | None => {
+            Some(MediaCheck::Deferred) => return Err((deferred(), true)),
+            Some(MediaCheck::Unavailable | MediaCheck::Rejected(_)) | None => {
                 let error = "the media store did not answer: send the item again";
-                return Err((Refusal::new(ItemCode::Unavailable, error), true));
+                return Err((Rejection::new(ItemCode::Unavailable, error), true));
             }
         }
     }
     Ok(uploads)
 }
 
-fn deferred() -> Refusal {
+fn deferred() -> Rejection {
     let error = format!(
         "the batch names more media keys that are not verified yet than are looked up at once ({MEDIA_LOOKUPS_MAX}; \
          {MEDIA_OLD_LOOKUPS_MAX} of the old form): send the item again"
     );
-    Refusal::new(ItemCode::Unavailable, error)
+    Rejection::new(ItemCode::Unavailable, error)
 }
 
 #[cfg(test)]

@@ -4,18 +4,18 @@
 //! what is not applied goes to the policy of its type, or into a conflict. Loading and committing
 //! happen elsewhere.
 
-pub mod answer;
 mod bounds;
 pub mod content;
 pub mod decide;
+pub mod evaluate;
 mod fail;
 mod fold;
 mod full;
 pub mod intake;
-pub mod judge;
 pub mod media;
 pub mod order;
 pub mod policy;
 pub mod references;
-mod refusal;
-pub mod refuse;
+pub mod reject;
+mod rejection;
+pub mod response;

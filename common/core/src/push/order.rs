@@ -97,12 +97,12 @@ pub struct Values {
     /// Of rows, for one version of each.
     stored: HashMap<ResourceKey, (u64, BTreeSet<UniqueKey>)>,
     /// Of items by their index, before and after their references were replaced.
-    named: HashMap<(usize, bool), Named>,
+    named: HashMap<(usize, bool), UniqueFieldUse>,
 }
 
 /// What an item says of unique fields.
 #[derive(Debug)]
-struct Named {
+struct UniqueFieldUse {
     /// The values that it claims.
     claims: BTreeSet<UniqueKey>,
     /// The fields whose value it may free.
@@ -133,14 +133,14 @@ impl Values {
         tenant: &str,
         key: &ResourceKey,
         edit: &Edit,
-    ) -> &Named {
+    ) -> &UniqueFieldUse {
         self.named
             .entry((edit.index, edit.is_rewritten))
             .or_insert_with(|| {
                 let fields = json::fields(&edit.payload).unwrap_or_default();
                 let may_free =
                     |field: &&String| edit.action == Action::Delete || fields.contains_key(*field);
-                Named {
+                UniqueFieldUse {
                     claims: unique::values_of(rules, tenant, key, |field| {
                         fields.get(field).cloned()
                     }),
@@ -193,7 +193,7 @@ impl<'a> Touches<'a> {
             .unwrap_or_default();
         let mut held = stored.clone();
         for edit in group.edits() {
-            let Named { claims, fields } = values.of_edit(rules, tenant, key, edit);
+            let UniqueFieldUse { claims, fields } = values.of_edit(rules, tenant, key, edit);
             let mut touched: BTreeSet<UniqueKey> = held
                 .iter()
                 .filter(|value| fields.contains(&value.field))

@@ -13,7 +13,7 @@ use crate::{
 
 /// What a policy makes of an edit that conflicts.
 #[derive(Debug)]
-pub enum Ruling<'a> {
+pub enum PolicyDecision<'a> {
     /// An admin decides.
     Manual,
     /// Its fields are none that others wrote since: this is the payload then.
@@ -32,20 +32,20 @@ pub fn rule<'a>(
     payload: &mut Tree<'a>,
     author: &Author,
     rules: &ResourceType,
-) -> Ruling<'a> {
+) -> PolicyDecision<'a> {
     if edit.action == Action::Create {
-        return Ruling::Manual;
+        return PolicyDecision::Manual;
     }
     match rules.policy {
-        Policy::Manual => Ruling::Manual,
-        Policy::ServerWins => Ruling::ServerWins,
+        Policy::Manual => PolicyDecision::Manual,
+        Policy::ServerWins => PolicyDecision::ServerWins,
         // Bringing back what somebody deleted, or restoring from a copy, is for a person to decide.
         _ if resource.deleted
             || edit
                 .base_version
                 .is_some_and(|base| base > resource.server_version) =>
         {
-            Ruling::Manual
+            PolicyDecision::Manual
         }
         Policy::FieldMerge => merge(edit, resource, payload, author),
         Policy::ClientWins => client_wins(edit, resource, payload, author),
@@ -57,7 +57,7 @@ fn merge<'a>(
     resource: &Resource,
     payload: &mut Tree<'a>,
     author: &Author,
-) -> Ruling<'a> {
+) -> PolicyDecision<'a> {
     let base = edit
         .base_version
         .unwrap_or(edit.client_version.min(resource.server_version));
@@ -68,11 +68,11 @@ fn merge<'a>(
     // A row of before the type merged by field does not tell who wrote what.
     let is_tracked = !resource.fields.is_empty() || resource.server_version == 1;
     if edit.action == Action::Delete || !saw_create || !is_dated || !is_tracked {
-        return Ruling::Manual;
+        return PolicyDecision::Manual;
     }
     let merged = Next::patched(edit, payload);
     let Next::Patched(_, effect) = &merged else {
-        return Ruling::Manual;
+        return PolicyDecision::Manual;
     };
     let is_free = resource.fields.admit(
         effect.changed.iter().map(AsRef::as_ref),
@@ -81,9 +81,9 @@ fn merge<'a>(
         edit.client_version,
     );
     if is_free {
-        Ruling::Merge(merged)
+        PolicyDecision::Merge(merged)
     } else {
-        Ruling::Manual
+        PolicyDecision::Manual
     }
 }
 
@@ -92,11 +92,11 @@ fn client_wins<'a>(
     resource: &Resource,
     payload: &mut Tree<'a>,
     author: &Author,
-) -> Ruling<'a> {
+) -> PolicyDecision<'a> {
     if !resource.claims.is_new(author, edit.client_version) {
-        return Ruling::Manual;
+        return PolicyDecision::Manual;
     }
-    Ruling::ClientWins(match edit.action {
+    PolicyDecision::ClientWins(match edit.action {
         Action::Delete => Next::Same,
         _ => Next::patched(edit, payload),
     })

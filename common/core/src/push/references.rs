@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::intake::{Edit, Group, Item, Refusal, Sender};
+use super::intake::{Edit, Group, Item, Rejection, Sender};
 use crate::{
     catalog::{Catalog, ResourceType},
     channel::Channel,
@@ -249,9 +249,9 @@ fn replace_in(
     let mut fields = json::fields(&edit.payload).unwrap_or_default();
     for reference in std::mem::take(&mut edit.references) {
         let id = match resolve(&reference, results, earlier, &id_of) {
-            Resolved::Id(id) => Some(id),
-            Resolved::Text => None,
-            Resolved::NotApplied {
+            ReferenceTarget::Id(id) => Some(id),
+            ReferenceTarget::Text => None,
+            ReferenceTarget::NotApplied {
                 create,
                 is_retryable,
             } => {
@@ -259,8 +259,8 @@ fn replace_in(
                     "payload.{}: refers to {create}, which was not applied",
                     reference.field
                 );
-                let refusal = Refusal::new(ItemCode::DependsOnFailedItem, error);
-                return Item::Refused(refusal.answer(
+                let rejection = Rejection::new(ItemCode::DependsOnFailedItem, error);
+                return Item::Rejected(rejection.response(
                     edit.index,
                     edit.client_temp_id,
                     Some(key.id.clone()),
@@ -276,7 +276,7 @@ fn replace_in(
 }
 
 /// What the text of a reference is.
-enum Resolved {
+enum ReferenceTarget {
     /// The temp id of this resource.
     Id(String),
     /// The temp id of a create that was not applied.
@@ -298,7 +298,7 @@ fn resolve(
     results: &BTreeMap<usize, ItemResult>,
     earlier: &EarlierCreates,
     id_of: impl Fn(usize) -> Option<String>,
-) -> Resolved {
+) -> ReferenceTarget {
     let Reference {
         temp_id,
         before,
@@ -315,7 +315,7 @@ fn resolve(
         )
     };
     if let Some(id) = made_here(before, results, &id_of).or_else(made) {
-        return Resolved::Id(id);
+        return ReferenceTarget::Id(id);
     }
     let rejected = keys.iter().filter_map(|key| {
         Some((
@@ -334,8 +334,8 @@ fn resolve(
         return not_applied;
     }
     match made_here(behind, results, &id_of) {
-        Some(id) => Resolved::Id(id),
-        None => not_applied(failed_here(behind, results)).unwrap_or(Resolved::Text),
+        Some(id) => ReferenceTarget::Id(id),
+        None => not_applied(failed_here(behind, results)).unwrap_or(ReferenceTarget::Text),
     }
 }
 
@@ -372,14 +372,14 @@ fn failed_here(
 }
 
 /// That none of these creates was applied; one that may still be counts first.
-fn not_applied(creates: impl Iterator<Item = (String, bool)>) -> Option<Resolved> {
+fn not_applied(creates: impl Iterator<Item = (String, bool)>) -> Option<ReferenceTarget> {
     let creates: Vec<(String, bool)> = creates.collect();
     let (create, is_retryable) = creates
         .iter()
         .find(|(_, is_retryable)| *is_retryable)
         .or(creates.first())?
         .clone();
-    Some(Resolved::NotApplied {
+    Some(ReferenceTarget::NotApplied {
         create,
         is_retryable,
     })

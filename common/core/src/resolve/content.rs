@@ -1,6 +1,6 @@
 //! What a resource holds once its conflict is decided.
 
-use super::{Answer, request::payload_digest};
+use super::{ResolveChoice, request::payload_digest};
 use crate::{
     conflict::{Conflict, ConflictEdit},
     json::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// A resource's content.
 #[derive(Debug, Clone)]
-pub(super) struct Content {
+pub(super) struct ResolvedContent {
     /// Of a deleted resource the last one.
     pub(super) payload: Json,
     pub(super) deleted: bool,
@@ -25,26 +25,28 @@ pub(super) struct Content {
     pub(super) is_merged: bool,
 }
 
-impl Content {
-    /// What `answer` leaves; `None` where there is no resource and none is made.
+impl ResolvedContent {
+    /// What `response` leaves; `None` where there is no resource and none is made.
     pub(super) fn decided(
         conflict: &Conflict,
         current: Option<&Resource>,
-        answer: &Answer,
+        response: &ResolveChoice,
     ) -> Result<Option<Self>, Problem> {
         let standing = current.map(|resource| Self {
             payload: resource.payload.clone(),
             deleted: resource.deleted,
             is_merged: false,
         });
-        match answer {
-            Answer::AcceptServer => Ok(standing),
-            Answer::ManualMerge { payload, .. } => Ok(Some(Self {
+        match response {
+            ResolveChoice::AcceptServer => Ok(standing),
+            ResolveChoice::ManualMerge { payload, .. } => Ok(Some(Self {
                 payload: payload.clone(),
                 deleted: false,
                 is_merged: true,
             })),
-            Answer::AcceptClient => Self::applied(edits_to_apply(conflict, current), standing),
+            ResolveChoice::AcceptClient => {
+                Self::applied(edits_to_apply(conflict, current), standing)
+            }
         }
     }
 

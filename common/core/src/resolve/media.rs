@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::Settlement;
+use super::ResolvePlan;
 use crate::{
     catalog::ResourceType,
     conflict::{Conflict, Resolution},
@@ -36,7 +36,7 @@ impl NewMedia {
     /// An `unprocessable` problem for a value that is no media key or list of them, and for more
     /// keys than a payload may name.
     pub fn of(
-        settlement: &Settlement,
+        settlement: &ResolvePlan,
         conflict: &Conflict,
         current: Option<&Resource>,
         rules: Option<&ResourceType>,

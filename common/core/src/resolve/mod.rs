@@ -2,25 +2,25 @@
 //! what an admin asks for, [`decide`] says what to write, all of it or nothing, or why it is
 //! refused. Loading and committing happen elsewhere.
 
-mod answer;
 mod content;
 mod media;
 mod request;
+mod response;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
 
-pub use answer::answer;
 pub use media::NewMedia;
-pub use request::{Answer, Asked};
+pub use request::{ResolveChoice, ResolveCommand};
+pub use response::response;
 
-use content::{Content, edits_to_apply};
+use content::{ResolvedContent, edits_to_apply};
 
 use crate::{
-    audit::{AuditEntry, Decided, Via},
+    audit::{AuditEntry, AuditedConflict, Via},
     catalog::{Catalog, Policy, ResourceType},
-    conflict::{Conflict, Outcome, Resolution, Resolved},
+    conflict::{Conflict, ConflictOutcome, ConflictResolution, Resolution},
     field_versions::changed_fields,
     principal::Author,
     protocol::{
@@ -48,18 +48,18 @@ pub struct Resolver<'a> {
 
 /// What a decision comes to.
 #[derive(Debug)]
-pub enum Ruling {
+pub enum ResolveOutcome {
     /// The conflict was decided before, in the same way: this is how. Nothing is to be written.
-    Before(Outcome),
+    Before(ConflictOutcome),
     /// It is to be decided now.
-    Settle(Box<Settlement>),
+    Settle(Box<ResolvePlan>),
 }
 
 /// What to write, in one transaction.
 #[derive(Debug)]
-pub struct Settlement {
+pub struct ResolvePlan {
     /// How the conflict ends, on the condition that it is open.
-    pub outcome: Outcome,
+    pub outcome: ConflictOutcome,
     /// How many edits the decision was made on: a condition, so that none joins behind its back.
     pub expected_edits: usize,
     /// The resource; `None` where none stands, on the condition that none does still.
@@ -79,14 +79,14 @@ pub struct Settlement {
 pub fn decide(
     conflict: &Conflict,
     current: Option<&Resource>,
-    asked: &Asked,
+    asked: &ResolveCommand,
     resolver: Resolver<'_>,
     audit_id: String,
     now: DateTime<Utc>,
-) -> Result<Ruling, Problem> {
+) -> Result<ResolveOutcome, Problem> {
     if let Some(outcome) = &conflict.outcome {
         return if asked.repeats(outcome) {
-            Ok(Ruling::Before(outcome.clone()))
+            Ok(ResolveOutcome::Before(outcome.clone()))
         } else {
             Err(already_resolved(outcome))
         };
@@ -99,20 +99,20 @@ pub fn decide(
         return Err(version_changed(current));
     }
     let rules = resolver.catalog.get(&conflict.resource.resource_type);
-    let content = Content::decided(conflict, current, &asked.answer)?;
-    if !matches!(asked.answer, Answer::AcceptServer) {
-        check(content.as_ref(), rules, &asked.answer)?;
+    let content = ResolvedContent::decided(conflict, current, &asked.response)?;
+    if !matches!(asked.response, ResolveChoice::AcceptServer) {
+        check(content.as_ref(), rules, &asked.response)?;
     }
     let resource = content.map(|content| stored(conflict, current, content, asked, resolver, now));
-    let outcome = Outcome {
-        resolution: asked.answer.resolution(),
+    let outcome = ConflictOutcome {
+        resolution: asked.response.resolution(),
         resolved_by: resolver.by.to_owned(),
         resolved_at: now,
         note: asked.note.clone(),
         server_version: resource
             .as_ref()
             .map_or(0, |resource| resource.server_version),
-        merged_digest: asked.answer.merged_digest(),
+        merged_digest: asked.response.merged_digest(),
     };
     let unique = rules.map(|rules| {
         UniqueChange::between(
@@ -123,11 +123,11 @@ pub fn decide(
             resource.as_ref(),
         )
     });
-    Ok(Ruling::Settle(Box::new(Settlement {
+    Ok(ResolveOutcome::Settle(Box::new(ResolvePlan {
         audit: AuditEntry::of_decision(
             audit_id,
             resolver.via,
-            Decided {
+            AuditedConflict {
                 id: &conflict.id,
                 resource: &conflict.resource,
                 user: &conflict.user,
@@ -150,9 +150,9 @@ pub fn decide(
 /// The rules of §2 and of the catalog for what would be stored. What a deleted resource keeps was
 /// checked when it was stored.
 fn check(
-    content: Option<&Content>,
+    content: Option<&ResolvedContent>,
     rules: Option<&ResourceType>,
-    answer: &Answer,
+    response: &ResolveChoice,
 ) -> Result<(), Problem> {
     let Some(content) = content.filter(|content| !content.deleted) else {
         return Ok(());
@@ -162,12 +162,12 @@ fn check(
             "the catalog no longer has the type of this resource: accept_server leaves it as it is";
         return Err(Problem::new(ProblemCode::Unprocessable, detail));
     };
-    check_stored(&content.payload, rules).map_err(|refusal| {
-        let problem =
-            Problem::new(ProblemCode::Unprocessable, &refusal.error).with("reason", &refusal.code);
-        match (answer, refusal.error.split_once(':')) {
+    check_stored(&content.payload, rules).map_err(|rejection| {
+        let problem = Problem::new(ProblemCode::Unprocessable, &rejection.error)
+            .with("reason", &rejection.code);
+        match (response, rejection.error.split_once(':')) {
             // Only then does the request have a payload to point at.
-            (Answer::ManualMerge { .. }, Some((path, _))) => problem.at(path),
+            (ResolveChoice::ManualMerge { .. }, Some((path, _))) => problem.at(path),
             _ => problem,
         }
     })
@@ -178,8 +178,8 @@ fn check(
 fn stored(
     conflict: &Conflict,
     current: Option<&Resource>,
-    content: Content,
-    asked: &Asked,
+    content: ResolvedContent,
+    asked: &ResolveCommand,
     resolver: Resolver<'_>,
     now: DateTime<Utc>,
 ) -> Resource {
@@ -188,7 +188,7 @@ fn stored(
         author: Author::device(resolver.by, ""),
         began: version,
         client_version_max: 0,
-        is_unproven: false,
+        is_optimistic: false,
     };
     let policy = resolver
         .catalog
@@ -219,7 +219,7 @@ fn stored(
         resource.deleted,
         resource.changed_at,
     ) = (version, content.deleted, now);
-    if matches!(asked.answer, Answer::AcceptClient) {
+    if matches!(asked.response, ResolveChoice::AcceptClient) {
         note_applied(&mut resource, conflict, current, policy);
     }
     if let Some(current) = current {
@@ -227,8 +227,8 @@ fn stored(
         let changed = |resource: &Resource| changed_fields(&current.payload, &resource.payload);
         resource.note_fields(policy, current.deleted, changed, &author, 0);
     }
-    let resolution = asked.answer.resolution();
-    resource.note_resolution(Resolved {
+    let resolution = asked.response.resolution();
+    resource.note_resolution(ConflictResolution {
         id: conflict.id.clone(),
         resolution,
         server_version: version,
@@ -247,7 +247,7 @@ fn note_applied(
     let server_version = resource.server_version;
     let device = Author::device(&conflict.user, &conflict.device_id);
     for (kept, edit) in edits_to_apply(conflict, current).enumerate() {
-        resource.edits.remember(
+        resource.edits.record_edit(
             AppliedEdit {
                 id: edit.id,
                 server_version,
@@ -265,7 +265,7 @@ fn note_applied(
 
 /// The create of a resource that a decision makes: the device's, where what it sent is what is
 /// stored, else the resolver's.
-fn creation(conflict: &Conflict, content: &Content, resolver: Resolver<'_>) -> Creation {
+fn creation(conflict: &Conflict, content: &ResolvedContent, resolver: Resolver<'_>) -> Creation {
     let create = conflict
         .edits
         .iter()
@@ -285,7 +285,7 @@ fn creation(conflict: &Conflict, content: &Content, resolver: Resolver<'_>) -> C
     }
 }
 
-fn already_resolved(outcome: &Outcome) -> Problem {
+fn already_resolved(outcome: &ConflictOutcome) -> Problem {
     let detail =
         "the conflict was decided before, in another way: edit the resource if that was wrong";
     Problem::new(ProblemCode::AlreadyResolved, detail)
@@ -307,7 +307,7 @@ fn version_changed(current: Option<&Resource>) -> Problem {
         .with("server_payload", &current.map(|resource| &resource.payload))
 }
 
-impl Answer {
+impl ResolveChoice {
     /// The word for it.
     pub const fn resolution(&self) -> Resolution {
         match self {

@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use crate::{
-    conflict::{Outcome, Resolution},
+    conflict::{ConflictOutcome, Resolution},
     json::{self, Json, JsonError},
     limits::NESTING_MAX,
     protocol::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// How a conflict is to be decided.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum ResolveChoice {
     /// What the server holds stays.
     AcceptServer,
     /// The device's edits are applied to what the server holds.
@@ -32,16 +32,16 @@ pub enum Answer {
 
 /// A decision that was asked for.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ResolveCommand {
     /// How.
-    pub answer: Answer,
+    pub response: ResolveChoice,
     /// The version that was looked at; 0 for no resource.
     pub expected_server_version: Option<u64>,
     /// Why.
     pub note: Option<String>,
 }
 
-impl Asked {
+impl ResolveCommand {
     /// Reads a request.
     ///
     /// # Errors
@@ -54,12 +54,12 @@ impl Asked {
             expected_server_version,
             note,
         } = request;
-        let answer = match (resolution, payload) {
-            (Resolution::AcceptServer, None) => Answer::AcceptServer,
-            (Resolution::AcceptClient, None) => Answer::AcceptClient,
+        let response = match (resolution, payload) {
+            (Resolution::AcceptServer, None) => ResolveChoice::AcceptServer,
+            (Resolution::AcceptClient, None) => ResolveChoice::AcceptClient,
             (Resolution::ManualMerge, Some(payload)) => {
                 let payload = content(&payload)?;
-                Answer::ManualMerge {
+                ResolveChoice::ManualMerge {
                     digest: payload_digest(&payload),
                     payload,
                 }
@@ -79,7 +79,7 @@ impl Asked {
             }
         };
         Ok(Self {
-            answer,
+            response,
             expected_server_version,
             note,
         })
@@ -87,13 +87,13 @@ impl Asked {
 
     /// Whether this asks for what was decided before. The note and the version that was looked at
     /// do not count.
-    pub(super) fn repeats(&self, outcome: &Outcome) -> bool {
-        self.answer.resolution() == outcome.resolution
-            && self.answer.merged_digest() == outcome.merged_digest
+    pub(super) fn repeats(&self, outcome: &ConflictOutcome) -> bool {
+        self.response.resolution() == outcome.resolution
+            && self.response.merged_digest() == outcome.merged_digest
     }
 }
 
-impl Answer {
+impl ResolveChoice {
     pub(super) const fn merged_digest(&self) -> Option<[u8; 16]> {
         match self {
             Self::ManualMerge { digest, .. } => Some(*digest),

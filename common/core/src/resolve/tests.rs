@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::{
     channel::Channel,
-    conflict::{ConflictEdit, Slot},
+    conflict::{ConflictEdit, ConflictSlot},
     json::Json,
     protocol::{push::ItemCode, resolve::ResolveRequest},
     resource::{EditId, ResourceKey},
@@ -50,7 +50,7 @@ fn edit(number: u64, action: Action, payload: &str) -> ConflictEdit {
 fn conflict(resource_type: &str, edits: Vec<ConflictEdit>) -> Conflict {
     Conflict {
         id: "conf-1".into(),
-        slot: Slot::default(),
+        slot: ConflictSlot::default(),
         resource: ResourceKey {
             channel: Channel::Tenant,
             resource_type: resource_type.into(),
@@ -79,7 +79,7 @@ fn standing(payload: &str, deleted: bool) -> Resource {
             author: author.clone(),
             began: 5,
             client_version_max: 9,
-            is_unproven: true,
+            is_optimistic: true,
         },
         creation: Creation {
             author,
@@ -94,15 +94,15 @@ fn standing(payload: &str, deleted: bool) -> Resource {
     }
 }
 
-fn resolved(number: u64) -> Resolved {
-    Resolved {
+fn resolved(number: u64) -> ConflictResolution {
+    ConflictResolution {
         id: format!("old-{number}"),
         resolution: Resolution::AcceptServer,
         server_version: number,
     }
 }
 
-fn asked(resolution: Resolution, payload: Option<&str>) -> Asked {
+fn asked(resolution: Resolution, payload: Option<&str>) -> ResolveCommand {
     let payload = payload.map(raw);
     let request = ResolveRequest {
         resolution,
@@ -110,10 +110,14 @@ fn asked(resolution: Resolution, payload: Option<&str>) -> Asked {
         expected_server_version: None,
         note: Some("because".into()),
     };
-    Asked::read(request).expect("a request that reads")
+    ResolveCommand::read(request).expect("a request that reads")
 }
 
-fn rule(conflict: &Conflict, current: Option<&Resource>, asked: &Asked) -> Result<Ruling, Problem> {
+fn rule(
+    conflict: &Conflict,
+    current: Option<&Resource>,
+    asked: &ResolveCommand,
+) -> Result<ResolveOutcome, Problem> {
     let catalog = Catalog::parse(CATALOG).expect("catalog");
     let resolver = Resolver {
         tenant: "acme",
@@ -124,14 +128,14 @@ fn rule(conflict: &Conflict, current: Option<&Resource>, asked: &Asked) -> Resul
     decide(conflict, current, asked, resolver, "entry-1".into(), now())
 }
 
-fn settled(conflict: &Conflict, current: Option<&Resource>, asked: &Asked) -> Settlement {
+fn settled(conflict: &Conflict, current: Option<&Resource>, asked: &ResolveCommand) -> ResolvePlan {
     match rule(conflict, current, asked).expect("no problem") {
-        Ruling::Settle(settlement) => *settlement,
-        Ruling::Before(outcome) => panic!("decided before: {outcome:?}"),
+        ResolveOutcome::Settle(settlement) => *settlement,
+        ResolveOutcome::Before(outcome) => panic!("decided before: {outcome:?}"),
     }
 }
 
-fn written(settlement: &Settlement) -> &Resource {
+fn written(settlement: &ResolvePlan) -> &Resource {
     &settlement.write.as_ref().expect("a write").resource
 }
 
@@ -267,7 +271,7 @@ fn the_resolver_begins_a_run_that_every_device_pulls() {
         author: Author::device("root", ""),
         began: 8,
         client_version_max: 0,
-        is_unproven: false,
+        is_optimistic: false,
     };
     assert_eq!((&resource.run, resource.changed_at), (&run, now()));
     assert_eq!(resource.creation, current.creation);
@@ -373,7 +377,7 @@ fn an_accepted_create_makes_the_resource_that_never_came_to_be() {
     );
     assert_eq!(
         write.resource.resolutions,
-        [Resolved {
+        [ConflictResolution {
             id: "conf-1".into(),
             resolution: Resolution::AcceptClient,
             server_version: 1
@@ -499,7 +503,7 @@ fn requests_that_make_no_sense_are_refused_at_their_payload() {
             expected_server_version: None,
             note: None,
         };
-        Asked::read(request).expect_err("a problem")
+        ResolveCommand::read(request).expect_err("a problem")
     };
     let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     for (resolution, payload, code) in [
@@ -543,7 +547,7 @@ fn requests_that_make_no_sense_are_refused_at_their_payload() {
 fn a_version_that_was_not_looked_at_is_refused_with_the_current_state() {
     let current = standing(r#"{"code":"A"}"#, true);
     let conflict = conflict("meter", vec![edit(1, Action::Update, "{}")]);
-    let looked_at = |version| Asked {
+    let looked_at = |version| ResolveCommand {
         expected_server_version: Some(version),
         ..asked(Resolution::AcceptServer, None)
     };
@@ -581,13 +585,13 @@ fn the_same_answer_again_is_the_first_outcome_and_another_one_is_refused() {
         Resolution::ManualMerge,
         Some(r#"{ "n": 1, "id": "x", "code": "\u0042" }"#),
     );
-    let late = Asked {
+    let late = ResolveCommand {
         expected_server_version: Some(1),
         note: None,
         ..same
     };
     match rule(&conflict, Some(&current), &late) {
-        Ok(Ruling::Before(outcome)) => assert_eq!(Some(outcome), conflict.outcome),
+        Ok(ResolveOutcome::Before(outcome)) => assert_eq!(Some(outcome), conflict.outcome),
         other => panic!("{other:?}"),
     }
     for other in [
@@ -715,12 +719,12 @@ fn an_accepted_edit_that_named_no_base_claims_its_version() {
         20,
         "so that it is no new edit when it comes again, long forgotten"
     );
-    let refused = settled(
+    let rejected = settled(
         &conflict("meter", far_ahead),
         Some(&current),
         &asked(Resolution::AcceptServer, None),
     );
-    assert_eq!(written(&refused).claims.of(&ana), 0);
+    assert_eq!(written(&rejected).claims.of(&ana), 0);
     // Where the client wins, every applied edit is noted, from the create on.
     let edits = vec![
         edit(0, Action::Create, "{}"),

@@ -14,7 +14,7 @@ use crate::{
     json::Json,
     limits::CLOCK_SKEW_SECONDS_MAX,
     principal::Author,
-    protocol::{Action, pull::DecidedConflict},
+    protocol::{Action, pull::ResolvedConflict},
     resource::ResourceKey,
 };
 
@@ -36,7 +36,7 @@ pub struct Head {
 
 /// A step of a channel's log: what it appends, and the head behind it.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct LogStep {
     /// It follows the head that was read, or the step before.
     pub segment: Segment,
     /// Its position is the segment's last.
@@ -57,7 +57,7 @@ impl Head {
 
     /// Whether a repair may have brought a newer version of its resource into the log than the one
     /// that was made `at` this moment.
-    fn is_doubtful(&self, at: DateTime<Utc>) -> bool {
+    fn is_unverified(&self, at: DateTime<Utc>) -> bool {
         self.repaired_at.is_some_and(|repaired_at| {
             at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX)
         })
@@ -89,7 +89,7 @@ pub struct Record {
     /// Whether it is delivered to its author too.
     pub is_echoed: bool,
     /// The conflicts that it decided.
-    pub decided: Vec<DecidedConflict>,
+    pub decided: Vec<ResolvedConflict>,
     /// Its payload then; none for a delete.
     pub payload: Option<Json>,
 }
@@ -111,12 +111,12 @@ struct Above {
     position: Position,
     record: Record,
     /// It was made before a repair, which may have appended a newer version of its resource.
-    is_doubtful: bool,
+    is_unverified: bool,
 }
 
 /// A channel's records, told apart by where they stand against the head.
 #[derive(Debug, Default)]
-pub struct Classified {
+pub struct ClassifiedRecords {
     /// Above the head, in log order, each with its position.
     above: Vec<Above>,
     /// At or below it: repeats, if a segment holds their position, else late. `None`: of an older
@@ -127,7 +127,7 @@ pub struct Classified {
 }
 
 /// Tells a channel's records apart. Records that stand twice in the batch count once.
-pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
+pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedRecords {
     records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
     records.dedup_by(|one, other| {
         one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other)
@@ -135,7 +135,7 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
     let start = end_of(head);
     let mut epoch = start.epoch;
     let mut stream = head.map(|head| head.stream.clone());
-    let mut classified = Classified::default();
+    let mut classified = ClassifiedRecords::default();
     classified
         .streams
         .extend(stream.clone().map(|stream| (epoch, stream)));
@@ -158,11 +158,11 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
             late: 0,
         };
         if position > start {
-            let is_doubtful = head.is_some_and(|head| head.is_doubtful(record.changed_at));
+            let is_unverified = head.is_some_and(|head| head.is_unverified(record.changed_at));
             classified.above.push(Above {
                 position,
                 record,
-                is_doubtful,
+                is_unverified,
             });
         } else {
             classified.behind.push((Some(position), record));
@@ -171,7 +171,7 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> Classified {
     classified
 }
 
-impl Classified {
+impl ClassifiedRecords {
     /// Positions to look for in the log: a record whose position a segment holds is a repeat.
     pub fn positions_to_find(&self) -> Vec<Position> {
         self.behind
@@ -193,15 +193,15 @@ impl Classified {
 
     /// The resources of late and of doubtful records, whose rows decide whether they still matter.
     pub fn resources_to_look_at(&self) -> HashSet<ResourceKey> {
-        let doubtful = self
+        let unverified = self
             .above
             .iter()
-            .filter(|above| above.is_doubtful)
+            .filter(|above| above.is_unverified)
             .map(|above| &above.record);
         self.behind
             .iter()
             .map(|(_, record)| record)
-            .chain(doubtful)
+            .chain(unverified)
             .map(|record| record.key.clone())
             .collect()
     }
@@ -215,7 +215,7 @@ impl Classified {
         head: Option<&Head>,
         versions: &HashMap<ResourceKey, u64>,
         now: DateTime<Utc>,
-    ) -> Vec<Step> {
+    ) -> Vec<LogStep> {
         let start = end_of(head);
         let mut last = start;
         let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
@@ -230,7 +230,7 @@ impl Classified {
         let above = self
             .above
             .into_iter()
-            .filter(|above| !above.is_doubtful || is_newest(&above.record));
+            .filter(|above| !above.is_unverified || is_newest(&above.record));
         entries.extend(above.map(|above| entry(above.position, above.record)));
         let stream_of = |segment: &Segment| {
             self.streams
@@ -244,7 +244,7 @@ impl Classified {
                 stream: stream_of(&segment),
                 ..Head::moved(head, now)
             };
-            Step { segment, head }
+            LogStep { segment, head }
         };
         cut(start, entries).into_iter().map(step).collect()
     }

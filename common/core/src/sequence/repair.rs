@@ -11,12 +11,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, Duration, Utc};
 
 use super::{
-    plan::{Head, Step, end_of},
+    plan::{Head, LogStep, end_of},
     position::Position,
     segment::{Entry, Segment, cut},
 };
 use crate::{
-    conflict::Resolved,
+    conflict::ConflictResolution,
     limits::{CLOCK_SKEW_SECONDS_MAX, REPAIR_AGE_SECONDS_MIN},
     protocol::Action,
     resource::{Resource, ResourceKey},
@@ -24,7 +24,7 @@ use crate::{
 
 /// A resource as far as the log is compared with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ResourceVersion {
     /// Which.
     pub key: ResourceKey,
     /// The version of its row.
@@ -65,8 +65,8 @@ impl Period {
 }
 
 #[derive(Debug)]
-struct Compared {
-    standing: Standing,
+struct LogComparison {
+    standing: ResourceVersion,
     held: Option<u64>,
 }
 
@@ -74,16 +74,16 @@ struct Compared {
 #[derive(Debug)]
 pub struct Comparison {
     /// By sort key.
-    resources: HashMap<String, Compared>,
+    resources: HashMap<String, LogComparison>,
 }
 
 impl Comparison {
     /// A comparison of these resources with nothing yet.
-    pub fn new(standings: impl IntoIterator<Item = Standing>) -> Self {
+    pub fn new(standings: impl IntoIterator<Item = ResourceVersion>) -> Self {
         let resources = standings.into_iter().map(|standing| {
             (
                 standing.key.sort_key(),
-                Compared {
+                LogComparison {
                     standing,
                     held: None,
                 },
@@ -121,12 +121,13 @@ impl Comparison {
     }
 
     /// The resources whose version the log has not reached, in the order in which they changed.
-    pub fn missing(&self) -> Vec<&Standing> {
+    pub fn missing(&self) -> Vec<&ResourceVersion> {
         let missing = self
             .resources
             .values()
             .filter(|compared| compared.held < Some(compared.standing.server_version));
-        let mut missing: Vec<&Standing> = missing.map(|compared| &compared.standing).collect();
+        let mut missing: Vec<&ResourceVersion> =
+            missing.map(|compared| &compared.standing).collect();
         missing
             .sort_by(|one, other| (one.changed_at, &one.key).cmp(&(other.changed_at, &other.key)));
         missing
@@ -134,8 +135,8 @@ impl Comparison {
 
     /// The same where the log was read back no further than to what was sequenced at `read_until`:
     /// those of which that says it.
-    pub fn missing_behind(&self, read_until: DateTime<Utc>) -> Vec<&Standing> {
-        let is_told = |standing: &&Standing| {
+    pub fn missing_behind(&self, read_until: DateTime<Utc>) -> Vec<&ResourceVersion> {
+        let is_told = |standing: &&ResourceVersion| {
             let would_stand_behind =
                 standing.changed_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX) > read_until;
             would_stand_behind || self.held(&standing.key).is_some()
@@ -156,7 +157,7 @@ impl Comparison {
         head: Option<&Head>,
         rows: impl IntoIterator<Item = (ResourceKey, Resource)>,
         now: DateTime<Utc>,
-    ) -> Vec<Step> {
+    ) -> Vec<LogStep> {
         let mut missing: Vec<_> = rows
             .into_iter()
             .filter(|(key, row)| self.held(key) < Some(row.server_version))
@@ -175,8 +176,8 @@ impl Comparison {
                 server_version: row.server_version,
                 changed_at: row.changed_at,
                 author: row.run.author,
-                is_echoed: row.run.is_unproven,
-                decided: Resolved::decided_since(held, row.resolutions),
+                is_echoed: row.run.is_optimistic,
+                decided: ConflictResolution::decided_since(held, row.resolutions),
                 payload: Some(row.payload).filter(|_| !row.deleted),
                 resource_type: key.resource_type,
                 id: key.id,
@@ -188,7 +189,7 @@ impl Comparison {
                 repaired_at: Some(now),
                 ..Head::moved(head, now)
             };
-            Step { segment, head }
+            LogStep { segment, head }
         };
         cut(start, entries.collect())
             .into_iter()
@@ -199,7 +200,7 @@ impl Comparison {
 
 /// The step by which a log starts over: it appends nothing, and leads behind every position that
 /// was ever given out, those of a time that was undone by a restore included.
-pub fn start_over(head: Option<&Head>, now: DateTime<Utc>) -> Step {
+pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
     let prev = end_of(head);
     let last = Position {
         epoch: prev.epoch + 1,
@@ -211,7 +212,7 @@ pub fn start_over(head: Option<&Head>, now: DateTime<Utc>) -> Step {
         repaired_at: Some(now),
         ..Head::moved(head, now)
     };
-    Step {
+    LogStep {
         segment: Segment {
             prev,
             last,

@@ -10,7 +10,7 @@ use crate::{
     limits::{SEGMENT_BYTES_MAX, SEGMENT_CHANGES_MAX},
     pack,
     principal::Author,
-    protocol::{Action, pull::DecidedConflict},
+    protocol::{Action, pull::ResolvedConflict},
 };
 
 /// A change in the log.
@@ -33,7 +33,7 @@ pub struct Entry {
     /// Delivered to its author too, who may not have seen what it was written on.
     pub is_echoed: bool,
     /// The conflicts that the change decided.
-    pub decided: Vec<DecidedConflict>,
+    pub decided: Vec<ResolvedConflict>,
     /// Its whole payload; none for a delete.
     pub payload: Option<Json>,
 }

@@ -12,7 +12,7 @@ use tidemark_core::{
     principal::{Author, Principal},
     protocol::push::Status,
     push::{
-        decide::{Decision, Found, Stored, decide},
+        decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, Sender},
         media::Evidence,
     },
@@ -58,11 +58,11 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
     };
     let intake = intake::read(items, sender);
     let (holders, media) = (HashMap::new(), Evidence::default());
-    let stored = Stored {
+    let stored = CurrentState {
         resource,
         conflicts: Some(Vec::new()),
     };
-    let found = Found {
+    let found = Lookups {
         holders: &holders,
         media: &media,
     };

@@ -9,7 +9,7 @@ use tidemark_core::{
     key,
     pack::pack,
     principal::Author,
-    protocol::{Action, pull::DecidedConflict},
+    protocol::{Action, pull::ResolvedConflict},
     sequence::{
         position::{Position, Sequence},
         segment::{Entry, Segment},
@@ -45,7 +45,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         Just(Action::Update),
         Just(Action::Delete)
     ];
-    let decided = ".{1,9}".prop_map(|id| DecidedConflict {
+    let decided = ".{1,9}".prop_map(|id| ResolvedConflict {
         id,
         resolution: Resolution::AcceptClient,
     });

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{json, value::RawValue};
 use tidemark_core::{
     catalog::{Catalog, Policy},
-    conflict::{ConflictStatus, ConflictWrite, Standing},
+    conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
     json::Json,
     principal::{Author, Principal},
     protocol::{
@@ -15,7 +15,7 @@ use tidemark_core::{
         push::{ItemResult, Status},
     },
     push::{
-        decide::{Decision, Found, Stored, decide},
+        decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, Group, Sender},
         media::Evidence,
     },
@@ -27,7 +27,7 @@ const FIELDS: usize = 3;
 
 /// What happens next in a history.
 #[derive(Debug, Clone)]
-enum Step {
+enum EditStep {
     /// A device edits its copy; the edit waits in its queue.
     Edit {
         device: usize,
@@ -50,23 +50,23 @@ enum Step {
     Pull { device: usize },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = EditStep> {
     let device = 0..DEVICES;
     prop_oneof![
         5 => (device.clone(), 0..FIELDS, prop::bool::weighted(0.03))
-            .prop_map(|(device, field, deletes)| Step::Edit { device, field, deletes }),
+            .prop_map(|(device, field, deletes)| EditStep::Edit { device, field, deletes }),
         4 => (device.clone(), 1..6_usize, prop::bool::weighted(0.7))
-            .prop_map(|(device, count, is_heard)| Step::Push { device, count, is_heard }),
+            .prop_map(|(device, count, is_heard)| EditStep::Push { device, count, is_heard }),
         3 => (device.clone(), any::<usize>(), 1..4_usize)
-            .prop_map(|(device, first, count)| Step::Repeat { device, first, count }),
-        2 => device.prop_map(|device| Step::Pull { device }),
+            .prop_map(|(device, first, count)| EditStep::Repeat { device, first, count }),
+        2 => device.prop_map(|device| EditStep::Pull { device }),
     ]
 }
 
 /// An edit of the model: its number makes its content unique, so applying it always changes
 /// something.
 #[derive(Debug, Clone)]
-struct Sent {
+struct ModelEdit {
     number: usize,
     item: Json,
     base: u64,
@@ -78,24 +78,24 @@ struct Sent {
 struct Device {
     /// The last version received.
     received: u64,
-    queue: Vec<Sent>,
-    sent: Vec<Sent>,
+    queue: Vec<ModelEdit>,
+    sent: Vec<ModelEdit>,
 }
 
 /// A conflict as it would be stored.
-struct Kept {
+struct ModelConflict {
     device: usize,
-    standing: Standing,
+    standing: ConflictSummary,
     payloads: String,
 }
 
-struct World {
+struct EditModel {
     catalog: Catalog,
     policy: Policy,
     sends_base: bool,
     devices: Vec<Device>,
-    stored: Stored,
-    conflicts: HashMap<String, Kept>,
+    stored: CurrentState,
+    conflicts: HashMap<String, ModelConflict>,
     /// Who wrote each version, from version 1, and which field; a create and a delete write all of
     /// them.
     writers: Vec<(usize, Option<usize>)>,
@@ -112,7 +112,7 @@ fn principal(device: usize) -> Principal {
     }
 }
 
-impl World {
+impl EditModel {
     fn new(policy: Policy, sends_base: bool) -> Self {
         let word = match policy {
             Policy::Manual => "manual",
@@ -136,7 +136,7 @@ impl World {
             edits: 0,
         };
         let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
-        let create = Sent {
+        let create = ModelEdit {
             number: 0,
             item: raw(&create),
             base: 0,
@@ -154,9 +154,9 @@ impl World {
         world
     }
 
-    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+    fn step(&mut self, step: EditStep) -> Result<(), TestCaseError> {
         match step {
-            Step::Edit {
+            EditStep::Edit {
                 device,
                 field,
                 deletes,
@@ -172,7 +172,7 @@ impl World {
                 if self.sends_base {
                     item["base_version"] = it.received.into();
                 }
-                it.queue.push(Sent {
+                it.queue.push(ModelEdit {
                     number: self.edits,
                     item: raw(&item),
                     base: it.received,
@@ -180,13 +180,13 @@ impl World {
                     deletes,
                 });
             }
-            Step::Push {
+            EditStep::Push {
                 device,
                 count,
                 is_heard,
             } => {
                 let count = count.min(self.devices[device].queue.len());
-                let batch: Vec<Sent> = self.devices[device].queue[..count].to_vec();
+                let batch: Vec<ModelEdit> = self.devices[device].queue[..count].to_vec();
                 let results = self.push(device, &batch)?;
                 let it = &mut self.devices[device];
                 it.sent.extend(batch);
@@ -208,7 +208,7 @@ impl World {
                     }
                 }
             }
-            Step::Repeat {
+            EditStep::Repeat {
                 device,
                 first,
                 count,
@@ -220,7 +220,7 @@ impl World {
                     self.push(device, &batch)?;
                 }
             }
-            Step::Pull { device } => self.devices[device].received = self.version(),
+            EditStep::Pull { device } => self.devices[device].received = self.version(),
         }
         Ok(())
     }
@@ -233,7 +233,11 @@ impl World {
     }
 
     /// Decides a batch of a device, checks the decision against the promises, and stores it.
-    fn push(&mut self, device: usize, batch: &[Sent]) -> Result<Vec<ItemResult>, TestCaseError> {
+    fn push(
+        &mut self,
+        device: usize,
+        batch: &[ModelEdit],
+    ) -> Result<Vec<ItemResult>, TestCaseError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -276,9 +280,9 @@ impl World {
         let kept = self
             .conflicts
             .entry(write.id.clone())
-            .or_insert_with(|| Kept {
+            .or_insert_with(|| ModelConflict {
                 device,
-                standing: Standing {
+                standing: ConflictSummary {
                     id: write.id,
                     slot: write.slot,
                     status: ConflictStatus::Open,
@@ -315,7 +319,7 @@ impl World {
     }
 
     /// The group of a batch, which is about one resource.
-    fn group(&self, device: usize, batch: &[Sent]) -> Group {
+    fn group(&self, device: usize, batch: &[ModelEdit]) -> Group {
         let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
         self.as_sender(device, |sender| {
             intake::read(&items, sender).groups.remove(0)
@@ -336,14 +340,14 @@ impl World {
 
     fn decide(&self, device: usize, group: &Group) -> Decision {
         let own = self.conflicts.values().filter(|kept| kept.device == device);
-        let mut conflicts: Vec<Standing> = own.map(|kept| kept.standing.clone()).collect();
+        let mut conflicts: Vec<ConflictSummary> = own.map(|kept| kept.standing.clone()).collect();
         conflicts.sort_by(|one, other| one.id.cmp(&other.id));
-        let stored = Stored {
+        let stored = CurrentState {
             resource: self.stored.resource.clone(),
             conflicts: Some(conflicts),
         };
         let (holders, media) = (HashMap::new(), Evidence::default());
-        let found = Found {
+        let found = Lookups {
             holders: &holders,
             media: &media,
         };
@@ -357,7 +361,7 @@ impl World {
     /// error.
     fn check_nothing_is_lost(
         &self,
-        batch: &[Sent],
+        batch: &[ModelEdit],
         results: &[ItemResult],
     ) -> Result<(), TestCaseError> {
         for (sent, result) in batch.iter().zip(results) {
@@ -367,7 +371,7 @@ impl World {
                     .as_ref()
                     .and_then(|id| self.conflicts.get(id));
                 let text = format!("\"value{}\":{}}}", sent.field, sent.number);
-                let holds = |kept: &Kept| kept.payloads.contains(&text);
+                let holds = |kept: &ModelConflict| kept.payloads.contains(&text);
                 prop_assert!(
                     conflict.is_some_and(holds) || sent.number == 0,
                     "edit {} is in no conflict",
@@ -384,11 +388,11 @@ impl World {
     fn check_applied_once_on_a_seen_base(
         &mut self,
         device: usize,
-        batch: &[Sent],
+        batch: &[ModelEdit],
         results: &[ItemResult],
         (before, mut is_deleted): (u64, bool),
     ) -> Result<(), TestCaseError> {
-        let mut fresh: Vec<&Sent> = Vec::new();
+        let mut fresh: Vec<&ModelEdit> = Vec::new();
         for (sent, result) in batch.iter().zip(results) {
             let is_old = result.status != Status::Ok
                 || result
@@ -434,7 +438,7 @@ impl World {
     fn check_replay_changes_nothing(
         &self,
         device: usize,
-        batch: &[Sent],
+        batch: &[ModelEdit],
         results: &[ItemResult],
     ) -> Result<(), TestCaseError> {
         let again = self.decide(device, &self.group(device, batch));
@@ -481,11 +485,11 @@ fn raw(value: &serde_json::Value) -> Json {
 }
 
 /// A device that pulled everything can always edit: nothing locks a resource for good.
-fn assert_a_fresh_edit_is_accepted(world: &mut World) -> Result<(), TestCaseError> {
+fn assert_a_fresh_edit_is_accepted(world: &mut EditModel) -> Result<(), TestCaseError> {
     world.sends_base = true;
     world.devices[1].queue.clear();
-    world.step(Step::Pull { device: 1 })?;
-    world.step(Step::Edit {
+    world.step(EditStep::Pull { device: 1 })?;
+    world.step(EditStep::Edit {
         device: 1,
         field: 0,
         deletes: false,
@@ -504,15 +508,15 @@ fn assert_a_fresh_edit_is_accepted(world: &mut World) -> Result<(), TestCaseErro
     Ok(())
 }
 
-fn run(policy: Policy, sends_base: bool, steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let mut world = World::new(policy, sends_base);
+fn run(policy: Policy, sends_base: bool, steps: Vec<EditStep>) -> Result<(), TestCaseError> {
+    let mut world = EditModel::new(policy, sends_base);
     for step in steps {
         world.step(step)?;
     }
     assert_a_fresh_edit_is_accepted(&mut world)
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<EditStep>> {
     proptest::collection::vec(step(), 1..120)
 }
 

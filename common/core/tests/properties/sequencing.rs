@@ -12,12 +12,12 @@ use tidemark_core::{
     channel::Channel,
     principal::Author,
     protocol::Action,
-    pull::page::{Page, leads_on},
+    pull::page::{Page, is_contiguous},
     resource::{Creation, Resource, ResourceKey, Run},
     sequence::{
-        plan::{Head, Record, Step as LogStep, classify, end_of},
+        plan::{Head, LogStep, Record, classify, end_of},
         position::{Position, Sequence},
-        repair::{Comparison, Standing},
+        repair::{Comparison, ResourceVersion},
         segment::{Entry, Segment},
     },
 };
@@ -26,7 +26,7 @@ const RESOURCES: u64 = 4;
 
 /// What happens next.
 #[derive(Debug, Clone)]
-enum Step {
+enum SequencerStep {
     /// A resource is written; its record joins those to deliver.
     Write { resource: u64 },
     /// Some undelivered records arrive, chosen anywhere.
@@ -47,21 +47,21 @@ enum Step {
     Repair,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = SequencerStep> {
     let picks = || proptest::collection::vec(any::<prop::sample::Index>(), 1..6);
     prop_oneof![
-        6 => (0..RESOURCES).prop_map(|resource| Step::Write { resource }),
-        4 => picks().prop_map(|picks| Step::Deliver { picks }),
-        2 => picks().prop_map(|picks| Step::Redeliver { picks }),
-        3 => (1..5_usize).prop_map(|limit| Step::Pull { limit }),
-        1 => Just(Step::NewStream),
-        2 => (picks(), any::<bool>()).prop_map(|(picks, for_good)| Step::Lose { picks, for_good }),
-        1 => Just(Step::Repair),
+        6 => (0..RESOURCES).prop_map(|resource| SequencerStep::Write { resource }),
+        4 => picks().prop_map(|picks| SequencerStep::Deliver { picks }),
+        2 => picks().prop_map(|picks| SequencerStep::Redeliver { picks }),
+        3 => (1..5_usize).prop_map(|limit| SequencerStep::Pull { limit }),
+        1 => Just(SequencerStep::NewStream),
+        2 => (picks(), any::<bool>()).prop_map(|(picks, for_good)| SequencerStep::Lose { picks, for_good }),
+        1 => Just(SequencerStep::Repair),
     ]
 }
 
 #[derive(Default)]
-struct World {
+struct LogModel {
     versions: HashMap<ResourceKey, u64>,
     streams: u64,
     sequence: u64,
@@ -73,15 +73,15 @@ struct World {
     delivered: Vec<Record>,
     head: Option<Head>,
     segments: Vec<Segment>,
-    reader: Reader,
+    reader: LogReader,
 }
 
-struct Reader {
+struct LogReader {
     position: Position,
     versions: HashMap<String, u64>,
 }
 
-impl Default for Reader {
+impl Default for LogReader {
     fn default() -> Self {
         Self {
             position: Position::START,
@@ -90,16 +90,16 @@ impl Default for Reader {
     }
 }
 
-impl World {
-    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+impl LogModel {
+    fn step(&mut self, step: SequencerStep) -> Result<(), TestCaseError> {
         self.now += 180;
         match step {
-            Step::Write { resource } => self.write(resource),
-            Step::Deliver { picks } => {
+            SequencerStep::Write { resource } => self.write(resource),
+            SequencerStep::Deliver { picks } => {
                 let batch = self.pick_undelivered(&picks);
                 self.deliver(batch)?;
             }
-            Step::Redeliver { picks } => {
+            SequencerStep::Redeliver { picks } => {
                 let mut batch = self.pick_undelivered(&picks[..1]);
                 batch.extend(batch.first().cloned());
                 if !self.delivered.is_empty() {
@@ -112,16 +112,16 @@ impl World {
                 }
                 self.deliver(batch)?;
             }
-            Step::Pull { limit } => self.pull(limit)?,
-            Step::NewStream => {
+            SequencerStep::Pull { limit } => self.pull(limit)?,
+            SequencerStep::NewStream => {
                 self.streams += 1;
                 self.sequence = 0;
             }
-            Step::Lose { picks, for_good } => {
+            SequencerStep::Lose { picks, for_good } => {
                 let lost = self.pick_undelivered(&picks);
                 self.kept.extend(lost.into_iter().filter(|_| !for_good));
             }
-            Step::Repair => self.repair()?,
+            SequencerStep::Repair => self.repair()?,
         }
         Ok(())
     }
@@ -252,7 +252,7 @@ impl World {
     /// The resources, compared with the log backwards from its head, as far as that may tell
     /// something.
     fn compared(&self) -> Comparison {
-        let standing = |(key, version): (&ResourceKey, &u64)| Standing {
+        let standing = |(key, version): (&ResourceKey, &u64)| ResourceVersion {
             key: key.clone(),
             server_version: *version,
             changed_at: self.changed_at[key],
@@ -277,7 +277,7 @@ impl World {
         let mut page = Page::new(limit, None);
         let start = self.reader.position;
         'segments: for segment in self.segments.iter().filter(|segment| segment.last > start) {
-            prop_assert!(leads_on(self.reader.position, segment));
+            prop_assert!(is_contiguous(self.reader.position, segment));
             let read_before = self.reader.position;
             for entry in segment
                 .entries
@@ -308,7 +308,7 @@ fn row(version: u64, changed_at: DateTime<Utc>) -> Resource {
         author: author.clone(),
         began: 1,
         client_version_max: 0,
-        is_unproven: false,
+        is_optimistic: false,
     };
     let creation = Creation {
         author,
@@ -327,7 +327,7 @@ proptest! {
 
     #[test]
     fn every_reader_ends_with_the_newest_version_of_every_resource(steps in proptest::collection::vec(step(), 1..150)) {
-        let mut world = World::default();
+        let mut world = LogModel::default();
         for step in steps {
             world.step(step)?;
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::future::try_join_all;
 use tidemark_core::{
     channel::Channel,
-    conflict::{ConflictStatus, Outcome},
+    conflict::{ConflictOutcome, ConflictStatus},
     ids,
     limits::{DEVICE_CONFLICTS_MAX, DEVICE_DECISIONS_MAX, OPEN_LISTED_MAX},
     principal::Author,
@@ -15,7 +15,7 @@ use tidemark_core::{
 
 use super::{
     Conflicts, OutcomeRow, keys,
-    list::{Indexed, Order},
+    list::{IndexEntry, IndexOrder},
     row::StoredRow,
 };
 use crate::{
@@ -29,7 +29,7 @@ pub struct DeviceConflict {
     /// What it is about.
     pub resource: ResourceKey,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: ConflictOutcome,
 }
 
 /// The newest conflicts of a device.
@@ -80,7 +80,7 @@ impl Conflicts {
             };
             let reads = places(status).map(move |shard| {
                 let limit = limit(&shard);
-                self.indexed(tenant, shard, Order::Newest, None, limit)
+                self.indexed(tenant, shard, IndexOrder::Newest, None, limit)
             });
             try_join_all(reads)
         };
@@ -151,10 +151,10 @@ impl Conflicts {
 
 /// The entries of these devices, with the place of the device, and those of earlier builds.
 fn of_these(
-    entries: impl Iterator<Item = Indexed>,
+    entries: impl Iterator<Item = IndexEntry>,
     tenant: &str,
     places: &HashMap<String, usize>,
-) -> (Vec<(usize, Indexed)>, Vec<Indexed>) {
+) -> (Vec<(usize, IndexEntry)>, Vec<IndexEntry>) {
     let (legacy, entries): (Vec<_>, Vec<_>) =
         entries.partition(|entry| entry.pk == tenant && entry.sk.starts_with("conf-"));
     let mine = entries

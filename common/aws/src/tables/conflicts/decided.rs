@@ -19,7 +19,7 @@ struct StatusRow {
 }
 
 #[derive(Debug, Deserialize)]
-struct DecidedRow {
+struct ResolvedRow {
     pk: String,
     id: String,
     user: String,
@@ -47,7 +47,7 @@ pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved
         return Ok(None);
     }
     let slot = keys::slot_of(&sk).ok_or_else(|| Failure::unreadable("key of a conflict", &sk))?;
-    let row: DecidedRow = serde_dynamo::from_item(row).map_err(unreadable)?;
+    let row: ResolvedRow = serde_dynamo::from_item(row).map_err(unreadable)?;
     let outcome = row.outcome.read()?;
     Ok(Some(ConflictResolved {
         conflict_id: row.id,

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use tidemark_core::{
-    conflict::{ConflictStatus, Slot, Standing},
+    conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
     ids,
-    limits::CONFLICTS_REMEMBERED,
+    limits::RESOLVED_CONFLICTS_MAX,
     protocol::push::ItemCode,
     push::intake::Sender,
     resource::{EditId, ResourceKey},
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct DeviceConflicts {
     /// By resource, without payloads, the oldest first. Resources without one are left out.
-    pub standing: HashMap<ResourceKey, Vec<Standing>>,
+    pub standing: HashMap<ResourceKey, Vec<ConflictSummary>>,
     /// Resources with a conflict whose row cannot be read: what conflicts about them cannot be
     /// stored.
     pub unreadable: HashSet<ResourceKey>,
@@ -43,7 +43,7 @@ impl Conflicts {
     /// its open conflicts, and each conflict that holds one of the named edits.
     ///
     /// Known are the first conflict of the device about a resource, the last few that were opened
-    /// after it ([`CONFLICTS_REMEMBERED`]), and each that one of the named edits opened. One round
+    /// after it ([`RESOLVED_CONFLICTS_MAX`]), and each that one of the named edits opened. One round
     /// trip; a second one for resources with several.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl Conflicts {
             .into_iter()
             .filter_map(|row| Some((key_of(&row)?, row)))
             .collect();
-        let mut found: HashMap<ResourceKey, Vec<Standing>> = legacy.into_iter().collect();
+        let mut found: HashMap<ResourceKey, Vec<ConflictSummary>> = legacy.into_iter().collect();
         for search in searches {
             let resource = search.resource;
             match search.standing(sender, &device, &rows) {
@@ -140,7 +140,7 @@ impl Search<'_> {
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
         for edit in unknown {
             // Where all are named there is no other.
-            if first.siblings.len() >= CONFLICTS_REMEMBERED {
+            if first.siblings.len() >= RESOLVED_CONFLICTS_MAX {
                 further.push(self.key_of(tenant, device, &hex(*edit)));
             }
             if has_legacy {
@@ -167,7 +167,7 @@ impl Search<'_> {
         sender: Sender<'_>,
         device: &str,
         rows: &HashMap<[String; 2], Row>,
-    ) -> Result<Vec<Standing>, Failure> {
+    ) -> Result<Vec<ConflictSummary>, Failure> {
         let tenant = &sender.principal.tenant;
         let named = self
             .first
@@ -217,10 +217,10 @@ impl Search<'_> {
 
 /// A conflict whose row was announced, and is not there: nothing stands in it, and nothing joins
 /// it.
-fn announced(id: String) -> Standing {
-    Standing {
+fn announced(id: String) -> ConflictSummary {
+    ConflictSummary {
         id,
-        slot: Slot::Own,
+        slot: ConflictSlot::Own,
         status: ConflictStatus::Resolved,
         resolution: None,
         server_version: 0,

@@ -1,7 +1,7 @@
 //! Where the rows of conflicts stand.
 
 use tidemark_core::{
-    conflict::{ConflictStatus, Slot},
+    conflict::{ConflictSlot, ConflictStatus},
     ids::ConflictId,
     json, key,
     limits::CONFLICT_SHARDS,
@@ -32,43 +32,45 @@ pub(super) fn first(tenant: &str, device: &str, resource: &str) -> Row {
 }
 
 /// The key of the row that the conflict `id` stands in.
-pub(super) fn of(tenant: &str, id: &str, slot: Slot) -> Result<Row, Failure> {
+pub(super) fn of(tenant: &str, id: &str, slot: ConflictSlot) -> Result<Row, Failure> {
     let ConflictId {
         device,
         resource,
         edit,
     } = parse(id)?;
     Ok(match slot {
-        Slot::First => first(tenant, device, resource),
-        Slot::Own => row_key(
+        ConflictSlot::First => first(tenant, device, resource),
+        ConflictSlot::Own => row_key(
             partition(tenant, device),
             format!("{CONFLICT}{resource}#{edit}"),
         ),
-        Slot::Legacy => row_key(tenant, id),
+        ConflictSlot::Legacy => row_key(tenant, id),
     })
 }
 
 /// The keys of all rows that the conflict `id` may stand in.
 pub(super) fn candidates(tenant: &str, id: &str) -> Result<[Row; 3], Failure> {
     Ok([
-        of(tenant, id, Slot::First)?,
-        of(tenant, id, Slot::Own)?,
-        of(tenant, id, Slot::Legacy)?,
+        of(tenant, id, ConflictSlot::First)?,
+        of(tenant, id, ConflictSlot::Own)?,
+        of(tenant, id, ConflictSlot::Legacy)?,
     ])
 }
 
 /// Which kind of row has this sort key; `None` for one that is no conflict's.
-pub(super) fn slot_of(sort_key: &str) -> Option<Slot> {
+pub(super) fn slot_of(sort_key: &str) -> Option<ConflictSlot> {
     match sort_key.strip_prefix(CONFLICT) {
-        Some(rest) if rest.contains('#') => Some(Slot::Own),
-        Some(_) => Some(Slot::First),
-        None => sort_key.starts_with("conf-").then_some(Slot::Legacy),
+        Some(rest) if rest.contains('#') => Some(ConflictSlot::Own),
+        Some(_) => Some(ConflictSlot::First),
+        None => sort_key
+            .starts_with("conf-")
+            .then_some(ConflictSlot::Legacy),
     }
 }
 
 /// Whose a row is.
-pub(super) fn tenant_of(partition: &str, slot: Slot) -> Result<String, Failure> {
-    if slot == Slot::Legacy {
+pub(super) fn tenant_of(partition: &str, slot: ConflictSlot) -> Result<String, Failure> {
+    if slot == ConflictSlot::Legacy {
         return Ok(partition.to_owned());
     }
     let [tenant, _] = key::split(partition)
@@ -86,11 +88,11 @@ pub(super) fn part(id: &str, name: &str) -> Result<String, Failure> {
 pub(super) fn status_key(
     tenant: &str,
     id: &str,
-    slot: Slot,
+    slot: ConflictSlot,
     status: ConflictStatus,
 ) -> Result<String, Failure> {
     Ok(match slot {
-        Slot::Legacy => legacy_status_key(tenant, status),
+        ConflictSlot::Legacy => legacy_status_key(tenant, status),
         _ => shard_key(tenant, status, shard(parse(id)?.device)),
     })
 }

@@ -4,13 +4,13 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tidemark_core::{
-    conflict::{ConflictStatus, Slot, Standing},
+    conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
     ids,
     push::intake::Sender,
     resource::ResourceKey,
 };
 
-use super::{Conflicts, OutcomeRow, edit_id, keys, list::Order, row::StoredRow};
+use super::{Conflicts, OutcomeRow, edit_id, keys, list::IndexOrder, row::StoredRow};
 use crate::{
     failure::Failure,
     tables::{Row, from_row, query_all},
@@ -20,7 +20,7 @@ use crate::{
 const PROJECTION: &str = "pk, sk, id, #status, server_version, edits, outcome, #action, code";
 
 #[derive(Debug, serde::Deserialize)]
-struct StandingRow {
+struct LegacySummaryRow {
     id: String,
     status: String,
     server_version: u64,
@@ -35,11 +35,17 @@ impl Conflicts {
     pub(super) async fn has_legacy(&self, tenant: &str) -> Result<bool, Failure> {
         let shard = |status| keys::legacy_status_key(tenant, status);
         let (open, resolved) = tokio::try_join!(
-            self.indexed(tenant, shard(ConflictStatus::Open), Order::Oldest, None, 1),
+            self.indexed(
+                tenant,
+                shard(ConflictStatus::Open),
+                IndexOrder::Oldest,
+                None,
+                1
+            ),
             self.indexed(
                 tenant,
                 shard(ConflictStatus::Resolved),
-                Order::Oldest,
+                IndexOrder::Oldest,
                 None,
                 1
             ),
@@ -52,7 +58,7 @@ impl Conflicts {
         &self,
         sender: Sender<'_>,
         resource: &ResourceKey,
-    ) -> Result<Vec<Standing>, Failure> {
+    ) -> Result<Vec<ConflictSummary>, Failure> {
         let tenant = &sender.principal.tenant;
         let prefix = ids::legacy_conflict_prefix(tenant, resource, sender.author);
         let query = self
@@ -64,26 +70,27 @@ impl Conflicts {
             .expression_attribute_names("#action", "action")
             .expression_attribute_values(":prefix", AttributeValue::S(prefix));
         let rows = query_all("query on conflicts", query).await?.into_iter();
-        let mut standing: Vec<Standing> = rows.map(legacy_standing).collect::<Result<_, _>>()?;
+        let mut standing: Vec<ConflictSummary> =
+            rows.map(legacy_standing).collect::<Result<_, _>>()?;
         // The last ones are remembered: the open ones, for what they still take in.
         standing.sort_by_key(|conflict| conflict.status == ConflictStatus::Open);
         Ok(standing)
     }
 }
 
-fn legacy_standing(row: Row) -> Result<Standing, Failure> {
-    let row: StandingRow = from_row("conflict", row)?;
-    standing_of(row, Slot::Legacy)
+fn legacy_standing(row: Row) -> Result<ConflictSummary, Failure> {
+    let row: LegacySummaryRow = from_row("conflict", row)?;
+    standing_of(row, ConflictSlot::Legacy)
 }
 
-fn standing_of(row: StandingRow, slot: Slot) -> Result<Standing, Failure> {
+fn standing_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Failure> {
     let edits = row
         .edits
         .iter()
         .map(|text| edit_id(text))
         .collect::<Result<_, _>>()?;
     let is_open = row.status == ConflictStatus::Open.as_str();
-    Ok(Standing {
+    Ok(ConflictSummary {
         id: row.id,
         slot,
         status: if is_open {
@@ -101,7 +108,7 @@ fn standing_of(row: StandingRow, slot: Slot) -> Result<Standing, Failure> {
 
 impl StoredRow {
     /// As much of the conflict as deciding needs.
-    pub(super) fn standing(self) -> Result<Standing, Failure> {
+    pub(super) fn standing(self) -> Result<ConflictSummary, Failure> {
         let slot = self.slot()?;
         let Self {
             id,
@@ -114,7 +121,7 @@ impl StoredRow {
             ..
         } = self;
         standing_of(
-            StandingRow {
+            LegacySummaryRow {
                 id,
                 status,
                 server_version,

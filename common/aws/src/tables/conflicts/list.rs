@@ -7,13 +7,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use tidemark_core::{
     conflict::ConflictStatus,
-    limits::{ANSWER_BYTES_MAX, CONFLICT_SHARDS},
+    limits::{CONFLICT_SHARDS, RESPONSE_BYTES_MAX},
     protocol::conflicts::ConflictEntry,
 };
 
 use super::{
     Conflicts, keys,
-    row::{self, StoredRow, Texts},
+    row::{self, PayloadTexts, StoredRow},
 };
 use crate::{
     failure::Failure,
@@ -26,11 +26,11 @@ const BY_STATUS: &str = "by_status";
 const LISTED_BYTES_MAX: usize = 100 * 1024;
 
 /// Where a conflict stands in the index: when it was detected, and its id.
-pub type Place = [String; 2];
+pub type ConflictCursor = [String; 2];
 
 /// An entry of the index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Indexed {
+pub(super) struct IndexEntry {
     /// When the conflict was detected, with what tells those of one moment apart.
     pub(super) detected_at: String,
     pub(super) sk: String,
@@ -39,7 +39,7 @@ pub(super) struct Indexed {
 
 /// In which order the index is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum IndexOrder {
     Oldest,
     Newest,
 }
@@ -58,14 +58,15 @@ impl Conflicts {
         &self,
         tenant: &str,
         status: ConflictStatus,
-        after: Option<Place>,
+        after: Option<ConflictCursor>,
         limit: usize,
-    ) -> Result<(Vec<ConflictEntry>, Option<Place>), Failure> {
+    ) -> Result<(Vec<ConflictEntry>, Option<ConflictCursor>), Failure> {
         let shards = (0..CONFLICT_SHARDS).map(|shard| keys::shard_key(tenant, status, shard));
         let shards = shards.chain([keys::legacy_status_key(tenant, status)]);
-        let read = shards
-            .map(|shard| self.indexed(tenant, shard, Order::Oldest, after.as_ref(), limit + 1));
-        let mut places: Vec<Indexed> = try_join_all(read)
+        let read = shards.map(|shard| {
+            self.indexed(tenant, shard, IndexOrder::Oldest, after.as_ref(), limit + 1)
+        });
+        let mut places: Vec<IndexEntry> = try_join_all(read)
             .await?
             .into_iter()
             .flat_map(|(entries, _)| entries)
@@ -99,14 +100,14 @@ impl Conflicts {
         &self,
         tenant: &str,
         shard: String,
-        order: Order,
-        after: Option<&Place>,
+        order: IndexOrder,
+        after: Option<&ConflictCursor>,
         limit: usize,
-    ) -> Result<(Vec<Indexed>, bool), Failure> {
+    ) -> Result<(Vec<IndexEntry>, bool), Failure> {
         let query = self
             .0
             .query_index(BY_STATUS, "status_key", &shard)
-            .scan_index_forward(order == Order::Oldest);
+            .scan_index_forward(order == IndexOrder::Oldest);
         let query = match after {
             None => query,
             // Conflicts of earlier builds may share their moment: only the key of the last tells
@@ -128,23 +129,23 @@ impl Conflicts {
                 .key_condition_expression("#partition = :partition AND detected_at > :after")
                 .expression_attribute_values(":after", AttributeValue::S(detected_at.clone())),
         };
-        let answer = query
+        let response = query
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await;
-        let answer =
-            answer.map_err(|error| Failure::outage("query on conflicts by status", error))?;
-        let has_more = answer.last_evaluated_key.is_some();
+        let response =
+            response.map_err(|error| Failure::outage("query on conflicts by status", error))?;
+        let has_more = response.last_evaluated_key.is_some();
         let entry = |row: &Row| {
             let [pk, sk] = key_of(row)?;
-            Some(Indexed {
+            Some(IndexEntry {
                 detected_at: text(row, "detected_at")?.to_owned(),
                 sk,
                 pk,
             })
         };
         Ok((
-            answer
+            response
                 .items
                 .unwrap_or_default()
                 .iter()
@@ -156,8 +157,8 @@ impl Conflicts {
 
     /// The payloads apart that a list shows: those that are not large, as far as an answer holds
     /// them.
-    async fn listed_texts(&self, rows: &[StoredRow]) -> Result<Texts, Failure> {
-        let mut left = ANSWER_BYTES_MAX;
+    async fn listed_texts(&self, rows: &[StoredRow]) -> Result<PayloadTexts, Failure> {
+        let mut left = RESPONSE_BYTES_MAX;
         let mut places = HashSet::new();
         for row in rows {
             for (place, bytes) in [row.server_place(), row.client_place()]
@@ -199,8 +200,8 @@ fn read_row(row: Row, status: ConflictStatus) -> Option<StoredRow> {
 }
 
 /// A conflict as a list shows it; `None` for one that does not read.
-fn listed(row: StoredRow, texts: &Texts) -> Option<ConflictEntry> {
-    let is_missing = |place: Result<Option<(row::Place, usize)>, Failure>| {
+fn listed(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
+    let is_missing = |place: Result<Option<(row::PayloadKey, usize)>, Failure>| {
         place
             .ok()
             .flatten()

@@ -27,7 +27,7 @@ pub(crate) mod versions;
 
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    conflict::{ConflictEdit, Outcome, Resolution},
+    conflict::{ConflictEdit, ConflictOutcome, Resolution},
     json,
     protocol::Action,
     resource::EditId,
@@ -35,7 +35,7 @@ use tidemark_core::{
 
 pub use by_device::{DeviceConflict, NewestConflicts};
 pub(crate) use decided::decided;
-pub use list::Place;
+pub use list::ConflictCursor;
 
 use super::{Table, moment};
 use crate::failure::Failure;
@@ -94,7 +94,7 @@ impl EditRow {
 }
 
 impl OutcomeRow {
-    fn new(outcome: &Outcome) -> Self {
+    fn new(outcome: &ConflictOutcome) -> Self {
         Self {
             resolution: outcome.resolution,
             resolved_by: outcome.resolved_by.clone(),
@@ -105,12 +105,12 @@ impl OutcomeRow {
         }
     }
 
-    fn read(self) -> Result<Outcome, Failure> {
+    fn read(self) -> Result<ConflictOutcome, Failure> {
         let unreadable = |what: &str| Failure::unreadable("outcome of a conflict", what);
         let merged_digest = self
             .merged_digest
             .map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
-        Ok(Outcome {
+        Ok(ConflictOutcome {
             resolution: self.resolution,
             resolved_by: self.resolved_by,
             resolved_at: moment(self.resolved_at)?,

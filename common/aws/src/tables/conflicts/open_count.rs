@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Answers of the index that are counted at most, of 1 MB each: some 5,000 conflicts of the shard.
-const COUNTED_ANSWERS_MAX: usize = 20;
+const COUNTED_RESPONSES_MAX: usize = 20;
 
 #[derive(Debug, Default, Deserialize)]
 struct CountRow {
@@ -91,11 +91,11 @@ impl Conflicts {
         let update = update
             .update_expression(expression)
             .set_expression_attribute_values(Some(values));
-        let answer = update
+        let response = update
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        answer
+        response
             .map(drop)
             .map_err(|error| Failure::outage("update_item on conflicts", error))
     }
@@ -115,12 +115,12 @@ impl Conflicts {
             AttributeValue::S(keys::partition(tenant, &device)),
         );
         let (mut open, mut after) = (0, None);
-        for _ in 0..COUNTED_ANSWERS_MAX {
-            let answer = query.clone().set_exclusive_start_key(after).send().await;
-            let answer =
-                answer.map_err(|error| Failure::outage("query on conflicts by status", error))?;
-            open += u64::try_from(answer.count).unwrap_or_default();
-            after = answer.last_evaluated_key;
+        for _ in 0..COUNTED_RESPONSES_MAX {
+            let response = query.clone().set_exclusive_start_key(after).send().await;
+            let response =
+                response.map_err(|error| Failure::outage("query on conflicts by status", error))?;
+            open += u64::try_from(response.count).unwrap_or_default();
+            after = response.last_evaluated_key;
             if after.is_none() || open >= OPEN_CONFLICTS_MAX {
                 break;
             }

@@ -7,7 +7,7 @@ use tidemark_core::conflict::{Conflict, Resolution};
 
 use super::{
     Conflicts, OutcomeRow, keys,
-    row::{Place, StoredRow, Texts},
+    row::{PayloadKey, PayloadTexts, StoredRow},
 };
 use crate::{
     failure::Failure,
@@ -78,9 +78,9 @@ impl Conflicts {
     }
 
     /// The payloads that stand at these places.
-    pub(super) async fn texts(&self, places: Vec<Place>) -> Result<Texts, Failure> {
-        let places: BTreeSet<Place> = places.into_iter().collect();
-        Texts::new(
+    pub(super) async fn texts(&self, places: Vec<PayloadKey>) -> Result<PayloadTexts, Failure> {
+        let places: BTreeSet<PayloadKey> = places.into_iter().collect();
+        PayloadTexts::new(
             self.0
                 .batch_get(places.into_iter().map(|[pk, sk]| row_key(pk, sk)).collect())
                 .await?,

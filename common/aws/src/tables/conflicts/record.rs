@@ -8,21 +8,21 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, BatchStatementRequest, Put, TransactWriteItem, Update},
 };
 use tidemark_core::{
-    conflict::{ConflictStatus, ConflictWrite, Neighbor, Slot},
-    limits::CONFLICTS_REMEMBERED,
+    conflict::{ConflictSlot, ConflictStatus, ConflictWrite, Neighbor},
+    limits::RESOLVED_CONFLICTS_MAX,
     pack::pack,
     push::intake::Sender,
 };
 
 use super::{
     Conflicts, hex, keys,
-    row::{Apart, Held, number, opened, part_text, value},
+    row::{Apart, StoredPayload, number, opened, part_text, value},
 };
 use crate::{
     failure::Failure,
     tables::{
         Row,
-        statements::{Committed, statement},
+        statements::{WriteOutcome, statement},
         transaction::{incomplete, transact_put},
     },
 };
@@ -34,8 +34,8 @@ struct Write {
 }
 
 /// A conflict that is opened: where it stands, and what announces it.
-struct Place {
-    slot: Slot,
+struct OpenedConflict {
+    slot: ConflictSlot,
     /// The edits, or ids, of the conflicts that the first row is to name.
     siblings: Vec<String>,
     /// Of one that stands beside the first: the edit that opened the last one that was known, and
@@ -97,18 +97,18 @@ impl Conflicts {
         let committed = self
             .write_all(announcements.into_values().collect())
             .await?;
-        let announced: BTreeMap<usize, Committed> = indexes.into_iter().zip(committed).collect();
+        let announced: BTreeMap<usize, WriteOutcome> = indexes.into_iter().zip(committed).collect();
         let mut statements = Vec::new();
         let mut waiting = Vec::new();
         let mut recorded = Vec::new();
         for (index, write) in writes {
             match announced.get(index) {
-                None | Some(Committed::Written) => {
+                None | Some(WriteOutcome::Written) => {
                     statements.push(self.statement(sender, write)?);
                     waiting.push(*index);
                 }
-                Some(Committed::Lost) => recorded.push((*index, false)),
-                Some(Committed::Unavailable) => return Err(throttled()),
+                Some(WriteOutcome::Lost) => recorded.push((*index, false)),
+                Some(WriteOutcome::Unavailable) => return Err(throttled()),
             }
         }
         for mark in marks {
@@ -117,8 +117,8 @@ impl Conflicts {
         // The marks come last, and whether they are there already does not matter.
         for (index, committed) in waiting.into_iter().zip(self.write_all(statements).await?) {
             match committed {
-                Committed::Unavailable => return Err(throttled()),
-                committed => recorded.push((index, committed == Committed::Written)),
+                WriteOutcome::Unavailable => return Err(throttled()),
+                committed => recorded.push((index, committed == WriteOutcome::Written)),
             }
         }
         Ok(recorded)
@@ -135,7 +135,7 @@ impl Conflicts {
         write: &ConflictWrite,
     ) -> Result<Vec<TransactWriteItem>, Failure> {
         let marks = self.put_apart(sender, &[write]).await?;
-        let place = Place::of(write)?;
+        let place = OpenedConflict::of(write)?;
         let Some(row) = self.row(sender, write, &place)? else {
             return Ok(Vec::new());
         };
@@ -153,7 +153,7 @@ impl Conflicts {
                 .set_key(Some(keys::of(
                     &sender.principal.tenant,
                     &write.id,
-                    Slot::First,
+                    ConflictSlot::First,
                 )?))
                 .update_expression("SET newest = :own, siblings = :siblings, followed = :followed")
                 .condition_expression("newest = :newest")
@@ -180,7 +180,7 @@ impl Conflicts {
         let tenant = &sender.principal.tenant;
         let versions: BTreeMap<_, _> = writes
             .iter()
-            .filter_map(|write| Held::to_keep(write))
+            .filter_map(|write| StoredPayload::to_keep(write))
             .map(|version| ((version.resource, version.number), version))
             .collect();
         let versions: Vec<_> = versions.into_values().collect();
@@ -221,7 +221,7 @@ impl Conflicts {
         if write.expected_edits > 0 {
             return Ok(None);
         }
-        let place = Place::of(write)?;
+        let place = OpenedConflict::of(write)?;
         let Some((newest, is_decided)) = place.behind else {
             return Ok(None);
         };
@@ -230,7 +230,11 @@ impl Conflicts {
             "UPDATE \"{}\" SET newest = ? SET siblings = ? SET followed = ? WHERE pk = ? AND sk = ? AND newest = ?",
             self.0.name
         );
-        let [pk, sk] = key_values(keys::of(&sender.principal.tenant, &write.id, Slot::First)?);
+        let [pk, sk] = key_values(keys::of(
+            &sender.principal.tenant,
+            &write.id,
+            ConflictSlot::First,
+        )?);
         let own = AttributeValue::S(id.edit.to_owned());
         let values = vec![
             own,
@@ -250,7 +254,7 @@ impl Conflicts {
         if write.expected_edits > 0 {
             return self.join(sender, write);
         }
-        let place = Place::of(write)?;
+        let place = OpenedConflict::of(write)?;
         let row = self
             .row(sender, write, &place)?
             .ok_or_else(|| Failure::unreadable("conflict", "without edits"))?;
@@ -261,12 +265,12 @@ impl Conflicts {
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
-        place: &Place,
+        place: &OpenedConflict,
     ) -> Result<Option<Row>, Failure> {
         let Some(mut row) = opened(sender, write, place.slot, &Apart::of(write))? else {
             return Ok(None);
         };
-        if place.slot == Slot::First && !place.siblings.is_empty() {
+        if place.slot == ConflictSlot::First && !place.siblings.is_empty() {
             row.insert("siblings".to_owned(), value(&place.siblings)?);
         }
         Ok(Some(row))
@@ -277,10 +281,10 @@ impl Conflicts {
         let apart = Apart::of(write);
         let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
         let null = AttributeValue::Null(true);
-        let (payload, at, bytes) = match Held::of(write) {
-            Held::Nothing => (null, 0, 0),
-            Held::Inline(text) => (AttributeValue::S(text.to_owned()), 0, 0),
-            Held::Kept { number, bytes } => (null, number, bytes),
+        let (payload, at, bytes) = match StoredPayload::of(write) {
+            StoredPayload::Nothing => (null, 0, 0),
+            StoredPayload::Inline(text) => (AttributeValue::S(text.to_owned()), 0, 0),
+            StoredPayload::Kept { number, bytes } => (null, number, bytes),
         };
         let server_version = write
             .server
@@ -335,7 +339,7 @@ impl Conflicts {
         })
     }
 
-    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Committed>, Failure> {
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<WriteOutcome>, Failure> {
         let bytes: Vec<usize> = writes.iter().map(|write| write.bytes).collect();
         self.0
             .execute_all(&bytes, |index| Ok(writes[index].statement.clone()))
@@ -343,16 +347,16 @@ impl Conflicts {
     }
 }
 
-impl Place {
+impl OpenedConflict {
     /// Where a conflict that is opened stands: in the first row, unless there is a conflict in it.
     fn of(write: &ConflictWrite) -> Result<Self, Failure> {
-        let is_first = |it: &&Neighbor| it.slot == Slot::First;
+        let is_first = |it: &&Neighbor| it.slot == ConflictSlot::First;
         let first = write.beside.iter().find(is_first);
         let own = keys::parse(&write.id)?.edit;
         let mut siblings = Vec::new();
         for neighbor in &write.beside {
             let name = match neighbor.slot {
-                Slot::Legacy => neighbor.id.as_str(),
+                ConflictSlot::Legacy => neighbor.id.as_str(),
                 _ => keys::parse(&neighbor.id)?.edit,
             };
             if first.is_none_or(|first| first.id != neighbor.id)
@@ -372,12 +376,12 @@ impl Place {
             }
             _ => None,
         };
-        let excess = siblings.len().saturating_sub(CONFLICTS_REMEMBERED);
+        let excess = siblings.len().saturating_sub(RESOLVED_CONFLICTS_MAX);
         siblings.drain(..excess);
         let slot = if behind.is_some() {
-            Slot::Own
+            ConflictSlot::Own
         } else {
-            Slot::First
+            ConflictSlot::First
         };
         Ok(Self {
             slot,
@@ -388,10 +392,10 @@ impl Place {
 }
 
 /// A row that is written once: that it is there already is as good.
-pub(super) fn is_there(committed: Committed) -> Result<(), Failure> {
+pub(super) fn is_there(committed: WriteOutcome) -> Result<(), Failure> {
     match committed {
-        Committed::Written | Committed::Lost => Ok(()),
-        Committed::Unavailable => Err(throttled()),
+        WriteOutcome::Written | WriteOutcome::Lost => Ok(()),
+        WriteOutcome::Unavailable => Err(throttled()),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
     channel::Channel,
-    conflict::{Conflict, ConflictEdit, ConflictStatus, ConflictWrite, Slot},
+    conflict::{Conflict, ConflictEdit, ConflictSlot, ConflictStatus, ConflictWrite},
     json::{self, Json},
     key,
     pack::{pack, unpack},
@@ -33,7 +33,7 @@ const UNIT_BYTES: usize = 1000;
 pub(super) struct Apart<'a>(pub(super) Vec<(String, Vec<&'a ConflictEdit>)>);
 
 /// What a conflict's row says of the server's payload.
-pub(super) enum Held<'a> {
+pub(super) enum StoredPayload<'a> {
     /// There is none.
     Nothing,
     /// The row carries it.
@@ -112,7 +112,7 @@ pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(&payloads).map_err(|error| Failure::undecoded("part of a conflict", error))
 }
 
-impl<'a> Held<'a> {
+impl<'a> StoredPayload<'a> {
     pub(super) fn of(write: &'a ConflictWrite) -> Self {
         let Some(server) = &write.server else {
             return Self::Nothing;
@@ -159,7 +159,7 @@ impl<'a> Held<'a> {
 pub(super) fn opened(
     sender: Sender<'_>,
     write: &ConflictWrite,
-    slot: Slot,
+    slot: ConflictSlot,
     apart: &Apart<'_>,
 ) -> Result<Option<Row>, Failure> {
     let tenant = &sender.principal.tenant;
@@ -227,7 +227,7 @@ pub(super) fn opened(
         )?,
     );
     set("edit_count", number(write.edits.len()));
-    if slot == Slot::First {
+    if slot == ConflictSlot::First {
         set("newest", AttributeValue::S(id.edit.to_owned()));
     }
     if let Some(outcome) = &write.outcome {
@@ -241,10 +241,10 @@ pub(super) fn opened(
             None
         }
     };
-    let server = match Held::of(write) {
-        Held::Nothing => None,
-        Held::Inline(text) => Some(text),
-        Held::Kept { number: at, bytes } => {
+    let server = match StoredPayload::of(write) {
+        StoredPayload::Nothing => None,
+        StoredPayload::Inline(text) => Some(text),
+        StoredPayload::Kept { number: at, bytes } => {
             set("server_at", number(at));
             set("server_bytes", number(bytes));
             None
@@ -349,18 +349,18 @@ pub(super) struct StoredRow {
 }
 
 /// The key of a row that a payload stands in.
-pub(super) type Place = [String; 2];
+pub(super) type PayloadKey = [String; 2];
 
 /// Payloads of rows apart.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
-    alone: HashMap<Place, String>,
-    by_edit: HashMap<(Place, String), String>,
+pub(super) struct PayloadTexts {
+    alone: HashMap<PayloadKey, String>,
+    by_edit: HashMap<(PayloadKey, String), String>,
     /// Whether a payload that is not here was left out on purpose: `null` takes its place.
     pub(super) is_partial: bool,
 }
 
-impl Texts {
+impl PayloadTexts {
     pub(super) fn new(rows: Vec<Row>) -> Result<Self, Failure> {
         let mut texts = Self::default();
         for row in rows {
@@ -389,11 +389,11 @@ impl Texts {
     }
 
     /// Whether the payload apart at this place is here.
-    pub(super) fn has(&self, place: &Place) -> bool {
+    pub(super) fn has(&self, place: &PayloadKey) -> bool {
         self.alone.contains_key(place) || self.by_edit.keys().any(|(at, _)| at == place)
     }
 
-    fn of(&self, place: Place, edit: &str) -> Option<String> {
+    fn of(&self, place: PayloadKey, edit: &str) -> Option<String> {
         let found = self
             .alone
             .get(&place)
@@ -404,7 +404,7 @@ impl Texts {
 }
 
 impl StoredRow {
-    pub(super) fn slot(&self) -> Result<Slot, Failure> {
+    pub(super) fn slot(&self) -> Result<ConflictSlot, Failure> {
         keys::slot_of(&self.sk).ok_or_else(|| Failure::unreadable("key of a conflict", &self.sk))
     }
 
@@ -422,12 +422,12 @@ impl StoredRow {
     }
 
     /// Where the server's payload stands, if that is not here, and its bytes, where they are known.
-    pub(super) fn server_place(&self) -> Result<Option<(Place, usize)>, Failure> {
+    pub(super) fn server_place(&self) -> Result<Option<(PayloadKey, usize)>, Failure> {
         let slot = self.slot()?;
         if self.server_payload.is_some() || self.server_version == 0 {
             return Ok(None);
         }
-        if slot == Slot::Legacy && self.server_at == 0 {
+        if slot == ConflictSlot::Legacy && self.server_at == 0 {
             let name = format!("part#{}#server-{}", self.id, self.server_version);
             return Ok(Some(([self.pk.clone(), name], usize::MAX)));
         }
@@ -448,7 +448,7 @@ impl StoredRow {
 
     /// Where the payload of the first edit stands, if that is not here, and its bytes, where they
     /// are known.
-    pub(super) fn client_place(&self) -> Result<Option<(Place, usize)>, Failure> {
+    pub(super) fn client_place(&self) -> Result<Option<(PayloadKey, usize)>, Failure> {
         if self.client_payload.is_some() || !self.packed.is_empty() && self.client_part.is_none() {
             return Ok(None);
         }
@@ -464,7 +464,7 @@ impl StoredRow {
         )))
     }
 
-    fn place_of(&self, edit: &str, part: Option<&str>) -> Result<Place, Failure> {
+    fn place_of(&self, edit: &str, part: Option<&str>) -> Result<PayloadKey, Failure> {
         let name = match part {
             Some(part) => keys::part(&self.id, part)?,
             None => format!("part#{}#{edit}", self.id),
@@ -473,8 +473,8 @@ impl StoredRow {
     }
 
     /// Where all payloads stand that are not here.
-    pub(super) fn places(&self) -> Result<Vec<Place>, Failure> {
-        let mut places: Vec<Place> = self
+    pub(super) fn places(&self) -> Result<Vec<PayloadKey>, Failure> {
+        let mut places: Vec<PayloadKey> = self
             .server_place()?
             .into_iter()
             .chain(self.client_place()?)
@@ -491,7 +491,10 @@ impl StoredRow {
     }
 
     /// What the server held, where it held something.
-    pub(super) fn server_payload(&mut self, texts: &Texts) -> Result<Option<String>, Failure> {
+    pub(super) fn server_payload(
+        &mut self,
+        texts: &PayloadTexts,
+    ) -> Result<Option<String>, Failure> {
         let missing = Failure::unreadable("conflict", format!("server payload of {}", self.id));
         match self.server_place()? {
             Some((place, _)) => texts.of(place, "").ok_or(missing).map(Some),
@@ -504,7 +507,7 @@ impl StoredRow {
     }
 
     /// The conflict, given what stands apart.
-    pub(super) fn read(mut self, texts: &Texts) -> Result<Conflict, Failure> {
+    pub(super) fn read(mut self, texts: &PayloadTexts) -> Result<Conflict, Failure> {
         let id = self.id.clone();
         let slot = self.slot()?;
         let unreadable = |what: &str| Failure::unreadable("conflict", format!("{what} of {id}"));

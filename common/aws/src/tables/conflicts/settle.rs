@@ -1,7 +1,9 @@
 //! Deciding a conflict: its row is marked resolved, once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use tidemark_core::conflict::{Conflict, ConflictStatus, Outcome, Slot, Superseded};
+use tidemark_core::conflict::{
+    Conflict, ConflictOutcome, ConflictSlot, ConflictStatus, SupersededConflict,
+};
 
 use super::{Conflicts, OutcomeRow, keys};
 use crate::{failure::Failure, tables::transaction::incomplete};
@@ -18,7 +20,7 @@ impl Conflicts {
         &self,
         tenant: &str,
         conflict: &Conflict,
-        outcome: &Outcome,
+        outcome: &ConflictOutcome,
     ) -> Result<TransactWriteItem, Failure> {
         self.settle_row(
             tenant,
@@ -36,9 +38,9 @@ impl Conflicts {
     pub fn supersede(
         &self,
         tenant: &str,
-        superseded: &Superseded,
+        superseded: &SupersededConflict,
     ) -> Result<TransactWriteItem, Failure> {
-        let Superseded {
+        let SupersededConflict {
             id,
             slot,
             expected_edits,
@@ -50,9 +52,9 @@ impl Conflicts {
     fn settle_row(
         &self,
         tenant: &str,
-        (id, slot): (&str, Slot),
+        (id, slot): (&str, ConflictSlot),
         edits: usize,
-        outcome: &Outcome,
+        outcome: &ConflictOutcome,
     ) -> Result<TransactWriteItem, Failure> {
         let (open, resolved) = (ConflictStatus::Open, ConflictStatus::Resolved);
         let outcome = serde_dynamo::to_attribute_value(OutcomeRow::new(outcome));

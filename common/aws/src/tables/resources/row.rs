@@ -5,12 +5,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tidemark_core::{
     channel::Scope,
-    conflict::Resolved,
+    conflict::ConflictResolution,
     field_versions::FieldVersions,
     json::Json,
     principal::Author,
-    pull::page::Shown,
-    resource::{Claims, Creation, Edits, Resource, ResourceKey, Run},
+    pull::page::SnapshotItem,
+    resource::{Creation, Edits, HighWaterMarks, Resource, ResourceKey, Run},
 };
 
 use super::tombstone;
@@ -45,7 +45,7 @@ pub(crate) struct ResourceRow {
     #[serde(default, with = "serde_bytes")]
     claims: Option<Vec<u8>>,
     #[serde(default)]
-    resolutions: Vec<Resolved>,
+    resolutions: Vec<ConflictResolution>,
     #[serde(default, with = "serde_bytes")]
     fields: Vec<u8>,
 }
@@ -55,13 +55,13 @@ pub(super) const SHOWN: &str = "pk, sk, payload, server_version, deleted, change
 
 /// That part of the row, as it is read.
 #[derive(Debug, Deserialize)]
-pub(super) struct ShownRow {
+pub(super) struct SnapshotRow {
     payload: Option<String>,
     server_version: u64,
     deleted: bool,
     changed_at: i64,
     #[serde(default)]
-    resolutions: Vec<Resolved>,
+    resolutions: Vec<ConflictResolution>,
 }
 
 /// What every change of a resource writes.
@@ -103,7 +103,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
         AttributeValue::S(run.author.as_str().to_owned()),
         number(run.began),
         number(run.client_version_max),
-        AttributeValue::Bool(run.is_unproven),
+        AttributeValue::Bool(run.is_optimistic),
         bytes(edits.to_bytes()),
         bytes(claims.to_bytes()),
         resolutions.map_err(|error| Failure::undecoded("row to write", error))?,
@@ -169,7 +169,7 @@ impl ResourceRow {
             .as_deref()
             .and_then(|digest| digest.try_into().ok());
         let edits = self.edits.as_deref().and_then(Edits::from_bytes);
-        let claims = self.claims.as_deref().and_then(Claims::from_bytes);
+        let claims = self.claims.as_deref().and_then(HighWaterMarks::from_bytes);
         Ok(Resource {
             edits: edits.ok_or_else(|| unreadable("edits"))?,
             claims: claims.ok_or_else(|| unreadable("claims"))?,
@@ -178,7 +178,7 @@ impl ResourceRow {
                 author: self.run_by.clone().ok_or_else(|| unreadable("run_by"))?,
                 began: self.run_began.ok_or_else(|| unreadable("run_began"))?,
                 client_version_max: self.run_max.ok_or_else(|| unreadable("run_max"))?,
-                is_unproven: self
+                is_optimistic: self
                     .run_unproven
                     .ok_or_else(|| unreadable("run_unproven"))?,
             },
@@ -200,15 +200,15 @@ impl ResourceRow {
     }
 }
 
-impl ShownRow {
-    pub(super) fn read(self) -> Result<Shown, Failure> {
+impl SnapshotRow {
+    pub(super) fn read(self) -> Result<SnapshotItem, Failure> {
         let payload = match self.payload {
             // A snapshot leaves it out.
             _ if self.deleted => tombstone::nothing(),
             Some(payload) => read_payload(payload)?,
             None => return Err(Failure::unreadable("resource", "payload")),
         };
-        Ok(Shown {
+        Ok(SnapshotItem {
             payload,
             server_version: self.server_version,
             deleted: self.deleted,

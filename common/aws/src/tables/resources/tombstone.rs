@@ -6,13 +6,13 @@ use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    conflict::Resolved,
+    conflict::ConflictResolution,
     field_versions::FieldVersions,
     json::Json,
     limits::{PAYLOAD_BYTES_MAX, TOMBSTONE_BYTES_MAX},
     pack::{pack, unpack},
     principal::Author,
-    resource::{Claims, Creation, Edits, Kept, Resource, ResourceKey, Run},
+    resource::{Creation, Edits, HighWaterMarks, PayloadLocation, Resource, ResourceKey, Run},
 };
 
 use crate::{failure::Failure, tables::conflicts::versions::number_of};
@@ -41,7 +41,7 @@ struct Memory {
     /// Bytes, as base64: digest of the create, edits, claims, fields.
     b: [String; 4],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    s: Vec<Resolved>,
+    s: Vec<ConflictResolution>,
 }
 
 /// The memory of a resource that is deleted, as its row holds it.
@@ -61,7 +61,7 @@ pub(super) fn kept_apart(
     tenant: &str,
     key: &ResourceKey,
     resource: &Resource,
-) -> Result<Option<Kept>, Failure> {
+) -> Result<Option<PayloadLocation>, Failure> {
     if resource.kept.is_some() {
         return Ok(resource.kept);
     }
@@ -71,7 +71,7 @@ pub(super) fn kept_apart(
         &resource.payload,
         Some(&resource.fields),
     );
-    let kept = Kept { number, bytes };
+    let kept = PayloadLocation { number, bytes };
     // What is larger than its bound does not pack into it.
     if bytes > 20 * TOMBSTONE_BYTES_MAX {
         return Ok(Some(kept));
@@ -81,7 +81,7 @@ pub(super) fn kept_apart(
     Ok((!is_small).then_some(kept))
 }
 
-fn memory(resource: &Resource, kept: Option<Kept>) -> Result<Vec<u8>, Failure> {
+fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>, Failure> {
     let Resource { run, creation, .. } = resource;
     let fields = if kept.is_none() {
         resource.fields.to_bytes()
@@ -95,7 +95,7 @@ fn memory(resource: &Resource, kept: Option<Kept>) -> Result<Vec<u8>, Failure> {
             run.author.clone(),
             run.began,
             run.client_version_max,
-            run.is_unproven,
+            run.is_optimistic,
         ),
         c: Some(creation.author.clone()).filter(|author| *author != run.author),
         t: creation.client_temp_id.clone(),
@@ -126,7 +126,7 @@ pub(super) fn read(
         serde_json::from_slice(&text).map_err(|error| Failure::undecoded("tombstone", error))?;
     let [digest, edits, claims, fields] = memory.b.map(|text| BASE64.decode(text));
     let bytes = |bytes: Result<Vec<u8>, _>| bytes.map_err(|_| unreadable("bytes"));
-    let (author, began, client_version_max, is_unproven) = memory.r;
+    let (author, began, client_version_max, is_optimistic) = memory.r;
     let creation = Creation {
         author: memory.c.unwrap_or_else(|| author.clone()),
         client_temp_id: memory.t,
@@ -136,7 +136,9 @@ pub(super) fn read(
     };
     Ok(Resource {
         payload: memory.p.unwrap_or_else(nothing),
-        kept: memory.k.map(|(number, bytes)| Kept { number, bytes }),
+        kept: memory
+            .k
+            .map(|(number, bytes)| PayloadLocation { number, bytes }),
         server_version,
         deleted: true,
         changed_at,
@@ -144,11 +146,11 @@ pub(super) fn read(
             author,
             began,
             client_version_max,
-            is_unproven,
+            is_optimistic,
         },
         creation,
         edits: Edits::from_bytes(&bytes(edits)?).ok_or_else(|| unreadable("edits"))?,
-        claims: Claims::from_bytes(&bytes(claims)?).ok_or_else(|| unreadable("claims"))?,
+        claims: HighWaterMarks::from_bytes(&bytes(claims)?).ok_or_else(|| unreadable("claims"))?,
         resolutions: memory.s,
         fields: FieldVersions::from_bytes(&bytes(fields)?).ok_or_else(|| unreadable("fields"))?,
     })

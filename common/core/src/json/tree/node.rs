@@ -30,12 +30,12 @@ pub(super) struct Object<'a> {
 
 /// An object as it would be written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Weighed {
+pub(super) struct SizedObject {
     pub(super) count: usize,
     fields_bytes: usize,
 }
 
-impl Weighed {
+impl SizedObject {
     pub(super) const fn bytes(self) -> usize {
         2 + self.fields_bytes + self.count.saturating_sub(1)
     }
@@ -222,15 +222,19 @@ impl<'a> Object<'a> {
         Node::Text(scan.value(), None)
     }
 
-    fn weighed(&self) -> Weighed {
-        Weighed {
+    fn weighed(&self) -> SizedObject {
+        SizedObject {
             count: self.fields.len(),
             fields_bytes: self.bytes,
         }
     }
 
     /// What it would be with `changes`; `note` is told of each field that would change.
-    pub(super) fn weigh(&mut self, changes: &Self, mut note: impl FnMut(&Cow<'a, str>)) -> Weighed {
+    pub(super) fn weigh(
+        &mut self,
+        changes: &Self,
+        mut note: impl FnMut(&Cow<'a, str>),
+    ) -> SizedObject {
         let mut weighed = self.weighed();
         for (name, change) in &changes.fields {
             let stands = self.fields.get_mut(name);

@@ -56,7 +56,7 @@ fn lookups(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Vec<String>) {
     (searched, claims.to_look_up(HashSet::new()).0)
 }
 
-fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Claims) {
+fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, MediaReferences) {
     let catalog = Catalog::parse(BOARD).expect("a catalog");
     let principal = Principal {
         tenant: "acme".into(),
@@ -78,7 +78,7 @@ fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Claims) {
         keyring: &keyring,
         accepts_old,
     };
-    let claims = Claims::of(&groups, &HashMap::new(), sender, rules, |_| true);
+    let claims = MediaReferences::of(&groups, &HashMap::new(), sender, rules, |_| true);
     (claims.to_find(), claims)
 }
 

@@ -11,7 +11,7 @@ use super::Entry;
 use crate::{
     limits::SEGMENT_CHANGES_MAX,
     principal::Author,
-    protocol::{Action, pull::DecidedConflict},
+    protocol::{Action, pull::ResolvedConflict},
     sequence::position::Position,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Difference<'a> {
     #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
     is_echoed: bool,
     #[serde(rename = "r", default, skip_serializing_if = "<[_]>::is_empty")]
-    decided: Cow<'a, [DecidedConflict]>,
+    decided: Cow<'a, [ResolvedConflict]>,
     #[serde(rename = "d", borrow, default, skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
 }

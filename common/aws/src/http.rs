@@ -1,0 +1,330 @@
+//! The HTTP edge: requests become bodies and callers once, answers and problems become responses
+//! once (§8).
+
+mod body;
+mod headers;
+
+use std::borrow::Cow;
+
+use lambda_http::{
+    Body, Context as LambdaContext, Request, RequestExt as _, Response,
+    http::{HeaderName, HeaderValue, header},
+    request::RequestContext,
+};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tidemark_core::{
+    gzip::{self, GZIP},
+    json::Json,
+    limits::{LIST_DEFAULT, LIST_MAX, RESPONSE_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX},
+    principal::Principal,
+    protocol::problem::{Problem, ProblemBody, ProblemCode},
+    routes::{ROUTES, Route},
+};
+
+pub use body::{body, body_of};
+pub use headers::{complete, is_allowed};
+
+use crate::{
+    context::Context,
+    deadline::Deadline,
+    entry::Unreadable,
+    failure::Failure,
+    telemetry::{End, Invocation},
+};
+
+/// What a header says; the values of a header that is repeated are joined with commas, as HTTP has
+/// it.
+fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let mut values = request
+        .headers()
+        .get_all(name)
+        .iter()
+        .map(|value| value.to_str().unwrap_or("?"));
+    let first = Cow::Borrowed(values.next()?);
+    Some(values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}"))))
+}
+
+/// The route by which a request came.
+///
+/// # Errors
+/// A 404 problem for a request by none of ours.
+pub fn route(request: &Request) -> Result<&'static Route, Problem> {
+    let resource = resource(request);
+    let method = request.method().as_str();
+    let of_method = || ROUTES.iter().filter(|route| route.method == method);
+    // A default route, and cargo-lambda's emulator, name none: there the path says it.
+    let by_path = || of_method().find(|route| route.is_of(request.uri().path()));
+    let route = of_method()
+        .find(|route| Some(route.path) == resource)
+        .or_else(by_path);
+    route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
+}
+
+/// The path of the route by which a request came, with its placeholders, where the gateway names
+/// it.
+fn resource(request: &Request) -> Option<&str> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(api)) => api.resource_path.as_deref(),
+        Some(RequestContext::ApiGatewayV2(api)) => api
+            .route_key
+            .as_deref()
+            .and_then(|key| key.split_once(' '))
+            .map(|(_, path)| path),
+        _ => None,
+    }
+}
+
+/// What stands in the path at `{name}`.
+///
+/// # Errors
+/// A 404 problem when it is no name of anything.
+pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> {
+    let parameters = request.path_parameters_ref();
+    let value = parameters
+        .and_then(|parameters| parameters.first(name))
+        .unwrap_or_default();
+    if value.is_empty() {
+        return Err(not_found());
+    }
+    Ok(value.to_owned())
+}
+
+/// The answer to a request for something that is not there, or is another tenant's.
+pub fn not_found() -> Problem {
+    Problem::new(
+        ProblemCode::NotFound,
+        "there is no such thing in your tenant",
+    )
+}
+
+/// What a query says of `name`; an empty value is none.
+pub fn query_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request
+        .query_string_parameters_ref()?
+        .first(name)
+        .filter(|value| !value.is_empty())
+}
+
+/// How many entries of a list are wanted: `limit` in the query, 1 to 200.
+///
+/// # Errors
+/// A 400 problem for anything else.
+pub fn list_limit(request: &Request) -> Result<usize, Problem> {
+    let Some(limit) = query_parameter(request, "limit") else {
+        return Ok(LIST_DEFAULT);
+    };
+    let limit = limit
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LIST_MAX).contains(limit));
+    limit.ok_or_else(|| {
+        Problem::malformed("limit", format!("must be a number from 1 to {LIST_MAX}"))
+    })
+}
+
+/// Lets only admins on.
+///
+/// # Errors
+/// A 403 problem for anyone else.
+pub fn admin(principal: &Principal) -> Result<(), Problem> {
+    if principal.is_admin() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::Forbidden,
+        "this is for users with the role admin",
+    ))
+}
+
+/// Serves a request: does the work and makes the response to it of its answer, or of the problem
+/// that it met.
+pub async fn serve<T: Serialize>(
+    context: &Context,
+    function: &'static str,
+    request: &Request,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Response<Body> {
+    // On the heap, because futures are moved from frame to frame, and the stack of a thread is
+    // small.
+    let work = Box::pin(work);
+    let request_id = request_id(request);
+    let lambda_context = request.lambda_context_ref();
+    let lambda_request_id = lambda_context.map(|lambda| lambda.request_id.as_str());
+    let invocation = Invocation {
+        function,
+        request_id: &request_id,
+        lambda_request_id,
+    };
+    let deadline = Deadline::of(lambda_context, &context.clock);
+    let respond = async {
+        let origins = &context.settings.allowed_origins;
+        let (mut response, end) = if headers::is_options(request) {
+            let path = resource(request).unwrap_or(request.uri().path());
+            match headers::preflight(request, path, origins) {
+                Ok(response) => (response, End::Done),
+                Err(problem) => (
+                    respond_problem(context, request, &request_id, &problem),
+                    End::Rejected(problem.code),
+                ),
+            }
+        } else if let Some(Unreadable(problem)) = request.extensions().get() {
+            (
+                respond_problem(context, request, &request_id, problem),
+                End::Rejected(problem.code),
+            )
+        } else {
+            respond(context, request, &request_id, deadline.bound(work).await)
+        };
+        complete(
+            response.headers_mut(),
+            origins,
+            request.headers().get(header::ORIGIN),
+        );
+        (response, end)
+    };
+    invocation.run(context, respond).await
+}
+
+/// Refuses a request for which there is no work.
+pub async fn reject(
+    context: &Context,
+    function: &'static str,
+    request: &Request,
+    problem: Problem,
+) -> Response<Body> {
+    serve(context, function, request, async {
+        Err::<(), _>(problem.into())
+    })
+    .await
+}
+
+/// Serves a direct invocation: answered with what the work answers, or with the problem that it
+/// met.
+///
+/// # Errors
+/// The answer does not serialise, which each does.
+pub async fn direct<T: Serialize>(
+    context: &Context,
+    function: &'static str,
+    lambda_context: &LambdaContext,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> serde_json::Result<Json> {
+    let request_id = &lambda_context.request_id;
+    let deadline = Deadline::of(Some(lambda_context), &context.clock);
+    let response = async {
+        match deadline.bound(work).await {
+            Ok(response) => (to_raw_value(&response), End::Done),
+            Err(failure) => {
+                let problem = failure.problem();
+                (
+                    RawValue::from_string(problem_document(&problem, request_id)),
+                    End::Rejected(problem.code),
+                )
+            }
+        }
+    };
+    Invocation {
+        function,
+        request_id,
+        lambda_request_id: None,
+    }
+    .run(context, response)
+    .await
+}
+
+fn respond<T: Serialize>(
+    context: &Context,
+    request: &Request,
+    request_id: &str,
+    outcome: Result<T, Failure>,
+) -> (Response<Body>, End) {
+    let problem = match outcome.map(|response| serde_json::to_string(&response)) {
+        Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
+        Ok(Err(error)) => Failure::undecoded("answer", error).problem(),
+        Err(failure) => failure.problem(),
+    };
+    (
+        respond_problem(context, request, request_id, &problem),
+        End::Rejected(problem.code),
+    )
+}
+
+/// A problem as a document: the body of a response, or the answer to a direct invocation.
+fn problem_document(problem: &Problem, request_id: &str) -> String {
+    serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
+}
+
+fn respond_problem(
+    context: &Context,
+    request: &Request,
+    request_id: &str,
+    problem: &Problem,
+) -> Response<Body> {
+    let document = problem_document(problem, request_id);
+    let mut response = response(
+        request,
+        problem.code.status(),
+        "application/problem+json",
+        document,
+    );
+    let hint = match problem.code {
+        // Drawn, so that the devices which met an outage together do not come back together.
+        ProblemCode::Unavailable => Some((
+            header::RETRY_AFTER,
+            HeaderValue::from(context.random.retry_after_s()),
+        )),
+        ProblemCode::Unauthenticated => {
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+        }
+        ProblemCode::UnsupportedMediaType => {
+            Some((header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP)))
+        }
+        _ => None,
+    };
+    if let Some((name, value)) = hint {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// A response with this body, as gzip where that saves something and the client takes it.
+fn response(
+    request: &Request,
+    status: u16,
+    content_type: &'static str,
+    body: String,
+) -> Response<Body> {
+    let packed = packed(request, &body);
+    let is_packed = packed.is_some();
+    let mut response = Response::new(packed.map_or_else(|| Body::from(body), Body::from));
+    *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
+    }
+    response
+}
+
+fn packed(request: &Request, body: &str) -> Option<Vec<u8>> {
+    let accepted = header_text(request, &header::ACCEPT_ENCODING)?;
+    if body.len() <= UNCOMPRESSED_RESPONSE_BYTES_MAX || !gzip::is_accepted(&accepted) {
+        return None;
+    }
+    let packed = gzip::gzip(body.as_bytes());
+    // Lambda hands bytes on as base64, which must fit its answer as text must.
+    let response_bytes = packed.len().div_ceil(3) * 4;
+    (packed.len() < body.len() && response_bytes <= RESPONSE_BYTES_MAX).then_some(packed)
+}
+
+/// The gateway's id of a request, for the client to name when it asks for help.
+fn request_id(request: &Request) -> String {
+    let id = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(api)) => api.request_id.clone(),
+        Some(RequestContext::ApiGatewayV2(api)) => api.request_id.clone(),
+        _ => None,
+    };
+    id.unwrap_or_default()
+}

@@ -1,0 +1,184 @@
+//! The rules for one edit on one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes.
+//! Here it is decided whether an edit was made on what the resource is now.
+
+use super::{
+    content::Next,
+    intake::{Edit, Rejection},
+};
+use crate::{
+    catalog::ResourceType,
+    json::tree::Tree,
+    principal::Author,
+    protocol::{Action, push::ItemCode},
+    resource::{AppliedEdit, Resource},
+};
+
+/// What becomes of an edit.
+#[derive(Debug)]
+pub enum EditOutcome<'a> {
+    /// The resource remembers having applied it, as this version.
+    Remembered(AppliedEdit),
+    /// It changes nothing.
+    Unchanged {
+        /// Whether the device has received the version that stands. Its own versions count only
+        /// once they were delivered: it may have been restored from a backup that lacks them.
+        is_seen: bool,
+    },
+    /// It is applied, and this is the payload then.
+    Apply(Next<'a>),
+    /// It was made on something else than the resource is now.
+    Conflict(ItemCode, String),
+    /// There is no such resource.
+    NotFound,
+    /// It cannot be applied to anything.
+    Reject(Rejection),
+}
+
+/// Judges `edit` by `author` against the stored `resource`, whose payload is `payload`. Nothing of
+/// that changes.
+pub fn evaluate<'a>(
+    edit: &'a Edit,
+    resource: Option<&Resource>,
+    payload: Option<&mut Tree<'a>>,
+    author: &Author,
+    rules: &ResourceType,
+) -> EditOutcome<'a> {
+    match (edit.action, resource) {
+        (Action::Create, None) if edit.takes_derived_id => {
+            let error = "payload.id: the server derives ids of this form itself: send the create with the client_temp_id that it \
+                         derives from, or choose an id of another form";
+            EditOutcome::Reject(Rejection::new(ItemCode::InvalidId, error))
+        }
+        (Action::Create, None) => apply(Next::Whole(&edit.payload), payload, rules),
+        (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource, author) => {
+            apply(Next::Whole(&edit.payload), payload, rules)
+        }
+        // A create is found among the edits where an admin accepted it, or where it brought a
+        // deleted resource back.
+        (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
+            Some(applied) => EditOutcome::Remembered(applied),
+            None => evaluate_create(edit, resource, author),
+        },
+        (_, None) => EditOutcome::NotFound,
+        (_, Some(resource)) => match resource.edits.find(edit.id) {
+            Some(applied) => EditOutcome::Remembered(applied),
+            None => evaluate_change(edit, resource, payload, author, rules),
+        },
+    }
+}
+
+fn evaluate_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> EditOutcome<'a> {
+    let creation = &resource.creation;
+    let is_own = creation.author == *author;
+    let same_name = is_own && creation.client_temp_id == edit.client_temp_id;
+    if same_name && creation.digest == edit.digest {
+        return EditOutcome::Remembered(AppliedEdit {
+            id: edit.id,
+            server_version: 1,
+            is_merged: false,
+        });
+    }
+    let version = resource.server_version;
+    let (code, error) = if is_own && creation.client_temp_id.is_some() && same_name {
+        (
+            ItemCode::TempIdReused,
+            "Temp id reused: another create was sent under this client_temp_id".to_owned(),
+        )
+    } else if is_own {
+        let error = format!(
+            "Already created: this device created the resource before with other content (server_version={version}): send the difference as an update"
+        );
+        (ItemCode::AlreadyCreated, error)
+    } else {
+        (
+            ItemCode::IdTaken,
+            "Id taken: a resource with this id exists".to_owned(),
+        )
+    };
+    EditOutcome::Conflict(code, error)
+}
+
+/// Whether a create brings a deleted resource back: its device has seen the delete, or deleted it
+/// itself in an earlier edit of its queue. It cannot be a retry of the create that made the
+/// resource, nor one that was applied before: then the version would be above its base, or its
+/// `client_version` one of the run.
+fn is_made_on_tombstone(edit: &Edit, resource: &Resource, author: &Author) -> bool {
+    resource.deleted && edit.base_version.is_some() && is_fresh(edit, resource, author)
+}
+
+fn evaluate_change<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    mut payload: Option<&mut Tree<'a>>,
+    author: &Author,
+    rules: &ResourceType,
+) -> EditOutcome<'a> {
+    let next = match (edit.action, payload.as_deref_mut()) {
+        (Action::Delete, _) if resource.deleted => return EditOutcome::Unchanged { is_seen: true },
+        (Action::Delete, _) | (_, None) => Next::Same,
+        (_, Some(_)) if resource.deleted => Next::Same,
+        (_, Some(payload)) => Next::patched(edit, payload),
+    };
+    if let Next::Patched(_, effect) = &next
+        && !effect.has_changed
+    {
+        return EditOutcome::Unchanged {
+            is_seen: base(edit, resource) == resource.server_version,
+        };
+    }
+    if !is_fresh(edit, resource, author) {
+        let (server, client) = (resource.server_version, edit.client_version);
+        let error = format!("Version mismatch: server_version={server}, client_version={client}");
+        return EditOutcome::Conflict(ItemCode::VersionMismatch, error);
+    }
+    if resource.deleted {
+        return EditOutcome::Reject(Rejection::new(
+            ItemCode::ResourceDeleted,
+            "the resource is deleted",
+        ));
+    }
+    apply(next, payload, rules)
+}
+
+/// Whether the device had seen all that others wrote when it made the edit, and the edit is none
+/// that the resource has forgotten (§3.4). Asked only of edits that the resource does not remember.
+fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
+    let server_version = resource.server_version;
+    let own_run = resource.run.author == *author;
+    if !has_seen_all(edit, resource, author) {
+        return false;
+    }
+    if edit.base_version == Some(server_version) {
+        return true; // had it been applied before, the version would be above its base
+    }
+    if own_run && edit.client_version <= resource.run.client_version_max {
+        return false;
+    }
+    edit.base_version.is_some() || edit.client_version > resource.claims.of(author)
+}
+
+/// Whether every version after the edit's base is the device's own. A base above the server's
+/// version is none that it ever sent: the server was restored from an older copy.
+fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
+    let server_version = resource.server_version;
+    let base = base(edit, resource);
+    let own_run = resource.run.author == *author;
+    base == server_version || base < server_version && own_run && base + 1 >= resource.run.began
+}
+
+/// The version that counts as the edit's base (§3.3).
+fn base(edit: &Edit, resource: &Resource) -> u64 {
+    edit.base_version
+        .unwrap_or(edit.client_version.min(resource.server_version))
+}
+
+fn apply<'a>(
+    next: Next<'a>,
+    payload: Option<&mut Tree<'a>>,
+    rules: &ResourceType,
+) -> EditOutcome<'a> {
+    match next.check(payload, rules) {
+        Ok(()) => EditOutcome::Apply(next),
+        Err(rejection) => EditOutcome::Reject(rejection),
+    }
+}

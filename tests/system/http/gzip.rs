@@ -1,0 +1,309 @@
+//! Bodies that are gzip, in requests and in answers.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use lambda_http::{
+    Body,
+    http::{HeaderMap, HeaderValue, header},
+};
+use serde_json::{Value, json};
+use tidemark::gateway::ApiKind;
+use tidemark_core::limits::{BODY_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX};
+use tidemark_tests::{ApiResponse, Stack};
+
+use crate::bad_input::assert_problem;
+
+fn packed(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn headers(token: &str, pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::AUTHORIZATION,
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+    );
+    for (name, value) in pairs {
+        headers.insert(name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn push(letters: usize) -> Value {
+    json!({"device_id": "phone", "items": [{"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1,
+        "payload": {"note": "x".repeat(letters)}}]})
+}
+
+async fn send_packed(stack: &Stack, body: &[u8], coding: &str) -> ApiResponse {
+    let token = stack.token("acme", "ana", &[], &[]);
+    stack
+        .send(
+            "sync/push",
+            &headers(&token, &[(header::CONTENT_ENCODING, coding)]),
+            body,
+        )
+        .await
+}
+
+/// A stack on which a pull has some 20 KB to answer.
+async fn with_changes(api: ApiKind) -> (Stack, String) {
+    let stack = Stack::new().behind(api);
+    let phone = stack.device("ana", "phone");
+    let item = |n: usize| json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": format!("m-{n}"), "note": "x".repeat(400)}});
+    phone.push((0..40).map(item).collect()).await;
+    let token = phone.token.clone();
+    (stack, token)
+}
+
+/// Pulls with this `accept-encoding`.
+async fn pull(stack: &Stack, token: &str, accepted: Option<&str>) -> ApiResponse {
+    let accepted: Vec<_> = accepted
+        .map(|value| (header::ACCEPT_ENCODING, value))
+        .into_iter()
+        .collect();
+    stack
+        .send(
+            "sync/pull",
+            &headers(token, &accepted),
+            br#"{"since_token":null}"#,
+        )
+        .await
+}
+
+fn is_packed(response: &ApiResponse) -> bool {
+    response
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding == "gzip")
+}
+
+#[tokio::test]
+async fn a_gzip_push_is_applied_behind_both_kinds_of_api() {
+    for api in [ApiKind::Rest, ApiKind::Http] {
+        let stack = Stack::new().behind(api);
+        for coding in ["gzip", "GZIP", "x-gzip", " gzip ", "identity, gzip"] {
+            let response =
+                send_packed(&stack, &packed(push(2000).to_string().as_bytes()), coding).await;
+            assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
+        }
+        assert_eq!(stack.rows("resources").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
+    let stack = Stack::new();
+    let whole = packed(push(10).to_string().as_bytes());
+    let mut changed = whole.clone();
+    let checksum = changed.len() - 8;
+    changed[checksum] ^= 1;
+    let cut = whole[..whole.len() - 1].to_vec();
+    let followed = [whole.as_slice(), b"{}"].concat();
+    for body in [Vec::new(), cut, changed, followed, b"\x1f\x8b".to_vec()] {
+        for coding in ["gzip", "identity", ""] {
+            let response = send_packed(&stack, &body, coding).await;
+            assert_problem(
+                &response,
+                400,
+                "invalid_request",
+                Some("$"),
+                &format!("{} bytes", body.len()),
+            );
+        }
+    }
+    assert_eq!(
+        stack.rows("resources").len() + stack.rows("sync_items").len(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_unpacks_to_3_mb_is_read_and_one_byte_more_is_413() {
+    let stack = Stack::new();
+    let mut body = push(10).to_string().into_bytes();
+    body.resize(BODY_BYTES_MAX, b' ');
+    assert_eq!(
+        send_packed(&stack, &packed(&body), "gzip").await.status,
+        200
+    );
+    body.push(b' ');
+    let response = send_packed(&stack, &packed(&body), "gzip").await;
+    assert_problem(&response, 413, "body_too_large", None, "one byte more");
+    body.resize(40 * BODY_BYTES_MAX, b' ');
+    let bomb = send_packed(&stack, &packed(&body), "gzip").await;
+    assert_problem(&bomb, 413, "body_too_large", None, "a bomb");
+}
+
+/// `{}` in these codings.
+const BROTLI: &[u8] = b"\x8b\x00\x80\x7b\x7d\x03";
+const ZLIB: &[u8] = b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00\x7b\x7d";
+
+#[tokio::test]
+async fn another_content_encoding_is_415_and_says_which_is_understood() {
+    let stack = Stack::new();
+    let twice = packed(&packed(push(10).to_string().as_bytes()));
+    for coding in ["br", "deflate", "zstd", "gzip, gzip", "gzip, br"] {
+        for body in [
+            packed(push(10).to_string().as_bytes()),
+            push(10).to_string().into_bytes(),
+        ] {
+            let response = send_packed(&stack, &body, coding).await;
+            assert_problem(&response, 415, "unsupported_media_type", None, coding);
+        }
+    }
+    for (coding, body) in [
+        ("br", BROTLI),
+        ("deflate", ZLIB),
+        ("zstd", ZSTD),
+        ("gzip, br", BROTLI),
+        ("gzip, gzip", twice.as_slice()),
+        ("br", &[]),
+    ] {
+        let response = send_packed(&stack, body, coding).await;
+        assert_problem(&response, 415, "unsupported_media_type", None, coding);
+        assert_eq!(
+            response.headers[header::ACCEPT_ENCODING],
+            "gzip",
+            "{coding}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_body_decides_whether_it_is_gzip() {
+    let codings = ["", "gzip", "GZIP", "x-gzip", "identity", "identity, gzip"];
+    for api in [ApiKind::Rest, ApiKind::Http] {
+        let stack = Stack::new().behind(api);
+        let plain = push(2000).to_string();
+        for body in [plain.as_bytes(), packed(plain.as_bytes()).as_slice()] {
+            for coding in codings {
+                let response = send_packed(&stack, body, coding).await;
+                assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
+            }
+            let token = stack.token("acme", "ana", &[], &[]);
+            assert_eq!(
+                stack
+                    .send("sync/push", &headers(&token, &[]), body)
+                    .await
+                    .status,
+                200,
+                "no header"
+            );
+        }
+        assert_eq!(stack.rows("resources").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_skipped() {
+    let stack = Stack::new();
+    let marked = format!("\u{feff}{}", push(10));
+    let twice = format!("\u{feff}{marked}");
+    for (body, status) in [
+        (marked.as_bytes(), 200),
+        (packed(marked.as_bytes()).as_slice(), 200),
+        (format!("\u{feff} \n{}", push(10)).as_bytes(), 200),
+        (twice.as_bytes(), 400),
+        ("\u{feff}".as_bytes(), 400),
+        (b"\xff\xfe{\0}\0".as_slice(), 400),
+    ] {
+        for coding in ["", "gzip", "identity"] {
+            assert_eq!(
+                send_packed(&stack, body, coding).await.status,
+                status,
+                "{:?} {coding}",
+                String::from_utf8_lossy(body)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_is_gzip_for_a_client_that_takes_it_and_the_same_for_one_that_does_not() {
+    for api in [ApiKind::Rest, ApiKind::Http] {
+        let (stack, token) = with_changes(api).await;
+        let plain = pull(&stack, &token, None).await;
+        assert!(!is_packed(&plain) && plain.text.len() > 10 * 1024);
+        for accepted in ["gzip", "br, gzip;q=0.5", "*", "deflate, gzip"] {
+            let response = pull(&stack, &token, Some(accepted)).await;
+            assert_eq!(
+                (is_packed(&response), &response.text),
+                (true, &plain.text),
+                "{accepted:?}"
+            );
+            assert_eq!(response.headers["vary"], "accept-encoding");
+        }
+        for rejected in ["identity", "gzip;q=0", "br", "*;q=0", "*, gzip;q=0"] {
+            let response = pull(&stack, &token, Some(rejected)).await;
+            assert!(!is_packed(&response), "{rejected:?}");
+            assert_eq!(response.headers["vary"], "accept-encoding");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
+    let stack = Stack::new();
+    let phone = stack.device("ana", "phone");
+    // The server's payload is in the answer of an edit that changes nothing, so its length is the
+    // answer's.
+    let answered = async |letters: usize, accepted: &[(header::HeaderName, &str)]| {
+        let id = format!("m-{letters:06}");
+        let item = json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": id, "note": "x".repeat(letters)}});
+        stack.device("bob", "tablet").push_one(item).await;
+        let nothing = json!({"resource_type": "meter", "action": "update", "client_version": 0, "base_version": 0,
+            "payload": {"id": id, "note": "y"}});
+        let body = phone.body(&json!([nothing])).to_string();
+        stack
+            .send(
+                "sync/push",
+                &headers(&phone.token, accepted),
+                body.as_bytes(),
+            )
+            .await
+    };
+    let gzip = [(header::ACCEPT_ENCODING, "gzip")];
+    let rest = answered(1000, &gzip).await.text.len() - 1000;
+    for (bytes, expected) in [
+        (UNCOMPRESSED_RESPONSE_BYTES_MAX, false),
+        (UNCOMPRESSED_RESPONSE_BYTES_MAX + 1, true),
+    ] {
+        let response = answered(bytes - rest, &gzip).await;
+        assert_eq!(
+            (response.text.len(), is_packed(&response)),
+            (bytes, expected)
+        );
+    }
+}
+
+/// What a function hands to Lambda, which no test's own reading has touched.
+#[tokio::test]
+async fn a_gzip_answer_leaves_the_function_as_bytes_that_any_reader_unpacks() {
+    let (stack, token) = with_changes(ApiKind::Rest).await;
+    let response = stack
+        .respond(
+            "POST",
+            "sync/pull",
+            &headers(&token, &[(header::ACCEPT_ENCODING, "gzip")]),
+            b"{}",
+        )
+        .await;
+    let Body::Binary(bytes) = response.body() else {
+        panic!("text: {response:?}")
+    };
+    let mut text = String::new();
+    GzDecoder::new(bytes.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, pull(&stack, &token, None).await.text);
+    assert!(
+        bytes.len() < text.len() / 5,
+        "{} of {}",
+        bytes.len(),
+        text.len()
+    );
+}
