@@ -1,31 +1,30 @@
-//! What things may cost. The count-based ones are held by `bench/tests`, which CI runs.
+//! The budgets of the measurements. `bench/tests` checks all counts among them in CI.
 
-/// Write units for each created or updated item of 300 bytes, in all tables, pushed in batches of
-/// 50.
+/// Write units per created or updated item of 300 bytes, in all tables, pushed in batches of 50.
 pub const WRITE_UNITS_PER_ITEM: f64 = 1.40;
-/// Read units for each change that is pulled in a page of 100.
+/// Read units per change in a pull of a page of 100 changes.
 pub const READ_UNITS_PER_CHANGE: f64 = 0.15;
-/// Dollars for a million items pushed in 50s and pulled once in 100s.
+/// Dollars per million items, pushed in batches of 50 and pulled once in pages of 100.
 pub const DOLLARS_PER_MILLION: f64 = 1.00;
-/// Round trips to DynamoDB that wait for each other: a push of 50.
+/// Sequential round trips to DynamoDB in a push of 50 items.
 pub const ROUND_TRIPS_PUSH: f64 = 3.0;
-/// A pull of 100.
+/// Sequential round trips to DynamoDB in a pull of 100 changes.
 pub const ROUND_TRIPS_PULL: f64 = 2.0;
-/// A pull of nothing.
+/// Sequential round trips to DynamoDB in a pull without changes.
 pub const ROUND_TRIPS_PULL_NOTHING: f64 = 1.0;
-/// An acknowledgement.
+/// Sequential round trips to DynamoDB in an acknowledgement.
 pub const ROUND_TRIPS_ACK: f64 = 1.0;
-/// Milliseconds of CPU from exec to the first answer of DynamoDB, over TLS.
+/// CPU time in milliseconds from exec to the first DynamoDB response, over TLS.
 pub const COLD_CPU_MS: f64 = 5.0;
-/// A function's stripped binary, in MB.
+/// Size of a function's stripped binary in MB.
 pub const BINARY_MB: f64 = 7.0;
-/// Resident memory of a function under load, in MB.
+/// Resident memory of a function under load in MB.
 pub const MEMORY_MB: f64 = 24.0;
-/// Seconds of a function's CPU, DynamoDB apart, for 10,000 items that are pushed.
+/// CPU seconds of the function, without DynamoDB, per 10,000 pushed items.
 pub const PUSH_CPU_S: f64 = 0.45;
-/// The same for 10,000 that are pulled.
+/// CPU seconds of the function, without DynamoDB, per 10,000 pulled items.
 pub const PULL_CPU_S: f64 = 0.10;
-/// Seconds of a function's CPU, DynamoDB and S3 apart, for one valid request, whatever it asks for.
+/// CPU seconds of the function, without DynamoDB and S3, for any single valid request.
 pub const WORST_CPU_S: f64 = 1.0;
-/// Times the CPU per byte of the equivalent ordinary request.
+/// Maximum ratio of CPU time per byte to the equivalent ordinary request.
 pub const WORST_RATIO: f64 = 20.0;

@@ -1,4 +1,4 @@
-//! An HTTP client whose connections stay open, as many as there are requests under way.
+//! An HTTP client with persistent connections, one per concurrent request.
 
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use serde_json::{Value, json};
 
-/// The API at one address. Clones share their connections.
+/// A client for the API at one address. Clones share their connections.
 #[derive(Clone)]
 pub struct Api {
     base: String,
@@ -23,19 +23,19 @@ enum Connections {
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
-/// A request, ready to be sent.
+/// A prepared request to the API.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Below `/api/v1/mobile/`.
+    /// The path below `/api/v1/mobile/`.
     pub route: &'static str,
-    /// The caller's token.
+    /// The bearer token of the caller.
     pub token: String,
-    /// JSON.
+    /// The request body as JSON text.
     pub body: Bytes,
 }
 
 impl Request {
-    /// A request with this body.
+    /// Creates a request with this body.
     pub fn new(route: &'static str, token: &str, body: &Value) -> Self {
         Self {
             route,
@@ -44,7 +44,7 @@ impl Request {
         }
     }
 
-    /// A push of these items.
+    /// Creates a push of these items.
     pub fn push(token: &str, device_id: &str, items: &[Value]) -> Self {
         Self::new(
             "sync/push",
@@ -53,7 +53,7 @@ impl Request {
         )
     }
 
-    /// A pull of a page of 100.
+    /// Creates a pull with a page size of 100.
     pub fn pull(token: &str, device_id: &str, since: &Value) -> Self {
         Self::new(
             "sync/pull",
@@ -64,11 +64,12 @@ impl Request {
 }
 
 impl Api {
-    /// The API below this URL, which ends before `/api/v1/mobile`.
+    /// Creates a client for the API below this URL, without `/api/v1/mobile`.
     pub fn new(base: &str) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new());
+
         let connections = if base.starts_with("https://") {
             tcp.enforce_http(false);
             let tls = HttpsConnectorBuilder::new()
@@ -78,18 +79,22 @@ impl Api {
         } else {
             Connections::Plain(client.build(tcp))
         };
+
         Self {
             base: base.trim_end_matches('/').to_owned(),
             connections,
         }
     }
 
-    /// The URL it stands below.
+    /// Returns the base URL without `/api/v1/mobile`.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Sends a request and reads its answer to the end; anything but 200 ends the measurement.
+    /// Sends a request and returns the complete response body.
+    ///
+    /// # Panics
+    /// Panics if the status is not 200, which aborts the measurement.
     pub async fn send(&self, request: &Request) -> Bytes {
         let (status, body) = self.exchange(request).await;
         assert_eq!(
@@ -102,7 +107,7 @@ impl Api {
         body
     }
 
-    /// The same, with the answer as JSON.
+    /// Sends a request and returns the response body as JSON.
     pub async fn ask(&self, request: &Request) -> Value {
         serde_json::from_slice(&self.send(request).await).unwrap()
     }
@@ -113,11 +118,13 @@ impl Api {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(request.body.clone()))
             .unwrap();
+
         let response = match &self.connections {
             Connections::Plain(client) => client.request(sent),
             Connections::Tls(client) => client.request(sent),
         };
         let response = response.await.unwrap();
+
         let status = response.status();
         (
             status,

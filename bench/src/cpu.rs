@@ -1,5 +1,5 @@
-//! How much processor time was used: by this process, and by the calls of its functions to the
-//! embedded engine.
+//! Measures CPU time: of this process, and of the calls that its functions make to the embedded
+//! engine.
 
 use std::{
     cell::Cell,
@@ -19,19 +19,19 @@ use tidemark::{
 
 use crate::process;
 
-/// What a process has used since it began.
+/// Resources that a process has used since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Seconds of processor time, all of it.
+    /// Total CPU time in seconds.
     pub process_s: f64,
-    /// Seconds of it that went into the store: the engine, or SQLite in the floor.
+    /// The part of it in seconds that the store used: the engine, or SQLite in the baseline.
     pub store_s: f64,
-    /// Resident memory in MB, when it was largest; 0 where the system does not tell.
+    /// Peak resident memory in MB; 0 if the system does not report it.
     pub peak_mb: f64,
 }
 
 impl Usage {
-    /// What this process has used, of which `store` went into the store.
+    /// Returns the usage of this process, with the CPU time that `store` has counted.
     pub fn now(store: &StoreCpu) -> Self {
         let process_s = spent(ClockId::ProcessCPUTime).as_secs_f64();
         Self {
@@ -42,12 +42,12 @@ impl Usage {
     }
 }
 
-/// Adds up the processor time that threads spend in the store. Waiting for its lock is none.
+/// Adds up the CPU time that threads spend in the store. Waiting for its lock uses no CPU time.
 #[derive(Debug, Default)]
 pub struct StoreCpu(AtomicU64);
 
 impl StoreCpu {
-    /// Does the work and counts its time.
+    /// Runs `work` and counts its CPU time.
     pub fn count<T>(&self, work: impl FnOnce() -> T) -> T {
         let began = thread_cpu();
         let done = work();
@@ -55,7 +55,7 @@ impl StoreCpu {
         done
     }
 
-    /// All of it until now.
+    /// Returns the CPU time counted so far.
     pub fn spent(&self) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
@@ -69,8 +69,8 @@ impl StoreCpu {
 }
 
 thread_local! {
-    /// When the call began that this thread is making. A call never waits between its two hooks, so
-    /// it stays on its thread.
+    /// CPU time of the thread at the start of its current call. A call does not suspend between its
+    /// two hooks, so it remains on its thread.
     static BEGAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -90,7 +90,7 @@ impl Hook for StoreCpu {
     }
 }
 
-/// What this thread has used since it began.
+/// Returns the CPU time that this thread has used since its start.
 pub fn thread_cpu() -> Duration {
     spent(ClockId::ThreadCPUTime)
 }

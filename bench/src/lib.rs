@@ -1,11 +1,12 @@
-//! What Tidemark costs and how fast it is: each subcommand is a table of *floor · budget · measured
-//! · ratio*. A floor is measured in the same run, by the least that could do the work, so a ratio
-//! says something on any machine. docs/performance.md holds one run.
+//! Measures the cost and the speed of Tidemark. Each subcommand prints tables of *baseline · budget
+//! · measured · ratio*. The baseline is the cost of a minimal implementation, measured in the same
+//! run, so that the ratio is meaningful on any machine. docs/performance.md contains the results of
+//! one run.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::missing_panics_doc,
-    reason = "a measurement that cannot go on stops"
+    reason = "a failed measurement aborts"
 )]
 
 pub mod baseline;

@@ -1,8 +1,8 @@
-//! What the measurements were made on.
+//! Describes the machine on which the measurements were made.
 
 use std::{fs, process::Command};
 
-/// The machine, the compiler and the commit, in one line.
+/// Returns the machine, the compiler and the commit in one line.
 pub fn describe() -> String {
     let field = |file: &str, name: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();
@@ -15,23 +15,26 @@ pub fn describe() -> String {
             .map(|(_, value)| value.trim().to_owned())
             .unwrap_or_else(|| "unknown".to_owned())
     };
-    let said = |program: &str, arguments: &[&str]| {
+
+    let output_of = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
         output
             .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
             .unwrap_or_default()
     };
+
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory_kb: f64 = field("/proc/meminfo", "MemTotal")
         .trim_end_matches(" kB")
         .parse()
         .unwrap_or_default();
+
     format!(
         "{}, {cores} cores, {:.0} GiB, Linux {}, {}, commit {}",
         field("/proc/cpuinfo", "model name"),
         memory_kb / 1024.0 / 1024.0,
-        said("uname", &["-r"]),
-        said("rustc", &["--version"]),
-        said("git", &["describe", "--always", "--dirty"]),
+        output_of("uname", &["-r"]),
+        output_of("rustc", &["--version"]),
+        output_of("git", &["describe", "--always", "--dirty"]),
     )
 }

@@ -1,5 +1,5 @@
-//! `bench`: measures, prints the tables, and with `--write` puts them into docs/performance.md. The
-//! exit code is 1 where a budget is missed.
+//! `bench` runs the measurements, prints the tables, and with `--write` updates
+//! docs/performance.md. The exit code is 1 if a budget is exceeded.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -16,85 +16,89 @@ use clap::{Args, Command, Parser, Subcommand};
 use tidemark_bench::{cold, cost, lag, load, report, serve, table::Table, work};
 use tokio::runtime::Runtime;
 
-/// Measures Tidemark against its budgets, and beside the least that could do the work.
+/// Measures Tidemark and compares it with its budgets and with a minimal implementation.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Puts the tables into docs/performance.md, too.
+    /// Also writes the tables to docs/performance.md.
     #[arg(long, global = true)]
     write: bool,
     #[command(subcommand)]
-    what: What,
+    what: Measurement,
 }
 
 #[derive(Debug, Clone, Subcommand)]
-enum What {
-    /// Everything, one after the other.
+enum Measurement {
+    /// Runs all measurements in sequence.
     All,
-    /// Units, round trips and dollars.
+    /// Capacity units, round trips and dollars.
     Cost,
-    /// The functions' binaries: their size, what a start costs, and what work costs.
+    /// Binaries of the functions: size, cost of a cold start, and cost of work.
     Cold {
-        /// A folder with binaries that SAM or cargo-lambda built, in place of building them.
+        /// A folder with binaries built by SAM or cargo-lambda, which are used instead of building
+        /// them.
         #[arg(long)]
         binaries: Option<PathBuf>,
     },
-    /// Simulated devices push, pull, are refused and ask in vain: throughput, latency, processor
-    /// time and memory, beside the floor.
+    /// Simulated devices push and pull, with and without conflicts and changes: throughput,
+    /// latency, CPU time and memory, compared with the baseline.
     Load(load::LoadArguments),
-    /// How long until a pull shows what was pushed, and how much one channel takes.
+    /// Time from a push until a pull returns the change, and throughput of one channel.
     Lag(lag::LagArguments),
-    /// The valid requests that make the most work, of every route, compared with ordinary ones: CPU
-    /// time and counted work.
+    /// The most expensive valid requests of every route, compared with ordinary ones: CPU time and
+    /// work counters.
     Work {
-        /// Measures only requests whose name or path contains this.
+        /// Measures only requests whose name or path contains this text.
         #[arg(long, default_value = "", conflicts_with = "write")]
         only: String,
     },
-    /// The Tidemark that is measured.
+    /// Serves the measured Tidemark deployment.
     #[command(hide = true)]
     ServeTidemark {
-        /// Where it keeps its data.
+        /// The folder for its data.
         folder: PathBuf,
     },
-    /// The floor.
+    /// Serves the minimal implementation.
     #[command(hide = true)]
-    ServeFloor {
-        /// Where it keeps its data.
+    ServeBaseline {
+        /// The folder for its data.
         folder: PathBuf,
     },
 }
 
 fn main() -> ExitCode {
     let Arguments { write, what } = Arguments::parse();
+
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+
     let is_within = match what {
-        What::All => {
-            let cost = told(root, write, "cost", &cost::tables());
-            let cold = told(root, write, "cold", &cold::tables(root, None));
-            let load = told(root, write, "load", &load(&default()));
-            let lag = told(root, write, "lag", &lag(&default()));
-            let work = told(root, write, "work", &work::tables(""));
+        Measurement::All => {
+            let cost = report_tables(root, write, "cost", &cost::tables());
+            let cold = report_tables(root, write, "cold", &cold::tables(root, None));
+            let load = report_tables(root, write, "load", &load(&default()));
+            let lag = report_tables(root, write, "lag", &lag(&default()));
+            let work = report_tables(root, write, "work", &work::tables(""));
             cost && cold && load && lag && work
         }
-        What::Cost => told(root, write, "cost", &cost::tables()),
-        What::Cold { binaries } => told(
+        Measurement::Cost => report_tables(root, write, "cost", &cost::tables()),
+        Measurement::Cold { binaries } => report_tables(
             root,
             write,
             "cold",
             &cold::tables(root, binaries.as_deref()),
         ),
-        What::Load(arguments) => told(root, write, "load", &load(&arguments)),
-        What::Work { only } => told(root, write, "work", &work::tables(&only)),
-        What::Lag(arguments) => told(root, write, "lag", &lag(&arguments)),
-        What::ServeTidemark { folder } => {
+        Measurement::Load(arguments) => report_tables(root, write, "load", &load(&arguments)),
+        Measurement::Work { only } => report_tables(root, write, "work", &work::tables(&only)),
+        Measurement::Lag(arguments) => report_tables(root, write, "lag", &lag(&arguments)),
+        Measurement::ServeTidemark { folder } => {
             serve::tidemark(&folder);
             true
         }
-        What::ServeFloor { folder } => {
-            serve::floor(&folder);
+        Measurement::ServeBaseline { folder } => {
+            serve::baseline(&folder);
             true
         }
     };
+
     if is_within {
         ExitCode::SUCCESS
     } else {
@@ -102,8 +106,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints what was measured, and writes it if it is to be; whether it is within the budgets.
-fn told(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
+/// Prints the tables and writes them to the documentation if requested. Returns whether all values
+/// are within their budgets.
+fn report_tables(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
     let mut is_within = true;
     for table in tables {
         println!("{table}");
@@ -115,6 +120,7 @@ fn told(root: &Path, write: bool, section: &str, tables: &[Table]) -> bool {
             is_within = false;
         }
     }
+
     if write {
         report::write(root, section, tables).unwrap();
     }
@@ -133,7 +139,7 @@ fn lag(arguments: &lag::LagArguments) -> Vec<Table> {
         .block_on(lag::tables(&env::current_exe().unwrap(), arguments))
 }
 
-/// What a subcommand takes if nothing is said.
+/// Returns the default arguments of a subcommand.
 fn default<A: Args>() -> A {
     let command = A::augment_args(Command::new("default"));
     A::from_arg_matches(&command.get_matches_from(["default"])).unwrap()

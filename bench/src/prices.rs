@@ -1,51 +1,51 @@
-//! List prices: `bench/prices.toml`, the one dated file.
+//! List prices from the dated file `bench/prices.toml`.
 
 use serde::Deserialize;
 
-/// The file.
+/// The content of the price file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Prices {
-    /// The day they were looked up.
+    /// The date of the prices.
     pub as_of: String,
-    /// What AWS asks.
+    /// The prices of AWS.
     pub aws: Aws,
-    /// What others ask for the same work.
+    /// The prices of comparable products.
     pub peers: Vec<Peer>,
 }
 
-/// Dollars.
+/// AWS list prices in dollars.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Aws {
-    /// A million write units of DynamoDB.
+    /// Price of a million DynamoDB write units.
     pub write_units_million: f64,
-    /// A million read units.
+    /// Price of a million DynamoDB read units.
     pub read_units_million: f64,
-    /// A million invocations.
+    /// Price of a million Lambda invocations.
     pub lambda_requests_million: f64,
-    /// A gigabyte for a second.
+    /// Price of a gigabyte-second of Lambda.
     pub lambda_gb_second: f64,
-    /// A million requests to API Gateway.
+    /// Price of a million requests to API Gateway.
     pub api_requests_million: f64,
 }
 
-/// Another product.
+/// A comparable product and its price range.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Peer {
-    /// Its name.
+    /// The name of the product.
     pub name: String,
-    /// Dollars for a million items, at least.
+    /// Lowest price of a million items in dollars.
     pub million_low: f64,
-    /// At most.
+    /// Highest price of a million items in dollars.
     pub million_high: f64,
 }
 
-/// The prices.
+/// Parses the price file, which is compiled in.
 pub fn prices() -> Prices {
     toml::from_str(include_str!("../prices.toml")).expect("prices.toml")
 }
 
 impl Aws {
-    /// Dollars for so many units of each kind.
+    /// Returns the dollars for these numbers of write and read units.
     pub fn units(&self, write: f64, read: f64) -> f64 {
         (write * self.write_units_million + read * self.read_units_million) / 1e6
     }

@@ -1,9 +1,9 @@
-//! What a process has used so far, as Linux counts it.
+//! Reads the resource usage of a process from Linux.
 
 use std::{fs, time::Duration};
 
-/// CPU time of all its threads, to the nanosecond. Threads that ended are not in it; a function's
-/// does not end threads while it is measured.
+/// Returns the CPU time of all threads of a process, in nanosecond resolution. Threads that have
+/// ended are not included; the threads of a function do not end during a measurement.
 pub fn cpu(process: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let nanos = threads.flatten().filter_map(|thread| {
@@ -13,7 +13,7 @@ pub fn cpu(process: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// The most memory it ever had resident, in MB; `None` where the system does not tell.
+/// Returns the peak resident memory in MB; `None` if the system does not report it.
 pub fn peak_mb(process: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let peak = status

@@ -1,19 +1,20 @@
-//! `docs/performance.md`: each table stands between two marks there, and beside it, its picture in
-//! `docs/performance/`.
+//! Updates `docs/performance.md`. Each section of tables is between two markers, and the chart of
+//! each table is in `docs/performance/`.
 
 use std::{fs, io, path::Path};
 
 use crate::{chart, machine, table::Table};
 
-/// Puts what one subcommand measured in its place. The rest of the page is written by people.
+/// Replaces the section of one subcommand. The rest of the page is written manually.
 ///
 /// # Errors
-/// The page lacks the marks, or cannot be written.
+/// Returns an error if the page has no markers for the section or cannot be written.
 pub fn write(root: &Path, section: &str, tables: &[Table]) -> io::Result<()> {
     let page = root.join("docs/performance.md");
     let mut text = fs::read_to_string(&page)?;
     let pictures = root.join("docs/performance");
     fs::create_dir_all(&pictures)?;
+
     let mut body = format!("Measured on: {}.\n", machine::describe());
     for table in tables {
         body.push_str(&format!("\n### {}\n\n{}\n", table.title, table.markdown()));
@@ -25,8 +26,9 @@ pub fn write(root: &Path, section: &str, tables: &[Table]) -> io::Result<()> {
             ));
         }
     }
+
     text = replaced(&text, section, &body).ok_or_else(|| {
-        io::Error::other(format!("{} has no marks for {section}", page.display()))
+        io::Error::other(format!("{} has no markers for {section}", page.display()))
     })?;
     fs::write(page, text)
 }

@@ -1,5 +1,5 @@
-//! A child process that is measured: it says where it listens, answers each line on its input with
-//! what it has used so far, and ends with its input, so that none outlives the measurement.
+//! The measured child process. It prints its address, responds to each line on stdin with its usage
+//! so far, and exits when stdin is closed, so that it does not outlive the measurement.
 
 use std::{
     io::{self, BufRead as _, Write as _},
@@ -18,7 +18,7 @@ use crate::{
     cpu::{StoreCpu, Usage},
 };
 
-/// Runs all of Tidemark with its data in this folder.
+/// Runs a complete Tidemark deployment with its data in this folder.
 pub fn tidemark(folder: &Path) {
     let store = Arc::new(StoreCpu::default());
     let storage = Storage::Folder(folder.to_owned());
@@ -29,6 +29,7 @@ pub fn tidemark(folder: &Path) {
         allowed_origins: String::new(),
         sweep_every: SWEEP_EVERY,
     };
+
     runtime().block_on(async {
         let system = System::start_hooked(options, store.clone()).await.unwrap();
         report(system.addr, store).await;
@@ -36,8 +37,8 @@ pub fn tidemark(folder: &Path) {
     });
 }
 
-/// Runs the floor with its data in this folder.
-pub fn floor(folder: &Path) {
+/// Runs the baseline server with its data in this folder.
+pub fn baseline(folder: &Path) {
     let store = Arc::new(StoreCpu::default());
     let router = baseline::router(baseline::Store::open(folder, store.clone()));
     runtime().block_on(async {

@@ -1,5 +1,5 @@
-//! What is measured, as a process of its own: Tidemark or the floor, each with a new folder on a
-//! free port.
+//! Starts the measured server in a separate process: Tidemark or the baseline, each with a new
+//! folder and a free port.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -14,40 +14,41 @@ use tidemark_aws::Clock;
 
 use crate::{client::Api, cpu::Usage};
 
-/// A process is idle when it uses less than this share of a processor.
+/// Share of a CPU below which a process is idle.
 const IDLE: f64 = 0.03;
 const IDLE_LOOK: Duration = Duration::from_millis(50);
 
-/// Which of the two.
+/// The kind of server that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The local runner: all functions, the streams and the embedded engine.
     Tidemark,
-    /// The least that could do the work.
-    Floor,
+    /// The minimal implementation of the baseline.
+    Baseline,
 }
 
-/// A running process. Dropped, it ends.
+/// A running server process, which is killed on drop.
 pub struct Subject {
-    /// Which.
+    /// The kind of this server.
     pub kind: Kind,
-    /// A client of it.
+    /// An API client for this server.
     pub api: Api,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// Held, not read: it goes with the process.
+    /// Keeps the folder until the process has ended.
     _folder: TempDir,
 }
 
 impl Subject {
-    /// Starts one; `program` is the binary `bench`.
+    /// Starts a server; `program` is the path of the `bench` binary.
     pub fn start(program: &Path, kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = match kind {
             Kind::Tidemark => "serve-tidemark",
-            Kind::Floor => "serve-floor",
+            Kind::Baseline => "serve-baseline",
         };
+
         let mut command = Command::new(program);
         command
             .arg(name)
@@ -55,11 +56,13 @@ impl Subject {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
+
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut output = BufReader::new(output);
         let mut addr = String::new();
         output.read_line(&mut addr).unwrap();
         assert!(!addr.is_empty(), "{name} did not start");
+
         Self {
             kind,
             api: Api::new(&format!("http://{}", addr.trim_end())),
@@ -70,7 +73,7 @@ impl Subject {
         }
     }
 
-    /// What it has used so far.
+    /// Returns the usage of the process so far.
     pub fn usage(&mut self) -> Usage {
         writeln!(self.input).unwrap();
         let mut line = String::new();
@@ -78,8 +81,8 @@ impl Subject {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Waits until it has nothing left to do, such as changes to sequence; gives what it has used
-    /// by then.
+    /// Waits until the server has no work left, such as changes to sequence, and returns its usage
+    /// at that time.
     pub async fn idle(&mut self) -> Usage {
         let mut before = self.usage();
         loop {
@@ -92,7 +95,7 @@ impl Subject {
         }
     }
 
-    /// The token of a user of the tenant `acme`.
+    /// Returns the token of a user of the tenant `acme`.
     pub fn token(&self, user: &str) -> String {
         match self.kind {
             Kind::Tidemark => {
@@ -104,15 +107,15 @@ impl Subject {
                 };
                 auth::mint(identity, Clock::system().now().timestamp(), auth::TTL_S).unwrap()
             }
-            // It believes what it is told.
-            Kind::Floor => user.to_owned(),
+            // The baseline does not verify tokens.
+            Kind::Baseline => user.to_owned(),
         }
     }
 }
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        // It may have ended already, which is as good.
+        // The process may have exited already; the error is ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,46 +1,46 @@
-//! A table of measurements: on the terminal and as Markdown.
+//! Tables of measurements, printed to the terminal or as Markdown.
 
 use std::fmt;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
-/// One measurement.
+/// One row of a table: a measured value with its references.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
-    /// What was measured.
+    /// The name of the measured quantity.
     pub what: String,
-    /// In what: "units", "ms of CPU".
+    /// The unit, such as "units" or "ms of CPU".
     pub unit: &'static str,
-    /// The least that could do it, measured in the same run.
-    pub floor: Option<f64>,
-    /// What it may be at most.
+    /// The baseline: the value of a minimal implementation, measured in the same run.
+    pub baseline: Option<f64>,
+    /// The maximum allowed value.
     pub budget: Option<f64>,
-    /// What it is.
+    /// The measured value in this unit.
     pub measured: f64,
 }
 
 impl Row {
-    /// A measurement without floor or budget.
+    /// Creates a row without baseline and budget.
     pub fn new(what: impl Into<String>, unit: &'static str, measured: f64) -> Self {
         Self {
             what: what.into(),
             unit,
-            floor: None,
+            baseline: None,
             budget: None,
             measured,
         }
     }
 
-    /// With the least that could do it.
+    /// Sets the baseline of the row.
     #[must_use]
-    pub fn floor(self, floor: f64) -> Self {
+    pub fn baseline(self, baseline: f64) -> Self {
         Self {
-            floor: Some(floor),
+            baseline: Some(baseline),
             ..self
         }
     }
 
-    /// With what it may be at most.
+    /// Sets the budget of the row.
     #[must_use]
     pub fn budget(self, budget: f64) -> Self {
         Self {
@@ -49,34 +49,34 @@ impl Row {
         }
     }
 
-    /// How often the floor it is.
+    /// Returns the measured value as a multiple of the baseline.
     pub fn ratio(&self) -> Option<f64> {
-        self.floor
-            .filter(|floor| *floor > 0.0)
-            .map(|floor| self.measured / floor)
+        self.baseline
+            .filter(|baseline| *baseline > 0.0)
+            .map(|baseline| self.measured / baseline)
     }
 
-    /// Whether it is more than it may be.
+    /// Returns whether the measured value exceeds the budget.
     pub fn is_over(&self) -> bool {
         self.budget.is_some_and(|budget| self.measured > budget)
     }
 }
 
-/// Measurements that belong together.
+/// A titled group of measurements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// A short name, for files: "cost-300".
+    /// A short name for files, such as "cost-300".
     pub name: String,
-    /// What it is about.
+    /// The title of the table.
     pub title: String,
-    /// How to read it: a sentence or two.
+    /// An explanation of the values in one or two sentences.
     pub note: String,
-    /// The measurements.
+    /// The rows of the table.
     pub rows: Vec<Row>,
 }
 
 impl Table {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub fn new(name: impl Into<String>, title: impl Into<String>, note: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -86,12 +86,12 @@ impl Table {
         }
     }
 
-    /// The rows that are over their budget.
+    /// Returns the rows that exceed their budget.
     pub fn over(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.is_over())
     }
 
-    /// As Markdown, without its title.
+    /// Renders the table as Markdown without its title.
     pub fn markdown(&self) -> String {
         format!("{}\n\n{}", self.note, self.grid(presets::ASCII_MARKDOWN))
     }
@@ -100,7 +100,8 @@ impl Table {
         let mut grid = Grid::new();
         grid.load_preset(preset)
             .set_content_arrangement(ContentArrangement::Disabled);
-        grid.set_header(["what", "unit", "floor", "budget", "measured", "ratio"]);
+        grid.set_header(["what", "unit", "baseline", "budget", "measured", "ratio"]);
+
         for row in &self.rows {
             let over = if row.is_over() { " OVER" } else { "" };
             let ratio = row
@@ -111,12 +112,13 @@ impl Table {
             grid.add_row([
                 row.what.clone(),
                 row.unit.to_owned(),
-                optional(row.floor),
+                optional(row.baseline),
                 optional(row.budget),
                 measured,
                 ratio,
             ]);
         }
+
         for column in grid.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -136,7 +138,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with three digits that count, and no more behind the point than needed.
+/// Formats a number with three significant digits, without trailing zeros after the decimal point.
 pub fn number(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 100.0 => 0,

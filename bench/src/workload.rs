@@ -1,5 +1,5 @@
-//! What is pushed: forms as field workers fill them in, of a given size, no two alike; and noise,
-//! which packing hardly helps.
+//! Payloads of the measurements: distinct forms of a given size, as field workers fill them in, and
+//! noise, which hardly compresses.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const WORDS: [&str; 12] = [
     "valve",
 ];
 
-/// A form whose payload has so many bytes, at least 300.
+/// Creates a form whose payload has `bytes` bytes, at least 300.
 pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
     let mixed = (number * 7919 + edit * 104_729) % 1_000_003;
     let mut form = json!({
@@ -19,9 +19,11 @@ pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
         },
         "note": "",
     });
+
     let missing = bytes - form.to_string().len();
     let mut note = String::with_capacity(missing + 8);
-    // Words that follow no pattern, so that what packing gains is what it gains on words.
+
+    // Pseudo-random words, so that the compression ratio is that of plain words without a pattern.
     let mut random = noise_of(mixed);
     while note.len() < missing {
         note.push_str(WORDS[random() % WORDS.len()]);
@@ -29,11 +31,12 @@ pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
     }
     note.truncate(missing);
     form["note"] = note.into();
+
     assert_eq!(form.to_string().len(), bytes);
     form
 }
 
-/// A payload of so many bytes of base64 without any pattern.
+/// Creates a payload of `bytes` bytes of random base64 text.
 pub fn noise(number: usize, bytes: usize) -> Value {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut random = noise_of(number);
@@ -44,7 +47,7 @@ pub fn noise(number: usize, bytes: usize) -> Value {
     json!({"form_id": "f", "data": {"t": text}})
 }
 
-/// Numbers that are the same in each run.
+/// Returns a pseudo-random generator with a fixed seed.
 fn noise_of(seed: usize) -> impl FnMut() -> usize {
     let mut state = seed as u64 + 1;
     move || {
@@ -55,25 +58,25 @@ fn noise_of(seed: usize) -> impl FnMut() -> usize {
     }
 }
 
-/// The item that creates a submission.
+/// Returns the item that creates a submission.
 pub fn create(number: usize, payload: Value) -> Value {
     json!({"client_temp_id": format!("tmp-{number}"), "resource_type": "submission", "action": "create", "client_version": 1, "payload": payload})
 }
 
-/// The item that creates a meter, whose code is unique.
+/// Returns the item that creates a meter, which has a unique code.
 pub fn create_unique(number: usize) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_temp_id": format!("tmp-{number}"), "client_version": 0,
         "payload": {"code": format!("code-{number}"), "reading": 0}})
 }
 
-/// The item that changes a submission, made on this version.
+/// Returns the item that updates a submission, based on this version.
 pub fn update(id: &Value, version: u64, payload: Value) -> Value {
     let mut payload = payload;
     payload["id"] = id.clone();
     json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": version, "payload": payload})
 }
 
-/// The item that deletes one.
+/// Returns the item that deletes a submission.
 pub fn delete(id: &Value, version: u64) -> Value {
     json!({"resource_type": "submission", "action": "delete", "client_version": version, "base_version": version, "payload": {"id": id}})
 }

@@ -1,14 +1,14 @@
-//! The functions' binaries as they are shipped, against their budgets. `TIDEMARK_BINARIES` names
-//! the folder with them, as for the tests of the runtime. There is no run without one: what cargo
-//! builds for tests is larger and slower.
+//! Checks the release binaries of the functions against their budgets. `TIDEMARK_BINARIES` names
+//! the folder with the binaries, as for the tests of the runtime. The tests require it, because the
+//! binaries that cargo builds for tests are larger and slower.
 //!
-//! `TIDEMARK_BINARIES_RUNNER` says that they are of another architecture and run under an emulator.
-//! Size and libraries are theirs all the same; the CPU of a start is that of the emulator then, so
-//! it is measured on a native build of `push`, the largest function.
+//! If `TIDEMARK_BINARIES_RUNNER` is set, the binaries are of another architecture and run in an
+//! emulator. Their size and libraries can be checked as usual. The CPU time of a cold start would
+//! be that of the emulator, so it is measured on a native build of `push`, the largest function.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a test that cannot go on stops, and its table is read"
+    reason = "a failed test aborts, and its table is printed"
 )]
 
 use std::{
@@ -21,13 +21,13 @@ use tidemark_tests::lambda::RUNNER_VARIABLE;
 
 /// The minor version of glibc 2 in the runtime `provided.al2023`.
 const GLIBC_MINOR_MAX: u32 = 34;
-/// How ELF files name the architectures that Lambda has.
+/// ELF machine types of the architectures that Lambda supports.
 const AARCH64: [u8; 2] = [0xb7, 0];
 const X86_64: [u8; 2] = [0x3e, 0];
 
 fn shipped() -> BTreeMap<String, PathBuf> {
     let folder = std::env::var_os("TIDEMARK_BINARIES")
-        .expect("TIDEMARK_BINARIES names a folder of binaries that are shipped");
+        .expect("TIDEMARK_BINARIES must name a folder of release binaries");
     cold::shipped(Path::new(&folder))
 }
 
@@ -45,23 +45,24 @@ fn assert_within_budget(table: &Table) {
 }
 
 #[test]
-fn each_function_is_small_enough() {
+fn binaries_stay_within_size_budget() {
     assert_within_budget(&cold::held_sizes(&shipped()));
 }
 
 #[test]
-fn functions_start_cheaply() {
+fn cold_starts_stay_within_cpu_budget() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let binaries = if is_emulated() {
         cold::native(&root, &["push"])
     } else {
         shipped()
     };
+
     assert_within_budget(&cold::held_starts(&binaries));
 }
 
 #[test]
-fn binaries_run_on_lambdas_system() {
+fn binaries_match_lambda_runtime() {
     for (function, path) in shipped() {
         let binary = std::fs::read(&path).unwrap();
         assert!(binary.starts_with(b"\x7fELF"), "{function}");
@@ -72,16 +73,17 @@ fn binaries_run_on_lambdas_system() {
             X86_64
         };
         assert_eq!(built_for, expected, "{function}: the architecture");
+
         let versions = glibc_minors(&binary);
         println!("{function}: glibc 2.{}", versions.last().unwrap());
         assert!(
             versions.last() <= Some(&GLIBC_MINOR_MAX),
-            "{function} wants glibc 2.{versions:?}"
+            "{function} requires glibc 2.{versions:?}"
         );
     }
 }
 
-/// The minor versions of glibc 2 whose symbols a binary names.
+/// Returns the minor versions of glibc 2 in the symbols of a binary.
 fn glibc_minors(binary: &[u8]) -> BTreeSet<u32> {
     let name = b"GLIBC_2.";
     let at = (0..binary.len() - name.len()).filter(|at| binary[*at..].starts_with(name));
@@ -91,19 +93,21 @@ fn glibc_minors(binary: &[u8]) -> BTreeSet<u32> {
             .take_while(|byte| byte.is_ascii_digit())
             .map(|byte| u32::from(byte - b'0'))
     };
+
     let minors: BTreeSet<u32> = at
         .map(|at| digits(at).fold(0, |number, digit| number * 10 + digit))
         .collect();
+
     assert!(
         !minors.is_empty(),
-        "a binary that links glibc names its versions"
+        "a binary that links glibc contains its versions"
     );
     minors
 }
 
-/// Binaries of a build for the machine that built them end with SIGILL on an older processor.
+/// A binary built for the CPU of the build machine fails with SIGILL on an older CPU.
 #[test]
-fn no_build_is_for_its_own_machine_only() {
+fn builds_do_not_set_target_cpu() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for file in [
         "Cargo.toml",
@@ -118,6 +122,7 @@ fn no_build_is_for_its_own_machine_only() {
             "{file}"
         );
     }
+
     for variable in [
         "RUSTFLAGS",
         "CARGO_ENCODED_RUSTFLAGS",

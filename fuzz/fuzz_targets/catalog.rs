@@ -1,5 +1,5 @@
-//! Catalog files. What reads must name only types that the keys of the tables can carry, and must
-//! be good to push by.
+//! Fuzzes catalog files. A catalog that can be parsed must contain only types whose names fit the
+//! keys of the tables and that pushes can use.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -31,10 +31,10 @@ fn check_error(error: &CatalogError, text: &str) {
     if let CatalogError::Name(name) | CatalogError::Reference(name, ..) = error {
         let tables: toml::Table = text
             .parse()
-            .expect("it is TOML, so the error is of a type in it");
+            .expect("errors about a type come from valid TOML");
         assert!(
             tables.contains_key(name),
-            "the error names a type of the file"
+            "the error contains a type of the file"
         );
     }
 }
@@ -42,7 +42,7 @@ fn check_error(error: &CatalogError, text: &str) {
 fn check(catalog: &Catalog, text: &str) {
     let tables: toml::Table = text.parse().expect("a catalog is TOML");
     for name in tables.keys() {
-        let rules = catalog.get(name).expect("every table is a type");
+        let rules = catalog.get(name).expect("every table defines a type");
         for word in [name, &rules.id_prefix] {
             assert!(
                 (1..=64).contains(&word.len())
@@ -51,19 +51,21 @@ fn check(catalog: &Catalog, text: &str) {
                         .all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
             );
         }
+
         assert!(
             rules
                 .references
                 .values()
                 .all(|target| catalog.get(target).is_some()),
-            "references lead somewhere"
+            "references target existing types"
         );
+
         push(catalog, name, rules);
     }
 }
 
-/// A create of the type, which sets every field that the catalog gives a meaning, is read and gets
-/// a resource.
+/// Checks that a create of the type, which sets every field with a rule in the catalog, is accepted
+/// and gets a resource.
 fn push(catalog: &Catalog, name: &str, rules: &ResourceType) {
     let principal = Principal {
         tenant: "acme".into(),
@@ -72,6 +74,7 @@ fn push(catalog: &Catalog, name: &str, rules: &ResourceType) {
         groups: vec!["g".into()],
     };
     let author = Author::device("ana", "phone");
+
     let sender = Sender {
         principal: &principal,
         device_id: "phone",
@@ -79,27 +82,14 @@ fn push(catalog: &Catalog, name: &str, rules: &ResourceType) {
         catalog,
         is_replay: false,
     };
-    let fields = rules
-        .required
-        .iter()
-        .chain(&rules.unique)
-        .chain(&rules.media)
-        .chain(rules.references.keys());
-    let payload: serde_json::Map<_, _> = fields
-        .filter(|field| *field != "id")
-        .map(|field| (field.clone(), "tmp-1".into()))
-        .collect();
-    let item = |channel: Option<&str>| -> Json {
-        let item = json!({"client_temp_id": "tmp-1", "resource_type": name, "action": "create", "client_version": 0,
-            "channel": channel, "payload": payload});
-        serde_json::value::to_raw_value(&item).expect("JSON")
-    };
+
     let channel = rules.default_channel(&principal.user);
     let named = channel.is_none().then_some("group/g");
-    let intake = intake::read(&[item(named)], sender);
+    let intake = intake::read(&[create_item(name, rules, named)], sender);
     let [group] = intake.groups.as_slice() else {
-        panic!("one item makes one group: {intake:?}")
+        panic!("one item must result in one group: {intake:?}")
     };
+
     let key = &group.key;
     assert_eq!(
         key.id,
@@ -112,11 +102,43 @@ fn push(catalog: &Catalog, name: &str, rules: &ResourceType) {
             "tmp-1"
         )
     );
+
+    check_key(key, rules);
+    assert!(channel.is_none_or(|channel| channel == key.channel));
+}
+
+/// Returns a create of the type that sets every field with a rule in the catalog.
+fn create_item(name: &str, rules: &ResourceType, channel: Option<&str>) -> Json {
+    let fields = rules
+        .required
+        .iter()
+        .chain(&rules.unique)
+        .chain(&rules.media)
+        .chain(rules.references.keys());
+    let payload: serde_json::Map<_, _> = fields
+        .filter(|field| *field != "id")
+        .map(|field| (field.clone(), "tmp-1".into()))
+        .collect();
+
+    let item = json!({
+        "client_temp_id": "tmp-1",
+        "resource_type": name,
+        "action": "create",
+        "client_version": 0,
+        "channel": channel,
+        "payload": payload,
+    });
+    serde_json::value::to_raw_value(&item).expect("JSON")
+}
+
+/// Checks that a derived resource key fits the tables and can be parsed.
+fn check_key(key: &ResourceKey, rules: &ResourceType) {
     assert!(
         ids::is_derived(&rules.id_prefix, &key.id)
             && is_name(&key.id)
             && key.sort_key().len() <= SORT_KEY_BYTES_MAX
     );
+
     let scope = Scope {
         tenant: "acme".into(),
         channel: key.channel.clone(),
@@ -125,5 +147,4 @@ fn push(catalog: &Catalog, name: &str, rules: &ResourceType) {
         ResourceKey::parse(&scope, &key.sort_key()).as_ref(),
         Some(key)
     );
-    assert!(channel.is_none_or(|channel| channel == key.channel));
 }

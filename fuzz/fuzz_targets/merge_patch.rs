@@ -1,5 +1,5 @@
-//! Merge patches: two JSON texts, the second behind a line of its own, as an update applies them to
-//! what is stored.
+//! Fuzzes merge patches: the input is two JSON texts separated by a line break, and the second is
+//! applied to the first like an update to a stored payload.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -19,33 +19,38 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let (Some(target), Some(patch)) = (payload(target), payload(patch)) else {
         return Corpus::Reject;
     };
+
     let (merged, has_changed) = patch::merge(&target, &patch);
     assert!(
         RawValue::from_string(merged.get().to_owned()).is_ok(),
-        "what was merged is JSON"
+        "a merged payload is valid JSON"
     );
     assert_eq!(
         has_changed,
         !json::is_same(&target, &merged),
-        "a change is told where there is one"
+        "changes are detected"
     );
+
     let (again, changes_again) = patch::merge(&merged, &patch);
-    assert!(!changes_again, "a patch applied again changes nothing");
+    assert!(!changes_again, "merging is idempotent");
     assert_eq!(again.get(), merged.get());
-    assert_texts_are_kept(Some(&target), &patch, &merged);
+    check_texts_are_preserved(Some(&target), &patch, &merged);
+
     let depth_of = |value: &RawValue| json::canonical(value).is_ok();
     assert!(
         depth_of(&merged),
-        "merging nests nothing deeper than the bound"
+        "merging does not exceed the nesting limit"
     );
-    // Numbers beyond what a float holds do not read as values.
+
+    // Numbers outside the range of a float cannot be parsed as values.
     if let (Ok(target), Ok(patch)) = (value(&target), value(&patch)) {
         assert_eq!(value(&merged).ok(), Some(rfc7396(target, patch)));
     }
+
     Corpus::Keep
 });
 
-/// A payload as pushes take it: an object, not too deep, of sound text.
+/// Parses a payload under the same conditions as a push: an object within the nesting limit.
 fn payload(text: &str) -> Option<Json> {
     let json = RawValue::from_string(text.to_owned()).ok()?;
     let canonical = json::canonical(&json).ok()?;
@@ -53,37 +58,40 @@ fn payload(text: &str) -> Option<Json> {
     assert_eq!(
         json::canonical(&again).ok().as_ref(),
         Some(&canonical),
-        "canonical text is its own canonical text"
+        "canonicalization is idempotent"
     );
     assert!(json::is_same(&json, &again));
     json::fields(&json).map(|_| json)
 }
 
-/// What the patch does not name keeps its very text and its place, and what it sets has the text
-/// that was sent.
-fn assert_texts_are_kept(target: Option<&RawValue>, patch: &RawValue, merged: &RawValue) {
+/// Checks that fields which the patch does not contain keep their text and order, and that fields
+/// which it sets have the text of the patch.
+fn check_texts_are_preserved(target: Option<&RawValue>, patch: &RawValue, merged: &RawValue) {
     let Some(changes) = json::fields(patch) else {
         return assert_eq!(merged.get(), patch.get());
     };
     let before = target.and_then(json::fields).unwrap_or_default();
-    let after = json::fields(merged).expect("a patch of an object makes an object");
+    let after = json::fields(merged).expect("patching an object results in an object");
+
     let is_removed = |name: &String| {
         changes
             .get(name)
             .is_some_and(|change| change.get() == "null")
     };
+
     let names = before
         .keys()
         .chain(changes.keys().filter(|name| !before.contains_key(*name)));
     assert!(
         names.filter(|name| !is_removed(name)).eq(after.keys()),
-        "fields stay in their order, new ones follow"
+        "fields keep their order and new fields follow"
     );
+
     for (name, value) in &after {
         match changes.get(name) {
             None => assert_eq!(value.get(), before[name].get()),
             Some(change) => {
-                assert_texts_are_kept(before.get(name).map(AsRef::as_ref), change, value)
+                check_texts_are_preserved(before.get(name).map(AsRef::as_ref), change, value)
             }
         }
     }
@@ -93,7 +101,7 @@ fn value(json: &RawValue) -> serde_json::Result<Value> {
     serde_json::from_str(json.get())
 }
 
-/// The algorithm as RFC 7396 §2 gives it.
+/// Implements the algorithm of RFC 7396 §2.
 fn rfc7396(target: Value, patch: Value) -> Value {
     let Value::Object(changes) = patch else {
         return patch;
@@ -102,6 +110,7 @@ fn rfc7396(target: Value, patch: Value) -> Value {
         Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
     };
+
     for (name, change) in changes {
         if change.is_null() {
             fields.remove(&name);
@@ -110,5 +119,6 @@ fn rfc7396(target: Value, patch: Value) -> Value {
             fields.insert(name, value);
         }
     }
+
     Value::Object(fields)
 }

@@ -1,15 +1,15 @@
-//! Stream records of `resources` and `conflicts`, as the functions behind the streams read them.
+//! Fuzzes the decoding of stream records of `resources` and `conflicts`.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::value::RawValue;
-use tidemark_aws::stream::{self, Reading, StreamEvent, given_back};
+use tidemark_aws::stream::{self, Reading, StreamEvent, batch_item_failures};
 use tidemark_core::{
     channel::Scope,
     protocol::Action,
     resource::ResourceKey,
     sequence::{
-        plan::{Record, Step, classify},
+        plan::{LogStep, Record, classify},
         position::Sequence,
         segment::Segment,
     },
@@ -22,46 +22,54 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(record) = RawValue::from_string(text.trim().to_owned()) else {
         return Corpus::Reject;
     };
+
     let sequence = stream::sequence_of(&record);
     let reading = stream::read(&record);
-    // As the batch of an event it is the same record.
+
+    // The record has the same text as an element of an event's batch.
     let event: StreamEvent =
         serde_json::from_str(&format!("{{\"Records\":[{}]}}", record.get())).expect("a batch");
     assert_eq!(event.records[0].get(), record.get());
+
     match reading {
         Reading::Change(scope, change) => check_change(&scope, *change, sequence),
         Reading::Nothing => {}
         Reading::Unreadable(reason) => assert!(!reason.is_empty()),
     }
+
     match stream::read_decision(&record) {
         Ok(Some(decision)) => assert!(
             serde_json::to_string(&decision).is_ok(),
-            "what is told of a decision can be sent"
+            "resolution notifications can be serialized"
         ),
         Ok(None) => {}
         Err(reason) => assert!(!reason.is_empty()),
     }
-    check_given_back(sequence);
+
+    check_batch_item_failure(sequence);
     Corpus::Keep
 });
 
-/// What a batch that failed is given back by: the stream finds the record by it.
-fn check_given_back(sequence: Sequence) {
-    let dead_letters = given_back([sequence]).batch_item_failures;
-    let [failure] = dead_letters.as_slice() else {
-        panic!("one record is given back")
+/// Checks the item identifier that reports a failed record in `batchItemFailures`.
+fn check_batch_item_failure(sequence: Sequence) {
+    let item_failures = batch_item_failures([sequence]).batch_item_failures;
+    let [failure] = item_failures.as_slice() else {
+        panic!("one record must be reported")
     };
-    let number = failure.item_identifier.as_deref().expect("by its number");
+    let number = failure
+        .item_identifier
+        .as_deref()
+        .expect("the item identifier is set");
     assert!(number.is_empty() == (sequence == Sequence::ZERO) && !number.starts_with('0'));
     assert!(number.is_empty() || Sequence::parse(number) == Some(sequence));
 }
 
-/// A change that was read stands in the right log with all that it says, and in a segment that
-/// reads back.
+/// Checks that a decoded change is sequenced into the log of its channel with all its data, in a
+/// segment that can be decoded.
 fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
     assert_eq!(
         change.sequence, sequence,
-        "it is given back by its own number"
+        "a change keeps the sequence number of its record"
     );
     assert_eq!(change.payload.is_none(), change.action == Action::Delete);
     assert_eq!(Scope::parse(&scope.partition()).as_ref(), Some(scope));
@@ -70,22 +78,27 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
         Some(&change.key)
     );
     assert_eq!(change.key.channel, scope.channel);
+
     let steps = classify(None, vec![change.clone(), change.clone()]).steps(
         None,
         &Default::default(),
         change.changed_at,
     );
-    let [Step { segment, head }] = steps.as_slice() else {
-        panic!("a change makes one segment")
+    let [LogStep { segment, head }] = steps.as_slice() else {
+        panic!("one change must result in one segment")
     };
+
     assert_eq!(
         (&head.stream, head.position),
         (&change.stream, segment.last)
     );
-    let entries = Segment::unpack_entries(&segment.packed_entries()).expect("a segment reads back");
+
+    let entries =
+        Segment::unpack_entries(&segment.packed_entries()).expect("segments can be decoded");
     let [entry] = entries.as_slice() else {
-        panic!("a record that comes twice counts once")
+        panic!("a repeated record must be sequenced once")
     };
+
     assert_eq!(
         (&entry.id, &entry.resource_type, entry.action),
         (&change.key.id, &change.key.resource_type, change.action)
@@ -95,12 +108,12 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
         (change.server_version, sequence)
     );
     assert_eq!(
-        (&entry.author, entry.is_echoed, &entry.decided),
-        (&change.author, change.is_echoed, &change.decided)
+        (&entry.author, entry.echo_to_author, &entry.decided),
+        (&change.author, change.echo_to_author, &change.decided)
     );
     assert_eq!(
         entry.payload.as_ref().map(|it| it.get()),
         change.payload.as_ref().map(|it| it.get()),
-        "payloads keep their text"
+        "payloads preserve their text"
     );
 }

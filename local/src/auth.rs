@@ -1,37 +1,37 @@
-//! The development key: tokens that every local runner accepts, and nothing else does. The key is
-//! public, in this file and in every build, so it must never stand in the JWKS of a deployment.
+//! The development key, which signs tokens that only local runners accept. The key is public: it is
+//! part of this file and of every build, so the JWKS of a deployment must never contain it.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-/// Issuer of development tokens: nobody else can own this host name.
+/// Issuer of development tokens. No other party can own a host name under `localhost`.
 pub const ISSUER: &str = "https://tidemark.localhost/";
-/// Audience of development tokens.
+/// Audience claim of development tokens.
 pub const AUDIENCE: &str = "tidemark";
-/// How long a development token is good for.
+/// Lifetime of a development token in seconds: 30 days.
 pub const TTL_S: i64 = 30 * 24 * 60 * 60;
 
 const KEY_ID: &str = "tidemark-development";
-/// The secret half, as readable as it is secret.
+/// The Ed25519 seed, that is, the private key. It is published with this source.
 const SEED: &[u8; 32] = b"tidemark-development-key-public!";
-/// What stands before the seed in PKCS #8 (RFC 8410): version 0, Ed25519, an octet string of 32
-/// bytes.
+/// DER prefix of a PKCS #8 private key (RFC 8410), to which the seed is appended: version 0,
+/// Ed25519, an octet string of 32 bytes.
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
-/// The public half.
+/// The public key of `SEED`, in base64url.
 const PUBLIC: &str = "V2_uGzLJHDkiOBLIIyfSPPmccB8AW_NMXCS96gFxvf4";
 
-/// Who a token speaks for.
+/// The principal for which a token is issued.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity<'a> {
-    /// Tenant.
+    /// Tenant that the user belongs to.
     pub tenant: &'a str,
-    /// User: the `sub` claim.
+    /// User id, which becomes the `sub` claim.
     pub user: &'a str,
-    /// Roles, `admin` among them or not.
+    /// Roles of the user, for example `admin`.
     pub roles: &'a [String],
-    /// Groups whose channels the user reads and writes.
+    /// Groups whose channels the user may read and write.
     pub channels: &'a [String],
 }
 
@@ -47,7 +47,7 @@ struct JwtClaims<'a> {
     exp: i64,
 }
 
-/// The key set that verifies development tokens, as the `Jwks` parameter takes it.
+/// Returns the JWK set that verifies development tokens, in the format of the `Jwks` parameter.
 #[must_use]
 pub fn jwks() -> String {
     let key = serde_json::json!({
@@ -56,10 +56,11 @@ pub fn jwks() -> String {
     serde_json::json!({ "keys": [key] }).to_string()
 }
 
-/// A token for `identity`, issued at `now_s` (seconds since 1970) and good for `ttl_s`.
+/// Returns a signed token for `identity`, issued at `now_s` (seconds since 1970) and valid for
+/// `ttl_s` seconds.
 ///
 /// # Errors
-/// The crypto provider refuses the key, which a test rules out.
+/// Returns an error if the crypto provider rejects the key. A test verifies that it accepts it.
 pub fn mint(
     identity: Identity<'_>,
     now_s: i64,
@@ -75,6 +76,7 @@ pub fn mint(
         iat: now_s,
         exp: now_s.saturating_add(ttl_s),
     };
+
     let mut header = Header::new(Algorithm::EdDSA);
     header.kid = Some(KEY_ID.to_owned());
     let key = EncodingKey::from_ed_der(&[PKCS8_PREFIX.as_slice(), SEED.as_slice()].concat());
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minted_token_verifies_against_the_key_set() {
+    fn minted_token_verifies_against_key_set() {
         let (roles, channels) = (["admin".to_owned()], ["north".to_owned()]);
         let identity = Identity {
             tenant: "acme",
@@ -108,6 +110,7 @@ mod tests {
         let key = keys
             .find(&decode_header(&token).unwrap().kid.unwrap())
             .unwrap();
+
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[AUDIENCE]);
@@ -115,6 +118,7 @@ mod tests {
             decode::<serde_json::Value>(&token, &DecodingKey::from_jwk(key).unwrap(), &rules)
                 .unwrap()
                 .claims;
+
         assert_eq!(
             (
                 &claims["sub"],

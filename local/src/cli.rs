@@ -1,5 +1,5 @@
-//! The command line: start the system or its DynamoDB alone, or print a token. All that a person at
-//! the terminal reads is worded here.
+//! The command line: starts the system or its DynamoDB alone, or prints a token or an environment.
+//! All texts for a person at a terminal are in this module.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -31,8 +31,8 @@ pub struct Cli {
 enum Command {
     /// Prints a token that every local runner accepts, and nothing else does.
     Token(TokenArgs),
-    /// Prints the environment in which the functions' binaries stand on a running runner, as `cargo
-    /// lambda watch --env-file` takes it.
+    /// Prints the environment with which the functions' binaries use a running runner, in the
+    /// format of `cargo lambda watch --env-file`.
     Env(EnvArgs),
     /// Runs the embedded DynamoDB alone, streams included, without tables: for emulators and tools
     /// that want one.
@@ -97,7 +97,7 @@ struct TokenArgs {
     channels: Vec<String>,
 }
 
-/// A name that every runner accepts in a token.
+/// Checks that a name has a length that every runner accepts in a token.
 fn name(text: &str) -> Result<String, String> {
     if is_name(text) {
         Ok(text.to_owned())
@@ -109,14 +109,14 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// A list of origins.
+/// Checks a comma-separated list of origins and returns it unchanged.
 fn origins(list: &str) -> Result<String, String> {
     AllowedOrigins::parse(list)
         .map(|_| list.to_owned())
         .map_err(|error| error.to_string())
 }
 
-/// Does what the arguments say, and returns when it is done.
+/// Runs the command that the arguments name, and returns the exit code when it has ended.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
@@ -127,10 +127,11 @@ pub async fn main() -> ExitCode {
         }
         None => run(cli.run).await.map_err(|error| error.to_string()),
     };
+
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            complain(&message);
+            print_error(&message);
             ExitCode::FAILURE
         }
     }
@@ -152,47 +153,52 @@ fn token(arguments: &TokenArgs) -> Result<(), String> {
             .error(ErrorKind::TooManyValues, message)
             .exit();
     }
+
     let identity = Identity {
         tenant,
         user,
         roles,
         channels,
     };
+
     let token = auth::mint(
         identity,
         tidemark_aws::Clock::system().now().timestamp(),
         auth::TTL_S,
     )
     .map_err(|error| error.to_string())?;
-    say(&token);
+
+    print_line(&token);
     Ok(())
 }
 
 fn env(arguments: &EnvArgs) -> Result<(), DeploymentError> {
     let environment = deployment::binaries_environment(arguments.port)?;
-    // In quotes, as shells and cargo-lambda take them; no value has any itself. An empty value
-    // counts as not set.
+    // The values are in single quotes, which shells and cargo-lambda accept; no value contains a
+    // quote. Empty values are omitted, because they count as not set.
     let set = environment.iter().filter(|(_, value)| !value.is_empty());
     let lines: Vec<_> = set
         .map(|(name, value)| format!("{name}='{value}'"))
         .collect();
-    say(&lines.join("\n"));
+    print_line(&lines.join("\n"));
     Ok(())
 }
 
 async fn run(arguments: RunArgs) -> Result<(), StartError> {
     log_to_stderr();
-    // Before anything is started, so that a Ctrl-C at any time is a clean stop.
+    // Registered before anything starts, so that Ctrl-C at any time is a clean stop.
     let stop = stop_signal();
+
     let storage = if arguments.memory {
         Storage::Memory
     } else {
         Storage::Folder(arguments.data)
     };
-    let where_data_is = match &storage {
+    let data_location = match &storage {
         Storage::Folder(folder) => folder.display().to_string(),
         Storage::Memory => "memory, gone when this stops".to_owned(),
     };
+
     let sweep_every = Duration::from_secs(arguments.sweep_seconds);
     let allowed_origins = format!(
         "{},{}",
@@ -206,8 +212,9 @@ async fn run(arguments: RunArgs) -> Result<(), StartError> {
         allowed_origins,
         sweep_every,
     };
+
     let system = System::start(options).await?;
-    say(&welcome(&system.addr.to_string(), &where_data_is));
+    print_line(&welcome(&system.addr.to_string(), &data_location));
     serve_until(stop, system).await;
     Ok(())
 }
@@ -217,22 +224,22 @@ async fn dynamodb(arguments: DynamoDbArgs) -> Result<(), StartError> {
     let stop = stop_signal();
     let storage = arguments.data.map_or(Storage::Memory, Storage::Folder);
     let system = System::start_dynamodb(arguments.port, storage).await?;
-    say(&format!("DynamoDB is listening on http://{}", system.addr));
+    print_line(&format!("DynamoDB is listening on http://{}", system.addr));
     serve_until(stop, system).await;
     Ok(())
 }
 
 async fn serve_until(stop: impl Future<Output = ()>, system: System) {
     stop.await;
-    say("stopping");
+    print_line("stopping");
     system.stop().await;
 }
 
-/// A first push and pull that a newcomer can paste.
-fn welcome(addr: &str, where_data_is: &str) -> String {
+/// Returns the welcome text, with a first push and pull to paste into a terminal.
+fn welcome(addr: &str, data_location: &str) -> String {
     format!(
         r#"tidemark is listening on http://{addr}
-data: {where_data_is}
+data: {data_location}
 
 A first push and pull, from another terminal:
 
@@ -251,8 +258,8 @@ Ctrl-C stops it."#
     )
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM. A signal that cannot be listened for keeps its default,
-/// which ends the process too, only less politely.
+/// Resolves at the first Ctrl-C or SIGTERM. If a signal handler cannot be registered, the signal
+/// keeps its default action, which ends the process without a clean stop.
 fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let streams = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
@@ -268,8 +275,8 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Warnings and worse, or what `RUST_LOG` asks for; stdout stays free for what was asked of the
-/// command.
+/// Logs to stderr: warnings and errors, or the levels that `RUST_LOG` selects. Stdout contains only
+/// the output of the command.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
@@ -279,11 +286,11 @@ fn log_to_stderr() {
         .init();
 }
 
-// A terminal that is gone is no reason to panic, which `println!` would: written, not printed.
-fn say(text: &str) {
+// Ignores a write error. `println!` would panic if the terminal is closed.
+fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn complain(text: &str) {
+fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr(), "tidemark: {text}");
 }

@@ -1,51 +1,51 @@
-//! The folder that keeps everything between runs: a format version, the database, the media, and a
-//! lock so that two runners never share it. It creates what is missing and refuses what it cannot
-//! understand; it never migrates.
+//! The folder that keeps all data between runs: a format version, the database, the media, and a
+//! lock file that prevents two runners from sharing it. Missing parts are created and unknown
+//! contents are rejected; there is no migration.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The format of this build's data.
+/// The version of the data format that this build reads and writes.
 const VERSION: &str = "2";
 
-/// Why a data folder cannot be used. The messages are for the person at the terminal.
+/// Reasons why a data folder cannot be used. The messages are for a person at a terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
-    /// No permission, no space, or a file in the way.
+    /// The folder cannot be written: no permission, no space, or a file with its name exists.
     #[error(
         "cannot write the data folder {folder}: {source}; choose another one with --data, or use --memory"
     )]
     Unwritable {
-        /// The folder.
+        /// Path of the data folder.
         folder: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Written by another version.
+    /// The folder was written by a build with another data format.
     #[error(
         "{folder} was written by version {found} of the data format, this build reads {VERSION}; start with --data another folder or delete it"
     )]
     OtherVersion {
-        /// The folder.
+        /// Path of the data folder.
         folder: String,
-        /// Its version.
+        /// Format version of the folder.
         found: String,
     },
-    /// It holds something else.
+    /// The folder contains files but is not a data folder.
     #[error(
         "{folder} holds files but is no data folder of tidemark; start with --data another folder"
     )]
     NotOurs {
-        /// The folder.
+        /// Path of the data folder.
         folder: String,
     },
-    /// Another runner has it open.
+    /// Another process holds the lock of the folder.
     #[error(
         "{folder} is in use by another running tidemark; stop that one, or start with --data another folder"
     )]
     InUse {
-        /// The folder.
+        /// Path of the data folder.
         folder: String,
     },
 }
@@ -54,39 +54,45 @@ pub enum DataFolderError {
 #[derive(Debug)]
 pub struct DataFolder {
     root: PathBuf,
-    /// Held, not read: the operating system frees the lock with it, also after a `kill -9`.
+    /// Held for its lock, never read. The operating system releases the lock when the process ends,
+    /// even after `kill -9`.
     _lock: File,
 }
 
 impl DataFolder {
-    /// Opens the folder, creating it if it is missing.
+    /// Opens the folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// It cannot be written, was written by another version, is something else, or is in use.
+    /// Returns an error if the folder cannot be written, was written by another version, contains
+    /// other files, or is in use.
     pub fn open(root: &Path) -> Result<Self, DataFolderError> {
         let unwritable = |source| DataFolderError::Unwritable {
-            folder: shown(root),
+            folder: display_path(root),
             source,
         };
         std::fs::create_dir_all(root).map_err(unwritable)?;
         check_version(root)?;
+
         let lock = File::create(root.join("LOCK")).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(DataFolderError::InUse {
-                    folder: shown(root),
+                    folder: display_path(root),
                 });
             }
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
+
         if !root.join("VERSION").exists() {
-            // Whole or not at all: a folder with an empty version would be refused for ever after.
+            // Renamed into place, because a crash must not leave an empty version, which every
+            // later start would reject.
             let fresh = root.join("VERSION.new");
             std::fs::write(&fresh, VERSION)
                 .and_then(|()| std::fs::rename(&fresh, root.join("VERSION")))
                 .map_err(unwritable)?;
         }
+
         std::fs::create_dir_all(root.join("media")).map_err(unwritable)?;
         Ok(Self {
             root: root.to_path_buf(),
@@ -94,40 +100,42 @@ impl DataFolder {
         })
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The SQLite file of the embedded DynamoDB.
+    /// Returns the path of the SQLite file of the embedded DynamoDB.
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.root.join("dynamodb.sqlite")
     }
 
-    /// The folder of the embedded S3's buckets.
+    /// Returns the folder that contains the buckets of the embedded S3.
     #[must_use]
     pub fn media(&self) -> PathBuf {
         self.root.join("media")
     }
 }
 
-/// Before anything is written: a folder of another version, or of somebody else, stays as it is.
+/// Checks the version before anything is written, so that a folder of another version or with other
+/// contents stays unchanged.
 fn check_version(root: &Path) -> Result<(), DataFolderError> {
     let unwritable = |source| DataFolderError::Unwritable {
-        folder: shown(root),
+        folder: display_path(root),
         source,
     };
+
     match std::fs::read_to_string(root.join("VERSION")) {
         Ok(found) if found.trim() == VERSION => Ok(()),
         Ok(found) => Err(DataFolderError::OtherVersion {
-            folder: shown(root),
+            folder: display_path(root),
             found: found.trim().to_owned(),
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut entries = std::fs::read_dir(root).map_err(unwritable)?;
-            // A first start that was killed may have left these behind, and nothing else.
+            // A first start that was killed may have left these two files.
             let is_foreign = entries.any(|entry| {
                 entry.is_ok_and(|entry| {
                     entry.file_name() != "LOCK" && entry.file_name() != "VERSION.new"
@@ -135,7 +143,7 @@ fn check_version(root: &Path) -> Result<(), DataFolderError> {
             });
             if is_foreign {
                 Err(DataFolderError::NotOurs {
-                    folder: shown(root),
+                    folder: display_path(root),
                 })
             } else {
                 Ok(())
@@ -145,7 +153,7 @@ fn check_version(root: &Path) -> Result<(), DataFolderError> {
     }
 }
 
-fn shown(root: &Path) -> String {
+fn display_path(root: &Path) -> String {
     root.display().to_string()
 }
 
@@ -154,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_reopened_after_it_was_closed() {
+    fn closed_folder_can_be_reopened() {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("data");
         drop(DataFolder::open(&root).unwrap());
@@ -165,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_another_version_is_refused_and_left_alone() {
+    fn folder_of_other_version_is_rejected_unchanged() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("VERSION"), "1\n").unwrap();
         let message = DataFolder::open(home.path()).unwrap_err().to_string();
@@ -177,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_use_is_refused() {
+    fn folder_in_use_is_rejected() {
         let home = tempfile::tempdir().unwrap();
         let _open = DataFolder::open(home.path()).unwrap();
         let message = DataFolder::open(home.path()).unwrap_err().to_string();
@@ -188,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_somebody_else_is_refused() {
+    fn folder_with_foreign_files_is_rejected() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("thesis.txt"), "precious").unwrap();
         assert!(matches!(
@@ -198,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_way_is_a_clear_message() {
+    fn file_in_place_of_folder_is_reported() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -1,10 +1,10 @@
-//! The whole system on one machine, with nothing installed: an API-Gateway-shaped front, the
-//! function crates in this process, an embedded DynamoDB and S3, and pumps that carry the streams
-//! to the functions behind them.
+//! The whole system on one machine, without installed services: an HTTP front in the shape of API
+//! Gateway, the function crates in this process, an embedded DynamoDB and S3, and emulated event
+//! source mappings, which deliver the streams to their functions.
 //!
-//! Nothing here is a second implementation: tables, settings, routes and the stream mapping are
-//! read from `template.yaml`, and the functions are the ones that run on AWS, so an error in an
-//! expression or a key shows here.
+//! The crate reimplements no part of a deployment: tables, settings, routes and stream mappings are
+//! read from `template.yaml`, and the functions are the crates that run on AWS. An error in an
+//! expression or a key therefore shows here too.
 
 pub mod auth;
 pub mod cli;
@@ -18,5 +18,5 @@ pub mod system;
 pub mod template;
 pub mod topic;
 
-/// A boxed future, as trait objects need it.
+/// A boxed future that is `Send`, as trait objects need it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,8 +1,9 @@
-//! `cargo run`: the whole system on this machine. Everything is in the library.
+//! The binary that `cargo run` starts: the whole system on this machine. Everything else is in the
+//! library.
 
 use std::process::ExitCode;
 
-/// Bytes of the stack of each worker thread: a debug build keeps whole futures in its frames.
+/// Stack size of each worker thread in bytes. A debug build keeps whole futures in its frames.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 fn main() -> ExitCode {

@@ -1,5 +1,5 @@
-//! The whole system, wired and running: a listener, the engines, the functions, the pump. The
-//! command line starts one, and so do tests, as many at a time as they like.
+//! The running system: a listener, the embedded engines, the functions and the event source
+//! mappings. The command line starts one; tests start any number at the same time.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,112 +15,116 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::data_folder::{DataFolder, DataFolderError};
-use crate::deployment::{self, Clients, DeploymentError};
+use crate::deployment::{self, Clients, DeploymentError, StreamFunction};
 use crate::engine::http::{EngineClient, Hook, NoHook, dynamodb_client};
 use crate::engine::{Engine, EngineError};
 use crate::event_source::EventSourceMapping;
 use crate::gateway::{self, ApiKind, Front, Guard, RouteError};
 use crate::store::client::{StoreClient, s3_client};
 use crate::store::{Store, StoreError};
+use crate::template::functions::StreamMapping;
 use crate::template::{Template, TemplateError};
 
-/// DynamoDB promises to delete expired rows within days; here it is a minute.
+/// Interval between two deletions of expired items: a minute, where DynamoDB guarantees only days.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// A client that neither finishes nor goes away must not keep the runner from stopping.
+/// Longest wait for a task when the system stops. A client that keeps its request open must not
+/// prevent the stop.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// Where the data lives.
+/// Location of the stored data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
-    /// In this folder, for the next start.
+    /// In this folder, where the next start finds it.
     Folder(PathBuf),
-    /// In memory; media in a temporary folder. Gone with the system.
+    /// In memory, and media in a temporary folder. Lost when the system stops.
     Memory,
 }
 
-/// How to start.
+/// Options with which a system starts.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// Where the data lives.
+    /// Location of the stored data.
     pub storage: Storage,
-    /// Which of API Gateway's products to imitate.
+    /// The API Gateway product to emulate.
     pub api: ApiKind,
     /// Origins whose pages may use the API and upload media, separated by commas:
-    /// [`deployment::LOCAL_ORIGINS`] and more.
+    /// [`deployment::LOCAL_ORIGINS`] and others.
     pub allowed_origins: String,
-    /// How long after a start, and after each time, expired rows are deleted again:
-    /// [`SWEEP_EVERY`], or what a test cannot wait for.
+    /// Interval at which expired items are deleted, beginning at the start: [`SWEEP_EVERY`], or a
+    /// shorter one in tests.
     pub sweep_every: Duration,
 }
 
-/// Why the system does not start. The messages are for the person at the terminal.
+/// Reasons why the system does not start. The messages are for a person at a terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Somebody listens there already.
+    /// Another process listens on the port.
     #[error(
         "port {0} on 127.0.0.1 is already in use; stop what uses it, or choose another one with --port"
     )]
     PortInUse(u16),
-    /// The port cannot be had for another reason.
+    /// The port cannot be bound for another reason.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
     Listen {
-        /// The port.
+        /// Port on 127.0.0.1 that was requested.
         port: u16,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The data folder.
+    /// The data folder cannot be used.
     #[error(transparent)]
     Folder(#[from] DataFolderError),
-    /// The embedded DynamoDB.
+    /// The embedded DynamoDB cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The embedded S3.
+    /// The embedded S3 cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// `template.yaml`.
+    /// The template `template.yaml` cannot be evaluated.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// The functions or tables.
+    /// The functions or tables cannot be set up.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
-    /// The routes.
+    /// A route cannot be served.
     #[error(transparent)]
     Route(#[from] RouteError),
-    /// The allowed origins.
+    /// The list of allowed origins is invalid.
     #[error(transparent)]
     Origins(#[from] OriginError),
 }
 
-/// A running system. Dropping it without [`System::stop`] leaves its tasks to the runtime.
+/// A running system. If it is dropped without [`System::stop`], its tasks are not awaited.
 pub struct System {
-    /// Where it listens.
+    /// Address on which it listens.
     pub addr: SocketAddr,
-    /// Its DynamoDB.
+    /// Engine of the embedded DynamoDB.
     pub engine: Engine,
     shutdown: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    /// Held, not read: with it goes the folder's lock.
+    /// Held for the folder's lock, never read.
     _folder: Option<DataFolder>,
 }
 
 impl System {
-    /// Starts everything and returns when it answers.
+    /// Starts the system and returns when it accepts requests.
     ///
     /// # Errors
-    /// The port, the data folder or the template; see [`StartError`].
+    /// Returns an error if the port, the data folder or the template cannot be used; see
+    /// [`StartError`].
     pub async fn start(options: Options) -> Result<Self, StartError> {
         Self::start_hooked(options, Arc::new(NoHook)).await
     }
 
-    /// The same, with a hook on the functions' calls to their tables, for whoever measures these.
+    /// Starts the system with a hook on the functions' calls to their tables, for measurements.
     ///
     /// # Errors
-    /// As for [`System::start`].
+    /// Returns the same errors as [`System::start`].
     pub async fn start_hooked(options: Options, hook: Arc<dyn Hook>) -> Result<Self, StartError> {
-        // First of all: a second runner by mistake must not touch the folder of the first.
+        // The port is bound first, so that a second runner that is started by mistake does not
+        // touch the data folder of the first.
         let listener = listen(options.port).await?;
         let addr = listener.local_addr().map_err(|source| StartError::Listen {
             port: options.port,
@@ -132,35 +136,20 @@ impl System {
             Template::built_in()?.with_variable("ALLOWED_ORIGINS", &options.allowed_origins);
         let origins = AllowedOrigins::parse(&options.allowed_origins)?;
         deployment::create_tables(&engine, &template)?;
-        let clients = |function: &str| Clients {
-            dynamodb: dynamodb_client(EngineClient::with_hook(engine.clone(), Arc::clone(&hook))),
-            // Looked at in this process; the upload URLs lead devices to the front.
-            bucket: s3_client(
-                StoreClient::new(store.clone()),
-                &format!("http://{addr}"),
-                function,
-            ),
-            // There is no SNS on this machine, so `notify` tells nobody; its stream is read, and
-            // trimmed, all the same.
-            sns: None,
-        };
-        let clock = Clock::system();
-        let functions = deployment::functions(&template, &clients, &clock)?;
-        let invocations = deployment::invocations(&template, &clients, &clock)?;
+
         let guard = Guard {
             port: addr.port(),
             origins,
         };
-        let (kind, engine_of_front, store) = (options.api, engine.clone(), store.clone());
-        let front = Front {
-            kind,
-            engine: engine_of_front,
+        let functions = LinkedFunctions {
+            template,
+            engine: engine.clone(),
             store,
-            clock: clock.clone(),
-            invocations,
-            guard,
+            hook,
+            addr,
+            clock: Clock::system(),
         };
-        let router = gateway::router(front, ROUTES, &functions)?;
+        let router = functions.router(options.api, guard)?;
 
         let (shutdown, stopped) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(sweep(
@@ -168,18 +157,11 @@ impl System {
             options.sweep_every,
             stopped.clone(),
         ))];
-        for mapping in template.stream_mappings()? {
-            let clients = clients(&mapping.function);
-            let context =
-                deployment::stream_context(&template, &mapping.function, clients, clock.clone())?;
-            let emulator = EventSourceMapping::new(
-                engine.clone(),
-                &mapping,
-                deployment::stream_function(&mapping.function, context)?,
-            );
-            tasks.push(tokio::spawn(emulator.run(stopped.clone())));
+        for mapping in functions.event_source_mappings()? {
+            tasks.push(tokio::spawn(mapping.run(stopped.clone())));
         }
         tasks.push(tokio::spawn(serve(listener, router, stopped)));
+
         Ok(Self {
             addr,
             engine,
@@ -189,16 +171,17 @@ impl System {
         })
     }
 
-    /// Starts the embedded DynamoDB alone, without tables, for whoever makes their own, and returns
-    /// when it answers.
+    /// Starts the embedded DynamoDB alone, without tables, and returns when it accepts requests.
+    /// The clients create their own tables.
     ///
     /// # Errors
-    /// The port or the data folder; see [`StartError`].
+    /// Returns an error if the port or the data folder cannot be used; see [`StartError`].
     pub async fn start_dynamodb(port: u16, storage: Storage) -> Result<Self, StartError> {
         let listener = listen(port).await?;
         let addr = listener
             .local_addr()
             .map_err(|source| StartError::Listen { port, source })?;
+
         let (folder, engine) = match storage {
             Storage::Folder(root) => {
                 let folder = DataFolder::open(&root)?;
@@ -207,12 +190,14 @@ impl System {
             }
             Storage::Memory => (None, Engine::memory()?),
         };
+
         let (shutdown, stopped) = watch::channel(false);
         let router = gateway::dynamodb_router(engine.clone(), addr.port());
         let tasks = vec![
             tokio::spawn(sweep(engine.clone(), SWEEP_EVERY, stopped.clone())),
             tokio::spawn(serve(listener, router, stopped)),
         ];
+
         Ok(Self {
             addr,
             engine,
@@ -222,16 +207,86 @@ impl System {
         })
     }
 
-    /// Stops: no new connections, requests and the pump's batch finish, the data folder is free.
+    /// Stops the system: accepts no new connections, completes the current requests and stream
+    /// batches, and releases the data folder.
     pub async fn stop(self) {
-        // Nobody listening any more is what is wanted.
+        // The send fails if all tasks have ended already, which is the goal.
         let _ = self.shutdown.send(true);
         for mut task in self.tasks {
             if tokio::time::timeout(STOP_MAX, &mut task).await.is_err() {
-                tracing::warn!("a task did not stop in time and is left behind");
+                tracing::warn!("a task did not stop in time and is aborted");
                 task.abort();
             }
         }
+    }
+}
+
+/// What the functions of this process need, and the embedded engines that they call.
+struct LinkedFunctions {
+    template: Template,
+    engine: Engine,
+    store: Store,
+    hook: Arc<dyn Hook>,
+    addr: SocketAddr,
+    clock: Clock,
+}
+
+impl LinkedFunctions {
+    /// Returns the AWS clients of a function.
+    fn clients(&self, function: &str) -> Clients {
+        let engine = EngineClient::with_hook(self.engine.clone(), Arc::clone(&self.hook));
+        Clients {
+            dynamodb: dynamodb_client(engine),
+            // The functions call S3 in this process. The upload URLs contain the address of the
+            // front.
+            bucket: s3_client(
+                StoreClient::new(self.store.clone()),
+                &format!("http://{}", self.addr),
+                function,
+            ),
+            // There is no SNS on this machine, so `notify` publishes nothing. Its stream is read
+            // and trimmed nevertheless.
+            sns: None,
+        }
+    }
+
+    /// Returns the router of all entry points, with the functions behind the API and the functions
+    /// that operators invoke.
+    fn router(&self, kind: ApiKind, guard: Guard) -> Result<axum::Router, StartError> {
+        let clients = |function: &str| self.clients(function);
+        let functions = deployment::functions(&self.template, &clients, &self.clock)?;
+        let invocations = deployment::invocations(&self.template, &clients, &self.clock)?;
+
+        let front = Front {
+            kind,
+            engine: self.engine.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            invocations,
+            guard,
+        };
+        Ok(gateway::router(front, ROUTES, &functions)?)
+    }
+
+    /// Returns an emulator for each stream mapping of the template, with its function.
+    fn event_source_mappings(&self) -> Result<Vec<EventSourceMapping<StreamFunction>>, StartError> {
+        let emulate = |mapping: &StreamMapping| -> Result<_, StartError> {
+            let name = mapping.function.as_str();
+            let clients = self.clients(name);
+            let context =
+                deployment::stream_context(&self.template, name, clients, self.clock.clone())?;
+            let function = deployment::stream_function(name, context)?;
+            Ok(EventSourceMapping::new(
+                self.engine.clone(),
+                mapping,
+                function,
+            ))
+        };
+        self.template
+            .stream_mappings()?
+            .iter()
+            .map(emulate)
+            .collect()
     }
 }
 
@@ -260,7 +315,7 @@ fn open(storage: &Storage) -> Result<(Option<DataFolder>, Engine, Store), StartE
 
 async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) {
     let until_stopped = async move {
-        // A sender that is gone says the same.
+        // A dropped sender means stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     if let Err(error) = axum::serve(listener, router)
@@ -271,12 +326,13 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::
     }
 }
 
-/// At the start too: whoever never runs it for long would keep everything for ever.
+/// Deletes expired items at the start and at each interval. Without the deletion at the start, a
+/// runner that never runs for a whole interval would keep them forever.
 async fn sweep(engine: Engine, every: Duration, mut stopped: watch::Receiver<bool>) {
     loop {
         let swept = engine.sweep_expired().and_then(|_| engine.compact());
         if let Err(error) = swept {
-            tracing::warn!(%error, "expired rows were not swept, or their room was not given back");
+            tracing::warn!(%error, "expired items not deleted, or their space not released");
         }
         // The wait ends early only when the system stops.
         if tokio::time::timeout(every, stopped.wait_for(|stop| *stop))

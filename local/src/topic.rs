@@ -1,6 +1,6 @@
-//! SNS for the AWS SDK without a socket: it takes messages and remembers them, with the same hook
-//! on either side of each call as the engine's client has. Tests look at what was published; the
-//! runner has no topic, because nobody could subscribe to it.
+//! SNS for the AWS SDK without a socket. It stores the published messages, with the same hook
+//! before and after each call as the engine's client. Tests read the messages; the runner has no
+//! topic, because no client could subscribe to it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,20 +24,20 @@ use crate::engine::http::{Call, Hook, NoHook, evaluate, respond};
 /// A message that was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedMessage {
-    /// The topic it was published to.
+    /// ARN of the topic.
     pub topic: String,
-    /// Its text.
+    /// Text of the message.
     pub message: String,
-    /// Its attributes, all of them of type `String`.
+    /// Message attributes, all of type `String`.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What was published. Clones share it.
+/// The published messages. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Topic(Arc<Mutex<Vec<PublishedMessage>>>);
 
 impl Topic {
-    /// Every message so far, in the order they came.
+    /// Returns all published messages in the order of their arrival.
     #[must_use]
     pub fn published(&self) -> Vec<PublishedMessage> {
         self.0
@@ -46,10 +46,11 @@ impl Topic {
             .clone()
     }
 
-    /// Answers one request, as SNS's query protocol writes it.
+    /// Handles one request of SNS's query protocol and returns the response.
     #[must_use]
     pub fn take(&self, body: &[u8]) -> Reply {
         let fields: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+
         match publish(&fields) {
             Ok(published) => {
                 let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +74,7 @@ impl Topic {
     }
 }
 
-/// An answer of SNS that refuses a request, for example `(500, "InternalError", "try again")`.
+/// Returns an error response of SNS, for example for `(500, "InternalError", "try again")`.
 #[must_use]
 pub fn rejection(status: u16, code: &str, message: &str) -> Reply {
     let xml = format!(
@@ -85,12 +86,13 @@ pub fn rejection(status: u16, code: &str, message: &str) -> Reply {
     }
 }
 
-/// Reads a `Publish`, and refuses what SNS documents that it refuses.
+/// Parses a `Publish` request. Rejects the parameters that the documentation of SNS excludes.
 fn publish(fields: &BTreeMap<String, String>) -> Result<PublishedMessage, &'static str> {
     let field = |name: &str| fields.get(name).filter(|value| !value.is_empty());
     if field("Action").is_none_or(|action| action != "Publish") {
         return Err("Action");
     }
+
     let mut attributes = BTreeMap::new();
     for number in 1.. {
         let entry = |part: &str| field(&format!("MessageAttributes.entry.{number}.{part}"));
@@ -103,10 +105,12 @@ fn publish(fields: &BTreeMap<String, String>) -> Result<PublishedMessage, &'stat
         }
         attributes.insert(name.clone(), value.clone());
     }
+
     let message = field("Message")
         .filter(|message| message.chars().all(is_text))
         .ok_or("Message")?
         .clone();
+
     Ok(PublishedMessage {
         topic: field("TopicArn").ok_or("TopicArn")?.clone(),
         message,
@@ -114,7 +118,7 @@ fn publish(fields: &BTreeMap<String, String>) -> Result<PublishedMessage, &'stat
     })
 }
 
-/// The characters that may stand in a message.
+/// Returns whether SNS allows the character in a message.
 fn is_text(letter: char) -> bool {
     !matches!(letter, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
 }
@@ -127,13 +131,13 @@ pub struct TopicClient {
 }
 
 impl TopicClient {
-    /// A client that only calls.
+    /// Returns a client without a hook.
     #[must_use]
     pub fn new(topic: Topic) -> Self {
         Self::with_hook(topic, Arc::new(NoHook))
     }
 
-    /// A client whose calls pass the hook.
+    /// Returns a client that calls `hook` before and after each request.
     #[must_use]
     pub fn with_hook(topic: Topic, hook: Arc<dyn Hook>) -> Self {
         Self { topic, hook }
@@ -144,6 +148,7 @@ impl TopicClient {
             operation: "Publish",
             body,
         };
+
         if let Some(forged) = evaluate(self.hook.before(&call).await).await? {
             return respond(forged);
         }
@@ -183,11 +188,12 @@ impl HttpClient for TopicClient {
     }
 }
 
-/// An SNS client on that one, with fixed credentials and a retry budget of its own.
+/// Returns an SNS client over `client`, with fixed credentials and its own retry budget.
 #[must_use]
 pub fn sns_client(client: TopicClient) -> aws_sdk_sns::Client {
     static CLIENTS: AtomicU64 = AtomicU64::new(0);
     let partition = format!("tidemark-topic-{}", CLIENTS.fetch_add(1, Ordering::Relaxed));
+
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
@@ -197,7 +203,8 @@ pub fn sns_client(client: TopicClient) -> aws_sdk_sns::Client {
         ))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
-        // It measures the real clock while tests let virtual time pass; and nothing streams here.
+        // The protection measures real time, while tests advance virtual time. Nothing streams
+        // here.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(client);
     aws_sdk_sns::Client::from_conf(config.build())

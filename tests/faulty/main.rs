@@ -1,14 +1,14 @@
-//! Push, but for requests that say how it shall fail. No request can make a real function do this;
-//! this one shows what follows if something does.
+//! The push function with failures that a request header selects. A request cannot provoke these
+//! failures in the real function; this binary shows their consequences.
 
 use std::{panic, process, time::Duration};
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{Context, Environment, entry, telemetry};
 
-/// More than Lambda takes of an answer.
+/// More bytes than Lambda accepts in a response.
 const TOO_LARGE_BYTES: usize = 7 << 20;
-/// Long enough for a push to stand in the middle of its calls.
+/// A time at which a push is between two of its calls.
 const MIDDLE: Duration = Duration::from_millis(300);
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,11 +20,12 @@ async fn main() -> Result<(), lambda_http::Error> {
     entry::run(async |request: Request| response(&context, request).await).await
 }
 
-/// As the release profile does, which cargo-lambda builds with `panic = "abort"`.
+/// Aborts the process on a panic, as the release profile does: cargo-lambda builds with `panic =
+/// "abort"`.
 fn abort_on_panic() {
-    let told = panic::take_hook();
+    let default_hook = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        told(panic);
+        default_hook(panic);
         process::abort();
     }));
 }
@@ -36,6 +37,7 @@ async fn response(context: &Context, request: Request) -> Response<Body> {
         .and_then(|fault| fault.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+
     match fault.as_str() {
         "panic" => panics_in_the_middle(context, request).await,
         "too large" => Response::new(Body::from("x".repeat(TOO_LARGE_BYTES))),

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Plants bugs, one at a time, and says how many seeds the simulation needs to find each.
+"""Mutation tests: applies one mutation at a time and prints how many seeds the simulation needs to detect it.
 
-    python tests/simulation/planted.py                every bug
-    python tests/simulation/planted.py NAME…          these
-    python tests/simulation/planted.py --check        only looks whether each can still be planted
+    python tests/simulation/mutations.py                all mutations
+    python tests/simulation/mutations.py NAME…          the named mutations
+    python tests/simulation/mutations.py --check        only checks that each mutation can be applied
 
-Works on a copy of the clone. Exits with 1 where a bug is not found within 500 seeds. What is built goes into the folder
-`$CARGO_TARGET_DIR` (or the user's cache), so that a second run is quicker.
+Works on a copy of the repository. Exits with 1 if a mutation is not detected within 500 seeds. Build output goes to
+`$CARGO_TARGET_DIR` (or the user's cache), so that a second run is faster.
 """
 
 import os
@@ -21,19 +21,38 @@ SEEDS = 500
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Bug:
-    """A bug: in each file, what stands there and what a mistake would put in its place."""
+class Mutation:
+    """A deliberate defect: for each file, the code to replace and its replacement.
+
+    The code is compared token by token, so that formatting, comments and trailing commas do not matter.
+    """
 
     def __init__(self, *edits):
         self.edits = edits
 
-    def plant(self, tree):
+    def apply(self, tree):
         for path, old, new in self.edits:
             file = tree / path
             text = file.read_text()
-            if text.count(old) != 1:
-                raise SystemExit(f"{path}: what the bug replaces stands there {text.count(old)} times:\n{old}")
-            file.write_text(text.replace(old, new))
+            places = list(pattern(old).finditer(text))
+            if len(places) != 1:
+                raise SystemExit(f"{path}: the code to replace occurs {len(places)} times:\n{old}")
+            start, end = places[0].span()
+            file.write_text(text[:start] + new + text[end:])
+
+
+def pattern(code):
+    """Returns a regular expression that matches the tokens of `code` with any white space and comments between them."""
+    tokens = re.findall(r"\w+|[^\w\s]", re.sub(r"^\s*//[^\n]*$", "", code, flags=re.M))
+    gap = r"(?:\s|//[^\n]*\n)*"
+    found = ""
+    for token, following in zip(tokens, [*tokens[1:], ""]):
+        if token == "," and following in ")]}":
+            continue  # A trailing comma is optional.
+        if token in ")]}":
+            found += "(?:," + gap + ")?"
+        found += re.escape(token) + (gap if following else "")
+    return re.compile(found)
 
 
 PULL, CURSOR = "functions/pull/src/lib.rs", "functions/pull/src/cursor.rs"
@@ -42,12 +61,13 @@ CHANGES, RESOURCES = "common/aws/src/tables/changes.rs", "common/aws/src/tables/
 PLAN, PAGE = "common/core/src/sequence/plan.rs", "common/core/src/pull/page.rs"
 CLIENT = "tests/simulation/src/client.rs"
 OWN = "common/core/src/pull/own.rs"
-JUDGE, FOLD = "common/core/src/push/judge.rs", "common/core/src/push/fold.rs"
+EVALUATE = "common/core/src/push/evaluate.rs"
+FOLD_APPLY, FOLD_RESULTS = "common/core/src/push/fold/apply.rs", "common/core/src/push/fold/results.rs"
 
-# A repeated batch is answered with what its conflicts met, whatever stands by now.
+# The response to a retried batch contains the server state at the time of the conflict instead of the current state.
 WHAT_STOOD = (
     "functions/push/src/repeat.rs",
-    "        answer::complete_again(result, current, resolution);\n",
+    "        response::complete_repeated(result, current, resolution);\n",
     """        let _ = (current, resolution);
         let Some(id) = &result.conflict_id else { continue };
         let stood = tables.conflicts.read(tenant, None, id).await?;
@@ -58,8 +78,8 @@ WHAT_STOOD = (
 """,
 )
 
-BUGS = {
-    "head-before-segment": Bug((
+MUTATIONS = {
+    "head-before-segment": Mutation((
         CHANGES,
         "        for step in steps {\n",
         """        if let Some(step) = steps.last() {
@@ -68,35 +88,35 @@ BUGS = {
         for step in steps {
 """,
     )),
-    "segment-replaces-another": Bug((
+    "segment-replaces-another": Mutation((
         CHANGES,
         """self.table.put(&row)?.condition_expression("attribute_not_exists(pk)");""",
         """self.table.put(&row)?.condition_expression("attribute_not_exists(never)");""",
     )),
-    "lagging-head-left": Bug((
+    "lagging-head-left": Mutation((
         CHANGES,
         "                self.move_head(scope, head).await?;\n",
         "                let _ = head;\n",
     )),
-    "head-moves-back": Bug(
+    "head-moves-back": Mutation(
         (CHANGES, "attribute_not_exists(pk) OR #position < :position", "attribute_not_exists(pk) OR #position <> :position"),
     ),
-    "middle-of-a-segment-skipped": Bug((
+    "middle-of-a-segment-skipped": Mutation((
         CURSOR,
         "(*position, *at, *within) = (next, sequenced_at, Some(segment.prev));",
         "(*position, *at, *within) = (segment.last.max(next), sequenced_at, None);",
     )),
-    "restored-log-read-on": Bug((
+    "restored-log-read-on": Mutation((
         PAGE,
         "    segment.prev == position || segment.entries.iter().any(|entry| entry.position == position)\n",
         "    segment.prev >= position || segment.last >= position\n",
     )),
-    "push-token-at-head": Bug((
+    "push-token-at-head": Mutation((
         PUSH,
-        "    let server_sync_token = answer::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);\n",
-        """    let _ = told;
+        "    let server_sync_token = response::sync_token_with(push.client_sync_token.as_deref(), delivered_versions, processed_at);\n",
+        """    let _ = delivered_versions;
     let scopes: Vec<_> = principal.pulled_channels().iter().map(|channel| principal.scope(channel)).collect();
-    let heads = tables.changes.heads(&scopes).await?;
+    let heads = context.tables.changes.heads(&scopes).await?;
     let channels = scopes.into_iter().zip(heads).map(|(scope, head)| {
         let position = tidemark_core::sequence::plan::end_of(head.as_ref());
         (scope.channel, tidemark_core::token::Progress::log(position, now))
@@ -104,31 +124,31 @@ BUGS = {
     let server_sync_token = tidemark_core::token::Token { channels: channels.collect() }.encode();
 """,
     )),
-    "ledger-dropped": Bug((
-        FOLD,
-        "            resource.edits.remember(applied, self.carried.remembered);\n",
+    "ledger-dropped": Mutation((
+        FOLD_APPLY,
+        "            resource.edits.record_edit(applied, self.carried.recorded);\n",
         "            let _ = (&resource.edits, applied);\n",
     )),
-    "version-condition-removed": Bug(
+    "version-condition-removed": Mutation(
         (RESOURCES, "WHERE pk = ? AND sk = ? AND server_version = ?", "WHERE pk = ? AND sk = ?"),
         (RESOURCES, ".chain(at).chain([number(expected)]).collect()", ".chain(at).filter(|_| expected > 0).collect()"),
     ),
-    "late-records-skipped": Bug((
+    "late-records-skipped": Mutation((
         PLAN,
         "        for (_, record) in self.behind {\n",
         "        for (_, record) in self.behind.into_iter().take(0) {\n",
     )),
-    "older-late-records-appended": Bug((
+    "older-late-records-appended": Mutation((
         PLAN,
         "|record: &Record| versions.get(&record.key) == Some(&record.server_version);",
         "|record: &Record| versions.contains_key(&record.key);",
     )),
-    "snapshot-noted-after": Bug((
+    "snapshot-noted-after": Mutation((
         CURSOR,
         "            self.progress = Progress::log(*noted, *noted_at);",
         "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::sequence::plan::end_of(self.head.as_ref()), *noted_at);",
     )),
-    "deleted-row-removed": Bug((
+    "deleted-row-removed": Mutation((
         RESOURCES,
         "            Some(expected) => statement(update,",
         """            Some(expected) if write.resource.deleted => {
@@ -138,40 +158,40 @@ BUGS = {
             }
             Some(expected) => statement(update,""",
     )),
-    "highest-client-version-ignored": Bug((
-        JUDGE,
+    "highest-client-version-ignored": Mutation((
+        EVALUATE,
         "    if own_run && edit.client_version <= resource.run.client_version_max {\n",
         "    if false && own_run {\n",
     )),
-    "base-version-ignored": Bug((
-        "common/core/src/push/intake.rs",
+    "base-version-ignored": Mutation((
+        "common/core/src/push/intake/raw_item.rs",
         "            base_version,\n            references:",
         "            base_version: None,\n            references:",
     )),
-    "dedupe-by-batch-only": Bug((
-        JUDGE,
+    "dedupe-by-batch-only": Mutation((
+        EVALUATE,
         """        (_, Some(resource)) => match resource.edits.find(edit.id) {
-            Some(applied) => Verdict::Remembered(applied),
-            None => judge_change(edit, resource, payload, author, rules),
+            Some(applied) => EditOutcome::Remembered(applied),
+            None => evaluate_change(edit, resource, payload, author, rules),
         },""",
-        "        (_, Some(resource)) => judge_change(edit, resource, payload, author, rules),",
+        "        (_, Some(resource)) => evaluate_change(edit, resource, payload, author, rules),",
     )),
-    "revoke-forgotten": Bug((
+    "revoke-forgotten": Mutation((
         PULL,
         "    let revoked = revoked.map(ToString::to_string).collect();\n",
         "    let revoked = revoked.map(ToString::to_string).take(0).collect();\n",
     )),
-    "acks-move-backwards": Bug((
+    "acks-move-backwards": Mutation((
         "common/aws/src/tables/devices.rs",
         "        if !above.is_empty() {\n",
         "        if false && !above.is_empty() {\n",
     )),
-    "retry-without-deciding-again": Bug((
+    "retry-without-deciding-again": Mutation((
         "common/aws/src/batch/commit.rs",
-        "        let mut committed = self.platform.tables.resources.commit(self.sender.principal, &writes).await?.into_iter();\n",
-        """        let resources = &self.platform.tables.resources;
+        "        let mut committed = self.context.tables.resources.commit(self.sender.principal, &writes).await?.into_iter();\n",
+        """        let resources = &self.context.tables.resources;
         let mut committed = resources.commit(self.sender.principal, &writes).await?;
-        for ((key, write), committed) in writes.iter().zip(&mut committed).filter(|(_, it)| **it == Committed::Lost) {
+        for ((key, write), committed) in writes.iter().zip(&mut committed).filter(|(_, it)| **it == WriteOutcome::ConditionFailed) {
             let mut now = resources.load(&self.sender.principal.tenant, [*key]).await?;
             let Some(row) = now.rows.remove(*key) else { continue };
             let mut again = ResourceWrite { expected_version: Some(row.server_version), ..(*write).clone() };
@@ -181,7 +201,7 @@ BUGS = {
         let mut committed = committed.into_iter();
 """,
     )),
-    "unique-key-freed-too-early": Bug((
+    "unique-key-freed-too-early": Mutation((
         "common/aws/src/batch/commit.rs",
         "        let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;\n",
         """        let (mut frees, mut claims) = (decision.unique.clone(), decision.unique.clone());
@@ -193,76 +213,76 @@ BUGS = {
         let mut items = tables.unique_keys.transact(&claims, &group.key)?;
 """,
     )),
-    "unique-keys-not-claimed": Bug((
+    "unique-keys-not-claimed": Mutation((
         "common/aws/src/batch/commit.rs",
-        "    !decision.unique.is_empty() || decision.ruled.is_some() || !decision.superseded.is_empty()\n",
-        "    decision.ruled.is_some()\n",
+        "    !decision.unique.is_empty() || decision.policy_conflict.is_some() || !decision.superseded.is_empty()\n",
+        "    decision.policy_conflict.is_some()\n",
     )),
-    "what-policies-store-not-echoed": Bug((
+    "what-policies-store-not-echoed": Mutation((
         "common/aws/src/stream.rs",
-        "        is_echoed: resource.run.is_unproven,\n",
-        "        is_echoed: false,\n",
+        "        echo_to_author: resource.run.echo_to_author,\n",
+        "        echo_to_author: false,\n",
     )),
-    "first-snapshot-replaces-nothing": Bug((
+    "first-snapshot-replaces-nothing": Mutation((
         "common/core/src/pull/start.rs",
         "        _ => reset(head, now),\n",
         "        None => Start { is_reset: false, ..reset(head, now) },\n        Some(_) => reset(head, now),\n",
     )),
-    "failed-records-not-given-back": Bug((
+    "failed-records-not-given-back": Mutation((
         "functions/changelog/src/lib.rs",
-        "    given_back(failed)\n",
-        "    given_back(failed.into_iter().take(0))\n",
+        "    batch_item_failures(failed)\n",
+        "    batch_item_failures(failed.into_iter().take(0))\n",
     )),
-    "conflict-not-kept": Bug((
+    "conflict-not-kept": Mutation((
         "common/aws/src/batch/commit.rs",
-        "        Box::pin(self.record(wave, outcomes)).await\n",
+        "        Box::pin(self.record(round, outcomes)).await\n",
         "        Ok(outcomes)\n",
     )),
-    # What a client must do that docs/protocol.md, *Writing a client*, did not always say.
-    "client-applies-again-what-it-pulled": Bug((
+    # Rules for clients that earlier versions of docs/protocol.md, *Writing a client*, lacked.
+    "client-applies-again-what-it-pulled": Mutation((
         CLIENT,
         "        if result.server_payload_omitted || version <= copy.base {\n",
         "        if result.server_payload_omitted {\n",
     )),
-    "repeated-batch-answers-with-what-stood": Bug(WHAT_STOOD),
-    # The same with the page as it was then, and without the rule that finds it in the response: devices that stay behind show it.
-    "client-goes-back-with-a-repeated-batch": Bug(
+    "repeated-batch-answers-with-what-stood": Mutation(WHAT_STOOD),
+    # The same defect with a client of that earlier version and without the check of the response: stale devices reveal it.
+    "client-goes-back-with-a-repeated-batch": Mutation(
         WHAT_STOOD,
         (
             CLIENT,
             "        if result.server_payload_omitted || version < copy.known {\n",
             "        if result.server_payload_omitted {\n",
         ),
-        ("tests/simulation/src/judge.rs", "        if (tells || tells_of_nothing) && version < stood {\n", "        if false && (tells || tells_of_nothing) && version < stood {\n"),
+        ("tests/simulation/src/oracle/results.rs", "        if (has_content || reports_absence) && version < current {\n", "        if false && (has_content || reports_absence) && version < current {\n"),
     ),
-    "client-numbers-by-its-copy-alone": Bug(
+    "client-numbers-by-its-copy-alone": Mutation(
         (CLIENT, "        let base = first_base.unwrap_or(copy.base);\n", "        let _ = first_base;\n        let base = copy.base;\n"),
     ),
-    "restored-device-gets-nothing-back": Bug((OWN, "Self::Unanswered(receipts) => !receipts.holds(made)", "Self::Unanswered(receipts) => receipts.holds(made) && false")),
-    "older-client-gets-nothing-back": Bug((OWN, "Self::Omit(went_back_in) => went_back_in.contains(channel)", "Self::Omit(went_back_in) => went_back_in.contains(channel) && false")),
-    "unchanged-edit-answers-without-payload": Bug((
-        JUDGE,
+    "restored-device-gets-nothing-back": Mutation((OWN, "Self::Unacknowledged(receipts) => !receipts.holds(made)", "Self::Unacknowledged(receipts) => receipts.holds(made) && false")),
+    "older-client-gets-nothing-back": Mutation((OWN, "Self::Omit(went_back_in) => went_back_in.contains(channel)", "Self::Omit(went_back_in) => went_back_in.contains(channel) && false")),
+    "unchanged-edit-answers-without-payload": Mutation((
+        EVALUATE,
         "is_seen: base(edit, resource) == resource.server_version }",
         "is_seen: has_seen_all(edit, resource, author) }",
     )),
-    "deleted-since-not-told": Bug((
-        FOLD,
-        "        answer.server_payload_omitted |= is_gone;\n",
+    "deleted-since-not-told": Mutation((
+        FOLD_RESULTS,
+        "        response.server_payload_omitted |= is_gone;\n",
         "        let _ = is_gone;\n",
     )),
-    "incomplete-copy-takes-the-token": Bug((
+    "incomplete-copy-takes-the-token": Mutation((
         CLIENT,
         "            copy.is_incomplete |= version > copy.known + 1;\n",
         "",
     )),
-    "receipts-for-every-version": Bug(
+    "receipts-for-every-version": Mutation(
         ("common/core/src/receipts.rs", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), server_version)", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), 0 * server_version)"),
     ),
 }
 
 
 def main():
-    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")] or list(BUGS)
+    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")] or list(MUTATIONS)
     only_checks = "--check" in sys.argv
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tidemark"
@@ -273,23 +293,23 @@ def main():
                 shutil.copy(ROOT / file, tree / file)
         if only_checks:
             for name in names:
-                kept = {path: (tree / path).read_text() for path, _, _ in BUGS[name].edits}
-                BUGS[name].plant(tree)
+                kept = {path: (tree / path).read_text() for path, _, _ in MUTATIONS[name].edits}
+                MUTATIONS[name].apply(tree)
                 for path, text in kept.items():
                     (tree / path).write_text(text)
-            print(f"{len(names)} bugs can be planted")
+            print(f"{len(names)} mutations can be applied")
             return 0
         return 1 if sum([not find(tree, name) for name in names]) else 0
 
 
 def find(tree, name):
-    kept = {path: (tree / path).read_text() for path, _, _ in BUGS[name].edits}
-    BUGS[name].plant(tree)
+    kept = {path: (tree / path).read_text() for path, _, _ in MUTATIONS[name].edits}
+    MUTATIONS[name].apply(tree)
     try:
         environment = dict(os.environ)
-        environment.setdefault("CARGO_TARGET_DIR", str(Path.home() / ".cache" / "tidemark" / "planted"))
-        environment["CARGO_INCREMENTAL"] = "1"  # little changes from bug to bug
-        # Our own crates are built again for each bug: quickly, for they are not what takes the time.
+        environment.setdefault("CARGO_TARGET_DIR", str(Path.home() / ".cache" / "tidemark" / "mutations"))
+        environment["CARGO_INCREMENTAL"] = "1"  # few crates change between mutations
+        # The workspace's crates are rebuilt for each mutation. Little optimization suffices: they take little of the run time.
         ours = ["core", "aws", "ack", "batches", "changelog", "conflicts", "notify", "presign", "pull", "push", "resolve", "simulation"]
         quickly = [f"--config=profile.release.package.{name}.opt-level=1" for name in ["tidemark", *(f"tidemark-{it}" for it in ours)]]
         command = ["cargo", "run", *quickly, "--release", "--bin", "simulate", "--", "--seeds", str(SEEDS), "--no-shrinking"]

@@ -1,5 +1,6 @@
-//! A device that does what the protocol asks of clients: it keeps its token, keeps the higher
-//! version when a resource comes twice, and replaces or drops a channel's rows when it is told to.
+//! A device that follows the protocol: it keeps its sync token, keeps the higher version if it
+//! receives a resource twice, and replaces or drops the resources of a channel on `reset` or
+//! `revoked`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,33 +8,33 @@ use serde_json::{Value, json};
 
 use crate::{ApiResponse, Stack};
 
-/// A device.
+/// A device with its copies of resources.
 pub struct Device<'a> {
     stack: &'a Stack,
-    /// Its user's bearer token.
+    /// The bearer token of the user.
     pub token: String,
-    /// Its id.
+    /// The id of the device.
     pub device_id: String,
-    /// Where its pulls stand.
+    /// The sync token for the next pull; `null` before the first pull.
     pub since: Value,
-    /// What it holds: by channel, type and id.
+    /// The copies, by channel, type and id.
     pub rows: BTreeMap<(String, String, String), DeviceCopy>,
-    /// How often it was told to start a channel over that it had begun.
+    /// Number of resets of channels that the device had already begun to pull.
     pub resets: usize,
     begun: BTreeSet<String>,
 }
 
-/// A resource that a device holds.
+/// The copy of a resource on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCopy {
-    /// Its version.
+    /// The server version of the copy.
     pub server_version: u64,
-    /// The text of its payload; none for a deleted one.
+    /// The payload as JSON text; `None` if the resource is deleted.
     pub payload: Option<String>,
 }
 
 impl<'a> Device<'a> {
-    /// A device that has never synced.
+    /// Creates a device that has never synced.
     pub fn new(stack: &'a Stack, token: String, device_id: &str) -> Self {
         Self {
             stack,
@@ -46,19 +47,19 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// Sends a push of these items.
+    /// Pushes these items and returns the response.
     pub async fn send(&self, items: &Value) -> ApiResponse {
         self.stack
             .post("sync/push", &self.token, &self.body(items))
             .await
     }
 
-    /// The body of a push of these items.
+    /// Returns the body of a push of these items.
     pub fn body(&self, items: &Value) -> Value {
         json!({"device_id": self.device_id, "client_sync_token": self.since, "items": items})
     }
 
-    /// Pushes items; gives their results.
+    /// Pushes items and returns their results.
     pub async fn push(&self, items: Value) -> Vec<Value> {
         self.send(&items).await.ok()["results"]
             .as_array()
@@ -66,19 +67,19 @@ impl<'a> Device<'a> {
             .clone()
     }
 
-    /// Pushes one item; gives its result.
+    /// Pushes one item and returns its result.
     pub async fn push_one(&self, item: Value) -> Value {
         self.push(json!([item])).await.remove(0)
     }
 
-    /// Pushes a batch with an id of the client's own; gives the whole answer.
+    /// Pushes a batch with a `batch_id` of the client and returns the response.
     pub async fn push_batch(&self, batch_id: &str, items: &Value) -> ApiResponse {
         let mut body = self.body(items);
         body["batch_id"] = batch_id.into();
         self.stack.post("sync/push", &self.token, &body).await
     }
 
-    /// Pulls one page, applies it, and gives the answer.
+    /// Pulls one page, applies it and returns it.
     pub async fn pull_page(&mut self, limit: usize) -> Value {
         let request =
             json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
@@ -88,7 +89,7 @@ impl<'a> Device<'a> {
         page
     }
 
-    /// Pulls until there is no more; gives the changes.
+    /// Pulls until there are no more changes, and returns all of them.
     pub async fn pull(&mut self) -> Vec<Value> {
         let mut changes = Vec::new();
         for _ in 0..10_000 {
@@ -98,10 +99,10 @@ impl<'a> Device<'a> {
                 return changes;
             }
         }
-        panic!("a pull that never ends");
+        panic!("the pull does not end");
     }
 
-    /// Acknowledges what it has applied.
+    /// Acknowledges everything that the device has applied.
     pub async fn ack(&self) -> ApiResponse {
         self.stack
             .post(
@@ -118,9 +119,11 @@ impl<'a> Device<'a> {
         self.resets += texts(&page["reset"])
             .filter(|channel| !self.begun.insert(channel.clone()))
             .count();
+
         for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {
             self.rows.retain(|(held, _, _), _| *held != channel);
         }
+
         for change in page["changes"].as_array().unwrap() {
             let text = |field: &str| change[field].as_str().unwrap().to_owned();
             let version = change["server_version"].as_u64().unwrap();
@@ -136,10 +139,11 @@ impl<'a> Device<'a> {
                 *row = held;
             }
         }
+
         self.since = page["next_token"].clone();
     }
 
-    /// What the device holds that is not deleted.
+    /// Returns the copies that are not deleted, by resource id.
     pub fn live(&self) -> BTreeMap<String, DeviceCopy> {
         let live = self.rows.iter().filter(|(_, held)| held.payload.is_some());
         live.map(|((_, _, id), held)| (id.clone(), held.clone()))

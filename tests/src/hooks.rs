@@ -1,5 +1,5 @@
-//! Hooks on the calls of a stack's functions: one that counts, and one that follows a script of
-//! faults.
+//! Hooks on the calls of a stack's functions: they count calls, hold up a call, or follow a script
+//! of faults.
 
 use std::{
     collections::BTreeMap,
@@ -20,29 +20,29 @@ use tidemark::{
 };
 use tokio::sync::Notify;
 
-/// How long a metered call takes in virtual time, so that the time a request takes says how many
-/// calls it made one after another.
+/// Duration of a metered call in virtual time. The duration of a request therefore shows how many
+/// calls it made in sequence.
 pub const ROUND_TRIP: Duration = Duration::from_millis(10);
 
-/// Counts calls and the units DynamoDB charged for them.
+/// Counts calls and the capacity units that DynamoDB charged for them.
 #[derive(Debug, Default)]
 pub struct Meter {
     counted: Mutex<CallCounts>,
 }
 
-/// What was counted.
+/// The calls and capacity units that a meter counted.
 #[derive(Debug, Default, Clone)]
 pub struct CallCounts {
-    /// Calls by operation.
+    /// Number of calls by operation.
     pub calls: BTreeMap<String, usize>,
-    /// Write units by table.
+    /// Consumed write units by table.
     pub write_units: BTreeMap<String, f64>,
-    /// Read units by table.
+    /// Consumed read units by table.
     pub read_units: BTreeMap<String, f64>,
 }
 
 impl Meter {
-    /// What was counted since the last time.
+    /// Returns the counts since the previous call of this method.
     pub fn take(&self) -> CallCounts {
         std::mem::take(&mut self.counted.lock().unwrap())
     }
@@ -52,11 +52,13 @@ impl Meter {
         let mut counted = self.counted.lock().unwrap();
         *counted.calls.entry(call.operation.to_owned()).or_default() += 1;
         let is_read = matches!(call.operation, "GetItem" | "BatchGetItem" | "Query");
+
         let consumed = match &response["ConsumedCapacity"] {
             Value::Array(tables) => tables.clone(),
             Value::Null => Vec::new(),
             table => vec![table.clone()],
         };
+
         for table in consumed {
             let name = table["TableName"].as_str().unwrap_or_default().to_owned();
             let units = if is_read {
@@ -83,7 +85,7 @@ impl Hook for Meter {
     }
 }
 
-/// Holds up the first call that fits until it is opened, so that others go first.
+/// Holds up the first matching call until the gate is opened, so that other calls go first.
 pub struct Gate {
     fits: fn(&Call<'_>) -> bool,
     is_taken: AtomicBool,
@@ -91,7 +93,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate for the first call that `fits`.
+    /// Creates a gate for the first call that `fits`.
     pub fn new(fits: fn(&Call<'_>) -> bool) -> Self {
         Self {
             fits,
@@ -100,14 +102,14 @@ impl Gate {
         }
     }
 
-    /// Waits until a call stands before the gate.
+    /// Waits until a call has reached the gate.
     pub async fn reached(&self) {
         while !self.is_taken.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Lets it go on.
+    /// Lets the call at the gate continue.
     pub fn open(&self) {
         self.opened.notify_one();
     }
@@ -128,20 +130,20 @@ impl Hook for Gate {
     }
 }
 
-/// Where in a call a script steps in.
+/// The moment of a call at which a script intervenes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Before the table sees it.
+    /// Before the call takes effect.
     Before,
-    /// After it took effect, before the function hears of it.
+    /// After the call took effect, before the function receives the response.
     After,
 }
 
-/// What a script decides by: how many calls came to that moment before, the operation, its body,
-/// and the moment.
+/// Decides the fate of a call from the number of earlier calls at the same moment, the operation,
+/// its body, and the moment.
 pub type Decide = dyn FnMut(usize, &str, &str, Moment) -> CallFate + Send;
 
-/// Follows a script: for each call, before and after, what becomes of it.
+/// Follows a script that decides the fate of each call, before and after the call takes effect.
 pub struct Script {
     calls: AtomicUsize,
     responses: AtomicUsize,
@@ -149,7 +151,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script that decides by [`Decide`].
+    /// Creates a script that decides by [`Decide`].
     pub fn new(decide: impl FnMut(usize, &str, &str, Moment) -> CallFate + Send + 'static) -> Self {
         Self {
             calls: AtomicUsize::new(0),
@@ -158,7 +160,8 @@ impl Script {
         }
     }
 
-    /// A function that hangs at its `nth` call, at that moment: dropped there, it has died there.
+    /// Creates a script under which the `nth` call hangs at this moment. A function whose future is
+    /// dropped then has died there.
     pub fn dying_at(nth: usize, at: Moment) -> Self {
         Self::new(move |call, _, _, moment| {
             if call == nth && moment == at {
@@ -169,7 +172,7 @@ impl Script {
         })
     }
 
-    /// Every read that need not be consistent shows rows as not there yet.
+    /// Creates a script under which eventually consistent reads return no rows.
     pub fn stale() -> Self {
         Self::new(|_, operation, body, moment| {
             let is_stale = operation == "BatchGetItem"
@@ -179,6 +182,7 @@ impl Script {
                 status: 200,
                 body: br#"{"Responses":{}}"#.to_vec(),
             };
+
             if is_stale {
                 CallFate::Reply(nothing())
             } else {
@@ -187,7 +191,8 @@ impl Script {
         })
     }
 
-    /// No head of a change log moves: its table is out of order whenever one is put.
+    /// Creates a script under which no head of a change log moves: each put of a head fails with
+    /// 500.
     pub fn heads_stay() -> Self {
         Self::new(|_, operation, body, moment| match moment {
             Moment::Before if operation == "PutItem" && body.contains(r#"{"S":"head"}"#) => {
@@ -197,12 +202,12 @@ impl Script {
         })
     }
 
-    /// How many calls were made.
+    /// Returns the number of calls so far.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    fn verdict(&self, number: usize, call: &Call<'_>, moment: Moment) -> CallFate {
+    fn fate(&self, number: usize, call: &Call<'_>, moment: Moment) -> CallFate {
         let body = String::from_utf8_lossy(call.body);
         (self.decide.lock().unwrap())(number, call.operation, &body, moment)
     }
@@ -211,16 +216,16 @@ impl Script {
 impl Hook for Script {
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        let verdict = self.verdict(number, call, Moment::Before);
+        let fate = self.fate(number, call, Moment::Before);
         Box::pin(async move {
-            tokio::task::yield_now().await; // lets a rival go first
-            verdict
+            tokio::task::yield_now().await; // lets a concurrent request go first
+            fate
         })
     }
 
     fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
         let number = self.responses.fetch_add(1, Ordering::SeqCst);
-        let verdict = self.verdict(number, call, Moment::After);
-        Box::pin(std::future::ready(verdict))
+        let fate = self.fate(number, call, Moment::After);
+        Box::pin(std::future::ready(fate))
     }
 }

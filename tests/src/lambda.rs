@@ -1,5 +1,5 @@
-//! A function's binary as Lambda runs it: a process that asks the runtime API for events, with the
-//! environment of `template.yaml`, over a deployment's tables.
+//! A function's binary as Lambda runs it: a process that requests events from the runtime API, with
+//! the environment of `template.yaml`, over the tables of a deployment.
 
 pub mod api;
 pub mod services;
@@ -25,23 +25,24 @@ use tokio::process::{Child, Command};
 use crate::ApiResponse;
 use api::{FunctionResponse, RuntimeApi, soon};
 
-/// Names a command that runs shipped binaries of another architecture: `qemu-aarch64 -L
-/// /usr/aarch64-linux-gnu`.
+/// The variable that names a command to run shipped binaries of another architecture, such as
+/// `qemu-aarch64 -L /usr/aarch64-linux-gnu`.
 pub const RUNNER_VARIABLE: &str = "TIDEMARK_BINARIES_RUNNER";
 
-/// What became of an invocation.
+/// The outcome of one invocation.
 #[derive(Debug)]
 pub enum Outcome {
-    /// What the function said.
+    /// The function sent a response or an error report.
     Responded(FunctionResponse),
-    /// The process ended without a word.
+    /// The process exited without a response.
     Exited(ExitStatus),
 }
 
-/// The environment that Lambda gives a function whose calls to AWS go to this endpoint.
+/// Returns the environment that Lambda gives a function, with `endpoint` for its calls to AWS.
 pub fn environment(function: &str, endpoint: &str) -> BTreeMap<String, String> {
     let mut environment =
         deployment::environment(&Template::built_in().unwrap(), function).unwrap();
+
     let ours = [
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_NAME", function),
@@ -52,11 +53,12 @@ pub fn environment(function: &str, endpoint: &str) -> BTreeMap<String, String> {
         ("AWS_SESSION_TOKEN", function),
         ("AWS_ENDPOINT_URL", endpoint),
     ];
+
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
     environment
 }
 
-/// One execution environment: a process, and what Lambda is to it. It is killed when it is dropped.
+/// One execution environment: a process and its runtime API. Dropping it kills the process.
 pub struct Lambda {
     function: String,
     process: Child,
@@ -65,7 +67,7 @@ pub struct Lambda {
 }
 
 impl Lambda {
-    /// Starts the binary of a function in this environment and no other.
+    /// Starts the binary of a function with exactly this environment.
     pub async fn start(
         binary: &Path,
         function: &str,
@@ -73,6 +75,7 @@ impl Lambda {
     ) -> Self {
         let api = RuntimeApi::start().await;
         let log = NamedTempFile::new().unwrap();
+
         let mut command = command(binary);
         command
             .env_clear()
@@ -82,9 +85,11 @@ impl Lambda {
         command
             .stdout(log.reopen().unwrap())
             .stderr(log.reopen().unwrap());
+
         let process = command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+
         Self {
             function: function.to_owned(),
             process,
@@ -93,19 +98,19 @@ impl Lambda {
         }
     }
 
-    /// Waits until it has started, or has done what it was asked, and waits for an event.
+    /// Waits until the process has started, or has handled its event, and requests the next event.
     pub async fn idle(&mut self) {
         soon("a function that waits for an event", self.api.idle()).await;
     }
 
-    /// Hands it an event and waits for what becomes of it, for no longer than the template lets the
-    /// function take.
+    /// Sends an event and waits for the outcome, at most for the function's timeout in the
+    /// template.
     pub async fn invoke(&mut self, event: &str) -> Outcome {
         let within = timeout(&self.function);
         self.api.send(event, within);
         let work = async {
             tokio::select! {
-                told = self.api.told() => Outcome::Responded(told),
+                response = self.api.next_response() => Outcome::Responded(response),
                 status = self.process.wait() => Outcome::Exited(status.unwrap()),
             }
         };
@@ -113,7 +118,7 @@ impl Lambda {
         outcome.unwrap_or_else(|_| panic!("{} timed out: {}", self.function, self.logged()))
     }
 
-    /// Hands it an event that it must answer.
+    /// Sends an event that must succeed, and returns the response.
     pub async fn ask(&mut self, event: &str) -> String {
         match self.invoke(event).await {
             Outcome::Responded(FunctionResponse::Body(response)) => response,
@@ -121,38 +126,38 @@ impl Lambda {
         }
     }
 
-    /// The number of its process.
+    /// Returns the id of the process, if it runs.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Ends it as Lambda does when the time is over.
+    /// Kills the process, as Lambda does after a timeout.
     pub async fn kill(&mut self) {
         self.process.kill().await.unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits until the process exits.
     pub async fn end(&mut self) -> ExitStatus {
         soon("the end of a process", self.process.wait())
             .await
             .unwrap()
     }
 
-    /// What it said on either output.
+    /// Returns the text that the process wrote to stdout and stderr.
     pub fn logged(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
 }
 
-/// How long an invocation of a function may take. The template is read once: reading it takes a
-/// test build seconds on a busy machine, and they would count as the function's.
+/// Returns the timeout of a function. The template is parsed only once: parsing takes a test build
+/// seconds on a busy machine, which would count as the function's time.
 pub fn timeout(function: &str) -> Duration {
     static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap());
     Duration::from_secs(TEMPLATE.timeout_s(function).unwrap())
 }
 
-/// The command that runs a binary. One that was built to be shipped may be of another architecture:
-/// then `TIDEMARK_BINARIES_RUNNER` runs it.
+/// Returns the command that runs a binary. A shipped binary may be of another architecture: then
+/// the command in `TIDEMARK_BINARIES_RUNNER` runs it.
 fn command(binary: &Path) -> Command {
     let is_shipped =
         std::env::var_os("TIDEMARK_BINARIES").is_some_and(|folder| binary.starts_with(folder));
@@ -166,7 +171,8 @@ fn command(binary: &Path) -> Command {
     command
 }
 
-/// The binary of a function that was built to be shipped into this folder, by SAM or cargo-lambda.
+/// Returns the path of the function's binary that SAM or cargo-lambda built into this folder, if it
+/// exists.
 pub fn shipped(folder: &Path, function: &str) -> Option<PathBuf> {
     let logical_id = format!(
         "{}{}Function",
@@ -177,26 +183,31 @@ pub fn shipped(folder: &Path, function: &str) -> Option<PathBuf> {
     shipped.into_iter().find(|path| path.exists())
 }
 
-/// An answer to a request, as the gateway reads it from what the function told the runtime API.
-pub fn response(told: &str) -> ApiResponse {
-    let told: Value = serde_json::from_str(told).unwrap();
-    let body = told["body"].as_str().unwrap_or_default();
-    let body = if told["isBase64Encoded"] == true {
+/// Decodes a response that the function sent to the runtime API, as the gateway does.
+pub fn response(reported: &str) -> ApiResponse {
+    let reported: Value = serde_json::from_str(reported).unwrap();
+    let body = reported["body"].as_str().unwrap_or_default();
+    let body = if reported["isBase64Encoded"] == true {
         Body::Binary(BASE64_STANDARD.decode(body).unwrap())
     } else {
         Body::from(body)
     };
+
     let mut response = Response::new(body);
-    *response.status_mut() = u16::try_from(told["statusCode"].as_u64().unwrap())
+    *response.status_mut() = u16::try_from(reported["statusCode"].as_u64().unwrap())
         .unwrap()
         .try_into()
         .unwrap();
-    let single = told["headers"]
+
+    let single = reported["headers"]
         .as_object()
         .into_iter()
         .flatten()
         .map(|(name, value)| (name, value.as_str().unwrap()));
-    let many = told["multiValueHeaders"].as_object().into_iter().flatten();
+    let many = reported["multiValueHeaders"]
+        .as_object()
+        .into_iter()
+        .flatten();
     let many = many.flat_map(|(name, values)| {
         values
             .as_array()
@@ -204,6 +215,7 @@ pub fn response(told: &str) -> ApiResponse {
             .flatten()
             .map(move |value| (name, value.as_str().unwrap()))
     });
+
     for (name, value) in single.chain(many) {
         response.headers_mut().insert(
             name.parse::<HeaderName>().unwrap(),

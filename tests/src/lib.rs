@@ -1,11 +1,10 @@
-//! What the system tests tell their stories with: a [`Stack`] is a whole deployment in memory, with
-//! its own clock and a hook on every call to its tables; a [`Device`] is a client that does what
-//! the protocol asks of clients.
+//! Building blocks of the system tests: a [`Stack`] is a whole deployment in memory, with a clock
+//! and a hook on every call to its tables; a [`Device`] is a client that follows the protocol.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::missing_panics_doc,
-    reason = "a test that cannot go on stops"
+    reason = "a test panics if its setup fails"
 )]
 
 pub mod device;
@@ -22,7 +21,7 @@ pub use hooks::{Meter, Script};
 pub use response::ApiResponse;
 pub use stack::Stack;
 
-/// A request as a function reads it from an event of API Gateway.
+/// Returns the request that a function reads from an event of API Gateway.
 pub fn request(event: &str) -> lambda_http::Request {
     tidemark_aws::entry::request(event, lambda_http::Context::default()).0
 }

@@ -1,4 +1,4 @@
-//! What a function answers, and the routes that requests take.
+//! The response of a function, and the route of a request.
 
 use lambda_http::{
     Body, Response,
@@ -10,22 +10,22 @@ use tidemark_core::{
     routes::{ROUTES, Route},
 };
 
-/// More than any answer unpacks to.
+/// An upper bound for the bytes of a decompressed response.
 const RESPONSE_TEXT_BYTES_MAX: usize = 8 << 20;
 
-/// What a function answered.
+/// The response of a function to a request.
 #[derive(Debug, Clone)]
 pub struct ApiResponse {
-    /// HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// Headers.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body as text, decompressed.
     pub text: String,
 }
 
 impl ApiResponse {
-    /// Reads a response, which may be gzip.
+    /// Reads a response, and decompresses it if it is gzip.
     pub fn read(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let body = match parts.headers.get(header::CONTENT_ENCODING) {
@@ -38,6 +38,7 @@ impl ApiResponse {
                 gzip::gunzip(&body, RESPONSE_TEXT_BYTES_MAX).unwrap()
             }
         };
+
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -45,24 +46,27 @@ impl ApiResponse {
         }
     }
 
-    /// The body as JSON.
+    /// Returns the body, decoded from JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The body as JSON, of an answer that must be 200.
+    /// Returns the decoded body of a response whose status must be 200.
     pub fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 }
 
-/// The route of a request to a path below `/api/v1/mobile/`.
+/// Returns the route of a request to a path below `/api/v1/mobile/`.
 pub(crate) fn route(method: &str, path: &str) -> &'static Route {
     let path = format!(
         "/api/v1/mobile/{}",
         path.split('?').next().unwrap_or_default()
     );
     let fits = |route: &&Route| route.method == method && route.is_of(&path);
-    ROUTES.iter().find(fits).expect("a route")
+    ROUTES
+        .iter()
+        .find(fits)
+        .expect("no route matches the request")
 }

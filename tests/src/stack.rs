@@ -1,25 +1,20 @@
-//! A whole deployment in memory: the function crates over an engine of their own, the tables and
-//! settings of `template.yaml`.
+//! A whole deployment in memory: the function crates over an engine, with the tables and settings
+//! of `template.yaml`.
 
+mod api;
 mod store;
+mod tables;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+pub use tables::stream_event;
+
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::join_all;
-use lambda_http::{
-    Body, Context as LambdaContext, LambdaEvent, Response,
-    http::{HeaderMap, HeaderValue, header},
-};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
     deployment::{self, Clients, StreamFunction},
@@ -28,11 +23,7 @@ use tidemark::{
         http::{EngineClient, Hook, NoHook, dynamodb_client},
     },
     event_source::EventSourceMapping,
-    gateway::{
-        ApiKind, Functions,
-        event::{Inbound, http_event, placeholders, rest_event},
-        invoke::Invocations,
-    },
+    gateway::{ApiKind, Functions, invoke::Invocations},
     store::{
         Store,
         client::{StoreClient, s3_client},
@@ -40,23 +31,23 @@ use tidemark::{
     template::Template,
     topic::{Topic, TopicClient, sns_client},
 };
-use tidemark_aws::{Clock, Context, stream::StreamEvent};
-use tidemark_core::pack::unpack;
+use tidemark_aws::{Clock, Context};
 
-use crate::{ApiResponse, Device, openapi, permissions::Watch, response::route};
+use crate::{Device, permissions::Watch};
 
-/// When every stack's clock starts.
+/// Start of the clock of every stack, in milliseconds since 1970.
 const START_MS: i64 = 1_790_000_000_000;
-/// Where every stack's upload URLs lead: nowhere, for the store is asked in this process.
+/// The base of the upload URLs of every stack. It does not resolve, because requests go to the
+/// store in this process.
 const STORE_URL: &str = "http://media.localhost";
 
-/// A deployment.
+/// A deployment of the whole system.
 pub struct Stack {
-    /// Its tables.
+    /// The engine that holds the tables.
     pub engine: Engine,
-    /// Its media.
+    /// The store that holds the media and the dead letters.
     pub store: Store,
-    /// What it told subscribers.
+    /// The topic to which `notify` publishes.
     pub topic: Topic,
     template: Template,
     functions: Functions,
@@ -75,23 +66,24 @@ impl Default for Stack {
 }
 
 impl Stack {
-    /// A new deployment with nothing in it.
+    /// Creates a deployment without data.
     pub fn new() -> Self {
         Self::over(Engine::memory().unwrap(), Arc::new(NoHook))
     }
 
-    /// A new deployment whose API functions' calls pass `hook`.
+    /// Creates a deployment without data whose API functions call through `hook`.
     pub fn hooked(hook: Arc<dyn Hook>) -> Self {
         Self::over(Engine::memory().unwrap(), hook)
     }
 
-    /// A new deployment with these environment variables besides those of the template, or instead
-    /// of them.
+    /// Creates a deployment without data. These environment variables extend or replace those of
+    /// the template.
     pub fn configured(variables: &[(&str, &str)]) -> Self {
         Self::configured_over(Engine::memory().unwrap(), Arc::new(NoHook), variables)
     }
 
-    /// The same over these tables, its API functions' calls passing `hook`.
+    /// Creates a deployment over this engine with these environment variables, whose API functions
+    /// call through `hook`.
     pub fn configured_over(
         engine: Engine,
         hook: Arc<dyn Hook>,
@@ -105,13 +97,13 @@ impl Stack {
         Self::of(template, engine, hook)
     }
 
-    /// A deployment over these tables, whose API functions' calls pass `hook`.
+    /// Creates a deployment over this engine whose API functions call through `hook`.
     pub fn over(engine: Engine, hook: Arc<dyn Hook>) -> Self {
         Self::of(template(), engine, hook)
     }
 
-    /// The same deployment, tables, uploads, messages and clock included, whose API functions'
-    /// calls pass `hook`.
+    /// Creates a deployment that shares tables, uploads, messages and clock with this deployment,
+    /// and whose API functions call through `hook`.
     pub fn beside(&self, hook: Arc<dyn Hook>) -> Self {
         let (engine, store, topic) = (self.engine.clone(), self.store.clone(), self.topic.clone());
         Self::on(
@@ -145,6 +137,7 @@ impl Stack {
         hook: Arc<dyn Hook>,
     ) -> Self {
         deployment::create_tables(&engine, &template).unwrap();
+
         let clock = clock(&clock_ms);
         let watch = Watch::default();
         let clients = |function: &str| {
@@ -156,8 +149,10 @@ impl Stack {
                 watch.over(function, Arc::clone(&hook)),
             )
         };
+
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
         let invocations = deployment::invocations(&template, &clients, &clock).unwrap();
+
         let stack = Self {
             engine,
             store,
@@ -171,10 +166,11 @@ impl Stack {
             api: ApiKind::Rest,
             watch,
         };
+
         stack.streaming(Arc::new(NoHook))
     }
 
-    /// The same deployment, the calls of whose functions behind streams pass `hook`.
+    /// Returns the same deployment with stream functions that call through `hook`.
     pub fn streaming(self, hook: Arc<dyn Hook>) -> Self {
         let mappings = self
             .template
@@ -190,33 +186,33 @@ impl Stack {
         Self { mappings, ..self }
     }
 
-    /// The same deployment behind an HTTP API.
+    /// Returns the same deployment, invoked through an API of this kind.
     pub fn behind(self, api: ApiKind) -> Self {
         Self { api, ..self }
     }
 
-    /// The same deployment with a clock that starts now: the media store compares an upload URL's
-    /// time with the machine's.
+    /// Returns the same deployment with a clock that starts now, because the media store compares
+    /// the time of an upload URL with the machine's clock.
     pub fn today(self) -> Self {
         self.clock_ms
             .store(Clock::system().now().timestamp_millis(), Ordering::SeqCst);
         self
     }
 
-    /// What a function of this deployment stands on, its calls passing `hook`: to call the function
-    /// itself with.
+    /// Returns the context of a function whose calls pass through `hook`, to call the function
+    /// with. Its calls are checked against the function's permissions.
     pub fn context(&self, function: &str, hook: Arc<dyn Hook>) -> Context {
         self.context_over(function, self.watch.over(function, hook))
     }
 
-    /// The same for tests that use its parts themselves: what they call with it is not what the
-    /// function calls.
+    /// Returns a context for tests that use its parts themselves. Their calls do not count as calls
+    /// of the function.
     pub fn parts(&self, function: &str, hook: Arc<dyn Hook>) -> Context {
         self.context_over(function, hook)
     }
 
-    /// The hook of calls that a function of this deployment makes from elsewhere: its rights are
-    /// watched, and `hook` steps in.
+    /// Returns the hook for calls that a function of this deployment makes from another process: it
+    /// checks their permissions and then calls `hook`.
     pub fn watched(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
         self.watch.over(function, hook)
     }
@@ -235,19 +231,19 @@ impl Stack {
         }
     }
 
-    /// The moment it is in this deployment.
+    /// Returns the current time of this deployment.
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::SeqCst)).unwrap()
     }
 
-    /// Lets time pass.
+    /// Advances the clock of this deployment.
     pub fn advance(&self, by: Duration) {
         self.clock_ms
             .fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
-    /// Hands everything that was written so far to the functions behind the streams: it is
-    /// sequenced, and subscribers are told.
+    /// Delivers everything that was written so far to the stream functions: changes are sequenced,
+    /// and subscribers are notified.
     pub async fn settle(&self) {
         join_all(
             self.mappings
@@ -259,8 +255,7 @@ impl Stack {
         .await;
     }
 
-    /// Has the streams forget everything that was written so far, as they do after a day: no
-    /// function hears of it.
+    /// Expires all stream records that were not delivered, as streams do after a day.
     pub async fn forget(&self) {
         self.mappings
             .lock()
@@ -269,12 +264,13 @@ impl Stack {
             .for_each(|mapping| mapping.skip().unwrap());
     }
 
-    /// A token for a user, as the development key signs it.
+    /// Returns a JWT for a user, signed with the development key.
     pub fn token(&self, tenant: &str, user: &str, roles: &[&str], channels: &[&str]) -> String {
         let owned = |names: &[&str]| -> Vec<String> {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
         let (roles, channels) = (owned(roles), owned(channels));
+
         auth::mint(
             Identity {
                 tenant,
@@ -288,56 +284,18 @@ impl Stack {
         .unwrap()
     }
 
-    /// A device of a user of the tenant `acme`.
+    /// Returns a device of a user of the tenant `acme`.
     pub fn device(&self, user: &str, device_id: &str) -> Device<'_> {
         Device::new(self, self.token("acme", user, &[], &[]), device_id)
     }
 
-    /// Posts JSON to a route below `/api/v1/mobile/`.
-    pub async fn post(&self, path: &str, token: &str, body: &Value) -> ApiResponse {
-        self.post_bytes(path, Some(token), body.to_string().as_bytes())
-            .await
-    }
-
-    /// Posts bytes to a route below `/api/v1/mobile/`, through the event that API Gateway would
-    /// make of them.
-    pub async fn post_bytes(&self, path: &str, token: Option<&str>, body: &[u8]) -> ApiResponse {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        if let Some(token) = token {
-            headers.insert(
-                header::AUTHORIZATION,
-                HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
-            );
-        }
-        self.send(path, &headers, body).await
-    }
-
-    /// Posts bytes with these headers.
-    pub async fn send(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> ApiResponse {
-        self.call("POST", path, headers, body).await
-    }
-
-    /// Gets what stands at a path, query included.
-    pub async fn get(&self, path: &str, token: &str) -> ApiResponse {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
-        );
-        self.call("GET", path, &headers, b"").await
-    }
-
-    /// Invokes a function directly with this event, as an operator does; gives its answer.
+    /// Invokes a function directly with this event, as an operator does, and returns its response.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
         let response = self.invoke_text(function, &event.to_string()).await;
         serde_json::from_str(&response).unwrap()
     }
 
-    /// The same, with the texts of event and answer.
+    /// Invokes a function directly with the text of an event, and returns the text of its response.
     pub async fn invoke_text(&self, function: &str, event: &str) -> String {
         let event = RawValue::from_string(event.to_owned()).unwrap();
         self.invocations[function](event)
@@ -346,195 +304,9 @@ impl Stack {
             .get()
             .to_owned()
     }
-
-    /// A request through the route that fits it. The answer must be one that `openapi.json`
-    /// describes.
-    pub async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> ApiResponse {
-        let response = ApiResponse::read(self.respond(method, path, headers, body).await);
-        openapi::check(route(method, path), &response);
-        response
-    }
-
-    /// What the function behind the route hands to Lambda.
-    pub async fn respond(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Response<Body> {
-        let event = self.event_with(method, path, headers, body);
-        self.deliver(route(method, path).function, &event).await
-    }
-
-    /// The event that API Gateway makes of a request with this token and this JSON; `Null` is no
-    /// body.
-    pub fn event(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(
-            header::AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
-        );
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        self.event_with(method, path, &headers, body.as_bytes())
-    }
-
-    /// The event that API Gateway makes of a request with these headers and this body.
-    pub(crate) fn event_with(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Value {
-        let route = route(method, path);
-        let path = format!("/api/v1/mobile/{path}");
-        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-        let request_id = format!("request-{}", self.requests.fetch_add(1, Ordering::Relaxed));
-        let inbound = Inbound {
-            route,
-            path,
-            query,
-            path_parameters: &placeholders(route, path),
-            headers,
-            body,
-            request_id: &request_id,
-            source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            at: self.now(),
-        };
-        match self.api {
-            ApiKind::Rest => rest_event(&inbound, "test"),
-            ApiKind::Http => http_event(&inbound),
-        }
-    }
-
-    /// Hands an event of the API to a function, as Lambda does.
-    pub async fn deliver(&self, function: &str, event: &Value) -> Response<Body> {
-        self.deliver_request(function, crate::request(&event.to_string()))
-            .await
-    }
-
-    /// Hands a request to a function, as the runtime reads it from an event.
-    pub async fn deliver_request(
-        &self,
-        function: &str,
-        request: lambda_http::Request,
-    ) -> Response<Body> {
-        self.functions[function](request).await
-    }
-
-    /// The records the stream of `resources` holds now, as a Lambda event has them.
-    pub fn stream_records(&self) -> Vec<Value> {
-        self.stream_records_of("resources")
-    }
-
-    /// The records the stream of a table holds now.
-    pub fn stream_records_of(&self, table: &str) -> Vec<Value> {
-        let call = |operation: &str, request: Value| self.dynamodb(operation, &request);
-        let arn =
-            call("DescribeTable", json!({"TableName": table}))["Table"]["LatestStreamArn"].clone();
-        let shards =
-            call("DescribeStream", json!({"StreamArn": arn}))["StreamDescription"]["Shards"]
-                .clone();
-        let mut records = Vec::new();
-        for shard in shards.as_array().unwrap() {
-            let request = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
-            let mut iterator = call("GetShardIterator", request)["ShardIterator"].clone();
-            while !iterator.is_null() {
-                let mut response = call(
-                    "GetRecords",
-                    json!({"ShardIterator": iterator, "Limit": 1000}),
-                );
-                match response["Records"].as_array_mut() {
-                    Some(some) if !some.is_empty() => records.append(some),
-                    _ => break,
-                }
-                iterator = response["NextShardIterator"].take();
-            }
-        }
-        for record in &mut records {
-            record["eventSourceARN"] = arn.clone();
-        }
-        records
-    }
-
-    /// Every row of a table.
-    pub fn rows(&self, table: &str) -> Vec<Value> {
-        self.dynamodb("Scan", &json!({"TableName": table}))["Items"]
-            .as_array()
-            .unwrap()
-            .clone()
-    }
-
-    /// The rows of conflicts, without those of payloads apart and of counts.
-    pub fn conflicts(&self) -> Vec<Value> {
-        self.rows("conflicts")
-            .into_iter()
-            .filter(|row| row["id"].is_object())
-            .collect()
-    }
-
-    /// The payload of a row of `resources`; of a deleted one the last, wherever it is kept.
-    pub fn payload_of(&self, row: &Value) -> String {
-        let unpacked = |packed: &Value| {
-            let packed = BASE64_STANDARD
-                .decode(packed["B"].as_str().unwrap())
-                .unwrap();
-            String::from_utf8(unpack(&packed, 4 << 20).unwrap()).unwrap()
-        };
-        if let Some(text) = row["payload"]["S"].as_str() {
-            return text.to_owned();
-        }
-        let memory: BTreeMap<String, Box<RawValue>> =
-            serde_json::from_str(&unpacked(&row["tombstone"])).unwrap();
-        if let Some(payload) = memory.get("p") {
-            return payload.get().to_owned();
-        }
-        let (version, _): (u64, usize) = serde_json::from_str(memory["k"].get()).unwrap();
-        let key = format!("v#{}#{version}", row["sk"]["S"].as_str().unwrap());
-        let kept = self
-            .rows("conflicts")
-            .into_iter()
-            .find(|it| it["pk"] == row["pk"] && it["sk"]["S"] == key);
-        unpacked(&kept.unwrap()["packed"])
-    }
-
-    /// The segments of all channels' logs.
-    pub fn segments(&self) -> Vec<Value> {
-        self.rows("changes")
-            .into_iter()
-            .filter(|row| row["sk"]["S"] != "head")
-            .collect()
-    }
-
-    /// A call to the engine itself.
-    pub fn dynamodb(&self, operation: &str, request: &Value) -> Value {
-        let reply = self.engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(
-            reply.status,
-            200,
-            "{operation}: {}",
-            String::from_utf8_lossy(&reply.body)
-        );
-        serde_json::from_slice(&reply.body).unwrap()
-    }
 }
 
-/// The clients of a function, their calls passing `hook`.
+/// Returns the clients of a function whose calls pass through `hook`.
 fn clients(
     engine: &Engine,
     store: &Store,
@@ -553,7 +325,8 @@ fn clients(
     }
 }
 
-/// The template, read once: that takes longer than making the tables.
+/// Returns the template. It is parsed only once, because parsing takes longer than creating the
+/// tables.
 fn template() -> Template {
     static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::built_in().unwrap());
     TEMPLATE.clone()
@@ -564,13 +337,4 @@ fn clock(clock_ms: &Arc<AtomicI64>) -> Clock {
     Clock::from_fn(move || {
         DateTime::from_timestamp_millis(clock_ms.load(Ordering::SeqCst)).unwrap()
     })
-}
-
-/// A Lambda event of these stream records, in this order.
-pub fn stream_event(records: &[Value]) -> LambdaEvent<StreamEvent> {
-    let records = records
-        .iter()
-        .map(|record| RawValue::from_string(record.to_string()).unwrap())
-        .collect();
-    LambdaEvent::new(StreamEvent { records }, LambdaContext::default())
 }

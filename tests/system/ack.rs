@@ -1,4 +1,6 @@
-//! Acknowledging, §4.8 of the protocol.
+//! Acknowledgements, §4.8 of the protocol: what they record, and which are rejected.
+
+mod order;
 
 use std::{
     collections::BTreeMap,
@@ -8,21 +10,18 @@ use std::{
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
 use tidemark_core::{channel::Channel, limits::GROUPS_MAX, token::Token};
-use tidemark_tests::{
-    ApiResponse, Device, Meter, Script, Stack,
-    hooks::{Gate, Moment},
-};
+use tidemark_tests::{ApiResponse, Device, Meter, Script, Stack, hooks::Moment};
 
 fn create(id: &str, channel: &str) -> Value {
     json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {"id": id, "title": id}})
 }
 
-/// Ana, who belongs to the group north, and pulls three channels.
+/// Returns the phone of Ana, a member of the group north. It pulls three channels.
 fn ana(stack: &Stack) -> Device<'_> {
     Device::new(stack, stack.token("acme", "ana", &[], &["north"]), "phone")
 }
 
-/// Makes a change in each of these channels and has `device` pull it; gives its token then.
+/// Writes a resource in each of these channels, lets `device` pull, and returns its sync token.
 async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[&str]) -> String {
     let writer = Device::new(
         stack,
@@ -43,10 +42,10 @@ async fn ack(device: &Device<'_>, stack: &Stack, token: &str) -> ApiResponse {
     stack.post("sync/ack", &device.token, &body).await
 }
 
-/// What a device has acknowledged: the text of each position by channel.
+/// Returns what the device has acknowledged: the encoded position by channel.
 fn positions(stack: &Stack) -> BTreeMap<String, String> {
     let rows = stack.rows("devices");
-    assert!(rows.len() < 2, "one device acknowledges here");
+    assert!(rows.len() < 2, "only one device acknowledges");
     let row = rows
         .first()
         .and_then(Value::as_object)
@@ -61,36 +60,16 @@ fn positions(stack: &Stack) -> BTreeMap<String, String> {
     row.into_iter().filter_map(position).collect()
 }
 
-/// Positions without the moments they are known since.
-fn places(positions: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
-    positions
-        .iter()
-        .filter_map(|(channel, position)| Some((channel.as_str(), position.split_once('@')?.0)))
-        .collect()
-}
-
-/// A token with the progress of the one in some channels, and of the other in the rest.
-fn mixed(one: &str, other: &str, of_one: &[Channel]) -> String {
-    let (one, mut mixed) = (
-        Token::decode(one).expect("a token"),
-        Token::decode(other).expect("a token"),
-    );
-    mixed.channels.extend(
-        one.channels
-            .into_iter()
-            .filter(|(channel, _)| of_one.contains(channel)),
-    );
-    mixed.encode()
-}
-
 #[tokio::test]
-async fn an_ack_records_every_channel_of_its_token_in_one_write() {
+async fn ack_records_all_channels_in_one_write() {
     let meter = Arc::new(Meter::default());
     let stack = Stack::hooked(meter.clone());
     let mut ana = ana(&stack);
     let token = pulled(&stack, &mut ana, "a", &["tenant", "group/north"]).await;
+
     meter.take();
     let response = ack(&ana, &stack, &token).await.ok();
+
     assert_eq!(
         meter.take().calls,
         BTreeMap::from([("UpdateItem".to_owned(), 1)])
@@ -111,140 +90,7 @@ async fn an_ack_records_every_channel_of_its_token_in_one_write() {
 }
 
 #[tokio::test]
-async fn an_ack_late_twice_or_out_of_order_moves_no_channel_back() {
-    let stack = Stack::new();
-    let mut ana = ana(&stack);
-    let first = pulled(&stack, &mut ana, "a", &["tenant"]).await;
-    let second = pulled(&stack, &mut ana, "b", &["tenant", "group/north"]).await;
-    let third = pulled(&stack, &mut ana, "c", &["user/ana"]).await;
-    ack(&ana, &stack, &first).await.ok();
-    let after_first = positions(&stack);
-    ack(&ana, &stack, &third).await.ok();
-    let newest = positions(&stack);
-    assert!(
-        newest
-            .iter()
-            .all(|(channel, position)| *position > after_first[channel])
-    );
-    for late in [&second, &first, &third, &third] {
-        ack(&ana, &stack, late).await.ok();
-        assert_eq!(positions(&stack), newest);
-    }
-    // One that is behind in a channel and ahead in another moves only the other.
-    let fourth = pulled(&stack, &mut ana, "d", &["tenant", "group/north"]).await;
-    ack(&ana, &stack, &mixed(&fourth, &first, &[Channel::Tenant]))
-        .await
-        .ok();
-    let moved = positions(&stack);
-    assert!(moved["tenant"] > newest["tenant"]);
-    assert_eq!(
-        (&moved["group/north"], &moved["user/ana"]),
-        (&newest["group/north"], &newest["user/ana"])
-    );
-    // A token that lacks a channel takes nothing from it.
-    let without = Token {
-        channels: Token::decode(&fourth)
-            .expect("a token")
-            .channels
-            .into_iter()
-            .take(1)
-            .collect(),
-    };
-    ack(&ana, &stack, &without.encode()).await.ok();
-    assert_eq!(positions(&stack), moved);
-}
-
-#[tokio::test]
-async fn acks_in_any_order_end_at_the_maximum_of_each_channel() {
-    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
-        let stack = Stack::new();
-        let mut ana = ana(&stack);
-        let first = pulled(&stack, &mut ana, "a", &["tenant"]).await;
-        let second = pulled(&stack, &mut ana, "b", &["tenant", "group/north"]).await;
-        let third = pulled(&stack, &mut ana, "c", &["user/ana"]).await;
-        let tokens = [
-            mixed(&third, &first, &[Channel::User("ana".into())]),
-            mixed(&second, &first, &[Channel::Tenant]),
-            mixed(&third, &second, &[Channel::Group("north".into())]),
-            first,
-        ];
-        for token in order {
-            ack(&ana, &stack, &tokens[token]).await.ok();
-        }
-        let held = positions(&stack);
-        ack(&ana, &stack, &third).await.ok();
-        assert_eq!(
-            places(&held),
-            places(&positions(&stack)),
-            "{order:?}: between them they have all of the third"
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_ack_that_others_overtake_at_any_moment_moves_nothing_back() {
-    let gate = Arc::new(Gate::new(|call| call.operation == "UpdateItem"));
-    let stack = Stack::new();
-    let slow = Stack::over(stack.engine.clone(), gate.clone());
-    let mut ana = ana(&stack);
-    let first = pulled(&stack, &mut ana, "a", &["tenant"]).await;
-    let second = pulled(&stack, &mut ana, "b", &["tenant", "group/north"]).await;
-    let third = pulled(&stack, &mut ana, "c", &["user/ana"]).await;
-    // Held up, it is ahead of the first in one channel and behind the third in all others.
-    let held_up = mixed(&third, &first, &[Channel::User("ana".into())]);
-    let others = async {
-        gate.reached().await;
-        for token in [&first, &second] {
-            ack(&ana, &stack, token).await.ok();
-        }
-        gate.open();
-    };
-    let (response, ()) = tokio::join!(ack(&ana, &slow, &held_up), others);
-    response.ok();
-    let held = positions(&stack);
-    ack(&ana, &stack, &third).await.ok();
-    assert_eq!(
-        places(&held),
-        places(&positions(&stack)),
-        "the second and what was held up have all of the third"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acks_racing_each_other_end_at_the_maximum_of_each_channel() {
-    let stack = Stack::new();
-    let mut ana = ana(&stack);
-    let mut tokens = Vec::new();
-    for (number, channel) in [
-        "tenant",
-        "group/north",
-        "user/ana",
-        "tenant",
-        "group/north",
-        "user/ana",
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        tokens.push(pulled(&stack, &mut ana, &format!("r-{number}"), &[channel]).await);
-    }
-    let last = tokens[5].clone();
-    let races = tokens
-        .iter()
-        .flat_map(|one| tokens.iter().map(move |other| (one, other)));
-    let races: Vec<String> = races
-        .map(|(one, other)| mixed(one, other, &[Channel::Tenant]))
-        .collect();
-    let responses =
-        futures_util::future::join_all(races.iter().map(|token| ack(&ana, &stack, token))).await;
-    assert!(responses.iter().all(|response| response.status == 200));
-    let raced = positions(&stack);
-    ack(&ana, &stack, &last).await.ok();
-    assert_eq!(raced, positions(&stack));
-}
-
-#[tokio::test]
-async fn a_made_up_token_records_only_the_channels_the_caller_pulls() {
+async fn forged_token_records_only_pulled_channels() {
     let stack = Stack::new();
     let mut admin = Device::new(
         &stack,
@@ -253,15 +99,17 @@ async fn a_made_up_token_records_only_the_channels_the_caller_pulls() {
     );
     let token =
         Token::decode(&pulled(&stack, &mut admin, "a", &["tenant"]).await).expect("a token");
-    let mut made_up = token.clone();
+
+    let mut forged = token.clone();
     let progress = token.channels[&Channel::Tenant].clone();
     let strangers = (0..1000)
         .map(|number| Channel::Group(format!("stranger-{number}")))
         .chain([Channel::User("ben".into())]);
-    made_up
+    forged
         .channels
         .extend(strangers.map(|channel| (channel, progress.clone())));
-    let response = ack(&admin, &stack, &made_up.encode()).await.ok();
+
+    let response = ack(&admin, &stack, &forged.encode()).await.ok();
     assert_eq!(
         response["channels"],
         json!(["tenant", "user/ana", "group/north"])
@@ -273,7 +121,7 @@ async fn a_made_up_token_records_only_the_channels_the_caller_pulls() {
 }
 
 #[tokio::test]
-async fn an_ack_of_as_many_channels_as_there_can_be_stays_within_dynamodbs_bounds() {
+async fn ack_of_maximum_channels_fits_dynamodb_limits() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let noted = seen.clone();
     let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
@@ -282,18 +130,27 @@ async fn an_ack_of_as_many_channels_as_there_can_be_stays_within_dynamodbs_bound
         }
         CallFate::Continue
     })));
+
     let groups: Vec<String> = (0..GROUPS_MAX)
         .map(|number| format!("{number}-{}", "g".repeat(250)))
         .collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     let mut ana = Device::new(&stack, stack.token("acme", "ana", &[], &groups), "phone");
+
     ana.pull().await;
     assert_eq!(
         ana.ack().await.ok()["channels"].as_array().map(Vec::len),
         Some(102)
     );
     assert_eq!(positions(&stack).len(), 102);
-    let request: Value = serde_json::from_str(&seen.lock().expect("a lock")[0]).expect("a request");
+
+    assert_within_dynamodb_limits(&seen.lock().expect("a lock")[0]);
+}
+
+/// Checks the lengths and the operators of the expressions in an `UpdateItem` request: at most
+/// 4 KiB for each expression, and 300 operators.
+fn assert_within_dynamodb_limits(request: &str) {
+    let request: Value = serde_json::from_str(request).expect("a request");
     let (update, condition) = (
         request["UpdateExpression"].as_str(),
         request["ConditionExpression"].as_str(),
@@ -312,7 +169,7 @@ async fn an_ack_of_as_many_channels_as_there_can_be_stays_within_dynamodbs_bound
 }
 
 #[tokio::test]
-async fn a_channel_in_the_middle_of_its_snapshot_is_not_acknowledged() {
+async fn channel_with_unfinished_snapshot_is_not_acknowledged() {
     let stack = Stack::new();
     let mut ana = ana(&stack);
     let writer = Device::new(
@@ -320,11 +177,13 @@ async fn a_channel_in_the_middle_of_its_snapshot_is_not_acknowledged() {
         stack.token("acme", "writer", &["admin"], &[]),
         "server",
     );
+
     let items: Vec<Value> = (0..5)
         .map(|number| create(&format!("t-{number}"), "group/north"))
         .collect();
     writer.push(items.into()).await;
     stack.settle().await;
+
     let page = ana.pull_page(2).await;
     assert_eq!(page["has_more"], true);
     let response = ana.ack().await.ok();
@@ -335,19 +194,18 @@ async fn a_channel_in_the_middle_of_its_snapshot_is_not_acknowledged() {
         Some(false)
     );
     assert!(!positions(&stack).contains_key("group/north"));
+
     ana.pull().await;
     ana.ack().await.ok();
     assert!(positions(&stack).contains_key("group/north"));
 }
 
-#[tokio::test]
-async fn bad_acks_are_told_where_they_are_wrong_and_record_nothing() {
-    let stack = Stack::new();
-    let mut ana = ana(&stack);
-    let token = pulled(&stack, &mut ana, "a", &["tenant"]).await;
+/// Returns invalid bodies of an acknowledgement, each with the code and the path of the problem.
+fn invalid_acks(token: &str) -> [(Value, &'static str, &'static str); 10] {
     let damaged = format!("{}A", &token[..token.len() - 1]);
     let long = "x".repeat(257);
-    for (body, code, path) in [
+
+    [
         (
             json!({"ack_token": damaged, "device_id": "phone"}),
             "invalid_token",
@@ -386,7 +244,15 @@ async fn bad_acks_are_told_where_they_are_wrong_and_record_nothing() {
             "app_version",
         ),
         (json!([token, "phone"]), "invalid_request", "$"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn invalid_ack_is_rejected_with_its_path() {
+    let stack = Stack::new();
+    let mut ana = ana(&stack);
+    let token = pulled(&stack, &mut ana, "a", &["tenant"]).await;
+    for (body, code, path) in invalid_acks(&token) {
         let response = stack.post("sync/ack", &ana.token, &body).await;
         let problem = response.json();
         assert_eq!(
@@ -395,17 +261,19 @@ async fn bad_acks_are_told_where_they_are_wrong_and_record_nothing() {
             "{body}"
         );
     }
+
     assert_eq!(stack.post_bytes("sync/ack", None, b"{}").await.status, 401);
     assert_eq!(stack.rows("devices"), [json!(null); 0]);
 }
 
 #[tokio::test]
-async fn an_ack_for_another_users_device_is_for_the_callers_own_of_that_name() {
+async fn ack_applies_only_to_the_callers_device() {
     let stack = Stack::new();
     let mut ana = ana(&stack);
     pulled(&stack, &mut ana, "a", &["tenant"]).await;
     ana.ack().await.ok();
     let before = stack.rows("devices");
+
     let ben = Device::new(&stack, stack.token("acme", "ben", &[], &[]), "phone");
     ack(&ben, &stack, ana.since.as_str().expect("a token"))
         .await
@@ -414,6 +282,7 @@ async fn an_ack_for_another_users_device_is_for_the_callers_own_of_that_name() {
     ack(&stranger, &stack, ana.since.as_str().expect("a token"))
         .await
         .ok();
+
     let rows = stack.rows("devices");
     assert_eq!(rows.len(), 3);
     assert!(rows.contains(&before[0]));

@@ -1,5 +1,5 @@
-//! Who is calling (§1) and what that lets them touch (§2): a token that does not verify is a 401,
-//! and what belongs to another tenant or another user is as if it did not exist.
+//! Authentication (§1) and authorization (§2): a token that does not verify is rejected with 401,
+//! and resources of another tenant or user appear not to exist.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod claims;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tidemark::auth::{AUDIENCE, ISSUER};
 use tidemark_tests::{ApiResponse, Stack};
 
-/// A key that signs tokens.
+/// A key that signs JWTs.
 pub(crate) struct Key {
     algorithm: Algorithm,
     id: String,
@@ -23,8 +23,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The local runner's development key: its secret half is public, and the key id is that of its
-    /// key set.
+    /// Returns the local runner's development key. Its private half is public, and its key id is
+    /// the one in the runner's key set.
     pub(crate) fn development() -> Self {
         Self::ed25519(b"tidemark-development-key-public!", "tidemark-development")
     }
@@ -61,7 +61,7 @@ impl Key {
         }
     }
 
-    /// Its public half, as a key set lists it.
+    /// Returns the public half as a key set lists it.
     fn public(&self) -> Value {
         let mut key =
             serde_json::to_value(Jwk::from_encoding_key(&self.secret, self.algorithm).unwrap())
@@ -82,7 +82,7 @@ impl Key {
         self.sign_under(&self.header(), claims)
     }
 
-    /// The signature of a text, encoded as in a token.
+    /// Returns the signature of a text, encoded as in a token.
     fn signature(&self, text: &str) -> String {
         jsonwebtoken::crypto::sign(text.as_bytes(), &self.secret, self.algorithm).unwrap()
     }
@@ -92,13 +92,13 @@ impl Key {
     }
 }
 
-/// Claims that every stack accepts.
+/// Returns claims that every stack accepts.
 pub(crate) fn good_claims(stack: &Stack) -> Value {
     let now = stack.now().timestamp();
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ana", "tenant": "acme", "roles": [], "channels": ["north"], "iat": now, "exp": now + 600})
 }
 
-/// What the functions answer to a push and to a pull with this token.
+/// Returns the responses to a push and to a pull with this token.
 async fn responses(stack: &Stack, token: &str) -> [ApiResponse; 2] {
     let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}});
     let push = stack
@@ -111,13 +111,13 @@ async fn responses(stack: &Stack, token: &str) -> [ApiResponse; 2] {
     [push, stack.post("sync/pull", token, &json!({})).await]
 }
 
-/// Checks that nobody gets in with this token, and that the answer says so in the words of §8.
+/// Checks that push and pull reject this token with 401 as §8 specifies, and store nothing.
 async fn assert_rejected(stack: &Stack, token: &str, why: &str) {
     for response in responses(stack, token).await {
         assert_unauthenticated(&response, why);
         assert!(
             token.len() < 20 || !response.text.contains(token),
-            "{why}: the answer holds the token"
+            "{why}: the response contains the token"
         );
     }
     assert_eq!(
@@ -142,6 +142,7 @@ fn assert_unauthenticated(response: &ApiResponse, why: &str) {
         "{why}: {}",
         response.text
     );
+
     assert_eq!(response.headers["www-authenticate"], "Bearer", "{why}");
     assert_eq!(
         response.headers["content-type"], "application/problem+json",

@@ -1,6 +1,6 @@
-//! Bad input of every kind (§2, §3.7, §8): a broken envelope is refused whole and says where; a bad
-//! item is an error at its index while the others apply; nothing a client can send is a 500 or a
-//! panic.
+//! Invalid input of every kind (§2, §3.7, §8): an invalid envelope is rejected as a whole, with the
+//! path of the error; an invalid item is an error at its index, and the other items are applied; no
+//! input causes a 500 or a panic.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bounds;
@@ -21,20 +21,20 @@ use serde_json::{Value, value::RawValue};
 use tidemark_core::pack::unpack;
 use tidemark_tests::{ApiResponse, Stack};
 
-/// An object's fields, each still the text it came as.
+/// The fields of an object, each as the text that was received.
 type RawFields = BTreeMap<String, Box<RawValue>>;
 
-/// Reads an object without reading its numbers.
+/// Parses an object and keeps each value as text.
 fn texts(object: &str) -> RawFields {
     serde_json::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}"))
 }
 
-/// Reads a list without reading its numbers.
+/// Parses a list and keeps each element as text.
 fn list(text: &RawValue) -> Vec<Box<RawValue>> {
     serde_json::from_str(text.get()).unwrap()
 }
 
-/// Checks that `response` is a problem as §8 has it; `what` was sent.
+/// Checks that `response` is a problem document as §8 specifies. `what` describes the request.
 #[track_caller]
 pub(crate) fn assert_problem(
     response: &ApiResponse,
@@ -44,9 +44,10 @@ pub(crate) fn assert_problem(
     what: &str,
 ) {
     let body = response.json();
-    let told = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+
     assert_eq!(
-        (response.status, told("code").as_str()),
+        (response.status, text("code").as_str()),
         (status, code),
         "{what}: {}",
         response.text
@@ -56,24 +57,25 @@ pub(crate) fn assert_problem(
         "{what}"
     );
     assert_eq!(
-        (&body["status"], told("type")),
+        (&body["status"], text("type")),
         (&status.into(), format!("urn:tidemark:problem:{code}")),
         "{what}"
     );
     assert!(
-        !told("title").is_empty() && !told("detail").is_empty(),
+        !text("title").is_empty() && !text("detail").is_empty(),
         "{what}: {}",
         response.text
     );
     assert!(
-        told("request_id").starts_with("request-"),
+        text("request_id").starts_with("request-"),
         "{what}: {}",
         response.text
     );
+
     assert_eq!(body["path"].as_str(), path, "{what}: {}", response.text);
 }
 
-/// A push of items that are given as text, so that they may say what no JSON library would write.
+/// Pushes items given as text, so that they may contain JSON that no library writes.
 async fn push_text(stack: &Stack, token: &str, items: &[&str]) -> ApiResponse {
     let body = format!(r#"{{"device_id":"phone","items":[{}]}}"#, items.join(","));
     stack
@@ -81,13 +83,14 @@ async fn push_text(stack: &Stack, token: &str, items: &[&str]) -> ApiResponse {
         .await
 }
 
-/// Pushes `bad` between two good items, which must apply whatever it is; gives its result.
+/// Pushes `bad` between two valid items, which must be applied, and returns the result of `bad`.
 async fn push_among_good(stack: &Stack, token: &str, bad: &str) -> Value {
     let good = |temp_id: &str| {
         format!(
             r#"{{"client_temp_id":"{temp_id}","resource_type":"meter","action":"create","client_version":1,"payload":{{"reading":1}}}}"#
         )
     };
+
     let before = stack.rows("resources").len();
     let unique = format!("{}-{before}", stack.rows("sync_items").len());
     let (first, last) = (
@@ -95,20 +98,22 @@ async fn push_among_good(stack: &Stack, token: &str, bad: &str) -> Value {
         good(&format!("last-{unique}")),
     );
     let shown: String = bad.chars().take(200).collect();
+
     let mut results = push_text(stack, token, &[&first, bad, &last]).await.ok()["results"]
         .as_array()
         .unwrap()
         .clone();
-    let told: Vec<_> = results
+    let indices: Vec<_> = results
         .iter()
         .map(|result| result["index"].as_u64())
         .collect();
-    assert_eq!(told, [Some(0), Some(1), Some(2)], "{shown}");
+    assert_eq!(indices, [Some(0), Some(1), Some(2)], "{shown}");
     assert_eq!(
         (&results[0]["status"], &results[2]["status"]),
         (&"ok".into(), &"ok".into()),
         "{shown}: {results:?}"
     );
+
     let stored: Vec<Value> = stack
         .rows("resources")
         .into_iter()
@@ -119,10 +124,11 @@ async fn push_among_good(stack: &Stack, token: &str, bad: &str) -> Value {
             && stored.contains(&format!("last-{unique}").into()),
         "{shown}"
     );
+
     results.remove(1)
 }
 
-/// Checks that `result` is an error that sending the item again would not cure.
+/// Checks that `result` is an error that is not retryable.
 #[track_caller]
 fn assert_rejected(result: &Value, code: &str, what: &str) {
     let shown: String = what.chars().take(200).collect();
@@ -140,7 +146,7 @@ fn assert_rejected(result: &Value, code: &str, what: &str) {
     );
 }
 
-/// The items of each batch in `sync_items`, as the text they came as.
+/// Returns the items of each batch in `sync_items` as the text that was received.
 fn raw_items(stack: &Stack) -> Vec<Vec<String>> {
     let mut batches: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
     for row in stack.rows("sync_items") {
@@ -151,6 +157,7 @@ fn raw_items(stack: &Stack) -> Vec<Vec<String>> {
             .or_default()
             .insert(text("sk", "S"), chunk);
     }
+
     let items = batches.into_values().map(|chunks| {
         let packed: Vec<u8> = chunks.into_values().flatten().collect();
         let batch = String::from_utf8(unpack(&packed, 8 << 20).unwrap()).unwrap();
@@ -162,7 +169,7 @@ fn raw_items(stack: &Stack) -> Vec<Vec<String>> {
     items.collect()
 }
 
-/// Random numbers that a seed repeats (SplitMix64).
+/// Random number generator with a seed (SplitMix64).
 #[derive(Clone)]
 struct Dice(u64);
 
@@ -174,22 +181,22 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     fn below(&mut self, bound: usize) -> usize {
         (self.roll() % bound as u64) as usize
     }
 
-    /// True `percent` times of a hundred.
+    /// Returns true with a probability of `percent` %.
     fn happens(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    /// One of `choices`.
+    /// Returns a random element of `choices`.
     fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
-    /// Text of `bytes` bytes that hardly compresses and needs no escapes.
+    /// Returns text of `bytes` bytes that hardly compresses and needs no escapes.
     fn noise(&mut self, bytes: usize) -> String {
         (0..bytes)
             .map(|_| char::from(b'#' + (self.below(57) as u8)))

@@ -1,5 +1,5 @@
-//! Tables that answer too slowly for the time of an invocation: the function answers before Lambda
-//! ends it, and a retry goes on from there.
+//! Tables that are too slow for the time of an invocation: the function responds before Lambda
+//! terminates it, and a retry continues from there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tidemark_aws::Random;
 use tidemark_tests::{ApiResponse, Stack, stack::stream_event};
 use tokio::time::Instant;
 
-/// Each call takes so long.
+/// Delays each call by this duration.
 struct SlowEngine(Duration);
 
 impl Hook for SlowEngine {
@@ -36,7 +36,7 @@ fn slow(seconds: u64) -> Arc<dyn Hook> {
     Arc::new(SlowEngine(Duration::from_secs(seconds)))
 }
 
-/// The context of an invocation that may take twenty seconds from now on.
+/// Returns the context of an invocation with a deadline in 20 seconds.
 fn lambda_context(stack: &Stack) -> LambdaContext {
     let mut lambda_context = LambdaContext::default();
     lambda_context.deadline = stack.now().timestamp_millis().unsigned_abs() + 20_000;
@@ -44,7 +44,7 @@ fn lambda_context(stack: &Stack) -> LambdaContext {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_push_asks_to_come_back() {
+async fn slow_push_returns_unavailable_with_retry_after() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
@@ -65,7 +65,7 @@ async fn slow_push_asks_to_come_back() {
     );
     assert_eq!(
         response.headers["retry-after"], "7",
-        "drawn from the source that was handed in"
+        "drawn from the given random source"
     );
     assert_eq!(began.elapsed().as_secs(), 17);
 
@@ -80,8 +80,37 @@ async fn slow_push_asks_to_come_back() {
     );
 }
 
+/// Sequences these records with slow tables, within the time of one invocation. Returns the
+/// sequence number that the stream retries from, or `None` if all records are sequenced.
+async fn sequence_slowly(stack: &Stack, records: &[Value]) -> Option<String> {
+    let mut event = stream_event(records);
+    event.context = lambda_context(stack);
+
+    let began = Instant::now();
+    let response = tidemark_changelog::handle(&stack.context("changelog", slow(3)), event)
+        .await
+        .unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(18),
+        "{:?}",
+        began.elapsed()
+    );
+
+    let failed = response.batch_item_failures.first()?;
+    Some(failed.item_identifier.clone().unwrap())
+}
+
+/// Returns whether a record has this sequence number, regardless of leading zeros.
+fn has_number(record: &Value, number: &str) -> bool {
+    record["dynamodb"]["SequenceNumber"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches('0')
+        == number
+}
+
 #[tokio::test(start_paused = true)]
-async fn slow_stream_batch_gets_on_with_each_try() {
+async fn slow_stream_batch_progresses_with_each_attempt() {
     let stack = Stack::new();
     let users: Vec<String> = (0..60).map(|number| format!("user-{number:02}")).collect();
     for user in &users {
@@ -89,43 +118,29 @@ async fn slow_stream_batch_gets_on_with_each_try() {
             "payload": {"form_id": "f", "data": {}}});
         stack.device(user, "phone").push_one(form).await;
     }
+
     let mut records = stack.stream_records();
     let mut tries = 0;
     while !records.is_empty() {
         tries += 1;
         assert!(tries <= 10, "{} records are left", records.len());
-        let mut event = stream_event(&records);
-        event.context = lambda_context(&stack);
-        let began = Instant::now();
-        let response = tidemark_changelog::handle(&stack.context("changelog", slow(3)), event)
-            .await
-            .unwrap();
-        assert!(
-            began.elapsed() < Duration::from_secs(18),
-            "{:?}",
-            began.elapsed()
-        );
-        let Some(failed) = response.batch_item_failures.first() else {
+        let Some(failed) = sequence_slowly(&stack, &records).await else {
             break;
         };
-        // As the stream does it: again from the record that is named.
-        let failed = failed.item_identifier.clone().unwrap();
-        let is_it = |record: &Value| {
-            record["dynamodb"]["SequenceNumber"]
-                .as_str()
-                .unwrap()
-                .trim_start_matches('0')
-                == failed
-        };
-        let position = records.iter().position(is_it).unwrap();
+        let position = records
+            .iter()
+            .position(|record| has_number(record, &failed))
+            .unwrap();
         assert!(position >= 16, "try {tries} sequenced {position} records");
         records.drain(..position);
     }
     assert!(tries >= 3, "{tries}");
+
     stack.forget().await;
     for user in &users {
         assert_eq!(stack.device(user, "tablet").pull().await.len(), 1, "{user}");
     }
+
     let segments = stack
         .rows("changes")
         .into_iter()
@@ -135,17 +150,19 @@ async fn slow_stream_batch_gets_on_with_each_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn invocation_without_context_is_not_cut_off() {
+async fn invocation_without_deadline_is_not_cut_off() {
     let stack = Stack::new();
     stack
         .device("ana", "phone")
         .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
         .await;
+
     let context = stack.context("changelog", slow(30));
     let response = tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
         .await
         .unwrap();
     assert!(response.batch_item_failures.is_empty());
+
     let context = stack.context("changelog", Arc::new(NoHook));
     assert!(
         tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))

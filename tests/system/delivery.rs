@@ -1,5 +1,5 @@
-//! What was delivered, §4.8 of the protocol: derived from what a device acknowledged and what the
-//! log holds.
+//! Delivery status, §4.8 of the protocol: derived from what a device acknowledged and the entries
+//! of the log.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn edit(id: &str, base: u64) -> Value {
         "payload": {"id": id, "reading": base}})
 }
 
-/// Whether ana's phone has the meter `id` at this version, made at that moment.
+/// Returns whether Ana's phone has the meter `id` at this version, which was written at `made_at`.
 async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc>) -> bool {
     let resource = ResourceKey {
         channel: Channel::Tenant,
@@ -31,7 +31,7 @@ async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc
     };
     is_delivered(&context, "acme", "ana", "phone", &awaited)
         .await
-        .expect("an answer")
+        .expect("a delivery status")
 }
 
 async fn catch_up(device: &mut Device<'_>) {
@@ -40,14 +40,14 @@ async fn catch_up(device: &mut Device<'_>) {
 }
 
 #[tokio::test]
-async fn delivered_is_what_the_device_has_acknowledged_since_it_was_sequenced() {
+async fn acknowledged_change_counts_as_delivered() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     assert_eq!(ben.push_one(edit("m", 0)).await["status"], "ok");
     stack.settle().await;
     assert!(
         !has(&stack, "m", 1, stack.now()).await,
-        "it never acknowledged anything"
+        "the device never acknowledged anything"
     );
     catch_up(&mut ana).await;
     stack.advance(Duration::minutes(10));
@@ -57,36 +57,40 @@ async fn delivered_is_what_the_device_has_acknowledged_since_it_was_sequenced() 
     catch_up(&mut ana).await;
     assert!(
         !has(&stack, "m", 2, made_at).await,
-        "it is not in the log yet"
+        "the change is not in the log yet"
     );
     stack.settle().await;
     assert!(
         !has(&stack, "m", 2, made_at).await,
-        "it is in the log, and the device stands before it"
+        "the change is in the log, after the position of the device"
     );
     ana.pull().await;
     assert!(
         !has(&stack, "m", 2, made_at).await,
-        "it is pulled, and not acknowledged"
+        "the change is pulled, and not acknowledged"
     );
     let mut tablet = stack.device("ana", "tablet");
     catch_up(&mut tablet).await;
-    assert!(!has(&stack, "m", 2, made_at).await, "another device has it");
+    assert!(
+        !has(&stack, "m", 2, made_at).await,
+        "only another device has it"
+    );
     ana.ack().await.ok();
     assert!(has(&stack, "m", 2, made_at).await);
     assert!(
         !has(&stack, "m", 3, made_at).await,
-        "a version that there is not"
+        "a version that does not exist"
     );
 }
 
 #[tokio::test]
-async fn a_newer_version_counts_and_what_stands_behind_the_position_does_not() {
+async fn acknowledged_part_of_a_segment_is_delivered() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     catch_up(&mut ana).await;
     let made_at = stack.now();
-    // One segment, of which the device acknowledges the first half.
+
+    // One segment. The device acknowledges the first half of it.
     let items: Vec<Value> = (0..20)
         .map(|number| edit(&format!("m-{number}"), 0))
         .collect();
@@ -94,6 +98,7 @@ async fn a_newer_version_counts_and_what_stands_behind_the_position_does_not() {
     stack.settle().await;
     ana.pull_page(10).await;
     ana.ack().await.ok();
+
     let mut delivered = 0;
     for number in 0..20 {
         let is_held = ana.live().contains_key(&format!("m-{number}"));
@@ -105,55 +110,60 @@ async fn a_newer_version_counts_and_what_stands_behind_the_position_does_not() {
         delivered += usize::from(is_held);
     }
     assert_eq!(delivered, 10);
+
     catch_up(&mut ana).await;
     ben.push(json!([edit("m-0", 1), edit("m-0", 2)])).await;
     stack.settle().await;
     catch_up(&mut ana).await;
     assert!(
         has(&stack, "m-0", 2, made_at).await,
-        "the log holds version 3 alone"
+        "the log contains only version 3"
     );
 }
 
 #[tokio::test]
-async fn delivered_is_found_behind_many_segments_and_beyond_them_a_day_decides() {
+async fn delivery_beyond_read_limit_depends_on_age() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ben.push_one(edit("before", 0)).await;
     stack.settle().await;
     catch_up(&mut ana).await;
+
     stack.advance(Duration::hours(1));
     let made_at = stack.now();
     ben.push_one(edit("m", 0)).await;
     stack.settle().await;
+
     for number in 0..100 {
         ben.push_one(edit(&format!("n-{number}"), 0)).await;
         stack.settle().await;
         if number == 40 {
             catch_up(&mut ana).await;
-            assert!(has(&stack, "m", 1, made_at).await, "behind 40 segments");
+            assert!(has(&stack, "m", 1, made_at).await, "after 40 segments");
             assert!(!has(&stack, "m", 2, made_at).await);
             assert!(
                 !has(&stack, "before", 2, made_at).await,
-                "reading ends where the log is older"
+                "reading ends at older entries"
             );
         }
     }
+
     catch_up(&mut ana).await;
     assert!(
         !has(&stack, "m", 1, made_at).await,
-        "too far to look, and too young to be told without"
+        "beyond the read limit, and written less than a day ago"
     );
+
     stack.advance(Duration::hours(25));
     catch_up(&mut ana).await;
     assert!(
         has(&stack, "m", 1, made_at).await,
-        "the device was caught up a day later"
+        "the device had caught up a day later"
     );
 }
 
 #[tokio::test]
-async fn what_has_left_the_log_is_told_by_time() {
+async fn delivery_of_expired_changes_depends_on_time() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     catch_up(&mut ana).await;
@@ -161,6 +171,7 @@ async fn what_has_left_the_log_is_told_by_time() {
     ben.push_one(edit("m", 0)).await;
     ben.push_one(edit("n", 0)).await;
     stack.settle().await;
+
     stack.advance(Duration::days(2));
     let expire = |stack: &Stack| {
         for row in stack.segments() {
@@ -170,28 +181,30 @@ async fn what_has_left_the_log_is_told_by_time() {
             );
         }
     };
+
     catch_up(&mut ana).await;
     expire(&stack);
     assert!(has(&stack, "m", 1, made_at).await);
     assert!(!has(&stack, "m", 1, stack.now()).await);
+
     ben.push_one(edit("o", 0)).await;
     stack.settle().await;
     assert!(
         has(&stack, "m", 1, made_at).await,
-        "and with a segment behind the position"
+        "also with a segment after the position"
     );
     assert!(!has(&stack, "m", 1, stack.now()).await);
 }
 
 #[tokio::test]
-async fn a_position_beyond_the_end_of_the_log_delivers_nothing() {
+async fn position_beyond_log_end_delivers_nothing() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let made_at = stack.now();
     ben.push_one(edit("m", 0)).await;
     stack.settle().await;
     catch_up(&mut ana).await;
-    // Another deployment with less in it: what a restored one looks like.
+    // A second deployment with fewer changes, as after a restore.
     let restored = Stack::new();
     let body = json!({"ack_token": ana.since, "device_id": "phone"});
     restored.post("sync/ack", &ana.token, &body).await.ok();
@@ -199,7 +212,7 @@ async fn a_position_beyond_the_end_of_the_log_delivers_nothing() {
 }
 
 #[tokio::test]
-async fn after_a_snapshot_the_position_noted_before_it_counts() {
+async fn delivery_after_snapshot_uses_its_start_position() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let made_at = stack.now();
@@ -208,14 +221,17 @@ async fn after_a_snapshot_the_position_noted_before_it_counts() {
         .collect();
     ben.push(items.into()).await;
     stack.settle().await;
+
     ana.pull_page(2).await;
     ben.push_one(edit("m-4", 1)).await;
     stack.settle().await;
+
     ana.ack().await.ok();
     assert!(
         !has(&stack, "m-0", 1, made_at).await,
-        "its snapshot is not complete"
+        "the snapshot is not complete"
     );
+
     while ana.rows.len() < 5 {
         ana.pull_page(1).await;
     }

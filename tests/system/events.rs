@@ -1,5 +1,5 @@
-//! The samples in `events/`: each is what AWS sends to a function, and each is run here. A file
-//! whose function does not exist, or of which nothing is expected, fails.
+//! The samples in `events/`: each is an event as AWS sends it to a function, and each is run here.
+//! A sample fails if its function does not exist or if no expectation is defined for it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 pub(crate) mod api;
@@ -17,12 +17,13 @@ use std::{
 use serde_json::Value;
 use tidemark_core::routes::ROUTES;
 
-/// Every sample, by its name without `.json`.
+/// Returns the text of every sample by its name without `.json`.
 pub(crate) fn samples() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
     let files = fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().path());
+
     let samples = files
         .filter(|file| file.extension().is_none_or(|extension| extension != "md"))
         .map(|file| {
@@ -36,12 +37,12 @@ pub(crate) fn samples() -> BTreeMap<String, String> {
     samples.collect()
 }
 
-/// The function that a sample is for.
+/// Returns the function that a sample is for.
 pub(crate) fn function_of(sample: &str) -> &str {
     sample.split_once('.').map_or("", |(function, _)| function)
 }
 
-/// Where two shapes differ: the fields that `sample` lacks of `real`, by their paths.
+/// Returns the paths of the fields that `real` has and `sample` lacks.
 fn missing_fields(real: &Value, sample: &Value, at: &str) -> Vec<String> {
     let (Some(real), Some(sample)) = (real.as_object(), sample.as_object()) else {
         return Vec::new();
@@ -56,12 +57,13 @@ fn missing_fields(real: &Value, sample: &Value, at: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
+fn every_sample_has_function_and_expectation() {
     let functions: BTreeSet<&str> = ROUTES
         .iter()
         .map(|route| route.function)
         .chain(["changelog", "notify"])
         .collect();
+
     let samples = samples();
     for sample in samples.keys() {
         assert!(
@@ -70,6 +72,7 @@ fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
             function_of(sample)
         );
     }
+
     let expected = api::EXPECTED
         .iter()
         .map(|it| it.sample)
@@ -79,6 +82,7 @@ fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
     let expected = expected
         .chain(notify::EXPECTED.iter().map(|it| it.sample))
         .collect();
+
     assert_eq!(
         samples.keys().map(String::as_str).collect::<BTreeSet<_>>(),
         expected
@@ -86,8 +90,9 @@ fn every_sample_is_for_a_function_and_something_is_expected_of_it() {
 }
 
 #[test]
-fn every_function_has_samples_of_each_kind_of_event_it_gets() {
+fn each_function_has_samples_of_its_events() {
     let samples = samples();
+
     for kind in ROUTES
         .iter()
         .flat_map(|route| ["rest", "http"].map(|api| format!("{}.{api}-", route.function)))

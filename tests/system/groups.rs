@@ -1,5 +1,6 @@
-//! §4.4, §4.5: a group that is joined is filled from the start, one that is left is revoked once,
-//! and one whose position is too old starts over; unsent edits survive all of it.
+//! Group membership (§4.4, §4.5): a joined group is filled with a snapshot, a group that the user
+//! left is revoked once, and a position older than the retention is reset. Unsent edits survive all
+//! of these.
 
 use chrono::Duration;
 use serde_json::{Value, json};
@@ -13,6 +14,12 @@ fn task(id: &str, group: &str) -> Value {
 fn edit(id: &str, base: u64, title: &str) -> Value {
     json!({"resource_type": "task", "action": "update", "client_version": base, "base_version": base,
         "channel": "group/north", "payload": {"id": id, "title": title}})
+}
+
+/// Returns a delete of the first version.
+fn delete(id: &str) -> Value {
+    json!({"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
+        "channel": "group/north", "payload": {"id": id}})
 }
 
 fn member(stack: &Stack, groups: &[&str]) -> String {
@@ -31,8 +38,23 @@ fn ids(device: &Device<'_>) -> Vec<String> {
     device.live().into_keys().collect()
 }
 
+/// Returns Ana's phone after she joined the group north with its resources `n-1` and `n-2`. A
+/// non-member gets nothing; joining fills the channel with resources that are older than the
+/// membership.
+async fn joined_north(stack: &Stack) -> Device<'_> {
+    let mut ana = Device::new(stack, member(stack, &[]), "phone");
+    ana.pull().await;
+    assert!(ids(&ana).is_empty());
+
+    ana.token = member(stack, &["north"]);
+    ana.pull().await;
+    assert_eq!(ids(&ana), ["n-1", "n-2"]);
+    assert_eq!(ana.resets, 0, "a channel that begins is not reset");
+    ana
+}
+
 #[tokio::test]
-async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read() {
+async fn joining_and_leaving_groups_updates_the_device() {
     let stack = Stack::new();
     let lead = lead(&stack);
     lead.push(json!([
@@ -43,17 +65,10 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
     .await;
     stack.settle().await;
 
-    // Not a member: nothing. Joining fills the channel with what was there long before.
-    let mut ana = Device::new(&stack, member(&stack, &[]), "phone");
-    ana.pull().await;
-    assert!(ids(&ana).is_empty());
-    ana.token = member(&stack, &["north"]);
-    ana.pull().await;
-    assert_eq!(ids(&ana), ["n-1", "n-2"]);
-    assert_eq!(ana.resets, 0, "it begins, and nothing starts over");
+    let mut ana = joined_north(&stack).await;
 
-    // Leaving revokes once; what she typed before is refused with an error she can show, and stands
-    // in sync_items.
+    // Leaving revokes the channel once. An edit made before is rejected with an error that the app
+    // can show, and is stored in sync_items.
     let unsent = edit("n-1", 1, "typed in the field");
     ana.token = member(&stack, &["south"]);
     let page = ana.pull_page(100).await;
@@ -65,15 +80,14 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
         "channel_forbidden"
     );
 
-    // Meanwhile the group goes on, and the retention runs out.
-    lead.push(json!([task("n-3", "north"), {"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
-        "channel": "group/north", "payload": {"id": "n-2"}}]))
+    // Meanwhile the group continues to write, and the retention passes.
+    lead.push(json!([task("n-3", "north"), delete("n-2")]))
         .await;
     stack.settle().await;
     stack.advance(Duration::days(40));
 
-    // Re-joining starts with a snapshot again: no row of before is left over, none is missing, the
-    // unsent edit is applied.
+    // Rejoining starts with a new snapshot: no earlier row remains, none is missing, and the unsent
+    // edit is applied.
     ana.token = member(&stack, &["north", "south"]);
     ana.pull().await;
     assert_eq!(ids(&ana), ["n-1", "n-3", "s-1"]);
@@ -86,23 +100,24 @@ async fn a_device_that_joins_leaves_and_rejoins_holds_exactly_what_it_may_read()
 async fn lead_and_ana_agree(stack: &Stack, ana: &mut Device<'_>) {
     let mut fresh = Device::new(stack, ana.token.clone(), "another phone");
     fresh.pull().await;
-    let titles = |device: &Device<'_>| {
+    let versions = |device: &Device<'_>| {
         device
             .live()
             .into_iter()
             .map(|(id, held)| (id, held.server_version))
             .collect::<Vec<_>>()
     };
-    let mut own = titles(ana);
-    // Its own accepted edit is not sent back: it holds version 1 with its edit on top.
+
+    let mut own = versions(ana);
+    // Her own accepted edit is not sent back: she holds version 1 with her edit on top.
     own.iter_mut()
         .filter(|(id, _)| id == "n-1")
         .for_each(|(_, version)| *version = 2);
-    assert_eq!(own, titles(&fresh));
+    assert_eq!(own, versions(&fresh));
 }
 
 #[tokio::test]
-async fn a_member_away_for_longer_than_the_retention_starts_over_and_keeps_unsent_edits() {
+async fn position_beyond_retention_resets_and_keeps_edits() {
     let stack = Stack::new();
     let lead = lead(&stack);
     lead.push(json!([task("n-1", "north"), task("n-2", "north")]))
@@ -112,12 +127,8 @@ async fn a_member_away_for_longer_than_the_retention_starts_over_and_keeps_unsen
     ana.pull().await;
     let unsent = edit("n-1", 1, "typed in the field");
 
-    // Something changes in the channel, then 31 days pass: the position is too old.
-    lead.push(
-        json!([{"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
-        "channel": "group/north", "payload": {"id": "n-2"}}]),
-    )
-    .await;
+    // The channel changes, then 31 days pass: the position is older than the retention.
+    lead.push(json!([delete("n-2")])).await;
     stack.settle().await;
     stack.advance(Duration::days(31));
     ana.token = member(&stack, &["north"]); // the old one has expired
@@ -127,13 +138,13 @@ async fn a_member_away_for_longer_than_the_retention_starts_over_and_keeps_unsen
     assert_eq!(
         ids(&ana),
         ["n-1"],
-        "the row that was deleted meanwhile is gone with the reset"
+        "the reset removes the resource that was deleted meanwhile"
     );
     assert_eq!(ana.push_one(unsent).await["status"], "ok");
 }
 
 #[tokio::test]
-async fn the_retention_is_a_setting() {
+async fn log_retention_is_configurable() {
     let stack = Stack::configured(&[("LOG_RETENTION_DAYS", "3")]);
     let lead = lead(&stack);
     lead.push_one(task("n-1", "north")).await;

@@ -1,5 +1,5 @@
-//! The edge (§8): gzip both ways, the bounds that are published, and refusals that are problems
-//! whoever refuses.
+//! The HTTP layer (§8): gzip of requests and responses, the published bounds, and rejections as
+//! problem documents, whichever component rejects.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bounds_page;

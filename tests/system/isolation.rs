@@ -1,108 +1,27 @@
-//! No request reads or changes another tenant's rows, or what its caller may not (§1, §2): every
-//! route, asked by everyone who should not get through. [`ASKS`] says what each is told. It must
-//! name every route there is, so a new one is a line there, or a failed test.
+//! Isolation of tenants and users (§1, §2): no request reads or changes rows of another tenant, or
+//! rows for which its caller has no permission. Every route is called by every kind of caller
+//! without permission. [`ASKS`] lists the expected responses. It must contain every route, so that
+//! a new route without an entry fails a test.
 
 mod asks;
+mod tenant;
+mod unverified;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::Duration;
-use jsonwebtoken::{Algorithm, Header};
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use tidemark_core::routes::ROUTES;
-use tidemark_tests::{ApiResponse, Device, Stack};
+use tidemark_tests::{ApiResponse, Stack};
 
-use crate::auth::{Key, good_claims};
+use asks::Who;
 pub(crate) use asks::{ASKS, Ask, IntruderKnowledge};
-use asks::{Who, item};
+pub(crate) use tenant::tenant;
 
-/// Stands in what is Ana's own, and in what only admins read.
+/// Part of Ana's own resources, and of what only admins read.
 const OWN: &str = "the-secret-of-ana";
-/// Stands in what the group north wrote since Ben left it.
+/// Part of what the group north wrote after Ben left it.
 const GROUP: &str = "the-secret-of-north";
-
-/// A tenant with everything in it that a route could lead to.
-pub(crate) async fn tenant(stack: &Stack) -> IntruderKnowledge {
-    let device =
-        |user, groups: &[&str]| Device::new(stack, stack.token("acme", user, &[], groups), "phone");
-    let (mut ana, ben, mia) = (
-        device("ana", &["north"]),
-        device("ben", &["north"]),
-        device("mia", &["north"]),
-    );
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let presigned =
-        json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5});
-    let presigned = stack
-        .post("media/presign", &ana.token, &presigned)
-        .await
-        .ok();
-    assert_eq!(stack.upload(&presigned, b"photo").await, 200);
-    let photo = presigned["key"].as_str().expect("a key").to_owned();
-
-    let meter = |action: &str, id: &str, version: u64, by: &str| {
-        let mut meter = item("meter", action, "tenant", id, version);
-        meter["payload"]["by"] = by.into();
-        meter
-    };
-    let task = |action: &str, version: u64, title: &str| {
-        let mut task = item("task", action, "group/north", "t-1", version);
-        task["payload"]["by"] = title.into();
-        task
-    };
-    mia.push(json!([
-        meter("create", "m-1", 0, "mia"),
-        meter("update", "m-1", 1, "mia again"),
-        meter("create", "m-2", 0, "mia"),
-        meter("update", "m-2", 1, "mia again"),
-        task("create", 0, "mia"),
-        task("update", 1, "mia again")
-    ]))
-    .await;
-    let mut submission = item("submission", "create", "user/ana", "s-1", 0);
-    submission["payload"] = json!({"id": "s-1", "form_id": "f", "data": OWN, "media": [photo]});
-    let batch = json!([
-        submission,
-        meter("update", "m-1", 1, OWN),
-        meter("update", "m-2", 1, OWN)
-    ]);
-    let batch = ana.push_batch("b", &batch).await.ok();
-    let id = |result: &Value| {
-        result["conflict_id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{result}"))
-            .to_owned()
-    };
-    let (conflict, decided) = (id(&batch["results"][1]), id(&batch["results"][2]));
-    let group_conflict = id(&ben.push_one(task("update", 1, "ben")).await);
-    let decision = json!({"resolution": "accept_server", "note": OWN});
-    stack
-        .post(&format!("conflicts/{decided}/resolve"), &admin, &decision)
-        .await
-        .ok();
-    stack.settle().await;
-    ana.pull().await;
-    let ack = json!({"ack_token": ana.since, "device_id": "phone", "app_version": OWN});
-    stack.post("sync/ack", &ana.token, &ack).await.ok();
-    // Ben is not of the group any more.
-    assert_eq!(mia.push_one(task("update", 2, GROUP)).await["status"], "ok");
-    stack.settle().await;
-    let cursor = stack.get("audit?order=oldest", &admin).await.ok()["next_cursor"]
-        .as_str()
-        .expect("a cursor")
-        .to_owned();
-    let batch = batch["batch_id"].as_str().expect("an id").to_owned();
-    IntruderKnowledge {
-        conflict,
-        group_conflict,
-        decided,
-        batch,
-        token: ana.since,
-        cursor,
-        photo,
-    }
-}
 
 async fn ask(
     stack: &Stack,
@@ -115,48 +34,53 @@ async fn ask(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )]);
+
     authorization.map(|text| {
         headers.insert(
             header::AUTHORIZATION,
             HeaderValue::from_str(text).expect("a header"),
         )
     });
+
     let body = if ask.method == "GET" {
         String::new()
     } else {
         body.to_string()
     };
+
     stack
         .call(ask.method, &path, &headers, body.as_bytes())
         .await
 }
 
-/// The status, and the code of the problem or what became of each item.
-fn told(response: &ApiResponse) -> String {
+/// Returns the status, and the code of the problem or the outcome of each item.
+fn summary(response: &ApiResponse) -> String {
     let body = response.json();
     let results = body["results"]
         .as_array()
         .filter(|_| body.get("server_sync_token").is_some())
         .cloned()
         .unwrap_or_default();
+
     let words = results.iter().map(|result| {
         result
             .get("code")
             .filter(|_| result["status"] == "error")
             .unwrap_or(&result["status"])
     });
+
     let words = body
         .get("code")
         .filter(|_| response.status != 200)
         .into_iter()
         .chain(words)
         .filter_map(Value::as_str);
-    words.fold(response.status.to_string(), |told, word| {
-        format!("{told} {word}")
+    words.fold(response.status.to_string(), |summary, word| {
+        format!("{summary} {word}")
     })
 }
 
-/// Every row of every table: by table and key.
+/// Returns every row of every table by table and key.
 fn rows(stack: &Stack) -> BTreeMap<(String, String, String), Value> {
     let tables = stack.dynamodb("ListTables", &json!({}))["TableNames"]
         .as_array()
@@ -165,6 +89,7 @@ fn rows(stack: &Stack) -> BTreeMap<(String, String, String), Value> {
     let tables = tables
         .iter()
         .map(|table| table.as_str().expect("a name").to_owned());
+
     tables
         .flat_map(|table| {
             let rows = stack.rows(&table).into_iter();
@@ -177,7 +102,7 @@ fn rows(stack: &Stack) -> BTreeMap<(String, String, String), Value> {
 }
 
 #[test]
-fn the_matrix_names_every_route() {
+fn matrix_covers_every_route() {
     let asked: BTreeSet<_> = ASKS
         .iter()
         .map(|ask| (ask.method, format!("/api/v1/mobile/{}", ask.route)))
@@ -189,108 +114,10 @@ fn the_matrix_names_every_route() {
     assert_eq!(asked, routes);
 }
 
-#[tokio::test]
-async fn no_route_answers_or_writes_without_a_token_that_verifies() {
-    let stack = Stack::new().today();
-    let known = tenant(&stack).await;
-    let before = rows(&stack);
-    // All of them would be an admin's of the tenant.
-    let mut good = good_claims(&stack);
-    good["sub"] = "root".into();
-    good["roles"] = json!(["admin"]);
-    let with = |claim: &str, value: Value| {
-        let mut claims = good.clone();
-        claims[claim] = value;
-        Key::development().sign(&claims)
-    };
-    let signed = Key::development().sign(&good);
-    let altered = {
-        let ana = Key::development().sign(&good_claims(&stack));
-        let parts = |token: &str| -> Vec<String> { token.split('.').map(str::to_owned).collect() };
-        format!(
-            "{}.{}.{}",
-            parts(&signed)[0],
-            parts(&signed)[1],
-            parts(&ana)[2]
-        )
-    };
-    let other_key =
-        Key::ed25519(b"some other key of thirty-two byt", "tidemark-development").sign(&good);
-    let unsigned = Key::development().sign_under(
-        &Header {
-            alg: Algorithm::EdDSA,
-            kid: None,
-            ..Header::default()
-        },
-        &good,
-    );
-    let unsigned = format!("{}.", unsigned.rsplit_once('.').expect("a signature").0);
-    let tokens = [
-        ("no token", None),
-        ("no bearer token", Some(format!("Basic {signed}"))),
-        ("malformed", Some("Bearer nonsense".to_owned())),
-        (
-            "cut off",
-            Some(format!("Bearer {}", &signed[..signed.len() - 1])),
-        ),
-        (
-            "expired",
-            Some(format!(
-                "Bearer {}",
-                with(
-                    "exp",
-                    (stack.now() - Duration::seconds(1)).timestamp().into()
-                )
-            )),
-        ),
-        (
-            "wrong audience",
-            Some(format!("Bearer {}", with("aud", "somebody else".into()))),
-        ),
-        (
-            "wrong issuer",
-            Some(format!(
-                "Bearer {}",
-                with("iss", "https://issuer.example/".into())
-            )),
-        ),
-        ("another's signature", Some(format!("Bearer {altered}"))),
-        ("another key", Some(format!("Bearer {other_key}"))),
-        ("no signature", Some(format!("Bearer {unsigned}"))),
-    ];
-    for (what, token) in &tokens {
-        for it in ASKS {
-            let response = ask(&stack, it, &known, token.as_deref()).await;
-            let place = format!("{what}: {} {}", it.method, it.route);
-            assert_eq!(told(&response), "401 unauthenticated", "{place}");
-            assert!(
-                !response.text.contains(OWN)
-                    && !response.text.contains(GROUP)
-                    && !response.text.contains(&known.photo),
-                "{place}"
-            );
-            assert!(rows(&stack) == before, "{place} changed a row");
-        }
-    }
-    // And with the token that all of these are made from, each is let in.
-    let mut statuses = BTreeSet::new();
-    for it in ASKS {
-        statuses.insert(
-            ask(&stack, it, &known, Some(&format!("Bearer {signed}")))
-                .await
-                .status,
-        );
-    }
-    assert!(
-        !statuses.contains(&401) && statuses.contains(&200),
-        "{statuses:?}"
-    );
-}
-
-/// Somebody with a good token, of whom `expected` says what each ask is told. No answer may hold
-/// what is `hidden`; of the rows that stood they may change those in the partitions that are their
-/// `own`, and the rows they add are in partitions that begin as `begins` says.
-async fn intrudes(
+/// Calls every route with a valid token and checks each result against `expected`. No response may
+/// contain a text in `hidden`. Existing rows may change only in the partitions in `own`, and rows
+/// may be added only in partitions with a prefix in `begins`.
+async fn assert_confined(
     token: fn(&Stack) -> String,
     expected: fn(&Ask) -> &'static str,
     hidden: &[&str],
@@ -301,21 +128,23 @@ async fn intrudes(
     let known = tenant(&stack).await;
     let before = rows(&stack);
     let token = format!("Bearer {}", token(&stack));
+
     for it in ASKS {
         let response = ask(&stack, it, &known, Some(&token)).await;
         let place = format!("{} {}: {}", it.method, (it.about)(&known).0, response.text);
-        assert_eq!(told(&response), expected(it), "{place}");
-        // What they ask with they are told again.
-        let is_news = |secret: &&str| !(it.about)(&known).1.to_string().contains(secret);
+        assert_eq!(summary(&response), expected(it), "{place}");
+        // A response may repeat the text of its request.
+        let is_not_in_request = |secret: &&str| !(it.about)(&known).1.to_string().contains(secret);
         let mut secrets = hidden
             .iter()
             .copied()
             .chain([known.photo.as_str()])
-            .filter(is_news);
+            .filter(is_not_in_request);
         assert!(
             secrets.all(|secret| !response.text.contains(secret)),
             "{place}"
         );
+
         let after = rows(&stack);
         for (key, row) in &before {
             assert!(
@@ -333,9 +162,9 @@ async fn intrudes(
 }
 
 #[tokio::test]
-async fn an_admin_of_another_tenant_reaches_nothing_of_this_one() {
+async fn other_tenants_admin_reaches_nothing() {
     let token = |stack: &Stack| stack.token("umbrella", "ana", &["admin"], &["north"]);
-    intrudes(
+    assert_confined(
         token,
         |ask| ask.other_tenant,
         &[OWN, GROUP],
@@ -346,9 +175,9 @@ async fn an_admin_of_another_tenant_reaches_nothing_of_this_one() {
 }
 
 #[tokio::test]
-async fn another_user_reaches_nothing_that_is_not_everybodys() {
+async fn other_user_reaches_only_tenant_resources() {
     let token = |stack: &Stack| stack.token("acme", "eve", &["editor"], &[]);
-    intrudes(
+    assert_confined(
         token,
         |ask| ask.other_user,
         &[OWN, GROUP],
@@ -359,9 +188,9 @@ async fn another_user_reaches_nothing_that_is_not_everybodys() {
 }
 
 #[tokio::test]
-async fn whoever_left_a_group_reaches_nothing_of_it_any_more() {
+async fn former_member_reaches_nothing_of_the_group() {
     let token = |stack: &Stack| stack.token("acme", "ben", &["editor"], &[]);
-    intrudes(
+    assert_confined(
         token,
         |ask| ask.group_left,
         &[OWN, GROUP],
@@ -372,11 +201,11 @@ async fn whoever_left_a_group_reaches_nothing_of_it_any_more() {
 }
 
 #[tokio::test]
-async fn a_member_who_is_no_admin_reaches_the_group_and_no_more() {
+async fn member_reaches_only_the_group() {
     let token = |stack: &Stack| stack.token("acme", "mia", &["editor"], &["north"]);
-    // A task of the group, and the conflict that an edit of it ends in, are a member's to make.
+    // A member may write a task of the group, and thereby the conflict that such an edit creates.
     let own = ["acme#group/north"];
-    intrudes(
+    assert_confined(
         token,
         |ask| ask.not_admin,
         &[OWN],
@@ -387,7 +216,7 @@ async fn a_member_who_is_no_admin_reaches_the_group_and_no_more() {
 }
 
 #[tokio::test]
-async fn whoever_may_is_told_what_the_others_are_not() {
+async fn permitted_callers_get_the_hidden_data() {
     let stack = Stack::new().today();
     let known = tenant(&stack).await;
     for it in ASKS {
@@ -403,7 +232,7 @@ async fn whoever_may_is_told_what_the_others_are_not() {
     }
 }
 
-/// The request, by whoever may.
+/// Sends the request as a caller who has permission.
 pub(crate) async fn asked_by_owner(
     stack: &Stack,
     it: &Ask,
@@ -419,7 +248,7 @@ pub(crate) async fn asked_by_owner(
 }
 
 #[tokio::test]
-async fn a_direct_invocation_for_one_tenant_reaches_no_conflict_of_another() {
+async fn direct_invocation_is_limited_to_its_tenant() {
     let stack = Stack::new().today();
     let known = tenant(&stack).await;
     let before = rows(&stack);

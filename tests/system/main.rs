@@ -1,4 +1,4 @@
-//! The system tests: one binary, stories told with devices and whole deployments in memory.
+//! The system tests: one binary whose tests run devices against whole deployments in memory.
 #![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
 
 mod ack;

@@ -1,4 +1,5 @@
-//! Media (§6): upload URLs, what the object store takes for them, and what is found of an upload.
+//! Media (§6): upload URLs, the uploads that the object store accepts for them, and the lookup of
+//! an upload.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod authentic;
@@ -25,10 +26,10 @@ use tidemark_tests::{ApiResponse, Stack};
 
 /// SHA-256 of [`PHOTO`], in base64.
 const PHOTO_SHA256: &str = "RwFoG/Iuo4yUbrPcVnxNZ2stOAlpeR0DSUJKV5Nry2k=";
-/// What is uploaded here.
+/// The content that the tests upload.
 const PHOTO: &[u8] = b"a photo, more or less";
 
-/// Asks for an upload URL as a user of `acme`.
+/// Requests an upload URL as a user of `acme`.
 async fn ask(stack: &Stack, user: &str, request: &Value) -> ApiResponse {
     stack
         .post(
@@ -39,17 +40,17 @@ async fn ask(stack: &Stack, user: &str, request: &Value) -> ApiResponse {
         .await
 }
 
-/// A request to upload the photo.
+/// Returns a request to upload the photo.
 fn photo() -> Value {
     json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": PHOTO.len()})
 }
 
-/// An upload URL for the photo.
+/// Returns an upload URL for the photo.
 async fn presigned(stack: &Stack) -> Value {
     ask(stack, "ana", &photo()).await.ok()
 }
 
-/// An upload URL for the photo as a JPEG, under a key that may promise something else.
+/// Returns an upload URL for the photo as a JPEG, under a key that may state other properties.
 async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
     let promise = Promise {
         key,
@@ -61,7 +62,7 @@ async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
 }
 
-/// What media keys of a deployment are authenticated with.
+/// Returns the keyring that authenticates the media keys of a deployment.
 fn keyring(stack: &Stack) -> Keyring {
     stack
         .parts("presign", Arc::new(NoHook))
@@ -71,7 +72,7 @@ fn keyring(stack: &Stack) -> Keyring {
         .clone()
 }
 
-/// A key as presigns returned it before keys had a MAC.
+/// Returns a key in the format that presign returned before keys had a MAC.
 fn old_key(user: &str, number: u128) -> String {
     format!(
         "uploads/acme/{user}/{number:032x}.{}.image~jpeg.jpg",
@@ -79,7 +80,7 @@ fn old_key(user: &str, number: u128) -> String {
     )
 }
 
-/// Uploads the photo to where the upload of a key arrives.
+/// Uploads the photo to the object at which the upload of a key arrives.
 async fn upload_to(stack: &Stack, key: &str) {
     let bucket = s3_client(
         StoreClient::new(stack.store.clone()),
@@ -96,12 +97,12 @@ async fn upload_to(stack: &Stack, key: &str) {
     put.send().await.unwrap();
 }
 
-/// Where the upload of a presign's answer arrives.
+/// Returns the object key at which the upload of a presign response arrives.
 fn arrival(presigned: &Value) -> String {
     key(presigned).replacen("uploads/", "incoming/", 1)
 }
 
-/// What the bucket holds under a key.
+/// Returns the content that the bucket stores under a key.
 async fn stored(stack: &Stack, key: &str) -> Option<Vec<u8>> {
     let bucket = s3_client(
         StoreClient::new(stack.store.clone()),
@@ -118,7 +119,7 @@ async fn stored(stack: &Stack, key: &str) -> Option<Vec<u8>> {
     Some(object.body.collect().await.unwrap().into_bytes().to_vec())
 }
 
-/// The key in a presign's answer.
+/// Returns the key of a presign response.
 fn key(presigned: &Value) -> String {
     presigned["key"].as_str().unwrap().to_owned()
 }

@@ -1,23 +1,25 @@
-//! `openapi.json` says what the wire types say, and is a document that others can read.
+//! `openapi.json` matches the wire types and is a document that other tools can read.
 
 mod responses;
+mod unions;
 
 use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tidemark_core::routes::ROUTES;
 use tidemark_tests::openapi::{self, OPERATIONS};
 
-/// Makes the golden test write the file instead of comparing it.
+/// The environment variable that makes the golden test write the file instead of comparing it.
 const UPDATE: &str = "UPDATE_OPENAPI";
 
 #[test]
-fn openapi_json_is_what_the_wire_types_say() {
+fn openapi_json_matches_the_wire_types() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi.json");
     let document = serde_json::to_string_pretty(openapi::document()).unwrap() + "\n";
     if env::var_os(UPDATE).is_some() {
         fs::write(&file, &document).unwrap();
     }
+
     let committed = fs::read_to_string(&file).unwrap_or_default();
     let differs = committed
         .lines()
@@ -25,8 +27,8 @@ fn openapi_json_is_what_the_wire_types_say() {
         .position(|(old, new)| old != new);
     assert!(
         committed == document,
-        "openapi.json is out of date from line {}: `{UPDATE}=1 cargo test --workspace --test system -- openapi` writes it anew; look at \
-         what changed for clients before you commit it",
+        "openapi.json is out of date from line {}: `{UPDATE}=1 cargo test --workspace --test system -- openapi` regenerates it; review \
+         the changes for clients before you commit it",
         differs.unwrap_or(committed.lines().count().min(document.lines().count())) + 1
     );
 }
@@ -43,7 +45,7 @@ fn every_route_is_described_once() {
 }
 
 #[test]
-fn the_document_is_openapi_with_schemas_that_are_schemas() {
+fn document_is_valid_openapi() {
     let document = openapi::document();
     serde_json::from_value::<utoipa::openapi::OpenApi>(document.clone()).unwrap();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -55,7 +57,7 @@ fn the_document_is_openapi_with_schemas_that_are_schemas() {
 }
 
 #[test]
-fn every_example_is_a_request_that_its_schema_accepts() {
+fn request_examples_match_their_schemas() {
     for operation in OPERATIONS
         .iter()
         .filter(|operation| operation.request.wire_type().is_some())
@@ -64,6 +66,7 @@ fn every_example_is_a_request_that_its_schema_accepts() {
         let body = &openapi::document()["paths"][path][&method]["requestBody"]["content"]["application/json"];
         let examples = body["examples"].as_object().unwrap();
         assert!(!examples.is_empty(), "{method} {path} has no example");
+
         let validator = openapi::validator(body["schema"]["$ref"].as_str().unwrap());
         for (sample, example) in examples {
             let errors: Vec<_> = validator
@@ -76,7 +79,7 @@ fn every_example_is_a_request_that_its_schema_accepts() {
 }
 
 #[test]
-fn every_response_has_examples_that_its_schema_accepts() {
+fn response_examples_match_their_schemas() {
     let mut problems = BTreeSet::new();
     for operation in OPERATIONS {
         let (method, path) = (operation.route.0.to_ascii_lowercase(), operation.route.1);
@@ -95,6 +98,7 @@ fn every_response_has_examples_that_its_schema_accepts() {
                 !examples.is_empty(),
                 "{method} {path}: {status} has no example"
             );
+
             let escaped = |part: &str| {
                 part.replace('~', "~0")
                     .replace('/', "~1")
@@ -106,6 +110,7 @@ fn every_response_has_examples_that_its_schema_accepts() {
                 escaped(path),
                 escaped(media_type)
             );
+
             for (name, example) in examples {
                 let errors: Vec<_> = openapi::validator(&place)
                     .iter_errors(&example["value"])
@@ -115,6 +120,7 @@ fn every_response_has_examples_that_its_schema_accepts() {
                 problems.extend(example["value"]["code"].as_str().map(ToOwned::to_owned));
             }
         }
+
         let codes = operation.rejections();
         let lacking: Vec<_> = codes
             .iter()
@@ -128,8 +134,8 @@ fn every_response_has_examples_that_its_schema_accepts() {
     }
 }
 
-/// The generator and its schemas are for tests: a function that linked them would start slower for
-/// nothing.
+/// The generator and its schemas are only for tests. A function that linked them would start
+/// slower.
 #[test]
 fn no_function_links_the_generator() {
     let packages = ROUTES
@@ -140,6 +146,7 @@ fn no_function_links_the_generator() {
     let packages = packages
         .into_iter()
         .flat_map(|function| ["-p".to_owned(), format!("tidemark-{function}")]);
+
     let tree = Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -154,12 +161,14 @@ fn no_function_links_the_generator() {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
+
     let linked = String::from_utf8(tree.stdout).unwrap();
     assert!(
         linked.contains("tidemark-push") && linked.contains("serde_json"),
         "{}",
         String::from_utf8_lossy(&tree.stderr)
     );
+
     let unwanted: Vec<_> = linked
         .lines()
         .filter(|line| line.starts_with("utoipa") || line.starts_with("jsonschema"))
@@ -167,11 +176,12 @@ fn no_function_links_the_generator() {
     assert_eq!(unwanted, [""; 0]);
 }
 
-/// Every object in the document that is a schema or contains one, with its place.
+/// Calls `visit` with every object in the document that is or contains a schema, and with its path.
 fn walk<'a>(value: &'a Value, place: String, visit: &mut impl FnMut(&'a Map<String, Value>, &str)) {
     match value {
         Value::Object(keywords) => {
             visit(keywords, &place);
+
             for (name, inner) in keywords
                 .iter()
                 .filter(|(name, _)| !matches!(name.as_str(), "examples" | "example" | "mapping"))
@@ -187,7 +197,7 @@ fn walk<'a>(value: &'a Value, place: String, visit: &mut impl FnMut(&'a Map<Stri
     }
 }
 
-/// What generators drop or misread, although OpenAPI 3.1 allows it.
+/// Rejects features of OpenAPI 3.1 that generators drop or misread.
 #[test]
 fn document_uses_only_what_generators_read() {
     let mut found = Vec::new();
@@ -214,6 +224,7 @@ fn document_uses_only_what_generators_read() {
         },
     );
     assert_eq!(found, [""; 0]);
+
     let limit = &openapi::document()["components"]["schemas"]["PullRequest"]["properties"]["limit"];
     assert_eq!(
         (&limit["type"], &limit["maximum"]),
@@ -224,108 +235,4 @@ fn document_uses_only_what_generators_read() {
             .get("required")
             .is_none()
     );
-}
-
-/// Whether a value fits a schema of the document.
-fn fits(schema: &str, value: &Value) -> bool {
-    openapi::validator(&format!("#/components/schemas/{schema}")).is_valid(value)
-}
-
-#[test]
-fn unions_accept_each_variant_with_its_fields_only() {
-    let ok = json!({"index": 0, "client_temp_id": null, "status": "ok", "server_id": "m", "server_version": 1});
-    let conflict = json!({"index": 0, "client_temp_id": null, "status": "conflict", "server_id": "m", "server_version": null,
-        "conflict_id": "conf-1", "code": "id_taken", "error": "…"});
-    let error = json!({"index": 0, "client_temp_id": null, "status": "error", "server_id": null, "server_version": null,
-        "code": "not_found", "error": "…", "retryable": false});
-    let created = json!({"id": "m", "resource_type": "meter", "channel": "tenant", "action": "create", "payload": {}, "server_version": 1,
-        "changed_at": "2026-01-01T00:00:00.000Z"});
-    let deleted = json!({"id": "m", "resource_type": "meter", "channel": "tenant", "action": "delete", "server_version": 1,
-        "changed_at": "2026-01-01T00:00:00.000Z"});
-    let merge = json!({"resolution": "manual_merge", "payload": {"a": 1}});
-    let update = json!({"resource_type": "meter", "action": "update", "client_version": 0, "payload": {"id": "m"}});
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 0, "payload": {"id": "m"}});
-    let all = [
-        ("ItemResult", &ok),
-        ("ItemResult", &conflict),
-        ("ItemResult", &error),
-        ("Change", &created),
-        ("Change", &deleted),
-        ("ResolveRequest", &merge),
-        ("ResolveRequest", &json!({"resolution": "accept_client"})),
-        (
-            "ResolveRequest",
-            &json!({"resolution": "accept_server", "payload": null}),
-        ),
-        ("PushItem", &update),
-        ("PushItem", &delete),
-        (
-            "PushItem",
-            &json!({"resource_type": "meter", "action": "delete", "client_version": 0, "client_temp_id": "t"}),
-        ),
-    ];
-    for (schema, value) in all {
-        assert!(fits(schema, value), "{schema}: {value}");
-    }
-    let with = |value: &Value, name: &str, field: Value| {
-        let mut value = value.clone();
-        value[name] = field;
-        value
-    };
-    let without = |value: &Value, name: &str| {
-        let mut value = value.clone();
-        value.as_object_mut().unwrap().remove(name).unwrap();
-        value
-    };
-    for (schema, value) in [
-        ("ItemResult", with(&ok, "code", "id_taken".into())),
-        ("ItemResult", with(&ok, "retryable", true.into())),
-        ("ItemResult", with(&ok, "server_id", Value::Null)),
-        ("ItemResult", without(&conflict, "conflict_id")),
-        ("ItemResult", with(&conflict, "merged", true.into())),
-        ("ItemResult", without(&error, "retryable")),
-        ("ItemResult", with(&error, "conflict_id", "conf-1".into())),
-        ("ItemResult", with(&ok, "status", "else".into())),
-        ("Change", without(&created, "payload")),
-        ("Change", with(&deleted, "payload", json!({}))),
-        ("ResolveRequest", without(&merge, "payload")),
-        (
-            "ResolveRequest",
-            json!({"resolution": "accept_client", "payload": {}}),
-        ),
-        ("PushItem", without(&update, "payload")),
-    ] {
-        assert!(!fits(schema, &value), "{schema}: {value}");
-    }
-}
-
-#[test]
-fn unions_name_their_discriminator() {
-    let schemas = &openapi::document()["components"]["schemas"];
-    for (name, by, count) in [
-        ("PushItem", "action", 3),
-        ("ItemResult", "status", 3),
-        ("Change", "action", 3),
-        ("ConflictEntry", "status", 2),
-        ("ResolveRequest", "resolution", 3),
-        ("AuditEntry", "action", 5),
-    ] {
-        let discriminator = &schemas[name]["discriminator"];
-        assert_eq!(
-            (
-                &discriminator["propertyName"],
-                schemas[name]["oneOf"].as_array().unwrap().len()
-            ),
-            (&by.into(), count),
-            "{name}"
-        );
-        for (value, target) in discriminator["mapping"].as_object().unwrap() {
-            let variant = &schemas[target.as_str().unwrap().rsplit('/').next().unwrap()];
-            assert_eq!(variant["properties"][by]["enum"], json!([value]), "{name}");
-            assert!(
-                variant["required"].as_array().unwrap().contains(&by.into()),
-                "{name}"
-            );
-        }
-    }
 }

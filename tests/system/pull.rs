@@ -1,4 +1,4 @@
-//! Pull, §4 of the protocol.
+//! Pull, §4 of the protocol: snapshots, pages of the log, resets and own changes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,10 +26,11 @@ async fn creates(stack: &Stack, count: usize, payload: &str) {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_paged_and_goes_on_in_the_log_without_a_gap() {
+async fn snapshot_continues_in_log_without_gap() {
     let stack = Stack::new();
     creates(&stack, 25, "old").await;
     stack.settle().await;
+
     let mut ana = stack.device("ana", "phone");
     let mut pages = 0;
     let writer = stack.device("writer", "phone");
@@ -39,7 +40,9 @@ async fn a_snapshot_is_paged_and_goes_on_in_the_log_without_a_gap() {
         if page["has_more"] == false {
             break;
         }
-        // Behind and before the reader, rows change, appear and go while it pages.
+
+        // Rows before and after the reader's position are updated, created and deleted while it
+        // pages.
         if pages <= 6 {
             writer
                 .push_one(edit(&format!("m-{:04}", pages), 1, "new"))
@@ -54,6 +57,7 @@ async fn a_snapshot_is_paged_and_goes_on_in_the_log_without_a_gap() {
             stack.settle().await;
         }
     }
+
     assert!(pages > 8);
     let mut fresh = stack.device("fresh", "phone");
     fresh.pull().await;
@@ -61,12 +65,13 @@ async fn a_snapshot_is_paged_and_goes_on_in_the_log_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_resource_stands_in_a_page_once_in_its_newest_state() {
+async fn page_contains_only_newest_resource_state() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     creates(&stack, 2, "first").await;
     stack.settle().await;
+
     let writer = stack.device("writer", "phone");
     for version in 1..4 {
         writer
@@ -74,6 +79,7 @@ async fn a_resource_stands_in_a_page_once_in_its_newest_state() {
             .await;
         stack.settle().await;
     }
+
     let changes = ana.pull().await;
     assert_eq!(changes.len(), 2);
     assert_eq!(
@@ -84,20 +90,22 @@ async fn a_resource_stands_in_a_page_once_in_its_newest_state() {
 }
 
 #[tokio::test]
-async fn a_device_gets_its_own_changes_back_only_where_others_are_folded_in() {
+async fn own_change_returns_only_with_foreign_edits() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     let mut tablet = stack.device("ana", "tablet");
     ana.pull().await;
     tablet.pull().await;
+
     ana.push(json!([create("a", "1"), create("b", "1")])).await;
     stack.settle().await;
-    assert_eq!(ana.pull().await.len(), 0, "its own");
+    assert_eq!(ana.pull().await.len(), 0, "its own changes are omitted");
     assert_eq!(
         tablet.pull().await.len(),
         2,
         "another device of the same user"
     );
+
     stack
         .device("ben", "phone")
         .push_one(edit("a", 1, "2"))
@@ -107,12 +115,13 @@ async fn a_device_gets_its_own_changes_back_only_where_others_are_folded_in() {
     ana.push_one(edit("a", 2, "3")).await;
     stack.settle().await;
     let changes = ana.pull().await;
-    assert_eq!(changes.len(), 1, "b is its own alone");
+    assert_eq!(changes.len(), 1, "only the device itself wrote b");
     assert_eq!(
         (&changes[0]["id"], &changes[0]["server_version"]),
         (&json!("a"), &json!(3))
     );
-    // Somebody else's change behind her own in one page.
+
+    // Another user's change after her own in one page.
     ana.push_one(create("c", "1")).await;
     stack
         .device("ben", "phone")
@@ -128,13 +137,14 @@ async fn a_device_gets_its_own_changes_back_only_where_others_are_folded_in() {
         ),
         (1, &json!("c"), &json!(2))
     );
-    // A snapshot always holds everything.
+
+    // A snapshot always contains everything.
     ana.since = Value::Null;
     assert_eq!(ana.pull().await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_device_that_may_not_have_seen_what_it_wrote_on_gets_its_own_change_back() {
+async fn own_change_on_unseen_version_is_echoed() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.push_one(
@@ -144,16 +154,19 @@ async fn a_device_that_may_not_have_seen_what_it_wrote_on_gets_its_own_change_ba
     stack.settle().await;
     ana.pull().await;
     let edit = |field: &str, client_version: u64| json!({"resource_type": "meter", "action": "update", "client_version": client_version, "payload": {"id": "m", field: 5}});
-    // Ana counts her edit before she sends it and says no base, so that the numbers are equal by
-    // chance.
+
+    // Ana numbers her edit before she sends it and states no base version, so that the numbers are
+    // equal by coincidence.
     stack.device("ben", "phone").push_one(edit("a", 1)).await;
     stack.settle().await;
+
     assert_eq!(ana.push_one(edit("b", 2)).await["server_version"], 3);
     assert_eq!(
         ana.pull().await.len(),
         1,
-        "ben's, for hers is not sequenced yet"
+        "only Ben's change, because hers is not sequenced yet"
     );
+
     stack.settle().await;
     ana.pull().await;
     let mut fresh = stack.device("fresh", "phone");
@@ -162,7 +175,7 @@ async fn a_device_that_may_not_have_seen_what_it_wrote_on_gets_its_own_change_ba
 }
 
 #[tokio::test]
-async fn limit_and_size_cut_a_page_inside_a_segment() {
+async fn page_limits_apply_within_a_segment() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
@@ -170,6 +183,7 @@ async fn limit_and_size_cut_a_page_inside_a_segment() {
     stack.settle().await;
     let segments = stack.segments().len();
     assert_eq!(segments, 1);
+
     for (limit, has_more) in [(7, true), (1, true), (42, false)] {
         let page = ana.pull_page(limit).await;
         assert_eq!(
@@ -177,8 +191,9 @@ async fn limit_and_size_cut_a_page_inside_a_segment() {
             (Some(limit), &json!(has_more))
         );
     }
-    // 20 payloads of 160 KB, escaped 320 KB, are more than an answer holds: each page stays below
-    // what Lambda may answer, even escaped.
+
+    // 20 payloads of 160 KB, 320 KB when escaped, exceed one response: each page stays below
+    // Lambda's response limit, even escaped.
     let writer = stack.device("writer", "tablet");
     let large = "\"".repeat(80 * 1024);
     for number in 0..20 {
@@ -190,6 +205,7 @@ async fn limit_and_size_cut_a_page_inside_a_segment() {
         );
     }
     stack.settle().await;
+
     let mut from_log = 0;
     loop {
         let page = ana.pull_page(500).await;
@@ -208,12 +224,13 @@ async fn limit_and_size_cut_a_page_inside_a_segment() {
 }
 
 #[tokio::test]
-async fn what_was_sequenced_at_once_comes_in_pages() {
+async fn large_sequenced_batch_is_delivered_in_pages() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     creates(&stack, 250, "small").await;
     stack.settle().await;
+
     let segments = stack.segments().len();
     assert_eq!(segments, 3);
     for (changes, has_more) in [(100, true), (100, true), (50, false)] {
@@ -227,7 +244,7 @@ async fn what_was_sequenced_at_once_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn a_pull_with_nothing_new_answers_a_usable_token() {
+async fn empty_pull_returns_a_usable_token() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     for _ in 0..3 {
@@ -243,24 +260,27 @@ async fn a_pull_with_nothing_new_answers_a_usable_token() {
 }
 
 #[tokio::test]
-async fn a_position_older_than_the_retention_starts_over_and_a_quiet_one_does_not() {
+async fn position_beyond_retention_is_reset_unless_quiet() {
     let stack = Stack::new();
     creates(&stack, 3, "x").await;
     stack.settle().await;
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
+
     stack.advance(chrono::Duration::days(300));
     ana.token = stack.token("acme", "ana", &[], &[]);
     assert_eq!(
         ana.pull_page(100).await.get("reset"),
         None,
-        "nothing happened: nothing was missed"
+        "no change was made, so none was missed"
     );
+
     stack.advance(chrono::Duration::days(31));
     let writer = stack.device("writer", "phone");
     let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-0000"}});
     writer.push_one(delete).await;
     stack.settle().await;
+
     ana.token = stack.token("acme", "ana", &[], &[]);
     let page = ana.pull_page(1).await;
     assert_eq!(page["reset"], json!(["tenant"]));
@@ -273,13 +293,13 @@ async fn a_position_older_than_the_retention_starts_over_and_a_quiet_one_does_no
 }
 
 #[tokio::test]
-async fn a_position_ahead_of_a_restored_log_starts_over() {
+async fn position_ahead_of_log_is_reset() {
     let stack = Stack::new();
     creates(&stack, 2, "x").await;
     stack.settle().await;
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
-    // Another deployment with less in it: what a restored one looks like to the device.
+    // A second deployment with fewer changes, which the device takes for a restored one.
     let restored = Stack::new();
     creates(&restored, 1, "restored").await;
     let mut moved = Device::new(&restored, ana.token.clone(), "phone");
@@ -289,7 +309,7 @@ async fn a_position_ahead_of_a_restored_log_starts_over() {
 }
 
 #[tokio::test]
-async fn a_channel_the_caller_may_no_longer_read_is_revoked_once() {
+async fn forbidden_channel_is_revoked_once() {
     let stack = Stack::new();
     let task = json!({"client_temp_id": "t", "resource_type": "task", "action": "create", "client_version": 1,
         "channel": "group/north", "payload": {"title": "read"}});
@@ -305,7 +325,7 @@ async fn a_channel_the_caller_may_no_longer_read_is_revoked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_gap_with_writers_and_readers_running_at_once() {
+async fn concurrent_writers_and_readers_leave_no_gap() {
     let stack = Stack::new();
     let is_done = AtomicBool::new(false);
     let write = async |user: &'static str| {
@@ -329,6 +349,7 @@ async fn no_gap_with_writers_and_readers_running_at_once() {
         reader.pull().await;
         reader.live()
     };
+
     let writers = async {
         tokio::join!(write("w1"), write("w2"), write("w3"));
         is_done.store(true, Ordering::SeqCst);
@@ -339,6 +360,7 @@ async fn no_gap_with_writers_and_readers_running_at_once() {
             tokio::task::yield_now().await;
         }
     };
+
     let ((), (), first, second) = tokio::join!(writers, sequencer, read("r1"), read("r2"));
     let mut fresh = stack.device("fresh", "phone");
     fresh.pull().await;
@@ -347,10 +369,10 @@ async fn no_gap_with_writers_and_readers_running_at_once() {
     assert_eq!(second, fresh.live());
 }
 
-/// Found by the simulation, seed 15: a snapshot does not tell of deletes, and the device that never
-/// pulled kept its own row for ever.
+/// Found by the simulation, seed 15: a snapshot lists no deletes, so a device that had never pulled
+/// kept its own resource forever.
 #[tokio::test]
-async fn a_device_whose_first_pull_comes_after_a_delete_lets_go_of_what_it_made() {
+async fn first_pull_after_delete_removes_own_resource() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "tablet"));
     let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1", "at": 1}});
@@ -362,14 +384,16 @@ async fn a_device_whose_first_pull_comes_after_a_delete_lets_go_of_what_it_made(
             payload: Some(r#"{"at":1}"#.into()),
         },
     );
+
     let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-1"}});
     assert_eq!(ben.push_one(delete).await["status"], "ok");
     stack.settle().await;
+
     let page = ana.pull_page(100).await;
     assert_eq!(
         page["reset"],
         json!(["tenant", "user/ana"]),
-        "replace what you have"
+        "the device replaces its copies"
     );
     assert!(ana.live().is_empty());
     assert_eq!(ana.pull_page(100).await.get("reset"), None, "once");

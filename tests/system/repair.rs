@@ -1,5 +1,6 @@
-//! Repair: what the stream forgot before it was sequenced is found in the resources, and brought
-//! into the log: exactly that, whoever runs at the same moment and wherever the function dies.
+//! Repair: changes that the stream lost before they were sequenced are found in the resources and
+//! appended to the log. Exactly these are appended, despite concurrent writers and crashes of the
+//! function.
 
 mod adversity;
 mod requests;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tidemark_core::sequence::segment::Segment;
 use tidemark_tests::{Device, Stack};
 
-/// An admin, who may write in every channel.
+/// Returns an admin, who may write in every channel.
 fn admin(stack: &Stack) -> Device<'_> {
     Device::new(
         stack,
@@ -32,22 +33,22 @@ async fn write(
     assert_eq!(device.push_one(item).await["status"], "ok", "{action} {id}");
 }
 
-/// Has everything repaired.
+/// Runs a repair and returns its response.
 async fn repair(stack: &Stack, request: Value) -> Value {
     let response = stack.invoke("changelog", &json!({"repair": request})).await;
     assert!(response["code"].is_null(), "{response}");
     response
 }
 
-/// What an answer counts: looked at, missing, appended.
+/// Returns the counts of a response: looked at, missing, appended.
 fn counts(response: &Value) -> [u64; 3] {
     ["looked_at", "missing", "appended"].map(|count| response[count].as_u64().expect("a count"))
 }
 
-/// Changes that the stream forgot, among others that were sequenced, and a device that has pulled
-/// before.
+/// Makes changes that the stream loses, among others that are sequenced, and returns a device that
+/// has pulled before.
 ///
-/// Of `a` the log knows an older version, `b` was deleted unheard, `c` was made unheard; `d` was
+/// The log has an older version of `a`; the delete of `b` and the create of `c` were lost; `d` was
 /// sequenced before and `e` afterwards.
 async fn outage(stack: &Stack) -> Device<'_> {
     let writer = admin(stack);
@@ -57,6 +58,7 @@ async fn outage(stack: &Stack) -> Device<'_> {
     stack.settle().await;
     let mut follower = stack.device("ana", "phone");
     follower.pull().await;
+
     stack.advance(chrono::Duration::hours(1));
     write(&writer, "update", "a", "tenant", 1, "unheard").await;
     write(&writer, "update", "a", "tenant", 2, "unheard again").await;
@@ -71,11 +73,13 @@ async fn outage(stack: &Stack) -> Device<'_> {
         "in a channel that was never sequenced",
     )
     .await;
+
     stack.advance(chrono::Duration::hours(25));
     stack.forget().await;
     write(&writer, "create", "e", "tenant", 0, "after").await;
     stack.settle().await;
     follower.pull().await;
+
     assert_eq!(
         follower.live().into_keys().collect::<Vec<_>>(),
         ["a", "b", "d", "e"]
@@ -83,20 +87,22 @@ async fn outage(stack: &Stack) -> Device<'_> {
     assert_eq!(
         follower.live()["a"].server_version,
         1,
-        "the change is hidden"
+        "the lost change is not delivered"
     );
+
     stack.advance(chrono::Duration::minutes(6));
     follower
 }
 
-/// A device that had pulled before, one that starts now, and the table agree byte for byte, and
-/// nothing started over.
+/// Checks that a device that had pulled before, a new device and the table agree byte for byte, and
+/// that no channel was reset.
 async fn assert_mended(stack: &Stack, mut follower: Device<'_>) {
     follower.pull().await;
     assert_eq!(follower.resets, 0);
     let mut fresh = Device::new(stack, follower.token.clone(), "fresh");
     fresh.pull().await;
     assert_eq!(follower.live(), fresh.live());
+
     for row in stack
         .rows("resources")
         .iter()
@@ -107,6 +113,7 @@ async fn assert_mended(stack: &Stack, mut follower: Device<'_>) {
             .live()
             .remove(id)
             .map(|held| (held.server_version.to_string(), held.payload));
+
         let stored = || {
             (
                 row["server_version"]["N"]
@@ -125,7 +132,7 @@ fn text(value: &Value) -> &str {
     value["S"].as_str().expect("text")
 }
 
-/// The versions that the tenant's channel of the log holds, in its order.
+/// Returns the versions in the log of the tenant's channel, in order.
 fn versions(stack: &Stack) -> Vec<u64> {
     let mut rows = stack.segments();
     rows.retain(|row| row["pk"]["S"] == "acme#tenant");
@@ -139,8 +146,18 @@ fn versions(stack: &Stack) -> Vec<u64> {
     entries.map(|entry| entry.server_version).collect()
 }
 
+/// Returns the channels of a response, each without the time of its oldest missing change.
+fn channels_without_times(response: &Value) -> Vec<Value> {
+    let mut channels = response["channels"].as_array().expect("a list").clone();
+    for channel in &mut channels {
+        let channel = channel.as_object_mut().expect("an object");
+        channel.remove("oldest").expect("a time");
+    }
+    channels
+}
+
 #[tokio::test]
-async fn what_the_stream_forgot_is_appended_and_nothing_else() {
+async fn repair_appends_exactly_the_lost_changes() {
     let stack = Stack::new();
     let mut follower = outage(&stack).await;
     let response = repair(&stack, json!({})).await;
@@ -148,24 +165,16 @@ async fn what_the_stream_forgot_is_appended_and_nothing_else() {
         (counts(&response), &response["next_cursor"]),
         ([6, 4, 4], &Value::Null)
     );
-    let told = |channel: &str, missing: u64| json!({"tenant": "acme", "channel": channel, "missing": missing, "appended": missing});
-    let channels: Vec<Value> = response["channels"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|told| {
-            let mut told = told.clone();
-            told.as_object_mut()
-                .expect("an object")
-                .remove("oldest")
-                .expect("a time");
-            told
-        })
-        .collect();
-    assert_eq!(channels, [told("tenant", 3), told("user/ana", 1)]);
+
+    let reported = |channel: &str, missing: u64| json!({"tenant": "acme", "channel": channel, "missing": missing, "appended": missing});
+    assert_eq!(
+        channels_without_times(&response),
+        [reported("tenant", 3), reported("user/ana", 1)]
+    );
+
     let mut changes = follower.pull().await;
     changes.sort_by_key(|change| change["id"].to_string());
-    let told: Vec<_> = changes
+    let reported: Vec<_> = changes
         .iter()
         .map(|it| {
             (
@@ -175,6 +184,7 @@ async fn what_the_stream_forgot_is_appended_and_nothing_else() {
             )
         })
         .collect();
+
     let expected = [
         ("a", "update", 3),
         ("b", "delete", 2),
@@ -182,24 +192,26 @@ async fn what_the_stream_forgot_is_appended_and_nothing_else() {
         ("u", "create", 1),
     ];
     assert_eq!(
-        told,
+        reported,
         expected.map(|(id, action, version)| (Some(id), Some(action), Some(version)))
     );
+
     assert_mended(&stack, follower).await;
     let log = stack.rows("changes");
     assert_eq!(
         counts(&repair(&stack, json!({})).await),
         [6, 0, 0],
-        "a second run finds nothing"
+        "a second repair finds nothing"
     );
     assert_eq!(stack.rows("changes"), log);
 }
 
 #[tokio::test]
-async fn a_channel_goes_on_behind_a_repair_as_before_it() {
+async fn channel_continues_after_repair() {
     let stack = Stack::new();
     let mut follower = outage(&stack).await;
     repair(&stack, json!({"tenant": "acme"})).await;
+
     let writer = admin(&stack);
     write(&writer, "update", "a", "tenant", 3, "later").await;
     write(
@@ -212,6 +224,7 @@ async fn a_channel_goes_on_behind_a_repair_as_before_it() {
     )
     .await;
     stack.settle().await;
+
     follower.pull().await;
     assert_eq!(
         (
@@ -223,33 +236,31 @@ async fn a_channel_goes_on_behind_a_repair_as_before_it() {
     assert_mended(&stack, follower).await;
 }
 
+/// Creates a conflict about the second version of a meter and resolves it. Returns its id.
+async fn resolved_conflict(stack: &Stack, id: &str, title: &str) -> Value {
+    let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
+        "payload": {"id": id, "title": title}});
+    let conflict = stack.device("ben", "phone").push_one(item).await["conflict_id"].clone();
+    let path = format!(
+        "conflicts/{}/resolve",
+        conflict.as_str().expect("a conflict")
+    );
+    let decision = json!({"resolution": "accept_client"});
+    stack.post(&path, &admin(stack).token, &decision).await.ok();
+    conflict
+}
+
 #[tokio::test]
-async fn a_decision_that_was_missed_is_told_with_the_change() {
+async fn missed_resolution_is_delivered_with_its_change() {
     let stack = Stack::new();
     let writer = admin(&stack);
     for (id, title) in [("a", "one"), ("b", "one")] {
         write(&writer, "create", id, "tenant", 0, title).await;
         write(&writer, "update", id, "tenant", 1, "two").await;
     }
-    let resolve = async |id: &str, title: &str| {
-        let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
-            "payload": {"id": id, "title": title}});
-        let conflict = stack.device("ben", "phone").push_one(item).await["conflict_id"].clone();
-        let path = format!(
-            "conflicts/{}/resolve",
-            conflict.as_str().expect("a conflict")
-        );
-        stack
-            .post(
-                &path,
-                &writer.token,
-                &json!({"resolution": "accept_client"}),
-            )
-            .await
-            .ok();
-        conflict
-    };
-    let told_before = resolve("a", "before").await;
+
+    let resolve = async |id, title| resolved_conflict(&stack, id, title).await;
+    let delivered_before = resolve("a", "before").await;
     stack.settle().await;
     let mut follower = stack.device("ana", "phone");
     follower.pull().await;
@@ -258,20 +269,21 @@ async fn a_decision_that_was_missed_is_told_with_the_change() {
     stack.forget().await;
     assert_eq!(counts(&repair(&stack, json!({})).await)[2], 2);
     let mut changes = follower.pull().await;
+
     changes.sort_by_key(|change| change["id"].to_string());
-    let told: Vec<&Value> = changes
+    let reported: Vec<&Value> = changes
         .iter()
         .map(|change| &change["conflict"]["id"])
         .collect();
-    assert_eq!(told, missed.iter().collect::<Vec<_>>());
+    assert_eq!(reported, missed.iter().collect::<Vec<_>>());
     assert!(
         changes.iter().all(|change| change["conflicts"].is_null()),
-        "{told_before} was told before: {changes:?}"
+        "{delivered_before} was delivered before: {changes:?}"
     );
 }
 
 #[tokio::test]
-async fn what_has_expired_is_not_missing() {
+async fn expired_changes_are_not_missing() {
     let stack = Stack::new();
     let writer = admin(&stack);
     write(
@@ -284,17 +296,20 @@ async fn what_has_expired_is_not_missing() {
     )
     .await;
     stack.settle().await;
+
     stack.advance(chrono::Duration::days(32));
     let old = stack.segments().remove(0);
     stack.dynamodb(
         "DeleteItem",
         &json!({"TableName": "changes", "Key": {"pk": old["pk"], "sk": old["sk"]}}),
     );
+
     write(&admin(&stack), "create", "new", "tenant", 0, "forgotten").await;
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(counts(&repair(&stack, json!({})).await), [2, 1, 1]);
-    // Who says since when gets what may have expired, too: it does no harm.
+
+    // An explicit `since` also appends changes that may have expired, which is harmless.
     let since = (stack.now() - chrono::Duration::days(40)).to_rfc3339();
     assert_eq!(
         counts(&repair(&stack, json!({"since": since})).await),
@@ -307,15 +322,16 @@ async fn what_has_expired_is_not_missing() {
 }
 
 #[tokio::test]
-async fn what_is_on_its_way_is_left_to_the_stream() {
+async fn recent_changes_are_left_to_the_stream() {
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "young").await;
     stack.advance(chrono::Duration::minutes(4));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
     stack.advance(chrono::Duration::minutes(2));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 1, 1]);
-    // Its record comes all the same: the change stands in the log twice, in the same version, and
-    // nobody minds.
+
+    // The stream delivers the record nevertheless: the log contains the change twice with the same
+    // version, which is harmless.
     let mut follower = stack.device("ana", "phone");
     follower.pull().await;
     stack.settle().await;
@@ -330,19 +346,21 @@ async fn what_is_on_its_way_is_left_to_the_stream() {
 }
 
 #[tokio::test]
-async fn records_of_before_a_repair_never_follow_newer_versions() {
+async fn older_records_never_follow_repaired_versions() {
     let stack = Stack::new();
     let writer = admin(&stack);
     write(&writer, "create", "a", "tenant", 0, "one").await;
     stack.settle().await;
     let mut follower = stack.device("ana", "phone");
     follower.pull().await;
-    // The consumer is down, not gone: the stream keeps these, and a repair is faster.
+
+    // The consumer is down and the stream keeps these records, but the repair is faster.
     write(&writer, "update", "a", "tenant", 1, "two").await;
     write(&writer, "update", "a", "tenant", 2, "three").await;
     stack.advance(chrono::Duration::hours(2));
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 1, 1]);
     assert_eq!(follower.pull().await[0]["server_version"], 3);
+
     stack.settle().await;
     assert!(
         follower
@@ -354,9 +372,10 @@ async fn records_of_before_a_repair_never_follow_newer_versions() {
     assert_eq!(
         versions(&stack),
         [1, 3, 3],
-        "the second is not in the log: it would stand behind the third"
+        "the second version is not in the log: it would follow the third"
     );
-    // What is pushed behind the repair is sequenced as ever, each version.
+
+    // Changes after the repair are sequenced as usual, each version.
     write(&writer, "update", "a", "tenant", 3, "four").await;
     write(&writer, "update", "a", "tenant", 4, "five").await;
     stack.advance(chrono::Duration::minutes(2));

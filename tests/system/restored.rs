@@ -1,5 +1,5 @@
-//! §3.13, §4.6: a device that went back to a backup, or that shares its id with a copy of itself,
-//! is sent the changes that it lacks.
+//! Restored devices (§3.13, §4.6): a device that was restored from a backup, or that shares its id
+//! with a copy of itself, receives the changes that it lacks.
 
 use serde_json::{Value, json};
 use tidemark_core::token::Token;
@@ -9,8 +9,8 @@ fn create(id: &str) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "base_version": 0, "payload": {"id": id}})
 }
 
-/// Pulls everything as a device that asks for its own changes that it was not told of; gives the
-/// ids of the changes.
+/// Pulls everything as a device that also requests its own changes for which it has no receipt, and
+/// returns the ids of the changes.
 async fn pull_unacknowledged(stack: &Stack, device: &mut Device<'_>, limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
@@ -59,11 +59,11 @@ async fn own_change_without_receipt_is_delivered() {
     );
     assert!(
         !has_receipts(&ana.since),
-        "what was passed needs no receipt"
+        "a change that was passed needs no receipt"
     );
     assert!(pull_unacknowledged(&stack, &mut ana, 100).await.is_empty());
 
-    // Rows and token come back from the backup, page by page.
+    // The token is restored from the backup, and the changes return in pages of either size.
     for limit in [1, 100] {
         ana.since = backup.clone();
         assert_eq!(
@@ -73,16 +73,17 @@ async fn own_change_without_receipt_is_delivered() {
     }
 }
 
-/// The device was restored from a backup at version 1, and its user types what the lost version 2
-/// says already: the receipt for version 2 would keep the rest of that version from the device, so
-/// the payload comes with the result.
+/// The device was restored from a backup at version 1, and its user repeats an edit that the lost
+/// version 2 already contains. The receipt for version 2 would withhold the rest of that version
+/// from the device, so the payload is part of the result.
 #[tokio::test]
-async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
+async fn unchanged_edit_returns_payload_to_restored_device() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     push_and_store(&mut ana, json!([create("a")])).await;
     stack.settle().await;
     pull_unacknowledged(&stack, &mut ana, 100).await;
+
     let update = |version: u64, payload: Value| {
         let mut item = json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": 1});
         item["payload"] = payload;
@@ -90,6 +91,7 @@ async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
     };
     ana.push_one(update(1, json!({"id": "a", "n": 1, "lost": true})))
         .await;
+
     for (version, batch_id) in [(1, "b-1"), (2, "b-2"), (2, "b-2")] {
         let response = ana
             .push_batch(
@@ -112,7 +114,7 @@ async fn edit_that_changes_nothing_brings_what_a_restored_device_lost() {
 }
 
 #[tokio::test]
-async fn receipts_wait_for_what_is_not_sequenced() {
+async fn receipts_are_kept_until_changes_are_sequenced() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     pull_unacknowledged(&stack, &mut ana, 100).await;
@@ -121,19 +123,23 @@ async fn receipts_wait_for_what_is_not_sequenced() {
     stack.settle().await;
     assert!(
         pull_unacknowledged(&stack, &mut ana, 100).await.is_empty(),
-        "the receipt is kept until the change comes by"
+        "the receipt is kept until the change is passed"
     );
-    // A receipt that is a day older than what was pulled is for nothing that can come.
+
+    // A receipt that is a day older than the pulled position cannot match a later change.
     let item = json!([{"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1, "payload": {"id": "a"}}]);
     push_and_store(&mut ana, item).await;
-    assert!(has_receipts(&ana.since), "of an edit that changed nothing");
+    assert!(
+        has_receipts(&ana.since),
+        "the receipt of an edit that changed nothing"
+    );
     stack.advance(chrono::Duration::hours(25));
     pull_unacknowledged(&stack, &mut ana, 100).await;
     assert!(!has_receipts(&ana.since));
 }
 
 #[tokio::test]
-async fn repeated_batch_gives_its_receipts_again() {
+async fn repeated_batch_returns_the_same_receipts() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     pull_unacknowledged(&stack, &mut ana, 100).await;
@@ -147,12 +153,12 @@ async fn repeated_batch_gives_its_receipts_again() {
 }
 
 #[tokio::test]
-async fn copies_of_a_device_get_each_others_changes() {
+async fn device_copies_receive_each_others_changes() {
     let stack = Stack::new();
     let (mut one, mut other) = (stack.device("ana", "phone"), stack.device("ana", "phone"));
     pull_unacknowledged(&stack, &mut one, 100).await;
     other.since = one.since.clone();
-    // At the same millisecond.
+    // Both copies push in the same millisecond.
     push_and_store(&mut one, json!([create("a")])).await;
     push_and_store(&mut other, json!([create("b")])).await;
     stack.settle().await;
@@ -161,10 +167,10 @@ async fn copies_of_a_device_get_each_others_changes() {
 }
 
 #[tokio::test]
-async fn channel_that_starts_over_drops_receipts() {
+async fn channel_reset_drops_receipts() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
-    // A push before the first pull: the snapshot holds what was made.
+    // After a push before the first pull, the snapshot contains the created resource.
     push_and_store(&mut ana, json!([create("a")])).await;
     assert!(has_receipts(&ana.since));
     assert_eq!(pull_unacknowledged(&stack, &mut ana, 100).await, ["a"]);
@@ -185,7 +191,7 @@ async fn acknowledged_own_changes_return_after_restore() {
     ana.since = backup.clone();
     assert!(
         ana.pull().await.is_empty(),
-        "nothing shows that it ever was further"
+        "no acknowledgement shows a later position"
     );
     ana.since = newest;
     ana.ack().await.ok();
@@ -202,7 +208,7 @@ async fn acknowledged_own_changes_return_after_restore() {
         }
         assert_eq!(ids, ["a", "b"]);
     }
-    // Another device of the user stands where it stands.
+    // For another device of the user these are not own changes.
     let mut tablet = stack.device("ana", "tablet");
     tablet.since = backup;
     assert_eq!(ids_of(&tablet.pull().await), ["a", "b"]);
@@ -222,7 +228,7 @@ async fn late_acknowledgement_brings_no_own_changes() {
 }
 
 #[tokio::test]
-async fn token_of_the_old_form_is_read() {
+async fn old_token_format_is_accepted() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
@@ -233,14 +239,14 @@ async fn token_of_the_old_form_is_read() {
     stack.settle().await;
     assert!(
         ana.pull().await.is_empty(),
-        "a client that does not ask for its own changes is not sent them"
+        "own changes are sent only on request"
     );
     ana.since = token.encode().into();
     assert_eq!(pull_unacknowledged(&stack, &mut ana, 100).await, ["a"]);
 }
 
 #[tokio::test]
-async fn unknown_own_changes_are_refused() {
+async fn unknown_own_changes_value_is_rejected() {
     let stack = Stack::new();
     let token = stack.device("ana", "phone").token;
     for own_changes in [json!("all"), json!(true), json!({"omit": null})] {
@@ -256,6 +262,7 @@ async fn unknown_own_changes_are_refused() {
             (400, &json!("invalid_request"))
         );
     }
+
     for own_changes in [json!("omit"), json!("unanswered"), Value::Null] {
         stack
             .post("sync/pull", &token, &json!({"own_changes": own_changes}))

@@ -1,7 +1,8 @@
-//! The functions' binaries as Lambda runs them: processes that ask the runtime API for events, with
-//! the environment of `template.yaml`, over a deployment's tables. `TIDEMARK_BINARIES` names a
-//! folder with binaries that were built to be shipped, by SAM (`PushFunction/bootstrap`) or
-//! cargo-lambda (`push/bootstrap`); without it they are those that cargo built for these tests.
+//! The binaries of the functions as Lambda runs them: processes that poll the runtime API for
+//! events, with the environment of `template.yaml`, against the tables of a deployment.
+//! `TIDEMARK_BINARIES` names a folder with release binaries, built by SAM
+//! (`PushFunction/bootstrap`) or cargo-lambda (`push/bootstrap`). Without it the tests use the
+//! binaries that cargo built for them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod events;
@@ -22,12 +23,12 @@ use tidemark_tests::{
     lambda::{self, Lambda, services},
 };
 
-/// Starts a function over a deployment, its calls passing `hook`.
+/// Starts a function against a deployment. Its calls pass through `hook`.
 async fn start(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> Lambda {
     start_changed(stack, function, hook, |_| {}).await
 }
 
-/// The same in another environment.
+/// Starts a function as [`start`] does, in a changed environment.
 async fn start_changed(
     stack: &Stack,
     function: &str,
@@ -45,7 +46,7 @@ async fn start_changed(
     Lambda::start(&binary(function), name, environment).await
 }
 
-/// The binary of a function.
+/// Returns the path of a function's binary.
 fn binary(function: &str) -> PathBuf {
     let built = match function {
         "ack" => env!("CARGO_BIN_EXE_lambda-ack"),
@@ -60,6 +61,7 @@ fn binary(function: &str) -> PathBuf {
         "faulty" => return env!("CARGO_BIN_EXE_lambda-faulty").into(),
         _ => panic!("no binary of {function} is built for these tests"),
     };
+
     let Some(folder) = std::env::var_os("TIDEMARK_BINARIES") else {
         return built.into();
     };
@@ -67,11 +69,11 @@ fn binary(function: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no binary of {function} in {}", folder.display()))
 }
 
-/// The sequence numbers from which an answer of a function behind a stream asks to be given records
-/// again.
-fn dead_letters(told: &str) -> Vec<Option<String>> {
-    let told: Value = serde_json::from_str(told).unwrap();
-    let dead_letters = told["batchItemFailures"].as_array().unwrap().iter();
+/// Returns the sequence numbers that the response of a stream function reports in
+/// `batchItemFailures`.
+fn dead_letters(response: &str) -> Vec<Option<String>> {
+    let response: Value = serde_json::from_str(response).unwrap();
+    let dead_letters = response["batchItemFailures"].as_array().unwrap().iter();
     dead_letters
         .map(|failure| failure["itemIdentifier"].as_str().map(ToOwned::to_owned))
         .collect()

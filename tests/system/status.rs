@@ -1,4 +1,4 @@
-//! The status, §7.2 of the protocol: what an admin sees of the logs, and of what was put aside.
+//! The status, §7.2 of the protocol: what an admin sees of the change logs and of the dead letters.
 
 use serde_json::{Value, json};
 use tidemark_core::protocol::timestamp;
@@ -21,8 +21,17 @@ async fn status(stack: &Stack, query: &str) -> Value {
         .ok()
 }
 
+/// Creates a meter in another tenant, whose channels no status of this tenant contains.
+async fn create_in_other_tenant(stack: &Stack) {
+    let token = stack.token("umbrella", "eve", &["admin"], &[]);
+    Device::new(stack, token, "phone")
+        .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
+        .await;
+    stack.settle().await;
+}
+
 #[tokio::test]
-async fn the_channels_of_the_tenant_say_when_their_logs_moved_last() {
+async fn status_lists_when_channel_logs_moved() {
     let stack = Stack::new();
     assert_eq!(status(&stack, "").await["channels"], json!([]));
     create(&stack, "a", "tenant").await;
@@ -32,46 +41,55 @@ async fn the_channels_of_the_tenant_say_when_their_logs_moved_last() {
     create(&stack, "b", "group/nörd #%").await;
     stack.settle().await;
     let second = timestamp(stack.now());
-    let eve = Device::new(
-        &stack,
-        stack.token("umbrella", "eve", &["admin"], &[]),
-        "phone",
-    );
-    eve.push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}})).await;
-    stack.settle().await;
+    create_in_other_tenant(&stack).await;
+
     let channel = |name: &str, moved_at: &str, age: u64| json!({"channel": name, "head_moved_at": moved_at, "head_age_seconds": age, "repaired_at": null});
-    let expected = json!([
+    let expected = [
         channel("group/nörd #%", &second, 0),
-        channel("tenant", &first, 90)
-    ]);
-    let told = status(&stack, "").await;
+        channel("tenant", &first, 90),
+    ];
+    let report = status(&stack, "").await;
     assert_eq!(
-        (&told["channels"], &told["next_cursor"]),
-        (&expected, &Value::Null),
-        "and no other tenant's"
+        (&report["channels"], &report["next_cursor"]),
+        (&json!(expected), &Value::Null),
+        "no channel of another tenant"
     );
-    assert_eq!(told["server_time"], timestamp(stack.now()));
+    assert_eq!(report["server_time"], timestamp(stack.now()));
     assert_eq!(
-        told["set_aside"],
+        report["set_aside"],
         json!({"objects": 0, "has_more": false, "oldest_at": null})
     );
-    assert_eq!(told["given_up"], told["set_aside"]);
-    let page = status(&stack, "?limit=1").await;
+    assert_eq!(report["given_up"], report["set_aside"]);
+
+    assert_paginated(&stack, &expected).await;
+}
+
+/// Checks that two pages of one channel each contain these channels.
+async fn assert_paginated(stack: &Stack, expected: &[Value; 2]) {
+    let page = status(stack, "?limit=1").await;
     assert_eq!(page["channels"], json!([expected[0]]));
     let cursor = page["next_cursor"].as_str().expect("a cursor");
-    let page = status(&stack, &format!("?limit=1&cursor={cursor}")).await;
+    let page = status(stack, &format!("?limit=1&cursor={cursor}")).await;
     assert_eq!(page["channels"], json!([expected[1]]));
+}
+
+/// Returns the report of one channel, compared with its log.
+async fn report_of(stack: &Stack, channel: &str) -> Value {
+    status(stack, &format!("?channel={channel}")).await["channels"][0].clone()
+}
+
+/// Returns how many changes of the tenant's channel are not in its log.
+async fn not_in_log(stack: &Stack) -> Value {
+    report_of(stack, "tenant").await["comparison"]["not_in_log"].clone()
 }
 
 #[tokio::test]
 async fn one_channel_is_compared_with_its_log() {
     let stack = Stack::new();
-    let comparison = async |channel: &str| {
-        status(&stack, &format!("?channel={channel}")).await["channels"][0].clone()
-    };
     let nothing = json!({"channel": "tenant", "head_moved_at": null, "head_age_seconds": null, "repaired_at": null, "comparison":
         {"resources": 0, "not_in_log": 0, "oldest_not_in_log_at": null, "oldest_not_in_log_seconds": null, "is_complete": true}});
-    assert_eq!(comparison("tenant").await, nothing);
+    assert_eq!(report_of(&stack, "tenant").await, nothing);
+
     create(&stack, "a", "tenant").await;
     stack.settle().await;
     create(&stack, "b", "tenant").await;
@@ -83,24 +101,21 @@ async fn one_channel_is_compared_with_its_log() {
         json!({"resources": resources, "not_in_log": not_in_log,
         "oldest_not_in_log_at": made_at, "oldest_not_in_log_seconds": 200, "is_complete": true})
     };
-    assert_eq!(comparison("tenant").await["comparison"], behind(3, 2));
-    let never = comparison("user/ana").await;
+
+    assert_eq!(
+        report_of(&stack, "tenant").await["comparison"],
+        behind(3, 2)
+    );
+    let never = report_of(&stack, "user/ana").await;
     assert_eq!(
         (&never["head_moved_at"], &never["comparison"]),
         (&Value::Null, &behind(1, 1)),
-        "it was never sequenced"
+        "the channel was never sequenced"
     );
-    // The stream forgets them; they stay in sight, and are gone from it when they were repaired.
-    stack.forget().await;
-    stack.advance(chrono::Duration::days(2));
-    assert_eq!(comparison("tenant").await["comparison"]["not_in_log"], 2);
-    stack.invoke("changelog", &json!({"repair": {}})).await;
-    let told = comparison("tenant").await;
-    assert_eq!(
-        (&told["comparison"]["not_in_log"], &told["repaired_at"]),
-        (&json!(0), &json!(timestamp(stack.now())))
-    );
-    // What is older than the log reaches back is not compared.
+
+    assert_lost_changes_count_until_repaired(&stack).await;
+
+    // Changes that are older than the log are not compared.
     stack.advance(chrono::Duration::days(31));
     for segment in stack.segments() {
         stack.dynamodb(
@@ -108,11 +123,26 @@ async fn one_channel_is_compared_with_its_log() {
             &json!({"TableName": "changes", "Key": {"pk": segment["pk"], "sk": segment["sk"]}}),
         );
     }
-    assert_eq!(comparison("tenant").await["comparison"]["not_in_log"], 0);
+    assert_eq!(not_in_log(&stack).await, 0);
+}
+
+/// Lets the stream lose two changes of the tenant's channel, and checks that they are counted until
+/// a repair appends them.
+async fn assert_lost_changes_count_until_repaired(stack: &Stack) {
+    stack.forget().await;
+    stack.advance(chrono::Duration::days(2));
+    assert_eq!(not_in_log(stack).await, 2);
+
+    stack.invoke("changelog", &json!({"repair": {}})).await;
+    let report = report_of(stack, "tenant").await;
+    assert_eq!(
+        (&report["comparison"]["not_in_log"], &report["repaired_at"]),
+        (&json!(0), &json!(timestamp(stack.now())))
+    );
 }
 
 #[tokio::test]
-async fn a_channel_of_many_resources_is_compared_in_pages() {
+async fn large_channel_is_compared_in_pages() {
     let stack = Stack::new();
     let writer = admin(&stack);
     for batch in 0..22 {
@@ -127,6 +157,7 @@ async fn a_channel_of_many_resources_is_compared_in_pages() {
             stack.settle().await;
         }
     }
+
     let (mut found, mut resources, mut cursor) = (0, 0, String::new());
     loop {
         let page = status(&stack, &format!("?channel=tenant{cursor}")).await;
@@ -141,9 +172,10 @@ async fn a_channel_of_many_resources_is_compared_in_pages() {
     assert_eq!((resources, found), (1100, 550));
 }
 
-/// A log with more segments than a look reads: what it cannot tell is not counted, and it says so.
+/// The log has more segments than one request reads: changes in the unread part are not counted,
+/// and the comparison is marked as incomplete.
 #[tokio::test]
-async fn a_log_that_is_too_long_is_told_as_far_as_it_was_read() {
+async fn long_log_yields_incomplete_comparison() {
     let stack = Stack::new();
     create(&stack, "first", "tenant").await;
     stack.settle().await;
@@ -152,6 +184,7 @@ async fn a_log_that_is_too_long_is_told_as_far_as_it_was_read() {
         create(&stack, &format!("t-{number:02}"), "tenant").await;
         stack.settle().await;
     }
+
     create(&stack, "last", "tenant").await;
     let comparison = status(&stack, "?channel=tenant").await["channels"][0]["comparison"].clone();
     assert_eq!(
@@ -162,7 +195,7 @@ async fn a_log_that_is_too_long_is_told_as_far_as_it_was_read() {
 }
 
 #[tokio::test]
-async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
+async fn dead_letters_are_counted_but_not_shown() {
     let stack = Stack::new();
     create(&stack, "secret", "tenant").await;
     let mut records = stack.stream_records();
@@ -170,6 +203,7 @@ async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
     stack
         .invoke("changelog", &json!({"Records": records}))
         .await;
+
     for tenant in ["acme", "umbrella"] {
         let response = stack
             .get("status", &stack.token(tenant, "boss", &["admin"], &[]))
@@ -179,17 +213,20 @@ async fn what_was_set_aside_is_counted_for_every_tenant_and_not_shown() {
             "{}",
             response.text
         );
-        let told = response.ok();
+        let report = response.ok();
         assert_eq!(
-            [&told["set_aside"]["objects"], &told["given_up"]["objects"]],
+            [
+                &report["set_aside"]["objects"],
+                &report["given_up"]["objects"]
+            ],
             [&json!(1), &json!(0)]
         );
-        assert!(told["set_aside"]["oldest_at"].is_string());
+        assert!(report["set_aside"]["oldest_at"].is_string());
     }
 }
 
 #[tokio::test]
-async fn the_status_is_for_admins_and_says_what_is_wrong_with_a_question() {
+async fn status_is_for_admins_and_validates_queries() {
     let stack = Stack::new();
     let rejected = stack
         .get("status", &stack.token("acme", "ana", &["editor"], &[]))
@@ -198,6 +235,7 @@ async fn the_status_is_for_admins_and_says_what_is_wrong_with_a_question() {
         (rejected.status, &rejected.json()["code"]),
         (403, &json!("forbidden"))
     );
+
     create(&stack, "a", "tenant").await;
     create(&stack, "b", "user/x").await;
     stack.settle().await;
@@ -206,6 +244,7 @@ async fn the_status_is_for_admins_and_says_what_is_wrong_with_a_question() {
         .expect("a cursor")
         .to_owned();
     let token = admin(&stack).token;
+
     for (query, code, path) in [
         ("channel=everyone", "invalid_request", "channel"),
         ("channel=group/", "invalid_request", "channel"),

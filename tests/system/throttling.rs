@@ -1,7 +1,7 @@
-//! Tables that throttle: for a while, from any call on, they refuse what is asked of them. Every
-//! route then says when to come back, loses nothing, and does what it was asked once they no longer
-//! do. (The requests are those of [`isolation`](crate::isolation), each by whoever may; so a new
-//! route is throttled here too.)
+//! Throttling by DynamoDB: from a given call on, the tables reject all requests for a while. Every
+//! route then responds with a time to retry, loses nothing, and succeeds once the throttling has
+//! ended. The requests are those of [`isolation`](crate::isolation), each sent by a caller with
+//! permission, so that a new route is covered here too.
 
 use std::sync::{
     Arc,
@@ -14,14 +14,14 @@ use tidemark_tests::{ApiResponse, Script, Stack, hooks::Moment};
 
 use crate::isolation::{ASKS, Ask, IntruderKnowledge, asked_by_owner, tenant};
 
-/// What DynamoDB calls it, for reasons of its own.
+/// The error codes with which DynamoDB throttles.
 const CODES: [&str; 3] = [
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
     "RequestLimitExceeded",
 ];
 
-/// Tables that throttle from a call on, while they are told to.
+/// Tables that throttle from a given call on, while `is_on` is set.
 struct Tables {
     is_on: AtomicBool,
     calls: AtomicUsize,
@@ -35,13 +35,13 @@ impl Tables {
         self.is_on.store(true, Ordering::SeqCst);
     }
 
-    /// How many calls came since; they no longer throttle.
-    fn relent(&self) -> usize {
+    /// Ends the throttling and returns the number of calls since it began.
+    fn stop(&self) -> usize {
         self.is_on.store(false, Ordering::SeqCst);
         self.calls.load(Ordering::SeqCst)
     }
 
-    fn verdict(&self, moment: Moment) -> CallFate {
+    fn fate(&self, moment: Moment) -> CallFate {
         if moment == Moment::After || !self.is_on.load(Ordering::SeqCst) {
             return CallFate::Continue;
         }
@@ -60,25 +60,27 @@ async fn throttled_tenant() -> (Arc<Tables>, Stack, IntruderKnowledge) {
         calls: AtomicUsize::new(0),
         from: AtomicUsize::new(usize::MAX),
     });
+
     let script = {
         let tables = tables.clone();
-        // Objects are not throttled by tables.
+        // The throttling of tables does not affect objects.
         Script::new(move |_, operation, _, moment| {
             if operation.ends_with("Object") {
                 CallFate::Continue
             } else {
-                tables.verdict(moment)
+                tables.fate(moment)
             }
         })
     };
+
     let stack = Stack::hooked(Arc::new(script)).today();
     let known = tenant(&stack).await;
     (tables, stack, known)
 }
 
-/// 503 with the seconds to wait; or of a push, where some of it is done, an item that is to be sent
-/// again.
-fn assert_asks_to_come_back(response: &ApiResponse, place: &str) {
+/// Checks for a 503 with the seconds to wait, or, in a push that was partly applied, for an item
+/// that is retryable.
+fn assert_requests_retry(response: &ApiResponse, place: &str) {
     if response.status == 200 {
         let body = response.json();
         let results = body["results"].as_array().cloned().unwrap_or_default();
@@ -86,6 +88,7 @@ fn assert_asks_to_come_back(response: &ApiResponse, place: &str) {
         assert!(results.iter().any(waits), "{place}: {}", response.text);
         return;
     }
+
     assert_eq!(
         (response.status, &response.json()["code"]),
         (503, &json!("unavailable")),
@@ -100,15 +103,16 @@ fn assert_asks_to_come_back(response: &ApiResponse, place: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
+async fn throttled_routes_return_retry_after_then_succeed() {
     let mut throttled = 0;
     for ask in ASKS {
-        // As many calls as it takes unhindered.
+        // Counts the calls of the request without throttling.
         let (tables, stack, known) = throttled_tenant().await;
         tables.throttle(usize::MAX);
         let whole = asked_by_owner(&stack, ask, &known).await;
-        let calls = tables.relent();
+        let calls = tables.stop();
         throttled += calls;
+
         for from in 0..calls {
             let (tables, stack, known) = throttled_tenant().await;
             tables.throttle(from);
@@ -116,10 +120,11 @@ async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
                 "{} {} throttled from call {from} of {calls}",
                 ask.method, ask.route
             );
+
             let response = asked_by_owner(&stack, ask, &known).await;
-            assert!(tables.relent() > from, "{place}: it makes that call");
-            assert_asks_to_come_back(&response, &place);
-            assert_is_as(
+            assert!(tables.stop() > from, "{place}: the call is made");
+            assert_requests_retry(&response, &place);
+            assert_matches(
                 &asked_by_owner(&stack, ask, &known).await,
                 &whole,
                 ask,
@@ -130,15 +135,16 @@ async fn every_route_says_when_to_come_back_and_does_what_it_was_asked_then() {
     assert!(throttled > 20, "{throttled} calls");
 }
 
-/// Answered in the same way: what is in it is said by the ids, versions and codes.
-fn assert_is_as(response: &ApiResponse, whole: &ApiResponse, ask: &Ask, place: &str) {
+/// Checks that a response has the same ids, versions and codes as the one without throttling.
+fn assert_matches(response: &ApiResponse, whole: &ApiResponse, ask: &Ask, place: &str) {
     assert_eq!(response.status, 200, "{place}: {}", response.text);
     assert!(
         response.text.contains(ask.owner.1),
         "{place}: {}",
         response.text
     );
-    let told = |response: &ApiResponse| -> Vec<Value> {
+
+    let outcomes = |response: &ApiResponse| -> Vec<Value> {
         let body = response.json();
         let results = body["results"].as_array().cloned().unwrap_or_default();
         results
@@ -154,20 +160,21 @@ fn assert_is_as(response: &ApiResponse, whole: &ApiResponse, ask: &Ask, place: &
             })
             .collect()
     };
-    assert_eq!(told(response), told(whole), "{place}");
+
+    assert_eq!(outcomes(response), outcomes(whole), "{place}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
-    // DynamoDB answers a part, or nothing at all, and names the rest. Twice it goes on; without an
-    // end it is an outage.
+async fn unprocessed_keys_are_requested_again() {
+    // DynamoDB returns a part of the items, or none, and names the unprocessed keys. The rest is
+    // requested again twice; without an end DynamoDB counts as unavailable.
     for (times, status) in [(2, 200), (usize::MAX, 503)] {
         let left = AtomicUsize::new(0);
         let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
-            let is_it = operation == "BatchGetItem"
+            let is_batch_read = operation == "BatchGetItem"
                 && moment == Moment::Before
                 && body.contains("\"resources\"");
-            if !is_it || left.fetch_add(1, Ordering::SeqCst) >= times {
+            if !is_batch_read || left.fetch_add(1, Ordering::SeqCst) >= times {
                 return CallFate::Continue;
             }
             let request: Value = serde_json::from_str(body).expect("a request");
@@ -177,14 +184,16 @@ async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
                 body: response.to_string().into_bytes(),
             })
         })));
+
         let ana = stack.device("ana", "phone");
         let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
         assert_eq!(
             ana.push_one(item).await["status"],
             "ok",
-            "what a create makes is not read"
+            "a create does not read its resource"
         );
         let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "payload": {"id": "m", "reading": 1}});
+
         let response = ana.send(&json!([item])).await;
         assert_eq!(response.status, status, "{}", response.text);
         assert_eq!(
@@ -192,7 +201,7 @@ async fn keys_that_a_throttled_read_leaves_over_are_asked_for_again() {
             if status == 200 { "2" } else { "1" }
         );
         if status == 503 {
-            assert_asks_to_come_back(&response, "a push");
+            assert_requests_retry(&response, "a push");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! No function may do what it does not do. (What a function does and may not fails every test that
-//! sees it: `tests/src/permissions`.)
+//! No function has a permission that it does not use. (A call without permission fails every test
+//! that observes it: `tests/src/permissions`.)
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::{collections::BTreeSet, fs, process::Command};
@@ -7,21 +7,23 @@ use std::{collections::BTreeSet, fs, process::Command};
 use tidemark::template::{Template, policies::Right};
 use tidemark_tests::permissions;
 
-/// The rights that the whole suite uses, by running it once more in a process of its own, without
-/// what asks.
+/// Returns the permissions that the whole suite uses. Runs the suite again in a separate process,
+/// without this module.
 fn used_by_all_tests() -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rights");
+    let file = folder.path().join("permissions");
     let mut suite = Command::new(std::env::current_exe().unwrap());
     suite
         .args(["--skip", module_path!().split_once("::").unwrap().1])
         .env(permissions::FILE_VARIABLE, &file);
+
     let run = suite.output().unwrap();
-    let told = String::from_utf8_lossy(&run.stdout);
+    let output = String::from_utf8_lossy(&run.stdout);
     assert!(
         run.status.success(),
-        "the suite that was to show which rights are used failed:\n{told}"
+        "the run of the suite that records the used permissions failed:\n{output}"
     );
+
     fs::read_to_string(file)
         .unwrap()
         .lines()
@@ -29,74 +31,81 @@ fn used_by_all_tests() -> BTreeSet<String> {
         .collect()
 }
 
-/// Named to come last, when the other tests of the same process have usually shown all there is. If
-/// not, all of them run again: so it makes no difference which tests run, in which order.
+/// The name sorts late, when the other tests of the process have usually used all permissions. If
+/// they have not, all tests run again, so the result does not depend on which tests run and in
+/// which order.
 #[test]
-fn every_right_is_used_by_some_test() {
+fn every_permission_is_used_by_a_test() {
     let unused = |is_used: &dyn Fn(&Right) -> bool| -> Vec<String> {
         permissions::granted()
             .iter()
-            .filter(|right| !is_used(right))
+            .filter(|permission| !is_used(permission))
             .map(ToString::to_string)
             .collect()
     };
+
     let template = Template::built_in().unwrap();
     let by_lambda = template.destination_permissions().unwrap();
     let so_far = permissions::used();
-    if unused(&|right| so_far.contains(right) || by_lambda.contains(right)).is_empty() {
+    if unused(&|permission| so_far.contains(permission) || by_lambda.contains(permission))
+        .is_empty()
+    {
         return;
     }
+
     let by_tests = used_by_all_tests();
-    let unused =
-        unused(&|right| by_tests.contains(&right.to_string()) || by_lambda.contains(right));
+    let unused = unused(&|permission| {
+        by_tests.contains(&permission.to_string()) || by_lambda.contains(permission)
+    });
     assert!(
         unused.is_empty(),
-        "template.yaml lets functions do what no test makes them do:\n{}",
+        "template.yaml grants permissions that no test uses:\n{}",
         unused.join("\n")
     );
 }
 
-/// Lambda makes these calls with the function's role, so no test can.
+/// Lambda makes these calls with the function's role, so no test can observe them.
 #[test]
-fn a_mapping_may_put_what_it_gives_up_on_into_its_bucket() {
+fn mappings_may_write_to_failure_destination() {
     let needed = Template::built_in()
         .unwrap()
         .destination_permissions()
         .unwrap();
-    let lacked: Vec<_> = needed
+    let missing: Vec<_> = needed
         .difference(permissions::granted())
         .map(ToString::to_string)
         .collect();
     assert!(
-        lacked.is_empty(),
-        "template.yaml does not let a stream mapping do what it does:\n{}",
-        lacked.join("\n")
+        missing.is_empty(),
+        "template.yaml lacks permissions that a stream mapping needs:\n{}",
+        missing.join("\n")
     );
 }
 
 #[test]
-fn no_right_has_a_wildcard_but_for_the_objects_of_a_folder() {
-    for right in permissions::granted() {
-        let is_folder = right.resource.starts_with("bucket/") && right.resource.ends_with("/*");
+fn permissions_have_no_wildcard_except_folders() {
+    for permission in permissions::granted() {
+        let is_folder =
+            permission.resource.starts_with("bucket/") && permission.resource.ends_with("/*");
         let named = if is_folder {
-            right.resource.trim_end_matches("/*")
+            permission.resource.trim_end_matches("/*")
         } else {
-            &right.resource
+            &permission.resource
         };
         assert!(
-            !right.action.contains('*')
+            !permission.action.contains('*')
                 && !named.contains('*')
                 && named.matches('/').count() >= usize::from(is_folder) * 2,
-            "{right}"
+            "{permission}"
         );
     }
 }
 
 #[test]
-fn who_signs_uploads_may_do_nothing_else() {
+fn presign_may_only_put_incoming_objects() {
     let permissions = permissions::granted()
         .iter()
-        .filter(|right| right.function == "presign");
+        .filter(|permission| permission.function == "presign");
     assert_eq!(
         permissions.map(ToString::to_string).collect::<Vec<_>>(),
         ["presign: s3:PutObject on bucket/media/incoming/*"]

@@ -1,5 +1,5 @@
-//! No valid request makes more work than its route's bound: what is unpacked and parsed is counted,
-//! not timed.
+//! No valid request makes more work than the bound of its route. The bytes that are unpacked and
+//! parsed are counted, not timed.
 
 mod routes;
 
@@ -12,11 +12,12 @@ use tidemark_tests::{Device, Stack};
 
 /// Bytes of a large payload.
 const LARGE: usize = 340_000;
-/// Pushes of 8 small edits of 8 large resources: their segments unpack to 2.7 MB each.
+/// Number of pushes, each with 8 small edits of 8 large resources. Their segments unpack to 2.7 MB
+/// each.
 const PUSHES: usize = 12;
 
-/// Eight large resources, and many small edits of them by `ana`'s phone; every version stands in
-/// the log.
+/// Creates eight large resources and edits each of them many times from `ana`'s phone. Every
+/// version is in the log.
 async fn large_log(stack: &Stack) -> Device<'_> {
     let writer = stack.device("ana", "phone");
     let text = "0".repeat(LARGE);
@@ -25,6 +26,7 @@ async fn large_log(stack: &Stack) -> Device<'_> {
         let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload});
         assert_eq!(writer.push_one(create).await["status"], "ok");
     }
+
     for version in 1..=PUSHES {
         let edit = |number: usize| {
             json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": version,
@@ -38,16 +40,18 @@ async fn large_log(stack: &Stack) -> Device<'_> {
             "{results:?}"
         );
     }
+
     stack.settle().await;
     writer
 }
 
-/// Pulls to the end; how many pages that took. No page unpacks more than the bound and what is
-/// taken whole.
+/// Pulls to the end and returns the number of pages. No page unpacks more than the bound plus the
+/// segments that are read whole.
 async fn pull(device: &mut Device<'_>, start: &Value) -> usize {
     device.since = start.clone();
     for pages in 1..100 {
         let before = device.since.clone();
+
         work::take();
         let page = device.pull_page(500).await;
         let unpacked = work::take().unpacked;
@@ -55,21 +59,23 @@ async fn pull(device: &mut Device<'_>, start: &Value) -> usize {
             unpacked <= PAGE_READ_BYTES_MAX + 3 * SEGMENT_BYTES_MAX,
             "a page unpacks {unpacked} bytes"
         );
+
         if page["has_more"] == false {
             return pages;
         }
-        assert_ne!(device.since, before, "each page gets on");
+        assert_ne!(device.since, before, "each page advances the token");
     }
-    panic!("a pull that never ends");
+    panic!("the pull does not end");
 }
 
 #[tokio::test]
-async fn page_ends_by_bytes_unpacked() {
+async fn page_is_bounded_by_unpacked_bytes() {
     let stack = Stack::new();
     let (mut ben, mut phone) = (stack.device("ben", "tablet"), stack.device("ana", "phone"));
     ben.pull().await;
     let start = ben.since.clone();
     large_log(&stack).await;
+
     let pages = pull(&mut ben, &start).await;
     assert!(pages > 3, "{pages} pages");
     assert!(
@@ -80,12 +86,13 @@ async fn page_ends_by_bytes_unpacked() {
         ben.rows.keys()
     );
     assert_eq!(ben.rows.len(), 8);
-    // Changes that the device made itself are left out of its pages, and read all the same.
+
+    // Changes that the device itself made are omitted from its pages, and read nevertheless.
     assert!(pull(&mut phone, &start).await > 3);
 }
 
 #[tokio::test]
-async fn small_edits_do_not_unpack_large_rows_again() {
+async fn small_edits_do_not_unpack_large_rows() {
     let stack = Stack::new();
     let device = stack.device("ana", "phone");
     let zeros = "0,".repeat(LARGE / 2 - 1);
@@ -100,6 +107,7 @@ async fn small_edits_do_not_unpack_large_rows_again() {
         let payload: Box<RawValue> = RawValue::from_string(payload.to_owned()).expect("JSON");
         json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version.min(1), "payload": payload})
     };
+
     let create = item(
         "create",
         0,
@@ -119,9 +127,11 @@ async fn small_edits_do_not_unpack_large_rows_again() {
         .iter()
         .map(|edit| edit.to_string().len())
         .sum::<usize>();
+
     work::take();
     let results = device.push(edits.into()).await;
     let work = work::take();
+
     assert!(
         results.iter().all(|result| result["status"] == "ok"),
         "{:?}",
@@ -138,7 +148,7 @@ async fn small_edits_do_not_unpack_large_rows_again() {
 }
 
 #[tokio::test]
-async fn conflict_looks_back_within_a_bound() {
+async fn delivery_lookup_of_conflict_is_bounded() {
     let stack = Stack::new();
     let mut ben = stack.device("ben", "tablet");
     let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "small"}});
@@ -152,6 +162,7 @@ async fn conflict_looks_back_within_a_bound() {
         .as_str()
         .expect("a conflict")
         .to_owned();
+
     let admin = stack.token("acme", "eve", &["admin"], &[]);
     let resolve = stack
         .post(
@@ -161,9 +172,11 @@ async fn conflict_looks_back_within_a_bound() {
         )
         .await;
     resolve.ok();
+
     large_log(&stack).await;
     ben.pull().await;
     ben.ack().await.ok();
+
     work::take();
     stack
         .get(&format!("conflicts/{conflict}"), &admin)
@@ -172,6 +185,6 @@ async fn conflict_looks_back_within_a_bound() {
     let unpacked = work::take().unpacked;
     assert!(
         unpacked <= DELIVERY_BYTES_MAX + 2 * SEGMENT_BYTES_MAX,
-        "it unpacks {unpacked} bytes"
+        "the request unpacks {unpacked} bytes"
     );
 }

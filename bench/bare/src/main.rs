@@ -1,11 +1,11 @@
-//! The least that can be a function behind the API: the floor of a cold start. It answers every
-//! request 200.
+//! A minimal function behind the API, which responds to every request with 200. It is the baseline
+//! of a cold start.
 
 use lambda_http::{Body, Error, Request, Response, service_fn};
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "nothing of Tidemark is part of the floor"
+    reason = "the baseline contains no Tidemark code"
 )]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -1,7 +1,7 @@
-//! The floor: the least that could do a push and a pull. One process, HTTP over SQLite, and a
-//! transaction for each request that is durable when it is answered, as durable as in the embedded
-//! engine. It verifies no token, has no types, no channels but users, no stream, no retries and no
-//! conflicts beyond keeping the refused edit.
+//! The baseline: a minimal implementation of push and pull. It is one process that serves HTTP over
+//! SQLite, with a transaction per request that is committed before the response, as durable as in
+//! the embedded engine. It has no token verification, resource types, channels other than users,
+//! streams or retries. Of a conflict it stores only the rejected edit.
 
 mod store;
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 pub use store::Store;
 
-/// The edit of one resource, as a push has it.
+/// An edit of one resource as an element of a push.
 #[derive(Debug, Deserialize)]
 pub struct Edit {
     client_version: u64,
@@ -31,7 +31,7 @@ struct Push {
     items: Vec<Edit>,
 }
 
-/// What became of an edit.
+/// The result of one edit.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     status: &'static str,
@@ -52,7 +52,7 @@ struct Pull {
     limit: usize,
 }
 
-/// A resource in its newest state.
+/// A resource in its current state.
 #[derive(Debug, Serialize)]
 pub struct Change {
     id: String,
@@ -67,7 +67,7 @@ struct Page {
     has_more: bool,
 }
 
-/// The two routes.
+/// Returns the router with the routes for push and pull.
 pub fn router(store: Store) -> Router {
     let routes = Router::new()
         .route("/api/v1/mobile/sync/push", post(push))

@@ -1,4 +1,4 @@
-//! The floor's tables in SQLite.
+//! The SQLite tables of the baseline.
 
 use std::{
     fs,
@@ -13,14 +13,14 @@ use serde_json::value::RawValue;
 use super::{Change, Edit, Outcome};
 use crate::cpu::StoreCpu;
 
-/// `seq` is the place of a row's last change in the order of all.
+/// Schema. `seq` is the position of a row's last change in the order of all changes.
 const TABLES: &str = "
     CREATE TABLE resources (id TEXT PRIMARY KEY, user TEXT NOT NULL, version INTEGER NOT NULL, payload TEXT NOT NULL, seq INTEGER NOT NULL)
         WITHOUT ROWID;
     CREATE UNIQUE INDEX by_seq ON resources (user, seq);
     CREATE TABLE refused (id TEXT NOT NULL, user TEXT NOT NULL, device TEXT NOT NULL, version INTEGER NOT NULL, payload TEXT NOT NULL);";
 
-/// Resources, their order, and refused edits.
+/// Resources, their change order, and rejected edits.
 pub struct Store {
     inner: Mutex<Inner>,
     cpu: Arc<StoreCpu>,
@@ -37,27 +37,29 @@ struct NamedItem {
 }
 
 impl Store {
-    /// A new store in a new folder.
+    /// Creates a store in a new folder.
     pub fn open(folder: &Path, cpu: Arc<StoreCpu>) -> Self {
         fs::create_dir_all(folder).unwrap();
-        let connection = Connection::open(folder.join("floor.sqlite")).unwrap();
+        let connection = Connection::open(folder.join("baseline.sqlite")).unwrap();
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .unwrap();
-        // As the embedded engine has it: a killed process loses nothing, a power cut may lose the
-        // last moments.
+
+        // Same durability as the embedded engine: a killed process loses no data, a power failure
+        // may lose the most recent transactions.
         connection
             .pragma_update(None, "synchronous", "NORMAL")
             .unwrap();
         connection.execute_batch(TABLES).unwrap();
+
         Self {
             inner: Mutex::new(Inner { connection, seq: 0 }),
             cpu,
         }
     }
 
-    /// Applies edits in one transaction. One that names a resource is an update, of the version it
-    /// was made on; the others are creates.
+    /// Applies edits in one transaction. An edit with a resource id is an update of the version on
+    /// which it is based; other edits are creates.
     pub fn push(&self, user: &str, device: &str, edits: &[Edit]) -> Vec<Outcome> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { connection, seq } = &mut *inner;
@@ -65,10 +67,12 @@ impl Store {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .unwrap();
+
             let mut next = || {
                 *seq += 1;
                 *seq
             };
+
             let outcomes = edits
                 .iter()
                 .map(|edit| apply(&transaction, user, device, edit, next()))
@@ -78,8 +82,8 @@ impl Store {
         })
     }
 
-    /// The user's resources that changed after `since`, oldest change first, and the place of the
-    /// last.
+    /// Returns the user's resources that changed after `since`, ordered by change, and the position
+    /// of the last one.
     pub fn pull(&self, user: &str, since: u64, limit: usize) -> (Vec<Change>, u64) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         self.cpu.count(|| {
@@ -105,6 +109,7 @@ fn apply(
 ) -> Outcome {
     let payload = edit.payload.get();
     let named: NamedItem = serde_json::from_str(payload).unwrap();
+
     let Some(id) = named.id else {
         let id = format!("sub-{seq}");
         let sql =
@@ -121,6 +126,7 @@ fn apply(
             server_payload: None,
         };
     };
+
     let sql = "UPDATE resources SET version = version + 1, payload = ?4, seq = ?5 WHERE id = ?1 AND user = ?2 AND version = ?3";
     let mut update = transaction.prepare_cached(sql).unwrap();
     if update
@@ -135,6 +141,7 @@ fn apply(
             server_payload: None,
         };
     }
+
     let sql =
         "INSERT INTO refused (id, user, device, version, payload) VALUES (?1, ?2, ?3, ?4, ?5)";
     transaction
@@ -142,6 +149,7 @@ fn apply(
         .unwrap()
         .execute(params![id, user, device, edit.client_version, payload])
         .unwrap();
+
     let mut held = transaction
         .prepare_cached("SELECT version, payload FROM resources WHERE id = ?1 AND user = ?2")
         .unwrap();
@@ -151,6 +159,7 @@ fn apply(
         })
         .optional()
         .unwrap();
+
     let (server_version, server_payload) =
         held.map_or((0, None), |(version, payload)| (version, Some(payload)));
     Outcome {

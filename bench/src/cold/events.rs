@@ -1,25 +1,28 @@
-//! An event for each function that has it do its work.
+//! Creates an event for each function that makes it do its work.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
 use crate::workload;
 
-/// What a function is asked first.
+/// Returns the first event for a function.
 pub async fn first(stack: &Stack, function: &str) -> String {
     let device = stack.device("ana", "phone");
     let made = device
         .push_one(workload::create(0, workload::form(0, 0, 300)))
         .await;
+
     let records = stack.stream_records();
     stack.settle().await;
     let (user, admin) = (
         device.token.clone(),
         stack.token("acme", "boss", &["admin"], &[]),
     );
+
     let event = |method: &str, path: &str, token: &str, body: Value| {
         stack.event(method, path, token, &body)
     };
+
     match function {
         "ack" => event("GET", "devices", &user, Value::Null),
         "batches" => event("GET", "batches/none", &admin, Value::Null),
@@ -37,7 +40,7 @@ pub async fn first(stack: &Stack, function: &str) -> String {
     .to_string()
 }
 
-/// A push of these items.
+/// Returns the event of a push of these items.
 pub fn push(stack: &Stack, token: &str, items: &[Value]) -> Value {
     stack.event(
         "POST",

@@ -1,6 +1,6 @@
-//! `bench cold`: the functions' binaries as they are shipped, between a stand-in for Lambda's
-//! runtime API and a TLS endpoint: what a start costs, what work costs once they are warm, how much
-//! memory they take, and how large they are.
+//! `bench cold`: measures the release binaries of the functions between an emulated Lambda runtime
+//! API and a TLS endpoint: the cost of a cold start, the cost of work in a warm process, memory and
+//! binary size.
 
 mod events;
 mod shipped;
@@ -21,7 +21,7 @@ use crate::{
 use shipped::BARE;
 use start::StartCost;
 
-/// All tables. The binaries are built, if no folder has them.
+/// Measures and returns all tables. Builds the binaries unless `folder` contains them.
 pub fn tables(root: &Path, folder: Option<&Path>) -> Vec<Table> {
     let binaries = shipped::binaries(root, folder);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -37,22 +37,22 @@ pub fn tables(root: &Path, folder: Option<&Path>) -> Vec<Table> {
     })
 }
 
-/// The binaries that CI holds to budgets, by function: those that were built to be shipped into a
-/// folder.
+/// Returns the binaries in `folder` by function, which were built for deployment and which CI
+/// checks against budgets.
 pub fn shipped(folder: &Path) -> BTreeMap<String, PathBuf> {
     shipped::found(folder)
 }
 
-/// Some functions built as those that are shipped, but for this machine.
+/// Builds the binaries of some functions with the release options, for this machine.
 pub fn native(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
     shipped::build(root, functions)
 }
 
-/// The size of binaries, against the budget.
+/// Returns the sizes of the binaries with their budget.
 pub fn held_sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let mut table = Table::new(
         "held-sizes",
-        "The functions as they are shipped: size",
+        "Release binaries of the functions: size",
         "The stripped binary of each function.",
     );
     for (name, path) in binaries {
@@ -65,19 +65,24 @@ pub fn held_sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
     table
 }
 
-/// The CPU of a start of these binaries, which are this machine's own, against the budget.
+/// Returns the CPU time of a cold start of these binaries, which must run natively, with its
+/// budget.
 pub fn held_starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
-    let note = "The CPU of a function's process from exec to the first poll for an event, which comes behind DynamoDB's first answer over TLS where the function \
-                calls it: the least of several starts, because others use the machine, too.";
+    let note = "CPU time of a function's process from exec to the first poll for an event, which \
+        follows the first DynamoDB response over TLS if the function calls DynamoDB: the minimum \
+        of several starts, because other processes use the machine too.";
+
     let mut table = Table::new(
         "held-starts",
-        "The functions as they are shipped: start",
+        "Release binaries of the functions: cold start",
         note,
     );
+
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
+
     for (name, path) in binaries {
         let cpu_ms = runtime.block_on(start::least_cpu_ms(name, path, budgets::COLD_CPU_MS));
         table.rows.push(
@@ -88,34 +93,40 @@ pub fn held_starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
     table
 }
 
-/// How large the binaries are.
+/// Measures the sizes of the binaries and compares them with the empty function.
 fn sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
-    let note = "The stripped binary of each function, and what it packs to. The floor is a function that answers every request with nothing, built in the same way.";
+    let note = "The stripped binary of each function, and its compressed size. The baseline is a \
+        function that responds to every request with an empty object, built in the same way.";
     let mut table = Table::new("cold-sizes", "Size of the functions", note);
+
     let measured: BTreeMap<&str, (f64, f64)> = binaries
         .iter()
         .map(|(name, path)| (name.as_str(), megabytes(path)))
         .collect();
-    let (floor, floor_packed) = measured[BARE];
+    let (baseline, baseline_packed) = measured[BARE];
+
     for (name, (binary, packed)) in measured.into_iter().filter(|(name, _)| *name != BARE) {
         table.rows.push(
             Row::new(format!("{name}: binary"), "MB", binary)
-                .floor(floor)
+                .baseline(baseline)
                 .budget(budgets::BINARY_MB),
         );
         table
             .rows
-            .push(Row::new(format!("{name}: packed"), "MB", packed).floor(floor_packed));
+            .push(Row::new(format!("{name}: packed"), "MB", packed).baseline(baseline_packed));
     }
     table
 }
 
-/// What a start costs.
+/// Measures the cold starts of the binaries and compares them with the empty function.
 async fn starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
-    let note = "From exec to the first poll for an event, which comes behind DynamoDB's first answer over TLS where the function calls it; then to the first \
-                response; medians of several starts. CPU of the function's process alone. The floor is the function that does nothing.";
+    let note = "From exec to the first poll for an event, which follows the first DynamoDB \
+        response over TLS if the function calls DynamoDB, and from exec to the first response; \
+        medians of several starts. CPU time of the function's process only. The baseline is the \
+        empty function.";
     let mut table = Table::new("cold-starts", "Cold start", note);
-    let floor = start::measure(BARE, &binaries[BARE]).await;
+
+    let baseline = start::measure(BARE, &binaries[BARE]).await;
     for (name, path) in binaries.iter().filter(|(name, _)| *name != BARE) {
         let StartCost {
             ready_cpu_ms,
@@ -123,15 +134,17 @@ async fn starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
             response_cpu_ms,
             peak_mb,
         } = start::measure(name, path).await;
-        let row = |what: &str, unit, measured, floor| {
-            Row::new(format!("{name}: {what}"), unit, measured).floor(floor)
+
+        let row = |what: &str, unit, measured, baseline| {
+            Row::new(format!("{name}: {what}"), unit, measured).baseline(baseline)
         };
+
         table.rows.push(
             row(
                 "CPU to the first poll",
                 "ms",
                 ready_cpu_ms,
-                floor.ready_cpu_ms,
+                baseline.ready_cpu_ms,
             )
             .budget(budgets::COLD_CPU_MS),
         );
@@ -139,22 +152,22 @@ async fn starts(binaries: &BTreeMap<String, PathBuf>) -> Table {
             "wall to the first poll",
             "ms",
             ready_ms,
-            floor.ready_ms,
+            baseline.ready_ms,
         ));
         table.rows.push(row(
             "CPU to the first response",
             "ms",
             response_cpu_ms,
-            floor.response_cpu_ms,
+            baseline.response_cpu_ms,
         ));
         table
             .rows
-            .push(row("peak memory", "MB", peak_mb, floor.peak_mb).budget(budgets::MEMORY_MB));
+            .push(row("peak memory", "MB", peak_mb, baseline.peak_mb).budget(budgets::MEMORY_MB));
     }
     table
 }
 
-/// The size of a file, and packed as it goes into a zip.
+/// Returns the size of a file in MB, and its compressed size as in a zip.
 fn megabytes(path: &Path) -> (f64, f64) {
     let binary = std::fs::read(path).unwrap();
     let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());

@@ -1,5 +1,5 @@
-//! The functions' binaries as they are shipped: built here with what `Cargo.toml` has cargo-lambda
-//! build with, or found in a folder.
+//! The release binaries of the functions: built here with the cargo-lambda options of `Cargo.toml`,
+//! or found in a folder.
 
 use std::{
     collections::BTreeMap,
@@ -10,11 +10,11 @@ use std::{
 use tidemark::template::Template;
 use tidemark_tests::lambda;
 
-/// The function that does nothing.
+/// The function without any work, which is the baseline.
 pub const BARE: &str = "bare";
 
-/// The binary of each function, and of the one that does nothing, by name. Those of `folder` were
-/// built by SAM or cargo-lambda.
+/// Returns the binaries of all functions and of the empty function, by name. Binaries in `folder`
+/// were built by SAM or cargo-lambda.
 pub fn binaries(root: &Path, folder: Option<&Path>) -> BTreeMap<String, PathBuf> {
     let mut binaries = folder.map(found).unwrap_or_default();
     let missing: Vec<String> = if folder.is_some() {
@@ -27,7 +27,7 @@ pub fn binaries(root: &Path, folder: Option<&Path>) -> BTreeMap<String, PathBuf>
     binaries
 }
 
-/// The binary of each function that SAM or cargo-lambda built into a folder.
+/// Returns the binary of each function that SAM or cargo-lambda built into a folder.
 pub fn found(folder: &Path) -> BTreeMap<String, PathBuf> {
     let binary = |function: &str| {
         lambda::shipped(folder, function)
@@ -40,25 +40,29 @@ pub fn found(folder: &Path) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// Builds these binaries with the options of `[workspace.metadata.lambda.build]`, in a folder of
-/// their own: for everything else, `--release` is something quicker.
+/// Builds these binaries with the options of `[workspace.metadata.lambda.build]` in a separate
+/// target folder, because other `--release` builds use faster options.
 pub fn build(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
     let manifest: toml::Table =
         toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
     let options = manifest["workspace"]["metadata"]["lambda"]["build"]["config"]
         .as_array()
-        .expect("options of the build");
+        .expect("build options");
+
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), PathBuf::from)
         .join("shipped");
+
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
         .args(["build", "--locked", "--release", "--target-dir"])
         .arg(&target);
+
     for option in options {
         cargo.args(["--config", option.as_str().unwrap()]);
     }
+
     for function in functions {
         let package = if *function == BARE {
             BARE.to_owned()
@@ -67,10 +71,12 @@ pub fn build(root: &Path, functions: &[&str]) -> BTreeMap<String, PathBuf> {
         };
         cargo.args(["--package", &package, "--bin", function]);
     }
+
     assert!(
         cargo.status().unwrap().success(),
-        "the functions do not build"
+        "building the functions failed"
     );
+
     functions
         .iter()
         .map(|function| {

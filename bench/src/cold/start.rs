@@ -1,4 +1,4 @@
-//! One function, started several times.
+//! Measures repeated cold starts of one function.
 
 use std::{
     path::Path,
@@ -16,25 +16,25 @@ use super::{events, shipped::BARE, tls::Authority};
 use crate::process;
 
 const STARTS: usize = 7;
-/// How often a function is started that many times, before it is said to need too much CPU.
+/// Maximum number of rounds of starts until a function is considered to exceed its CPU budget.
 const ROUNDS_MAX: usize = 12;
 
-/// What a start took.
+/// The cost of one cold start.
 #[derive(Debug, Clone, Copy)]
 pub struct StartCost {
-    /// CPU from exec to the first poll, in ms.
+    /// CPU time from exec to the first poll in ms.
     pub ready_cpu_ms: f64,
-    /// Time from exec to the first poll, in ms.
+    /// Elapsed time from exec to the first poll in ms.
     pub ready_ms: f64,
-    /// CPU from exec to the first response, in ms.
+    /// CPU time from exec to the first response in ms.
     pub response_cpu_ms: f64,
-    /// The most memory until then, in MB.
+    /// Peak resident memory until the first response in MB.
     pub peak_mb: f64,
 }
 
-/// A function over a deployment whose endpoint speaks TLS.
+/// A deployment with a TLS endpoint in which functions are started.
 pub struct Rig {
-    /// The deployment.
+    /// The deployment that the functions use.
     pub stack: Stack,
     authority: Authority,
 }
@@ -49,11 +49,11 @@ impl Default for Rig {
 }
 
 impl Rig {
-    /// Starts a function.
+    /// Starts a function process in this deployment.
     pub async fn start(&self, function: &str, binary: &Path) -> Lambda {
         let name = if function == BARE { "push" } else { function };
         let services = services::serve(&self.stack, name, Arc::new(NoHook)).await;
-        let port = self.authority.before(services).await;
+        let port = self.authority.start_proxy(services).await;
         let mut environment = lambda::environment(name, &format!("https://localhost:{port}"));
         environment.insert(
             "AWS_CA_BUNDLE".to_owned(),
@@ -63,7 +63,7 @@ impl Rig {
     }
 }
 
-/// Starts a function several times, and has it answer once: medians.
+/// Starts a function several times, sends one event each time, and returns the medians.
 pub async fn measure(function: &str, binary: &Path) -> StartCost {
     let started = starts(function, binary).await;
     let median = |figure: fn(&StartCost) -> f64| {
@@ -79,9 +79,9 @@ pub async fn measure(function: &str, binary: &Path) -> StartCost {
     }
 }
 
-/// The least CPU to the first poll that a function took of several starts, in ms: what else runs on
-/// the machine makes a start dearer, never cheaper. While that is more than `enough`, it is started
-/// again, many times: on a busy machine a start easily takes a fifth more.
+/// Returns the lowest CPU time to the first poll of several starts in ms. Other load on the machine
+/// only increases it, by up to a fifth on a busy machine. Therefore further starts are measured
+/// while it exceeds `enough`.
 pub async fn least_cpu_ms(function: &str, binary: &Path, enough: f64) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..ROUNDS_MAX {
@@ -100,16 +100,22 @@ pub async fn least_cpu_ms(function: &str, binary: &Path, enough: f64) -> f64 {
 async fn starts(function: &str, binary: &Path) -> Vec<StartCost> {
     let rig = Rig::default();
     let event = events::first(&rig.stack, function).await;
+
     let mut started = Vec::with_capacity(STARTS);
     for _ in 0..STARTS {
         let began = Instant::now();
         let mut lambda = rig.start(function, binary).await;
         lambda.idle().await;
         let ready = began.elapsed();
-        let id = lambda.id().expect("it runs");
+
+        let id = lambda.id().expect("the function is running");
         let ready_cpu = process::cpu(id);
-        let told = lambda.ask(&event).await;
-        assert!(!told.contains("\"statusCode\":5"), "{function}: {told}");
+        let response = lambda.ask(&event).await;
+        assert!(
+            !response.contains("\"statusCode\":5"),
+            "{function}: {response}"
+        );
+
         lambda.idle().await;
         let (ready_cpu_ms, response_cpu_ms) =
             (milliseconds(ready_cpu), milliseconds(process::cpu(id)));
@@ -117,7 +123,7 @@ async fn starts(function: &str, binary: &Path) -> Vec<StartCost> {
             ready_cpu_ms,
             ready_ms: milliseconds(ready),
             response_cpu_ms,
-            peak_mb: process::peak_mb(id).expect("it runs"),
+            peak_mb: process::peak_mb(id).expect("the function is running"),
         });
     }
     started

@@ -1,5 +1,5 @@
-//! The TLS in front of an endpoint, as AWS's stand behind: a certificate of an authority of our
-//! own, which functions trust by `AWS_CA_BUNDLE`.
+//! A TLS proxy for a plain endpoint, to emulate the TLS of AWS endpoints. Its certificate authority
+//! is generated, and functions trust it through `AWS_CA_BUNDLE`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,9 +17,9 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
 };
 
-/// An authority, and a certificate of it for `localhost`.
+/// A certificate authority with a certificate for `localhost`.
 pub struct Authority {
-    /// The authority's certificate in PEM: what functions are to trust.
+    /// The certificate of the authority in PEM, which functions trust.
     pub bundle: NamedTempFile,
     acceptor: TlsAcceptor,
 }
@@ -29,13 +29,16 @@ impl Default for Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["localhost".to_owned()])
             .unwrap()
             .signed_by(&key, &authority)
             .unwrap();
+
         let bundle = NamedTempFile::new().unwrap();
         std::fs::write(bundle.path(), authority.pem()).unwrap();
+
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -45,6 +48,7 @@ impl Default for Authority {
                 PrivateKeyDer::Pkcs8(key.serialize_der().into()),
             )
             .unwrap();
+
         Self {
             bundle,
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -53,11 +57,12 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Stands in front of the plain server at `behind`; gives the port on `localhost`.
-    pub async fn before(&self, behind: SocketAddr) -> u16 {
+    /// Starts a TLS proxy for the plain server at `upstream` and returns its port on `localhost`.
+    pub async fn start_proxy(&self, upstream: SocketAddr) -> u16 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let acceptor = self.acceptor.clone();
+
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
@@ -65,7 +70,7 @@ impl Authority {
                 tokio::spawn(async move {
                     let (Ok(mut stream), Ok(mut server)) = (
                         acceptor.accept(stream).await,
-                        TcpStream::connect(behind).await,
+                        TcpStream::connect(upstream).await,
                     ) else {
                         return;
                     };
@@ -74,6 +79,7 @@ impl Authority {
                 });
             }
         });
+
         port
     }
 }

@@ -1,4 +1,4 @@
-//! What work costs a function that is warm, DynamoDB apart, and how much memory it takes.
+//! Measures the CPU time of work in a warm function, without DynamoDB, and its memory.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
@@ -17,17 +17,17 @@ use crate::{
 const BYTES: usize = 300;
 const PUSH: usize = 50;
 const PULL: usize = 100;
-/// Records of the stream in an event.
+/// Stream records per event.
 const RECORDS: usize = 500;
 const PUSHES: usize = 60;
-/// Not counted: the first of each kind.
+/// Number of first events of each kind that are not counted.
 const WARM: usize = 5;
-/// Bytes of an item's payload in the largest push: what the other fields take goes off.
+/// Payload bytes per item in the largest push, which leaves room for the other fields.
 const LARGEST: usize = BODY_BYTES_MAX / BATCH_ITEMS_MAX - 300;
 /// Rows of the large snapshot.
 const ROWS: usize = 100_000;
 
-/// What a function needed.
+/// Resources that a function used for a series of events.
 #[derive(Default)]
 struct Footprint {
     cpu_s: f64,
@@ -36,91 +36,105 @@ struct Footprint {
     items: usize,
 }
 
-/// Pushes in 50s, sequences what was pushed, and pulls it in 100s, from the log and as a snapshot;
-/// then the largest of each.
+/// Pushes items in batches of 50, sequences them, and pulls them in pages of 100 from the log and
+/// as a snapshot; then does the same with the largest requests.
 pub async fn table(binaries: &BTreeMap<String, PathBuf>) -> Table {
     let note = format!(
-        "{} items of {BYTES} bytes are pushed in {PUSH}s, sequenced in {RECORDS}s, and pulled in {PULL}s, each by a process of the function's own; CPU of that \
-         process alone, TLS included, and the rate at which it takes them one event after the other, DynamoDB's answers included. Memory is the most it ever had. The largest push has {BATCH_ITEMS_MAX} items and 3 MB, and so have the largest pages.",
+        "{} items of {BYTES} bytes are pushed in {PUSH}s, sequenced in {RECORDS}s, and pulled in \
+         {PULL}s, each by a separate process of the function. CPU time of that process only, \
+         including TLS, and its rate for sequential events, including DynamoDB's responses. Memory \
+         is the peak. The largest push has {BATCH_ITEMS_MAX} items and 3 MB, like the largest \
+         pages.",
         PUSHES * PUSH
     );
+
     let mut table = Table::new("cold-work", "CPU and memory of the functions at work", note);
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let mut row = |what: &str, needed: &Footprint, budget: Option<f64>| {
-        let per_10_000 = Row::new(
-            format!("{what}: CPU for 10,000 items"),
-            "s",
-            needed.cpu_s * 10_000.0 / needed.items as f64,
-        );
-        table.rows.push(match budget {
-            Some(budget) => per_10_000.budget(budget),
-            None => per_10_000,
-        });
-        table.rows.push(Row::new(
-            format!("{what}: rate of one process"),
-            "/s",
-            needed.items as f64 / needed.wall_s,
-        ));
-        table.rows.push(
-            Row::new(format!("{what}: peak memory"), "MB", needed.peak_mb)
-                .budget(budgets::MEMORY_MB),
-        );
-    };
 
-    let work = ColdDeployment::new(binaries);
-    let start = work.pull(&Value::Null, PULL).await.1;
     bar.set_message("items of 300 bytes");
-    row(
-        "push",
-        &work.push(PUSHES + WARM, PUSH, BYTES).await,
-        Some(budgets::PUSH_CPU_S),
-    );
-    row("changelog", &work.sequence(RECORDS).await, None);
-    row(
-        "pull, from the log",
-        &work.pull(&start, PULL).await.0,
-        Some(budgets::PULL_CPU_S),
-    );
-    row(
-        "pull, a snapshot",
-        &work.pull(&Value::Null, PULL).await.0,
-        Some(budgets::PULL_CPU_S),
-    );
-
-    let work = ColdDeployment::new(binaries);
-    let start = work.pull(&Value::Null, PULL).await.1;
+    add_ordinary(&mut table, binaries).await;
     bar.set_message("the largest");
-    row(
-        "largest pushes",
-        &work.push(1 + WARM, BATCH_ITEMS_MAX, LARGEST).await,
-        None,
-    );
-    row("changelog of them", &work.sequence(50).await, None);
-    row(
-        "largest pages, from the log",
-        &work.pull(&start, PAGE_CHANGES_MAX).await.0,
-        None,
-    );
-    row(
-        "largest pages, a snapshot",
-        &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0,
-        None,
-    );
-
-    let work = ColdDeployment::new(binaries);
+    add_largest(&mut table, binaries).await;
     bar.set_message("100,000 rows");
-    work.fill(ROWS).await;
-    row(
-        "snapshot of 100,000, by 500",
-        &work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0,
-        None,
-    );
+    add_large_snapshot(&mut table, binaries).await;
+
     bar.finish_and_clear();
     table
 }
 
-/// A deployment, and a user of it.
+/// Measures batches of 50 items, and pages of 100.
+async fn add_ordinary(table: &mut Table, binaries: &BTreeMap<String, PathBuf>) {
+    let work = ColdDeployment::new(binaries);
+    let start = work.pull(&Value::Null, PULL).await.1;
+
+    let needed = work.push(PUSHES + WARM, PUSH, BYTES).await;
+    add_rows(table, "push", &needed, Some(budgets::PUSH_CPU_S));
+    let needed = work.sequence(RECORDS).await;
+    add_rows(table, "changelog", &needed, None);
+
+    for (what, since) in [
+        ("pull, from the log", &start),
+        ("pull, a snapshot", &Value::Null),
+    ] {
+        let needed = work.pull(since, PULL).await.0;
+        add_rows(table, what, &needed, Some(budgets::PULL_CPU_S));
+    }
+}
+
+/// Measures the largest batches and pages that the protocol allows.
+async fn add_largest(table: &mut Table, binaries: &BTreeMap<String, PathBuf>) {
+    let work = ColdDeployment::new(binaries);
+    let start = work.pull(&Value::Null, PULL).await.1;
+
+    let needed = work.push(1 + WARM, BATCH_ITEMS_MAX, LARGEST).await;
+    add_rows(table, "largest pushes", &needed, None);
+    let needed = work.sequence(50).await;
+    add_rows(table, "changelog of them", &needed, None);
+
+    for (what, since) in [
+        ("largest pages, from the log", &start),
+        ("largest pages, a snapshot", &Value::Null),
+    ] {
+        let needed = work.pull(since, PAGE_CHANGES_MAX).await.0;
+        add_rows(table, what, &needed, None);
+    }
+}
+
+/// Measures a snapshot of many resources in the largest pages.
+async fn add_large_snapshot(table: &mut Table, binaries: &BTreeMap<String, PathBuf>) {
+    let work = ColdDeployment::new(binaries);
+    work.fill(ROWS).await;
+    let needed = work.pull(&Value::Null, PAGE_CHANGES_MAX).await.0;
+    add_rows(table, "snapshot of 100,000, by 500", &needed, None);
+}
+
+/// Adds the rows of a series of events. The budget applies to the CPU time.
+fn add_rows(table: &mut Table, what: &str, needed: &Footprint, cpu_budget_s: Option<f64>) {
+    let items = needed.items as f64;
+    let cpu = Row::new(
+        format!("{what}: CPU for 10,000 items"),
+        "s",
+        needed.cpu_s * 10_000.0 / items,
+    );
+    let rate = Row::new(
+        format!("{what}: rate of one process"),
+        "/s",
+        items / needed.wall_s,
+    );
+    let memory = Row::new(format!("{what}: peak memory"), "MB", needed.peak_mb);
+
+    table.rows.extend([
+        Row {
+            budget: cpu_budget_s,
+            ..cpu
+        },
+        rate,
+        memory.budget(budgets::MEMORY_MB),
+    ]);
+}
+
+/// A deployment and a user of it.
 struct ColdDeployment<'a> {
     rig: Rig,
     token: String,
@@ -142,17 +156,19 @@ impl<'a> ColdDeployment<'a> {
         self.rig.start(function, &self.binaries[function]).await
     }
 
-    /// Pushes new items.
+    /// Pushes new items and measures the events after the first ones.
     async fn push(&self, pushes: usize, items: usize, bytes: usize) -> Footprint {
         let mut push = self.start("push").await;
         let mut needed = Footprint::default();
+
         for number in 0..pushes {
             let creates = (number * items..(number + 1) * items)
                 .map(|at| workload::create(at, workload::form(at, 0, bytes)));
             let event = events::push(&self.rig.stack, &self.token, &creates.collect::<Vec<_>>())
                 .to_string();
-            let (taken, told) = asked(&mut push, &event).await;
-            let body = response(&told).ok();
+
+            let (taken, text) = measure_event(&mut push, &event).await;
+            let body = response(&text).ok();
             assert!(
                 body["results"]
                     .as_array()
@@ -161,22 +177,25 @@ impl<'a> ColdDeployment<'a> {
                     .all(|it| it["status"] == "ok"),
                 "{body}"
             );
+
             if number >= WARM {
                 needed.add(taken, items);
             }
         }
+
         needed.with_peak_of(&push)
     }
 
-    /// Sequences all that was pushed.
+    /// Sequences all stream records.
     async fn sequence(&self, records: usize) -> Footprint {
         let mut changelog = self.start("changelog").await;
         let mut needed = Footprint::default();
+
         for records in self.rig.stack.stream_records().chunks(records) {
-            let (taken, told) =
-                asked(&mut changelog, &json!({"Records": records}).to_string()).await;
+            let (taken, text) =
+                measure_event(&mut changelog, &json!({"Records": records}).to_string()).await;
             assert_eq!(
-                serde_json::from_str::<Value>(&told).unwrap(),
+                serde_json::from_str::<Value>(&text).unwrap(),
                 json!({"batchItemFailures": []})
             );
             needed.add(taken, records.len());
@@ -184,11 +203,12 @@ impl<'a> ColdDeployment<'a> {
         needed.with_peak_of(&changelog)
     }
 
-    /// Pulls until there is nothing more; where the next pull goes on.
+    /// Pulls until there are no more changes. Also returns the token of the next pull.
     async fn pull(&self, since: &Value, limit: usize) -> (Footprint, Value) {
         let mut pull = self.start("pull").await;
         let mut needed = Footprint::default();
         let mut since = since.clone();
+
         for number in 0.. {
             let body = json!({"since_token": since, "device_id": "tablet", "limit": limit});
             let event = self
@@ -196,10 +216,12 @@ impl<'a> ColdDeployment<'a> {
                 .stack
                 .event("POST", "sync/pull", &self.token, &body)
                 .to_string();
-            let (taken, told) = asked(&mut pull, &event).await;
-            let mut page = response(&told).ok();
+            let (taken, text) = measure_event(&mut pull, &event).await;
+            let mut page = response(&text).ok();
             since = page["next_token"].take();
-            // The first calls of a process are no work that is warm; of few pages the last counts.
+
+            // The first events of a process are not representative. If there are few pages, only
+            // the last one counts.
             let is_last = page["has_more"] == false;
             if number >= WARM || is_last {
                 needed.add(taken, page["changes"].as_array().map_or(0, Vec::len));
@@ -208,13 +230,15 @@ impl<'a> ColdDeployment<'a> {
                 break;
             }
         }
+
         (needed.with_peak_of(&pull), since)
     }
 
-    /// Puts so many copies of a resource beside it.
+    /// Stores this number of copies of a resource.
     async fn fill(&self, rows: usize) {
         self.push(1, 1, BYTES).await;
         let row = self.rig.stack.rows("resources").remove(0);
+
         for first in (0..rows).step_by(25) {
             let put = |number: usize| {
                 let mut row = row.clone();
@@ -230,7 +254,7 @@ impl<'a> ColdDeployment<'a> {
     }
 }
 
-/// What one event took, in seconds.
+/// The cost of one event in seconds.
 struct EventCost {
     cpu_s: f64,
     wall_s: f64,
@@ -245,25 +269,27 @@ impl Footprint {
 
     fn with_peak_of(self, function: &Lambda) -> Self {
         Self {
-            peak_mb: process::peak_mb(function.id().expect("it runs")).expect("it runs"),
+            peak_mb: process::peak_mb(function.id().expect("running")).expect("running"),
             ..self
         }
     }
 }
 
-/// What a function needs for an event, and what it answers.
-async fn asked(function: &mut Lambda, event: &str) -> (EventCost, String) {
-    let id = function.id().expect("it runs");
+/// Sends an event to a function and returns its cost and response.
+async fn measure_event(function: &mut Lambda, event: &str) -> (EventCost, String) {
+    let id = function.id().expect("the function is running");
     function.idle().await;
+
     let (before, began) = (process::cpu(id), Instant::now());
-    let told = function.ask(event).await;
+    let text = function.ask(event).await;
     let wall_s = began.elapsed().as_secs_f64();
     function.idle().await;
+
     (
         EventCost {
             cpu_s: (process::cpu(id) - before).as_secs_f64(),
             wall_s,
         },
-        told,
+        text,
     )
 }

@@ -1,5 +1,5 @@
-//! A deployment in memory whose calls are counted: units as the engine reports them to the SDK,
-//! calls, and round trips that wait for each other.
+//! An in-memory deployment whose calls are counted: capacity units as the engine reports them to
+//! the SDK, calls, and sequential round trips.
 
 use std::sync::Arc;
 
@@ -14,21 +14,21 @@ use tidemark_tests::{
 };
 use tokio::time::Instant;
 
-/// The most bytes of packed text in a row of the floor: DynamoDB takes 400 KB.
+/// Maximum bytes of packed text in a row of the baseline; DynamoDB's limit is 400 KB.
 const ROW_BYTES_MAX: usize = 390_000;
 
-/// What something cost.
+/// The counted cost of an operation.
 #[derive(Debug, Clone, Default)]
 pub struct Cost {
-    /// Write units of DynamoDB, in all tables.
+    /// DynamoDB write units in all tables.
     pub write_units: f64,
-    /// Read units.
+    /// DynamoDB read units in all tables.
     pub read_units: f64,
-    /// Round trips to DynamoDB that waited for each other.
+    /// Sequential round trips to DynamoDB.
     pub round_trips: f64,
-    /// Calls, those that were made at once included.
+    /// Number of calls, including concurrent ones.
     pub calls: usize,
-    /// The calls by operation: "BatchGetItem 1, Query 1".
+    /// Calls per operation, such as "BatchGetItem 1, Query 1".
     pub operations: String,
 }
 
@@ -40,7 +40,7 @@ impl Cost {
             .map(|(operation, count)| format!("{operation} {count}"))
             .collect();
         Self {
-            // A sum of nothing is -0.
+            // The sum of an empty iterator is -0.
             write_units: counted.write_units.values().sum::<f64>().abs(),
             read_units: counted.read_units.values().sum::<f64>().abs(),
             round_trips,
@@ -50,9 +50,9 @@ impl Cost {
     }
 }
 
-/// A deployment, and what counts its calls.
+/// A deployment and the meter that counts its calls.
 pub struct Counting {
-    /// The deployment. Its time stands still but for the calls of its functions.
+    /// The deployment. Its virtual time advances only during the calls of its functions.
     pub stack: Stack,
     meter: Arc<Meter>,
 }
@@ -68,8 +68,8 @@ impl Default for Counting {
 }
 
 impl Counting {
-    /// Counts what `work` calls. In a runtime whose time is paused: each call takes [`ROUND_TRIP`]
-    /// of it.
+    /// Counts the calls of `work`. Must run in a runtime with paused time, where each call takes
+    /// [`ROUND_TRIP`].
     pub async fn count<T>(&self, work: impl Future<Output = T>) -> (Cost, T) {
         self.meter.take();
         let began = Instant::now();
@@ -78,8 +78,8 @@ impl Counting {
         (Cost::of(&self.meter.take(), round_trips), done)
     }
 
-    /// Pushes items, whose results must all be good, and sequences them; gives what that cost, and
-    /// the results.
+    /// Pushes items, all of whose results must satisfy `is_good`, and sequences them. Returns the
+    /// cost and the results.
     pub async fn push(
         &self,
         device: &Device<'_>,
@@ -97,7 +97,7 @@ impl Counting {
         )
     }
 
-    /// Sequences what the stream holds through the changelog function, and counts that.
+    /// Sequences all stream records through the changelog function and returns the cost.
     async fn sequence(&self) -> Cost {
         let changelog = self.stack.context("changelog", self.meter.clone());
         let event = stream_event(&self.stack.stream_records());
@@ -109,24 +109,24 @@ impl Counting {
         cost
     }
 
-    /// What it costs to put a row with this payload and nothing else: no item can be stored for
-    /// less.
+    /// Returns the write units of a row with only this payload, which is the minimum for storing an
+    /// item.
     pub fn baseline_of_write(&self, payload: &str) -> f64 {
         self.units(
             "PutItem",
-            json!({"Item": {"pk": {"S": "floor"}, "sk": {"S": "row"}, "payload": {"S": payload}}}),
+            json!({"Item": {"pk": {"S": "bench"}, "sk": {"S": "row"}, "payload": {"S": payload}}}),
         )
     }
 
-    /// What it costs to read these payloads once, packed into as few rows as there can be,
-    /// eventually consistent: no page can be read for less.
+    /// Returns the read units of one eventually consistent read of these payloads, packed into as
+    /// few rows as possible, which is the minimum for reading a page.
     pub fn baseline_of_read(&self, payloads: &[String]) -> f64 {
         let packed = pack(payloads.concat().as_bytes());
         let parts = packed
             .chunks(ROW_BYTES_MAX)
             .enumerate()
             .map(|(number, part)| {
-                let key = json!({"pk": {"S": "floor"}, "sk": {"S": number.to_string()}});
+                let key = json!({"pk": {"S": "bench"}, "sk": {"S": number.to_string()}});
                 let mut item = key.clone();
                 item["packed"] = json!({"B": BASE64_STANDARD.encode(part)});
                 self.units("PutItem", json!({"Item": item}));
@@ -135,7 +135,7 @@ impl Counting {
         parts.sum()
     }
 
-    /// The units of a call to a table that no function looks at here.
+    /// Returns the units of a call to a table that no function uses here.
     fn units(&self, operation: &str, mut request: Value) -> f64 {
         request["TableName"] = "submission_media".into();
         request["ReturnConsumedCapacity"] = "TOTAL".into();

@@ -1,4 +1,4 @@
-//! What a million items cost, pushed in 50s and pulled once in 100s.
+//! Dollars per million items that are pushed in batches of 50 and pulled once in pages of 100.
 
 use super::operations::Operations;
 use crate::{
@@ -11,23 +11,27 @@ const MILLION: f64 = 1e6;
 const PUSH: f64 = 50.0;
 const PULL: f64 = 100.0;
 
-/// The dollars, beside what others publish.
+/// Returns the table of costs in dollars, with the published prices of other products.
 pub fn table(measured: &[Operations]) -> Table {
     let prices = prices();
     let note = format!(
-        "DynamoDB on demand, and the requests to API Gateway (a REST API) and Lambda; list prices of us-east-1 as of {}, from `bench/prices.toml`. Not in it: the time \
-         of the functions, storage and transfer. The floor is the least row for each item, read once in a page that is packed, and the same requests. \
-         The peers' prices are for reads and writes one by one, as they charge them.",
+        "On-demand DynamoDB, and requests to API Gateway (a REST API) and Lambda; list prices of \
+         us-east-1 as of {}, from `bench/prices.toml`. Excluded: duration of the functions, \
+         storage and transfer. The baseline is a minimal row per item, read once in a packed \
+         page, and the same requests. The peers' prices are for single reads and writes, as they \
+         charge them.",
         prices.as_of
     );
     let mut table = Table::new("cost-dollars", "Dollars per million items", note);
+
     for operations in measured {
         let pull = operations.pull_packed.read_units / PULL;
-        let floor = dollars(
+        let baseline = dollars(
             &prices.aws,
-            operations.floor_write,
-            operations.floor_page / PULL,
+            operations.baseline_write,
+            operations.baseline_page / PULL,
         );
+
         for (what, pushed) in [
             ("created", &operations.creates),
             ("updated", &operations.updates),
@@ -42,7 +46,8 @@ pub fn table(measured: &[Operations]) -> Table {
                     pushed.read_units() + pull,
                 ),
             )
-            .floor(floor);
+            .baseline(baseline);
+
             let is_small = operations.bytes == super::PAYLOAD_BYTES[0];
             table.rows.push(if is_small {
                 row.budget(budgets::DOLLARS_PER_MILLION)
@@ -51,6 +56,7 @@ pub fn table(measured: &[Operations]) -> Table {
             });
         }
     }
+
     for peer in &prices.peers {
         table.rows.push(Row::new(
             format!("{}, at least", peer.name),

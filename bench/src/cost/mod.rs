@@ -1,19 +1,20 @@
-//! `bench cost`: units, calls and round trips of everything a device and an admin do, and the
-//! dollars that they come to.
+//! `bench cost`: capacity units, calls and round trips of all operations of devices and admins, and
+//! their price.
 
 mod counted;
 pub mod dollars;
 pub mod history;
 mod operations;
+mod tables;
 
 use crate::table::Table;
 pub use counted::{Cost, Counting};
 pub use operations::Operations;
 
-/// Bytes of the payloads that are measured.
+/// Bytes of the measured payloads.
 pub const PAYLOAD_BYTES: [usize; 3] = [300, 1024, 5 * 1024];
 
-/// All tables.
+/// Measures and returns all tables.
 pub fn tables() -> Vec<Table> {
     in_virtual_time(async {
         let mut tables = Vec::new();
@@ -30,8 +31,8 @@ pub fn tables() -> Vec<Table> {
     })
 }
 
-/// Runs `work` in a time that only calls take: so the round trips that wait for each other can be
-/// read off it.
+/// Runs `work` in virtual time, which advances only during calls, so that it yields the number of
+/// sequential round trips.
 pub fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

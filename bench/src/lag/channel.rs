@@ -1,5 +1,5 @@
-//! How many changes one channel's log takes: the changelog function is called as Lambda calls it,
-//! with the stream's records of one channel.
+//! Measures the throughput of one channel's log. The changelog function is invoked like by Lambda,
+//! with stream records of one channel.
 
 use std::{
     path::Path,
@@ -28,87 +28,96 @@ use crate::{
     workload,
 };
 
-/// The most that the stream is read for.
+/// Maximum number of changes for which the stream is read.
 pub const CHANGES_MAX: usize = 1_000;
-/// Records in an event. 500 is what the template asks for.
+/// Records per event. 500 is the batch size in the template.
 const BATCHES: [usize; 4] = [10, 100, 500, 1_000];
-/// What DynamoDB takes for the items of one partition, each second.
+/// Write units per second that DynamoDB accepts for one partition.
 const PARTITION_WRITE_UNITS_PER_S: f64 = 1_000.0;
 
-/// What sequencing cost.
+/// The counted cost of sequencing.
 struct Counts {
-    /// Write units of the log, for each change.
+    /// Write units of the log per change.
     log_units: f64,
-    /// Of the resources, when the changes were pushed.
+    /// Write units of the resources per change, when they were pushed.
     resource_units: f64,
-    /// Round trips for each batch.
+    /// Round trips per batch.
     round_trips: f64,
 }
 
-/// The table.
+/// Measures and returns the table for this number of changes.
 pub fn table(changes: usize) -> Table {
     let changes = changes.clamp(ITEMS, CHANGES_MAX);
     let mut table = Table::new(
         "lag-channel",
         "One hot channel",
-        "Changes of 300 bytes, all of one channel, sequenced in batches. The most for each second is what the write units of one partition \
-         allow. The floor inserts the same changes into SQLite, a transaction for each batch.",
+        "Changes of 300 bytes of one channel, sequenced in batches. The maximum rate follows from \
+         the write units of one partition. The baseline inserts the same changes into SQLite, \
+         with one transaction per batch.",
     );
+
     let sizes: Vec<usize> = BATCHES
         .into_iter()
         .filter(|size| *size <= changes)
         .collect();
     let counts: Vec<Counts> = sizes.iter().map(|size| counts(changes, *size)).collect();
-    let all = || sizes.iter().zip(&counts);
-    let units = |units: f64| (units * 100.0, PARTITION_WRITE_UNITS_PER_S / units);
-    let resources = units(counts[0].resource_units);
-    table.rows.push(Row::new(
-        "resources, pushed in 50s",
-        "write units/100 changes",
-        resources.0,
-    ));
-    for (size, counts) in all() {
-        table.rows.push(Row::new(
-            format!("log, batches of {size}"),
-            "write units/100 changes",
-            units(counts.log_units).0,
-        ));
-    }
-    for (size, counts) in all() {
-        table.rows.push(Row::new(
-            format!("log, batches of {size}"),
-            "round trips/batch",
-            counts.round_trips,
-        ));
-    }
-    table.rows.push(Row::new(
-        "resources in one partition, at most",
-        "changes/s",
-        resources.1,
-    ));
-    for (size, counts) in all() {
-        let at_most = units(counts.log_units).1;
-        table.rows.push(Row::new(
-            format!("log in one partition, batches of {size}, at most"),
-            "changes/s",
-            at_most,
-        ));
-    }
-    for size in sizes {
-        let per_s = |took: Duration| changes as f64 / took.as_secs_f64();
-        let row = Row::new(
-            format!("log on this machine, batches of {size}"),
-            "changes/s",
-            per_s(timed(changes, size)),
-        );
-        table
-            .rows
-            .push(row.floor(per_s(baseline_timed(changes, size))));
-    }
+
+    table.rows.extend(unit_rows(&sizes, &counts));
+    table.rows.extend(rate_rows(&sizes, &counts));
+    table
+        .rows
+        .extend(sizes.iter().map(|size| timed_row(changes, *size)));
     table
 }
 
-/// Counts, in virtual time.
+/// Returns the write units and round trips by batch size.
+fn unit_rows(sizes: &[usize], counts: &[Counts]) -> Vec<Row> {
+    let units = |what: String, units: f64| Row::new(what, "write units/100 changes", units * 100.0);
+    let log = |size| format!("log, batches of {size}");
+    let by_size = || sizes.iter().zip(counts);
+
+    let mut rows = vec![units(
+        "resources, pushed in 50s".to_owned(),
+        counts[0].resource_units,
+    )];
+    rows.extend(by_size().map(|(size, counts)| units(log(size), counts.log_units)));
+    rows.extend(
+        by_size()
+            .map(|(size, counts)| Row::new(log(size), "round trips/batch", counts.round_trips)),
+    );
+    rows
+}
+
+/// Returns the maximum rates that follow from the write units of one partition.
+fn rate_rows(sizes: &[usize], counts: &[Counts]) -> Vec<Row> {
+    let rate =
+        |what: String, units: f64| Row::new(what, "changes/s", PARTITION_WRITE_UNITS_PER_S / units);
+
+    let mut rows = vec![rate(
+        "resources in one partition, at most".to_owned(),
+        counts[0].resource_units,
+    )];
+    rows.extend(sizes.iter().zip(counts).map(|(size, counts)| {
+        rate(
+            format!("log in one partition, batches of {size}, at most"),
+            counts.log_units,
+        )
+    }));
+    rows
+}
+
+/// Measures the rate on this machine with batches of one size.
+fn timed_row(changes: usize, size: usize) -> Row {
+    let per_s = |took: Duration| changes as f64 / took.as_secs_f64();
+    Row::new(
+        format!("log on this machine, batches of {size}"),
+        "changes/s",
+        per_s(timed(changes, size)),
+    )
+    .baseline(per_s(baseline_timed(changes, size)))
+}
+
+/// Counts units and round trips in virtual time.
 fn counts(changes: usize, size: usize) -> Counts {
     in_virtual_time(async {
         let meter = Arc::new(Meter::default());
@@ -117,10 +126,12 @@ fn counts(changes: usize, size: usize) -> Counts {
         let units = |counted: &CallCounts, table: &str| {
             counted.write_units.get(table).copied().unwrap_or_default() / changes as f64
         };
+
         let resource_units = units(&meter.take(), "resources");
         let began = tokio::time::Instant::now();
         let batches = sequence(&stack, meter.clone(), &records, size).await;
         let round_trips = began.elapsed().as_secs_f64() / ROUND_TRIP.as_secs_f64() / batches as f64;
+
         Counts {
             log_units: units(&meter.take(), "changes"),
             resource_units,
@@ -129,7 +140,7 @@ fn counts(changes: usize, size: usize) -> Counts {
     })
 }
 
-/// Measures, with the tables in a file, as the local runner has them.
+/// Measures the elapsed time with the tables in a file, as in the local runner.
 fn timed(changes: usize, size: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(&folder.path().join("engine.sqlite")).unwrap();
@@ -155,6 +166,7 @@ fn baseline_timed(changes: usize, size: usize) -> Duration {
                 .collect()
         })
         .collect();
+
     let began = Instant::now();
     for batch in &batches {
         assert_eq!(store.push("ana", "phone", batch).len(), batch.len());
@@ -162,7 +174,7 @@ fn baseline_timed(changes: usize, size: usize) -> Duration {
     began.elapsed()
 }
 
-/// The stream's records of so many changes of one channel.
+/// Pushes this number of changes to one channel and returns their stream records.
 async fn pushed(stack: &Stack, changes: usize) -> Vec<Value> {
     let phone = stack.device("ana", "phone");
     for number in 0..changes.div_ceil(ITEMS) {
@@ -180,7 +192,7 @@ fn item(number: usize) -> Value {
     workload::create(number, workload::form(number, 0, BYTES))
 }
 
-/// Hands the records to the changelog function in batches; gives how many these were.
+/// Passes the records to the changelog function in batches and returns the number of batches.
 async fn sequence(stack: &Stack, hook: Arc<dyn Hook>, records: &[Value], size: usize) -> usize {
     let changelog = stack.context("changelog", hook);
     for batch in records.chunks(size) {

@@ -1,5 +1,5 @@
-//! `bench lag`: how long after a push was answered a pull shows the change, and how many changes
-//! one channel's log takes.
+//! `bench lag`: measures the time from the response of a push until a pull returns the change, and
+//! the throughput of one channel's log.
 
 pub mod channel;
 
@@ -31,39 +31,41 @@ use crate::{
     workload,
 };
 
-/// Users who push meanwhile.
+/// Users who push concurrently.
 const OTHERS: usize = 8;
-/// Pushes that find how much goes through.
+/// Pushes that determine the maximum throughput.
 const CALIBRATION: usize = 40;
-/// A change that takes longer than this will not come at all.
+/// Time after which a change is considered lost.
 const VISIBLE_MAX: Duration = Duration::from_secs(120);
 
-/// What is measured.
+/// Arguments of `bench lag`.
 #[derive(Debug, Clone, Args)]
 pub struct LagArguments {
-    /// A Tidemark that runs somewhere. The first token is of the user who pushes and pulls, the
-    /// others are of those who push meanwhile.
+    /// A remote Tidemark. The first token belongs to the user who pushes and pulls, further tokens
+    /// to users who push concurrently.
     #[command(flatten)]
     pub remote: Remote,
-    /// How many changes are waited for.
+    /// Number of changes whose visibility is measured.
     #[arg(long, default_value_t = 300)]
     pub pushes: usize,
-    /// How many changes of one channel are sequenced, at most 1,000.
+    /// Number of changes of one channel to sequence, at most 1,000.
     #[arg(long, default_value_t = channel::CHANGES_MAX)]
     pub channel_changes: usize,
 }
 
-/// What was seen of so many pushes.
+/// Samples of a series of pushes.
 struct LagSamples {
     visible_us: Histogram<u64>,
     quiet_us: Histogram<u64>,
     pulls: usize,
 }
 
-/// The tables; `program` is the binary `bench`, which runs Tidemark.
+/// Measures and returns the tables; `program` is the `bench` binary, which also runs Tidemark.
 pub async fn tables(program: &Path, arguments: &LagArguments) -> Vec<Table> {
     let mut tables = vec![visible(program, arguments).await];
-    // It needs no server, so there is nothing of it to measure elsewhere.
+
+    // The channel's throughput is measured in this process, so it does not apply to a remote
+    // deployment.
     if arguments.remote.url.is_none() {
         let changes = arguments.channel_changes;
         tables.push(
@@ -75,53 +77,77 @@ pub async fn tables(program: &Path, arguments: &LagArguments) -> Vec<Table> {
     tables
 }
 
+/// Measures the time until a change is visible, alone and while other users push.
 async fn visible(program: &Path, arguments: &LagArguments) -> Table {
-    let Remote { url, tokens } = &arguments.remote;
-    let subject = url
-        .is_none()
-        .then(|| Subject::start(program, Kind::Tidemark));
-    let (api, tokens) = match (&subject, url) {
-        (Some(subject), _) => (
-            subject.api.clone(),
-            (0..=OTHERS)
-                .map(|user| subject.token(&format!("user-{user}")))
-                .collect(),
-        ),
-        (None, url) => (Api::new(url.as_deref().unwrap_or_default()), tokens.clone()),
-    };
-    let run = Clock::system().now().timestamp_millis();
+    let Target {
+        api,
+        tokens,
+        _subject,
+    } = Target::start(program, &arguments.remote);
     let (token, others) = tokens.split_first().expect("a token");
-    let bar = ProgressBar::new((arguments.pushes * if others.is_empty() { 1 } else { 2 }) as u64);
-    bar.set_style(
-        ProgressStyle::with_template("push → pull {wide_bar} {pos}/{len}")
-            .expect("a fixed template"),
-    );
+    let run = Clock::system().now().timestamp_millis();
+    let pushes = arguments.pushes;
+    let bar = progress(pushes * if others.is_empty() { 1 } else { 2 });
+
     let mut table = Table::new(
         "lag-visible",
-        "From a push's answer to the pull that shows the change",
-        "A second device of the user pulls again and again until the change is there. The floor is a pull that finds nothing, in the same run. \
-         The others push half of what goes through.",
+        "From the response of a push to the pull that returns the change",
+        "A second device of the user pulls repeatedly until it receives the change. The baseline \
+         is a pull without changes in the same run. The other users push at half of the maximum \
+         throughput.",
     );
-    let seen = watch(&api, token, &format!("phone-{run}"), arguments.pushes, &bar).await;
+
+    let seen = watch(&api, token, &format!("phone-{run}"), pushes, &bar).await;
     table.rows.extend(rows("alone", &seen));
+
     if !others.is_empty() {
         let crowd = Crowd::start(&api, others, run).await;
-        let seen = watch(
-            &api,
-            token,
-            &format!("phone-{run}-crowd"),
-            arguments.pushes,
-            &bar,
-        )
-        .await;
-        table.rows.extend(rows(
-            &format!("beside {} users who push 50s", others.len()),
-            &seen,
-        ));
+        let seen = watch(&api, token, &format!("phone-{run}-crowd"), pushes, &bar).await;
+        let situation = format!("with {} users who push 50s", others.len());
+        table.rows.extend(rows(&situation, &seen));
         crowd.stop().await;
     }
+
     bar.finish_and_clear();
     table
+}
+
+/// The measured deployment, and the tokens of its users.
+struct Target {
+    api: Api,
+    tokens: Vec<String>,
+    /// Keeps a local deployment running.
+    _subject: Option<Subject>,
+}
+
+impl Target {
+    /// Returns the remote deployment, or starts one if no URL is given.
+    fn start(program: &Path, remote: &Remote) -> Self {
+        if let Some(url) = &remote.url {
+            return Self {
+                api: Api::new(url),
+                tokens: remote.tokens.clone(),
+                _subject: None,
+            };
+        }
+
+        let subject = Subject::start(program, Kind::Tidemark);
+        let tokens = (0..=OTHERS)
+            .map(|user| subject.token(&format!("user-{user}")))
+            .collect();
+        Self {
+            api: subject.api.clone(),
+            tokens,
+            _subject: Some(subject),
+        }
+    }
+}
+
+fn progress(pushes: usize) -> ProgressBar {
+    ProgressBar::new(pushes as u64).with_style(
+        ProgressStyle::with_template("push → pull {wide_bar} {pos}/{len}")
+            .expect("a fixed template"),
+    )
 }
 
 fn rows(situation: &str, seen: &LagSamples) -> Vec<Row> {
@@ -133,18 +159,19 @@ fn rows(situation: &str, seen: &LagSamples) -> Vec<Row> {
             "ms",
             ms(&seen.visible_us, quantile),
         )
-        .floor(ms(&seen.quiet_us, quantile))
+        .baseline(ms(&seen.quiet_us, quantile))
     };
+
     let pulls = seen.pulls as f64 / seen.visible_us.len() as f64;
     vec![
         quantile("p50", 0.50),
         quantile("p99", 0.99),
         Row::new(
-            format!("{situation}: pulls until it is there, mean"),
+            format!("{situation}: pulls until it is returned, mean"),
             "pulls",
             pulls,
         )
-        .floor(1.0),
+        .baseline(1.0),
     ]
 }
 
@@ -161,19 +188,22 @@ async fn watch(
         quiet_us: latencies(),
         pulls: 0,
     };
+
     for number in 0..pushes {
-        let asked = Instant::now();
+        let sent_at = Instant::now();
         let page = api.ask(&Request::pull(token, "tablet", &since)).await;
-        record(&mut seen.quiet_us, asked.elapsed());
+        record(&mut seen.quiet_us, sent_at.elapsed());
         assert_eq!(
             page["changes"],
             Value::Array(Vec::new()),
-            "somebody else uses this user's channels"
+            "no other client may write to this user's channels"
         );
         since = page["next_token"].clone();
+
         let item = workload::create(number, workload::form(number, 0, BYTES));
         let made = api.ask(&Request::push(token, phone, &[item])).await;
-        let answered = Instant::now();
+        let responded_at = Instant::now();
+
         loop {
             let page = api.ask(&Request::pull(token, "tablet", &since)).await;
             seen.pulls += 1;
@@ -186,18 +216,18 @@ async fn watch(
                 break;
             }
             assert!(
-                answered.elapsed() < VISIBLE_MAX,
-                "a change that nobody gets: {made}"
+                responded_at.elapsed() < VISIBLE_MAX,
+                "the change did not become visible: {made}"
             );
         }
-        record(&mut seen.visible_us, answered.elapsed());
+        record(&mut seen.visible_us, responded_at.elapsed());
         bar.inc(1);
     }
     seen
 }
 
-/// Clients that push at a steady rate, half of what goes through: beyond that, it would be the
-/// waiting line that is measured.
+/// Clients that push at a constant rate of half the maximum throughput. At a higher rate, the
+/// measurement would be dominated by queueing.
 struct Crowd {
     is_over: Arc<AtomicBool>,
     sending: JoinHandle<()>,
@@ -209,13 +239,16 @@ impl Crowd {
             api.clone(),
             Ready::new(LoadKind::Push, api, tokens.to_vec(), 0, run).await,
         );
+
         let requests = (0..CALIBRATION)
             .map(|number| ready.request(number))
             .collect();
         let most = closed_loop(&api, &ready, requests, tokens.len(), &ProgressBar::hidden()).await;
         let period = most.took.mul_f64(2.0 / CALIBRATION as f64);
+
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
+
         let sending = tokio::spawn(async move {
             let (mut due, mut under_way) = (tokio::time::interval(period), JoinSet::new());
             for number in CALIBRATION.. {
@@ -228,6 +261,7 @@ impl Crowd {
             }
             under_way.join_all().await;
         });
+
         Self { is_over, sending }
     }
 

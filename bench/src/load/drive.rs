@@ -1,8 +1,7 @@
-//! Two ways to send requests. A *closed loop* sends the next one when the last is answered: it
-//! finds how much goes through. An *open loop* sends each when it is due, as devices do, which do
-//! not wait for each other: it finds how long one waits. Its latencies count from the moment a
-//! request was due, so one that is late because others were slow counts in full (no coordinated
-//! omission).
+//! Sends requests in one of two ways. A *closed loop* sends the next request after the last
+//! response and measures throughput. An *open loop* sends each request at its due time, like
+//! independent devices, and measures latency. Its latencies start at the due time, so that a
+//! request delayed by slow predecessors counts in full (no coordinated omission).
 
 use std::{
     sync::{
@@ -21,17 +20,17 @@ use tokio::runtime::Handle;
 use super::work::Ready;
 use crate::client::{Api, Request};
 
-/// Latencies in microseconds, up to ten minutes, three digits.
+/// Maximum latency in microseconds: ten minutes, recorded with three digits.
 const LATENCY_MAX_US: u64 = 600_000_000;
 
-/// What a loop brought.
+/// The result of a loop.
 #[derive(Debug, Clone)]
 pub struct Done {
-    /// Items that were handled as they should be, or polls.
+    /// Number of items, or polls, that were processed as expected.
     pub items: usize,
-    /// From the first request to the last answer.
+    /// Time from the first request to the last response.
     pub took: Duration,
-    /// How long each request waited.
+    /// Latencies of the requests in microseconds.
     pub latency_us: Histogram<u64>,
 }
 
@@ -46,7 +45,7 @@ impl Default for Done {
 }
 
 impl Done {
-    /// Adds what another loop of the same kind brought.
+    /// Adds the result of another loop of the same kind.
     pub fn add(&mut self, other: &Self) {
         self.items += other.items;
         self.took += other.took;
@@ -55,28 +54,29 @@ impl Done {
             .expect("the same bounds");
     }
 
-    /// Items for each second.
+    /// Returns the throughput in items per second.
     pub fn items_per_s(&self) -> f64 {
         self.items as f64 / self.took.as_secs_f64()
     }
 
-    /// Milliseconds that this share of the requests did not exceed.
+    /// Returns the latency in milliseconds at this quantile.
     pub fn ms_at(&self, quantile: f64) -> f64 {
         self.latency_us.value_at_quantile(quantile) as f64 / 1e3
     }
 }
 
-/// An empty histogram of latencies.
+/// Creates an empty histogram of latencies.
 pub fn latencies() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("fixed bounds")
 }
 
-/// Records a latency.
+/// Records a latency in the histogram.
 pub fn record(histogram: &mut Histogram<u64>, latency: Duration) {
     histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_US));
 }
 
-/// So many clients, each sending its next request when its last was answered, until all were sent.
+/// Runs `clients` concurrent clients, each sending its next request after its last response, until
+/// all requests have been sent.
 pub async fn closed_loop(
     api: &Api,
     ready: &Ready,
@@ -86,6 +86,7 @@ pub async fn closed_loop(
 ) -> Done {
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();
+
     let running = (0..clients).map(|_| {
         let (api, requests, next, bar) = (
             api.clone(),
@@ -103,8 +104,10 @@ pub async fn closed_loop(
             responses
         })
     });
+
     let responses = join_all(running).await;
-    // Answers are looked at afterwards: the clients share the machine with what is measured.
+    // Responses are checked afterwards, because the clients share the machine with the measured
+    // server.
     done(
         ready,
         began.elapsed(),
@@ -112,7 +115,8 @@ pub async fn closed_loop(
     )
 }
 
-/// Sends requests at a steady rate, each when it is due, however many are still under way.
+/// Sends requests at a constant rate, each at its due time, regardless of the number of requests in
+/// flight.
 pub async fn open_loop(
     api: &Api,
     ready: &Ready,
@@ -122,7 +126,8 @@ pub async fn open_loop(
 ) -> Done {
     let (api, bar, runtime) = (api.clone(), bar.clone(), Handle::current());
     let began = Instant::now();
-    // A thread of its own, because the runtime's timer counts whole milliseconds.
+
+    // Uses a separate thread, because the timer of the runtime has millisecond resolution.
     let sending = tokio::task::spawn_blocking(move || {
         let due_of = |number: usize| began + Duration::from_secs_f64(number as f64 / rate_per_s);
         let send = |(number, request): (usize, Request)| {
@@ -142,6 +147,7 @@ pub async fn open_loop(
             .map(send)
             .collect::<Vec<_>>()
     });
+
     let responses = join_all(sending.await.unwrap()).await;
     done(
         ready,

@@ -1,5 +1,5 @@
-//! `bench load`: simulated devices against a running Tidemark, and beside it, in the same run,
-//! against the floor.
+//! `bench load`: simulated devices against a running Tidemark and, in the same run, against the
+//! baseline.
 
 pub mod drive;
 pub mod work;
@@ -19,44 +19,46 @@ use crate::{
     table::{Row, Table, number},
 };
 
-/// Clients at work side by side.
+/// Number of concurrent clients.
 const CLIENTS: usize = 8;
-/// Parts in which the requests of a measurement are sent.
+/// Number of parts into which the requests of a measurement are divided.
 const ROUNDS: usize = 4;
-/// Of what went through, how much is offered when latencies are measured.
+/// Share of the measured throughput that is offered when latencies are measured.
 const OFFERED: f64 = 0.6;
-/// What processor time is given for.
+/// Number of items for which CPU time is reported.
 const PER_ITEMS: f64 = 10_000.0;
 
-/// A Tidemark that runs somewhere.
+/// Arguments for measuring a remote Tidemark.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Remote {
-    /// Measures the Tidemark at this URL (what stands before /api/v1/mobile) instead of one of its
-    /// own: without floor, processor time and memory.
+    /// Measures the Tidemark at this URL (without /api/v1/mobile) instead of a local one: without
+    /// baseline, CPU time and memory.
     #[arg(long, requires = "tokens")]
     pub url: Option<String>,
-    /// A token that it accepts; more of them are more users.
+    /// A token that the remote deployment accepts. Several tokens are several users.
     #[arg(long = "token", requires = "url")]
     pub tokens: Vec<String>,
 }
 
-/// What is measured.
+/// Arguments of `bench load`.
 #[derive(Debug, Clone, Args)]
 pub struct LoadArguments {
-    /// A Tidemark that runs somewhere.
+    /// A remote Tidemark to measure.
     #[command(flatten)]
     pub remote: Remote,
-    /// Requests of each measurement; of quiet polls five times as many.
+    /// Number of requests per measurement; five times as many for polls without changes.
     #[arg(long, default_value_t = 400)]
     pub requests: usize,
-    /// Changes to pull, in pages of 100.
+    /// Number of changes to pull, in pages of 100.
     #[arg(long, default_value_t = 10_000)]
     pub changes: usize,
 }
 
-/// The tables; `program` is the binary `bench`, which runs Tidemark and the floor.
+/// Measures and returns the tables; `program` is the `bench` binary, which also runs Tidemark and
+/// the baseline.
 pub async fn tables(program: &Path, arguments: &LoadArguments) -> Vec<Table> {
     let mut tables = Vec::new();
+
     for work in [
         LoadKind::Push,
         LoadKind::Pull,
@@ -79,7 +81,7 @@ struct Load {
     work: LoadKind,
 }
 
-/// What is measured, ready for its requests.
+/// A server under measurement and the state of its requests.
 struct Side {
     subject: Option<Subject>,
     api: Api,
@@ -87,21 +89,21 @@ struct Side {
     next: usize,
 }
 
-/// How requests are sent.
+/// How the requests are sent.
 #[derive(Debug, Clone, Copy)]
 enum Loop {
-    /// By so many clients, each after its last answer.
+    /// By this number of clients, each after its last response.
     Closed(usize),
-    /// So many each second, whatever is answered.
+    /// At this number of requests per second, regardless of responses.
     Open(f64),
 }
 
-/// What came of one side.
+/// The results of one server.
 struct SideResult {
     alone: Done,
     together: Done,
     offered: Done,
-    /// For 10,000 items, of both closed loops.
+    /// Usage per 10,000 items of both closed loops.
     used: Option<Usage>,
 }
 
@@ -112,20 +114,24 @@ impl Load {
             LoadKind::Pull => ("load-pull", "Pulling changes from the log, 100 a page"),
             LoadKind::Stale => (
                 "load-stale",
-                "Pushing updates of an old version, 50 at a time: all are refused and kept",
+                "Pushing updates of an old version, 50 at a time: all conflict and are stored",
             ),
-            LoadKind::Quiet => ("load-quiet", "Asking when there is nothing new"),
+            LoadKind::Quiet => ("load-quiet", "Polling without changes"),
         };
+
         let bar = self.bar(title);
         let mut sides = self.sides().await;
         let measured = self.measure(&mut sides, &bar).await;
         bar.finish_and_clear();
+
         let rate = number(OFFERED * slower(&measured[0].alone, &measured[0].together));
         let note = format!(
-            "Latency with {rate} {}s/s offered, to both, counted from when a request was due. Functions stand for all of the process but \
-             the engine's calls: functions, HTTP, and the streams, whose work on what was pushed is counted in.",
+            "Latency at an offered load of {rate} {}s/s for both, measured from the due time of \
+             each request. Functions are the whole process without the engine's calls: functions, \
+             HTTP, and the streams, including the sequencing of pushed changes.",
             self.work.unit()
         );
+
         let mut table = Table::new(name, title, note);
         table.rows = self.rows(&measured);
         table
@@ -152,12 +158,13 @@ impl Load {
         self.requests() / 4
     }
 
-    /// Tidemark first, then its floor.
+    /// Prepares Tidemark and, unless it is remote, the baseline.
     async fn sides(&self) -> Vec<Side> {
         let (run, changes) = (
             Clock::system().now().timestamp_millis(),
             self.arguments.changes,
         );
+
         let Remote { url, tokens } = &self.arguments.remote;
         if let Some(url) = url {
             let api = Api::new(url);
@@ -169,15 +176,16 @@ impl Load {
                 next: 0,
             }];
         }
+
         let mut sides = Vec::new();
-        for kind in [Kind::Tidemark, Kind::Floor] {
+        for kind in [Kind::Tidemark, Kind::Baseline] {
             let subject = Subject::start(&self.program, kind);
             let tokens = (0..CLIENTS)
                 .map(|client| subject.token(&format!("user-{client}")))
                 .collect();
             let api = subject.api.clone();
             let ready = Ready::new(self.work, &api, tokens, changes, run).await;
-            // The first pushes of the preparations have numbers, too.
+            // The preparations have used the first numbers.
             sides.push(Side {
                 subject: Some(subject),
                 api,
@@ -194,19 +202,24 @@ impl Load {
             side.run(Loop::Closed(1), self.warm_up(), bar).await;
             before.push(side.idle().await);
         }
+
         let alone = self.in_rounds(sides, Loop::Closed(1), bar).await;
         let together = self.in_rounds(sides, Loop::Closed(CLIENTS), bar).await;
+
         let mut after = Vec::new();
         for side in sides.iter_mut() {
             after.push(side.idle().await);
         }
+
         let rate = OFFERED * slower(&alone[0], &together[0]) / self.work.items() as f64;
         let offered = self.in_rounds(sides, Loop::Open(rate), bar).await;
+
         let loops = alone
             .into_iter()
             .zip(together)
             .zip(offered)
             .zip(before.into_iter().zip(after));
+
         let measured = loops.map(|(((alone, together), offered), (before, after))| {
             let per = PER_ITEMS / (alone.items + together.items) as f64;
             let used = before.zip(after).map(|(before, after)| Usage {
@@ -224,11 +237,12 @@ impl Load {
         measured.collect()
     }
 
-    /// Side beside side, a part of the requests at a time, so that whatever else the machine does
-    /// meets both.
+    /// Measures the servers alternately, a part of the requests at a time, so that other load on
+    /// the machine affects both.
     async fn in_rounds(&self, sides: &mut [Side], how: Loop, bar: &ProgressBar) -> Vec<Done> {
         let mut done = vec![Done::default(); sides.len()];
         let mut left = self.requests();
+
         for round in (1..=ROUNDS).rev() {
             let requests = left / round;
             left -= requests;
@@ -246,15 +260,17 @@ impl Load {
         let row = |what: String, unit, of: &dyn Fn(&SideResult) -> Option<f64>| {
             let row = Row::new(what, unit, of(&measured[0])?);
             Some(match measured.get(1).and_then(of) {
-                Some(floor) => row.floor(floor),
+                Some(baseline) => row.baseline(baseline),
                 None => row,
             })
         };
+
         let (rates, per) = match self.work {
             LoadKind::Quiet => ("polls/s", "10,000 polls"),
             _ => ("items/s", "10,000 items"),
         };
         let cpu = |side: &SideResult, of: fn(&Usage) -> f64| side.used.as_ref().map(of);
+
         let rows = [
             row("1 client".to_owned(), rates, &|side| {
                 Some(side.alone.items_per_s())
@@ -272,7 +288,7 @@ impl Load {
                 cpu(side, |used| used.process_s - used.store_s)
             }),
             row(
-                format!("engine (floor: SQLite), for {per}"),
+                format!("engine (baseline: SQLite), for {per}"),
                 "CPU s",
                 &|side| cpu(side, |used| used.store_s),
             ),
@@ -307,7 +323,7 @@ impl Side {
     }
 }
 
-/// Items each second.
+/// Returns the lower throughput of both in items per second.
 fn slower(one: &Done, other: &Done) -> f64 {
     one.items_per_s().min(other.items_per_s())
 }

@@ -1,5 +1,5 @@
-//! The four kinds of load, each as a series of requests without end. The same requests go to
-//! Tidemark and to the floor.
+//! The four kinds of load, each as an unbounded series of requests. Tidemark and the baseline
+//! receive the same requests.
 
 use std::time::{Duration, Instant};
 
@@ -10,36 +10,36 @@ use crate::{
     workload,
 };
 
-/// Items in a push, and resources that stale updates are about.
+/// Items per push, and number of resources in stale updates.
 pub const ITEMS: usize = 50;
-/// Changes in a page.
+/// Number of changes per page.
 pub const PAGE: usize = 100;
-/// Bytes of a payload.
+/// Number of bytes per payload.
 pub const BYTES: usize = 300;
 
-/// Changes that take longer than this will not come at all.
+/// Time after which changes are considered lost.
 const SEQUENCED_MAX: Duration = Duration::from_secs(120);
 
-/// What devices do.
+/// The activity of the simulated devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadKind {
-    /// They push 50 new forms at a time, each device into the channel of its user.
+    /// Devices push 50 new forms at a time, each into the channel of its user.
     Push,
-    /// They pull what others changed, from the log, 100 a page.
+    /// Devices pull other devices' changes from the log, 100 per page.
     Pull,
-    /// They push 50 updates that were made on an old version: all are refused, and kept.
+    /// Devices push 50 updates based on an old version. All of them conflict and are stored.
     Stale,
-    /// They ask, and there is nothing new.
+    /// Devices pull when there are no changes.
     Quiet,
 }
 
 impl LoadKind {
-    /// What is counted.
+    /// Returns the name of the counted unit.
     pub fn unit(self) -> &'static str {
         if self == Self::Quiet { "poll" } else { "item" }
     }
 
-    /// How many a request has.
+    /// Returns the number of items per request.
     pub fn items(self) -> usize {
         match self {
             Self::Push | Self::Stale => ITEMS,
@@ -49,22 +49,22 @@ impl LoadKind {
     }
 }
 
-/// Work whose preparations are done.
+/// A load with its preparations completed.
 #[derive(Debug, Clone)]
 pub struct Ready {
     work: LoadKind,
-    /// Tells the devices of this run from those of others.
+    /// Distinguishes the devices of this run from those of other runs.
     run: i64,
     tokens: Vec<String>,
-    /// Where full pages of changes begin; of quiet polls the end of the log.
+    /// Tokens at which full pages of changes begin; for polls, the end of the log.
     since: Vec<Value>,
-    /// Resources at version 2.
+    /// Ids of resources at version 2.
     held: Vec<Value>,
 }
 
 impl Ready {
-    /// Prepares: of pulls, this many changes that a device has not seen; of stale updates,
-    /// resources that have moved on. Each token is a client's.
+    /// Prepares the load: for pulls, `changes` changes that a device has not seen; for stale
+    /// updates, resources that have been updated. Each token belongs to one client.
     pub async fn new(
         work: LoadKind,
         api: &Api,
@@ -79,10 +79,11 @@ impl Ready {
             since: Vec::new(),
             held: Vec::new(),
         };
+
         match work {
             LoadKind::Push => {}
             LoadKind::Pull => ready.since = ready.full_pages(api, changes).await,
-            LoadKind::Stale => ready.held = ready.moved_on(api).await,
+            LoadKind::Stale => ready.held = ready.create_and_update(api).await,
             LoadKind::Quiet => {
                 for token in &ready.tokens {
                     ready.since.push(end_of_log(api, token).await);
@@ -92,10 +93,11 @@ impl Ready {
         ready
     }
 
-    /// The request of this number; no two pushes are alike.
+    /// Returns the request with this number. Each push is different.
     pub fn request(&self, number: usize) -> Request {
         let client = number % self.tokens.len();
         let (token, run) = (&self.tokens[client], self.run);
+
         match self.work {
             LoadKind::Push => self.creates(token, &format!("phone-{run}"), number),
             LoadKind::Pull => Request::pull(
@@ -109,14 +111,15 @@ impl Ready {
                     workload::update(id, 1, workload::form(number * ITEMS + at, 2, BYTES))
                 };
                 let items: Vec<Value> = self.held.iter().enumerate().map(late).collect();
-                // A device of its own each time: a second refusal of the same device would join the
-                // conflict of the first.
+                // A new device each time: a second rejected edit of the same device would join its
+                // first conflict.
                 Request::push(&self.tokens[0], &format!("late-{run}-{number}"), &items)
             }
         }
     }
 
-    /// How many items were handled as they should be, which must be all.
+    /// Returns the number of items that were processed as expected, and panics unless that is all
+    /// of them.
     pub fn count(&self, response: &Value) -> usize {
         let handled = match self.work {
             LoadKind::Push => statuses(response, "ok"),
@@ -127,7 +130,7 @@ impl Ready {
         assert_eq!(
             handled,
             self.work.items(),
-            "not what was asked for: {response}"
+            "unexpected response: {response}"
         );
         handled
     }
@@ -153,16 +156,17 @@ impl Ready {
             api.send(&self.creates(token, &format!("phone-{}", self.run), number))
                 .await;
         }
+
         let (mut since, mut pages, began) = (start, Vec::new(), Instant::now());
         while pages.len() < changes / PAGE {
             let page = api.ask(&Request::pull(token, "reader", &since)).await;
             if list(&page["changes"]).len() == PAGE {
                 pages.push(std::mem::replace(&mut since, page["next_token"].clone()));
             } else {
-                // Not everything is in the log yet.
+                // The log does not contain all changes yet.
                 assert!(
                     began.elapsed() < SEQUENCED_MAX,
-                    "{} full pages came of {changes} changes",
+                    "{} full pages after {changes} changes",
                     pages.len()
                 );
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -171,7 +175,7 @@ impl Ready {
         pages
     }
 
-    async fn moved_on(&self, api: &Api) -> Vec<Value> {
+    async fn create_and_update(&self, api: &Api) -> Vec<Value> {
         let (token, phone) = (&self.tokens[0], format!("phone-{}", self.run));
         let made = api.ask(&self.creates(token, &phone, 0)).await;
         let ids: Vec<Value> = list(&made["results"])
@@ -179,7 +183,9 @@ impl Ready {
             .map(|result| result["server_id"].clone())
             .collect();
         let update = |(at, id)| workload::update(id, 1, workload::form(at, 1, BYTES));
+
         let updates: Vec<Value> = ids.iter().enumerate().map(update).collect();
+
         assert_eq!(
             statuses(
                 &api.ask(&Request::push(token, &phone, &updates)).await,
@@ -187,11 +193,12 @@ impl Ready {
             ),
             ITEMS
         );
+
         ids
     }
 }
 
-/// Pulls until there is nothing more.
+/// Pulls all pages and returns the token of the end of the log.
 pub async fn end_of_log(api: &Api, token: &str) -> Value {
     let mut since = Value::Null;
     loop {

@@ -14,57 +14,62 @@ use tidemark_tests::requests::{Both, Case, Observer, Scale, Traffic};
 
 use crate::cpu::{StoreCpu, thread_cpu};
 
-/// How often a request that changes nothing is measured; the least counts.
+/// Number of repetitions of a read-only request. The fastest one counts.
 const REPETITIONS: usize = 3;
 
-/// What a request took.
+/// The resources that a request used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Spent {
     /// CPU time of the function, without the engine.
     pub cpu: Duration,
-    /// What was counted in the function.
+    /// Work counters of the function.
     pub work: Work,
-    /// What its calls to DynamoDB and S3 carried.
+    /// Traffic of its calls to DynamoDB and S3.
     pub traffic: Traffic,
-    /// Bytes of the request's body and of the response.
+    /// Bytes of the request body and the response.
     pub exchanged: usize,
 }
 
 impl Spent {
-    /// Bytes that the request, its response and its calls carried.
+    /// Returns the bytes of the request, its response and its calls.
     pub fn carried(&self) -> usize {
         self.exchanged + self.traffic.bytes
     }
 
-    /// Nanoseconds of CPU for each of these bytes.
+    /// Returns the CPU time in nanoseconds per carried byte.
     pub fn ns_per_byte(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.carried().max(1) as f64
     }
 }
 
-/// Prepares a case and measures its request. One that only reads is sent several times, and the
-/// fastest counts.
+/// Prepares a case and measures its request. A read-only request is repeated, and the fastest
+/// repetition counts.
 pub(super) async fn spent(case: &Case, scale: Scale) -> Spent {
     let (store, observer) = (Arc::new(StoreCpu::default()), Arc::new(Observer::default()));
-    // What the observer itself takes is within what the engine takes.
+
+    // The CPU time of the observer is counted as part of the engine's.
     let hook = Both(
         store.clone(),
         Arc::new(Both(observer.clone(), Arc::new(NoUploads))),
     );
     let stack = case.stack(Arc::new(hook));
+
     let request = (case.prepare)(&stack, scale).await;
     let is_read = request.method == "GET" || request.path == "sync/pull";
     let mut fastest: Option<Spent> = None;
+
     for _ in 0..if is_read { REPETITIONS } else { 1 } {
         let event = request.event(&stack);
         observer.take();
         work::take();
+
         let (before, store_before) = (thread_cpu(), store.spent());
         let response = request.deliver(&stack, &event).await;
         let all = thread_cpu().saturating_sub(before);
         let cpu = all.saturating_sub(store.spent() - store_before);
         let (work, traffic) = (work::take(), observer.take());
         let exchanged = request.body.len() + request.check(response);
+
         let spent = Spent {
             cpu,
             work,
@@ -76,8 +81,8 @@ pub(super) async fn spent(case: &Case, scale: Scale) -> Spent {
     fastest.unwrap_or_default()
 }
 
-/// Answers lookups of uploads itself: none is there. The local store answers on other threads,
-/// between which CPU time could not be told apart.
+/// Responds to lookups of uploads with 404. The local object store runs on other threads, whose CPU
+/// time could not be separated.
 struct NoUploads;
 
 impl Hook for NoUploads {

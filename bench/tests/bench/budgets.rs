@@ -1,11 +1,12 @@
-//! Units, round trips and dollars against the budgets. They are counts, the same in every run.
+//! Checks capacity units, round trips and dollars against the budgets. These counts are the same in
+//! every run.
 
 use tidemark_bench::{
     cost::{self, Operations, dollars, history},
     table::Table,
 };
 
-fn held(table: &Table, budgets: usize) {
+fn assert_within_budgets(table: &Table, budgets: usize) {
     println!("{table}");
     let with_budget = table.rows.iter().filter(|row| row.budget.is_some()).count();
     assert_eq!(with_budget, budgets, "{}: rows with a budget", table.title);
@@ -14,12 +15,13 @@ fn held(table: &Table, budgets: usize) {
 }
 
 #[test]
-fn units_round_trips_and_dollars_stay_within_their_budgets() {
+fn costs_stay_within_budget() {
     let operations = cost::in_virtual_time(Operations::measure(300));
-    held(&operations.units(), 4);
-    held(&operations.round_trips(), 9);
-    held(&dollars::table(std::slice::from_ref(&operations)), 2);
-    // What only looks writes nothing.
+    assert_within_budgets(&operations.units(), 4);
+    assert_within_budgets(&operations.round_trips(), 9);
+    assert_within_budgets(&dollars::table(std::slice::from_ref(&operations)), 2);
+
+    // Read operations write nothing.
     let looked = [
         &operations.pull_fresh,
         &operations.pull_packed,
@@ -31,7 +33,8 @@ fn units_round_trips_and_dollars_stay_within_their_budgets() {
         looked.iter().all(|cost| cost.write_units == 0.0),
         "{looked:?}"
     );
-    // What a create makes is not read, and what is changed for half the price.
+
+    // Creates read nothing, and updates read eventually consistently.
     assert_eq!(
         (
             operations.creates.push.read_units,
@@ -50,6 +53,6 @@ fn units_round_trips_and_dollars_stay_within_their_budgets() {
 }
 
 #[test]
-fn a_pull_costs_the_same_behind_a_longer_history() {
-    held(&cost::in_virtual_time(history::table(&[100, 1_000])), 4);
+fn pull_cost_is_independent_of_history() {
+    assert_within_budgets(&cost::in_virtual_time(history::table(&[100, 1_000])), 4);
 }

@@ -1,5 +1,5 @@
-//! What rejected edits and deleted resources cost: counts that do not grow with what happened
-//! before.
+//! Checks the cost of rejected edits and deleted resources: the counts must not grow with the
+//! history.
 
 use serde_json::{Value, json};
 use tidemark_bench::{
@@ -16,17 +16,18 @@ fn is_ok(result: &Value) -> bool {
     result["status"] == "ok"
 }
 
-/// The item that changes a meter, made on this version.
+/// Returns the item that updates a meter, based on this version.
 fn update(id: &Value, version: u64, payload: Value) -> Value {
     let mut item = workload::update(id, version, payload);
     item["resource_type"] = "meter".into();
     item
 }
 
-/// Fifty meters of so many bytes, which their author changed once; gives their ids.
+/// Creates fifty meters of this size, updates each once, and returns their ids.
 async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -> Vec<Value> {
     let ana = counting.stack.device("ana", "phone");
     let mut ids = Vec::new();
+
     for from in (0..ITEMS).step_by(per_push) {
         let numbers = from..(from + per_push).min(ITEMS);
         let create = |number| {
@@ -36,12 +37,14 @@ async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -
             item["payload"]["code"] = code;
             item
         };
+
         let creates = numbers.clone().map(create).collect();
         let (_, created) = counting.push(&ana, creates, is_ok).await;
         let created: Vec<Value> = created
             .iter()
             .map(|result| result["server_id"].clone())
             .collect();
+
         let changes = numbers
             .zip(&created)
             .map(|(number, id)| update(id, 1, json!({"note": format!("n-{number}")})));
@@ -51,7 +54,7 @@ async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -
     ids
 }
 
-/// Pushes edits that were made on the first version, all of which are rejected.
+/// Pushes edits based on the first version, which are all rejected.
 async fn rejected(
     counting: &Counting,
     device: &Device<'_>,
@@ -64,6 +67,7 @@ async fn rejected(
         .enumerate()
         .map(|(number, id)| update(id, 1, workload::form(number, edit, bytes)));
     let (cost, results) = counting.count(device.push(forms.collect())).await;
+
     assert!(
         results.iter().all(|result| result["status"] == "conflict"),
         "{results:?}"
@@ -89,6 +93,7 @@ fn fifty_rejected_updates_stay_within_budget() {
     cost::in_virtual_time(async {
         let counting = Counting::default();
         let ids = changed_resources(&counting, 300, ITEMS).await;
+
         for (user, device_id) in [
             ("ben", "phone"),
             (
@@ -113,17 +118,20 @@ fn fifty_rejected_updates_stay_within_budget() {
 }
 
 #[test]
-fn rejected_updates_do_not_grow_with_history() {
+fn rejected_update_cost_is_history_independent() {
     cost::in_virtual_time(async {
         let counting = Counting::default();
         let ids = changed_resources(&counting, 300, ITEMS).await;
         let ben = counting.stack.device("ben", "phone");
+
         let mut costs = Vec::new();
         for round in 0..8 {
             costs.push(rejected(&counting, &ben, &ids[..10], 2 + round, 300).await);
             resolve_all(&counting).await;
         }
-        // From the first that is kept beside another on, until all places are taken.
+
+        // Compares the second conflict of each device and resource with the last, when the maximum
+        // number is stored.
         let (second, last) = (&costs[1], &costs[7]);
         println!("{:?}\n{second:?}\n{last:?}", costs[0]);
         assert!(
@@ -141,6 +149,7 @@ fn one_rejected_edit_reads_few_units() {
         let counting = Counting::default();
         let ids = changed_resources(&counting, 300, ITEMS).await;
         let ben = counting.stack.device("ben", "phone");
+
         let edits = |push: usize| {
             let edit = |item: usize| {
                 let payload = json!({"note": "x".repeat(900), "n": push * ITEMS + item});
@@ -150,6 +159,7 @@ fn one_rejected_edit_reads_few_units() {
             };
             (0..ITEMS).map(edit).collect::<Vec<_>>()
         };
+
         for push in 0..60 {
             let results = ben.push(edits(push).into()).await;
             assert!(
@@ -157,6 +167,7 @@ fn one_rejected_edit_reads_few_units() {
                 "{results:?}"
             );
         }
+
         let (cost, _) = counting.count(ben.push(json!([edits(60)[0]]))).await;
         println!("{cost:?}");
         assert!(cost.read_units <= 30.0, "{cost:?}");
@@ -177,6 +188,7 @@ fn server_payloads_are_stored_once_per_version() {
     cost::in_virtual_time(async {
         let counting = Counting::default();
         let ids = changed_resources(&counting, LARGE, 4).await;
+
         let small = async |user: &str| {
             let device = counting.stack.device(user, "phone");
             let edits = ids.iter().map(|id| update(id, 1, json!({"note": user})));
@@ -187,21 +199,24 @@ fn server_payloads_are_stored_once_per_version() {
             );
             cost
         };
+
         let first = small("ben").await;
         let once = stored_bytes(&counting);
         let second = small("eva").await;
         println!("{first:?} {once}\n{second:?} {}", stored_bytes(&counting));
         assert!(
             stored_bytes(&counting) - once <= ITEMS * 1200,
-            "a second device stores no payload of the server again"
+            "conflicts of a second device do not store the server's payload again"
         );
         assert!(second.write_units <= 2.6 * ITEMS as f64, "{second:?}");
+
         let boss = counting.stack.token("acme", "boss", &["admin"], &[]);
         let list = counting.stack.get("conflicts?limit=200", &boss).await.ok();
         let path = format!(
             "conflicts/{}",
             list["conflicts"][99]["id"].as_str().unwrap()
         );
+
         let whole = counting.stack.get(&path, &boss).await.ok();
         assert_eq!(whole["server_version"], 2);
         assert!(
@@ -214,11 +229,12 @@ fn server_payloads_are_stored_once_per_version() {
 }
 
 #[test]
-fn deleted_resources_cost_a_snapshot_little() {
+fn snapshot_reads_deleted_resources_cheaply() {
     cost::in_virtual_time(async {
         for (count, per_push, bytes) in [(96, 4, LARGE), (100, 50, 300)] {
             let counting = Counting::default();
             let ana = counting.stack.device("ana", "phone");
+
             for from in (0..count).step_by(per_push) {
                 let numbers = from..from + per_push;
                 let creates = numbers
@@ -231,6 +247,7 @@ fn deleted_resources_cost_a_snapshot_little() {
                     .collect();
                 counting.push(&ana, deletes, is_ok).await;
             }
+
             let mut fresh = counting.stack.device("ben", "phone");
             let (cost, page) = counting.count(fresh.pull_page(200)).await;
             println!("{count} of {bytes}: {cost:?}");

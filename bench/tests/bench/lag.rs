@@ -1,5 +1,4 @@
-//! `bench lag`: that a short run has all rows, on a Tidemark of its own and on one that runs
-//! elsewhere.
+//! Checks that a short run of `bench lag` has all rows, on a local and on a remote Tidemark.
 
 use std::path::Path;
 
@@ -14,15 +13,17 @@ fn program() -> &'static Path {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_run_has_all_rows() {
+async fn lag_tables_have_all_rows() {
     let arguments = LagArguments {
         remote: Remote::default(),
         pushes: 3,
         channel_changes: 100,
     };
+
     let tables = tables(program(), &arguments).await;
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(names, ["lag-visible", "lag-channel"]);
+
     let rows: Vec<&str> = tables[0]
         .rows
         .iter()
@@ -30,10 +31,11 @@ async fn a_short_run_has_all_rows() {
         .collect();
     assert_eq!(
         rows,
-        ["p50", "p99", "pulls until it is there, mean"].repeat(2)
+        ["p50", "p99", "pulls until it is returned, mean"].repeat(2)
     );
-    // How long it takes says nothing on a busy machine; but somebody has waited, and asked at least
-    // once.
+
+    // Latencies vary on a busy machine, but each must be positive and each change requires at least
+    // one pull.
     assert!(
         tables[0]
             .rows
@@ -48,6 +50,7 @@ async fn a_short_run_has_all_rows() {
         "{}",
         tables[0]
     );
+
     let units = |what: &str| {
         tables[1]
             .rows
@@ -56,10 +59,11 @@ async fn a_short_run_has_all_rows() {
             .unwrap()
             .measured
     };
+
     assert_eq!(
         units("resources, pushed in 50s"),
         100.0,
-        "a row of 300 bytes is a write unit"
+        "a row of 300 bytes costs one write unit"
     );
     assert!(
         units("log, batches of 100") < units("log, batches of 10"),
@@ -69,12 +73,13 @@ async fn a_short_run_has_all_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tidemark_elsewhere_is_measured_with_the_tokens_that_are_given() {
+async fn remote_deployment_is_measured_with_given_tokens() {
     let elsewhere = Subject::start(program(), Kind::Tidemark);
     let remote = Remote {
         url: Some(elsewhere.api.base().to_owned()),
         tokens: vec![elsewhere.token("ana")],
     };
+
     let tables = tables(
         program(),
         &LagArguments {
@@ -84,6 +89,7 @@ async fn a_tidemark_elsewhere_is_measured_with_the_tokens_that_are_given() {
         },
     )
     .await;
+
     assert_eq!(
         tables.len(),
         1,
@@ -92,7 +98,7 @@ async fn a_tidemark_elsewhere_is_measured_with_the_tokens_that_are_given() {
     assert_eq!(
         tables[0].rows.len(),
         3,
-        "nobody else pushes with one token: {}",
+        "with one token there are no other users: {}",
         tables[0]
     );
 }

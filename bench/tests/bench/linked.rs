@@ -1,11 +1,11 @@
-//! What each function links, as cargo builds it by itself. A second TLS stack is a megabyte, and
-//! part of each cold start.
+//! Checks which crates each function links when cargo builds it alone. A second TLS stack would add
+//! a megabyte and increase every cold start.
 
 use std::{collections::BTreeSet, process::Command};
 
 use tidemark::template::Template;
 
-/// Each function links one of these.
+/// Each function links exactly one version of these crates.
 const ONE: [&str; 6] = [
     "aws-lc-sys",
     "hyper",
@@ -14,8 +14,8 @@ const ONE: [&str; 6] = [
     "rustls-webpki",
     "tokio-rustls",
 ];
-/// No function links one of these: other TLS stacks and crypto libraries, and what links more than
-/// a function needs.
+/// Crates that no function may link: other TLS stacks and crypto libraries, and crates with more
+/// dependencies than a function needs.
 const NONE: [&str; 10] = [
     "aws-config",
     "aws-smithy-http-client",
@@ -33,12 +33,14 @@ const NONE: [&str; 10] = [
 fn each_function_links_one_tls_stack() {
     for function in Template::built_in().unwrap().functions() {
         let linked = linked(&function);
+
         let versions = |name: &str| {
             linked
                 .iter()
                 .filter(|(it, _)| it == name)
                 .collect::<Vec<_>>()
         };
+
         for name in ONE {
             assert_eq!(
                 versions(name).len(),
@@ -57,7 +59,7 @@ fn each_function_links_one_tls_stack() {
     }
 }
 
-/// Names and versions of all that is part of a function's binary.
+/// Returns the names and versions of all crates in a function's binary.
 fn linked(function: &str) -> BTreeSet<(String, String)> {
     let tree = Command::new(env!("CARGO"))
         .args([
@@ -74,11 +76,13 @@ fn linked(function: &str) -> BTreeSet<(String, String)> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
+
     assert!(
         tree.status.success(),
         "{}",
         String::from_utf8_lossy(&tree.stderr)
     );
+
     let lines = String::from_utf8(tree.stdout).unwrap();
     let words = lines.lines().map(|line| line.split(' ').map(str::to_owned));
     words

@@ -1,4 +1,4 @@
-//! `bench load`: that a stall is seen, that both sides do the same work, and that a run has all
+//! Checks `bench load`: latencies include a stall, both servers do the same work, and a run has all
 //! rows.
 
 use std::{
@@ -31,7 +31,7 @@ const STALLED_REQUEST: usize = 20;
 const REQUESTS: usize = 120;
 const RATE_PER_S: f64 = 200.0;
 
-/// A server that does one thing at a time, and once not even that for a while.
+/// A server that handles one request at a time and stalls once.
 #[derive(Clone, Default)]
 struct Stalling {
     turn: Arc<Mutex<()>>,
@@ -49,10 +49,12 @@ async fn nothing_new(State(server): State<Stalling>) -> String {
 async fn stalling() -> (Api, Ready) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let api = Api::new(&format!("http://{}", listener.local_addr().unwrap()));
+
     let router = Router::new()
         .route("/api/v1/mobile/sync/pull", post(nothing_new))
         .with_state(Stalling::default());
     tokio::spawn(async { axum::serve(listener, router).await });
+
     let ready = Ready::new(LoadKind::Quiet, &api, vec!["token".to_owned()], 0, 0).await;
     (api, ready)
 }
@@ -62,7 +64,7 @@ fn requests(ready: &Ready) -> Vec<Request> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stall_counts_for_every_request_that_was_due_meanwhile() {
+async fn open_loop_latency_includes_stalls() {
     let (api, ready) = stalling().await;
     let done = open_loop(
         &api,
@@ -72,8 +74,9 @@ async fn a_stall_counts_for_every_request_that_was_due_meanwhile() {
         &ProgressBar::hidden(),
     )
     .await;
-    // Due meanwhile were 0.6 s × 200/s = 120, of which 100 were left; they waited 600 ms down to
-    // 100 ms.
+
+    // Of the 0.6 s × 200/s = 120 requests due during the stall, 100 remained. They waited between
+    // 600 ms and 100 ms.
     let stalled = done.latency_us.count_between(50_000, u64::MAX);
     assert!(
         stalled >= 80,
@@ -83,30 +86,31 @@ async fn a_stall_counts_for_every_request_that_was_due_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_loop_would_hide_the_stall() {
+async fn closed_loop_latency_hides_stalls() {
     let (api, ready) = stalling().await;
     let done = closed_loop(&api, &ready, requests(&ready), 1, &ProgressBar::hidden()).await;
     assert_eq!(done.items, REQUESTS);
     assert!(
         done.ms_at(0.90) < 300.0,
-        "p90 is {} ms: is this why latencies are not taken from here?",
+        "p90 is {} ms: a closed loop should hide the stall",
         done.ms_at(0.90)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tidemark_and_the_floor_do_the_same_work() {
+async fn tidemark_and_baseline_return_same_results() {
     let program = Path::new(env!("CARGO_BIN_EXE_bench"));
     let tidemark = work_of(&Subject::start(program, Kind::Tidemark)).await;
-    let floor = work_of(&Subject::start(program, Kind::Floor)).await;
-    assert_eq!(tidemark.0.len(), 4 * ITEMS, "changes that were pulled");
-    assert_eq!(tidemark, floor);
+    let baseline = work_of(&Subject::start(program, Kind::Baseline)).await;
+    assert_eq!(tidemark.0.len(), 4 * ITEMS, "number of pulled changes");
+    assert_eq!(tidemark, baseline);
 }
 
-/// The payloads that were pulled after some pushes, and what stale updates were answered.
+/// Returns the payloads that were pulled after some pushes, and the results of stale updates.
 async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
     let (api, token) = (&subject.api, subject.token("ana"));
     let pulls = Ready::new(LoadKind::Pull, api, vec![token], 4 * ITEMS, 1).await;
+
     let mut payloads = Vec::new();
     for page in 0..2 {
         let page = api.ask(&pulls.request(page)).await;
@@ -120,16 +124,18 @@ async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
         );
     }
     payloads.sort();
+
     let stale = Ready::new(LoadKind::Stale, api, vec![subject.token("ben")], 0, 1).await;
     let response = api.ask(&stale.request(7)).await;
     assert_eq!(stale.count(&response), ITEMS);
+
     let rejected = response["results"]
         .as_array()
         .unwrap()
         .iter()
         .map(|result| {
             let mut held = result["server_payload"].clone();
-            // Ids are each side's own, and the floor keeps them in the payload.
+            // Ids differ between the servers, and the baseline stores them in the payload.
             held.as_object_mut().unwrap().remove("id");
             json!([result["status"], result["server_version"], held])
         });
@@ -138,25 +144,27 @@ async fn work_of(subject: &Subject) -> (Vec<String>, Vec<Value>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_run_has_all_rows_with_their_floors() {
+async fn load_tables_have_all_rows_and_baselines() {
     let arguments = LoadArguments {
         remote: Remote::default(),
         requests: 2,
         changes: 200,
     };
+
     let tables = tables(Path::new(env!("CARGO_BIN_EXE_bench")), &arguments).await;
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(
         names,
         ["load-push", "load-pull", "load-stale", "load-quiet"]
     );
+
     for table in &tables {
         let rows: Vec<&str> = table
             .rows
             .iter()
             .map(|row| row.what.split(',').next().unwrap())
             .collect();
-        let engine = "engine (floor: SQLite)";
+        let engine = "engine (baseline: SQLite)";
         assert_eq!(
             rows,
             [
@@ -171,13 +179,13 @@ async fn a_short_run_has_all_rows_with_their_floors() {
             "{}",
             table.name
         );
-        // The processor time of so short a run may be less than Linux counts.
+        // The CPU time of a short run may be below the resolution of Linux.
         assert!(
             table
                 .rows
                 .iter()
                 .all(|row| (row.measured > 0.0 || row.unit == "CPU s")
-                    && row.floor.is_some_and(|floor| floor >= 0.0)),
+                    && row.baseline.is_some_and(|baseline| baseline >= 0.0)),
             "{table}"
         );
     }

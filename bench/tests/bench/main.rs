@@ -1,9 +1,8 @@
-//! What a change may not make dearer, counted, so that CI fails when it does; and what the
-//! measurements themselves must hold.
+//! Checks the counted costs against their budgets in CI, and the correctness of the measurements.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test that cannot go on stops, and the tables are to be read"
+    reason = "a failed test aborts, and the tables are printed"
 )]
 
 mod budgets;

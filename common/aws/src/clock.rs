@@ -1,12 +1,12 @@
-//! The one file that asks what time it is and makes random ids; everything else is handed both, so
-//! that tests can drive them.
+//! The only file that reads the system time and generates random ids. All other code receives a
+//! [`Clock`], so that tests control time.
 
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use uuid::{Timestamp, Uuid};
 
-/// Tells the time, to the millisecond.
+/// A source of the current time, with a resolution of one millisecond.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
@@ -17,7 +17,7 @@ impl fmt::Debug for Clock {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the clock of the operating system.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the file that owns the clock"
@@ -26,18 +26,18 @@ impl Clock {
         Self(Arc::new(Utc::now))
     }
 
-    /// A clock of the caller's own.
+    /// Returns a clock that calls `now`, for tests and the simulation.
     pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// The moment now.
+    /// Returns the current time, truncated to milliseconds.
     pub fn now(&self) -> DateTime<Utc> {
         let now = (self.0)();
         DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
     }
 
-    /// An id no one else has, that sorts by the time it was made.
+    /// Generates a unique id that sorts by its time of creation (UUID v7).
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the file that owns random ids"
@@ -45,6 +45,7 @@ impl Clock {
     pub fn unique_id(&self) -> Uuid {
         let now = self.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+
         Uuid::new_v7(Timestamp::from_unix(
             uuid::NoContext,
             seconds,

@@ -1,5 +1,5 @@
-//! Reading a channel's log to compare resources with it: backwards from the head, as far as it may
-//! tell something of them, and on from there where the head has moved meanwhile.
+//! Reads the change log of a channel to compare resources with it: backward from the head until the
+//! log is older than the resources, and later forward if the head has moved.
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
@@ -9,35 +9,35 @@ use tidemark_core::{
 
 use crate::{context::Context, failure::Failure, tables::changes::StoredSegment};
 
-/// Segments of one read: an answer holds 1 MB of them.
+/// Segments per query. A DynamoDB response holds at most 1 MB of them.
 const SEGMENTS: i32 = 16;
 
-/// How far a log is read at most.
+/// The bounds of a backward read of a change log.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimit {
-    /// No longer than until then.
+    /// The time at which reading stops.
     pub until: DateTime<Utc>,
-    /// So many segments.
+    /// The maximum number of segments that are read.
     pub segments_max: usize,
-    /// So many bytes of their entries, unpacked.
+    /// The maximum number of bytes of their entries, decompressed.
     pub bytes_max: usize,
 }
 
-/// Whether a log was read as far as it may tell something.
+/// Whether a backward read covered all entries that the comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogRead {
-    /// It was.
+    /// All entries that the comparison needs were read.
     Whole,
-    /// The bound was reached before: what was sequenced until then was not read.
+    /// A bound was reached first. Entries that were sequenced before this time were not read.
     Cut(DateTime<Utc>),
 }
 
-/// Reads the log backwards from `head`, until every resource of the comparison was seen or the log
-/// is older than those that were not.
+/// Reads the log backward from `head` until all resources of the comparison were seen, or the log
+/// is older than the remaining ones.
 ///
 /// # Errors
-/// An outage.
-pub async fn look_back(
+/// Returns `Failure::Outage` if DynamoDB is unavailable or a segment cannot be decoded.
+pub async fn read_backward(
     context: &Context,
     scope: &Scope,
     head: &Head,
@@ -46,21 +46,24 @@ pub async fn look_back(
 ) -> Result<LogRead, Failure> {
     let (mut end, mut passed_at) = (head.position, head.moved_at);
     let (mut segments, mut bytes) = (0, 0);
-    while end != Position::START && comparison.goes_on(passed_at) {
+
+    while end != Position::START && comparison.may_find_more(passed_at) {
         if segments >= bound.segments_max
             || bytes >= bound.bytes_max
             || context.clock.now() > bound.until
         {
             return Ok(LogRead::Cut(passed_at));
         }
+
         let read = context
             .tables
             .changes
             .packed_segments_back(scope, end, SEGMENTS)
             .await?;
         if read.is_empty() {
-            return Ok(LogRead::Whole); // what is older has expired
+            return Ok(LogRead::Whole); // older segments have expired
         }
+
         segments += read.len();
         for packed in read {
             if bytes >= bound.bytes_max {
@@ -75,14 +78,15 @@ pub async fn look_back(
             (end, passed_at) = (segment.prev, sequenced_at);
         }
     }
+
     Ok(LogRead::Whole)
 }
 
-/// Reads the log on from `position`, where a segment ends, up to `head`.
+/// Reads the log forward from `position`, the end of a segment, to `head`.
 ///
 /// # Errors
-/// An outage.
-pub async fn look_on(
+/// Returns `Failure::Outage` if DynamoDB is unavailable or a segment cannot be decoded.
+pub async fn read_forward(
     context: &Context,
     scope: &Scope,
     mut position: Position,
@@ -95,7 +99,8 @@ pub async fn look_on(
             .changes
             .segments(scope, position, head.position, SEGMENTS)
             .await?;
-        let Some(last) = read.last() else { break }; // what follows has expired
+
+        let Some(last) = read.last() else { break }; // the next segments have expired
         position = last.segment.last;
         read.iter()
             .for_each(|stored| comparison.note(&stored.segment));

@@ -1,5 +1,5 @@
-//! What a function stands on: its settings, its tables, its clock. Made once when the function
-//! starts, and cheap to clone, which each invocation does.
+//! The dependencies of a handler: settings, table clients, clock, metrics. Built once per process
+//! and cloned per invocation.
 
 use std::{
     env,
@@ -43,55 +43,58 @@ use crate::{
     transport,
 };
 
-/// What a function stands on.
+/// The dependencies shared by all handlers.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// What the deployment decided.
+    /// The settings of the deployment.
     pub settings: Arc<Settings>,
-    /// The tables.
+    /// The clients of the DynamoDB tables.
     pub tables: Tables,
-    /// Who calls.
+    /// Verifies the bearer tokens of requests.
     pub verifier: Arc<Verifier>,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// How long to wait before a retry.
+    /// The source of jitter for retries.
     pub random: Random,
-    /// The media bucket; only functions that use it link S3.
+    /// The media bucket. Only functions that use it link the S3 client.
     pub media: Option<Media>,
-    /// The failure bucket; only the functions behind streams link it.
+    /// The dead-letter bucket. Only functions with a stream as event source link it.
     pub dead_letters: Option<DeadLetters>,
-    /// The notification topic, where the deployment has one; only `notify` links SNS.
+    /// The notification topic, if the deployment has one. Only `notify` links the SNS client.
     pub notifications: Option<Notifications>,
-    /// What this invocation measures.
+    /// The metrics of the current invocation.
     pub meter: Meter,
-    /// Whether an invocation was begun before.
+    /// Whether this process has handled an invocation before.
     is_warm: Arc<AtomicBool>,
 }
 
-/// What a function finds when it starts, in Lambda or wherever the same variables are set. What it
-/// asks for beyond the tables makes its binary larger, so each function asks for what it uses.
+/// The process environment of a function, in Lambda or wherever the same variables are set. Each
+/// client beyond the tables makes the binary larger, so a function requests only the clients that
+/// it uses.
 #[derive(Debug)]
 pub struct Environment {
     settings: Settings,
     sdk: SdkConfig,
 }
 
-/// Longer than that a start does not wait for its connection: Lambda gives it ten seconds in all.
+/// The maximum time that initialization waits for its connection. Lambda allows ten seconds for the
+/// whole initialization phase.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
-/// Times the SDK makes a call that was throttled or failed, and the longest wait before the first
-/// retry; it doubles, with full jitter. The waits take 0.8 s on average and 1.6 s at most.
+/// The maximum number of attempts for a call that is throttled or fails, and the upper bound of the
+/// first backoff. The backoff doubles, with full jitter: all waits together take 0.8 s on average
+/// and 1.6 s at most.
 const ATTEMPTS_MAX: u32 = 6;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 
-/// Why a function does not start.
+/// The reason why a function cannot start.
 type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Environment {
-    /// Reads the environment.
+    /// Reads the settings and the SDK configuration from environment variables.
     ///
     /// # Errors
-    /// [`SettingsError`] names the variable that is missing or wrong.
+    /// Returns [`SettingsError`] with the name of the variable that is missing or invalid.
     pub fn read() -> Result<Self, StartError> {
         let settings =
             Settings::from_env(&|name| env::var(name).ok()).map_err(|error| error.to_string())?;
@@ -103,10 +106,10 @@ impl Environment {
         })
     }
 
-    /// The tables, and who calls.
+    /// Builds a context with the tables and the token verifier.
     ///
     /// # Errors
-    /// The key set of the settings does not read.
+    /// Returns an error if the key set in the settings cannot be decoded.
     pub fn context(&self) -> Result<Context, StartError> {
         Ok(Context::new(
             self.settings.clone(),
@@ -115,19 +118,19 @@ impl Environment {
         )?)
     }
 
-    /// The media bucket.
+    /// Builds the client of the media bucket.
     ///
     /// # Errors
-    /// [`SettingsError::Missing`] where the deployment gives this function no secret for media
+    /// Returns [`SettingsError::Missing`] if the deployment gives this function no secret for media
     /// keys.
     pub fn media(&self) -> Result<Media, SettingsError> {
         Media::new(crate::media::client(&self.sdk), &self.settings.media)
     }
 
-    /// The failure bucket, for the function of that name.
+    /// Builds the client of the dead-letter bucket for the function of that name.
     ///
     /// # Errors
-    /// [`SettingsError::Missing`] where the deployment names none.
+    /// Returns [`SettingsError::Missing`] if the deployment configures no bucket.
     pub fn dead_letters(&self, function: &str) -> Result<DeadLetters, SettingsError> {
         let bucket = self
             .settings
@@ -141,7 +144,7 @@ impl Environment {
         ))
     }
 
-    /// The notification topic, if the deployment has one.
+    /// Builds the client of the notification topic, if the deployment has one.
     pub fn notifications(&self) -> Option<Notifications> {
         let topic = self.settings.notification_topic.as_deref()?;
         Some(Notifications::new(
@@ -152,12 +155,13 @@ impl Environment {
 }
 
 impl Context {
-    /// Stands on these tables and this clock.
+    /// Builds a context from its settings, the DynamoDB client and the clock.
     ///
     /// # Errors
-    /// [`Failure`] when the key set of the settings does not read.
+    /// Returns [`Failure`] if the key set in the settings cannot be decoded.
     pub fn new(settings: Settings, dynamodb: Client, clock: Clock) -> Result<Self, Failure> {
         let random = Random::system();
+
         Ok(Self {
             tables: Tables::new(dynamodb, &settings, random.clone()),
             verifier: Arc::new(Verifier::new(settings.auth.clone(), clock.clone())?),
@@ -172,7 +176,7 @@ impl Context {
         })
     }
 
-    /// The same for one invocation, which measures by itself.
+    /// Returns a copy for one invocation, whose metrics are counted separately.
     pub fn for_invocation(&self) -> Self {
         Self {
             meter: Meter::default(),
@@ -180,31 +184,33 @@ impl Context {
         }
     }
 
-    /// Opens the connection to DynamoDB while the function still starts, by a read of `changes`
-    /// that finds nothing: the handshake is over, and the code of a call is in memory, when the
-    /// first request comes. Costs a read unit for each start. What goes wrong is the first
-    /// request's to tell.
+    /// Opens the connection to DynamoDB during initialization with a read of `changes` that matches
+    /// no item. The TLS handshake is complete and the code of a call is in memory when the first
+    /// request arrives. Costs one read unit per cold start. An error is only logged here; the first
+    /// request reports it.
     pub async fn connect_by_changes(&self) {
-        connect(self.tables.changes.heads(&[nobodys_channel()])).await;
+        connect(self.tables.changes.heads(&[nonexistent_channel()])).await;
     }
 
-    /// The same, for a function that may read `resources` and not `changes`.
+    /// Does the same as [`Self::connect_by_changes`] for a function that may read `resources` and
+    /// not `changes`.
     pub async fn connect_by_resources(&self) {
-        let Scope { tenant, channel } = nobodys_channel();
-        let nothing = ResourceKey {
+        let Scope { tenant, channel } = nonexistent_channel();
+        let nonexistent = ResourceKey {
             channel,
             resource_type: "-".to_owned(),
             id: "-".to_owned(),
         };
-        connect(self.tables.resources.load(&tenant, [&nothing])).await;
+        connect(self.tables.resources.load(&tenant, [&nonexistent])).await;
     }
 
-    /// Whether nothing was invoked here before: a cold start. Asked once by each invocation.
+    /// Returns whether this is the first invocation of the process, a cold start. Must be called
+    /// exactly once per invocation.
     pub(crate) fn is_cold(&self) -> bool {
         !self.is_warm.swap(true, Ordering::Relaxed)
     }
 
-    /// The same with another source of random numbers.
+    /// Returns the context with another source of random numbers.
     pub fn with_random(self, random: Random) -> Self {
         Self {
             tables: self.tables.with_random(&self.settings, random.clone()),
@@ -213,7 +219,7 @@ impl Context {
         }
     }
 
-    /// The same, on a media bucket too.
+    /// Returns the context with the client of the media bucket.
     pub fn with_media(self, media: Media) -> Self {
         Self {
             media: Some(media),
@@ -221,7 +227,7 @@ impl Context {
         }
     }
 
-    /// The same, on the failure bucket too.
+    /// Returns the context with the client of the dead-letter bucket.
     pub fn with_dead_letters(self, dead_letters: DeadLetters) -> Self {
         Self {
             dead_letters: Some(dead_letters),
@@ -229,7 +235,7 @@ impl Context {
         }
     }
 
-    /// The same, on a notification topic too, if there is one.
+    /// Returns the context with the client of the notification topic, if there is one.
     pub fn with_notifications(self, notifications: Option<Notifications>) -> Self {
         Self {
             notifications,
@@ -237,17 +243,17 @@ impl Context {
         }
     }
 
-    /// Stands on the tables that the environment names, and nothing else.
+    /// Builds a context with the tables that the environment variables name, and no other clients.
     ///
     /// # Errors
-    /// Those of [`Environment`].
+    /// Returns the errors of [`Environment::read`] and [`Environment::context`].
     pub fn from_environment() -> Result<Self, StartError> {
         Environment::read()?.context()
     }
 }
 
-/// A channel of a tenant that is none.
-fn nobodys_channel() -> Scope {
+/// Returns a channel that does not exist, because `-` is the name of no tenant.
+fn nonexistent_channel() -> Scope {
     Scope {
         tenant: "-".to_owned(),
         channel: Channel::Tenant,
@@ -256,25 +262,27 @@ fn nobodys_channel() -> Scope {
 
 async fn connect<T>(read: impl Future<Output = Result<T, Failure>>) {
     if !matches!(tokio::time::timeout(CONNECT_MAX, read).await, Ok(Ok(_))) {
-        tracing::warn!("no connection to DynamoDB while the function started");
+        tracing::warn!("could not connect to DynamoDB during initialization");
     }
 }
 
-/// A call and all its repetitions end well before the function's own time does, so that what hangs
-/// is answered, not cut off.
+/// Limits a call and all its retries to less than the function's timeout, so that a hanging call
+/// ends in an error response and not in a killed process.
 fn timeouts() -> TimeoutConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5));
     timeouts.operation_timeout(Duration::from_secs(8)).build()
 }
 
-/// What Lambda hands in environment variables, and an endpoint of one's own. `aws-config` would
-/// look in more places, for 0.65 MB of each binary.
+/// Builds the SDK configuration from the variables that Lambda sets and an optional endpoint.
+/// `aws-config` reads more sources, but adds 0.65 MB to each binary.
 fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
     let required = |name| variable(name).ok_or(SettingsError::Missing(name));
+
     let (key, secret) = (
         required("AWS_ACCESS_KEY_ID")?,
         required("AWS_SECRET_ACCESS_KEY")?,
     );
+
     let credentials = Credentials::new(
         key,
         secret,
@@ -282,6 +290,7 @@ fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
         None,
         "environment",
     );
+
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(required("AWS_REGION")?))
@@ -295,14 +304,15 @@ fn sdk_config(client: SharedHttpClient) -> Result<SdkConfig, SettingsError> {
                 .with_initial_backoff(BACKOFF_FIRST),
         )
         .timeout_config(timeouts())
-        // A call that stalls runs into its time; watching its bytes besides costs each call a
-        // timer.
+        // A stalled call ends with the attempt timeout. Stalled-stream protection would cost a
+        // timer per call.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+
     config.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
     Ok(config.build())
 }
 
-/// Settings of one service: `AWS_ENDPOINT_URL_DYNAMODB` stands before `AWS_ENDPOINT_URL`.
+/// Resolves settings of one service: `AWS_ENDPOINT_URL_DYNAMODB` overrides `AWS_ENDPOINT_URL`.
 #[derive(Debug)]
 struct OwnEndpoint;
 
@@ -316,7 +326,7 @@ impl LoadServiceConfig for OwnEndpoint {
     }
 }
 
-/// What an environment variable says, if anything.
+/// Returns the value of an environment variable unless it is unset or empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,6 +1,6 @@
-//! The failure bucket: stream records that can never be handled, kept whole, so that those behind
-//! them go on and none is lost. The bucket announces each new object on a queue, where somebody is
-//! told.
+//! The dead-letter bucket: stores stream records that can never be processed, so that the records
+//! after them are processed and none is lost. The bucket sends an event for each new object to a
+//! queue that an alarm watches.
 
 use aws_sdk_s3::{Client, error::ProvideErrorMetadata as _, primitives::ByteStream};
 use chrono::{DateTime, Utc};
@@ -14,10 +14,10 @@ use tidemark_core::{
 
 use crate::failure::Failure;
 
-/// What S3 answers to a put under a key that is taken, where the put asks for a free one.
-const TAKEN: &str = "PreconditionFailed";
+/// The error code of S3 for a put with `If-None-Match: *` under a key that exists.
+const PRECONDITION_FAILED: &str = "PreconditionFailed";
 
-/// The failure bucket, as one function writes to it.
+/// The client of the dead-letter bucket for one function.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     client: Client,
@@ -25,7 +25,7 @@ pub struct DeadLetters {
     function: String,
 }
 
-/// The object that keeps a record.
+/// The stored object of a dead-lettered record.
 #[derive(Debug, Serialize)]
 struct DeadLetter<'a> {
     function: &'a str,
@@ -35,7 +35,7 @@ struct DeadLetter<'a> {
 }
 
 impl DeadLetters {
-    /// The bucket, for the function of that name.
+    /// Creates a client that writes under the prefix of the function of that name.
     pub fn new(client: Client, bucket: &str, function: &str) -> Self {
         Self {
             client,
@@ -44,11 +44,11 @@ impl DeadLetters {
         }
     }
 
-    /// How many objects lie below a prefix, and since when, from one listing: their contents are
-    /// not read.
+    /// Counts the objects under a prefix and returns the time of the oldest, from one list request
+    /// of at most `DEAD_LETTERS_COUNTED_MAX` keys. Does not read the objects.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure::Outage` if S3 is unavailable.
     pub async fn count(&self, prefix: &str) -> Result<FailureCount, Failure> {
         let list = self
             .client
@@ -60,11 +60,13 @@ impl DeadLetters {
             .send()
             .await
             .map_err(|error| Failure::outage("list_objects_v2", error))?;
+
         let put_at = listed
             .contents()
             .iter()
             .filter_map(|object| object.last_modified()?.to_millis().ok());
         let oldest_at = put_at.min().and_then(DateTime::from_timestamp_millis);
+
         Ok(FailureCount {
             objects: listed.contents().len(),
             has_more: listed.is_truncated() == Some(true),
@@ -72,15 +74,15 @@ impl DeadLetters {
         })
     }
 
-    /// Keeps a record as it came, with the reason, as `set-aside/<function>/<digest of the
-    /// record>.json`; gives that key.
+    /// Stores a record unchanged with the reason as `set-aside/<function>/<digest of the
+    /// record>.json`. Returns that key.
     ///
-    /// The key follows from the record, and a key that is taken is left as it is: a record that
-    /// comes again, for the sake of others in its batch, is announced once. Sequence numbers would
-    /// not do: two shards may give one number to two records.
+    /// The key is derived from the record and an existing object is not replaced: a record that is
+    /// redelivered because another record of its batch failed is announced once. Sequence numbers
+    /// are no substitute, because two shards may assign one number to two records.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure::Outage` if S3 is unavailable.
     pub async fn dead_letter(
         &self,
         record: &RawValue,
@@ -92,6 +94,7 @@ impl DeadLetters {
             self.function,
             json::hex(&json::digest([record.get().as_bytes()]))
         );
+
         let object = DeadLetter {
             function: &self.function,
             reason,
@@ -99,7 +102,8 @@ impl DeadLetters {
             record,
         };
         let object = serde_json::to_vec(&object)
-            .map_err(|error| Failure::unreadable("record to set aside", error))?;
+            .map_err(|error| Failure::unreadable("dead letter", error))?;
+
         let put = self
             .client
             .put_object()
@@ -113,7 +117,7 @@ impl DeadLetters {
             .await
         {
             Ok(_) => Ok(key),
-            Err(error) if error.code() == Some(TAKEN) => Ok(key),
+            Err(error) if error.code() == Some(PRECONDITION_FAILED) => Ok(key),
             Err(error) => Err(Failure::outage("put_object", error)),
         }
     }

@@ -1,6 +1,6 @@
-//! The end of an invocation's time. Lambda ends a process that takes longer than its function's
-//! time-out, and the client gets a 502 without a hint. So the work ends earlier, and what did not
-//! end is answered as an outage: 503, or the records of a stream given back.
+//! The deadline of an invocation. Lambda kills a process that exceeds its function's timeout, and
+//! the client gets a 502 without a retry hint. Therefore the work ends earlier, and unfinished work
+//! results in `Failure::Outage`: status 503, or stream records reported in `batchItemFailures`.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{clock::Clock, failure::Failure};
 
-/// The time that is left to answer when the work is stopped: a compressed answer of 3 MB, and the
+/// The time reserved for the response when the work is stopped: compressing a body of 3 MB, and the
 /// log lines.
 const RESPONSE_MAX: Duration = Duration::from_secs(3);
-/// Of a shorter time-out, the part that is left to answer.
+/// The reserved part of a remaining time that is too short for [`RESPONSE_MAX`]: one fifth.
 const RESPONSE_PART: u32 = 5;
 
-/// The moment by which the work of one invocation must have ended; none outside of Lambda.
+/// The time by which the work of one invocation must end. Unlimited outside Lambda.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// The deadline of the invocation that began now with this context. A context of a direct call
-    /// in a test has none.
+    /// Returns the deadline of the invocation that began now with this context. The context of a
+    /// direct call in a test has none.
     pub fn of(context: Option<&LambdaContext>, clock: &Clock) -> Self {
         let ends_at = context
             .map(|context| context.deadline)
@@ -33,23 +33,25 @@ impl Deadline {
         }))
     }
 
-    /// Does the work unless the time is over before it has ended. It is dropped then, as if the
-    /// process had ended there: a retry finishes what it began.
+    /// Runs the work until the deadline. At the deadline the work is dropped as if the process had
+    /// been killed there: a retry completes it.
     ///
     /// # Errors
-    /// Those of the work; an outage when the time is over.
+    /// Returns the errors of the work, and `Failure::Outage` if the deadline passes.
     pub async fn bound<T>(
         self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let over =
-            || Failure::Outage("the time of the invocation is over: calls take too long".into());
+            || Failure::Outage("the deadline of the invocation passed: calls take too long".into());
         let Some(ends_at) = self.0 else {
             return work.await;
         };
+
         if Instant::now() >= ends_at {
             return Err(over());
         }
+
         timeout_at(ends_at, work)
             .await
             .unwrap_or_else(|_| Err(over()))
@@ -64,23 +66,26 @@ mod tests {
 
     use super::*;
 
-    /// Seconds that work may take which never ends, with a context that has so many seconds left.
+    /// Returns after how many seconds never-ending work is stopped if `left_ms` milliseconds
+    /// remain.
     async fn allowed_s(left_ms: u64) -> f64 {
         let clock = Clock::from_fn(|| {
-            DateTime::from_timestamp_millis(1_700_000_000_000).expect("a moment")
+            DateTime::from_timestamp_millis(1_700_000_000_000).expect("timestamp is in range")
         });
         let mut context = LambdaContext::default();
         context.deadline = 1_700_000_000_000 + left_ms;
+
         let began = Instant::now();
         let ended = Deadline::of(Some(&context), &clock)
             .bound(pending::<Result<(), Failure>>())
             .await;
         assert!(matches!(ended, Err(Failure::Outage(_))));
+
         began.elapsed().as_secs_f64()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_ends_before_the_time_is_over() {
+    async fn work_stops_before_the_lambda_timeout() {
         for (left_ms, expected) in [
             (20_000, 17.0),
             (60_000, 57.0),
@@ -97,16 +102,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_without_a_context_is_not_bounded() {
+    async fn work_without_context_is_unbounded() {
         let work = async {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Ok(7)
         };
+
         assert!(matches!(
             Deadline::of(None, &Clock::system()).bound(work).await,
             Ok(7)
         ));
+
         let direct = Deadline::of(Some(&LambdaContext::default()), &Clock::system());
-        assert!(direct.0.is_none(), "a deadline of zero is none");
+        assert!(direct.0.is_none(), "a deadline of zero means unlimited");
     }
 }

@@ -1,5 +1,5 @@
-//! What was delivered (§4.8), looked up: how far a device has acknowledged, and whether the log
-//! holds a version before that.
+//! Looks up whether a version was delivered (§4.8): how far the device has acknowledged, and
+//! whether the change log holds the version before that position.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,15 +16,15 @@ use crate::{
     tables::changes::{PositionStatus, StoredSegment},
 };
 
-/// Segments of one read backwards.
+/// Segments per backward query.
 const SEGMENTS: i32 = 16;
 
-/// Whether the device `device_id` of `user` has acknowledged a version of a resource, or a newer
-/// one. It takes one read where the device has acknowledged nothing of the channel, else three or
-/// more.
+/// Returns whether the device `device_id` of `user` has acknowledged a version of a resource, or a
+/// newer one. Costs one read if the device has acknowledged nothing in the channel, otherwise three
+/// or more.
 ///
 /// # Errors
-/// An outage.
+/// Returns `Failure::Outage` if DynamoDB is unavailable.
 pub async fn is_delivered(
     context: &Context,
     tenant: &str,
@@ -34,19 +34,22 @@ pub async fn is_delivered(
 ) -> Result<bool, Failure> {
     let channel = &awaited.resource.channel;
     let device = context.tables.devices.load(tenant, user, device_id).await?;
+
     let Some(acknowledged) = device.and_then(|device| device.positions.get(channel).copied())
     else {
         return Ok(false);
     };
+
     let scope = Scope {
         tenant: tenant.to_owned(),
         channel: channel.clone(),
     };
-    look_back(context, &scope, &acknowledged, awaited, &Budget::default()).await
+
+    read_backward(context, &scope, &acknowledged, awaited, &Budget::default()).await
 }
 
-/// How much of the log a request still may read to find out what was delivered. Looks that are made
-/// side by side share it.
+/// The bytes of the change log that a request may still read to determine what was delivered.
+/// Concurrent lookups share it.
 #[derive(Debug)]
 pub struct Budget(AtomicUsize);
 
@@ -57,8 +60,8 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Whether nothing is left.
-    pub fn is_spent(&self) -> bool {
+    /// Returns whether the budget is used up.
+    pub fn is_exhausted(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
@@ -68,12 +71,12 @@ impl Budget {
     }
 }
 
-/// Whether a position is behind a version, or a newer one, in the log. It takes one read or more,
-/// as far as the `budget` goes.
+/// Returns whether `acknowledged` is a position after the version, or a newer one, in the log.
+/// Costs one read or more, limited by `budget`.
 ///
 /// # Errors
-/// An outage.
-pub async fn look_back(
+/// Returns `Failure::Outage` if DynamoDB is unavailable or a segment cannot be decoded.
+pub async fn read_backward(
     context: &Context,
     scope: &Scope,
     acknowledged: &AckPosition,
@@ -81,33 +84,37 @@ pub async fn look_back(
     budget: &Budget,
 ) -> Result<bool, Failure> {
     let changes = &context.tables.changes;
+
     let mut end = match changes.place(scope, acknowledged.position).await? {
         PositionStatus::Segment(segment) => match look(&segment, acknowledged, awaited, budget) {
             SegmentScan::Delivered => return Ok(true),
             SegmentScan::NotYet => return Ok(false),
-            SegmentScan::GoOn(before) => before,
+            SegmentScan::Continue(before) => before,
         },
         PositionStatus::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
         PositionStatus::Beyond => return Ok(false),
     };
+
     let mut looked = 0;
-    while looked < DELIVERY_SEGMENTS_MAX && !budget.is_spent() {
+    while looked < DELIVERY_SEGMENTS_MAX && !budget.is_exhausted() {
         let read = changes.packed_segments_back(scope, end, SEGMENTS).await?;
         if read.is_empty() {
-            break; // the log has expired there
+            break; // older segments have expired
         }
+
         looked += read.len();
         for packed in read {
             match look(&packed.unpack()?, acknowledged, awaited, budget) {
                 SegmentScan::Delivered => return Ok(true),
                 SegmentScan::NotYet => return Ok(false),
-                SegmentScan::GoOn(before) => end = before,
+                SegmentScan::Continue(before) => end = before,
             }
-            if budget.is_spent() {
+            if budget.is_exhausted() {
                 break;
             }
         }
     }
+
     Ok(awaited.is_long_delivered(acknowledged))
 }
 

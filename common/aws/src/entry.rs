@@ -1,12 +1,11 @@
-//! The one way by which an event of API Gateway becomes a request, and a response becomes what API
-//! Gateway takes. The Lambda adapter of `lambda_http` builds an address from `Host`,
-//! `X-Forwarded-Proto`, the path and the query, and panics where that is none, or where a body is
-//! no base64; so every function behind the API is run through here, and what a client sends cannot
-//! end its process (§8).
+//! Converts API Gateway events to requests, and responses to the format that API Gateway expects.
+//! The Lambda adapter of `lambda_http` builds a URI from `Host`, `X-Forwarded-Proto`, the path and
+//! the query, and panics if the URI is invalid or a body is not valid base64. Therefore every
+//! function behind the API uses this module, so that a client's input cannot end its process (§8).
 //!
-//! Each field of the event is read by itself. What does not read is left out, as if it had not been
-//! sent; where a request means nothing without it, the request carries the problem that
-//! [`crate::http::serve`] answers with.
+//! Each field of the event is parsed separately. A field that cannot be parsed is treated as
+//! absent. If the request cannot be processed without it, the request carries the problem that
+//! [`crate::http::serve`] returns.
 
 use std::{
     borrow::Cow,
@@ -34,33 +33,32 @@ use tidemark_core::{
     protocol::problem::{Problem, ProblemCode},
 };
 
-/// Base64 as API Gateway writes it; padding that is missing is no reason to refuse a body.
+/// Base64 as API Gateway encodes it. Missing padding is accepted.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Which fields an event of API Gateway has at least one of.
+/// The fields that identify an API Gateway event. Each event has at least one of them.
 const GATEWAY_FIELDS: [&str; 3] = ["requestContext", "httpMethod", "routeKey"];
 
-/// What is wrong with a request whose event did not read: it is answered with this problem,
-/// whatever it asks for.
+/// Marks a request whose event could not be parsed. The response is this problem for any route.
 #[derive(Debug, Clone)]
 pub(crate) struct Unreadable(pub(crate) Problem);
 
-/// Which of API Gateway's two products sent an event, and so which shape its response has.
+/// The API Gateway product that sent an event, which determines the format of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// A REST API: payload 1.0.
+    /// A REST API with payload format 1.0.
     Rest,
-    /// An HTTP API: payload 2.0.
+    /// An HTTP API with payload format 2.0.
     Http,
 }
 
 /// Runs a function behind the API until Lambda ends the process.
 ///
 /// # Errors
-/// The runtime API fails, which ends the process.
+/// Returns the error of the runtime API if it fails, which ends the process.
 pub async fn run<F>(handle: impl Fn(Request) -> F) -> Result<(), lambda_http::Error>
 where
     F: Future<Output = Response<Body>>,
@@ -73,10 +71,10 @@ where
     lambda_http::lambda_runtime::run(service_fn(response)).await
 }
 
-/// Answers one event of API Gateway.
+/// Handles one API Gateway event and returns its response.
 ///
 /// # Errors
-/// The response does not serialise, which each does.
+/// Returns an error if the response cannot be serialized, which does not occur.
 pub async fn response<F>(
     event: LambdaEvent<Json>,
     handle: impl FnOnce(Request) -> F,
@@ -86,13 +84,13 @@ where
 {
     let LambdaEvent { payload, context } = event;
     let (request, shape) = request(payload.get(), context);
-    // Megabytes, which go when they were read.
+    // Frees megabytes that are not needed after parsing.
     drop(payload);
-    // Boxed, because the compiler counts how deep futures stand in each other.
+    // Boxed to reduce the nesting depth of futures, which the compiler limits.
     respond(shape, Box::pin(handle(request)).await)
 }
 
-/// Whether an event is API Gateway's, and not one that somebody sends with the Invoke API.
+/// Returns whether an event comes from API Gateway and not from a direct invocation.
 pub fn is_gateway_event(event: &RawValue) -> bool {
     object(event.get()).is_some_and(|fields| {
         GATEWAY_FIELDS
@@ -101,43 +99,20 @@ pub fn is_gateway_event(event: &RawValue) -> bool {
     })
 }
 
-/// The request that an event carries. It never fails: an event that makes no sense makes a request
-/// that is refused.
+/// Returns the request that an event contains. Never fails: an invalid event results in a request
+/// that [`crate::http::serve`] rejects.
 pub fn request(event: &str, context: LambdaContext) -> (Request, Shape) {
     let fields = object(event).unwrap_or_default();
     let gateway = nested(&fields, "requestContext");
-    let http = nested(&gateway, "http");
-    let shape = match fields
-        .get("version")
-        .and_then(|version| text(version))
-        .as_deref()
-    {
-        Some("2.0") => Shape::Http,
-        _ if fields.contains_key("routeKey") || gateway.contains_key("http") => Shape::Http,
-        _ => Shape::Rest,
-    };
-    let (method, path) = match shape {
-        Shape::Rest => (
-            field(&fields, "httpMethod").or_else(|| field(&gateway, "httpMethod")),
-            field(&fields, "path"),
-        ),
-        Shape::Http => (
-            field(&http, "method"),
-            field(&fields, "rawPath").or_else(|| field(&http, "path")),
-        ),
-    };
-    let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+
+    let shape = shape(&fields, &gateway);
+    let (method, path) = method_and_path(shape, &fields, &gateway);
     let (body, rejected) = match (body(&fields), &method) {
-        (_, None) => (
-            Body::Empty,
-            Some(Problem::new(
-                ProblemCode::NotFound,
-                "there is no such route",
-            )),
-        ),
+        (_, None) => (Body::Empty, Some(no_such_route())),
         (Ok(body), Some(_)) => (body, None),
         (Err(problem), Some(_)) => (Body::Empty, Some(problem)),
     };
+
     let mut request = Request::new(body);
     *request.method_mut() = method.unwrap_or_default();
     *request.uri_mut() = Uri::builder()
@@ -148,6 +123,7 @@ pub fn request(event: &str, context: LambdaContext) -> (Request, Shape) {
     if let Some(problem) = rejected {
         request.extensions_mut().insert(Unreadable(problem));
     }
+
     let request = request
         .with_request_context(request_context(shape, &gateway, &fields))
         .with_path_parameters(texts(&nested(&fields, "pathParameters")))
@@ -156,15 +132,54 @@ pub fn request(event: &str, context: LambdaContext) -> (Request, Shape) {
     (request, shape)
 }
 
-/// A response as API Gateway takes it from a function.
+/// Returns the API Gateway product that sent an event. Events without a version are distinguished
+/// by the fields that only an HTTP API sends.
+fn shape(fields: &RawFields<'_>, gateway: &RawFields<'_>) -> Shape {
+    let version = fields.get("version").and_then(|version| text(version));
+    match version.as_deref() {
+        Some("2.0") => Shape::Http,
+        _ if fields.contains_key("routeKey") || gateway.contains_key("http") => Shape::Http,
+        _ => Shape::Rest,
+    }
+}
+
+/// Returns the method, if the event contains a valid one, and the path of a request.
+fn method_and_path<'a>(
+    shape: Shape,
+    fields: &RawFields<'a>,
+    gateway: &RawFields<'a>,
+) -> (Option<Method>, Option<Cow<'a, str>>) {
+    let (method, path) = match shape {
+        Shape::Rest => (
+            field(fields, "httpMethod").or_else(|| field(gateway, "httpMethod")),
+            field(fields, "path"),
+        ),
+        Shape::Http => {
+            let http = nested(gateway, "http");
+            (
+                field(&http, "method"),
+                field(fields, "rawPath").or_else(|| field(&http, "path")),
+            )
+        }
+    };
+    let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+    (method, path)
+}
+
+fn no_such_route() -> Problem {
+    Problem::new(ProblemCode::NotFound, "there is no such route")
+}
+
+/// Serializes a response in the format that API Gateway expects from a function.
 ///
 /// # Errors
-/// The response does not serialise, which each does.
+/// Returns an error if the response cannot be serialized, which does not occur.
 pub fn respond(shape: Shape, response: Response<Body>) -> serde_json::Result<Json> {
     let (parts, body) = response.into_parts();
     let status = i64::from(parts.status.as_u16());
     let is_base64_encoded = matches!(body, Body::Binary(_));
     let body = Some(body).filter(|body| matches!(body, Body::Text(_) | Body::Binary(_)));
+
     match shape {
         Shape::Rest => {
             let mut response = ApiGatewayProxyResponse::default();
@@ -185,7 +200,7 @@ pub fn respond(shape: Shape, response: Response<Body>) -> serde_json::Result<Jso
     }
 }
 
-/// An object's fields, each still text.
+/// The fields of a JSON object, each still unparsed.
 type RawFields<'a> = BTreeMap<String, &'a RawValue>;
 
 fn object(text: &str) -> Option<RawFields<'_>> {
@@ -199,8 +214,8 @@ fn nested<'a>(fields: &RawFields<'a>, name: &str) -> RawFields<'a> {
         .unwrap_or_default()
 }
 
-/// A text, borrowed from the event where it has no escapes: a body of megabytes is base64, which
-/// has none.
+/// Returns a string, borrowed from the event if it contains no escapes. A large body is base64,
+/// which contains none.
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -214,7 +229,7 @@ fn field<'a>(fields: &RawFields<'a>, name: &str) -> Option<Cow<'a, str>> {
     text(value)
 }
 
-/// One text, or a list of texts.
+/// Returns the strings of a single string or of a list of strings.
 fn many(value: &RawValue) -> Vec<Cow<'_, str>> {
     match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
         Ok(list) => list.into_iter().filter_map(text).collect(),
@@ -237,6 +252,7 @@ fn body(fields: &RawFields<'_>) -> Result<Body, Problem> {
     else {
         return Ok(Body::Empty);
     };
+
     let unreadable = |detail: &str| Problem::malformed("$", detail);
     let sent = text(sent).ok_or_else(|| unreadable("the body is not text"))?;
     let is_base64_encoded = fields
@@ -245,14 +261,15 @@ fn body(fields: &RawFields<'_>) -> Result<Body, Problem> {
     if !is_base64_encoded {
         return Ok(Body::from(sent.into_owned()));
     }
+
     let bytes = BASE64
         .decode(sent.as_bytes())
-        .map_err(|_| unreadable("the body is declared as base64 and is none"))?;
+        .map_err(|_| unreadable("the body is declared as base64 and is not valid base64"))?;
     Ok(Body::from(bytes))
 }
 
-/// All values of all headers. Those that HTTP does not allow are left out. A REST API sends both
-/// forms, an HTTP API the joined one.
+/// Returns all values of all headers. Skips headers that HTTP does not allow. A REST API sends both
+/// forms of headers, an HTTP API only the form with joined values.
 fn headers(fields: &RawFields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for source in ["multiValueHeaders", "headers"] {
@@ -265,17 +282,19 @@ fn headers(fields: &RawFields<'_>) -> HeaderMap {
                 continue;
             }
             for value in many(values) {
-                // More headers than fit are left out, too: the map would panic.
+                // `append` would panic if the map is full, so further headers are skipped.
                 let _ = HeaderValue::from_bytes(value.as_bytes())
                     .map(|value| headers.try_append(&name, value));
             }
         }
     }
+
     headers
 }
 
-/// The parameters of the query, with all their values. An HTTP API's map joins repeated ones with
-/// commas, so its text is read instead; an escape in it that is none stands for itself.
+/// Returns the query parameters with all their values. The map of an HTTP API joins repeated
+/// parameters with commas, so the raw query string is parsed instead; an invalid escape in it is
+/// kept literally.
 fn query(fields: &RawFields<'_>) -> HashMap<String, Vec<String>> {
     let mut query: HashMap<String, Vec<String>> = HashMap::new();
     if let Some(raw) = field(fields, "rawQueryString") {
@@ -287,6 +306,7 @@ fn query(fields: &RawFields<'_>) -> HashMap<String, Vec<String>> {
         }
         return query;
     }
+
     for source in ["multiValueQueryStringParameters", "queryStringParameters"] {
         for (name, values) in &nested(fields, source) {
             let values = || many(values).into_iter().map(Cow::into_owned).collect();
@@ -297,27 +317,28 @@ fn query(fields: &RawFields<'_>) -> HashMap<String, Vec<String>> {
     query
 }
 
-/// What the functions ask of a request's context: its id, and the route it came by.
+/// Returns the parts of the request context that the functions use: request id, route and stage.
 fn request_context(
     shape: Shape,
     gateway: &RawFields<'_>,
     fields: &RawFields<'_>,
 ) -> RequestContext {
-    let told = |name: &str| field(gateway, name).map(Cow::into_owned);
+    let owned = |name: &str| field(gateway, name).map(Cow::into_owned);
+
     match shape {
         Shape::Rest => {
             let mut context = ApiGatewayProxyRequestContext::default();
-            context.request_id = told("requestId");
-            context.resource_path = told("resourcePath");
-            context.stage = told("stage");
+            context.request_id = owned("requestId");
+            context.resource_path = owned("resourcePath");
+            context.stage = owned("stage");
             RequestContext::ApiGatewayV1(context)
         }
         Shape::Http => {
             let mut context = ApiGatewayV2httpRequestContext::default();
-            context.request_id = told("requestId");
+            context.request_id = owned("requestId");
             context.route_key =
-                told("routeKey").or_else(|| field(fields, "routeKey").map(Cow::into_owned));
-            context.stage = told("stage");
+                owned("routeKey").or_else(|| field(fields, "routeKey").map(Cow::into_owned));
+            context.stage = owned("stage");
             RequestContext::ApiGatewayV2(context)
         }
     }

@@ -1,5 +1,5 @@
-//! What goes wrong in a function, and what the caller is told of it: a [`Problem`] goes to the
-//! client as it is, an outage is logged where it is answered and told as 503.
+//! The errors of a function. A [`Problem`] is returned to the client unchanged; an unavailable
+//! dependency is logged and returned as status 503.
 
 use std::{error::Error, fmt::Display, iter::successors};
 
@@ -15,11 +15,12 @@ use aws_sdk_dynamodb::{
 };
 use tidemark_core::protocol::problem::{Problem, ProblemCode};
 
-/// Codes of answers whose message names an action and who may not do it, and nothing that was sent.
-const SPEAK_OF_PERMISSIONS: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
+/// Error codes whose message names an action and the identity that lacks permission for it, and
+/// none of the data that was sent.
+const PERMISSION_ERROR_CODES: [&str; 2] = ["AccessDenied", "AccessDeniedException"];
 
-/// How serde's messages begin that quote what they found, up to where they do.
-const QUOTING: [&str; 5] = [
+/// The prefixes of serde's messages that quote their input. The quotation follows the prefix.
+const QUOTING_PREFIXES: [&str; 5] = [
     "invalid type",
     "invalid value",
     "invalid length",
@@ -27,63 +28,68 @@ const QUOTING: [&str; 5] = [
     "unknown field",
 ];
 
-/// Why a function cannot answer as asked.
+/// The reason why a function cannot fulfill a request.
 #[derive(Debug)]
 pub enum Failure {
-    /// The request is at fault; the client is told how.
+    /// The request is invalid, and the problem explains the reason to the client.
     Rejected(Problem),
-    /// Something below did not answer, or a stored row does not read. What was begun is finished by
-    /// a retry. For the log.
+    /// A dependency is unavailable, or a stored item cannot be decoded. A retry completes what was
+    /// begun. The text is for the log.
     Outage(String),
 }
 
 impl Failure {
-    /// An outage, told by what was attempted and the error of the SDK. Of an answer only its code
-    /// and the id by which AWS knows the call: its message may quote what was sent, and so may its
-    /// causes, which repeat it. A message is told where it speaks of rights.
+    /// Returns an outage with the attempted call and the SDK's error. Of a service's response it
+    /// includes only the error code and the AWS request id, because the message and the causes that
+    /// repeat it may quote the data that was sent. The message is included if it is about
+    /// permissions.
     pub fn outage<E>(attempt: &str, error: E) -> Self
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
-        let mut told = format!("{attempt}: {error}");
+        let mut detail = format!("{attempt}: {error}");
+
         let response = error.meta();
         if let Some(code) = response.code() {
-            told = format!("{told}: {code}");
+            detail = format!("{detail}: {code}");
         }
         if let Some(id) = response.request_id() {
-            told = format!("{told}: request {id}");
+            detail = format!("{detail}: request {id}");
         }
-        told.extend(throttling_reasons(&error).map(|reason| format!(": {reason}")));
+
+        detail.extend(throttling_reasons(&error).map(|reason| format!(": {reason}")));
         match (response.code(), response.message()) {
-            (Some(code), Some(message)) if SPEAK_OF_PERMISSIONS.contains(&code) => {
-                told = format!("{told}: {message}")
+            (Some(code), Some(message)) if PERMISSION_ERROR_CODES.contains(&code) => {
+                detail = format!("{detail}: {message}")
             }
             (Some(_), _) => {}
-            (None, _) => told.extend(causes(&error).map(|cause| format!(": {cause}"))),
+            (None, _) => detail.extend(causes(&error).map(|cause| format!(": {cause}"))),
         }
-        Self::Outage(told)
+
+        Self::Outage(detail)
     }
 
-    /// A stored row that does not read: written by another version, or by hand. `why` is for the
-    /// log: it must not quote a payload.
+    /// Returns an outage because a stored item cannot be decoded: another version of the code wrote
+    /// it, or an operator did. `why` is logged, so it must not quote a payload.
     pub fn unreadable(what: &str, why: impl Display) -> Self {
-        Self::Outage(format!("unreadable {what}: {why}"))
+        Self::Outage(format!("cannot decode {what}: {why}"))
     }
 
-    /// The same, where serde says why; that is told without what it quotes.
+    /// Does the same as [`Self::unreadable`] with an error of serde. Removes the parts of its
+    /// message that quote the input.
     pub fn undecoded(what: &str, error: impl Display) -> Self {
         Self::unreadable(what, without_quotes(&error.to_string()))
     }
 
-    /// What the client is told.
+    /// Returns the problem that the client receives. Logs an outage.
     pub fn problem(self) -> Problem {
         match self {
             Self::Rejected(problem) => problem,
             Self::Outage(detail) => {
-                tracing::error!(%detail, "the tables did not answer");
+                tracing::error!(%detail, "a dependency is unavailable");
                 Problem::new(
                     ProblemCode::Unavailable,
-                    "nothing is half done: send the same request again after the seconds in Retry-After",
+                    "the service is temporarily unavailable: send the same request again after the seconds in Retry-After",
                 )
             }
         }
@@ -107,13 +113,13 @@ impl Display for Failure {
 
 impl Error for Failure {}
 
-/// What an error says of its causes, up to where it goes on with what a service answered.
+/// Returns the causes of an error, up to the first that repeats a service's response.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(error.source(), |&cause| cause.source())
         .take_while(|cause| !cause.is::<ErrorMetadata>())
 }
 
-/// Why DynamoDB throttled a call, as far as it says: the limit, such as
+/// Returns the reasons that DynamoDB reports for throttling: the limit, such as
 /// `TableWriteKeyRangeThroughputExceeded`, and the table or index.
 fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = String> + 'a {
     let reasons = |cause: &'a (dyn Error + 'static)| -> &'a [ThrottlingReason] {
@@ -128,6 +134,7 @@ fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Ite
             .map(RequestLimitExceeded::throttling_reasons)
             .unwrap_or_default()
     };
+
     successors(Some(error), |&cause| cause.source())
         .flat_map(reasons)
         .map(|reason| {
@@ -141,17 +148,21 @@ fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Ite
         })
 }
 
-/// What serde says of a text that does not read, without the parts of that text which stand in it.
-fn without_quotes(said: &str) -> String {
-    // These name a field of ours.
-    if said.starts_with("missing field") || said.starts_with("duplicate field") {
-        return said.to_owned();
+/// Returns serde's error message without the parts that quote the input.
+fn without_quotes(message: &str) -> String {
+    // These messages name a field of our types and quote no input.
+    if message.starts_with("missing field") || message.starts_with("duplicate field") {
+        return message.to_owned();
     }
-    let Some(kind) = QUOTING.into_iter().find(|kind| said.starts_with(kind)) else {
-        return "not of its form".to_owned();
+    let Some(kind) = QUOTING_PREFIXES
+        .into_iter()
+        .find(|kind| message.starts_with(kind))
+    else {
+        return "malformed".to_owned();
     };
-    // What was expected comes last, so a quoted text cannot pass for it.
-    match said.rsplit_once(", expected ") {
+
+    // The expected type comes last, so quoted input that contains ", expected " cannot replace it.
+    match message.rsplit_once(", expected ") {
         Some((_, expected)) => format!("{kind}, expected {expected}"),
         None => kind.to_owned(),
     }
@@ -165,7 +176,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "it is never read: each text is wrong")]
+    #[expect(dead_code, reason = "no test decodes a valid row")]
     struct DecodedRow {
         version: u64,
         kind: Kind,
@@ -183,12 +194,14 @@ mod tests {
             .reason("TableWriteKeyRangeThroughputExceeded")
             .resource("arn:aws:dynamodb:us-east-1:123456789012:table/resources");
         let expected = "TableWriteKeyRangeThroughputExceeded on table/resources";
+
         let meta = || {
             ErrorMetadata::builder()
                 .code("ThrottlingException")
                 .message("secret")
                 .build()
         };
+
         let errors: [PutItemError; 3] = [
             PutItemError::ThrottlingException(
                 ThrottlingException::builder()
@@ -209,22 +222,24 @@ mod tests {
                     .build(),
             ),
         ];
+
         for error in errors {
-            let told = Failure::outage("put_item", SdkError::service_error(error, ())).to_string();
+            let detail =
+                Failure::outage("put_item", SdkError::service_error(error, ())).to_string();
             assert!(
-                told.ends_with(expected) && !told.contains("secret"),
-                "{told}"
+                detail.ends_with(expected) && !detail.contains("secret"),
+                "{detail}"
             );
         }
     }
 
-    fn told(text: &str) -> String {
-        let error = serde_json::from_str::<DecodedRow>(text).expect_err("it does not read");
+    fn detail(text: &str) -> String {
+        let error = serde_json::from_str::<DecodedRow>(text).expect_err("input is invalid");
         Failure::undecoded("row", error).to_string()
     }
 
     #[test]
-    fn a_text_that_does_not_read_is_told_by_its_kind_and_not_quoted() {
+    fn undecodable_text_is_reported_without_quotation() {
         for (text, expected) in [
             (
                 r#"{"version": "secret", "kind": "Small"}"#,
@@ -246,20 +261,24 @@ mod tests {
                 r#"{"version": ", expected secret", "kind": 1}"#,
                 "invalid type, expected u64 at line 1 column 31",
             ),
-            (r#"{"version": secret"#, "not of its form"),
+            (r#"{"version": secret"#, "malformed"),
         ] {
-            assert_eq!(told(text), format!("unreadable row: {expected}"), "{text}");
+            assert_eq!(
+                detail(text),
+                format!("cannot decode row: {expected}"),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn a_number_that_a_row_holds_as_text_is_not_quoted() {
+    fn number_stored_as_text_is_not_quoted() {
         let version = aws_sdk_dynamodb::types::AttributeValue::N("86753.09".into());
         let error = serde_dynamo::from_item::<_, DecodedRow>(std::collections::HashMap::from([(
             "version".to_owned(),
             version,
         )]));
-        let told = Failure::undecoded("row", error.expect_err("no whole number")).to_string();
-        assert_eq!(told, "unreadable row: not of its form");
+        let detail = Failure::undecoded("row", error.expect_err("not an integer")).to_string();
+        assert_eq!(detail, "cannot decode row: malformed");
     }
 }

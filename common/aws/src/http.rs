@@ -1,5 +1,5 @@
-//! The HTTP edge: requests become bodies and callers once, answers and problems become responses
-//! once (§8).
+//! HTTP for all functions: converts requests to bodies and principals, and results and problems to
+//! responses (§8).
 
 mod body;
 mod headers;
@@ -33,8 +33,8 @@ use crate::{
     telemetry::{End, Invocation},
 };
 
-/// What a header says; the values of a header that is repeated are joined with commas, as HTTP has
-/// it.
+/// Returns the text of a header. The values of a repeated header are joined with commas, as HTTP
+/// defines.
 fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, str>> {
     let mut values = request
         .headers()
@@ -45,15 +45,16 @@ fn header_text<'a>(request: &'a Request, name: &HeaderName) -> Option<Cow<'a, st
     Some(values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}"))))
 }
 
-/// The route by which a request came.
+/// Returns the route of a request.
 ///
 /// # Errors
-/// A 404 problem for a request by none of ours.
+/// Returns a 404 problem if the request matches no route.
 pub fn route(request: &Request) -> Result<&'static Route, Problem> {
     let resource = resource(request);
     let method = request.method().as_str();
     let of_method = || ROUTES.iter().filter(|route| route.method == method);
-    // A default route, and cargo-lambda's emulator, name none: there the path says it.
+    // The default route of a gateway and the emulator of cargo-lambda name no resource, so the path
+    // is matched there.
     let by_path = || of_method().find(|route| route.is_of(request.uri().path()));
     let route = of_method()
         .find(|route| Some(route.path) == resource)
@@ -61,8 +62,7 @@ pub fn route(request: &Request) -> Result<&'static Route, Problem> {
     route.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no such route"))
 }
 
-/// The path of the route by which a request came, with its placeholders, where the gateway names
-/// it.
+/// Returns the path pattern of the request's route, with its placeholders, if the gateway names it.
 fn resource(request: &Request) -> Option<&str> {
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(api)) => api.resource_path.as_deref(),
@@ -75,10 +75,10 @@ fn resource(request: &Request) -> Option<&str> {
     }
 }
 
-/// What stands in the path at `{name}`.
+/// Returns the value of the path parameter `{name}`.
 ///
 /// # Errors
-/// A 404 problem when it is no name of anything.
+/// Returns a 404 problem if the parameter is missing or empty.
 pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> {
     let parameters = request.path_parameters_ref();
     let value = parameters
@@ -90,15 +90,15 @@ pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> 
     Ok(value.to_owned())
 }
 
-/// The answer to a request for something that is not there, or is another tenant's.
+/// Returns the problem for an item that does not exist or belongs to another tenant.
 pub fn not_found() -> Problem {
     Problem::new(
         ProblemCode::NotFound,
-        "there is no such thing in your tenant",
+        "the requested item does not exist in your tenant",
     )
 }
 
-/// What a query says of `name`; an empty value is none.
+/// Returns the query parameter `name`, or `None` if it is missing or empty.
 pub fn query_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request
         .query_string_parameters_ref()?
@@ -106,10 +106,10 @@ pub fn query_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> 
         .filter(|value| !value.is_empty())
 }
 
-/// How many entries of a list are wanted: `limit` in the query, 1 to 200.
+/// Returns the requested number of list entries from the query parameter `limit`, 1 to 200.
 ///
 /// # Errors
-/// A 400 problem for anything else.
+/// Returns a 400 problem if the value is not a number in that range.
 pub fn list_limit(request: &Request) -> Result<usize, Problem> {
     let Some(limit) = query_parameter(request, "limit") else {
         return Ok(LIST_DEFAULT);
@@ -123,31 +123,30 @@ pub fn list_limit(request: &Request) -> Result<usize, Problem> {
     })
 }
 
-/// Lets only admins on.
+/// Checks that the caller has the role admin.
 ///
 /// # Errors
-/// A 403 problem for anyone else.
+/// Returns a 403 problem if the caller is not an admin.
 pub fn admin(principal: &Principal) -> Result<(), Problem> {
     if principal.is_admin() {
         return Ok(());
     }
     Err(Problem::new(
         ProblemCode::Forbidden,
-        "this is for users with the role admin",
+        "this requires the role admin",
     ))
 }
 
-/// Serves a request: does the work and makes the response to it of its answer, or of the problem
-/// that it met.
+/// Serves a request: runs the work and converts its result, or its problem, to a response.
 pub async fn serve<T: Serialize>(
     context: &Context,
     function: &'static str,
     request: &Request,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Response<Body> {
-    // On the heap, because futures are moved from frame to frame, and the stack of a thread is
-    // small.
+    // Boxed, because futures are moved from frame to frame and the stack of a thread is small.
     let work = Box::pin(work);
+
     let request_id = request_id(request);
     let lambda_context = request.lambda_context_ref();
     let lambda_request_id = lambda_context.map(|lambda| lambda.request_id.as_str());
@@ -156,7 +155,9 @@ pub async fn serve<T: Serialize>(
         request_id: &request_id,
         lambda_request_id,
     };
+
     let deadline = Deadline::of(lambda_context, &context.clock);
+
     let respond = async {
         let origins = &context.settings.allowed_origins;
         let (mut response, end) = if headers::is_options(request) {
@@ -183,10 +184,11 @@ pub async fn serve<T: Serialize>(
         );
         (response, end)
     };
+
     invocation.run(context, respond).await
 }
 
-/// Refuses a request for which there is no work.
+/// Rejects a request without doing any work.
 pub async fn reject(
     context: &Context,
     function: &'static str,
@@ -199,11 +201,10 @@ pub async fn reject(
     .await
 }
 
-/// Serves a direct invocation: answered with what the work answers, or with the problem that it
-/// met.
+/// Serves a direct invocation. Returns the result of the work, or its problem.
 ///
 /// # Errors
-/// The answer does not serialise, which each does.
+/// Returns an error if the result cannot be serialized, which does not occur.
 pub async fn direct<T: Serialize>(
     context: &Context,
     function: &'static str,
@@ -212,6 +213,7 @@ pub async fn direct<T: Serialize>(
 ) -> serde_json::Result<Json> {
     let request_id = &lambda_context.request_id;
     let deadline = Deadline::of(Some(lambda_context), &context.clock);
+
     let response = async {
         match deadline.bound(work).await {
             Ok(response) => (to_raw_value(&response), End::Done),
@@ -224,6 +226,7 @@ pub async fn direct<T: Serialize>(
             }
         }
     };
+
     Invocation {
         function,
         request_id,
@@ -241,7 +244,7 @@ fn respond<T: Serialize>(
 ) -> (Response<Body>, End) {
     let problem = match outcome.map(|response| serde_json::to_string(&response)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
-        Ok(Err(error)) => Failure::undecoded("answer", error).problem(),
+        Ok(Err(error)) => Failure::undecoded("response", error).problem(),
         Err(failure) => failure.problem(),
     };
     (
@@ -250,7 +253,7 @@ fn respond<T: Serialize>(
     )
 }
 
-/// A problem as a document: the body of a response, or the answer to a direct invocation.
+/// Serializes a problem for the body of a response or for the result of a direct invocation.
 fn problem_document(problem: &Problem, request_id: &str) -> String {
     serde_json::to_string(&ProblemBody::new(problem, request_id)).unwrap_or_default()
 }
@@ -268,8 +271,10 @@ fn respond_problem(
         "application/problem+json",
         document,
     );
+
     let hint = match problem.code {
-        // Drawn, so that the devices which met an outage together do not come back together.
+        // The delay is random, so that devices that met the same unavailability do not retry at the
+        // same time.
         ProblemCode::Unavailable => Some((
             header::RETRY_AFTER,
             HeaderValue::from(context.random.retry_after_s()),
@@ -282,13 +287,15 @@ fn respond_problem(
         }
         _ => None,
     };
+
     if let Some((name, value)) = hint {
         response.headers_mut().insert(name, value);
     }
     response
 }
 
-/// A response with this body, as gzip where that saves something and the client takes it.
+/// Builds a response with this body, compressed with gzip if that is smaller and the client accepts
+/// it.
 fn response(
     request: &Request,
     status: u16,
@@ -299,6 +306,7 @@ fn response(
     let is_packed = packed.is_some();
     let mut response = Response::new(packed.map_or_else(|| Body::from(body), Body::from));
     *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
+
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
@@ -314,12 +322,12 @@ fn packed(request: &Request, body: &str) -> Option<Vec<u8>> {
         return None;
     }
     let packed = gzip::gzip(body.as_bytes());
-    // Lambda hands bytes on as base64, which must fit its answer as text must.
+    // Lambda transfers bytes as base64, so the encoded size must stay within the limit for text.
     let response_bytes = packed.len().div_ceil(3) * 4;
     (packed.len() < body.len() && response_bytes <= RESPONSE_BYTES_MAX).then_some(packed)
 }
 
-/// The gateway's id of a request, for the client to name when it asks for help.
+/// Returns the gateway's id of a request, which clients quote in support requests.
 fn request_id(request: &Request) -> String {
     let id = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(api)) => api.request_id.clone(),

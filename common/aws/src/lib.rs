@@ -1,5 +1,5 @@
-//! The plumbing that all functions share: settings, who calls, the HTTP edge, the tables, stream
-//! records. Rules live in `tidemark-core`; nothing here decides anything.
+//! The adapters to AWS that all functions share: settings, authentication, HTTP, DynamoDB tables
+//! and stream records. The business rules are in `tidemark-core`; this crate only does I/O.
 
 pub mod auth;
 pub mod batch;

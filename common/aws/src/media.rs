@@ -1,9 +1,10 @@
-//! The media bucket (§6): signing uploads, looking at what was uploaded, and keeping what a pushed
-//! item names. What may be uploaded, and what a key promises, is decided in `tidemark-core`.
+//! The media bucket (§6): signs uploads, checks uploaded objects, and keeps the objects that pushed
+//! items reference. `tidemark-core` decides which uploads are allowed and what a key guarantees.
 //!
-//! An upload arrives below `incoming/`, where the bucket's lifecycle removes it after some days.
-//! The first push that names it copies it to its key, where it stays. So what nobody ever names
-//! goes by itself, and what was verified cannot be replaced: no URL is signed for it.
+//! An upload is stored under `incoming/`, where the bucket's lifecycle rule deletes it after some
+//! days. The first push that references it copies it to its final key. Therefore unreferenced
+//! uploads expire, and a verified object cannot be replaced, because no URL is signed for its final
+//! key.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -30,14 +31,14 @@ use crate::{
     settings::{MediaSettings, SettingsError},
 };
 
-/// Uploads looked at, and kept, at once.
+/// The maximum number of uploads that are checked and kept concurrently.
 const PARALLEL_CHECKS: usize = 16;
 
-/// What the SDK adds to every request it makes within Lambda. It is not signed, and none of the
-/// device's business.
+/// A header that the SDK adds to every request within Lambda. It is not signed, and devices do not
+/// need it.
 const TRACE_HEADER: &str = "x-amzn-trace-id";
 
-/// The media bucket.
+/// The client of the media bucket with its settings.
 #[derive(Debug, Clone)]
 pub struct Media {
     client: Client,
@@ -47,23 +48,23 @@ pub struct Media {
     accepts_old_keys: bool,
 }
 
-/// A client for the buckets of a deployment. Behind an endpoint of one's own (LocalStack) the
-/// bucket stands in the path: there is no name service that knows it as a host.
+/// Creates an S3 client for the buckets of a deployment. With a custom endpoint (LocalStack) it
+/// uses path-style addressing, because no DNS resolves the bucket as a host name.
 pub fn client(config: &SdkConfig) -> Client {
-    let has_own_endpoint =
+    let has_custom_endpoint =
         config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
     Client::from_conf(
         aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(has_own_endpoint)
+            .force_path_style(has_custom_endpoint)
             .build(),
     )
 }
 
 impl Media {
-    /// The bucket of these settings.
+    /// Creates the client of the bucket in these settings.
     ///
     /// # Errors
-    /// [`SettingsError::Missing`] where the deployment gives this function no secret for media
+    /// Returns [`SettingsError::Missing`] if the deployment gives this function no secret for media
     /// keys.
     pub fn new(client: Client, settings: &MediaSettings) -> Result<Self, SettingsError> {
         Ok(Self {
@@ -78,28 +79,29 @@ impl Media {
         })
     }
 
-    /// The secrets that keys are authenticated with.
+    /// Returns the secrets that authenticate media keys.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// Whether keys without a MAC are accepted where they are named for the first time.
+    /// Returns whether keys without a MAC are accepted on their first reference.
     pub fn accepts_old_keys(&self) -> bool {
         self.accepts_old_keys
     }
 
-    /// Signs an upload at the moment `now`: arithmetic, no call is made. Type, exact length and,
-    /// when given, checksum are part of the signature, so the object store refuses anything else.
-    /// (The SDK adds no checksum of its own to a presigned request.)
+    /// Signs an upload at the time `now`, without a network call. The content type, the exact
+    /// length and the checksum, if there is one, are part of the signature, so S3 rejects any other
+    /// upload. The SDK adds no checksum to a presigned request.
     ///
     /// # Errors
-    /// The credentials of the function cannot be had.
+    /// Returns `Failure::Outage` if the function has no valid credentials.
     pub async fn presign(
         &self,
         promise: &Promise,
         now: DateTime<Utc>,
     ) -> Result<PresignResponse, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Outage(format!("presign: {error}"));
+
         let config = PresigningConfig::builder()
             .start_time(now.into())
             .expires_in(Duration::from_secs(self.url_seconds));
@@ -111,51 +113,56 @@ impl Media {
             .content_type(&promise.content_type)
             .content_length(i64::try_from(promise.content_length).map_err(|error| failed(&error))?)
             .set_checksum_sha256(promise.sha256.clone());
+
         let signed = put
             .presigned(config.build().map_err(|error| failed(&error))?)
             .await;
         let signed = signed.map_err(|error| Failure::outage("presign", error))?;
+
         let headers = signed.headers().filter(|(name, _)| *name != TRACE_HEADER);
         let headers: BTreeMap<_, _> = headers
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
+
         Ok(PresignResponse {
             upload_url: signed.uri().to_owned(),
             key: promise.key.to_string(),
             method: signed.method().to_owned(),
             headers,
-            // The signature's time has no fractions of a second.
+            // The time of the signature has no fractions of a second.
             expires_at: DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now)
                 + Duration::from_secs(self.url_seconds),
         })
     }
 
-    /// What was uploaded under these keys, looked at side by side. What is as promised is kept, if
-    /// `mode` is to write.
+    /// Checks the uploads under these keys concurrently. Keeps each verified upload if `mode` is
+    /// [`Mode::Apply`].
     pub async fn check(&self, keys: Vec<String>, mode: Mode) -> HashMap<String, MediaCheck> {
         let keys: HashSet<String> = keys.into_iter().collect();
         let checks = stream::iter(keys).map(async |key| {
             let checked = self
                 .kept(&key, mode)
                 .await
-                .unwrap_or_else(|otherwise| otherwise);
+                .unwrap_or_else(|unverified| unverified);
             (key, checked)
         });
         checks.buffer_unordered(PARALLEL_CHECKS).collect().await
     }
 
-    /// The upload under a key: the one that is kept, or else the one that has arrived, which is
-    /// kept from now on.
+    /// Checks the upload under a key: the kept object, or otherwise the object under `incoming/`,
+    /// which is kept if it is verified.
     async fn kept(&self, key: &str, mode: Mode) -> Result<MediaCheck, MediaCheck> {
-        if let Some(object) = self.look_at(key).await? {
+        if let Some(object) = self.head(key).await? {
             return Ok(compare(key, &object));
         }
+
         let Some(arrived) = MediaKey::parse(key).map(|key| key.arrival()) else {
             return Ok(MediaCheck::absent());
         };
-        let Some(object) = self.look_at(&arrived).await? else {
+        let Some(object) = self.head(&arrived).await? else {
             return Ok(MediaCheck::absent());
         };
+
         let checked = compare(key, &object);
         if mode == Mode::Apply && matches!(checked, MediaCheck::Verified(_)) {
             self.keep(&arrived, key, object.e_tag()).await?;
@@ -163,7 +170,7 @@ impl Media {
         Ok(checked)
     }
 
-    async fn look_at(&self, key: &str) -> Result<Option<HeadObjectOutput>, MediaCheck> {
+    async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, MediaCheck> {
         let error = match self
             .client
             .head_object()
@@ -175,18 +182,21 @@ impl Media {
             Ok(object) => return Ok(Some(object)),
             Err(error) => error,
         };
-        // An answer to HEAD has no body, so only its status says what is wrong.
+
+        // A response to HEAD has no body, so only its status identifies the error.
         match error
             .raw_response()
             .map(|response| response.status().as_u16())
         {
             Some(404) => Ok(None),
-            // 403 among them: whoever may list the bucket is told 404 of what is not there.
+            // This includes 403: S3 returns 404 for a missing key if the function may list the
+            // bucket.
             _ => Err(unavailable("head_object", error)),
         }
     }
 
-    /// Copies what was looked at: if it was replaced since, nothing is copied.
+    /// Copies the checked object to its final key. Copies nothing if it was replaced after the
+    /// check.
     async fn keep(&self, arrived: &str, key: &str, e_tag: Option<&str>) -> Result<(), MediaCheck> {
         let source = format!("{}/{arrived}", self.bucket);
         let copy = self
@@ -223,6 +233,6 @@ where
     R: std::fmt::Debug + 'static,
 {
     let detail = Failure::outage(attempt, error).to_string();
-    tracing::error!(%detail, "the object store did not answer");
+    tracing::error!(%detail, "S3 is unavailable");
     MediaCheck::Unavailable
 }

@@ -1,6 +1,6 @@
-//! What the functions measure, as CloudWatch's embedded metric format (EMF): a JSON line on
-//! standard output from which CloudWatch makes metrics. No call is made, so measuring costs no
-//! round trip and cannot fail.
+//! The metrics of the functions in CloudWatch's embedded metric format (EMF): CloudWatch extracts
+//! them from a JSON line on standard output. No call is made, so metrics cost no round trip and
+//! cannot fail.
 
 use std::{
     collections::BTreeMap,
@@ -11,64 +11,66 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use tidemark_core::protocol::push::{ItemCode, ItemResult, Status};
 
-/// Under which name CloudWatch shows the metrics.
+/// The CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "Tidemark";
-/// The one dimension, so that two deployments in one account do not mix. A second one would
-/// multiply the bill: CloudWatch charges for each combination.
+/// The only dimension, which separates two deployments in one account. A second one would multiply
+/// the cost, because CloudWatch charges for each combination of values.
 const DIMENSION: &str = "Stack";
 
-/// A metric; `docs/operations.md` says what is normal.
+/// A metric. Its normal values are documented in `docs/operations.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
-    /// Pushes that were answered, repeated ones too.
+    /// Pushes that got a result, including repeated ones.
     Pushes,
-    /// Items of these pushes.
+    /// Items of the pushes that got a result.
     PushedItems,
-    /// Items that were answered `ok`.
+    /// Items with the status `ok`.
     ItemsOk,
-    /// Items that were answered `conflict`.
+    /// Items with the status `conflict`.
     ItemsConflict,
-    /// Items that were answered `error`, retryable or not.
+    /// Items with the status `error`, retryable or not.
     ItemsError,
-    /// Of these, the retryable ones.
+    /// Items with a retryable `error`.
     ItemsRetryable,
-    /// Conflicts that wait for a decision from now on. One that a policy decides at once does not.
+    /// Conflicts that were opened and await a resolution. Conflicts that a policy resolves
+    /// immediately are not counted.
     ConflictsOpened,
-    /// Conflicts that somebody decided.
+    /// Conflicts that were resolved by an admin's decision.
     ConflictsResolved,
-    /// Pulls that were answered.
+    /// Pulls that returned a page.
     Pulls,
-    /// Changes they delivered, rows of snapshots included.
+    /// Changes that pulls delivered, including the rows of snapshots.
     PulledChanges,
-    /// Channels whose snapshot a device began, because it did not know the channel.
+    /// Channel snapshots that a device began because it had not pulled the channel before.
     Snapshots,
-    /// Channels that a device was told to start over.
+    /// Channels for which a pull requested a full resync.
     Resets,
-    /// Changes of resources that were written, by pushes and by decisions: as many come into the
+    /// Changes of resources that pushes and resolutions wrote. The same number enters the change
     /// log.
     AcceptedChanges,
-    /// Age of the oldest change of the log on a page, when it was handed out; the time the device
-    /// was away is part of it.
+    /// Milliseconds from the write of the oldest log entry on a page until its delivery. Includes
+    /// the time for which the device was offline.
     PullLag,
-    /// From a change's write until the head of its log passed it; of a stream batch the longest.
+    /// Milliseconds from the write of a change until the head of its log passes it. The maximum of
+    /// a stream batch.
     LogHeadAge,
-    /// Changes that came into the log.
+    /// Changes that were appended to a change log.
     SequencedChanges,
-    /// Stream records that do not read and were set aside.
-    SetAsideRecords,
-    /// Notifications that were published.
+    /// Stream records that cannot be decoded and were dead-lettered.
+    DeadLetteredRecords,
+    /// Notifications that were published to the topic.
     Notifications,
     /// First invocations of a process.
     ColdStarts,
-    /// Requests that were answered with a 4xx, other than 429.
+    /// Requests with a 4xx response other than 429.
     Rejections,
-    /// Invocations that could not do their work: answered 503, items answered `unavailable`, or
-    /// stream records given back.
+    /// Invocations that failed because a dependency was unavailable: a 503 response, items with the
+    /// code `unavailable`, or stream records reported in `batchItemFailures`.
     Outages,
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics in the order of their declaration.
     pub const ALL: [Self; 21] = [
         Self::Pushes,
         Self::PushedItems,
@@ -86,19 +88,19 @@ impl Metric {
         Self::PullLag,
         Self::LogHeadAge,
         Self::SequencedChanges,
-        Self::SetAsideRecords,
+        Self::DeadLetteredRecords,
         Self::Notifications,
         Self::ColdStarts,
         Self::Rejections,
         Self::Outages,
     ];
 
-    /// The name, as CloudWatch shows it.
+    /// Returns the name of the metric in CloudWatch.
     pub fn name(self) -> String {
         format!("{self:?}")
     }
 
-    /// The unit, as CloudWatch calls it.
+    /// Returns the unit of the metric in CloudWatch's terms.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::PullLag | Self::LogHeadAge => "Milliseconds",
@@ -107,13 +109,13 @@ impl Metric {
     }
 }
 
-/// What one invocation measures. Clones measure together.
+/// The metrics of one invocation. Clones share their values.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Mutex<BTreeMap<Metric, u64>>>);
 
 impl Meter {
-    /// Counts so many more. Of nothing nothing is told: a metric that there never was costs nothing
-    /// either.
+    /// Increments a counter by `more`. Zero is not emitted: CloudWatch bills a metric from its
+    /// first data point.
     pub fn count(&self, metric: Metric, more: usize) {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
         if more > 0 {
@@ -121,19 +123,19 @@ impl Meter {
         }
     }
 
-    /// Notes how long something took, or how old it is; the longest counts. A clock that went back
-    /// makes it 0.
+    /// Records a duration or an age. The metric is the maximum of the recorded values. A negative
+    /// duration, after the clock was set back, counts as 0.
     pub fn note_age(&self, metric: Metric, age: TimeDelta) {
         let milliseconds = u64::try_from(age.num_milliseconds()).unwrap_or_default();
         self.change(metric, |value| value.max(milliseconds));
     }
 
-    /// What was measured of `metric`; `None` for nothing.
+    /// Returns the value of `metric`, or `None` if it was not recorded.
     pub fn value(&self, metric: Metric) -> Option<u64> {
         self.values().get(&metric).copied()
     }
 
-    /// Everything that was measured.
+    /// Returns the values of all recorded metrics.
     pub fn values(&self) -> BTreeMap<Metric, u64> {
         self.0
             .lock()
@@ -147,19 +149,20 @@ impl Meter {
         *value = change(*value);
     }
 
-    /// Counts a push that was answered with `results`.
+    /// Counts a push with its `results`.
     pub fn count_push(&self, results: &[ItemResult]) {
-        let with = |status| {
+        let with_status = |status| {
             results
                 .iter()
                 .filter(|result| result.status == status)
                 .count()
         };
+
         self.count(Metric::Pushes, 1);
         self.count(Metric::PushedItems, results.len());
-        self.count(Metric::ItemsOk, with(Status::Ok));
-        self.count(Metric::ItemsConflict, with(Status::Conflict));
-        self.count(Metric::ItemsError, with(Status::Error));
+        self.count(Metric::ItemsOk, with_status(Status::Ok));
+        self.count(Metric::ItemsConflict, with_status(Status::Conflict));
+        self.count(Metric::ItemsError, with_status(Status::Error));
         self.count(
             Metric::ItemsRetryable,
             results
@@ -167,7 +170,8 @@ impl Meter {
                 .filter(|result| result.is_retryable())
                 .count(),
         );
-        // The push is answered all the same, but somebody must look: a right may be missing.
+
+        // The push succeeds, but an operator must be alerted: the function may lack a permission.
         if results
             .iter()
             .any(|result| result.code == Some(ItemCode::Unavailable))
@@ -177,8 +181,8 @@ impl Meter {
     }
 }
 
-/// The line that tells CloudWatch these values, without its end. `properties` are for whoever
-/// searches the logs: no metric is made of them, whatever they hold.
+/// Returns the EMF line with these values, without a newline. `properties` are searchable in the
+/// logs; CloudWatch extracts no metrics from them.
 pub fn line(
     values: &BTreeMap<Metric, u64>,
     stack: &str,
@@ -191,11 +195,13 @@ pub fn line(
         .collect();
     let directive =
         json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
+
     let mut line = Map::new();
     line.insert(
         "_aws".into(),
         json!({"Timestamp": at.timestamp_millis(), "CloudWatchMetrics": [directive]}),
     );
+
     line.insert(DIMENSION.into(), json!(stack));
     line.extend(
         properties
@@ -207,5 +213,6 @@ pub fn line(
             .iter()
             .map(|(metric, value)| (metric.name(), json!(value))),
     );
+
     Value::Object(line).to_string()
 }

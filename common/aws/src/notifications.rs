@@ -1,5 +1,5 @@
-//! The notification topic (§5.5): subscribers are told of decided conflicts. What a message says is
-//! decided in `tidemark-core`.
+//! The notification topic (§5.5), which informs subscribers of resolved conflicts. `tidemark-core`
+//! defines the content of a message.
 
 use aws_sdk_sns::{
     Client,
@@ -11,24 +11,24 @@ use tidemark_core::protocol::notifications::ConflictResolved;
 
 use crate::failure::Failure;
 
-/// The notification topic.
+/// The client of the notification topic.
 #[derive(Debug, Clone)]
 pub struct Notifications {
     client: Client,
     topic: String,
 }
 
-/// What became of a message.
+/// The outcome of publishing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishOutcome {
-    /// SNS has it, and tells the subscribers.
+    /// SNS accepted the message and delivers it to the subscribers.
     Done,
-    /// SNS will never take it, and why.
+    /// SNS rejects the message permanently, for this reason.
     Rejected(String),
 }
 
 impl Notifications {
-    /// The topic of that name, which is an ARN.
+    /// Creates a client for a topic, given its ARN.
     pub fn new(client: Client, topic: &str) -> Self {
         Self {
             client,
@@ -36,26 +36,29 @@ impl Notifications {
         }
     }
 
-    /// Publishes a message. Where the answer is lost it may be published twice.
+    /// Publishes a message. If the response is lost, a retry may publish it twice.
     ///
     /// # Errors
-    /// An outage; so are a topic that is gone and a right that is missing, which somebody can mend
-    /// while the stream keeps the record.
+    /// Returns `Failure::Outage` if SNS is unavailable. A deleted topic and a missing permission
+    /// count as unavailable, because an operator can restore them while the stream retains the
+    /// record.
     pub async fn publish(&self, resolved: &ConflictResolved) -> Result<PublishOutcome, Failure> {
         let mut publish = self
             .client
             .publish()
             .topic_arn(&self.topic)
             .message(resolved.message());
+
         for (name, value) in resolved.attributes() {
             let attribute = text(value)
                 .build()
                 .map_err(|error| Failure::unreadable("attribute", error))?;
             publish = publish.message_attributes(name, attribute);
         }
+
         match publish.send().await {
             Ok(_) => Ok(PublishOutcome::Done),
-            Err(error) if is_for_good(&error) => Ok(PublishOutcome::Rejected(
+            Err(error) if is_permanent(&error) => Ok(PublishOutcome::Rejected(
                 Failure::outage("publish", error).to_string(),
             )),
             Err(error) => Err(Failure::outage("publish", error)),
@@ -69,8 +72,8 @@ fn text(value: &str) -> MessageAttributeValueBuilder {
         .string_value(value)
 }
 
-/// Whether SNS says that the message itself is at fault.
-fn is_for_good<R>(error: &SdkError<PublishError, R>) -> bool {
+/// Returns whether SNS rejects the message itself.
+fn is_permanent<R>(error: &SdkError<PublishError, R>) -> bool {
     error.as_service_error().is_some_and(|error| {
         error.is_invalid_parameter_exception()
             || error.is_invalid_parameter_value_exception()

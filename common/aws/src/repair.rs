@@ -1,8 +1,11 @@
-//! Repair: brings into the log what it misses of the resources, channel by channel. Bounded work
-//! per invocation: a page of resources after the other is compared with the logs of their channels,
-//! until the time is up; a cursor leads on. It may die between any two calls, run beside pushes,
-//! the sequencing and another repair: each append asks that nothing follows the head that was read,
-//! and whoever loses reads on and compares again.
+//! Repair: appends changes of resources that a change log lacks, channel by channel. The work per
+//! invocation is bounded: pages of resources are compared with the logs of their channels until the
+//! time is up, and a cursor continues the repair. A repair may be killed between any two calls, and
+//! may run concurrently with pushes, sequencing and another repair: each append requires that
+//! nothing follows the head that was read. If that condition fails, the repair reads the new log
+//! entries and compares again.
+
+mod channel;
 
 use std::collections::BTreeMap;
 
@@ -12,102 +15,82 @@ use tidemark_core::{
     audit::{AuditAction, AuditEntry, Via},
     channel::Scope,
     limits::{
-        REPAIR_CHANNELS_REPORTED_MAX, REPAIR_COMPARED_MAX, REPAIR_ROWS_MAX, REPAIR_SECONDS,
-        REPAIR_SECONDS_MAX,
+        REPAIR_CHANNELS_REPORTED_MAX, REPAIR_COMPARED_MAX, REPAIR_SECONDS, REPAIR_SECONDS_MAX,
     },
-    protocol::{
-        problem::{Problem, ProblemCode},
-        repair::{ChannelRepair, Extent, RepairCursor, RepairRequest, RepairResponse},
-    },
-    resource::ResourceKey,
-    sequence::{
-        plan::{Head, LogStep, end_of},
-        repair::{Comparison, Period, ResourceVersion, is_started_over, reset_channel},
-    },
+    protocol::repair::{ChannelRepair, Extent, RepairCursor, RepairRequest, RepairResponse},
+    sequence::repair::{Comparison, Period, ResourceVersion, reset_channel, was_reset},
 };
 
-use crate::{
-    compare::{LogRead, ReadLimit, look_back, look_on},
-    context::Context,
-    failure::Failure,
-    metrics::Metric,
-    tables::changes::AppendOutcome,
-};
+use crate::{context::Context, failure::Failure, tables::changes::AppendOutcome};
+use channel::Channel;
 
-/// Times a channel is compared again after a lost race; a race is lost only when somebody else made
-/// progress.
-const RACES_MAX: u32 = 50;
-/// Channels repaired side by side: each holds rows in memory.
-const CHANNELS_AT_ONCE: usize = 4;
+/// The maximum number of appends per channel while concurrent updates fail their condition. A
+/// condition fails only if another writer made progress.
+const APPEND_ATTEMPTS_MAX: u32 = 50;
+/// The number of channels that are repaired concurrently. Each holds rows in memory.
+const PARALLEL_CHANNELS: usize = 4;
 
-/// Compares as much as fits the time, and mends it.
+/// Compares as many resources as the time allows, and appends the missing changes.
 ///
 /// # Errors
-/// A request that does not read, a log that is too long for one invocation, more that is missing
-/// than one appends, or an outage. What was appended before stays.
+/// Returns a problem if the request is invalid, if a log is too long for one invocation, or if more
+/// changes are missing than one invocation can append. Returns `Failure::Outage` if DynamoDB is
+/// unavailable. Changes that were appended before the error remain.
 pub async fn repair(context: &Context, request: &RepairRequest) -> Result<RepairResponse, Failure> {
     let began = context.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
     let period = request.period(context.settings.log_retention, began)?;
     let mut place = request.place()?;
-    let mut response = RepairResponse {
-        dry_run: request.dry_run,
-        compared: Some(period)
-            .filter(|_| !request.reset_channel)
-            .map(Into::into),
-        started_over: request.reset_channel.then_some(0),
-        looked_at: 0,
-        missing: 0,
-        appended: 0,
-        channels: Vec::new(),
-        next_cursor: None,
-    };
-    let by = request.requested_by.as_deref().unwrap_or("operator");
+
+    let mut response = empty_response(request, period);
     let work = RepairRun {
         context,
         until: began + Duration::seconds(REPAIR_SECONDS_MAX),
         dry_run: request.dry_run,
-        by,
+        by: request.requested_by.as_deref().unwrap_or("operator"),
     };
+
     loop {
         let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
         let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
         response.looked_at += looked_at;
-        match &mut response.started_over {
-            Some(started_over) => *started_over += work.reset_channel(rows.into_keys()).await?,
-            None => {
-                for repaired in work.channels(rows).await? {
-                    response.missing += repaired.missing;
-                    response.appended += repaired.appended;
-                    told(&mut response.channels, repaired);
-                }
-            }
-        }
+        work.repair_page(rows, &mut response).await?;
+
         place = next;
         let is_over = context.clock.now() - began > Duration::seconds(REPAIR_SECONDS);
         if place.is_none() || is_over || limit.is_some_and(|limit| response.looked_at >= limit) {
             break;
         }
     }
-    response.next_cursor = place.and_then(|place| request.cursor_behind(&place));
-    let RepairResponse {
-        looked_at,
-        missing,
-        appended,
-        ..
-    } = response;
+
+    response.next_cursor = place.and_then(|place| request.cursor_after(&place));
     tracing::info!(
-        looked_at,
-        missing,
-        appended,
+        looked_at = response.looked_at,
+        missing = response.missing,
+        appended = response.appended,
         dry_run = request.dry_run,
         "the change log was compared with the resources"
     );
     Ok(response)
 }
 
-/// Adds what is told of a channel: its rows may have stood on several pages.
-fn told(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
+/// Returns the response of a repair that has not begun.
+fn empty_response(request: &RepairRequest, period: Period) -> RepairResponse {
+    RepairResponse {
+        dry_run: request.dry_run,
+        compared: Some(period).filter(|_| !request.start_over).map(Into::into),
+        started_over: request.start_over.then_some(0),
+        looked_at: 0,
+        missing: 0,
+        appended: 0,
+        channels: Vec::new(),
+        next_cursor: None,
+    }
+}
+
+/// Adds the repair of a channel to the report. Merges it with the entry of an earlier page, because
+/// the rows of a channel may be on several pages.
+fn report(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
     let same = |known: &ChannelRepair| {
         known.tenant == repaired.tenant && known.channel == repaired.channel
     };
@@ -123,23 +106,24 @@ fn told(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
     }
 }
 
-/// What all parts of an invocation go by.
+/// The parameters that all parts of an invocation share.
 #[derive(Debug, Clone, Copy)]
 struct RepairRun<'a> {
     context: &'a Context,
     until: DateTime<Utc>,
     dry_run: bool,
-    /// Who asked for it.
+    /// The operator who requested the repair.
     by: &'a str,
 }
 
 impl RepairRun<'_> {
-    /// Tells the audit log of the tenant what is about to be done to a channel. A dry run does
-    /// nothing.
+    /// Adds an audit entry of the tenant about the planned change of a channel. A dry run adds
+    /// none.
     async fn audit(self, scope: &Scope, what: String) -> Result<(), Failure> {
         if self.dry_run {
             return Ok(());
         }
+
         let clock = &self.context.clock;
         let entry = AuditEntry::new(
             clock.unique_id().to_string(),
@@ -153,14 +137,15 @@ impl RepairRun<'_> {
             note: Some(what),
             ..entry
         };
+
         self.context
             .tables
             .add_audit_entry(&scope.tenant, &entry)
             .await
     }
 
-    /// Reads resources until there are enough to compare, `limit` was looked at, or there are no
-    /// more.
+    /// Reads resources until enough are collected for a comparison, `limit` resources were read, or
+    /// none are left.
     async fn read(
         self,
         extent: &Extent,
@@ -177,6 +162,7 @@ impl RepairRun<'_> {
     > {
         let mut channels: BTreeMap<Scope, Vec<ResourceVersion>> = BTreeMap::new();
         let (mut compared, mut looked_at) = (0, 0);
+
         loop {
             let room = (REPAIR_COMPARED_MAX - compared)
                 .min(limit.map_or(usize::MAX, |limit| limit - looked_at));
@@ -188,9 +174,10 @@ impl RepairRun<'_> {
                 .await?;
             looked_at += read.looked_at;
             compared += read.rows.len();
-            for (scope, standing) in read.rows {
-                channels.entry(scope).or_default().push(standing);
+            for (scope, version) in read.rows {
+                channels.entry(scope).or_default().push(version);
             }
+
             place = read.next;
             let is_full =
                 compared >= REPAIR_COMPARED_MAX || limit.is_some_and(|limit| looked_at >= limit);
@@ -200,9 +187,29 @@ impl RepairRun<'_> {
         }
     }
 
-    /// Has every device start over in these channels; gives how many that concerns. Those that did
-    /// and where nothing happened since are left as they are: a channel's resources may stand on
-    /// several pages.
+    /// Resets or repairs the channels of the rows that were read, and adds the result to the
+    /// response.
+    async fn repair_page(
+        self,
+        rows: BTreeMap<Scope, Vec<ResourceVersion>>,
+        response: &mut RepairResponse,
+    ) -> Result<(), Failure> {
+        match &mut response.started_over {
+            Some(started_over) => *started_over += self.reset_channel(rows.into_keys()).await?,
+            None => {
+                for repaired in self.channels(rows).await? {
+                    response.missing += repaired.missing;
+                    response.appended += repaired.appended;
+                    report(&mut response.channels, repaired);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Resets the channels, so that every device does a full resync of them, and returns the number
+    /// of channels that were reset. Skips channels without changes since their last reset, because
+    /// the rows of a channel may be on several pages.
     async fn reset_channel(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
         let mut started_over = 0;
         for scope in scopes {
@@ -213,191 +220,61 @@ impl RepairRun<'_> {
 
     async fn is_reset(self, scope: &Scope) -> Result<bool, Failure> {
         let changes = &self.context.tables.changes;
-        for _ in 0..RACES_MAX {
+        for _ in 0..APPEND_ATTEMPTS_MAX {
             let head = changes
                 .heads(std::slice::from_ref(scope))
                 .await?
                 .pop()
                 .flatten();
-            if is_started_over(head.as_ref()) {
+
+            if was_reset(head.as_ref()) {
                 return Ok(false);
             }
-            self.audit(
-                scope,
-                "has every device start over in the channel".to_owned(),
-            )
-            .await?;
+
+            self.audit(scope, "resets the channel for every device".to_owned())
+                .await?;
+
             let step = reset_channel(head.as_ref(), self.context.clock.now());
             if self.dry_run || changes.append(scope, &[step]).await? == AppendOutcome::Done {
                 return Ok(true);
             }
         }
+
         Err(concurrent_updates())
     }
 
-    /// Compares resources with the logs of their channels; gives those in which something was
-    /// missing.
+    /// Compares resources with the logs of their channels. Returns the channels that lacked
+    /// changes.
     async fn channels(
         self,
         channels: BTreeMap<Scope, Vec<ResourceVersion>>,
     ) -> Result<Vec<ChannelRepair>, Failure> {
         let scopes: Vec<Scope> = channels.keys().cloned().collect();
         let heads = self.context.tables.changes.heads(&scopes).await?;
+
         let repairs = channels
             .into_iter()
             .zip(heads)
-            .map(async |((scope, standings), head)| {
+            .map(async |((scope, versions), head)| {
                 let mut channel = Channel {
                     work: self,
                     scope: &scope,
                     head,
-                    comparison: Comparison::new(standings),
+                    comparison: Comparison::new(versions),
                 };
                 channel.repair().await
             });
+
         let repaired: Vec<Option<ChannelRepair>> = stream::iter(repairs)
-            .buffered(CHANNELS_AT_ONCE)
+            .buffered(PARALLEL_CHANNELS)
             .try_collect()
             .await?;
         Ok(repaired.into_iter().flatten().collect())
     }
 }
 
-/// A channel under repair. The comparison has seen the log up to the head.
-struct Channel<'a> {
-    work: RepairRun<'a>,
-    scope: &'a Scope,
-    head: Option<Head>,
-    comparison: Comparison,
-}
-
-impl Channel<'_> {
-    async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
-        let Self {
-            work:
-                RepairRun {
-                    context,
-                    until,
-                    dry_run,
-                    ..
-                },
-            scope,
-            head,
-            comparison,
-        } = self;
-        if let Some(head) = head {
-            let bound = ReadLimit {
-                until: *until,
-                segments_max: usize::MAX,
-                bytes_max: usize::MAX,
-            };
-            if look_back(context, scope, head, comparison, bound).await? != LogRead::Whole {
-                return Err(too_long(scope).into());
-            }
-        }
-        let (dry_run, until) = (*dry_run, *until);
-        let missing = self.comparison.missing();
-        let Some(oldest) = missing.first().map(|standing| standing.changed_at) else {
-            return Ok(None);
-        };
-        let missing: Vec<ResourceKey> = missing
-            .into_iter()
-            .map(|standing| standing.key.clone())
-            .collect();
-        self.work
-            .audit(
-                self.scope,
-                format!("appends {} missing changes to the log", missing.len()),
-            )
-            .await?;
-        let mut appended = 0;
-        for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
-            if self.work.context.clock.now() > until {
-                return Err(too_much().into());
-            }
-            appended += self.append_all(keys).await?;
-        }
-        Ok(Some(ChannelRepair::of(
-            self.scope,
-            missing.len(),
-            appended,
-            oldest,
-        )))
-    }
-
-    /// Appends what is still missing of these resources; gives how many that were.
-    async fn append_all(&mut self, keys: &[ResourceKey]) -> Result<usize, Failure> {
-        let mut appended = 0;
-        for _ in 0..RACES_MAX {
-            if self.append(keys, &mut appended).await? == AppendOutcome::Done {
-                return Ok(appended);
-            }
-        }
-        Err(concurrent_updates())
-    }
-
-    /// One try. The rows are read before the head: what was sequenced meanwhile is seen, so an
-    /// older version is never appended behind a newer one.
-    async fn append(
-        &mut self,
-        keys: &[ResourceKey],
-        appended: &mut usize,
-    ) -> Result<AppendOutcome, Failure> {
-        let Self {
-            work: RepairRun { context, .. },
-            scope,
-            ..
-        } = *self;
-        let rows = context
-            .tables
-            .resources
-            .load(&scope.tenant, keys)
-            .await?
-            .rows;
-        let head = context
-            .tables
-            .changes
-            .heads(std::slice::from_ref(scope))
-            .await?
-            .pop()
-            .flatten();
-        if let Some(head) = &head {
-            let seen = end_of(self.head.as_ref());
-            look_on(context, scope, seen, head, &mut self.comparison).await?;
-        }
-        self.head = head;
-        let steps = self
-            .comparison
-            .steps(self.head.as_ref(), rows, context.clock.now());
-        if context.tables.changes.append(scope, &steps).await? == AppendOutcome::LostRace {
-            return Ok(AppendOutcome::LostRace);
-        }
-        for LogStep { segment, head } in steps {
-            *appended += segment.entries.len();
-            context
-                .meter
-                .count(Metric::SequencedChanges, segment.entries.len());
-            self.comparison.note(&segment);
-            self.head = Some(head);
-        }
-        Ok(AppendOutcome::Done)
-    }
-}
-
 fn concurrent_updates() -> Failure {
-    Failure::Outage(format!("lost {RACES_MAX} races for the head of a channel"))
-}
-
-/// What was appended stands in the log, so the same again finds less that is missing.
-fn too_much() -> Problem {
-    let detail = "more is missing than one invocation appends, and what it appended stays: send the same again";
-    Problem::new(ProblemCode::Unavailable, detail)
-}
-
-fn too_long(scope: &Scope) -> Problem {
-    let detail = format!(
-        "the log of the channel {} of {} is too long to be compared in one invocation: say in since when the trouble began",
-        scope.channel, scope.tenant
-    );
-    Problem::new(ProblemCode::Unprocessable, detail).at("repair.since")
+    Failure::Outage(format!(
+        "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
+    ))
 }

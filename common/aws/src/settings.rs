@@ -1,5 +1,7 @@
-//! Settings of a deployment, from environment variables. `template.yaml` sets them; the local
-//! runner evaluates the same template.
+//! The settings of a deployment, read from environment variables. `template.yaml` sets them; the
+//! local runner evaluates the same template.
+
+mod variables;
 
 use chrono::Duration;
 use tidemark_core::{
@@ -9,153 +11,157 @@ use tidemark_core::{
     origins::{AllowedOrigins, OriginError},
 };
 
-/// The catalog this build was made with.
+use variables::Variables;
+
+/// The catalog that is compiled into this build.
 const CATALOG: &str = include_str!("../../../catalog.toml");
 
-/// Days of a retention at most.
-const DAYS_MAX: u64 = 36_500;
-/// An upload URL is good for 15 minutes at most (§6).
+/// The maximum validity of an upload URL, in seconds (§6).
 const MEDIA_URL_SECONDS_MAX: u64 = 900;
-/// The longest validity of a token that may be configured: ten years.
+/// The maximum token validity that can be configured, in seconds: ten years.
 const TOKEN_SECONDS_MAX: u64 = 315_360_000;
 
-/// Everything a deployment decides.
+/// All settings of a deployment.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Names of the tables.
+    /// The names of the DynamoDB tables.
     pub tables: TableNames,
-    /// How callers are verified.
+    /// The settings for the authentication of callers.
     pub auth: AuthSettings,
-    /// `CATALOG`: the resource types, as TOML; by default those of `catalog.toml`, which this build
-    /// was made with.
+    /// `CATALOG`: the resource types as TOML. Defaults to the `catalog.toml` that was compiled into
+    /// this build.
     pub catalog: Catalog,
-    /// How long the change log keeps a change; older positions start over.
+    /// `LOG_RETENTION_DAYS`: how long the change log keeps a change. A device with an older
+    /// position does a full resync.
     pub log_retention: Duration,
-    /// How long raw items and results of batches are kept.
+    /// `BATCH_RETENTION_DAYS`: how long raw items and results of batches are kept.
     pub batch_retention: Duration,
-    /// What may be uploaded.
+    /// The settings for uploads and media keys.
     pub media: MediaSettings,
-    /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser; none by default.
+    /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser. Defaults to none.
     pub allowed_origins: AllowedOrigins,
-    /// `DEAD_LETTER_BUCKET`: where stream records go that can never be handled. The functions behind
-    /// streams have it.
+    /// `FAILURE_BUCKET`: the bucket for stream records that can never be processed. Only set for
+    /// the functions that write to it or count its objects.
     pub failure_bucket: Option<String>,
-    /// `NOTIFICATION_TOPIC`: the ARN of the topic on which decided conflicts are told of; without
-    /// it nobody is told.
+    /// `NOTIFICATION_TOPIC`: the ARN of the topic for resolved conflicts. If it is not set, no
+    /// notification is published.
     pub notification_topic: Option<String>,
-    /// `STACK_NAME`: as what this deployment's metrics are told from others', default `tidemark`.
+    /// `STACK_NAME`: the dimension that separates this deployment's metrics from others. Defaults
+    /// to `tidemark`.
     pub stack: String,
 }
 
-/// What may be uploaded (§6).
+/// The settings for uploads (§6).
 #[derive(Debug, Clone)]
 pub struct MediaSettings {
-    /// `MEDIA_BUCKET`: where uploads go.
+    /// `MEDIA_BUCKET`: the bucket that stores uploads.
     pub bucket: String,
-    /// `MEDIA_TYPES`: content types, lower case.
+    /// `MEDIA_TYPES`: the allowed content types in lower case.
     pub types: Vec<String>,
-    /// `MEDIA_BYTES_MAX`: bytes of one upload at most.
+    /// `MEDIA_BYTES_MAX`: the maximum size of one upload in bytes.
     pub bytes_max: u64,
-    /// `MEDIA_URL_SECONDS`: how long an upload URL is good for, 1 to 900.
+    /// `MEDIA_URL_SECONDS`: the validity of an upload URL in seconds, 1 to 900.
     pub url_seconds: u64,
-    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: what media keys are authenticated with. Only the
-    /// functions that make or accept keys have it.
+    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: the secrets that authenticate media keys. Only
+    /// set for the functions that create or accept keys.
     pub keyring: Option<Keyring>,
-    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presigns returned before there were
-    /// MACs, are still accepted: `accept` (the default) or `reject`.
+    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presign returned before MACs were
+    /// introduced, are still accepted: `accept` (the default) or `refuse`.
     pub accepts_old_keys: bool,
 }
 
-/// Names of the tables.
+/// The names of the DynamoDB tables.
 #[derive(Debug, Clone)]
 pub struct TableNames {
-    /// `RESOURCES_TABLE`.
+    /// `RESOURCES_TABLE`: the name of table `resources`.
     pub resources: String,
-    /// `CHANGES_TABLE`.
+    /// `CHANGES_TABLE`: the name of table `changes`.
     pub changes: String,
-    /// `SYNC_BATCHES_TABLE`.
+    /// `SYNC_BATCHES_TABLE`: the name of table `sync_batches`.
     pub sync_batches: String,
-    /// `SYNC_ITEMS_TABLE`.
+    /// `SYNC_ITEMS_TABLE`: the name of table `sync_items`.
     pub sync_items: String,
-    /// `CONFLICTS_TABLE`.
+    /// `CONFLICTS_TABLE`: the name of table `conflicts`.
     pub conflicts: String,
-    /// `SUBMISSION_MEDIA_TABLE`.
+    /// `SUBMISSION_MEDIA_TABLE`: the name of table `submission_media`.
     pub submission_media: String,
-    /// `DEVICES_TABLE`.
+    /// `DEVICES_TABLE`: the name of table `devices`.
     pub devices: String,
-    /// `UNIQUE_KEYS_TABLE`.
+    /// `UNIQUE_KEYS_TABLE`: the name of table `unique_keys`.
     pub unique_keys: String,
-    /// `AUDIT_LOG_TABLE`.
+    /// `AUDIT_LOG_TABLE`: the name of table `audit_log`.
     pub audit_log: String,
 }
 
-/// How callers are verified (§1).
+/// The settings for the authentication of callers (§1).
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
-    /// `JWT_ISSUER`: what `iss` must be.
+    /// `JWT_ISSUER`: the required value of `iss`.
     pub issuer: String,
-    /// `JWT_AUDIENCE`: what the audience claim must be or contain.
+    /// `JWT_AUDIENCE`: the value that the audience claim must be or contain.
     pub audience: String,
-    /// Where the keys come from.
+    /// The source of the keys that verify signatures.
     pub keys: KeySource,
-    /// `CLAIM_USER`, default `sub`.
+    /// `CLAIM_USER`: the claim with the user. Defaults to `sub`.
     pub user_claim: String,
-    /// `CLAIM_TENANT`, default `tenant`.
+    /// `CLAIM_TENANT`: the claim with the tenant. Defaults to `tenant`.
     pub tenant_claim: String,
-    /// `CLAIM_ROLES`, default `roles`.
+    /// `CLAIM_ROLES`: the claim with the roles. Defaults to `roles`.
     pub roles_claim: String,
-    /// `CLAIM_CHANNELS`, default `channels`; Cognito writes `cognito:groups`.
+    /// `CLAIM_CHANNELS`: the claim with the groups. Defaults to `channels`; Cognito uses
+    /// `cognito:groups`.
     pub channels_claim: String,
-    /// `CLAIM_AUDIENCE`, default `aud`; Cognito's access tokens carry `client_id`.
+    /// `CLAIM_AUDIENCE`: the claim with the audience. Defaults to `aud`; Cognito's access tokens
+    /// use `client_id`.
     pub audience_claim: String,
-    /// `TOKEN_SECONDS_MAX`: seconds that a token may be valid for, from when it was issued, and
-    /// from now on; one day by default.
+    /// `TOKEN_SECONDS_MAX`: the maximum lifetime of a token in seconds, from `iat`, or from now if
+    /// the token has no `iat`. Defaults to one day.
     pub token_seconds_max: u64,
-    /// `TOKEN_TYPE`: what `typ` in the header of a token must be, such as `at+jwt`; any, if it is
-    /// not set.
+    /// `TOKEN_TYPE`: the required `typ` in the header of a token, such as `at+jwt`. Any type is
+    /// accepted if it is not set.
     pub token_type: Option<String>,
-    /// `TOKEN_USE`: what the claim `token_use` must be, such as Cognito's `access`; any, if it is
-    /// not set.
+    /// `TOKEN_USE`: the required value of the claim `token_use`, such as Cognito's `access`. Any
+    /// value is accepted if it is not set.
     pub token_use: Option<String>,
 }
 
-/// Where the keys come from that tokens are signed with.
+/// The source of the keys that verify token signatures.
 #[derive(Debug, Clone)]
 pub enum KeySource {
-    /// `JWKS`: the key set itself.
+    /// `JWKS`: the key set itself, as JSON.
     Inline(String),
-    /// `JWKS_URL`: fetched, cached, and fetched again at most once a minute for a key that is not
-    /// in it.
+    /// `JWKS_URL`: the URL from which the key set is fetched and cached. An unknown key triggers a
+    /// refetch at most once a minute.
     Url(String),
 }
 
-/// Settings a function cannot start with.
+/// An error in the settings that prevents a function from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A variable that must be set is not.
+    /// A required variable is not set.
     #[error("environment variable {0} is not set")]
     Missing(&'static str),
-    /// A variable does not read.
+    /// The value of a variable is not a number in its range.
     #[error("environment variable {0}: {1:?} is not a number from 1 to {2}")]
     Number(&'static str, String, u64),
-    /// A secret is too short to authenticate anything with. Its value is not shown.
+    /// A secret is too short. Its value is not shown.
     #[error(
         "environment variables {0} and {0}_PREVIOUS: a secret has at least {MEDIA_SECRET_BYTES_MIN} bytes"
     )]
     Secret(&'static str),
-    /// A variable has none of the values it may have.
+    /// The value of a variable is not one of the two allowed values.
     #[error("environment variable {0}: {1:?} is neither {2} nor {3}")]
     Choice(&'static str, String, &'static str, &'static str),
-    /// The catalog does not read.
+    /// The catalog cannot be parsed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The list of origins does not read.
+    /// The list of origins cannot be parsed.
     #[error("environment variable ALLOWED_ORIGINS: {0}")]
     Origins(#[from] OriginError),
 }
 
 impl Settings {
-    /// What may be uploaded, under keys that `keyring` authenticates.
+    /// Returns the rules for uploads whose keys `keyring` authenticates.
     pub fn allowed_media<'a>(&'a self, keyring: &'a Keyring) -> UploadRules<'a> {
         UploadRules {
             types: &self.media.types,
@@ -165,90 +171,90 @@ impl Settings {
         }
     }
 
-    /// Reads the settings through `variable`, which gives a variable's value. An empty value counts
-    /// as not set.
+    /// Reads the settings with `variable`, which returns the value of an environment variable. An
+    /// empty value counts as not set.
     ///
     /// # Errors
-    /// [`SettingsError`] names the variable.
+    /// Returns [`SettingsError`] with the name of the variable.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let optional = |name: &'static str| variable(name).filter(|value| !value.is_empty());
-        let required = |name: &'static str| optional(name).ok_or(SettingsError::Missing(name));
-        let or_default = |name: &'static str, default: &str| {
-            optional(name).unwrap_or_else(|| default.to_owned())
-        };
-        let number = |name: &'static str, default: &str, max: u64| {
-            let text = or_default(name, default);
-            let number = text
-                .parse::<u64>()
-                .ok()
-                .filter(|number| (1..=max).contains(number));
-            number.ok_or(SettingsError::Number(name, text, max))
-        };
-        let days = |name: &'static str, default: &str| {
-            number(name, default, DAYS_MAX)
-                .map(|days| Duration::days(i64::try_from(days).unwrap_or(i64::MAX)))
-        };
-        let keys = match (optional("JWKS"), optional("JWKS_URL")) {
-            (Some(keys), _) => KeySource::Inline(keys),
-            (None, Some(url)) => KeySource::Url(url),
-            (None, None) => return Err(SettingsError::Missing("JWKS or JWKS_URL")),
-        };
+        let variables = Variables(variable);
+        let keys = KeySource::from_env(variables)?;
+
         Ok(Self {
-            tables: TableNames {
-                resources: required("RESOURCES_TABLE")?,
-                changes: required("CHANGES_TABLE")?,
-                sync_batches: required("SYNC_BATCHES_TABLE")?,
-                sync_items: required("SYNC_ITEMS_TABLE")?,
-                conflicts: required("CONFLICTS_TABLE")?,
-                submission_media: required("SUBMISSION_MEDIA_TABLE")?,
-                devices: required("DEVICES_TABLE")?,
-                unique_keys: required("UNIQUE_KEYS_TABLE")?,
-                audit_log: required("AUDIT_LOG_TABLE")?,
-            },
-            auth: AuthSettings {
-                issuer: required("JWT_ISSUER")?,
-                audience: required("JWT_AUDIENCE")?,
-                keys,
-                user_claim: or_default("CLAIM_USER", "sub"),
-                tenant_claim: or_default("CLAIM_TENANT", "tenant"),
-                roles_claim: or_default("CLAIM_ROLES", "roles"),
-                channels_claim: or_default("CLAIM_CHANNELS", "channels"),
-                audience_claim: or_default("CLAIM_AUDIENCE", "aud"),
-                token_seconds_max: number("TOKEN_SECONDS_MAX", "86400", TOKEN_SECONDS_MAX)?,
-                token_type: optional("TOKEN_TYPE"),
-                token_use: optional("TOKEN_USE"),
-            },
-            allowed_origins: AllowedOrigins::parse(&or_default("ALLOWED_ORIGINS", ""))?,
-            catalog: Catalog::parse(&or_default("CATALOG", CATALOG))?,
-            log_retention: days("LOG_RETENTION_DAYS", "30")?,
-            batch_retention: days("BATCH_RETENTION_DAYS", "90")?,
-            media: MediaSettings {
-                bucket: required("MEDIA_BUCKET")?,
-                types: or_default("MEDIA_TYPES", "image/jpeg,image/png")
-                    .split(',')
-                    .map(|media_type| media_type.trim().to_ascii_lowercase())
-                    .collect(),
-                bytes_max: number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
-                url_seconds: number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
-                keyring: optional("MEDIA_SECRET")
-                    .map(|current| keyring(&current, optional("MEDIA_SECRET_PREVIOUS")))
-                    .transpose()?,
-                accepts_old_keys: match or_default("MEDIA_OLD_KEYS", "accept").as_str() {
-                    "accept" => true,
-                    "refuse" => false,
-                    other => {
-                        return Err(SettingsError::Choice(
-                            "MEDIA_OLD_KEYS",
-                            other.to_owned(),
-                            "accept",
-                            "refuse",
-                        ));
-                    }
-                },
-            },
-            failure_bucket: optional("FAILURE_BUCKET"),
-            notification_topic: optional("NOTIFICATION_TOPIC"),
-            stack: or_default("STACK_NAME", "tidemark"),
+            tables: TableNames::from_env(variables)?,
+            auth: AuthSettings::from_env(variables, keys)?,
+            allowed_origins: AllowedOrigins::parse(&variables.or_default("ALLOWED_ORIGINS", ""))?,
+            catalog: Catalog::parse(&variables.or_default("CATALOG", CATALOG))?,
+            log_retention: variables.days("LOG_RETENTION_DAYS", "30")?,
+            batch_retention: variables.days("BATCH_RETENTION_DAYS", "90")?,
+            media: MediaSettings::from_env(variables)?,
+            failure_bucket: variables.optional("FAILURE_BUCKET"),
+            notification_topic: variables.optional("NOTIFICATION_TOPIC"),
+            stack: variables.or_default("STACK_NAME", "tidemark"),
+        })
+    }
+}
+
+impl TableNames {
+    fn from_env(variables: Variables<'_>) -> Result<Self, SettingsError> {
+        Ok(Self {
+            resources: variables.required("RESOURCES_TABLE")?,
+            changes: variables.required("CHANGES_TABLE")?,
+            sync_batches: variables.required("SYNC_BATCHES_TABLE")?,
+            sync_items: variables.required("SYNC_ITEMS_TABLE")?,
+            conflicts: variables.required("CONFLICTS_TABLE")?,
+            submission_media: variables.required("SUBMISSION_MEDIA_TABLE")?,
+            devices: variables.required("DEVICES_TABLE")?,
+            unique_keys: variables.required("UNIQUE_KEYS_TABLE")?,
+            audit_log: variables.required("AUDIT_LOG_TABLE")?,
+        })
+    }
+}
+
+impl AuthSettings {
+    fn from_env(variables: Variables<'_>, keys: KeySource) -> Result<Self, SettingsError> {
+        Ok(Self {
+            issuer: variables.required("JWT_ISSUER")?,
+            audience: variables.required("JWT_AUDIENCE")?,
+            keys,
+            user_claim: variables.or_default("CLAIM_USER", "sub"),
+            tenant_claim: variables.or_default("CLAIM_TENANT", "tenant"),
+            roles_claim: variables.or_default("CLAIM_ROLES", "roles"),
+            channels_claim: variables.or_default("CLAIM_CHANNELS", "channels"),
+            audience_claim: variables.or_default("CLAIM_AUDIENCE", "aud"),
+            token_seconds_max: variables.number("TOKEN_SECONDS_MAX", "86400", TOKEN_SECONDS_MAX)?,
+            token_type: variables.optional("TOKEN_TYPE"),
+            token_use: variables.optional("TOKEN_USE"),
+        })
+    }
+}
+
+impl KeySource {
+    fn from_env(variables: Variables<'_>) -> Result<Self, SettingsError> {
+        match (variables.optional("JWKS"), variables.optional("JWKS_URL")) {
+            (Some(keys), _) => Ok(Self::Inline(keys)),
+            (None, Some(url)) => Ok(Self::Url(url)),
+            (None, None) => Err(SettingsError::Missing("JWKS or JWKS_URL")),
+        }
+    }
+}
+
+impl MediaSettings {
+    fn from_env(variables: Variables<'_>) -> Result<Self, SettingsError> {
+        Ok(Self {
+            bucket: variables.required("MEDIA_BUCKET")?,
+            types: variables
+                .or_default("MEDIA_TYPES", "image/jpeg,image/png")
+                .split(',')
+                .map(|media_type| media_type.trim().to_ascii_lowercase())
+                .collect(),
+            bytes_max: variables.number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
+            url_seconds: variables.number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
+            keyring: variables
+                .optional("MEDIA_SECRET")
+                .map(|current| keyring(&current, variables.optional("MEDIA_SECRET_PREVIOUS")))
+                .transpose()?,
+            accepts_old_keys: variables.choice("MEDIA_OLD_KEYS", "accept", "refuse")?,
         })
     }
 }

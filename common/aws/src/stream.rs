@@ -1,6 +1,6 @@
-//! Stream records: what a Lambda event of the streams of `resources` and `conflicts` says, one
-//! record at a time, so that one that does not read does not keep the others from being read; and
-//! what becomes of those that cannot be handled.
+//! Stream records: decodes the records in Lambda events of the streams of `resources` and
+//! `conflicts` one by one, so that a corrupt record does not prevent the others from being
+//! processed, and dead-letters records that cannot be processed.
 
 use aws_lambda_events::event::{
     dynamodb::EventRecord,
@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// A batch of stream records, each still text.
+/// A batch of stream records, each still unparsed.
 #[derive(Debug, Deserialize)]
 pub struct StreamEvent {
-    /// In stream order.
+    /// The records in the order of the stream.
     #[serde(rename = "Records")]
     pub records: Vec<Box<RawValue>>,
 }
@@ -38,18 +38,18 @@ struct OldRow {
     server_version: u64,
 }
 
-/// What a stream record says.
+/// The decoded content of a stream record.
 #[derive(Debug)]
 pub enum Reading {
-    /// A change of a resource, for the log of its channel.
+    /// A change of a resource, to be appended to the log of its channel.
     Change(Scope, Box<Record>),
-    /// Nothing for the log: the version did not change, or the row was erased.
+    /// No change for the log: the version did not change, or the row was removed.
     Nothing,
-    /// It does not read, and why.
+    /// The record cannot be decoded, for this reason.
     Unreadable(String),
 }
 
-/// Reads a stream record.
+/// Decodes a record of the stream of `resources`.
 pub fn read(record: &RawValue) -> Reading {
     let record: EventRecord = match serde_json::from_str(record.get()) {
         Ok(record) => record,
@@ -61,12 +61,12 @@ pub fn read(record: &RawValue) -> Reading {
     read_change(record).unwrap_or_else(Reading::Unreadable)
 }
 
-/// The decision that a record of the stream of `conflicts` tells of; `None` where it tells of none.
-/// A conflict that a policy decides at once is inserted with its outcome: the answer to the push
-/// has told of it.
+/// Returns the conflict resolution in a record of the stream of `conflicts`, or `None` if the
+/// record contains none. A conflict that a policy resolves immediately is inserted with its outcome
+/// and is no resolution here, because the response to the push contains it.
 ///
 /// # Errors
-/// Why the record does not read.
+/// Returns the reason if the record cannot be decoded.
 pub fn read_decision(record: &RawValue) -> Result<Option<ConflictResolved>, String> {
     let record: EventRecord = serde_json::from_str(record.get())
         .map_err(|error| format!("not a stream record: {error}"))?;
@@ -76,7 +76,8 @@ pub fn read_decision(record: &RawValue) -> Result<Option<ConflictResolved>, Stri
     conflicts::decided(record.change.new_image).map_err(|failure| failure.to_string())
 }
 
-/// The sequence number of a record; zero where it cannot be told, which gives back the whole batch.
+/// Returns the sequence number of a record, or zero if it cannot be decoded. Zero in
+/// `batchItemFailures` makes the stream redeliver the whole batch.
 pub fn sequence_of(record: &RawValue) -> Sequence {
     let number = || {
         let record: serde_json::Value = serde_json::from_str(record.get()).ok()?;
@@ -85,11 +86,12 @@ pub fn sequence_of(record: &RawValue) -> Sequence {
     number().unwrap_or(Sequence::ZERO)
 }
 
-/// Keeps a record that can never be handled in the failure bucket, so that the others go on; gives
-/// it back where that fails.
+/// Stores a record that can never be processed in the dead-letter bucket, so that the following
+/// records are processed.
 ///
 /// # Errors
-/// The number of the record: nothing keeps it but the stream.
+/// Returns the sequence number of the record if it could not be stored, so that the stream
+/// redelivers it.
 pub async fn dead_letter(
     context: &Context,
     record: &RawValue,
@@ -102,33 +104,34 @@ pub async fn dead_letter(
                 .await
         }
         None => Err(Failure::Outage(
-            "the function runs without its failure bucket".into(),
+            "the function has no dead-letter bucket".into(),
         )),
     };
+
     match kept {
         Ok(key) => {
-            // The reason may hold a piece of the record; it stands in the object.
-            tracing::error!(%key, "a stream record was set aside");
-            context.meter.count(Metric::SetAsideRecords, 1);
+            // The reason may quote the record, so it is stored in the object and not logged.
+            tracing::error!(%key, "stream record dead-lettered");
+            context.meter.count(Metric::DeadLetteredRecords, 1);
             Ok(())
         }
         Err(failure) => {
-            tracing::error!(%failure, "a stream record could not be set aside");
+            tracing::error!(%failure, "stream record could not be dead-lettered");
             Err(sequence_of(record))
         }
     }
 }
 
-/// What a function answers that could not handle these records: the stream delivers again from the
-/// earliest of them.
-pub fn given_back(failed: impl IntoIterator<Item = Sequence>) -> DynamoDbEventResponse {
+/// Returns the response of a function that could not process these records. The stream redelivers
+/// from the earliest of them.
+pub fn batch_item_failures(failed: impl IntoIterator<Item = Sequence>) -> DynamoDbEventResponse {
     let mut response = DynamoDbEventResponse::default();
     response
         .batch_item_failures
         .extend(failed.into_iter().min().map(|earliest| {
             let mut failure = DynamoDbBatchItemFailure::default();
-            // As the stream writes it: without our leading zeros. A record whose number does not
-            // read fails the whole batch.
+            // The stream writes sequence numbers without leading zeros. An invalid number makes the
+            // stream redeliver the whole batch.
             failure.item_identifier = Some(earliest.as_str().trim_start_matches('0').to_owned());
             failure
         }));
@@ -136,16 +139,19 @@ pub fn given_back(failed: impl IntoIterator<Item = Sequence>) -> DynamoDbEventRe
 }
 
 fn read_change(record: EventRecord) -> Result<Reading, String> {
-    // Of the old row only the version counts; one that does not read was repaired by this change.
+    // Only the version of the old row is needed. If it cannot be decoded, this change repaired the
+    // row.
     let is_new = record.change.old_image.is_empty();
     let old_version = serde_dynamo::from_item::<_, OldRow>(record.change.old_image)
         .ok()
         .map(|row| row.server_version);
     let new: ResourceRow =
         serde_dynamo::from_item(record.change.new_image).map_err(|error| error.to_string())?;
+
     if old_version == Some(new.server_version) {
         return Ok(Reading::Nothing);
     }
+
     let arn = record.event_source_arn.unwrap_or_default();
     let stream = arn
         .split_once("/stream/")
@@ -157,6 +163,7 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         .as_deref()
         .and_then(Sequence::parse)
         .ok_or("no SequenceNumber")?;
+
     let (scope, key) = identify(&new.pk, &new.sk).map_err(|failure| failure.to_string())?;
     let resource = new.read().map_err(|failure| failure.to_string())?;
     let action = match (resource.deleted, is_new) {
@@ -164,6 +171,7 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         (false, true) => Action::Create,
         (false, false) => Action::Update,
     };
+
     let record = Record {
         stream,
         sequence,
@@ -172,8 +180,8 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         server_version: resource.server_version,
         changed_at: resource.changed_at,
         author: resource.run.author,
-        is_echoed: resource.run.is_optimistic,
-        decided: ConflictResolution::decided_since(old_version, resource.resolutions),
+        echo_to_author: resource.run.echo_to_author,
+        decided: ConflictResolution::resolved_since(old_version, resource.resolutions),
         payload: Some(resource.payload).filter(|_| !resource.deleted),
     };
     Ok(Reading::Change(scope, Box::new(record)))

@@ -1,13 +1,13 @@
-//! The HTTPS client of a function's calls: those to AWS, and that for a key set.
+//! The HTTPS client of all calls of a function: the calls to AWS, and the fetch of a key set.
 //!
-//! AWS is reached over the five roots that [Amazon Trust
-//! Services](https://www.amazontrust.com/repository/) signs its endpoints with, and no others:
-//! reading the system's hundred and more takes several times the rest of a start. `AWS_CA_BUNDLE`,
-//! which all SDKs know, names a file of other ones: of an endpoint of one's own, or of a proxy that
-//! looks inside.
+//! Calls to AWS trust only the five roots of [Amazon Trust
+//! Services](https://www.amazontrust.com/repository/) that sign its endpoints: loading the more
+//! than one hundred roots of the system would take several times as long as the rest of
+//! initialization. The variable `AWS_CA_BUNDLE`, which all SDKs support, names a file with other
+//! roots, for a custom endpoint or a proxy that terminates TLS.
 //!
-//! The SDK has a client of its own, on the same libraries. It also speaks HTTP/2, which DynamoDB
-//! does not, and knows proxies: 0.7 MB of each binary.
+//! The SDK's default client uses the same libraries, and also supports HTTP/2, which DynamoDB does
+//! not, and proxies. It would add 0.7 MB to each binary.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -36,32 +36,33 @@ use rustls::{
 
 const AMAZON_ROOTS: &[u8] = include_bytes!("transport/amazon_roots.pem");
 
-/// For a connection alone: what an attempt of a call may take is set with the calls.
+/// The timeout of connecting. The timeouts of calls and attempts are configured with the SDK.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// Why there is no client.
+/// The reason why a client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The file does not read.
-    #[error("AWS_CA_BUNDLE names {path}, which does not read: {source}")]
+    /// The file of the bundle cannot be read.
+    #[error("AWS_CA_BUNDLE names {path}, which cannot be read: {source}")]
     Unreadable {
-        /// Its path.
+        /// The path of the file.
         path: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It holds no certificate.
+    /// The file contains no certificate in PEM format.
     #[error("AWS_CA_BUNDLE names {0}, which holds no certificate in PEM")]
     NoCertificate(String),
-    /// The TLS stack refused what it was given.
+    /// The TLS stack rejected the certificates or its configuration.
     #[error("the TLS client cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// The client for AWS, which trusts `bundle` in place of Amazon's roots, if there is one.
+/// Creates the client for AWS, which trusts the certificates of `bundle`, or by default Amazon's
+/// roots.
 ///
 /// # Errors
-/// The bundle does not read.
+/// Returns [`TransportError`] if the bundle cannot be read or contains no certificate.
 pub fn client(bundle: Option<&Path>) -> Result<SharedHttpClient, TransportError> {
     let roots = match bundle {
         None => roots(AMAZON_ROOTS)?,
@@ -76,21 +77,22 @@ pub fn client(bundle: Option<&Path>) -> Result<SharedHttpClient, TransportError>
                 .ok_or(TransportError::NoCertificate(shown))?
         }
     };
+
     let connector = connector(roots)?;
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// The client for anybody else, which trusts whom the system trusts.
+/// Creates the connector for all other servers, which trusts the roots of the operating system.
 ///
 /// # Errors
-/// The TLS stack cannot be set up.
+/// Returns [`TransportError`] if the TLS stack cannot be configured.
 pub(crate) fn system_connector() -> Result<SharedHttpConnector, TransportError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     connector(roots)
 }
 
-/// The certificates in a text; what stands between them is skipped.
+/// Parses the certificates of a PEM text. Skips other text between them.
 fn roots(pem: &[u8]) -> Result<RootCertStore, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
@@ -104,22 +106,25 @@ fn connector(roots: RootCertStore) -> Result<SharedHttpConnector, TransportError
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
+
     let mut tcp = Tcp::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_MAX));
+
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
         .wrap_connector(tcp);
+
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .build(https);
     Ok(SharedHttpConnector::new(Https(client)))
 }
 
-/// HTTP/1.1 over TLS, or without it, with connections that are kept.
+/// An HTTP/1.1 client with connection pooling, with TLS or without it.
 #[derive(Debug)]
 struct Https(Client<HttpsConnector<Tcp>, SdkBody>);
 
@@ -131,11 +136,13 @@ impl HttpConnector for Https {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
             }
         };
-        // A server that fails is not asked again over the same connection: the SDK says when.
+
+        // The SDK decides when a retry after a server error must use another connection.
         let connection = capture_connection(&mut request);
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || closable(connection.clone()));
         }
+
         let response = self.0.request(request);
         HttpConnectorFuture::new(async move {
             let response = response
@@ -147,7 +154,7 @@ impl HttpConnector for Https {
     }
 }
 
-/// The connection of a call, for the SDK to have it closed.
+/// Returns the handle with which the SDK closes the connection of a call.
 fn closable(connection: CaptureConnection) -> Option<ConnectionMetadata> {
     connection.connection_metadata().as_ref()?;
     let close = move || {
@@ -155,6 +162,7 @@ fn closable(connection: CaptureConnection) -> Option<ConnectionMetadata> {
             connection.poison();
         }
     };
+
     Some(
         ConnectionMetadata::builder()
             .proxied(false)
@@ -176,36 +184,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amazons_roots_are_taken_and_so_is_a_bundle() {
+    fn amazon_roots_and_bundle_are_loaded() {
         assert!(client(None).is_ok());
-        let mut bundle = tempfile::NamedTempFile::new().expect("a file");
-        bundle.write_all(AMAZON_ROOTS).expect("written");
+        let mut bundle = tempfile::NamedTempFile::new().expect("temporary file is created");
+        bundle.write_all(AMAZON_ROOTS).expect("bundle is written");
         assert!(client(Some(bundle.path())).is_ok());
         assert_eq!(roots(AMAZON_ROOTS).map(|roots| roots.len()), Ok(5));
     }
 
     #[test]
-    fn a_bundle_that_is_none_is_named() {
+    fn missing_or_empty_bundle_is_named() {
         let missing = client(Some(Path::new("/no/such/bundle.pem")))
-            .expect_err("no such file")
+            .expect_err("bundle is missing")
             .to_string();
         assert!(
-            missing.starts_with("AWS_CA_BUNDLE names /no/such/bundle.pem, which does not read: "),
+            missing.starts_with("AWS_CA_BUNDLE names /no/such/bundle.pem, which cannot be read: "),
             "{missing}"
         );
-        let mut empty = tempfile::NamedTempFile::new().expect("a file");
-        empty.write_all(b"no certificate").expect("written");
+
+        let mut empty = tempfile::NamedTempFile::new().expect("temporary file is created");
+        empty
+            .write_all(b"no certificate")
+            .expect("bundle is written");
         let empty = client(Some(empty.path()))
-            .expect_err("no certificate")
+            .expect_err("bundle has no certificate")
             .to_string();
         assert!(empty.ends_with("holds no certificate in PEM"), "{empty}");
     }
 
     #[tokio::test]
-    async fn a_server_that_fails_is_asked_again_over_another_connection() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its address");
-        // Whatever comes over the first connection fails.
+    async fn retry_uses_another_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("port is free");
+        let address = listener.local_addr().expect("listener has an address");
+
+        // Requests over the first connection fail.
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().flatten().enumerate() {
                 let status = if number == 0 {
@@ -224,11 +236,12 @@ mod tests {
                             responses,
                             "HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}"
                         )
-                        .expect("written");
+                        .expect("response is written");
                     }
                 });
             }
         });
+
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
@@ -236,7 +249,8 @@ mod tests {
             .endpoint_url(format!("http://{address}"))
             .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
             .sleep_impl(TokioSleep::new())
-            .http_client(client(None).expect("a client"));
+            .http_client(client(None).expect("client is created"));
+
         let listed = aws_sdk_dynamodb::Client::from_conf(config.build())
             .list_tables()
             .send()

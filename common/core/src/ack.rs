@@ -1,6 +1,7 @@
-//! Acknowledgements (§4.8): how far a device has applied what it pulled. They only move forward,
-//! each channel by itself, so the order in which they arrive does not matter: the rows of a device
-//! end at the maximum of each channel.
+//! Acknowledgements (§4.8): the position up to which a device has applied each channel.
+//! Acknowledged positions only move forward, independently for each channel, so the order in which
+//! acknowledgements arrive does not matter: the stored rows of a device converge to the maximum of
+//! each channel.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -16,28 +17,29 @@ use crate::{
     token::{Progress, Token},
 };
 
-/// How far a device has applied the log of a channel. The order is: further in the log, and at the
-/// same place, known later.
+/// The position up to which a device has applied a channel's log. Ordered by position, then by the
+/// time at which the position was current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AckPosition {
-    /// Everything up to here is applied.
+    /// Every change up to and including this position is applied.
     pub position: Position,
-    /// How old the position is, as its token says (§4.5): when the device was caught up, or when
-    /// the last change it got entered the log. Never after the acknowledgement itself.
+    /// The age of the position, taken from the token (§4.5): the time at which the device was
+    /// caught up, or the time at which the last change it received entered the log. Never later
+    /// than the acknowledgement itself.
     pub at: DateTime<Utc>,
 }
 
-/// How far a device has applied each channel.
+/// The acknowledged position of each channel of a device.
 pub type Positions = BTreeMap<Channel, AckPosition>;
 
 impl fmt::Display for AckPosition {
-    /// As it is stored: text order is the order of acknowledgements.
+    /// Writes the stored form, whose text order is the order of acknowledgements.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{:015}", self.position, self.at.timestamp_millis())
     }
 }
 
-/// A text that is no stored acknowledgement.
+/// The error for a text that is not a stored acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an acknowledged position")]
 pub struct ParseAckPositionError;
@@ -57,9 +59,9 @@ impl FromStr for AckPosition {
     }
 }
 
-/// What a token that was applied says of the channels the caller pulls. A token may be made up and
-/// name thousands of others: those say nothing. A channel in the middle of its snapshot has no
-/// position yet, because not all of its rows are applied.
+/// Returns the positions that an applied token acknowledges in the channels that the caller pulls.
+/// Other channels are ignored, because a client can forge a token that names thousands of them. A
+/// channel in the middle of its snapshot has no position yet: not all of its rows are applied.
 pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) -> Positions {
     let position = |channel: Channel| match token.channels.get(&channel)? {
         Progress::Log { position, at, .. } => {
@@ -74,6 +76,7 @@ pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) ->
         }
         Progress::Snapshot { .. } => None,
     };
+
     principal
         .pulled_channels()
         .into_iter()
@@ -81,27 +84,29 @@ pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) ->
         .collect()
 }
 
-/// What of `told` is ahead of what is `stored`: what is left to write when others were faster.
-/// Nothing moves back.
-pub fn ahead(mut told: Positions, stored: &Positions) -> Positions {
-    told.retain(|channel, told| stored.get(channel).is_none_or(|stored| *told > *stored));
-    told
+/// Returns the positions in `acked` that are ahead of `stored`: what remains to be written after a
+/// concurrent acknowledgement. A position never moves back.
+pub fn ahead(mut acked: Positions, stored: &Positions) -> Positions {
+    acked.retain(|channel, acked| stored.get(channel).is_none_or(|stored| *acked > *stored));
+    acked
 }
 
-/// How far behind the log of a channel a device is.
+/// How far a device lags behind the log of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
-    /// It has applied everything that was sequenced.
+    /// Whether the device has applied every sequenced change.
     pub is_caught_up: bool,
-    /// 0 when it is caught up; else the age of what it has applied, which its changes have waited
-    /// at most. `None` when it has acknowledged nothing that this log knows.
+    /// 0 if the device is caught up; otherwise the age in seconds of the position that it has
+    /// applied, an upper bound of how long its missing changes have waited. `None` if the device
+    /// has acknowledged no position of this log.
     pub seconds: Option<i64>,
 }
 
-/// Derives the lag of a channel from what was acknowledged and the head of its log. A position
-/// ahead of the log stems from before the server was restored, and counts as none.
+/// Derives the lag of a channel from the acknowledged position and the head of its log. A position
+/// ahead of the log was issued before the server was restored from a backup and counts as none.
 pub fn lag(acknowledged: Option<&AckPosition>, head: Option<&Head>, now: DateTime<Utc>) -> Lag {
     let end = end_of(head);
+
     match acknowledged {
         Some(acknowledged) if acknowledged.position == end => Lag {
             is_caught_up: true,
@@ -124,7 +129,7 @@ mod tests {
     use crate::sequence::position::Sequence;
 
     fn moment(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment")
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("in range")
     }
 
     fn position(sequence: &str) -> Position {
@@ -166,9 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn text_order_is_the_order_of_acknowledgements() {
+    fn text_order_is_acknowledgement_order() {
         let ordered = [at("9", 50), at("10", 0), at("10", 1), at("11", -5)];
         let texts: Vec<String> = ordered.iter().map(ToString::to_string).collect();
+
         assert!(ordered.is_sorted() && texts.is_sorted());
         assert!(
             texts
@@ -176,11 +182,12 @@ mod tests {
                 .zip(ordered)
                 .all(|(text, at)| text.parse() == Ok(at))
         );
+
         assert_eq!("".parse::<AckPosition>(), Err(ParseAckPositionError));
     }
 
     #[test]
-    fn only_applied_positions_of_channels_the_caller_pulls_count() {
+    fn only_log_positions_of_pulled_channels_count() {
         let snapshot = Progress::Snapshot {
             noted: position("3"),
             noted_at: moment(0),
@@ -192,27 +199,30 @@ mod tests {
         channels.insert(Channel::Tenant, log("7", 60));
         channels.insert(Channel::User("ana".into()), snapshot);
         channels.insert(Channel::User("ben".into()), log("9", 0));
+
         channels.insert(Channel::Group("north".into()), log("5", 0));
-        let told = acknowledged(&Token { channels }, &ana(), moment(30));
+        let acked = acknowledged(&Token { channels }, &ana(), moment(30));
         let expected = [
             (Channel::Tenant, at("7", 30)),
             (Channel::Group("north".into()), at("5", 0)),
         ];
+
         assert_eq!(
-            told,
+            acked,
             Positions::from(expected),
-            "and no moment lies ahead of now"
+            "times in the future are clamped to now"
         );
     }
 
     #[test]
-    fn acknowledgements_in_any_order_end_at_the_maximum_of_each_channel() {
+    fn acknowledgements_converge_in_any_order() {
         let (tenant, group) = (Channel::Tenant, Channel::Group("north".into()));
         let acks = [
             Positions::from([(tenant.clone(), at("5", 0)), (group.clone(), at("9", 9))]),
             Positions::from([(tenant.clone(), at("8", 8))]),
             Positions::from([(tenant.clone(), at("8", 7)), (group.clone(), at("4", 0))]),
         ];
+
         for order in [
             [0, 1, 2],
             [0, 2, 1],
@@ -234,10 +244,11 @@ mod tests {
     }
 
     #[test]
-    fn the_lag_is_the_age_of_what_is_applied_until_all_is() {
+    fn lag_is_age_of_applied_position() {
         let lag_of = |acknowledged: Option<AckPosition>| {
             lag(acknowledged.as_ref(), Some(&head("9")), moment(100))
         };
+
         assert_eq!(
             lag_of(Some(at("9", 0))),
             Lag {
@@ -266,13 +277,14 @@ mod tests {
                 seconds: None
             }
         );
+
         let start = AckPosition {
             position: Position::START,
             at: moment(0),
         };
         assert!(
             lag(Some(&start), None, moment(100)).is_caught_up,
-            "of a channel in which nothing happened yet"
+            "a channel without changes is caught up"
         );
     }
 }

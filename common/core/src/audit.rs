@@ -1,5 +1,5 @@
-//! The audit log (§7): who decided what, when, and what stood before and after. Entries are added
-//! and never changed.
+//! The audit log (§7): administrative actions with their author, their time, and the state before
+//! and after them. Entries are appended and never changed.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,86 +12,86 @@ use crate::{
     resource::{Resource, ResourceKey},
 };
 
-/// What was done.
+/// The kind of an audited action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
-    /// A conflict was decided, by a person or by a policy.
+    /// A conflict was resolved by a person or by a policy.
     ConflictResolved,
     /// A replay of a batch began.
     ReplayStarted,
-    /// A replay of a batch ended; its results stand in `before` and `after`.
+    /// A replay of a batch ended; `before` and `after` contain its results.
     ReplayFinished,
-    /// An admin pushed into channels that only the role `admin` opens to them.
+    /// An admin pushed to channels that only the role `admin` permits them to write.
     AdminWrite,
-    /// An operator had a channel of the change log repaired or started over.
+    /// An operator repaired or reset the change log of a channel.
     Repair,
 }
 
-/// Through which door.
+/// The interface through which an action was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
-    /// The API, by an admin's token.
+    /// The HTTP API, with the token of an admin.
     Api,
-    /// A direct invocation, by the authority of IAM.
+    /// A direct invocation of the function, authorized by IAM.
     Invocation,
-    /// A policy of the catalog, in the course of a push.
+    /// A policy of the catalog, applied during a push.
     Policy,
 }
 
-/// An entry of the log.
+/// One entry of the audit log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
-    /// Sorts by time.
+    /// The id of the entry; ids sort by time.
     pub id: String,
-    /// When.
+    /// The time of the action.
     #[serde(serialize_with = "serialize_timestamp")]
     pub at: DateTime<Utc>,
-    /// What.
+    /// The kind of the action.
     pub action: AuditAction,
-    /// Who: a user, an operator, or `policy:<name>`.
+    /// The author: a user, an operator, or `policy:<name>`.
     pub by: String,
-    /// Through which door.
+    /// The interface through which the action was made.
     pub via: Via,
-    /// Whose edits it was about.
+    /// The user whose edits the action concerns.
     pub user: String,
-    /// Which device's.
+    /// The device whose edits the action concerns.
     pub device_id: String,
-    /// Of a replay: the batch.
+    /// For a replay: the id of the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<String>,
-    /// Of a replay: the claims that it runs with.
+    /// For a replay: the claims that it runs with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_as: Option<RunsAs>,
-    /// Of a push by an admin: the resources that it writes.
+    /// For an admin's push: the resources that it writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<WrittenResource>,
-    /// Of a resolution: the conflict.
+    /// For a resolution: the id of the conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
-    /// Of a resolution: where the resource lives. Of a repair: which channel.
+    /// For a resolution: the channel of the resource. For a repair: the repaired channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// Of a resolution: the resource's type.
+    /// For a resolution: the type of the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<String>,
-    /// Of a resolution: the resource's id.
+    /// For a resolution: the id of the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<String>,
-    /// Of a resolution: the decision.
+    /// For a resolution: how the conflict was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// What the decider had to say. Of a repair: what it does.
+    /// For a resolution: the note that accompanies it. For a repair: what the repair does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What stood before; `null` where nothing did.
+    /// The state before the action; `null` if there was none.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<AuditDetails<'static>>))]
     pub before: Option<Json>,
-    /// What stands after.
+    /// The state after the action; `null` if the resource does not exist.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<AuditDetails<'static>>))]
     pub after: Option<Json>,
 }
@@ -100,43 +100,44 @@ pub struct AuditEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WrittenResource {
-    /// Its channel.
+    /// The channel of the resource.
     pub channel: String,
-    /// Its type.
+    /// The type of the resource.
     pub resource_type: String,
-    /// Its id.
+    /// The id of the resource.
     pub resource_id: String,
     /// The version that the push makes.
     pub server_version: u64,
-    /// Whether the push deletes it.
+    /// Whether the push deletes the resource.
     pub deleted: bool,
 }
 
-/// A resource as an entry shows it.
+/// The state of a resource in an audit entry.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditedResource<'a> {
-    /// Its version.
+    /// The version of the resource.
     pub server_version: u64,
-    /// Whether it is deleted.
+    /// Whether the resource is deleted.
     pub deleted: bool,
-    /// Its payload; of a deleted one the last.
+    /// The payload; for a deleted resource its last payload.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub payload: &'a Json,
 }
 
-/// Of a resolution the resource, of a replay the results, without payloads.
+/// The details of an action: for a resolution the resource, for a replay its results without
+/// payloads.
 #[cfg(feature = "openapi")]
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum AuditDetails<'a> {
-    /// Of a resolution.
+    /// The resource, for a resolution.
     Resource(AuditedResource<'a>),
-    /// Of a replay.
+    /// The item results, for a replay.
     Results(Vec<crate::protocol::push::ItemResult>),
 }
 
-/// [`AuditedResource`] as JSON.
+/// Returns the state of `resource` as the JSON of an [`AuditedResource`].
 pub fn state(resource: &Resource) -> Json {
     let Resource {
         server_version,
@@ -149,25 +150,25 @@ pub fn state(resource: &Resource) -> Json {
         deleted: *deleted,
         payload,
     };
-    // Numbers and JSON texts always serialise.
+    // Numbers and JSON texts always serialize.
     serde_json::value::to_raw_value(&state).unwrap_or_else(|_| json::object(&Fields::new()))
 }
 
-/// A conflict that was decided, as an entry names it.
+/// A resolved conflict, as an audit entry identifies it.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditedConflict<'a> {
-    /// Its id.
+    /// The id of the conflict.
     pub id: &'a str,
-    /// What it is about.
+    /// The resource that the conflict concerns.
     pub resource: &'a ResourceKey,
-    /// Whose edits stand in it.
+    /// The user whose edits are part of it.
     pub user: &'a str,
-    /// Which device's.
+    /// The device whose edits are part of it.
     pub device_id: &'a str,
 }
 
 impl AuditEntry {
-    /// Returns an entry without anything that belongs to one kind of action only.
+    /// Returns an entry whose fields for specific kinds of actions are empty.
     pub fn new(id: String, at: DateTime<Utc>, action: AuditAction, by: &str, via: Via) -> Self {
         Self {
             id,
@@ -208,6 +209,7 @@ impl AuditEntry {
             deleted: resource.deleted,
         });
         let resources: Vec<WrittenResource> = written.collect();
+
         let entry = Self::new(
             id,
             at,
@@ -215,6 +217,7 @@ impl AuditEntry {
             &sender.principal.user,
             Via::Api,
         );
+
         (!resources.is_empty()).then(|| Self {
             device_id: sender.device_id.to_owned(),
             resources,
@@ -222,7 +225,8 @@ impl AuditEntry {
         })
     }
 
-    /// That `conflict` ended with `outcome`, and the resource `before` and `after` it.
+    /// Returns the entry for a conflict that was resolved with `outcome`, with the resource
+    /// `before` and `after` it.
     pub fn of_decision(
         id: String,
         via: Via,
@@ -252,8 +256,8 @@ impl AuditEntry {
         }
     }
 
-    /// That a create of the sender, which made `after`, took the place of a conflict about an
-    /// earlier create of `resource`.
+    /// Returns the entry for a conflict about an earlier create of `resource` that a create of the
+    /// sender superseded; `after` is the resource that the create made.
     pub fn of_superseded(
         id: String,
         sender: Sender<'_>,
@@ -262,32 +266,36 @@ impl AuditEntry {
         after: Option<&Resource>,
     ) -> Self {
         let (user, device_id) = (&sender.principal.user, sender.device_id);
-        let decided = AuditedConflict {
+        let audited = AuditedConflict {
             id: &superseded.id,
             resource,
             user,
             device_id,
         };
-        Self::of_decision(id, Via::Policy, decided, &superseded.outcome, None, after)
+
+        Self::of_decision(id, Via::Policy, audited, &superseded.outcome, None, after)
     }
 
-    /// What a policy decided in the course of a push (§5).
-    pub fn of_policy(id: String, sender: Sender<'_>, ruled: &PolicyConflict) -> Option<Self> {
+    /// Returns the entry for a conflict that a policy resolved during a push (§5), or `None` if the
+    /// conflict has no outcome.
+    pub fn of_policy(id: String, sender: Sender<'_>, resolved: &PolicyConflict) -> Option<Self> {
         let PolicyConflict {
             conflict, after, ..
-        } = ruled;
+        } = resolved;
+
         let (user, device_id) = (&sender.principal.user, sender.device_id);
-        let decided = AuditedConflict {
+        let audited = AuditedConflict {
             id: &conflict.id,
             resource: &conflict.resource,
             user,
             device_id,
         };
+
         let outcome = conflict.outcome.as_ref()?;
         Some(Self::of_decision(
             id,
             Via::Policy,
-            decided,
+            audited,
             outcome,
             conflict.server.as_ref(),
             Some(after),

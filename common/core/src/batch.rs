@@ -1,4 +1,4 @@
-//! Looking at batches and running them again (§7) as pure rules.
+//! Rules for showing stored batches and replaying them (§7).
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -12,24 +12,25 @@ use crate::{
     protocol::push::{ItemResult, Status},
 };
 
-/// Bytes kept for what stands around the items, the results above all.
+/// Bytes of a response that are reserved for its other members, chiefly the results.
 const ENVELOPE_BYTES: usize = 1000 * 1000;
 
-/// The items of a batch that fit into one answer.
+/// The items of a batch that fit into one response.
 #[derive(Debug, Default)]
 pub struct ItemPage {
-    /// In their order; `None` for one that fits into no answer.
+    /// The items in order; `None` for an item that is too large for any response.
     pub items: Vec<Option<Json>>,
-    /// Where the next page begins, if this is not the last.
+    /// The index of the first item of the next page; `None` on the last page.
     pub next_item: Option<usize>,
-    /// Indexes of those that fit into no answer.
+    /// Indexes of the items that are too large for any response.
     pub omitted: Vec<usize>,
 }
 
-/// As many of `items` as fit into one answer, beginning at the index `from`.
+/// Returns as many of `items` as fit into one response, beginning at the index `from`.
 pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
     let mut page = ItemPage::default();
     let mut left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
+
     for (index, item) in items.into_iter().enumerate().skip(from) {
         let bytes = escaped_bytes(item.get());
         if bytes > RESPONSE_BYTES_MAX - ENVELOPE_BYTES {
@@ -46,7 +47,8 @@ pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
     page
 }
 
-/// What a replay leaves as it is: the items that were answered `ok`. All others get a new chance.
+/// Returns the results that a replay keeps: those with the status `ok`. All other items are
+/// evaluated again.
 pub fn settled(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
     let settled = results
         .into_iter()
@@ -54,7 +56,7 @@ pub fn settled(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
     settled.map(|result| (result.index, result)).collect()
 }
 
-/// Results as they are kept: without payloads, which stand elsewhere.
+/// Returns results as they are stored: without payloads, which are stored in other tables.
 pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
     let without = results.iter().map(|result| match result {
         ItemResult {
@@ -70,8 +72,8 @@ pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
     without.collect()
 }
 
-/// Whether a device that pulls `channels` has acknowledged in each of them a place that it reached
-/// after `moment`.
+/// Returns whether a device that pulls `channels` has acknowledged, in each of them, a position
+/// that it reached after `moment`.
 pub fn is_delivered(channels: &[Channel], positions: &Positions, moment: DateTime<Utc>) -> bool {
     !channels.is_empty()
         && channels.iter().all(|channel| {
@@ -93,8 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_items_hold_each_item_once_in_order() {
+    fn pages_contain_each_item_once_in_order() {
         let items: Vec<Json> = (0..10).map(|_| text(1_500_000)).collect();
+
         let mut indexes = Vec::new();
         let mut from = Some(0);
         while let Some(start) = from {
@@ -110,12 +113,13 @@ mod tests {
             indexes.extend(start..start + page.items.len());
             from = page.next_item;
         }
+
         assert_eq!(indexes, (0..10).collect::<Vec<_>>());
         assert!(page(items, 10).items.is_empty());
     }
 
     #[test]
-    fn an_item_that_fits_into_no_answer_is_named_and_stops_nothing() {
+    fn oversized_item_is_listed_as_omitted() {
         let quotes =
             RawValue::from_string(format!("\"{}\"", "\\\"".repeat(1_200_000))).expect("test JSON");
         let page = page(vec![text(1), quotes, text(1)], 0);
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_applied_is_settled() {
+    fn only_applied_items_are_settled() {
         let ok = |index| ItemResult::ok(index, None, "m".into(), Some(1));
         let results = vec![
             ok(0),
@@ -150,26 +154,29 @@ mod tests {
             },
             ok(4),
         ];
+
         assert_eq!(settled(results).into_keys().collect::<Vec<_>>(), [0, 4]);
     }
 
     #[test]
-    fn delivered_is_what_every_channel_was_pulled_after() {
+    fn delivery_requires_later_position_in_every_channel() {
         let moment =
-            |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment");
+            |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("in range");
         let at = |seconds: i64| AckPosition {
             position: Position::START,
             at: moment(seconds),
         };
+
         let channels = [Channel::Tenant, Channel::User("ana".into())];
-        let told = |tenant: i64, user: i64| {
+        let acked = |tenant: i64, user: i64| {
             Positions::from([
                 (channels[0].clone(), at(tenant)),
                 (channels[1].clone(), at(user)),
             ])
         };
-        assert!(is_delivered(&channels, &told(6, 7), moment(5)));
-        assert!(!is_delivered(&channels, &told(6, 5), moment(5)));
+
+        assert!(is_delivered(&channels, &acked(6, 7), moment(5)));
+        assert!(!is_delivered(&channels, &acked(6, 5), moment(5)));
         assert!(!is_delivered(
             &channels,
             &Positions::from([(channels[0].clone(), at(9))]),

@@ -1,4 +1,4 @@
-//! The catalog (§2): which resource types a deployment syncs, declared in `catalog.toml`.
+//! The catalog (§2): the resource types that a deployment synchronizes, declared in `catalog.toml`.
 
 use std::collections::BTreeMap;
 
@@ -13,52 +13,52 @@ pub struct Catalog {
     types: BTreeMap<String, ResourceType>,
 }
 
-/// What a deployment says of one type.
+/// The rules of one resource type.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceType {
-    /// Where an item lives that names no channel.
+    /// The channel of items that name none.
     pub channel: DefaultChannel,
-    /// What a server-made id begins with.
+    /// The prefix of ids that the server generates.
     pub id_prefix: String,
-    /// Top-level fields every stored payload has, with a value other than `null`.
+    /// Top-level fields that every stored payload has, with a value other than `null`.
     #[serde(default)]
     pub required: Vec<String>,
-    /// Fields no two resources of the type share a value of, within the tenant (§3.9).
+    /// Fields whose values are unique among the resources of the type within the tenant (§3.9).
     #[serde(default)]
     pub unique: Vec<String>,
-    /// The empty text is no value of a unique field, like `null`: any number of resources may have
-    /// it (§3.9).
+    /// If true, the empty string is not a value of a unique field, like `null`: any number of
+    /// resources may have it (§3.9).
     #[serde(default)]
     pub unique_ignores_empty: bool,
-    /// Fields holding media keys: one, or a list of them (§6).
+    /// Fields that contain media keys: one, or a list of them (§6).
     #[serde(default)]
     pub media: Vec<String>,
-    /// Fields that refer to other resources, and the type they refer to (§3.10).
+    /// Fields that refer to other resources, with the type that they refer to (§3.10).
     #[serde(default)]
     pub references: BTreeMap<String, String>,
-    /// What happens when two devices edited the same version (§5).
+    /// The conflict policy: how edits of two devices on the same version are resolved (§5).
     #[serde(default)]
     pub policy: Policy,
 }
 
-/// Where an item lives that names no channel.
+/// The channel of items that name none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DefaultChannel {
-    /// The tenant's channel.
+    /// The channel that all users of the tenant share.
     Tenant,
-    /// The channel of the user who pushes.
+    /// The channel of the pushing user.
     User,
-    /// A group's channel, which each item has to name.
+    /// The channel of a group, which each item must name.
     Group,
 }
 
-/// What happens when two devices edited the same version (§5).
+/// The conflict policy: how edits of two devices on the same version are resolved (§5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
-    /// An admin decides.
+    /// An admin resolves the conflict.
     #[default]
     Manual,
     /// Edits of different top-level fields merge.
@@ -69,19 +69,19 @@ pub enum Policy {
     ServerWins,
 }
 
-/// Why a catalog is refused.
+/// The reason why a catalog is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// Not TOML, or not of the catalog's shape.
+    /// The text is not TOML, or does not have the structure of a catalog.
     #[error("catalog: {0}")]
     Malformed(#[from] toml::de::Error),
-    /// A name the keys of the tables cannot carry.
+    /// A name cannot be part of a table key.
     #[error("catalog: type {0:?}: names and id prefixes are 1 to 64 of a-z, 0-9, '_' and '-'")]
     Name(String),
-    /// A reference to a type the catalog lacks.
+    /// A field refers to a type that the catalog does not contain.
     #[error("catalog: type {0:?}: field {1:?} refers to {2:?}, which the catalog lacks")]
     Reference(String, String, String),
-    /// `unique_ignores_empty` without a field that it could apply to.
+    /// `unique_ignores_empty` is set, but the type has no unique fields.
     #[error(
         "catalog: type {0:?}: unique_ignores_empty applies to the fields of unique, which has none"
     )]
@@ -89,12 +89,13 @@ pub enum CatalogError {
 }
 
 impl Catalog {
-    /// Reads a catalog.
+    /// Parses and validates a catalog.
     ///
     /// # Errors
-    /// [`CatalogError`] names the type and what to change.
+    /// Returns a [`CatalogError`] that names the type and what to change.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let catalog: Self = toml::from_str(text)?;
+
         for (name, resource_type) in &catalog.types {
             if !is_name(name) || !is_name(&resource_type.id_prefix) {
                 return Err(CatalogError::Name(name.clone()));
@@ -112,15 +113,16 @@ impl Catalog {
                 }
             }
         }
+
         Ok(catalog)
     }
 
-    /// What the catalog says of `name`.
+    /// Returns the rules of the type `name`.
     pub fn get(&self, name: &str) -> Option<&ResourceType> {
         self.types.get(name)
     }
 
-    /// Whether a type has a field that refers to resources of this type (§3.10).
+    /// Returns whether any type has a field that refers to resources of this type (§3.10).
     pub fn is_referred_to(&self, name: &str) -> bool {
         self.types
             .values()
@@ -129,7 +131,8 @@ impl Catalog {
 }
 
 impl ResourceType {
-    /// Where an item of `user` lives that names no channel; `None` when it has to name one.
+    /// Returns the channel of `user`'s items that name none; `None` if items of the type must name
+    /// a channel.
     pub fn default_channel(&self, user: &str) -> Option<Channel> {
         match self.channel {
             DefaultChannel::Tenant => Some(Channel::Tenant),
@@ -151,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_catalog_reads() {
+    fn shipped_catalog_is_valid() {
         let catalog = Catalog::parse(include_str!("../../../catalog.toml")).expect("catalog.toml");
         assert_eq!(
             catalog.get("task").map(|task| task.policy),
@@ -167,14 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn empty_text_is_a_unique_value_by_default() {
+    fn empty_string_is_unique_value_by_default() {
         let text = "[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique = ['code']\n";
+
         let ignores = |text: &str| {
             Catalog::parse(text)
                 .expect("a catalog")
                 .get("a")
                 .map(|it| it.unique_ignores_empty)
         };
+
         assert_eq!(ignores(text), Some(false));
         assert_eq!(
             ignores(&format!("{text}unique_ignores_empty = false")),
@@ -191,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_that_cannot_work_is_refused() {
+    fn invalid_catalogs_are_rejected() {
         for text in [
             "[meter]\nchannel = 'tenant'",
             "[Meter]\nchannel = 'tenant'\nid_prefix = 'm'",

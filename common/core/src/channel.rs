@@ -1,4 +1,4 @@
-//! Channels (§2): the unit of ordering, of partial sync and of permission.
+//! Channels (§2): the unit of order, of partial synchronization and of permission.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use crate::{key, limits::is_name};
 /// One channel of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
-    /// Everyone in the tenant.
+    /// The channel that all users of the tenant share.
     Tenant,
-    /// One user, named by `sub`.
+    /// The channel of one user, named by `sub`.
     User(String),
-    /// A group, named in its members' claims.
+    /// The channel of a group, which the claims of its members name.
     Group(String),
 }
 
 impl Channel {
-    /// Reads `tenant`, `user/<sub>` or `group/<name>`; `None` for anything else, an empty name or
-    /// one over 256 bytes.
+    /// Parses `tenant`, `user/<sub>` or `group/<name>`; returns `None` for anything else, and for
+    /// an empty name or one of more than 256 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "tenant" {
             return Some(Self::Tenant);
@@ -33,12 +33,12 @@ impl Channel {
         }
     }
 
-    /// The partition key `tenant#channel` in a tenant.
+    /// Returns the partition key `tenant#channel` for this channel of `tenant`.
     pub fn partition(&self, tenant: &str) -> String {
         key::join([tenant, &self.to_string()])
     }
 
-    /// Whose it is, of a user or a group.
+    /// Returns the name of the user or group; empty for the tenant's channel.
     pub fn name(&self) -> &str {
         match self {
             Self::Tenant => "",
@@ -57,22 +57,22 @@ impl fmt::Display for Channel {
     }
 }
 
-/// A channel with its tenant: the partition its resources and its change log live in.
+/// A channel with its tenant: the partition of its resources and its change log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
-    /// Who owns everything in it.
+    /// The tenant that owns the partition.
     pub tenant: String,
-    /// Which of the tenant's channels.
+    /// The channel of that tenant.
     pub channel: Channel,
 }
 
 impl Scope {
-    /// The partition key `tenant#channel`.
+    /// Returns the partition key `tenant#channel`.
     pub fn partition(&self) -> String {
         self.channel.partition(&self.tenant)
     }
 
-    /// Reads a [`partition`](Self::partition) key back.
+    /// Parses a [`partition`](Self::partition) key.
     pub fn parse(partition: &str) -> Option<Self> {
         let [tenant, channel] = key::split(partition)?;
         Some(Self {

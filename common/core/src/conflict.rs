@@ -1,5 +1,5 @@
-//! Conflicts (§5, §3.5): what a device meant, kept beside what the server holds, until it is
-//! decided.
+//! Conflicts (§5, §3.5): edits of a device that were not applied, stored together with the server's
+//! state until the conflict is resolved.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::{
     json::Json,
     limits::CONFLICT_EDITS_MAX,
-    protocol::{Action, pull::ResolvedConflict, push::ItemCode},
+    protocol::{Action, pull::ChangeResolution, push::ItemCode},
     resource::{EditId, Resource, ResourceKey},
 };
 
-/// Whether a conflict still waits for its decision.
+/// Whether a conflict is open or resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConflictStatus {
-    /// It waits; edits may join it.
+    /// The conflict is unresolved; edits may join it.
     Open,
-    /// It was decided; nothing joins it and nothing reopens it.
+    /// The conflict is resolved; no edit joins it and it is never reopened.
     Resolved,
 }
 
 impl ConflictStatus {
-    /// The word on the wire.
+    /// Returns the name of the status in requests and responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -32,23 +32,23 @@ impl ConflictStatus {
     }
 }
 
-/// How a conflict was decided (§5).
+/// How a conflict was resolved (§5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Resolution {
-    /// What the server holds stays.
+    /// The server's state stays.
     AcceptServer,
-    /// The device's edits are applied to what the server holds now.
+    /// The device's edits are applied to the server's current state.
     AcceptClient,
-    /// A payload of the admin's own takes the place of both.
+    /// A payload that the admin provides replaces both.
     ManualMerge,
 }
 
 impl TryFrom<String> for Resolution {
     type Error = String;
 
-    /// Text only: an enum of serde's would take `{"accept_client": null}` too.
+    /// Accepts text only; serde's derived enum would also accept `{"accept_client": null}`.
     fn try_from(text: String) -> Result<Self, String> {
         let all = [Self::AcceptServer, Self::AcceptClient, Self::ManualMerge];
         let resolution = all
@@ -63,7 +63,7 @@ impl TryFrom<String> for Resolution {
 }
 
 impl Resolution {
-    /// The word on the wire.
+    /// Returns the name of the resolution in requests and responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AcceptServer => "accept_server",
@@ -73,131 +73,130 @@ impl Resolution {
     }
 }
 
-/// A resolution as the resource remembers it, and as pulled changes carry it.
+/// A resolution as the resource stores it, and as pulled changes carry it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictResolution {
-    /// The conflict.
+    /// The id of the conflict.
     pub id: String,
-    /// How it was decided.
+    /// How the conflict was resolved.
     pub resolution: Resolution,
-    /// The version of the resource that the decision made.
+    /// The version of the resource that the resolution made.
     pub server_version: u64,
 }
 
 impl ConflictResolution {
-    /// As a change tells it.
-    pub fn into_decided(self) -> ResolvedConflict {
-        ResolvedConflict {
+    /// Converts it to the form that a pulled change contains.
+    pub fn into_change_resolution(self) -> ChangeResolution {
+        ChangeResolution {
             id: self.id,
             resolution: self.resolution,
         }
     }
 
-    /// Of the decisions that a resource remembers, those that made the versions behind
-    /// `old_version`, as a change tells them.
-    pub fn decided_since(
+    /// Returns the stored resolutions that made versions after `old_version`, in the form that a
+    /// pulled change contains.
+    pub fn resolved_since(
         old_version: Option<u64>,
         resolutions: Vec<Self>,
-    ) -> Vec<ResolvedConflict> {
+    ) -> Vec<ChangeResolution> {
         let since = |resolved: &Self| resolved.server_version > old_version.unwrap_or_default();
         resolutions
             .into_iter()
             .filter(since)
-            .map(Self::into_decided)
+            .map(Self::into_change_resolution)
             .collect()
     }
 }
 
-/// How a conflict ended.
+/// The outcome of a conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictOutcome {
-    /// The decision.
+    /// How the conflict was resolved.
     pub resolution: Resolution,
-    /// Who decided: a user, an operator, or a policy as `policy:<name>`.
+    /// The author of the resolution: a user, an operator, or a policy as `policy:<name>`.
     pub resolved_by: String,
-    /// When.
+    /// The time of the resolution.
     pub resolved_at: DateTime<Utc>,
-    /// What the decider had to say.
+    /// The note that accompanies the resolution.
     pub note: Option<String>,
-    /// The version of the resource behind the decision; 0 where there is no resource.
+    /// The version of the resource after the resolution; 0 if there is no resource.
     pub server_version: u64,
-    /// Of a manual merge: digest of the canonical payload, to tell the same answer from another
-    /// one.
+    /// For a manual merge: digest of the canonical payload, which distinguishes a repeated request
+    /// from a different one.
     pub merged_digest: Option<[u8; 16]>,
 }
 
-/// Which row a conflict stands in. The rules carry it from the lookup to the write; they do not
-/// look at it.
+/// The row in which a conflict is stored. The rules pass it from the lookup to the write and do not
+/// interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConflictSlot {
-    /// The row of the first conflict of its device about its resource, which also names the later
-    /// ones.
+    /// The row of the first conflict of a device about a resource, which also lists the later ones.
     #[default]
     First,
-    /// A row of its own, beside the first.
+    /// A separate row for a later conflict.
     Own,
-    /// A row as earlier builds wrote it.
+    /// A row in the format of earlier builds.
     Legacy,
 }
 
-/// A stored conflict, whole.
+/// A complete stored conflict.
 #[derive(Debug, Clone)]
 pub struct Conflict {
-    /// Its id.
+    /// The id of the conflict.
     pub id: String,
-    /// Which row it stands in.
+    /// The row in which it is stored.
     pub slot: ConflictSlot,
-    /// What it is about.
+    /// The resource that it concerns.
     pub resource: ResourceKey,
-    /// Whose device.
+    /// The user whose device made the edits.
     pub user: String,
-    /// Which device.
+    /// The device that made the edits.
     pub device_id: String,
-    /// When its first edit was refused.
+    /// The time at which its first edit was rejected.
     pub detected_at: DateTime<Utc>,
-    /// Why its first edit was refused.
+    /// The reason why its first edit was rejected.
     pub code: ItemCode,
-    /// What the server held when an edit was last refused; `None` where it held nothing.
+    /// The server's payload when an edit was last rejected; `None` if there was none.
     pub server_payload: Option<Json>,
-    /// Its version then; 0 where there was no resource.
+    /// The server's version at that time; 0 if there was no resource.
     pub server_version: u64,
-    /// Whether it was deleted then.
+    /// Whether the resource was deleted at that time.
     pub server_deleted: bool,
-    /// What the device meant, in turn; never empty.
+    /// The edits of the device, in order; never empty.
     pub edits: Vec<ConflictEdit>,
-    /// How it ended; `None` while it is open.
+    /// The outcome of the conflict; `None` while it is open.
     pub outcome: Option<ConflictOutcome>,
 }
 
-/// A stored conflict of one device about one resource, as far as deciding needs it.
+/// A stored conflict of one device about one resource, reduced to what the push rules need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictSummary {
-    /// Follows from the resource, the device and the edit that opened it, so that a retried push
-    /// finds it again.
+    /// The id, derived from the resource, the device and the edit that opened the conflict, so that
+    /// a retried push finds it again.
     pub id: String,
-    /// Which row it stands in.
+    /// The row in which it is stored.
     pub slot: ConflictSlot,
-    /// Whether it is decided.
+    /// Whether it is open or resolved.
     pub status: ConflictStatus,
-    /// How, if it is.
+    /// How it was resolved, if it is.
     pub resolution: Option<Resolution>,
-    /// The server's version when an edit was last refused.
+    /// The server's version when an edit was last rejected.
     pub server_version: u64,
-    /// Which edits stand in it.
+    /// The ids of the edits that are part of it.
     pub edits: Vec<EditId>,
     /// Whether the edit that opened it is a create.
     pub opened_by_create: bool,
-    /// Why the edit that opened it was refused.
+    /// The reason why the edit that opened it was rejected.
     pub code: ItemCode,
 }
 
 impl ConflictSummary {
-    /// Whether this very edit stands in it.
+    /// Returns whether this exact edit is part of the conflict.
     pub fn holds(&self, edit: EditId) -> bool {
         self.edits.contains(&edit)
     }
 
-    /// What a conflict that is opened beside this one has to know of it.
+    /// Returns what a conflict that is opened beside this one must know about it.
     pub fn neighbor(&self) -> Neighbor {
         Neighbor {
             id: self.id.clone(),
@@ -206,88 +205,89 @@ impl ConflictSummary {
         }
     }
 
-    /// Whether an edit made on `base` joins it: it is open, has room, and its refusal came after
-    /// `base` (§3.5).
+    /// Returns whether an edit made on `base` joins the conflict: it is open, has room, and its
+    /// last rejection was about a version after `base` (§3.5).
     pub fn admits(&self, base: u64) -> bool {
         base < self.server_version && self.is_open_with_room()
     }
 
-    /// Whether it waits for a decision about a create that was rejected.
+    /// Returns whether the conflict is open and concerns a rejected create.
     pub fn is_open_create(&self) -> bool {
         self.status == ConflictStatus::Open && self.opened_by_create
     }
 
-    /// Whether more edits may join it.
+    /// Returns whether more edits may join the conflict.
     pub fn is_open_with_room(&self) -> bool {
         self.status == ConflictStatus::Open && self.edits.len() < CONFLICT_EDITS_MAX
     }
 }
 
-/// An edit that goes into a conflict.
+/// An edit that is stored in a conflict.
 #[derive(Debug, Clone)]
 pub struct ConflictEdit {
-    /// Tells it from every other edit of the resource.
+    /// Identifies the edit among all edits of the resource.
     pub id: EditId,
-    /// What it would do.
+    /// The action of the edit.
     pub action: Action,
-    /// Content or patch.
+    /// The content of a create or the patch of an update.
     pub payload: Json,
-    /// As sent.
+    /// The client version, as the device sent it.
     pub client_version: u64,
-    /// As sent.
+    /// The base version, as the device sent it.
     pub base_version: Option<u64>,
 }
 
 /// Another conflict of the same device about the same resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbor {
-    /// Its id.
+    /// The id of the conflict.
     pub id: String,
-    /// Which row it stands in.
+    /// The row in which it is stored.
     pub slot: ConflictSlot,
-    /// Whether it is decided.
+    /// Whether it is open or resolved.
     pub status: ConflictStatus,
 }
 
-/// Edits to put into a conflict, in turn.
+/// Edits to store in a conflict, in order.
 #[derive(Debug, Clone)]
 pub struct ConflictWrite {
-    /// The conflict.
+    /// The id of the conflict.
     pub id: String,
-    /// Of edits that join: which row it stands in.
+    /// For edits that join: the row in which the conflict is stored.
     pub slot: ConflictSlot,
-    /// How many edits stood in it when it was loaded, 0 if this opens it: the condition of the
-    /// write.
+    /// The number of edits in the conflict when it was loaded, 0 if this write opens it: the
+    /// condition of the write.
     pub expected_edits: usize,
-    /// Of a conflict that this opens: the device's other conflicts about the resource that were
-    /// known then, with those that are opened before it, oldest first. If the last of them is not
-    /// the last that is stored, another request was faster.
+    /// For a conflict that this write opens: the device's other conflicts about the resource that
+    /// were loaded, and the ones that the same push opens earlier, oldest first. If the last of
+    /// them is not the last stored one, a concurrent request opened another conflict.
     pub beside: Vec<Neighbor>,
-    /// Never empty.
+    /// The edits to store; never empty.
     pub edits: Vec<ConflictEdit>,
-    /// What it is about.
+    /// The resource that the conflict concerns.
     pub resource: ResourceKey,
-    /// What the server held when the last of them was refused; of a deleted resource the last
-    /// payload; `None` where there is none.
+    /// The server's state when the last of the edits was rejected; for a deleted resource with its
+    /// last payload; `None` if there is no resource.
     pub server: Option<Resource>,
-    /// Why the first of them was not applied.
+    /// The reason why the first of the edits was not applied.
     pub code: ItemCode,
-    /// When.
+    /// The time at which the edits were rejected.
     pub detected_at: DateTime<Utc>,
-    /// Of a conflict that a policy decided at once: how.
+    /// For a conflict that a policy resolved immediately: its outcome.
     pub outcome: Option<ConflictOutcome>,
 }
 
-/// A conflict that a later create of the same device takes the place of (§3.9): it is resolved in
-/// the transaction of that create.
+/// A conflict that a later create of the same device supersedes (§3.9): it is resolved in the
+/// transaction of that create.
 #[derive(Debug, Clone)]
 pub struct SupersededConflict {
-    /// The conflict.
+    /// The id of the conflict.
     pub id: String,
-    /// Which row it stands in.
+    /// The row in which it is stored.
     pub slot: ConflictSlot,
-    /// How many edits are part of it: a condition, so that no edit joins it unseen.
+    /// The number of edits that are part of it: a condition of the write, so that no edit joins
+    /// unnoticed.
     pub expected_edits: usize,
-    /// How it ends.
+    /// The outcome that the conflict gets.
     pub outcome: ConflictOutcome,
 }

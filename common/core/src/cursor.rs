@@ -1,38 +1,40 @@
-//! Cursors of lists: where the next page goes on. Opaque to clients, versioned, and bound to the
-//! query they came from, so that a cursor of one list is refused by another. Like a pull token a
-//! cursor grants nothing; its checksum tells damage, not forgery.
+//! Cursors of lists: where the next page continues. A cursor is opaque to clients, versioned, and
+//! bound to the query that returned it, so that a different list rejects it. Like a pull token it
+//! grants no access; its checksum detects corruption, not forgery.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{json, limits::CURSOR_BYTES_MAX};
 
-/// What every cursor of this version begins with.
+/// The prefix of every cursor of this version.
 const VERSION: &str = "cu1_";
 const CHECKSUM_BYTES: usize = 6;
 
-/// A text that is no cursor of the list it was sent to.
+/// The error for a text that is not a cursor of the list that it was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is none of this list, or was damaged: begin without one")]
+#[error("the cursor does not belong to this list or is corrupt: start without a cursor")]
 pub struct InvalidCursor;
 
-/// The cursor behind the entry that `after` names, in the list that `query` asks for (its name,
-/// order and filters).
+/// Returns the cursor that continues after the entry that `after` identifies, in the list of
+/// `query` (its name, order and filters).
 pub fn encode<const N: usize>(query: &str, after: [&str; N]) -> String {
-    let body = serde_json::to_vec(&after.as_slice()).unwrap_or_default(); // a list of texts always serialises
+    let body = serde_json::to_vec(&after.as_slice()).unwrap_or_default(); // a list of texts always serializes
     let mut bytes = checksum(query, &body).to_vec();
     bytes.extend(body);
     format!("{VERSION}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Reads a cursor of `query` back.
+/// Decodes a cursor of `query`.
 ///
 /// # Errors
-/// [`InvalidCursor`] for anything [`encode`] did not make of the same query and of `N` parts.
+/// Returns [`InvalidCursor`] for any text that [`encode`] did not return for the same query and `N`
+/// parts.
 pub fn decode<const N: usize>(query: &str, text: &str) -> Result<[String; N], InvalidCursor> {
     let encoded = text
         .strip_prefix(VERSION)
         .filter(|_| text.len() <= CURSOR_BYTES_MAX)
         .ok_or(InvalidCursor)?;
+
     let bytes = BASE64_URL_SAFE_NO_PAD
         .decode(encoded)
         .map_err(|_| InvalidCursor)?;
@@ -42,8 +44,9 @@ pub fn decode<const N: usize>(query: &str, text: &str) -> Result<[String; N], In
     if sum != checksum(query, body) {
         return Err(InvalidCursor);
     }
+
     let after: Vec<String> = serde_json::from_slice(body).map_err(|_| InvalidCursor)?;
-    // An empty part, or one beyond a key's bytes, is none of a row.
+    // A row has no empty key part, and none above the bound of a sort key.
     if after
         .iter()
         .any(|part| part.is_empty() || part.len() > crate::limits::SORT_KEY_BYTES_MAX)
@@ -63,11 +66,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_in_its_own_list_only() {
+    fn cursor_decodes_only_for_its_query() {
         let cursor = encode(
             "conflicts?status=open",
             ["2026-01-01T00:00:00.000Z", "conf-1\u{fc}"],
         );
+
         assert_eq!(
             decode("conflicts?status=open", &cursor),
             Ok([
@@ -86,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_cursors_are_refused() {
+    fn corrupt_cursors_are_rejected() {
         let cursor = encode("q", ["a"]);
         for at in 0..cursor.len() {
             let mut damaged = cursor.clone().into_bytes();
@@ -97,6 +101,7 @@ mod tests {
                 "{at}"
             );
         }
+
         let long = encode("q", [&"x".repeat(2000)]);
         for text in [
             "",

@@ -1,11 +1,11 @@
-//! Whether a device has what was decided (§4.8), derived when somebody looks and never written: it
-//! has acknowledged a position of the channel, and the log holds the decision, or something newer
-//! of the resource, at or before that position. The log is read backwards from there, segment by
-//! segment.
+//! Whether a device has applied a resolution (§4.8). This is derived on request and never stored:
+//! it holds if the device has acknowledged a position of the channel and the log contains the
+//! resolution, or a newer version of the resource, at or before that position. The log is read
+//! backwards from there, segment by segment.
 //!
-//! A position noted before a snapshot counts for what stood in the log then; what the snapshot
-//! itself brought in addition is told once the device has acknowledged the log behind it. So the
-//! answer errs towards "not yet".
+//! A position noted before a snapshot counts for the content of the log at that time; changes that
+//! only the snapshot delivered are reported once the device has acknowledged a later position of
+//! the log. The result therefore errs towards "not yet".
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -16,31 +16,31 @@ use crate::{
     sequence::{position::Position, segment::Segment},
 };
 
-/// A version of a resource that a device is to get.
+/// A version of a resource that a device is expected to receive.
 #[derive(Debug, Clone, Copy)]
 pub struct AwaitedVersion<'a> {
-    /// Which resource.
+    /// The resource that the version belongs to.
     pub resource: &'a ResourceKey,
-    /// This version of it, or a newer one.
+    /// The awaited version; a newer one also counts.
     pub server_version: u64,
-    /// When it was made. It entered the log after that.
+    /// The time at which the version was made. It entered the log later.
     pub made_at: DateTime<Utc>,
 }
 
-/// What a segment, read backwards, says.
+/// The result of scanning one segment in a backward read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentScan {
-    /// The version stands in the log before the acknowledged position.
+    /// The version is in the log at or before the acknowledged position.
     Delivered,
-    /// It does not.
+    /// The version is not in the log up to the acknowledged position.
     NotYet,
-    /// Nothing: read the segment before.
-    GoOn(Position),
+    /// The segment does not decide it: scan the previous segment, stored under this position.
+    Continue(Position),
 }
 
 impl AwaitedVersion<'_> {
-    /// Looks through a segment for a device that has `acknowledged` so far; segments come backwards
-    /// from the one that holds that position, none left out.
+    /// Scans a segment for a device with this `acknowledged` position. The caller passes segments
+    /// in backward order without gaps, beginning with the segment that contains the position.
     pub fn look(
         &self,
         acknowledged: &AckPosition,
@@ -50,31 +50,33 @@ impl AwaitedVersion<'_> {
         let is_about = |resource_type: &str, id: &str| {
             resource_type == self.resource.resource_type && id == self.resource.id
         };
+
         let mut applied = segment
             .entries
             .iter()
             .rev()
             .filter(|entry| entry.position <= acknowledged.position);
         if let Some(entry) = applied.find(|entry| is_about(&entry.resource_type, &entry.id)) {
-            // Versions never go backwards in the log: what is before an older one is older still.
+            // Versions of a resource never decrease in the log, so anything earlier is older still.
             return if entry.server_version >= self.server_version {
                 SegmentScan::Delivered
             } else {
                 SegmentScan::NotYet
             };
         }
+
         let is_older = sequenced_at < self.made_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX);
         let is_first = segment.prev == Position::START;
         if is_older || is_first {
             SegmentScan::NotYet
         } else {
-            SegmentScan::GoOn(segment.prev)
+            SegmentScan::Continue(segment.prev)
         }
     }
 
-    /// What can be told without reading the log: a position that was known before the version was
-    /// made is before it, and one that was known more than a day later behind it. `None` in
-    /// between.
+    /// Decides delivery by the age of the acknowledged position alone: a position that was current
+    /// before the version was made precedes the version, and a position that was current more than
+    /// a day later follows it. Returns `None` in between.
     pub fn is_delivered_by_age(&self, acknowledged: &AckPosition) -> Option<bool> {
         if self.is_long_delivered(acknowledged) {
             return Some(true);
@@ -83,9 +85,9 @@ impl AwaitedVersion<'_> {
             .then_some(false)
     }
 
-    /// What holds when the log was read as far back as is sensible, or has expired there: the
-    /// stream keeps a change for a day, so one that was made more than a day before the age of the
-    /// acknowledged position was in the log by then.
+    /// Decides delivery without the log, if it was read back to its bound or has expired: the
+    /// stream keeps a change for a day, so a change that was made more than a day before the
+    /// acknowledged position was current had entered the log by that time.
     pub fn is_long_delivered(&self, acknowledged: &AckPosition) -> bool {
         acknowledged.at - self.made_at > Duration::hours(STREAM_HOURS)
     }
@@ -110,7 +112,7 @@ mod tests {
     }
 
     fn moment(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a moment")
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("in range")
     }
 
     fn acknowledged(number: u32, seconds: i64) -> AckPosition {
@@ -120,7 +122,7 @@ mod tests {
         }
     }
 
-    /// A segment behind `prev` with these positions, ids and versions.
+    /// Returns a segment after `prev` with these positions, ids and versions.
     fn segment(prev: u32, entries: &[(u32, &str, u64)]) -> Segment {
         let entry = |(number, id, server_version): &(u32, &str, u64)| Entry {
             position: position(*number),
@@ -130,10 +132,11 @@ mod tests {
             server_version: *server_version,
             changed_at: moment(0),
             author: Author::device("ana", "phone"),
-            is_echoed: false,
+            echo_to_author: false,
             decided: Vec::new(),
             payload: None,
         };
+
         let entries: Vec<Entry> = entries.iter().map(entry).collect();
         Segment {
             prev: position(prev),
@@ -142,13 +145,14 @@ mod tests {
         }
     }
 
-    /// What a segment sequenced at second 100 says of version 3 of `m`, made at second `made`.
+    /// Scans a segment sequenced at second 100 for version 3 of `m`, made at second `made`.
     fn look(acked: u32, made: i64, segment: &Segment) -> SegmentScan {
         let resource = ResourceKey {
             channel: Channel::Tenant,
             resource_type: "meter".into(),
             id: "m".into(),
         };
+
         let awaited = AwaitedVersion {
             resource: &resource,
             server_version: 3,
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_or_a_newer_one_before_the_position_is_delivered() {
+    fn version_or_newer_before_position_is_delivered() {
         assert_eq!(
             look(9, 100, &segment(4, &[(5, "m", 3), (9, "n", 1)])),
             SegmentScan::Delivered
@@ -174,23 +178,24 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_position_is_not_delivered() {
+    fn version_after_position_is_not_delivered() {
         assert_eq!(
             look(5, 100, &segment(4, &[(5, "n", 1), (9, "m", 3)])),
-            SegmentScan::GoOn(position(4))
+            SegmentScan::Continue(position(4))
         );
     }
 
     #[test]
-    fn reading_back_ends_where_the_log_is_older_than_the_version_or_begins() {
+    fn scan_stops_at_older_segment_or_start() {
         assert_eq!(
             look(9, 160, &segment(4, &[(9, "n", 1)])),
-            SegmentScan::GoOn(position(4))
+            SegmentScan::Continue(position(4))
         );
         assert_eq!(
             look(9, 161, &segment(4, &[(9, "n", 1)])),
             SegmentScan::NotYet
         );
+
         let first = Segment {
             prev: Position::START,
             ..segment(4, &[(9, "n", 1)])
@@ -199,17 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn the_age_of_a_position_may_tell_without_the_log() {
+    fn position_age_can_decide_without_log() {
         let resource = ResourceKey {
             channel: Channel::Tenant,
             resource_type: "meter".into(),
             id: "m".into(),
         };
+
         let awaited = AwaitedVersion {
             resource: &resource,
             server_version: 3,
             made_at: moment(1000),
         };
+
         for (seconds, expected) in [
             (939, Some(false)),
             (940, None),
@@ -225,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_log_a_day_decides() {
+    fn without_log_one_day_decides() {
         let resource = ResourceKey {
             channel: Channel::Tenant,
             resource_type: "meter".into(),

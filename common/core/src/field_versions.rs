@@ -1,6 +1,6 @@
-//! Who wrote which top-level field last (§5, `field_merge`): what decides whether an edit overlaps
-//! with what others wrote since its base. Kept in the row of types that merge by field, for the
-//! fields that changed after the create.
+//! The last writer of each top-level field (§5, `field_merge`), which determines whether an edit
+//! overlaps with what other devices wrote since its base. Stored in the rows of types that merge by
+//! field, for the fields that changed after the create.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -12,29 +12,29 @@ use crate::{
     resource::{Resource, device_hash},
 };
 
-/// The last writes of a resource's fields.
+/// The last write of each field of a resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldVersions {
-    /// Writes at or below this version are forgotten.
+    /// The truncation point: writes at or below this version are no longer known.
     floor: u64,
     writes: Vec<Write>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Write {
-    /// Hash of the field's name. Two names of one hash overlap, which costs a conflict and loses
-    /// nothing.
+    /// Hash of the field's name. Two names with the same hash count as overlapping, which causes an
+    /// unnecessary conflict but loses no data.
     field: u32,
-    /// Hash of the device.
+    /// Hash of the device that wrote the field.
     device: u64,
     server_version: u64,
     client_version: u64,
 }
 
 impl FieldVersions {
-    /// Notes that an edit of `author` with this `client_version` wrote `fields` and made
-    /// `server_version`. Of more fields than a payload may have, those written longest ago are
-    /// forgotten: to an edit on an older base they all count as written by others.
+    /// Records that an edit of `author` with this `client_version` wrote `fields` and made
+    /// `server_version`. At most [`PAYLOAD_FIELDS_MAX`] fields are kept; the least recently written
+    /// ones are evicted, and an edit on an older base then treats them as written by other devices.
     pub fn note<'a>(
         &mut self,
         fields: impl IntoIterator<Item = &'a str>,
@@ -43,12 +43,13 @@ impl FieldVersions {
         client_version: u64,
     ) {
         let device = device_hash(author);
-        // Of two names with one hash the later counts.
+        // If two names have the same hash, the later one counts.
         let mut noted: Vec<u32> = fields.into_iter().map(field_hash).collect();
         noted.reverse();
         let mut again = HashSet::with_capacity(noted.len());
         noted.retain(|field| again.insert(*field));
         self.writes.retain(|write| !again.contains(&write.field));
+
         let write = |field| Write {
             field,
             device,
@@ -56,30 +57,32 @@ impl FieldVersions {
             client_version,
         };
         self.writes.extend(noted.into_iter().rev().map(write));
+
         let excess = self.writes.len().saturating_sub(PAYLOAD_FIELDS_MAX);
-        for forgotten in self.writes.drain(..excess) {
-            self.floor = self.floor.max(forgotten.server_version);
+        for evicted in self.writes.drain(..excess) {
+            self.floor = self.floor.max(evicted.server_version);
         }
     }
 
-    /// Notes that it is not known who wrote what up to `server_version`: the type did not merge by
-    /// field then.
-    pub fn forget(&mut self, server_version: u64) {
+    /// Discards the writes up to `server_version`, whose authors are unknown because the type did
+    /// not merge by field at the time.
+    pub fn discard(&mut self, server_version: u64) {
         *self = Self {
             floor: server_version,
             writes: Vec::new(),
         };
     }
 
-    /// Whether nothing was noted.
+    /// Returns whether no write is recorded.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether an edit of `author`, made on `base`, may write `fields`: others wrote none of them
-    /// since, and the device itself none with this `client_version` or a later one. The latter
-    /// makes a forgotten edit that comes again a conflict, never a second application: had it been
-    /// applied, it would stand here, or somebody who wrote over it.
+    /// Returns whether an edit of `author`, made on `base`, may write `fields`: no other device
+    /// wrote any of them since, and the device itself wrote none with this `client_version` or a
+    /// later one. The second condition turns a repeated edit outside the deduplication window into
+    /// a conflict instead of applying it twice: if it had been applied, it would be recorded here,
+    /// or another device would have overwritten it.
     pub fn admit<'a>(
         &self,
         fields: impl IntoIterator<Item = &'a str>,
@@ -88,13 +91,16 @@ impl FieldVersions {
         client_version: u64,
     ) -> bool {
         let device = device_hash(author);
+
         if base < self.floor {
             return false;
         }
+
         let mut fields = fields.into_iter().map(field_hash).peekable();
         if fields.peek().is_none() {
             return true;
         }
+
         let writes: HashMap<u32, &Write> = self
             .writes
             .iter()
@@ -107,7 +113,8 @@ impl FieldVersions {
         })
     }
 
-    /// 28 bytes a field behind the floor, big-endian; nothing while nothing was written.
+    /// Encodes the truncation point and 28 bytes for each field, big-endian; empty if no write was
+    /// recorded.
     pub fn to_bytes(&self) -> Vec<u8> {
         if *self == Self::default() {
             return Vec::new();
@@ -124,11 +131,13 @@ impl FieldVersions {
         bytes
     }
 
-    /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of fields.
+    /// Decodes [`to_bytes`](Self::to_bytes); returns `None` if the length does not match a list of
+    /// fields.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }
+
         let (floor, rest) = bytes.split_first_chunk()?;
         let writes = rest.chunks(28).map(|bytes| {
             let (field, bytes) = bytes.split_first_chunk()?;
@@ -142,6 +151,7 @@ impl FieldVersions {
                 client_version: u64::from_be_bytes(client_version),
             })
         });
+
         Some(Self {
             floor: u64::from_be_bytes(*floor),
             writes: writes.collect::<Option<_>>()?,
@@ -150,9 +160,10 @@ impl FieldVersions {
 }
 
 impl Resource {
-    /// Notes which fields the newest version `changed`, where the `policy` of the type merges by
-    /// field; only then they are asked for. Where it does not, what was noted is worth nothing any
-    /// more. A version that brings a resource back which `was_deleted` writes all fields.
+    /// Records which fields the newest version changed, if the `policy` of the type merges by
+    /// field; `changed` is called only then. For any other policy the recorded writes become
+    /// useless and are discarded. A version that restores a resource which `was_deleted` writes all
+    /// fields.
     pub fn note_fields<N: AsRef<str>>(
         &mut self,
         policy: Option<Policy>,
@@ -162,19 +173,23 @@ impl Resource {
         client_version: u64,
     ) {
         let version = self.server_version;
+
         if policy != Some(Policy::FieldMerge) {
             if !self.fields.is_empty() {
-                self.fields.forget(version);
+                self.fields.discard(version);
             }
             return;
         }
+
         if was_deleted && !self.deleted {
-            self.fields.forget(version);
+            self.fields.discard(version);
             return;
         }
+
         if self.fields.is_empty() && version > 2 {
-            self.fields.forget(version - 1); // the type did not merge by field then
+            self.fields.discard(version - 1); // the type did not merge by field at the time
         }
+
         let changed = changed(self);
         self.fields.note(
             changed.iter().map(AsRef::as_ref),
@@ -185,12 +200,13 @@ impl Resource {
     }
 }
 
-/// The top-level fields in which two payloads differ.
+/// Returns the top-level fields in which two payloads differ.
 pub fn changed_fields(before: &Json, after: &Json) -> BTreeSet<String> {
     let (before, after) = (
         json::fields(before).unwrap_or_default(),
         json::fields(after).unwrap_or_default(),
     );
+
     let differs = |name: &String| match (before.get(name), after.get(name)) {
         (Some(one), Some(other)) => !json::is_same(one, other),
         (None, None) => false,
@@ -218,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_others_wrote_since_the_base_overlaps() {
+    fn only_later_writes_of_others_overlap() {
         let mut fields = FieldVersions::default();
         fields.note(["status"], &device("one"), 5, 4);
         let two = device("two");
@@ -228,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_devices_own_edits_only_later_ones_are_admitted() {
+    fn own_edits_must_have_later_client_version() {
         let mut fields = FieldVersions::default();
         fields.note(["status"], &device("one"), 5, 4);
         assert!(fields.admit(["status"], &device("one"), 3, 5));
@@ -236,26 +252,29 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_counts_as_written_by_others() {
+    fn evicted_field_counts_as_written_by_others() {
         let mut fields = FieldVersions::default();
         fields.note(["first"], &device("one"), 2, 1);
         let names: Vec<String> = (0..PAYLOAD_FIELDS_MAX)
             .map(|number| format!("field-{number}"))
             .collect();
+
         fields.note(names.iter().map(String::as_str), &device("one"), 3, 2);
         assert!(!fields.admit(["first"], &device("two"), 1, 1));
         assert!(fields.admit(["first"], &device("two"), 2, 2));
     }
 
     #[test]
-    fn bytes_read_back() {
+    fn field_versions_survive_encoding() {
         let mut fields = FieldVersions::default();
         assert_eq!(
             FieldVersions::from_bytes(&fields.to_bytes()),
             Some(fields.clone())
         );
+
         fields.note(["a", "b"], &device("one"), 5, 4);
         assert_eq!(FieldVersions::from_bytes(&fields.to_bytes()), Some(fields));
+
         assert_eq!(FieldVersions::from_bytes(&[0; 7]), None);
         assert_eq!(FieldVersions::from_bytes(&[0; 20]), None);
     }

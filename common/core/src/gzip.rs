@@ -1,5 +1,5 @@
-//! Gzip, the one content coding of bodies (§8): whether a client takes it, and unpacking what a
-//! client packed without ever holding more than a bound.
+//! Gzip, the only content coding of bodies (§8): negotiation with the client, and decompression of
+//! request bodies within a memory bound.
 
 use std::io::{Read as _, Write as _};
 
@@ -7,22 +7,22 @@ use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 
 use crate::work;
 
-/// The coding's name in headers.
+/// The name of the coding in headers.
 pub const GZIP: &str = "gzip";
 
-/// Why a body does not unpack.
+/// The reason why a body cannot be decompressed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GunzipError {
-    /// Not gzip, cut short, damaged on its way, or with something behind its end.
+    /// The body is not gzip, is truncated or corrupt, or is followed by other bytes.
     #[error("the body is not valid gzip: {0}")]
     Damaged(String),
-    /// It unpacks to more than the reader allows.
+    /// The decompressed body exceeds the caller's bound.
     #[error("the body unpacks to more than {0} bytes")]
     TooLarge(usize),
 }
 
-/// Compresses `text`, quickly rather than hard: an answer is packed once, while a device waits and
-/// CPU is paid for.
+/// Compresses `text` at the fastest level: a response is compressed once, while a device waits and
+/// CPU time is billed.
 pub fn gzip(text: &[u8]) -> Vec<u8> {
     work::packed(text.len());
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4 + 64), Compression::fast());
@@ -31,20 +31,22 @@ pub fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// Gives back what was compressed, up to `bytes_max` bytes of it. Never holds more than one byte
-/// beyond that, whatever the packed bytes promise.
+/// Decompresses at most `bytes_max` bytes. Never holds more than one byte beyond that, regardless
+/// of the size of the compressed data.
 ///
 /// # Errors
-/// [`GunzipError`] for anything but whole gzip members up to the last byte, and for text over the
-/// bound.
+/// Returns a [`GunzipError`] unless `packed` consists of complete gzip members up to its last byte,
+/// and for a text above the bound.
 pub fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, GunzipError> {
-    // Reserved whole, because a vector that grows doubles; only the pages that are written to cost
-    // memory.
+    // The full capacity is reserved initially, because a growing vector doubles; untouched pages
+    // occupy no memory.
     let mut text = Vec::with_capacity(bytes_max + 1);
+
     let mut decoder = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1);
     decoder
         .read_to_end(&mut text)
         .map_err(|error| GunzipError::Damaged(error.to_string()))?;
+
     work::unpacked(text.len());
     if text.len() > bytes_max {
         return Err(GunzipError::TooLarge(bytes_max));
@@ -52,8 +54,9 @@ pub fn gunzip(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, GunzipError> {
     Ok(text)
 }
 
-/// Whether a client that sends this `accept-encoding` takes gzip (RFC 9110 §12.5.3), and does not
-/// rather want the answer as it is. A client that sends none is not known to read it.
+/// Returns whether a client that sends this `accept-encoding` accepts gzip (RFC 9110 §12.5.3) and
+/// does not prefer the identity coding. A client that sends no such header is assumed not to decode
+/// gzip.
 pub fn is_accepted(accept_encoding: &str) -> bool {
     let weight = |names: &[&str]| {
         let offered = accept_encoding.split(',').filter_map(|offer| {
@@ -65,14 +68,15 @@ pub fn is_accepted(accept_encoding: &str) -> bool {
         });
         offered.reduce(f32::max)
     };
+
     let gzip = weight(&[GZIP, "x-gzip"])
         .or_else(|| weight(&["*"]))
         .unwrap_or(0.0);
     gzip > 0.0 && gzip >= weight(&["identity"]).unwrap_or(0.0)
 }
 
-/// The weight that an offer's parameters give it, 1 where they give none. One that is no number is
-/// a refusal.
+/// Returns the weight of an offer from its parameters; 1 if they contain none, and 0 (not
+/// acceptable) if the weight is not a number.
 fn weight(parameters: &str) -> f32 {
     let weight = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -92,39 +96,42 @@ mod tests {
     }
 
     #[test]
-    fn what_was_compressed_unpacks_up_to_its_bound() {
+    fn compressed_text_decompresses_up_to_bound() {
         let text = br#"{"reading":42}"#.repeat(1000);
         let packed = gzip(&text);
+
         assert!(packed.len() < text.len() / 10);
         assert_eq!(gunzip(&packed, text.len()), Ok(text.clone()));
         assert_eq!(
             gunzip(&packed, text.len() - 1),
             Err(GunzipError::TooLarge(text.len() - 1))
         );
+
         assert_eq!(gunzip(&gzip(b""), 0), Ok(Vec::new()));
     }
 
     #[test]
-    fn a_bomb_is_unpacked_no_further_than_the_bound() {
+    fn decompression_bomb_stops_at_bound() {
         let packed = gzip(&vec![b' '; 64 << 20]);
         let text = gunzip(&packed, 1 << 10);
         assert_eq!(text, Err(GunzipError::TooLarge(1 << 10)));
     }
 
     #[test]
-    fn members_one_behind_the_other_are_one_text() {
+    fn concatenated_members_are_one_text() {
         let packed = [gzip(b"{\"a\":"), gzip(b"1}")].concat();
         assert_eq!(gunzip(&packed, 7), Ok(b"{\"a\":1}".to_vec()));
         assert_eq!(gunzip(&packed, 6), Err(GunzipError::TooLarge(6)));
     }
 
     #[test]
-    fn what_is_cut_changed_or_followed_by_anything_is_damaged() {
+    fn corrupt_or_trailing_bytes_are_rejected() {
         let packed = gzip(br#"{"device_id":"phone","items":[]}"#);
         for cut in 0..packed.len() {
             assert!(damaged(&packed[..cut]), "cut at {cut}");
         }
-        for (place, behind) in [
+
+        for (place, part) in [
             (packed.len() - 1, "size"),
             (packed.len() - 5, "checksum"),
             (0, "magic"),
@@ -132,9 +139,10 @@ mod tests {
         ] {
             let mut changed = packed.clone();
             changed[place] ^= 1;
-            assert!(damaged(&changed), "another {behind}");
+            assert!(damaged(&changed), "another {part}");
         }
-        for behind in [
+
+        for trailing in [
             b"\0".as_slice(),
             b"x",
             b"\x1f",
@@ -142,15 +150,16 @@ mod tests {
             b"\0\0\0\0\0\0\0\0\0\0",
         ] {
             assert!(
-                damaged(&[packed.as_slice(), behind].concat()),
-                "{behind:?} behind it"
+                damaged(&[packed.as_slice(), trailing].concat()),
+                "{trailing:?} after the end"
             );
         }
+
         assert!(damaged(b"{}"));
     }
 
     #[test]
-    fn gzip_is_accepted_where_the_header_says_so() {
+    fn accept_encoding_header_negotiates_gzip() {
         for accepted in [
             "gzip",
             "GZip",
@@ -164,6 +173,7 @@ mod tests {
         ] {
             assert!(is_accepted(accepted), "{accepted}");
         }
+
         for rejected in [
             "",
             "identity",

@@ -1,5 +1,5 @@
-//! Ids that follow from what they name (§3.1, §5), so that a retry finds its first self and no
-//! lookup table is needed.
+//! Ids that are derived from what they identify (§3.1, §5), so that a retry computes the same id
+//! and no lookup table is needed.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::{
     resource::{EditId, ResourceKey},
 };
 
-/// The id of a create that names none: derived from (tenant, channel, user, device, type,
+/// Returns the id of a create that names none, derived from (tenant, channel, user, device, type,
 /// client_temp_id).
 pub fn derived_resource(
     prefix: &str,
@@ -32,10 +32,12 @@ pub fn derived_resource(
         resource_type,
         client_temp_id,
     ];
+
     format!("{prefix}-{}", derive(&parts).simple())
 }
 
-/// Whether `text` has the form of an id that [`derived_resource`] makes with this prefix.
+/// Returns whether `text` has the form of the ids that [`derived_resource`] returns for this
+/// prefix.
 pub fn is_derived(prefix: &str, text: &str) -> bool {
     let digits = text
         .strip_prefix(prefix)
@@ -45,9 +47,9 @@ pub fn is_derived(prefix: &str, text: &str) -> bool {
     })
 }
 
-/// Whether [`derived_resource`] may return `text` for some create: it has the form, and the digits
-/// are a UUID of version 5, in either case. Ids that clients make of random or time-based UUIDs
-/// have other versions.
+/// Returns whether [`derived_resource`] may return `text` for some create: it has the form, and its
+/// digits are a UUID of version 5, in upper or lower case. Ids that clients generate as random or
+/// time-based UUIDs have other versions.
 pub fn may_be_derived(prefix: &str, text: &str) -> bool {
     let uuid = text
         .strip_prefix(prefix)
@@ -59,20 +61,20 @@ pub fn may_be_derived(prefix: &str, text: &str) -> bool {
         })
 }
 
-/// The server's id of a batch. It names user and device besides what is unique (§3.6), so that a
-/// batch is found by its id alone.
+/// The server's id of a batch. It contains user and device besides the unique part (§3.6), so that
+/// a batch can be loaded by its id alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchId {
-    /// Whose.
+    /// The user who pushed the batch.
     pub user: String,
-    /// Which device's.
+    /// The device that pushed the batch.
     pub device_id: String,
-    /// Tells the batches of a device apart: 32 hexadecimal digits.
+    /// Distinguishes the batches of a device: 32 hexadecimal digits.
     pub unique: String,
 }
 
 impl BatchId {
-    /// The id of a batch that came with the client's `batch_id`: the same whenever it comes again.
+    /// Returns the id of a batch with a client `batch_id`: the same for each retry of the batch.
     pub fn derived(tenant: &str, user: &str, device_id: &str, batch_id: &str) -> Self {
         let author = Author::device(user, device_id);
         Self::fresh(
@@ -82,7 +84,7 @@ impl BatchId {
         )
     }
 
-    /// The id of a batch that came without one.
+    /// Returns the id of a batch without a client `batch_id`.
     pub fn fresh(user: &str, device_id: &str, unique: Uuid) -> Self {
         Self {
             user: user.to_owned(),
@@ -91,7 +93,7 @@ impl BatchId {
         }
     }
 
-    /// Reads an id back; `None` for text that is none.
+    /// Parses an id; returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (author, unique) = text.strip_prefix("batch-")?.rsplit_once('-')?;
         let author = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(author).ok()?).ok()?;
@@ -120,13 +122,14 @@ impl fmt::Display for BatchId {
     }
 }
 
-/// Letters of each of the two hashes in a conflict's id.
+/// The number of letters of each of the two hashes in a conflict id.
 const HASH_LETTERS: usize = 16;
 
-/// The id of a conflict: `conf-`, a hash of the device, a hash of the resource, `-` and the edit
-/// that opened it. So a conflict is found by its id alone, and its id by what it is about.
+/// The id of a conflict: `conf-`, a hash of the device, a hash of the resource, `-` and the id of
+/// the edit that opened it. A conflict can therefore be loaded by its id alone, and its id can be
+/// computed from the edit that opens it.
 ///
-/// Conflicts of earlier builds have another hash in place of the two, see
+/// Conflict ids of earlier builds have a single hash in place of the two, see
 /// [`legacy_conflict_prefix`]; the form is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConflictId<'a> {
@@ -134,22 +137,24 @@ pub struct ConflictId<'a> {
     pub device: &'a str,
     /// Hash of channel, type and id: 16 letters of URL-safe base64.
     pub resource: &'a str,
-    /// The edit that opened it: 16 hexadecimal digits.
+    /// The id of the edit that opened the conflict: 16 hexadecimal digits.
     pub edit: &'a str,
 }
 
 impl<'a> ConflictId<'a> {
-    /// Takes an id apart; `None` for text that is none.
+    /// Splits an id into its parts; returns `None` for any other text.
     pub fn parse(text: &'a str) -> Option<Self> {
         let rest = text.strip_prefix("conf-")?;
         let is_hash = |part: &str| {
             part.bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         };
+
         let (device, rest) = rest.split_at_checked(HASH_LETTERS)?;
         let (resource, rest) = rest.split_at_checked(HASH_LETTERS)?;
         let edit = rest.strip_prefix('-')?;
         let is_edit = edit.len() == 16 && edit.bytes().all(|byte| byte.is_ascii_hexdigit());
+
         (is_edit && is_hash(device) && is_hash(resource)).then_some(Self {
             device,
             resource,
@@ -158,12 +163,12 @@ impl<'a> ConflictId<'a> {
     }
 }
 
-/// The hash of a device in the ids of its conflicts.
+/// Returns the hash of a device in the ids of its conflicts.
 pub fn conflict_device(tenant: &str, author: &Author) -> String {
     short_hash(&["device", tenant, author.as_str()])
 }
 
-/// The hash of a resource in the ids of conflicts about it.
+/// Returns the hash of a resource in the ids of its conflicts.
 pub fn conflict_resource(resource: &ResourceKey) -> String {
     short_hash(&[
         "resource",
@@ -173,7 +178,7 @@ pub fn conflict_resource(resource: &ResourceKey) -> String {
     ])
 }
 
-/// The id of the conflict that an edit opens.
+/// Returns the id of the conflict that an edit opens.
 pub fn conflict(tenant: &str, resource: &ResourceKey, author: &Author, edit: EditId) -> String {
     format!(
         "conf-{}{}-{:016x}",
@@ -183,8 +188,8 @@ pub fn conflict(tenant: &str, resource: &ResourceKey, author: &Author, edit: Edi
     )
 }
 
-/// What the ids of all conflicts of one device about one resource began with in earlier builds; 16
-/// hexadecimal digits of the edit that opened it follow.
+/// Returns the prefix of the ids that earlier builds gave to all conflicts of one device about one
+/// resource; the 16 hexadecimal digits of the opening edit follow.
 pub fn legacy_conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Author) -> String {
     let parts = [
         "conflict",
@@ -197,18 +202,19 @@ pub fn legacy_conflict_prefix(tenant: &str, resource: &ResourceKey, author: &Aut
     format!("conf-{}-", derive(&parts).simple())
 }
 
-/// Whether `text` may be the id of a conflict.
+/// Returns whether `text` has the form of a conflict id.
 pub fn is_conflict(text: &str) -> bool {
     ConflictId::parse(text).is_some()
 }
 
-/// 96 bits of a digest over the parts: nobody finds other parts with the hash of given ones.
+/// Returns 96 bits of a digest over the parts, so that no other parts with the same hash can be
+/// found.
 fn short_hash(parts: &[&str]) -> String {
     let digest = json::digest(parts);
     BASE64_URL_SAFE_NO_PAD.encode(&digest[..HASH_LETTERS * 6 / 8])
 }
 
-/// A name-based UUID over the parts, none of which can run into its neighbour.
+/// Returns a name-based UUID over the parts, which are delimited unambiguously.
 fn derive(parts: &[&str]) -> Uuid {
     let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &json::digest(&parts))
@@ -219,9 +225,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_found_by_its_id_alone() {
+    fn batch_id_survives_encoding() {
         let id = BatchId::derived("acme", "ana#b%", "phone-ü", "17");
         assert_eq!(BatchId::parse(&id.to_string()), Some(id));
+
         for text in [
             "",
             "batch-",
@@ -235,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn derived_ids_are_told_from_other_ids() {
+    fn derived_ids_are_recognized() {
         let derived = derived_resource(
             "m",
             "acme",
@@ -244,12 +251,15 @@ mod tests {
             "meter",
             "tmp-1",
         );
+
         assert!(
             may_be_derived("m", &derived)
                 && may_be_derived("m", &derived.to_uppercase().replacen('M', "m", 1))
         );
+
         let other_version = |digit: char| format!("{}{digit}{}", &derived[..14], &derived[15..]);
         assert_eq!(other_version('5'), derived);
+
         for text in [
             &other_version('4'),
             &other_version('7'),
@@ -261,29 +271,34 @@ mod tests {
         ] {
             assert!(!may_be_derived("m", text), "{text}");
         }
+
         assert!(!may_be_derived("n", &derived));
     }
 
     #[test]
-    fn only_what_could_be_a_conflicts_id_is_looked_up() {
+    fn only_texts_in_conflict_id_form_match() {
         let key = ResourceKey {
             channel: Channel::Tenant,
             resource_type: "meter".into(),
             id: "m".into(),
         };
+
         let phone = Author::device("ana", "phone");
         let id = conflict("acme", &key, &phone, EditId(7));
+
         let parts = ConflictId::parse(&id).expect("an id");
         assert_eq!(
             (parts.device, parts.edit),
             (conflict_device("acme", &phone).as_str(), "0000000000000007")
         );
+
         assert_eq!(parts.resource, conflict_resource(&key));
         assert!(is_conflict(&format!(
             "{}{:016x}",
             legacy_conflict_prefix("acme", &key, &phone),
             7
         )));
+
         for text in [
             "",
             "conf-",

@@ -1,8 +1,8 @@
-//! Composite keys. Parts are joined by `#` and escaped, so that no choice of names makes two
-//! different keys equal, and a key splits back into the parts it was made of. Parts are bounded by
-//! [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) before they get here.
+//! Composite keys. Parts are escaped and joined by `#`, so that different parts never produce the
+//! same key and a key splits into the original parts. The caller bounds parts by
+//! [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX).
 
-/// Joins `parts` into one key: `%` is written `%p` and `#` is written `%h` inside a part.
+/// Joins `parts` into one key; inside a part `%` is written as `%p` and `#` as `%h`.
 pub fn join<const N: usize>(parts: [&str; N]) -> String {
     let mut key = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
     for (index, part) in parts.into_iter().enumerate() {
@@ -20,7 +20,7 @@ pub fn join<const N: usize>(parts: [&str; N]) -> String {
     key
 }
 
-/// Splits a key that [`join`] made of `N` parts; `None` for any other text.
+/// Splits a key that [`join`] made of `N` parts; returns `None` for any other text.
 pub fn split<const N: usize>(key: &str) -> Option<[String; N]> {
     let parts = key.split('#').map(unescape).collect::<Option<Vec<_>>>()?;
     parts.try_into().ok()
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_join_never_makes_does_not_split() {
+    fn invalid_keys_do_not_split() {
         assert_eq!(split::<2>("a%x#b"), None);
         assert_eq!(split::<2>("a#b%"), None);
         assert_eq!(split::<2>("a"), None);

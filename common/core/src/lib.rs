@@ -1,6 +1,6 @@
-//! The rules of Tidemark: how pushes are decided, changes sequenced, pulls paged. No async, no
-//! clock, no AWS, no I/O: everything a rule depends on is handed in, so that it can be tested a
-//! million times a minute.
+//! The rules of Tidemark: how pushes are evaluated, changes sequenced and pulls paged. The crate
+//! has no async code, clock, AWS client or I/O: the caller passes everything that a rule depends
+//! on, so that tests can run a million cases per minute.
 
 pub mod ack;
 pub mod audit;

@@ -1,24 +1,24 @@
-//! Which web pages may use the API and upload media from a browser (§8): a list of origins,
+//! The web origins whose pages may use the API and upload media from a browser (§8): a list,
 //! compared exactly.
 
-/// The hosts whose pages may be allowed on every port: they name the machine of the browser itself.
+/// Hosts that may be allowed on every port, because they identify the browser's own machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-/// Stands for any port of a loopback host.
+/// The wildcard for any port of a loopback host.
 const ANY_PORT: &str = "*";
 
-/// The origins whose pages may use the API. Empty by default: no page may.
+/// The origins whose pages may use the API. Empty by default: no page may use it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Vec<OriginRule>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum OriginRule {
-    /// This origin, as browsers write it.
+    /// Exactly this origin, as browsers write it.
     Exactly(String),
-    /// Every port of this scheme and loopback host: `http://localhost`.
+    /// Every port of this scheme and loopback host, such as `http://localhost`.
     AnyPortOf(String),
 }
 
-/// An entry of the list that is no origin.
+/// The error for a list entry that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not an origin: write scheme://host or scheme://host:port, without a path; only a loopback host may have the port *"
@@ -26,13 +26,13 @@ enum OriginRule {
 pub struct OriginError(pub String);
 
 impl AllowedOrigins {
-    /// Reads a list that is separated by commas. Each entry is an origin such as
-    /// `https://app.example` or `https://app.example:8443`; a port that is the default of its
-    /// scheme and a slash at the end are dropped, because browsers do not send them. Of a loopback
-    /// host the port may be `*`, for every port.
+    /// Parses a comma-separated list. Each entry is an origin such as `https://app.example` or
+    /// `https://app.example:8443`; the default port of the scheme and a trailing slash are dropped,
+    /// because browsers do not send them. The port of a loopback host may be `*`, which allows
+    /// every port.
     ///
     /// # Errors
-    /// [`OriginError`] names the first entry that is no origin.
+    /// Returns an [`OriginError`] with the first entry that is not an origin.
     pub fn parse(list: &str) -> Result<Self, OriginError> {
         let entries = list
             .split(',')
@@ -44,12 +44,12 @@ impl AllowedOrigins {
             .map(Self)
     }
 
-    /// Whether no page may use the API.
+    /// Returns whether the list is empty, so that no page may use the API.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether pages of this origin, as a browser sends it in `Origin`, may use the API.
+    /// Returns whether pages of this origin, as a browser sends it in `Origin`, may use the API.
     pub fn allows(&self, origin: &str) -> bool {
         self.0.iter().any(|allowed| match allowed {
             OriginRule::Exactly(exact) => exact == origin,
@@ -67,11 +67,13 @@ impl OriginRule {
         let lower = entry.to_ascii_lowercase();
         let (scheme, authority) = lower.split_once("://").ok_or_else(reject)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
+
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
             && scheme
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let (host, port) = split_port(authority);
+
         let is_host = if let Some(address) = host
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
@@ -86,9 +88,11 @@ impl OriginRule {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
         };
+
         if !is_scheme || !is_host {
             return Err(reject());
         }
+
         match (scheme, port) {
             (_, Some(ANY_PORT)) if LOOPBACK.contains(&host) => {
                 Ok(Self::AnyPortOf(format!("{scheme}://{host}")))
@@ -104,7 +108,8 @@ impl OriginRule {
     }
 }
 
-/// Host and port of an authority; the colons in the brackets of an IPv6 address separate nothing.
+/// Splits an authority into host and port; colons inside the brackets of an IPv6 address are part
+/// of the host.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
@@ -112,7 +117,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a text is a port, as browsers write it.
+/// Returns whether a text is a port, as browsers write it.
 fn is_port(text: &str) -> bool {
     text.parse::<u16>()
         .is_ok_and(|port| port > 0 && port.to_string() == text)
@@ -123,11 +128,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_compared_exactly() {
+    fn origins_are_compared_exactly() {
         let allowed = AllowedOrigins::parse(
             "https://app.example, http://[2001:db8::1]:8080,capacitor://localhost",
         )
         .unwrap();
+
         for origin in [
             "https://app.example",
             "http://[2001:db8::1]:8080",
@@ -135,6 +141,7 @@ mod tests {
         ] {
             assert!(allowed.allows(origin), "{origin}");
         }
+
         for origin in [
             "",
             "null",
@@ -154,15 +161,16 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_normalised_as_browsers_write_them() {
+    fn entries_are_normalized_like_browsers_do() {
         let allowed =
             AllowedOrigins::parse("HTTPS://App.Example:443/,http://a.example:80").unwrap();
         assert!(allowed.allows("https://app.example") && allowed.allows("http://a.example"));
     }
 
     #[test]
-    fn loopback_hosts_may_have_any_port() {
+    fn loopback_hosts_may_allow_any_port() {
         let allowed = AllowedOrigins::parse("http://localhost:*,http://[::1]:*").unwrap();
+
         for origin in [
             "http://localhost",
             "http://localhost:3000",
@@ -171,6 +179,7 @@ mod tests {
         ] {
             assert!(allowed.allows(origin), "{origin}");
         }
+
         for origin in [
             "https://localhost:3000",
             "http://localhost:",
@@ -187,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_allows_nothing() {
+    fn empty_list_allows_no_origin() {
         for list in ["", " ", ",", " , "] {
             let allowed = AllowedOrigins::parse(list).unwrap();
             assert!(
@@ -198,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_named() {
+    fn invalid_entry_is_named_in_error() {
         for entry in [
             "*",
             "null",

@@ -1,5 +1,5 @@
-//! Packing: text compressed into the binary attribute of a row. DynamoDB charges by the kilobyte,
-//! so this is what makes the change log, the raw items and the results affordable.
+//! Compression of text into binary attributes of rows. DynamoDB bills by the kilobyte, so
+//! compression is what makes the change log, the raw items and the results affordable.
 
 use std::{cell::RefCell, io::Read as _};
 
@@ -7,23 +7,25 @@ use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder}
 
 use crate::work;
 
-/// Text that does not unpack: not written by [`pack`], or larger than its reader allows.
+/// The error for bytes that cannot be decompressed: [`pack`] did not write them, or the text
+/// exceeds the caller's bound.
 #[derive(Debug, thiserror::Error)]
-#[error("packed text does not unpack: {0}")]
+#[error("compressed text cannot be decompressed: {0}")]
 pub struct UnpackError(#[from] std::io::Error);
 
 thread_local! {
-    /// Kept, because its quarter of a megabyte is cleared when it is made, which takes as long as
-    /// packing some kilobytes.
+    /// Reused, because creating a compressor clears a quarter of a megabyte, which takes as long as
+    /// compressing some kilobytes.
     static COMPRESSOR: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(6), false));
 }
 
-/// Compresses `text`. What does not compress grows by less than a thousandth.
+/// Compresses `text`. Incompressible text grows by less than a thousandth.
 pub fn pack(text: &[u8]) -> Vec<u8> {
     work::packed(text.len());
     COMPRESSOR.with_borrow_mut(|compressor| {
         compressor.reset();
         let mut packed = Vec::with_capacity(text.len() / 4 + 64);
+
         loop {
             let taken = usize::try_from(compressor.total_in()).unwrap_or(usize::MAX);
             match compressor.compress_vec(
@@ -39,17 +41,18 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Gives back what was packed.
+/// Decompresses the output of [`pack`].
 ///
 /// # Errors
-/// [`UnpackError`] for bytes that [`pack`] did not make, and for more than `bytes_max` bytes of
-/// text.
+/// Returns an [`UnpackError`] for bytes that [`pack`] did not write, and for a text of more than
+/// `bytes_max` bytes.
 pub fn unpack(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, UnpackError> {
     let mut text = Vec::new();
     DeflateDecoder::new(packed)
         .take(bytes_max as u64 + 1)
         .read_to_end(&mut text)?;
     work::unpacked(text.len());
+
     if text.len() > bytes_max {
         return Err(std::io::Error::other(format!("more than {bytes_max} bytes")).into());
     }
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_does_not_depend_on_what_was_packed_before() {
+    fn packing_is_independent_of_earlier_packing() {
         let mut state = 1_u64;
         let noise = std::iter::repeat_with(|| {
             state = state
@@ -70,16 +73,18 @@ mod tests {
             state.to_be_bytes()[0]
         });
         let noise: Vec<u8> = noise.take(300_000).collect();
+
         for text in [&noise[..], b"{}", b"", &noise[1..], &noise[..70_000], b"{}"] {
             let packed = pack(text);
             assert_eq!(unpack(&packed, text.len()).expect("unpacks"), text);
+
             let afresh = std::thread::scope(|scope| scope.spawn(|| pack(text)).join());
-            assert_eq!(afresh.expect("it packs"), packed);
+            assert_eq!(afresh.expect("no panic"), packed);
         }
     }
 
     #[test]
-    fn what_was_packed_unpacks_within_its_bound() {
+    fn packed_text_unpacks_within_bound() {
         let text = b"{\"reading\":42}".repeat(100);
         let packed = pack(&text);
         assert!(packed.len() < text.len() / 10);

@@ -1,5 +1,5 @@
-//! JSON Merge Patch (RFC 7396, §3.2) on JSON texts: what the patch does not name keeps its very
-//! text.
+//! JSON Merge Patch (RFC 7396, §3.2) on JSON texts: fields that the patch does not name keep their
+//! exact text.
 
 use serde_json::value::RawValue;
 
@@ -8,9 +8,9 @@ use crate::json::{
     tree::{Patch, Tree},
 };
 
-/// `patch` applied to `target`: fields named are set, `null` removes, fields not named stay. A
-/// patch that is no object replaces. Says too whether anything changed; only what the patch names
-/// is compared. Who applies several patches keeps a [`Tree`].
+/// Applies `patch` to `target`: named fields are set, `null` removes a field, other fields stay. A
+/// patch that is not an object replaces the target. Also returns whether anything changed; only the
+/// fields that the patch names are compared. To apply several patches, use a [`Tree`].
 pub fn merge(target: &RawValue, patch: &RawValue) -> (Json, bool) {
     let (mut tree, patch) = (Tree::new(target), Patch::read(patch));
     let has_changed = tree.weigh(&patch).has_changed;
@@ -26,42 +26,46 @@ mod tests {
         RawValue::from_string(text.to_owned()).expect("test JSON")
     }
 
-    /// The examples of RFC 7396, appendix A.
+    /// The examples of RFC 7396, appendix A: target, patch and result.
+    const RFC_7396_EXAMPLES: [(&str, &str, &str); 15] = [
+        (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+        (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+        (r#"{"a":"b"}"#, r#"{"a":null}"#, r#"{}"#),
+        (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+        (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+        (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+        (
+            r#"{"a":{"b":"c"}}"#,
+            r#"{"a":{"b":"d","c":null}}"#,
+            r#"{"a":{"b":"d"}}"#,
+        ),
+        (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+        (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
+        (r#"{"a":"b"}"#, r#"["c"]"#, r#"["c"]"#),
+        (r#"{"a":"foo"}"#, "null", "null"),
+        (r#"{"a":"foo"}"#, r#""bar""#, r#""bar""#),
+        (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
+        ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
+        ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+    ];
+
     #[test]
-    fn merges_as_the_rfc_says() {
-        for (target, patch, merged) in [
-            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
-            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
-            (r#"{"a":"b"}"#, r#"{"a":null}"#, r#"{}"#),
-            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
-            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
-            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
-            (
-                r#"{"a":{"b":"c"}}"#,
-                r#"{"a":{"b":"d","c":null}}"#,
-                r#"{"a":{"b":"d"}}"#,
-            ),
-            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
-            (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
-            (r#"{"a":"b"}"#, r#"["c"]"#, r#"["c"]"#),
-            (r#"{"a":"foo"}"#, "null", "null"),
-            (r#"{"a":"foo"}"#, r#""bar""#, r#""bar""#),
-            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
-            ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
-            ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
-        ] {
+    fn merges_match_rfc_7396_examples() {
+        for (target, patch, merged) in RFC_7396_EXAMPLES {
             let (value, has_changed) = merge(&raw(target), &raw(patch));
+
             assert_eq!(value.get(), merged, "{target} with {patch}");
             assert_eq!(has_changed, target != merged, "{target} with {patch}");
+
             assert!(
                 !merge(&value, &raw(merged)).1 || merged.contains("null"),
-                "what is there already changes nothing"
+                "merging the result again changes nothing"
             );
         }
     }
 
     #[test]
-    fn what_is_not_named_keeps_its_digits_and_order() {
+    fn unnamed_fields_keep_digits_and_order() {
         let merged = merge(
             &raw(r#"{"z":1.0,"big":9007199254740993,"a":1e300}"#),
             &raw(r#"{"big":0.10}"#),

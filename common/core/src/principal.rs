@@ -1,4 +1,4 @@
-//! Who is calling (§1), and what that lets them touch (§2).
+//! The authenticated caller (§1) and its permissions (§2).
 
 use serde::{Deserialize, Serialize};
 
@@ -7,34 +7,34 @@ use crate::{
     key,
 };
 
-/// The one role that has a meaning.
+/// The only role with a meaning.
 const ADMIN: &str = "admin";
 
-/// The caller, as their verified token says.
+/// The caller, as its verified token states it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
-    /// Whose rows the caller may reach at all.
+    /// The tenant whose rows the caller may access.
     pub tenant: String,
-    /// The `sub` of the token.
+    /// The user: the `sub` of the token.
     pub user: String,
-    /// `admin` may read and write every channel of the tenant.
+    /// The roles; `admin` may read and write every channel of the tenant.
     pub roles: Vec<String>,
-    /// Names of the groups the caller belongs to.
+    /// The names of the groups that the caller belongs to.
     pub groups: Vec<String>,
 }
 
 impl Principal {
-    /// Whether the caller holds the role `admin`.
+    /// Returns whether the caller has the role `admin`.
     pub fn is_admin(&self) -> bool {
         self.roles.iter().any(|role| role == ADMIN)
     }
 
-    /// Whether the caller may read and write `channel` of their tenant.
+    /// Returns whether the caller may read and write `channel` of its tenant.
     pub fn may_use(&self, channel: &Channel) -> bool {
         self.is_admin() || self.is_member(channel)
     }
 
-    /// Whether the caller may read and write `channel` without the role `admin` too.
+    /// Returns whether the caller may read and write `channel` even without the role `admin`.
     pub fn is_member(&self, channel: &Channel) -> bool {
         match channel {
             Channel::Tenant => true,
@@ -43,7 +43,7 @@ impl Principal {
         }
     }
 
-    /// The same caller without the role `admin`.
+    /// Returns the same caller without the role `admin`.
     #[must_use]
     pub fn without_admin(&self) -> Self {
         let roles = self
@@ -58,8 +58,8 @@ impl Principal {
         }
     }
 
-    /// The channels a pull delivers: the tenant's, the caller's own and their groups', to admins
-    /// too.
+    /// Returns the channels that a pull delivers: the tenant's, the caller's own and those of its
+    /// groups, to admins too.
     pub fn pulled_channels(&self) -> Vec<Channel> {
         let mut channels = vec![Channel::Tenant, Channel::User(self.user.clone())];
         channels.extend(self.groups.iter().cloned().map(Channel::Group));
@@ -68,7 +68,7 @@ impl Principal {
         channels
     }
 
-    /// `channel` as a partition of the caller's tenant.
+    /// Returns `channel` as a partition of the caller's tenant.
     pub fn scope(&self, channel: &Channel) -> Scope {
         Scope {
             tenant: self.tenant.clone(),
@@ -77,24 +77,24 @@ impl Principal {
     }
 }
 
-/// A device of a user (§1): two users on one handset are two devices. Kept as the key
+/// A device of a user (§1): two users on one handset are two devices. Stored as the key
 /// `user#device`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Author(String);
 
 impl Author {
-    /// The device `device_id` of `user`.
+    /// Returns the author for the device `device_id` of `user`.
     pub fn device(user: &str, device_id: &str) -> Self {
         Self(key::join([user, device_id]))
     }
 
-    /// An author as it was stored.
+    /// Returns the author with this stored text.
     pub fn stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text that is stored.
+    /// Returns the text that is stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }

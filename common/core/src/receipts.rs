@@ -1,25 +1,25 @@
-//! Receipts (§4.6): which of its own changes a device was told of by the responses to its pushes.
-//! They stand in its token, so that what it has and what its token says of it are stored, lost and
-//! restored together.
+//! Receipts (§4.6): the changes that a device made and knows from the responses to its pushes. They
+//! are part of the device's token, so that the device's state and the receipts for it are stored,
+//! lost and restored together.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{json, limits::RECEIPTS_MAX, resource::ResourceKey};
 
-/// A day, in milliseconds. Every change enters the log within a day (§4.8): where a pull has read
-/// further behind a receipt than that, nothing is left for it.
+/// A day in milliseconds. Every change enters the log within a day (§4.8): once a pull has read
+/// more than a day past a receipt, the receipt is no longer needed.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A version of a resource, with its resource as a hash.
+/// A version of a resource, with the resource as a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WrittenVersion(u64, u64);
 
 impl WrittenVersion {
-    /// That version of that resource.
+    /// Returns the identifier of this version of `resource`.
     pub fn new(resource: &ResourceKey, server_version: u64) -> Self {
         let digest = json::digest([resource.channel.to_string(), resource.sort_key()]);
-        // 48 bits: a number that every JSON parser keeps.
+        // 48 bits, a number that every JSON parser preserves.
         Self(
             digest
                 .iter()
@@ -30,9 +30,9 @@ impl WrittenVersion {
     }
 }
 
-/// The device was told of this version, which it made, at this moment in milliseconds since 1970. A
-/// version is made by one push, so that the receipt is for that push and no other, also where two
-/// devices share an id.
+/// A version that the device wrote and was confirmed to it, as (resource hash, version,
+/// confirmation time in milliseconds since 1970). Each version is made by exactly one push, so the
+/// receipt belongs to that push and no other, even if two devices share an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Receipt(u64, u64, i64);
 
@@ -42,8 +42,8 @@ impl Receipt {
     }
 }
 
-/// The receipts of a token, the oldest first; at most [`RECEIPTS_MAX`]. One that is missing costs a
-/// delivery that the device does not need, and loses nothing.
+/// The receipts of a token, oldest first; at most [`RECEIPTS_MAX`]. A missing receipt causes a
+/// redundant delivery to the device, but loses no data.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<Receipt>")]
 pub struct Receipts(Vec<Receipt>);
@@ -56,28 +56,29 @@ impl From<Vec<Receipt>> for Receipts {
 }
 
 impl Receipts {
-    /// Whether there is none.
+    /// Returns whether there are no receipts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the device was told of this version.
+    /// Returns whether the device has a receipt for this version.
     pub fn holds(&self, made: WrittenVersion) -> bool {
         self.0.iter().any(|receipt| receipt.made() == made)
     }
 
-    /// Adds the receipt for what the device is told of at the moment `told_at`; the oldest beyond
-    /// the bound is dropped.
-    pub fn add(&mut self, made: WrittenVersion, told_at: DateTime<Utc>) {
+    /// Adds a receipt for a version that a response confirms at `confirmed_at`; the oldest receipts
+    /// above the bound are dropped.
+    pub fn add(&mut self, made: WrittenVersion, confirmed_at: DateTime<Utc>) {
         self.0.retain(|receipt| receipt.made() != made);
         self.0
-            .push(Receipt(made.0, made.1, told_at.timestamp_millis()));
+            .push(Receipt(made.0, made.1, confirmed_at.timestamp_millis()));
+
         let excess = self.0.len().saturating_sub(RECEIPTS_MAX);
         self.0.drain(..excess);
     }
 
-    /// What is left once a pull has passed `seen` in the log and, in every channel, a change of the
-    /// moment `reached`.
+    /// Removes the receipts that are no longer needed once a pull has passed `seen` in the log and,
+    /// in every channel, a change made at `reached`.
     pub fn prune(&mut self, seen: &[WrittenVersion], reached: DateTime<Utc>) {
         let oldest = reached.timestamp_millis().saturating_sub(DAY_MS);
         self.0
@@ -102,11 +103,11 @@ mod tests {
     }
 
     fn moment(hours: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000 + 3600 * hours, 0).expect("a moment")
+        DateTime::from_timestamp(1_790_000_000 + 3600 * hours, 0).expect("in range")
     }
 
     #[test]
-    fn receipt_is_for_one_version() {
+    fn receipt_matches_one_version() {
         let mut receipts = Receipts::default();
         receipts.add(made("m", 2), moment(0));
         assert!(receipts.holds(made("m", 2)));
@@ -117,6 +118,7 @@ mod tests {
     fn oldest_receipts_are_dropped_first() {
         let mut receipts = Receipts::default();
         (0..=RECEIPTS_MAX as u64).for_each(|version| receipts.add(made("m", version), moment(0)));
+
         assert_eq!(
             (
                 receipts.0.len(),
@@ -125,26 +127,29 @@ mod tests {
             ),
             (RECEIPTS_MAX, false, true)
         );
+
         receipts.add(made("m", 1), moment(1));
         receipts.add(made("m", 999), moment(1));
         assert!(
             receipts.holds(made("m", 1)) && !receipts.holds(made("m", 2)),
-            "a receipt that comes again is the newest"
+            "a repeated receipt becomes the newest"
         );
     }
 
     #[test]
-    fn receipts_that_were_passed_are_pruned() {
+    fn passed_receipts_are_pruned() {
         let mut receipts = Receipts::default();
         [(1, 0), (2, 20), (3, 20)]
             .into_iter()
             .for_each(|(version, at)| receipts.add(made("m", version), moment(at)));
+
         receipts.prune(&[made("m", 2), made("n", 3)], moment(24));
         assert!(
             receipts.holds(made("m", 1))
                 && !receipts.holds(made("m", 2))
                 && receipts.holds(made("m", 3))
         );
+
         receipts.prune(&[], moment(25));
         assert!(!receipts.holds(made("m", 1)) && receipts.holds(made("m", 3)));
         receipts.prune(&[], DateTime::<Utc>::MIN_UTC);
@@ -152,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn more_receipts_than_allowed_are_cut() {
+    fn excess_receipts_are_cut_on_decoding() {
         let many: Vec<Receipt> = (0..1000).map(|version| Receipt(1, version, 0)).collect();
         let read: Receipts =
             serde_json::from_str(&serde_json::to_string(&many).expect("JSON")).expect("receipts");

@@ -1,4 +1,4 @@
-//! A resource as it is stored (§2), with what it remembers of the edits applied to it (§3.4, §3.6).
+//! A stored resource (§2), with what it records about the edits applied to it (§3.4, §3.6).
 
 use chrono::{DateTime, Utc};
 
@@ -12,24 +12,24 @@ use crate::{
     principal::Author,
 };
 
-/// Which resource, within a tenant.
+/// Identifies a resource within a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceKey {
-    /// Where it lives; a resource never moves.
+    /// The channel of the resource; a resource never moves to another channel.
     pub channel: Channel,
-    /// Its type in the catalog.
+    /// The type of the resource in the catalog.
     pub resource_type: String,
-    /// Its id, 1 to 256 bytes.
+    /// The id of the resource, 1 to 256 bytes.
     pub id: String,
 }
 
 impl ResourceKey {
-    /// The sort key `type#id`.
+    /// Returns the sort key `type#id`.
     pub fn sort_key(&self) -> String {
         key::join([&self.resource_type, &self.id])
     }
 
-    /// Reads a [`sort_key`](Self::sort_key) of `scope` back.
+    /// Parses a [`sort_key`](Self::sort_key) of `scope`.
     pub fn parse(scope: &Scope, sort_key: &str) -> Option<Self> {
         let [resource_type, id] = key::split(sort_key)?;
         Some(Self {
@@ -40,45 +40,45 @@ impl ResourceKey {
     }
 }
 
-/// Where the last payload of a deleted resource is kept, if its row does not hold it (§4.9).
+/// The location of a deleted resource's last payload, if its row does not contain it (§4.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayloadLocation {
-    /// The number that it is kept under.
+    /// The number under which the payload is stored.
     pub number: u64,
-    /// Its bytes.
+    /// The size of the payload in bytes.
     pub bytes: usize,
 }
 
-/// A stored resource.
+/// The stored state of a resource.
 #[derive(Debug, Clone)]
 pub struct Resource {
-    /// The payload without its `id`; of a deleted resource the last one, or `{}` where that is
-    /// `kept` apart and was not looked up.
+    /// The payload without its `id`; for a deleted resource the last one, or `{}` if that is stored
+    /// separately (`kept`) and was not loaded.
     pub payload: Json,
-    /// Of a deleted resource: where its last payload is kept, if not in its row.
+    /// For a deleted resource: the location of its last payload, if that is not in its row.
     pub kept: Option<PayloadLocation>,
-    /// 1 at first; grows by exactly one per accepted change.
+    /// The server version: 1 after the create; grows by exactly one per accepted change.
     pub server_version: u64,
-    /// A tombstone: the row stays, so that no retry can bring the resource back (§4.9).
+    /// Whether the row is a tombstone: it stays, so that no retry restores the resource (§4.9).
     pub deleted: bool,
-    /// When it changed last.
+    /// The time of the last change.
     pub changed_at: DateTime<Utc>,
-    /// Who wrote the latest versions.
+    /// The last writer's run: its device and versions.
     pub run: Run,
-    /// Who created it.
+    /// The create that made the resource.
     pub creation: Creation,
-    /// The edits applied last.
+    /// The deduplication window: the most recently applied edits.
     pub edits: Edits,
-    /// Client versions far ahead of the server's, by device.
+    /// Per device, client versions that were ahead of the server's version.
     pub claims: HighWaterMarks,
-    /// Conflicts about it that were decided last, oldest first.
+    /// The most recently resolved conflicts about the resource, oldest first.
     pub resolutions: Vec<ConflictResolution>,
-    /// Who wrote which field last; kept for types that merge by field.
+    /// The last writer of each field; recorded for types that merge by field.
     pub fields: FieldVersions,
 }
 
 impl Resource {
-    /// A resource that was just created.
+    /// Returns a resource that was just created.
     pub fn new(payload: Json, now: DateTime<Utc>, run: Run, creation: Creation) -> Self {
         Self {
             payload,
@@ -95,8 +95,8 @@ impl Resource {
         }
     }
 
-    /// Notes a conflict that was decided; the oldest beyond the bound is forgotten, and of one
-    /// conflict the last decision counts.
+    /// Records a resolved conflict. A repeated resolution of the same conflict replaces the earlier
+    /// one, and the oldest resolutions above the bound are dropped.
     pub fn note_resolution(&mut self, resolved: ConflictResolution) {
         self.resolutions.retain(|earlier| earlier.id != resolved.id);
         self.resolutions.push(resolved);
@@ -105,64 +105,64 @@ impl Resource {
     }
 }
 
-/// The newest versions of a resource that one device wrote without anyone between.
+/// The newest versions of a resource that one device wrote without another writer in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Whose.
+    /// The device that wrote the run.
     pub author: Author,
-    /// First version of the run.
+    /// The first version of the run.
     pub began: u64,
-    /// Highest `client_version` applied in it; a create counts as 0.
+    /// The highest `client_version` applied in the run; a create counts as 0.
     pub client_version_max: u64,
-    /// It began on somebody else's version with an edit that did not say what the device had
-    /// received (no `base_version`). The device may not have seen what it wrote on, so its pulls
-    /// deliver the run like anybody else's (§4.6).
-    pub is_optimistic: bool,
+    /// Whether pulls also deliver the run to its author (§4.6): it began after another writer's
+    /// version with an edit without `base_version`, so the device may not have received the version
+    /// that it changed.
+    pub echo_to_author: bool,
 }
 
 /// The create that made a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
-    /// Which device sent it.
+    /// The device that sent the create.
     pub author: Author,
-    /// Under which temp id.
+    /// The temp id that the create used.
     pub client_temp_id: Option<String>,
-    /// Digest of its canonical payload.
+    /// Digest of the canonical payload of the create.
     pub digest: [u8; 16],
 }
 
-/// Identity of an edit: a hash of (device, client_version, action, canonical payload); the resource
-/// is the row it stands in.
+/// The identity of an edit: a hash of (device, client_version, action, canonical payload). The
+/// resource is identified by the row that contains the edit id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EditId(pub u64);
 
-/// An applied edit, and the version it made.
+/// An applied edit and the version that it made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppliedEdit {
-    /// Which edit.
+    /// The id of the edit.
     pub id: EditId,
-    /// The `server_version` it was answered with.
+    /// The `server_version` that the response reported.
     pub server_version: u64,
-    /// It was merged with what others wrote (§5).
+    /// Whether the edit was merged with changes of other writers (§5).
     pub is_merged: bool,
 }
 
-/// In stored bytes, the bit of the version that says the edit was merged; versions never get there.
+/// The bit of a stored version that marks a merged edit; versions never reach it.
 const MERGED: u64 = 1 << 63;
 
-/// The last edits applied to a resource, oldest first. They commit in the same write as their
-/// effect, which is what makes a retry harmless after any crash.
+/// The deduplication window: the last edits applied to a resource, oldest first. They are committed
+/// in the same write as their effect, which makes retries idempotent after any crash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits(Vec<AppliedEdit>);
 
 impl Edits {
-    /// What is remembered of `id`; if it was applied more than once (a create that brought a
-    /// resource back, twice), of the last time.
+    /// Returns the recorded application of `id`. If the edit was applied more than once (a create
+    /// that restored the resource, twice), returns the last application.
     pub fn find(&self, id: EditId) -> Option<AppliedEdit> {
         self.0.iter().rfind(|edit| edit.id == id).copied()
     }
 
-    /// Counts an edit that is remembered as the newest, because it came again.
+    /// Moves a recorded edit to the newest end of the window, because it was repeated.
     pub fn renew(&mut self, id: EditId) {
         if let Some(at) = self.0.iter().rposition(|edit| edit.id == id) {
             let edit = self.0.remove(at);
@@ -170,9 +170,9 @@ impl Edits {
         }
     }
 
-    /// Remembers one more, and forgets the oldest beyond the bound; none of the `kept` newest
-    /// before it is forgotten, so that a batch which edits one resource more often than the bound
-    /// remembers all its own edits, those it repeats included.
+    /// Records an edit and drops the oldest edits above the bound. The `kept` newest edits before
+    /// it are never dropped, so that a batch which edits one resource more often than the bound
+    /// keeps all its own edits in the window, including repeated ones.
     pub fn record_edit(&mut self, edit: AppliedEdit, kept: usize) {
         self.0.push(edit);
         let bound = DEDUPLICATION_EDITS.max(kept + 1);
@@ -180,14 +180,15 @@ impl Edits {
         self.0.drain(..excess);
     }
 
-    /// 16 bytes an edit: its hash and its version, big-endian.
+    /// Encodes 16 bytes for each edit: its id and its version, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let version =
             |edit: &AppliedEdit| edit.server_version | if edit.is_merged { MERGED } else { 0 };
         pairs_to_bytes(self.0.iter().map(|edit| [edit.id.0, version(edit)]))
     }
 
-    /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of edits.
+    /// Decodes [`to_bytes`](Self::to_bytes); returns `None` if the length does not match a list of
+    /// edits.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let edits = pairs_from_bytes(bytes)?.into_iter();
         let edit = |[id, version]: [u64; 2]| AppliedEdit {
@@ -199,78 +200,78 @@ impl Edits {
     }
 }
 
-/// The highest `client_version` of each device that was applied without `base_version` while it was
-/// ahead of the version it made. Such a number says nothing of when the edit was made: an edit of
-/// the device at or below it that is not remembered may be an old one, and is never applied. The
-/// last few devices that claimed are remembered.
+/// Client-version high-water marks: per device, the highest `client_version` that was applied
+/// without `base_version` while it was ahead of the version that it made. Such a number does not
+/// show when the edit was made: an edit of the device at or below the mark that is outside the
+/// deduplication window may be an old one and is never applied. The marks of the most recent
+/// devices are kept.
 ///
-/// Where the client wins (§5), every applied edit is noted, from the create on: it is what tells a
-/// new edit from a forgotten one that comes again.
+/// If the policy is `client_wins` (§5), every applied edit is recorded, beginning with the create,
+/// which distinguishes a new edit from a repeated one outside the deduplication window.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HighWaterMarks(Vec<[u64; 2]>);
 
-/// In place of a device: every edit since the create was noted.
+/// An entry in place of a device: every edit since the create was recorded.
 const COMPLETE: u64 = 0;
 
 impl HighWaterMarks {
-    /// What `author` claimed; 0 for nothing.
+    /// Returns the mark of `author`; 0 if it has none.
     pub fn of(&self, author: &Author) -> u64 {
         let device = device_hash(author);
         self.0
             .iter()
-            .find(|[claimant, _]| *claimant == device)
+            .find(|[marked, _]| *marked == device)
             .map_or(0, |[_, version]| *version)
     }
 
-    /// Notes that `author` claimed `client_version`.
+    /// Raises the mark of `author` to `client_version`, and evicts the oldest mark above the bound.
     pub fn note(&mut self, author: &Author, client_version: u64) {
         let claimed = self.of(author).max(client_version);
         let device = device_hash(author);
-        self.0.retain(|[claimant, _]| *claimant != device);
+        self.0.retain(|[marked, _]| *marked != device);
         self.0.push([device, claimed]);
+
         if self
             .0
             .iter()
-            .filter(|[claimant, _]| *claimant != COMPLETE)
+            .filter(|[marked, _]| *marked != COMPLETE)
             .count()
             > HIGH_WATER_MARKS_MAX
         {
-            let oldest = self
-                .0
-                .iter()
-                .position(|[claimant, _]| *claimant != COMPLETE);
+            let oldest = self.0.iter().position(|[marked, _]| *marked != COMPLETE);
             oldest.map(|oldest| self.0.remove(oldest));
-            self.note_gap(); // the forgotten device may come again
+            self.note_gap(); // the evicted device may send another edit
         }
     }
 
-    /// Says that every edit will be noted, beginning with the create.
+    /// Records that all edits will be recorded, beginning with the create.
     pub fn note_all_from_create(&mut self) {
         self.0 = vec![[COMPLETE, 0]];
     }
 
-    /// Says that an edit was applied and is not noted.
+    /// Records that an edit was applied without being recorded.
     pub fn note_gap(&mut self) {
-        self.0.retain(|[claimant, _]| *claimant != COMPLETE);
+        self.0.retain(|[marked, _]| *marked != COMPLETE);
     }
 
-    /// Whether an edit of `author` with this `client_version` certainly was not applied before:
-    /// every edit was noted, and this one is later than any of that device's.
+    /// Returns whether an edit of `author` with this `client_version` was certainly not applied
+    /// before: every edit was recorded, and its version is above the mark of the device.
     pub fn is_new(&self, author: &Author, client_version: u64) -> bool {
-        let is_complete = self.0.iter().any(|[claimant, _]| *claimant == COMPLETE);
+        let is_complete = self.0.iter().any(|[marked, _]| *marked == COMPLETE);
         let claimed = self
             .0
             .iter()
-            .find(|[claimant, _]| *claimant == device_hash(author));
+            .find(|[marked, _]| *marked == device_hash(author));
         is_complete && claimed.is_none_or(|[_, claimed]| client_version > *claimed)
     }
 
-    /// 16 bytes a claim: a hash of the device and the version, big-endian.
+    /// Encodes 16 bytes for each mark: a hash of the device and the version, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         pairs_to_bytes(self.0.iter().copied())
     }
 
-    /// Reads [`to_bytes`](Self::to_bytes) back; `None` when the length fits no list of claims.
+    /// Decodes [`to_bytes`](Self::to_bytes); returns `None` if the length does not match a list of
+    /// marks.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         pairs_from_bytes(bytes).map(Self)
     }
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_sixteen_edits_are_remembered() {
+    fn window_keeps_last_sixteen_edits() {
         let mut edits = Edits::default();
         (1..=17).for_each(|number| edits.record_edit(edit(number), 0));
         assert_eq!(
@@ -318,30 +319,32 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_remembers_all_its_own_edits() {
+    fn window_keeps_all_edits_of_batch() {
         let mut edits = Edits::default();
         (1..=50).for_each(|number| edits.record_edit(edit(number), number as usize - 1));
         assert_eq!(edits.find(EditId(1)), Some(edit(1)));
     }
 
     #[test]
-    fn an_edit_is_new_only_where_every_edit_was_noted() {
+    fn edit_is_new_only_if_all_recorded() {
         let device = |number: usize| Author::device("ana", &number.to_string());
         let mut claims = HighWaterMarks::default();
         assert!(!claims.is_new(&device(1), 9));
         claims.note_all_from_create();
         claims.note(&device(1), 3);
         assert!(claims.is_new(&device(1), 4) && claims.is_new(&device(2), 1));
+
         assert!(!claims.is_new(&device(1), 3));
+
         (2..=HIGH_WATER_MARKS_MAX + 1).for_each(|number| claims.note(&device(number), 1));
         assert!(
             !claims.is_new(&device(1), 3) && !claims.is_new(&device(99), 9),
-            "the first device is forgotten"
+            "the mark of the first device is evicted"
         );
     }
 
     #[test]
-    fn bytes_of_no_list_are_refused() {
+    fn bytes_of_wrong_length_are_rejected() {
         assert_eq!(Edits::from_bytes(&[0; 15]), None);
         assert_eq!(Edits::from_bytes(&[0; 24]), None);
     }

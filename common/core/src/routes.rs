@@ -1,19 +1,19 @@
-//! Every HTTP route and the function behind it. The local gateway is built from this table, and
-//! `template.yaml` is tested against it.
+//! Every HTTP route and the function that serves it. The local gateway is built from this table,
+//! and `template.yaml` is tested against it.
 
-/// One route.
+/// One route of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// HTTP method, upper case.
+    /// The HTTP method, in upper case.
     pub method: &'static str,
-    /// Path from the root of the API; `{name}` stands for one segment.
+    /// The path from the root of the API; `{name}` matches one segment.
     pub path: &'static str,
-    /// The binary that answers it.
+    /// The function (binary) that serves the route.
     pub function: &'static str,
 }
 
 impl Route {
-    /// Whether a path is one of this route's.
+    /// Returns whether `path` matches this route.
     pub fn is_of(&self, path: &str) -> bool {
         let (route, path) = (self.path.split('/'), path.split('/'));
         route.clone().count() == path.clone().count()
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_of_the_route_whose_segments_it_has() {
+    fn paths_match_routes_by_segments() {
         let of = |path: &str| -> Vec<_> {
             ROUTES
                 .iter()
@@ -105,6 +105,7 @@ mod tests {
                 .map(|route| route.path)
                 .collect()
         };
+
         assert_eq!(of("/api/v1/mobile/sync/push"), ["/api/v1/mobile/sync/push"]);
         assert_eq!(
             of("/api/v1/mobile/conflicts/conf-1/resolve"),
@@ -114,6 +115,7 @@ mod tests {
             of("/api/v1/mobile/conflicts/conf-1"),
             ["/api/v1/mobile/conflicts/{id}"]
         );
+
         for path in [
             "",
             "/",

@@ -1,7 +1,7 @@
-//! Pull tokens (§4.1): where a device stands in each channel. Opaque to clients, versioned,
-//! URL-safe, and bound to nothing secret: what a token may read is decided anew at each pull. A
-//! checksum tells damage, not forgery: whoever makes a token up reads nothing that they could not
-//! read without it.
+//! Pull tokens (§4.1): the progress of a device in each channel. A token is opaque to clients,
+//! versioned and URL-safe, and contains no secret: each pull checks the caller's permissions again.
+//! Its checksum detects corruption, not forgery: a forged token reads nothing that the caller could
+//! not read without it.
 
 use std::collections::BTreeMap;
 
@@ -18,53 +18,53 @@ use crate::{
     sequence::position::Position,
 };
 
-/// What every token of this version begins with.
+/// The prefix of every token of this version.
 const VERSION: &str = "tm1_";
 const CHECKSUM_BYTES: usize = 6;
-/// In place of a channel: the receipts (§4.6). No channel has that name.
+/// The key of the receipts (§4.6) among the channels. No channel has that name.
 const RECEIPTS: &str = "own";
 
-/// Where a device stands.
+/// The progress of a device in all channels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Token {
-    /// By channel; a channel that is missing starts with a snapshot.
+    /// The progress by channel; a channel that is missing starts with a snapshot.
     pub channels: BTreeMap<Channel, Progress>,
 }
 
-/// Where a device stands in one channel.
+/// The progress of a device in one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
-    /// In the change log.
+    /// The device reads the change log.
     #[serde(rename = "l")]
     Log {
-        /// Everything up to here is delivered.
+        /// Every change up to and including this position is delivered.
         #[serde(rename = "p")]
         position: Position,
-        /// How old the position is (§4.5): when the device was caught up, or when the last change
-        /// it got was sequenced.
+        /// The age of the position (§4.5): the time at which the device was caught up, or at which
+        /// the last change that it received was sequenced.
         #[serde(rename = "t", with = "ts_milliseconds")]
         at: DateTime<Utc>,
-        /// Key of the segment that holds the position; `None` at the end of one.
+        /// The key of the segment that contains the position; `None` at the end of a segment.
         #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
         within: Option<Position>,
     },
-    /// In the snapshot the channel starts with.
+    /// The device reads the snapshot with which the channel starts.
     #[serde(rename = "s")]
     Snapshot {
-        /// The head of the log before the snapshot began: from here the log goes on.
+        /// The head of the log before the snapshot began: the log continues from here.
         #[serde(rename = "p")]
         noted: Position,
-        /// When it was noted.
+        /// The time at which the head was noted.
         #[serde(rename = "t", with = "ts_milliseconds")]
         noted_at: DateTime<Utc>,
-        /// Sort key of the last row read; `None` at the start.
+        /// The sort key of the last row read; `None` at the start.
         #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
     },
 }
 
 impl Progress {
-    /// In the log, where a segment ends.
+    /// Returns the progress at the end of a segment of the log.
     pub fn log(position: Position, at: DateTime<Utc>) -> Self {
         Self::Log {
             position,
@@ -73,7 +73,7 @@ impl Progress {
         }
     }
 
-    /// Whether a snapshot goes on at a key that the table can have.
+    /// Returns whether a snapshot continues at a key that the table can contain.
     fn is_readable(&self) -> bool {
         match self {
             Self::Log { .. } | Self::Snapshot { after: None, .. } => true,
@@ -88,31 +88,33 @@ impl Progress {
     }
 }
 
-/// A text that is no pull token of this service.
+/// The error for a text that is not a pull token of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a pull token of this service, or damaged: start over with since_token null")]
+#[error("not a pull token of this service, or corrupt: pull again with since_token null")]
 pub struct InvalidToken;
 
 impl Token {
-    /// The text a client gets.
+    /// Encodes the token without receipts.
     pub fn encode(&self) -> String {
         self.encode_with(&Receipts::default())
     }
 
-    /// The text a client gets that has receipts. They only save deliveries: a text that would
-    /// outgrow the bound has none.
+    /// Encodes the token with receipts. They only save deliveries, so they are omitted if the text
+    /// would exceed the bound.
     pub fn encode_with(&self, receipts: &Receipts) -> String {
         let channels = self
             .channels
             .iter()
             .map(|(channel, progress)| (channel.to_string(), Part::Channel(progress)));
+
         let receipts_part =
             (!receipts.is_empty()).then(|| (RECEIPTS.to_owned(), Part::Receipts(receipts)));
         let parts: BTreeMap<String, Part<'_>> = channels.chain(receipts_part).collect();
-        let body = serde_json::to_vec(&parts).unwrap_or_default(); // text keys always serialise
+        let body = serde_json::to_vec(&parts).unwrap_or_default(); // text keys always serialize
         let mut bytes = checksum(&body).to_vec();
         bytes.extend(body);
         let text = format!("{VERSION}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+
         if text.len() > TOKEN_BYTES_MAX && !receipts.is_empty() {
             self.encode()
         } else {
@@ -120,20 +122,20 @@ impl Token {
         }
     }
 
-    /// Reads a text back, without its receipts.
+    /// Decodes a token without its receipts.
     ///
     /// # Errors
-    /// [`InvalidToken`] for anything [`encode`](Self::encode) and
-    /// [`encode_with`](Self::encode_with) did not make.
+    /// Returns [`InvalidToken`] for any text that [`encode`](Self::encode) and
+    /// [`encode_with`](Self::encode_with) did not return.
     pub fn decode(text: &str) -> Result<Self, InvalidToken> {
         Self::decode_with(text).map(|(token, _)| token)
     }
 
-    /// Reads a text back, with its receipts. A text of before there were receipts has none.
+    /// Decodes a token with its receipts. A token of a build without receipts has none.
     ///
     /// # Errors
-    /// [`InvalidToken`] for anything [`encode`](Self::encode) and
-    /// [`encode_with`](Self::encode_with) did not make.
+    /// Returns [`InvalidToken`] for any text that [`encode`](Self::encode) and
+    /// [`encode_with`](Self::encode_with) did not return.
     pub fn decode_with(text: &str) -> Result<(Self, Receipts), InvalidToken> {
         let encoded = text
             .strip_prefix(VERSION)
@@ -142,10 +144,12 @@ impl Token {
         let bytes = BASE64_URL_SAFE_NO_PAD
             .decode(encoded)
             .map_err(|_| InvalidToken)?;
+
         let (sum, body) = bytes.split_at_checked(CHECKSUM_BYTES).ok_or(InvalidToken)?;
         if sum != checksum(body) {
             return Err(InvalidToken);
         }
+
         let parts: BTreeMap<String, &RawValue> =
             serde_json::from_slice(body).map_err(|_| InvalidToken)?;
         let (mut token, mut receipts) = (Self::default(), Receipts::default());
@@ -163,11 +167,12 @@ impl Token {
                     .ok_or(InvalidToken)?,
             );
         }
+
         Ok((token, receipts))
     }
 }
 
-/// A part of the body of a token.
+/// One member of the body of a token.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Part<'a> {

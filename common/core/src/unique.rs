@@ -1,4 +1,5 @@
-//! Unique fields (§3.9): which values a resource holds, and what a change of it claims and frees.
+//! Unique fields (§3.9): the values that a resource holds, and the values that a change claims and
+//! frees.
 
 use std::collections::BTreeSet;
 
@@ -11,38 +12,38 @@ use crate::{
     resource::{Resource, ResourceKey},
 };
 
-/// A value of a unique field, within a tenant.
+/// A value of a unique field within a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UniqueKey {
-    /// Whose.
+    /// The tenant that the value belongs to.
     pub tenant: String,
-    /// The type of the resources that share no value.
+    /// The type of the resources among which the value is unique.
     pub resource_type: String,
-    /// The field.
+    /// The name of the unique field.
     pub field: String,
-    /// Digest of the canonical value, hexadecimal.
+    /// Digest of the canonical value, in hexadecimal.
     pub value: String,
 }
 
 impl UniqueKey {
-    /// The partition key `tenant#type#field`.
+    /// Returns the partition key `tenant#type#field`.
     pub fn partition(&self) -> String {
         key::join([&self.tenant, &self.resource_type, &self.field])
     }
 }
 
-/// What a change of a resource does to unique values.
+/// The effect of a change of a resource on unique values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UniqueChange {
-    /// Values it holds from now on.
+    /// Values that the resource holds after the change but did not hold before.
     pub claims: Vec<UniqueKey>,
-    /// Values it holds no longer.
+    /// Values that the resource no longer holds after the change.
     pub frees: Vec<UniqueKey>,
 }
 
 impl UniqueChange {
-    /// What becomes of the unique values when the row of `key` changes from `before` to `after`. A
-    /// deleted resource holds none.
+    /// Returns the effect on unique values when the row of `key` changes from `before` to `after`.
+    /// A deleted resource holds none.
     pub fn between(
         rules: &ResourceType,
         tenant: &str,
@@ -53,11 +54,13 @@ impl UniqueChange {
         if rules.unique.is_empty() {
             return Self::default();
         }
+
         let held = |resource: Option<&Resource>| match resource.filter(|resource| !resource.deleted)
         {
             None => BTreeSet::new(),
             Some(resource) => values(rules, tenant, key, &resource.payload),
         };
+
         let (before, after) = (held(before), held(after));
         Self {
             claims: after.difference(&before).cloned().collect(),
@@ -65,19 +68,19 @@ impl UniqueChange {
         }
     }
 
-    /// Whether no value changes hands.
+    /// Returns whether the change claims and frees no value.
     pub fn is_empty(&self) -> bool {
         self.claims.is_empty() && self.frees.is_empty()
     }
 
-    /// Every value that changes hands.
+    /// Returns every value that the change claims or frees.
     pub fn touched(&self) -> impl Iterator<Item = &UniqueKey> {
         self.claims.iter().chain(&self.frees)
     }
 }
 
-/// The values of unique fields in a payload; `null` is none, and the empty text is none if the
-/// catalog says so.
+/// Returns the values of the unique fields in a payload. `null` is not a value, nor is the empty
+/// string if the catalog excludes it.
 pub fn values(
     rules: &ResourceType,
     tenant: &str,
@@ -88,7 +91,7 @@ pub fn values(
     values_of(rules, tenant, key, |field| fields.shift_remove(field))
 }
 
-/// The same of a payload with these fields.
+/// Returns the values of the unique fields, with `value_of` returning the value of a field.
 pub(crate) fn values_of(
     rules: &ResourceType,
     tenant: &str,
@@ -107,5 +110,6 @@ pub(crate) fn values_of(
             value: json::hex(&json::digest([canonical.as_bytes()])),
         })
     });
+
     values.collect()
 }

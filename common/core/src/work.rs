@@ -1,21 +1,21 @@
-//! How much work a request makes: counted in debug builds, which tests are, and where the feature
-//! `work` is enabled. In the functions that are shipped the calls below are empty.
+//! Work counters for a request, in debug builds (which include tests) and with the feature `work`.
+//! In release builds without the feature the calls below are empty.
 //!
-//! The counters belong to the thread, because a request is served on one: requests of other threads
-//! do not disturb them.
+//! The counters are thread-local, because one thread serves a request: requests on other threads do
+//! not affect them.
 
-/// What was done on this thread since the last [`take`].
+/// The work done on this thread since the last [`take`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Bytes of JSON text that were walked through, once for each time.
+    /// Bytes of JSON text that were parsed, counted once for each pass.
     pub parsed: usize,
-    /// Bytes that unpacking gave.
+    /// Bytes of text that resulted from decompression.
     pub unpacked: usize,
-    /// Bytes that were packed.
+    /// Bytes of text that were compressed.
     pub packed: usize,
-    /// Bytes of JSON text that were written anew.
+    /// Bytes of JSON text that were written.
     pub written: usize,
-    /// Bytes that were hashed.
+    /// Bytes of data that were hashed.
     pub hashed: usize,
 }
 
@@ -24,8 +24,8 @@ std::thread_local! {
     static WORK: std::cell::Cell<Work> = const { std::cell::Cell::new(Work { parsed: 0, unpacked: 0, packed: 0, written: 0, hashed: 0 }) };
 }
 
-/// What was done on this thread since the last time; nothing in a release build without the feature
-/// `work`.
+/// Returns the work done on this thread since the last call, and resets the counters; all zero in a
+/// release build without the feature `work`.
 pub fn take() -> Work {
     #[cfg(any(debug_assertions, feature = "work"))]
     return WORK.take();

@@ -1,5 +1,5 @@
-//! The devices of a user or of a tenant, how far behind each is, and what waits for it: derived
-//! now, from what they acknowledged, where the log is and what was decided.
+//! Lists the devices of a user or of a tenant with their lag and their unacknowledged resolutions.
+//! Both are derived from acknowledged positions, the heads of the logs, and resolved conflicts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -29,12 +29,12 @@ use tidemark_core::{
     sequence::plan::Head,
 };
 
-/// The list of a whole tenant, as its cursors name it.
+/// The name of the list of a tenant's devices in cursors.
 const OF_TENANT: &str = "devices?scope=tenant";
-/// Bytes kept for what stands around the devices.
+/// The bytes reserved for the response around the devices.
 const ENVELOPE_BYTES: usize = 20 * 1000;
-/// Devices whose conflicts are looked at side by side.
-const DEVICES_AT_ONCE: usize = 8;
+/// The number of devices whose conflicts are evaluated concurrently.
+const PARALLEL_DEVICES: usize = 8;
 
 pub(crate) async fn list(context: &Context, request: &Request) -> Result<DevicesResponse, Failure> {
     let principal = context.verifier.principal(request).await?;
@@ -60,19 +60,22 @@ async fn of_user(
     };
     let user = name("user")?.unwrap_or(&principal.user);
     let after = name("cursor")?;
+
     if user != principal.user && !principal.is_admin() {
         return Err(Problem::new(
             ProblemCode::Forbidden,
-            "other users' devices are for users with the role admin",
+            "other users' devices require the role admin",
         )
         .into());
     }
+
     let (devices, more) = context
         .tables
         .devices
         .list(&principal.tenant, user, after, limit)
         .await?;
     let devices = states(context, &principal.tenant, devices).await?;
+
     let next_cursor = devices
         .last()
         .filter(|_| more)
@@ -83,7 +86,7 @@ async fn of_user(
     })
 }
 
-/// A page ends before a device that does not fit the answer.
+/// Lists the devices of a tenant. A page ends before a device that does not fit the response.
 async fn of_tenant(
     context: &Context,
     request: &Request,
@@ -93,22 +96,25 @@ async fn of_tenant(
     if http::query_parameter(request, "user").is_some() {
         return Err(Problem::malformed(
             "user",
-            "the devices of a whole tenant are of every user: leave it out",
+            "scope=tenant lists the devices of all users: omit this parameter",
         )
         .into());
     }
+
     let limit = http::list_limit(request)?;
     let after =
         http::query_parameter(request, "cursor").map(|text| cursor::decode(OF_TENANT, text));
     let after = after.transpose().map_err(|error| {
         Problem::new(ProblemCode::InvalidCursor, error.to_string()).at("cursor")
     })?;
+
     let (devices, mut next) = context
         .tables
         .devices
         .of_tenant(&principal.tenant, after, limit)
         .await?;
     let mut devices = states(context, &principal.tenant, devices).await?;
+
     let mut bytes_left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
     let mut fitting = 0;
     for device in &devices {
@@ -119,6 +125,7 @@ async fn of_tenant(
         };
         (bytes_left, fitting) = (left, fitting + 1);
     }
+
     if fitting < devices.len() {
         devices.truncate(fitting.max(1));
         next = devices
@@ -146,6 +153,7 @@ async fn states(
         heads(context, tenant, &devices),
         conflicts.newest_of_devices(tenant, &named)
     )?;
+
     let now = context.clock.now();
     let (heads, budget) = (&heads, &Budget::default());
     let states = devices
@@ -155,13 +163,14 @@ async fn states(
             let conflicts = count(context, tenant, &device, newest, budget).await?;
             Ok::<_, Failure>(state(device, conflicts, heads, now))
         });
+
     stream::iter(states)
-        .buffered(DEVICES_AT_ONCE)
+        .buffered(PARALLEL_DEVICES)
         .try_collect()
         .await
 }
 
-/// The heads of all their channels.
+/// Returns the heads of all channels of these devices.
 async fn heads(
     context: &Context,
     tenant: &str,
@@ -175,6 +184,7 @@ async fn heads(
             channel: channel.clone(),
         })
         .collect();
+
     let heads = context.tables.changes.heads(&scopes).await?;
     Ok(scopes
         .into_iter()
@@ -196,9 +206,10 @@ async fn count(
         ..DeviceConflicts::default()
     };
     let mut looks_left = DEVICE_LOOKS_MAX;
+
     for DeviceConflict { resource, outcome } in newest.decided {
-        // Where there is no resource there is nothing to pull: the answer to the push has told it,
-        // or an admin does.
+        // Version 0 means that the resolution wrote no resource, so there is nothing to pull: the
+        // response to the push or an admin informs the device.
         if outcome.server_version == 0 {
             continue;
         }
@@ -214,8 +225,8 @@ async fn count(
     Ok(counted)
 }
 
-/// Whether a device has acknowledged a decision; the log is looked into only where the age of its
-/// position does not tell.
+/// Returns whether a device has acknowledged a resolution. Reads the log only if the age of the
+/// acknowledged position does not determine it.
 async fn is_acknowledged(
     context: &Context,
     tenant: &str,
@@ -227,16 +238,17 @@ async fn is_acknowledged(
     let Some(acknowledged) = device.positions.get(channel) else {
         return Ok(false);
     };
+
     match awaited.is_delivered_by_age(acknowledged) {
-        Some(told) => Ok(told),
-        None if *looks_left == 0 || budget.is_spent() => Ok(false),
+        Some(delivered) => Ok(delivered),
+        None if *looks_left == 0 || budget.is_exhausted() => Ok(false),
         None => {
             *looks_left -= 1;
             let scope = Scope {
                 tenant: tenant.to_owned(),
                 channel: channel.clone(),
             };
-            delivery::look_back(context, &scope, acknowledged, awaited, budget).await
+            delivery::read_backward(context, &scope, acknowledged, awaited, budget).await
         }
     }
 }
@@ -261,6 +273,7 @@ fn state(
             lag_seconds: lag.seconds,
         }
     };
+
     DeviceState {
         channels: device.channels.iter().map(channel_state).collect(),
         user: device.user,

@@ -1,5 +1,5 @@
-//! Ack: notes how far a device has applied what it pulled, in one write, and tells how far devices
-//! are behind.
+//! Ack: records with one write how far a device has applied what it pulled, and reports the lag of
+//! devices.
 
 mod devices;
 
@@ -18,10 +18,10 @@ use tidemark_core::{
     token::Token,
 };
 
-/// What the function is called in logs.
+/// The name of the function in logs.
 const NAME: &str = "ack";
 
-/// Answers `POST /sync/ack` and `GET /devices`.
+/// Serves `POST /sync/ack` and `GET /devices`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     match http::route(&request).map(|route| route.method) {
@@ -41,31 +41,34 @@ async fn acknowledge(context: &Context, request: &Request) -> Result<AckResponse
     let token = Token::decode(&ack_token).map_err(|_| {
         Problem::new(
             ProblemCode::InvalidToken,
-            "not a pull token of this service, or damaged",
+            "not a pull token of this service, or corrupt",
         )
         .at("ack_token")
     })?;
+
     telemetry::device(&device_id);
     let now = context.clock.now();
-    let told = ack::acknowledged(&token, &principal, now);
-    let channels: Vec<String> = told.keys().map(ToString::to_string).collect();
+    let acknowledged = ack::acknowledged(&token, &principal, now);
+    let channels: Vec<String> = acknowledged.keys().map(ToString::to_string).collect();
     let mut note = Note {
         device_id: &device_id,
         app_version: app_version.as_deref(),
-        positions: told,
+        positions: acknowledged,
         now,
     };
-    // Each try that finds the device further ahead leaves fewer channels to write than the one
-    // before.
+
+    // Each attempt that finds a stored position further ahead leaves fewer channels to write, so
+    // the number of attempts is bounded.
     for _ in 0..=channels.len() {
         match context.tables.devices.note(&principal, &note).await? {
             AckOutcome::Done => break,
             AckOutcome::Behind(stored) => note.positions = ack::ahead(note.positions, &stored),
         }
         if note.positions.is_empty() {
-            break; // a late one: all of it is known
+            break; // a late acknowledgement: all stored positions are ahead
         }
     }
+
     Ok(AckResponse {
         device_id,
         acknowledged_at: now,

@@ -1,4 +1,4 @@
-//! The Lambda binary of `ack`: wiring only.
+//! The Lambda binary of `ack`: initializes the context and runs the handler.
 
 use lambda_http::Request;
 use tidemark_aws::{Context, entry, telemetry};

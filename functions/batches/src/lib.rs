@@ -1,5 +1,5 @@
-//! Batches: shows what a device sent and how it was answered, and runs a batch again through the
-//! same path as push.
+//! Batches: returns the stored items and results of a batch, and replays a batch through the same
+//! code as push.
 
 mod replay;
 mod show;
@@ -12,10 +12,10 @@ use tidemark_aws::{
 };
 use tidemark_core::{ids::BatchId, principal::Principal};
 
-/// What the function is called in logs.
+/// The name of the function in logs.
 const NAME: &str = "batches";
 
-/// Answers `GET /batches/{id}` and `POST /batches/{id}/replay`.
+/// Serves `GET /batches/{id}` and `POST /batches/{id}/replay`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     match http::route(&request).map(|route| route.method) {
@@ -25,17 +25,17 @@ pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     }
 }
 
-/// A batch as it is kept.
+/// A batch with its stored items and results.
 struct StoredBatch {
     id: BatchId,
     kept: KeptBatch,
     read: ReadBatch,
 }
 
-/// The batch that the path names, of the caller's tenant; of other users for admins only. Its id
-/// names its user, so a batch that the caller may not see is not read, and is answered like one
-/// that does not exist.
-async fn known(
+/// Loads the batch that the path names, within the caller's tenant. Only admins may load batches of
+/// other users. The id contains the user, so a batch that the caller may not access is not read,
+/// and the response is the same as for a batch that does not exist.
+async fn load_batch(
     context: &Context,
     principal: &Principal,
     request: &Request,
@@ -45,6 +45,7 @@ async fn known(
         return Err(http::not_found().into());
     }
     telemetry::device(&id.device_id);
+
     let tenant = &principal.tenant;
     let kept = context
         .tables

@@ -1,4 +1,4 @@
-//! The Lambda binary of `batches`: wiring only.
+//! The Lambda binary of `batches`: initializes the context and runs the handler.
 
 use lambda_http::Request;
 use tidemark_aws::{Environment, entry, telemetry};

@@ -1,6 +1,6 @@
-//! Running a batch again on behalf of its device, with the claims it came with. What was applied
-//! stays applied once; what failed gets a new chance. The audit log is told before anything is
-//! applied, and told the outcome together with the new results.
+//! Replays a batch on behalf of its device, with the claims that were stored with it. Applied items
+//! are not applied again; failed items are decided again. An audit entry is added before anything
+//! is applied, and another one with the outcome in the same transaction as the new results.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ use tidemark_core::{
     push::{intake::Sender, response},
 };
 
-use crate::{StoredBatch, known};
+use crate::{StoredBatch, load_batch};
 
 pub(crate) async fn replay(
     context: &Context,
@@ -41,24 +41,27 @@ pub(crate) async fn replay(
     } else {
         http::body(request)?
     };
-    let mut known = known(context, &principal, request).await?;
+
+    let mut stored = load_batch(context, &principal, request).await?;
     if !with_stored_roles.unwrap_or_default() {
-        known.kept.principal = known.kept.principal.without_admin();
+        stored.kept.principal = stored.kept.principal.without_admin();
     }
     let now = context.clock.now();
     let dry_run = dry_run.unwrap_or_default();
+
     let mut results = if dry_run {
-        run(context, &known, Mode::DryRun, now).await?
+        run(context, &stored, Mode::DryRun, now).await?
     } else {
-        audit_start(context, &principal, &known, now).await?;
-        let results = run(context, &known, Mode::Apply, now).await?;
-        finish(context, &principal, &known, &results, now).await?;
+        audit_start(context, &principal, &stored, now).await?;
+        let results = run(context, &stored, Mode::Apply, now).await?;
+        finish(context, &principal, &stored, &results, now).await?;
         results
     };
+
     response::fit(&mut results);
-    let runs_as = RunsAs::from(&known.kept.principal);
+    let runs_as = RunsAs::from(&stored.kept.principal);
     Ok(ReplayResponse {
-        batch_id: known.id.to_string(),
+        batch_id: stored.id.to_string(),
         dry_run,
         runs_as,
         processed_at: now,
@@ -66,14 +69,14 @@ pub(crate) async fn replay(
     })
 }
 
-/// Load → decide → commit of the items that were not `ok`, as the device that sent them.
+/// Loads, decides and commits the items that were not `ok`, as the device that sent them.
 async fn run(
     context: &Context,
-    known: &StoredBatch,
+    stored: &StoredBatch,
     mode: Mode,
     now: DateTime<Utc>,
 ) -> Result<Vec<ItemResult>, Failure> {
-    let StoredBatch { id, kept, read } = known;
+    let StoredBatch { id, kept, read } = stored;
     let author = Author::device(&id.user, &id.device_id);
     let catalog = &context.settings.catalog;
     let sender = Sender {
@@ -83,11 +86,13 @@ async fn run(
         catalog,
         is_replay: true,
     };
+
     let answered = read
         .answered
         .as_ref()
         .map(|answered| answered.results.to_vec())
         .unwrap_or_default();
+
     let mut results = batch::settled(answered);
     if results.len() < kept.items.len() {
         let batch = Batch::load(context, sender, &kept.items, mode).await?;
@@ -101,34 +106,36 @@ async fn run(
 async fn audit_start(
     context: &Context,
     admin: &Principal,
-    known: &StoredBatch,
+    stored: &StoredBatch,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let entry = entry(context, admin, known, AuditAction::ReplayStarted, now);
+    let entry = entry(context, admin, stored, AuditAction::ReplayStarted, now);
     context.tables.add_audit_entry(&admin.tenant, &entry).await
 }
 
-/// Stores the new results and tells the audit log of them, in one transaction.
+/// Stores the new results and an audit entry about them in one transaction.
 async fn finish(
     context: &Context,
     admin: &Principal,
-    known: &StoredBatch,
+    stored: &StoredBatch,
     results: &[ItemResult],
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let StoredBatch { id, kept, read } = known;
+    let StoredBatch { id, kept, read } = stored;
     let answered = CompletedBatch {
         processed_at: now,
         results: Cow::Borrowed(results),
     };
+
     let mut entry = entry(
         context,
         admin,
-        known,
+        stored,
         AuditAction::ReplayFinished,
         context.clock.now(),
     );
-    entry.after = told(results);
+    entry.after = audited_results(results);
+
     let mut parts = context.tables.audit_log.transact(&admin.tenant, &entry)?;
     parts.push(context.tables.sync_batches.transact(
         &admin.tenant,
@@ -137,10 +144,11 @@ async fn finish(
         &answered,
         read,
     )?);
+
     match context.tables.transact(parts).await? {
         TransactionOutcome::Done => Ok(()),
         cancelled if cancelled.is_concurrent_update() => {
-            let detail = "the batch was answered anew at the same moment: look at it, and replay it again if items are left";
+            let detail = "another request stored results of the batch concurrently: read the batch, and replay it again if items are left";
             Err(Problem::new(ProblemCode::Contended, detail).into())
         }
         TransactionOutcome::Cancelled(_) => Err(Failure::Outage(
@@ -152,20 +160,20 @@ async fn finish(
 fn entry(
     context: &Context,
     admin: &Principal,
-    known: &StoredBatch,
+    stored: &StoredBatch,
     action: AuditAction,
     at: DateTime<Utc>,
 ) -> AuditEntry {
     AuditEntry {
-        user: known.id.user.clone(),
-        device_id: known.id.device_id.clone(),
-        batch_id: Some(known.id.to_string()),
-        runs_as: Some(RunsAs::from(&known.kept.principal)),
-        before: known
+        user: stored.id.user.clone(),
+        device_id: stored.id.device_id.clone(),
+        batch_id: Some(stored.id.to_string()),
+        runs_as: Some(RunsAs::from(&stored.kept.principal)),
+        before: stored
             .read
             .answered
             .as_ref()
-            .and_then(|answered| told(&answered.results)),
+            .and_then(|answered| audited_results(&answered.results)),
         ..AuditEntry::new(
             context.clock.unique_id().to_string(),
             at,
@@ -176,7 +184,7 @@ fn entry(
     }
 }
 
-/// Results as the audit log shows them.
-fn told(results: &[ItemResult]) -> Option<Json> {
+/// Returns the results as the audit log stores them, without payloads.
+fn audited_results(results: &[ItemResult]) -> Option<Json> {
     serde_json::value::to_raw_value(&batch::without_payloads(results)).ok()
 }

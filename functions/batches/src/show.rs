@@ -1,4 +1,4 @@
-//! A batch as it is kept: raw items, results, and whether the device has heard of the outcome.
+//! Returns a stored batch: raw items, results, and whether the device has received the outcome.
 
 use lambda_http::Request;
 use tidemark_aws::{Context, Failure, http, tables::sync_batches::CompletedBatch};
@@ -8,12 +8,12 @@ use tidemark_core::{
     protocol::{batches::BatchResponse, problem::Problem},
 };
 
-use crate::{StoredBatch, known};
+use crate::{StoredBatch, load_batch};
 
 pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchResponse, Failure> {
     let principal = context.verifier.principal(request).await?;
     let from = first_item(request)?;
-    let StoredBatch { id, kept, read } = known(context, &principal, request).await?;
+    let StoredBatch { id, kept, read } = load_batch(context, &principal, request).await?;
     let (processed_at, results) = match read.answered {
         Some(CompletedBatch {
             processed_at,
@@ -21,6 +21,7 @@ pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchRe
         }) => (Some(processed_at), Some(results.into_owned())),
         None => (None, None),
     };
+
     let device = context
         .tables
         .devices
@@ -31,6 +32,7 @@ pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchRe
         .is_some_and(|(device, processed_at)| {
             batch::is_delivered(&device.channels, &device.positions, processed_at)
         });
+
     let ItemPage {
         items,
         next_item,
@@ -50,7 +52,7 @@ pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchRe
     })
 }
 
-/// The index of the first item that is wanted: `from` in the query.
+/// Returns the index of the first requested item, from the query parameter `from`.
 fn first_item(request: &Request) -> Result<usize, Problem> {
     let Some(from) = http::query_parameter(request, "from") else {
         return Ok(0);

@@ -1,9 +1,10 @@
-//! Changelog, the sequencer: stream batch → packed segments → `head`. It may die between any two
-//! calls, run twice at once, and be given any record again: each segment's condition keeps the log
-//! right, and a retry finishes the work.
+//! Changelog, the sequencer: converts a batch of stream records to segments, and appends them to
+//! the change logs. It may be killed between any two calls, run twice concurrently, and receive any
+//! record again: the condition of each segment keeps the log consistent, and a retry completes the
+//! work.
 //!
-//! Operators invoke it too, with an event that asks for a repair: what the stream forgot before it
-//! was sequenced is appended from the resources themselves.
+//! Operators also invoke it with a repair request. Changes that the stream lost before they were
+//! sequenced are then appended from the resources themselves.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use tidemark_aws::{
     Context, Deadline, Failure, http,
     metrics::Metric,
     repair,
-    stream::{Reading, StreamEvent, dead_letter, given_back, read, sequence_of},
+    stream::{Reading, StreamEvent, batch_item_failures, dead_letter, read, sequence_of},
     tables::changes::AppendOutcome,
     telemetry::{End, Invocation},
 };
@@ -32,21 +33,22 @@ use tidemark_core::{
     },
 };
 
-/// What the function is called in logs.
+/// The name of the function in logs.
 const NAME: &str = "changelog";
-/// What a batch of stream records has, and nothing else that Lambda hands over.
+/// The field that identifies a batch of stream records among the events of the function.
 const RECORDS: &str = "Records";
-/// Times a channel is classified again after a lost race; a race is lost only when another
-/// invocation made progress.
-const RACES_MAX: u32 = 50;
-/// Channels sequenced side by side: each is a connection.
-const CHANNELS_AT_ONCE: usize = 16;
+/// The maximum number of appends per channel while concurrent updates fail their condition. A
+/// condition fails only if another invocation made progress.
+const APPEND_ATTEMPTS_MAX: u32 = 50;
+/// The number of channels that are sequenced concurrently. Each uses a connection.
+const PARALLEL_CHANNELS: usize = 16;
 
-/// Answers whatever Lambda hands over: a batch of stream records, or else an operator's request.
+/// Handles any event of the function: a batch of stream records, or otherwise an operator's
+/// request.
 ///
 /// # Errors
-/// A batch that does not read, which no stream sends. A refused request is no error: it is answered
-/// with its problem.
+/// Returns an error if a batch cannot be decoded, which no stream sends. A rejected request is no
+/// error: the response is its problem.
 pub async fn invoked(
     context: &Context,
     event: LambdaEvent<Json>,
@@ -55,7 +57,8 @@ pub async fn invoked(
         payload,
         context: lambda_context,
     } = event;
-    // Only an object is a batch: serde would take a list of its values too.
+
+    // Only an object can be a batch: serde would also decode an array of the field values.
     let batch = match payload
         .get()
         .starts_with('{')
@@ -69,14 +72,15 @@ pub async fn invoked(
         }
         _ => return Box::pin(direct(context, &payload, &lambda_context)).await,
     };
+
     drop(payload);
-    // Boxed, because the compiler counts how deep futures stand in each other.
+    // Boxed to reduce the nesting depth of futures, which the compiler limits.
     let response = Box::pin(handle(context, LambdaEvent::new(batch, lambda_context))).await?;
     Ok(to_raw_value(&response)?)
 }
 
-/// A direct invocation, answered with what was found and done, or with the problem. IAM says who
-/// may send it.
+/// Serves a direct invocation. Returns the report of the repair, or a problem. IAM controls who may
+/// invoke the function.
 async fn direct(
     context: &Context,
     event: &Json,
@@ -92,19 +96,19 @@ async fn repaired(context: &Context, event: &Json) -> Result<RepairResponse, Fai
         .contains_key("repair")
     {
         let detail =
-            "an event is a batch of stream records, or says what to repair, as in {\"repair\": {}}";
+            "an event is a batch of stream records, or a repair request such as {\"repair\": {}}";
         return Err(Problem::malformed("repair", detail).into());
     }
     let RepairEvent { repair: request } = read_body(event.get().as_bytes())?;
-    // Boxed, because the compiler counts how deep futures stand in each other.
+    // Boxed to reduce the nesting depth of futures, which the compiler limits.
     Box::pin(repair::repair(context, &request)).await
 }
 
-/// Sequences a batch of stream records. What could not be sequenced is reported by its earliest
-/// sequence number, from which the stream delivers again.
+/// Sequences a batch of stream records. Reports the earliest record that could not be sequenced,
+/// from which the stream redelivers.
 ///
 /// # Errors
-/// None: a failure that hits the whole batch reports the first record.
+/// Returns no error. A failure of the whole batch is reported as a failure of its first record.
 pub async fn handle(
     context: &Context,
     event: LambdaEvent<StreamEvent>,
@@ -116,11 +120,13 @@ pub async fn handle(
         lambda_request_id: None,
     };
     let deadline = Deadline::of(Some(&event.context), &context.clock);
+
     let work = async {
         let response = sequence_all(context, event.payload, deadline).await;
         let end = End::of_records(&response);
         (Ok(response), end)
     };
+
     invocation.run(context, work).await
 }
 
@@ -131,6 +137,7 @@ async fn sequence_all(
 ) -> DynamoDbEventResponse {
     let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
     let mut failed: Vec<Sequence> = Vec::new();
+
     for record in event.records {
         match read(&record) {
             Reading::Change(scope, record) => channels.entry(scope).or_default().push(*record),
@@ -142,15 +149,17 @@ async fn sequence_all(
             }
         }
     }
-    // The channel of the earliest record first, in an order that is always the same: the stream
-    // delivers again from the earliest record that failed, so that a batch which takes too long
-    // still gets on with each try.
+
+    // The channel of the earliest record is sequenced first, in a deterministic order. The stream
+    // redelivers from the earliest failed record, so a batch that takes too long makes progress
+    // with each attempt.
     let first = |records: &[Record]| records.iter().map(|record| record.sequence).min();
     let mut channels: Vec<_> = channels
         .into_iter()
         .filter_map(|(scope, records)| Some((first(&records)?, scope, records)))
         .collect();
     channels.sort_by_key(|(first, ..)| *first);
+
     let sequenced = channels.into_iter().map(async |(first, scope, records)| {
         let failure = deadline
             .bound(Box::pin(sequence(context, &scope, records)))
@@ -160,26 +169,27 @@ async fn sequence_all(
         tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
         Some(first)
     });
+
     let sequenced = stream::iter(sequenced)
-        .buffer_unordered(CHANNELS_AT_ONCE)
+        .buffer_unordered(PARALLEL_CHANNELS)
         .collect::<Vec<_>>();
     failed.extend(sequenced.await.into_iter().flatten());
-    given_back(failed)
+    batch_item_failures(failed)
 }
 
-/// Brings one channel's records into its log.
+/// Appends the records of one channel to its log.
 async fn sequence(context: &Context, scope: &Scope, records: Vec<Record>) -> Result<(), Failure> {
-    for _ in 0..RACES_MAX {
+    for _ in 0..APPEND_ATTEMPTS_MAX {
         if append(context, scope, records.clone()).await? == AppendOutcome::Done {
             return Ok(());
         }
     }
     Err(Failure::Outage(format!(
-        "lost {RACES_MAX} races for the head of a channel"
+        "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
     )))
 }
 
-/// One try: read the head, classify, append what is missing.
+/// Makes one attempt: reads the head, classifies the records, and appends the missing changes.
 async fn append(
     context: &Context,
     scope: &Scope,
@@ -192,23 +202,27 @@ async fn append(
         .await?
         .pop()
         .flatten();
+
     let mut classified = classify(head.as_ref(), records);
     let held = tables
         .changes
         .held(scope, classified.positions_to_find())
         .await?;
     classified = classified.without_repeats(&held);
-    let unverified = classified.resources_to_look_at();
+
+    let unverified = classified.resources_to_load();
     let rows = tables.resources.load(&scope.tenant, &unverified).await?;
     let versions = rows
         .rows
         .into_iter()
         .map(|(key, row)| (key, row.server_version))
         .collect();
+
     let steps = classified.steps(head.as_ref(), &versions, context.clock.now());
-    if tables.changes.append(scope, &steps).await? == AppendOutcome::LostRace {
-        return Ok(AppendOutcome::LostRace);
+    if tables.changes.append(scope, &steps).await? == AppendOutcome::ConcurrentUpdate {
+        return Ok(AppendOutcome::ConcurrentUpdate);
     }
+
     let changes = || steps.iter().flat_map(|step| &step.segment.entries);
     context
         .meter

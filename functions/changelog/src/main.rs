@@ -1,4 +1,4 @@
-//! The Lambda binary of `changelog`: wiring only.
+//! The Lambda binary of `changelog`: initializes the context and runs the handler.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use tidemark_aws::{Environment, telemetry};

@@ -1,22 +1,23 @@
-//! `GET /audit`: the audit log, a page at a time.
+//! Serves `GET /audit`: the audit log, one page per request.
 
 use lambda_http::Request;
 use tidemark_aws::{
     Context, Failure, http,
-    tables::audit_log::{AuditLog, AuditOrder},
+    tables::audit_log::{AuditLog, AuditOrder, PackedEntry},
 };
 use tidemark_core::{
+    audit::AuditEntry,
     cursor,
     limits::{RESPONSE_BYTES_MAX, escaped_bytes},
     principal::Principal,
     protocol::{conflicts::AuditList, problem::Problem},
 };
 
-/// Bytes kept for what stands around the entries.
+/// The bytes reserved for the response around the entries.
 const ENVELOPE_BYTES: usize = 20 * 1000;
 
-/// The newest entries first, or the oldest. An entry is told whole: the page ends before one that
-/// does not fit, and even the largest entry fits a page of its own.
+/// Lists audit entries, newest or oldest first. Entries are never truncated: a page ends before an
+/// entry that does not fit, and even the largest entry fits on an otherwise empty page.
 pub(crate) async fn list(
     context: &Context,
     request: &Request,
@@ -28,53 +29,94 @@ pub(crate) async fn list(
         Some("oldest") => (AuditOrder::Oldest, "audit?order=oldest"),
         Some(_) => return Err(Problem::malformed("order", "must be newest or oldest").into()),
     };
+
     let limit = http::list_limit(request)?;
-    let mut after = super::after::<1>(request, query)?.map(|[id]| id);
+    let after = super::after::<1>(request, query)?.map(|[id]| id);
     if after.as_deref().is_some_and(|id| !AuditLog::is_entry(id)) {
         return Err(super::invalid_cursor().into());
     }
-    let mut entries = Vec::new();
-    let mut bytes_left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
-    let mut is_full = false;
+
+    let mut page = AuditPage::new(limit, after);
     let mut has_more = true;
-    while has_more && !is_full {
-        // One more than is wanted: it tells whether there is a next page.
-        let wanted = limit + 1 - entries.len();
+    while has_more && !page.is_full {
         let (read, read_on) = context
             .tables
             .audit_log
-            .list(&principal.tenant, order, after.as_deref(), wanted)
+            .list(
+                &principal.tenant,
+                order,
+                page.after.as_deref(),
+                page.wanted(),
+            )
             .await?;
         has_more = read_on;
+        page.fill(read)?;
+    }
+
+    // A client that follows the log from its oldest entry continues later from its current end, so
+    // it always gets a cursor.
+    let has_cursor = page.is_full || order == AuditOrder::Oldest;
+    let next_cursor = page
+        .after
+        .filter(|_| has_cursor)
+        .map(|id| cursor::encode(query, [&id]));
+
+    Ok(AuditList {
+        entries: page.entries,
+        next_cursor,
+    })
+}
+
+/// A page of audit entries that is being filled.
+struct AuditPage {
+    entries: Vec<AuditEntry>,
+    limit: usize,
+    bytes_left: usize,
+    /// The id of the last entry that was read, including an entry that cannot be decoded.
+    after: Option<String>,
+    /// Whether the page ended before an entry that did not fit.
+    is_full: bool,
+}
+
+impl AuditPage {
+    fn new(limit: usize, after: Option<String>) -> Self {
+        Self {
+            entries: Vec::new(),
+            limit,
+            bytes_left: RESPONSE_BYTES_MAX - ENVELOPE_BYTES,
+            after,
+            is_full: false,
+        }
+    }
+
+    /// Returns the number of entries to read: one more than fits, which shows whether there is a
+    /// next page.
+    fn wanted(&self) -> usize {
+        self.limit + 1 - self.entries.len()
+    }
+
+    /// Adds entries until the page is full. An entry that cannot be decoded is skipped.
+    fn fill(&mut self, read: Vec<PackedEntry>) -> Result<(), Failure> {
         for packed in read {
-            if entries.len() == limit {
-                is_full = true;
+            if self.entries.len() == self.limit {
+                self.is_full = true;
                 break;
             }
+
             let id = packed.id.clone();
             let entry = packed.unpack();
             let text = entry.as_ref().map(serde_json::to_string).transpose();
-            let bytes = escaped_bytes(
-                &text
-                    .map_err(|error| Failure::undecoded("audit entry", error))?
-                    .unwrap_or_default(),
-            );
-            if bytes > bytes_left {
-                is_full = true;
+            let text = text.map_err(|error| Failure::undecoded("audit entry", error))?;
+            let bytes = escaped_bytes(&text.unwrap_or_default());
+            if bytes > self.bytes_left {
+                self.is_full = true;
                 break;
             }
-            bytes_left -= bytes;
-            entries.extend(entry);
-            after = Some(id);
+
+            self.bytes_left -= bytes;
+            self.entries.extend(entry);
+            self.after = Some(id);
         }
+        Ok(())
     }
-    // Who follows the log from the oldest entry on asks again later, from where it ends today.
-    let goes_on = is_full || order == AuditOrder::Oldest;
-    let next_cursor = after
-        .filter(|_| goes_on)
-        .map(|id| cursor::encode(query, [&id]));
-    Ok(AuditList {
-        entries,
-        next_cursor,
-    })
 }

@@ -1,4 +1,4 @@
-//! Reading conflicts (§5), the audit log (§7), and how the change log stands (§7.2).
+//! Conflicts: returns conflicts (§5), the audit log (§7) and the status of the change log (§7.2).
 
 mod audit;
 mod status;
@@ -19,7 +19,7 @@ use tidemark_core::{
     },
 };
 
-/// Any of the answers.
+/// The response of any route of this function.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ApiResponse {
@@ -29,7 +29,7 @@ enum ApiResponse {
     Status(Box<StatusResponse>),
 }
 
-/// Answers `GET /conflicts`, `GET /conflicts/{id}`, `GET /audit` and `GET /status`.
+/// Serves `GET /conflicts`, `GET /conflicts/{id}`, `GET /audit` and `GET /status`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     http::serve(context, "conflicts", &request, read(context, &request)).await
@@ -51,7 +51,8 @@ async fn read(context: &Context, request: &Request) -> Result<ApiResponse, Failu
     }
 }
 
-/// One status of a tenant's conflicts, a page at a time, in the order they were detected.
+/// Lists a tenant's conflicts with one status, in the order of their detection, one page per
+/// request.
 async fn list(
     context: &Context,
     request: &Request,
@@ -63,9 +64,11 @@ async fn list(
         Some("resolved") => ConflictStatus::Resolved,
         Some(_) => return Err(Problem::malformed("status", "must be open or resolved").into()),
     };
+
     let query = format!("conflicts?status={}", status.as_str());
     let after: Option<ConflictCursor> = after(request, &query)?;
     let limit = http::list_limit(request)?;
+
     let (mut conflicts, next) = context
         .tables
         .conflicts
@@ -79,8 +82,9 @@ async fn list(
     })
 }
 
-/// One conflict, for admins and for the user whose edits stand in it. To others it does not exist.
-/// Its id is a digest, which does not tell whose it is, so it is read before its user is compared.
+/// Returns a conflict to admins and to the user whose edits it contains. Other callers get a 404.
+/// The id is a digest that does not contain the user, so the conflict is read before its user is
+/// compared.
 async fn conflict(
     context: &Context,
     request: &Request,
@@ -91,12 +95,14 @@ async fn conflict(
         return Err(http::not_found().into());
     }
     let own = Some(principal.user.as_str()).filter(|_| !principal.is_admin());
+
     let conflict = context
         .tables
         .conflicts
         .read(&principal.tenant, own, &id)
         .await?
         .ok_or_else(http::not_found)?;
+
     let delivered = is_delivered(context, principal, &conflict).await?;
     let mut entry = ConflictEntry::whole(conflict);
     if let Some(outcome) = &mut entry.outcome {
@@ -105,8 +111,8 @@ async fn conflict(
     Ok(ApiResponse::Conflict(Box::new(entry)))
 }
 
-/// Whether the outcome has reached the device whose edits stand in the conflict; `None` where there
-/// is none to reach it.
+/// Returns whether the outcome has reached the device whose edits the conflict contains, or `None`
+/// if the outcome wrote no version that a pull delivers.
 async fn is_delivered(
     context: &Context,
     principal: &Principal,
@@ -119,6 +125,7 @@ async fn is_delivered(
     else {
         return Ok(None);
     };
+
     let (resource, server_version, made_at) = (
         &conflict.resource,
         outcome.server_version,
@@ -129,6 +136,7 @@ async fn is_delivered(
         server_version,
         made_at,
     };
+
     delivery::is_delivered(
         context,
         &principal.tenant,
@@ -140,16 +148,16 @@ async fn is_delivered(
     .map(Some)
 }
 
-/// The answer to a cursor that reads, and names nothing of this list.
+/// Returns the problem for a cursor that can be decoded and is not valid in this list.
 fn invalid_cursor() -> Problem {
     Problem::new(
         ProblemCode::InvalidCursor,
-        "not a cursor of this list: begin it without one",
+        "not a cursor of this list: start the list without a cursor",
     )
     .at("cursor")
 }
 
-/// Where a list goes on.
+/// Returns the position after which the list continues, from the query parameter `cursor`.
 fn after<const N: usize>(request: &Request, query: &str) -> Result<Option<[String; N]>, Problem> {
     let cursor = http::query_parameter(request, "cursor").map(|text| cursor::decode(query, text));
     cursor

@@ -1,11 +1,12 @@
-//! `GET /status`: how the logs of a tenant stand, and how much was put aside.
+//! Serves `GET /status`: the state of a tenant's change logs, and the number of dead letters.
 
 use chrono::{DateTime, Duration, Utc};
 use lambda_http::Request;
 use tidemark_aws::{
     Context, Failure,
-    compare::{LogRead, ReadLimit, look_back},
+    compare::{LogRead, ReadLimit, read_backward},
     http,
+    tables::ResourceVersions,
 };
 use tidemark_core::{
     channel::{Channel, Scope},
@@ -24,12 +25,12 @@ use tidemark_core::{
     },
 };
 
-/// Where the functions behind streams put what they can never handle.
+/// The prefix under which functions with a stream as event source store dead letters.
 const DEAD_LETTERED: &str = "set-aside/";
-/// Where Lambda puts what it gives up on.
+/// The prefix under which Lambda stores events after its last retry.
 const GIVEN_UP: &str = "aws/lambda/";
 
-/// All channels, or the one that the query names.
+/// Returns the status of all channels, or of the channel in the query.
 pub(crate) async fn show(
     context: &Context,
     request: &Request,
@@ -41,6 +42,7 @@ pub(crate) async fn show(
             Problem::malformed("channel", "must be tenant, user/<sub> or group/<name>")
         })
     });
+
     let now = context.clock.now();
     let (channels, next_cursor) = match channel.transpose()? {
         None => list(context, request, principal, now).await?,
@@ -53,15 +55,17 @@ pub(crate) async fn show(
             (vec![status], next_cursor)
         }
     };
-    let (dead_letter, given_up) = (
+
+    let (set_aside, given_up) = (
         count(context, DEAD_LETTERED).await?,
         count(context, GIVEN_UP).await?,
     );
+
     Ok(StatusResponse {
         server_time: now,
         channels,
         next_cursor,
-        dead_letter,
+        set_aside,
         given_up,
     })
 }
@@ -70,12 +74,12 @@ async fn count(context: &Context, prefix: &str) -> Result<FailureCount, Failure>
     match &context.dead_letters {
         Some(dead_letters) => dead_letters.count(prefix).await,
         None => Err(Failure::Outage(
-            "the function runs without the failure bucket".into(),
+            "the function has no dead-letter bucket".into(),
         )),
     }
 }
 
-/// A page of the tenant's channels, without comparing anything.
+/// Returns a page of the tenant's channels without a comparison with their resources.
 async fn list(
     context: &Context,
     request: &Request,
@@ -85,6 +89,7 @@ async fn list(
     const QUERY: &str = "status";
     let limit = http::list_limit(request)?;
     let tenant = &principal.tenant;
+
     let after = super::after::<1>(request, QUERY)?.map(|[text]| {
         let channel = Channel::parse(&text).ok_or_else(super::invalid_cursor)?;
         Ok::<_, Problem>(Scope {
@@ -92,11 +97,13 @@ async fn list(
             channel,
         })
     });
+
     let changes = &context.tables.changes;
     let (scopes, more) = changes
         .channels(tenant, after.transpose()?.as_ref(), limit)
         .await?;
     let heads = changes.heads(&scopes).await?;
+
     let next_cursor = scopes
         .last()
         .filter(|_| more)
@@ -121,8 +128,8 @@ fn status(scope: &Scope, head: Option<&Head>, now: DateTime<Utc>) -> ChannelStat
     }
 }
 
-/// One channel, and a page of its resources compared with its log: rows first, so that what is
-/// sequenced meanwhile is seen.
+/// Returns the status of one channel, with a page of its resources compared with its log. Reads the
+/// rows before the head, so that concurrently sequenced changes are seen.
 async fn compared(
     context: &Context,
     request: &Request,
@@ -134,14 +141,17 @@ async fn compared(
         ResourceKey::parse(scope, &sort_key).ok_or_else(super::invalid_cursor)?;
         Ok::<_, Problem>([scope.partition(), sort_key])
     });
+
     let tables = &context.tables;
     let from = now - context.settings.log_retention;
-    // Clocks differ: what was made this moment by another one is not left out.
+    // The extra day tolerates clock skew: changes that a writer with a faster clock just made are
+    // included.
     let period = Period {
         from,
         until: now + Duration::days(1),
     };
     let extent = Extent::Channel(scope.clone());
+
     let page = tables
         .resources
         .resource_versions(
@@ -157,31 +167,12 @@ async fn compared(
         .await?
         .pop()
         .flatten();
-    let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, standing)| standing));
-    let mut read = LogRead::Whole;
-    if let Some(head) = &head {
-        let bound = ReadLimit {
-            until: now + Duration::seconds(STATUS_SECONDS_MAX),
-            segments_max: STATUS_SEGMENTS_MAX,
-            bytes_max: STATUS_BYTES_MAX,
-        };
-        read = look_back(context, scope, head, &mut comparison, bound).await?;
-    }
-    let missing = match read {
-        LogRead::Whole => comparison.missing(),
-        LogRead::Cut(read_until) => comparison.missing_behind(read_until),
-    };
-    let oldest = missing.first().map(|standing| standing.changed_at);
-    let comparison = LogComparison {
-        resources: page.looked_at,
-        not_in_log: missing.len(),
-        oldest_not_in_log_at: oldest,
-        oldest_not_in_log_seconds: oldest.map(|oldest| (now - oldest).num_seconds().max(0)),
-        is_complete: read == LogRead::Whole,
-    };
+
     let next_cursor = page
         .next
-        .map(|[_, sort_key]| cursor::encode(&query, [&sort_key]));
+        .as_ref()
+        .map(|[_, sort_key]| cursor::encode(&query, [sort_key]));
+    let comparison = compare(context, scope, head.as_ref(), page, now).await?;
     Ok((
         ChannelStatus {
             comparison: Some(comparison),
@@ -189,4 +180,37 @@ async fn compared(
         },
         next_cursor,
     ))
+}
+
+/// Compares a page of resources with the log of their channel, as far back as the bounds allow.
+async fn compare(
+    context: &Context,
+    scope: &Scope,
+    head: Option<&Head>,
+    page: ResourceVersions,
+    now: DateTime<Utc>,
+) -> Result<LogComparison, Failure> {
+    let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, version)| version));
+    let mut read = LogRead::Whole;
+    if let Some(head) = head {
+        let bound = ReadLimit {
+            until: now + Duration::seconds(STATUS_SECONDS_MAX),
+            segments_max: STATUS_SEGMENTS_MAX,
+            bytes_max: STATUS_BYTES_MAX,
+        };
+        read = read_backward(context, scope, head, &mut comparison, bound).await?;
+    }
+
+    let missing = match read {
+        LogRead::Whole => comparison.missing(),
+        LogRead::Cut(read_until) => comparison.certainly_missing(read_until),
+    };
+    let oldest = missing.first().map(|version| version.changed_at);
+    Ok(LogComparison {
+        resources: page.looked_at,
+        not_in_log: missing.len(),
+        oldest_not_in_log_at: oldest,
+        oldest_not_in_log_seconds: oldest.map(|oldest| (now - oldest).num_seconds().max(0)),
+        is_complete: read == LogRead::Whole,
+    })
 }

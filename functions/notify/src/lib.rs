@@ -1,9 +1,9 @@
-//! Notify: the stream of `conflicts` → one message for each decided conflict (§5.5).
+//! Notify: publishes one message per resolved conflict, from the stream of `conflicts` (§5.5).
 //!
-//! Every decision writes its conflict's row, also one that makes no resource; so no decision is
-//! missed, and none is told that did not take effect. It is a function of its own, so that an
-//! outage of SNS never holds up the change log. A message comes at least once: what follows a
-//! record that failed comes again with it.
+//! Every resolution writes the row of its conflict, even if it changes no resource. Therefore no
+//! resolution is missed, and none is published that did not take effect. It is a separate function,
+//! so that an unavailable SNS never delays the change log. Messages are delivered at least once:
+//! the records after a failed record are redelivered with it.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::LambdaEvent;
@@ -12,19 +12,19 @@ use tidemark_aws::{
     Context, Deadline,
     metrics::Metric,
     notifications::{Notifications, PublishOutcome},
-    stream::{StreamEvent, dead_letter, given_back, read_decision, sequence_of},
+    stream::{StreamEvent, batch_item_failures, dead_letter, read_decision, sequence_of},
     telemetry::{End, Invocation},
 };
 use tidemark_core::sequence::position::Sequence;
 
-/// Tells of the conflicts that a batch of stream records decided, in turn. Without a topic it tells
-/// nobody.
+/// Publishes the resolutions in a batch of stream records, in order. Publishes nothing if the
+/// deployment has no topic.
 ///
-/// It stops at the first record that could be neither told nor set aside: the stream delivers again
-/// from there, so that what was told before is not told again.
+/// Stops at the first record that can be neither published nor dead-lettered. The stream redelivers
+/// from that record, so earlier messages are not published again.
 ///
 /// # Errors
-/// None: what fails is given back.
+/// Returns no error. Failed records are reported in `batchItemFailures`.
 pub async fn handle(
     context: &Context,
     event: LambdaEvent<StreamEvent>,
@@ -36,39 +36,49 @@ pub async fn handle(
         lambda_request_id: None,
     };
     let deadline = Deadline::of(Some(&event.context), &context.clock);
+
     let work = async {
-        let response = tell_all(context, &event.payload, deadline).await;
+        let response = publish_all(context, &event.payload, deadline).await;
         let end = End::of_records(&response);
         (Ok(response), end)
     };
+
     invocation.run(context, work).await
 }
 
-async fn tell_all(
+async fn publish_all(
     context: &Context,
     event: &StreamEvent,
     deadline: Deadline,
 ) -> DynamoDbEventResponse {
     let Some(topic) = &context.notifications else {
-        return given_back(None);
+        return batch_item_failures(None);
     };
+
     for record in &event.records {
-        // Boxed, because the compiler counts how deep futures stand in each other.
-        let told = Box::pin(deadline.bound(async { Ok(tell(context, topic, record).await) }));
-        if let Err(failed) = told.await.unwrap_or_else(|_| Err(sequence_of(record))) {
-            return given_back([failed]);
+        // Boxed to reduce the nesting depth of futures, which the compiler limits.
+        let published =
+            Box::pin(deadline.bound(async { Ok(publish_record(context, topic, record).await) }));
+        if let Err(failed) = published.await.unwrap_or_else(|_| Err(sequence_of(record))) {
+            return batch_item_failures([failed]);
         }
     }
-    given_back(None)
+    batch_item_failures(None)
 }
 
-/// Tells of what a record decided, if anything. What can never be told is set aside.
-async fn tell(context: &Context, topic: &Notifications, record: &RawValue) -> Result<(), Sequence> {
+/// Publishes the resolution in a record, if there is one. Dead-letters a record that can never be
+/// published.
+async fn publish_record(
+    context: &Context,
+    topic: &Notifications,
+    record: &RawValue,
+) -> Result<(), Sequence> {
     let resolved = match read_decision(record) {
         Ok(Some(resolved)) => resolved,
         Ok(None) => return Ok(()),
         Err(reason) => return dead_letter(context, record, &reason).await,
     };
+
     match topic.publish(&resolved).await {
         Ok(PublishOutcome::Done) => {
             context.meter.count(Metric::Notifications, 1);
@@ -76,7 +86,7 @@ async fn tell(context: &Context, topic: &Notifications, record: &RawValue) -> Re
         }
         Ok(PublishOutcome::Rejected(reason)) => dead_letter(context, record, &reason).await,
         Err(failure) => {
-            tracing::error!(%failure, conflict_id = resolved.conflict_id, tenant = resolved.tenant, "a decision could not be told");
+            tracing::error!(%failure, conflict_id = resolved.conflict_id, tenant = resolved.tenant, "resolution could not be published");
             Err(sequence_of(record))
         }
     }

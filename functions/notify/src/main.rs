@@ -1,4 +1,4 @@
-//! The Lambda binary of `notify`: wiring only.
+//! The Lambda binary of `notify`: initializes the context and runs the handler.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use tidemark_aws::{Environment, stream::StreamEvent, telemetry};

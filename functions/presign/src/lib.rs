@@ -1,5 +1,5 @@
-//! Presign: a device asks for an upload URL, and gets one that is signed for exactly what it
-//! promises to upload. What may be uploaded is decided in `tidemark-core`; no call is made.
+//! Presign: returns an upload URL that is signed for exactly the upload that the device announces.
+//! `tidemark-core` decides which uploads are allowed; no network call is made.
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{Context, Failure, http};
@@ -8,7 +8,7 @@ use tidemark_core::{
     protocol::media::{PresignRequest, PresignResponse},
 };
 
-/// Answers `POST /media/presign`.
+/// Serves `POST /media/presign`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     http::serve(context, "presign", &request, presign(context, &request)).await
@@ -21,7 +21,7 @@ async fn presign(context: &Context, request: &Request) -> Result<PresignResponse
     let bucket = context
         .media
         .as_ref()
-        .ok_or_else(|| Failure::Outage("presign runs without its bucket".into()))?;
+        .ok_or_else(|| Failure::Outage("the function has no media bucket".into()))?;
     let promise = media::promise(
         &presign,
         context.settings.allowed_media(bucket.keyring()),

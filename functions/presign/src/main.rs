@@ -1,4 +1,4 @@
-//! The Lambda binary of `presign`: wiring only.
+//! The Lambda binary of `presign`: initializes the context and runs the handler.
 
 use lambda_http::Request;
 use tidemark_aws::{Environment, entry, telemetry};

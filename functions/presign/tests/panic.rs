@@ -1,5 +1,5 @@
-//! A panic in a binary as it is deployed: one line says where, and what it was about is not in it.
-//! Outside of Lambda the runtime panics over the environment that it lacks, once the function has
+//! A panic in a release binary logs one line with its location and without its message. Outside
+//! Lambda, the runtime panics because its environment variables are missing, after the function has
 //! started.
 
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 #[test]
-fn a_panic_is_one_line_that_says_where() {
+fn panic_logs_only_its_location() {
     let tables = [
         "RESOURCES",
         "CHANGES",
@@ -19,6 +19,7 @@ fn a_panic_is_one_line_that_says_where() {
         "UNIQUE_KEYS",
         "AUDIT_LOG",
     ];
+
     let output = Command::new(env!("CARGO_BIN_EXE_presign"))
         .env_clear()
         .envs(tables.map(|table| (format!("{table}_TABLE"), "table")))
@@ -36,7 +37,8 @@ fn a_panic_is_one_line_that_says_where() {
             ("RUST_LOG", "trace"),
         ])
         .output()
-        .expect("it runs");
+        .expect("binary can be executed");
+
     assert!(!output.status.success());
     let written = String::from_utf8_lossy(&output.stdout);
     let line: Value =
@@ -53,6 +55,6 @@ fn a_panic_is_one_line_that_says_where() {
     );
     assert!(
         !written.contains("AWS_LAMBDA") && output.stderr.is_empty(),
-        "what the panic said: {output:?}"
+        "the panic message was written: {output:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! Where a pull stands in one channel: what to read next, and how far what was read leads.
+//! The cursor of a pull in one channel: the next read, and the progress after it.
 
 use chrono::{DateTime, Duration, Utc};
 use tidemark_aws::{
@@ -20,12 +20,12 @@ use tidemark_core::{
     token::Progress,
 };
 
-/// Segments of the first read of a channel: two hold a hundred changes when devices push in
-/// fifties. Later reads double.
+/// The number of segments in the first read of a channel. Two segments hold a hundred changes if
+/// devices push batches of fifty. The number doubles with each further read.
 const SEGMENTS_FIRST: i32 = 4;
 const SEGMENTS_MAX: i32 = 64;
 
-/// A channel of a pull.
+/// The progress of a pull in one channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor {
     scope: Scope,
@@ -35,21 +35,21 @@ pub(crate) struct Cursor {
     has_moved: bool,
 }
 
-/// What a cursor read.
+/// The result of one read of a cursor.
 #[derive(Debug)]
 pub(crate) enum CursorRead {
-    /// Stretches of the log.
+    /// Consecutive segments of the change log.
     Segments(Vec<PackedSegment>),
-    /// Rows of the snapshot, and whether there may be more.
+    /// Rows of the snapshot, and whether more may follow.
     Rows(Vec<(ResourceKey, Option<SnapshotItem>)>, bool),
 }
 
-/// Whether a cursor goes on in this page.
+/// Whether a cursor has more to read for this page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FillOutcome {
-    /// It is caught up, the page is full, or the log does not lead on.
+    /// The cursor is caught up, the page is full, or the log is not contiguous.
     Done,
-    /// It has more to read.
+    /// The cursor has more to read.
     WantsMore,
 }
 
@@ -69,6 +69,7 @@ impl Cursor {
             is_reset,
             has_moved: false,
         };
+
         cursor.note_caught_up(now);
         cursor
     }
@@ -85,8 +86,8 @@ impl Cursor {
         matches!(&self.progress, Progress::Log { position, .. } if *position == self.end())
     }
 
-    /// Whether it goes on in the log before a position that the device has acknowledged: then the
-    /// device went back.
+    /// Returns whether the cursor is in the log before a position that the device has acknowledged,
+    /// which means that the device lost state.
     pub(crate) fn is_before(&self, acknowledged: &Positions) -> bool {
         let Progress::Log { position, .. } = &self.progress else {
             return false;
@@ -96,7 +97,7 @@ impl Cursor {
             .is_some_and(|acknowledged| *position < acknowledged.position)
     }
 
-    /// Since when the channel's next change may be waiting.
+    /// Returns the time since which the next change of the channel may be waiting.
     pub(crate) fn waits_since(&self) -> DateTime<Utc> {
         match &self.progress {
             Progress::Log { at, .. } => *at,
@@ -112,7 +113,8 @@ impl Cursor {
         end_of(self.head.as_ref())
     }
 
-    /// Reads on: the `reads`th time in this page, for a page with this much room.
+    /// Reads the next part of the channel. `reads` is the number of earlier reads for this page,
+    /// `room` the number of changes that still fit.
     pub(crate) async fn read(
         &self,
         context: &Context,
@@ -133,6 +135,7 @@ impl Cursor {
             } => {
                 let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
                 let from = within.unwrap_or(*position);
+
                 context
                     .tables
                     .changes
@@ -143,10 +146,10 @@ impl Cursor {
         }
     }
 
-    /// Moves through what was read, as far as it is linked and the page has room.
+    /// Adds the contents of a read to the page, as long as it is contiguous and the page has room.
     ///
     /// # Errors
-    /// A segment is not what was stored.
+    /// Returns `Failure::Outage` if a segment cannot be decoded.
     pub(crate) fn take(
         &mut self,
         page: &mut Page,
@@ -157,6 +160,7 @@ impl Cursor {
             CursorRead::Rows(rows, more) => self.take_rows(page, rows, more),
             CursorRead::Segments(segments) => self.take_segments(page, segments, now)?,
         };
+
         self.note_caught_up(now);
         Ok(if self.is_caught_up() {
             FillOutcome::Done
@@ -185,6 +189,7 @@ impl Cursor {
         else {
             return FillOutcome::Done;
         };
+
         for (key, resource) in rows {
             let sort_key = key.sort_key();
             page.note_read(
@@ -198,6 +203,7 @@ impl Cursor {
             }
             *after = Some(sort_key);
         }
+
         if !more {
             self.progress = Progress::log(*noted, *noted_at);
         }
@@ -213,6 +219,7 @@ impl Cursor {
         if segments.is_empty() {
             return Ok(self.reset_channel(now));
         }
+
         for packed in segments {
             let Progress::Log {
                 position,
@@ -222,7 +229,8 @@ impl Cursor {
             else {
                 return Ok(FillOutcome::Done);
             };
-            if page.room() == 0 || page.is_spent() {
+
+            if page.room() == 0 || page.is_exhausted() {
                 return Ok(FillOutcome::Done);
             }
             let StoredSegment {
@@ -233,6 +241,7 @@ impl Cursor {
             if !is_contiguous(*position, &segment) {
                 return Ok(self.reset_channel(now));
             }
+
             let read_before = *position;
             for entry in segment
                 .entries
@@ -248,11 +257,12 @@ impl Cursor {
             }
             (*position, *at, *within) = (segment.last, sequenced_at, None);
         }
+
         Ok(FillOutcome::WantsMore)
     }
 
-    /// The log does not lead on: the channel starts over, with the next pull if this page has some
-    /// of it.
+    /// Resets the channel because its log is not contiguous. If this page already contains changes
+    /// of the channel, the next pull resets it.
     fn reset_channel(&mut self, now: DateTime<Utc>) -> FillOutcome {
         if self.has_moved {
             return FillOutcome::Done;

@@ -1,6 +1,6 @@
-//! Pull: heads, then the log up to them and no further, snapshots for channels the device does not
-//! know. The rules stand in `tidemark-core`; this crate reads what they ask for. It publishes the
-//! bounds as well: what a client meets before it pulls.
+//! Pull: returns the changes of the log up to the heads that were read first, and snapshots of
+//! channels that are new to the device. `tidemark-core` contains the rules; this crate does the
+//! reads. It also serves the limits that clients must observe.
 
 mod cursor;
 mod limits;
@@ -10,9 +10,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{
-    Context, Failure, http, metrics::Metric, tables::devices::StoredDevice, telemetry,
-};
+use tidemark_aws::{Context, Failure, http, metrics::Metric, telemetry};
 use tidemark_core::{
     channel::Channel,
     principal::{Author, Principal},
@@ -27,15 +25,15 @@ use tidemark_core::{
 
 use cursor::{Cursor, FillOutcome};
 
-/// What the function is called in logs.
+/// The name of the function in logs.
 const NAME: &str = "pull";
-/// Channels whose first read is sent at once.
+/// The number of channels whose first reads are sent concurrently.
 const PARALLEL_READS: usize = 4;
-/// Reads of one pull at most: a page whose entries are all the device's own ends there, empty, and
-/// says `has_more`.
+/// The maximum number of reads of one pull. A page whose entries are all the device's own changes
+/// ends there, empty and with `has_more`.
 const READS_MAX: u32 = 40;
 
-/// Answers `POST /sync/pull` and `GET /sync/limits`.
+/// Serves `POST /sync/pull` and `GET /sync/limits`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     match http::route(&request).map(|route| route.path) {
@@ -53,12 +51,8 @@ async fn pull(context: &Context, request: &Request) -> Result<PullResponse, Fail
     if let Some(device_id) = &pull.device_id {
         telemetry::device(device_id);
     }
-    let (token, mut receipts) = match &pull.since_token {
-        None => Default::default(),
-        Some(text) => Token::decode_with(text).map_err(|error| {
-            Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token")
-        })?,
-    };
+    let (token, receipts) = decode_token(&pull)?;
+
     let now = context.clock.now();
     let opened = open(context, &principal, &token, now).await?;
     let (page, cursors) = fill_for(context, &principal, &pull, &receipts, opened, now).await?;
@@ -75,16 +69,8 @@ async fn pull(context: &Context, request: &Request) -> Result<PullResponse, Fail
         .map(|cursor| cursor.channel().to_string())
         .collect();
     let has_more = cursors.iter().any(|cursor| !cursor.is_caught_up());
-    // Rows that are replaced take with them what the device was told of them.
-    receipts = if cursors.iter().any(Cursor::is_reset) {
-        Receipts::default()
-    } else {
-        receipts
-    };
-    receipts.prune(
-        page.own_seen(),
-        cursors.iter().map(Cursor::waits_since).min().unwrap_or(now),
-    );
+
+    let receipts = remaining_receipts(receipts, &page, &cursors, now);
     let next_token = Token {
         channels: cursors.into_iter().map(Cursor::into_progress).collect(),
     }
@@ -101,6 +87,36 @@ async fn pull(context: &Context, request: &Request) -> Result<PullResponse, Fail
     })
 }
 
+/// Decodes the token of a request. A device that has not pulled before has none.
+fn decode_token(pull: &PullRequest) -> Result<(Token, Receipts), Problem> {
+    match &pull.since_token {
+        None => Ok(Default::default()),
+        Some(text) => Token::decode_with(text).map_err(|error| {
+            Problem::new(ProblemCode::InvalidToken, error.to_string()).at("since_token")
+        }),
+    }
+}
+
+/// Returns the receipts that the next token contains. A reset replaces the device's copies, so
+/// receipts of earlier responses are discarded.
+fn remaining_receipts(
+    receipts: Receipts,
+    page: &Page,
+    cursors: &[Cursor],
+    now: DateTime<Utc>,
+) -> Receipts {
+    let mut receipts = if cursors.iter().any(Cursor::is_reset) {
+        Receipts::default()
+    } else {
+        receipts
+    };
+    receipts.prune(
+        page.own_seen(),
+        cursors.iter().map(Cursor::waits_since).min().unwrap_or(now),
+    );
+    receipts
+}
+
 fn measure(context: &Context, token: &Token, page: &Page, cursors: &[Cursor]) {
     let (known, unknown): (Vec<_>, Vec<_>) = cursors
         .iter()
@@ -115,8 +131,8 @@ fn measure(context: &Context, token: &Token, page: &Page, cursors: &[Cursor]) {
     }
 }
 
-/// A cursor for every channel the caller may read, the one that waits longest first, so that a busy
-/// channel starves no other.
+/// Opens a cursor for every channel that the caller may read. The channel that has waited longest
+/// is first, so that a busy channel cannot starve the others.
 async fn open(
     context: &Context,
     principal: &Principal,
@@ -129,6 +145,7 @@ async fn open(
         .map(|channel| principal.scope(channel))
         .collect();
     let heads = context.tables.changes.heads(&scopes).await?;
+
     let retention = context.settings.log_retention;
     let mut cursors: Vec<_> = scopes
         .into_iter()
@@ -138,11 +155,13 @@ async fn open(
             Cursor::open(scope, head, progress, now, retention)
         })
         .collect();
+
     cursors.sort_by_key(Cursor::waits_since);
     Ok(cursors)
 }
 
-/// A page for the device that asks, filled from the `opened` cursors, and how far those came.
+/// Fills a page for the requesting device from the `opened` cursors. Returns the page and the
+/// advanced cursors.
 async fn fill_for(
     context: &Context,
     principal: &Principal,
@@ -156,6 +175,7 @@ async fn fill_for(
         .as_ref()
         .map(|device_id| Author::device(&principal.user, device_id));
     let page = || Page::new(pull.limit, reader.as_ref());
+
     if pull.own_changes == Some(OwnChanges::Unacknowledged) {
         let (mut page, mut cursors) = (
             page().with_own(Own::Unacknowledged(receipts.clone())),
@@ -164,35 +184,49 @@ async fn fill_for(
         fill(context, &mut page, &mut cursors, now).await?;
         return Ok((page, cursors));
     }
+
     let (mut first, mut cursors) = (page(), opened.clone());
     fill(context, &mut first, &mut cursors, now).await?;
-    // Only where an own change is left out it matters how far the device was once.
+    // The acknowledged positions matter only if an own change was left out.
     let Some(device_id) = pull.device_id.as_ref().filter(|_| first.leaves_own_out()) else {
         return Ok((first, cursors));
     };
+    let rewound_channels = rewound_channels(context, principal, device_id, &opened).await?;
+    if rewound_channels.is_empty() {
+        return Ok((first, cursors));
+    }
+
+    let (mut page, mut cursors) = (page().with_own(Own::Omit(rewound_channels)), opened);
+    fill(context, &mut page, &mut cursors, now).await?;
+    Ok((page, cursors))
+}
+
+/// Returns the channels in which the device pulls again what it has acknowledged, because it was
+/// restored from a backup. There its own changes are delivered too.
+async fn rewound_channels(
+    context: &Context,
+    principal: &Principal,
+    device_id: &str,
+    opened: &[Cursor],
+) -> Result<BTreeSet<Channel>, Failure> {
     let device = context
         .tables
         .devices
         .load(&principal.tenant, &principal.user, device_id)
         .await?;
-    let went_back_in = |device: StoredDevice| {
-        opened
-            .iter()
-            .filter(|cursor| cursor.is_before(&device.positions))
-            .map(Cursor::channel)
-            .cloned()
-            .collect()
+    let Some(device) = device else {
+        return Ok(BTreeSet::new());
     };
-    let went_back_in: BTreeSet<Channel> = device.map(went_back_in).unwrap_or_default();
-    if went_back_in.is_empty() {
-        return Ok((first, cursors));
-    }
-    let (mut page, mut cursors) = (page().with_own(Own::Omit(went_back_in)), opened);
-    fill(context, &mut page, &mut cursors, now).await?;
-    Ok((page, cursors))
+
+    Ok(opened
+        .iter()
+        .filter(|cursor| cursor.is_before(&device.positions))
+        .map(Cursor::channel)
+        .cloned()
+        .collect())
 }
 
-/// Fills the page channel by channel; the first reads of several channels are sent together.
+/// Fills the page channel by channel. The first reads of several channels are sent concurrently.
 async fn fill(
     context: &Context,
     page: &mut Page,
@@ -200,12 +234,13 @@ async fn fill(
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let mut reads_left = READS_MAX;
-    let mut behind: Vec<&mut Cursor> = cursors
+    let mut pending: Vec<&mut Cursor> = cursors
         .iter_mut()
         .filter(|cursor| !cursor.is_caught_up())
         .collect();
-    for round in behind.chunks_mut(PARALLEL_READS) {
-        if page.room() == 0 || page.is_spent() {
+
+    for round in pending.chunks_mut(PARALLEL_READS) {
+        if page.room() == 0 || page.is_exhausted() {
             return Ok(());
         }
         let first = try_join_all(
@@ -219,7 +254,7 @@ async fn fill(
             let mut reads = 1;
             while cursor.take(page, read, now)? == FillOutcome::WantsMore
                 && page.room() > 0
-                && !page.is_spent()
+                && !page.is_exhausted()
                 && reads_left > 0
             {
                 read = cursor.read(context, page.room(), reads).await?;

@@ -1,16 +1,17 @@
-//! The bounds a client meets: those of the protocol, and what this deployment decides.
+//! The limits for clients, defined by the protocol or configured by this deployment.
 
 use lambda_http::Request;
 use tidemark_aws::{Context, Failure};
 use tidemark_core::protocol::limits::{LimitsResponse, MediaLimits, Retention};
 
-/// Answers `GET /sync/limits`.
+/// Serves `GET /sync/limits`.
 pub(crate) async fn limits(
     context: &Context,
     request: &Request,
 ) -> Result<LimitsResponse, Failure> {
     context.verifier.principal(request).await?;
     let settings = &context.settings;
+
     let media = MediaLimits {
         types: settings.media.types.clone(),
         bytes_max: settings.media.bytes_max,

@@ -1,5 +1,5 @@
-//! Push: the raw items are kept, the batch is decided and committed, and a batch that is sent again
-//! is answered as the first time.
+//! Push: stores the raw items, and decides and commits the batch. A repeated batch is an idempotent
+//! replay: it returns the results of the first request.
 
 mod repeat;
 
@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use chrono::{DateTime, Utc};
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
     Context, Failure,
@@ -21,18 +22,20 @@ use tidemark_aws::{
 };
 use tidemark_core::{
     ids::BatchId,
-    principal::Author,
+    json::Json,
+    principal::{Author, Principal},
     protocol::{
         problem::{Problem, ProblemCode},
-        push::{PushRequest, PushResponse},
+        push::{ItemResult, PushRequest, PushResponse},
     },
     push::{intake::Sender, references, response},
+    resource::ResourceKey,
 };
 
-/// Answers `POST /sync/push`.
+/// Serves `POST /sync/push`.
 pub async fn handle(context: &Context, mut request: Request) -> Response<Body> {
     let context = &context.for_invocation();
-    // Megabytes, which go when they were read.
+    // The body is taken out of the request, so that megabytes are freed after parsing.
     let body = std::mem::take(request.body_mut());
     http::serve(context, "push", &request, push(context, &request, body)).await
 }
@@ -43,6 +46,7 @@ async fn push(context: &Context, request: &Request, body: Body) -> Result<PushRe
     drop(body);
     let items = std::mem::take(&mut push.items);
     telemetry::device(&push.device_id);
+
     let now = context.clock.now();
     let author = Author::device(&principal.user, &push.device_id);
     let sender = Sender {
@@ -52,7 +56,45 @@ async fn push(context: &Context, request: &Request, body: Body) -> Result<PushRe
         catalog: &context.settings.catalog,
         is_replay: false,
     };
-    let batch_id = match &push.batch_id {
+    let submission = Submission {
+        id: batch_id(context, &principal, &push),
+        digest: sync_items::digest(&items),
+        item_count: items.len(),
+        now,
+    };
+
+    let (earlier, batch) = load(context, sender, &push, &submission, items).await?;
+    let processed_at = earlier.processed_at;
+    let (mut results, keys) = process(context, sender, &submission, earlier, batch).await?;
+    context.meter.count_push(&results);
+
+    response::fit(&mut results);
+    let delivered_versions = response::delivered_versions(&results, &keys);
+    let server_sync_token = response::sync_token_with(
+        push.client_sync_token.as_deref(),
+        delivered_versions,
+        processed_at,
+    );
+    Ok(PushResponse {
+        batch_id: submission.id.to_string(),
+        processed_at,
+        server_sync_token,
+        results,
+    })
+}
+
+/// A batch as it was received: its id, the digest and number of its items, and the time of the
+/// request.
+struct Submission {
+    id: BatchId,
+    digest: [u8; 32],
+    item_count: usize,
+    now: DateTime<Utc>,
+}
+
+/// Returns the id of the batch: derived from the id that the client chose, or new.
+fn batch_id(context: &Context, principal: &Principal, push: &PushRequest) -> BatchId {
+    match &push.batch_id {
         Some(batch_id) => BatchId::derived(
             &principal.tenant,
             &principal.user,
@@ -60,72 +102,111 @@ async fn push(context: &Context, request: &Request, body: Body) -> Result<PushRe
             batch_id,
         ),
         None => BatchId::fresh(&principal.user, &push.device_id, context.clock.unique_id()),
-    };
-    let digest = sync_items::digest(&items);
+    }
+}
 
-    // The raw items are stored before anything is applied (§3.11), in the same round trip that
-    // loads what they name.
-    let tables = &context.tables;
-    let (kept, answered, mut batch) = tokio::try_join!(
-        tables
+/// Stores the raw items, and loads the rows that they reference and the final results of an earlier
+/// request with the batch. The raw items are stored before anything is applied (§3.11), in the same
+/// round trip. They are freed afterwards.
+async fn load(
+    context: &Context,
+    sender: Sender<'_>,
+    push: &PushRequest,
+    submission: &Submission,
+    items: Vec<Json>,
+) -> Result<(CompletedBatch<'static>, Batch), Failure> {
+    let principal = sender.principal;
+    let Submission {
+        id, digest, now, ..
+    } = submission;
+    let (kept, earlier, batch) = tokio::try_join!(
+        context
+            .tables
             .sync_items
-            .keep(&principal, &batch_id, &items, &digest, now),
-        repeat::load(context, &principal.tenant, &push, &batch_id, &digest),
+            .keep(principal, id, &items, digest, *now),
+        repeat::load(context, &principal.tenant, push, id, digest),
         Batch::load(context, sender, &items, Mode::Apply),
     )?;
+
     if kept == StoreOutcome::DigestMismatch {
         let detail =
-            "this batch_id was sent before with other items: give a new batch an id of its own";
+            "this batch_id was sent before with other items: use a new batch_id for a new batch";
         return Err(Problem::new(ProblemCode::BatchIdReused, detail).into());
     }
-    let processed_at = answered
-        .as_ref()
-        .map_or(now, |answered| answered.processed_at);
-    let mut results: BTreeMap<usize, _> = answered
-        .map(|answered| answered.results.into_owned())
-        .unwrap_or_default()
-        .into_iter()
-        .map(|result| (result.index, result))
-        .collect();
-    results.retain(|_, result| !result.is_retryable());
-    let repeated: BTreeSet<usize> = results.keys().copied().collect();
+    let earlier = earlier.unwrap_or(CompletedBatch {
+        processed_at: *now,
+        results: Cow::Borrowed(&[]),
+    });
+    Ok((earlier, batch))
+}
+
+/// Decides the items that have no final result of an earlier request, and stores the results.
+/// Returns the results of all items, and the resources that they are about.
+async fn process(
+    context: &Context,
+    sender: Sender<'_>,
+    submission: &Submission,
+    earlier: CompletedBatch<'_>,
+    mut batch: Batch,
+) -> Result<(Vec<ItemResult>, BTreeMap<usize, ResourceKey>), Failure> {
+    let processed_at = earlier.processed_at;
+    let mut settled = final_results(earlier);
+    let repeated: BTreeSet<usize> = settled.keys().copied().collect();
     let keys = batch.keys();
     let creates = batch.take_creates();
-    let is_settled = results.len() == items.len();
-    drop(items);
+    let is_settled = settled.len() == submission.item_count;
+
     if !is_settled {
         batch
-            .decide(context, sender, &mut results, now, Mode::Apply)
+            .decide(context, sender, &mut settled, submission.now, Mode::Apply)
             .await?;
-        let failed = references::failed_creates(&creates, &results, sender.catalog);
-        tables
+        let failed = references::failed_creates(&creates, &settled, sender.catalog);
+        context
+            .tables
             .sync_batches
-            .note_failed_creates(sender, &failed, now)
+            .note_failed_creates(sender, &failed, submission.now)
             .await?;
     }
-    let mut results: Vec<_> = results.into_values().collect();
+
+    let mut results: Vec<_> = settled.into_values().collect();
     response::omit_superseded(&mut results, &keys);
+    let tenant = &sender.principal.tenant;
     if !is_settled {
-        let answered = CompletedBatch {
-            processed_at,
-            results: Cow::Borrowed(&results),
-        };
-        tables
-            .sync_batches
-            .store(&principal.tenant, &batch_id, &digest, &answered)
-            .await?;
+        store(context, tenant, submission, processed_at, &results).await?;
     }
-    // After everything else, so that nothing this request does makes it untrue.
-    repeat::complete(context, &principal.tenant, &keys, &repeated, &mut results).await?;
-    context.meter.count_push(&results);
-    response::fit(&mut results);
-    let told = response::told(&results, &keys);
-    let server_sync_token =
-        response::sync_token_with(push.client_sync_token.as_deref(), told, processed_at);
-    Ok(PushResponse {
-        batch_id: batch_id.to_string(),
+    // The repeated results are completed last, so that no later step of this request makes them
+    // outdated.
+    repeat::complete(context, tenant, &keys, &repeated, &mut results).await?;
+    Ok((results, keys))
+}
+
+/// Returns the final results of an earlier request by index. Items with a retryable result are
+/// decided again.
+fn final_results(earlier: CompletedBatch<'_>) -> BTreeMap<usize, ItemResult> {
+    earlier
+        .results
+        .into_owned()
+        .into_iter()
+        .filter(|result| !result.is_retryable())
+        .map(|result| (result.index, result))
+        .collect()
+}
+
+/// Stores the results of the batch for a repeated request.
+async fn store(
+    context: &Context,
+    tenant: &str,
+    submission: &Submission,
+    processed_at: DateTime<Utc>,
+    results: &[ItemResult],
+) -> Result<(), Failure> {
+    let completed = CompletedBatch {
         processed_at,
-        server_sync_token,
-        results,
-    })
+        results: Cow::Borrowed(results),
+    };
+    context
+        .tables
+        .sync_batches
+        .store(tenant, &submission.id, &submission.digest, &completed)
+        .await
 }

@@ -1,10 +1,11 @@
-//! The Lambda binary of `push`: wiring only.
+//! The Lambda binary of `push`: initializes the context and runs the handler.
 
 use lambda_http::Request;
 use mimalloc::MiMalloc;
 use tidemark_aws::{Environment, entry, telemetry};
 
-/// Fifty items are some six thousand allocations, which glibc takes an eighth of a push for.
+/// A push of 50 items makes about 6,000 allocations, which take an eighth of its time with the
+/// allocator of glibc.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,5 +1,5 @@
-//! A batch that is sent again (§3.6): how it was answered the first time, and what of that still
-//! holds.
+//! A repeated batch (§3.6): loads the results of the first request, and updates the parts that may
+//! have changed since.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,8 +11,8 @@ use tidemark_core::{
     resource::ResourceKey,
 };
 
-/// How this batch was answered before; `None` for a batch that was not, or that the client gave no
-/// id.
+/// Returns the stored results of this batch, or `None` if there are none or the client sent no
+/// `batch_id`.
 pub(crate) async fn load(
     context: &Context,
     tenant: &str,
@@ -30,15 +30,15 @@ pub(crate) async fn load(
         .await
 }
 
-/// Completes the results of the items `repeated`, which were given before. They are stored without
-/// payloads: one that is current is read from its resource, and where the resource has moved on
-/// since, the result says that its payload is omitted. `keys` names the resource of each item, as
-/// far as the caller may use its channel.
+/// Completes the stored results of the items `repeated`. Results are stored without payloads: a
+/// payload that is still current is read from its resource. If the resource has changed since, the
+/// result states that its payload is omitted. `keys` contains the resource of each item whose
+/// channel the caller may access.
 ///
-/// One round trip, and none where every result is an error.
+/// Costs one round trip, or none if every result is an error.
 ///
 /// # Errors
-/// An outage.
+/// Returns `Failure::Outage` if DynamoDB is unavailable.
 pub(crate) async fn complete(
     context: &Context,
     tenant: &str,
@@ -55,6 +55,7 @@ pub(crate) async fn complete(
     if results.is_empty() {
         return Ok(());
     }
+
     let wanted: HashSet<&ResourceKey> = results
         .iter()
         .filter_map(|result| keys.get(&result.index))
@@ -64,10 +65,12 @@ pub(crate) async fn complete(
         .filter(|result| result.resolution.is_none())
         .filter_map(|result| result.conflict_id.clone());
     let tables = &context.tables;
+
     let (loaded, resolutions) = tokio::try_join!(
         tables.resources.load(tenant, wanted),
         tables.conflicts.resolutions(tenant, conflicts.collect())
     )?;
+
     for result in &mut results {
         let resolution = result
             .conflict_id
@@ -78,7 +81,7 @@ pub(crate) async fn complete(
             .get(&result.index)
             .filter(|key| !loaded.unreadable.contains(*key));
         let current = key.map(|key| loaded.rows.get(key));
-        response::complete_again(result, current, resolution);
+        response::complete_repeated(result, current, resolution);
     }
     Ok(())
 }

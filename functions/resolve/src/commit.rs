@@ -1,5 +1,5 @@
-//! Deciding and committing until nobody was faster: conflict, resource, unique values and audit row
-//! change together or not at all.
+//! Decides and commits a resolution, and retries after concurrent updates. The conflict, the
+//! resource, its unique values and the audit entry are written in one transaction.
 
 use std::collections::HashSet;
 
@@ -21,29 +21,30 @@ use tidemark_core::{
     unique::UniqueKey,
 };
 
-/// What became of a settlement.
+/// The outcome of one attempt to commit a resolution.
 enum CommitOutcome {
-    /// All of it is written.
+    /// The complete transaction is written.
     Done,
-    /// Others were faster: it is decided again.
-    Lost,
-    /// Somebody else holds these values, which the resource only seemed to hold: they are not its
-    /// to free.
-    NotItsOwn(Vec<UniqueKey>),
+    /// A condition failed because of a concurrent update, so the resolution is decided again.
+    ConcurrentUpdate,
+    /// Other resources hold these values, which the resolved resource was assumed to hold. It must
+    /// not free them.
+    NotHeld(Vec<UniqueKey>),
 }
 
-/// Decides the conflict `id`, and writes the decision.
+/// Decides the conflict `id` and writes the resolution.
 pub(crate) async fn commit(
     context: &Context,
     id: &str,
-    asked: &ResolveCommand,
+    command: &ResolveCommand,
     resolver: Resolver<'_>,
 ) -> Result<ResolveResponse, Failure> {
-    let mut foreign = HashSet::new();
+    let mut held_by_others = HashSet::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
         if attempt > 0 {
-            tokio::time::sleep(context.random.raced(attempt)).await;
+            tokio::time::sleep(context.random.concurrent_update_backoff(attempt)).await;
         }
+
         let conflict = context
             .tables
             .conflicts
@@ -51,47 +52,53 @@ pub(crate) async fn commit(
             .await?
             .ok_or_else(http::not_found)?;
         let current = load(context, &conflict, resolver.tenant).await?;
+
         let audit_id = context.clock.unique_id().to_string();
-        let mut settlement = match decide(
+        let mut plan = match decide(
             &conflict,
             current.as_ref(),
-            asked,
+            command,
             resolver,
             audit_id,
             context.clock.now(),
         )? {
             ResolveOutcome::Before(outcome) => return Ok(response(conflict, outcome, current)),
-            ResolveOutcome::Settle(settlement) => settlement,
+            ResolveOutcome::Settle(plan) => plan,
         };
-        verify_media(context, &settlement, &conflict, current.as_ref(), resolver).await?;
-        settlement.unique.frees.retain(|key| !foreign.contains(key));
-        match transact(context, &conflict, &settlement, resolver.tenant).await? {
+
+        verify_media(context, &plan, &conflict, current.as_ref(), resolver).await?;
+        plan.unique
+            .frees
+            .retain(|key| !held_by_others.contains(key));
+        match transact(context, &conflict, &plan, resolver.tenant).await? {
             CommitOutcome::Done => {
                 context.meter.count(Metric::ConflictsResolved, 1);
-                context.meter.count(
-                    Metric::AcceptedChanges,
-                    usize::from(settlement.write.is_some()),
-                );
-                return Ok(settled(conflict, *settlement));
+                context
+                    .meter
+                    .count(Metric::AcceptedChanges, usize::from(plan.write.is_some()));
+                return Ok(settled(conflict, *plan));
             }
-            CommitOutcome::Lost => {}
-            CommitOutcome::NotItsOwn(keys) => foreign.extend(keys),
+            CommitOutcome::ConcurrentUpdate => {}
+            CommitOutcome::NotHeld(keys) => held_by_others.extend(keys),
         }
     }
-    let detail = "others changed the conflict or its resource at the same moment, again and again: send the decision again";
+
+    let detail = "the conflict or its resource was updated concurrently in every attempt: send the decision again";
     Err(Problem::new(ProblemCode::Contended, detail).into())
 }
 
-/// Rejects a decision that would store a media key whose upload was not verified for the resource.
+/// Rejects a resolution that would store a media key whose upload was not verified for the
+/// resource.
 async fn verify_media(
     context: &Context,
-    settlement: &ResolvePlan,
+    plan: &ResolvePlan,
     conflict: &Conflict,
     current: Option<&Resource>,
     resolver: Resolver<'_>,
 ) -> Result<(), Failure> {
     let rules = resolver.catalog.get(&conflict.resource.resource_type);
-    let new = NewMedia::of(settlement, conflict, current, rules)?;
+    let new = NewMedia::of(plan, conflict, current, rules)?;
+
     let to_find = new.to_find();
     let noted = match to_find.is_empty() {
         true => HashSet::new(),
@@ -103,10 +110,11 @@ async fn verify_media(
                 .await?
         }
     };
+
     Ok(new.check(&noted)?)
 }
 
-/// The resource as it stands.
+/// Loads the current resource of a conflict, with its complete payload.
 async fn load(
     context: &Context,
     conflict: &Conflict,
@@ -117,9 +125,11 @@ async fn load(
         .resources
         .load(tenant, [&conflict.resource])
         .await?;
+
     if loaded.unreadable.contains(&conflict.resource) {
         return Err(Failure::unreadable("resource of a conflict", &conflict.id));
     }
+
     match loaded.rows.remove(&conflict.resource) {
         Some(resource) => context
             .tables
@@ -130,11 +140,11 @@ async fn load(
     }
 }
 
-/// Writes all of it or nothing.
+/// Writes the resolution in one transaction.
 async fn transact(
     context: &Context,
     conflict: &Conflict,
-    settlement: &ResolvePlan,
+    plan: &ResolvePlan,
     tenant: &str,
 ) -> Result<CommitOutcome, Failure> {
     let tables = &context.tables;
@@ -143,32 +153,31 @@ async fn transact(
         tenant: tenant.to_owned(),
         channel: key.channel.clone(),
     };
+
     tables
         .keep_last_payloads(
             tenant,
-            settlement.write.iter().map(|write| (key, &write.resource)),
+            plan.write.iter().map(|write| (key, &write.resource)),
         )
         .await?;
-    // The unique values come first, in their order.
-    let mut items = tables.unique_keys.transact(&settlement.unique, key)?;
-    items.push(
-        tables
-            .conflicts
-            .settle(tenant, conflict, &settlement.outcome)?,
-    );
-    items.push(match &settlement.write {
+
+    // The unique values are the first items of the transaction, in their order.
+    let mut items = tables.unique_keys.transact(&plan.unique, key)?;
+    items.push(tables.conflicts.settle(tenant, conflict, &plan.outcome)?);
+    items.push(match &plan.write {
         Some(write) => tables.resources.transact(&scope, key, write)?,
         None => tables.resources.transact_absent(&scope, key)?,
     });
-    items.extend(tables.audit_log.transact(tenant, &settlement.audit)?);
+    items.extend(tables.audit_log.transact(tenant, &plan.audit)?);
+
     match tables.transact(items).await? {
         TransactionOutcome::Done => Ok(CommitOutcome::Done),
-        TransactionOutcome::Cancelled(reasons) => rejected(settlement, reasons),
+        TransactionOutcome::Cancelled(reasons) => rejected(plan, reasons),
     }
 }
 
-fn rejected(settlement: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<CommitOutcome, Failure> {
-    let rest = reasons.split_off(settlement.unique.touched().count().min(reasons.len()));
+fn rejected(plan: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<CommitOutcome, Failure> {
+    let rest = reasons.split_off(plan.unique.touched().count().min(reasons.len()));
     if rest
         .iter()
         .chain(&reasons)
@@ -178,17 +187,20 @@ fn rejected(settlement: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<Commit
             "the transaction of a decision was throttled".into(),
         ));
     }
-    // Who else holds a value counts only for what was decided on things as they are.
+
+    // A held unique value is reported only if the resolution was decided on the current conflict
+    // and resource.
     if rest.iter().any(|reason| !matches!(reason, Reason::None)) {
-        return Ok(CommitOutcome::Lost);
+        return Ok(CommitOutcome::ConcurrentUpdate);
     }
-    let mut not_its_own = Vec::new();
-    for (key, reason) in settlement.unique.touched().zip(reasons) {
+
+    let mut not_held = Vec::new();
+    for (key, reason) in plan.unique.touched().zip(reasons) {
         let Reason::ConditionFailed(row) = reason else {
             continue;
         };
-        if settlement.unique.frees.contains(key) {
-            not_its_own.push(key.clone());
+        if plan.unique.frees.contains(key) {
+            not_held.push(key.clone());
             continue;
         }
         let holder = row.map(|row| holder(&key.resource_type, row)).transpose()?;
@@ -205,19 +217,16 @@ fn rejected(settlement: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<Commit
         }
         .into());
     }
-    Ok(if not_its_own.is_empty() {
-        CommitOutcome::Lost
+
+    Ok(if not_held.is_empty() {
+        CommitOutcome::ConcurrentUpdate
     } else {
-        CommitOutcome::NotItsOwn(not_its_own)
+        CommitOutcome::NotHeld(not_held)
     })
 }
 
-/// The answer to a decision that was just written.
-fn settled(conflict: Conflict, settlement: ResolvePlan) -> ResolveResponse {
-    let outcome: ConflictOutcome = settlement.outcome;
-    response(
-        conflict,
-        outcome,
-        settlement.write.map(|write| write.resource),
-    )
+/// Returns the response to a resolution that was just written.
+fn settled(conflict: Conflict, plan: ResolvePlan) -> ResolveResponse {
+    let outcome: ConflictOutcome = plan.outcome;
+    response(conflict, outcome, plan.write.map(|write| write.resource))
 }

@@ -1,6 +1,6 @@
-//! Resolve (§5): an admin decides a conflict. There are two doors, and behind both the same code:
-//! the API, where a token says who the admin is, and direct invocation, where the event is the
-//! request itself and IAM says who may send it.
+//! Resolve (§5): an admin resolves a conflict. There are two entry points to the same code: the
+//! API, where a token identifies the admin, and direct invocation, where the event is the request
+//! itself and IAM controls who may send it.
 
 mod commit;
 
@@ -18,15 +18,15 @@ use tidemark_core::{
     resolve::{ResolveCommand, Resolver},
 };
 
-/// What the function is called in logs.
+/// The name of the function in logs.
 const NAME: &str = "resolve";
 
-/// Answers whatever Lambda hands over: a request of API Gateway, of either kind, or else a direct
-/// one.
+/// Handles any event of the function: a request from either kind of API Gateway, or otherwise a
+/// direct invocation.
 ///
 /// # Errors
-/// The answer does not serialise, which each does. A refused request is no error: it is answered
-/// with its problem.
+/// Returns an error if the response cannot be serialized, which does not occur. A rejected request
+/// is no error: the response is its problem.
 pub async fn invoked(
     context: &Context,
     event: LambdaEvent<Json>,
@@ -41,7 +41,7 @@ pub async fn invoked(
     Ok(entry::response(event, async |request| handle(context, request).await).await?)
 }
 
-/// Answers `POST /conflicts/{id}/resolve`.
+/// Serves `POST /conflicts/{id}/resolve`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     http::serve(context, NAME, &request, over_api(context, &request)).await
@@ -51,12 +51,13 @@ async fn over_api(context: &Context, request: &Request) -> Result<ResolveRespons
     let principal = context.verifier.principal(request).await?;
     http::admin(&principal)?;
     let id = http::path_parameter(request, "id")?;
-    let asked: ResolveRequest = http::body(request)?;
+    let command: ResolveRequest = http::body(request)?;
+
     let catalog = &context.settings.catalog;
     resolve(
         context,
         &id,
-        asked,
+        command,
         Resolver {
             tenant: &principal.tenant,
             by: &principal.user,
@@ -67,8 +68,8 @@ async fn over_api(context: &Context, request: &Request) -> Result<ResolveRespons
     .await
 }
 
-/// A direct invocation, answered with the outcome or the problem. Whoever may invoke the function
-/// is an admin of every tenant.
+/// Serves a direct invocation. Returns the outcome or a problem. An identity that may invoke the
+/// function counts as an admin of every tenant.
 async fn direct(
     context: &Context,
     event: &Json,
@@ -81,6 +82,7 @@ async fn direct(
 async fn decision(context: &Context, event: &Json) -> Result<ResolveResponse, Failure> {
     let request: DirectResolveRequest = read_body(event.get().as_bytes())?;
     telemetry::caller(&request.tenant, &request.resolved_by);
+
     let (id, tenant, by) = (
         request.conflict_id.clone(),
         request.tenant.clone(),
@@ -102,10 +104,10 @@ async fn resolve(
     request: ResolveRequest,
     resolver: Resolver<'_>,
 ) -> Result<ResolveResponse, Failure> {
-    let asked = ResolveCommand::read(request)?;
+    let command = ResolveCommand::read(request)?;
     if !ids::is_conflict(id) {
         return Err(http::not_found().into());
     }
-    // Boxed, because the compiler counts how deep futures stand in each other.
-    Box::pin(commit::commit(context, id, &asked, resolver)).await
+    // Boxed to reduce the nesting depth of futures, which the compiler limits.
+    Box::pin(commit::commit(context, id, &command, resolver)).await
 }

@@ -1,4 +1,4 @@
-//! The Lambda binary of `resolve`: wiring only.
+//! The Lambda binary of `resolve`: initializes the context and runs the handler.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use tidemark_aws::{Context, telemetry};
@@ -9,7 +9,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::start();
     let context = Context::from_environment()?;
     context.connect_by_resources().await;
-    // The event as text: whatever a payload holds comes through digit for digit.
+    // The event is received as text, so that numbers in a payload keep every digit.
     let response =
         async |event: LambdaEvent<Json>| tidemark_resolve::invoked(&context, event).await;
     lambda_runtime::run(service_fn(response)).await

@@ -1,5 +1,5 @@
-//! From an operation's name to dynoxide's method: JSON in, JSON out. dynoxide has the same table in
-//! its own HTTP server, which is not public.
+//! Maps the name of a DynamoDB operation to dynoxide's method, with a JSON request and response.
+//! dynoxide's own HTTP server contains the same table, but it is not public.
 
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Reply;
 
-/// One operation per line: the name on the wire and dynoxide's method.
+/// Each line maps the name of an operation on the wire to dynoxide's method.
 macro_rules! operations {
     ($($name:literal => $method:ident,)+) => {
         fn route(database: &Database, operation: &str, body: &[u8]) -> Option<Result<Vec<u8>, DynoxideError>> {
@@ -49,7 +49,7 @@ operations! {
     "GetRecords" => get_records,
 }
 
-/// Runs one operation and words its failure as DynamoDB does.
+/// Runs one operation. A failure becomes DynamoDB's error response.
 pub(super) fn run(database: &Database, operation: &str, body: &[u8]) -> Reply {
     match route(database, operation, body) {
         Some(Ok(body)) => Reply { status: 200, body },
@@ -61,7 +61,8 @@ pub(super) fn run(database: &Database, operation: &str, body: &[u8]) -> Reply {
     }
 }
 
-/// Whether the operation may leave a stream record behind: what the pump is woken for.
+/// Returns whether the operation may append a stream record, for which event source mappings are
+/// woken.
 pub(super) fn may_write(operation: &str) -> bool {
     matches!(
         operation,
@@ -93,13 +94,14 @@ fn response<Q: DeserializeOwned, A: Serialize>(
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// dynoxide's request types mark their refusals with the class DynamoDB answers in; what is not
-/// marked is a request of the wrong shape: a missing member is a validation error there, a value of
-/// the wrong type is not.
+/// Classifies a deserialization error. dynoxide's request types prefix their errors with the class
+/// of DynamoDB's error. An error without a prefix is a request of the wrong shape: for DynamoDB, a
+/// missing member is a validation error, and a value of the wrong type is a serialization error.
 fn rejection(message: &str) -> DynoxideError {
     const VALIDATION: [&str; 3] = ["VALIDATION_AS_READ:", "VALIDATION_REQUEST:", "VALIDATION:"];
     const SERIALIZATION: [&str; 2] = ["SERIALIZATION_AS_READ:", "SERIALIZATION:"];
     let plain = message.split(" at line ").next().unwrap_or(message);
+
     if let Some(text) = VALIDATION
         .iter()
         .find_map(|marker| plain.strip_prefix(marker))
@@ -112,6 +114,7 @@ fn rejection(message: &str) -> DynoxideError {
     {
         return DynoxideError::SerializationException(text.to_owned());
     }
+
     let is_validation = [
         "missing field",
         "unknown variant",
@@ -130,7 +133,7 @@ mod tests {
     use super::super::Engine;
 
     #[test]
-    fn an_unknown_operation_is_answered_not_panicked_over() {
+    fn unknown_operation_returns_error_response() {
         let reply = Engine::memory().unwrap().call("MakeCoffee", b"{}");
         assert_eq!(reply.status, 400);
         assert!(
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_json_is_answered_as_dynamodb_does() {
+    fn malformed_json_returns_serialization_exception() {
         let reply = Engine::memory().unwrap().call("PutItem", b"{");
         assert_eq!(reply.status, 400);
         assert!(

@@ -1,4 +1,4 @@
-//! What a hook does to the real SDK: its retries, and what they meet.
+//! Hooks on the calls of the real SDK: its retries and their effects.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use super::tests::{batch, code, engine, insert};
 use super::*;
 
-/// Gives the verdicts in turn, then lets everything pass.
+/// Returns the scripted fates in turn, then lets every call continue.
 struct Script {
     before: Mutex<Vec<CallFate>>,
     after: Mutex<Vec<CallFate>>,
@@ -23,9 +23,9 @@ impl Script {
     }
 }
 
-fn next(verdicts: &Mutex<Vec<CallFate>>) -> BoxFuture<'static, CallFate> {
-    let verdict = verdicts.lock().unwrap().pop().unwrap_or(CallFate::Continue);
-    Box::pin(std::future::ready(verdict))
+fn next(fates: &Mutex<Vec<CallFate>>) -> BoxFuture<'static, CallFate> {
+    let fate = fates.lock().unwrap().pop().unwrap_or(CallFate::Continue);
+    Box::pin(std::future::ready(fate))
 }
 
 impl Hook for Script {
@@ -39,7 +39,7 @@ impl Hook for Script {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sdk_repeats_a_call_whose_answer_was_lost_and_meets_its_own_write() {
+async fn retry_after_lost_response_meets_own_write() {
     let engine = engine();
     let client = Script::client(engine, &[], &[CallFate::Lose]);
     let (inserted, _) = batch(&client, [insert("a", 1)]).await;
@@ -47,32 +47,34 @@ async fn the_sdk_repeats_a_call_whose_answer_was_lost_and_meets_its_own_write() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sdk_repeats_throttled_failed_and_lost_calls() {
+async fn sdk_retries_throttled_failed_and_lost_calls() {
     let throttle = CallFate::Reply(Reply::error(
         400,
         "ProvisionedThroughputExceededException",
         "slow down",
     ));
     let failure = CallFate::Reply(Reply::error(500, "InternalServerError", "down"));
-    for verdict in [throttle, failure, CallFate::Lose] {
-        let client = Script::client(engine(), &[verdict], &[]);
+    for fate in [throttle, failure, CallFate::Lose] {
+        let client = Script::client(engine(), &[fate], &[]);
         assert_eq!(code(&batch(&client, [insert("a", 1)]).await.0[0]), "ok");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_never_answers_and_never_took_place() {
+async fn hanging_call_never_completes_or_takes_effect() {
     let engine = engine();
     let client = Script::client(engine.clone(), &[CallFate::Hang], &[]);
     let hanging = client
         .batch_execute_statement()
         .statements(insert("a", 1))
         .send();
+
     assert!(
         tokio::time::timeout(Duration::from_secs(3600), hanging)
             .await
             .is_err()
     );
+
     assert_eq!(
         code(
             &batch(

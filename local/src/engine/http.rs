@@ -1,6 +1,6 @@
-//! The AWS SDK on the engine without a socket: an HTTP client for the SDK that answers from an
-//! [`Engine`], inline and therefore in a repeatable order, with a hook on either side of each call
-//! where tests lose, delay or forge answers.
+//! The AWS SDK on the engine without a socket: an HTTP client for the SDK that calls an [`Engine`]
+//! inline, and therefore in a repeatable order. A hook before and after each call lets tests lose,
+//! delay or replace responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,39 +21,40 @@ use aws_smithy_types::body::SdkBody;
 use super::{Engine, Reply};
 use crate::BoxFuture;
 
-/// One call on its way to an engine.
+/// One call of the SDK to an engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// The operation's name: "PutItem".
+    /// Name of the operation, for example "PutItem".
     pub operation: &'a str,
-    /// The request: DynamoDB JSON; of a call to the media store its path, bucket and key.
+    /// Request body in DynamoDB JSON. For a call to the media store, the path with bucket and key.
     pub body: &'a [u8],
 }
 
-/// What becomes of a call, or of its answer.
+/// Effect of a hook on a call or on its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallFate {
-    /// Nothing special.
+    /// The call continues without a change.
     Continue,
-    /// The connection breaks: the SDK sees a dispatch failure, and its retries see a transient
+    /// The connection breaks. The SDK sees a dispatch failure, and its retries see a transient
     /// error.
     Lose,
-    /// This is answered instead: a throttle, a 500.
+    /// This response is returned instead, for example a throttle or a 500.
     Reply(Reply),
-    /// No answer ever comes.
+    /// No response is ever received.
     Hang,
 }
 
-/// Where a test steps in. Both sides may wait before they decide, which delays the call.
+/// Intercepts calls in tests. Both methods may wait before they return, which delays the call.
 pub trait Hook: Send + Sync {
-    /// Before the engine sees the call: any other verdict than `Continue`, and it never does.
+    /// Runs before the engine receives the call. With any other result than `Continue`, the engine
+    /// never receives it.
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate>;
-    /// After the effect took place: any other verdict than `Continue` keeps the answer from the
-    /// caller.
+    /// Runs after the engine has executed the call. With any other result than `Continue`, the
+    /// caller does not receive the response.
     fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate>;
 }
 
-/// The hook that does nothing.
+/// The hook that lets every call continue.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHook;
 
@@ -75,13 +76,13 @@ pub struct EngineClient {
 }
 
 impl EngineClient {
-    /// A client that only calls.
+    /// Returns a client without a hook.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self::with_hook(engine, Arc::new(NoHook))
     }
 
-    /// A client whose calls pass the hook.
+    /// Returns a client that calls `hook` before and after each request.
     #[must_use]
     pub fn with_hook(engine: Engine, hook: Arc<dyn Hook>) -> Self {
         Self { engine, hook }
@@ -131,9 +132,10 @@ impl HttpClient for EngineClient {
     }
 }
 
-/// What a verdict puts in the answer's place, if anything.
-pub(crate) async fn evaluate(verdict: CallFate) -> Result<Option<Reply>, ConnectorError> {
-    match verdict {
+/// Returns the response that a hook puts in place of the real one, if any. `Lose` fails, and `Hang`
+/// never completes.
+pub(crate) async fn evaluate(fate: CallFate) -> Result<Option<Reply>, ConnectorError> {
+    match fate {
         CallFate::Continue => Ok(None),
         CallFate::Reply(reply) => Ok(Some(reply)),
         CallFate::Lose => Err(ConnectorError::io("the connection was lost".into())),
@@ -141,7 +143,7 @@ pub(crate) async fn evaluate(verdict: CallFate) -> Result<Option<Reply>, Connect
     }
 }
 
-/// A reply as the SDK gets it.
+/// Converts a reply into the SDK's response type.
 pub(crate) fn respond(reply: Reply) -> Result<HttpResponse, ConnectorError> {
     let status = reply
         .status
@@ -154,9 +156,9 @@ pub(crate) fn respond(reply: Reply) -> Result<HttpResponse, ConnectorError> {
     Ok(response)
 }
 
-/// An SDK configuration on that client: fixed credentials, no sockets, first retry after at most 10
-/// ms, and a retry budget of its own, because the SDK otherwise shares one among all clients of a
-/// process.
+/// Returns an SDK configuration over `client`: fixed credentials, no sockets, a first retry after
+/// at most 10 ms, and its own retry budget, because by default the SDK shares one budget among all
+/// clients of a process.
 #[must_use]
 pub fn dynamodb_config(client: EngineClient) -> Builder {
     static CLIENTS: AtomicU64 = AtomicU64::new(0);
@@ -164,6 +166,7 @@ pub fn dynamodb_config(client: EngineClient) -> Builder {
         "tidemark-engine-{}",
         CLIENTS.fetch_add(1, Ordering::Relaxed)
     );
+
     Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
@@ -173,12 +176,13 @@ pub fn dynamodb_config(client: EngineClient) -> Builder {
         ))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
-        // It measures the real clock while tests let virtual time pass; and nothing streams here.
+        // The protection measures real time, while tests advance virtual time. Nothing streams
+        // here.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(client)
 }
 
-/// A DynamoDB client with [`dynamodb_config`].
+/// Returns a DynamoDB client with [`dynamodb_config`].
 #[must_use]
 pub fn dynamodb_client(client: EngineClient) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(dynamodb_config(client).build())

@@ -1,5 +1,5 @@
-//! The real SDK on the engine: the operations the functions rely on, and what tests do to them with
-//! a hook. What the push relies on in PartiQL's failures is written down here word for word.
+//! The real SDK on the engine: the operations that the functions depend on, and the effects of
+//! hooks. The PartiQL failures that push depends on are verified here verbatim.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -61,6 +61,7 @@ pub(super) async fn batch<const N: usize>(
         .send()
         .await
         .unwrap();
+
     let units = response
         .consumed_capacity()
         .iter()
@@ -77,7 +78,7 @@ pub(super) fn code(response: &BatchStatementResponse) -> &str {
 }
 
 #[tokio::test]
-async fn a_put_comes_back_with_a_get() {
+async fn put_item_is_returned_by_get() {
     let client = client();
     let put = client
         .put_item()
@@ -90,11 +91,13 @@ async fn a_put_comes_back_with_a_get() {
         .send()
         .await
         .unwrap();
+
     assert_eq!(
         put.consumed_capacity()
             .and_then(|capacity| capacity.capacity_units()),
         Some(1.0)
     );
+
     let get = client
         .get_item()
         .table_name("resources")
@@ -108,7 +111,7 @@ async fn a_put_comes_back_with_a_get() {
 }
 
 #[tokio::test]
-async fn each_statement_of_a_batch_succeeds_or_fails_alone() {
+async fn batch_statements_succeed_or_fail_independently() {
     let client = client();
     let (inserted, units) = batch(&client, [insert("a", 1), insert("b", 1)]).await;
     assert_eq!(
@@ -135,7 +138,7 @@ async fn each_statement_of_a_batch_succeeds_or_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_stale_update_in_a_batch_brings_the_row_it_met() {
+async fn stale_batch_update_returns_current_item() {
     let client = client();
     batch(&client, [insert("a", 7)]).await;
     let (stale, _) = batch(&client, [update("a", 5, s("x"))]).await;
@@ -147,12 +150,13 @@ async fn a_stale_update_in_a_batch_brings_the_row_it_met() {
 }
 
 #[tokio::test]
-async fn an_update_takes_every_type_of_parameter() {
+async fn update_accepts_every_parameter_type() {
     let client = client();
     batch(&client, [insert("m", 1), insert("b", 1), insert("l", 1)]).await;
     let map = AttributeValue::M([("k".to_owned(), n(1)), ("t".to_owned(), s("ä\"'"))].into());
     let bytes = AttributeValue::B(Blob::new([0u8, 255, 10]));
     let list = AttributeValue::L(vec![s("x"), AttributeValue::Null(true)]);
+
     let (set, _) = batch(
         &client,
         [
@@ -163,6 +167,7 @@ async fn an_update_takes_every_type_of_parameter() {
     )
     .await;
     assert_eq!(set.iter().map(code).collect::<Vec<_>>(), ["ok", "ok", "ok"]);
+
     for (key, value) in [("m", map), ("b", bytes), ("l", list)] {
         let row = client
             .get_item()
@@ -177,7 +182,7 @@ async fn an_update_takes_every_type_of_parameter() {
 }
 
 #[tokio::test]
-async fn one_key_stands_at_most_once_in_a_batch() {
+async fn batch_rejects_duplicate_keys() {
     let client = client();
     let twice = client
         .batch_execute_statement()
@@ -193,9 +198,10 @@ async fn one_key_stands_at_most_once_in_a_batch() {
 }
 
 #[tokio::test]
-async fn a_cancelled_transaction_says_which_condition_failed_and_on_what() {
+async fn cancelled_transaction_names_failed_condition_and_item() {
     let client = client();
     batch(&client, [insert("head", 3)]).await;
+
     let put = Put::builder()
         .table_name("changes")
         .item("pk", s("c"))
@@ -215,6 +221,7 @@ async fn a_cancelled_transaction_says_which_condition_failed_and_on_what() {
         TransactWriteItem::builder().put(put).build(),
         TransactWriteItem::builder().condition_check(check).build(),
     ];
+
     let error = client
         .transact_write_items()
         .set_transact_items(Some(items))
@@ -222,11 +229,13 @@ async fn a_cancelled_transaction_says_which_condition_failed_and_on_what() {
         .await
         .unwrap_err()
         .into_service_error();
+
     let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) =
         error
     else {
         unreachable!("{error:?}")
     };
+
     let reasons = cancelled.cancellation_reasons();
     assert_eq!(reasons[0].code(), Some("None"));
     assert_eq!(reasons[1].code(), Some("ConditionalCheckFailed"));
@@ -234,7 +243,7 @@ async fn a_cancelled_transaction_says_which_condition_failed_and_on_what() {
 }
 
 #[tokio::test]
-async fn an_update_never_makes_a_row_whatever_its_condition() {
+async fn update_never_creates_an_item() {
     let client = client();
     let text = "UPDATE \"resources\" SET server_version = ? WHERE pk = ? AND sk = ? AND attribute_not_exists(pk)";
     let (fresh, _) = batch(&client, [statement(text, [n(1), s("c"), s("fresh")])]).await;

@@ -1,8 +1,8 @@
 //! The embedded DynamoDB: dynoxide on one SQLite database, in a file or in memory.
 //!
-//! It owns the database and a second SQLite connection to it, for what dynoxide does not do: an
-//! index over its stream records, trimming them, and giving back the room that is free. It never
-//! interprets an item; whatever DynamoDB would answer, dynoxide answers.
+//! The module owns the database and a second SQLite connection to it, for what dynoxide lacks: an
+//! index over its stream records, trimming, and the release of free space. It never interprets an
+//! item; dynoxide produces all responses.
 
 mod dispatch;
 pub mod http;
@@ -17,16 +17,16 @@ use dynoxide::Database;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-/// Less free room than this is left for what is written next.
+/// Less free space than this is kept for later writes.
 const COMPACT_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// Why the engine did not open, or could not trim or sweep.
+/// Reasons why the engine cannot be opened, trimmed or swept.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The path cannot be handed to SQLite, which wants UTF-8.
+    /// The path is not UTF-8, which SQLite requires.
     #[error("the database path {0:?} is not UTF-8")]
     Path(std::path::PathBuf),
-    /// dynoxide failed.
+    /// dynoxide returned an error.
     #[error("the embedded DynamoDB failed: {0}")]
     Database(#[from] dynoxide::DynoxideError),
     /// SQLite failed on the second connection.
@@ -34,18 +34,18 @@ pub enum EngineError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// What the engine answers: an HTTP status and a DynamoDB JSON body.
+/// A response of the engine: an HTTP status and a DynamoDB JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// 200, or what DynamoDB answers for the error in the body.
+    /// 200, or the status that DynamoDB returns for the error in the body.
     pub status: u16,
-    /// The answer, or an error with `__type` and a message.
+    /// The response, or an error with `__type` and a message.
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// An error as DynamoDB words it, for example `("ThrottlingException", "slow down")` with
-    /// status 400.
+    /// Returns an error in DynamoDB's format, for example `("ThrottlingException", "slow down")`
+    /// with status 400.
     #[must_use]
     pub fn error(status: u16, kind: &str, message: &str) -> Self {
         let body = serde_json::json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": message });
@@ -56,7 +56,7 @@ impl Reply {
     }
 }
 
-/// An embedded DynamoDB. Clones are handles on the same one.
+/// An embedded DynamoDB. Clones share the same database.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<SharedEngine>,
@@ -67,9 +67,9 @@ struct SharedEngine {
     written: watch::Sender<()>,
 }
 
-/// Both connections stand behind one lock: in memory they share a cache, whose table locks SQLite
-/// refuses at once instead of waiting, so a call and a trim at the same moment would make one of
-/// them fail.
+/// One lock guards both connections. In memory they share a cache, and SQLite rejects access to a
+/// locked table of a shared cache immediately instead of waiting, so one of a concurrent call and
+/// trim would fail.
 struct Inner {
     database: Database,
     side: Connection,
@@ -82,30 +82,30 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens, or creates, the database in the SQLite file at `path`.
+    /// Opens the database in the SQLite file at `path`, or creates it.
     ///
     /// # Errors
-    /// The file cannot be opened, or is not a database of dynoxide.
+    /// Returns an error if the file cannot be opened or is not a database of dynoxide.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let name = path
             .to_str()
             .ok_or_else(|| EngineError::Path(path.to_path_buf()))?;
         let (database, side) = (Database::new(name)?, Connection::open(path)?);
-        // SQLite's default waits for the disk at every commit. With a write-ahead log, NORMAL gives
-        // up only what a power cut may take; a killed process loses nothing, for the operating
-        // system already has the pages.
+        // By default SQLite waits for the disk at every commit. With a write-ahead log, NORMAL
+        // risks only the last commits before a power failure. A killed process loses nothing,
+        // because the operating system already has the pages.
         database.disable_bulk_loading()?;
         side.pragma_update(None, "synchronous", "NORMAL")?;
         Self::over(database, side)
     }
 
-    /// A new database in memory, gone with the last handle on it.
+    /// Returns a new database in memory, which exists until its last handle is dropped.
     ///
     /// # Errors
-    /// SQLite refuses, which only happens when memory runs out.
+    /// Returns an error if SQLite fails, which only happens when memory runs out.
     pub fn memory() -> Result<Self, EngineError> {
-        // Named, and with a shared cache, so that the second connection sees the same database;
-        // numbered, so that two engines of one process do not.
+        // The name and the shared cache let the second connection open the same database. The
+        // number separates the engines of one process.
         static OPENED: AtomicU64 = AtomicU64::new(0);
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
         let name = format!(
@@ -128,8 +128,8 @@ impl Engine {
         })
     }
 
-    /// Runs one operation of DynamoDB or DynamoDB Streams ("PutItem", "GetRecords") on its JSON
-    /// request. Never fails: errors are answers, as they are over the network.
+    /// Runs one operation of DynamoDB or DynamoDB Streams, for example "PutItem" or "GetRecords",
+    /// on its JSON request. Never fails: errors are responses, as they are over the network.
     #[must_use]
     pub fn call(&self, operation: &str, body: &[u8]) -> Reply {
         let reply = {
@@ -142,37 +142,40 @@ impl Engine {
         reply
     }
 
-    /// Tells each holder of every call that may have written since it last looked.
+    /// Returns a receiver that is notified of each call that may have written.
     #[must_use]
     pub fn writes(&self) -> watch::Receiver<()> {
         self.shared.written.subscribe()
     }
 
-    /// Forgets the stream records of `table` up to and including the sequence number, and returns
-    /// how many. The newest record always stays, for the next sequence number is counted from it.
+    /// Deletes the stream records of `table` up to and including the sequence number, and returns
+    /// their count. The newest record always remains, because the next sequence number is derived
+    /// from it.
     ///
     /// # Errors
-    /// SQLite fails. A sequence number that is none of this engine's trims nothing.
+    /// Returns an error if SQLite fails. A sequence number that this engine did not issue trims
+    /// nothing.
     pub fn trim_stream(&self, table: &str, up_to_sequence: &str) -> Result<usize, EngineError> {
         stream::trim(&self.lock().side, table, up_to_sequence)
     }
 
-    /// Deletes the rows whose time to live is over, in all tables, and returns how many. dynoxide
-    /// never does it unasked.
+    /// Deletes the expired items of all tables and returns their count. dynoxide does this only on
+    /// request.
     ///
     /// # Errors
-    /// dynoxide fails.
+    /// Returns an error if dynoxide fails.
     pub fn sweep_expired(&self) -> Result<usize, EngineError> {
         let inner = self.lock();
         Ok(inner.database.sweep_ttl()?)
     }
 
-    /// Gives the room of what was deleted back to the file system, once it is more than what is
-    /// left, and worth it; whether it did. SQLite by itself only writes into that room again, so
-    /// that the file stays as large as it ever was. Calls wait meanwhile.
+    /// Releases the space of deleted data to the file system if it is at least 4 MiB and at least
+    /// as large as the rest of the file; returns whether it did. SQLite by itself only reuses that
+    /// space, so the file would keep its maximum size. Calls wait meanwhile.
     ///
     /// # Errors
-    /// SQLite fails, for example because the disk has no room for the copy that it makes.
+    /// Returns an error if SQLite fails, for example because the disk has no space for the copy
+    /// that it makes.
     pub fn compact(&self) -> Result<bool, EngineError> {
         let inner = self.lock();
         let pragma = |name: &str| {
@@ -185,19 +188,21 @@ impl Engine {
             pragma("freelist_count")?,
             pragma("page_size")?,
         );
+
         if free * page_bytes < COMPACT_BYTES_MIN || free < pages - free {
             return Ok(false);
         }
+
         inner.database.vacuum()?;
-        // The copy went through the write-ahead log, which would stay as large as that.
+        // The copy passed through the write-ahead log, which would otherwise keep that size.
         inner
             .side
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(true)
     }
 
-    // A panic in dynoxide poisons its own lock too, and from then on it answers an error by itself:
-    // nothing to add.
+    // Ignores poisoning. A panic in dynoxide also poisons dynoxide's own lock, after which dynoxide
+    // returns errors by itself.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared
             .inner
@@ -207,66 +212,4 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod compact_tests {
-    use serde_json::{Value, json};
-
-    use super::Engine;
-
-    fn call(engine: &Engine, operation: &str, request: &Value) {
-        let reply = engine.call(operation, request.to_string().as_bytes());
-        assert_eq!(
-            reply.status,
-            200,
-            "{operation}: {}",
-            String::from_utf8_lossy(&reply.body)
-        );
-    }
-
-    #[test]
-    fn the_room_of_what_has_expired_is_given_back_and_what_is_left_stays() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("dynamodb.sqlite");
-        let engine = Engine::open(&file).unwrap();
-        let table = json!({
-            "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
-            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
-        });
-        call(&engine, "CreateTable", &table);
-        let ttl = json!({"TableName": "things", "TimeToLiveSpecification": {"Enabled": true, "AttributeName": "expires_at"}});
-        call(&engine, "UpdateTimeToLive", &ttl);
-        let past = tidemark_aws::Clock::system().now().timestamp() - 60;
-        let row = |key: usize, expires_at: i64| {
-            json!({"TableName": "things", "Item": {"k": {"S": key.to_string()}, "expires_at": {"N": expires_at.to_string()},
-                "text": {"S": "x".repeat(300_000)}}})
-        };
-        assert!(!engine.compact().unwrap(), "there is nothing to give back");
-        call(&engine, "PutItem", &row(0, past + 3600));
-        (1..40).for_each(|key| call(&engine, "PutItem", &row(key, past)));
-        assert!(!engine.compact().unwrap(), "it is all in use");
-        assert_eq!(engine.sweep_expired().unwrap(), 39);
-        let bytes = || {
-            ["", "-wal"]
-                .map(|end| {
-                    std::fs::metadata(format!("{}{end}", file.display())).map_or(0, |it| it.len())
-                })
-                .iter()
-                .sum::<u64>()
-        };
-        let before = bytes();
-        assert!(engine.compact().unwrap());
-        assert!(
-            before > 8_000_000 && bytes() < 2_000_000,
-            "{before} bytes, then {}",
-            bytes()
-        );
-        let kept = engine.call(
-            "GetItem",
-            json!({"TableName": "things", "Key": {"k": {"S": "0"}}})
-                .to_string()
-                .as_bytes(),
-        );
-        assert!(kept.body.len() > 300_000);
-        assert!(!engine.compact().unwrap(), "once is enough");
-    }
-}
+mod compact_tests;

@@ -1,17 +1,16 @@
-//! What dynoxide leaves out of its stream records: an index over them, and trimming. It writes to
-//! dynoxide's `_stream_records` table, whose shape is pinned with the crate's version, and to
-//! nothing else.
+//! What dynoxide lacks for its stream records: an index over them, and trimming. The module writes
+//! only to dynoxide's `_stream_records` table, whose schema is pinned with the crate's version.
 
 use rusqlite::{Connection, params};
 
 use super::EngineError;
 
-/// dynoxide stores plain numbers and shows them with this added, so that they have the 21 digits
-/// DynamoDB's have.
+/// dynoxide stores plain numbers and adds this offset when it returns them, so that they have 21
+/// digits like those of DynamoDB.
 const PUBLIC_OFFSET: u128 = 100_000_000_000_000_000_000;
 
-/// Without it each write to a table with a stream reads all stream records for the highest number:
-/// 25 times slower after 30,000 records.
+/// Creates the index over the sequence numbers. Without it, each write to a table with a stream
+/// scans all stream records for the highest number: 25 times slower after 30,000 records.
 pub(super) fn create_index(side: &Connection) -> Result<(), EngineError> {
     side.execute_batch(
         "CREATE INDEX IF NOT EXISTS tidemark_stream_order
@@ -20,9 +19,9 @@ pub(super) fn create_index(side: &Connection) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Deletes the records of `table` up to and including the public sequence number, but never the
-/// newest: the next number is counted from it, and a lower one would stand before positions that
-/// readers already hold.
+/// Deletes the records of `table` up to and including the public sequence number, except the newest
+/// one. The next number is derived from the newest record, and a lower number would precede
+/// positions that readers already hold.
 pub(super) fn trim(
     side: &Connection,
     table: &str,
@@ -38,7 +37,8 @@ pub(super) fn trim(
     Ok(removed)
 }
 
-/// A number that is none of this engine's trims nothing: losing a record is worse than keeping it.
+/// Returns the stored form of a public sequence number. A number that this engine did not issue
+/// becomes 0, which trims nothing: it is better to keep a record than to lose one.
 fn stored(public: &str) -> i64 {
     let number = public
         .parse::<u128>()
@@ -78,6 +78,7 @@ mod tests {
                 "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
             }),
         );
+
         for n in 0..puts {
             call(
                 &engine,
@@ -97,11 +98,13 @@ mod tests {
             &json!({
             "StreamArn": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}),
         );
+
         let records = call(
             engine,
             "GetRecords",
             &json!({"ShardIterator": iterator["ShardIterator"]}),
         );
+
         let records = records["Records"].as_array().unwrap();
         records
             .iter()
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_keeps_what_was_not_processed() {
+    fn trimming_keeps_unprocessed_records() {
         let (engine, stream) = engine_with_puts(5);
         let before = sequence_numbers(&engine, &stream);
         assert_eq!(engine.trim_stream("things", &before[1]).unwrap(), 2);
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_everything_keeps_the_newest_so_that_numbers_never_start_lower() {
+    fn trimming_keeps_newest_record_and_numbers_increase() {
         let (engine, stream) = engine_with_puts(5);
         let before = sequence_numbers(&engine, &stream);
         assert_eq!(engine.trim_stream("things", &before[4]).unwrap(), 4);
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_another_stream_trims_nothing() {
+    fn foreign_sequence_number_trims_nothing() {
         let (engine, _) = engine_with_puts(3);
         assert_eq!(
             engine.trim_stream("things", "17").unwrap()

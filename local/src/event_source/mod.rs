@@ -1,12 +1,12 @@
-//! The stream pump: what a Lambda event source mapping does, on one machine. It reads the records
-//! of a table's stream per shard in order, hands them to a function in batches, and goes on only
-//! past what the function has done.
+//! Emulates a Lambda event source mapping on one machine. It reads the records of a table's stream
+//! in order per shard, delivers them to a function in batches, and continues only after the records
+//! that the function has processed.
 //!
-//! There is no checkpoint besides the stream: what is done is trimmed, and a start begins at the
-//! oldest record left. So records may come twice, as they may from Lambda, and never not at all.
-//! Unlike a real mapping it gathers no batching window, does not bisect a failing batch and never
-//! gives up on one. It does not filter either: filters spare invocations, and a function that
-//! relied on them would be wrong on AWS too, so here each function sees every record.
+//! There is no checkpoint besides the stream: processed records are trimmed, and a start begins at
+//! the oldest remaining record. Delivery is at least once, as with Lambda. Unlike a real mapping,
+//! this one has no batching window, does not bisect a failing batch and retries it without limit.
+//! It does not filter either: filters save invocations, and a function that relied on them would be
+//! wrong on AWS too, so here each function receives every record.
 
 mod records;
 
@@ -23,34 +23,35 @@ use records::Stream;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// A write wakes the pump; this only bounds what a missed wake-up could cost.
+/// Longest wait of an idle mapping. A write wakes it; this bounds the delay of a missed wake-up.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 
-/// Why a step failed. The pump tries again; nothing is lost.
+/// Reasons why a step failed. The mapping retries; no record is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
-    /// The engine refused a request.
-    #[error("the embedded DynamoDB refused {operation}: {reply}")]
+    /// The engine rejected a request.
+    #[error("the embedded DynamoDB rejected {operation}: {reply}")]
     Engine {
-        /// Which.
+        /// Name of the DynamoDB operation.
         operation: &'static str,
-        /// Its answer.
+        /// Response body of the engine.
         reply: String,
     },
-    /// The engine's answer does not read as DynamoDB's.
-    #[error("an answer of the embedded DynamoDB does not read as one: {0}")]
+    /// A response of the engine is not valid DynamoDB JSON.
+    #[error("a response of the embedded DynamoDB cannot be decoded: {0}")]
     ApiResponse(#[from] serde_json::Error),
-    /// Trimming failed.
+    /// Trimming the stream failed.
     #[error(transparent)]
     Trim(#[from] EngineError),
-    /// The function failed, as a whole or on some record; what came before that record is done.
+    /// The function failed on the batch or on a record. The records that precede that record are
+    /// processed.
     #[error("the function failed: {0}")]
     Function(String),
 }
 
-/// A function that takes stream batches.
+/// A function that consumes stream batches.
 pub trait Consumer: Send {
-    /// Handles a batch; an error is the whole batch's.
+    /// Processes a batch. An error fails the whole batch.
     fn invoke(&self, event: StreamEvent) -> BoxFuture<'_, Result<DynamoDbEventResponse, String>>;
 }
 
@@ -72,7 +73,7 @@ pub struct EventSourceMapping<C> {
 }
 
 impl<C: Consumer> EventSourceMapping<C> {
-    /// A pump that begins at the oldest record left.
+    /// Returns a mapping that begins at the oldest remaining record.
     #[must_use]
     pub fn new(engine: Engine, mapping: &StreamMapping, consumer: C) -> Self {
         let stream = Stream::new(engine, &mapping.table, mapping.batch_records_max);
@@ -84,20 +85,23 @@ impl<C: Consumer> EventSourceMapping<C> {
         }
     }
 
-    /// Hands one batch to the function, once. Returns whether there was one.
+    /// Delivers one batch to the function once, and returns whether there was one.
     ///
     /// # Errors
-    /// The function failed: the next step begins with the record it failed on.
+    /// Returns an error if the engine or the function fails. The next step begins with the record
+    /// on which the function failed.
     pub async fn step(&mut self) -> Result<bool, MappingError> {
         let Some(batch) = self.stream.next_batch()? else {
             return Ok(false);
         };
+
         let numbers = batch.sequence_numbers;
         let response = self
             .consumer
             .invoke(batch.event)
             .await
             .map_err(MappingError::Function)?;
+
         let done = if self.reports_item_failures {
             done_before_failures(&response, &numbers)
         } else {
@@ -107,19 +111,20 @@ impl<C: Consumer> EventSourceMapping<C> {
             self.stream.finish(&batch.shard, last)?;
             self.finished_records += done;
         }
+
         match numbers.get(done) {
             None => Ok(true),
             Some(failed) => Err(MappingError::Function(format!(
-                "it gave back the record {failed}"
+                "it reported the record {failed} in batchItemFailures"
             ))),
         }
     }
 
-    /// Passes over everything the stream holds now, as a consumer does that was away for longer
-    /// than the stream keeps it.
+    /// Skips all records that the stream holds now, like a consumer that was absent for longer than
+    /// the stream keeps them.
     ///
     /// # Errors
-    /// The engine refused a request.
+    /// Returns an error if the engine rejects a request.
     pub fn skip(&mut self) -> Result<(), MappingError> {
         while let Some(batch) = self.stream.next_batch()? {
             if let Some(last) = batch.sequence_numbers.last() {
@@ -129,8 +134,8 @@ impl<C: Consumer> EventSourceMapping<C> {
         Ok(())
     }
 
-    /// Handles everything the stream holds now, retrying what fails, and returns how many records
-    /// that were.
+    /// Processes all records that the stream holds now, retries failures, and returns the number of
+    /// processed records.
     pub async fn drain(&mut self) -> usize {
         let before = self.finished_records;
         let mut backoff = BACKOFF_FIRST;
@@ -147,8 +152,8 @@ impl<C: Consumer> EventSourceMapping<C> {
         }
     }
 
-    /// Pumps until `shutdown` says true, or its sender is gone. A batch that is under way is
-    /// finished first; one that keeps failing is left for the next start.
+    /// Delivers batches until `shutdown` is true or its sender is dropped. The current batch is
+    /// completed first; a batch that keeps failing is left for the next start.
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let mut writes = self.stream.engine().writes();
         let mut backoff = BACKOFF_FIRST;
@@ -166,10 +171,12 @@ impl<C: Consumer> EventSourceMapping<C> {
                     (wait, false)
                 }
             };
+
             tokio::select! {
                 changed = shutdown.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(wait) => {}
-                // A failing batch waits its time out; only an idle pump is woken by writes.
+                // A failing batch waits for its whole backoff; only an idle mapping is woken by
+                // writes.
                 written = writes.changed(), if is_idle => if written.is_err() { return },
             }
         }
@@ -177,14 +184,15 @@ impl<C: Consumer> EventSourceMapping<C> {
 }
 
 fn warn(error: &MappingError, retry: Duration) {
-    tracing::warn!(%error, retry_ms = retry.as_millis(), "a stream batch failed and is tried again");
+    tracing::warn!(%error, retry_ms = retry.as_millis(), "stream batch failed, retrying");
 }
-/// How many records from the batch's start are done: all before the lowest that the function gave
-/// back. An identifier that names none of them, or nothing at all, gives back the whole batch, as
-/// it does for Lambda.
+
+/// Returns how many records at the start of the batch are processed: all that precede the first one
+/// that the function reported in `batchItemFailures`. A missing or unknown identifier fails the
+/// whole batch, as it does for Lambda.
 fn done_before_failures(response: &DynamoDbEventResponse, numbers: &[String]) -> usize {
-    let dead_letters = response.batch_item_failures.iter();
-    let positions = dead_letters.map(|failure| {
+    let failures = response.batch_item_failures.iter();
+    let positions = failures.map(|failure| {
         let identifier = failure.item_identifier.as_deref().unwrap_or_default();
         numbers
             .iter()

@@ -1,5 +1,5 @@
-//! Reading a table's stream batch by batch, and forgetting what is done. It knows shards and
-//! sequence numbers, never what a record means.
+//! Reads a table's stream in batches and trims processed records. The module handles shards and
+//! sequence numbers and never interprets a record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(super) struct Stream {
     table: String,
     batch_records_max: usize,
     arn: Option<String>,
-    /// Per shard, the last sequence number that is done.
+    /// The last processed sequence number per shard.
     done: BTreeMap<String, String>,
     closed: BTreeSet<String>,
 }
@@ -89,11 +89,12 @@ impl Stream {
         &self.engine
     }
 
-    /// The next records of the first shard that has any. DynamoDB lists a shard before those it was
-    /// split into, so records of one item stay in order.
+    /// Returns the next records of the first shard that has any. DynamoDB lists a shard before its
+    /// child shards, so the records of one item stay in order.
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, MappingError> {
         let arn = self.arn()?;
         let stream: StreamResponse = self.call("DescribeStream", &json!({ "StreamArn": arn }))?;
+
         for ShardDescription { shard_id } in stream.stream_description.shards {
             if self.closed.contains(&shard_id) {
                 continue;
@@ -102,7 +103,9 @@ impl Stream {
             if !response.records.is_empty() {
                 return batch(&arn, shard_id, response.records).map(Some);
             }
-            // An ending sequence number says nothing here: dynoxide gives one to open shards too.
+
+            // An ending sequence number does not mark a closed shard: dynoxide returns one for open
+            // shards too.
             if response.next_shard_iterator.is_none() {
                 self.closed.insert(shard_id);
             }
@@ -110,7 +113,7 @@ impl Stream {
         Ok(None)
     }
 
-    /// Marks everything of the shard up to the sequence number as done, and forgets it.
+    /// Marks all records of the shard up to the sequence number as processed, and trims them.
     pub(super) fn finish(
         &mut self,
         shard: &str,
@@ -161,8 +164,8 @@ impl Stream {
     }
 }
 
-/// The event as Lambda delivers it: read from its text, so that what the text cannot carry does not
-/// arrive.
+/// Returns the event as Lambda delivers it. The event is deserialized from its text, so that it
+/// contains only what the text can represent.
 fn batch(arn: &str, shard: String, mut records: Vec<Value>) -> Result<Batch, MappingError> {
     let mut sequence_numbers = Vec::with_capacity(records.len());
     for record in &mut records {
@@ -174,6 +177,7 @@ fn batch(arn: &str, shard: String, mut records: Vec<Value>) -> Result<Batch, Map
                 .to_owned(),
         );
     }
+
     let event = serde_json::from_str(&json!({ "Records": records }).to_string())?;
     Ok(Batch {
         shard,

@@ -1,4 +1,4 @@
-//! The pump against functions that succeed, fail, and give records back.
+//! The event source mapping with functions that succeed, fail, and report batch item failures.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use crate::template::Template;
 
 type SeenBatches = Arc<Mutex<Vec<Vec<String>>>>;
 
-/// A function that notes the keys of each batch, and answers what `response` says of it.
+/// Returns a function that records the keys of each batch and returns the result of `response`.
 fn recording(
     seen: SeenBatches,
     response: impl Fn(usize, &StreamEvent) -> Result<DynamoDbEventResponse, String> + Send + 'static,
@@ -22,6 +22,7 @@ fn recording(
                     .unwrap()
                     .to_owned()
         });
+
         let mut seen = seen.lock().unwrap();
         seen.push(keys.collect());
         Box::pin(std::future::ready(response(seen.len(), &event)))
@@ -60,12 +61,12 @@ fn mapping(batch_records_max: usize) -> StreamMapping {
     }
 }
 
-fn given_back(identifier: &str) -> DynamoDbEventResponse {
+fn failed_item(identifier: &str) -> DynamoDbEventResponse {
     serde_json::from_value(json!({"batchItemFailures": [{"itemIdentifier": identifier}]})).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_handed_over_in_order_and_in_batches() {
+async fn records_are_delivered_in_order_and_batches() {
     let seen = SeenBatches::default();
     let mut mapping = EventSourceMapping::new(
         engine_with(&["a", "b", "c"]),
@@ -78,7 +79,7 @@ async fn everything_is_handed_over_in_order_and_in_batches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_batch_comes_again_as_a_whole() {
+async fn failed_batch_is_retried_as_a_whole() {
     let seen = SeenBatches::default();
     let fail_once = |call, _: &StreamEvent| {
         if call == 1 {
@@ -87,60 +88,66 @@ async fn a_failed_batch_comes_again_as_a_whole() {
             Ok(Default::default())
         }
     };
+
     let mut mapping = EventSourceMapping::new(
         engine_with(&["a", "b"]),
         &mapping(9),
         recording(seen.clone(), fail_once),
     );
+
     assert_eq!(mapping.drain().await, 2);
     assert_eq!(*seen.lock().unwrap(), [["a", "b"], ["a", "b"]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_record_given_back_the_next_batch_begins_with_it() {
+async fn next_batch_starts_at_failed_record() {
     let seen = SeenBatches::default();
-    let give_back_b = |call, event: &StreamEvent| {
+    let fail_b = |call, event: &StreamEvent| {
         let b = event
             .records
             .get(1)
             .map(|record| tidemark_aws::stream::sequence_of(record));
         Ok(if call == 1 {
-            tidemark_aws::stream::given_back(b)
+            tidemark_aws::stream::batch_item_failures(b)
         } else {
             Default::default()
         })
     };
+
     let mut mapping = EventSourceMapping::new(
         engine_with(&["a", "b", "c"]),
         &mapping(9),
-        recording(seen.clone(), give_back_b),
+        recording(seen.clone(), fail_b),
     );
+
     assert_eq!(mapping.drain().await, 3);
     assert_eq!(*seen.lock().unwrap(), [vec!["a", "b", "c"], vec!["b", "c"]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blank_identifier_gives_back_the_whole_batch() {
+async fn blank_identifier_fails_whole_batch() {
     let seen = SeenBatches::default();
     let blank = |call, _: &StreamEvent| {
         Ok(if call == 1 {
-            given_back("")
+            failed_item("")
         } else {
             Default::default()
         })
     };
+
     let mut mapping = EventSourceMapping::new(
         engine_with(&["a", "b"]),
         &mapping(9),
         recording(seen.clone(), blank),
     );
+
     assert!(mapping.step().await.is_err());
     assert_eq!(mapping.drain().await, 2);
     assert_eq!(*seen.lock().unwrap(), [["a", "b"], ["a", "b"]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_pump_repeats_at_most_the_newest_record_of_what_was_done() {
+async fn restarted_mapping_repeats_at_most_newest_record() {
     let (engine, seen) = (engine_with(&["a", "b"]), SeenBatches::default());
     EventSourceMapping::new(
         engine.clone(),
@@ -149,6 +156,7 @@ async fn a_new_pump_repeats_at_most_the_newest_record_of_what_was_done() {
     )
     .drain()
     .await;
+
     put(&engine, &["c"]);
     seen.lock().unwrap().clear();
     EventSourceMapping::new(
@@ -158,12 +166,14 @@ async fn a_new_pump_repeats_at_most_the_newest_record_of_what_was_done() {
     )
     .drain()
     .await;
+
     assert_eq!(*seen.lock().unwrap(), [["b", "c"]]);
 }
 
-/// What a write costs in virtual time that wakes only one of two: the other one's wait.
+/// Verifies that the write wakes both mappings without a wait. If it woke only one, the other would
+/// wait until its idle time is over.
 #[tokio::test(start_paused = true)]
-async fn a_write_wakes_every_pump() {
+async fn write_wakes_every_mapping() {
     let engine = engine_with(&[]);
     let (stop, stopped) = watch::channel(false);
     let (noticed, mut notice) = tokio::sync::mpsc::unbounded_channel();
@@ -184,12 +194,14 @@ async fn a_write_wakes_every_pump() {
             .run(stopped.clone()),
         )
     });
+
     tokio::time::sleep(IDLE_MAX / 2).await;
     let began = tokio::time::Instant::now();
     put(&engine, &["a"]);
     let mut woken = [notice.recv().await.unwrap(), notice.recv().await.unwrap()];
     woken.sort_unstable();
     assert_eq!((woken, began.elapsed()), ([0, 1], Duration::ZERO));
+
     stop.send(true).unwrap();
     for mapping in running {
         mapping.await.unwrap();
@@ -197,7 +209,7 @@ async fn a_write_wakes_every_pump() {
 }
 
 #[tokio::test]
-async fn a_running_pump_is_woken_by_a_write_and_stops_when_told() {
+async fn write_wakes_mapping_and_shutdown_stops_it() {
     let (engine, seen) = (engine_with(&[]), SeenBatches::default());
     let (stop, stopped) = watch::channel(false);
     let (noticed, mut notice) = tokio::sync::mpsc::unbounded_channel();
@@ -209,6 +221,7 @@ async fn a_running_pump_is_woken_by_a_write_and_stops_when_told() {
     });
     let running =
         tokio::spawn(EventSourceMapping::new(engine.clone(), &mapping(9), consumer).run(stopped));
+
     put(&engine, &["a"]);
     notice.recv().await.unwrap();
     stop.send(true).unwrap();

@@ -1,5 +1,5 @@
-//! The embedded DynamoDB's own door: `POST /` with the operation in a header, as the SDKs and the
-//! AWS CLI send it.
+//! The HTTP entry point of the embedded DynamoDB: `POST /` with the operation in a header, as the
+//! SDKs and the AWS CLI send it.
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -11,10 +11,10 @@ use http::{HeaderValue, StatusCode, header};
 use super::{Guard, is_too_long, json_response, message, not_found};
 use crate::engine::Engine;
 
-/// DynamoDB's own bound on a request.
+/// Largest request body in bytes that DynamoDB accepts.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The router of an engine that stands alone, on this port.
+/// Returns the router of an engine that runs alone on this port.
 pub fn router(engine: Engine, port: u16) -> Router {
     let router = Router::new().route("/", entry_point(engine));
     let router = router
@@ -23,7 +23,7 @@ pub fn router(engine: Engine, port: u16) -> Router {
     Guard::without_pages(port).before(router)
 }
 
-/// What answers at `/`, whatever else a router serves.
+/// Returns the handler that serves DynamoDB requests at `/` in any router.
 pub(super) fn entry_point<S: Clone + Send + Sync + 'static>(engine: Engine) -> MethodRouter<S> {
     post(response).with_state(engine)
 }
@@ -40,6 +40,7 @@ async fn response(State(engine): State<Engine>, request: Request) -> Response {
     let Some(operation) = operation.map(str::to_owned) else {
         return not_found();
     };
+
     let body = match to_bytes(request.into_body(), BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(error) if is_too_long(&error) => {
@@ -47,6 +48,7 @@ async fn response(State(engine): State<Engine>, request: Request) -> Response {
         }
         Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
     };
+
     let reply = engine.call(&operation, &body);
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(status, reply.body);

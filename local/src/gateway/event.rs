@@ -1,7 +1,7 @@
-//! The JSON events that API Gateway hands to a function, for a REST API (payload 1.0) and an HTTP
-//! API (payload 2.0). Pure: a request in, an event out. It follows the developer guide field by
-//! field, including where the two differ: REST keeps header names and repeated values, HTTP
-//! lower-cases and joins them.
+//! Builds the JSON events that API Gateway passes to a function, for a REST API (payload 1.0) and
+//! an HTTP API (payload 2.0). The functions are pure. They follow the developer guide field by
+//! field, including the differences: REST keeps header names and repeated values, HTTP converts
+//! names to lower case and joins values.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,28 +19,28 @@ const API: &str = "tidemark";
 /// A request that matched a route.
 #[derive(Debug, Clone)]
 pub struct Inbound<'a> {
-    /// The route.
+    /// Route that the request matched.
     pub route: &'a Route,
-    /// The path as it was requested.
+    /// Path as it was requested.
     pub path: &'a str,
-    /// What followed the question mark, encoded as it came.
+    /// Query string as received, still encoded, without the question mark.
     pub query: &'a str,
-    /// What stood at the placeholders, decoded.
+    /// Decoded values of the path's placeholders, with their names.
     pub path_parameters: &'a [(String, String)],
-    /// Headers.
+    /// Headers of the request.
     pub headers: &'a HeaderMap,
-    /// Body.
+    /// Body of the request.
     pub body: &'a [u8],
-    /// Unique.
+    /// Unique id of the request.
     pub request_id: &'a str,
-    /// The client's address.
+    /// IP address of the client.
     pub source_ip: IpAddr,
-    /// When it arrived.
+    /// Time at which the request arrived.
     pub at: DateTime<Utc>,
 }
 
-/// What stands in a path of this route at its placeholders, with their names, decoded. What is no
-/// UTF-8 when it is decoded has replacement characters.
+/// Returns the decoded values of this route's placeholders in a path, with their names. Bytes that
+/// are not UTF-8 after decoding become replacement characters.
 #[must_use]
 pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
     let pairs = route.path.split('/').zip(path.split('/'));
@@ -51,7 +51,7 @@ pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The event of a REST API with a Lambda proxy integration.
+/// Returns the event of a REST API with a Lambda proxy integration.
 #[must_use]
 pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {
     let Inbound { route, headers, .. } = inbound;
@@ -61,6 +61,7 @@ pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {
         all_values(queries(inbound.query)),
     );
     let (body, is_base64) = rest_body(inbound);
+
     json!({
         "resource": route.path,
         "path": inbound.path,
@@ -92,8 +93,8 @@ pub fn rest_event(inbound: &Inbound<'_>, stage: &str) -> Value {
     })
 }
 
-/// The event of an HTTP API with payload format 2.0. Fields that would be empty are absent there,
-/// not null.
+/// Returns the event of an HTTP API with payload format 2.0, in which empty fields are absent
+/// instead of null.
 #[must_use]
 pub fn http_event(inbound: &Inbound<'_>) -> Value {
     let Inbound { route, headers, .. } = inbound;
@@ -125,6 +126,7 @@ pub fn http_event(inbound: &Inbound<'_>) -> Value {
         },
         "isBase64Encoded": is_base64,
     });
+
     let cookies: Vec<_> = headers
         .get_all(header::COOKIE)
         .iter()
@@ -146,6 +148,7 @@ pub fn http_event(inbound: &Inbound<'_>) -> Value {
         ("pathParameters", path_parameters(inbound)),
         ("body", body),
     ];
+
     for (name, value) in optional {
         if !value.is_null() {
             event[name] = value;
@@ -154,8 +157,7 @@ pub fn http_event(inbound: &Inbound<'_>) -> Value {
     event
 }
 
-/// Bytes, because `template.yaml` declares every media type as binary: a body is base64, whatever
-/// it holds.
+/// Encodes every body in base64, because `template.yaml` declares every media type as binary.
 fn rest_body(inbound: &Inbound<'_>) -> (Value, bool) {
     if inbound.body.is_empty() {
         return (Value::Null, false);
@@ -163,7 +165,7 @@ fn rest_body(inbound: &Inbound<'_>) -> (Value, bool) {
     (STANDARD.encode(inbound.body).into(), true)
 }
 
-/// Text as it is; what is not UTF-8, or says that it is compressed, as base64.
+/// Returns UTF-8 text unchanged, and encodes other bytes and compressed bodies in base64.
 fn http_body(inbound: &Inbound<'_>) -> (Value, bool) {
     if inbound.body.is_empty() {
         return (Value::Null, false);
@@ -194,7 +196,7 @@ fn queries(query: &str) -> impl Iterator<Item = (String, String)> {
         })
 }
 
-/// REST's single-value maps keep the last of repeated values.
+/// Keeps the last of repeated values, as the single-value maps of REST do.
 fn last_values(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     pairs.map(|(name, value)| (name, value.into())).collect()
 }
@@ -210,7 +212,7 @@ fn all_values(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Valu
         .collect()
 }
 
-/// HTTP's maps join repeated values with commas.
+/// Joins repeated values with commas, as the maps of HTTP do.
 fn joined(pairs: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in pairs {
@@ -251,15 +253,17 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
         .unwrap_or_default()
 }
 
-/// As API Gateway writes it: `12/Mar/2020:19:03:58 +0000`.
+/// Formats a time like API Gateway: `12/Mar/2020:19:03:58 +0000`.
 fn request_time(at: DateTime<Utc>) -> String {
     at.format("%d/%b/%Y:%H:%M:%S +0000").to_string()
 }
 
-/// Decodes `%41` to an A; a percent sign that begins nothing is itself. In a form `+` is a space.
+/// Decodes percent escapes such as `%41`. A percent sign without two hexadecimal digits is kept. In
+/// a form, `+` is a space.
 fn percent_decoded(text: &str, is_form: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
+
     while let Some((&first, tail)) = rest.split_first() {
         let digit = |at: usize| {
             tail.get(at)
@@ -281,6 +285,7 @@ fn percent_decoded(text: &str, is_form: bool) -> String {
             }
         };
     }
+
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

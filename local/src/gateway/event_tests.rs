@@ -1,4 +1,4 @@
-//! The events, read back by the types and the adapter that the functions read them with.
+//! The events, deserialized with the types and the adapter that the functions use.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::RequestExt;
@@ -40,9 +40,10 @@ fn with_inbound<T>(headers: &HeaderMap, body: &[u8], read: impl FnOnce(&Inbound<
 }
 
 #[test]
-fn a_rest_event_reads_as_a_rest_request() {
+fn rest_event_deserializes_as_rest_request() {
     let event = with_inbound(&headers(), b"{}", |inbound| rest_event(inbound, "local"));
     let request: ApiGatewayProxyRequest = serde_json::from_str(&event.to_string()).unwrap();
+
     assert_eq!(request.http_method, "POST");
     assert_eq!(request.resource.as_deref(), Some("/things/{id}"));
     assert_eq!(request.path_parameters["id"], "a b");
@@ -50,6 +51,7 @@ fn a_rest_event_reads_as_a_rest_request() {
         request.multi_value_headers.get_all("x-many").iter().count(),
         2
     );
+
     assert_eq!(request.query_string_parameters.first("y"), Some("ä %"));
     assert_eq!(
         request.request_context.identity.source_ip.as_deref(),
@@ -66,9 +68,10 @@ fn a_rest_event_reads_as_a_rest_request() {
 }
 
 #[test]
-fn an_http_event_reads_as_an_http_request() {
+fn http_event_deserializes_as_http_request() {
     let event = with_inbound(&headers(), b"{}", http_event);
     let request: ApiGatewayV2httpRequest = serde_json::from_str(&event.to_string()).unwrap();
+
     assert_eq!(request.request_context.http.method, "POST");
     assert_eq!(request.route_key.as_deref(), Some("POST /things/{id}"));
     assert_eq!(request.headers["x-many"], "1,2");
@@ -83,7 +86,7 @@ fn an_http_event_reads_as_an_http_request() {
 }
 
 #[test]
-fn both_events_reach_a_function_as_the_same_request() {
+fn both_event_formats_yield_same_request() {
     let headers = headers();
     for event in [
         with_inbound(&headers, b"hello", |i| rest_event(i, "local")),
@@ -101,7 +104,7 @@ fn both_events_reach_a_function_as_the_same_request() {
 }
 
 #[test]
-fn bytes_that_are_no_text_travel_as_base64() {
+fn binary_body_is_encoded_as_base64() {
     let bytes = [0x1f, 0x8b, 0x08, 0xff];
     for event in [
         with_inbound(&headers(), &bytes, |i| rest_event(i, "local")),
@@ -115,7 +118,7 @@ fn bytes_that_are_no_text_travel_as_base64() {
 }
 
 #[test]
-fn an_empty_body_is_none() {
+fn empty_body_is_absent_or_null() {
     assert!(
         with_inbound(&headers(), b"", http_event)
             .get("body")

@@ -1,10 +1,10 @@
-//! Who may speak to the runner at all, checked in one place before anything else: programs on this
-//! machine, and pages of the allowed origins where the API and the uploads are. The development key
-//! and the credentials of the embedded services are public, so without this check a page of any
-//! site that is open in a browser on this machine could read and change everything here: directly,
-//! or by a host name that it lets lead to 127.0.0.1 (DNS rebinding).
+//! Access control of the runner, checked in one place before any entry point. It admits programs on
+//! this machine, and pages of the allowed origins to the API and the uploads. The development key
+//! and the credentials of the embedded services are public. Without this check, a page of any site
+//! that is open in a browser on this machine could read and change all data, either directly or
+//! through a host name that resolves to 127.0.0.1 (DNS rebinding).
 //!
-//! The same place completes every response with the headers that a deployment's responses carry.
+//! The middleware also adds to every response the headers that a deployment's responses have.
 
 use std::sync::Arc;
 
@@ -20,22 +20,22 @@ use tidemark_core::origins::AllowedOrigins;
 use super::json_response;
 use crate::store::BUCKET;
 
-/// The names of this machine that a request may be sent to.
+/// Host names of this machine to which a request may be sent.
 const HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
-/// Below it stands the API.
+/// Path prefix of the API.
 const API: &str = "/api/";
 
-/// What the check goes by.
+/// Settings of the access check.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    /// The port that the runner listens on.
+    /// Port on which the runner listens.
     pub port: u16,
     /// The origins whose pages may use the API and upload media.
     pub origins: AllowedOrigins,
 }
 
 impl Guard {
-    /// The guard of what no page may use.
+    /// Returns a guard that rejects pages of all origins.
     #[must_use]
     pub fn without_pages(port: u16) -> Self {
         Self {
@@ -44,13 +44,14 @@ impl Guard {
         }
     }
 
-    /// The router with the guard before every entry point, those that are not found included.
+    /// Adds the guard to the router, so that it precedes every entry point and the response to
+    /// unknown paths.
     pub fn before(self, router: Router) -> Router {
         router.layer(from_fn_with_state(Arc::new(self), guard))
     }
 
-    /// Whether a host, as `Host` or a request line names it, is this machine with this port. A port
-    /// may be missing: no browser leaves one out that is not 80.
+    /// Returns whether a host, from `Host` or a request line, is this machine with this port. The
+    /// port may be missing, because browsers omit no other port than 80.
     fn is_here(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         HOSTS.iter().any(|name| match host.strip_prefix(name) {
@@ -79,7 +80,7 @@ impl Guard {
                 .is_some_and(|authority| !self.is_here(authority.as_str()))
         {
             let detail = format!(
-                "the runner answers to 127.0.0.1, localhost and [::1] with its port {}: send one of them as Host",
+                "the runner accepts the hosts 127.0.0.1, localhost and [::1] with its port {}: send one of them as Host",
                 self.port
             );
             return Some(problem(
@@ -89,22 +90,24 @@ impl Guard {
                 &detail,
             ));
         }
+
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let is_rejected = match (sent.next(), sent.next()) {
             (None, _) => is_of_another_site(headers),
             (Some(origin), None) => !http::is_allowed(origins, origin),
             (Some(_), Some(_)) => true,
         };
+
         is_rejected.then(|| {
-            let detail = "pages of this origin may not ask for this: pages on localhost may use the API and upload media, and so may \
+            let detail = "pages of this origin may not send this request: pages on localhost may use the API and upload media, and so may \
                 those of the origins that --allowed-origins names";
             problem(StatusCode::FORBIDDEN, "forbidden", "The origin is not allowed", detail)
         })
     }
 }
 
-/// Whether a browser says that a page of another origin asks. With a method and headers that need
-/// no permission it sends no `Origin`.
+/// Returns whether a browser marks the request as one from a page of another origin. If the method
+/// and headers need no preflight, browsers send no `Origin`.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-site")
@@ -112,23 +115,25 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
 }
 
 async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let nobody = AllowedOrigins::default();
+    let no_origins = AllowedOrigins::default();
     let origins = if is_for_pages(request.uri().path()) {
         &guard.origins
     } else {
-        &nobody
+        &no_origins
     };
+
     let origin = request.headers().get(header::ORIGIN).cloned();
     if let Some(mut rejected) = guard.rejection(request.uri(), request.headers(), origins) {
         http::complete(rejected.headers_mut(), origins, None);
         return rejected;
     }
+
     let mut response = next.run(request).await;
     http::complete(response.headers_mut(), origins, origin.as_ref());
     response
 }
 
-/// Whether pages of the allowed origins may ask for this path: the API and the uploads.
+/// Returns whether pages of the allowed origins may request this path: the API and the uploads.
 fn is_for_pages(path: &str) -> bool {
     let below = path
         .strip_prefix('/')
@@ -136,7 +141,7 @@ fn is_for_pages(path: &str) -> bool {
     path.starts_with(API) || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A refusal, as a problem document and with the `message` that the clients of AWS show.
+/// Returns a rejection as a problem document, with the `message` that AWS clients display.
 fn problem(status: StatusCode, code: &str, title: &str, detail: &str) -> Response {
     let kind = format!("urn:tidemark:problem:{code}");
     let body = json!({"type": kind, "title": title, "status": status.as_u16(), "code": code, "detail": detail, "message": detail});

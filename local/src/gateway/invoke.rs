@@ -1,8 +1,7 @@
 //! Lambda's Invoke API, as `aws lambda invoke --endpoint-url http://127.0.0.1:9080` and the SDKs
-//! call it: how an operator reaches a function that takes requests without the API in front. On
-//! AWS, IAM says who may invoke. Here whoever reaches the port may: it listens on this machine
-//! only, and pages in a browser, which could reach it too, are refused by the
-//! [guard](super::Guard).
+//! call it. Operators use it to invoke a function without the API in front. On AWS, IAM controls
+//! who may invoke. Here every program that reaches the port may: the runner listens on this machine
+//! only, and the [guard](super::Guard) rejects pages in a browser.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,17 +18,18 @@ use super::event::placeholders;
 use super::{LAMBDA_PAYLOAD_BYTES_MAX, json_response};
 use crate::BoxFuture;
 
-/// Where the Invoke API stands.
+/// Path of the Invoke API.
 pub const PATH: &str = "/2015-03-31/functions/{name}/invocations";
 
-/// The same as a route.
+/// The same path as a route.
 const ROUTE: Route = Route {
     method: "POST",
     path: PATH,
     function: "",
 };
 
-/// A function that may be invoked directly: an event in, its answer out, or why it failed.
+/// A function that may be invoked directly. It takes an event and returns its response or an error
+/// message.
 pub type Invocation =
     Arc<dyn Fn(Box<RawValue>) -> BoxFuture<'static, Result<Box<RawValue>, String>> + Send + Sync>;
 
@@ -41,16 +41,17 @@ const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 
-/// Answers an invocation.
+/// Handles an invocation and returns Lambda's response.
 pub(super) async fn invoke(
     State(invocations): State<Arc<Invocations>>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    // Not by an extractor, which refuses a name that is no UTF-8 in words of its own.
+    // An axum extractor would reject a name that is not UTF-8 with its own message.
     let name = placeholders(&ROUTE, parts.uri.path())
         .pop()
         .map_or_else(String::new, |(_, name)| name);
+
     if let Some(rejected) = rejection(&parts.headers) {
         return rejected;
     }
@@ -59,6 +60,7 @@ pub(super) async fn invoke(
             format!("Function not found: arn:aws:lambda:us-east-1:000000000000:function:{name}");
         return reject(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message);
     };
+
     let Ok(event) = to_bytes(body, LAMBDA_PAYLOAD_BYTES_MAX).await else {
         let message = format!(
             "Request must be smaller than {LAMBDA_PAYLOAD_BYTES_MAX} bytes for the InvokeFunction operation"
@@ -69,6 +71,7 @@ pub(super) async fn invoke(
             &message,
         );
     };
+
     let event = match event.trim_ascii() {
         b"" => b"{}",
         event => event,
@@ -86,7 +89,7 @@ pub(super) async fn invoke(
     }
 }
 
-/// How a function may not be invoked.
+/// Returns an error response for other invocation types than `RequestResponse`.
 fn rejection(headers: &HeaderMap) -> Option<Response> {
     let kind = headers
         .get(INVOCATION_TYPE)
@@ -102,14 +105,15 @@ fn rejection(headers: &HeaderMap) -> Option<Response> {
     ))
 }
 
-/// A function that fails or panics is answered with 200 too, and a header that says so.
+/// Runs the function. If it fails or panics, the response has status 200 too, and a header that
+/// marks the error.
 async fn response(name: &str, function: &Invocation, event: Box<RawValue>) -> Response {
     let failure = match tokio::spawn(function(event)).await {
         Ok(Ok(response)) => return executed(response.get().to_owned()),
         Ok(Err(failure)) => failure,
         Err(error) => error.to_string(),
     };
-    tracing::error!(function = name, %failure, "a function died");
+    tracing::error!(function = name, %failure, "function failed");
     let mut response =
         executed(json!({ "errorType": "Runtime.ExitError", "errorMessage": failure }).to_string());
     response

@@ -1,12 +1,12 @@
-//! The front of the system, shaped like API Gateway: it turns HTTP into the events functions get,
-//! and their answers into HTTP, with API Gateway's own limits and its own words for them. It never
-//! looks into a body or a token.
+//! The HTTP front of the system, in the shape of API Gateway. It converts HTTP requests into the
+//! events of functions and their responses into HTTP, with the limits and the error messages of API
+//! Gateway. It never inspects a body or a token.
 //!
 //! The same port serves the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so
 //! that `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region
-//! us-east-1` shows what is stored (any credentials do), `/media/…`, path-style S3, and Lambda's
-//! Invoke API for the functions that operators invoke. Before all of them stands [`Guard`], which
-//! refuses other hosts and pages of other sites.
+//! us-east-1` returns the stored items (with any credentials), `/media/…`, path-style S3, and
+//! Lambda's Invoke API for the functions that operators invoke. [`Guard`] precedes all of them and
+//! rejects other hosts and pages of other sites.
 
 mod dynamodb;
 pub mod event;
@@ -31,12 +31,12 @@ use tidemark_aws::entry;
 
 use crate::BoxFuture;
 
-/// API Gateway's bound on a request body.
+/// Largest request body in bytes that API Gateway accepts.
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// Lambda's bound on an event, and on an answer, as JSON.
+/// Largest event or response of a function in bytes of JSON that Lambda accepts.
 pub const LAMBDA_PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// The stage that a REST API's events name.
+/// Name of the stage in the events of a REST API.
 const STAGE: &str = "local";
 
 /// A function behind the API.
@@ -46,10 +46,10 @@ pub type Function = Arc<
         + Sync,
 >;
 
-/// The functions by name.
+/// The functions behind the API by name.
 pub type Functions = BTreeMap<&'static str, Function>;
 
-/// Which of API Gateway's two products to imitate.
+/// The API Gateway product to emulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum ApiKind {
     /// REST API: payload 1.0, what `template.yaml` deploys.
@@ -59,8 +59,8 @@ pub enum ApiKind {
     Http,
 }
 
-/// Sends a request through a function, as API Gateway does: the event as text, the function in a
-/// task of its own, which goes on when the client hangs up and takes nothing down when it panics.
+/// Sends a request through a function like API Gateway. The event is passed as text, and the
+/// function runs in its own task, which continues if the client disconnects and isolates a panic.
 pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Function) -> Response {
     let event = match kind {
         ApiKind::Rest => event::rest_event(inbound, STAGE),
@@ -70,12 +70,14 @@ pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Func
     if inbound.body.len() > BODY_BYTES_MAX || event.len() > LAMBDA_PAYLOAD_BYTES_MAX {
         return too_long(kind);
     }
-    // The event is read inside the function's process on Lambda: inside the task too.
+
+    // On Lambda the function's process parses the event; here its task does.
     let function = Arc::clone(function);
     let call = async move {
         let (request, _) = entry::request(&event, lambda_http::Context::default());
         function(request).await
     };
+
     match tokio::spawn(call).await {
         Ok(response) => respond(response),
         Err(error) => failed(inbound.route.function, &error),
@@ -83,13 +85,13 @@ pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Func
 }
 
 fn failed(function: &str, error: &dyn std::fmt::Display) -> Response {
-    tracing::error!(function, %error, "a function died");
+    tracing::error!(function, %error, "function failed");
     message(StatusCode::BAD_GATEWAY, "Internal server error")
 }
 
 fn respond(response: http::Response<lambda_http::Body>) -> Response {
     if payload_bytes(response.body()) > LAMBDA_PAYLOAD_BYTES_MAX {
-        tracing::error!("a function answered more than Lambda's 6 MB");
+        tracing::error!("function response exceeds Lambda's limit of 6 MB");
         return message(StatusCode::BAD_GATEWAY, "Internal server error");
     }
     response.map(|body| match body {
@@ -99,7 +101,8 @@ fn respond(response: http::Response<lambda_http::Body>) -> Response {
     })
 }
 
-/// How long the body is in Lambda's answer: escaped as a JSON string, or as base64.
+/// Returns the size in bytes of the body in Lambda's response, escaped as a JSON string or encoded
+/// in base64.
 fn payload_bytes(body: &lambda_http::Body) -> usize {
     match body {
         lambda_http::Body::Text(text) => tidemark_core::limits::escaped_bytes(text),
@@ -108,22 +111,22 @@ fn payload_bytes(body: &lambda_http::Body) -> usize {
     }
 }
 
-/// What API Gateway says when the route does not exist. (A REST API says 403 "Missing
-/// Authentication Token", which sends newcomers looking for a token; here both kinds say what they
-/// mean.)
+/// Returns API Gateway's response to an unknown route. A real REST API returns 403 "Missing
+/// Authentication Token", which misleads newcomers to look for a token; here both kinds return 404.
 fn not_found() -> Response {
     message(StatusCode::NOT_FOUND, "Not Found")
 }
 
 fn too_long(kind: ApiKind) -> Response {
-    let words = match kind {
+    let text = match kind {
         ApiKind::Rest => "Request Too Long",
         ApiKind::Http => "Request Entity Too Large",
     };
-    message(StatusCode::PAYLOAD_TOO_LARGE, words)
+    message(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
 
-/// Whether a body was not read because it is too long, and not because it broke off or is no HTTP.
+/// Returns whether a body was not read because it is too long, and not because the connection broke
+/// or the request is malformed.
 fn is_too_long(error: &axum::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -135,8 +138,8 @@ fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
-fn message(status: StatusCode, words: &str) -> Response {
-    json_response(status, json!({ "message": words }).to_string())
+fn message(status: StatusCode, text: &str) -> Response {
+    json_response(status, json!({ "message": text }).to_string())
 }
 
 fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
@@ -149,7 +152,7 @@ fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
-/// Requests come from this machine only: the listener is bound to it.
+/// Requests come from this machine only, because the listener is bound to it.
 const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Which request goes where: health, the API's routes, the embedded DynamoDB at `POST /`, the
-//! embedded S3 below its bucket's name, Lambda's Invoke API.
+//! Routes requests: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3
+//! under the names of its buckets, and Lambda's Invoke API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,74 +22,99 @@ use super::{
 use crate::engine::Engine;
 use crate::store::{BUCKET, DEAD_LETTER_BUCKET, Store};
 
-/// What stands behind the front.
+/// Everything to which the front routes requests.
 #[derive(Clone)]
 pub struct Front {
-    /// Which product to imitate.
+    /// API Gateway product to emulate.
     pub kind: ApiKind,
-    /// The embedded DynamoDB.
+    /// Engine of the embedded DynamoDB.
     pub engine: Engine,
-    /// The embedded S3.
+    /// Store of the embedded S3.
     pub store: Store,
-    /// Says the time, for the events.
+    /// Clock for the times in events.
     pub clock: tidemark_aws::Clock,
-    /// The functions that operators invoke.
+    /// Functions that operators invoke directly.
     pub invocations: Invocations,
-    /// Who may ask for anything.
+    /// Access check for all requests.
     pub guard: Guard,
 }
 
-/// Why a route cannot be served.
+/// Reasons why a route cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
-    /// No function of that name is linked in.
+    /// The function of a route is not linked into this build.
     #[error(
         "route {method} {path} names the function {function:?}, which this build does not have"
     )]
     UnknownFunction {
-        /// Method.
+        /// HTTP method of the route.
         method: &'static str,
-        /// Path.
+        /// Path of the route.
         path: &'static str,
-        /// Function.
+        /// Name of the function.
         function: &'static str,
     },
-    /// HTTP has no such method, or routers cannot match it.
+    /// HTTP or the router does not support the method of a route.
     #[error("route {method} {path} has a method that cannot be served")]
     Method {
-        /// Method.
+        /// HTTP method of the route.
         method: &'static str,
-        /// Path.
+        /// Path of the route.
         path: &'static str,
     },
 }
 
-/// The router of the whole system.
+/// Returns the router of the whole system.
 ///
 /// # Errors
-/// A route names a function that is not among `functions`: better told at start than at the first
-/// call.
+/// Returns an error if a route names a function that `functions` lacks, or has a method that cannot
+/// be served. A wrong route thus fails at the start instead of at its first call.
 pub fn router(
     front: Front,
     routes: &'static [Route],
     functions: &Functions,
 ) -> Result<Router, RouteError> {
-    let invocations = post(invoke::invoke).with_state(Arc::new(front.invocations.clone()));
     let guard = front.guard.clone();
-    let front = Arc::new(front);
-    let mut router = Router::new()
+    let router = with_buckets(fixed_routes(&front));
+    let router = with_api(router, routes, functions)?;
+    let router = with_preflights(router, routes, functions);
+
+    let router = router
+        .fallback(async || not_found())
+        .method_not_allowed_fallback(async || not_found());
+    Ok(guard.before(router.with_state(Arc::new(front))))
+}
+
+/// Returns the routes that do not depend on the API: health, DynamoDB and Invoke.
+fn fixed_routes(front: &Front) -> Router<Arc<Front>> {
+    let invocations = post(invoke::invoke).with_state(Arc::new(front.invocations.clone()));
+    Router::new()
         .route(
             "/health",
             get(async || json_response(StatusCode::OK, r#"{"status":"ok"}"#)),
         )
         .route("/", dynamodb::entry_point(front.engine.clone()))
-        .route(invoke::PATH, invocations);
-    for bucket in [BUCKET, DEAD_LETTER_BUCKET] {
-        router = router
-            .route(&format!("/{bucket}"), any(s3))
-            .route(&format!("/{bucket}/"), any(s3))
-            .route(&format!("/{bucket}/{{*key}}"), any(s3));
-    }
+        .route(invoke::PATH, invocations)
+}
+
+/// Adds the paths of the buckets and of their objects.
+fn with_buckets(router: Router<Arc<Front>>) -> Router<Arc<Front>> {
+    [BUCKET, DEAD_LETTER_BUCKET]
+        .into_iter()
+        .fold(router, |router, bucket| {
+            router
+                .route(&format!("/{bucket}"), any(s3))
+                .route(&format!("/{bucket}/"), any(s3))
+                .route(&format!("/{bucket}/{{*key}}"), any(s3))
+        })
+}
+
+/// Adds the API's routes with their functions.
+fn with_api(
+    mut router: Router<Arc<Front>>,
+    routes: &'static [Route],
+    functions: &Functions,
+) -> Result<Router<Arc<Front>>, RouteError> {
     for route in routes {
         let Route {
             method,
@@ -106,41 +131,49 @@ pub fn router(
             .clone();
         let filter = Method::from_bytes(method.as_bytes())
             .ok()
-            .and_then(|method| MethodFilter::try_from(method).ok());
-        let filter = filter.ok_or(RouteError::Method { method, path })?;
+            .and_then(|method| MethodFilter::try_from(method).ok())
+            .ok_or(RouteError::Method { method, path })?;
+
         let serve = async move |State(front): State<Arc<Front>>, request: Request| {
             api(&front, route, &function, request).await
         };
         router = router.route(path, on(filter, serve));
     }
-    for (path, (function, responses)) in preflights(routes, functions) {
+    Ok(router)
+}
+
+/// Adds `OPTIONS` to the path of each route, for the preflight requests of browsers.
+fn with_preflights(
+    mut router: Router<Arc<Front>>,
+    routes: &'static [Route],
+    functions: &Functions,
+) -> Router<Arc<Front>> {
+    for (path, (function, handler)) in preflights(routes, functions) {
         let route = Route {
             method: "OPTIONS",
             path,
             function,
         };
         let serve = async move |State(front): State<Arc<Front>>, request: Request| {
-            api(&front, &route, &responses, request).await
+            api(&front, &route, &handler, request).await
         };
         router = router.route(path, options(serve));
     }
-    let router = router
-        .fallback(async || not_found())
-        .method_not_allowed_fallback(async || not_found());
-    Ok(guard.before(router.with_state(front)))
+    router
 }
 
-/// The function that answers `OPTIONS` for each path, which is that of its first route.
+/// Returns the function that handles `OPTIONS` for each path, which is the function of its first
+/// route.
 fn preflights(
     routes: &'static [Route],
     functions: &Functions,
 ) -> BTreeMap<&'static str, (&'static str, Function)> {
     let mut preflights = BTreeMap::new();
     for Route { path, function, .. } in routes {
-        if let Some(responses) = functions.get(function) {
+        if let Some(handler) = functions.get(function) {
             preflights
                 .entry(*path)
-                .or_insert_with(|| (*function, Arc::clone(responses)));
+                .or_insert_with(|| (*function, Arc::clone(handler)));
         }
     }
     preflights
@@ -153,6 +186,7 @@ async fn api(front: &Front, route: &Route, function: &Function, request: Request
         Err(error) if is_too_long(&error) => return too_long(front.kind),
         Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
     };
+
     let path_parameters = placeholders(route, parts.uri.path());
     let request_id = request_id();
     let inbound = Inbound {
@@ -166,6 +200,7 @@ async fn api(front: &Front, route: &Route, function: &Function, request: Request
         source_ip: SOURCE,
         at: front.clock.now(),
     };
+
     call(front.kind, &inbound, function).await
 }
 
@@ -173,7 +208,7 @@ async fn s3(State(front): State<Arc<Front>>, request: Request) -> Response {
     front.store.serve(request).await
 }
 
-/// Counted, not random: a request id only has to be told apart from the others of this run.
+/// Returns a request id. A counter suffices, because an id must be unique only within one run.
 fn request_id() -> String {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
     format!("local-{:08}", REQUESTS.fetch_add(1, Ordering::Relaxed))

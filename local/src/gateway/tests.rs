@@ -1,4 +1,4 @@
-//! The front, asked over a socket as `curl` would, with functions that only echo.
+//! The front over a socket, with functions that echo their input, fail or panic.
 
 use std::net::SocketAddr;
 
@@ -74,7 +74,7 @@ async fn serving(kind: ApiKind) -> SocketAddr {
 }
 
 /// Sends one request and returns status and body.
-async fn ask(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
+async fn send(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let head = format!(
         "{head} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
@@ -84,12 +84,14 @@ async fn ask(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
         .write_all(&[head.as_bytes(), body].concat())
         .await
         .unwrap();
+
     let mut response = Vec::new();
     stream.read_to_end(&mut response).await.unwrap();
     let end = response
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .unwrap();
+
     let status = std::str::from_utf8(&response[9..12])
         .unwrap()
         .parse()
@@ -98,12 +100,12 @@ async fn ask(addr: SocketAddr, head: &str, body: &[u8]) -> (u16, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_body_of_any_bytes_travels_there_and_back_through_both_kinds() {
+async fn text_and_binary_bodies_round_trip() {
     for kind in [ApiKind::Rest, ApiKind::Http] {
         let addr = serving(kind).await;
         for body in [b"{\"a\":\"\xc3\xa4\"}".as_slice(), b"\x1f\x8b\xff\x00"] {
             assert_eq!(
-                ask(addr, "POST /things/1?x=%41", body).await,
+                send(addr, "POST /things/1?x=%41", body).await,
                 (200, body.to_vec())
             );
         }
@@ -111,11 +113,11 @@ async fn a_body_of_any_bytes_travels_there_and_back_through_both_kinds() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_or_method_is_not_found() {
+async fn unknown_route_or_method_returns_404() {
     let addr = serving(ApiKind::Rest).await;
     for head in ["POST /nothing", "GET /things/1", "POST /"] {
         assert_eq!(
-            ask(addr, head, b"").await,
+            send(addr, head, b"").await,
             (404, br#"{"message":"Not Found"}"#.to_vec()),
             "{head}"
         );
@@ -123,23 +125,23 @@ async fn an_unknown_route_or_method_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_function_that_panics_takes_nothing_down() {
+async fn panicking_function_returns_502() {
     let addr = serving(ApiKind::Rest).await;
     assert_eq!(
-        ask(addr, "POST /panic", b"").await,
+        send(addr, "POST /panic", b"").await,
         (502, br#"{"message":"Internal server error"}"#.to_vec())
     );
     assert_eq!(
-        ask(addr, "GET /health", b"").await,
+        send(addr, "GET /health", b"").await,
         (200, br#"{"status":"ok"}"#.to_vec())
     );
 }
 
 #[tokio::test]
-async fn odd_headers_take_nothing_down() {
+async fn malformed_headers_do_not_crash_front() {
     let addr = serving(ApiKind::Rest).await;
     for odd in ["host: [", "x-odd: \u{e4}", "x-forwarded-proto: :"] {
-        let (status, _) = ask(
+        let (status, _) = send(
             addr,
             &format!("POST /things/1 HTTP/1.1\r\n{odd}\r\nx-rest:"),
             b"{}",
@@ -147,13 +149,13 @@ async fn odd_headers_take_nothing_down() {
         .await;
         assert!((200..503).contains(&status), "{odd}: {status}");
     }
-    assert_eq!(ask(addr, "GET /health", b"").await.0, 200);
+    assert_eq!(send(addr, "GET /health", b"").await.0, 200);
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_fit_a_lambda_event_is_refused_as_api_gateway_does() {
+async fn oversized_body_is_rejected_with_413() {
     let addr = serving(ApiKind::Rest).await;
-    let (status, body) = ask(
+    let (status, body) = send(
         addr,
         "POST /things/1",
         &vec![b'x'; LAMBDA_PAYLOAD_BYTES_MAX],
@@ -166,11 +168,11 @@ async fn a_body_that_does_not_fit_a_lambda_event_is_refused_as_api_gateway_does(
 }
 
 #[tokio::test]
-async fn an_unsigned_request_to_either_bucket_is_denied() {
+async fn unsigned_bucket_request_is_denied() {
     let addr = serving(ApiKind::Rest).await;
     for bucket in ["media", "failure"] {
         assert_eq!(
-            ask(addr, &format!("GET /{bucket}/anything"), b"").await.0,
+            send(addr, &format!("GET /{bucket}/anything"), b"").await.0,
             403,
             "{bucket}"
         );
@@ -178,7 +180,7 @@ async fn an_unsigned_request_to_either_bucket_is_denied() {
 }
 
 #[test]
-fn a_route_without_its_function_fails_at_the_start() {
+fn route_without_function_fails_at_start() {
     let media = tempfile::tempdir().unwrap();
     let error = router(
         front(ApiKind::Rest, media.path(), 9080),
@@ -195,38 +197,41 @@ fn a_route_without_its_function_fails_at_the_start() {
 }
 
 #[tokio::test]
-async fn an_invocation_carries_its_event_there_and_back_digit_for_digit() {
+async fn invocation_preserves_event_digit_for_digit() {
     let addr = serving(ApiKind::Rest).await;
     let event = br#"{"payload": {"n": 1.0, "big": 9007199254740993}}"#;
     assert_eq!(
-        ask(addr, "POST /2015-03-31/functions/echo/invocations", event).await,
+        send(addr, "POST /2015-03-31/functions/echo/invocations", event).await,
         (200, event.to_vec())
     );
     assert_eq!(
-        ask(addr, "POST /2015-03-31/functions/echo/invocations", b"").await,
+        send(addr, "POST /2015-03-31/functions/echo/invocations", b"").await,
         (200, b"{}".to_vec())
     );
 }
 
 #[tokio::test]
-async fn invocations_are_refused_in_lambdas_words() {
+async fn invocation_errors_match_lambda() {
     let addr = serving(ApiKind::Rest).await;
     let text = async |head: &str, body: &[u8]| {
-        let (status, body) = ask(addr, head, body).await;
+        let (status, body) = send(addr, head, body).await;
         (status, String::from_utf8(body).unwrap())
     };
+
     let (status, body) = text("POST /2015-03-31/functions/push/invocations", b"{}").await;
     assert_eq!(status, 404);
     assert!(
         body.contains("Function not found: arn:aws:lambda:us-east-1:000000000000:function:push"),
         "{body}"
     );
+
     let (status, body) = text("POST /2015-03-31/functions/echo/invocations", b"{").await;
     assert_eq!(status, 400);
     assert!(
         body.contains("Could not parse request body into json"),
         "{body}"
     );
+
     let too_large = vec![b' '; LAMBDA_PAYLOAD_BYTES_MAX + 1];
     assert_eq!(
         text("POST /2015-03-31/functions/echo/invocations", &too_large)
@@ -234,22 +239,23 @@ async fn invocations_are_refused_in_lambdas_words() {
             .0,
         413
     );
+
     let event = "POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\nx-amz-invocation-type: Event\r\nx-rest:";
     assert_eq!(text(event, b"{}").await.0, 400);
 }
 
 #[tokio::test]
-async fn a_page_in_a_browser_may_not_invoke() {
+async fn browser_page_may_not_invoke() {
     let addr = serving(ApiKind::Rest).await;
     let head = "POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\norigin: http://evil.example\r\nx-rest:";
-    assert_eq!(ask(addr, head, b"{}").await.0, 403);
+    assert_eq!(send(addr, head, b"{}").await.0, 403);
 }
 
 #[tokio::test]
-async fn a_function_that_dies_when_invoked_says_so_in_its_answer() {
+async fn failed_invocation_returns_error_message() {
     let addr = serving(ApiKind::Rest).await;
     for name in ["fails", "panic"] {
-        let (status, body) = ask(
+        let (status, body) = send(
             addr,
             &format!("POST /2015-03-31/functions/{name}/invocations"),
             b"{}",
@@ -261,5 +267,6 @@ async fn a_function_that_dies_when_invoked_says_so_in_its_answer() {
             "{name}"
         );
     }
-    assert_eq!(ask(addr, "GET /health", b"").await.0, 200);
+
+    assert_eq!(send(addr, "GET /health", b"").await.0, 200);
 }

@@ -1,5 +1,5 @@
-//! The AWS SDK on the embedded S3 without a socket, with the same hook on either side of each call
-//! as the engine's client has.
+//! The AWS SDK on the embedded S3 without a socket, with the same hook before and after each call
+//! as the engine's client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,13 +37,13 @@ impl std::fmt::Debug for StoreClient {
 }
 
 impl StoreClient {
-    /// A client that only calls.
+    /// Returns a client without a hook.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self::with_hook(store, Arc::new(NoHook))
     }
 
-    /// A client whose calls pass the hook.
+    /// Returns a client that calls `hook` before and after each request.
     #[must_use]
     pub fn with_hook(store: Store, hook: Arc<dyn Hook>) -> Self {
         Self { store, hook }
@@ -54,7 +54,7 @@ impl StoreClient {
             .try_into_http1x()
             .map_err(|error| ConnectorError::user(error.into()))?;
         let (mut parts, body) = request.into_parts();
-        // A connection would say it.
+        // Over a network, the connection would add the `Host` header.
         let host = parts
             .uri
             .authority()
@@ -71,6 +71,7 @@ impl StoreClient {
         if let Some(forged) = evaluate(self.hook.before(&call).await).await? {
             return respond(forged);
         }
+
         let (parts, body) = self
             .store
             .exchange(http::Request::from_parts(parts, body))
@@ -83,12 +84,13 @@ impl StoreClient {
         if let Some(forged) = evaluate(self.hook.after(&call, &reply).await).await? {
             return respond(forged);
         }
+
         let response = http::Response::from_parts(parts, SdkBody::from(reply.body));
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
     }
 }
 
-/// What a request is about: `/bucket/key`, or `/bucket/prefix` of a listing.
+/// Returns the path that a request addresses: `/bucket/key`, or `/bucket/prefix` of a listing.
 #[must_use]
 pub fn target(uri: &http::Uri) -> String {
     let query = uri.query().unwrap_or_default();
@@ -101,7 +103,7 @@ pub fn target(uri: &http::Uri) -> String {
     }
 }
 
-/// What S3 calls a request for an object.
+/// Returns S3's operation name of a request for an object.
 fn operation(parts: &http::request::Parts) -> &'static str {
     match parts.method {
         Method::PUT if parts.headers.contains_key("x-amz-copy-source") => "CopyObject",
@@ -138,14 +140,15 @@ impl HttpClient for StoreClient {
     }
 }
 
-/// A function's S3 client on that one: the development credentials, path-style requests to
-/// `endpoint`, which is where upload URLs lead, and a retry budget of its own. Lambda's credentials
-/// have a session token, which stands in each URL they sign; here it is the function's name, so
-/// that a URL tells who signed it.
+/// Returns a function's S3 client over `client`, with the development credentials, path-style
+/// requests to `endpoint`, which is the base of upload URLs, and its own retry budget. Lambda's
+/// credentials have a session token, which is part of each URL that they sign. Here the token is
+/// the function's name, so that a URL identifies its signer.
 #[must_use]
 pub fn s3_client(client: StoreClient, endpoint: &str, function: &str) -> aws_sdk_s3::Client {
     static CLIENTS: AtomicU64 = AtomicU64::new(0);
     let partition = format!("tidemark-store-{}", CLIENTS.fetch_add(1, Ordering::Relaxed));
+
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
@@ -160,7 +163,7 @@ pub fn s3_client(client: StoreClient, endpoint: &str, function: &str) -> aws_sdk
         ))
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
         .retry_partition(RetryPartition::new(partition))
-        // It measures the real clock, while tests let virtual time pass.
+        // The protection measures real time, while tests advance virtual time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(client);
     aws_sdk_s3::Client::from_conf(config.build())

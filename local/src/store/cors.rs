@@ -1,20 +1,20 @@
-//! What lets a page in a browser upload: the bucket's CORS rule in `template.yaml`, for the one
-//! method it has. Which origins' pages may ask is checked before, where every request comes in
-//! ([`crate::gateway::Guard`]).
+//! CORS of the embedded S3, which lets a page in a browser upload: the bucket's CORS rule in
+//! `template.yaml`, for its only method. The allowed origins are checked earlier, in
+//! [`crate::gateway::Guard`], for every request.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderValue, Method, header};
 
-/// How long a browser may remember the permission, as in the template.
+/// Seconds for which a browser may cache the permission, as in the template.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("3600");
 
-/// The origin of a browser's question whether it may upload; none for other requests.
+/// Returns the origin of a preflight request for an upload; `None` for other requests.
 pub(super) fn preflight(request: &Request) -> Option<HeaderValue> {
-    let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let requested = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
     let is_preflight =
-        request.method() == Method::OPTIONS && asked.is_some_and(|method| method == "PUT");
+        request.method() == Method::OPTIONS && requested.is_some_and(|method| method == "PUT");
     request
         .headers()
         .get(header::ORIGIN)
@@ -22,7 +22,8 @@ pub(super) fn preflight(request: &Request) -> Option<HeaderValue> {
         .cloned()
 }
 
-/// It may, with any headers: the signature decides.
+/// Returns the response to a preflight request. It allows any headers, because the signature
+/// authorizes the upload.
 pub(super) fn allow_upload(origin: HeaderValue) -> Response {
     let mut response = share(Response::new(Body::empty()), origin);
     let allowed = [
@@ -36,11 +37,12 @@ pub(super) fn allow_upload(origin: HeaderValue) -> Response {
         ),
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS),
     ];
+
     response.headers_mut().extend(allowed);
     response
 }
 
-/// A page of this origin may see the answer.
+/// Adds the header that lets a page of this origin read the response.
 pub(super) fn share(mut response: Response, origin: HeaderValue) -> Response {
     response
         .headers_mut()

@@ -1,6 +1,6 @@
-//! The embedded S3: buckets are folders, signatures are checked against fixed development
-//! credentials. It serves path-style requests (`/media/<key>`) and knows nothing of the sync
-//! protocol. The front leads to the media bucket only.
+//! The embedded S3: buckets are folders, and signatures are checked against fixed development
+//! credentials. It serves path-style requests (`/media/<key>`) and does not depend on the sync
+//! protocol. The front routes both buckets to it.
 
 pub mod client;
 mod cors;
@@ -15,19 +15,19 @@ use axum::response::Response;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-/// The bucket of uploads.
+/// Name of the bucket of uploads.
 pub const BUCKET: &str = "media";
-/// The bucket of stream records that were set aside. Only functions in this process reach it.
+/// Name of the bucket of dead letters: stream records that could not be processed.
 pub const DEAD_LETTER_BUCKET: &str = "failure";
 /// Access key id that the embedded S3 accepts.
 pub const ACCESS_KEY: &str = "tidemark";
-/// Secret access key that goes with it.
+/// Secret access key of [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "tidemark-development-secret";
 
-/// Bytes of an answer to a caller in this process.
+/// Largest response in bytes to a caller in this process.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Why the store does not open.
+/// The reason why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open the media store in {folder}: {reason}")]
 pub struct StoreError {
@@ -35,11 +35,11 @@ pub struct StoreError {
     reason: String,
 }
 
-/// An embedded S3. Clones share it.
+/// An embedded S3. Clones share the same folder.
 #[derive(Clone)]
 pub struct Store {
     service: S3Service,
-    /// Held, not read: a temporary folder goes with the last clone.
+    /// Held, never read: a temporary folder is deleted with the last clone.
     _folder: Option<Arc<tempfile::TempDir>>,
 }
 
@@ -50,10 +50,10 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store over `folder`, which exists, and makes the buckets.
+    /// Opens the store over the existing `folder`, and creates the buckets.
     ///
     /// # Errors
-    /// The folder cannot be read or written.
+    /// Returns an error if the folder cannot be read or written.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |reason: String| StoreError {
             folder: folder.display().to_string(),
@@ -63,21 +63,23 @@ impl Store {
             std::fs::create_dir_all(folder.join(bucket))
                 .map_err(|error| failed(error.to_string()))?;
         }
+
         let files =
             s3s_fs::FileSystem::new(folder).map_err(|error| failed(format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
-        // Without it nothing is checked: no signature, no expiry, no signed header.
+        // Without this setting s3s checks no signature, no expiry and no signed header.
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+
         Ok(Self {
             service: builder.build(),
             _folder: None,
         })
     }
 
-    /// Opens a store over a temporary folder, which is gone with the last clone.
+    /// Opens a store over a temporary folder, which is deleted with the last clone.
     ///
     /// # Errors
-    /// There is no place for temporary folders.
+    /// Returns an error if no temporary folder can be created.
     pub fn temporary() -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError {
             folder: "a temporary folder".to_owned(),
@@ -91,27 +93,28 @@ impl Store {
         })
     }
 
-    /// [`serve`](Self::serve) without streaming, for callers in this process; an answer over
-    /// [`RESPONSE_BYTES_MAX`] is one that failed.
+    /// Runs [`serve`](Self::serve) without streaming, for callers in this process. A response over
+    /// [`RESPONSE_BYTES_MAX`] becomes a 500.
     pub async fn exchange(&self, request: http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {
         let (mut parts, body) = self.serve(request.map(Body::from)).await.into_parts();
         let body = to_bytes(body, RESPONSE_BYTES_MAX)
             .await
             .unwrap_or_else(|error| {
-                tracing::error!(%error, "the embedded S3's answer could not be read");
+                tracing::error!(%error, "embedded S3 response cannot be read");
                 parts.status = http::StatusCode::INTERNAL_SERVER_ERROR;
                 Bytes::new()
             });
         http::Response::from_parts(parts, body.to_vec())
     }
 
-    /// Answers one S3 request, streaming both bodies.
+    /// Serves one S3 request and streams both bodies.
     pub async fn serve(&self, request: Request) -> Response {
         if let Some(origin) = cors::preflight(&request) {
             return cors::allow_upload(origin);
         }
+
         let origin = request.headers().get(http::header::ORIGIN).cloned();
-        let (request, promise) = whole::watch(request);
+        let (request, body_check) = whole::watch(request);
         let response = match self
             .service
             .call(request.map(s3s::Body::http_body_unsync))
@@ -119,13 +122,14 @@ impl Store {
         {
             Ok(response) => response.map(Body::new),
             Err(error) => {
-                tracing::error!(?error, "the embedded S3 could not answer");
+                tracing::error!(?error, "embedded S3 request failed");
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }
         };
-        let response = promise.rejection().unwrap_or(response);
+
+        let response = body_check.rejection().unwrap_or(response);
         match origin {
             Some(origin) => cors::share(response, origin),
             None => response,

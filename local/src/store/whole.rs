@@ -1,6 +1,6 @@
-//! An upload is stored as its signed headers say, or not at all. s3s verifies that the headers are
-//! the signed ones; s3s-fs compares the checksum only when the file stands in its place already,
-//! and the length never. S3 does both first, and so does this.
+//! Stores an upload only if its body matches its signed headers. s3s verifies the signature over
+//! the headers; s3s-fs compares the checksum only after the file is in its final place, and never
+//! compares the length. S3 checks both first, and so does this module.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, Method, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
-/// How a body broke its promise: S3's code and words.
+/// S3's error code and message for a body that violates its headers.
 type BodyError = (&'static str, &'static str);
 
 const INCOMPLETE: BodyError = (
@@ -25,15 +25,15 @@ const BAD_DIGEST: BodyError = (
     "The SHA256 you specified did not match the calculated checksum.",
 );
 
-/// What becomes of the promise of one request's headers while its body is read.
-pub(super) struct Promise(Arc<OnceLock<BodyError>>);
+/// The result of checking one request's body while it is read.
+pub(super) struct BodyCheck(Arc<OnceLock<BodyError>>);
 
-impl Promise {
-    /// What S3 answers if the body broke it.
+impl BodyCheck {
+    /// Returns S3's error response if the body violated its headers.
     pub(super) fn rejection(&self) -> Option<Response> {
-        let (code, words) = self.0.get()?;
+        let (code, message) = self.0.get()?;
         let body = format!(
-            r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>"#
+            r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"#
         );
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::BAD_REQUEST;
@@ -45,24 +45,25 @@ impl Promise {
     }
 }
 
-/// The request of a signed URL with a body that breaks off where it breaks its promise, so that
-/// nothing is stored. Other requests are left alone: they may pack the body in signed chunks, which
-/// s3s verifies itself.
-pub(super) fn watch(request: Request) -> (Request, Promise) {
-    let broken = Arc::new(OnceLock::new());
-    let promise = Promise(Arc::clone(&broken));
+/// Wraps the body of a request with a signed URL: it breaks off where it violates the headers, so
+/// that no file is stored. Other requests are unchanged, because they may send the body in signed
+/// chunks, which s3s verifies itself.
+pub(super) fn watch(request: Request) -> (Request, BodyCheck) {
+    let violation = Arc::new(OnceLock::new());
+    let body_check = BodyCheck(Arc::clone(&violation));
     let is_signed_url = request
         .uri()
         .query()
         .is_some_and(|query| query.contains("X-Amz-Signature="));
     if request.method() != Method::PUT || !is_signed_url {
-        return (request, promise);
+        return (request, body_check);
     }
+
     let expected = ExpectedBody::of(request.headers());
     let watched = |body: Body| {
         let chunks = stream::try_unfold(
-            (body.into_data_stream(), expected, broken),
-            async |(mut body, mut expected, broken)| {
+            (body.into_data_stream(), expected, violation),
+            async |(mut body, mut expected, violation)| {
                 let read = match body.next().await {
                     Some(chunk) => {
                         let chunk = chunk?;
@@ -71,21 +72,22 @@ pub(super) fn watch(request: Request) -> (Request, Promise) {
                     None => expected.end().map(|()| None),
                 };
                 match read {
-                    Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (body, expected, broken)))),
-                    Err(how) => {
-                        // The first one counts.
-                        let _ = broken.set(how);
-                        Err(axum::Error::new(how.0))
+                    Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (body, expected, violation)))),
+                    Err(error) => {
+                        // The first violation is kept.
+                        let _ = violation.set(error);
+                        Err(axum::Error::new(error.0))
                     }
                 }
             },
         );
         Body::from_stream(chunks)
     };
-    (request.map(watched), promise)
+
+    (request.map(watched), body_check)
 }
 
-/// What is still to come, as the headers say.
+/// The rest of the body that the headers require.
 struct ExpectedBody {
     bytes: Option<u64>,
     sha256: Option<(String, Sha256)>,

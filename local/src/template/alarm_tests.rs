@@ -1,15 +1,19 @@
-//! The alarms' expressions, evaluated: CloudWatch's metric math as far as the template uses it.
-//! Nothing here or on LocalStack would notice an expression that never goes.
+//! Checks that the alarms are documented and use metrics that the functions write, and evaluates
+//! their expressions with the part of CloudWatch's metric math that the template uses. Neither the
+//! local runner nor LocalStack would detect an alarm that never triggers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
+use tidemark_aws::metrics::{Metric, NAMESPACE};
+
+use super::tests::{all, yaml};
 use super::*;
 
-/// The values of one period. A metric without data is not in it.
+/// The values of one period by metric id. A metric without data is absent.
 type Period = BTreeMap<String, f64>;
 
-/// A data point that a missing metric has no value for is missing itself.
+/// Evaluates an expression token by token. An operation on a missing value has no value.
 struct Expression<'a, I: Iterator<Item = String>> {
     tokens: Peekable<I>,
     period: &'a Period,
@@ -27,7 +31,11 @@ fn evaluate(expression: &str, period: &Period) -> Option<f64> {
         period,
     };
     let value = expression.conjunction();
-    assert_eq!(expression.tokens.next(), None, "the whole expression");
+    assert_eq!(
+        expression.tokens.next(),
+        None,
+        "tokens remain after the expression"
+    );
     value
 }
 
@@ -100,11 +108,13 @@ impl<I: Iterator<Item = String>> Expression<'_, I> {
                 .ok()
                 .or_else(|| self.period.get(&token).copied());
         }
+
         let mut arguments = vec![self.conjunction()];
         while self.takes(",") {
             arguments.push(self.conjunction());
         }
         assert!(self.takes(")"));
+
         match (token.as_str(), arguments.as_slice()) {
             ("FILL", [value, other]) => value.or(*other),
             ("IF", [condition, then, other]) => {
@@ -119,7 +129,7 @@ impl<I: Iterator<Item = String>> Expression<'_, I> {
     }
 }
 
-/// An alarm's expression, its threshold and comparison, and what its metrics are called.
+/// The definition of an alarm, and the expression in it.
 struct Alarm {
     definition: Yaml,
     expression: String,
@@ -132,19 +142,21 @@ impl Alarm {
             .resources("AWS::CloudWatch::Alarm")
             .find(|(found, _)| *found == id)
             .unwrap();
+
         let definition = resource["Properties"].clone();
         let expression = definition["Metrics"]
             .as_sequence()
             .unwrap()
             .iter()
             .find_map(|it| it.get("Expression")?.as_str());
+
         Self {
             expression: expression.unwrap().to_owned(),
             definition,
         }
     }
 
-    /// Whether a period with these values is one that the alarm counts.
+    /// Returns whether the alarm counts a period with these values as breaching.
     fn breaches(&self, period: &[(&str, f64)]) -> bool {
         let metrics = self.definition["Metrics"].as_sequence().unwrap();
         for (id, _) in period {
@@ -153,6 +165,7 @@ impl Alarm {
                 "{id} is a metric of the alarm"
             );
         }
+
         let period = period
             .iter()
             .map(|(id, value)| ((*id).to_owned(), *value))
@@ -161,6 +174,7 @@ impl Alarm {
         let Some(value) = evaluate(&self.expression, &period) else {
             return false;
         };
+
         match self.definition["ComparisonOperator"].as_str().unwrap() {
             "GreaterThanThreshold" => value > threshold,
             "GreaterThanOrEqualToThreshold" => value >= threshold,
@@ -189,9 +203,10 @@ fn accepted_changes_without_sequenced_ones_alarm() {
     assert_eq!(alarm.periods(), (300, 2, 24));
     assert!(
         alarm.breaches(&[("accepted", 1.0)]),
-        "a mapping that is disabled writes no metric at all"
+        "a disabled mapping writes no metric"
     );
     assert!(alarm.breaches(&[("accepted", 500.0), ("sequenced", 0.0)]));
+
     for quiet in [
         &[][..],
         &[("sequenced", 3.0)],
@@ -220,18 +235,19 @@ fn unavailable_requests_alarm_by_their_proportion() {
 }
 
 #[test]
-fn throttled_requests_alarm_and_other_refusals_do_not() {
+fn throttled_requests_alarm_other_rejections_do_not() {
     let alarm = Alarm::named("TooManyRequestsAlarm");
     assert_eq!(alarm.periods(), (60, 3, 5));
     assert!(
         alarm.breaches(&[("clients", 60.0), ("requests", 1000.0)]),
-        "the gateway answered them"
+        "the gateway rejected them"
     );
     assert!(alarm.breaches(&[
         ("clients", 160.0),
         ("refusals", 100.0),
         ("requests", 1000.0)
     ]));
+
     for quiet in [
         &[][..],
         &[("requests", 1000.0)],
@@ -246,4 +262,92 @@ fn throttled_requests_alarm_and_other_refusals_do_not() {
     ] {
         assert!(!alarm.breaches(quiet), "{quiet:?}");
     }
+}
+
+/// Each alarm has a section in the operations manual that describes what to do.
+#[test]
+fn alarms_match_operations_sections() {
+    let operations = include_str!("../../../docs/operations.md");
+    let (_, sections) = operations.split_once("## Alarms").unwrap();
+    // The next section of the second level has other headings of the third level.
+    let sections = sections.split("\n## ").next().unwrap();
+    let sections: BTreeSet<_> = sections
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(str::to_owned)
+        .collect();
+
+    let alarms: BTreeSet<_> = all("AWS::CloudWatch::Alarm")
+        .into_iter()
+        .map(|(id, _, alarm)| {
+            let name = id.strip_suffix("Alarm").unwrap().to_owned();
+            assert_eq!(
+                alarm["AlarmName"]["Fn::Sub"].as_str(),
+                Some(format!("${{AWS::StackName}}-{name}").as_str())
+            );
+            assert!(
+                alarm["AlarmDescription"]
+                    .as_str()
+                    .unwrap()
+                    .ends_with(&format!("docs/operations.md, {name}.")),
+                "{id}"
+            );
+            assert_eq!(
+                (
+                    &alarm["TreatMissingData"],
+                    alarm["AlarmActions"]["Fn::If"][0].as_str()
+                ),
+                (&yaml("notBreaching"), Some("HasAlarmTopic"))
+            );
+            name
+        })
+        .collect();
+
+    assert_eq!(alarms, sections);
+}
+
+/// An alarm on a metric that no function writes would never trigger.
+#[test]
+fn alarms_and_dashboard_use_written_metrics() {
+    let written: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+    let mut referenced = BTreeSet::new();
+    for (_, _, alarm) in all("AWS::CloudWatch::Alarm") {
+        let in_math = alarm
+            .get("Metrics")
+            .and_then(Yaml::as_sequence)
+            .into_iter()
+            .flatten();
+        let in_math = in_math.filter_map(|metric| metric.get("MetricStat")?.get("Metric"));
+        for metric in in_math
+            .chain([&alarm])
+            .filter(|metric| metric.get("Namespace").is_some_and(|it| it == NAMESPACE))
+        {
+            referenced.insert(metric["MetricName"].as_str().unwrap().to_owned());
+            assert_eq!(
+                metric["Dimensions"],
+                yaml("[{Name: Stack, Value: {Ref: 'AWS::StackName'}}]")
+            );
+        }
+    }
+
+    let (_, _, dashboard) = all("AWS::CloudWatch::Dashboard").remove(0);
+    let body: serde_json::Value =
+        serde_json::from_str(dashboard["DashboardBody"]["Fn::Sub"].as_str().unwrap()).unwrap();
+    for widget in body["widgets"].as_array().unwrap() {
+        for metric in widget["properties"]["metrics"].as_array().unwrap() {
+            if metric[0] == NAMESPACE {
+                assert_eq!(
+                    (&metric[2], &metric[3]),
+                    (&"Stack".into(), &"${AWS::StackName}".into())
+                );
+                referenced.insert(metric[1].as_str().unwrap().to_owned());
+            }
+        }
+    }
+
+    assert!(
+        referenced.len() > 10 && referenced.is_subset(&written),
+        "{:?}",
+        referenced.difference(&written)
+    );
 }

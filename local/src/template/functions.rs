@@ -1,6 +1,6 @@
-//! The functions of the template: their environments, the routes that lead to them, and the stream
-//! that feeds one. A function is called by its binary's name (`push`), the way
-//! `tidemark_core::routes` calls it.
+//! The functions of the template: their environments, the routes to them, and their stream
+//! mappings. A function is identified by the name of its binary (`push`), as in
+//! `tidemark_core::routes`.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ pub(super) const KIND: &str = "AWS::Serverless::Function";
 /// A route of the API as the template declares it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiRoute {
-    /// In capitals.
+    /// HTTP method in upper case.
     pub method: String,
-    /// With `{name}` placeholders.
+    /// Path with placeholders, for example `{name}`.
     pub path: String,
-    /// The binary that answers it.
+    /// Name of the binary that serves the route.
     pub function: String,
 }
 
@@ -26,29 +26,30 @@ pub struct ApiRoute {
 pub struct StreamMapping {
     /// Local name of the table.
     pub table: String,
-    /// The binary that takes the batches.
+    /// Name of the binary that receives the batches.
     pub function: String,
-    /// Records of a batch, at most.
+    /// Largest number of records in a batch.
     pub batch_records_max: usize,
-    /// How long Lambda gathers a batch. The local pump does not wait: it would only make a laptop
-    /// slow.
+    /// Seconds for which Lambda gathers a batch. The local event source mapping does not wait,
+    /// because that would only slow down a local run.
     pub batching_window_s: u64,
-    /// Whether the function names the records it failed on; otherwise its answer is not looked at.
+    /// Whether the function reports failed records in `batchItemFailures`. Otherwise its response
+    /// is ignored.
     pub reports_item_failures: bool,
-    /// `TRIM_HORIZON` or `LATEST`.
+    /// Position at which a new mapping begins: `TRIM_HORIZON` or `LATEST`.
     pub starting_position: String,
-    /// Patterns, as JSON, of the records that Lambda hands on; all of them, if there is none. The
-    /// local pump does not filter.
+    /// JSON patterns of the records that Lambda delivers; without patterns it delivers all records.
+    /// The local event source mapping does not filter.
     pub filters: Vec<String>,
 }
 
 impl Template {
-    /// The environment of a function: the global variables and its own, which win, with the
-    /// parameters' overrides.
+    /// Returns the environment of a function: the global variables and its own variables, which
+    /// take precedence, with overridden parameters.
     ///
     /// # Errors
-    /// No such function, a parameter without a value, or an intrinsic function other than a
-    /// reference.
+    /// Returns an error if the function does not exist, a parameter has no value, or a variable
+    /// uses an intrinsic function other than `!Ref` and `!If`.
     pub fn environment(
         &self,
         function: &str,
@@ -59,6 +60,7 @@ impl Template {
             ("Globals.Function".to_owned(), self.globals()),
             (format!("Resources.{id}.Properties"), own.get("Properties")),
         ];
+
         let mut environment = BTreeMap::new();
         for (path, source) in sources {
             let variables =
@@ -74,10 +76,11 @@ impl Template {
         Ok(environment)
     }
 
-    /// Seconds an invocation of a function may take: its own, or those of all.
+    /// Returns the timeout of a function in seconds: its own, or the global one.
     ///
     /// # Errors
-    /// No such function, or no whole number of seconds.
+    /// Returns an error if the function does not exist, or the timeout is not a whole number of
+    /// seconds.
     pub fn timeout_s(&self, function: &str) -> Result<u64, TemplateError> {
         let (id, own) = self.function(function)?;
         let timeout = |properties: Option<&Yaml>| {
@@ -92,13 +95,13 @@ impl Template {
         })
     }
 
-    /// The functions, by their binaries' names, in the template's order.
+    /// Returns the functions by their binaries' names, in the template's order.
     pub fn functions(&self) -> impl Iterator<Item = String> {
         self.resources(KIND)
             .map(|(id, resource)| binary(id, resource))
     }
 
-    /// The id and the definition of a function.
+    /// Returns the logical id and the definition of a function.
     fn function(&self, function: &str) -> Result<(&str, &Yaml), TemplateError> {
         let found = self
             .resources(KIND)
@@ -111,10 +114,10 @@ impl Template {
         })
     }
 
-    /// The routes of the API, sorted.
+    /// Returns the routes of the API in sorted order.
     ///
     /// # Errors
-    /// An API event without a path or a method.
+    /// Returns an error if an API event lacks a path or a method.
     pub fn routes(&self) -> Result<Vec<ApiRoute>, TemplateError> {
         let mut routes = Vec::new();
         for (id, resource, path, event) in self.events("Api") {
@@ -124,6 +127,7 @@ impl Template {
                     .and_then(Yaml::as_str)
                     .ok_or_else(|| shape(&path, "a path and a method"))
             };
+
             let (method, path) = (
                 text("Method")?.to_ascii_uppercase(),
                 text("Path")?.to_owned(),
@@ -134,21 +138,24 @@ impl Template {
                 function: binary(id, resource),
             });
         }
+
         routes.sort();
         Ok(routes)
     }
 
-    /// The mappings from table streams to functions.
+    /// Returns the mappings from table streams to functions.
     ///
     /// # Errors
-    /// A mapping whose stream is not `!GetAtt <table>.StreamArn`, or without a starting position.
+    /// Returns an error if a mapping's stream is not `!GetAtt <table>.StreamArn`, or its starting
+    /// position is missing.
     pub fn stream_mappings(&self) -> Result<Vec<StreamMapping>, TemplateError> {
         self.events("DynamoDB")
             .map(|(id, resource, path, event)| mapping(binary(id, resource), &path, event))
             .collect()
     }
 
-    /// The events of a type: function's id, function, where the event stands, its properties.
+    /// Returns the events of a type: the function's id, its definition, the path of the event, and
+    /// the event's properties.
     pub(super) fn events<'a>(
         &'a self,
         kind: &'a str,
@@ -157,6 +164,7 @@ impl Template {
             let events = resource
                 .get("Properties")
                 .and_then(|properties| properties.get("Events")?.as_mapping());
+
             events
                 .into_iter()
                 .flatten()
@@ -172,7 +180,7 @@ impl Template {
     }
 }
 
-/// The function's binary; a function that does not name one is called after its logical id.
+/// Returns the name of a function's binary, or a name derived from its logical id if it names none.
 pub(super) fn binary(id: &str, resource: &Yaml) -> String {
     let named = || {
         resource
@@ -181,6 +189,7 @@ pub(super) fn binary(id: &str, resource: &Yaml) -> String {
             .get("Binary")?
             .as_str()
     };
+
     named().map_or_else(
         || {
             id.strip_suffix("Function")
@@ -200,6 +209,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
         }
         _ => None,
     };
+
     let number = |key| event.get(key).and_then(Yaml::as_u64);
     let filters = event
         .get("FilterCriteria")
@@ -208,11 +218,12 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
         .get("FunctionResponseTypes")
         .and_then(Yaml::as_sequence);
     let position = event.get("StartingPosition").and_then(Yaml::as_str);
+
     Ok(StreamMapping {
         table: table
             .ok_or_else(|| shape(&format!("{path}.Stream"), "!GetAtt <table>.StreamArn"))?,
         function,
-        // Lambda's own default.
+        // Lambda's default batch size.
         batch_records_max: usize::try_from(number("BatchSize").unwrap_or(100))
             .unwrap_or(100)
             .clamp(1, 1000),
@@ -253,12 +264,13 @@ Resources:
 ";
 
     #[test]
-    fn an_environment_is_the_globals_and_its_own_with_references_evaluated() {
+    fn environment_merges_globals_and_own_variables() {
         let parameters = BTreeMap::from([("Issuer".to_owned(), "me".to_owned())]);
         let environment = Template::parse(SMALL)
             .unwrap()
             .environment("push", &parameters)
             .unwrap();
+
         let expected = [
             ("DAYS", "30"),
             ("ISSUER", "me"),
@@ -274,7 +286,7 @@ Resources:
     }
 
     #[test]
-    fn a_parameter_without_a_value_is_named() {
+    fn parameter_without_value_is_named() {
         let error = Template::parse(SMALL)
             .unwrap()
             .environment("push", &BTreeMap::new())
@@ -283,7 +295,7 @@ Resources:
     }
 
     #[test]
-    fn an_intrinsic_function_that_is_not_evaluated_is_named() {
+    fn unsupported_intrinsic_function_is_named() {
         let error = Template::parse(SMALL)
             .unwrap()
             .environment("odd", &BTreeMap::new())
@@ -297,7 +309,7 @@ Resources:
     }
 
     #[test]
-    fn the_template_declares_exactly_the_routes_the_code_serves() {
+    fn template_routes_equal_served_routes() {
         let mut served: Vec<_> = ROUTES
             .iter()
             .flat_map(|r| [r.method, "OPTIONS"].map(|method| (method, r)))
@@ -312,13 +324,14 @@ Resources:
         assert_eq!(Template::built_in().unwrap().routes().unwrap(), served);
     }
 
-    /// With every media type declared as binary, the preflight that SAM's `Cors` generates fails on
-    /// AWS.
+    /// `Cors` must be absent: with every media type declared as binary, the preflight that SAM
+    /// generates for it fails on AWS.
     #[test]
-    fn the_gateways_own_answers_have_headers() {
+    fn gateway_error_responses_have_headers() {
         let template = Template::built_in().unwrap();
         let (_, api) = template.resources("AWS::Serverless::Api").next().unwrap();
         assert!(api["Properties"].get("Cors").is_none());
+
         for kind in ["DEFAULT_4XX", "DEFAULT_5XX"] {
             let response = &api["Properties"]["GatewayResponses"][kind];
             let headers = &response["ResponseParameters"]["Headers"];
@@ -332,6 +345,7 @@ Resources:
                 headers["access-control-expose-headers"], "'retry-after, x-amzn-requestid'",
                 "{kind}"
             );
+
             let body = response["ResponseTemplates"]["application/json"]
                 .as_str()
                 .unwrap();
@@ -347,9 +361,9 @@ Resources:
         }
     }
 
-    /// What the local gateway does with bodies (`gateway/event.rs`).
+    /// The local gateway encodes bodies in the same way (`gateway/event.rs`).
     #[test]
-    fn the_api_hands_every_body_on_as_bytes() {
+    fn api_passes_every_body_as_bytes() {
         let template = Template::built_in().unwrap();
         let apis: Vec<_> = template
             .resources("AWS::Serverless::Api")
@@ -363,7 +377,7 @@ Resources:
     }
 
     #[test]
-    fn the_changelog_takes_the_resources_stream_and_reports_failures() {
+    fn changelog_reads_resources_stream_and_reports_failures() {
         let mappings = Template::built_in().unwrap().stream_mappings().unwrap();
         let mapping = mappings
             .iter()

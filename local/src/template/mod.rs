@@ -1,6 +1,6 @@
-//! Reads `template.yaml`, the deployment, as far as one machine needs it: tables, environments,
-//! routes, the stream mapping. It understands the few intrinsic functions these parts use and
-//! refuses the others by name; it never keeps a second copy of anything the template says.
+//! Reads from `template.yaml`, the deployment, what one machine needs: tables, environments, routes
+//! and stream mappings. It evaluates the few intrinsic functions that these parts use and rejects
+//! the others by name. No content of the template is repeated in code.
 
 pub mod functions;
 pub mod policies;
@@ -10,78 +10,79 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_yaml_ng::Value as Yaml;
 
-/// What a reference names besides tables and parameters: the resource's type, and what its logical
-/// id ends in.
+/// Resource types besides tables that a reference may name, each with the suffix of its logical
+/// ids.
 const NAMED: [(&str, &str); 2] = [(BUCKET_KIND, "Bucket"), (TOPIC_KIND, "Topic")];
 const BUCKET_KIND: &str = "AWS::S3::Bucket";
 const TOPIC_KIND: &str = "AWS::SNS::Topic";
 
-/// What the deployment on this machine is called.
+/// Name of the stack on this machine.
 const STACK_NAME: &str = "tidemark";
 
-/// The template of this build.
+/// The template that is compiled into this build.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
-/// Where the template does not say what the local runner needs.
+/// Reasons why the template cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// Not YAML.
+    /// The text is not valid YAML.
     #[error("template.yaml is not valid YAML: {0}")]
     Yaml(#[from] serde_yaml_ng::Error),
-    /// Something is missing, or has another shape.
+    /// A value is missing or has another shape.
     #[error("template.yaml: {path} should be {expected}")]
     Shape {
-        /// Where, as `Resources.PushFunction.Properties`.
+        /// Path of the value, for example `Resources.PushFunction.Properties`.
         path: String,
-        /// What the runner reads there.
+        /// Shape that the runner expects there.
         expected: &'static str,
     },
-    /// An intrinsic function the local runner does not evaluate.
+    /// The template uses an intrinsic function that the local runner does not evaluate.
     #[error("template.yaml: {path} uses {function}, which the local runner does not evaluate")]
     Intrinsic {
-        /// Where.
+        /// Path of the value.
         path: String,
-        /// Which, with what it refers to.
+        /// Name of the intrinsic function, with its argument.
         function: String,
     },
-    /// A parameter without a value.
+    /// A parameter has neither a default nor a value from the runner.
     #[error("template.yaml: parameter {0} has no default, and the local runner gives it no value")]
     Parameter(String),
 }
 
-/// A parsed template. A clone costs nothing.
+/// A parsed template. Clones share its content.
 #[derive(Debug, Clone)]
 pub struct Template {
     root: Arc<Yaml>,
 }
 
 impl Template {
-    /// The template this build was made with.
+    /// Returns the template that is compiled into this build.
     ///
     /// # Errors
-    /// It is not YAML, which a test rules out.
+    /// Returns an error if the template is not YAML, which a test excludes.
     pub fn built_in() -> Result<Self, TemplateError> {
         Self::parse(TEMPLATE)
     }
 
-    /// Parses a template.
+    /// Parses a template from its YAML text.
     ///
     /// # Errors
-    /// The text is not YAML.
+    /// Returns an error if the text is not YAML.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         Ok(Self {
             root: Arc::new(long_form(serde_yaml_ng::from_str(text)?)),
         })
     }
 
-    /// The template with one more environment variable for every function, or another value of it.
+    /// Returns the template with the environment variable set to `value` for every function.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         let root = Arc::make_mut(&mut self.root);
         let at = variables(root, &["Globals", "Function"]);
         at.into_iter()
             .for_each(|variables| drop(variables.insert(name.into(), value.into())));
-        // A function's own variables win over those of all.
+
+        // A function's own variable takes precedence over the global one, so it is removed.
         let resources = root.get_mut("Resources").and_then(Yaml::as_mapping_mut);
         for resource in resources
             .into_iter()
@@ -91,15 +92,17 @@ impl Template {
                 .into_iter()
                 .for_each(|own| drop(own.remove(name)));
         }
+
         self
     }
 
-    /// The resources of a type, by logical id, in the template's order.
+    /// Returns the resources of a type by logical id, in the template's order.
     pub(crate) fn resources<'a>(
         &'a self,
         kind: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Yaml)> {
         let resources = self.root.get("Resources").and_then(Yaml::as_mapping);
+
         resources
             .into_iter()
             .flatten()
@@ -113,8 +116,8 @@ impl Template {
             })
     }
 
-    /// A value as text, `!Ref` evaluated: a table, bucket or topic is its local name, a parameter
-    /// its override or its default, the stack `tidemark`.
+    /// Returns a value as text, with `!Ref` and `!If` evaluated: a table, bucket or topic becomes
+    /// its local name, a parameter its override or its default, and the stack `tidemark`.
     pub(crate) fn text(
         &self,
         path: &str,
@@ -124,28 +127,12 @@ impl Template {
         if let Some(scalar) = scalar(value) {
             return Ok(scalar);
         }
-        let is = |kind: &str, id: &str| self.root["Resources"][id]["Type"].as_str() == Some(kind);
+
         match intrinsic(value) {
-            Some(("Ref", Yaml::String(id))) if is(tables::KIND, id) => Ok(tables::local_name(id)),
             Some(("Ref", Yaml::String(id)))
-                if let Some((_, ending)) = NAMED.iter().find(|(kind, _)| is(kind, id)) =>
+                if let Some(referenced) = self.reference(id, parameters) =>
             {
-                Ok(short_name(id, ending))
-            }
-            Some(("Ref", Yaml::String(id))) if id == "AWS::StackName" => Ok(STACK_NAME.to_owned()),
-            Some(("Ref", Yaml::String(id)))
-                if self.root["Parameters"].get(id.as_str()).is_some() =>
-            {
-                let default = || {
-                    self.root["Parameters"][id.as_str()]
-                        .get("Default")
-                        .and_then(scalar)
-                };
-                parameters
-                    .get(id)
-                    .cloned()
-                    .or_else(default)
-                    .ok_or_else(|| TemplateError::Parameter(id.clone()))
+                referenced
             }
             Some(("If", Yaml::Sequence(of)))
                 if let [Yaml::String(condition), then, otherwise] = of.as_slice() =>
@@ -167,7 +154,36 @@ impl Template {
         }
     }
 
-    /// Evaluates a condition of the template: two texts that are the same, or the negation of that.
+    /// Returns the text of a reference; `None` if `id` is not a table, a bucket, a topic, the name
+    /// of the stack or a parameter.
+    fn reference(
+        &self,
+        id: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Option<Result<String, TemplateError>> {
+        let kind = self.root["Resources"][id]["Type"].as_str();
+        if kind == Some(tables::KIND) {
+            return Some(Ok(tables::local_name(id)));
+        }
+        if let Some((_, ending)) = NAMED.iter().find(|(named, _)| kind == Some(*named)) {
+            return Some(Ok(short_name(id, ending)));
+        }
+        if id == "AWS::StackName" {
+            return Some(Ok(STACK_NAME.to_owned()));
+        }
+
+        let parameter = self.root["Parameters"].get(id)?;
+        let default = || parameter.get("Default").and_then(scalar);
+        Some(
+            parameters
+                .get(id)
+                .cloned()
+                .or_else(default)
+                .ok_or_else(|| TemplateError::Parameter(id.to_owned())),
+        )
+    }
+
+    /// Evaluates a condition of the template: the equality of two texts, or its negation.
     fn condition(
         &self,
         name: &str,
@@ -181,6 +197,7 @@ impl Template {
         {
             (condition, is_negated) = (negated, !is_negated);
         }
+
         match intrinsic(condition) {
             Some(("Equals", Yaml::Sequence(of))) if let [one, other] = of.as_slice() => {
                 let is_same =
@@ -191,7 +208,7 @@ impl Template {
         }
     }
 
-    /// Whether the template declares the parameter.
+    /// Returns whether the template declares the parameter.
     #[must_use]
     pub fn has_parameter(&self, name: &str) -> bool {
         self.root["Parameters"].get(name).is_some()
@@ -202,7 +219,7 @@ impl Template {
     }
 }
 
-/// The environment variables of what stands at a path.
+/// Returns the environment variables of the element at a path.
 fn variables<'a>(yaml: &'a mut Yaml, path: &[&str]) -> Option<&'a mut serde_yaml_ng::Mapping> {
     let at = path.iter().chain(&["Environment", "Variables"]);
     at.copied()
@@ -210,8 +227,8 @@ fn variables<'a>(yaml: &'a mut Yaml, path: &[&str]) -> Option<&'a mut serde_yaml
         .as_mapping_mut()
 }
 
-/// CloudFormation has two spellings for an intrinsic function; everything behind this one sees the
-/// long one: `!Ref X` becomes `{Ref: X}`, `!Sub X` becomes `{"Fn::Sub": X}`.
+/// Converts intrinsic functions to their long form, which all other code expects: `!Ref X` becomes
+/// `{Ref: X}`, and `!Sub X` becomes `{"Fn::Sub": X}`.
 fn long_form(value: Yaml) -> Yaml {
     match value {
         Yaml::Tagged(tagged) => {
@@ -222,6 +239,7 @@ fn long_form(value: Yaml) -> Yaml {
             } else {
                 format!("Fn::{name}")
             };
+
             Yaml::Mapping(
                 [(Yaml::String(name), long_form(tagged.value))]
                     .into_iter()
@@ -238,7 +256,7 @@ fn long_form(value: Yaml) -> Yaml {
     }
 }
 
-/// The intrinsic function that a value is, and what it is applied to: `("Ref", "X")`.
+/// Returns the name and the argument of a value's intrinsic function, for example `("Ref", "X")`.
 pub(crate) fn intrinsic(value: &Yaml) -> Option<(&str, &Yaml)> {
     let map = value.as_mapping().filter(|map| map.len() == 1)?;
     let (name, of) = map.iter().next()?;
@@ -246,7 +264,8 @@ pub(crate) fn intrinsic(value: &Yaml) -> Option<(&str, &Yaml)> {
     (name == "Ref" || name.starts_with("Fn::")).then(|| (name.trim_start_matches("Fn::"), of))
 }
 
-/// A YAML value as JSON, for values that must not hold intrinsic functions.
+/// Converts a YAML value to JSON. Fails with `Intrinsic` if the value contains an intrinsic
+/// function.
 pub(crate) fn plain_json(path: &str, value: &Yaml) -> Result<serde_json::Value, TemplateError> {
     if let Some((name, _)) = intrinsic(value) {
         return Err(TemplateError::Intrinsic {
@@ -254,6 +273,7 @@ pub(crate) fn plain_json(path: &str, value: &Yaml) -> Result<serde_json::Value, 
             function: format!("!{name}"),
         });
     }
+
     match value {
         Yaml::Mapping(map) => {
             let mut object = serde_json::Map::new();
@@ -274,7 +294,8 @@ pub(crate) fn plain_json(path: &str, value: &Yaml) -> Result<serde_json::Value, 
     }
 }
 
-/// A logical id without the word for what it is: `MediaBucket` is `media`.
+/// Returns a logical id in lower case, without the suffix of its kind: `MediaBucket` becomes
+/// `media`.
 fn short_name(id: &str, kind: &str) -> String {
     id.strip_suffix(kind).unwrap_or(id).to_ascii_lowercase()
 }

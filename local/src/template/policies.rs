@@ -1,6 +1,7 @@
-//! What the template lets each function do. The local runner asks nobody for permission; tests
-//! compare this with what the functions do. What is not understood is refused, because a statement
-//! that was skipped here would be a right that nobody looks at.
+//! The permissions that the template gives each function. The local runner does not check
+//! permissions; tests compare them with the calls that the functions make. A statement that cannot
+//! be interpreted is rejected, because a skipped statement would be a permission that no test
+//! checks.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,33 +13,33 @@ use super::{
     tables,
 };
 
-/// Further ways to give a role rights, none of which the template needs.
+/// Other resource types that give a role permissions. The template needs none of them.
 const OTHER_KINDS: [&str; 3] = [
     "AWS::IAM::Policy",
     "AWS::IAM::RolePolicy",
     "AWS::Serverless::Connector",
 ];
 
-/// A policy that functions refer to may only let them use the customer-managed key. No call of
-/// theirs names it, so no right is compared.
+/// A managed policy that functions refer to may only allow the use of the customer-managed key. No
+/// call names the key, so this permission is not compared.
 const KEY_POLICY_KIND: &str = "AWS::IAM::ManagedPolicy";
-/// The parameter that holds that key.
+/// The parameter with the ARN of that key.
 const KEY_PARAMETER: &str = "KmsKeyArn";
 
-/// Where Lambda itself puts what a stream mapping gives up on, in a bucket that is the mapping's
-/// destination.
+/// Folder in which Lambda itself stores the records that a stream mapping gives up on, in the
+/// bucket that is the mapping's destination.
 const DESTINATION_FOLDER: &str = "aws/lambda/*";
 
-/// A right: a function may, or does, this to that.
+/// An action on a resource that a function may perform, or performs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
-    /// The function.
+    /// Name of the function.
     pub function: String,
-    /// As IAM calls it: `dynamodb:PutItem`.
+    /// Name of the IAM action, for example `dynamodb:PutItem`.
     pub action: String,
-    /// Under local names: `table/resources`, `table/conflicts/index/by_status`, `bucket/media`,
-    /// `bucket/media/uploads/*`, `topic/notification`. A right to list only what begins with a
-    /// prefix has it behind the bucket: `bucket/media/uploads/*`.
+    /// Resource under its local name: `table/resources`, `table/conflicts/index/by_status`,
+    /// `bucket/media`, `bucket/media/uploads/*`, `topic/notification`. A permission to list only a
+    /// prefix has the prefix after the bucket: `bucket/media/uploads/*`.
     pub resource: String,
 }
 
@@ -49,12 +50,12 @@ impl fmt::Display for Right {
 }
 
 impl Template {
-    /// The rights that the functions' policies give them. Those that SAM adds by itself are not
-    /// among them: to write logs, to trace, to read the stream of a mapping.
+    /// Returns the permissions that the functions' policies give them. They do not include those
+    /// that SAM adds by itself: to write logs, to trace, and to read the stream of a mapping.
     ///
     /// # Errors
-    /// A function has its rights from elsewhere, or a statement is more than a list of actions
-    /// allowed on resources.
+    /// Returns an error if a function has permissions from another source, or a statement is more
+    /// than a list of actions allowed on resources.
     pub fn permissions(&self) -> Result<BTreeSet<Right>, TemplateError> {
         for kind in OTHER_KINDS {
             if let Some((id, _)) = self.resources(kind).next() {
@@ -64,9 +65,11 @@ impl Template {
                 ));
             }
         }
+
         for (id, resource) in self.resources(KEY_POLICY_KIND) {
             check_key_policy(&format!("Resources.{id}"), resource)?;
         }
+
         let mut permissions = BTreeSet::new();
         for (id, resource) in self.resources(functions::KIND) {
             let path = format!("Resources.{id}.Properties");
@@ -79,6 +82,7 @@ impl Template {
                     "absent: SAM makes a role of the policies",
                 ));
             }
+
             let function = functions::binary(id, resource);
             for (number, policy) in properties
                 .get("Policies")
@@ -102,11 +106,11 @@ impl Template {
         Ok(permissions)
     }
 
-    /// The rights that the stream mappings use with a function's role when they give up on records:
-    /// no code of ours makes these calls.
+    /// Returns the permissions that the stream mappings use with a function's role when they give
+    /// up on records. Lambda makes these calls, not the code of the functions.
     ///
     /// # Errors
-    /// A destination that is not a bucket of the template.
+    /// Returns an error if a destination is not a bucket of the template.
     pub fn destination_permissions(&self) -> Result<BTreeSet<Right>, TemplateError> {
         let mut permissions = BTreeSet::new();
         for (id, resource, path, event) in self.events("DynamoDB") {
@@ -116,6 +120,7 @@ impl Template {
             else {
                 continue;
             };
+
             let path = format!("{path}.DestinationConfig.OnFailure");
             let bucket = self.arn(&path, failure.get("Destination").unwrap_or(&Yaml::Null))?;
             if !bucket.starts_with("bucket/") {
@@ -124,6 +129,7 @@ impl Template {
                     "a bucket, which keeps the records and not only their numbers",
                 ));
             }
+
             let function = functions::binary(id, resource);
             let folder = format!("{bucket}/{DESTINATION_FOLDER}");
             for (action, resource) in [("s3:PutObject", folder), ("s3:ListBucket", bucket)] {
@@ -137,7 +143,7 @@ impl Template {
         Ok(permissions)
     }
 
-    /// Whether this is a reference to a policy that was checked, or to it where there is a key.
+    /// Returns whether the policy is a reference to a key policy, or a condition that yields one.
     fn is_key_policy(&self, policy: &Yaml) -> bool {
         match intrinsic(policy) {
             Some(("If", Yaml::Sequence(of))) => {
@@ -148,7 +154,7 @@ impl Template {
         }
     }
 
-    /// Adds what a statement allows.
+    /// Adds the permissions that a statement allows.
     fn allow(
         &self,
         path: &str,
@@ -171,11 +177,13 @@ impl Template {
                 "statements of Sid, Effect: Allow, Action and Resource",
             ));
         }
+
         let part = |key: &str| {
             statement
                 .get(key)
                 .ok_or_else(|| shape(path, "statements with Action and Resource"))
         };
+
         for resource in listed(part("Resource")?) {
             let resource = self.arn(path, resource)?;
             for action in listed(part("Action")?) {
@@ -195,7 +203,8 @@ impl Template {
         Ok(())
     }
 
-    /// The resource that an ARN means: `!GetAtt X.Arn`, `!Sub ${X.Arn}/…`, or `!Ref` of a topic.
+    /// Returns the local name of the resource that an ARN identifies: `!GetAtt X.Arn`, `!Sub
+    /// ${X.Arn}/…`, or `!Ref` of a topic.
     fn arn(&self, path: &str, value: &Yaml) -> Result<String, TemplateError> {
         let rejected = || {
             shape(
@@ -203,6 +212,7 @@ impl Template {
                 "resources as !GetAtt X.Arn, !Sub ${X.Arn}/… or !Ref of a topic",
             )
         };
+
         let (id, below) = match intrinsic(value) {
             Some(("Ref", Yaml::String(id))) if self.is_a(id, TOPIC_KIND) => (id.as_str(), ""),
             Some(("GetAtt", Yaml::String(attribute))) => {
@@ -216,6 +226,7 @@ impl Template {
             }
             _ => return Err(rejected()),
         };
+
         let name = match id {
             table if self.is_a(table, tables::KIND) => {
                 format!("table/{}", tables::local_name(table))
@@ -228,6 +239,7 @@ impl Template {
             }
             _ => return Err(rejected()),
         };
+
         Ok(name + below)
     }
 
@@ -236,8 +248,8 @@ impl Template {
     }
 }
 
-/// The resources that a statement's condition leaves of one. The only condition that is understood
-/// bounds a listing to prefixes.
+/// Returns the resources to which a statement's condition restricts `resource`. The only supported
+/// condition restricts a listing to prefixes.
 fn bounded(
     path: &str,
     action: &str,
@@ -260,12 +272,14 @@ fn bounded(
             .get(key)
             .cloned()
     };
+
     let prefixes = only(condition, "StringLike")
         .and_then(|like| only(&like, "s3:prefix"))
         .ok_or_else(rejected)?;
     if action != "s3:ListBucket" || !resource.starts_with("bucket/") {
         return Err(rejected());
     }
+
     let prefix = |prefix: &Yaml| {
         let folder = prefix
             .as_str()
@@ -276,8 +290,8 @@ fn bounded(
     listed(&prefixes).into_iter().map(prefix).collect()
 }
 
-/// A policy of its own may allow nothing but the use of the customer-managed key through the
-/// services that keep data.
+/// Checks that a managed policy allows only the use of the customer-managed key through the
+/// services that store data.
 fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
     let rejected = || {
         shape(
@@ -289,6 +303,7 @@ fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
         .get("Properties")
         .and_then(|it| it.get("PolicyDocument")?.get("Statement"))
         .ok_or_else(rejected)?;
+
     for statement in listed(statements) {
         let is_key = |value: &Yaml| {
             intrinsic(value) == Some(("Ref", &Yaml::String(KEY_PARAMETER.to_owned())))
@@ -303,6 +318,7 @@ fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
             .get("Condition")
             .and_then(|it| it.get("StringEquals")?.get("kms:ViaService"))
             .is_some();
+
         let is_fine = statement.get("Effect").and_then(Yaml::as_str) == Some("Allow")
             && statement.get("Resource").is_some_and(is_key)
             && statement
@@ -316,7 +332,7 @@ fn check_key_policy(path: &str, resource: &Yaml) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// What CloudFormation takes as one or as a list of them.
+/// Returns the elements of a value for which CloudFormation accepts one element or a list.
 fn listed(value: &Yaml) -> Vec<&Yaml> {
     value
         .as_sequence()
@@ -324,147 +340,4 @@ fn listed(value: &Yaml) -> Vec<&Yaml> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn template(function: &str) -> Template {
-        let resources = "
-  AThingsTable: { Type: 'AWS::DynamoDB::Table' }
-  MediaBucket: { Type: 'AWS::S3::Bucket' }
-  NewsTopic: { Type: 'AWS::SNS::Topic' }
-  PushFunction:
-    Type: AWS::Serverless::Function
-    Properties: ";
-        Template::parse(&format!("Resources:{resources}{function}")).unwrap()
-    }
-
-    fn shown(permissions: &BTreeSet<Right>) -> Vec<String> {
-        permissions.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_statement_allows_each_action_on_each_resource() {
-        let template = template(
-            "{ Policies: [
-              { Statement: [{ Effect: Allow, Action: [a:One, a:Two], Resource: !GetAtt AThingsTable.Arn }] },
-              { Statement: { Effect: Allow, Action: a:Three, Resource: [!Sub '${AThingsTable.Arn}/index/x', !Ref NewsTopic,
-                !Sub '${MediaBucket.Arn}/uploads/*'] } } ] }",
-        );
-        let permissions = template.permissions().unwrap();
-        let expected = [
-            "push: a:One on table/a_things",
-            "push: a:Three on bucket/media/uploads/*",
-            "push: a:Three on table/a_things/index/x",
-            "push: a:Three on topic/news",
-            "push: a:Two on table/a_things",
-        ];
-        assert_eq!(shown(&permissions), expected);
-    }
-
-    #[test]
-    fn prefix_condition_bounds_a_listing() {
-        let listing = |condition: &str| {
-            let statement = format!(
-                "Effect: Allow, Action: s3:ListBucket, Resource: !GetAtt MediaBucket.Arn, Condition: {condition}"
-            );
-            template(&format!(
-                "{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}"
-            ))
-            .permissions()
-        };
-        let permissions =
-            listing("{ StringLike: { 's3:prefix': [incoming/*, uploads/*] } }").unwrap();
-        let expected = [
-            "push: s3:ListBucket on bucket/media/incoming/*",
-            "push: s3:ListBucket on bucket/media/uploads/*",
-        ];
-        assert_eq!(shown(&permissions), expected);
-        assert_eq!(
-            shown(&listing("{ StringLike: { 's3:prefix': uploads/* } }").unwrap()),
-            expected[1..]
-        );
-        for condition in [
-            "{}",
-            "{ StringLike: { 's3:prefix': '*' } }",
-            "{ StringLike: { 's3:prefix': '/*' } }",
-            "{ StringLike: { 's3:prefix': uploads } }",
-            "{ StringNotLike: { 's3:prefix': uploads/* } }",
-            "{ StringLike: { 's3:delimiter': uploads/* } }",
-            "{ StringLike: { 's3:prefix': uploads/* }, Bool: { 'aws:SecureTransport': true } }",
-        ] {
-            assert!(listing(condition).is_err(), "{condition}");
-        }
-    }
-
-    #[test]
-    fn separate_policy_may_only_use_the_key() {
-        let policy = |statement: &str| {
-            let extra = format!(
-                "\n  KeyPolicy: {{ Type: 'AWS::IAM::ManagedPolicy', Properties: {{ PolicyDocument: {{ Statement: [{statement}] }} }} }}"
-            );
-            template(&format!(
-                "{{ Policies: [!If [HasKey, !Ref KeyPolicy, !Ref AWS::NoValue]] }}{extra}"
-            ))
-            .permissions()
-        };
-        let through = "Condition: { StringEquals: { 'kms:ViaService': [x] } }";
-        let sound = format!(
-            "{{ Effect: Allow, Action: [kms:Decrypt], Resource: !Ref KmsKeyArn, {through} }}"
-        );
-        assert!(policy(&sound).unwrap().is_empty());
-        for statement in [
-            "{ Effect: Allow, Action: kms:Decrypt, Resource: !Ref KmsKeyArn }".to_owned(),
-            sound.replace("kms:Decrypt", "kms:*"),
-            sound.replace("kms:Decrypt", "dynamodb:Scan"),
-            sound.replace("!Ref KmsKeyArn", "'*'"),
-        ] {
-            assert!(policy(&statement).is_err(), "{statement}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        let statement =
-            |statement: &str| format!("{{ Policies: [{{ Statement: [{{ {statement} }}] }}] }}");
-        for function in [
-            "{ Policies: [AmazonDynamoDBFullAccess] }",
-            "{ Policies: [!Ref PolicyOfTheCaller] }",
-            "{ Policies: [{ DynamoDBCrudPolicy: { TableName: !Ref AThingsTable } }] }",
-            "{ Role: 'arn:aws:iam::123456789012:role/all' }",
-            &statement("Effect: Deny, Action: a:One, Resource: !GetAtt AThingsTable.Arn"),
-            &statement("Effect: Allow, NotAction: a:One, Resource: !GetAtt AThingsTable.Arn"),
-            &statement("Effect: Allow, Action: a:One"),
-            &statement("Effect: Allow, Action: a:One, Resource: '*'"),
-            &statement("Effect: Allow, Action: a:One, Resource: !GetAtt AThingsTable.StreamArn"),
-            &statement("Effect: Allow, Action: a:One, Resource: !GetAtt Another.Arn"),
-            &statement(
-                "Effect: Allow, Action: a:One, Resource: !Sub 'arn:aws:s3:::${MediaBucket}/*'",
-            ),
-            &statement(
-                "Effect: Allow, Action: a:One, Resource: !GetAtt AThingsTable.Arn, Condition: {}",
-            ),
-            "{ Policies: [] }\n  Extra: { Type: 'AWS::IAM::Policy' }",
-        ] {
-            assert!(template(function).permissions().is_err(), "{function}");
-        }
-    }
-
-    #[test]
-    fn a_mapping_that_gives_up_puts_records_into_its_bucket() {
-        let mapping = |of: &str| {
-            let event = format!(
-                "{{ DestinationConfig: {{ OnFailure: {{ Destination: !GetAtt {of}.Arn, Type: S3 }} }} }}"
-            );
-            template(&format!(
-                "{{ Events: {{ Stream: {{ Type: DynamoDB, Properties: {event} }} }} }}"
-            ))
-            .destination_permissions()
-        };
-        let expected = [
-            "push: s3:ListBucket on bucket/media",
-            "push: s3:PutObject on bucket/media/aws/lambda/*",
-        ];
-        assert_eq!(shown(&mapping("MediaBucket").unwrap()), expected);
-        assert!(mapping("AThingsTable").is_err());
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! What protects stored data against its own account: transport, deletion, keys, logging roles.
-//! LocalStack takes all of it and does none.
+//! Protection of stored data within its own account: transport, deletion, keys, logging roles.
+//! LocalStack accepts all of these settings and implements none.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn yaml(text: &str) -> Yaml {
     serde_yaml_ng::from_str(text).unwrap()
 }
 
-/// Resources of a type: id and properties.
+/// Returns the resources of a type: id and properties.
 fn all(kind: &str) -> Vec<(String, Yaml)> {
     let template = Template::built_in().unwrap();
     let found: Vec<_> = template
@@ -18,7 +18,7 @@ fn all(kind: &str) -> Vec<(String, Yaml)> {
     found
 }
 
-/// Whether a policy denies everybody the actions where a request comes without TLS.
+/// Returns whether a policy denies all principals the action for requests without TLS.
 fn denies_plaintext(policy: &Yaml, action: &str) -> bool {
     policy["PolicyDocument"]["Statement"]
         .as_sequence()
@@ -33,7 +33,7 @@ fn denies_plaintext(policy: &Yaml, action: &str) -> bool {
 }
 
 #[test]
-fn buckets_queue_and_topic_refuse_plaintext() {
+fn buckets_queue_and_topic_reject_plaintext() {
     let policies = all("AWS::S3::BucketPolicy");
     for (id, _) in all(BUCKET_KIND) {
         let (_, policy) = policies
@@ -49,14 +49,16 @@ fn buckets_queue_and_topic_refuse_plaintext() {
             "{id}: the bucket and its objects"
         );
     }
+
     let template = Template::built_in().unwrap();
     for (id, policy) in template.resources("AWS::S3::BucketPolicy") {
         assert_eq!(
             policy["DeletionPolicy"], "RetainExceptOnCreate",
-            "{id} stays with its bucket"
+            "{id} is retained with its bucket"
         );
         assert_eq!(policy["UpdateReplacePolicy"], "Retain", "{id}");
     }
+
     for (kind, policy_kind, field, action) in [
         (
             "AWS::SQS::Queue",
@@ -89,6 +91,7 @@ fn tables_are_protected_from_deletion_by_default() {
         template.root["Conditions"]["ProtectsTables"],
         yaml("{'Fn::Equals': [{Ref: DeletionProtection}, 'on']}")
     );
+
     for (id, table) in all(tables::KIND) {
         assert_eq!(
             table["DeletionProtectionEnabled"],
@@ -99,7 +102,7 @@ fn tables_are_protected_from_deletion_by_default() {
 }
 
 #[test]
-fn customer_key_reaches_everything_that_stores() {
+fn customer_key_encrypts_all_stored_data() {
     let key = yaml("{'Fn::If': [HasKey, {Ref: KmsKeyArn}, {Ref: 'AWS::NoValue'}]}");
     for (id, table) in all(tables::KIND) {
         assert_eq!(table["SSESpecification"]["KMSMasterKeyId"], key, "{id}");
@@ -108,6 +111,7 @@ fn customer_key_reaches_everything_that_stores() {
             "{id}"
         );
     }
+
     for (id, bucket) in all(BUCKET_KIND) {
         let rule = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
         assert_eq!(
@@ -115,6 +119,7 @@ fn customer_key_reaches_everything_that_stores() {
             "{id}"
         );
     }
+
     for (id, group) in all("AWS::Logs::LogGroup") {
         assert_eq!(group["KmsKeyId"], key, "{id}");
     }
@@ -123,25 +128,27 @@ fn customer_key_reaches_everything_that_stores() {
         all(TOPIC_KIND)[0].1["KmsMasterKeyId"]["Fn::If"][1],
         yaml("{Ref: KmsKeyArn}")
     );
-    let may_use_it = yaml("{'Fn::If': [HasKey, {Ref: KeyPolicy}, {Ref: 'AWS::NoValue'}]}");
+
+    let key_policy = yaml("{'Fn::If': [HasKey, {Ref: KeyPolicy}, {Ref: 'AWS::NoValue'}]}");
     for (id, function) in all(functions::KIND) {
         assert!(
             function["Policies"]
                 .as_sequence()
                 .unwrap()
-                .contains(&may_use_it),
+                .contains(&key_policy),
             "{id}"
         );
     }
 }
 
 #[test]
-fn logging_role_is_only_made_on_request() {
+fn logging_role_is_created_only_on_request() {
     let template = Template::built_in().unwrap();
     assert_eq!(
         template.root["Parameters"]["ApiAccessLogs"]["Default"],
         "off"
     );
+
     for (id, condition) in [
         ("ApiLogRole", "MakesAccessLogRole"),
         ("ApiLogAccount", "MakesAccessLogRole"),
@@ -169,10 +176,9 @@ fn defaults_log_and_trace_little() {
     );
 }
 
-/// A shard is sequenced by one invocation at a time, so its share of a processor bounds what
-/// devices wait for.
+/// One invocation at a time sequences a shard, so its share of a CPU bounds the delay for devices.
 #[test]
-fn functions_bound_by_cpu_have_more() {
+fn cpu_bound_functions_have_more_memory() {
     let memory = |id: &str| {
         let (_, function) = all(functions::KIND)
             .into_iter()

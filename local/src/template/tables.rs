@@ -7,7 +7,7 @@ use super::{Template, TemplateError, plain_json, shape};
 
 pub(crate) const KIND: &str = "AWS::DynamoDB::Table";
 
-/// What CreateTable takes as the template writes it.
+/// Properties that a CreateTable request contains unchanged.
 const COPIED: [&str; 5] = [
     "AttributeDefinitions",
     "KeySchema",
@@ -19,23 +19,23 @@ const COPIED: [&str; 5] = [
 /// A table of the template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Its name on this machine.
+    /// Name of the table on this machine.
     pub name: String,
-    /// The CreateTable request.
+    /// The CreateTable request of the table.
     pub create: Value,
-    /// The attribute that holds the time to live, if there is one.
+    /// The attribute with the time to live, if the table's items expire.
     pub ttl_attribute: Option<String>,
 }
 
 impl Table {
-    /// The DescribeTable request.
+    /// Returns the DescribeTable request of the table.
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({ "TableName": self.name })
     }
 
-    /// The UpdateTable request for a table whose stream is not switched on yet, as a DescribeTable
-    /// answer tells.
+    /// Returns the UpdateTable request that enables the stream. Returns `None` if the template
+    /// declares no stream, or the DescribeTable response shows an enabled one.
     #[must_use]
     pub fn enable_stream(&self, described: &str) -> Option<Value> {
         let wanted = self.create.get("StreamSpecification")?;
@@ -44,8 +44,8 @@ impl Table {
         (!has_stream).then(|| json!({ "TableName": self.name, "StreamSpecification": wanted }))
     }
 
-    /// The UpdateTable requests for indexes that a table lacks, as a DescribeTable answer tells:
-    /// one for each, as DynamoDB wants it.
+    /// Returns the UpdateTable requests that add the indexes missing in the DescribeTable response:
+    /// one request for each index, as DynamoDB requires.
     #[must_use]
     pub fn add_indexes(&self, described: &str) -> Vec<Value> {
         let described: Value = serde_json::from_str(described).unwrap_or_default();
@@ -55,10 +55,12 @@ impl Table {
                 .cloned()
                 .unwrap_or_default()
         };
+
         let known = list(&described["Table"]);
         let missing = list(&self.create)
             .into_iter()
             .filter(|index| known.iter().all(|it| it["IndexName"] != index["IndexName"]));
+
         let request = |index: Value| {
             json!({
                 "TableName": self.name,
@@ -69,7 +71,7 @@ impl Table {
         missing.map(request).collect()
     }
 
-    /// The UpdateTimeToLive request, if the table's rows expire.
+    /// Returns the UpdateTimeToLive request if the table's items expire.
     #[must_use]
     pub fn update_time_to_live(&self) -> Option<Value> {
         let attribute = self.ttl_attribute.as_ref()?;
@@ -79,10 +81,10 @@ impl Table {
 }
 
 impl Template {
-    /// Every table, in the template's order.
+    /// Returns all tables in the template's order.
     ///
     /// # Errors
-    /// A table's definition is incomplete, or uses an intrinsic function.
+    /// Returns an error if a table's definition is incomplete or uses an intrinsic function.
     pub fn tables(&self) -> Result<Vec<Table>, TemplateError> {
         self.resources(KIND)
             .map(|(id, resource)| table(id, resource))
@@ -90,7 +92,7 @@ impl Template {
     }
 }
 
-/// The name of a table on this machine: `SyncBatchesTable` is `sync_batches`.
+/// Returns the name of a table on this machine: `SyncBatchesTable` becomes `sync_batches`.
 #[must_use]
 pub fn local_name(logical_id: &str) -> String {
     let mut name = String::new();
@@ -112,6 +114,7 @@ fn table(id: &str, resource: &Yaml) -> Result<Table, TemplateError> {
     let properties = resource
         .get("Properties")
         .ok_or_else(|| shape(&path, "the table's definition"))?;
+
     let name = local_name(id);
     let mut create = Map::new();
     create.insert("TableName".to_owned(), json!(name));
@@ -120,6 +123,7 @@ fn table(id: &str, resource: &Yaml) -> Result<Table, TemplateError> {
             create.insert(key.to_owned(), plain_json(&format!("{path}.{key}"), value)?);
         }
     }
+
     if let Some(stream) = properties.get("StreamSpecification") {
         let view = plain_json(
             &format!("{path}.StreamSpecification"),
@@ -130,12 +134,14 @@ fn table(id: &str, resource: &Yaml) -> Result<Table, TemplateError> {
             json!({ "StreamEnabled": true, "StreamViewType": view }),
         );
     }
+
     let ttl = properties
         .get("TimeToLiveSpecification")
         .filter(|ttl| ttl["Enabled"] != Yaml::Bool(false));
     let ttl_attribute = ttl
         .and_then(|ttl| ttl["AttributeName"].as_str())
         .map(str::to_owned);
+
     Ok(Table {
         name,
         create: create.into(),
@@ -148,13 +154,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_named_after_its_logical_id() {
+    fn table_name_derives_from_logical_id() {
         assert_eq!(local_name("ResourcesTable"), "resources");
         assert_eq!(local_name("SyncBatchesTable"), "sync_batches");
     }
 
     #[test]
-    fn the_template_holds_the_tables_of_the_architecture() {
+    fn template_declares_tables_of_architecture() {
         let tables = Template::built_in().unwrap().tables().unwrap();
         let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
         for name in [
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_resources_table_streams_both_images() {
+    fn resources_table_streams_both_images() {
         let tables = Template::built_in().unwrap().tables().unwrap();
         let resources = tables
             .iter()
@@ -182,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_live_becomes_a_request_of_its_own() {
+    fn time_to_live_becomes_separate_request() {
         let template = Template::parse(
             "Resources: { ATable: { Type: 'AWS::DynamoDB::Table', Properties: {
                KeySchema: [], TimeToLiveSpecification: { AttributeName: expires_at, Enabled: true } } } }",

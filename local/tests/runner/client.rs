@@ -1,6 +1,5 @@
-//! HTTP/1.1 over one connection that is kept open, no more than these tests need: the tests then
-//! see what the runner really writes on its socket, and an answer that never comes is an error
-//! after a while.
+//! A minimal HTTP/1.1 client over one connection that is kept open. The tests see the bytes that
+//! the runner writes to its socket, and a missing response becomes an error after a timeout.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,19 +13,17 @@ pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
-/// What the runner answered.
+/// A response of the runner.
 #[derive(Debug)]
 pub struct ApiResponse {
-    /// HTTP status.
     pub status: u16,
-    /// Head, lower case.
+    /// Status line and headers, in lower case.
     pub head: String,
-    /// Body.
     pub text: String,
 }
 
 impl ApiResponse {
-    /// The body as JSON, which it must be, and must say that it is.
+    /// Returns the body as JSON. Panics if the content type is another one or the body is not JSON.
     pub fn json(&self) -> Value {
         let is_declared =
             self.head.contains("\r\ncontent-type: application/") && self.head.contains("json");
@@ -36,7 +33,7 @@ impl ApiResponse {
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to a runner, with a timeout for reads and writes.
     pub fn connect(addr: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&addr, WAIT_MAX)?;
         stream.set_nodelay(true)?;
@@ -61,7 +58,7 @@ impl Client {
         )
     }
 
-    /// Every row of a table, through the runner's DynamoDB door.
+    /// Returns all items of a table, read through the runner's DynamoDB entry point.
     pub fn scan(&mut self, table: &str) -> Vec<Value> {
         let mut request = json!({ "TableName": table });
         let mut rows = Vec::new();
@@ -71,6 +68,7 @@ impl Client {
                 .send("POST /", &target, request.to_string().as_bytes())
                 .unwrap();
             assert_eq!(response.status, 200, "{response:?}");
+
             let mut page = response.json();
             rows.append(page["Items"].as_array_mut().unwrap());
             match page.get("LastEvaluatedKey") {
@@ -80,7 +78,7 @@ impl Client {
         }
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and returns its response.
     pub fn send(
         &mut self,
         method_and_path: &str,
@@ -97,10 +95,10 @@ impl Client {
         self.exchange(&[request.as_bytes(), b"\r\n", body].concat())
     }
 
-    /// Sends these bytes and reads an answer.
+    /// Sends these bytes and returns the response.
     pub fn exchange(&mut self, bytes: &[u8]) -> io::Result<ApiResponse> {
         match self.stream.get_mut().write_all(bytes) {
-            // A server that has heard enough answers and closes while a body is still being sent.
+            // The server may respond and close the connection while the body is still being sent.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -108,6 +106,7 @@ impl Client {
                 ) => {}
             written => written?,
         }
+
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.stream.read_line(&mut head)? == 0 {
@@ -115,10 +114,11 @@ impl Client {
             }
         }
         head.make_ascii_lowercase();
+
         let broken = |_| {
             io::Error::new(
                 ErrorKind::InvalidData,
-                "an answer without a status or a length",
+                "a response without a status or a length",
             )
         };
         let status = head
@@ -130,6 +130,7 @@ impl Client {
             .split("\r\n")
             .find_map(|line| line.strip_prefix("content-length: "))
             .unwrap_or("0");
+
         let mut body = vec![0; length.parse().map_err(broken)?];
         self.stream.read_exact(&mut body)?;
         let text = String::from_utf8(body)

@@ -1,12 +1,12 @@
-//! `kill -9` in the middle of a storm of pushes, and a start on the same folder: what was answered
-//! is there, what is sent again is answered as before or for the first time, and every device ends
-//! with the same rows.
+//! `kill -9` under a load of pushes, and a restart on the same folder. Acknowledged edits are
+//! stored, retries are idempotent, unacknowledged batches complete, and every device ends with the
+//! same resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::load::{Moment, Random, rage};
+use crate::load::{Moment, Random, run_load};
 use crate::process::{Runner, WAIT_MAX, one_at_a_time, token};
 use crate::reader::{Reader, Rows};
 use crate::writer::{Batch, Edit, Outcome, Writer};
@@ -15,59 +15,82 @@ const KILLS: usize = 5;
 const USERS: [&str; 3] = ["ana", "ben", "cleo"];
 
 #[test]
-fn a_kill_in_a_storm_of_pushes_loses_nothing_and_repeats_nothing() {
+fn kill_under_load_loses_and_repeats_nothing() {
     let _alone = one_at_a_time();
     let seed = std::env::var("TIDEMARK_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("again: TIDEMARK_SEED={seed} cargo test -p tidemark --test runner a_kill");
+    println!("again: TIDEMARK_SEED={seed} cargo test -p tidemark --test runner kill_under_load");
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     let tokens = USERS.map(token);
-    let device = |number: usize| {
-        Writer::new(
-            &format!("device-{number}"),
-            &tokens[number % USERS.len()],
-            seed ^ number as u64,
-        )
-    };
-    let mut writers: Vec<Writer> = (0..2 * USERS.len()).map(device).collect();
+    let mut writers = writers(&tokens, seed);
     let mut readers = tokens.each_ref().map(|token| Reader::new("reader", token));
 
     let mut runner = Runner::on(&folder);
     let mut client = runner.client();
     writers[0].create_shared(&mut client);
-    // From here on they see everything; a snapshot would leave out what was deleted before it.
+    // From here on the readers receive every change. A snapshot would omit resources that were
+    // deleted before it.
     readers
         .iter_mut()
         .for_each(|reader| reader.pull(&mut client));
+
     let mut random = Random::new(seed);
     for _ in 0..KILLS {
-        let moment = Moment {
-            responses_min: 10 + random.below(50),
-            pause: Duration::from_micros(random.below(5_000) as u64),
-        };
-        // These begin in the storm: the kill may find them inside a snapshot.
+        // The joiners begin under load, so that the kill may interrupt them within a snapshot.
         let mut joiners = readers.each_ref().map(|reader| reader.another("joiner"));
-        rage(
+        run_load(
             runner,
             &mut writers,
             readers.iter_mut().chain(&mut joiners),
-            moment,
+            random_moment(&mut random),
         );
+
         runner = Runner::on(&folder);
-        every_ok_is_there(&runner, &writers, &readers);
-        every_unacknowledged_batch_completes(&runner, &mut writers);
-        every_retry_is_idempotent(&runner, &mut writers, 8);
-        every_change_reaches_a_pull(&runner, &writers, &mut readers, &mut joiners);
-        every_edit_was_applied_once(&writers, &readers);
-        every_conflict_is_kept(&runner, &writers);
+        assert_recovered(&runner, &mut writers, &mut readers, &mut joiners);
     }
+
     every_retry_is_idempotent(&runner, &mut writers, usize::MAX);
     assert_eq!(runner.stop("TERM").code, Some(0));
 }
 
-/// Asked of a new device, before anything is sent again. A delete that got no answer may have been
-/// applied or not.
-fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
+/// Returns two devices of each user.
+fn writers(tokens: &[String], seed: u64) -> Vec<Writer> {
+    let device = |number: usize| {
+        Writer::new(
+            &format!("device-{number}"),
+            &tokens[number % tokens.len()],
+            seed ^ number as u64,
+        )
+    };
+    (0..2 * tokens.len()).map(device).collect()
+}
+
+fn random_moment(random: &mut Random) -> Moment {
+    Moment {
+        responses_min: 10 + random.below(50),
+        pause: Duration::from_micros(random.below(5_000) as u64),
+    }
+}
+
+/// Checks the restarted runner. The order matters: the first check expects that no batch has been
+/// sent again.
+fn assert_recovered(
+    runner: &Runner,
+    writers: &mut [Writer],
+    readers: &mut [Reader],
+    joiners: &mut [Reader],
+) {
+    every_acknowledged_edit_is_stored(runner, writers, readers);
+    every_unacknowledged_batch_completes(runner, writers);
+    every_retry_is_idempotent(runner, writers, 8);
+    every_change_reaches_a_pull(runner, writers, readers, joiners);
+    every_edit_was_applied_once(writers, readers);
+    every_conflict_is_kept(runner, writers);
+}
+
+/// Checked with new devices before any batch is sent again. An unacknowledged delete may or may not
+/// have been applied.
+fn every_acknowledged_edit_is_stored(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
     let held = versions(new_devices(runner, readers).iter().map(Reader::live));
     let may_be_deleted: BTreeSet<&str> = writers
         .iter()
@@ -84,24 +107,24 @@ fn every_ok_is_there(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
 }
 
 fn every_unacknowledged_batch_completes(runner: &Runner, writers: &mut [Writer]) {
-    let unacknowledged = at_once(runner, writers, |writer, client| {
+    let unacknowledged = in_parallel(runner, writers, |writer, client| {
         writer.resend_unacknowledged(client)
     });
     assert!(
         unacknowledged.contains(&true),
-        "the kill met no push under way, which shows nothing"
+        "the kill interrupted no push, so the test proves nothing"
     );
 }
 
 fn every_retry_is_idempotent(runner: &Runner, writers: &mut [Writer], batches_max: usize) {
-    at_once(runner, writers, |writer, client| {
+    in_parallel(runner, writers, |writer, client| {
         writer.retry_acknowledged(client, batches_max);
-        writer.resend_otherwise(client);
+        writer.resend_in_other_batches(client);
     });
 }
 
-/// Readers and joiners go on with the tokens they had before the kill, and end with what a new
-/// device gets, to the byte.
+/// Readers and joiners continue with the tokens that they had before the kill, and end with the
+/// same resources as a new device, byte for byte.
 fn every_change_reaches_a_pull(
     runner: &Runner,
     writers: &[Writer],
@@ -112,6 +135,7 @@ fn every_change_reaches_a_pull(
         .into_iter()
         .map(|(id, edits)| (id, newest(&edits)))
         .collect();
+
     let deadline = Instant::now() + WAIT_MAX;
     let mut client = runner.client();
     loop {
@@ -122,6 +146,7 @@ fn every_change_reaches_a_pull(
         if held == expected {
             break;
         }
+
         let differs = |one: &Versions, other: &Versions| -> Versions {
             one.iter()
                 .filter(|(id, version)| other.get(*id) != Some(version))
@@ -135,6 +160,7 @@ fn every_change_reaches_a_pull(
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+
     joiners
         .iter_mut()
         .for_each(|joiner| joiner.pull(&mut client));
@@ -148,14 +174,15 @@ fn every_change_reaches_a_pull(
     }
 }
 
-/// Every version of every resource was answered to exactly one edit, and the newest one's edit is
-/// what is stored.
+/// Every version of every resource is the result of exactly one edit, and the edit of the newest
+/// version is stored.
 fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
     let rows: BTreeMap<_, _> = readers
         .iter()
         .flat_map(|reader| reader.rows.clone())
         .collect();
     let accepted = accepted(writers);
+
     for ((_, id), row) in rows {
         let edits = &accepted[&id];
         let mut by_version: Vec<_> = edits
@@ -169,6 +196,7 @@ fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
             (1..=row.version).collect::<Vec<_>>(),
             "{id}: {by_version:?}"
         );
+
         let (_, newest) = by_version[by_version.len() - 1];
         let is_stored = match &row.payload {
             Some(payload) => payload.contains(&format!(r#""edit":"{}""#, newest.name)),
@@ -184,28 +212,31 @@ fn every_conflict_is_kept(runner: &Runner, writers: &[Writer]) {
         .iter()
         .filter_map(|row| row["id"]["S"].as_str())
         .collect();
+
     let outcomes = writers
         .iter()
         .flat_map(|writer| &writer.batches)
         .flat_map(|batch| batch.results.iter().flatten());
-    let answered: BTreeSet<_> = outcomes
+    let acknowledged: BTreeSet<_> = outcomes
         .filter_map(|outcome| outcome.conflict_id.as_deref())
         .collect();
+
     assert!(
-        !answered.is_empty(),
-        "a storm without a conflict shows too little"
+        !acknowledged.is_empty(),
+        "the load caused no conflict, so the test proves too little"
     );
-    assert_eq!(answered.difference(&kept).collect::<Vec<_>>(), [&""; 0]);
+    assert_eq!(acknowledged.difference(&kept).collect::<Vec<_>>(), [&""; 0]);
 }
 
-/// The edits answered `ok`, by resource.
+/// Returns the edits with the result `ok`, by resource.
 fn accepted<'a>(writers: &'a [Writer]) -> BTreeMap<String, Vec<(&'a Edit, &'a Outcome)>> {
     let mut accepted: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    let answered = |batch: &'a Batch| batch.edits.iter().zip(batch.results.iter().flatten());
+    let acknowledged = |batch: &'a Batch| batch.edits.iter().zip(batch.results.iter().flatten());
+
     for (edit, outcome) in writers
         .iter()
         .flat_map(|writer| &writer.batches)
-        .flat_map(answered)
+        .flat_map(acknowledged)
     {
         assert!(
             outcome.status != "error" || outcome.retryable,
@@ -229,7 +260,7 @@ fn newest(edits: &[(&Edit, &Outcome)]) -> u64 {
         .unwrap()
 }
 
-/// Versions by resource.
+/// Server versions by resource id.
 type Versions = BTreeMap<String, u64>;
 
 fn versions(rows: impl Iterator<Item = Rows>) -> Versions {
@@ -238,7 +269,7 @@ fn versions(rows: impl Iterator<Item = Rows>) -> Versions {
         .collect()
 }
 
-/// For each reader, a device of the same user that pulls for the first time.
+/// Returns for each reader a new device of the same user that has pulled once.
 fn new_devices(runner: &Runner, readers: &[Reader]) -> Vec<Reader> {
     let mut client = runner.client();
     let pulled = |reader: &Reader| {
@@ -249,8 +280,8 @@ fn new_devices(runner: &Runner, readers: &[Reader]) -> Vec<Reader> {
     readers.iter().map(pulled).collect()
 }
 
-/// Lets all devices do it at the same time, each on a connection of its own.
-fn at_once<T: Send>(
+/// Runs `act` for all devices at the same time, each on its own connection.
+fn in_parallel<T: Send>(
     runner: &Runner,
     writers: &mut [Writer],
     act: impl Fn(&mut Writer, &mut Client) -> T + Sync,
@@ -261,6 +292,7 @@ fn at_once<T: Send>(
             let mut client = runner.client();
             scope.spawn(move || act(writer, &mut client))
         };
+
         let threads: Vec<_> = writers.iter_mut().map(start).collect();
         threads
             .into_iter()

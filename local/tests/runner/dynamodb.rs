@@ -1,4 +1,4 @@
-//! The embedded DynamoDB alone: what an emulator or a tool gets that wants no more.
+//! The embedded DynamoDB alone, as emulators and tools use it.
 
 use serde_json::{Value, json};
 
@@ -33,11 +33,15 @@ fn create_table(client: &mut Client) -> Value {
 }
 
 #[test]
-fn tables_and_their_streams_are_whoever_asks_for_thems() {
+fn standalone_engine_serves_tables_and_streams() {
     let home = tempfile::tempdir().unwrap();
     let engine = Runner::dynamodb(home.path(), &[]);
     let mut client = engine.client();
-    assert_eq!(tables(&mut client), json!([]), "none of our own");
+    assert_eq!(
+        tables(&mut client),
+        json!([]),
+        "the engine starts without tables"
+    );
     let stream = create_table(&mut client);
     let item = json!({"k": {"S": "a"}, "n": {"N": "1"}});
     call(
@@ -73,7 +77,7 @@ fn tables_and_their_streams_are_whoever_asks_for_thems() {
         "{records}"
     );
 
-    // Of the API there is nothing.
+    // The API is not served.
     for request in ["GET /health", "POST /api/v1/mobile/sync/push", "GET /"] {
         assert_eq!(
             client.send(request, &[], b"").unwrap().status,
@@ -81,6 +85,7 @@ fn tables_and_their_streams_are_whoever_asks_for_thems() {
             "{request}"
         );
     }
+
     let ended = engine.stop("TERM");
     assert_eq!(
         (ended.code, ended.stdout.ends_with("stopping\n")),
@@ -90,18 +95,19 @@ fn tables_and_their_streams_are_whoever_asks_for_thems() {
     assert_eq!(
         std::fs::read_dir(home.path()).unwrap().count(),
         0,
-        "it keeps nothing that it was not told to keep"
+        "without --data it stores no files"
     );
 }
 
 #[test]
-fn tables_are_kept_where_it_is_told() {
+fn tables_are_kept_in_given_folder() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     let kept = ["--data", folder.to_str().unwrap()];
     let engine = Runner::dynamodb(home.path(), &kept);
     create_table(&mut engine.client());
-    // The folder is locked, as a runner's is.
+
+    // The folder is locked like that of a runner.
     let second = run(
         home.path(),
         &[&["dynamodb", "--port", "0"][..], &kept].concat(),
@@ -113,6 +119,7 @@ fn tables_are_kept_where_it_is_told() {
             .contains("is in use by another running tidemark"),
         "{second:?}"
     );
+
     assert_eq!(engine.stop("INT").code, Some(0));
     let again = Runner::dynamodb(home.path(), &kept);
     assert_eq!(tables(&mut again.client()), json!(["things"]));

@@ -1,5 +1,4 @@
-//! The runner's port, asked for what it has, for what it has not, for too much, and in no language
-//! at all.
+//! The runner's port with valid requests, unknown paths, oversized bodies and invalid bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,7 +18,7 @@ fn in_memory() -> (tempfile::TempDir, Runner) {
 }
 
 #[test]
-fn an_unknown_path_or_method_is_not_found_in_json() {
+fn unknown_path_or_method_returns_json_404() {
     let (_home, runner) = in_memory();
     let mut client = runner.client();
     let (pull, push) = (PUSH.replace("push", "pull"), PUSH);
@@ -32,6 +31,7 @@ fn an_unknown_path_or_method_is_not_found_in_json() {
         "GET /",
         "PATCH /%",
     ];
+
     let unknown = unknown.map(str::to_owned).into_iter();
     for request in unknown.chain([
         format!("GET {push}"),
@@ -49,11 +49,12 @@ fn an_unknown_path_or_method_is_not_found_in_json() {
 }
 
 #[test]
-fn what_is_stored_is_seen_through_the_dynamodb_door() {
+fn pushed_items_are_readable_through_dynamodb() {
     let (_home, runner) = in_memory();
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1"}});
     let push =
         json!({"device_id": "phone", "client_sync_token": null, "items": [item]}).to_string();
+
     assert_eq!(
         runner
             .client()
@@ -62,6 +63,7 @@ fn what_is_stored_is_seen_through_the_dynamodb_door() {
             .status,
         200
     );
+
     let rows = runner.client().scan("resources");
     assert_eq!(
         (rows.len(), &rows[0]["server_version"]),
@@ -71,7 +73,7 @@ fn what_is_stored_is_seen_through_the_dynamodb_door() {
 }
 
 #[test]
-fn a_photo_is_uploaded_where_a_presign_says() {
+fn photo_uploads_to_presigned_url() {
     let (_home, runner) = in_memory();
     let request =
         json!({"filename": "photo.jpg", "content_type": "image/jpeg", "content_length": 5})
@@ -81,6 +83,7 @@ fn a_photo_is_uploaded_where_a_presign_says() {
         .post("media/presign", &token("ana"), &request)
         .unwrap()
         .json();
+
     let origin = format!("http://{}", runner.addr);
     let path = presigned["upload_url"]
         .as_str()
@@ -91,12 +94,14 @@ fn a_photo_is_uploaded_where_a_presign_says() {
     for (name, value) in presigned["headers"].as_object().unwrap() {
         head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
     }
+
     let put = |body: &str| {
         runner
             .client()
             .exchange(format!("{head}\r\n{body}").as_bytes())
             .unwrap()
     };
+
     assert_eq!(put("photo").status, 200);
     let longer = head.replace("content-length: 5", "content-length: 6");
     assert_eq!(
@@ -110,7 +115,7 @@ fn a_photo_is_uploaded_where_a_presign_says() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_refused_at_every_bound() {
+fn oversized_body_is_rejected_at_every_limit() {
     let (_home, runner) = in_memory();
     let token = token("ana");
     let responses = [3, 6, 10, 11, 20].map(|megabytes| {
@@ -120,7 +125,8 @@ fn a_body_that_is_too_large_is_refused_at_every_bound() {
             .post("sync/push", &token, &body)
             .unwrap_or_else(|error| panic!("{megabytes} MB: {error}"))
     });
-    // Over 3 MB the function refuses, over 6 MB Lambda, over 10 MB API Gateway.
+
+    // The function rejects bodies over 3 MB, Lambda over 6 MB, and API Gateway over 10 MB.
     assert_eq!(
         responses.each_ref().map(|response| response.status),
         [413; 5],
@@ -137,32 +143,35 @@ fn a_body_that_is_too_large_is_refused_at_every_bound() {
 }
 
 #[test]
-fn a_hundred_callers_at_once_are_all_answered() {
+fn hundred_concurrent_callers_get_responses() {
     let (_home, runner) = in_memory();
     let (addr, together) = (runner.addr, Barrier::new(100));
-    let ask = || {
+    let call = || {
         let mut client = Client::connect(addr).unwrap();
         together.wait();
         let response = client.send("GET /health", &[], b"").unwrap();
         (response.status, response.json())
     };
+
     let responses: Vec<_> = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
+        let callers: Vec<_> = (0..100).map(|_| scope.spawn(call)).collect();
         callers
             .into_iter()
             .map(|caller| caller.join().unwrap())
             .collect()
     });
+
     assert_eq!(responses, vec![(200, json!({"status": "ok"})); 100]);
 }
 
 #[test]
-fn garbage_on_the_socket_is_refused_or_hung_up_on() {
+fn garbage_is_rejected_or_disconnected() {
     let (_home, runner) = in_memory();
     let long = "x".repeat(1 << 20);
     let head = |line: &str| {
         format!("POST {PUSH} HTTP/1.1\r\nhost: 127.0.0.1\r\n{line}\r\n\r\n").into_bytes()
     };
+
     let cases = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), // TLS
         (0..=255).cycle().take(100_000).collect(),
@@ -185,35 +194,37 @@ fn garbage_on_the_socket_is_refused_or_hung_up_on() {
         [head("content-length: 100"), b"cut".to_vec()].concat(),
         head("x-odd: \u{0}\r\n: nameless"),
     ];
+
     for bytes in cases {
         let response = response_to(runner.addr, &bytes);
-        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+        let excerpt = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
         assert!(
             response.is_empty() || response.starts_with("HTTP/1.1 4"),
-            "{shown:?} got {response:?}"
+            "{excerpt:?} got {response:?}"
         );
     }
     assert_is_well(runner);
 }
 
-/// Sends bytes and no more, and gives what comes back until the runner hangs up.
+/// Sends bytes, closes the write side, and returns the response until the runner closes the
+/// connection.
 fn response_to(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     stream.set_write_timeout(Some(WAIT_MAX)).unwrap();
-    // It may hang up while it is still being spoken to.
+    // The runner may close the connection while it still receives bytes.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     let mut response = Vec::new();
     match stream.read_to_end(&mut response) {
         Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
-            panic!("it did not hang up: {error}")
+            panic!("the runner did not close the connection: {error}")
         }
         _ => String::from_utf8(response).unwrap(),
     }
 }
 
-/// It still answers, and it stops without having panicked.
+/// Checks that the runner still responds, and that it stops without a panic.
 fn assert_is_well(runner: Runner) {
     let response: ApiResponse = runner.client().send("GET /health", &[], b"").unwrap();
     assert_eq!(

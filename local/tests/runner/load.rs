@@ -1,6 +1,6 @@
-//! A storm: devices that push batches as fast as they are answered, and devices that pull all the
-//! while, until the runner is killed under them. What a device sent stays with it, answered or not,
-//! as a real one keeps its queue.
+//! Load: devices that push batches without a pause and devices that pull at the same time, until
+//! the runner is killed. A device keeps the edits that it sent, acknowledged or not, like the queue
+//! of a real device.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,30 +9,30 @@ use crate::process::{Runner, WAIT_MAX};
 use crate::reader::Reader;
 use crate::writer::Writer;
 
-/// When the runner is killed.
+/// The time at which the runner is killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Once so many batches of the storm were answered.
+    /// Number of responses to batches after which the pause begins.
     pub responses_min: usize,
-    /// And so much later.
+    /// Time from that response to the kill.
     pub pause: Duration,
 }
 
-/// What the threads of a storm tell each other.
+/// Signals between the threads of a load.
 #[derive(Default)]
 pub struct LoadSignals {
-    answered: AtomicUsize,
+    response_count: AtomicUsize,
     is_over: AtomicBool,
 }
 
 impl LoadSignals {
-    /// A batch was answered.
+    /// Counts a response to a batch.
     pub fn count(&self) {
-        self.answered.fetch_add(1, Ordering::SeqCst);
+        self.response_count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A connection broke, which only the kill may do.
-    pub fn broke(&self, who: &str, error: &std::io::Error) {
+    /// Reports a broken connection. Panics unless the runner has been killed.
+    pub fn report_broken(&self, who: &str, error: &std::io::Error) {
         assert!(
             self.is_over.load(Ordering::SeqCst),
             "{who} was cut off before the kill: {error}"
@@ -40,47 +40,49 @@ impl LoadSignals {
     }
 }
 
-/// Lets the writers push and the readers pull until the runner is killed at that moment.
-pub fn rage<'a>(
+/// Runs the writers and readers until the runner is killed at `moment`.
+pub fn run_load<'a>(
     runner: Runner,
     writers: &mut [Writer],
     readers: impl IntoIterator<Item = &'a mut Reader>,
     moment: Moment,
 ) {
-    let (addr, faults) = (runner.addr, LoadSignals::default());
+    let (addr, signals) = (runner.addr, LoadSignals::default());
     std::thread::scope(|scope| {
-        let faults = &faults;
+        let signals = &signals;
         for writer in writers {
-            scope.spawn(move || writer.push_until_cut_off(addr, faults));
+            scope.spawn(move || writer.push_until_cut_off(addr, signals));
         }
         for reader in readers {
-            scope.spawn(move || reader.pull_until_cut_off(addr, faults));
+            scope.spawn(move || reader.pull_until_cut_off(addr, signals));
         }
+
         let deadline = Instant::now() + WAIT_MAX;
-        while faults.answered.load(Ordering::SeqCst) < moment.responses_min {
+        while signals.response_count.load(Ordering::SeqCst) < moment.responses_min {
             assert!(
                 Instant::now() < deadline,
-                "the storm did not reach {moment:?} within {WAIT_MAX:?}"
+                "the load did not reach {moment:?} within {WAIT_MAX:?}"
             );
             std::thread::sleep(Duration::from_millis(1));
         }
+
         std::thread::sleep(moment.pause);
-        faults.is_over.store(true, Ordering::SeqCst);
+        signals.is_over.store(true, Ordering::SeqCst);
         runner.kill();
     });
 }
 
-/// Numbers that look random and follow from a seed (SplitMix64).
+/// A reproducible sequence of pseudorandom numbers (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence of its own for each seed.
+    /// Returns the sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below `end`.
+    /// Returns the next number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

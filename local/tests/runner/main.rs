@@ -1,12 +1,13 @@
-//! The built runner, met from outside as a person or a device meets it: a process with arguments,
-//! an exit code, a folder and a port. What the functions answer in detail is the system tests'
-//! business.
+//! The built runner, tested from outside as a person or a device uses it: a process with arguments,
+//! an exit code, a folder and a port. The system tests cover the responses of the functions in
+//! detail.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on stops"
+    reason = "a test that cannot continue stops"
 )]
 
+mod access;
 mod client;
 mod crash;
 mod dynamodb;
@@ -14,6 +15,7 @@ mod entry_points;
 mod front;
 mod load;
 mod process;
+mod raw;
 mod reader;
 mod rejections;
 mod soak;

@@ -1,5 +1,5 @@
-//! The built runner as a child process: started on a free port, watched on both its outputs, and
-//! killed when a test ends, however it ends. Nothing here waits without a bound.
+//! The built runner as a child process: started on a free port, with both outputs captured, and
+//! killed when a test ends for any reason. Every wait has a limit.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 
-/// The longest that anything here may take: long enough for a busy machine, short enough for a
-/// person.
+/// Longest wait of any operation here: long enough for a busy machine, short enough for a person.
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// Held by a test that wants the machine to itself: one that measures, or one that makes a storm.
+/// Returns a lock for tests that need the machine alone, because they measure time or create load.
 pub fn one_at_a_time() -> MutexGuard<'static, ()> {
     static MACHINE: Mutex<()> = Mutex::new(());
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -25,23 +24,23 @@ pub fn one_at_a_time() -> MutexGuard<'static, ()> {
 /// A process that has ended.
 #[derive(Debug)]
 pub struct ExitedProcess {
-    /// Its exit code; none if a signal ended it.
+    /// Exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// What it wrote on stdout.
+    /// Captured output on stdout.
     pub stdout: String,
-    /// What it wrote on stderr.
+    /// Captured output on stderr.
     pub stderr: String,
 }
 
-/// A runner that listens.
+/// A runner that accepts connections.
 pub struct Runner {
     process: Process,
-    /// Where it listens.
+    /// Address on which it listens.
     pub addr: SocketAddr,
 }
 
 impl Runner {
-    /// Starts a runner on a free port that keeps its data in `folder`.
+    /// Starts a runner on a free port that stores its data in `folder`.
     pub fn on(folder: &Path) -> Self {
         Self::start(
             folder.parent().unwrap(),
@@ -49,7 +48,7 @@ impl Runner {
         )
     }
 
-    /// Starts a runner on a free port, with these further arguments, in the working directory
+    /// Starts a runner on a free port with these further arguments, in the working directory
     /// `home`.
     pub fn start(home: &Path, arguments: &[&str]) -> Self {
         Self::listening(
@@ -59,7 +58,7 @@ impl Runner {
         )
     }
 
-    /// Starts the embedded DynamoDB alone, likewise.
+    /// Starts the embedded DynamoDB alone on a free port, in the working directory `home`.
     pub fn dynamodb(home: &Path, arguments: &[&str]) -> Self {
         Self::listening(
             home,
@@ -68,27 +67,24 @@ impl Runner {
         )
     }
 
-    fn listening(home: &Path, arguments: &[&str], words: &str) -> Self {
+    fn listening(home: &Path, arguments: &[&str], prefix: &str) -> Self {
         let process = Process::spawn(home, arguments);
         let Ok(line) = process.stdout.recv_timeout(WAIT_MAX) else {
-            panic!(
-                "the runner did not say where it listens: {:?}",
-                process.end()
-            );
+            panic!("the runner did not print its address: {:?}", process.end());
         };
         let addr = line
-            .strip_prefix(words)
+            .strip_prefix(prefix)
             .and_then(|addr| addr.trim_end().parse().ok());
-        let addr = addr.unwrap_or_else(|| panic!("not where it listens: {line:?}"));
+        let addr = addr.unwrap_or_else(|| panic!("the line contains no address: {line:?}"));
         Self { process, addr }
     }
 
-    /// A new connection to it.
+    /// Returns a new connection to the runner.
     pub fn client(&self) -> Client {
         Client::connect(self.addr).expect("a runner that listens accepts a connection")
     }
 
-    /// How much memory it has, as Linux counts it.
+    /// Returns the resident memory in bytes, as Linux reports it.
     pub fn resident_bytes(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
@@ -99,7 +95,7 @@ impl Runner {
         resident.unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Ends it as a crash does: SIGKILL, no chance to do anything.
+    /// Kills the runner with SIGKILL, which has the effect of a crash.
     pub fn kill(mut self) -> ExitedProcess {
         self.process.child.kill().unwrap();
         let ended = self.process.end();
@@ -107,9 +103,9 @@ impl Runner {
         ended
     }
 
-    /// Sends it a signal by name, `INT` or `TERM`, and gives what it left behind.
+    /// Sends a signal by name, `INT` or `TERM`, and returns the exited process.
     pub fn stop(self, signal: &str) -> ExitedProcess {
-        // The standard library sends no other signal than SIGKILL; every shell can.
+        // The standard library can send only SIGKILL; a shell can send any signal.
         let kill = format!("kill -{signal} {}", self.process.child.id());
         assert!(
             Command::new("sh")
@@ -123,13 +119,12 @@ impl Runner {
     }
 }
 
-/// Runs `tidemark` with these arguments in the working directory `home`; it must end by itself.
+/// Runs `tidemark` with these arguments in the working directory `home` until it ends by itself.
 pub fn run(home: &Path, arguments: &[&str]) -> ExitedProcess {
     Process::spawn(home, arguments).end()
 }
 
-/// Starts a runner that keeps its data in `folder`, and kills it so much later, wherever it is
-/// then.
+/// Starts a runner that stores its data in `folder`, and kills it after this time in any state.
 pub fn start_and_kill(folder: &Path, after: Duration) {
     let mut process = Process::spawn(
         folder.parent().unwrap(),
@@ -140,7 +135,7 @@ pub fn start_and_kill(folder: &Path, after: Duration) {
     process.end();
 }
 
-/// A token for a user of the tenant `acme`, from the command that a newcomer is told to use.
+/// Returns a token for a user of the tenant `acme`, from the command that newcomers use.
 pub fn token(user: &str) -> String {
     let ended = run(
         &std::env::temp_dir(),
@@ -154,7 +149,7 @@ pub fn token(user: &str) -> String {
     ended.stdout.trim_end().to_owned()
 }
 
-/// Killed when dropped.
+/// A child process that is killed when it is dropped.
 struct Process {
     child: Child,
     stdout: Receiver<String>,
@@ -174,6 +169,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+
         let (stdout, stderr) = (
             lines(child.stdout.take().unwrap()),
             lines(child.stderr.take().unwrap()),
@@ -185,7 +181,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end. A panic in it fails the test, whatever came of it.
+    /// Waits for the end of the process. A panic in it fails the test.
     fn end(mut self) -> ExitedProcess {
         let deadline = Instant::now() + WAIT_MAX;
         let code = loop {
@@ -198,11 +194,13 @@ impl Process {
             );
             std::thread::sleep(Duration::from_millis(2));
         };
+
         let ended = ExitedProcess {
             code,
             stdout: self.stdout.iter().collect(),
             stderr: self.stderr.iter().collect(),
         };
+
         assert!(
             !ended.stderr.contains("panicked"),
             "the runner panicked: {}",
@@ -214,13 +212,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already, which is as good.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads a pipe as it is written, so that the child never waits for a reader; ends with the pipe.
+/// Returns the lines of a pipe. A thread reads them until the pipe ends, so that the child never
+/// waits for a reader.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -236,5 +235,6 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
             }
         }
     });
+
     receiver
 }

@@ -1,5 +1,5 @@
-//! A device that only pulls: page by page from its token, keeping the higher version when a
-//! resource comes twice.
+//! A device that only pulls: page by page from its token. If a resource is delivered twice, it
+//! keeps the higher version.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::load::LoadSignals;
 
-/// Small, so that a kill finds readers inside the log, not only at its end.
-const STORM_PAGE: usize = 7;
+/// Page limit under load. It is small, so that a kill interrupts readers within the log and not
+/// only at its end.
+const PAGE_UNDER_LOAD: usize = 7;
 
-/// A resource as a device holds it.
+/// A resource as a device stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its version.
     pub version: u64,
-    /// The text of its payload, to the byte; none for a deleted one.
+    /// Text of the payload, byte for byte; `None` for a deleted resource.
     pub payload: Option<String>,
 }
 
-/// Rows by channel and id.
+/// Resources by channel and id.
 pub type Rows = BTreeMap<(String, String), Row>;
 
 /// A device that only pulls.
@@ -32,7 +32,7 @@ pub struct Reader {
     device_id: String,
     token: String,
     since: Value,
-    /// What it holds.
+    /// Resources that the device stores.
     pub rows: Rows,
 }
 
@@ -54,7 +54,7 @@ struct Change {
 }
 
 impl Reader {
-    /// A device that has never pulled.
+    /// Returns a device that has never pulled.
     pub fn new(device_id: &str, token: &str) -> Self {
         Self {
             device_id: device_id.to_owned(),
@@ -64,38 +64,38 @@ impl Reader {
         }
     }
 
-    /// A new device of the same user.
+    /// Returns a new device of the same user.
     pub fn another(&self, device_id: &str) -> Self {
         Self::new(device_id, &self.token)
     }
 
-    /// Pulls until there is no more.
+    /// Pulls until the last page.
     pub fn pull(&mut self, client: &mut Client) {
         for _ in 0..10_000 {
             if !self.pull_page(client, 100).unwrap() {
                 return;
             }
         }
-        panic!("a pull that never ends");
+        panic!("the pull did not end within 10,000 pages");
     }
 
-    /// Pulls and pulls until the runner is gone.
-    pub fn pull_until_cut_off(&mut self, addr: SocketAddr, faults: &LoadSignals) {
+    /// Pulls in a loop until the runner is killed.
+    pub fn pull_until_cut_off(&mut self, addr: SocketAddr, signals: &LoadSignals) {
         let mut client = Client::connect(addr).unwrap();
         loop {
-            if let Err(error) = self.pull_page(&mut client, STORM_PAGE) {
-                return faults.broke(&self.device_id, &error);
+            if let Err(error) = self.pull_page(&mut client, PAGE_UNDER_LOAD) {
+                return signals.report_broken(&self.device_id, &error);
             }
         }
     }
 
-    /// What it holds that is not deleted.
+    /// Returns the resources that are not deleted.
     pub fn live(&self) -> Rows {
         let live = self.rows.iter().filter(|(_, row)| row.payload.is_some());
         live.map(|(key, row)| (key.clone(), row.clone())).collect()
     }
 
-    /// Pulls a page; whether there is more.
+    /// Pulls one page and returns whether there are more.
     fn pull_page(&mut self, client: &mut Client, limit: usize) -> io::Result<bool> {
         let request =
             json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
@@ -103,12 +103,13 @@ impl Reader {
         assert_eq!(response.status, 200, "{response:?}");
         let page: Page = serde_json::from_str(&response.text)
             .unwrap_or_else(|error| panic!("{error}: {response:?}"));
-        // Its first pull begins its channels. To start one over would be allowed, but only a log
-        // that lost something has a reason for it.
+        // The first pull resets the device's channels. A later reset is allowed, but only a log
+        // that lost records has a reason for it.
         assert!(
             page.reset.is_empty() || self.since.is_null(),
-            "a kill makes no device start over: {response:?}"
+            "a kill must not reset a device: {response:?}"
         );
+
         for change in page.changes {
             let row = Row {
                 version: change.server_version,
@@ -122,6 +123,7 @@ impl Reader {
                 *held = row;
             }
         }
+
         self.since = page.next_token.into();
         Ok(page.has_more)
     }

@@ -1,14 +1,15 @@
-//! What the runner does not start with: an exit code for the script, one clear line for the person,
-//! and nothing touched.
+//! Conditions under which the runner does not start or prints no token. Each results in an exit
+//! code, a clear message on stderr, and unchanged files.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 
 use crate::process::{ExitedProcess, Runner, run};
+use crate::raw::in_memory;
 
 #[test]
-fn a_port_in_use_is_named_and_the_folder_is_left_alone() {
+fn port_in_use_is_named_folder_untouched() {
     let home = tempfile::tempdir().unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
@@ -21,7 +22,7 @@ fn a_port_in_use_is_named_and_the_folder_is_left_alone() {
 }
 
 #[test]
-fn starting_a_second_time_on_the_same_port_and_folder_names_the_port() {
+fn second_start_names_port_before_folder() {
     let home = tempfile::tempdir().unwrap();
     let first = Runner::on(&home.path().join("data"));
     let port = first.addr.port().to_string();
@@ -36,7 +37,7 @@ fn starting_a_second_time_on_the_same_port_and_folder_names_the_port() {
 }
 
 #[test]
-fn a_folder_in_use_by_another_runner_is_refused_and_the_other_goes_on() {
+fn folder_in_use_by_runner_is_rejected() {
     let home = tempfile::tempdir().unwrap();
     let first = Runner::on(&home.path().join("data"));
     let ended = run(home.path(), &["--port", "0", "--data", "data"]);
@@ -50,9 +51,9 @@ fn a_folder_in_use_by_another_runner_is_refused_and_the_other_goes_on() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused() {
+fn unwritable_folder_is_rejected() {
     let home = tempfile::tempdir().unwrap();
-    // A folder without permissions would not stop root.
+    // Even root cannot create these paths. A folder without permissions would not stop root.
     std::fs::write(home.path().join("file"), "precious").unwrap();
     for folder in ["file", "file/data", "/proc/tidemark"] {
         let ended = run(home.path(), &["--port", "0", "--data", folder]);
@@ -65,6 +66,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
             ],
         );
     }
+
     assert_eq!(
         listing(home.path()),
         BTreeMap::from([("file".to_owned(), "precious".to_owned())])
@@ -72,7 +74,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
 }
 
 #[test]
-fn a_folder_of_another_version_is_refused_and_left_alone() {
+fn folder_of_other_version_is_rejected_unchanged() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     std::fs::create_dir(&folder).unwrap();
@@ -87,7 +89,7 @@ fn a_folder_of_another_version_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_that_is_none_is_refused() {
+fn invalid_database_is_rejected() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     std::fs::create_dir(&folder).unwrap();
@@ -104,7 +106,7 @@ fn a_database_that_is_none_is_refused() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_exit_code_2() {
+fn invalid_arguments_return_exit_code_2() {
     let home = tempfile::tempdir().unwrap();
     let cases: [&[&str]; 8] = [
         &["--unknown"],
@@ -116,34 +118,99 @@ fn arguments_that_make_no_sense_are_exit_code_2() {
         &["token", "--tenant", "acme"],
         &["--memory", "token", "--tenant", "acme", "--user", "ana"],
     ];
+
     for arguments in cases {
-        let ended = run(home.path(), arguments);
-        assert_eq!(
-            (ended.code, ended.stdout.as_str()),
-            (Some(2), ""),
-            "{arguments:?}: {ended:?}"
-        );
-        assert!(
-            ended.stderr.starts_with("error: "),
-            "{arguments:?}: {ended:?}"
-        );
+        assert_invalid_arguments(home.path(), arguments);
     }
+
     assert_eq!(listing(home.path()).len(), 0);
 }
 
-/// Exit code 1, and one line on stderr that says all of this.
-fn assert_rejected(ended: &ExitedProcess, words: &[&str]) {
-    let is_one_line = ended.stderr.starts_with("tidemark: ")
-        && ended.stderr.ends_with('\n')
-        && ended.stderr.lines().count() == 1;
-    let is_clear = is_one_line && words.iter().all(|words| ended.stderr.contains(words));
-    assert!(
-        ended.code == Some(1) && ended.stdout.is_empty() && is_clear,
-        "not {words:?}: {ended:?}"
+#[test]
+fn tokens_beyond_limits_are_not_printed() {
+    let home = tempfile::tempdir().unwrap();
+    let (long, most) = ("x".repeat(257), "\u{e9}".repeat(128));
+    let many = ["--channel", "c"].repeat(101);
+
+    for claims in [
+        &["--tenant", "", "--user", "ana"][..],
+        &["--tenant", "acme", "--user", ""],
+        &["--tenant", &long, "--user", "ana"],
+        &["--tenant", "acme", "--user", &long],
+        &["--tenant=", "--user=ana"],
+    ] {
+        assert_invalid_arguments(home.path(), &[&["token"], claims].concat());
+    }
+
+    for claims in [
+        &["--channel", ""][..],
+        &["--channel", "north", "--channel", &long],
+        &["--role", ""],
+        &["--role", &long],
+        &many,
+    ] {
+        let ana = ["token", "--tenant", "acme", "--user", "ana"];
+        assert_invalid_arguments(home.path(), &[&ana, claims].concat());
+    }
+
+    for origin in ["*", "app.example"] {
+        let arguments = ["--memory", "--allowed-origins", origin];
+        assert_invalid_arguments(home.path(), &arguments);
+    }
+
+    let claims = ["--tenant", "--user", "--channel", "--role"].map(|claim| [claim, &most]);
+    assert_usable_token(&run(
+        home.path(),
+        &[&["token"], claims.as_flattened()].concat(),
+    ));
+}
+
+/// Checks that one line was printed, and that a runner accepts it as a token.
+fn assert_usable_token(ended: &ExitedProcess) {
+    assert_eq!(
+        (ended.code, ended.stdout.lines().count()),
+        (Some(0), 1),
+        "{ended:?}"
+    );
+
+    let (_home, runner) = in_memory(&[]);
+    assert_eq!(
+        runner
+            .client()
+            .post("sync/pull", ended.stdout.trim_end(), "{}")
+            .unwrap()
+            .status,
+        200
     );
 }
 
-/// What stands in a folder, and what it says.
+/// Checks that the arguments are rejected as such and that nothing is printed on stdout.
+fn assert_invalid_arguments(home: &Path, arguments: &[&str]) {
+    let ended = run(home, arguments);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(2), ""),
+        "{arguments:?}: {ended:?}"
+    );
+    assert!(
+        ended.stderr.starts_with("error: "),
+        "{arguments:?}: {ended:?}"
+    );
+}
+
+/// Checks for exit code 1 and for one line on stderr that contains all of these texts.
+fn assert_rejected(ended: &ExitedProcess, texts: &[&str]) {
+    let is_one_line = ended.stderr.starts_with("tidemark: ")
+        && ended.stderr.ends_with('\n')
+        && ended.stderr.lines().count() == 1;
+    let is_clear = is_one_line && texts.iter().all(|texts| ended.stderr.contains(texts));
+    assert!(
+        ended.code == Some(1) && ended.stdout.is_empty() && is_clear,
+        "not {texts:?}: {ended:?}"
+    );
+}
+
+/// Returns the names and the contents of the files in a folder.
 fn listing(folder: &Path) -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(folder)
         .unwrap()

@@ -1,4 +1,4 @@
-//! Starting, stopping and starting again: fast, clean, and on the same data or none.
+//! Starting, stopping and restarting: fast, clean, and with the same data or none.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use crate::process::{Runner, one_at_a_time, run, start_and_kill, token};
 const START_MAX: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_clean_start_takes_under_a_second() {
+fn clean_start_takes_under_a_second() {
     let _alone = one_at_a_time();
     let home = tempfile::tempdir().unwrap();
     let starts = ["a", "b", "c"].map(|folder| {
@@ -28,12 +28,13 @@ fn a_clean_start_takes_under_a_second() {
         );
         began.elapsed()
     });
-    // The best of them: the machine may be busy with something else.
+
+    // Only the fastest start counts, because the machine may be busy with other work.
     assert!(*starts.iter().min().unwrap() < START_MAX, "{starts:?}");
 }
 
 #[test]
-fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
+fn printed_token_is_accepted_by_every_runner() {
     let home = tempfile::tempdir().unwrap();
     let arguments = [
         "token",
@@ -46,6 +47,7 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
         "--channel",
         "north",
     ];
+
     let printed = run(home.path(), &arguments);
     assert_eq!(
         (
@@ -56,6 +58,7 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
         (Some(0), 1, ""),
         "{printed:?}"
     );
+
     let token = printed.stdout.trim_end();
     assert_eq!(token.split('.').count(), 3, "{printed:?}");
     for arguments in [
@@ -77,9 +80,10 @@ fn a_token_is_the_only_line_on_stdout_and_every_runner_accepts_it() {
     }
 }
 
-/// What `cargo lambda watch --env-file` reads: a name and, in quotes, a value to a line.
+/// Verifies the format that `cargo lambda watch --env-file` reads: each line is a name and a value
+/// in quotes.
 #[test]
-fn the_environment_of_the_functions_is_printed_for_their_binaries() {
+fn printed_environment_configures_function_binaries() {
     let home = tempfile::tempdir().unwrap();
     let printed = run(home.path(), &["env", "--port", "1234"]);
     assert_eq!(
@@ -87,11 +91,13 @@ fn the_environment_of_the_functions_is_printed_for_their_binaries() {
         (Some(0), ""),
         "{printed:?}"
     );
+
     let variables = printed
         .stdout
         .lines()
         .map(|line| line.strip_suffix('\'').unwrap().split_once("='").unwrap());
     let environment: BTreeMap<_, _> = variables.collect();
+
     assert_eq!(
         (
             environment["AWS_ENDPOINT_URL"],
@@ -103,6 +109,7 @@ fn the_environment_of_the_functions_is_printed_for_their_binaries() {
         !environment.contains_key("NOTIFICATION_TOPIC"),
         "there is no SNS: {printed:?}"
     );
+
     let settings = tidemark_aws::Settings::from_env(&|name| {
         environment.get(name).map(|value| (*value).to_owned())
     })
@@ -117,7 +124,7 @@ fn the_environment_of_the_functions_is_printed_for_their_binaries() {
 }
 
 #[test]
-fn in_memory_nothing_is_kept() {
+fn memory_mode_keeps_no_data() {
     let home = tempfile::tempdir().unwrap();
     let token = token("ana");
     for _ in 0..2 {
@@ -131,7 +138,7 @@ fn in_memory_nothing_is_kept() {
 }
 
 #[test]
-fn the_data_is_kept_in_the_working_directory_unless_told_otherwise() {
+fn default_data_folder_is_in_working_directory() {
     let home = tempfile::tempdir().unwrap();
     let _runner = Runner::start(home.path(), &[]);
     let entries: Vec<_> = std::fs::read_dir(home.path())
@@ -142,16 +149,18 @@ fn the_data_is_kept_in_the_working_directory_unless_told_otherwise() {
 }
 
 #[test]
-fn ctrl_c_and_sigterm_stop_cleanly_and_the_next_start_goes_on() {
+fn signals_stop_cleanly_and_data_is_kept() {
     let home = tempfile::tempdir().unwrap();
     let (folder, token) = (home.path().join("data"), token("ana"));
     let mut made = Vec::new();
     for (signal, id) in [("INT", "m-1"), ("TERM", "m-2"), ("INT", "m-3")] {
         let runner = Runner::on(&folder);
         assert_eq!(pulled(&runner, &token), made);
-        let _idle = runner.client(); // a device that keeps its connection
+        // A device that keeps its connection open must not delay the stop.
+        let _idle = runner.client();
         create(&runner, &token, id);
         made.push(id.to_owned());
+
         let ended = runner.stop(signal);
         assert_eq!(
             (ended.code, ended.stderr.as_str()),
@@ -163,7 +172,7 @@ fn ctrl_c_and_sigterm_stop_cleanly_and_the_next_start_goes_on() {
 }
 
 #[test]
-fn a_first_start_that_is_killed_leaves_nothing_in_the_way_of_the_next() {
+fn killed_first_start_does_not_block_next() {
     let home = tempfile::tempdir().unwrap();
     for after_ms in (0..50).step_by(5) {
         let folder = home.path().join(after_ms.to_string());
@@ -177,12 +186,13 @@ fn a_first_start_that_is_killed_leaves_nothing_in_the_way_of_the_next() {
 }
 
 #[test]
-fn a_device_that_never_finishes_its_request_does_not_keep_the_runner_from_stopping() {
+fn unfinished_request_does_not_prevent_stop() {
     let home = tempfile::tempdir().unwrap();
     let runner = Runner::start(home.path(), &["--memory"]);
     let mut stuck = TcpStream::connect(runner.addr).unwrap();
     stuck.write_all(b"POST /api/v1/mobile/sync/push HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{").unwrap();
-    // Answered after it: the runner has met the one that is stuck.
+
+    // This later response proves that the runner has accepted the stuck connection.
     assert_eq!(
         runner
             .client()

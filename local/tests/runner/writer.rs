@@ -1,6 +1,6 @@
-//! A device that pushes: creates, chains of edits of what it made, deletes, and edits of a few
-//! resources that all devices edit, which conflict. Every edit has a name of its own, in the
-//! payload, and every batch an id.
+//! A device that pushes: creates, chains of edits of its own resources, deletes, and edits of a few
+//! resources that all devices edit and that therefore conflict. Every edit has a unique name in its
+//! payload, and every batch has an id.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::load::{LoadSignals, Random};
 
-/// How many resources all devices edit.
+/// Number of resources that all devices edit.
 pub const SHARED: usize = 4;
 
-/// How many edits a resource remembers, and how many items fit into a batch.
-const REMEMBERED: usize = 16;
+/// Number of edits in a resource's deduplication window, and of items in a batch.
+const DEDUPLICATION_WINDOW: usize = 16;
 const BATCH_ITEMS_MAX: usize = 50;
 
-/// The id of a resource that all devices edit.
+/// Returns the id of a resource that all devices edit.
 pub fn shared_id(number: usize) -> String {
     format!("shared-{number}")
 }
@@ -29,53 +29,53 @@ pub struct Writer {
     token: String,
     random: Random,
     edits: usize,
-    /// What it may edit: first what all may, then what it made itself.
+    /// Resources that the device may edit: first the shared ones, then its own.
     targets: Vec<Target>,
-    /// Every batch that it ever sent, oldest first.
+    /// All batches that the device has sent, oldest first.
     pub batches: Vec<Batch>,
 }
 
 /// A resource as the device that edits it knows it.
 struct Target {
     resource_type: &'static str,
-    /// How it calls it until it knows an id.
+    /// Temp id that identifies the resource until the device knows its id.
     temp_id: String,
     id: Option<String>,
     version: u64,
     is_deleted: bool,
 }
 
-/// A batch as it was sent, and as it was answered, if it was.
+/// A batch as it was sent, and its results if there was a response.
 pub struct Batch {
     body: Value,
-    /// Its items.
+    /// The edits, in the order of the items.
     pub edits: Vec<Edit>,
-    /// Its answer.
+    /// Results of the items; `None` while the batch is unacknowledged.
     pub results: Option<Vec<Outcome>>,
 }
 
-/// What a device remembers of an item.
+/// An item as the device stores it.
 #[derive(Debug, Clone)]
 pub struct Edit {
-    /// Told apart from every other edit of every device.
+    /// Unique name among the edits of all devices.
     pub name: String,
-    /// `create`, `update` or `delete`.
+    /// Action of the item: `create`, `update` or `delete`.
     pub action: &'static str,
     target: usize,
 }
 
-/// What an answer says of an item.
+/// Result of an item in a push response.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Outcome {
-    /// `ok`, `conflict` or `error`.
+    /// Status of the item: `ok`, `conflict` or `error`.
     pub status: String,
-    /// The resource.
+    /// Server id of the resource.
     pub server_id: Option<String>,
-    /// The version the edit made, or the one that stands against it.
+    /// Version that the edit created, or the current version that conflicts with it.
     pub server_version: Option<u64>,
-    /// The conflict it stands in.
+    /// Id of the conflict that contains the edit.
     pub conflict_id: Option<String>,
-    /// Whether it is to be sent again.
+    /// Whether the device must send the item again.
     #[serde(default)]
     pub retryable: bool,
 }
@@ -86,7 +86,7 @@ struct PushResponse {
 }
 
 impl Writer {
-    /// A device that has never pushed.
+    /// Returns a device that has never pushed.
     pub fn new(device_id: &str, token: &str, seed: u64) -> Self {
         let (random, token) = (Random::new(seed), token.to_owned());
         let shared = |number| Target {
@@ -95,6 +95,7 @@ impl Writer {
             ..Target::new("meter", String::new())
         };
         let targets = (0..SHARED).map(shared).collect();
+
         Self {
             device_id: device_id.to_owned(),
             token,
@@ -105,7 +106,7 @@ impl Writer {
         }
     }
 
-    /// Creates what all devices edit.
+    /// Creates the resources that all devices edit.
     pub fn create_shared(&mut self, client: &mut Client) {
         let (mut items, mut edits) = (Vec::new(), Vec::new());
         for target in 0..SHARED {
@@ -115,20 +116,20 @@ impl Writer {
         self.resend_unacknowledged(client);
     }
 
-    /// Pushes batch after batch until the runner is gone. The last one stays unanswered.
-    pub fn push_until_cut_off(&mut self, addr: SocketAddr, faults: &LoadSignals) {
+    /// Pushes batches until the runner is killed. The last batch stays unacknowledged.
+    pub fn push_until_cut_off(&mut self, addr: SocketAddr, signals: &LoadSignals) {
         let mut client = Client::connect(addr).unwrap();
         loop {
             let batch = self.make_batch();
             self.batches.push(batch);
             if let Err(error) = self.send_last(&mut client) {
-                return faults.broke(&self.device_id, &error);
+                return signals.report_broken(&self.device_id, &error);
             }
-            faults.count();
+            signals.count();
         }
     }
 
-    /// Sends the batch again that got no answer; whether there was one.
+    /// Sends the unacknowledged batch again, and returns whether there was one.
     pub fn resend_unacknowledged(&mut self, client: &mut Client) -> bool {
         let is_unacknowledged = self
             .batches
@@ -140,21 +141,22 @@ impl Writer {
         is_unacknowledged
     }
 
-    /// Sends its newest answered batches again: they are answered as before, but for items that
-    /// were to be sent again.
+    /// Sends the newest acknowledged batches again. The results must be equal, except those of
+    /// retryable items, which are replaced.
     pub fn retry_acknowledged(&mut self, client: &mut Client, batches_max: usize) {
         for batch in self.batches.iter_mut().rev().take(batches_max) {
             let Some(before) = &mut batch.results else {
                 continue;
             };
             let again = send(client, &self.token, &batch.body).unwrap();
+
             for ((before, again), edit) in before.iter_mut().zip(again).zip(&batch.edits) {
                 if before.retryable {
                     *before = again;
                 } else {
                     assert_eq!(
                         *before, again,
-                        "{edit:?} of {} was answered otherwise the second time",
+                        "{edit:?} of {} has another result on retry",
                         batch.body
                     );
                 }
@@ -162,12 +164,13 @@ impl Writer {
         }
     }
 
-    /// Sends its newest edits of what it made itself again, in other batches and the other way
-    /// round: each resource remembers its create and its newest edits, so they are answered as
-    /// before.
-    pub fn resend_otherwise(&mut self, client: &mut Client) {
+    /// Sends the newest edits of the device's own resources again, in other batches and in reverse
+    /// order. The deduplication window of each resource contains its create and its newest edits,
+    /// so the results must be equal.
+    pub fn resend_in_other_batches(&mut self, client: &mut Client) {
         let mut sent_again = vec![0; self.targets.len()];
         let (mut items, mut expected) = (Vec::new(), Vec::new());
+
         for batch in self.batches.iter().rev() {
             let Some(results) = &batch.results else {
                 continue;
@@ -180,26 +183,28 @@ impl Writer {
                 .filter(|(_, edit)| edit.target >= SHARED)
             {
                 sent_again[edit.target] += 1;
-                if edit.action == "create" || sent_again[edit.target] <= REMEMBERED {
+                if edit.action == "create" || sent_again[edit.target] <= DEDUPLICATION_WINDOW {
                     items.push(batch.body["items"][index].clone());
                     expected.push(results[index].clone());
                 }
             }
         }
+
         if items.is_empty() {
             return;
         }
         items.truncate(BATCH_ITEMS_MAX);
         expected.truncate(BATCH_ITEMS_MAX);
+
         let body = json!({"device_id": self.device_id, "client_sync_token": null, "items": items});
         assert_eq!(
             send(client, &self.token, &body).unwrap(),
             expected,
-            "edits sent again in another batch"
+            "edits have other results in another batch"
         );
     }
 
-    /// What it sent a delete of and got no answer.
+    /// Returns the resources with an unacknowledged delete.
     pub fn unacknowledged_deletes(&self) -> impl Iterator<Item = &str> {
         let unacknowledged = self.batches.iter().filter(|batch| batch.results.is_none());
         let deletes = unacknowledged
@@ -233,6 +238,7 @@ impl Writer {
             } else {
                 self.any_target(number < 6)
             };
+
             let mut queued = edits
                 .iter()
                 .filter(|edit: &&Edit| edit.target == target)
@@ -250,6 +256,7 @@ impl Writer {
                 self.targets[target].is_deleted = true;
             }
         }
+
         if items.is_empty() {
             let target = self.any_target(true);
             self.queue(&mut items, &mut edits, target, "update", 0);
@@ -264,7 +271,7 @@ impl Writer {
         self.targets.len() - 1
     }
 
-    /// One of those that all devices edit, or one of the newest of its own.
+    /// Returns a shared resource, or one of the newest resources of the device that is not deleted.
     fn any_target(&mut self, is_shared: bool) -> usize {
         let own = self.targets.len().saturating_sub(8).max(SHARED)..self.targets.len();
         let own: Vec<usize> = own
@@ -277,7 +284,7 @@ impl Writer {
         }
     }
 
-    /// Adds an item, behind `queued` others on the same resource.
+    /// Adds an item that follows `queued` others on the same resource.
     fn queue(
         &mut self,
         items: &mut Vec<Value>,
@@ -295,6 +302,7 @@ impl Writer {
             version,
             ..
         } = &self.targets[target];
+
         let base = if action == "create" { 0 } else { *version };
         let mut item = json!({"resource_type": resource_type, "action": action, "client_version": base + queued as u64});
         let mut payload = json!({"edit": name});
@@ -308,6 +316,7 @@ impl Writer {
         } else {
             item["client_temp_id"] = temp_id.as_str().into();
         }
+
         item["payload"] = payload;
         items.push(item);
         edits.push(Edit {
@@ -343,7 +352,7 @@ impl Target {
 fn send(client: &mut Client, token: &str, body: &Value) -> io::Result<Vec<Outcome>> {
     let response = client.post("sync/push", token, &body.to_string())?;
     assert_eq!(response.status, 200, "{response:?}");
-    let answered: PushResponse = serde_json::from_str(&response.text)
+    let parsed: PushResponse = serde_json::from_str(&response.text)
         .unwrap_or_else(|error| panic!("{error}: {response:?}"));
-    Ok(answered.results)
+    Ok(parsed.results)
 }

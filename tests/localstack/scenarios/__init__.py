@@ -1,2 +1,5 @@
-"""What a deployed Tidemark does for a device's day, seen from outside: the API, and the services that its operators see. Everything
-is found through the stack's outputs, so it matters to no story where the stack is."""
+"""Scenarios against a deployed stack. They use its API and the AWS services that operators use.
+
+They find everything through the stack's outputs, so they are independent of the location of the
+stack.
+"""

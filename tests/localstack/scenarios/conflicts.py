@@ -1,4 +1,4 @@
-"""Conflicts, who decides them, and who is told."""
+"""Conflicts, their resolution by admins and operators, and their notifications."""
 
 import json
 from typing import Any
@@ -7,64 +7,64 @@ from .deployment import Deployment, Device, Tenant, has, meter, wait_for
 
 
 def _conflict(tenant: Tenant) -> tuple[Device, Device, str]:
-    """Ana's phone edits a copy that the office has changed meanwhile: both devices, and the conflict's id."""
+    """Lets Ana's phone edit a stale copy; returns both devices and the id of the conflict."""
     office, ana = tenant.device("office", "pc"), tenant.device("ana")
     office.push(meter("create", "m-1", 44, 0), meter("update", "m-1", 50, 1))
-    refused = ana.push_one(meter("update", "m-1", 42, 1))
-    assert refused["status"] == "conflict" and refused["server_version"] == 2, refused
-    return ana, office, refused["conflict_id"]
+    result = ana.push_one(meter("update", "m-1", 42, 1))
+    assert result["status"] == "conflict" and result["server_version"] == 2, result
+    return ana, office, result["conflict_id"]
 
 
-def _told(device: Device, conflict_id: str, reading: Any) -> dict[str, Any]:
-    """The change that tells the device of the decision."""
+def _pulled_resolution(device: Device, conflict_id: str, reading: Any) -> dict[str, Any]:
+    """Pulls until the device receives the change that resolves the conflict; returns it."""
     changes = device.pull_until(lambda changes: any((c.get("conflict") or {}).get("id") == conflict_id for c in changes))
     assert changes[-1]["payload"]["reading"] == reading and changes[-1]["server_version"] == 3, changes
     return changes[-1]
 
 
-def a_stale_edit_is_kept_in_a_conflict_with_both_payloads(here: Deployment) -> None:
+def stale_edit_creates_conflict_with_both_payloads(here: Deployment) -> None:
     tenant = here.tenant()
     ana, _, conflict = _conflict(tenant)
     [listed] = tenant.admin().ok("GET", "conflicts?status=open")["conflicts"]
     assert listed["id"] == conflict and listed["user"] == "ana" and listed["device_id"] == "phone", listed
     for reader in (tenant.admin(), ana):
-        shown = reader.ok("GET", f"conflicts/{conflict}")
-        assert shown["server_payload"] == {"reading": 50} and shown["client_payload"] == {"reading": 42}, shown
+        found = reader.ok("GET", f"conflicts/{conflict}")
+        assert found["server_payload"] == {"reading": 50} and found["client_payload"] == {"reading": 42}, found
     for path, status in (("conflicts?status=open", 403), (f"conflicts/{conflict}", 404)):
         assert tenant.device("ben").call("GET", path).status == status, path
 
 
-def an_admin_decides_over_the_api_and_both_devices_are_told(here: Deployment) -> None:
+def admin_resolution_is_delivered_to_both_devices(here: Deployment) -> None:
     tenant = here.tenant()
     ana, office, conflict = _conflict(tenant)
     for device in (ana, office):
         device.pull_until(has("m-1", 50))
-    decision = {"resolution": "accept_client", "note": "Ana was there"}
-    assert ana.call("POST", f"conflicts/{conflict}/resolve", decision).status == 403, "she is no admin"
-    decided = tenant.admin().ok("POST", f"conflicts/{conflict}/resolve", decision)
-    assert decided["status"] == "resolved" and decided["server_version"] == 3, decided
-    assert decided["server_payload"] == {"reading": 42}, decided
+    request = {"resolution": "accept_client", "note": "Ana was there"}
+    assert ana.call("POST", f"conflicts/{conflict}/resolve", request).status == 403, "she is not an admin"
+    resolved = tenant.admin().ok("POST", f"conflicts/{conflict}/resolve", request)
+    assert resolved["status"] == "resolved" and resolved["server_version"] == 3, resolved
+    assert resolved["server_payload"] == {"reading": 42}, resolved
     for device in (ana, office):
-        assert _told(device, conflict, 42)["conflict"]["resolution"] == "accept_client"
+        assert _pulled_resolution(device, conflict, 42)["conflict"]["resolution"] == "accept_client"
     assert tenant.admin().ok("GET", "conflicts?status=open")["conflicts"] == []
     [entry] = tenant.admin().ok("GET", "audit")["entries"]
     assert (entry["action"], entry["by"], entry["via"]) == ("conflict_resolved", "root", "api"), entry
 
 
-def an_operator_decides_by_invoking_the_function(here: Deployment) -> None:
+def operator_resolves_by_direct_invocation(here: Deployment) -> None:
     tenant = here.tenant()
     ana, office, conflict = _conflict(tenant)
     for device in (ana, office):
         device.pull_until(has("m-1", 50))
-    decision = {"resolution": "manual_merge", "payload": {"reading": 46, "checked": True}}
-    event = {"conflict_id": conflict, "tenant": tenant.name, "resolved_by": "ops@example.com", **decision}
-    decided = _invoke(here, event)
-    assert decided["status"] == "resolved" and decided["resolved_by"] == "ops@example.com", decided
+    request = {"resolution": "manual_merge", "payload": {"reading": 46, "checked": True}}
+    event = {"conflict_id": conflict, "tenant": tenant.name, "resolved_by": "ops@example.com", **request}
+    resolved = _invoke(here, event)
+    assert resolved["status"] == "resolved" and resolved["resolved_by"] == "ops@example.com", resolved
     for device in (ana, office):
-        assert _told(device, conflict, 46)["payload"] == {"reading": 46, "checked": True}
-    # Another decision is refused, and says so in the answer, not as the function's failure.
-    refused = _invoke(here, event | {"resolution": "accept_server", "payload": None})
-    assert refused["status"] in (400, 409), refused
+        assert _pulled_resolution(device, conflict, 46)["payload"] == {"reading": 46, "checked": True}
+    # A second, different resolution is rejected in the response, not with a function error.
+    rejected = _invoke(here, event | {"resolution": "accept_server", "payload": None})
+    assert rejected["status"] in (400, 409), rejected
     [entry] = tenant.admin().ok("GET", "audit")["entries"]
     assert entry["via"] == "invocation", entry
 
@@ -72,13 +72,13 @@ def an_operator_decides_by_invoking_the_function(here: Deployment) -> None:
 def _invoke(here: Deployment, event: dict[str, Any]) -> Any:
     event = {name: value for name, value in event.items() if value is not None}
     name = here.output("ResolveFunctionName")
-    answer = here.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
-    payload = answer["Payload"].read()
-    assert answer["StatusCode"] == 200 and "FunctionError" not in answer, payload
+    response = here.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    payload = response["Payload"].read()
+    assert response["StatusCode"] == 200 and "FunctionError" not in response, payload
     return json.loads(payload)
 
 
-def a_decision_is_told_to_those_who_subscribed_to_its_user(here: Deployment) -> None:
+def resolution_is_published_to_subscribers_of_its_user(here: Deployment) -> None:
     tenant = here.tenant()
     topic, sns, sqs = here.output("NotificationTopicArn"), here.client("sns"), here.client("sqs")
     inboxes = {}
@@ -86,34 +86,34 @@ def a_decision_is_told_to_those_who_subscribed_to_its_user(here: Deployment) -> 
         for user in ("ana", "ben"):
             url = sqs.create_queue(QueueName=f"{tenant.name}-{user}")["QueueUrl"]
             arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-            wanted = {"FilterPolicy": json.dumps({"tenant": [tenant.name], "user": [user]}), "RawMessageDelivery": "true"}
-            subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=wanted, ReturnSubscriptionArn=True)
+            attributes = {"FilterPolicy": json.dumps({"tenant": [tenant.name], "user": [user]}), "RawMessageDelivery": "true"}
+            subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes, ReturnSubscriptionArn=True)
             inboxes[user] = (url, subscription["SubscriptionArn"])
         _, _, conflict = _conflict(tenant)
         tenant.admin().ok("POST", f"conflicts/{conflict}/resolve", {"resolution": "accept_client"})
 
         def received(user: str, seconds: int) -> list[dict[str, Any]]:
-            answer = sqs.receive_message(QueueUrl=inboxes[user][0], WaitTimeSeconds=seconds, MessageAttributeNames=["All"])
-            return answer.get("Messages", [])
+            response = sqs.receive_message(QueueUrl=inboxes[user][0], WaitTimeSeconds=seconds, MessageAttributeNames=["All"])
+            return response.get("Messages", [])
 
-        # Told at least once: the same message may come again.
-        message, *_ = wait_for(lambda: received("ana", 5), lambda: "no message came")
+        # Delivery is at least once: the same message may arrive again.
+        message, *_ = wait_for(lambda: received("ana", 5), lambda: "no message arrived")
         attributes = {name: attribute["StringValue"] for name, attribute in message["MessageAttributes"].items()}
         assert attributes["event"] == "conflict_resolved" and attributes["tenant"] == tenant.name, message
         assert attributes["user"] == "ana" and attributes["device_id"] == "phone", message
-        told = json.loads(message["Body"])
-        assert told["conflict_id"] == conflict and told["resolution"] == "accept_client" and told["resource_id"] == "m-1", told
-        assert "payload" not in message["Body"], "what users typed does not leave with it"
-        assert received("ben", 1) == [], "it was not ben's conflict"
+        content = json.loads(message["Body"])
+        assert content["conflict_id"] == conflict and content["resolution"] == "accept_client" and content["resource_id"] == "m-1", content
+        assert "payload" not in message["Body"], "a message must not contain user data"
+        assert received("ben", 1) == [], "the conflict is not ben's"
     finally:
         for url, subscription in inboxes.values():
             sns.unsubscribe(SubscriptionArn=subscription)
             sqs.delete_queue(QueueUrl=url)
 
 
-STORIES = [
-    a_stale_edit_is_kept_in_a_conflict_with_both_payloads,
-    an_admin_decides_over_the_api_and_both_devices_are_told,
-    an_operator_decides_by_invoking_the_function,
-    a_decision_is_told_to_those_who_subscribed_to_its_user,
+SCENARIOS = [
+    stale_edit_creates_conflict_with_both_payloads,
+    admin_resolution_is_delivered_to_both_devices,
+    operator_resolves_by_direct_invocation,
+    resolution_is_published_to_subscribers_of_its_user,
 ]

@@ -1,4 +1,4 @@
-"""A deployed stack as the stories meet it: its API, its AWS services, tokens that it accepts, and devices that use it."""
+"""A deployed stack as the scenarios use it: its API, AWS services, valid tokens, and devices."""
 
 import base64
 import http.client
@@ -19,16 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 ISSUER = "https://issuer.example/"
-AUDIENCE = "tidemark-stories"
-KEY_ID = "stories"
-# What a change may take from the push that made it to the pull that shows it. It is about two seconds when nobody else is at work.
+AUDIENCE = "tidemark-scenarios"
+KEY_ID = "scenarios"
+# The maximum time from a push to the pull that returns the change. Without other load it takes
+# about two seconds.
 DELIVERY_MAX_S = 60
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -42,13 +43,13 @@ class Answer:
 
 
 class Issuer:
-    """Signs tokens, as an identity provider would. The key is made for one run and kept nowhere."""
+    """Signs tokens like an identity provider, with a key that is generated for one run."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
 
     def jwks(self) -> str:
-        """The public key, as the parameter `Jwks` takes it."""
+        """Returns the public key in the format of the parameter `Jwks`."""
         point = self._key.public_key().public_numbers()
         key = {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID}
         key |= {name: _base64(number.to_bytes(32, "big")) for name, number in {"x": point.x, "y": point.y}.items()}
@@ -64,7 +65,7 @@ class Issuer:
 
 
 class Deployment:
-    """One stack behind one endpoint."""
+    """A stack at an AWS endpoint."""
 
     def __init__(self, endpoint: str, stack: str, issuer: Issuer) -> None:
         self.endpoint = endpoint.rstrip("/")
@@ -73,7 +74,7 @@ class Deployment:
 
     @cache
     def client(self, service: str) -> Any:
-        # One try: a story wants to see the first answer.
+        # Without retries: a scenario evaluates the first response.
         config = Config(retries={"total_max_attempts": 1}, read_timeout=90, s3={"addressing_style": "path"})
         return boto3.client(service, endpoint_url=self.endpoint, config=config)
 
@@ -89,21 +90,21 @@ class Deployment:
 
     @cached_property
     def _base_path(self) -> str:
-        # The output with the whole URL names AWS's own host.
+        # The output with the whole URL contains the host of AWS.
         stages = [p["ParameterValue"] for p in self._described["Parameters"] if p["ParameterKey"] == "StageName"]
         return f"/_aws/execute-api/{self.output('ApiId')}/{stages[0]}"
 
     @property
     def url(self) -> str:
-        """What stands before the API's paths."""
+        """The base URL of the API."""
         return f"{self.endpoint}{self._base_path}"
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-        """Any request of the API, `path` from its root."""
+    def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Response:
+        """Sends a request to the API; `path` begins at the root of its stage."""
         return send(self.endpoint, method, f"{self._base_path}{path}", body, headers or {})
 
-    def call(self, token: str | None, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """A request as a client of the mobile API makes it."""
+    def call(self, token: str | None, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Response:
+        """Sends a request as a client of the mobile API does."""
         headers = {"accept": "application/json", **(headers or {})}
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
@@ -113,7 +114,7 @@ class Deployment:
         return self.request(method, f"/api/v1/mobile/{path}", data, headers)
 
     def tenant(self) -> "Tenant":
-        """A tenant of its own for each story: none sees another's rows."""
+        """Creates a tenant, which isolates a scenario from the others."""
         return Tenant(self, f"tenant-{uuid.uuid4().hex[:8]}")
 
 
@@ -130,19 +131,19 @@ class Tenant:
 
 
 class Device:
-    """A user's device. It remembers its token, and knows no more of the server than its answers."""
+    """A device of a user. It stores its sync token, and sees the server only through responses."""
 
     def __init__(self, tenant: Tenant, user: str, device_id: str, token: str) -> None:
         self.tenant, self.user, self.device_id, self.token = tenant, user, device_id, token
         self.since: str | None = None
 
-    def call(self, method: str, path: str, body: Any = None, **named: Any) -> Answer:
+    def call(self, method: str, path: str, body: Any = None, **named: Any) -> Response:
         return self.tenant.deployment.call(self.token, method, path, body, **named)
 
     def ok(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.call(method, path, body)
-        assert answer.status == 200, f"{method} {path}: {answer}"
-        return answer.json
+        response = self.call(method, path, body)
+        assert response.status == 200, f"{method} {path}: {response}"
+        return response.json
 
     def push(self, *items: dict[str, Any], batch_id: str | None = None) -> Any:
         body = {"device_id": self.device_id, "client_sync_token": self.since, "items": items}
@@ -152,7 +153,7 @@ class Device:
         return self.push(item)["results"][0]
 
     def pull(self) -> list[dict[str, Any]]:
-        """Everything there is by now."""
+        """Pulls all pages; returns their changes."""
         changes: list[dict[str, Any]] = []
         for _ in range(100):
             page = self.ok("POST", "sync/pull", {"since_token": self.since, "device_id": self.device_id})
@@ -160,28 +161,28 @@ class Device:
             changes += page["changes"]
             if not page["has_more"]:
                 return changes
-        raise AssertionError(f"a pull without an end: {changes}")
+        raise AssertionError(f"the pull does not end: {changes}")
 
-    def pull_until(self, is_there: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """Pulls until what came together is enough."""
+    def pull_until(self, is_complete: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Pulls until `is_complete` accepts all changes that were received; returns them."""
         changes: list[dict[str, Any]] = []
 
         def more() -> bool:
             changes.extend(self.pull())
-            return is_there(changes)
+            return is_complete(changes)
 
-        wait_for(more, lambda: f"what was pulled: {changes}")
+        wait_for(more, lambda: f"the device has only pulled {changes}")
         return changes
 
 
 def meter(action: str, meter_id: str, reading: Any, version: int, **fields: Any) -> dict[str, Any]:
-    """An item of a push about a meter, which everyone in the tenant sees."""
+    """Returns a push item about a meter, which is visible to the whole tenant."""
     payload = {"id": meter_id, "reading": reading}
     return {"resource_type": "meter", "action": action, "client_version": version, "payload": payload, **fields}
 
 
 def has(resource_id: str, reading: Any) -> Callable[[list[dict[str, Any]]], bool]:
-    """Whether that reading of that meter is among the changes."""
+    """Returns a predicate that is true if the changes contain this reading of the meter."""
 
     def among(changes: list[dict[str, Any]]) -> bool:
         return any(c["id"] == resource_id and (c["payload"] or {}).get("reading") == reading for c in changes)
@@ -189,20 +190,23 @@ def has(resource_id: str, reading: Any) -> Callable[[list[dict[str, Any]]], bool
     return among
 
 
-def wait_for(look: Callable[[], T], shown: Callable[[], str] = lambda: "it is not there", seconds: float = DELIVERY_MAX_S) -> T:
-    """Looks until there is something to see."""
+def wait_for(poll: Callable[[], T], describe: Callable[[], str] = lambda: "the result is missing", seconds: float = DELIVERY_MAX_S) -> T:
+    """Polls until the result is truthy; returns it."""
     deadline = time.monotonic() + seconds
-    for turn in itertools.count():
-        if seen := look():
-            return seen
+    for attempt in itertools.count():
+        if result := poll():
+            return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds:.0f} s {shown()}")
-        time.sleep(min(0.1 * 2**turn, 1.0))
+            raise AssertionError(f"after {seconds:.0f} s {describe()}")
+        time.sleep(min(0.1 * 2**attempt, 1.0))
     raise AssertionError
 
 
-def send(origin: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
-    """One HTTP request, with just these headers and `content-length`; nothing is followed, unpacked or repeated."""
+def send(origin: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> Response:
+    """Sends one HTTP request with only these headers and `content-length`.
+
+    Redirects are not followed, bodies are not decompressed, and requests are not retried.
+    """
     parts = urlsplit(origin)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=90)
@@ -214,8 +218,8 @@ def send(origin: str, method: str, target: str, body: bytes, headers: dict[str, 
         if "content-length" not in names:
             connection.putheader("content-length", str(len(body)))
         connection.endheaders(body)
-        answer = connection.getresponse()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        response = connection.getresponse()
+        return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
     finally:
         connection.close()
 

@@ -1,4 +1,4 @@
-"""What operators meet: batches that are replayed, and rows that nobody can read."""
+"""Operation: replayed batches, dead letters, and a disabled event source mapping."""
 
 import json
 import time
@@ -6,10 +6,10 @@ import time
 from .deployment import Deployment, has, meter, wait_for
 
 
-def a_batch_is_looked_at_and_replayed(here: Deployment) -> None:
+def batch_is_read_and_replayed(here: Deployment) -> None:
     tenant = here.tenant()
     ana, admin = tenant.device("ana"), tenant.admin()
-    # Its meter is not there yet, so the edit fails.
+    # The meter m-2 does not exist yet, so its edit fails.
     pushed = ana.push(meter("create", "m-1", 1, 0), meter("update", "m-2", 5, 1))
     assert [result["status"] for result in pushed["results"]] == ["ok", "error"], pushed
     path = f"batches/{pushed['batch_id']}"
@@ -18,10 +18,10 @@ def a_batch_is_looked_at_and_replayed(here: Deployment) -> None:
     assert tenant.device("ben").call("GET", path).status == 404
 
     tenant.device("office", "pc").push(meter("create", "m-2", 4, 0))
-    assert ana.call("POST", f"{path}/replay").status == 403, "she is no admin"
+    assert ana.call("POST", f"{path}/replay").status == 403, "she is not an admin"
     tried = admin.ok("POST", f"{path}/replay", {"dry_run": True})
     assert tried["dry_run"] is True and [result["status"] for result in tried["results"]] == ["ok", "ok"], tried
-    assert ana.ok("GET", path)["results"][1]["status"] == "error", "a dry run writes nothing"
+    assert ana.ok("GET", path)["results"][1]["status"] == "error", "a dry run must not write anything"
     replayed = admin.ok("POST", f"{path}/replay")
     assert [result["server_version"] for result in replayed["results"]] == [1, 2], replayed
     assert ana.ok("GET", path)["results"] == replayed["results"]
@@ -30,13 +30,13 @@ def a_batch_is_looked_at_and_replayed(here: Deployment) -> None:
     assert actions == ["replay_started", "replay_finished"], actions
 
 
-def a_record_nobody_can_read_is_set_aside_and_the_others_go_on(here: Deployment) -> None:
+def corrupt_record_is_dead_lettered_and_others_are_sequenced(here: Deployment) -> None:
     tenant = here.tenant()
     ana, ben = tenant.device("ana"), tenant.device("ben")
     assert ben.pull() == []
     ana.push(meter("create", "m-1", 1, 0))
-    # Somebody writes into the table by hand: a payload that is no text.
-    mark = f"unreadable-{tenant.name}"
+    # An item that was written by hand, whose payload is not a string.
+    mark = f"corrupt-{tenant.name}"
     row = {"pk": f"{tenant.name}#tenant", "sk": "meter#m-2", "payload": 7, "server_version": 1, "written_by_hand": mark}
     item = {name: {"N": str(value)} if isinstance(value, int) else {"S": value} for name, value in row.items()}
     here.client("dynamodb").put_item(TableName=here.output("ResourcesTableName"), Item=item)
@@ -44,12 +44,12 @@ def a_record_nobody_can_read_is_set_aside_and_the_others_go_on(here: Deployment)
     changes = ben.pull_until(has("m-3", 3))
     assert sorted({change["id"] for change in changes}) == ["m-1", "m-3"], changes
 
-    kept = wait_for(lambda: _set_aside(here, mark), lambda: "no message told of the record")
+    kept = wait_for(lambda: _dead_letter(here, mark), lambda: "no message refers to the record")
     assert kept["function"] == "changelog" and kept["reason"], kept
     assert kept["record"]["dynamodb"]["NewImage"]["payload"] == {"N": "7"}, kept
 
 
-def a_disabled_mapping_shows_in_the_metrics_and_loses_nothing(here: Deployment) -> None:
+def disabled_mapping_is_visible_in_metrics_and_loses_no_changes(here: Deployment) -> None:
     tenant = here.tenant()
     ana, ben = tenant.device("ana"), tenant.device("ben")
     assert ben.pull() == []
@@ -59,13 +59,13 @@ def a_disabled_mapping_shows_in_the_metrics_and_loses_nothing(here: Deployment) 
     _switch(here, mapping["UUID"], False)
     try:
         ana.push(meter("create", "m-1", 1, 0))
-        # What the alarm NothingSequenced compares: changes were accepted, and none is sequenced.
-        wait_for(lambda: _measured(here, "AcceptedChanges", began_ms), lambda: "the push measured no accepted change")
+        # The alarm NothingSequenced compares these: changes were accepted, and none is sequenced.
+        wait_for(lambda: _measured(here, "AcceptedChanges", began_ms), lambda: "the push wrote no metric of an accepted change")
         assert ben.pull() == [] and _measured(here, "SequencedChanges", began_ms) == 0
     finally:
         _switch(here, mapping["UUID"], True)
     ben.pull_until(has("m-1", 1))
-    wait_for(lambda: _measured(here, "SequencedChanges", began_ms), lambda: "nothing was measured after the mapping was enabled")
+    wait_for(lambda: _measured(here, "SequencedChanges", began_ms), lambda: "no sequenced change was measured after the mapping was enabled")
 
 
 def _switch(here: Deployment, mapping: str, is_on: bool) -> None:
@@ -76,10 +76,10 @@ def _switch(here: Deployment, mapping: str, is_on: bool) -> None:
 
 
 def _measured(here: Deployment, metric: str, since_ms: int) -> int:
-    """The sum of a metric, from the lines that CloudWatch makes it of."""
+    """Returns the sum of a metric, from the log lines from which CloudWatch extracts it."""
     logs, total = here.client("logs"), 0
     for group in logs.describe_log_groups()["logGroups"]:
-        # LocalStack writes below the function's own name, AWS where the template says.
+        # LocalStack names log groups by function, AWS as in the template.
         if f"/{here.stack}-" in group["logGroupName"] or f"/{here.stack}/" in group["logGroupName"]:
             for event in logs.filter_log_events(logGroupName=group["logGroupName"], startTime=since_ms)["events"]:
                 if '"_aws"' in event["message"]:
@@ -87,12 +87,12 @@ def _measured(here: Deployment, metric: str, since_ms: int) -> int:
     return total
 
 
-def _set_aside(here: Deployment, mark: str) -> dict | None:
-    """The object with the mark in it, if a message on the queue names it."""
+def _dead_letter(here: Deployment, mark: str) -> dict | None:
+    """Returns the dead letter that contains the mark, if a message of the queue refers to it."""
     sqs, s3 = here.client("sqs"), here.client("s3")
     queue = here.output("FailureQueueUrl")
-    answer = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5, MaxNumberOfMessages=10)
-    for message in answer.get("Messages", []):
+    response = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5, MaxNumberOfMessages=10)
+    for message in response.get("Messages", []):
         sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         detail = json.loads(message["Body"])["detail"]
         bucket, key = detail["bucket"]["name"], detail["object"]["key"]
@@ -103,8 +103,8 @@ def _set_aside(here: Deployment, mark: str) -> dict | None:
     return None
 
 
-STORIES = [
-    a_batch_is_looked_at_and_replayed,
-    a_record_nobody_can_read_is_set_aside_and_the_others_go_on,
-    a_disabled_mapping_shows_in_the_metrics_and_loses_nothing,
+SCENARIOS = [
+    batch_is_read_and_replayed,
+    corrupt_record_is_dead_lettered_and_others_are_sequenced,
+    disabled_mapping_is_visible_in_metrics_and_loses_no_changes,
 ]

@@ -1,7 +1,10 @@
-"""DynamoDB and its streams on the engine that is built into `tidemark`, in place of DynamoDB Local: LocalStack's own providers,
-with one `tidemark dynamodb` process for each account and region behind them. The binary is named by `TIDEMARK_BIN`.
+"""DynamoDB and its streams on the engine of the local runner, in place of DynamoDB Local.
 
-The engine stores and answers; what LocalStack keeps beside it (tags, encryption, the clock for expired items) stays LocalStack's.
+LocalStack's own providers forward to one `tidemark dynamodb` process for each account and region.
+`TIDEMARK_BIN` is the path of the binary.
+
+The engine stores the data and executes the requests. LocalStack continues to handle tags,
+encryption and the expiry of items.
 """
 
 import atexit
@@ -28,14 +31,14 @@ from localstack.services.dynamodbstreams.v2.provider import DynamoDBStreamsProvi
 from localstack.services.plugins import Service, aws_provider
 from localstack.utils.aws.arns import get_partition
 
-# What the engine writes into its ARNs, whoever asks.
+# The prefix of all ARNs of the engine, for every account and region.
 ENGINE_ARN = "arn:aws:dynamodb:dynoxide:000000000000:"
 ARN_FIELDS = {"TableArn", "LatestStreamArn", "StreamArn", "IndexArn"}
 LISTENING = "DynamoDB is listening on "
 
 
 class Engine:
-    """One process: the tables of one account in one region, in its memory."""
+    """A process with the tables of one account in one region, in memory."""
 
     def __init__(self) -> None:
         command = [os.environ["TIDEMARK_BIN"], "dynamodb", "--port", "0"]
@@ -43,10 +46,10 @@ class Engine:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith(LISTENING):
-            raise RuntimeError(f"{command} did not say where it listens, but {line!r}")
+            raise RuntimeError(f"{command} printed {line!r} in place of its address")
         self.url = line.removeprefix(LISTENING).strip()
         self.proxy = AwsRequestProxy(self.url)
-        # The engine answers only to its own address, not to the names that LocalStack has.
+        # The engine accepts only its own address as host, not the host names of LocalStack.
         self.proxy.proxy = Proxy(self.url, preserve_host=False)
 
     def stop(self) -> None:
@@ -55,28 +58,28 @@ class Engine:
 
 
 class Engines:
-    """All processes. It stands where LocalStack's providers expect the server they share."""
+    """All engine processes. Takes the place of the server that LocalStack's providers share."""
 
     def __init__(self) -> None:
         self._engines: dict[tuple[str, str], Engine] = {}
         self._lock = threading.Lock()
         atexit.register(self.stop_dynamodb)
 
-    def of(self, account_id: str, region: str) -> Engine:
+    def engine_of(self, account_id: str, region: str) -> Engine:
         with self._lock:
             if (account_id, region) not in self._engines:
                 self._engines[account_id, region] = Engine()
             return self._engines[account_id, region]
 
     def forward(self, context: RequestContext, request: ServiceRequest | None) -> ServiceResponse:
-        response = self.of(context.account_id, context.region).proxy(context, request)
+        response = self.engine_of(context.account_id, context.region).proxy(context, request)
         return _with_arns_of(context, response)
 
-    def forward_as_it_is(self, context: RequestContext, request: ServiceRequest | None) -> ServiceResponse:
-        return self.of(context.account_id, context.region).proxy(context, request)
+    def forward_unchanged(self, context: RequestContext, request: ServiceRequest | None) -> ServiceResponse:
+        return self.engine_of(context.account_id, context.region).proxy(context, request)
 
     def start_dynamodb(self) -> bool:
-        """Nothing to do: a process starts when somebody asks for its account and region."""
+        """Does nothing: a process starts with the first request of its account and region."""
         return True
 
     def stop_dynamodb(self) -> None:
@@ -95,14 +98,14 @@ class TidemarkDynamoDB(DynamoDBProvider):
         return ENGINES
 
     def on_after_init(self) -> None:
-        """Without what the parent does here for DynamoDB Local: its ARNs and its shell."""
+        """Omits the initialization of DynamoDB Local: its ARNs and its shell."""
 
     def forward_request(self, context: RequestContext, service_request: ServiceRequest | None = None) -> ServiceResponse:
         self.check_provisioned_throughput(context.operation.name)
         return ENGINES.forward(context, service_request)
 
     def get_forward_url(self, account_id: str, region_name: str) -> str:
-        return ENGINES.of(account_id, region_name).url
+        return ENGINES.engine_of(account_id, region_name).url
 
     def fix_table_arn(self, account_id: str, region_name: str, arn: str) -> str:
         return arn.replace(ENGINE_ARN, _prefix(account_id, region_name))
@@ -114,21 +117,22 @@ class TidemarkDynamoDBStreams(DynamoDBStreamsProvider):
         self.shard_to_region = {}
 
     def on_after_init(self) -> None:
-        """See above."""
+        """Omits the initialization of DynamoDB Local."""
 
     def forward_request(self, context: RequestContext, service_request: ServiceRequest | None = None) -> ServiceResponse:
         return ENGINES.forward(context, service_request)
 
     @handler("DescribeStream", expand=False)
     def describe_stream(self, context: RequestContext, payload: DescribeStreamInput) -> DescribeStreamOutput:
-        answer = self.forward_request(context, _for_engine(context, payload))
-        stream = answer["StreamDescription"]
+        response = self.forward_request(context, _for_engine(context, payload))
+        stream = response["StreamDescription"]
         parents = {shard.get("ParentShardId") for shard in stream["Shards"]}
         for shard in stream["Shards"]:
-            # The engine tells the newest number; to a reader it would say that the shard is closed.
+            # The engine returns the newest sequence number, which would mean that the shard is
+            # closed.
             if stream["StreamStatus"] == "ENABLED" and shard["ShardId"] not in parents:
                 shard["SequenceNumberRange"].pop("EndingSequenceNumber", None)
-        return answer
+        return response
 
     @handler("GetShardIterator", expand=False)
     def get_shard_iterator(self, context: RequestContext, payload: GetShardIteratorInput) -> GetShardIteratorOutput:
@@ -136,10 +140,10 @@ class TidemarkDynamoDBStreams(DynamoDBStreamsProvider):
 
     @handler("GetRecords", expand=False)
     def get_records(self, context: RequestContext, payload: GetRecordsInput) -> GetRecordsOutput:
-        answer = self.forward_request(context, payload)
-        for record in answer["Records"]:
+        response = self.forward_request(context, payload)
+        for record in response["Records"]:
             record["awsRegion"] = context.region
-        return answer
+        return response
 
     @handler("ListStreams", expand=False)
     def list_streams(self, context: RequestContext, payload: ListStreamsInput) -> ListStreamsOutput:
@@ -155,19 +159,22 @@ def _for_engine(context: RequestContext, request: Any) -> Any:
     return {**request, "StreamArn": own}
 
 
-def _with_arns_of(context: RequestContext, answer: Any) -> Any:
-    """The answer with the caller's ARNs. Only fields that hold ARNs are touched: a stored item may hold any text."""
-    if isinstance(answer, list):
-        return [_with_arns_of(context, part) for part in answer]
-    if not isinstance(answer, dict):
-        return answer
+def _with_arns_of(context: RequestContext, response: Any) -> Any:
+    """Returns the response with the caller's ARNs.
+
+    Changes only ARN fields: an item may contain any text.
+    """
+    if isinstance(response, list):
+        return [_with_arns_of(context, part) for part in response]
+    if not isinstance(response, dict):
+        return response
     prefix = _prefix(context.account_id, context.region)
-    for name, value in answer.items():
+    for name, value in response.items():
         if name in ARN_FIELDS and isinstance(value, str):
-            answer[name] = value.replace(ENGINE_ARN, prefix)
+            response[name] = value.replace(ENGINE_ARN, prefix)
         elif isinstance(value, (dict, list)):
-            answer[name] = _with_arns_of(context, value)
-    return answer
+            response[name] = _with_arns_of(context, value)
+    return response
 
 
 @aws_provider(api="dynamodb", name="tidemark")
@@ -175,7 +182,7 @@ def dynamodb() -> Service:
     provider = TidemarkDynamoDB()
     return Service.for_provider(
         provider,
-        dispatch_table_factory=lambda provider: ForwardingFallbackDispatcher(provider, ENGINES.forward_as_it_is),
+        dispatch_table_factory=lambda provider: ForwardingFallbackDispatcher(provider, ENGINES.forward_unchanged),
     )
 
 

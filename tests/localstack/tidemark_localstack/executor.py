@@ -1,9 +1,13 @@
-"""An executor for LocalStack's Lambda: a function's `bootstrap` is a child process of this one, as on Lambda a process of its
-own microVM. It is kept warm between invocations, killed when it takes too long, and started anew after that or after it died.
+"""An executor for LocalStack's Lambda that runs a function's `bootstrap` as a child process.
 
-`TIDEMARK_BINARIES_RUNNER` names a command that runs binaries of another architecture: `qemu-aarch64 -L /usr/aarch64-linux-gnu`.
+The process stays warm between invocations, is killed when it times out, and is restarted after a
+timeout or a crash.
 
-What it does not do: bound memory, divide CPU, freeze the process between invocations, or keep it from the rest of the machine.
+`TIDEMARK_BINARIES_RUNNER` is a command that runs binaries of another architecture, such as
+`qemu-aarch64 -L /usr/aarch64-linux-gnu`.
+
+The executor does not limit memory or CPU, does not freeze the process between invocations, and does
+not isolate it from the machine.
 """
 
 import logging
@@ -29,30 +33,31 @@ from .runtime_api import Invocation, RuntimeApi, error, now_ms
 
 LOG = logging.getLogger(__name__)
 
-# Of LocalStack's own environment, not of the function's.
+# A variable of LocalStack's environment, not of the function's.
 RUNNER = "TIDEMARK_BINARIES_RUNNER"
-# How often a waiting invocation looks whether its process still lives.
-LOOK_EVERY_S = 0.02
+# How often a waiting invocation checks whether its process still runs.
+POLL_INTERVAL_S = 0.02
 
 
 class ProcessExecutor(RuntimeExecutor):
-    """One execution environment of one function version: LocalStack sends it one invocation at a time."""
+    """An execution environment of a function version, for one invocation at a time."""
 
     def __init__(self, id: str, function_version: FunctionVersion) -> None:
         super().__init__(id, function_version)
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-function-"))
-        # A file, not a pipe: what a process has written is there when its answer is, with nobody having to read along.
+        # A file, not a pipe: it contains the output when the response arrives, without a concurrent
+        # reader.
         self._log = self._folder / "log"
         self._log.touch()
         self._environment: dict[str, str] = {}
         self._api: RuntimeApi | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        # Done when the process asks for its first event; failed when it cannot get there.
+        # Completed when the process requests its first event; failed if its startup fails.
         self._ready: "Future[None]" = Future()
         self._lock = threading.RLock()
         self._is_stopped = False
 
-    # ------------------------------------------------------------------------------------------------------- lifecycle
+    # ------------------------------------------------------------------------------------ lifecycle
 
     def start(self, env_vars: dict[str, str]) -> None:
         code = self.function_version.config.code.get_unzipped_code_location()
@@ -65,8 +70,10 @@ class ProcessExecutor(RuntimeExecutor):
         self._start_process()
 
     def _start_process(self) -> None:
-        """Starts the process and waits for it to ask for an event. LocalStack bounds how long that may take: then it
-        calls `stop`."""
+        """Starts the process and waits until it requests an event.
+
+        LocalStack limits the duration: it calls `stop`.
+        """
         with self._lock:
             if self._is_stopped:
                 raise ShutdownDuringStartup("the environment was stopped")
@@ -76,7 +83,7 @@ class ProcessExecutor(RuntimeExecutor):
             self._api = RuntimeApi(
                 config.LAMBDA_LIMITS_MAX_FUNCTION_PAYLOAD_SIZE_BYTES,
                 on_ready=lambda: _settle(ready),
-                on_init_error=lambda body: _settle(ready, StatusErrorException("initialisation failed", payload=body)),
+                on_init_error=lambda body: _settle(ready, StatusErrorException("initialization failed", payload=body)),
             )
             task_root = pathlib.Path(self._environment["LAMBDA_TASK_ROOT"])
             with self._log.open("ab") as log:
@@ -91,13 +98,13 @@ class ProcessExecutor(RuntimeExecutor):
             process = self._process
         while not ready.done():
             if process.poll() is not None:
-                words = f"Error: Runtime exited with error: {_ending(process.returncode)}"
-                _settle(ready, StatusErrorException("startup failed", payload=error("Runtime.ExitError", words)))
-            time.sleep(LOOK_EVERY_S / 10)
+                message = f"Error: Runtime exited with error: {_exit_reason(process.returncode)}"
+                _settle(ready, StatusErrorException("startup failed", payload=error("Runtime.ExitError", message)))
+            time.sleep(POLL_INTERVAL_S / 10)
         try:
             ready.result()
         except StatusErrorException as failed:
-            # LocalStack keeps no log of an invocation that never began.
+            # LocalStack stores no log for an environment that did not start.
             name = self.function_version.id.function_name
             LOG.warning("%s did not start: %s\n%s", name, failed.payload.decode(errors="replace"), self.get_logs())
             raise
@@ -120,13 +127,13 @@ class ProcessExecutor(RuntimeExecutor):
             self._api.close()
             self._api = None
 
-    # ------------------------------------------------------------------------------------------------------ invocation
+    # ----------------------------------------------------------------------------------- invocation
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
         request_id = payload["invoke-id"]
         log_began = self._log.stat().st_size
         began = time.monotonic()
-        is_error, answer = self._run(request_id, payload)
+        is_error, response = self._run(request_id, payload)
         took_ms = (time.monotonic() - began) * 1000
         logs = (
             f"START RequestId: {request_id} Version: {self.function_version.id.qualifier}\n"
@@ -135,11 +142,12 @@ class ProcessExecutor(RuntimeExecutor):
             f"REPORT RequestId: {request_id}\tDuration: {took_ms:.2f} ms"
             f"\tMemory Size: {self.function_version.config.memory_size} MB\n"
         )
-        return InvocationResult(request_id, answer, is_error=is_error, logs=logs)
+        return InvocationResult(request_id, response, is_error=is_error, logs=logs)
 
     def _run(self, request_id: str, payload: dict[str, str]) -> tuple[bool, bytes]:
         if self._process is None or self._process.poll() is not None:
-            # The last one timed out or died. Lambda, too, starts anew within the next invocation.
+            # The last process timed out or crashed. Like Lambda, restart within the next
+            # invocation.
             try:
                 self._start_process()
             except StatusErrorException as failed:
@@ -158,25 +166,25 @@ class ProcessExecutor(RuntimeExecutor):
         api.send(invocation)
         while True:
             try:
-                return invocation.answer.result(timeout=LOOK_EVERY_S)
+                return invocation.response.result(timeout=POLL_INTERVAL_S)
             except FutureTimeout:
                 pass
             if process.poll() is not None:
-                words = f"RequestId: {request_id} Error: Runtime exited with error: {_ending(process.returncode)}"
-                invocation.settle(True, error("Runtime.ExitError", words))
+                message = f"RequestId: {request_id} Error: Runtime exited with error: {_exit_reason(process.returncode)}"
+                invocation.settle(True, error("Runtime.ExitError", message))
             elif time.monotonic() > deadline:
-                words = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
-                invocation.settle(True, error("Sandbox.Timedout", words))
+                message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
+                invocation.settle(True, error("Sandbox.Timedout", message))
                 with self._lock:
                     self._end_process()
 
-    # ------------------------------------------------------------------------------------------------------------ rest
+    # ---------------------------------------------------------------------------------------- other
 
     def _log_since(self, offset: int) -> str:
         try:
             text = self._log.read_bytes()[offset:].decode(errors="replace")
         except FileNotFoundError:
-            return ""  # stopped meanwhile
+            return ""  # The environment was stopped.
         return text if not text or text.endswith("\n") else text + "\n"
 
     def get_logs(self) -> str:
@@ -189,7 +197,7 @@ class ProcessExecutor(RuntimeExecutor):
         return "127.0.0.1"
 
     def get_runtime_endpoint(self) -> str:
-        """LocalStack's own init process would call this. There is none here, and a function has no use for it."""
+        """Returns the address for LocalStack's init process, which is not used here."""
         return f"http://127.0.0.1:{config.GATEWAY_LISTEN[0].port}"
 
     @classmethod
@@ -198,13 +206,13 @@ class ProcessExecutor(RuntimeExecutor):
         code.prepare_for_execution()
         bootstrap = code.get_unzipped_code_location() / "bootstrap"
         if not bootstrap.exists():
-            raise ValueError(f"this executor runs a bootstrap, and {function_version.id.function_name} has none")
-        # The archive need not have kept the permission.
+            raise ValueError(f"the function {function_version.id.function_name} has no bootstrap, which this executor requires")
+        # The archive may have lost the permission.
         os.chmod(bootstrap, 0o755)
 
     @classmethod
     def cleanup_version(cls, function_version: FunctionVersion) -> None:
-        """LocalStack removes the code itself."""
+        """Does nothing: LocalStack removes the code."""
 
 
 class ProcessExecutorPlugin(RuntimeExecutorPlugin):
@@ -215,7 +223,7 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
 
 
 def _settle(ready: "Future[None]", failure: Exception | None = None) -> None:
-    """The first to know decides; asking for the second event, or dying later, changes nothing."""
+    """Completes `ready`. Only the first call has an effect; later events are ignored."""
     try:
         if failure is None:
             ready.set_result(None)
@@ -225,7 +233,7 @@ def _settle(ready: "Future[None]", failure: Exception | None = None) -> None:
         pass
 
 
-def _ending(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     return f"signal: {signal.Signals(-code).name}"

@@ -1,4 +1,4 @@
-"""The executor on small functions that behave well, badly and not at all."""
+"""Tests the executor with small functions that succeed, fail, crash and hang."""
 
 import json
 import os
@@ -15,15 +15,16 @@ from localstack.services.lambda_.invocation.executor_endpoint import ShutdownDur
 
 from .executor import RUNNER, ProcessExecutor
 
-# A function as a team might write it by hand: it asks for an event, does what the event says, and asks again.
+# A minimal runtime client: it requests an event, does what the event contains, and requests the
+# next one.
 BOOTSTRAP = """#!{python}
 import json, os, signal, sys, time, urllib.request
 api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime"
 def post(path, body):
     try:
         urllib.request.urlopen(urllib.request.Request(api + path, data=body, method="POST")).read()
-    except urllib.error.HTTPError as refused:
-        print("refused with", refused.code, flush=True)
+    except urllib.error.HTTPError as rejected:
+        print("rejected with", rejected.code, flush=True)
 print("started", flush=True)
 if os.environ.get("START") == "dies":
     sys.exit(3)
@@ -47,14 +48,14 @@ while True:
     elif text == "burst":
         post(f"/invocation/{{request}}/response", b"x" * 7_000_000)
     else:
-        said = {{"turn": turn, "cwd": os.getcwd(), "env": dict(os.environ), "headers": dict(event.headers)}}
-        post(f"/invocation/{{request}}/response", json.dumps(said).encode())
+        content = {{"turn": turn, "cwd": os.getcwd(), "env": dict(os.environ), "headers": dict(event.headers)}}
+        post(f"/invocation/{{request}}/response", json.dumps(content).encode())
 """
 
 
 class ExecutorTest(unittest.TestCase):
     def setUp(self) -> None:
-        # The functions here are scripts, whatever those of the deployment are.
+        # The functions of this test are scripts, so they need no runner for another architecture.
         self.enterContext(unittest.mock.patch.dict(os.environ))
         os.environ.pop(RUNNER, None)
         folder = tempfile.TemporaryDirectory()
@@ -78,64 +79,64 @@ class ExecutorTest(unittest.TestCase):
         result = self.executor.invoke(payload)
         return result, json.loads(result.payload)
 
-    def test_a_warm_process_answers_again_and_sees_what_lambda_shows(self) -> None:
+    def test_warm_process_is_reused_with_the_environment_of_lambda(self) -> None:
         self.start()
         for turn in (1, 2, 3):
-            result, said = self.invoke("hello")
-            self.assertEqual((result.is_error, said["turn"]), (False, turn))
+            result, content = self.invoke("hello")
+            self.assertEqual((result.is_error, content["turn"]), (False, turn))
             self.assertIn(f"turn {turn}\n", result.logs)
             self.assertNotIn(f"turn {turn - 1}\n", result.logs)
-        self.assertEqual((said["cwd"], said["env"]["LAMBDA_TASK_ROOT"]), (str(self.code), str(self.code)))
-        self.assertEqual((said["env"]["AWS_REGION"], said["env"]["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]), ("eu-central-1", "128"))
-        self.assertNotIn("HOME", said["env"], "nothing of this machine's own")
-        headers = {name.lower(): value for name, value in said["headers"].items()}
+        self.assertEqual((content["cwd"], content["env"]["LAMBDA_TASK_ROOT"]), (str(self.code), str(self.code)))
+        self.assertEqual((content["env"]["AWS_REGION"], content["env"]["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]), ("eu-central-1", "128"))
+        self.assertNotIn("HOME", content["env"], "the environment of this machine must not be inherited")
+        headers = {name.lower(): value for name, value in content["headers"].items()}
         self.assertEqual((headers["lambda-runtime-invoked-function-arn"], headers["lambda-runtime-trace-id"]), ("arn:f", "Root=1"))
         self.assertLess(abs(int(headers["lambda-runtime-deadline-ms"]) / 1000 - time.time()), 2)
         self.assertTrue(result.logs.startswith("START RequestId: id-hello") and "REPORT RequestId: id-hello" in result.logs)
 
-    def test_a_binary_of_another_architecture_runs_under_its_runner(self) -> None:
+    def test_binary_of_another_architecture_uses_the_runner(self) -> None:
         os.environ[RUNNER] = "/usr/bin/env STARTED_BY='a runner'"
         self.start()
-        result, said = self.invoke("hello")
-        self.assertEqual((result.is_error, said["env"]["STARTED_BY"], said["cwd"]), (False, "a runner", str(self.code)))
-        self.assertNotIn(RUNNER, said["env"])
+        result, content = self.invoke("hello")
+        self.assertEqual((result.is_error, content["env"]["STARTED_BY"], content["cwd"]), (False, "a runner", str(self.code)))
+        self.assertNotIn(RUNNER, content["env"])
 
-    def test_a_handlers_error_is_the_functions_and_the_process_lives_on(self) -> None:
+    def test_handler_error_is_returned_and_the_process_continues(self) -> None:
         self.start()
-        result, said = self.invoke("fail")
-        self.assertEqual((result.is_error, said["errorType"]), (True, "Handler"))
+        result, content = self.invoke("fail")
+        self.assertEqual((result.is_error, content["errorType"]), (True, "Handler"))
         self.assertEqual(self.invoke("hello")[1]["turn"], 2)
 
-    def test_a_process_that_dies_is_told_of_and_started_anew(self) -> None:
+    def test_crashed_process_is_reported_and_restarted(self) -> None:
         self.start()
-        result, said = self.invoke("die")
-        self.assertEqual((result.is_error, said["errorType"]), (True, "Runtime.ExitError"))
-        self.assertIn("signal: SIGKILL", said["errorMessage"])
+        result, content = self.invoke("die")
+        self.assertEqual((result.is_error, content["errorType"]), (True, "Runtime.ExitError"))
+        self.assertIn("signal: SIGKILL", content["errorMessage"])
         self.assertEqual(self.invoke("hello")[1]["turn"], 1)
 
-    def test_a_process_that_takes_too_long_is_killed_and_started_anew(self) -> None:
+    def test_process_that_times_out_is_killed_and_restarted(self) -> None:
         self.start()
         began = time.monotonic()
-        result, said = self.invoke("hang")
-        self.assertEqual((result.is_error, said["errorType"]), (True, "Sandbox.Timedout"))
-        self.assertIn("Task timed out after 1.00 seconds", said["errorMessage"])
+        result, content = self.invoke("hang")
+        self.assertEqual((result.is_error, content["errorType"]), (True, "Sandbox.Timedout"))
+        self.assertIn("Task timed out after 1.00 seconds", content["errorMessage"])
         self.assertLess(time.monotonic() - began, 5)
         self.assertEqual(self.invoke("hello")[1]["turn"], 1)
 
-    def test_an_answer_that_is_too_large_is_refused_as_lambda_does(self) -> None:
+    def test_oversized_response_is_rejected_as_by_lambda(self) -> None:
         self.start()
-        result, said = self.invoke("burst")
-        self.assertEqual((result.is_error, said["errorType"]), (True, "Function.ResponseSizeTooLarge"))
+        result, content = self.invoke("burst")
+        self.assertEqual((result.is_error, content["errorType"]), (True, "Function.ResponseSizeTooLarge"))
         self.assertEqual(self.invoke("hello")[1]["turn"], 2)
-        self.assertIn("refused with 413", self.executor.get_logs())
+        self.assertIn("rejected with 413", self.executor.get_logs())
 
-    def test_a_process_that_does_not_start_says_why(self) -> None:
+    def test_failed_start_reports_its_cause(self) -> None:
         for how, kind in {"dies": "Runtime.ExitError", "fails": "Init"}.items():
             with self.assertLogs("tidemark_localstack.executor", "WARNING"), self.assertRaises(StatusErrorException) as raised:
                 self.start(START=how)
             self.assertEqual(json.loads(raised.exception.payload)["errorType"], kind)
 
-    def test_a_start_that_hangs_ends_when_it_is_stopped(self) -> None:
+    def test_hanging_start_ends_when_stopped(self) -> None:
         threading.Timer(0.3, self.executor.stop).start()
         with self.assertRaises(ShutdownDuringStartup):
             self.start(START="hangs")

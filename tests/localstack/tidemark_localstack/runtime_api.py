@@ -1,5 +1,8 @@
-"""The Lambda Runtime API, which a function's `bootstrap` asks for its next event and tells its answer, for one process:
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
+"""The Lambda Runtime API for one process.
+
+A function's `bootstrap` requests its next event from it and posts the response to it:
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
 
 import dataclasses
 import http.server
@@ -15,31 +18,31 @@ PREFIX = "/2018-06-01/runtime"
 
 @dataclasses.dataclass
 class Invocation:
-    """An event on its way through the function."""
+    """An invocation that the function processes."""
 
     request_id: str
     payload: bytes
     function_arn: str
     trace_id: str
     deadline_ms: int
-    # Whether it is an error, and the answer's body.
-    answer: "Future[tuple[bool, bytes]]" = dataclasses.field(default_factory=Future)
+    # Whether the response is an error, and its body.
+    response: "Future[tuple[bool, bytes]]" = dataclasses.field(default_factory=Future)
 
     def settle(self, is_error: bool, body: bytes) -> bool:
-        """The first answer counts; what a dead or late process says after it does not."""
-        if self.answer.done():
+        """Sets the response; returns false if it is already set, for example by a timeout."""
+        if self.response.done():
             return False
-        self.answer.set_result((is_error, body))
+        self.response.set_result((is_error, body))
         return True
 
 
 class RuntimeApi:
-    """Serves one process on a port of its own."""
+    """Serves one process on a separate port."""
 
-    def __init__(self, answer_bytes_max: int, on_ready: Callable[[], None], on_init_error: Callable[[bytes], None]):
+    def __init__(self, response_bytes_max: int, on_ready: Callable[[], None], on_init_error: Callable[[bytes], None]):
         self.on_ready = on_ready
         self.on_init_error = on_init_error
-        self.answer_bytes_max = answer_bytes_max
+        self.response_bytes_max = response_bytes_max
         self.current: Invocation | None = None
         self._next: "queue.SimpleQueue[Invocation | None]" = queue.SimpleQueue()
         api = self
@@ -76,7 +79,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._reply(404)
         invocation = self.runtime_api.wait_for_next()
         if invocation is None:
-            # The environment is being stopped, and the process with it.
+            # The environment and the process are being stopped.
             self.close_connection = True
             return None
         return self._reply(
@@ -101,10 +104,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.path.endswith("/error"):
             current.settle(True, body)
             return self._reply(202, b'{"status":"OK"}')
-        if len(body) > api.answer_bytes_max:
-            words = f"Response payload size exceeded maximum allowed payload size ({api.answer_bytes_max} bytes)."
-            current.settle(True, error("Function.ResponseSizeTooLarge", words))
-            return self._reply(413, error("RequestEntityTooLarge", words))
+        if len(body) > api.response_bytes_max:
+            message = f"Response payload size exceeded maximum allowed payload size ({api.response_bytes_max} bytes)."
+            current.settle(True, error("Function.ResponseSizeTooLarge", message))
+            return self._reply(413, error("RequestEntityTooLarge", message))
         current.settle(False, body)
         return self._reply(202, b'{"status":"OK"}')
 
@@ -127,11 +130,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Silent: the function's own log tells the story."""
+        """Logs nothing: the function has its own log."""
 
 
 def error(kind: str, message: str) -> bytes:
-    """An error as Lambda words it."""
+    """Returns an error in the format of Lambda."""
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 

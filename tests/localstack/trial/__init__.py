@@ -1,1 +1,1 @@
-"""One trial of the whole deployment: build, LocalStack, `sam deploy`, the stories, and everything taken down again."""
+"""A trial of the whole deployment: build, LocalStack, `sam deploy`, scenarios, and cleanup."""

@@ -1,4 +1,4 @@
-"""`tests/localstack/run`, once its tools are there."""
+"""The main program of `tests/localstack/run`, which installs its tools first."""
 
 import contextlib
 import os
@@ -12,15 +12,15 @@ import urllib.request
 import uuid
 from collections.abc import Callable
 
-from stories import conflicts, edge, media, operations, sync
-from stories.deployment import Deployment
+from scenarios import conflicts, http, media, operations, sync
+from scenarios.deployment import Deployment
 
 from . import localstack
 from .process import Failed, run, tail
 from .stack import Stack, environment, sizes
 
 ROOT = pathlib.Path(__file__).parents[3]
-STORIES: list[Callable[[Deployment], None]] = [story for part in (sync, conflicts, media, operations, edge) for story in part.STORIES]
+SCENARIOS: list[Callable[[Deployment], None]] = [scenario for part in (sync, conflicts, media, operations, http) for scenario in part.SCENARIOS]
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) > 1 or (arguments and not arguments[0].startswith("http")):
         print("usage: tests/localstack/run [--bench] [ENDPOINT], such as http://localhost:4566")
         return 2
-    # What a person at the terminal and a CI that gives up send: both end the blocks below in good order.
+    # Sent by Ctrl-C and by CI at its time limit. Both run the cleanup of the blocks below.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     began = time.monotonic()
@@ -38,41 +38,41 @@ def main(arguments: list[str]) -> int:
             failed = _trial(pathlib.Path(folder), arguments[0] if arguments else None, is_measured)
     except Failed as failure:
         print(failure)
-        print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the stories")
+        print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the scenarios")
         return 1
     except Exception:
         traceback.print_exc(file=sys.stdout)
-        print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the stories")
+        print(f"localstack: FAILED after {time.monotonic() - began:.0f} s, before the scenarios")
         return 1
     except KeyboardInterrupt:
         print(f"localstack: stopped after {time.monotonic() - began:.0f} s")
         return 130
     took = f"in {time.monotonic() - began:.0f} s"
     if failed:
-        print(f"localstack: {failed} of {len(STORIES)} stories FAILED {took}")
+        print(f"localstack: {failed} of {len(SCENARIOS)} scenarios FAILED {took}")
         return 1
-    print(f"localstack: {len(STORIES)} stories passed {took}")
+    print(f"localstack: {len(SCENARIOS)} scenarios passed {took}")
     return 0
 
 
 def _trial(scratch: pathlib.Path, endpoint: str | None, is_measured: bool) -> int:
-    """All of it; gives the number of stories that failed."""
+    """Runs the trial; returns the number of scenarios that failed."""
     os.environ.update(environment())
     stack = Stack(ROOT, scratch, f"tidemark-{uuid.uuid4().hex[:8]}")
-    with contextlib.ExitStack() as everything:
+    with contextlib.ExitStack() as cleanup:
         if endpoint is not None:
-            # Before the functions are built, which takes minutes.
+            # Checked before the functions are built, which takes minutes.
             with urllib.request.urlopen(f"{endpoint}/_localstack/health", timeout=30):
                 pass
         with _step("building the functions"):
             built = stack.build()
         if endpoint is None:
-            with _step("building and starting LocalStack's parts"):
+            with _step("building the local runner and starting LocalStack"):
                 run("cargo build", ["cargo", "build", "--locked", "-p", "tidemark"], dict(os.environ), scratch / "cargo.log", ROOT)
                 tidemark = pathlib.Path(os.environ["CARGO_TARGET_DIR"]) / "debug" / "tidemark"
-                endpoint = everything.enter_context(localstack.started(ROOT, scratch, tidemark))
+                endpoint = cleanup.enter_context(localstack.started(ROOT, scratch, tidemark))
         else:
-            everything.callback(stack.delete, endpoint)
+            cleanup.callback(stack.delete, endpoint)
         try:
             with _step("deploying"):
                 deployed = stack.deploy(endpoint)
@@ -80,9 +80,9 @@ def _trial(scratch: pathlib.Path, endpoint: str | None, is_measured: bool) -> in
             _show_localstack(scratch)
             raise
         print(sizes(built, deployed), flush=True)
-        failed = sum(not _passes(story, deployed) for story in STORIES)
+        failed = sum(not _passes(scenario, deployed) for scenario in SCENARIOS)
         if failed:
-            print(f"what the functions logged last:\n{stack.function_logs(deployed)}")
+            print(f"last log lines of the functions:\n{stack.function_logs(deployed)}")
             _show_localstack(scratch)
         elif is_measured:
             _measure_lag(deployed, scratch)
@@ -90,7 +90,10 @@ def _trial(scratch: pathlib.Path, endpoint: str | None, is_measured: bool) -> in
 
 
 def _measure_lag(deployed: Deployment, scratch: pathlib.Path) -> None:
-    """One user's changes, alone and while a second user pushes. Each takes seconds here, so there are few."""
+    """Measures the lag of a user's changes, alone and while a second user pushes.
+
+    Each change takes seconds on LocalStack, so there are few.
+    """
     tenant, log = deployed.tenant(), scratch / "bench.log"
     command = ["cargo", "run", "--locked", "--release", "--quiet", "-p", "bench", "--", "lag", "--pushes", "30", "--url", deployed.url]
     for user in ("ana", "ben"):
@@ -102,20 +105,20 @@ def _measure_lag(deployed: Deployment, scratch: pathlib.Path) -> None:
 
 def _show_localstack(scratch: pathlib.Path) -> None:
     if (log := scratch / "localstack.log").exists():
-        print(f"what LocalStack logged last:\n{tail(log)}")
+        print(f"last log lines of LocalStack:\n{tail(log)}")
 
 
 @contextlib.contextmanager
-def _step(what: str):
+def _step(name: str):
     began = time.monotonic()
     yield
-    print(f"{what}: {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _passes(story: Callable[[Deployment], None], deployed: Deployment) -> bool:
-    name, began = story.__name__.replace("_", " "), time.monotonic()
+def _passes(scenario: Callable[[Deployment], None], deployed: Deployment) -> bool:
+    name, began = scenario.__name__.replace("_", " "), time.monotonic()
     try:
-        story(deployed)
+        scenario(deployed)
     except Exception:
         print(f"FAILED {name} ({time.monotonic() - began:.1f} s)\n{traceback.format_exc()}", flush=True)
         return False
@@ -124,9 +127,9 @@ def _passes(story: Callable[[Deployment], None], deployed: Deployment) -> bool:
 
 
 def _stop(*_: object) -> None:
-    # Once is enough: what is taken down from here on is not to be interrupted.
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, signal.SIG_IGN)
+    # Further signals are ignored: they must not interrupt the cleanup.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

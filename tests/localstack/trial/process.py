@@ -1,4 +1,4 @@
-"""Child processes that never outlive the trial."""
+"""Child processes that end with the trial."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 
 class Failed(Exception):
-    """A step did not work. The message is for whoever reads the trial's output."""
+    """A failed step. The message describes the cause for the operator."""
 
 
 @contextlib.contextmanager
 def running(command: list[str], environment: dict[str, str], log: pathlib.Path, cwd: pathlib.Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own; the whole group ends with the block."""
+    """Starts a process in a new group; the whole group ends with the block."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -25,12 +25,12 @@ def running(command: list[str], environment: dict[str, str], log: pathlib.Path, 
         _end(process)
 
 
-def run(what: str, command: list[str], environment: dict[str, str], log: pathlib.Path, cwd: pathlib.Path) -> None:
-    """Runs a command to its end, without a word unless it fails."""
+def run(name: str, command: list[str], environment: dict[str, str], log: pathlib.Path, cwd: pathlib.Path) -> None:
+    """Runs a command; raises `Failed` with the end of its log if it fails."""
     with running(command, environment, log, cwd) as process:
         status = process.wait()
     if status != 0:
-        raise Failed(f"{what} ended with status {status}:\n{tail(log)}")
+        raise Failed(f"{name} exited with status {status}:\n{tail(log)}")
 
 
 def tail(log: pathlib.Path, lines: int = 60) -> str:
@@ -38,9 +38,9 @@ def tail(log: pathlib.Path, lines: int = 60) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
-        # The group may be gone, or hold only what its leader left behind.
+    for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        # The group may have ended, or contain only children of its former leader.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
+            os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)

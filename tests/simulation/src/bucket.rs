@@ -1,5 +1,5 @@
-//! A bucket in memory. The store under `cargo run` works on threads of its own, whose order no seed
-//! decides.
+//! An in-memory bucket. The store under `cargo run` uses separate threads, whose scheduling does
+//! not follow from a seed.
 
 use std::{
     collections::BTreeSet,
@@ -17,12 +17,12 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 
-/// A bucket; clones are handles on the same one.
+/// A bucket; its clones share the same objects.
 #[derive(Debug, Clone, Default)]
 pub struct Bucket(Arc<Mutex<BTreeSet<String>>>);
 
 impl Bucket {
-    /// An S3 client on it.
+    /// Returns an S3 client for the bucket.
     pub fn client(&self) -> aws_sdk_s3::Client {
         let config = Builder::new()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -40,7 +40,7 @@ impl Bucket {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// How many objects are in it.
+    /// Returns the number of objects in the bucket.
     pub fn objects(&self) -> usize {
         self.0.lock().unwrap().len()
     }

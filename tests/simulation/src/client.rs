@@ -1,7 +1,11 @@
-//! A device as docs/protocol.md, *Writing a client*, tells people to write one, to the letter: a
-//! queue of edits, numbers that are fixed when an edit is made, a batch that is sent until it is
-//! answered, copies that only pulls and answers change. Everything here is stored on the device, so
-//! that a restart of the app loses none of it, and a backup holds all of it.
+//! A device that implements docs/protocol.md, *Writing a client*, literally: a queue of edits,
+//! client versions that are fixed when an edit is made, a batch that is sent until its response
+//! arrives, and copies that only pulls and responses change. All of this state is stored on the
+//! device, so that a restart of the app loses none of it and a backup contains all of it.
+
+mod edit;
+
+pub use edit::{Edit, Name, is_temp_id, mark};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,35 +19,23 @@ use tidemark_core::{
     token::Token,
 };
 
-/// Which resource, as the device knows it. The id of what it made itself is its temp id until the
-/// server told another.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    /// Its channel.
-    pub channel: String,
-    /// Its type.
-    pub resource_type: String,
-    /// Its id.
-    pub id: String,
-}
-
-/// What the device has of a resource.
+/// The copy of a resource on a device.
 #[derive(Debug, Clone, Default)]
 pub struct LocalCopy {
-    /// The version of the last copy that it received.
+    /// The server version of the last content that the device received.
     pub base: u64,
-    /// The highest version it has heard of.
+    /// The highest server version that the device knows of.
     pub known: u64,
-    /// The highest `client_version` used for it.
+    /// The highest `client_version` used for the resource.
     pub used: Option<u64>,
-    /// The text of its payload; none where it is deleted, or not made yet.
+    /// The payload as JSON text; `None` if the resource is deleted or does not exist yet.
     pub payload: Option<String>,
-    /// It lacks versions of the device's own, which pulls have to bring.
+    /// Whether the copy lacks earlier versions of this device, which pulls have to deliver.
     pub is_incomplete: bool,
 }
 
 impl LocalCopy {
-    /// The server's copy is taken over.
+    /// Replaces the copy with the server's.
     fn receive(&mut self, payload: Option<String>, version: u64) {
         *self = Self {
             payload,
@@ -55,94 +47,58 @@ impl LocalCopy {
     }
 }
 
-/// Something a user typed.
-#[derive(Debug, Clone)]
-pub struct Edit {
-    /// Which: no other has this number.
-    pub number: u64,
-    /// What it is about.
-    pub name: Name,
-    /// The item as it is sent.
-    pub item: Value,
-    /// Of a create or an update: the content, as text, without its id.
-    pub content: String,
-    /// Its `base_version`, whether it is sent or not.
-    pub base: u64,
-}
-
-impl Edit {
-    /// Its action.
-    pub fn action(&self) -> &str {
-        self.item["action"].as_str().unwrap_or_default()
-    }
-
-    /// Whether its content has its mark. A delete has no content, and what was typed as it was
-    /// shown is not marked.
-    pub fn is_marked(&self) -> bool {
-        self.item["payload"].get(self.mark()).is_some()
-    }
-
-    /// The mark that stands in every payload that it is applied to, unless it has none.
-    pub fn mark(&self) -> String {
-        mark(self.number)
-    }
-}
-
-/// The mark of an edit.
-pub fn mark(number: u64) -> String {
-    format!("e{number}")
-}
-
-/// A batch that was sent and not answered.
+/// A batch that was sent and whose response has not arrived.
 #[derive(Debug, Clone)]
 pub struct SentBatch {
-    /// The client's name for it, if it gives names.
+    /// The `batch_id`, if the client names its batches.
     pub batch_id: Option<String>,
-    /// The edits in it.
+    /// The edits in the batch.
     pub edits: Vec<Edit>,
 }
 
-/// What a device stores.
+/// The state that a device stores.
 #[derive(Debug, Default, Clone)]
 pub struct Client {
-    /// The device.
+    /// The id of the device.
     pub device_id: String,
-    /// Where its pulls stand.
+    /// The sync token of the next pull.
     pub token: Option<String>,
-    /// Its copies.
+    /// The copies of resources, by name.
     pub copies: BTreeMap<Name, LocalCopy>,
-    /// What was not answered yet, oldest first.
+    /// The edits to send next, oldest first.
     pub queue: Vec<Edit>,
-    /// What is on its way.
+    /// The batch whose response is pending.
     pub sent: Option<SentBatch>,
-    /// Whether it sends `base_version`.
+    /// Whether the client sends `base_version`.
     pub tells_base: bool,
-    /// Whether it takes the token of a push's answer for its pulls.
+    /// Whether the client uses the token of a push response for its pulls.
     pub takes_push_token: bool,
-    /// Whether it gives its batches names.
+    /// Whether the client names its batches.
     pub names_batches: bool,
-    /// Whether it does all that and asks for its own changes that it was not told of: what the page
-    /// tells people to do today. Others do what older versions of the page allowed.
+    /// Whether the client follows the current protocol page: it does all of the above and requests
+    /// its own changes whose responses it did not receive. Other clients follow older versions of
+    /// the page.
     pub is_documented: bool,
-    /// The channels that it has pulled, and was not told to drop since.
+    /// The channels that the client has pulled and that were not revoked since.
     pub pulled: BTreeSet<String>,
-    /// The channels whose copies are of a time that a restore has undone, as long as no pull said
-    /// so.
+    /// The channels whose copies originate from a state that a restore has undone, until a pull
+    /// resets them.
     pub undone: BTreeSet<String>,
 }
 
 impl Client {
-    /// Numbers an edit, and puts it into the queue. A name whose id is a temp id is one that the
-    /// server has not told yet.
+    /// Numbers an edit and appends it to the queue. The id in `name` is a temp id until the server
+    /// has reported the resource's id.
     pub fn type_edit(&mut self, number: u64, name: Name, action: &str, mut payload: Value) -> Edit {
         let content = payload.to_string();
         let waiting = self.waiting_for(&name).count() as u64;
-        // An edit that is typed on top of others has their base: what came under them since, the
-        // user has not seen.
+        // An edit on top of pending edits has their base version: the user has not seen the
+        // versions that a pull delivered below them.
         let first_base = self.waiting_for(&name).next().map(|edit| edit.base);
         let copy = self.copies.entry(name.clone()).or_default();
         let after_last = copy.used.map_or(0, |used| used + 1);
-        // Older versions of the page gave every create 0.
+
+        // Older versions of the protocol page gave every create the client version 0.
         let is_zero = action == "create" && !self.is_documented;
         let version = if is_zero {
             0
@@ -151,6 +107,7 @@ impl Client {
         };
         copy.used = Some(copy.used.unwrap_or_default().max(version));
         let base = first_base.unwrap_or(copy.base);
+
         let mut item = json!({"resource_type": name.resource_type, "action": action, "client_version": version, "channel": name.channel});
         if is_temp_id(&name.id) {
             item["client_temp_id"] = name.id.clone().into();
@@ -161,6 +118,7 @@ impl Client {
         if self.tells_base {
             item["base_version"] = base.into();
         }
+
         let edit = Edit {
             number,
             name,
@@ -172,7 +130,7 @@ impl Client {
         edit
     }
 
-    /// Every edit that was not answered.
+    /// Returns every edit whose result has not arrived.
     pub fn waiting(&self) -> impl Iterator<Item = &Edit> {
         self.sent
             .iter()
@@ -180,14 +138,14 @@ impl Client {
             .chain(&self.queue)
     }
 
-    /// The edits of a resource that were not answered, oldest first.
+    /// Returns the edits of a resource whose results have not arrived, oldest first.
     pub fn waiting_for(&self, name: &Name) -> impl Iterator<Item = &Edit> {
         self.waiting().filter(move |edit| edit.name == *name)
     }
 
-    /// The batch to send: the one that was not answered, or the first `most` edits of the queue, as
-    /// a new one. Its name is made at random: a device that was restored from a backup does not
-    /// know which names it has used.
+    /// Returns the batch to send: the batch without a response, or a new batch of the first `most`
+    /// edits of the queue. Its `batch_id` is random, because a device that was restored from a
+    /// backup does not know which ids it has used.
     pub fn batch(&mut self, most: usize, random: u64) -> Option<&SentBatch> {
         if self.sent.is_none() && !self.queue.is_empty() {
             let edits: Vec<Edit> = self.queue.drain(..most.min(self.queue.len())).collect();
@@ -197,15 +155,15 @@ impl Client {
         self.sent.as_ref()
     }
 
-    /// Forgets the batch that was sent, and not its edits: an app that was killed, and keeps only
-    /// its queue.
+    /// Discards the sent batch and returns its edits to the queue, like an app that was killed and
+    /// stores only its queue.
     pub fn forget_batch(&mut self) {
         if let Some(sent) = self.sent.take() {
             self.queue.splice(0..0, sent.edits);
         }
     }
 
-    /// The body of the push of that batch.
+    /// Returns the body of the push of this batch.
     pub fn push_body(&self, sent: &SentBatch) -> Value {
         let items: Vec<&Value> = sent.edits.iter().map(|edit| &edit.item).collect();
         let mut body =
@@ -216,22 +174,23 @@ impl Client {
         body
     }
 
-    /// Takes the answer to the batch that was sent. What may be tried again goes back into the
-    /// queue.
+    /// Processes the response to the sent batch. Edits with a retryable error return to the queue.
     pub fn answered(&mut self, response: &PushResponse) {
         let Some(sent) = self.sent.take() else { return };
+
         let mut again = Vec::new();
         for (edit, result) in sent.edits.into_iter().zip(&response.results) {
             match result.status {
                 Status::Ok => self.applied(&edit, result),
                 Status::Conflict => self.rejected(&edit, result),
                 Status::Error if result.is_retryable() => again.push(Edit {
-                    name: self.told_id(&edit, result),
+                    name: self.adopt_server_id(&edit, result),
                     ..edit
                 }),
                 Status::Error => {}
             }
         }
+
         self.queue.splice(0..0, again);
         if self.takes_push_token
             && !(self.is_documented && self.copies.values().any(|copy| copy.is_incomplete))
@@ -240,26 +199,29 @@ impl Client {
         }
     }
 
-    /// An edit was applied, now or before. If there are versions before that one which the device
-    /// has not heard of, its pulls have to bring them.
+    /// Processes an `ok` result: the edit was applied, now or earlier. If the device does not know
+    /// all versions before it, its pulls have to deliver them.
     fn applied(&mut self, edit: &Edit, result: &ItemResult) {
-        let name = self.told_id(edit, result);
+        let name = self.adopt_server_id(edit, result);
         let version = result.server_version.unwrap_or_default();
         let copy = self.copies.entry(name).or_default();
         if result.server_payload_omitted || version <= copy.base {
-            return; // a pull brings it, or has brought it
+            return; // a pull delivers it, or has delivered it
         }
+
         if let Some(payload) = &result.server_payload {
             if version >= copy.known {
                 copy.receive(Some(payload.get().to_owned()), version);
             }
             return;
         }
+
         if edit.action() == "delete" && self.is_documented {
-            copy.base = version; // of a deleted resource there is nothing more to receive
+            copy.base = version; // a deleted resource has no more content to receive
         } else {
             copy.is_incomplete |= version > copy.known + 1;
         }
+
         copy.known = copy.known.max(version);
         copy.payload = match edit.action() {
             "delete" => None,
@@ -271,17 +233,18 @@ impl Client {
         };
     }
 
-    /// An edit stands in a conflict: the server's copy is taken over, if it is no older than what
-    /// the device has.
+    /// Processes a `conflict` result: the server's copy replaces the device's copy unless the
+    /// device knows a newer version.
     fn rejected(&mut self, edit: &Edit, result: &ItemResult) {
-        let name = self.told_id(edit, result);
+        let name = self.adopt_server_id(edit, result);
         let copy = self.copies.entry(name).or_default();
         let Some(version) = result.server_version else {
             return;
-        }; // there was no such resource: what the user typed is a draft
+        }; // the resource does not exist: the user's edit remains a draft
         if result.server_payload_omitted || version < copy.known {
-            return; // a pull brings it, or has brought something newer
+            return; // a pull delivers it, or has delivered a newer version
         }
+
         copy.receive(
             result
                 .server_payload
@@ -291,31 +254,34 @@ impl Client {
         );
     }
 
-    /// The name of what an edit is about, now that the server has told its id.
-    fn told_id(&mut self, edit: &Edit, result: &ItemResult) -> Name {
+    /// Returns the name of the edited resource with the id that the server reported, and renames
+    /// the copy and the queued edits.
+    fn adopt_server_id(&mut self, edit: &Edit, result: &ItemResult) -> Name {
         let Some(id) = &result.server_id else {
             return edit.name.clone();
         };
-        let told = Name {
+
+        let renamed = Name {
             id: id.clone(),
             ..edit.name.clone()
         };
-        if told != edit.name {
+
+        if renamed != edit.name {
             if let Some(copy) = self.copies.remove(&edit.name) {
-                // A pull may have brought it already.
+                // A pull may have delivered the resource already.
                 let used = copy.used;
-                let told = self.copies.entry(told.clone()).or_insert(copy);
-                told.used = told.used.max(used);
+                let renamed = self.copies.entry(renamed.clone()).or_insert(copy);
+                renamed.used = renamed.used.max(used);
             }
             self.queue
                 .iter_mut()
                 .filter(|waiting| waiting.name == edit.name)
-                .for_each(|waiting| waiting.name = told.clone());
+                .for_each(|waiting| waiting.name = renamed.clone());
         }
-        told
+        renamed
     }
 
-    /// The body of a pull.
+    /// Returns the body of a pull.
     pub fn pull_body(&self, limit: u64) -> Value {
         let mut body =
             json!({"since_token": self.token, "device_id": self.device_id, "limit": limit});
@@ -325,7 +291,7 @@ impl Client {
         body
     }
 
-    /// Applies a page of a pull.
+    /// Applies a page of a pull response.
     pub fn apply(&mut self, page: PullResponse) {
         self.undone.retain(|channel| !page.reset.contains(channel));
         for channel in page.revoked.iter().chain(&page.reset) {
@@ -340,6 +306,7 @@ impl Client {
                 }
             });
         }
+
         for change in page.changes {
             let name = Name {
                 channel: change.channel,
@@ -347,8 +314,8 @@ impl Client {
                 id: change.id,
             };
             let copy = self.copies.entry(name).or_default();
-            // Below what it knows, the copy has later edits of its own. A delete leaves the
-            // numbers.
+            // If a newer version is known, the copy contains later edits of this device. A delete
+            // keeps the version numbers.
             if change.server_version > copy.base && change.server_version >= copy.known {
                 copy.receive(
                     change.payload.map(|payload| payload.get().to_owned()),
@@ -356,14 +323,15 @@ impl Client {
                 );
             }
         }
+
         self.token = Some(page.next_token);
         self.pulled
             .retain(|channel| !page.revoked.contains(channel));
         self.pulled.extend(self.pulled_channels());
     }
 
-    /// Drops the rows of groups that it never pulled, and that its JWT does not name any more: no
-    /// pull tells of them.
+    /// Drops the copies of groups that the client never pulled and that its JWT no longer names: no
+    /// pull revokes them.
     pub fn drop_unpulled(&mut self, groups: &[String]) {
         let is_left = |channel: &str| {
             channel
@@ -374,7 +342,7 @@ impl Client {
             .retain(|name, _| self.pulled.contains(&name.channel) || !is_left(&name.channel));
     }
 
-    /// The channels that its token stands in.
+    /// Returns the channels that the sync token contains.
     pub fn pulled_channels(&self) -> BTreeSet<String> {
         let token = self
             .token
@@ -384,7 +352,7 @@ impl Client {
         token.channels.keys().map(ToString::to_string).collect()
     }
 
-    /// What the device shows: what is there, but for edits that wait.
+    /// Returns the payloads that the device displays, without pending edits.
     pub fn shown(&self) -> BTreeMap<Name, String> {
         self.copies
             .iter()
@@ -393,13 +361,8 @@ impl Client {
     }
 }
 
-/// A merge patch applied, as the server does it.
+/// Applies a merge patch as the server does.
 fn merge(payload: &str, patch: &str) -> String {
     let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
     patch::merge(&raw(payload), &raw(patch)).0.get().to_owned()
-}
-
-/// Whether an id is a temp id of a device's.
-pub fn is_temp_id(id: &str) -> bool {
-    id.starts_with("tmp-")
 }

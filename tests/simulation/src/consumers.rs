@@ -1,4 +1,4 @@
-//! The consumers of the stream: one for each shard, each with what befalls it.
+//! The consumers of the stream, one for each shard, and the faults that affect them.
 
 use std::{rc::Rc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl World {
-    /// Takes in what was written, and shows it to the judge.
+    /// Reads the new stream records and passes them to the oracle.
     pub fn take_in(&self) {
         let records = self.stream.borrow_mut().take_in(&self.cloud);
         let mut oracle = self.oracle.borrow_mut();
@@ -21,7 +21,7 @@ impl World {
             .for_each(|record| oracle.observe(&self.cloud.with_kept_payload(record)));
     }
 
-    /// A consumer for each shard that has none.
+    /// Starts a consumer for each shard that has none.
     pub(crate) fn consume(self: &Rc<Self>) {
         let mut consumers = self.consumers.borrow_mut();
         for shard in consumers.len()..self.stream.borrow().shards() {
@@ -38,6 +38,7 @@ impl World {
             let is_resting = self.is_resting.get();
             let wait = if is_resting { 20 } else { rng.u64(50..900) };
             sleep(Duration::from_millis(wait)).await;
+
             if self.cloud.faults.strikes(Fault::DelayedRecords, &mut rng) {
                 sleep(Duration::from_millis(rng.u64(1_000..9_000))).await;
             }
@@ -49,6 +50,7 @@ impl World {
             {
                 continue;
             }
+
             self.take_in();
             self.consume();
             let batch = self.stream.borrow().batch(shard, rng.usize(1..12));
@@ -62,43 +64,25 @@ impl World {
         }
     }
 
+    /// Delivers a batch of records, reports the processed records to the oracle, and sets the
+    /// checkpoint of the shard.
     async fn deliver(&self, shard: usize, batch: &[Value], rng: &mut fastrand::Rng) {
-        let faults = &self.cloud.faults;
         let mut delivered = batch.to_vec();
-        let mut poison_at = None;
-        if faults.strikes(Fault::PoisonRecord, rng) {
-            let at = rng.usize(0..batch.len());
-            delivered.insert(at, poison(&batch[at], rng));
-            poison_at = Some(at);
-        }
-        let invocation = |rng: &mut fastrand::Rng| Invocation::new(faults, rng.fork());
-        let (first, second) = (invocation(rng), invocation(rng));
-        let mut taken = if faults.strikes(Fault::RepeatedRecords, rng) {
-            // Lambda took a consumer for dead that was not.
-            let (taken, other) = tokio::join!(
-                self.cloud.sequence(first, &delivered),
-                self.cloud.sequence(second, &delivered)
-            );
-            taken.and_then(|taken| Ok(taken.max(other?)))
-        } else {
-            self.cloud.sequence(first, &delivered).await
-        };
-        if let Err(panic) = &taken {
-            self.oracle.borrow_mut().violated(6, panic.clone());
-            taken = Ok(0);
-        }
-        let mut taken = taken.unwrap_or_default();
-        let is_poison_taken = poison_at.is_some_and(|at| taken > at);
-        let [delivered, passed] = self.poisoned.get();
-        self.poisoned.set([
-            delivered + usize::from(poison_at.is_some()),
-            passed + usize::from(is_poison_taken),
-        ]);
-        taken -= usize::from(is_poison_taken); // its place in the batch was no place in the stream
+        let poison_at = self.insert_poison(&mut delivered, rng);
+
+        let taken = self
+            .sequence(&delivered, rng)
+            .await
+            .unwrap_or_else(|panic| {
+                self.oracle.borrow_mut().violated(6, panic);
+                0
+            });
+        let mut taken = self.without_poison(taken, poison_at);
+
         self.note(|| {
             format!(
                 "shard {shard}: {taken} taken of {}",
-                batch.iter().map(told).collect::<Vec<_>>().join(", ")
+                batch.iter().map(summary).collect::<Vec<_>>().join(", ")
             )
         });
         self.counts.borrow_mut().records += taken as u64;
@@ -106,11 +90,57 @@ impl World {
         batch[..taken]
             .iter()
             .for_each(|record| oracle.sequenced(record));
-        // A checkpoint may be lost: then they come again.
-        if faults.strikes(Fault::RepeatedRecords, rng) {
+
+        // If a checkpoint is lost, the records are delivered again.
+        if self.cloud.faults.strikes(Fault::RepeatedRecords, rng) {
             taken = rng.usize(0..taken + 1);
         }
         self.stream.borrow_mut().done(shard, taken);
+    }
+
+    /// Inserts an undecodable record into a batch if the fault is injected. Returns its index.
+    fn insert_poison(&self, batch: &mut Vec<Value>, rng: &mut fastrand::Rng) -> Option<usize> {
+        if !self.cloud.faults.strikes(Fault::PoisonRecord, rng) {
+            return None;
+        }
+        let at = rng.usize(0..batch.len());
+        let record = poison(&batch[at], rng);
+        batch.insert(at, record);
+        Some(at)
+    }
+
+    /// Invokes the changelog function with a batch, sometimes in two concurrent invocations.
+    /// Returns how many records from the front it processed.
+    async fn sequence(
+        &self,
+        delivered: &[Value],
+        rng: &mut fastrand::Rng,
+    ) -> Result<usize, String> {
+        let faults = &self.cloud.faults;
+        let invocation = |rng: &mut fastrand::Rng| Invocation::new(faults, rng.fork());
+        let (first, second) = (invocation(rng), invocation(rng));
+
+        if !faults.strikes(Fault::RepeatedRecords, rng) {
+            return self.cloud.sequence(first, delivered).await;
+        }
+        // Lambda replaced a consumer that was still running.
+        let (taken, other) = tokio::join!(
+            self.cloud.sequence(first, delivered),
+            self.cloud.sequence(second, delivered)
+        );
+        taken.and_then(|taken| Ok(taken.max(other?)))
+    }
+
+    /// Counts the undecodable record at this index. Returns the number of processed records without
+    /// it, because it is not part of the stream.
+    fn without_poison(&self, taken: usize, poison_at: Option<usize>) -> usize {
+        let is_taken = poison_at.is_some_and(|at| taken > at);
+        let [delivered, passed] = self.poisoned.get();
+        self.poisoned.set([
+            delivered + usize::from(poison_at.is_some()),
+            passed + usize::from(is_taken),
+        ]);
+        taken - usize::from(is_taken)
     }
 
     pub(crate) async fn drain(self: &Rc<Self>) {
@@ -124,12 +154,12 @@ impl World {
         }
         self.oracle
             .borrow_mut()
-            .violated(6, "the stream is not drained, with nothing wrong any more");
+            .violated(6, "the stream does not drain after all faults have ended");
     }
 }
 
-/// A record in few words.
-fn told(record: &Value) -> String {
+/// Summarizes a record for the trace.
+fn summary(record: &Value) -> String {
     let change = &record["dynamodb"];
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let number = word(&change["SequenceNumber"]);

@@ -1,28 +1,28 @@
-//! What runs did, in numbers.
+//! Statistics of simulation runs.
 
-/// What a run did.
+/// The amount of work that one or more runs did.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     /// Requests that reached a function.
     pub requests: u64,
-    /// Edits that users typed.
+    /// Edits that users made.
     pub edits: u64,
-    /// Edits that were answered `ok`, `conflict` and `error`.
+    /// Edits whose result was `ok`, `conflict` or `error`, in this order.
     pub responses: [u64; 3],
-    /// Pages that were pulled.
+    /// Pages that devices pulled.
     pub pages: u64,
-    /// Stream records that were delivered.
+    /// Stream records that the changelog function processed.
     pub records: u64,
-    /// Decisions that admins made.
+    /// Conflicts that admins resolved.
     pub resolutions: u64,
-    /// Batches that were replayed.
+    /// Batches that admins replayed.
     pub replays: u64,
-    /// Times a channel started over on a device.
+    /// Times a channel was reset on a device.
     pub resets: u64,
 }
 
 impl Counts {
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         let Self {
             requests,
@@ -34,6 +34,7 @@ impl Counts {
             replays,
             resets,
         } = other;
+
         self.requests += requests;
         self.edits += edits;
         self.responses

@@ -1,27 +1,28 @@
-//! What users typed, what they had been shown then, and what their devices were told became of it.
+//! The record of each edit: its author, the state that the author had seen, and the result that the
+//! device received.
 
 use std::collections::BTreeSet;
 
-use tidemark_core::protocol::push::Status;
+use tidemark_core::protocol::push::{ItemCode, ItemResult, Status};
 
 use crate::{
     client::Edit,
     version::{Version, is_slot},
 };
 
-/// Whose device.
+/// A device of a user, the author of edits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
-    /// Its tenant.
+    /// The name of the tenant.
     pub tenant: String,
-    /// Its user.
+    /// The name of the user.
     pub user: String,
-    /// The device.
+    /// The id of the device.
     pub device_id: String,
 }
 
 impl Owner {
-    /// As rows name their author.
+    /// Returns the author in the form that stored items use.
     pub fn author(&self) -> String {
         tidemark_core::principal::Author::device(&self.user, &self.device_id)
             .as_str()
@@ -29,40 +30,40 @@ impl Owner {
     }
 }
 
-/// What became of an edit, as far as its device was told.
+/// An edit with the last result that its device received.
 #[derive(Debug, Clone)]
 pub struct Fate {
-    /// The edit.
+    /// The edit as the client queued it.
     pub edit: Edit,
-    /// Who typed it.
+    /// The device that made the edit.
     pub owner: Owner,
-    /// The last answer.
+    /// The last result that the device received, if any.
     pub told: Option<ReportedResult>,
-    /// Whether the server was restored from a copy that may be older.
+    /// Whether the server was restored from a copy that may be older than the edit.
     pub is_forgotten: bool,
-    /// Whether it was made on what a restore has undone: its version may be another one's by now.
+    /// Whether the edit was made on a state that a restore has undone: its base version may denote
+    /// another change now.
     pub is_of_undone: bool,
-    /// What its author was shown.
+    /// The state of the resource that the author had seen.
     pub screen: Screen,
-    /// Whether its device went back to a backup that does not have it, before it heard what became
-    /// of it.
+    /// Whether the device was restored from a backup without the edit before it received a result.
     pub is_lost: bool,
 }
 
-/// What a user was shown of a resource while typing an edit of it.
+/// The state of a resource that a user had seen when making an edit of it.
 #[derive(Debug, Clone)]
 pub struct Screen {
-    /// The newest version that the user had seen. What comes under edits that wait is not seen: the
-    /// screen shows those on top.
+    /// The newest version that the user had seen. Versions that a pull delivers below pending edits
+    /// do not count, because the screen shows the pending edits.
     pub seen: u64,
-    /// The version of the copy below those edits.
+    /// The version of the copy below the pending edits.
     pub copy: u64,
-    /// The fields that those edits hide; `None` for all of them.
+    /// The fields that the pending edits hide, or `None` if they hide all fields.
     pub covered: Option<BTreeSet<String>>,
 }
 
 impl Screen {
-    /// The newest version of a field that the user had seen.
+    /// Returns the newest version of a field that the user had seen.
     fn seen_of(&self, field: &str) -> u64 {
         let is_hidden = self
             .covered
@@ -72,26 +73,44 @@ impl Screen {
     }
 }
 
-/// What a device was told of an edit.
+/// The result of an edit as its device received it.
 #[derive(Debug, Clone)]
 pub struct ReportedResult {
-    /// What became of it.
+    /// The status of the result.
     pub status: Status,
-    /// The version that the answer names.
+    /// The server version that the result contains.
     pub server_version: Option<u64>,
-    /// The conflict it stands in.
+    /// The conflict that contains the edit.
     pub conflict_id: Option<String>,
-    /// Whether that conflict is decided.
+    /// Whether that conflict is resolved.
     pub is_decided: bool,
-    /// Whether it was refused for a unique value.
+    /// Whether the edit was rejected because of a unique value.
     pub is_for_value: bool,
-    /// The batch it was sent in.
+    /// The batch that contained the edit.
     pub batch_id: String,
 }
 
-/// Why an edit should have been a conflict: others wrote what its device had not seen (§3.4).
+impl ReportedResult {
+    /// Returns the reported part of a result in the response to this batch.
+    pub fn new(result: &ItemResult, batch_id: &str) -> Self {
+        Self {
+            status: result.status,
+            server_version: result.server_version,
+            conflict_id: result.conflict_id.clone(),
+            is_decided: result.resolution.is_some(),
+            is_for_value: result.code == Some(ItemCode::UniqueViolation),
+            batch_id: batch_id.to_owned(),
+        }
+    }
+}
+
+/// Describes why an edit should have become a conflict: another author wrote a version that the
+/// author of the edit had not seen (§3.4). Returns `None` if the edit was rightly applied.
 pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Option<String> {
-    fate.edit.item.get("base_version")?; // without it, others' versions may be overwritten (docs/protocol.md, *Known quirks*)
+    // An edit without a base version may overwrite the versions of other authors (docs/protocol.md,
+    // *Known quirks*).
+    fate.edit.item.get("base_version")?;
+
     let screen = &fate.screen;
     let resource_type = fate.edit.name.resource_type.as_str();
     if version.is_decision
@@ -101,10 +120,11 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
     {
         return None;
     }
+
     let author = fate.owner.author();
     let patch = fate.edit.item["payload"].as_object().unwrap();
     let last = earlier.last();
-    // To remove what is not there changes nothing.
+    // Removing a field that does not exist changes nothing.
     let changed: Vec<&String> = patch
         .iter()
         .filter(|(field, value)| {
@@ -113,6 +133,7 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
         })
         .map(|(field, _)| field)
         .collect();
+
     let mut before: Option<&Version> = None;
     for other in earlier {
         let changes = |field: &&&String| {
@@ -128,7 +149,7 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
         if is_unseen && other.author != author {
             let (number, seen, made) = (fate.edit.number, screen.seen, version.number);
             return Some(format!(
-                "edit {number}, whose author had seen version {seen}, was applied as {made}, over {} that its author had not seen",
+                "edit {number} was applied as {made} over {}, but its author had seen only {seen}",
                 other.number
             ));
         }
@@ -137,7 +158,7 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
     None
 }
 
-/// Whether its device was told that an edit was not applied.
+/// Returns whether the device received a result other than `ok`.
 pub(crate) fn is_rejected(fate: &Fate) -> bool {
     fate.told
         .as_ref()

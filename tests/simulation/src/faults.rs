@@ -1,5 +1,5 @@
-//! What goes wrong, and how often. Each seed has a weather of its own: most kinds of faults are
-//! switched off in most seeds, because faults of every kind at once hide each other.
+//! The fault profile of a seed: which kinds of faults are injected, and at which rates. Most kinds
+//! are off in most seeds, because faults of all kinds together mask each other.
 
 use std::{
     fmt,
@@ -14,13 +14,13 @@ use tokio::sync::Notify;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
-        /// A kind of fault.
+        /// A kind of fault that the simulation injects.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault {
             $($(#[$doc])* $name,)+
         }
 
-        /// Every kind.
+        /// All kinds of faults, in the order of their discriminants.
         pub const FAULTS: &[Fault] = &[$(Fault::$name),+];
 
         impl fmt::Display for Fault {
@@ -32,68 +32,69 @@ macro_rules! faults {
 }
 
 faults! {
-    /// A call of a function never reaches its table.
+    /// A call of a function is lost before it takes effect.
     LostCall = "lost-call",
-    /// A call takes effect, and its answer is lost.
+    /// A call of a function takes effect, but its response is lost.
     LostReply = "lost-answer",
-    /// A call is throttled.
+    /// DynamoDB throttles a call of a function.
     Throttle = "throttle",
-    /// The table answers 500.
+    /// DynamoDB responds with status 500.
     InternalError = "internal-error",
-    /// A write meets somebody's transaction.
+    /// A write fails because of a concurrent transaction.
     TransactionConflict = "transaction-conflict",
-    /// Of a batch of reads or writes the table does only some.
+    /// DynamoDB processes only some items of a batch read or write.
     PartialBatch = "partial-batch",
-    /// A read that need not be consistent shows rows as they were.
+    /// An eventually consistent read returns an earlier state of the rows.
     StaleRead = "stale-read",
-    /// A call takes up to nine seconds.
+    /// The response to a call is delayed by up to nine seconds.
     SlowResponse = "slow-answer",
     /// The function dies before or after a call.
     Kill = "kill",
     /// A request never reaches its function.
     LostRequest = "lost-request",
-    /// A function's answer never reaches the device.
+    /// The response of a function never reaches the caller.
     LostResponse = "lost-response",
-    /// A request arrives twice at the same time.
+    /// A request is delivered twice at the same time.
     RepeatedRequest = "repeated-request",
-    /// A request arrives once more, much later.
+    /// A request is delivered a second time, up to 20 seconds later.
     LateRequest = "late-request",
-    /// A device sends its unanswered edits in another batch, without its old batch id.
+    /// A device sends the edits of a batch without a response in another batch, without the
+    /// previous `batch_id`.
     Rebatched = "rebatched",
-    /// Stream records are delivered again.
+    /// Stream records are delivered more than once.
     RepeatedRecords = "repeated-records",
-    /// A shard's records wait while others' go on.
+    /// The records of one shard are delayed while other shards continue.
     DelayedRecords = "delayed-records",
-    /// A shard is split in two.
+    /// A shard splits into two child shards.
     ShardSplit = "shard-split",
-    /// No stream record is delivered for a while.
+    /// No stream record is delivered for up to eight seconds.
     ConsumerDown = "consumer-down",
-    /// A record that nobody can read stands in a batch.
+    /// A stream batch contains a record that cannot be decoded.
     PoisonRecord = "poison-record",
-    /// A function's clock is wrong, by up to twenty seconds.
+    /// The clock of a function is wrong by up to 20 seconds.
     WrongClock = "wrong-clock",
-    /// A device's JWT has expired.
+    /// The JWT of a device has expired.
     ExpiredToken = "expired-token",
     /// A user joins or leaves a group.
     GroupChange = "group-change",
-    /// A month passes, and the log forgets.
+    /// A month passes, and entries of the change log expire.
     Retention = "retention",
-    /// No stream record is delivered for more than a day: the stream forgets them.
+    /// No stream record is delivered for more than a day, so that the records expire.
     LongOutage = "long-outage",
     /// The tables are restored from an older copy.
     Restore = "restore",
-    /// An app is killed between a push without an answer and its repetition, and pulls first when
-    /// it starts again.
+    /// An app is killed after a push whose response was lost, and pulls before it retries the push.
     Restarted = "restarted",
     /// A device is restored from a backup of everything that it stores.
     RestoredDevice = "restored-device",
-    /// A second device goes on with a copy of everything that another one stores, its id included.
+    /// A second device continues with a copy of everything that another device stores, its device
+    /// id included.
     ClonedDevice = "cloned-device",
 }
 
 impl Fault {
-    /// How much more often it strikes than one that any call may meet: there are fewer such reads,
-    /// and batches of records, than calls.
+    /// Returns the factor by which the rate of this fault exceeds the rate of faults that any call
+    /// may have: eventually consistent reads and record batches are rarer than calls.
     fn weight(self) -> u32 {
         match self {
             Self::StaleRead => 6,
@@ -104,17 +105,17 @@ impl Fault {
     }
 }
 
-/// Calm, or how often which fault strikes.
+/// The rates of all kinds of faults, and whether faults are suspended.
 #[derive(Debug)]
 pub struct FaultProfile {
-    /// In a thousand.
+    /// Injections per thousand opportunities, by kind.
     rates: Vec<u32>,
     struck: Vec<AtomicU64>,
     is_calm: AtomicBool,
 }
 
 impl FaultProfile {
-    /// The weather of a seed, without the kinds of `without`.
+    /// Returns the fault profile of a seed, with the kinds in `without` disabled.
     pub fn of(seed: u64, without: &[Fault]) -> Self {
         let mut rng = rng(&[seed, 1]);
         let rate = |fault: &Fault| {
@@ -126,6 +127,7 @@ impl FaultProfile {
                 0
             }
         };
+
         let rates = FAULTS.iter().map(rate).collect();
         Self {
             rates,
@@ -134,7 +136,7 @@ impl FaultProfile {
         }
     }
 
-    /// Whether the fault strikes now, by this generator.
+    /// Draws from the generator whether the fault is injected now, and counts it if so.
     pub fn strikes(&self, fault: Fault, rng: &mut fastrand::Rng) -> bool {
         let strikes = self.is_on(fault) && rng.u32(0..1000) < self.rates[fault as usize];
         if strikes {
@@ -143,22 +145,22 @@ impl FaultProfile {
         strikes
     }
 
-    /// Whether the fault may strike in this seed, and now.
+    /// Returns whether the fault is enabled in this seed and faults are not suspended.
     pub fn is_on(&self, fault: Fault) -> bool {
         self.rates[fault as usize] > 0 && !self.is_calm.load(Ordering::Relaxed)
     }
 
-    /// Notes that the fault struck.
+    /// Counts one injection of the fault.
     pub fn count(&self, fault: Fault) {
         self.struck[fault as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends all faults, or lets them begin again.
+    /// Suspends all faults, or resumes them.
     pub fn calm(&self, is_calm: bool) {
         self.is_calm.store(is_calm, Ordering::Relaxed);
     }
 
-    /// How often each fault struck, in the order of [`FAULTS`].
+    /// Returns the number of injections of each fault, in the order of [`FAULTS`].
     pub fn struck(&self) -> Vec<u64> {
         self.struck
             .iter()
@@ -168,22 +170,22 @@ impl FaultProfile {
 }
 
 tokio::task_local! {
-    /// The invocation that is running.
+    /// The invocation that the current task executes.
     pub static INVOCATION: Arc<Invocation>;
 }
 
-/// One run of a function: what strikes its calls.
+/// One invocation of a function, which determines the faults of its calls.
 #[derive(Debug)]
 pub struct Invocation {
     faults: Arc<FaultProfile>,
     rng: Mutex<fastrand::Rng>,
     dying: Notify,
-    /// How wrong its clock is.
+    /// The offset of the function's clock from the correct time.
     pub skew: chrono::Duration,
 }
 
 impl Invocation {
-    /// An invocation whose faults this generator decides.
+    /// Creates an invocation whose faults are drawn from this generator.
     pub fn new(faults: &Arc<FaultProfile>, mut rng: fastrand::Rng) -> Arc<Self> {
         let skew = if faults.strikes(Fault::WrongClock, &mut rng) {
             rng.i64(-20_000..20_000)
@@ -199,7 +201,7 @@ impl Invocation {
         })
     }
 
-    /// Runs a function to its end, or until it dies.
+    /// Runs a function to completion. Returns `None` if the function dies.
     pub async fn run<T>(self: Arc<Self>, function: impl Future<Output = T>) -> Option<T> {
         let invocation = Arc::clone(&self);
         INVOCATION
@@ -213,29 +215,29 @@ impl Invocation {
             .await
     }
 
-    /// Whether the fault strikes here.
+    /// Draws whether the fault is injected into the current call.
     pub fn strikes(&self, fault: Fault) -> bool {
         self.faults.strikes(fault, &mut self.rng.lock().unwrap())
     }
 
-    /// A number below `bound`.
+    /// Returns a random number below `bound`.
     pub fn below(&self, bound: u64) -> u64 {
         self.rng.lock().unwrap().u64(0..bound)
     }
 
-    /// A time between two numbers of milliseconds.
+    /// Returns a random duration between two numbers of milliseconds.
     pub fn wait(&self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.below(to - from))
     }
 
-    /// Dies: nothing of the function goes on.
+    /// Ends the invocation: [`Self::run`] drops the function and returns `None`.
     pub async fn die(&self) -> ! {
         self.dying.notify_one();
         std::future::pending().await
     }
 }
 
-/// A generator that these words decide.
+/// Returns a generator that is seeded with these words.
 pub fn rng(words: &[u64]) -> fastrand::Rng {
     let mixed = words.iter().fold(0x9E37_79B9_7F4A_7C15_u64, |state, word| {
         let mut mixed = (state ^ word).wrapping_mul(0xBF58_476D_1CE4_E5B9);

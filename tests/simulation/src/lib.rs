@@ -1,10 +1,10 @@
 //! A deterministic simulation of Tidemark: devices, admins and operators over the functions as they
-//! are deployed, in one process and in virtual time, with faults of every kind; one seed decides
-//! everything. A model judges what comes of it. docs/testing.md tells more.
+//! are deployed, in one process and in virtual time, with injected faults. One seed determines the
+//! whole run. An oracle checks each run against the invariants; see docs/testing.md.
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "a simulation that cannot go on stops"
+    reason = "the simulation panics if its setup fails"
 )]
 
 pub mod admin;
@@ -32,20 +32,20 @@ use oracle::Violation;
 use plan::Plan;
 use world::World;
 
-/// What came of a run.
+/// The result of one run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// The promise that was broken, if one was.
+    /// The first invariant that the run violated, if any.
     pub violation: Option<Violation>,
-    /// What was done.
+    /// The amount of work that the run did.
     pub counts: Counts,
-    /// How often which fault struck, in the order of [`faults::FAULTS`].
+    /// The number of times each fault was injected, in the order of [`faults::FAULTS`].
     pub struck: Vec<u64>,
-    /// What happened, line by line, if that was asked for.
+    /// The trace, one line per event; empty unless tracing is on.
     pub trace: Vec<String>,
 }
 
-/// Makes a run, in virtual time and on this thread alone.
+/// Executes a plan in virtual time on the current thread.
 pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
     fastrand::seed(plan.seed); // the SDK's jitter
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -53,16 +53,19 @@ pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
         .start_paused(true)
         .build()
         .unwrap();
+
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let world = World::new(plan.clone(), is_traced);
         world.run().await;
+
         let mut violation = world.oracle.borrow().violation.clone();
         if violation.is_none() {
             violation = splits::differing(plan.seed)
                 .await
                 .map(|what| Violation { promise: 7, what });
         }
+
         let counts = world.counts.borrow().clone();
         Outcome {
             violation,

@@ -1,5 +1,5 @@
-//! `simulate`: runs seeds, as many as asked, and says what they broke. The last line is the
-//! summary; the exit code is 1 where a promise was broken.
+//! `simulate`: runs a range of seeds and prints the invariants that they violate. The last line is
+//! the summary; the exit code is 1 if an invariant was violated.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -26,28 +26,28 @@ use tidemark_simulation::{
     shrink::shrink,
 };
 
-/// Runs the system through seeds of a deterministic simulation.
+/// Runs seeds of the deterministic simulation of the system.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many seeds.
+    /// Number of seeds to run.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
-    /// The first one.
+    /// The first seed to run.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Of each plan only these steps, by number.
+    /// Runs only these steps of each plan, by number.
     #[arg(long, value_delimiter = ',')]
     only: Vec<u64>,
-    /// Without these kinds of faults.
+    /// Disables these kinds of faults.
     #[arg(long, value_delimiter = ',', value_parser = fault)]
     without: Vec<Fault>,
-    /// Prints what happens, line by line.
+    /// Prints a trace of each run.
     #[arg(long)]
     trace: bool,
-    /// Goes on after a promise is broken.
+    /// Continues after an invariant is violated.
     #[arg(long)]
     keep_going: bool,
-    /// Does not look for the shortest history.
+    /// Does not shrink the first plan that violates an invariant.
     #[arg(long)]
     no_shrinking: bool,
 }
@@ -55,7 +55,7 @@ struct Arguments {
 fn fault(name: &str) -> Result<Fault, String> {
     plan::fault(name).ok_or_else(|| {
         format!(
-            "no kind of fault: {}",
+            "unknown kind of fault; the kinds are: {}",
             FAULTS
                 .iter()
                 .map(Fault::to_string)
@@ -79,12 +79,14 @@ fn main() -> ExitCode {
         struck: vec![0; FAULTS.len()],
         ..Sum::default()
     });
+
     let next = AtomicU64::new(0);
     let bar = ProgressBar::new(arguments.seeds);
     bar.set_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left {msg}")
             .unwrap(),
     );
+
     let threads = if arguments.trace {
         1
     } else {
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
             });
         }
     });
+
     bar.finish_and_clear();
     let sum = sum.into_inner().unwrap();
     if let Some(plan) = sum
@@ -116,7 +119,8 @@ fn main() -> ExitCode {
     {
         explain(plan);
     }
-    summarise(&sum);
+
+    print_summary(&sum);
     if sum.broken.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -140,6 +144,7 @@ fn add(sum: &mut Sum, plan: Plan, outcome: Outcome, bar: &ProgressBar) {
         .iter_mut()
         .zip(outcome.struck)
         .for_each(|(sum, more)| *sum += more);
+
     if let Some(violation) = outcome.violation {
         bar.suspend(|| {
             println!(
@@ -152,22 +157,23 @@ fn add(sum: &mut Sum, plan: Plan, outcome: Outcome, bar: &ProgressBar) {
     bar.inc(1);
 }
 
-/// Prints the shortest history found that breaks a promise as this plan does.
+/// Prints the shortest history found that violates an invariant as this plan does.
 fn explain(plan: &Plan) {
-    println!("looking for the shortest history that breaks a promise ...");
+    println!("shrinking to the shortest history that violates an invariant ...");
     let plan = shrink(plan);
     let outcome = run(&plan, true);
     outcome.trace.iter().for_each(|line| println!("{line}"));
     if let Some(violation) = outcome.violation {
-        println!("promise {}: {}", violation.promise, violation.what);
+        println!("invariant {}: {}", violation.promise, violation.what);
     }
-    println!("this run again:\n  {} --trace", plan.command());
+    println!("to repeat this run:\n  {} --trace", plan.command());
 }
 
-fn summarise(sum: &Sum) {
+fn print_summary(sum: &Sum) {
     for (fault, count) in FAULTS.iter().zip(&sum.struck) {
         println!("{fault:>22} {count:>12}");
     }
+
     let Counts {
         requests,
         edits,
@@ -178,6 +184,7 @@ fn summarise(sum: &Sum) {
         replays,
         resets,
     } = sum.counts;
+
     println!(
         "{} seeds: {} broke a promise; {edits} edits typed, answered {ok} ok, {conflict} conflict, {error} error; {requests} requests, \
          {pages} pages, {records} stream records, {resolutions} resolutions, {replays} replays, {resets} resets, {} faults",

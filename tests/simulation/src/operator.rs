@@ -1,4 +1,4 @@
-//! The operator: what befalls the deployment as a whole, and what is done about it.
+//! The operator: faults of the deployment as a whole, and their remedies.
 
 use std::{rc::Rc, time::Duration};
 
@@ -12,22 +12,12 @@ use crate::{
 };
 
 impl World {
-    /// Does a step.
+    /// Performs a step of the operator.
     pub(crate) async fn operate(self: &Rc<Self>, what: What, rng: &mut fastrand::Rng) {
         let faults = &self.cloud.faults;
+
         match what {
-            What::Groups if faults.is_on(Fault::GroupChange) => {
-                let mut groups = self.groups.borrow_mut();
-                let users: Vec<(usize, usize)> = groups.keys().copied().collect();
-                let user = users[rng.usize(0..users.len())];
-                let joined = GROUPS
-                    .iter()
-                    .filter(|_| rng.bool())
-                    .map(|group| (*group).to_owned())
-                    .collect();
-                groups.insert(user, joined);
-                faults.count(Fault::GroupChange);
-            }
+            What::Groups if faults.is_on(Fault::GroupChange) => self.change_groups(rng),
             What::Split if faults.is_on(Fault::ShardSplit) => {
                 self.stream.borrow_mut().split(&self.cloud, rng)
             }
@@ -36,24 +26,14 @@ impl World {
                 self.is_down_until
                     .set(Some(Instant::now() + Duration::from_millis(ms)));
             }
-            // Batches are kept for 90 days.
+            // Batches are stored for 90 days.
             What::Month
                 if faults.is_on(Fault::Retention)
                     && self.cloud.jumped() < chrono::Duration::days(60) =>
             {
-                faults.count(Fault::Retention);
-                self.may_reset.set(true);
-                self.cloud.jump(chrono::Duration::days(32));
-                self.expire();
+                self.pass_month()
             }
-            What::Forget if faults.is_on(Fault::LongOutage) => {
-                self.take_in();
-                faults.count(Fault::LongOutage);
-                self.cloud.jump(chrono::Duration::hours(25));
-                let lost = self.stream.borrow_mut().lose();
-                self.note(|| format!("        the stream forgets {lost} records"));
-                self.needs_repair.set(true);
-            }
+            What::Forget if faults.is_on(Fault::LongOutage) => self.lose_records(),
             What::Repair if faults.is_on(Fault::LongOutage) => {
                 self.repair(&self.since_ever(), rng).await
             }
@@ -65,18 +45,54 @@ impl World {
         }
     }
 
-    /// Asks for everything: the trouble may have begun before the log's retention.
+    /// Replaces the groups of a random user.
+    fn change_groups(&self, rng: &mut fastrand::Rng) {
+        let mut groups = self.groups.borrow_mut();
+        let users: Vec<(usize, usize)> = groups.keys().copied().collect();
+        let user = users[rng.usize(0..users.len())];
+        let joined = GROUPS
+            .iter()
+            .filter(|_| rng.bool())
+            .map(|group| (*group).to_owned())
+            .collect();
+        groups.insert(user, joined);
+        self.cloud.faults.count(Fault::GroupChange);
+    }
+
+    /// Advances the clock by a month, which is longer than the retention of the change log.
+    fn pass_month(&self) {
+        self.cloud.faults.count(Fault::Retention);
+        self.may_reset.set(true);
+        self.cloud.jump(chrono::Duration::days(32));
+        self.expire();
+    }
+
+    /// Advances the clock beyond the retention of the stream, which expires the records that were
+    /// not delivered.
+    fn lose_records(&self) {
+        self.take_in();
+        self.cloud.faults.count(Fault::LongOutage);
+        self.cloud.jump(chrono::Duration::hours(25));
+        let lost = self.stream.borrow_mut().lose();
+        self.note(|| format!("        the stream expires {lost} records"));
+        self.needs_repair.set(true);
+    }
+
+    /// Returns a repair request for the whole log: records may have been lost before the log's
+    /// retention.
     pub(crate) fn since_ever(&self) -> Value {
         json!({"since": self.cloud.began_at().to_rfc3339()})
     }
 
-    /// Repairs the log, invocation by invocation; gives up after a few that fail.
+    /// Repairs the change log, one invocation after another. Marks the repair as pending if it is
+    /// not complete after 20 invocations.
     pub(crate) async fn repair(self: &Rc<Self>, request: &Value, rng: &mut fastrand::Rng) {
         let mut cursor = Value::Null;
         for _ in 0..20 {
             let mut request = request.clone();
             request["cursor"] = cursor.clone();
             request["limit"] = rng.u64(1..8).into();
+
             let invocation = Invocation::new(&self.cloud.faults, rng.fork());
             let response = match self
                 .cloud
@@ -88,8 +104,9 @@ impl World {
             };
             self.note(|| format!("        repair {request} → {response}"));
             if response.get("looked_at").is_none() {
-                continue; // it died, or met an outage: the same again
+                continue; // it died, or DynamoDB was unavailable: retry
             }
+
             cursor = response["next_cursor"].clone();
             if cursor.is_null() {
                 return;
@@ -98,33 +115,37 @@ impl World {
         self.needs_repair.set(true);
     }
 
-    /// Restores the tables from the copy that was taken, if one was. Devices start over.
+    /// Restores the tables if a copy was taken. All devices are reset.
     pub(crate) async fn restore(self: &Rc<Self>) {
         let Some((copy, oracle)) = self.copy.borrow_mut().take() else {
             return;
         };
+
         self.note(|| "the tables are restored".to_owned());
         self.cloud.faults.count(Fault::Restore);
         self.cloud.restore(&copy);
         self.stream.borrow_mut().restart(&self.cloud);
         self.oracle.borrow_mut().restored(&oracle);
         self.may_reset.set(true);
+
         for phone in &self.phones {
             let mut phone = phone.lock().await;
             let tenant = phone.owner().tenant;
-            (phone.backup, phone.goes_back) = (None, false); // it would be of a time that never was
+            (phone.backup, phone.goes_back) = (None, false); // a backup would hold undone state
             phone.client.undone = phone
                 .client
                 .copies
                 .keys()
                 .map(|name| name.channel.clone())
                 .collect();
-            // Nobody finds the channels of which the copy holds nothing: those apps are reset.
+            // A repair does not find channels without rows in the copy: their copies are dropped
+            // here.
             phone
                 .client
                 .copies
                 .retain(|name, _| oracle.has_rows(&tenant, &name.channel));
         }
+
         let mut rng = rng(&[self.plan.seed, 9]);
         self.needs_repair.set(true);
         while self.needs_repair.replace(false) {
@@ -132,9 +153,10 @@ impl World {
         }
     }
 
-    /// Removes the rows whose time is over, as DynamoDB does.
+    /// Removes expired rows, as DynamoDB does.
     fn expire(&self) {
         let now = self.cloud.now().timestamp();
+
         for table in ["changes", "sync_batches", "sync_items"] {
             for row in self.cloud.rows(table) {
                 if row["expires_at"]["N"]

@@ -1,75 +1,76 @@
-//! What happens in a run, before anything goes wrong: who does what when. A plan follows from its
-//! seed; a shrunk one keeps some of its steps.
+//! The plan of a run: which actor does what at which time, before faults are injected. A plan is
+//! derived from its seed; a shrunk plan keeps a subset of the steps.
 
 use std::{collections::BTreeSet, fmt};
 
 use crate::faults::{FAULTS, Fault, rng};
 
-/// Phases of a run; after each, all is brought to rest and judged.
+/// Number of phases of a run. After each phase the system is brought to rest and the oracle checks
+/// it.
 pub const PHASES: u64 = 2;
-/// How long a phase's steps take, in milliseconds.
+/// Duration of the steps of a phase in milliseconds.
 pub const PHASE_MS: u64 = 15_000;
 
-/// What one actor does at one moment.
+/// One action of one actor at one time.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Which; the same in every plan of the seed.
+    /// Identifies the step in every plan of the seed, shrunk plans included.
     pub id: u64,
-    /// In which phase.
+    /// The phase that contains the step.
     pub phase: u64,
-    /// When, in milliseconds from the begin of the phase.
+    /// Time of the step in milliseconds since the start of the phase.
     pub at_ms: u64,
-    /// Who does it.
+    /// The actor that performs the step.
     pub actor: Actor,
-    /// What.
+    /// The action that the actor performs.
     pub what: What,
 }
 
-/// Who acts.
+/// An actor of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
-    /// A device, by its number.
+    /// A device, by its index.
     Phone(usize),
-    /// An admin of a tenant, by the tenant's number.
+    /// An admin, by the index of the tenant.
     Admin(usize),
-    /// Whoever runs the deployment.
+    /// The operator of the deployment.
     Operator,
 }
 
-/// What somebody does.
+/// An action of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// A user types this many edits.
+    /// A user makes this many edits.
     Type(u64),
-    /// A device pushes.
+    /// A device pushes its queued edits.
     Push,
-    /// A device pulls at most this many pages, of at most this many changes.
+    /// A device pulls at most this many pages with at most this many changes each.
     Pull(u32, u64),
-    /// A device acknowledges its position, or an older one.
+    /// A device acknowledges its current sync token or an older one.
     Ack,
-    /// A device is backed up, with everything that it stores.
+    /// A device is backed up with everything that it stores.
     Backup,
-    /// A device is restored from its backup, or backed up where it has none.
+    /// A device is restored from its backup, or backed up if it has no backup.
     RestoreDevice,
-    /// A second device begins with a copy of what the first stores.
+    /// A second device starts with a copy of everything that the first device stores.
     Clone,
-    /// An admin decides a conflict.
+    /// An admin resolves a conflict.
     Resolve,
     /// An admin replays a batch.
     Replay,
-    /// A user's groups change.
+    /// The groups of a user change.
     Groups,
-    /// A shard splits.
+    /// A shard of the stream splits.
     Split,
-    /// The consumer is down for this many milliseconds.
+    /// The stream consumers are down for this many milliseconds.
     Down(u64),
-    /// A month passes.
+    /// A month passes in virtual time.
     Month,
-    /// The stream forgets what was not delivered.
+    /// The stream expires the records that were not delivered.
     Forget,
-    /// The log is repaired.
+    /// An operator repairs the change log.
     Repair,
-    /// A copy of the tables is taken; at the end of the phase they are restored from it.
+    /// The tables are copied. They are restored from the copy before the next phase.
     Copy,
 }
 
@@ -79,47 +80,48 @@ impl fmt::Display for Step {
     }
 }
 
-/// A run to be made.
+/// The plan of one run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What decides everything.
+    /// The seed that determines the run.
     pub seed: u64,
-    /// The steps, in order of their time.
+    /// The steps in chronological order.
     pub steps: Vec<Step>,
-    /// Kinds of faults that are switched off.
+    /// Kinds of faults that are disabled.
     pub without: Vec<Fault>,
-    /// What the world looks like.
+    /// The initial devices, types and names.
     pub world: WorldPlan,
 }
 
-/// What there is at the start.
+/// The initial state: devices, resource types and names.
 #[derive(Debug, Clone)]
 pub struct WorldPlan {
-    /// Tenant and user of each device.
+    /// The tenant and the user of each device, by index.
     pub phones: Vec<(usize, usize)>,
-    /// How many resources of a type are asked for by name.
+    /// The number of ids per resource type that creates may request.
     pub names: u64,
-    /// The types that are used.
+    /// The resource types that users edit.
     pub types: Vec<&'static str>,
-    /// Whether users type many edits of few resources.
+    /// Whether users make many edits of few resources.
     pub is_hot: bool,
 }
 
-/// Tenants.
+/// The names of the tenants, by index.
 pub const TENANTS: [&str; 2] = ["acme", "rival"];
-/// Users of a tenant.
+/// The names of the users of each tenant, by index.
 pub const USERS: [&str; 2] = ["ana", "ben"];
-/// Groups of a tenant.
+/// The names of the groups of each tenant, by index.
 pub const GROUPS: [&str; 2] = ["north", "south"];
 
 impl Plan {
-    /// The plan of a seed.
+    /// Returns the plan of a seed.
     pub fn of(seed: u64) -> Self {
         let mut rng = rng(&[seed, 4]);
         let is_hot = rng.u32(0..100) < 35;
         let phones = (0..rng.usize(2..5))
             .map(|at| (usize::from(at > 0 && rng.u32(0..6) == 0), rng.usize(0..2)))
             .collect::<Vec<_>>();
+
         let mut types = vec!["meter", "submission", "task", "note", "reading"];
         rng.shuffle(&mut types);
         types.truncate(if is_hot { 1 } else { rng.usize(1..5) });
@@ -129,6 +131,7 @@ impl Plan {
             is_hot,
             phones,
         };
+
         let mut steps = Vec::new();
         for phase in 0..PHASES {
             for _ in 0..rng.u64(10..40) {
@@ -143,6 +146,7 @@ impl Plan {
                 });
             }
         }
+
         steps.sort_by_key(|step| (step.phase, step.at_ms));
         Self {
             seed,
@@ -152,23 +156,24 @@ impl Plan {
         }
     }
 
-    /// The same plan with these steps only.
+    /// Returns the plan restricted to the steps with these ids.
     pub fn only(mut self, keep: &BTreeSet<u64>) -> Self {
         self.steps.retain(|step| keep.contains(&step.id));
         self
     }
 
-    /// The same plan without these kinds of faults.
+    /// Returns the plan with these kinds of faults disabled.
     pub fn without(self, without: Vec<Fault>) -> Self {
         Self { without, ..self }
     }
 
-    /// The command that makes this run again.
+    /// Returns the command that repeats this run.
     pub fn command(&self) -> String {
         let mut command = format!(
             "cargo run --release --bin simulate -- --seeds 1 --from {}",
             self.seed
         );
+
         if self.steps.len() < Self::of(self.seed).steps.len() {
             let mut ids: Vec<u64> = self.steps.iter().map(|step| step.id).collect();
             ids.sort_unstable();
@@ -179,14 +184,16 @@ impl Plan {
             let names: Vec<String> = self.without.iter().map(ToString::to_string).collect();
             command.push_str(&format!(" --without {}", names.join(",")));
         }
+
         command
     }
 }
 
 fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
-    // The number behind the last is that of the first device's clone.
+    // The last index is that of the first device's clone.
     let phone = Actor::Phone(rng.usize(0..=world.phones.len()));
     let admin = Actor::Admin(usize::from(rng.u32(0..5) == 0));
+
     match rng.u32(0..100) {
         0..30 => (
             phone,
@@ -219,7 +226,7 @@ fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
     }
 }
 
-/// A kind of fault by its name.
+/// Returns the kind of fault with this name.
 pub fn fault(name: &str) -> Option<Fault> {
     FAULTS
         .iter()

@@ -1,6 +1,6 @@
-//! The stream of `resources` between the engine and the changelog function: shards that split,
-//! consumers that lag, die and repeat. The engine has one shard whose records it never repeats;
-//! what Lambda does besides is done here.
+//! The stream of `resources` between the engine and the changelog function: shards that split, and
+//! consumers that lag, die and repeat. The engine has one shard and never repeats its records; this
+//! module simulates what Lambda does besides.
 
 use std::collections::VecDeque;
 
@@ -11,23 +11,23 @@ use crate::{
     faults::{Fault, rng},
 };
 
-/// Parts of the key space; a shard has one or more.
+/// Parts of the key space. A shard owns one or more.
 const SLOTS: usize = 8;
-/// Where numbers begin, before a shard's own offset is added: they have the length that DynamoDB's
-/// have at least.
+/// The first sequence number, before a shard's offset is added. It has the minimum length of
+/// DynamoDB's sequence numbers, 21 digits.
 const NUMBERS_FROM: u128 = 100_000_000_000_000_000_000;
 
-/// The stream.
+/// The stream of `resources`, as its consumers read it.
 pub struct Stream {
     seed: u64,
     arn: Option<Value>,
-    /// The engine's number of the last record that was taken in.
+    /// The engine's sequence number of the last record that was read.
     taken_up_to: Option<String>,
     taken_in: u128,
     shards: Vec<Shard>,
-    /// Which shard a slot's records go to.
+    /// The shard that receives the records of each slot.
     slots: [usize; SLOTS],
-    /// How often the tables were restored: each time the stream is another one.
+    /// Number of restores of the tables. Each restore starts another stream.
     generation: u32,
 }
 
@@ -35,16 +35,17 @@ pub struct Stream {
 struct Shard {
     waiting: VecDeque<Value>,
     parent: Option<usize>,
-    /// Added to its numbers: numbers of two shards say nothing about each other.
+    /// Added to the shard's numbers, so that numbers of different shards are not comparable.
     offset: u128,
 }
 
 impl Stream {
-    /// A stream of a few shards.
+    /// Creates a stream of one to three shards.
     pub fn new(seed: u64) -> Self {
         let mut rng = rng(&[seed, 2]);
         let shards = rng.usize(1..4);
         let offset = |rng: &mut fastrand::Rng| u128::from(rng.u64(0..40));
+
         Self {
             seed,
             arn: None,
@@ -61,17 +62,17 @@ impl Stream {
         }
     }
 
-    /// How many shards there are and were.
+    /// Returns the number of shards, closed shards included.
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// Whether every record that was taken in is delivered.
+    /// Returns whether every record that was read is delivered.
     pub fn is_drained(&self) -> bool {
         self.shards.iter().all(|shard| shard.waiting.is_empty())
     }
 
-    /// Takes in what was written since, and gives it as the engine tells it, in order.
+    /// Reads the new records and returns them in order, with the engine's sequence numbers.
     pub fn take_in(&mut self, cloud: &Cloud) -> Vec<Value> {
         let mut records = Vec::new();
         loop {
@@ -81,6 +82,7 @@ impl Stream {
             }
             records.extend(more);
         }
+
         for record in &records {
             let keys = record["dynamodb"]["Keys"].to_string();
             let slot = rng(&[
@@ -91,11 +93,12 @@ impl Stream {
             ])
             .usize(0..SLOTS);
             let shard = &mut self.shards[self.slots[slot]];
+
             let mut record = record.clone();
-            // The engine's own numbers tell the time of day.
+            // The engine's sequence numbers depend on the time of day.
             self.taken_in += 1;
-            // Those of another stream are others: as numbers of 21 to 40 digits do not meet by
-            // chance.
+            // The numbers of another stream differ: random numbers of 21 to 40 digits do not
+            // coincide.
             let number = NUMBERS_FROM
                 + (self.taken_in * 10 + shard.offset) * 2
                 + u128::from(self.generation % 2);
@@ -104,6 +107,7 @@ impl Stream {
             record["eventSourceARN"] =
                 format!("arn:aws:dynamodb:us-east-1:000000000000:table/resources/stream/{label}")
                     .into();
+
             shard.waiting.push_back(record);
         }
         records
@@ -115,6 +119,7 @@ impl Stream {
         });
         let described = cloud.call("DescribeStream", &json!({"StreamArn": arn}));
         let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+
         let mut request =
             json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
         if let Some(number) = &self.taken_up_to {
@@ -126,6 +131,7 @@ impl Stream {
             "GetRecords",
             &json!({"ShardIterator": iterator["ShardIterator"]}),
         );
+
         let records = response["Records"].as_array().unwrap().clone();
         if let Some(last) = records.last() {
             self.taken_up_to = Some(
@@ -138,7 +144,7 @@ impl Stream {
         records
     }
 
-    /// Forgets everything that was not delivered, and starts as another stream: the tables were
+    /// Discards every undelivered record and starts another stream, because the tables were
     /// restored.
     pub fn restart(&mut self, cloud: &Cloud) {
         while !self.read(cloud).is_empty() {}
@@ -148,7 +154,7 @@ impl Stream {
         self.generation += 1;
     }
 
-    /// Loses what was not delivered yet: nobody took it for a day.
+    /// Discards the undelivered records, which expire after a day. Returns their number.
     pub fn lose(&mut self) -> usize {
         self.shards
             .iter_mut()
@@ -156,7 +162,7 @@ impl Stream {
             .sum()
     }
 
-    /// Splits a shard that has more than one part of the key space.
+    /// Splits a random shard if it owns more than one part of the key space.
     pub fn split(&mut self, cloud: &Cloud, rng: &mut fastrand::Rng) {
         let slot = rng.usize(0..SLOTS);
         let parent = self.slots[slot];
@@ -166,10 +172,11 @@ impl Stream {
         if slots.len() < 2 || self.shards.len() > 12 {
             return;
         }
+
         cloud.faults.count(Fault::ShardSplit);
         let (first, second) = (self.shards.len(), self.shards.len() + 1);
         for _ in [first, second] {
-            // The records of one item go on with higher numbers.
+            // The records of one item continue with higher numbers.
             let offset = self.shards[parent].offset + u128::from(rng.u64(0..40));
             self.shards.push(Shard {
                 parent: Some(parent),
@@ -177,14 +184,17 @@ impl Stream {
                 ..Shard::default()
             });
         }
+
         for (at, slot) in slots.into_iter().enumerate() {
             self.slots[slot] = if at % 2 == 0 { first } else { second };
         }
     }
 
-    /// The next records of a shard, at most `limit`; none where its parent is not done.
+    /// Returns the next records of a shard, at most `limit`, or none while an ancestor has pending
+    /// records.
     pub fn batch(&self, shard: usize, limit: usize) -> Vec<Value> {
         let is_waiting = |shard: &Shard| !shard.waiting.is_empty();
+
         let mut ancestor = self.shards[shard].parent;
         while let Some(parent) = ancestor {
             if is_waiting(&self.shards[parent]) {
@@ -192,6 +202,7 @@ impl Stream {
             }
             ancestor = self.shards[parent].parent;
         }
+
         self.shards[shard]
             .waiting
             .iter()
@@ -200,20 +211,20 @@ impl Stream {
             .collect()
     }
 
-    /// The first `count` records of a shard are done.
+    /// Removes the first `count` records of a shard, which were processed.
     pub fn done(&mut self, shard: usize, count: usize) {
         let waiting = &mut self.shards[shard].waiting;
         waiting.drain(..count.min(waiting.len()));
     }
 }
 
-/// A record that nobody can read, with the number of its neighbour.
-pub fn poison(neighbour: &Value, rng: &mut fastrand::Rng) -> Value {
-    let mut record = neighbour.clone();
+/// Returns a record that cannot be decoded, with the sequence number of its neighbor.
+pub fn poison(neighbor: &Value, rng: &mut fastrand::Rng) -> Value {
+    let mut record = neighbor.clone();
     let image = &mut record["dynamodb"]["NewImage"];
     match rng.u32(0..3) {
         0 => image["server_version"] = json!({"S": "not a number"}),
-        // The row of a deleted resource has no payload of its own.
+        // The row of a deleted resource has no `payload` attribute.
         1 if image.get("tombstone").is_some() => image["tombstone"] = json!({"S": "not packed"}),
         1 => image["payload"] = json!({"S": "{not json"}),
         _ => *image = json!({}),

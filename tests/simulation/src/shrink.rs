@@ -1,6 +1,6 @@
-//! Shrinking: the shortest history that still breaks a promise. Faults are decided step by step,
-//! not one after another, so that steps can be left out and what goes wrong in the others stays the
-//! same.
+//! Shrinking: finds the shortest history that violates an invariant. The faults of each step are
+//! drawn from a separate generator, so that removing a step does not change the faults of the
+//! others.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,12 @@ use crate::{
     run,
 };
 
-/// The smallest plan found that breaks a promise as `plan` does.
+/// Returns the smallest plan found that violates an invariant as `plan` does.
 pub fn shrink(plan: &Plan) -> Plan {
     let breaks = |plan: &Plan| run(plan, false).violation.is_some();
     let mut best = plan.clone();
+
+    // Disable the kinds of faults that are not needed.
     for fault in FAULTS {
         let fewer: Vec<Fault> = best.without.iter().copied().chain([*fault]).collect();
         let tried = best.clone().without(fewer);
@@ -21,6 +23,8 @@ pub fn shrink(plan: &Plan) -> Plan {
             best = tried;
         }
     }
+
+    // Remove groups of steps of decreasing size.
     let mut size = best.steps.len() / 2;
     while size > 0 {
         let mut from = 0;
@@ -38,6 +42,7 @@ pub fn shrink(plan: &Plan) -> Plan {
                 .map(|step| step.id)
                 .filter(|id| !left_out.contains(id))
                 .collect();
+
             let tried = best.clone().only(&keep);
             if breaks(&tried) {
                 best = tried;
@@ -47,5 +52,6 @@ pub fn shrink(plan: &Plan) -> Plan {
         }
         size /= 2;
     }
+
     best
 }

@@ -1,25 +1,26 @@
-//! The queue of a device that sends alone, cut into batches in several ways: what becomes of it
-//! does not depend on the boundaries (docs/protocol.md §3.5).
+//! Sends the queue of a device in batches of different sizes, while no other device writes: the
+//! outcome must not depend on the batch boundaries (docs/protocol.md §3.5).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Client, LocalCopy, Name},
+    client::{Client, LocalCopy, Name, is_temp_id},
     cloud::{Cloud, Request},
     faults::{FAULTS, FaultProfile, Invocation, rng},
 };
 
-/// Ways to cut a queue that are compared with sending it item by item: whole, and this many at
-/// random.
+/// Number of random ways to split a queue that are compared with sending it item by item. Sending
+/// it whole is compared as well.
 const RANDOM_CUTS: u64 = 2;
-/// Edits in a queue at most.
+/// Maximum number of edits in a queue.
 const EDITS_MAX: usize = 9;
-/// The channel of tasks.
+/// The channel of the tasks.
 const NORTH: &str = "group/north";
 
-/// What the office makes before the device pushes; the device has received version 1 of each.
+/// The resources that the office creates before the device pushes. The device has received version
+/// 1 of each.
 const OFFICE: [(&str, &str, &str); 5] = [
     ("meter", "m-0", r#"{"code": "code-0"}"#),
     ("meter", "m-1", r#"{"code": "code-1"}"#),
@@ -28,10 +29,10 @@ const OFFICE: [(&str, &str, &str); 5] = [
     ("reading", "r-0", r#"{"a": "office"}"#),
 ];
 
-/// What became of a queue.
+/// The outcome of sending a queue.
 #[derive(Debug, PartialEq)]
 struct End {
-    /// Of each item: status, code and whether it may be sent again.
+    /// Status, code and retryability of each item.
     outcomes: Vec<String>,
     resources: Vec<Value>,
     unique_keys: Vec<Value>,
@@ -54,12 +55,13 @@ impl fmt::Display for End {
     }
 }
 
-/// How the outcome of this seed's queue depends on batch boundaries, if it does.
+/// Describes how the outcome of this seed's queue depends on batch boundaries, if it does.
 pub async fn differing(seed: u64) -> Option<String> {
     let mut queue = queue(seed);
     let office = office(seed);
     let mut one_by_one = send(seed, &office, &queue, |_| true).await;
-    // A device that sends item by item does not go on behind one that it has to send again.
+
+    // A device that sends item by item does not continue after an item that it has to retry.
     if let Some(at) = one_by_one
         .outcomes
         .iter()
@@ -68,6 +70,7 @@ pub async fn differing(seed: u64) -> Option<String> {
         queue.truncate(at);
         one_by_one = send(seed, &office, &queue, |_| true).await;
     }
+
     for way in 0..=RANDOM_CUTS {
         let mut rng = rng(&[seed, 12, way]);
         let cuts: Vec<bool> = queue.iter().map(|_| way > 0 && rng.bool()).collect();
@@ -76,7 +79,7 @@ pub async fn differing(seed: u64) -> Option<String> {
             let items: Vec<String> = queue.iter().map(Value::to_string).collect();
             let items = items.join("\n  ");
             return Some(format!(
-                "cut behind {cuts:?}, the queue\n  {items}\nbecame\n{end}\nand item by item\n{one_by_one}"
+                "split after {cuts:?}, the queue\n  {items}\nends as\n{end}\nand item by item as\n{one_by_one}"
             ));
         }
     }
@@ -91,8 +94,8 @@ fn channel(resource_type: &str) -> &'static str {
     }
 }
 
-/// What the office pushes: its resources, and second versions of some, which the device has not
-/// received.
+/// Returns the items that the office pushes: its resources, and second versions of some, which the
+/// device has not received.
 fn office(seed: u64) -> Vec<Value> {
     let mut rng = rng(&[seed, 13]);
     let item = |action: &str, version: u64, (resource_type, id, payload): (&str, &str, &str)| {
@@ -110,148 +113,185 @@ fn office(seed: u64) -> Vec<Value> {
     items
 }
 
-/// What the device has queued, numbered as documented.
+/// Returns the queue of the device, numbered as docs/protocol.md specifies.
 fn queue(seed: u64) -> Vec<Value> {
     let mut rng = rng(&[seed, 14]);
-    let mut device = Client {
-        tells_base: true,
-        is_documented: true,
-        ..Client::default()
-    };
-    for (resource_type, id, payload) in OFFICE {
+    let mut device = device_with_office();
+    let mut made: Vec<String> = Vec::new();
+
+    for number in 0..rng.usize(3..=EDITS_MAX) as u64 {
+        let name = random_name(&mut rng);
+        let action = [
+            "create", "create", "create", "delete", "update", "update", "update",
+        ][rng.usize(0..7)];
+        let payload = match action {
+            "delete" => json!({}),
+            _ => random_payload(&name.resource_type, number, &made, &mut rng),
+        };
+        if action == "create" && name.resource_type == "meter" && is_temp_id(&name.id) {
+            made.push(name.id.clone());
+        }
+
+        device.type_edit(number, name, action, payload);
+        let item = &mut device.queue.last_mut().unwrap().item;
+        if item.get("client_temp_id").is_some() && rng.u32(0..6) == 0 {
+            item["payload"] = json!([]); // a malformed item
+        }
+    }
+
+    device.queue.into_iter().map(|edit| edit.item).collect()
+}
+
+/// Returns a device that has received version 1 of each resource of the office.
+fn device_with_office() -> Client {
+    let copies = OFFICE.map(|(resource_type, id, payload)| {
         let name = Name {
             channel: channel(resource_type).into(),
             resource_type: resource_type.into(),
             id: id.into(),
         };
-        device.copies.insert(
-            name,
-            LocalCopy {
-                base: 1,
-                known: 1,
-                payload: Some(payload.into()),
-                ..LocalCopy::default()
-            },
-        );
-    }
-    let mut made: Vec<String> = Vec::new();
-    for number in 0..rng.usize(3..=EDITS_MAX) as u64 {
-        let resource_type = [
-            "meter",
-            "meter",
-            "meter",
-            "task",
-            "task",
-            "submission",
-            "note",
-            "reading",
-        ][rng.usize(0..8)];
-        let initial = &resource_type[..1];
-        let id = match rng.u32(0..5) {
-            0..2 => format!("tmp-{initial}{}", rng.u32(0..2)),
-            _ => format!("{initial}-{}", rng.u32(0..3)),
+        let copy = LocalCopy {
+            base: 1,
+            known: 1,
+            payload: Some(payload.into()),
+            ..LocalCopy::default()
         };
-        let action = [
-            "create", "create", "create", "delete", "update", "update", "update",
-        ][rng.usize(0..7)];
-        let mut payload = json!({});
-        if action != "delete" {
-            // Each edit changes something.
-            payload[["a", "b"][rng.usize(0..2)]] = number.into();
-            match resource_type {
-                "meter" if rng.bool() => {
-                    payload["code"] = [
-                        json!(null),
-                        json!("code-0"),
-                        json!("code-1"),
-                        json!("code-2"),
-                    ][rng.usize(0..4)]
-                    .clone()
-                }
-                "task" if !made.is_empty() && rng.bool() => {
-                    payload["meter_id"] = made[rng.usize(0..made.len())].as_str().into()
-                }
-                "submission" if rng.u32(0..4) > 0 => {
-                    (payload["form_id"], payload["data"]) = (json!("form"), json!({}))
-                }
-                _ => {}
-            }
-        }
-        if action == "create" && resource_type == "meter" && id.starts_with("tmp-") {
-            made.push(id.clone());
-        }
-        let name = Name {
-            channel: channel(resource_type).into(),
-            resource_type: resource_type.into(),
-            id,
-        };
-        device.type_edit(number, name, action, payload);
-        let item = &mut device.queue.last_mut().unwrap().item;
-        if item.get("client_temp_id").is_some() && rng.u32(0..6) == 0 {
-            item["payload"] = json!([]);
-        }
+        (name, copy)
+    });
+
+    Client {
+        tells_base: true,
+        is_documented: true,
+        copies: copies.into(),
+        ..Client::default()
     }
-    device.queue.into_iter().map(|edit| edit.item).collect()
 }
 
-/// Sends the queue in batches that end behind the items at which `is_cut`.
-async fn send(seed: u64, office: &[Value], queue: &[Value], is_cut: impl Fn(usize) -> bool) -> End {
-    let faults = std::sync::Arc::new(FaultProfile::of(seed, FAULTS));
-    let cloud = Cloud::new(faults.clone());
-    let groups = ["north".to_owned()];
-    let push = async |user: &str, items: &[Value]| {
-        let token = cloud.token("acme", user, &[], &groups);
-        let body =
-            json!({"device_id": user, "client_sync_token": null, "items": items}).to_string();
-        let request = Request {
-            method: "POST",
-            path: "sync/push".into(),
-            token,
-            body,
-        };
-        let response = cloud
-            .serve(Invocation::new(&faults, rng(&[seed, 15])), &request)
-            .await
-            .unwrap();
-        assert_eq!(response.status, 200, "{}", response.text);
-        response.read::<Value>()["results"]
-            .as_array()
-            .unwrap()
-            .clone()
+/// Returns the resource of an edit: one of a few, so that edits of a queue depend on each other.
+fn random_name(rng: &mut fastrand::Rng) -> Name {
+    let resource_type = [
+        "meter",
+        "meter",
+        "meter",
+        "task",
+        "task",
+        "submission",
+        "note",
+        "reading",
+    ][rng.usize(0..8)];
+
+    let initial = &resource_type[..1];
+    let id = match rng.u32(0..5) {
+        0..2 => format!("tmp-{initial}{}", rng.u32(0..2)),
+        _ => format!("{initial}-{}", rng.u32(0..3)),
     };
-    push("office", office).await;
+
+    Name {
+        channel: channel(resource_type).into(),
+        resource_type: resource_type.into(),
+        id,
+    }
+}
+
+/// Returns the payload of a create or an update. It changes at least one field, and may claim a
+/// unique value or refer to a meter that the queue creates.
+fn random_payload(
+    resource_type: &str,
+    number: u64,
+    made: &[String],
+    rng: &mut fastrand::Rng,
+) -> Value {
+    let mut payload = json!({});
+    payload[["a", "b"][rng.usize(0..2)]] = number.into();
+
+    match resource_type {
+        "meter" if rng.bool() => {
+            payload["code"] = [
+                json!(null),
+                json!("code-0"),
+                json!("code-1"),
+                json!("code-2"),
+            ][rng.usize(0..4)]
+            .clone()
+        }
+        "task" if !made.is_empty() && rng.bool() => {
+            payload["meter_id"] = made[rng.usize(0..made.len())].as_str().into()
+        }
+        "submission" if rng.u32(0..4) > 0 => {
+            (payload["form_id"], payload["data"]) = (json!("form"), json!({}))
+        }
+        _ => {}
+    }
+    payload
+}
+
+/// Sends the queue in batches that end after the items for which `is_cut` holds.
+async fn send(seed: u64, office: &[Value], queue: &[Value], is_cut: impl Fn(usize) -> bool) -> End {
+    let cloud = Cloud::new(Arc::new(FaultProfile::of(seed, FAULTS)));
+    push(&cloud, seed, "office", office).await;
+
     let mut outcomes = Vec::new();
     let mut begin = 0;
     for at in 0..queue.len() {
         if is_cut(at) || at + 1 == queue.len() {
-            outcomes.extend(push("ana", &queue[begin..=at]).await.iter().map(outcome));
+            let results = push(&cloud, seed, "ana", &queue[begin..=at]).await;
+            outcomes.extend(results.iter().map(outcome));
             begin = at + 1;
         }
     }
-    let parts = |table: &str, names: &[&str]| {
-        let is_wanted = |row: &Value| table != "conflicts" || row["status"]["S"] == "open";
-        let rows = cloud.rows(table).into_iter().filter(is_wanted);
-        let mut rows: Vec<Value> = rows
-            .map(|row| names.iter().map(|name| row[*name].clone()).collect())
-            .collect();
-        rows.sort_by_key(Value::to_string);
-        rows
-    };
+
     End {
         outcomes,
-        resources: parts(
+        resources: stored(
+            &cloud,
             "resources",
             &["pk", "sk", "payload", "server_version", "deleted"],
         ),
-        unique_keys: parts("unique_keys", &["pk", "sk", "holder_channel", "holder_id"]),
-        open_conflicts: parts("conflicts", &["id", "edit_count"]),
+        unique_keys: stored(
+            &cloud,
+            "unique_keys",
+            &["pk", "sk", "holder_channel", "holder_id"],
+        ),
+        open_conflicts: stored(&cloud, "conflicts", &["id", "edit_count"]),
     }
 }
 
+/// Pushes items as this user. Returns their results.
+async fn push(cloud: &Cloud, seed: u64, user: &str, items: &[Value]) -> Vec<Value> {
+    let groups = ["north".to_owned()];
+    let body = json!({"device_id": user, "client_sync_token": null, "items": items});
+    let request = Request {
+        method: "POST",
+        path: "sync/push".into(),
+        token: cloud.token("acme", user, &[], &groups),
+        body: body.to_string(),
+    };
+
+    let invocation = Invocation::new(&cloud.faults, rng(&[seed, 15]));
+    let response = cloud.serve(invocation, &request).await.unwrap();
+    assert_eq!(response.status, 200, "{}", response.text);
+    response.read::<Value>()["results"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+/// Returns these attributes of every row of a table, sorted. Resolved conflicts are left out.
+fn stored(cloud: &Cloud, table: &str, names: &[&str]) -> Vec<Value> {
+    let is_wanted = |row: &Value| table != "conflicts" || row["status"]["S"] == "open";
+    let rows = cloud.rows(table).into_iter().filter(is_wanted);
+    let mut rows: Vec<Value> = rows
+        .map(|row| names.iter().map(|name| row[*name].clone()).collect())
+        .collect();
+    rows.sort_by_key(Value::to_string);
+    rows
+}
+
+/// Returns the status, the code and the retryability of a result.
 fn outcome(result: &Value) -> String {
     let code = match result["code"].as_str().unwrap_or_default() {
-        // Behind an item of the same batch that failed on the resource, the one is told as the
-        // other (§3.5).
+        // After a failed item of the same resource in the same batch, `depends_on_failed_item` is
+        // equivalent to `not_found` (§3.5).
         "depends_on_failed_item" if result["retryable"] == false => "not_found",
         code => code,
     };

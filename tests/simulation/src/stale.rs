@@ -1,5 +1,5 @@
-//! A read that need not be consistent may show rows as they were a while ago. The engine has no
-//! such reads, so what was read of a row is remembered, and shown again later.
+//! Stale reads: an eventually consistent read may return an earlier state of a row. The engine has
+//! no such reads, so earlier results are stored and returned again.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -11,12 +11,13 @@ use crate::{
     table_faults::reply,
 };
 
-/// What was read of each row, oldest first, by table and key.
+/// The results of earlier reads of each row, oldest first, by table and key.
 #[derive(Default)]
 pub(crate) struct Stale(Mutex<HashMap<String, Vec<Value>>>);
 
 impl Stale {
-    /// What a reader sees, where it is not what stands: rows as they were, or not there yet.
+    /// Returns the response to a stale read, if the fault is injected: earlier states of the rows,
+    /// without rows that did not exist yet.
     pub(crate) fn seen(
         &self,
         invocation: &Invocation,
@@ -26,13 +27,15 @@ impl Stale {
         if call.operation != "BatchGetItem" || response.status != 200 {
             return None;
         }
+
         let request: Value = serde_json::from_slice(call.body).unwrap();
         let mut body: Value = serde_json::from_slice(&response.body).unwrap();
         let mut past = self.0.lock().unwrap();
         let mut is_other = false;
+
         for (table, rows) in body["Responses"].as_object_mut()? {
             let rows = rows.as_array_mut()?;
-            rows.sort_by_key(|row| row["sk"].to_string()); // the functions' order is not always the same
+            rows.sort_by_key(|row| row["sk"].to_string()); // the functions' order is not deterministic
             let is_stale = request["RequestItems"][table]["ConsistentRead"] != true
                 && invocation.strikes(Fault::StaleRead);
             rows.retain_mut(|row| {
@@ -48,7 +51,7 @@ impl Stale {
                     past.push(row.clone());
                 }
                 is_other |= is_stale;
-                // One beyond what is remembered: not there yet.
+                // An index beyond the stored states means that the row did not exist yet.
                 let Some(old) = past.get(shown) else {
                     return !is_stale;
                 };
@@ -56,10 +59,11 @@ impl Stale {
                 true
             });
         }
+
         is_other.then(|| reply(&body))
     }
 
-    /// Nothing was read: the tables are others now.
+    /// Discards all stored results, because the tables were replaced.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap().clear();
     }

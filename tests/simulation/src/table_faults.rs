@@ -1,4 +1,4 @@
-//! Faults of the tables: what a function's calls meet.
+//! Faults that are injected into the DynamoDB calls of functions.
 
 use serde_json::{Value, json};
 use tidemark::{
@@ -14,14 +14,14 @@ use crate::{
     stale::Stale,
 };
 
-/// The hook on every call.
+/// A hook that injects faults into every call.
 pub struct TableFaults {
     engine: Engine,
     stale: Stale,
 }
 
 impl TableFaults {
-    /// Faults of these tables.
+    /// Creates the hook for these tables.
     pub fn new(engine: Engine) -> Self {
         Self {
             engine,
@@ -29,7 +29,7 @@ impl TableFaults {
         }
     }
 
-    /// The tables were restored: nobody reads any more what they held.
+    /// Discards the stored read results after the tables were restored.
     pub fn restored(&self) {
         self.stale.forget();
     }
@@ -42,6 +42,7 @@ impl TableFaults {
         if invocation.strikes(Fault::LostCall) {
             return CallFate::Lose;
         }
+
         if invocation.strikes(Fault::Throttle) {
             return CallFate::Reply(Reply::error(
                 400,
@@ -52,6 +53,7 @@ impl TableFaults {
         if invocation.strikes(Fault::InternalError) {
             return CallFate::Reply(Reply::error(500, "InternalServerError", "try again"));
         }
+
         if writes(call) && invocation.strikes(Fault::TransactionConflict) {
             return CallFate::Reply(transaction_conflict(call));
         }
@@ -77,50 +79,62 @@ impl TableFaults {
         seen.map_or(CallFate::Continue, CallFate::Reply)
     }
 
-    /// Does some of a batch, and says of the rest what DynamoDB says.
+    /// Processes some items of a batch and responds for the others as DynamoDB does.
     fn partial(&self, invocation: &Invocation, call: &Call<'_>) -> Reply {
-        let mut request: Value = serde_json::from_slice(call.body).unwrap();
-        if call.operation == "BatchExecuteStatement" {
-            let statements = request["Statements"].as_array().unwrap().clone();
-            let is_done: Vec<bool> = statements
-                .iter()
-                .map(|_| invocation.below(2) == 0)
-                .collect();
-            let done: Vec<_> = statements
-                .into_iter()
-                .zip(&is_done)
-                .filter(|(_, is_done)| **is_done)
-                .map(|(it, _)| it)
-                .collect();
-            let mut responses = match done.is_empty() {
-                true => Vec::new(),
-                false => {
-                    request["Statements"] = done.into();
-                    let response = self.call(call.operation, &request);
-                    response["Responses"].as_array().unwrap().clone()
-                }
-            }
-            .into_iter();
-            let code = ["ThrottlingError", "TransactionConflict"]
-                [usize::try_from(invocation.below(2)).unwrap()];
-            let rejected = json!({"Error": {"Code": code, "Message": "not now"}});
-            let responses: Vec<Value> = is_done
-                .iter()
-                .map(|done| {
-                    if *done {
-                        responses.next().unwrap()
-                    } else {
-                        rejected.clone()
-                    }
-                })
-                .collect();
-            return reply(&json!({ "Responses": responses }));
+        let request = serde_json::from_slice(call.body).unwrap();
+        match call.operation {
+            "BatchExecuteStatement" => self.partial_statements(invocation, request),
+            _ => self.partial_get(invocation, request),
         }
+    }
+
+    /// Executes some statements of a batch. The others are rejected with an error.
+    fn partial_statements(&self, invocation: &Invocation, mut request: Value) -> Reply {
+        let statements = request["Statements"].as_array().unwrap().clone();
+        let is_done: Vec<bool> = statements
+            .iter()
+            .map(|_| invocation.below(2) == 0)
+            .collect();
+        let done: Vec<_> = statements
+            .into_iter()
+            .zip(&is_done)
+            .filter(|(_, is_done)| **is_done)
+            .map(|(it, _)| it)
+            .collect();
+
+        let mut responses = match done.is_empty() {
+            true => Vec::new(),
+            false => {
+                request["Statements"] = done.into();
+                let response = self.call("BatchExecuteStatement", &request);
+                response["Responses"].as_array().unwrap().clone()
+            }
+        }
+        .into_iter();
+
+        let code = ["ThrottlingError", "TransactionConflict"]
+            [usize::try_from(invocation.below(2)).unwrap()];
+        let rejected = json!({"Error": {"Code": code, "Message": "not now"}});
+        let responses: Vec<Value> = is_done
+            .iter()
+            .map(|done| {
+                if *done {
+                    responses.next().unwrap()
+                } else {
+                    rejected.clone()
+                }
+            })
+            .collect();
+        reply(&json!({ "Responses": responses }))
+    }
+
+    /// Reads some keys of a batch. The others are returned as unprocessed.
+    fn partial_get(&self, invocation: &Invocation, mut request: Value) -> Reply {
         let mut unprocessed = json!({});
         let mut is_empty = true;
         for (table, wanted) in request["RequestItems"].as_object_mut().unwrap() {
             let mut keys = wanted["Keys"].as_array().unwrap().clone();
-            keys.sort_by_key(ToString::to_string); // the functions' order is not always the same
+            keys.sort_by_key(ToString::to_string); // the functions' order is not deterministic
             let (done, left): (Vec<Value>, Vec<Value>) =
                 keys.into_iter().partition(|_| invocation.below(2) == 0);
             if !left.is_empty() {
@@ -130,10 +144,11 @@ impl TableFaults {
             is_empty &= done.is_empty();
             wanted["Keys"] = done.into();
         }
+
         let mut response = if is_empty {
             json!({"Responses": {}})
         } else {
-            self.call(call.operation, &request)
+            self.call("BatchGetItem", &request)
         };
         response["UnprocessedKeys"] = unprocessed;
         reply(&response)
@@ -171,7 +186,7 @@ impl Hook for TableFaults {
     }
 }
 
-/// A 200 with this body.
+/// Returns a reply with status 200 and this body.
 pub(crate) fn reply(body: &Value) -> Reply {
     Reply {
         status: 200,
@@ -191,9 +206,10 @@ fn transaction_conflict(call: &Call<'_>) -> Reply {
         return Reply::error(
             400,
             "TransactionConflictException",
-            "somebody's transaction",
+            "another transaction is in progress",
         );
     }
+
     let request: Value = serde_json::from_slice(call.body).unwrap();
     let parts = request["TransactItems"].as_array().unwrap().len();
     let reasons: Vec<Value> = (0..parts)
@@ -205,6 +221,7 @@ fn transaction_conflict(call: &Call<'_>) -> Reply {
             }
         })
         .collect();
+
     let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "message": "Transaction cancelled [TransactionConflict]", "CancellationReasons": reasons});
     Reply {

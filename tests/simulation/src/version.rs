@@ -1,4 +1,4 @@
-//! The versions of a row, as the stream of the engine shows them.
+//! The versions of a row, decoded from the stream of the engine.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -9,32 +9,33 @@ use crate::client::Name;
 /// A row of `resources`: its tenant and its name.
 pub type Row = (String, Name);
 
-/// A version of a row.
+/// One version of a row.
 #[derive(Debug, Clone)]
 pub struct Version {
-    /// Its number.
+    /// The server version of the resource.
     pub number: u64,
-    /// Its payload, as text.
+    /// The payload as JSON text.
     pub payload: String,
-    /// Whether it is deleted.
+    /// Whether the version is a tombstone.
     pub is_deleted: bool,
-    /// Who made it.
+    /// The author of the version.
     pub author: String,
-    /// Whether an admin made it.
+    /// Whether the resolution of a conflict wrote the version.
     pub is_decision: bool,
     /// The fields of the payload.
     pub fields: Map<String, Value>,
 }
 
-/// Where [`read_version`] finds the payload that the row of a tombstone does not hold.
+/// The attribute in which [`read_version`] finds the last payload of a tombstone whose row does not
+/// contain it.
 pub const KEPT: &str = "kept_payload";
 
-/// The version of a tombstone's payload that its row does not hold.
+/// Returns the version under which a tombstone's payload is stored apart from its row, if it is.
 pub fn kept_apart(image: &Value) -> Option<u64> {
     memory(image)?["k"][0].as_u64()
 }
 
-/// The row that keys name.
+/// Returns the row that these keys identify.
 pub fn row_of(keys: &Value) -> Row {
     let text = |name: &str| keys[name]["S"].as_str().unwrap();
     let scope = Scope::parse(text("pk")).unwrap();
@@ -49,7 +50,7 @@ pub fn row_of(keys: &Value) -> Row {
     )
 }
 
-/// The version that an image of a row shows.
+/// Decodes the version that an image of a row contains.
 pub fn read_version(image: &Value) -> Version {
     let number = |value: &Value| {
         value["N"]
@@ -57,6 +58,7 @@ pub fn read_version(image: &Value) -> Version {
             .and_then(|text| text.parse().ok())
             .unwrap_or(0)
     };
+
     let own = number(&image["server_version"]);
     if let Some(memory) = memory(image) {
         let decisions = memory["s"]
@@ -78,6 +80,7 @@ pub fn read_version(image: &Value) -> Version {
                 .any(|decision| decision["server_version"] == own),
         };
     }
+
     let decisions = image["resolutions"]["L"]
         .as_array()
         .map(Vec::as_slice)
@@ -86,6 +89,7 @@ pub fn read_version(image: &Value) -> Version {
         .as_str()
         .unwrap_or_default()
         .to_owned();
+
     Version {
         number: own,
         fields: serde_json::from_str(&payload).unwrap_or_default(),
@@ -98,7 +102,7 @@ pub fn read_version(image: &Value) -> Version {
     }
 }
 
-/// What the row of a deleted resource remembers.
+/// Decodes the packed attributes of a deleted resource.
 fn memory(image: &Value) -> Option<Value> {
     let packed = BASE64_STANDARD
         .decode(image["tombstone"]["B"].as_str()?)
@@ -106,7 +110,7 @@ fn memory(image: &Value) -> Option<Value> {
     serde_json::from_slice(&unpack(&packed, 1 << 20).unwrap()).ok()
 }
 
-/// The edits that a payload is marked with.
+/// Returns the edits whose marks the payload contains.
 pub fn marks(fields: &Map<String, Value>) -> Vec<u64> {
     fields
         .keys()
@@ -114,12 +118,12 @@ pub fn marks(fields: &Map<String, Value>) -> Vec<u64> {
         .collect()
 }
 
-/// Whether a field holds what an edit wrote, and no other edit writes.
+/// Returns whether a field contains a value that only one edit writes.
 pub fn is_slot(field: &str) -> bool {
     matches!(field, "a" | "b" | "c")
 }
 
-/// Which edit wrote what stands in a slot.
+/// Returns the number of the edit that wrote the value of such a field.
 pub fn edit_of(value: &Value) -> Option<u64> {
     value.as_str()?.split(' ').next()?.parse().ok()
 }

@@ -1,17 +1,18 @@
-//! A few hundred seeds at each run of the tests. `cargo run --release --bin simulate` runs as many
-//! as you like.
+//! Runs some hundred seeds with each test run. `cargo run --release --bin simulate` runs any number
+//! of seeds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidemark_simulation::{plan::Plan, run};
 
-/// Seeds that every run of the tests makes.
+/// Number of seeds that each test run executes.
 const SEEDS: u64 = 300;
 
 #[test]
-fn no_seed_breaks_a_promise() {
+fn no_seed_violates_an_invariant() {
     let next = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -20,7 +21,12 @@ fn no_seed_breaks_a_promise() {
                 {
                     let plan = Plan::of(seed);
                     let violation = run(&plan, false).violation;
-                    assert_eq!(violation, None, "to see it:\n  {} --trace", plan.command());
+                    assert_eq!(
+                        violation,
+                        None,
+                        "to reproduce:\n  {} --trace",
+                        plan.command()
+                    );
                 }
             });
         }
@@ -28,11 +34,11 @@ fn no_seed_breaks_a_promise() {
 }
 
 #[test]
-fn a_seed_decides_everything() {
+fn equal_seeds_give_equal_runs() {
     for seed in 0..10 {
         let plan = Plan::of(seed);
         let (one, other) = (run(&plan, true), run(&plan, true));
-        // Ids that the server makes at random are told nowhere.
+        // The trace does not contain ids that the server generates at random.
         let differing = one
             .trace
             .iter()

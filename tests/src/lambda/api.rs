@@ -1,4 +1,4 @@
-//! Lambda's runtime API, as far as a function sees it: the next event, and what became of it.
+//! The part of Lambda's runtime API that a function uses: the next event, and the response to it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,51 +19,52 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-/// Bytes of an answer at most: 6 MB and a little.
+/// Maximum bytes of a response: 6 MB and a small margin.
 pub const RESPONSE_BYTES_MAX: usize = 6_291_556;
 
 const PREFIX: &str = "/2018-06-01/runtime";
 
-/// What a function says of an event.
+/// The response of a function to an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FunctionResponse {
-    /// Its answer.
+    /// The body of a successful response.
     Body(String),
-    /// That it failed, and how.
+    /// The report of an error.
     Error(String),
-    /// An answer of so many bytes, which was not taken.
+    /// A response of this many bytes, which was rejected.
     TooLarge(usize),
 }
 
-/// An event on its way.
+/// An event that waits for the function.
 struct Event {
     id: String,
     text: String,
     deadline: Duration,
 }
 
-/// The API of one process; without it nobody asks for events.
+/// The runtime API of one process. After it is dropped, requests for an event do not complete.
 pub struct RuntimeApi {
-    /// Where it listens.
+    /// The address at which the API listens.
     pub addr: SocketAddr,
     events: mpsc::UnboundedSender<Event>,
-    told: mpsc::UnboundedReceiver<(String, FunctionResponse)>,
+    responses: mpsc::UnboundedReceiver<(String, FunctionResponse)>,
     polled: watch::Receiver<usize>,
     sent: usize,
 }
 
 struct SharedApi {
     events: Mutex<mpsc::UnboundedReceiver<Event>>,
-    told: mpsc::UnboundedSender<(String, FunctionResponse)>,
+    responses: mpsc::UnboundedSender<(String, FunctionResponse)>,
     polled: watch::Sender<usize>,
 }
 
 impl RuntimeApi {
-    /// Listens on a free port.
+    /// Starts the API on a free port.
     pub async fn start() -> Self {
         let (events, next) = mpsc::unbounded_channel();
-        let (tell, told) = mpsc::unbounded_channel();
+        let (respond, responses) = mpsc::unbounded_channel();
         let (poll, polled) = watch::channel(0);
+
         let router = Router::new()
             .route(&format!("{PREFIX}/invocation/next"), get(next_event))
             .route(
@@ -76,22 +77,24 @@ impl RuntimeApi {
             )
             .with_state(Arc::new(SharedApi {
                 events: Mutex::new(next),
-                told: tell,
+                responses: respond,
                 polled: poll,
             }));
+
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
+
         Self {
             addr,
             events,
-            told,
+            responses,
             polled,
             sent: 0,
         }
     }
 
-    /// Hands an event to the function when it next asks, to be handled in this time.
+    /// Queues an event for the function's next request, with a deadline of `within` from now.
     pub fn send(&mut self, text: &str, within: Duration) {
         self.sent += 1;
         let since_1970 = tidemark_aws::Clock::system()
@@ -108,17 +111,18 @@ impl RuntimeApi {
             .unwrap();
     }
 
-    /// Waits until the function has asked for an event once more than it was sent any: it is idle.
+    /// Waits until the function is idle, that is, until it has requested one event more than were
+    /// sent.
     pub async fn idle(&mut self) {
         let sent = self.sent;
         self.polled.wait_for(|polled| *polled > sent).await.unwrap();
     }
 
-    /// What the function says of the event that was sent last.
-    pub async fn told(&mut self) -> FunctionResponse {
-        let (id, told) = self.told.recv().await.unwrap();
+    /// Returns the function's response to the event that was sent last.
+    pub async fn next_response(&mut self) -> FunctionResponse {
+        let (id, response) = self.responses.recv().await.unwrap();
         assert_eq!(id, format!("invocation-{}", self.sent));
-        told
+        response
     }
 }
 
@@ -127,6 +131,7 @@ async fn next_event(State(shared): State<Arc<SharedApi>>) -> Response<Body> {
     let Some(event) = shared.events.lock().await.recv().await else {
         return std::future::pending().await;
     };
+
     let response = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", event.id)
@@ -153,7 +158,7 @@ async fn take_response(
     let text = text(request).await;
     if text.len() > RESPONSE_BYTES_MAX {
         shared
-            .told
+            .responses
             .send((id, FunctionResponse::TooLarge(text.len())))
             .unwrap();
         let message =
@@ -165,6 +170,7 @@ async fn take_response(
             .body(Body::from(rejection))
             .unwrap();
     }
+
     take(&shared, id, FunctionResponse::Body(text))
 }
 
@@ -176,9 +182,9 @@ async fn take_error(
     take(&shared, id, FunctionResponse::Error(text(request).await))
 }
 
-fn take(shared: &SharedApi, id: String, told: FunctionResponse) -> Response<Body> {
-    // Whoever waited for it may be gone.
-    let _ = shared.told.send((id, told));
+fn take(shared: &SharedApi, id: String, response: FunctionResponse) -> Response<Body> {
+    // The receiver may have been dropped.
+    let _ = shared.responses.send((id, response));
     Response::builder()
         .status(StatusCode::ACCEPTED)
         .body(Body::from(r#"{"status":"OK"}"#))
@@ -195,9 +201,9 @@ async fn text(request: Request) -> String {
     .unwrap()
 }
 
-/// Waits no longer than anything here may take on a busy machine.
+/// Waits for `work` for at most 60 seconds, which suffices on a busy machine.
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let done = tokio::time::timeout(Duration::from_secs(60), work).await;
-    done.unwrap_or_else(|_| panic!("{what}: nothing after {:?}", began.elapsed()))
+    done.unwrap_or_else(|_| panic!("{what}: timed out after {:?}", began.elapsed()))
 }

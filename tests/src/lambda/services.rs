@@ -1,5 +1,5 @@
-//! A deployment's tables, buckets and topic over HTTP, for functions in processes of their own: one
-//! address for all, as `AWS_ENDPOINT_URL` has it.
+//! The tables, buckets and topic of a deployment over HTTP, for functions in other processes. All
+//! share one address, as `AWS_ENDPOINT_URL` requires.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -32,8 +32,8 @@ struct Services {
     hook: Arc<dyn Hook>,
 }
 
-/// Serves what a deployment stands on to one of its functions, whose calls pass `hook`, and whose
-/// rights are watched.
+/// Serves the tables, buckets and topic of a deployment to one of its functions. Its calls pass
+/// through `hook` and are checked against its permissions.
 pub async fn serve(stack: &Stack, function: &str, hook: Arc<dyn Hook>) -> SocketAddr {
     let hook = stack.watched(function, hook);
     let services = Services {
@@ -59,6 +59,7 @@ async fn response(State(services): State<Services>, request: Request) -> Respons
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
     };
+
     if let Some(operation) = text("x-amz-target")
         .rsplit('.')
         .next()
@@ -73,6 +74,7 @@ async fn response(State(services): State<Services>, request: Request) -> Respons
         })
         .await;
     }
+
     if text(header::CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded") {
         let call = Call {
             operation: "Publish",
@@ -83,6 +85,7 @@ async fn response(State(services): State<Services>, request: Request) -> Respons
         })
         .await;
     }
+
     let operation = match parts.method {
         Method::HEAD => "HeadObject",
         Method::GET
@@ -100,6 +103,7 @@ async fn response(State(services): State<Services>, request: Request) -> Respons
             parts.method, parts.uri
         ),
     };
+
     let path = target(&parts.uri);
     let call = Call {
         operation,
@@ -109,7 +113,7 @@ async fn response(State(services): State<Services>, request: Request) -> Respons
     through(&services, &call, services.store.exchange(request)).await
 }
 
-/// A call and its answer, the hook on either side.
+/// Performs a call, with the hook before and after it.
 async fn through(
     services: &Services,
     call: &Call<'_>,
@@ -129,16 +133,17 @@ async fn through(
             }
         }
     };
+
     plain(forged).map(Body::from)
 }
 
-/// What a verdict puts in the answer's place.
-async fn evaluate(verdict: CallFate) -> Option<Reply> {
-    match verdict {
+/// Returns the reply that replaces the response, if the hook decides so.
+async fn evaluate(fate: CallFate) -> Option<Reply> {
+    match fate {
         CallFate::Continue => None,
         CallFate::Reply(reply) => Some(reply),
         CallFate::Hang => std::future::pending().await,
-        CallFate::Lose => panic!("a connection that breaks is not made here"),
+        CallFate::Lose => panic!("a lost connection is not supported here"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every answer that a test sees is one that the document describes.
+//! Compares every response that a test receives with the OpenAPI document.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,8 +12,8 @@ use tidemark_core::routes::Route;
 use super::{document, operation};
 use crate::ApiResponse;
 
-/// Panics unless the document describes this answer of this route: its status, its type, its
-/// headers and every field of its body.
+/// Panics unless the document describes this response of this route: its status, its content type,
+/// its headers and every field of its body.
 #[track_caller]
 pub fn check(route: &Route, response: &ApiResponse) {
     let Route { method, path, .. } = route;
@@ -21,6 +21,7 @@ pub fn check(route: &Route, response: &ApiResponse) {
         operation(route).is_some(),
         "{method} {path} is not described: add it to tests/src/openapi/operations.rs"
     );
+
     let (method, status) = (method.to_ascii_lowercase(), response.status);
     let shown = |what: &str| {
         format!(
@@ -33,44 +34,9 @@ pub fn check(route: &Route, response: &ApiResponse) {
         .as_object()
         .unwrap_or_else(|| panic!("{}", shown("the status is not described")));
     let (media_type, _) = content.iter().next().unwrap();
-    assert_eq!(
-        response.headers["content-type"],
-        media_type.as_str(),
-        "{}",
-        shown("another content type is described")
-    );
-    for (name, value) in [
-        ("cache-control", "no-store"),
-        ("x-content-type-options", "nosniff"),
-    ] {
-        assert_eq!(
-            response
-                .headers
-                .get(name)
-                .and_then(|told| told.to_str().ok()),
-            Some(value),
-            "{}",
-            shown(name)
-        );
-    }
-    for name in documented["headers"]
-        .as_object()
-        .unwrap_or(&Map::new())
-        .keys()
-    {
-        assert!(
-            response.headers.contains_key(name.as_str()),
-            "{}",
-            shown(&format!("the header {name} is missing"))
-        );
-    }
-    // As in a URI: a path has braces.
-    let escaped = |part: &str| {
-        part.replace('~', "~0")
-            .replace('/', "~1")
-            .replace('{', "%7B")
-            .replace('}', "%7D")
-    };
+
+    check_headers(documented, media_type, response, shown);
+
     let pointer = format!(
         "#/paths/{}/{method}/responses/{status}/content/{}/schema",
         escaped(path),
@@ -78,17 +44,64 @@ pub fn check(route: &Route, response: &ApiResponse) {
     );
     let errors: Vec<_> = validator(&pointer)
         .iter_errors(&lenient(&response.text))
-        .map(|error| told(&error))
+        .map(|error| shortened(&error))
         .collect();
     assert!(errors.is_empty(), "{}", shown(&errors.join("; ")));
 }
 
-fn told(error: &jsonschema::ValidationError<'_>) -> String {
-    let told: String = error.to_string().chars().take(300).collect();
-    format!("{told} at {:?}", error.instance_path().to_string())
+/// Panics with the text that `shown` makes of the deviation unless the response has the content
+/// type `media_type`, the headers of every response, and the headers of its description.
+#[track_caller]
+fn check_headers(
+    documented: &Value,
+    media_type: &str,
+    response: &ApiResponse,
+    shown: impl Fn(&str) -> String,
+) {
+    assert_eq!(
+        response.headers["content-type"],
+        media_type,
+        "{}",
+        shown("another content type is described")
+    );
+
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        let received = response.headers.get(name);
+        assert_eq!(
+            received.and_then(|header| header.to_str().ok()),
+            Some(value),
+            "{}",
+            shown(name)
+        );
+    }
+
+    let described = documented["headers"].as_object().into_iter().flatten();
+    for (name, _) in described {
+        assert!(
+            response.headers.contains_key(name.as_str()),
+            "{}",
+            shown(&format!("the header {name} is missing"))
+        );
+    }
 }
 
-/// The schema at a place of the document, ready to be used; made once.
+/// Escapes a key for a JSON pointer in a URI, which percent-encodes the braces of a path.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0")
+        .replace('/', "~1")
+        .replace('{', "%7B")
+        .replace('}', "%7D")
+}
+
+fn shortened(error: &jsonschema::ValidationError<'_>) -> String {
+    let shortened: String = error.to_string().chars().take(300).collect();
+    format!("{shortened} at {:?}", error.instance_path().to_string())
+}
+
+/// Returns the validator of the schema at a pointer of the document. Each validator is built once.
 pub fn validator(pointer: &str) -> Arc<Validator> {
     static VALIDATORS: Mutex<Option<HashMap<String, Arc<Validator>>>> = Mutex::new(None);
     let mut validators = VALIDATORS.lock().unwrap();
@@ -105,14 +118,17 @@ pub fn validator(pointer: &str) -> Arc<Validator> {
                     .unwrap(),
             )
         });
+
     Arc::clone(made)
 }
 
-/// The text as a value, where a number that no machine holds (payloads may have them) is 0.
+/// Parses JSON text. Replaces numbers that no machine type can hold, which payloads may contain, by
+/// 0.
 fn lenient(text: &str) -> Value {
     if let Ok(value) = serde_json::from_str(text) {
         return value;
     }
+
     if let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
         return fields
             .into_iter()
@@ -120,6 +136,7 @@ fn lenient(text: &str) -> Value {
             .collect::<Map<_, _>>()
             .into();
     }
+
     if let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(text) {
         return list
             .into_iter()
@@ -127,9 +144,10 @@ fn lenient(text: &str) -> Value {
             .collect::<Vec<_>>()
             .into();
     }
+
     assert!(
         text.starts_with(|first: char| first == '-' || first.is_ascii_digit()),
-        "no JSON: {text}"
+        "invalid JSON: {text}"
     );
     0.into()
 }

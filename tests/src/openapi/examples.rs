@@ -1,5 +1,5 @@
-//! Examples of requests are the bodies of the samples in `events/`. Those of responses are
-//! recorded: `responses.json` holds what the system answered to
+//! Examples of requests are the bodies of the samples in `events/`. Examples of responses are
+//! recorded: `responses.json` contains the responses of the system to
 //! `tests/system/openapi/responses.rs`.
 
 use std::{fs, path::Path};
@@ -11,10 +11,10 @@ use tidemark_core::{gzip, limits::BODY_BYTES_MAX};
 
 use super::Operation;
 
-/// What stands for a token that each deployment makes anew.
+/// The placeholder for a token that differs between deployments.
 const SINCE_TOKEN: &str = "tm1_the-next_token-of-an-earlier-pull";
 
-/// The examples of an operation, by the name of their sample.
+/// Returns the examples of an operation, by the name of their sample.
 pub(super) fn of(operation: &Operation) -> Map<String, Value> {
     let examples = operation.samples.iter().map(|sample| {
         let request = request(sample);
@@ -46,8 +46,8 @@ fn body(request: &Request) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// The recorded examples of an operation's responses with this status, by name. Those of `*` are
-/// the same for every operation.
+/// Returns the recorded examples of an operation's responses with this status, by name. Examples
+/// under `*` apply to every operation.
 pub(super) fn of_response(operation: &Operation, status: u16) -> Map<String, Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/responses.json");
     let recorded: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();

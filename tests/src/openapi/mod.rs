@@ -1,6 +1,6 @@
-//! `openapi.json`, made from the wire types, the routes and the samples in `events/`, and the check
-//! that every answer is one it describes. The table in `operations.rs` is all there is to write for
-//! a new operation.
+//! Generates `openapi.json` from the wire types, the routes and the samples in `events/`, and
+//! checks that the document describes every response. A new operation needs one entry in the table
+//! in `operations.rs`.
 
 mod check;
 mod examples;
@@ -18,16 +18,16 @@ use tidemark_core::{protocol::problem::ProblemCode, routes::Route};
 
 use schemas::ExtraSchema;
 
-const DESCRIPTION: &str = "Devices push what they edited offline and pull what others changed. What each request and answer \
-means stands in docs/protocol.md, whose sections (§) the descriptions name; each code stands in docs/errors.md.\n\nBodies may \
-be sent as gzip (`content-encoding: gzip`), and larger answers come as gzip to clients that accept it. Fields of a request \
-that are not described here are ignored. An answer has the fields described here and no others; a later version may add some.\
-\n\nEvery answer carries `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`. Pages of the origins that the deployment \
-allows may read answers, with the headers `Retry-After` and `x-amzn-RequestId`; `OPTIONS` is answered on every path, without a token.\
-\n\nThe gateway in front has answers of its own, which are not problems: for unknown routes, for bodies over 10 MB, for too \
+const DESCRIPTION: &str = "Devices push what they edited offline and pull what others changed. Requests and responses are \
+specified in docs/protocol.md, to whose sections (§) the descriptions refer; docs/errors.md explains each code.\n\nBodies may \
+be sent as gzip (`content-encoding: gzip`), and larger responses are sent as gzip to clients that accept it. Fields of a request \
+that are not described here are ignored. A response has exactly the fields described here; a later version may add fields.\
+\n\nEvery response has the headers `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`. Pages of the origins that the deployment \
+allows may read responses, with the headers `Retry-After` and `x-amzn-RequestId`; `OPTIONS` succeeds on every path, without a token.\
+\n\nThe gateway itself generates responses, which are not problems: for unknown routes, for bodies over 10 MB, for too \
 many requests (429), and for a function that died (502).";
 
-/// The document.
+/// Returns the OpenAPI document, which is generated once.
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
@@ -36,6 +36,7 @@ pub fn document() -> &'static Value {
             let (method, path) = operation.route;
             paths.entry(path).or_default().insert(method.to_ascii_lowercase(), describe(operation));
         }
+
         json!({
             "openapi": "3.1.0",
             "info": {
@@ -66,7 +67,7 @@ pub fn document() -> &'static Value {
     })
 }
 
-/// The operation behind a route.
+/// Returns the operation of a route.
 pub fn operation(route: &Route) -> Option<&'static Operation> {
     OPERATIONS
         .iter()
@@ -80,6 +81,7 @@ fn describe(operation: &Operation) -> Value {
         "summary": operation.summary,
         "responses": responses(operation),
     });
+
     let in_path = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -91,9 +93,11 @@ fn describe(operation: &Operation) -> Value {
         .iter()
         .map(|ExtraSchema { name, meaning, schema }| json!({"name": name, "in": "query", "required": false, "description": meaning, "schema": schema()}));
     let parameters: Vec<_> = in_path.chain(in_query).collect();
+
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
+
     if let Some(request) = operation.request.wire_type() {
         let schema = schemas::reference(&request.name());
         let examples = examples::of(operation);
@@ -113,6 +117,7 @@ fn responses(operation: &Operation) -> Map<String, Value> {
         "200".to_owned(),
         json!({"description": operation.answered, "content": response}),
     )]);
+
     let mut rejections: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
     for code in operation.rejections() {
         rejections.entry(code.status()).or_default().push(code);
@@ -129,7 +134,9 @@ fn rejection(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value
         .map(|code| format!("`{}`: {}.", word(*code), code.title()))
         .collect();
     let words: Vec<_> = codes.iter().map(|code| word(*code)).collect();
-    // Not beside the `$ref`, where generators do not look.
+
+    // Generators ignore keywords beside a `$ref`, so that `code` and `status` are restricted in a
+    // separate schema.
     let narrowed = json!({
         "type": "object",
         "properties": {"code": {"type": "string", "enum": words}, "status": {"type": "integer", "enum": [status]}},
@@ -138,16 +145,18 @@ fn rejection(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value
     let schema = json!({"allOf": [schemas::reference(schemas::PROBLEM), narrowed]});
     let content = json!({"schema": schema, "examples": examples::of_response(operation, status)});
     let mut rejection = json!({"description": described.join(" "), "content": {"application/problem+json": content}});
+
     let header = match status {
         401 => Some(("WWW-Authenticate", "`Bearer`", "string")),
         415 => Some((
             "Accept-Encoding",
-            "The content coding that is understood: `gzip`",
+            "The supported content coding: `gzip`",
             "string",
         )),
         503 => Some(("Retry-After", "Seconds to wait", "integer")),
         _ => None,
     };
+
     if let Some((name, description, kind)) = header {
         rejection["headers"] =
             json!({name: {"description": description, "required": true, "schema": {"type": kind}}});
@@ -155,7 +164,7 @@ fn rejection(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value
     rejection
 }
 
-/// A code as it stands on the wire.
+/// Returns a code as the wire format writes it.
 pub fn word(code: ProblemCode) -> String {
     serde_json::to_value(code)
         .unwrap()

@@ -1,4 +1,4 @@
-//! Every operation of the API: one entry each.
+//! The operations of the API, one table entry for each.
 
 use serde_json::{Value, json};
 use tidemark_core::{
@@ -19,41 +19,41 @@ use tidemark_core::{
 
 use super::schemas::{ExtraSchema, WireType, named};
 
-/// An operation, as the document tells it.
+/// An operation of the API, as the OpenAPI document describes it.
 pub struct Operation {
     /// Method and path, as in `routes.rs`.
     pub route: (&'static str, &'static str),
-    /// Its name in generated clients.
+    /// The operation id, which names the method in generated clients.
     pub id: &'static str,
-    /// What it does.
+    /// A summary in one line.
     pub summary: &'static str,
-    /// Parameters of the query.
+    /// The parameters of the query.
     pub query: &'static [ExtraSchema],
     /// The body of a request.
     pub request: RequestBody,
-    /// Samples in `events/`, without `.json`, whose bodies are its examples.
+    /// Samples in `events/`, without `.json`, whose bodies are the examples.
     pub samples: &'static [&'static str],
-    /// What a 200 holds.
+    /// The description of a response with status 200.
     pub answered: &'static str,
-    /// The body of a 200.
+    /// The body of a response with status 200.
     pub response: WireType,
-    /// How it is refused, beyond what follows from its having a body or a path parameter.
+    /// Problem codes beyond the codes that follow from a body or a path parameter.
     pub rejections: &'static [ProblemCode],
 }
 
-/// The body of a request.
+/// The body of a request, if any.
 #[derive(Clone, Copy)]
 pub enum RequestBody {
-    /// There is none, and what is sent is not read.
+    /// The operation has no body. A body that is sent is not read.
     None,
-    /// It must be there.
+    /// Each request must have a body.
     Required(WireType),
-    /// It may be left out.
+    /// A request may have a body.
     Optional(WireType),
 }
 
 impl RequestBody {
-    /// Its type.
+    /// Returns the type of the body, if any.
     pub const fn wire_type(&self) -> Option<WireType> {
         match *self {
             Self::None => None,
@@ -63,7 +63,7 @@ impl RequestBody {
 }
 
 impl Operation {
-    /// Every way in which it is refused.
+    /// Returns every problem code of the operation.
     pub fn rejections(&self) -> Vec<ProblemCode> {
         let of_all = [ProblemCode::Unauthenticated, ProblemCode::Unavailable];
         let of_bodies = [
@@ -71,6 +71,7 @@ impl Operation {
             ProblemCode::BodyTooLarge,
             ProblemCode::UnsupportedMediaType,
         ];
+
         let mut rejections = of_all.to_vec();
         if self.request.wire_type().is_some() {
             rejections.extend(of_bodies);
@@ -78,6 +79,7 @@ impl Operation {
         if self.route.1.contains('{') {
             rejections.push(ProblemCode::NotFound);
         }
+
         let also = self
             .rejections
             .iter()
@@ -91,12 +93,12 @@ impl Operation {
 
 const LIMIT: ExtraSchema = named(
     "limit",
-    "Entries in the page at most.",
+    "Maximum number of entries in the page.",
     || json!({"type": "integer", "minimum": 1, "maximum": limits::LIST_MAX, "default": limits::LIST_DEFAULT}),
 );
 const CURSOR: ExtraSchema = named(
     "cursor",
-    "The `next_cursor` of the page before, of the same list.",
+    "The `next_cursor` of the previous page of the same list.",
     || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}),
 );
 const DEVICES_SCOPE: ExtraSchema = named(
@@ -106,27 +108,27 @@ const DEVICES_SCOPE: ExtraSchema = named(
 );
 const CHANNEL: ExtraSchema = named(
     "channel",
-    "One channel, whose resources are compared with its log, a page at a time. Left out, all channels that have a log, without that.",
+    "A channel whose resources are compared with its change log, one page at a time. If omitted, all channels with a change log are listed without a comparison.",
     || json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX + "group/".len()}),
 );
 const USER: ExtraSchema = named(
     "user",
-    "Whose devices; other users' are for admins. Left out, the caller's.",
+    "The user whose devices are listed. Only admins may name another user; the default is the caller.",
     name,
 );
 const STATUS: ExtraSchema = named(
     "status",
-    "Which conflicts.",
+    "The status of the listed conflicts.",
     || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}),
 );
 const ORDER: ExtraSchema = named(
     "order",
-    "Which come first.",
+    "Whether the newest or the oldest entries come first.",
     || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"}),
 );
 const FROM: ExtraSchema = named(
     "from",
-    "The index of the first item wanted: the `next_item` of the page before.",
+    "The index of the first item to return: the `next_item` of the previous page.",
     || json!({"type": "integer", "minimum": 0, "maximum": limits::BATCH_ITEMS_MAX - 1, "default": 0}),
 );
 
@@ -134,7 +136,7 @@ fn name() -> Value {
     json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX})
 }
 
-/// The operations.
+/// All operations of the API.
 pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("POST", "/api/v1/mobile/sync/push"),
@@ -148,51 +150,51 @@ pub const OPERATIONS: &[Operation] = &[
             "push.rest-retry",
             "push.http-delete",
         ],
-        answered: "What became of each item, in their order. Refused items stand here too: a batch is 200 whatever its items are.",
+        answered: "The result of each item, in the order of the request. The status is 200 even if items are rejected.",
         response: WireType::of::<PushResponse>(),
         rejections: &[ProblemCode::BatchIdReused],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/sync/pull"),
         id: "pull",
-        summary: "Asks what changed since a token (§4)",
+        summary: "Returns the changes since a sync token (§4)",
         query: &[],
         request: RequestBody::Required(WireType::of::<PullRequest>()),
         samples: &["pull.rest-fresh", "pull.rest-since"],
-        answered: "A page of changes, and the token to go on from.",
+        answered: "A page of changes, and the token for the next pull.",
         response: WireType::of::<PullResponse>(),
         rejections: &[ProblemCode::InvalidToken],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/sync/limits"),
         id: "limits",
-        summary: "Tells the bounds that a client meets (§8)",
+        summary: "Returns the limits that apply to a client (§8)",
         query: &[],
         request: RequestBody::None,
         samples: &[],
-        answered: "The bounds, each inclusive.",
+        answered: "The limits, each inclusive.",
         response: WireType::of::<LimitsResponse>(),
         rejections: &[],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/sync/ack"),
         id: "acknowledge",
-        summary: "Tells how far a device has applied what it pulled (§4.8)",
+        summary: "Acknowledges how far a device has applied the changes that it pulled (§4.8)",
         query: &[],
         request: RequestBody::Required(WireType::of::<AckRequest>()),
         samples: &["ack.rest-token"],
-        answered: "It is noted. Acknowledgements that come late, twice or out of order move nothing back.",
+        answered: "The acknowledgement is stored. Late, repeated or reordered acknowledgements move no position back.",
         response: WireType::of::<AckResponse>(),
         rejections: &[ProblemCode::InvalidToken],
     },
     Operation {
         route: ("GET", "/api/v1/mobile/devices"),
         id: "listDevices",
-        summary: "Lists the devices of a user or of the tenant, and how far behind they are (§4.8)",
+        summary: "Lists the devices of a user or of the tenant, and how far they lag (§4.8)",
         query: &[DEVICES_SCOPE, USER, LIMIT, CURSOR],
         request: RequestBody::None,
         samples: &[],
-        answered: "Devices that have acknowledged something, by their id; those of the tenant by user.",
+        answered: "A page of the devices that have acknowledged something, in the order of their ids, or of their users in a list of the tenant.",
         response: WireType::of::<DevicesResponse>(),
         rejections: &[
             ProblemCode::InvalidRequest,
@@ -218,7 +220,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("GET", "/api/v1/mobile/conflicts/{id}"),
         id: "readConflict",
-        summary: "Shows one conflict, to admins and to the user whose edits stand in it (§5.1)",
+        summary: "Returns one conflict, to admins and to the user whose edits it contains (§5.1)",
         query: &[],
         request: RequestBody::None,
         samples: &[],
@@ -229,7 +231,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("POST", "/api/v1/mobile/conflicts/{id}/resolve"),
         id: "resolveConflict",
-        summary: "Decides a conflict, for admins (§5.2)",
+        summary: "Resolves a conflict, for admins (§5.2)",
         query: &[],
         request: RequestBody::Required(WireType::of::<ResolveRequest>()),
         samples: &[
@@ -237,7 +239,7 @@ pub const OPERATIONS: &[Operation] = &[
             "resolve.rest-version-changed",
             "resolve.http-manual-merge",
         ],
-        answered: "The outcome; of a decision that is repeated, the first one.",
+        answered: "The outcome. A repeated resolution returns the first outcome.",
         response: WireType::of::<ResolveResponse>(),
         rejections: &[
             ProblemCode::Forbidden,
@@ -251,11 +253,11 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("POST", "/api/v1/mobile/media/presign"),
         id: "presign",
-        summary: "Asks for an upload URL (§6.1)",
+        summary: "Returns an upload URL (§6.1)",
         query: &[],
         request: RequestBody::Required(WireType::of::<PresignRequest>()),
         samples: &["presign.rest-photo", "presign.http-checksum"],
-        answered: "Where and how to upload.",
+        answered: "The upload URL, and the headers that the upload must send.",
         response: WireType::of::<PresignResponse>(),
         rejections: &[
             ProblemCode::MediaTypeNotAllowed,
@@ -266,22 +268,22 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("GET", "/api/v1/mobile/batches/{id}"),
         id: "readBatch",
-        summary: "Shows a batch, to the user who pushed it and to admins (§7)",
+        summary: "Returns a batch, to the user who pushed it and to admins (§7)",
         query: &[FROM],
         request: RequestBody::None,
         samples: &[],
-        answered: "The batch as it is kept. Its items come in pages, its results on each of them.",
+        answered: "The stored batch. Its items are paginated; each page contains all results.",
         response: WireType::of::<BatchResponse>(),
         rejections: &[ProblemCode::InvalidRequest],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/batches/{id}/replay"),
         id: "replayBatch",
-        summary: "Runs a batch again on behalf of its device, for admins (§7)",
+        summary: "Replays a batch on behalf of its device, for admins (§7)",
         query: &[],
         request: RequestBody::Optional(WireType::of::<ReplayRequest>()),
         samples: &["batches.rest-replay", "batches.http-dry-run"],
-        answered: "What became of each item, or would.",
+        answered: "The result of each item; in a dry run, the result that it would have.",
         response: WireType::of::<ReplayResponse>(),
         rejections: &[ProblemCode::Forbidden, ProblemCode::Contended],
     },
@@ -303,11 +305,11 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("GET", "/api/v1/mobile/status"),
         id: "readStatus",
-        summary: "Tells how the change log stands and how much was put aside, for admins (§7.2)",
+        summary: "Returns the state of the change log and the number of dead letters, for admins (§7.2)",
         query: &[CHANNEL, LIMIT, CURSOR],
         request: RequestBody::None,
         samples: &[],
-        answered: "The logs of the tenant's channels, a page at a time, or one of them compared with its resources.",
+        answered: "A page of the change logs of the tenant's channels, or one log compared with its resources.",
         response: WireType::of::<StatusResponse>(),
         rejections: &[
             ProblemCode::InvalidRequest,

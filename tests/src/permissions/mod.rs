@@ -1,6 +1,7 @@
-//! Least privilege, watched: each call of a function is compared with what `template.yaml` lets
-//! that function do. A call without a right fails the test that made it, when its deployment goes;
-//! a right without a call fails `tests/system/unused_permissions.rs`.
+//! Checks least privilege: each call of a function is compared with the permissions that
+//! `template.yaml` grants to that function. A call without a permission fails the test that made
+//! it, when its deployment is dropped; a permission without a call fails
+//! `tests/system/unused_permissions.rs`.
 
 mod needs;
 
@@ -21,31 +22,33 @@ use tidemark::{
     template::{Template, policies::Right},
 };
 
-/// Names the file that each right is noted in when it is first used.
+/// The variable that names the file to which each permission is appended on its first use.
 pub const FILE_VARIABLE: &str = "TIDEMARK_TEST_RIGHTS_FILE";
 
-/// The rights that were used in this process.
+/// The permissions that were used in this process.
 static USED: Mutex<BTreeSet<Right>> = Mutex::new(BTreeSet::new());
 
-/// The rights that were used in this process so far.
+/// Returns the permissions that were used in this process so far.
 pub fn used() -> BTreeSet<Right> {
     USED.lock().unwrap().clone()
 }
 
-/// The rights that the template gives.
+/// Returns the permissions that the template grants.
 pub fn granted() -> &'static BTreeSet<Right> {
     static GRANTED: OnceLock<BTreeSet<Right>> = OnceLock::new();
     GRANTED.get_or_init(|| Template::built_in().unwrap().permissions().unwrap())
 }
 
-/// The rights that the functions of one deployment lacked. Dropped with it, that is a failure.
+/// The permissions that the functions of one deployment lacked. Dropping it panics if there are
+/// any.
 #[derive(Debug, Default)]
 pub struct Watch {
     lacked: Arc<Mutex<BTreeSet<Right>>>,
 }
 
 impl Watch {
-    /// The hook of a function's calls: it notes what they need, and hands them on to `hook`.
+    /// Returns a hook that records the permissions that a function's calls need, and then calls
+    /// `hook`.
     pub fn over(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
         Arc::new(RecordingClient {
             function: function.to_owned(),
@@ -54,7 +57,8 @@ impl Watch {
         })
     }
 
-    /// Notes that a URL was used that a function signed for putting an object.
+    /// Records that a presigned upload URL was used: the function that signed it needs the
+    /// permission.
     pub fn note_upload(&self, url: &Uri) {
         let signer = url.query().and_then(|query| {
             query
@@ -80,10 +84,11 @@ impl Drop for Watch {
             .iter()
             .map(ToString::to_string)
             .collect();
+
         if !std::thread::panicking() {
             assert!(
                 lacked.is_empty(),
-                "template.yaml does not let a function do what it does:\n{}",
+                "template.yaml does not grant permissions that functions need:\n{}",
                 lacked.join("\n")
             );
         }
@@ -112,18 +117,20 @@ impl Hook for RecordingClient {
     }
 }
 
-/// Notes that a function needs these rights, as (action, resource).
+/// Records that a function needs these permissions, as (action, resource).
 fn note(function: &str, lacked: &Mutex<BTreeSet<Right>>, permissions: Vec<(String, String)>) {
     for (action, resource) in permissions {
-        let right = Right {
+        let permission = Right {
             function: function.to_owned(),
             action,
             resource,
         };
-        if !granted().contains(&right) {
-            lacked.lock().unwrap().insert(right.clone());
+
+        if !granted().contains(&permission) {
+            lacked.lock().unwrap().insert(permission.clone());
         }
-        if USED.lock().unwrap().insert(right.clone())
+
+        if USED.lock().unwrap().insert(permission.clone())
             && let Some(file) = std::env::var_os(FILE_VARIABLE)
         {
             let mut file = OpenOptions::new()
@@ -131,8 +138,9 @@ fn note(function: &str, lacked: &Mutex<BTreeSet<Right>>, permissions: Vec<(Strin
                 .append(true)
                 .open(file)
                 .unwrap();
-            // One write, so that lines of other threads do not run into it.
-            file.write_all(format!("{right}\n").as_bytes()).unwrap();
+            // A single write keeps the lines of concurrent threads apart.
+            file.write_all(format!("{permission}\n").as_bytes())
+                .unwrap();
         }
     }
 }

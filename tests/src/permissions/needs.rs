@@ -1,15 +1,17 @@
-//! Which rights a call needs: the service's own rules, as far as functions make such calls. A call
-//! that is not known here stops the test.
+//! The permissions that a call needs, by the rules of the AWS services, for the calls that
+//! functions make. An unknown call panics.
 
 use serde_json::Value;
 use tidemark::engine::{Reply, http::Call};
 
-/// Folders of the buckets and how many parts of a key name one: a right to objects ends there.
+/// Folders of the buckets, with the number of key parts that name a folder: permissions for objects
+/// are granted per folder.
 const FOLDERS: [(&str, usize); 3] = [("incoming", 1), ("uploads", 1), ("set-aside", 2)];
 
-/// What a call needs, as (action, resource).
+/// Returns the permissions that a call needs, as (action, resource).
 pub(super) fn permissions(call: &Call<'_>) -> Vec<(String, String)> {
     let operation = call.operation;
+
     match operation {
         "PutItem" | "GetItem" | "UpdateItem" | "DeleteItem" | "Query" | "Scan" => {
             vec![dynamodb(operation, table(&body(call)))]
@@ -27,7 +29,7 @@ pub(super) fn permissions(call: &Call<'_>) -> Vec<(String, String)> {
         "HeadObject" | "GetObject" => vec![("s3:GetObject".to_owned(), object(call.body))],
         "ListObjectsV2" => vec![("s3:ListBucket".to_owned(), listing(call.body))],
         "PutObject" => vec![("s3:PutObject".to_owned(), object(call.body))],
-        // From where uploads arrive to where they are kept.
+        // A copy goes from the folder in which uploads arrive to the folder in which they are kept.
         "CopyObject" => {
             vec![
                 ("s3:GetObject".to_owned(), object(b"/media/incoming/")),
@@ -35,12 +37,14 @@ pub(super) fn permissions(call: &Call<'_>) -> Vec<(String, String)> {
             ]
         }
         "Publish" => vec![("sns:Publish".to_owned(), topic(call.body))],
-        _ => panic!("which rights does {operation} need? tests/src/rights/needs.rs does not know"),
+        _ => panic!(
+            "unknown operation {operation}: add its permissions to tests/src/permissions/needs.rs"
+        ),
     }
 }
 
-/// What a call needs to be answered like this. Who may not list the folder of an object is not told
-/// that it is missing: S3 answers 403.
+/// Returns the permissions that a call needs to receive this reply. Without the permission to list
+/// the folder, S3 responds 403 instead of 404 for a missing object.
 pub(super) fn permissions_for_response(call: &Call<'_>, reply: &Reply) -> Vec<(String, String)> {
     match call.operation {
         "HeadObject" | "GetObject" if reply.status == 404 => {
@@ -62,7 +66,7 @@ fn dynamodb(action: &str, resource: String) -> (String, String) {
     (format!("dynamodb:{action}"), resource)
 }
 
-/// The table that a request or a part of one is about, or the index that it names.
+/// Returns the table that a request or a part of a request names, or its index.
 fn table(request: &Value) -> String {
     let table = format!("table/{}", request["TableName"].as_str().unwrap());
     request["IndexName"]
@@ -78,7 +82,7 @@ fn tables_of(request: &Value) -> impl Iterator<Item = String> {
         .into_iter()
 }
 
-/// A part of a transaction needs what it would need alone.
+/// Returns the permissions of a part of a transaction, which equal those of the separate operation.
 fn transaction_item(item: &Value) -> Vec<(String, String)> {
     let parts = item.as_object().unwrap().iter().map(|(kind, part)| {
         let action = match kind.as_str() {
@@ -94,39 +98,38 @@ fn transaction_item(item: &Value) -> Vec<(String, String)> {
     parts.collect()
 }
 
-/// PartiQL has actions of its own.
+/// Returns the permission that a PartiQL statement needs. PartiQL has separate actions.
 fn statement(text: &Value) -> (String, String) {
     let text = text.as_str().unwrap();
     let action = match text.split(' ').next().unwrap() {
         "INSERT" => "PartiQLInsert",
         "UPDATE" => "PartiQLUpdate",
         "DELETE" => "PartiQLDelete",
-        _ => panic!("which rights does a statement like this need? {text}"),
+        _ => panic!("unknown statement: {text}"),
     };
     dynamodb(action, format!("table/{}", text.split('"').nth(1).unwrap()))
 }
 
-/// What a listing (`/bucket/prefix`) asks for: the objects below a prefix, which a right to list is
-/// bounded to.
+/// Returns the resource of a listing (`/bucket/prefix`): the objects with the prefix, to which a
+/// permission to list is limited.
 fn listing(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
     format!("bucket/{}*", path.trim_start_matches('/'))
 }
 
-/// The objects of the folder that a path (`/bucket/key`) lies in.
+/// Returns the objects of the folder that contains a path (`/bucket/key`).
 fn object(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
     let (bucket, key) = path.trim_start_matches('/').split_once('/').unwrap();
     let folder = FOLDERS
         .iter()
         .find(|(folder, _)| key.split('/').next() == Some(folder));
-    let (_, parts) =
-        folder.unwrap_or_else(|| panic!("a call about {path}, which lies in no known folder"));
+    let (_, parts) = folder.unwrap_or_else(|| panic!("{path} is in no known folder"));
     let folder: Vec<&str> = key.split('/').take(*parts).collect();
     format!("bucket/{bucket}/{}/*", folder.join("/"))
 }
 
-/// The topic that a form names. An ARN ends with the topic's name.
+/// Returns the topic that a form names. The topic's ARN ends with its name.
 fn topic(form: &[u8]) -> String {
     let form = String::from_utf8_lossy(form);
     let arn = form

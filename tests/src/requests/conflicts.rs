@@ -1,4 +1,4 @@
-//! Reading and deciding conflicts.
+//! Requests that read and resolve conflicts.
 
 use super::{
     Case, LARGE_BYTES, Request, Scale,
@@ -18,7 +18,7 @@ const LISTED: &str = "50 conflicts of 300 bytes";
 const SHOWN: &str = "a conflict of 300 bytes";
 const ACCEPTED: &str = "accept_client of an edit of 300 bytes";
 
-/// One after the other.
+/// The cases of this module.
 pub(super) const CASES: &[Case] = &[
     Case {
         route: LIST,
@@ -67,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
         name: "a decided conflict before a log of 8 large resources",
         ordinary: Some(SHOWN),
         policy: None,
-        prepare: |stack, scale| Box::pin(decided(stack, scale)),
+        prepare: |stack, scale| Box::pin(resolved(stack, scale)),
     },
     Case {
         route: RESOLVE,
@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// A conflict for each of so many resources.
+/// Prepares a list with one conflict for each of `count` resources.
 async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Request {
     let (phone, tablet) = (
         Client::new(stack, "ana", "phone"),
@@ -100,6 +100,7 @@ async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Reques
     );
     create_meters(&phone, count, |number| words(number, 250)).await;
     change_meters(&phone, count, 1).await;
+
     let edit = |at: usize| {
         let (number, edit) = (at / edits, at % edits);
         update(
@@ -109,6 +110,7 @@ async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Reques
             &words(count + at, bytes),
         )
     };
+
     let all: Vec<String> = (0..count * edits).map(edit).collect();
     for some in all.chunks((2_900_000 / (bytes + 200)).min(50)) {
         tablet.push(some, "conflict").await;
@@ -116,7 +118,7 @@ async fn list(stack: &Stack, count: usize, edits: usize, bytes: usize) -> Reques
     Request::get(format!("conflicts?limit={count}"), admin(stack))
 }
 
-/// Conflicts about large resources, each of them edited by devices of several users.
+/// Prepares a list of conflicts about large resources, each edited by devices of several users.
 async fn list_of_large(stack: &Stack, scale: Scale) -> Request {
     let phone = Client::new(stack, "ana", "phone");
     create_meters(&phone, scale.large_rows, |number| {
@@ -127,18 +129,20 @@ async fn list_of_large(stack: &Stack, scale: Scale) -> Request {
     let items: Vec<String> = (0..scale.large_rows)
         .map(|number| update(&format!("m-{number}"), 1, 1, r#""n":2"#))
         .collect();
+
     for user in ["ben", "cem", "dan", "eva"] {
         Client::new(stack, user, "tablet")
             .push(&items, "conflict")
             .await;
     }
+
     Request::get(
         format!("conflicts?limit={}", (4 * scale.large_rows).min(200)),
         admin(stack),
     )
 }
 
-/// A conflict of so many edits; gives its id.
+/// Creates a conflict of this many edits and returns its id.
 async fn conflict(
     stack: &Stack,
     fields: &str,
@@ -151,6 +155,7 @@ async fn conflict(
     );
     phone.push(&[create("m", fields)], "ok").await;
     phone.push(&[update("m", 1, 1, r#""q":1"#)], "ok").await;
+
     let items: Vec<String> = (0..edits)
         .map(|number| update("m", 1, number as u64 + 1, &edit(number)))
         .collect();
@@ -166,6 +171,7 @@ async fn conflict(
                 .map(|it| it["conflict_id"].as_str().unwrap().to_owned()),
         );
     }
+
     ids.dedup();
     assert_eq!(ids.len(), 1, "all edits are part of one conflict");
     ids.remove(0)
@@ -195,8 +201,9 @@ async fn accept_nested(stack: &Stack, edits: usize) -> Request {
     Request::post(format!("conflicts/{id}/resolve"), admin(stack), ACCEPT)
 }
 
-/// Whether the decision was delivered shows only in the log.
-async fn decided(stack: &Stack, scale: Scale) -> Request {
+/// Prepares a resolved conflict about which only the log shows whether the resolution was
+/// delivered.
+async fn resolved(stack: &Stack, scale: Scale) -> Request {
     let id = conflict(stack, &words(0, 250), 1, |number| words(number + 1, 250)).await;
     send(
         stack,
@@ -206,6 +213,7 @@ async fn decided(stack: &Stack, scale: Scale) -> Request {
         ACCEPT.to_owned(),
     )
     .await;
+
     large_log(stack, scale).await;
     let ben = Client::new(stack, "ben", "tablet");
     let since = ben.since().await;
@@ -215,5 +223,6 @@ async fn decided(stack: &Stack, scale: Scale) -> Request {
         format!(r#"{{"ack_token":{since},"device_id":"tablet"}}"#),
     )
     .await;
+
     Request::get(format!("conflicts/{id}"), admin(stack))
 }

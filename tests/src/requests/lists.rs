@@ -1,4 +1,4 @@
-//! Batches, and what admins list.
+//! Requests for batches and for the lists of admins.
 
 use tidemark_core::limits::BODY_BYTES_MAX;
 
@@ -23,7 +23,7 @@ const SMALL_REPLAY: &str = "a replay of 50 rejected items of 300 bytes";
 const SMALL_AUDIT: &str = "50 decisions of 300 bytes";
 const QUIET_STATUS: &str = "the status of a channel of 100 resources";
 
-/// One after the other.
+/// The cases of this module.
 pub(super) const CASES: &[Case] = &[
     Case {
         route: DEVICES,
@@ -140,7 +140,7 @@ async fn all_devices(stack: &Stack, scale: Scale) -> Request {
     )
 }
 
-/// Items that lack a required field.
+/// Returns items that lack a required field.
 fn rejected(bytes: usize) -> Vec<String> {
     (0..50)
         .map(|number| {
@@ -156,7 +156,7 @@ fn rejected(bytes: usize) -> Vec<String> {
         .collect()
 }
 
-/// The id of a batch of these items.
+/// Pushes a batch of these items and returns its id.
 async fn batch(stack: &Stack, items: Vec<String>) -> String {
     let phone = Client::new(stack, "ana", "phone");
     phone.push(&items, "error").await["batch_id"]
@@ -173,7 +173,7 @@ fn replay(id: String, stack: &Stack) -> Request {
     Request::post(format!("batches/{id}/replay"), admin(stack), "{}")
 }
 
-/// The batch conflicted when it was sent, and conflicts again.
+/// Prepares the replay of a batch that conflicted when it was pushed and conflicts again.
 async fn replay_nested(stack: &Stack) -> Request {
     let (phone, tablet) = (
         Client::new(stack, "ana", "phone"),
@@ -185,7 +185,7 @@ async fn replay_nested(stack: &Stack) -> Request {
     replay(response["batch_id"].as_str().unwrap().to_owned(), stack)
 }
 
-/// Each entry has the payload before and after a decision.
+/// Prepares an audit log whose entries contain the payloads before and after a resolution.
 async fn audit(stack: &Stack, count: usize, bytes: usize) -> Request {
     let (phone, tablet) = (
         Client::new(stack, "ana", "phone"),
@@ -194,6 +194,7 @@ async fn audit(stack: &Stack, count: usize, bytes: usize) -> Request {
     let root = admin(stack);
     phone.push(&[create("m", &filler(0, bytes))], "ok").await;
     phone.push(&[update("m", 1, 1, r#""q":1"#)], "ok").await;
+
     for number in 0..count as u64 {
         let response = tablet
             .push(
@@ -211,6 +212,7 @@ async fn audit(stack: &Stack, count: usize, bytes: usize) -> Request {
         )
         .await;
     }
+
     Request::get(format!("audit?limit={count}"), root)
 }
 
@@ -223,7 +225,7 @@ async fn quiet_status(stack: &Stack) -> Request {
     Request::get("status?channel=tenant", admin(stack))
 }
 
-/// A resource that the log does not hold lets the whole log be read.
+/// Prepares a status request that reads the whole log, because the log lacks one resource.
 async fn large_status(stack: &Stack, scale: Scale) -> Request {
     large_log(stack, scale).await;
     Client::new(stack, "ana", "phone")

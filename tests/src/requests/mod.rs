@@ -1,6 +1,6 @@
-//! Requests whose work is measured: of every route an ordinary one, and the valid ones that are
-//! known to make the most work. The system tests compare counters of their work with bounds, and
-//! `bench work` measures their CPU time.
+//! Requests whose work is measured: for every route an ordinary request, and the valid requests
+//! that are known to cause the most work. The system tests compare counters of their work with
+//! bounds, and `bench work` measures their CPU time.
 
 mod conflicts;
 mod lists;
@@ -23,29 +23,29 @@ use tidemark::engine::{Engine, http::Hook};
 use crate::{ApiResponse, Stack, response::route};
 pub use observer::{Both, Observer, Traffic};
 
-/// How much is stored before a request is sent.
+/// The amount of data that is stored before a request is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// Rows of [`LARGE_BYTES`].
+    /// Number of rows of [`LARGE_BYTES`].
     pub large_rows: usize,
-    /// Pushes that change eight large rows each, as the log has them.
+    /// Number of pushes in the change log, each of which changes eight large rows.
     pub pushes: usize,
-    /// Edits of one conflict.
+    /// Number of edits of one conflict.
     pub edits: usize,
-    /// Entries of a list.
+    /// Number of entries of a list.
     pub entries: usize,
 }
 
 impl Scale {
-    /// The largest that is measured.
+    /// The largest scale that is measured.
     pub const FULL: Self = Self {
         large_rows: 50,
         pushes: 300,
         edits: 100,
         entries: 200,
     };
-    /// What a test in a debug build prepares within seconds. Bounds that count passes and bytes
-    /// fail all the same.
+    /// A scale that a test in a debug build prepares within seconds. A defect violates bounds on
+    /// passes and bytes at this scale, too.
     pub const SMALL: Self = Self {
         large_rows: 8,
         pushes: 3,
@@ -54,31 +54,31 @@ impl Scale {
     };
 }
 
-/// Bytes of a large payload: the largest that is accepted has a little more.
+/// Bytes of a large payload, slightly below the maximum size of a payload.
 pub const LARGE_BYTES: usize = 340_000;
 
 /// A request that is prepared and measured.
 pub struct Case {
     /// The method and the path of its route below `/api/v1/mobile/`.
     pub route: (&'static str, &'static str),
-    /// What is requested.
+    /// A description of the request.
     pub name: &'static str,
-    /// Of a request that makes much work: the ordinary request that does the same.
+    /// For a request that causes much work, the name of the ordinary request to compare it with.
     pub ordinary: Option<&'static str>,
-    /// The policy of the types, in place of the catalog of the template.
+    /// The policy of the resource types, in place of the template's catalog.
     pub policy: Option<&'static str>,
-    /// Stores what the request meets.
+    /// Stores the data that the request needs, and returns the request.
     pub prepare: for<'a> fn(&'a Stack, Scale) -> LocalBoxFuture<'a, Request>,
 }
 
 /// A request that is ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The HTTP method.
+    /// The HTTP method of the request.
     pub method: &'static str,
-    /// The path below `/api/v1/mobile/`, query included.
+    /// The path below `/api/v1/mobile/`, including the query.
     pub path: String,
-    /// The bearer token.
+    /// The bearer token of the caller.
     pub token: String,
     /// The body, which may be gzip.
     pub body: Vec<u8>,
@@ -87,7 +87,7 @@ pub struct Request {
 }
 
 impl Case {
-    /// A deployment for this case, whose calls pass `hook`.
+    /// Creates a deployment for this case whose calls pass through `hook`.
     pub fn stack(&self, hook: Arc<dyn Hook>) -> Stack {
         match self.policy {
             None => Stack::hooked(hook),
@@ -129,7 +129,7 @@ impl Request {
         }
     }
 
-    /// The event that API Gateway makes of it.
+    /// Returns the event that API Gateway makes of the request.
     pub fn event(&self, stack: &Stack) -> String {
         let mut headers = HeaderMap::new();
         let bearer = format!("Bearer {}", self.token);
@@ -146,13 +146,13 @@ impl Request {
             .to_string()
     }
 
-    /// What the function behind its route does with the event.
+    /// Delivers the event to the function of the route and returns the response.
     pub async fn deliver(&self, stack: &Stack, event: &str) -> Response<Body> {
         let function = route(self.method, &self.path).function;
         stack.deliver_request(function, crate::request(event)).await
     }
 
-    /// Checks that the response is the one that the case is about; gives its bytes.
+    /// Checks that the response is the expected one, and returns the size of its body in bytes.
     pub fn check(&self, response: Response<Body>) -> usize {
         let bytes = response.body().as_ref().len();
         let response = ApiResponse::read(response);
@@ -161,9 +161,11 @@ impl Request {
             "{} {}: {}",
             self.method, self.path, response.text
         );
+
         let Some(status) = self.status else {
             return bytes;
         };
+
         let response: Value = response.json();
         let results = response["results"].as_array().unwrap();
         let other = results.iter().find(|result| result["status"] != status);
@@ -175,7 +177,7 @@ impl Request {
     }
 }
 
-/// All cases; an ordinary one stands before those that are compared with it.
+/// Returns all cases. An ordinary case precedes the cases that are compared with it.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         push::CASES,

@@ -1,4 +1,4 @@
-//! Counts what the calls of a function carry.
+//! A hook that counts the traffic of a function's calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,14 +11,14 @@ use tidemark::{
     },
 };
 
-/// What the calls of a request carried.
+/// The traffic of the calls of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Calls to DynamoDB and S3.
+    /// Number of calls to DynamoDB and S3.
     pub calls: usize,
-    /// Rows that calls to DynamoDB returned, and objects that were looked up in S3.
+    /// Number of rows that DynamoDB returned, and of objects that were looked up in S3.
     pub rows: usize,
-    /// Bytes of the calls and of what they returned.
+    /// Bytes of the calls and of their responses.
     pub bytes: usize,
 }
 
@@ -27,7 +27,7 @@ pub struct Traffic {
 pub struct Observer(Mutex<Traffic>);
 
 impl Observer {
-    /// What was counted since the last time.
+    /// Returns the traffic since the previous call of this method.
     pub fn take(&self) -> Traffic {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -50,7 +50,7 @@ impl Hook for Observer {
     }
 }
 
-/// Rows in a response of DynamoDB to a read.
+/// Returns the number of rows in a response of DynamoDB to a read.
 fn rows(body: &[u8]) -> usize {
     let response: Value = serde_json::from_slice(body).unwrap_or_default();
     let list = |value: &Value| value.as_array().map_or(0, Vec::len);
@@ -63,8 +63,7 @@ fn rows(body: &[u8]) -> usize {
     list(&response["Items"]) + usize::from(response["Item"].is_object()) + tables
 }
 
-/// Two hooks, the second within the first: what the second does happens between the two sides of
-/// the first.
+/// Two nested hooks: the second hook runs between the two sides of the first.
 pub struct Both(pub Arc<dyn Hook>, pub Arc<dyn Hook>);
 
 impl Hook for Both {

@@ -1,4 +1,4 @@
-//! Pulls, acknowledgements, and what else devices ask for.
+//! Pulls, acknowledgements and other requests of devices.
 
 use serde_json::json;
 
@@ -12,12 +12,12 @@ const ROUTE: (&str, &str) = ("POST", "sync/pull");
 const LOG: &str = "100 changes from the log";
 const OWN_LOG: &str = "100 own changes in the log";
 const SNAPSHOT: &str = "100 resources from a snapshot";
-/// Resources that the pushes of [`large_log`] change.
+/// Number of resources that the pushes of [`large_log`] change.
 const CHANGED: usize = 8;
-/// Groups that a token names at most.
+/// Maximum number of groups in a JWT.
 const GROUPS: usize = 100;
 
-/// One after the other.
+/// The cases of this module.
 pub(super) const CASES: &[Case] = &[
     Case {
         route: ROUTE,
@@ -136,7 +136,7 @@ async fn log(stack: &Stack, user: &str) -> Request {
     reader.pulling(&since, 100)
 }
 
-/// The device that wrote what is in the log here, or another one.
+/// Returns the device that wrote the log of these cases, or another device.
 fn reader<'a>(stack: &'a Stack, user: &str) -> Client<'a> {
     Client::new(stack, user, if user == "ana" { "phone" } else { "tablet" })
 }
@@ -150,11 +150,12 @@ async fn snapshot(stack: &Stack) -> Request {
     Client::new(stack, "ben", "tablet").pulling("null", 100)
 }
 
-/// Eight large resources, and many small edits of them by the phone of `ana`; every version is in
-/// the log.
+/// Stores eight large resources and many small edits of them by the phone of `ana`. The log
+/// contains every version.
 pub(super) async fn large_log(stack: &Stack, scale: Scale) {
     let phone = Client::new(stack, "ana", "phone");
     create_meters(&phone, CHANGED, |number| filler(number, LARGE_BYTES)).await;
+
     for version in 1..=scale.pushes as u64 {
         let edit = |number: usize| {
             update(
@@ -193,7 +194,7 @@ async fn large_snapshot(stack: &Stack, count: usize, is_deleted: bool) -> Reques
     Client::new(stack, "ben", "tablet").pulling("null", 500)
 }
 
-/// A token of a user who is in as many groups as a token may name.
+/// Returns a token of a user who is in as many groups as a token may name.
 pub(super) fn token_of_groups(stack: &Stack, user: &str) -> String {
     let groups: Vec<String> = (0..GROUPS)
         .map(|number| format!("group-{number:03}-{}", "g".repeat(30)))
@@ -215,7 +216,7 @@ async fn groups(stack: &Stack) -> Request {
     ana.pulling(&since, 500)
 }
 
-/// The acknowledgement of all that a token can read.
+/// Prepares the acknowledgement of everything that a token can read.
 async fn acknowledgement(stack: &Stack, token: String) -> Request {
     let since = Client {
         token: token.clone(),

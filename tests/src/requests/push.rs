@@ -11,10 +11,10 @@ const ROUTE: (&str, &str) = ("POST", "sync/push");
 pub(super) const UPDATES: &str = "50 updates of 300 bytes";
 /// The ordinary push whose edits conflict.
 pub(super) const CONFLICTS: &str = "50 conflicting updates of 300 bytes";
-/// Fields of the widest payload that is accepted, besides its `id`.
+/// Number of fields of the widest payload that is accepted, besides its `id`.
 const FIELDS: usize = 499;
 
-/// One after the other.
+/// The cases of this module.
 pub(super) const CASES: &[Case] = &[
     Case {
         route: ROUTE,
@@ -116,7 +116,7 @@ async fn nested(stack: &Stack) -> Request {
     phone.pushing(&nested_patches("meter", 1), "ok")
 }
 
-/// Another device changed the resource meanwhile.
+/// Prepares patches of a resource that another device has changed in the meantime.
 async fn nested_rejected(stack: &Stack, kind: &str, status: &'static str) -> Request {
     let (phone, tablet) = (
         Client::new(stack, "ana", "phone"),
@@ -131,13 +131,15 @@ async fn nested_rejected(stack: &Stack, kind: &str, status: &'static str) -> Req
     tablet.pushing(&nested_patches(kind, 1), status)
 }
 
-/// Every edit changes every field of a resource, as many of them as a payload may have.
+/// Prepares edits that each change every field of a resource, with as many fields as a payload may
+/// have.
 async fn wide(stack: &Stack) -> Request {
     let fields = |value: u64, count: usize| {
         let field =
             |number: usize| format!(r#""field-{number:04}":"{}-{value:02}""#, "0".repeat(80));
         (0..count).map(field).collect::<Vec<_>>().join(",")
     };
+
     let (phone, tablet) = (
         Client::new(stack, "ana", "phone"),
         Client::new(stack, "ben", "tablet"),
@@ -151,6 +153,7 @@ async fn wide(stack: &Stack) -> Request {
     phone
         .push(&[item("task", "update", "m", 1, 1, r#""q":1"#)], "ok")
         .await;
+
     let items: Vec<String> = (1..=50)
         .map(|version| {
             item(
@@ -181,17 +184,19 @@ async fn many_conflicts(stack: &Stack, scale: Scale) -> Request {
     tablet.pushing(&[edit(1_000_000)], "conflict")
 }
 
-/// The first edit takes the value of another resource, so each of the others is compared with what
-/// is known to be held.
+/// Prepares a push whose first edit claims the value of another resource, so that each other edit
+/// is compared with the values that are known to be held.
 async fn large_unique_value(stack: &Stack) -> Request {
     let phone = Client::new(stack, "ana", "phone");
     let code = format!(r#""code":"{}""#, "c".repeat(LARGE_BYTES));
+
     phone
         .push(
             &[create("holder", r#""code":"taken""#), create("m", &code)],
             "ok",
         )
         .await;
+
     let mut items = vec![update("m", 1, 1, r#""code":"taken""#)];
     items.extend((2..=50).map(|version| update("m", 1, version, &format!(r#""n":{version}"#))));
     Request {

@@ -1,4 +1,4 @@
-//! Pushes about many resources, and pushes of many bytes.
+//! Pushes of many resources, and pushes of many bytes.
 
 use std::{io::Write as _, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::Stack;
 
 const ROUTE: (&str, &str) = ("POST", "sync/push");
 
-/// One after the other.
+/// The cases of this module.
 pub(super) const CASES: &[Case] = &[
     Case {
         route: ROUTE,
@@ -104,8 +104,8 @@ async fn large_rows(stack: &Stack, scale: Scale) -> Request {
     tablet.pushing(&items, "conflict")
 }
 
-/// Every item names as many keys as it may; those of `is_authentic` were presigned for uploads that
-/// never came.
+/// Prepares a push whose items name as many media keys as they may. With `is_authentic`, the keys
+/// were presigned, but nothing was uploaded.
 async fn media_keys(stack: &Stack, is_authentic: bool) -> Request {
     let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
     let key = |number: usize| {
@@ -117,6 +117,7 @@ async fn media_keys(stack: &Stack, is_authentic: bool) -> Request {
             false => format!("uploads/acme/ana/{}.20.image~jpeg.jpg", unique.simple()),
         }
     };
+
     let create = |number: usize| {
         let keys: Vec<String> = (0..MEDIA_KEYS_MAX)
             .map(|at| format!("\"{}\"", key(number * MEDIA_KEYS_MAX + at)))
@@ -131,6 +132,7 @@ async fn media_keys(stack: &Stack, is_authentic: bool) -> Request {
             &fields,
         )
     };
+
     Client::new(stack, "ana", "phone").pushing(&(0..50).map(create).collect::<Vec<_>>(), "error")
 }
 
@@ -148,8 +150,8 @@ async fn rejected(stack: &Stack) -> Request {
     Client::new(stack, "ana", "phone").pushing(&(0..50).map(create).collect::<Vec<_>>(), "error")
 }
 
-/// The first resource lets its value go, and each of the others takes the one of the resource
-/// before it.
+/// Prepares a push in which the first resource releases its unique value, and each other resource
+/// claims the value of its predecessor.
 async fn unique_chain(stack: &Stack, count: usize, bytes: usize) -> Request {
     let phone = Client::new(stack, "ana", "phone");
     create_meters(&phone, count, |number| {
@@ -165,7 +167,8 @@ async fn unique_chain(stack: &Stack, count: usize, bytes: usize) -> Request {
     phone.pushing(&(0..count).map(take).collect::<Vec<_>>(), "ok")
 }
 
-/// Each task refers to a meter that the same batch creates, the last one to the first.
+/// Prepares a push of tasks, each of which refers to a meter that the same batch creates. The last
+/// task refers to the first meter.
 async fn references(stack: &Stack) -> Request {
     let meter = |number: usize| {
         let temp_id = format!("0190f3a0-0000-7000-8000-{number:012}");
@@ -181,6 +184,7 @@ async fn references(stack: &Stack) -> Request {
         );
         item("task", "create", &format!("t-{number}"), 0, 0, &fields)
     };
+
     let items: Vec<String> = (0..25).map(task).chain((0..25).map(meter)).collect();
     Client::new(stack, "ana", "phone").pushing(&items, "ok")
 }
@@ -196,7 +200,7 @@ async fn largest(stack: &Stack) -> Request {
     Client::new(stack, "ana", "phone").pushing(&largest_items(), "ok")
 }
 
-/// Little is sent, and as much is read as a body may have.
+/// Prepares a small gzip body that decompresses to the maximum size of a body.
 async fn gzip(stack: &Stack) -> Request {
     let bytes = BODY_BYTES_MAX / 9 - 200;
     let items: Vec<String> = (0..9)

@@ -1,5 +1,5 @@
-//! The texts of items and bodies. They are written as text, because a large payload is slow to
-//! build as a value in a debug build.
+//! Items and bodies as JSON text, because building a large payload as a value is slow in a debug
+//! build.
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::{LARGE_BYTES, Request};
 use crate::{ApiResponse, Stack};
 
-/// Levels of the nested payload; 64 are accepted.
+/// Nesting depth of the nested payload; the maximum is 64.
 const LEVELS: usize = 60;
 
-/// The group that owns the tasks.
+/// The group whose channel contains the tasks.
 pub(super) const GROUP: &str = "north";
 
-/// An item of a push; `fields` are those of its payload besides the `id`.
+/// Returns an item of a push; `fields` are the fields of its payload besides the `id`.
 pub(super) fn item(
     kind: &str,
     action: &str,
@@ -32,25 +32,27 @@ pub(super) fn item(
     } else {
         format!(",{fields}")
     };
+
     format!(
         r#"{{"resource_type":"{kind}","action":"{action}","client_version":{version},"base_version":{base},{channel}"payload":{{"id":"{id}"{fields}}}}}"#
     )
 }
 
-/// The item that creates a meter.
+/// Returns the item that creates a meter.
 pub(super) fn create(id: &str, fields: &str) -> String {
     item("meter", "create", id, 0, 0, fields)
 }
 
-/// The item that changes a meter, made on version `base`.
+/// Returns the item that changes a meter, made on version `base`.
 pub(super) fn update(id: &str, base: u64, version: u64, fields: &str) -> String {
     item("meter", "update", id, base, version, fields)
 }
 
-/// A field of about so many bytes of words, none of which is like another's.
+/// Returns a field with about `bytes` bytes of words, which differ for each `number`.
 pub(super) fn words(number: usize, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 32);
     let mut state = number as u64 + 1;
+
     while text.len() < bytes {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -62,27 +64,28 @@ pub(super) fn words(number: usize, bytes: usize) -> String {
         );
         text.push_str(&format!("{} ", (state >> 40) % 1000));
     }
+
     text.truncate(bytes.saturating_sub(10).max(1));
     format!(r#""note":"{text}""#)
 }
 
-/// Fields of about so many bytes that compress to few and take long to parse, other than those of
-/// another `number`.
+/// Returns fields of about `bytes` bytes that compress well and are slow to parse. They differ for
+/// each `number`.
 pub(super) fn filler(number: usize, bytes: usize) -> String {
     format!(r#""f":{number},{}"#, numbers(bytes))
 }
 
-/// A field with an array of numbers, of about so many bytes.
+/// Returns a field with an array of numbers, of about `bytes` bytes.
 pub(super) fn numbers(bytes: usize) -> String {
     format!(r#""z":[{}0]"#, "0,".repeat((bytes / 2).saturating_sub(1)))
 }
 
-/// A field with an array of small objects, of about so many bytes.
+/// Returns a field with an array of small objects, of about `bytes` bytes.
 pub(super) fn objects(bytes: usize) -> String {
     format!(r#""o":[{}{{}}]"#, r#"{"a":0},"#.repeat(bytes / 8))
 }
 
-/// Fields deep within each other, of which the innermost are `fields`.
+/// Returns deeply nested objects, the innermost with `fields`.
 pub(super) fn nested(fields: &str) -> String {
     format!(
         r#""p":{}{{{fields}}}{}"#,
@@ -91,12 +94,12 @@ pub(super) fn nested(fields: &str) -> String {
     )
 }
 
-/// The large payload that nested patches are for.
+/// Returns the large payload to which nested patches apply.
 pub(super) fn nested_large() -> String {
     nested(&format!(r#""k":0,{}"#, numbers(LARGE_BYTES)))
 }
 
-/// Fifty patches deep within the nested payload, made on version `base`.
+/// Returns fifty patches of the innermost object of the nested payload, made on version `base`.
 pub(super) fn nested_patches(kind: &str, base: u64) -> Vec<String> {
     (1..=50)
         .map(|version| {
@@ -120,7 +123,7 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A device of a user who belongs to the group.
+    /// Creates a device of a user who belongs to the group.
     pub(super) fn new(stack: &'a Stack, user: &str, device_id: &'static str) -> Self {
         Self {
             stack,
@@ -129,7 +132,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// The body of a push.
+    /// Returns the body of a push.
     pub(super) fn body(&self, items: &[String]) -> String {
         format!(
             r#"{{"device_id":"{}","client_sync_token":null,"items":[{}]}}"#,
@@ -138,12 +141,12 @@ impl<'a> Client<'a> {
         )
     }
 
-    /// The request that pushes items, whose results must have this status.
+    /// Returns the request that pushes items whose results must have this status.
     pub(super) fn pushing(&self, items: &[String], status: &'static str) -> Request {
         Request::post("sync/push", self.token.clone(), self.body(items)).expecting(status)
     }
 
-    /// Pushes items, whose results must have this status; gives the response.
+    /// Pushes items whose results must have this status, and returns the response.
     pub(super) async fn push(&self, items: &[String], status: &'static str) -> Value {
         let response = self.send("POST", "sync/push", self.body(items)).await;
         let results = response["results"].as_array().unwrap();
@@ -152,12 +155,12 @@ impl<'a> Client<'a> {
         response
     }
 
-    /// Sends a request that must succeed.
+    /// Sends a request that must succeed, and returns the response.
     pub(super) async fn send(&self, method: &'static str, path: &str, body: String) -> Value {
         send(self.stack, method, path, &self.token, body).await
     }
 
-    /// The token behind all that can be pulled now.
+    /// Returns the sync token after everything that can be pulled now.
     pub(super) async fn since(&self) -> String {
         let mut since = "null".to_owned();
         loop {
@@ -173,7 +176,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// The request that pulls a page.
+    /// Returns the request that pulls a page.
     pub(super) fn pulling(&self, since: &str, limit: usize) -> Request {
         let body = format!(
             r#"{{"since_token":{since},"device_id":"{}","limit":{limit}}}"#,
@@ -183,13 +186,13 @@ impl<'a> Client<'a> {
     }
 }
 
-/// The token of an admin.
+/// Returns the token of an admin.
 pub(super) fn admin(stack: &Stack) -> String {
     stack.token("acme", "root", &["admin"], &[GROUP])
 }
 
-/// Sends a request that must succeed. Its response is not compared with `openapi.json`, which takes
-/// long for large ones.
+/// Sends a request that must succeed. Its response is not compared with `openapi.json`, because
+/// that is slow for large responses.
 pub(super) async fn send(
     stack: &Stack,
     method: &'static str,
@@ -206,10 +209,11 @@ pub(super) async fn send(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
+
     ApiResponse::read(stack.respond(method, path, &headers, body.as_bytes()).await).ok()
 }
 
-/// Creates meters with these fields, several to a push so that no body is too large.
+/// Creates meters with these fields, in several pushes so that no body is too large.
 pub(super) async fn create_meters(
     client: &Client<'_>,
     count: usize,
@@ -224,7 +228,7 @@ pub(super) async fn create_meters(
     }
 }
 
-/// Changes each of so many meters once, from version `base` on.
+/// Changes each of `count` meters once, from version `base`.
 pub(super) async fn change_meters(client: &Client<'_>, count: usize, base: u64) {
     let items: Vec<String> = (0..count)
         .map(|number| {

@@ -1,4 +1,4 @@
-//! The buckets of a deployment, as devices and operators reach them.
+//! The buckets of a deployment, as devices and operators access them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use super::{STORE_URL, Stack};
 use crate::ApiResponse;
 
 impl Stack {
-    /// Uploads to a URL that a presign answered, as it says; gives the store's status.
+    /// Uploads to a presigned URL with the headers of the presign response. Returns the store's
+    /// status.
     pub async fn upload(&self, presigned: &Value, body: &[u8]) -> u16 {
         let headers = presigned["headers"].as_object().unwrap().iter();
         let headers: Vec<_> = headers
@@ -24,12 +25,12 @@ impl Stack {
             .status
     }
 
-    /// Puts a body to a URL of the media store, with these headers and no others.
+    /// Puts a body to a URL of the media store, with exactly these headers.
     pub async fn put(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> ApiResponse {
         self.store_request("PUT", url, headers, body).await
     }
 
-    /// Removes what stands under a key of the media store, as its lifecycle does.
+    /// Deletes the object with this key from the media store, as the bucket's lifecycle does.
     pub async fn remove(&self, key: &str) {
         let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
         bucket
@@ -41,7 +42,7 @@ impl Stack {
             .unwrap();
     }
 
-    /// A request to the media store, with these headers and no others.
+    /// Sends a request to the media store, with exactly these headers.
     pub async fn store_request(
         &self,
         method: &str,
@@ -57,12 +58,14 @@ impl Stack {
             request.header(*name, *value)
         });
         let request = request.body(body.to_vec()).unwrap();
+
         let uri = request.uri().clone();
         let (parts, body) = self.store.exchange(request).await.into_parts();
-        // S3 looks at the signature first, and then at the rights of who signed.
+        // S3 checks the signature first, and then the permissions of the signer.
         if method == "PUT" && parts.status != 403 {
             self.watch.note_upload(&uri);
         }
+
         ApiResponse {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -70,9 +73,9 @@ impl Stack {
         }
     }
 
-    /// The objects of the failure bucket: by key, the record that was set aside and what is said of
-    /// it.
-    pub async fn dead_letter(&self) -> BTreeMap<String, Value> {
+    /// Returns the objects of the dead-letter bucket: by key, the dead-lettered record with its
+    /// metadata.
+    pub async fn dead_letters(&self) -> BTreeMap<String, Value> {
         let bucket = s3_client(StoreClient::new(self.store.clone()), STORE_URL, "test");
         let listed = bucket
             .list_objects_v2()
@@ -80,6 +83,7 @@ impl Stack {
             .send()
             .await
             .unwrap();
+
         let mut objects = BTreeMap::new();
         for key in listed.contents().iter().filter_map(|object| object.key()) {
             let object = bucket

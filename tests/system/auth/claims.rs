@@ -1,5 +1,5 @@
-//! A token with a good signature still has to be valid now, from the right issuer, for this
-//! audience, and say who is calling.
+//! Claims: a token with a valid signature must also be valid now, come from the configured issuer,
+//! be for the configured audience, and identify the caller.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Duration;
@@ -11,7 +11,7 @@ use super::{
     Key, assert_accepted, assert_rejected, assert_unauthenticated, good_claims, responses,
 };
 
-/// A token whose claim `name` is `value`; without a value, it is missing.
+/// Returns a token whose claim `name` has this value, or which lacks the claim if it is `None`.
 fn token_with(stack: &Stack, name: &str, value: Option<Value>) -> String {
     let mut claims = good_claims(stack);
     match value {
@@ -48,7 +48,7 @@ fn now() -> i64 {
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_or_never_does_is_refused() {
+async fn expired_or_unlimited_token_is_rejected() {
     let values = vec![
         json!(now()),
         json!(now() - 1),
@@ -61,6 +61,7 @@ async fn a_token_that_has_expired_or_never_does_is_refused() {
         json!(now() + TTL_S + 1),
         json!(1e18),
     ];
+
     assert_each_is_rejected("exp", values).await;
     assert_each_is_accepted(
         "exp",
@@ -74,7 +75,7 @@ async fn a_token_that_has_expired_or_never_does_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_expires_while_the_clock_goes_on() {
+async fn token_expires_as_the_clock_advances() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     stack.advance(Duration::seconds(TTL_S) - Duration::milliseconds(1));
@@ -86,7 +87,7 @@ async fn a_token_expires_while_the_clock_goes_on() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_valid_yet_is_refused() {
+async fn token_is_rejected_before_its_nbf() {
     let stack = Stack::new();
     for ahead in [61, 3600] {
         let token = token_with(&stack, "nbf", Some(json!(now() + ahead)));
@@ -96,7 +97,7 @@ async fn a_token_that_is_not_valid_yet_is_refused() {
 }
 
 #[tokio::test]
-async fn a_not_before_that_does_not_read_is_refused() {
+async fn malformed_nbf_is_rejected() {
     let stack = Stack::new();
     for value in [json!((now() + 3600).to_string()), json!([now() + 3600])] {
         assert_rejected(
@@ -109,9 +110,9 @@ async fn a_not_before_that_does_not_read_is_refused() {
 }
 
 #[tokio::test]
-async fn when_a_token_was_issued_is_read() {
+async fn issue_time_is_validated() {
     let stack = Stack::new();
-    // It expires in ten minutes.
+    // The token expires in ten minutes.
     let rejected = [
         json!(now() + 61),
         json!(now() + 599),
@@ -122,6 +123,7 @@ async fn when_a_token_was_issued_is_read() {
         json!([now()]),
         json!(null),
     ];
+
     for issued in rejected {
         assert_rejected(
             &stack,
@@ -130,6 +132,7 @@ async fn when_a_token_was_issued_is_read() {
         )
         .await;
     }
+
     assert_each_is_accepted(
         "iat",
         vec![
@@ -144,7 +147,7 @@ async fn when_a_token_was_issued_is_read() {
 }
 
 #[tokio::test]
-async fn a_critical_extension_is_refused() {
+async fn critical_header_extension_is_rejected() {
     let stack = Stack::new();
     let genuine = Key::development().sign(&good_claims(&stack));
     for crit in [
@@ -165,7 +168,8 @@ async fn a_critical_extension_is_refused() {
         let token = format!("{signed}.{}", Key::development().signature(&signed));
         assert_rejected(&stack, &token, &crit.to_string()).await;
     }
-    // Signed alike, and accepted without it.
+
+    // A header signed in the same way, without `crit`, is accepted.
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "tidemark-development", "x": 1});
     let signed = format!(
         "{}.{}",
@@ -181,7 +185,7 @@ async fn a_critical_extension_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_issuer_is_refused() {
+async fn token_of_another_issuer_is_rejected() {
     let own = tidemark::auth::ISSUER;
     let near = own.trim_end_matches('/');
     let values = vec![
@@ -196,7 +200,7 @@ async fn a_token_of_another_issuer_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_for_another_audience_is_refused() {
+async fn token_for_another_audience_is_rejected() {
     let values = vec![
         json!("other"),
         json!(""),
@@ -210,6 +214,7 @@ async fn a_token_for_another_audience_is_refused() {
         json!({AUDIENCE: true}),
         json!("other tidemark"),
     ];
+
     assert_each_is_rejected("aud", values).await;
     assert_each_is_accepted(
         "aud",
@@ -223,7 +228,7 @@ async fn a_token_for_another_audience_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_tenant_or_a_user_is_refused() {
+async fn token_without_tenant_or_user_is_rejected() {
     let values = vec![
         json!(""),
         json!(null),
@@ -233,6 +238,7 @@ async fn a_token_without_a_tenant_or_a_user_is_refused() {
         json!("x".repeat(257)),
         json!("é".repeat(129)),
     ];
+
     for claim in ["tenant", "sub"] {
         assert_each_is_rejected(claim, values.clone()).await;
         assert_each_is_accepted(
@@ -244,13 +250,14 @@ async fn a_token_without_a_tenant_or_a_user_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_of_more_than_a_hundred_channels_is_refused() {
+async fn token_with_over_100_channels_is_rejected() {
     let stack = Stack::new();
     let channels = |count: usize| {
         Some(json!(
             (0..count).map(|n| format!("group-{n}")).collect::<Vec<_>>()
         ))
     };
+
     assert_rejected(
         &stack,
         &token_with(&stack, "channels", channels(101)),
@@ -266,12 +273,13 @@ async fn a_token_of_more_than_a_hundred_channels_is_refused() {
 }
 
 #[tokio::test]
-async fn a_channels_claim_that_is_no_list_is_refused() {
+async fn invalid_channels_claim_is_rejected() {
     let stack = Stack::new();
     for value in [json!(5), json!({"north": true}), json!(true)] {
         let why: String = value.to_string().chars().take(80).collect();
         assert_rejected(&stack, &token_with(&stack, "channels", Some(value)), &why).await;
     }
+
     assert_each_is_accepted(
         "channels",
         vec![
@@ -285,7 +293,7 @@ async fn a_channels_claim_that_is_no_list_is_refused() {
 }
 
 #[tokio::test]
-async fn channels_that_are_no_names_are_ignored() {
+async fn invalid_channel_names_are_ignored() {
     let stack = Stack::new();
     let odd = [
         json!(""),
@@ -296,17 +304,15 @@ async fn channels_that_are_no_names_are_ignored() {
         json!({}),
         json!("é".repeat(129)),
     ];
+
     for value in odd {
         let why: String = value.to_string().chars().take(80).collect();
-        for token in [
-            token_with(&stack, "channels", Some(json!([value.clone()]))),
-            token_with(&stack, "channels", Some(json!([value.clone(), "north"]))),
-            token_with(
-                &stack,
-                "channels",
-                Some(json!(["north", value, "", "south"])),
-            ),
+        for list in [
+            json!([value.clone()]),
+            json!([value.clone(), "north"]),
+            json!(["north", value, "", "south"]),
         ] {
+            let token = token_with(&stack, "channels", Some(list));
             assert_accepted(&stack, &token, &why).await;
         }
     }
@@ -316,35 +322,37 @@ async fn channels_that_are_no_names_are_ignored() {
         "an empty text",
     )
     .await;
-    // The others count.
-    let token = token_with(&stack, "channels", Some(json!(["", "north", 5])));
+
+    assert_valid_names_are_used(&stack).await;
+    assert_ignored_names_count_toward_the_limit(&stack).await;
+}
+
+/// Checks that a list with invalid names makes the caller a member of the groups with valid names.
+async fn assert_valid_names_are_used(stack: &Stack) {
+    let token = token_with(stack, "channels", Some(json!(["", "north", 5])));
     let item = |channel: &str| json!({"client_temp_id": channel, "resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {}});
     let body = json!({"device_id": "tablet", "items": [item("group/north"), item("group/"), item("group/5")]});
     let results = stack.post("sync/push", &token, &body).await.ok()["results"].clone();
-    let told: Vec<_> = results
+
+    let statuses: Vec<_> = results
         .as_array()
         .unwrap()
         .iter()
         .map(|result| result["status"].as_str().unwrap())
         .collect();
-    assert_eq!(told, ["ok", "error", "error"], "{results}");
-    // What is ignored counts against the bound, which is the list's.
+    assert_eq!(statuses, ["ok", "error", "error"], "{results}");
+}
+
+/// Checks that the limit applies to the whole list, with the names that are ignored.
+async fn assert_ignored_names_count_toward_the_limit(stack: &Stack) {
     let list: Vec<_> = (0..101).map(|_| "").collect();
-    assert_eq!(
-        stack
-            .post(
-                "sync/pull",
-                &token_with(&stack, "channels", Some(json!(list))),
-                &json!({})
-            )
-            .await
-            .status,
-        401
-    );
+    let token = token_with(stack, "channels", Some(json!(list)));
+    let response = stack.post("sync/pull", &token, &json!({})).await;
+    assert_eq!(response.status, 401);
 }
 
 #[tokio::test]
-async fn roles_that_are_no_names_are_refused() {
+async fn invalid_roles_claim_is_rejected() {
     let stack = Stack::new();
     for value in [json!(5), json!([5]), json!({"admin": true}), json!(true)] {
         assert_rejected(
@@ -358,7 +366,7 @@ async fn roles_that_are_no_names_are_refused() {
 }
 
 #[tokio::test]
-async fn claims_nobody_asks_for_harm_nobody() {
+async fn unknown_claims_are_ignored() {
     assert_each_is_accepted(
         "https://acme.example/extra",
         vec![json!({"deep": [[[]]]}), json!(null), json!(1e300)],

@@ -1,4 +1,4 @@
-//! The four shapes of Cognito's tokens, as `docs/deploying.md` describes them, through the real
+//! The four kinds of Cognito tokens that `docs/deploying.md` describes, verified with the real
 //! settings and the real verifier.
 
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const ISSUER: (&str, &str) = (
 const APP: (&str, &str) = ("JWT_AUDIENCE", "3n4b5urk1ft4fl3mg5e62d9ado");
 const USER: &str = "6f2a4d3c-4081-7027-9d1e-6a0b1c2d3e4f";
 
-/// What the deployment for ID tokens is configured with.
+/// The settings of a deployment that accepts ID tokens.
 const FOR_ID: [(&str, &str); 5] = [
     ISSUER,
     APP,
@@ -27,7 +27,7 @@ const FOR_ID: [(&str, &str); 5] = [
     ("CLAIM_ROLES", "cognito:groups"),
     ("CLAIM_CHANNELS", "cognito:groups"),
 ];
-/// The same for access tokens.
+/// The settings of a deployment that accepts access tokens.
 const FOR_ACCESS: [(&str, &str); 6] = [
     ISSUER,
     APP,
@@ -36,7 +36,7 @@ const FOR_ACCESS: [(&str, &str); 6] = [
     ("CLAIM_ROLES", "cognito:groups"),
     ("CLAIM_CHANNELS", "cognito:groups"),
 ];
-/// The same for machines, which are in no group.
+/// The settings of a deployment that accepts tokens of machines, which are in no Cognito group.
 const FOR_MACHINES: [(&str, &str); 6] = [
     ISSUER,
     ("JWT_AUDIENCE", "5q6r7s8t9uvmachineclient01"),
@@ -46,7 +46,7 @@ const FOR_MACHINES: [(&str, &str); 6] = [
     ("CLAIM_CHANNELS", "groups"),
 ];
 
-/// Who is calling with a token of this shape, issued now.
+/// Returns the principal of a token of this kind, issued now.
 async fn caller(variables: &[(&str, &str)], token: &str) -> Result<Principal, ProblemCode> {
     let mut claims: Value = serde_json::from_str(token).unwrap();
     claims["iat"] = json!(Stack::new().now().timestamp());
@@ -72,7 +72,7 @@ async fn cognito_id_token_names_the_caller() {
     assert_eq!(
         caller(&FOR_ACCESS, ID).await,
         Err(ProblemCode::Unauthenticated),
-        "it has no client_id"
+        "the token has no client_id"
     );
 }
 
@@ -82,9 +82,10 @@ async fn cognito_access_token_needs_a_trigger() {
         assert_eq!(
             caller(variables, ACCESS).await,
             Err(ProblemCode::Unauthenticated),
-            "it has no tenant"
+            "the token has no tenant"
         );
     }
+
     assert_eq!(
         caller(&FOR_ACCESS, ACCESS_V2).await,
         Ok(named(USER, &["admin", "north"]))
@@ -92,12 +93,12 @@ async fn cognito_access_token_needs_a_trigger() {
     assert_eq!(
         caller(&FOR_ID, ACCESS_V2).await,
         Err(ProblemCode::Unauthenticated),
-        "it has no aud"
+        "the token has no aud"
     );
 }
 
 #[tokio::test]
-async fn cognito_machine_token_is_its_client() {
+async fn cognito_machine_token_identifies_its_client() {
     assert_eq!(
         caller(&FOR_MACHINES, MACHINE_V3).await,
         Ok(named("5q6r7s8t9uvmachineclient01", &["north"]))
@@ -105,6 +106,6 @@ async fn cognito_machine_token_is_its_client() {
     assert_eq!(
         caller(&FOR_ACCESS, MACHINE_V3).await,
         Err(ProblemCode::Unauthenticated),
-        "it is another client"
+        "the token is of another client"
     );
 }

@@ -1,5 +1,5 @@
-//! A key set by URL (§1): fetched once an hour, asked for an unknown key at most once a minute, and
-//! not missed while the keys are known.
+//! Key sets that are loaded from a URL (§1): fetched once an hour, fetched for an unknown key id at
+//! most once a minute, and cached while the provider is unavailable.
 
 use std::sync::{
     Arc, Mutex,
@@ -27,9 +27,9 @@ use super::{
 /// An identity provider that serves a key set.
 struct Provider {
     url: String,
-    /// What it answers: status line and body.
+    /// The status line and the body of each response.
     response: Arc<Mutex<(String, String)>>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -41,8 +41,9 @@ impl Provider {
             listener.local_addr().unwrap()
         );
         let response = Arc::new(Mutex::new(("200 OK".to_owned(), key_set(keys))));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (responses, count) = (Arc::clone(&response), Arc::clone(&asked));
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (responses, count) = (Arc::clone(&response), Arc::clone(&requests));
+
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -50,23 +51,24 @@ impl Provider {
                 serve(stream, &response.0, &response.1).await;
             }
         });
+
         Self {
             url,
             response,
-            asked,
+            requests,
             task,
         }
     }
 
-    fn responses(&self, status: &str, body: String) {
+    fn set_response(&self, status: &str, body: String) {
         *self.response.lock().unwrap() = (status.to_owned(), body);
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 
-    /// Takes it off the network: connections are refused from here on.
+    /// Stops the provider: later connections fail.
     async fn stop(self) {
         self.task.abort();
         assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
@@ -81,11 +83,12 @@ async fn serve(mut stream: TcpStream, status: &str, body: &str) {
             .await
             .is_ok_and(|bytes| bytes > 0)
     {}
+
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
-    // A client that went away needs no answer.
+    // A client that has disconnected needs no response.
     let _ = stream
         .write_all(&[head.as_bytes(), body.as_bytes()].concat())
         .await;
@@ -95,7 +98,7 @@ fn key_set(keys: &[&Key]) -> String {
     json!({"keys": keys.iter().map(|key| key.public()).collect::<Vec<_>>()}).to_string()
 }
 
-/// A verifier that fetches its keys, and its clock.
+/// A verifier that fetches its keys, and the clock that it reads.
 struct Caller {
     verifier: Verifier,
     now_ms: Arc<AtomicI64>,
@@ -111,11 +114,13 @@ impl Caller {
             long,
         ])
         .unwrap();
+
         let now_ms = Arc::new(AtomicI64::new(1_790_000_000_000));
         let clock = Arc::clone(&now_ms);
         let clock = Clock::from_fn(move || {
             DateTime::from_timestamp_millis(clock.load(Ordering::SeqCst)).unwrap()
         });
+
         Self {
             verifier: Verifier::new(settings.auth, clock).unwrap(),
             now_ms,
@@ -130,7 +135,7 @@ impl Caller {
         json!({"iss": "i", "aud": "a", "tenant": "acme", "sub": "ana", "exp": 2_000_000_000})
     }
 
-    /// Calls with a token of `key`: the user, or why not.
+    /// Calls with a token of `key`. Returns the user, or the code of the rejection.
     async fn call(&self, key: &Key) -> Result<String, ProblemCode> {
         let called = self
             .verifier
@@ -151,10 +156,10 @@ fn key(number: u8) -> Key {
 }
 
 #[tokio::test]
-async fn the_key_set_is_fetched_once_an_hour() {
+async fn key_set_is_fetched_once_an_hour() {
     let provider = Provider::start(&[&key(1), &key(2)]).await;
     let caller = Caller::new(&provider.url);
-    assert_eq!(provider.asked(), 0);
+    assert_eq!(provider.requests(), 0);
     for hour in 1..4 {
         for _ in 0..3 {
             assert_eq!(
@@ -163,20 +168,20 @@ async fn the_key_set_is_fetched_once_an_hour() {
             );
             caller.advance(1199);
         }
-        assert_eq!(provider.asked(), hour);
+        assert_eq!(provider.requests(), hour);
         caller.advance(3);
     }
 }
 
 #[tokio::test]
-async fn a_key_that_was_withdrawn_is_forgotten_within_an_hour() {
+async fn withdrawn_key_expires_within_an_hour() {
     let provider = Provider::start(&[&key(1), &key(2)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(
         (caller.call(&key(1)).await, caller.call(&key(2)).await),
         (ana(), ana())
     );
-    provider.responses("200 OK", key_set(&[&key(2)]));
+    provider.set_response("200 OK", key_set(&[&key(2)]));
     caller.advance(3600);
     assert_eq!(
         (caller.call(&key(1)).await, caller.call(&key(2)).await),
@@ -185,23 +190,26 @@ async fn a_key_that_was_withdrawn_is_forgotten_within_an_hour() {
 }
 
 #[tokio::test]
-async fn unknown_key_ids_are_asked_for_at_most_once_a_minute() {
+async fn unknown_key_ids_refetch_once_a_minute() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
+
     for number in 2..20 {
         assert_eq!(
             caller.call(&key(number)).await,
             Err(ProblemCode::Unauthenticated)
         );
     }
-    assert_eq!(provider.asked(), 1, "within the first minute");
+    assert_eq!(provider.requests(), 1, "within the first minute");
+
     caller.advance(59);
     assert_eq!(
         caller.call(&key(2)).await,
         Err(ProblemCode::Unauthenticated)
     );
-    assert_eq!(provider.asked(), 1, "a second before the minute is over");
+    assert_eq!(provider.requests(), 1, "a second before the minute is over");
+
     caller.advance(1);
     for number in 2..20 {
         assert_eq!(
@@ -209,27 +217,27 @@ async fn unknown_key_ids_are_asked_for_at_most_once_a_minute() {
             Err(ProblemCode::Unauthenticated)
         );
     }
-    assert_eq!(provider.asked(), 2, "when the minute is over");
+    assert_eq!(provider.requests(), 2, "when the minute is over");
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_found_within_a_minute() {
+async fn rotated_key_is_found_within_a_minute() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
-    provider.responses("200 OK", key_set(&[&key(2)]));
+    provider.set_response("200 OK", key_set(&[&key(2)]));
     caller.advance(60);
     assert_eq!(caller.call(&key(2)).await, ana());
     assert_eq!(
         caller.call(&key(1)).await,
         Err(ProblemCode::Unauthenticated),
-        "the key that was taken out"
+        "the removed key"
     );
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.requests(), 2);
 }
 
 #[tokio::test]
-async fn a_key_id_of_the_set_does_not_vouch_for_another_signature() {
+async fn forged_signature_with_known_key_is_rejected() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     let forged = Key::ed25519(&[9; 32], "key-1");
@@ -240,11 +248,12 @@ async fn a_key_id_of_the_set_does_not_vouch_for_another_signature() {
 }
 
 #[tokio::test]
-async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
+async fn unreachable_provider_without_keys_returns_unavailable() {
     let provider = Provider::start(&[&key(1)]).await;
     let url = provider.url.clone();
     provider.stop().await;
     let caller = Caller::new(&url);
+
     let request = request(&key(1).sign(&Caller::claims()));
     let work = async {
         caller
@@ -253,6 +262,7 @@ async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
             .await
             .map(|principal| principal.user)
     };
+
     let context = Stack::new().context("pull", Arc::new(NoHook));
     let response = http::serve(&context, "pull", &request, work).await;
     assert_eq!(response.status(), 503);
@@ -263,25 +273,25 @@ async fn without_any_key_nobody_can_be_told_apart_and_it_is_an_outage() {
 }
 
 #[tokio::test]
-async fn a_provider_that_comes_back_is_asked_at_once() {
+async fn recovered_provider_is_used_immediately() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
-    provider.responses("500 Internal Server Error", key_set(&[&key(1)]));
+    provider.set_response("500 Internal Server Error", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, Err(ProblemCode::Unavailable));
-    provider.responses("200 OK", key_set(&[&key(1)]));
+    provider.set_response("200 OK", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, ana());
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.requests(), 2);
 }
 
 #[tokio::test]
-async fn keys_that_are_known_verify_while_the_provider_is_down() {
+async fn cached_keys_verify_while_provider_is_down() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
     provider.stop().await;
     for _ in 0..3 {
         caller.advance(3600);
-        // It may have been rotated in: that nobody can say now.
+        // The set may contain this key by now, which cannot be checked.
         assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unavailable));
         assert_eq!(caller.call(&key(1)).await, ana());
     }
@@ -292,37 +302,42 @@ async fn stale_keys_are_not_trusted() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
-    provider.responses("500 Internal Server Error", String::new());
+
+    provider.set_response("500 Internal Server Error", String::new());
     caller.advance(24 * 3600 - 1);
     assert_eq!(
         caller.call(&key(1)).await,
         ana(),
         "a second before the day is over"
     );
+
     caller.advance(1);
-    // That a token is wrong cannot be told either.
+    // An invalid token cannot be recognized either.
     assert_eq!(
         caller.call(&key(1)).await,
         Err(ProblemCode::Unavailable),
         "when the day is over"
     );
     assert_eq!(caller.call(&key(2)).await, Err(ProblemCode::Unavailable));
+
     caller.advance(7 * 24 * 3600);
     assert_eq!(
         caller.call(&key(1)).await,
         Err(ProblemCode::Unavailable),
         "a week later"
     );
-    provider.responses("200 OK", key_set(&[&key(1)]));
+
+    provider.set_response("200 OK", key_set(&[&key(1)]));
     assert_eq!(caller.call(&key(1)).await, ana(), "the provider is back");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_key_set_changes_nothing() {
+async fn invalid_key_set_response_changes_nothing() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     assert_eq!(caller.call(&key(1)).await, ana());
     let too_long = format!(r#"{{"keys":[],"padding":"{}"}}"#, "x".repeat(256 * 1024));
+
     for (status, body) in [
         ("200 OK", "<html>"),
         ("200 OK", ""),
@@ -330,7 +345,7 @@ async fn an_answer_that_is_no_key_set_changes_nothing() {
         ("302 Found", r#"{"keys":[]}"#),
         ("200 OK", &too_long),
     ] {
-        provider.responses(status, body.to_owned());
+        provider.set_response(status, body.to_owned());
         caller.advance(60);
         assert_eq!(
             caller.call(&key(2)).await,
@@ -339,13 +354,13 @@ async fn an_answer_that_is_no_key_set_changes_nothing() {
         );
         assert_eq!(caller.call(&key(1)).await, ana(), "{status}");
     }
-    assert_eq!(provider.asked(), 6);
+
+    assert_eq!(provider.requests(), 6);
 }
 
-/// The clock of this test jumps to the next timer whenever nothing else can go on, so the wait
-/// takes no time.
+/// The paused clock advances to the next timer whenever no task can run, so the wait takes no time.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_never_answers_is_an_outage_within_seconds() {
+async fn silent_provider_is_unavailable_within_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let caller = Caller::new(&format!("http://{}/", listener.local_addr().unwrap()));
     let began = tokio::time::Instant::now();
@@ -354,7 +369,7 @@ async fn a_provider_that_never_answers_is_an_outage_within_seconds() {
 }
 
 #[tokio::test]
-async fn tokens_without_a_good_header_are_refused_before_anybody_is_asked() {
+async fn malformed_tokens_are_rejected_without_a_fetch() {
     let provider = Provider::start(&[&key(1)]).await;
     let caller = Caller::new(&provider.url);
     for token in ["garbage", "e30.e30.", "eyJhbGciOiJub25lIn0.e30."] {
@@ -365,5 +380,5 @@ async fn tokens_without_a_good_header_are_refused_before_anybody_is_asked() {
             .map_err(|failure| failure.problem().code);
         assert_eq!(rejected, Err(ProblemCode::Unauthenticated));
     }
-    assert_eq!(provider.asked(), 0);
+    assert_eq!(provider.requests(), 0);
 }

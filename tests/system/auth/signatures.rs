@@ -1,5 +1,5 @@
-//! Only a token that a key of the key set signed, with an algorithm that is allowed, says who is
-//! calling.
+//! Signatures: only a token that a key of the key set signed with an allowed algorithm identifies a
+//! caller.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -10,12 +10,13 @@ use tidemark_tests::Stack;
 use super::{Key, assert_accepted, assert_rejected, assert_unauthenticated, good_claims};
 
 #[tokio::test]
-async fn a_request_without_a_bearer_token_is_refused() {
+async fn request_without_bearer_token_is_rejected() {
     let stack = Stack::new();
     let token = Key::development().sign(&good_claims(&stack));
     let basic = format!("Basic {token}");
     let no_space = format!("Bearer{token}");
     let twice = format!("Bearer Bearer {token}");
+
     for route in ["sync/push", "sync/pull"] {
         assert_unauthenticated(&stack.post_bytes(route, None, b"{}").await, "no header");
         for value in [
@@ -29,7 +30,7 @@ async fn a_request_without_a_bearer_token_is_refused() {
 }
 
 #[tokio::test]
-async fn the_scheme_is_read_in_any_case() {
+async fn bearer_scheme_is_case_insensitive() {
     let stack = Stack::new();
     let token = Key::development().sign(&good_claims(&stack));
     for scheme in ["bearer", "BEARER"] {
@@ -47,9 +48,10 @@ async fn the_scheme_is_read_in_any_case() {
 }
 
 #[tokio::test]
-async fn what_is_no_jwt_is_refused() {
+async fn malformed_jwt_is_rejected() {
     let stack = Stack::new();
     let long = "x".repeat(100_000);
+
     for token in [
         "garbage",
         ".",
@@ -67,10 +69,11 @@ async fn what_is_no_jwt_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_that_names_no_algorithm_is_refused() {
+async fn token_without_algorithm_is_rejected() {
     let stack = Stack::new();
     let genuine = Key::development().sign(&good_claims(&stack));
     let parts: Vec<&str> = genuine.split('.').collect();
+
     for algorithm in [
         json!("none"),
         json!("None"),
@@ -93,7 +96,7 @@ async fn a_token_that_names_no_algorithm_is_refused() {
 }
 
 #[tokio::test]
-async fn the_public_key_is_no_shared_secret() {
+async fn public_key_is_not_accepted_as_secret() {
     let stack = Stack::new();
     let public = Key::development().public();
     let text = public["x"].as_str().unwrap();
@@ -103,6 +106,7 @@ async fn the_public_key_is_no_shared_secret() {
         tidemark::auth::jwks().into_bytes(),
         Vec::new(),
     ];
+
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         let header = Header {
             kid: Some("tidemark-development".into()),
@@ -121,9 +125,10 @@ async fn the_public_key_is_no_shared_secret() {
 }
 
 #[tokio::test]
-async fn a_signature_of_another_key_is_refused_whatever_its_key_id() {
+async fn signature_of_another_key_is_rejected() {
     let stack = Stack::new();
     let claims = good_claims(&stack);
+
     for id in ["tidemark-development", "unknown", ""] {
         assert_rejected(
             &stack,
@@ -147,10 +152,12 @@ async fn a_signature_of_another_key_is_refused_whatever_its_key_id() {
 }
 
 #[tokio::test]
-async fn a_key_that_the_token_brings_along_is_not_used() {
+async fn key_embedded_in_the_token_is_ignored() {
     let stack = Stack::new();
     let own = Key::ed25519(&[7; 32], "tidemark-development");
-    let brought = jsonwebtoken::jwk::Jwk::from_encoding_key(&own.secret, Algorithm::EdDSA).unwrap();
+    let embedded =
+        jsonwebtoken::jwk::Jwk::from_encoding_key(&own.secret, Algorithm::EdDSA).unwrap();
+
     for id in [
         Some("tidemark-development".to_owned()),
         Some("own".to_owned()),
@@ -158,7 +165,7 @@ async fn a_key_that_the_token_brings_along_is_not_used() {
     ] {
         let header = Header {
             kid: id.clone(),
-            jwk: Some(brought.clone()),
+            jwk: Some(embedded.clone()),
             jku: Some("http://127.0.0.1:1/keys".into()),
             ..Header::new(Algorithm::EdDSA)
         };
@@ -172,7 +179,7 @@ async fn a_key_that_the_token_brings_along_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_genuine_token_under_an_unknown_key_id_is_refused() {
+async fn unknown_key_id_is_rejected() {
     let stack = Stack::new();
     let key = Key::development();
     let header = Header {
@@ -188,7 +195,7 @@ async fn a_genuine_token_under_an_unknown_key_id_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_key_id_the_only_key_is_meant() {
+async fn missing_key_id_selects_the_only_key() {
     let stack = Stack::new();
     let key = Key::development();
     let token = key.sign_under(&Header::new(Algorithm::EdDSA), &good_claims(&stack));
@@ -196,7 +203,7 @@ async fn without_a_key_id_the_only_key_is_meant() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_changed_anywhere_is_refused() {
+async fn altered_token_is_rejected() {
     let stack = Stack::new();
     let genuine = Key::development().sign(&good_claims(&stack));
     for at in 0..genuine.len() {
@@ -209,17 +216,19 @@ async fn a_token_that_was_changed_anywhere_is_refused() {
 }
 
 #[tokio::test]
-async fn claims_of_one_token_are_not_signed_by_another() {
+async fn exchanged_claims_are_rejected() {
     let stack = Stack::new();
     let key = Key::development();
     let own = key.sign(&good_claims(&stack));
     let mut claims = good_claims(&stack);
     claims["roles"] = json!(["admin"]);
     let wanted = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+
     let (header, signature) = (
         own.split('.').next().unwrap(),
         own.rsplit('.').next().unwrap(),
     );
+
     assert_rejected(
         &stack,
         &format!("{header}.{wanted}.{signature}"),

@@ -1,10 +1,11 @@
-//! Tenants (§1): what belongs to another tenant is exactly as if it did not exist, whatever its ids
-//! are.
+//! Isolation of tenants (§1): resources of another tenant appear not to exist, regardless of their
+//! ids.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
-/// The same user name and device id in a tenant of one's choice, with every right there is.
+/// Returns a device of the given tenant, always with the same user and device id, and with all
+/// permissions.
 fn device<'a>(stack: &'a Stack, tenant: &str) -> Device<'a> {
     Device::new(
         stack,
@@ -21,13 +22,14 @@ fn item(action: &str, channel: &str, version: u64, reading: u64) -> Value {
 const CHANNELS: [&str; 3] = ["tenant", "user/ana", "group/north"];
 
 #[tokio::test]
-async fn another_tenants_resources_are_not_pulled_from_snapshot_or_log() {
+async fn other_tenants_resources_are_not_pulled() {
     let stack = Stack::new();
     let (acme, mut before, mut after) = (
         device(&stack, "acme"),
         device(&stack, "umbrella"),
         device(&stack, "umbrella"),
     );
+
     before.pull().await;
     for channel in CHANNELS {
         assert_eq!(
@@ -35,19 +37,21 @@ async fn another_tenants_resources_are_not_pulled_from_snapshot_or_log() {
             "ok"
         );
     }
+
     stack.settle().await;
     assert_eq!((before.pull().await, after.pull().await), (vec![], vec![]));
     assert_eq!(device(&stack, "acme").pull().await.len(), 3);
 }
 
 #[tokio::test]
-async fn another_tenants_resource_answers_as_one_that_does_not_exist() {
+async fn other_tenants_resource_appears_missing() {
     let (full, empty) = (Stack::new(), Stack::new());
     for channel in CHANNELS {
         device(&full, "acme")
             .push_one(item("create", channel, 1, 1))
             .await;
     }
+
     for channel in CHANNELS {
         for action in ["update", "delete"] {
             let existing = device(&full, "umbrella")
@@ -63,6 +67,7 @@ async fn another_tenants_resource_answers_as_one_that_does_not_exist() {
             );
         }
     }
+
     assert!(
         full.rows("resources")
             .iter()
@@ -72,7 +77,7 @@ async fn another_tenants_resource_answers_as_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn the_same_id_in_two_tenants_is_two_resources() {
+async fn resource_ids_are_scoped_to_tenants() {
     let stack = Stack::new();
     for (tenant, reading) in [("acme", 1), ("umbrella", 2)] {
         let made = device(&stack, tenant)
@@ -84,22 +89,24 @@ async fn the_same_id_in_two_tenants_is_two_resources() {
             "{tenant}"
         );
     }
+
     device(&stack, "acme")
         .push_one(item("update", "tenant", 2, 10))
         .await;
     stack.settle().await;
+
     for (tenant, reading, version) in [("acme", 10, 2), ("umbrella", 2, 1)] {
         let changes = device(&stack, tenant).pull().await;
-        let told: Vec<_> = changes
+        let pulled: Vec<_> = changes
             .iter()
             .map(|change| (&change["payload"]["reading"], &change["server_version"]))
             .collect();
-        assert_eq!(told, [(&json!(reading), &json!(version))], "{tenant}");
+        assert_eq!(pulled, [(&json!(reading), &json!(version))], "{tenant}");
     }
 }
 
 #[tokio::test]
-async fn the_same_temp_id_in_two_tenants_derives_two_ids() {
+async fn derived_ids_are_scoped_to_tenants() {
     let stack = Stack::new();
     let create = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
     let acme = device(&stack, "acme").push_one(create.clone()).await;
@@ -108,7 +115,7 @@ async fn the_same_temp_id_in_two_tenants_derives_two_ids() {
 }
 
 #[tokio::test]
-async fn the_same_batch_id_in_two_tenants_is_two_batches() {
+async fn batch_ids_are_scoped_to_tenants() {
     let stack = Stack::new();
     let acme = device(&stack, "acme")
         .push_batch("b", &json!([item("create", "tenant", 1, 1)]))
@@ -118,6 +125,7 @@ async fn the_same_batch_id_in_two_tenants_is_two_batches() {
         .push_batch("b", &json!([item("create", "tenant", 1, 2)]))
         .await
         .ok();
+
     assert_ne!(acme["batch_id"], umbrella["batch_id"]);
     assert_eq!(
         (
@@ -129,7 +137,7 @@ async fn the_same_batch_id_in_two_tenants_is_two_batches() {
 }
 
 #[tokio::test]
-async fn the_same_conflict_in_two_tenants_is_two_conflicts() {
+async fn conflict_ids_are_scoped_to_tenants() {
     let stack = Stack::new();
     let mut ids = Vec::new();
     for tenant in ["acme", "umbrella"] {
@@ -144,12 +152,13 @@ async fn the_same_conflict_in_two_tenants_is_two_conflicts() {
         assert_eq!(rejected["server_payload"]["reading"], 2, "{tenant}");
         ids.push(rejected["conflict_id"].clone());
     }
+
     assert_ne!(ids[0], ids[1]);
     assert_eq!(stack.conflicts().len(), 2);
 }
 
 #[tokio::test]
-async fn another_tenants_pull_token_opens_nothing() {
+async fn other_tenants_pull_token_reveals_nothing() {
     let stack = Stack::new();
     let mut acme = device(&stack, "acme");
     acme.pull().await;
@@ -157,12 +166,14 @@ async fn another_tenants_pull_token_opens_nothing() {
         acme.push_one(item("create", channel, 1, 1)).await;
     }
     stack.settle().await;
+
     let stolen = acme.since.clone();
     device(&stack, "umbrella")
         .push_one(item("create", "tenant", 1, 2))
         .await;
     stack.settle().await;
     acme.pull().await;
+
     for token in [stolen, acme.since.clone()] {
         let mut umbrella = device(&stack, "umbrella");
         umbrella.device_id = "another".into();
@@ -178,7 +189,7 @@ async fn another_tenants_pull_token_opens_nothing() {
 }
 
 #[tokio::test]
-async fn tenants_whose_names_look_alike_are_kept_apart() {
+async fn similar_tenant_names_are_kept_apart() {
     let stack = Stack::new();
     let names = [
         "acme",
@@ -190,6 +201,7 @@ async fn tenants_whose_names_look_alike_are_kept_apart() {
         "%",
         "#",
     ];
+
     for (reading, tenant) in (1..).zip(names) {
         assert_eq!(
             device(&stack, tenant)
@@ -199,6 +211,7 @@ async fn tenants_whose_names_look_alike_are_kept_apart() {
             "{tenant:?}"
         );
     }
+
     stack.settle().await;
     for (reading, tenant) in (1_u64..).zip(names) {
         let readings: Vec<_> = device(&stack, tenant)

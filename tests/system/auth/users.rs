@@ -1,5 +1,5 @@
-//! Channels (§2): a user reads and writes the tenant's, their own and their groups'; an admin
-//! writes them all and still pulls only those.
+//! Channels (§2): a user reads and writes the channels of the tenant, of the user and of the user's
+//! groups. An admin writes to all channels, but pulls only these.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
@@ -12,7 +12,7 @@ fn device<'a>(stack: &'a Stack, user: &str, roles: &[&str], groups: &[&str]) -> 
     Device::new(stack, stack.token("acme", user, roles, groups), "phone")
 }
 
-/// The channels of the changes that a device gets.
+/// Returns the sorted channels of the changes that a device pulls.
 async fn pulled(device: &mut Device<'_>) -> Vec<String> {
     let mut channels: Vec<String> = device
         .pull()
@@ -25,7 +25,7 @@ async fn pulled(device: &mut Device<'_>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn another_users_channel_is_neither_pulled_nor_written() {
+async fn other_users_channel_is_inaccessible() {
     let stack = Stack::new();
     let ana = device(&stack, "ana", &[], &[]);
     let mut ben = device(&stack, "ben", &[], &[]);
@@ -34,9 +34,11 @@ async fn another_users_channel_is_neither_pulled_nor_written() {
         ana.push_one(item("create", "user/ana")).await["status"],
         "ok"
     );
+
     stack.settle().await;
     assert_eq!(pulled(&mut ben).await, [""; 0]);
     assert_eq!(pulled(&mut device(&stack, "ben", &[], &[])).await, [""; 0]);
+
     for action in ["create", "update", "delete"] {
         let result = ben.push_one(item(action, "user/ana")).await;
         assert_eq!(
@@ -45,11 +47,12 @@ async fn another_users_channel_is_neither_pulled_nor_written() {
             "{action}"
         );
     }
+
     assert_eq!(stack.rows("resources")[0]["server_version"]["N"], "1");
 }
 
 #[tokio::test]
-async fn a_forbidden_channel_answers_alike_whether_the_resource_exists() {
+async fn forbidden_channel_does_not_reveal_resources() {
     let (full, empty) = (Stack::new(), Stack::new());
     device(&full, "ana", &[], &["north"])
         .push(json!([
@@ -57,6 +60,7 @@ async fn a_forbidden_channel_answers_alike_whether_the_resource_exists() {
             item("create", "group/north")
         ]))
         .await;
+
     for channel in ["user/ana", "group/north"] {
         for action in ["create", "update", "delete"] {
             let existing = device(&full, "ben", &[], &[])
@@ -74,12 +78,13 @@ async fn a_forbidden_channel_answers_alike_whether_the_resource_exists() {
 }
 
 #[tokio::test]
-async fn an_admin_writes_another_users_channel_and_does_not_pull_it() {
+async fn admin_writes_other_channels_without_pulling_them() {
     let stack = Stack::new();
     let (mut admin, mut ana) = (
         device(&stack, "root", &["admin"], &[]),
         device(&stack, "ana", &[], &[]),
     );
+
     for channel in ["user/ana", "group/north", "tenant"] {
         assert_eq!(
             admin.push_one(item("create", channel)).await["status"],
@@ -92,6 +97,7 @@ async fn an_admin_writes_another_users_channel_and_does_not_pull_it() {
             "{channel}"
         );
     }
+
     stack.settle().await;
     assert_eq!(pulled(&mut admin).await, ["tenant"]);
     assert_eq!(pulled(&mut ana).await, ["tenant", "user/ana"]);
@@ -102,7 +108,7 @@ async fn an_admin_writes_another_users_channel_and_does_not_pull_it() {
 }
 
 #[tokio::test]
-async fn only_the_role_admin_makes_an_admin() {
+async fn only_role_admin_grants_admin_permissions() {
     let stack = Stack::new();
     for roles in [
         &["Admin"] as &[&str],
@@ -119,12 +125,13 @@ async fn only_the_role_admin_makes_an_admin() {
 }
 
 #[tokio::test]
-async fn a_groups_channel_belongs_to_its_members() {
+async fn group_channel_is_limited_to_members() {
     let stack = Stack::new();
     let (member, mut other) = (
         device(&stack, "ana", &[], &["north"]),
         device(&stack, "ben", &[], &["south", "North"]),
     );
+
     other.pull().await;
     assert_eq!(
         member.push_one(item("create", "group/north")).await["status"],
@@ -134,6 +141,7 @@ async fn a_groups_channel_belongs_to_its_members() {
         other.push_one(item("update", "group/north")).await["code"],
         "channel_forbidden"
     );
+
     stack.settle().await;
     assert_eq!(pulled(&mut other).await, [""; 0]);
     assert_eq!(
@@ -143,7 +151,7 @@ async fn a_groups_channel_belongs_to_its_members() {
 }
 
 #[tokio::test]
-async fn the_same_id_in_two_users_channels_is_two_resources() {
+async fn resource_ids_are_scoped_to_user_channels() {
     let stack = Stack::new();
     for user in ["ana", "ben"] {
         let submission = json!({"resource_type": "submission", "action": "create", "client_version": 1,
@@ -155,6 +163,7 @@ async fn the_same_id_in_two_users_channels_is_two_resources() {
             "{user}"
         );
     }
+
     for user in ["ana", "ben"] {
         let changes = device(&stack, user, &[], &[]).pull().await;
         assert_eq!(
@@ -165,7 +174,7 @@ async fn the_same_id_in_two_users_channels_is_two_resources() {
 }
 
 #[tokio::test]
-async fn another_users_pull_token_opens_nothing() {
+async fn other_users_pull_token_reveals_nothing() {
     let stack = Stack::new();
     let mut ana = device(&stack, "ana", &[], &["north"]);
     ana.pull().await;
@@ -177,6 +186,7 @@ async fn another_users_pull_token_opens_nothing() {
     ]))
     .await;
     stack.settle().await;
+
     let mut ben = device(&stack, "ben", &[], &[]);
     ben.since = stolen;
     let page = ben.pull_page(100).await;
@@ -186,6 +196,7 @@ async fn another_users_pull_token_opens_nothing() {
         .iter()
         .map(|change| change["channel"].clone())
         .collect();
+
     assert_eq!(
         (channels, &page["revoked"]),
         (vec![json!("tenant")], &json!(["user/ana", "group/north"]))

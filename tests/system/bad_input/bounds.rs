@@ -1,5 +1,5 @@
-//! The bounds of §2, each from both sides: 350 KB, 500 fields and 64 levels, as sent and as stored
-//! after merging.
+//! The bounds of §2, each at the limit and beyond it: 350 KB, 500 fields and 64 levels, as sent and
+//! as stored after a merge.
 
 use serde_json::{Value, json, value::RawValue};
 use tidemark_core::limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX};
@@ -7,14 +7,14 @@ use tidemark_tests::{Device, Stack};
 
 use super::{Dice, assert_rejected, list, push_among_good, push_text, texts};
 
-/// An item on the meter `id` with this payload.
+/// Returns an item for a meter with this payload.
 fn item(action: &str, payload: &str) -> String {
     format!(
         r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#
     )
 }
 
-/// A payload of exactly `bytes` bytes that hardly compresses.
+/// Returns a payload of exactly `bytes` bytes that hardly compresses.
 fn payload_of(id: &str, bytes: usize, seed: u64) -> String {
     let start = format!(r#"{{"id":"{id}","pad":""#);
     format!(
@@ -28,7 +28,7 @@ fn fields_of(id: &str, count: usize) -> String {
     format!(r#"{{"id":"{id}",{}}}"#, fields.join(","))
 }
 
-/// A payload nested `depth` deep, the payload itself included.
+/// Returns a payload with `depth` levels of nesting, including the payload itself.
 fn nested(id: &str, depth: usize) -> String {
     format!(
         r#"{{"id":"{id}","a":{}{}}}"#,
@@ -44,7 +44,7 @@ async fn stack() -> (Stack, String) {
 }
 
 #[tokio::test]
-async fn a_payload_of_350_kb_is_accepted_and_one_byte_more_is_refused() {
+async fn payload_limit_is_350_kb() {
     let (stack, token) = stack().await;
     let fits = item("create", &payload_of("fits", PAYLOAD_BYTES_MAX, 1));
     assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
@@ -61,7 +61,7 @@ async fn a_payload_of_350_kb_is_accepted_and_one_byte_more_is_refused() {
 }
 
 #[tokio::test]
-async fn the_largest_payloads_pass_through_stream_log_snapshot_and_conflict() {
+async fn largest_payloads_pass_all_storage_paths() {
     let (stack, token) = stack().await;
     let mut reader = stack.device("ben", "tablet");
     reader.pull().await;
@@ -124,7 +124,7 @@ async fn assert_holds(device: &mut Device<'_>, payloads: &[String]) {
 }
 
 #[tokio::test]
-async fn a_payload_of_500_fields_is_accepted_and_one_more_is_refused() {
+async fn payload_limit_is_500_fields() {
     let (stack, token) = stack().await;
     let fits = item("create", &fields_of("fits", PAYLOAD_FIELDS_MAX));
     assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
@@ -139,7 +139,7 @@ async fn a_payload_of_500_fields_is_accepted_and_one_more_is_refused() {
 }
 
 #[tokio::test]
-async fn a_payload_nested_64_deep_is_accepted_and_deeper_ones_are_refused() {
+async fn payload_limit_is_64_levels() {
     let (stack, token) = stack().await;
     let fits = item("create", &nested("fits", NESTING_MAX));
     assert_eq!(push_among_good(&stack, &token, &fits).await["status"], "ok");
@@ -156,11 +156,12 @@ async fn a_payload_nested_64_deep_is_accepted_and_deeper_ones_are_refused() {
 }
 
 #[tokio::test]
-async fn nesting_anywhere_else_harms_nobody() {
+async fn nesting_outside_payloads_is_harmless() {
     let (stack, token) = stack().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let strange =
         item("create", r#"{"id":"m-1"}"#).replacen('{', &format!(r#"{{"unknown":{deep},"#), 1);
+
     assert_eq!(
         push_among_good(&stack, &token, &strange).await["status"],
         "ok"
@@ -170,6 +171,7 @@ async fn nesting_anywhere_else_harms_nobody() {
         "invalid_item",
         &deep,
     );
+
     let envelope = format!(
         r#"{{"device_id":"phone","unknown":{deep},"items":[{}]}}"#,
         item("create", r#"{"id":"m-2"}"#)
@@ -181,6 +183,7 @@ async fn nesting_anywhere_else_harms_nobody() {
             .status,
         200
     );
+
     for body in [format!(r#"{{"limit":{deep}}}"#), deep] {
         assert_eq!(
             stack
@@ -193,7 +196,7 @@ async fn nesting_anywhere_else_harms_nobody() {
 }
 
 #[tokio::test]
-async fn the_largest_version_is_accepted() {
+async fn largest_version_is_accepted() {
     let (stack, token) = stack().await;
     let create = format!(
         r#"{{"client_temp_id":"t","resource_type":"meter","action":"create","client_version":{VERSION_MAX},"payload":{{"a":1}}}}"#
@@ -202,6 +205,7 @@ async fn the_largest_version_is_accepted() {
         push_among_good(&stack, &token, &create).await["status"],
         "ok"
     );
+
     let update = create
         .replace("create", "update")
         .replace(r#"{"a":1}"#, r#"{"a":2}"#);
@@ -212,7 +216,7 @@ async fn the_largest_version_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
+async fn merged_payload_limit_is_350_kb() {
     let (stack, token) = stack().await;
     assert_eq!(
         push_among_good(
@@ -223,6 +227,7 @@ async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
         .await["status"],
         "ok"
     );
+
     let room = PAYLOAD_BYTES_MAX - stored(&stack, "m-1").len() - r#","b":"""#.len();
     let grow = |bytes: usize| {
         format!(
@@ -230,12 +235,14 @@ async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
             "x".repeat(bytes)
         )
     };
+
     let too_large = grow(room + 1);
     assert_rejected(
         &push_among_good(&stack, &token, &too_large).await,
         "payload_too_large",
         &too_large,
     );
+
     assert_eq!(
         push_among_good(&stack, &token, &grow(room)).await["server_version"],
         2
@@ -244,12 +251,13 @@ async fn a_merge_may_grow_a_payload_to_350_kb_and_not_beyond() {
 }
 
 #[tokio::test]
-async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
+async fn merged_payload_limit_is_500_fields() {
     let (stack, token) = stack().await;
     assert_eq!(
         push_among_good(&stack, &token, &item("create", &fields_of("m-1", 400))).await["status"],
         "ok"
     );
+
     let grow = |count: usize| {
         let fields: Vec<String> = (0..count).map(|n| format!(r#""g{n}":{n}"#)).collect();
         format!(
@@ -257,12 +265,14 @@ async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
             fields.join(",")
         )
     };
+
     let too_many = grow(102);
     assert_rejected(
         &push_among_good(&stack, &token, &too_many).await,
         "too_many_fields",
         &too_many,
     );
+
     assert_eq!(
         push_among_good(&stack, &token, &grow(101)).await["server_version"],
         2
@@ -270,7 +280,7 @@ async fn a_merge_may_grow_a_payload_to_500_fields_and_not_beyond() {
 }
 
 #[tokio::test]
-async fn an_edit_behind_one_that_outgrew_the_bound_is_not_applied() {
+async fn edit_after_oversized_merge_is_not_applied() {
     let (stack, token) = stack().await;
     let large = |version: u64, field: &str| {
         let content = "x".repeat(200 * 1024);
@@ -278,6 +288,7 @@ async fn an_edit_behind_one_that_outgrew_the_bound_is_not_applied() {
             r#"{{"resource_type":"meter","action":"update","client_version":{version},"payload":{{"id":"m-1","{field}":"{content}"}}}}"#
         )
     };
+
     let create = item("create", r#"{"id":"m-1","z":0}"#);
     let results = push_text(
         &stack,
@@ -287,11 +298,12 @@ async fn an_edit_behind_one_that_outgrew_the_bound_is_not_applied() {
     .await
     .ok()["results"]
         .clone();
-    let told: Vec<_> = (0..4)
+
+    let outcomes: Vec<_> = (0..4)
         .map(|n| (results[n]["status"].clone(), results[n]["code"].clone()))
         .collect();
     assert_eq!(
-        json!(told),
+        json!(outcomes),
         json!([
             ["ok", null],
             ["ok", null],
@@ -311,7 +323,7 @@ fn stored(stack: &Stack, id: &str) -> String {
 }
 
 #[tokio::test]
-async fn numbers_no_machine_holds_are_kept_as_they_came() {
+async fn extreme_numbers_are_stored_unchanged() {
     let (stack, token) = stack().await;
     let digits = "9".repeat(10_000);
     let payload = format!(r#"{{"a":1e400,"b":-1E-4000,"c":{digits},"d":0.{digits}}}"#);

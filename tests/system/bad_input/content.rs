@@ -1,15 +1,15 @@
-//! Names and numbers that JSON allows and the protocol does not, or allows in one form: duplicate
-//! names (§2), unpaired surrogates, NUL, and versions that are not written as whole numbers. A
-//! refusal names what is wrong.
+//! Names and numbers that JSON allows and the protocol restricts: duplicate names (§2), NUL, and
+//! versions that are not written as whole numbers. A rejection names the problem.
 
-use serde_json::Value;
+mod surrogates;
+
 use tidemark_tests::Stack;
 
 use super::{assert_problem, items::stack_with_meter, push_among_good, push_text};
 
-const DECIDE_WITH: &str = r#"{"resolution":"manual_merge","payload":"#;
+const MERGE_START: &str = r#"{"resolution":"manual_merge","payload":"#;
 
-/// A create of the meter `id` with these further fields of its payload, as text.
+/// Returns a create of the meter `id` with these further fields of its payload, as text.
 fn create(id: &str, fields: &str) -> String {
     format!(
         r#"{{"resource_type":"meter","action":"create","client_version":0,"payload":{{"id":"{id}",{fields}}}}}"#
@@ -22,14 +22,14 @@ fn update(id: &str, base: u64, fields: &str) -> String {
     )
 }
 
-/// The text of everything that a new device pulls.
+/// Returns the text of everything that a new device pulls.
 async fn pulled(stack: &Stack, token: &str) -> String {
     stack.settle().await;
     stack.post_bytes("sync/pull", Some(token), b"{}").await.text
 }
 
 #[tokio::test]
-async fn last_duplicate_name_counts_at_every_depth() {
+async fn last_duplicate_name_wins_at_every_depth() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let items = [
@@ -43,6 +43,7 @@ async fn last_duplicate_name_counts_at_every_depth() {
         create("m-5", r#""id":"m-6","reading":1"#),
     ];
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
+
     let results = push_text(&stack, &token, &items).await.ok()["results"].clone();
     assert!(
         results
@@ -51,6 +52,7 @@ async fn last_duplicate_name_counts_at_every_depth() {
         "{results}"
     );
     assert_eq!(results[4]["server_id"], "m-6");
+
     let text = pulled(&stack, &token).await;
     for stored in [
         r#"{"n":{"b":1.0,"a":1e300}}"#,
@@ -69,6 +71,7 @@ async fn duplicate_names_of_a_patch_are_removed() {
     push_text(&stack, &token, &[&create("m-1", r#""n":{"keep":1}"#)])
         .await
         .ok();
+
     let patch = update(
         "m-1",
         1,
@@ -82,6 +85,7 @@ async fn duplicate_names_of_a_patch_are_removed() {
             "{results}"
         );
     }
+
     let text = pulled(&stack, &token).await;
     assert!(
         text.contains(r#"{"n":{"keep":1,"l":[{"a":4.0}]}}"#),
@@ -107,7 +111,7 @@ async fn retry_without_duplicates_is_the_same_edit() {
 }
 
 #[tokio::test]
-async fn duplicate_names_of_an_item_or_a_request_are_refused() {
+async fn duplicate_protocol_fields_are_rejected() {
     let (stack, token) = stack_with_meter().await;
     let item = r#"{"resource_type":"meter","resource_type":"meter","action":"delete","client_version":1,"payload":{"id":"m-1"}}"#;
     let result = push_among_good(&stack, &token, item).await;
@@ -122,6 +126,7 @@ async fn duplicate_names_of_an_item_or_a_request_are_refused() {
             .contains("duplicate field `resource_type`"),
         "{result}"
     );
+
     let response = stack
         .post_bytes(
             "sync/push",
@@ -136,7 +141,8 @@ async fn duplicate_names_of_an_item_or_a_request_are_refused() {
         Some("$"),
         "device_id twice",
     );
-    // Names that the protocol does not know are ignored, and so is how often they come.
+
+    // Names that the protocol does not define are ignored, even if they are repeated.
     let result = push_among_good(
         &stack,
         &token,
@@ -146,7 +152,7 @@ async fn duplicate_names_of_an_item_or_a_request_are_refused() {
     assert_eq!(result["status"], "ok", "{result}");
 }
 
-/// A conflict about the meter `m-1`; its id, and an admin's token.
+/// Creates a conflict of the meter `m-1`. Returns its id and an admin's token.
 async fn conflict(stack: &Stack, token: &str) -> (String, String) {
     let result = push_text(
         stack,
@@ -168,8 +174,9 @@ async fn manual_merge_removes_duplicate_names() {
     let token = stack.token("acme", "ana", &[], &[]);
     let (id, root) = conflict(&stack, &token).await;
     let path = format!("conflicts/{id}/resolve");
+
     let decision =
-        format!(r#"{DECIDE_WITH}{{"l":[{{"a":1,"\u0061":1.50}}],"b":1,"id":"x","b":2}}}}"#);
+        format!(r#"{MERGE_START}{{"l":[{{"a":1,"\u0061":1.50}}],"b":1,"id":"x","b":2}}}}"#);
     let response = stack
         .post_bytes(&path, Some(&root), decision.as_bytes())
         .await;
@@ -181,8 +188,9 @@ async fn manual_merge_removes_duplicate_names() {
         "{}",
         response.text
     );
-    // The same decision, written without what does not count.
-    let again = format!(r#"{DECIDE_WITH}{{"l":[{{"a":1.50}}],"b":2}}}}"#);
+
+    // The same resolution, without the parts that are ignored.
+    let again = format!(r#"{MERGE_START}{{"l":[{{"a":1.50}}],"b":2}}}}"#);
     assert_eq!(
         stack
             .post_bytes(&path, Some(&root), again.as_bytes())
@@ -190,6 +198,7 @@ async fn manual_merge_removes_duplicate_names() {
             .ok()["server_version"],
         response.json()["server_version"]
     );
+
     assert!(
         pulled(&stack, &token)
             .await
@@ -197,106 +206,8 @@ async fn manual_merge_removes_duplicate_names() {
     );
 }
 
-/// Payloads with an unpaired surrogate: leading and trailing, in keys and in values, at any depth.
-const SURROGATES: [&str; 8] = [
-    r#"{"\ud800":1}"#,
-    r#"{"\udc00":1}"#,
-    r#"{"a":{"b\ud83e":1}}"#,
-    r#"{"a":[{"b":[{"\ud800\ud800":1}]}]}"#,
-    r#"{"a":"\ud800"}"#,
-    r#"{"a":["x\udfffy"]}"#,
-    r#"{"a":"\ud800\n"}"#,
-    r#"{"a":1,"a":"\ud800","a":2}"#,
-];
-
-#[track_caller]
-fn assert_names_surrogate(text: &Value, what: &str) {
-    let text = text.as_str().unwrap_or_default();
-    assert!(
-        text.contains("unpaired surrogate") && !text.contains("must be a JSON object"),
-        "{what}: {text}"
-    );
-}
-
 #[tokio::test]
-async fn unpaired_surrogate_is_named_in_items() {
-    let (stack, token) = stack_with_meter().await;
-    for payload in SURROGATES {
-        for action in ["create", "update", "delete"] {
-            let item = format!(
-                r#"{{"client_temp_id":"t","resource_type":"meter","action":"{action}","client_version":1,"payload":{payload}}}"#
-            );
-            let result = push_among_good(&stack, &token, &item).await;
-            assert_eq!(
-                (&result["status"], &result["code"]),
-                (&"error".into(), &"invalid_payload".into()),
-                "{item}: {result}"
-            );
-            assert_names_surrogate(&result["error"], &item);
-        }
-    }
-    for (item, code) in [
-        (
-            update("m-1", 1, r#""a":1"#).replacen('{', r#"{"\ud800":1,"#, 1),
-            "invalid_item",
-        ),
-        (
-            update("m-1", 1, r#""a":1"#).replace("update", r"\udc00"),
-            "invalid_item",
-        ),
-        (
-            update("m-1", 1, r#""a":1"#).replacen('{', r#"{"client_temp_id":"\ud800","#, 1),
-            "invalid_item",
-        ),
-        (update(r"m\ud800", 1, r#""a":1"#), "invalid_id"),
-    ] {
-        let result = push_among_good(&stack, &token, &item).await;
-        assert_eq!(
-            (&result["status"], &result["code"]),
-            (&"error".into(), &code.into()),
-            "{item}: {result}"
-        );
-        assert_names_surrogate(&result["error"], &item);
-    }
-}
-
-#[tokio::test]
-async fn unpaired_surrogate_is_named_in_requests() {
-    let stack = Stack::new();
-    let token = stack.token("acme", "ana", &[], &[]);
-    let (id, root) = conflict(&stack, &token).await;
-    for payload in SURROGATES {
-        let decision = format!("{DECIDE_WITH}{payload}}}");
-        let response = stack
-            .post_bytes(
-                &format!("conflicts/{id}/resolve"),
-                Some(&root),
-                decision.as_bytes(),
-            )
-            .await;
-        assert_problem(
-            &response,
-            400,
-            "invalid_request",
-            Some("payload"),
-            &decision,
-        );
-        assert_names_surrogate(&response.json()["detail"], &decision);
-    }
-    for body in [
-        r#"{"\ud800":1,"device_id":"a","items":[1]}"#,
-        r#"{"device_id":"\udc00","items":[1]}"#,
-    ] {
-        let response = stack
-            .post_bytes("sync/push", Some(&token), body.as_bytes())
-            .await;
-        assert_eq!(response.status, 400, "{body}");
-        assert_names_surrogate(&response.json()["detail"], body);
-    }
-}
-
-#[tokio::test]
-async fn nul_and_deep_nesting_are_judged_for_themselves() {
+async fn nul_is_accepted_and_deep_nesting_rejected() {
     let (stack, token) = stack_with_meter().await;
     let result = push_among_good(
         &stack,
@@ -310,6 +221,7 @@ async fn nul_and_deep_nesting_are_judged_for_themselves() {
             .await
             .contains(r#"{"a\u0000b":{"\u0000":"\u0000"}}"#)
     );
+
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let result = push_among_good(&stack, &token, &create("m-2", &format!(r#""a":{deep}"#))).await;
     assert_eq!(result["code"], "payload_too_deep", "{result}");
@@ -320,7 +232,8 @@ async fn nul_and_deep_nesting_are_judged_for_themselves() {
     )
     .await;
     assert_eq!(result["code"], "payload_too_deep", "{result}");
-    // A field that the protocol does not know is ignored, whatever it holds.
+
+    // A field that the protocol does not define is ignored, regardless of its value.
     let result = push_among_good(
         &stack,
         &token,
@@ -331,9 +244,10 @@ async fn nul_and_deep_nesting_are_judged_for_themselves() {
 }
 
 #[tokio::test]
-async fn number_that_is_not_whole_is_named() {
+async fn invalid_integer_is_named_in_the_error() {
     let (stack, token) = stack_with_meter().await;
     let root = stack.token("acme", "root", &["admin"], &[]);
+
     for number in [
         "1e3",
         "1E0",
@@ -362,6 +276,7 @@ async fn number_that_is_not_whole_is_named() {
                 "{item}: {result}"
             );
         }
+
         let response = stack
             .post_bytes(
                 "sync/pull",
@@ -377,6 +292,7 @@ async fn number_that_is_not_whole_is_named() {
             "{}",
             response.text
         );
+
         if number != "9007199254740992" {
             let body =
                 format!(r#"{{"resolution":"accept_server","expected_server_version":{number}}}"#);

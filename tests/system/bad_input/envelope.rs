@@ -1,5 +1,5 @@
-//! A request that is broken as a whole: 400 with the JSON path, 413, 415, and nothing of it is
-//! applied.
+//! Requests that are invalid as a whole: 400 with the JSON path, 413 or 415, and nothing of the
+//! request is applied.
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
@@ -23,10 +23,12 @@ fn pull_body() -> Value {
     json!({"since_token": null, "device_id": "phone", "limit": 100})
 }
 
-/// Each of `body`'s fields in turn with each of its wrong values is refused with the field's path.
+/// Checks that each field of `body` with each of its invalid values is rejected with the path of
+/// the field.
 async fn assert_each_is_rejected(route: &str, body: &Value, wrong: &[(&str, Vec<Value>)]) {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
+
     for (field, values) in wrong {
         for value in values {
             let mut body = body.clone();
@@ -36,6 +38,7 @@ async fn assert_each_is_rejected(route: &str, body: &Value, wrong: &[(&str, Vec<
             assert_problem(&response, 400, "invalid_request", Some(field), &shown);
         }
     }
+
     assert_eq!(
         stack.rows("sync_items").len() + stack.rows("resources").len(),
         0,
@@ -44,10 +47,11 @@ async fn assert_each_is_rejected(route: &str, body: &Value, wrong: &[(&str, Vec<
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_is_refused_behind_both_kinds_of_api() {
+async fn invalid_json_is_rejected_by_both_apis() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         let token = stack.token("acme", "ana", &[], &[]);
+
         for route in ROUTES {
             for body in [
                 b"".as_slice(),
@@ -82,7 +86,7 @@ async fn a_body_that_is_not_json_is_refused_behind_both_kinds_of_api() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_object_is_refused() {
+async fn non_object_body_is_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     for route in ROUTES {
@@ -100,7 +104,7 @@ async fn a_body_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn a_list_of_the_fields_is_no_request() {
+async fn body_as_field_list_is_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let as_list = [
@@ -108,6 +112,7 @@ async fn a_list_of_the_fields_is_no_request() {
         ("sync/pull", json!([null, "phone", 5])),
     ];
     let empty = ROUTES.map(|route| (route, json!([])));
+
     for (route, body) in as_list.into_iter().chain(empty) {
         let response = stack.post(route, &token, &body).await;
         assert_problem(
@@ -121,7 +126,7 @@ async fn a_list_of_the_fields_is_no_request() {
 }
 
 #[tokio::test]
-async fn a_body_cut_anywhere_is_refused() {
+async fn truncated_body_is_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
@@ -144,11 +149,12 @@ async fn a_body_cut_anywhere_is_refused() {
             );
         }
     }
+
     assert_eq!(stack.rows("sync_items").len(), 0);
 }
 
 #[tokio::test]
-async fn a_push_field_of_the_wrong_type_or_length_is_named() {
+async fn invalid_push_field_is_named() {
     let long = json!("x".repeat(257));
     let no_text = vec![json!(5), json!(1.5), json!(true), json!([]), json!({})];
     let no_name = [
@@ -156,6 +162,7 @@ async fn a_push_field_of_the_wrong_type_or_length_is_named() {
         vec![json!(""), long, json!("é".repeat(129))],
     ]
     .concat();
+
     let wrong = [
         ("device_id", [no_name.clone(), vec![json!(null)]].concat()),
         ("client_sync_token", no_text),
@@ -173,13 +180,15 @@ async fn a_push_field_of_the_wrong_type_or_length_is_named() {
             ],
         ),
     ];
+
     assert_each_is_rejected("sync/push", &push_body(), &wrong).await;
 }
 
 #[tokio::test]
-async fn a_pull_field_of_the_wrong_type_or_length_is_named() {
+async fn invalid_pull_field_is_named() {
     let no_text = vec![json!(5), json!(true), json!([]), json!({})];
     let no_name = [no_text.clone(), vec![json!(""), json!("x".repeat(257))]].concat();
+
     let limits = vec![
         json!(0),
         json!(501),
@@ -191,6 +200,7 @@ async fn a_pull_field_of_the_wrong_type_or_length_is_named() {
         json!([]),
         json!(u64::MAX),
     ];
+
     let wrong = [
         ("since_token", no_text),
         ("device_id", no_name),
@@ -200,9 +210,10 @@ async fn a_pull_field_of_the_wrong_type_or_length_is_named() {
 }
 
 #[tokio::test]
-async fn a_number_json_cannot_hold_is_refused_where_a_number_is_read() {
+async fn invalid_number_as_limit_is_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
+
     for limit in [
         "1e400",
         "-1e400",
@@ -226,9 +237,10 @@ async fn a_number_json_cannot_hold_is_refused_where_a_number_is_read() {
 }
 
 #[tokio::test]
-async fn a_push_without_device_or_items_is_refused() {
+async fn push_without_device_or_items_is_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
+
     for body in [
         json!({}),
         json!({"items": [item()]}),
@@ -247,7 +259,7 @@ async fn a_push_without_device_or_items_is_refused() {
 }
 
 #[tokio::test]
-async fn an_envelope_at_its_bounds_is_accepted() {
+async fn envelope_at_its_limits_is_accepted() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let items: Vec<Value> = (0..50).map(|n| json!({"client_temp_id": format!("t{n}"), "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}})).collect();
@@ -262,6 +274,7 @@ async fn an_envelope_at_its_bounds_is_accepted() {
             .all(|result| result["status"] == "ok"),
         "{results}"
     );
+
     for pull in [
         json!({}),
         json!({"limit": 1}),
@@ -273,9 +286,10 @@ async fn an_envelope_at_its_bounds_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_body_of_3_mb_is_read_and_one_byte_more_is_413() {
+async fn body_limit_is_3_mb() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
+
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
         let mut body = body.to_string().into_bytes();
         body.resize(BODY_BYTES_MAX, b' ');
@@ -294,36 +308,53 @@ async fn a_body_of_3_mb_is_read_and_one_byte_more_is_413() {
     }
 }
 
+/// The names and values of further headers of a request.
+type HeaderPairs = &'static [(&'static str, &'static str)];
+
+const REJECTED_MEDIA_TYPES: [HeaderPairs; 6] = [
+    &[("content-type", "text/plain")],
+    &[("content-type", "text/plain; charset=application/json")],
+    &[("content-type", "application/x-www-form-urlencoded")],
+    &[("content-type", "")],
+    &[
+        ("content-type", "application/json"),
+        ("content-encoding", "compress"),
+    ],
+    &[("content-encoding", "br")],
+];
+
+const ACCEPTED_MEDIA_TYPES: [HeaderPairs; 4] = [
+    &[],
+    &[("content-type", "application/json; charset=utf-8")],
+    &[("content-type", "Application/JSON")],
+    &[
+        ("content-type", "application/vnd.acme+json"),
+        ("content-encoding", "identity"),
+    ],
+];
+
+/// Returns the headers of a request with this bearer token.
+fn headers(token: &str, pairs: HeaderPairs) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::AUTHORIZATION,
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
+    );
+    for (name, value) in pairs {
+        headers.insert(*name, HeaderValue::from_static(value));
+    }
+    headers
+}
+
 #[tokio::test]
-async fn what_is_declared_as_something_else_than_json_is_415() {
+async fn other_media_types_return_415() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    let headers = |pairs: &[(header::HeaderName, &str)]| {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {token}")).unwrap(),
-        );
-        for (name, value) in pairs {
-            headers.insert(name, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    };
-    let (media_type, encoding) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
+
     for (route, body) in [("sync/push", push_body()), ("sync/pull", pull_body())] {
         let body = body.to_string().into_bytes();
-        for rejected in [
-            vec![(media_type.clone(), "text/plain")],
-            vec![(media_type.clone(), "text/plain; charset=application/json")],
-            vec![(media_type.clone(), "application/x-www-form-urlencoded")],
-            vec![(media_type.clone(), "")],
-            vec![
-                (media_type.clone(), "application/json"),
-                (encoding.clone(), "compress"),
-            ],
-            vec![(encoding.clone(), "br")],
-        ] {
-            let response = stack.send(route, &headers(&rejected), &body).await;
+        for rejected in REJECTED_MEDIA_TYPES {
+            let response = stack.send(route, &headers(&token, rejected), &body).await;
             assert_problem(
                 &response,
                 415,
@@ -332,20 +363,10 @@ async fn what_is_declared_as_something_else_than_json_is_415() {
                 &format!("{route} {rejected:?}"),
             );
         }
-        for accepted in [
-            vec![],
-            vec![(media_type.clone(), "application/json; charset=utf-8")],
-            vec![(media_type.clone(), "Application/JSON")],
-            vec![
-                (media_type.clone(), "application/vnd.acme+json"),
-                (encoding.clone(), "identity"),
-            ],
-        ] {
-            assert_eq!(
-                stack.send(route, &headers(&accepted), &body).await.status,
-                200,
-                "{route} {accepted:?}"
-            );
+
+        for accepted in ACCEPTED_MEDIA_TYPES {
+            let response = stack.send(route, &headers(&token, accepted), &body).await;
+            assert_eq!(response.status, 200, "{route} {accepted:?}");
         }
     }
 }

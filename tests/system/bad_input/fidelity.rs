@@ -1,14 +1,14 @@
-//! A payload comes back as the same JSON value (§2), to the byte: through the snapshot and the log,
-//! an update of another field, and as the other side of a conflict. The answers are read as text
-//! here, because reading a number may change it.
+//! Fidelity of payloads (§2): a payload is returned as the same JSON value, byte for byte, from the
+//! snapshot and the log, after an update of another field, and as a side of a conflict. The tests
+//! read responses as text, because parsing a number may change it.
 
 use serde_json::json;
 use tidemark_tests::Stack;
 
 use super::{list, push_text, raw_items, texts};
 
-/// What JSON libraries like to change: digits, signs and exponents, the order of keys, escapes,
-/// emptiness.
+/// Values that JSON libraries tend to change: digits, signs and exponents, the order of keys,
+/// escapes, empty values.
 const FIELDS: &str = concat!(
     r#""z":1.0,"big":9007199254740993,"huge":1e300,"tenth":0.1,"padded":1.50,"minus":-0,"minus_zero":-0.0,"exponent":1E+2,"#,
     r#""small":5e-324,"beyond":123456789012345678901234567890.000,"empty":"","nothing":null,"no":false,"a":{"z":{},"a":[],"":""},"#,
@@ -17,8 +17,8 @@ const FIELDS: &str = concat!(
     r#""last":0"#
 );
 
-/// The texts of the payloads that a new device finds in its snapshot, and of those a device finds
-/// in the log since `since_token`.
+/// Returns the texts of the payloads in the snapshot of a new device, or in the log since
+/// `since_token`.
 async fn pulled(stack: &Stack, since_token: Option<&str>) -> Vec<String> {
     let token = stack.token("acme", "ben", &[], &[]);
     let response = stack
@@ -39,7 +39,7 @@ async fn since_token(stack: &Stack) -> String {
     text
 }
 
-/// A stack whose log begins before the meter `m-1` was created with [`FIELDS`], and the token from
+/// Returns a stack in which the meter `m-1` was created with [`FIELDS`], and a pull token from
 /// before.
 async fn stack_with_meter() -> (Stack, String) {
     let stack = Stack::new();
@@ -64,7 +64,7 @@ async fn update(stack: &Stack, user: &str, version: u64, patch: &str) -> super::
 }
 
 #[tokio::test]
-async fn a_payload_comes_back_to_the_byte_from_snapshot_and_log() {
+async fn payload_returns_unchanged_from_snapshot_and_log() {
     let (stack, since) = stack_with_meter().await;
     let expected = format!("{{{FIELDS}}}");
     assert_eq!(pulled(&stack, None).await, [expected.as_str()]);
@@ -73,7 +73,7 @@ async fn a_payload_comes_back_to_the_byte_from_snapshot_and_log() {
 }
 
 #[tokio::test]
-async fn a_payload_without_id_keeps_even_its_spaces() {
+async fn payload_without_id_keeps_its_whitespace() {
     let stack = Stack::new();
     let since = since_token(&stack).await;
     let payload = format!("{{ {FIELDS} ,\n\t\"\\u0061bc\" : [ 1 , 2 ] }}");
@@ -89,7 +89,7 @@ async fn a_payload_without_id_keeps_even_its_spaces() {
 }
 
 #[tokio::test]
-async fn an_update_of_another_field_leaves_every_byte_of_the_rest() {
+async fn update_preserves_bytes_of_other_fields() {
     let (stack, since) = stack_with_meter().await;
     assert_eq!(
         update(&stack, "ana", 1, r#""last":2.50,"added":0.10"#).await["status"].get(),
@@ -105,7 +105,7 @@ async fn an_update_of_another_field_leaves_every_byte_of_the_rest() {
 }
 
 #[tokio::test]
-async fn a_merge_inside_a_field_leaves_the_bytes_beside_it() {
+async fn merge_preserves_bytes_within_a_field() {
     let (stack, _) = stack_with_meter().await;
     update(&stack, "ana", 1, r#""a":{"a":null,"new":1.0},"z":null"#).await;
     let expected = FIELDS
@@ -118,7 +118,7 @@ async fn a_merge_inside_a_field_leaves_the_bytes_beside_it() {
 }
 
 #[tokio::test]
-async fn a_number_written_otherwise_is_a_change() {
+async fn different_number_notation_is_a_change() {
     let (stack, _) = stack_with_meter().await;
     let result = update(&stack, "ana", 1, r#""z":1.00"#).await;
     assert_eq!(
@@ -129,7 +129,7 @@ async fn a_number_written_otherwise_is_a_change() {
 }
 
 #[tokio::test]
-async fn a_string_escaped_otherwise_is_no_change() {
+async fn different_string_escape_is_no_change() {
     let (stack, _) = stack_with_meter().await;
     let result = update(
         &stack,
@@ -145,7 +145,7 @@ async fn a_string_escaped_otherwise_is_no_change() {
 }
 
 #[tokio::test]
-async fn a_conflict_shows_and_keeps_both_sides_to_the_byte() {
+async fn conflict_preserves_both_payloads_unchanged() {
     let (stack, _) = stack_with_meter().await;
     update(&stack, "ana", 1, r#""last":1"#).await;
     let server = format!("{{{}}}", FIELDS.replace(r#""last":0"#, r#""last":1"#));
@@ -153,6 +153,7 @@ async fn a_conflict_shows_and_keeps_both_sides_to_the_byte() {
     let result = update(&stack, "ben", 1, &patch).await;
     assert_eq!(result["status"].get(), r#""conflict""#);
     assert_eq!(result["server_payload"].get(), server);
+
     let id = stack.conflicts()[0]["id"]["S"]
         .as_str()
         .expect("an id")
@@ -164,21 +165,23 @@ async fn a_conflict_shows_and_keeps_both_sides_to_the_byte() {
         )
         .await
         .text;
+
     for (side, payload) in [("server", &server), ("client", &format!("{{{patch}}}"))] {
         assert!(
             conflict.contains(&format!(r#""{side}_payload":{payload}"#)),
             "{side}: {conflict}"
         );
     }
+
     assert_eq!(
         update(&stack, "ben", 1, &patch).await["server_payload"].get(),
         server,
-        "the retry's answer"
+        "the retry's response"
     );
 }
 
 #[tokio::test]
-async fn raw_items_are_kept_to_the_byte() {
+async fn raw_items_are_stored_unchanged() {
     let stack = Stack::new();
     let item = format!(
         r#"{{ "resource_type":"meter", "action":"create","client_version":1,"payload":{{ "id":"m-1", {FIELDS} }} }}"#

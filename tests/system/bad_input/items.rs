@@ -1,5 +1,5 @@
-//! A bad item is an error at its index (§3.7): the batch is answered 200, the good items apply, and
-//! all of them are kept as they came.
+//! Invalid items are errors at their index (§3.7): the response to the batch is 200, the valid
+//! items are applied, and all items are stored as they were received.
 
 use serde_json::json;
 use tidemark_core::limits::VERSION_MAX;
@@ -7,7 +7,7 @@ use tidemark_tests::Stack;
 
 use super::{assert_rejected, push_among_good, push_text, raw_items};
 
-/// An update of `m-1` with one field written otherwise; `None` leaves it out.
+/// Returns an update of `m-1` in which one field has this value, or is missing if it is `None`.
 fn update_with(field: &str, value: Option<&str>) -> String {
     let mut fields = vec![
         ("resource_type", r#""meter""#),
@@ -24,7 +24,7 @@ fn update_with(field: &str, value: Option<&str>) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// A stack with the meter `m-1`, and ana's token.
+/// Returns a stack with the meter `m-1`, and Ana's token.
 pub(super) async fn stack_with_meter() -> (Stack, String) {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
@@ -36,7 +36,8 @@ pub(super) async fn stack_with_meter() -> (Stack, String) {
     (stack, token)
 }
 
-/// Each of these values of the field is refused with this code, and the meter stays as it was.
+/// Checks that each of these values of the field is rejected with this code, and that the meter
+/// does not change.
 async fn assert_each_is_rejected(field: &str, code: &str, values: &[Option<&str>]) {
     let (stack, token) = stack_with_meter().await;
     for value in values {
@@ -55,8 +56,9 @@ async fn assert_each_is_rejected(field: &str, code: &str, values: &[Option<&str>
 }
 
 #[tokio::test]
-async fn an_item_that_is_no_object_is_refused_alone() {
+async fn non_object_item_is_rejected_alone() {
     let (stack, token) = stack_with_meter().await;
+
     for item in [
         "null",
         "7",
@@ -79,7 +81,7 @@ async fn an_item_that_is_no_object_is_refused_alone() {
 }
 
 #[tokio::test]
-async fn a_list_of_the_fields_is_no_item() {
+async fn item_as_field_list_is_rejected() {
     let (stack, token) = stack_with_meter().await;
     let item = r#"[null,"meter","update",{"id":"m-1","reading":2},1,null,null]"#;
     assert_rejected(
@@ -90,7 +92,7 @@ async fn a_list_of_the_fields_is_no_item() {
 }
 
 #[tokio::test]
-async fn an_unknown_type_is_refused() {
+async fn unknown_type_is_rejected() {
     assert_each_is_rejected(
         "resource_type",
         "unknown_type",
@@ -105,7 +107,7 @@ async fn an_unknown_type_is_refused() {
 }
 
 #[tokio::test]
-async fn an_unreadable_type_is_refused() {
+async fn malformed_type_is_rejected() {
     let values = [
         None,
         Some("null"),
@@ -118,7 +120,7 @@ async fn an_unreadable_type_is_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_action_is_refused() {
+async fn unknown_action_is_rejected() {
     let values = [
         None,
         Some("null"),
@@ -131,12 +133,12 @@ async fn an_unknown_action_is_refused() {
 }
 
 #[tokio::test]
-async fn an_object_is_no_action() {
+async fn object_as_action_is_rejected() {
     assert_each_is_rejected("action", "invalid_item", &[Some(r#"{"update":null}"#)]).await;
 }
 
 #[tokio::test]
-async fn a_version_that_is_no_natural_number_is_refused() {
+async fn invalid_version_number_is_rejected() {
     let too_large = (VERSION_MAX + 1).to_string();
     let values = [
         Some("-1"),
@@ -151,6 +153,7 @@ async fn a_version_that_is_no_natural_number_is_refused() {
         Some("18446744073709551616"),
         Some("1e400"),
     ];
+
     assert_each_is_rejected(
         "client_version",
         "invalid_item",
@@ -161,12 +164,12 @@ async fn a_version_that_is_no_natural_number_is_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_payload_is_refused() {
+async fn missing_payload_is_rejected() {
     assert_each_is_rejected("payload", "invalid_item", &[None, Some("null")]).await;
 }
 
 #[tokio::test]
-async fn a_payload_that_is_no_object_is_refused() {
+async fn non_object_payload_is_rejected() {
     let (stack, token) = stack_with_meter().await;
     for payload in ["5", "[]", r#""{}""#, "true", r#"[{"id":"m-1"}]"#] {
         for action in ["create", "update", "delete"] {
@@ -183,8 +186,9 @@ async fn a_payload_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn half_a_surrogate_pair_is_refused_wherever_it_stands_in_a_payload() {
+async fn unpaired_surrogate_in_payload_is_rejected() {
     let (stack, token) = stack_with_meter().await;
+
     for payload in [
         r#"{"a":"\ud800"}"#,
         r#"{"a":"x\udfffy"}"#,
@@ -204,7 +208,7 @@ async fn half_a_surrogate_pair_is_refused_wherever_it_stands_in_a_payload() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_no_name_is_refused() {
+async fn invalid_id_is_rejected() {
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(257));
     let wide = format!(r#"{{"id":"{}"}}"#, "é".repeat(129));
     let values = [
@@ -221,13 +225,13 @@ async fn an_id_that_is_no_name_is_refused() {
 }
 
 #[tokio::test]
-async fn an_item_that_names_no_resource_is_refused() {
+async fn item_without_resource_id_is_rejected() {
     let values = [r#"{"reading":2}"#, r#"{"id":null,"reading":2}"#, "{}"];
     assert_each_is_rejected("payload", "id_required", &values.map(Some)).await;
 }
 
 #[tokio::test]
-async fn a_temp_id_that_is_no_name_is_refused() {
+async fn invalid_temp_id_is_rejected() {
     let long = format!(r#""{}""#, "x".repeat(257));
     assert_each_is_rejected(
         "client_temp_id",
@@ -238,7 +242,7 @@ async fn a_temp_id_that_is_no_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_channel_that_does_not_exist_is_refused() {
+async fn invalid_channel_is_rejected() {
     let long = format!(r#""group/{}""#, "x".repeat(257));
     let values = [
         r#""""#,
@@ -251,6 +255,7 @@ async fn a_channel_that_does_not_exist_is_refused() {
         r#""group""#,
         &long,
     ];
+
     assert_each_is_rejected("channel", "invalid_channel", &values.map(Some)).await;
     assert_each_is_rejected(
         "channel",
@@ -261,7 +266,7 @@ async fn a_channel_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
-async fn a_channel_of_others_is_refused() {
+async fn forbidden_channel_is_rejected() {
     let values = [
         r#""group/south""#,
         r#""group/North""#,
@@ -273,7 +278,7 @@ async fn a_channel_of_others_is_refused() {
 }
 
 #[tokio::test]
-async fn a_task_without_a_channel_is_refused() {
+async fn task_without_channel_is_rejected() {
     let (stack, token) = stack_with_meter().await;
     for action in ["create", "update", "delete"] {
         let item = format!(
@@ -288,8 +293,9 @@ async fn a_task_without_a_channel_is_refused() {
 }
 
 #[tokio::test]
-async fn a_create_without_a_required_field_is_refused() {
+async fn create_without_required_field_is_rejected() {
     let (stack, token) = stack_with_meter().await;
+
     for payload in [
         "{}",
         r#"{"form_id":"f"}"#,
@@ -309,13 +315,14 @@ async fn a_create_without_a_required_field_is_refused() {
 }
 
 #[tokio::test]
-async fn an_update_that_removes_a_required_field_is_refused() {
+async fn update_removing_required_field_is_rejected() {
     let (stack, token) = stack_with_meter().await;
     let create = r#"{"resource_type":"submission","action":"create","client_version":1,"payload":{"id":"s-1","form_id":"f","data":{"a":1}}}"#;
     assert_eq!(
         push_text(&stack, &token, &[create]).await.ok()["results"][0]["status"],
         "ok"
     );
+
     for patch in [
         r#""form_id":null"#,
         r#""data":null"#,
@@ -330,6 +337,7 @@ async fn an_update_that_removes_a_required_field_is_refused() {
             &item,
         );
     }
+
     let emptied = r#"{"resource_type":"submission","action":"update","client_version":1,"payload":{"id":"s-1","data":{"a":null}}}"#;
     assert_eq!(
         push_among_good(&stack, &token, emptied).await["status"],
@@ -338,8 +346,9 @@ async fn an_update_that_removes_a_required_field_is_refused() {
 }
 
 #[tokio::test]
-async fn a_resource_that_does_not_exist_is_not_found() {
+async fn missing_resource_is_not_found() {
     let (stack, token) = stack_with_meter().await;
+
     for action in ["update", "delete"] {
         for name in [
             r#""payload":{"id":"m-2"}"#,
@@ -358,7 +367,7 @@ async fn a_resource_that_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn every_item_is_kept_as_it_came_however_bad() {
+async fn every_item_is_stored_as_received() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let items = [
@@ -373,7 +382,7 @@ async fn every_item_is_kept_as_it_came_however_bad() {
 }
 
 #[tokio::test]
-async fn a_batch_of_nothing_but_bad_items_is_answered_and_answers_again_alike() {
+async fn batch_of_invalid_items_is_idempotent() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let items = json!([null, 7, {"resource_type": "invoice"}, {"resource_type": "meter", "action": "create", "client_version": -1}]);

@@ -1,6 +1,6 @@
-//! What a client writes where a name or a number belongs comes back in no answer at full length:
-//! the answer stays small enough for Lambda (§3.12), its batch can be stored, and a retry is
-//! answered as the first time (§3.6).
+//! A long text in place of a name or number is never repeated at full length in a response: the
+//! response stays small enough for Lambda (§3.12), its batch can be stored, and a retry is
+//! idempotent (§3.6).
 
 use serde_json::{Value, json};
 use tidemark_core::limits::{RESPONSE_BYTES_MAX, escaped_bytes};
@@ -8,8 +8,8 @@ use tidemark_tests::Stack;
 
 use super::{Dice, assert_rejected};
 
-/// Two megabytes of text: that compresses, that does not, and that grows sixfold wherever it is
-/// written as Rust's debug output.
+/// Returns texts of two megabytes: letters, which compress, noise, which hardly does, and control
+/// characters, which grow sixfold in Rust's debug format.
 fn long_texts() -> [(&'static str, String); 3] {
     let bytes = 2 << 20;
     [
@@ -23,9 +23,9 @@ fn item() -> Value {
     json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}})
 }
 
-/// The item with a long text in `field` is refused by itself, in a small answer, and again when its
-/// batch is sent again.
-async fn assert_response(field: &str, code: &str) {
+/// Checks that an item with a long text in `field` is rejected alone, in a small response, and
+/// identically if its batch is sent again.
+async fn assert_short_rejection(field: &str, code: &str) {
     for (kind, text) in long_texts() {
         let stack = Stack::new();
         let ana = stack.device("ana", "phone");
@@ -37,8 +37,9 @@ async fn assert_response(field: &str, code: &str) {
         let mut good = item();
         good["client_temp_id"] = "good".into();
         let items = json!([long, good]);
+
         let first = ana.push_batch("b", &items).await;
-        assert_eq!(first.status, 200, "{field}, {kind}: the first time");
+        assert_eq!(first.status, 200, "{field}, {kind}: the first request");
         assert_rejected(&first.json()["results"][0], code, field);
         assert_eq!(
             first.json()["results"][1]["status"],
@@ -48,51 +49,53 @@ async fn assert_response(field: &str, code: &str) {
         let bytes = escaped_bytes(&first.text);
         assert!(
             bytes <= RESPONSE_BYTES_MAX,
-            "{field}, {kind}: an answer of {bytes} bytes"
+            "{field}, {kind}: a response of {bytes} bytes"
         );
+
         let again = ana.push_batch("b", &items).await;
         assert_eq!(
             (again.status, again.text == first.text),
             (200, true),
-            "{field}, {kind}: the second time"
+            "{field}, {kind}: the retry"
         );
     }
 }
 
 #[tokio::test]
-async fn a_long_type_is_refused_in_few_words() {
-    assert_response("resource_type", "unknown_type").await;
+async fn long_type_is_rejected_briefly() {
+    assert_short_rejection("resource_type", "unknown_type").await;
 }
 
 #[tokio::test]
-async fn a_long_action_is_refused_in_few_words() {
-    assert_response("action", "invalid_item").await;
+async fn long_action_is_rejected_briefly() {
+    assert_short_rejection("action", "invalid_item").await;
 }
 
 #[tokio::test]
-async fn a_long_version_is_refused_in_few_words() {
-    assert_response("client_version", "invalid_item").await;
+async fn long_version_is_rejected_briefly() {
+    assert_short_rejection("client_version", "invalid_item").await;
 }
 
 #[tokio::test]
-async fn a_long_channel_is_refused_in_few_words() {
-    assert_response("channel", "invalid_channel").await;
+async fn long_channel_is_rejected_briefly() {
+    assert_short_rejection("channel", "invalid_channel").await;
 }
 
 #[tokio::test]
-async fn a_long_temp_id_is_refused_in_few_words() {
-    assert_response("client_temp_id", "invalid_item").await;
+async fn long_temp_id_is_rejected_briefly() {
+    assert_short_rejection("client_temp_id", "invalid_item").await;
 }
 
 #[tokio::test]
-async fn a_long_id_is_refused_in_few_words() {
-    assert_response("payload", "invalid_id").await;
+async fn long_id_is_rejected_briefly() {
+    assert_short_rejection("payload", "invalid_id").await;
 }
 
 #[tokio::test]
-async fn a_long_word_in_an_envelope_is_refused_in_few_words() {
+async fn long_envelope_field_is_rejected_briefly() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
+
     for (kind, text) in long_texts() {
         for (route, body) in [
             ("sync/push", json!({"device_id": "phone", "items": text})),

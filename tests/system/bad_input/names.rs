@@ -1,10 +1,10 @@
-//! Names are any text of 1 to 256 bytes (§1): the keys they end up in neither mix them up nor
-//! outgrow the tables.
+//! Names are any text of 1 to 256 bytes (§1). The keys that contain them neither collide nor exceed
+//! the limits of the tables.
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
-/// Texts that have a meaning to a key, a statement, a path or a parser somewhere.
+/// Texts with a special meaning in some key, statement, path or parser.
 const ODD: [&str; 16] = [
     "#",
     "%",
@@ -32,11 +32,12 @@ async fn create(device: &Device<'_>, temp_id: &str, payload: Value, channel: &st
 }
 
 #[tokio::test]
-async fn odd_ids_name_different_resources_that_come_back_as_they_were_called() {
+async fn odd_ids_are_distinct_and_returned_unchanged() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let mut by_log = stack.device("ben", "tablet");
     by_log.pull().await;
+
     for id in ODD {
         let made = create(&ana, id, json!({"id": id, "called": id}), "tenant").await;
         assert_eq!(
@@ -45,6 +46,7 @@ async fn odd_ids_name_different_resources_that_come_back_as_they_were_called() {
             "{id:?}"
         );
     }
+
     stack.settle().await;
     let mut by_snapshot = stack.device("cid", "laptop");
     for device in [&mut by_log, &mut by_snapshot] {
@@ -62,7 +64,7 @@ async fn odd_ids_name_different_resources_that_come_back_as_they_were_called() {
 }
 
 #[tokio::test]
-async fn odd_users_devices_temp_ids_and_groups_are_kept_apart() {
+async fn odd_names_are_kept_apart() {
     let stack = Stack::new();
     let mut ids = std::collections::BTreeSet::new();
     for name in ODD {
@@ -82,6 +84,7 @@ async fn odd_users_devices_temp_ids_and_groups_are_kept_apart() {
             ids.insert(made["server_id"].as_str().unwrap().to_owned());
         }
     }
+
     assert_eq!(ids.len(), 3 * ODD.len());
     stack.settle().await;
     for name in ODD {
@@ -99,18 +102,22 @@ async fn odd_users_devices_temp_ids_and_groups_are_kept_apart() {
     }
 }
 
+/// Returns an edit of a meter whose id, temp id and group are called `name`.
+fn named_item(name: &str, action: &str, version: u64, note: &str) -> Value {
+    json!({"client_temp_id": name, "resource_type": "meter", "action": action, "client_version": version, "base_version": version,
+        "channel": format!("group/{name}"), "payload": {"id": name, "note": note}})
+}
+
 #[tokio::test]
-async fn the_longest_names_fit_every_key() {
+async fn longest_names_fit_all_keys() {
     for letter in ["#", "x", "\u{1f980}"] {
         let stack = Stack::new();
         let name = letter.repeat(256 / letter.len());
         let token = stack.token(&name, &name, &[], &[&name]);
         let device = Device::new(&stack, token, &name);
-        let channel = format!("group/{name}");
-        let item = |action: &str, version: u64, note: &str| {
-            json!({"client_temp_id": name, "resource_type": "meter", "action": action, "client_version": version, "base_version": version,
-                "channel": channel, "payload": {"id": name, "note": note}})
-        };
+        let item =
+            |action: &str, version: u64, note: &str| named_item(&name, action, version, note);
+
         let made = device
             .push_batch(&name, &json!([item("create", 0, "first")]))
             .await
@@ -123,6 +130,7 @@ async fn the_longest_names_fit_every_key() {
                 .ok(),
             made
         );
+
         let other = Device::new(&stack, stack.token(&name, "other", &[], &[&name]), &name);
         assert_eq!(
             other.push_one(item("update", 1, "second")).await["status"],
@@ -133,6 +141,7 @@ async fn the_longest_names_fit_every_key() {
             "conflict"
         );
         assert_eq!(stack.conflicts().len(), 1);
+
         stack.settle().await;
         let mut reader = Device::new(&stack, stack.token(&name, "reader", &[], &[&name]), "r");
         assert_eq!(reader.pull().await[0]["id"], name);

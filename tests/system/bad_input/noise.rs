@@ -1,6 +1,6 @@
-//! Two thousand bodies of random bytes, random JSON and damaged requests: each is answered 200 or a
-//! problem, never with a 5xx or a panic, and whatever of it was applied passes through the stream
-//! into the log.
+//! Fuzzing with two thousand bodies of random bytes, random JSON and damaged requests: each
+//! response is 200 or a problem, never a 5xx or a panic, and what was applied passes through the
+//! stream into the log.
 
 use serde_json::json;
 use tidemark_tests::{ApiResponse, Stack};
@@ -8,11 +8,13 @@ use tidemark_tests::{ApiResponse, Stack};
 use super::{Dice, list, push_text, texts};
 
 const BODIES: u64 = 2000;
-/// Names the seed to begin with: `TIDEMARK_SEED=7 cargo test -p tidemark-tests noise`.
+/// Environment variable that selects a single seed.
+///
+/// Usage: `TIDEMARK_SEED=7 cargo test -p tidemark-tests noise`
 const SEED_VARIABLE: &str = "TIDEMARK_SEED";
 
-/// Values that some rule somewhere looks at, as JSON text.
-const TELLING: [&str; 40] = [
+/// Values that some validation rule treats in a special way, as JSON text.
+const SPECIAL_VALUES: [&str; 40] = [
     "null",
     "true",
     "false",
@@ -54,7 +56,7 @@ const TELLING: [&str; 40] = [
     "{}",
     "[[[[[]]]]]",
 ];
-/// Every field of the protocol's requests, and two that are none.
+/// Every field of the protocol's requests, and two names that are not protocol fields.
 const NAMES: [&str; 16] = [
     "device_id",
     "client_sync_token",
@@ -74,12 +76,12 @@ const NAMES: [&str; 16] = [
     "",
 ];
 
-/// Says how to repeat the case if the test fails in it.
+/// Prints how to repeat the case if the test panics in it.
 struct ReplayHint(u64);
 
 #[expect(
     clippy::print_stderr,
-    reason = "whoever reads of the failure reads how to repeat it"
+    reason = "the output of a failed test contains how to repeat it"
 )]
 impl Drop for ReplayHint {
     fn drop(&mut self) {
@@ -92,11 +94,12 @@ impl Drop for ReplayHint {
     }
 }
 
-/// Any JSON value.
+/// Returns a random JSON value.
 fn value(dice: &mut Dice, depth: usize) -> String {
     let members = dice.below(4);
+
     match dice.below(if depth == 0 { 6 } else { 10 }) {
-        0..=4 => (*dice.pick(&TELLING)).to_owned(),
+        0..=4 => (*dice.pick(&SPECIAL_VALUES)).to_owned(),
         5 => format!(r#""{}""#, "x".repeat(*dice.pick(&[1, 255, 256, 257, 3000]))),
         6 | 7 => format!(
             "[{}]",
@@ -119,7 +122,7 @@ fn value(dice: &mut Dice, depth: usize) -> String {
     }
 }
 
-/// An object with these fields, of which some are missing and some are anything.
+/// Returns an object with these fields, some of them missing and some with random values.
 fn object(dice: &mut Dice, fields: Vec<(&str, String)>) -> String {
     let mut written = Vec::new();
     for (name, expected) in fields {
@@ -139,10 +142,12 @@ fn item(dice: &mut Dice) -> String {
         value(dice, 3),
     );
     let payload = object(dice, vec![("id", id), ("form_id", form), ("data", content)]);
+
     let (kind, action) = (
         dice.pick(&[r#""meter""#, r#""submission""#]),
         dice.pick(&[r#""create""#, r#""update""#, r#""delete""#]),
     );
+
     let fields = vec![
         ("client_temp_id", format!(r#""t{}""#, dice.below(5))),
         ("resource_type", (*kind).to_owned()),
@@ -151,6 +156,7 @@ fn item(dice: &mut Dice) -> String {
         ("client_version", dice.below(9).to_string()),
         ("base_version", dice.below(9).to_string()),
     ];
+
     let mut item = object(dice, fields);
     if dice.happens(20) {
         item = item
@@ -160,7 +166,7 @@ fn item(dice: &mut Dice) -> String {
     item
 }
 
-/// A body that is nearly a request.
+/// Returns a body that is almost a request.
 fn request(dice: &mut Dice, route: &str) -> Vec<u8> {
     let fields = if route == "sync/push" {
         let items: Vec<String> = (0..dice.below(6))
@@ -184,6 +190,7 @@ fn request(dice: &mut Dice, route: &str) -> Vec<u8> {
             ("device_id", r#""phone""#.to_owned()),
         ]
     };
+
     let mut body = object(dice, fields).into_bytes();
     if dice.happens(15) && !body.is_empty() {
         let at = dice.below(body.len());
@@ -204,14 +211,15 @@ fn body(dice: &mut Dice, route: &str) -> Vec<u8> {
     }
 }
 
-/// Whether an answer has the shape of one, whatever it answers. (Read as text: it may hold numbers
-/// that no machine does.)
+/// Checks that a response has a valid shape. Reads it as text, because it may contain numbers that
+/// no machine type represents.
 fn assert_response(response: &ApiResponse, route: &str, body: &[u8]) {
     let shown = String::from_utf8_lossy(body)
         .chars()
         .take(2000)
         .collect::<String>();
     let fields = texts(&response.text);
+
     match response.status {
         200 if route == "sync/push" => {
             let results = list(&fields["results"]);
@@ -243,13 +251,14 @@ fn assert_response(response: &ApiResponse, route: &str, body: &[u8]) {
 }
 
 #[tokio::test]
-async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
+async fn no_input_causes_5xx_or_panic() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &["north"]);
     let first = std::env::var(SEED_VARIABLE)
         .ok()
         .and_then(|seed| seed.parse::<u64>().ok());
     let mut statuses = std::collections::BTreeMap::new();
+
     for seed in first.map_or(0..BODIES, |seed| seed..seed + 1) {
         let _replay = ReplayHint(seed);
         let mut dice = Dice(seed);
@@ -259,6 +268,7 @@ async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
         assert_response(&response, route, &body);
         *statuses.entry((route, response.status)).or_insert(0) += 1;
     }
+
     if first.is_none() {
         let enough = |route, status| {
             statuses
@@ -267,18 +277,20 @@ async fn nothing_a_client_can_send_is_a_5xx_or_a_panic() {
         };
         assert!(
             enough("sync/push", 200) && enough("sync/push", 400) && enough("sync/pull", 200),
-            "{statuses:?} tests little"
+            "too few cases of a kind: {statuses:?}"
         );
     }
+
     stack.settle().await;
-    let dead_letter = stack.dead_letter().await;
+    let dead_letter = stack.dead_letters().await;
     assert!(dead_letter.is_empty(), "{dead_letter:?}");
 }
 
 #[tokio::test]
-async fn good_items_apply_whatever_stands_between_them() {
+async fn good_items_apply_between_random_items() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
+
     for seed in 0..300 {
         let _replay = ReplayHint(seed);
         let mut dice = Dice(seed);

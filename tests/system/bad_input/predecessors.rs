@@ -1,5 +1,5 @@
-//! Each item is judged by itself, so an item that failed for good blocks none behind it (§3.5,
-//! §3.7), except an edit of what it should have created.
+//! Each item is evaluated by itself: an item that failed permanently does not block later items
+//! (§3.5, §3.7), except edits of the resource that it should have created.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -9,7 +9,7 @@ use super::push_text;
 const FINE: &str = r#"{"resource_type":"meter","action":"update","client_version":2,"payload":{"id":"m-1","reading":9}}"#;
 const OTHER: &str = r#"{"resource_type":"meter","action":"update","client_version":1,"payload":{"id":"m-2","reading":9}}"#;
 
-/// A stack with the meters `m-1` and `m-2`, and ana's token.
+/// Returns a stack with the meters `m-1` and `m-2`, and Ana's token.
 async fn stack_with_meters() -> (Stack, String) {
     let stack = Stack::new();
     let creates = ["m-1", "m-2"].map(
@@ -20,7 +20,7 @@ async fn stack_with_meters() -> (Stack, String) {
     (stack, token)
 }
 
-/// The code, or else the status, of each item's result.
+/// Returns the code of each item's result, or the status if it has no code.
 async fn outcomes(stack: &Stack, token: &str, items: &[&str]) -> Vec<String> {
     let response = push_text(stack, token, items).await.ok();
     let word = |result: &Value| {
@@ -39,7 +39,7 @@ async fn outcomes(stack: &Stack, token: &str, items: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn item_behind_an_unparsable_one_is_applied() {
+async fn item_after_an_unparsable_one_is_applied() {
     for (failed, code) in [
         (
             r#"{"resource_type":"meter","action":"update","client_version":-1,"payload":{"id":"m-1","reading":8}}"#,
@@ -75,8 +75,9 @@ async fn item_behind_an_unparsable_one_is_applied() {
         ),
     ] {
         let (stack, token) = stack_with_meters().await;
-        let told = outcomes(&stack, &token, &[failed, FINE, OTHER]).await;
-        assert_eq!(told, [code, "ok", "ok"], "{failed}");
+        let actual = outcomes(&stack, &token, &[failed, FINE, OTHER]).await;
+        assert_eq!(actual, [code, "ok", "ok"], "{failed}");
+
         let stored = stack
             .rows("resources")
             .into_iter()
@@ -91,13 +92,14 @@ async fn item_behind_an_unparsable_one_is_applied() {
 }
 
 #[tokio::test]
-async fn item_behind_a_rejected_one_is_applied() {
+async fn item_after_a_rejected_one_is_applied() {
     let deep = format!(
         r#"{{"id":"m-1","a":{}{}}}"#,
         "[".repeat(100),
         "]".repeat(100)
     );
     let large = format!(r#"{{"id":"m-1","a":"{}"}}"#, "x".repeat(400 * 1024));
+
     for (payload, code) in [(deep, "payload_too_deep"), (large, "payload_too_large")] {
         let (stack, token) = stack_with_meters().await;
         let failed = format!(
@@ -117,18 +119,19 @@ async fn failed_item_blocks_nothing_around_it() {
     let first = FINE.replace(r#""client_version":2"#, r#""client_version":1"#);
     let delete =
         r#"{"resource_type":"meter","action":"delete","client_version":4,"payload":{"id":"m-1"}}"#;
-    let told = outcomes(
+    let actual = outcomes(
         &stack,
         &token,
         &[&first, failed, &FINE.replace('9', "10"), delete],
     )
     .await;
-    assert_eq!(told, ["ok", "invalid_item", "ok", "ok"]);
+    assert_eq!(actual, ["ok", "invalid_item", "ok", "ok"]);
 }
 
 #[tokio::test]
-async fn an_edit_of_a_create_that_failed_depends_on_it() {
+async fn edit_of_failed_create_depends_on_it() {
     let edit = r#"{"client_temp_id":"t","resource_type":"submission","action":"update","client_version":2,"payload":{"note":1}}"#;
+
     for (create, code) in [
         (
             r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{"form_id":"f"}}"#,
@@ -162,7 +165,7 @@ async fn an_edit_of_a_create_that_failed_depends_on_it() {
 }
 
 #[tokio::test]
-async fn an_edit_by_temp_id_behind_a_create_with_an_impossible_id_depends_on_it() {
+async fn edit_depends_on_create_with_invalid_id() {
     let edit = r#"{"client_temp_id":"t","resource_type":"meter","action":"update","client_version":2,"payload":{"note":1}}"#;
     for id in ["5", r#""""#, "[]"] {
         let stack = Stack::new();
@@ -179,7 +182,7 @@ async fn an_edit_by_temp_id_behind_a_create_with_an_impossible_id_depends_on_it(
 }
 
 #[tokio::test]
-async fn a_failed_item_in_another_channel_or_of_another_type_holds_nobody_up() {
+async fn failed_item_blocks_no_other_resource() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &["north"]);
     let item = |kind: &str, channel: &str, version: &str| {
@@ -187,6 +190,7 @@ async fn a_failed_item_in_another_channel_or_of_another_type_holds_nobody_up() {
             r#"{{"resource_type":"{kind}","channel":"{channel}","action":"create","client_version":{version},"payload":{{"id":"same","form_id":"f","data":{{}}}}}}"#
         )
     };
+
     let items = [
         item("meter", "tenant", "-1"),
         item("meter", "group/north", "1"),
@@ -195,59 +199,64 @@ async fn a_failed_item_in_another_channel_or_of_another_type_holds_nobody_up() {
         item("meter", "tenant", "1"),
     ];
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
+
     assert_eq!(
         outcomes(&stack, &token, &items).await,
         ["invalid_item", "ok", "ok", "ok", "ok"],
-        "a create is complete in itself"
+        "a create does not depend on the failed item"
     );
 }
 
+const CREATE: &str = r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":"f","data":{}}}"#;
+const CREATE_BY_TEMP_ID: &str = r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{"form_id":"f","data":{}}}"#;
+
+/// Items that fail, each with its code and with a later create of the same resource.
+const FAILED_BEFORE_CREATE: [(&str, &str, &str); 8] = [
+    (
+        r#"{"resource_type":"submission","action":"delete","client_version":0,"payload":{"id":"x"}}"#,
+        "not_found",
+        CREATE,
+    ),
+    (
+        r#"{"resource_type":"submission","action":"update","client_version":0,"payload":{"id":"x","a":1}}"#,
+        "not_found",
+        CREATE,
+    ),
+    (
+        r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x"}}"#,
+        "required_field_missing",
+        CREATE,
+    ),
+    (
+        r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":null,"data":1}}"#,
+        "required_field_missing",
+        CREATE,
+    ),
+    (
+        r#"{"resource_type":"submission","action":"erase","client_version":0,"payload":{"id":"x"}}"#,
+        "invalid_item",
+        CREATE,
+    ),
+    (
+        r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":{"data":1}}"#,
+        "required_field_missing",
+        CREATE_BY_TEMP_ID,
+    ),
+    (
+        r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":[]}"#,
+        "invalid_payload",
+        CREATE_BY_TEMP_ID,
+    ),
+    (
+        r#"{"client_temp_id":"t","resource_type":"submission","action":"delete","client_version":0}"#,
+        "not_found",
+        CREATE_BY_TEMP_ID,
+    ),
+];
+
 #[tokio::test]
-async fn create_behind_a_failed_item_is_applied() {
-    let create = r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":"f","data":{}}}"#;
-    let by_temp_id = r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":1,"payload":{"form_id":"f","data":{}}}"#;
-    for (failed, code, create) in [
-        (
-            r#"{"resource_type":"submission","action":"delete","client_version":0,"payload":{"id":"x"}}"#,
-            "not_found",
-            create,
-        ),
-        (
-            r#"{"resource_type":"submission","action":"update","client_version":0,"payload":{"id":"x","a":1}}"#,
-            "not_found",
-            create,
-        ),
-        (
-            r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x"}}"#,
-            "required_field_missing",
-            create,
-        ),
-        (
-            r#"{"resource_type":"submission","action":"create","client_version":0,"payload":{"id":"x","form_id":null,"data":1}}"#,
-            "required_field_missing",
-            create,
-        ),
-        (
-            r#"{"resource_type":"submission","action":"erase","client_version":0,"payload":{"id":"x"}}"#,
-            "invalid_item",
-            create,
-        ),
-        (
-            r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":{"data":1}}"#,
-            "required_field_missing",
-            by_temp_id,
-        ),
-        (
-            r#"{"client_temp_id":"t","resource_type":"submission","action":"create","client_version":0,"payload":[]}"#,
-            "invalid_payload",
-            by_temp_id,
-        ),
-        (
-            r#"{"client_temp_id":"t","resource_type":"submission","action":"delete","client_version":0}"#,
-            "not_found",
-            by_temp_id,
-        ),
-    ] {
+async fn create_after_a_failed_item_is_applied() {
+    for (failed, code, create) in FAILED_BEFORE_CREATE {
         let stack = Stack::new();
         let token = stack.token("acme", "ana", &[], &[]);
         assert_eq!(
@@ -270,10 +279,12 @@ async fn missing_and_deleted_resources_report_their_version() {
     let delete = r#"{"resource_type":"meter","action":"delete","client_version":1,"base_version":1,"payload":{"id":"m-1"}}"#;
     let update = r#"{"resource_type":"meter","action":"update","client_version":2,"base_version":2,"payload":{"id":"m-1","reading":3}}"#;
     let missing = r#"{"resource_type":"meter","action":"update","client_version":1,"payload":{"id":"m-9","reading":3}}"#;
+
     let response = push_text(&stack, &token, &[delete, update, missing])
         .await
         .ok();
     let [deleted, not_found] = [&response["results"][1], &response["results"][2]];
+
     assert_eq!(
         (
             &deleted["code"],

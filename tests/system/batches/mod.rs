@@ -16,17 +16,17 @@ pub(crate) fn edit(id: &str, base: u64, text: &str) -> Value {
         "payload": {"id": id, "text": text}})
 }
 
-/// An admin of the tenant.
+/// Returns the token of an admin of the tenant.
 pub(crate) fn boss(stack: &Stack) -> String {
     stack.token("acme", "boss", &["admin"], &[])
 }
 
-/// The server's id of a batch that a device calls so.
+/// Returns the server's id of a batch that the device calls `batch_id`.
 pub(crate) fn id_of(user: &str, batch_id: &str) -> String {
     BatchId::derived("acme", user, "phone", batch_id).to_string()
 }
 
-/// Pushes a batch; gives the server's id of it.
+/// Pushes a batch and returns the server's id of it.
 pub(crate) async fn push(device: &Device<'_>, batch_id: &str, items: &Value) -> String {
     let response = device.push_batch(batch_id, items).await.ok();
     response["batch_id"].as_str().expect("an id").to_owned()
@@ -42,7 +42,23 @@ pub(crate) async fn replay(stack: &Stack, token: &str, id: &str, body: &Value) -
         .await
 }
 
-/// Every row of every table that a function may write, in one order.
+/// Returns the next state of a linear congruential generator.
+fn next_random(state: u64) -> u64 {
+    state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407)
+}
+
+/// Returns `count` letters without a pattern to compress, and continues the generator.
+fn noise(state: &mut u64, count: usize) -> String {
+    let mut letter = || {
+        *state = next_random(*state);
+        char::from(b'!' + (*state >> 33) as u8 % 90)
+    };
+    (0..count).map(|_| letter()).collect()
+}
+
+/// Returns the sorted rows of every table that a function may write.
 pub(crate) fn everything(stack: &Stack) -> Vec<(&'static str, Vec<String>)> {
     let tables = [
         "resources",
@@ -55,11 +71,13 @@ pub(crate) fn everything(stack: &Stack) -> Vec<(&'static str, Vec<String>)> {
         "unique_keys",
         "audit_log",
     ];
+
     let sorted = |table: &str| {
         let mut rows: Vec<String> = stack.rows(table).iter().map(ToString::to_string).collect();
         rows.sort();
         rows
     };
+
     tables
         .into_iter()
         .map(|table| (table, sorted(table)))

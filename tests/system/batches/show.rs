@@ -1,4 +1,4 @@
-//! Looking at a batch.
+//! `GET /batches/{id}`: the raw items and the results of a batch, §7 of the protocol.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json, value::RawValue};
 use tidemark_core::protocol::timestamp;
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
-use super::{boss, create, edit, get, id_of, push};
+use super::{boss, create, edit, get, id_of, next_random, noise, push};
 
 #[tokio::test]
-async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
+async fn batch_returns_raw_items_and_results() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let items = [
@@ -27,6 +27,7 @@ async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
         .post_bytes("sync/push", Some(&ana.token), body.as_bytes())
         .await
         .ok();
+
     stack.advance(Duration::hours(1));
     let response = get(
         &stack,
@@ -34,13 +35,15 @@ async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
         pushed["batch_id"].as_str().expect("an id"),
     )
     .await;
+
     let fields: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(&response.text).expect("an object");
-    let told: Vec<Box<RawValue>> = serde_json::from_str(fields["items"].get()).expect("items");
+    let returned: Vec<Box<RawValue>> = serde_json::from_str(fields["items"].get()).expect("items");
     assert_eq!(
-        told.iter().map(|item| item.get()).collect::<Vec<_>>(),
+        returned.iter().map(|item| item.get()).collect::<Vec<_>>(),
         items
     );
+
     let mut batch = response.ok();
     batch["items"].take();
     let expected = json!({"batch_id": pushed["batch_id"], "user": "ana", "device_id": "phone", "received_at": received_at,
@@ -49,7 +52,7 @@ async fn a_batch_shows_its_raw_items_digit_for_digit_and_its_results() {
 }
 
 #[tokio::test]
-async fn results_are_told_without_payloads() {
+async fn results_are_returned_without_payloads() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     stack
@@ -66,7 +69,7 @@ async fn results_are_told_without_payloads() {
 }
 
 #[tokio::test]
-async fn a_batch_is_for_its_user_and_for_admins_of_the_tenant() {
+async fn batch_is_visible_to_user_and_admins() {
     let stack = Stack::new();
     let id = push(
         &stack.device("ana", "phone"),
@@ -74,6 +77,7 @@ async fn a_batch_is_for_its_user_and_for_admins_of_the_tenant() {
         &json!([create("m", "1")]),
     )
     .await;
+
     let token = |tenant, user, roles: &[&str]| stack.token(tenant, user, roles, &[]);
     for (token, status) in [
         (token("acme", "ana", &[]), 200),
@@ -88,10 +92,11 @@ async fn a_batch_is_for_its_user_and_for_admins_of_the_tenant() {
 }
 
 #[tokio::test]
-async fn what_is_no_batch_is_not_found() {
+async fn unknown_batch_is_not_found() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let id = push(&ana, "b", &json!([create("m", "1")])).await;
+
     for unknown in [
         &id_of("ana", "other"),
         &id_of("ben", "b"),
@@ -108,6 +113,7 @@ async fn what_is_no_batch_is_not_found() {
             "{unknown}"
         );
     }
+
     for from in ["-1", "x", "50", "1.5"] {
         let response = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
         assert_eq!(
@@ -119,7 +125,7 @@ async fn what_is_no_batch_is_not_found() {
 }
 
 #[tokio::test]
-async fn an_expired_batch_is_not_found_although_its_rows_are_still_there() {
+async fn expired_batch_is_not_found_before_deletion() {
     let stack = Stack::new();
     let id = push(
         &stack.device("ana", "phone"),
@@ -135,10 +141,11 @@ async fn an_expired_batch_is_not_found_although_its_rows_are_still_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_died_before_it_was_answered_shows_its_items_and_no_results() {
+async fn unfinished_batch_returns_items_without_results() {
     let stack = Stack::new();
     let items = json!([create("m", "1")]);
-    // Raw items, earlier results and rows are called for at once; the fourth call writes the
+
+    // Raw items, earlier results and rows are requested concurrently; the fourth call writes the
     // resource.
     let dying = Stack::over(
         stack.engine.clone(),
@@ -151,6 +158,7 @@ async fn a_batch_that_died_before_it_was_answered_shows_its_items_and_no_results
     )
     .await;
     assert!(died.is_err());
+
     let batch = get(&stack, &boss(&stack), &id_of("ana", "b")).await.ok();
     assert_eq!(
         (&batch["items"], &batch["results"], &batch["processed_at"]),
@@ -159,59 +167,66 @@ async fn a_batch_that_died_before_it_was_answered_shows_its_items_and_no_results
     assert_eq!(batch["delivered"], false);
 }
 
-#[tokio::test]
-async fn a_large_batch_comes_in_pages_of_items() {
-    let stack = Stack::new();
-    let ana = stack.device("ana", "phone");
-    // Payloads without any pattern that packing could use; the quotes among them double each time
-    // they are escaped.
-    let mut state = 1_u64;
-    let mut letters = |count: usize| -> String {
-        let mut letter = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            if state >> 62 == 0 {
-                '"'
-            } else {
-                char::from(b'#' + (state >> 33) as u8 % 57)
-            }
-        };
-        (0..count).map(|_| letter()).collect()
+/// Returns `count` letters, many of them quotes, which double each time they are escaped.
+fn quoted_noise(state: &mut u64, count: usize) -> String {
+    let mut letter = || {
+        *state = next_random(*state);
+        if *state >> 62 == 0 {
+            '"'
+        } else {
+            char::from(b'#' + (*state >> 33) as u8 % 57)
+        }
     };
-    let items: Vec<Value> = (0..10)
-        .map(|number| create(&format!("m-{number}"), &letters(230_000)))
-        .collect();
-    let id = push(&ana, "b", &items.clone().into()).await;
-    let chunks: usize = stack.rows("sync_items")[0]["chunks"]["N"]
-        .as_str()
-        .and_then(|chunks| chunks.parse().ok())
-        .unwrap_or(0);
-    assert!(chunks > 3, "more than one answer of the table holds");
-    let (mut told, mut pages, mut from) = (Vec::new(), 0, 0);
+    (0..count).map(|_| letter()).collect()
+}
+
+/// Reads a batch of ten items to its end. Returns its items and the number of pages, each of which
+/// must fit into a response and contain all results.
+async fn items_and_pages(stack: &Stack, token: &str, id: &str) -> (Vec<Value>, usize) {
+    let (mut returned, mut pages, mut from) = (Vec::new(), 0, 0);
     loop {
-        let response = get(&stack, &ana.token, &format!("{id}?from={from}")).await;
+        let response = get(stack, token, &format!("{id}?from={from}")).await;
         assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
         let page = response.ok();
         assert_eq!(
             page["results"].as_array().map(Vec::len),
             Some(10),
-            "in every page"
+            "the results are in every page"
         );
-        told.extend(page["items"].as_array().expect("items").clone());
+
+        returned.extend(page["items"].as_array().expect("items").clone());
         pages += 1;
         let Some(next) = page.get("next_item") else {
-            break;
+            return (returned, pages);
         };
-        assert_eq!(next, &json!(told.len()));
-        from = told.len();
+        assert_eq!(next, &json!(returned.len()));
+        from = returned.len();
     }
-    assert!(told == items, "each once, in order");
+}
+
+#[tokio::test]
+async fn large_batch_is_returned_in_pages() {
+    let stack = Stack::new();
+    let ana = stack.device("ana", "phone");
+    let mut state = 1_u64;
+    let items: Vec<Value> = (0..10)
+        .map(|number| create(&format!("m-{number}"), &quoted_noise(&mut state, 230_000)))
+        .collect();
+
+    let id = push(&ana, "b", &items.clone().into()).await;
+    let chunks: usize = stack.rows("sync_items")[0]["chunks"]["N"]
+        .as_str()
+        .and_then(|chunks| chunks.parse().ok())
+        .unwrap_or(0);
+    assert!(chunks > 3, "more than one DynamoDB response holds");
+
+    let (returned, pages) = items_and_pages(&stack, &ana.token, &id).await;
+    assert!(returned == items, "each item once, in order");
     assert!(pages > 1);
 }
 
 #[tokio::test]
-async fn an_item_that_fits_into_no_answer_is_named_in_its_place() {
+async fn oversized_item_is_omitted_and_named() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let mut huge = create("huge", "1");
@@ -222,6 +237,7 @@ async fn an_item_that_fits_into_no_answer_is_named_in_its_place() {
         &json!([create("a", "1"), huge, create("b", "1")]),
     )
     .await;
+
     let response = get(&stack, &ana.token, &id).await;
     assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
     let batch = response.ok();
@@ -235,70 +251,56 @@ async fn an_item_that_fits_into_no_answer_is_named_in_its_place() {
     );
 }
 
+fn put_raw_item(stack: &Stack, row: &Value) {
+    stack.dynamodb("PutItem", &json!({"TableName": "sync_items", "Item": row}));
+}
+
 #[tokio::test]
-async fn raw_items_that_are_not_what_was_stored_are_not_shown() {
+async fn inconsistent_raw_items_are_not_returned() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let mut state = 7_u64;
-    let mut letter = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'!' + (state >> 33) as u8 % 90)
-    };
     let items: Vec<Value> = (0..3)
-        .map(|number| {
-            create(
-                &format!("m-{number}"),
-                &(0..250_000).map(|_| letter()).collect::<String>(),
-            )
-        })
+        .map(|number| create(&format!("m-{number}"), &noise(&mut state, 250_000)))
         .collect();
+
     let id = push(&ana, "b", &items.into()).await;
     let rows = stack.rows("sync_items");
     assert_eq!(rows.len(), 2);
-    // A retry with other claims left a chunk of its own: it is none of this batch's.
-    let mut stray = rows
-        .iter()
-        .find(|row| row["sk"]["S"] != "0000")
-        .expect("a chunk")
-        .clone();
-    stray["sk"]["S"] = json!("ffffffffffffffff-0001");
-    stack.dynamodb(
-        "PutItem",
-        &json!({"TableName": "sync_items", "Item": stray}),
-    );
-    assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
-    // Rows of other items.
+    let status = async || get(&stack, &ana.token, &id).await.status;
     let first = rows
         .iter()
         .find(|row| row["sk"]["S"] == "0000")
         .expect("the first chunk");
-    let mut other = first.clone();
-    other["digest"]["B"] = json!("AAAA");
-    stack.dynamodb(
-        "PutItem",
-        &json!({"TableName": "sync_items", "Item": other}),
-    );
-    assert_eq!(get(&stack, &ana.token, &id).await.status, 503);
-    stack.dynamodb(
-        "PutItem",
-        &json!({"TableName": "sync_items", "Item": first}),
-    );
-    assert_eq!(get(&stack, &ana.token, &id).await.status, 200);
     let chunk = rows
         .iter()
         .find(|row| row["sk"]["S"] != "0000")
         .expect("a chunk");
+
+    // A retry with other claims left a chunk, which is not part of this batch.
+    let mut stray = chunk.clone();
+    stray["sk"]["S"] = json!("ffffffffffffffff-0001");
+    put_raw_item(&stack, &stray);
+    assert_eq!(status().await, 200);
+
+    // A first chunk with the digest of other items.
+    let mut other = first.clone();
+    other["digest"]["B"] = json!("AAAA");
+    put_raw_item(&stack, &other);
+    assert_eq!(status().await, 503);
+    put_raw_item(&stack, first);
+    assert_eq!(status().await, 200);
+
+    // A missing chunk.
     stack.dynamodb(
         "DeleteItem",
         &json!({"TableName": "sync_items", "Key": {"pk": chunk["pk"], "sk": chunk["sk"]}}),
     );
-    assert_eq!(get(&stack, &ana.token, &id).await.status, 503);
+    assert_eq!(status().await, 503);
 }
 
 #[tokio::test]
-async fn a_batch_is_delivered_when_the_device_has_acknowledged_a_later_pull() {
+async fn batch_is_delivered_after_a_later_acknowledgement() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
@@ -308,6 +310,7 @@ async fn a_batch_is_delivered_when_the_device_has_acknowledged_a_later_pull() {
     let token = ana.token.clone();
     let delivered = async || get(&stack, &token, &id).await.ok()["delivered"].clone();
     assert_eq!(delivered().await, false);
+
     stack.settle().await;
     stack.advance(Duration::seconds(1));
     ana.pull().await;

@@ -1,4 +1,4 @@
-//! `GET /audit`: who decided what, when, and what stood before and after.
+//! `GET /audit`: who resolved which conflict, when, and the resource before and after.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +24,8 @@ fn about(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Conflicts about these meters, decided a second after the other.
-async fn decided(stack: &Stack, ids: &[String]) {
+/// Creates conflicts about these meters and resolves them, one second apart.
+async fn resolve_each(stack: &Stack, ids: &[String]) {
     for id in ids {
         let conflict = conflicted(stack, id).await;
         resolve(stack, &conflict, &json!({"resolution": "accept_client"}))
@@ -36,7 +36,7 @@ async fn decided(stack: &Stack, ids: &[String]) {
 }
 
 #[tokio::test]
-async fn the_audit_log_tells_who_decided_what_and_what_stood_before_and_after() {
+async fn audit_entry_records_resolver_before_and_after() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     resolve(
@@ -46,6 +46,7 @@ async fn the_audit_log_tells_who_decided_what_and_what_stood_before_and_after() 
     )
     .await
     .ok();
+
     let entry = &audited(&stack).await[0];
     assert_eq!(
         *entry,
@@ -60,10 +61,10 @@ async fn the_audit_log_tells_who_decided_what_and_what_stood_before_and_after() 
 }
 
 #[tokio::test]
-async fn entries_come_newest_first_or_oldest_first() {
+async fn entries_are_sorted_in_either_order() {
     let stack = Stack::new();
     let ids: Vec<String> = (1..=3).map(|number| format!("m-{number}")).collect();
-    decided(&stack, &ids).await;
+    resolve_each(&stack, &ids).await;
     assert_eq!(about(&entries(&stack, "").await), ["m-3", "m-2", "m-1"]);
     assert_eq!(
         about(&entries(&stack, "?order=newest").await),
@@ -76,10 +77,11 @@ async fn entries_come_newest_first_or_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_cursor_leads_through_the_whole_log() {
+async fn cursor_covers_the_whole_log() {
     let stack = Stack::new();
     let ids: Vec<String> = (1..=5).map(|number| format!("m-{number}")).collect();
-    decided(&stack, &ids).await;
+    resolve_each(&stack, &ids).await;
+
     for limit in 1..=6 {
         let (mut seen, mut query) = (Vec::new(), format!("?limit={limit}"));
         loop {
@@ -97,60 +99,70 @@ async fn a_cursor_leads_through_the_whole_log() {
 }
 
 #[tokio::test]
-async fn whoever_follows_the_log_asks_again_from_where_it_ended() {
+async fn cursor_continues_at_the_end() {
     let stack = Stack::new();
     assert_eq!(
         entries(&stack, "?order=oldest").await,
         json!({"entries": [], "next_cursor": null})
     );
-    decided(&stack, &["m-1".into(), "m-2".into()]).await;
+
+    resolve_each(&stack, &["m-1".into(), "m-2".into()]).await;
     let page = entries(&stack, "?order=oldest").await;
     assert_eq!(about(&page), ["m-1", "m-2"]);
-    let goes_on = format!(
+    let continued = format!(
         "?order=oldest&cursor={}",
         page["next_cursor"].as_str().expect("a cursor")
     );
-    let nothing = entries(&stack, &goes_on).await;
+
+    let nothing = entries(&stack, &continued).await;
     assert_eq!(
         (about(&nothing).len(), &nothing["next_cursor"]),
         (0, &page["next_cursor"])
     );
-    decided(&stack, &["m-3".into()]).await;
-    assert_eq!(about(&entries(&stack, &goes_on).await), ["m-3"]);
+
+    resolve_each(&stack, &["m-3".into()]).await;
+    assert_eq!(about(&entries(&stack, &continued).await), ["m-3"]);
 }
 
-#[tokio::test]
-async fn large_entries_are_told_whole_and_cut_the_page() {
-    let stack = Stack::new();
-    for number in 0..5 {
-        // Quotes are escaped in the payload, and again by Lambda; half of it does not compress.
-        let text = format!("{}{}", "\"".repeat(85 * 1024), noise(170 * 1024 + number));
-        let id = conflicted_by(&stack, &format!("m-{number}"), json!({"text": text})).await;
-        resolve(&stack, &id, &json!({"resolution": "accept_client"}))
-            .await
-            .ok();
-        let id = rejected(
-            &stack,
-            item("update", &format!("m-{number}"), 1, json!({"n": 1})),
-        )
-        .await;
-        resolve(&stack, &id, &json!({"resolution": "accept_client"}))
-            .await
-            .ok();
-        stack.advance(Duration::seconds(1));
-    }
-    let (mut seen, mut query, mut pages) = (Vec::new(), String::new(), 0);
+/// Resolves two conflicts about the meter `id`: an edit that sets a text, and one that keeps it.
+async fn resolve_with_text(stack: &Stack, id: &str, text: &str) {
+    let accept = json!({"resolution": "accept_client"});
+    let conflict = conflicted_by(stack, id, json!({"text": text})).await;
+    resolve(stack, &conflict, &accept).await.ok();
+    let conflict = rejected(stack, item("update", id, 1, json!({"n": 1}))).await;
+    resolve(stack, &conflict, &accept).await.ok();
+}
+
+/// Reads the audit log to its end, and asserts that Lambda can return each page. Returns the
+/// entries and the number of pages.
+async fn read_pages(stack: &Stack) -> (Vec<Value>, usize) {
+    let (mut entries, mut query, mut pages) = (Vec::new(), String::new(), 0);
     loop {
-        let response = stack.get(&format!("audit{query}"), &admin(&stack)).await;
+        let response = stack.get(&format!("audit{query}"), &admin(stack)).await;
         assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
         let page = response.ok();
-        seen.extend(page["entries"].as_array().expect("a list").iter().cloned());
+        entries.extend(page["entries"].as_array().expect("a list").iter().cloned());
         pages += 1;
+
         let Some(cursor) = page["next_cursor"].as_str() else {
-            break;
+            return (entries, pages);
         };
         query = format!("?cursor={cursor}");
     }
+}
+
+#[tokio::test]
+async fn large_entries_are_whole_and_limit_pages() {
+    let stack = Stack::new();
+    for number in 0..5 {
+        // Quotes are escaped in the payload and again by Lambda. The noise does not compress.
+        let text = format!("{}{}", "\"".repeat(85 * 1024), noise(170 * 1024 + number));
+        resolve_with_text(&stack, &format!("m-{number}"), &text).await;
+        stack.advance(Duration::seconds(1));
+    }
+
+    let (seen, pages) = read_pages(&stack).await;
+
     assert!((2..10).contains(&pages), "{pages} pages");
     assert_eq!(seen.len(), 10);
     let text = |entry: &Value, side: &str| entry[side]["payload"]["text"].as_str().map(str::len);
@@ -167,9 +179,10 @@ async fn large_entries_are_told_whole_and_cut_the_page() {
 }
 
 #[tokio::test]
-async fn an_entry_that_does_not_read_hides_no_other() {
+async fn corrupt_entry_hides_no_other() {
     let stack = Stack::new();
-    decided(&stack, &["m-1".into(), "m-2".into(), "m-3".into()]).await;
+    resolve_each(&stack, &["m-1".into(), "m-2".into(), "m-3".into()]).await;
+
     let mut rows = stack.rows("audit_log");
     rows.sort_by_key(|row| row["sk"]["S"].to_string());
     let mut broken = rows[1].clone();
@@ -178,6 +191,7 @@ async fn an_entry_that_does_not_read_hides_no_other() {
         "PutItem",
         &json!({"TableName": "audit_log", "Item": broken}),
     );
+
     assert_eq!(about(&entries(&stack, "").await), ["m-3", "m-1"]);
     let page = entries(&stack, "?limit=1").await;
     let page = entries(
@@ -195,9 +209,10 @@ async fn an_entry_that_does_not_read_hides_no_other() {
 }
 
 #[tokio::test]
-async fn only_admins_read_the_log_and_only_their_own_tenants() {
+async fn only_admins_read_their_tenants_log() {
     let stack = Stack::new();
-    decided(&stack, &["m-1".into()]).await;
+    resolve_each(&stack, &["m-1".into()]).await;
+
     let by_user = stack
         .get("audit", &stack.token("acme", "ana", &[], &[]))
         .await;
@@ -210,6 +225,7 @@ async fn only_admins_read_the_log_and_only_their_own_tenants() {
         .await
         .ok();
     assert_eq!(others, json!({"entries": [], "next_cursor": null}));
+
     for (query, path) in [
         ("?order=random", "order"),
         ("?limit=0", "limit"),
@@ -225,9 +241,10 @@ async fn only_admins_read_the_log_and_only_their_own_tenants() {
 }
 
 #[tokio::test]
-async fn the_audit_log_is_only_added_to() {
+async fn audit_log_is_append_only() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
+
     let watched = Stack::over(
         stack.engine.clone(),
         std::sync::Arc::new(Script::new(|_, operation, body, moment| {
@@ -249,34 +266,34 @@ async fn the_audit_log_is_only_added_to() {
             tidemark::engine::http::CallFate::Continue
         })),
     );
+
     resolve(&watched, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     assert_eq!(stack.rows("audit_log").len(), 1);
 }
 
-/// The right to change or delete what stands there is what no function has.
+/// No function has the permission to update or delete audit entries.
 #[test]
-fn no_function_may_change_or_delete_audit_entries() {
-    let about_the_log: Vec<_> = granted()
+fn no_function_can_change_audit_entries() {
+    let grants: Vec<_> = granted()
         .iter()
-        .filter(|right| right.resource.starts_with("table/audit_log"))
+        .filter(|grant| grant.resource.starts_with("table/audit_log"))
         .collect();
-    let functions: BTreeSet<_> = about_the_log
-        .iter()
-        .map(|right| right.function.as_str())
-        .collect();
+    let functions: BTreeSet<_> = grants.iter().map(|grant| grant.function.as_str()).collect();
+
     assert!(
         functions.is_superset(&BTreeSet::from(["batches", "conflicts", "push", "resolve"])),
         "{functions:?}"
     );
-    for right in about_the_log {
+
+    for grant in grants {
         assert!(
             matches!(
-                right.action.as_str(),
+                grant.action.as_str(),
                 "dynamodb:PutItem" | "dynamodb:BatchGetItem" | "dynamodb:Query"
             ),
-            "{right}"
+            "{grant}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A decision reaches every device by pull, with the conflict that it decided.
+//! Every device pulls a resolution together with the conflict that it resolves.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -6,7 +6,7 @@ use tidemark_tests::Stack;
 use super::{conflicted, item, rejected, resolve};
 
 #[tokio::test]
-async fn both_devices_pull_the_outcome_with_the_conflict() {
+async fn devices_pull_resolution_with_conflict() {
     for (decision, payload) in [
         (
             json!({"resolution": "accept_client"}),
@@ -32,8 +32,10 @@ async fn both_devices_pull_the_outcome_with_the_conflict() {
         for device in &mut devices {
             device.pull().await;
         }
+
         resolve(&stack, &id, &decision).await.ok();
         stack.settle().await;
+
         for device in &mut devices {
             let changes = device.pull().await;
             assert_eq!(changes.len(), 1);
@@ -57,7 +59,7 @@ async fn both_devices_pull_the_outcome_with_the_conflict() {
 }
 
 #[tokio::test]
-async fn the_admins_own_devices_pull_it_too() {
+async fn admins_own_devices_pull_resolution() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     stack.settle().await;
@@ -71,7 +73,7 @@ async fn the_admins_own_devices_pull_it_too() {
 }
 
 #[tokio::test]
-async fn a_decision_that_deletes_is_pulled_as_a_delete_with_the_conflict() {
+async fn accepted_delete_is_pulled_as_delete() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
@@ -81,6 +83,7 @@ async fn a_decision_that_deletes_is_pulled_as_a_delete_with_the_conflict() {
         .push_one(item("update", "m-1", 1, json!({"reading": 50})))
         .await;
     let id = rejected(&stack, item("delete", "m-1", 1, json!({}))).await;
+
     stack.settle().await;
     let mut ben = stack.device("ben", "tablet");
     ben.pull().await;
@@ -88,6 +91,7 @@ async fn a_decision_that_deletes_is_pulled_as_a_delete_with_the_conflict() {
         .await
         .ok();
     stack.settle().await;
+
     let change = &ben.pull().await[0];
     assert_eq!(
         [
@@ -99,8 +103,29 @@ async fn a_decision_that_deletes_is_pulled_as_a_delete_with_the_conflict() {
     );
 }
 
+/// Pushes a conflicting reading of `m-1` from Ana's phone and accepts it. Returns the conflict's
+/// id.
+async fn accept_reading(stack: &Stack, reading: u64) -> String {
+    let edit = item("update", "m-1", 1, json!({"reading": reading}));
+    let id = rejected(stack, edit).await;
+    resolve(stack, &id, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
+    id
+}
+
+/// Returns the ids of the conflicts that a change lists.
+fn listed(change: &Value) -> Vec<&str> {
+    change["conflicts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| it["id"].as_str().expect("an id"))
+        .collect()
+}
+
 #[tokio::test]
-async fn a_snapshot_carries_the_decisions_the_row_remembers() {
+async fn snapshot_carries_last_four_resolutions() {
     let stack = Stack::new();
     let mut ids = Vec::new();
     let first = conflicted(&stack, "m-1").await;
@@ -108,35 +133,23 @@ async fn a_snapshot_carries_the_decisions_the_row_remembers() {
         .await
         .ok();
     ids.push(first);
+
     for version in 3..8 {
-        // Made on what Ana's phone has not seen.
-        let id = rejected(
-            &stack,
-            item("update", "m-1", 1, json!({"reading": 100 + version})),
-        )
-        .await;
-        resolve(&stack, &id, &json!({"resolution": "accept_client"}))
-            .await
-            .ok();
-        ids.push(id);
+        // Version 1 is outdated, so each of these edits conflicts.
+        ids.push(accept_reading(&stack, 100 + version).await);
     }
+
     let changes = stack.device("new", "phone").pull().await;
     assert_eq!(
         (changes.len(), &changes[0]["server_version"]),
         (1, &json!(8))
     );
-    let told: Vec<&str> = changes[0]["conflicts"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|it| it["id"].as_str().expect("an id"))
-        .collect();
-    assert_eq!(told, ids[2..], "the last four, oldest first");
+    assert_eq!(listed(&changes[0]), ids[2..], "the last four, oldest first");
     assert_eq!(changes[0]["conflict"], changes[0]["conflicts"][3]);
 }
 
 #[tokio::test]
-async fn a_change_from_the_log_carries_the_decisions_since_and_no_earlier_ones() {
+async fn change_carries_only_new_resolutions() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     resolve(&stack, &first, &json!({"resolution": "accept_server"}))
@@ -153,37 +166,24 @@ async fn a_change_from_the_log_carries_the_decisions_since_and_no_earlier_ones()
     stack.settle().await;
     assert!(
         ben.pull().await[0].get("conflict").is_none(),
-        "an ordinary change tells of no decision"
+        "an ordinary change names no conflict"
     );
 
     let mut since = Vec::new();
     for reading in [61, 62] {
-        let id = rejected(
-            &stack,
-            item("update", "m-1", 1, json!({"reading": reading})),
-        )
-        .await;
-        resolve(&stack, &id, &json!({"resolution": "accept_client"}))
-            .await
-            .ok();
-        since.push(id);
+        since.push(accept_reading(&stack, reading).await);
     }
     stack
         .device("office", "pc")
         .push_one(item("update", "m-1", 6, json!({"reading": 63})))
         .await;
     stack.settle().await;
+
     let changes = ben.pull().await;
-    let told: Vec<&Value> = changes[0]["conflicts"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|it| &it["id"])
-        .collect();
     assert_eq!(
-        (changes.len(), told),
-        (1, vec![&json!(since[0]), &json!(since[1])]),
-        "both, although a later edit is folded in"
+        (changes.len(), listed(&changes[0])),
+        (1, vec![since[0].as_str(), since[1].as_str()]),
+        "both, although a later edit is folded into the change"
     );
     assert_eq!(
         (&changes[0]["server_version"], &changes[0]["conflict"]["id"]),
@@ -192,7 +192,7 @@ async fn a_change_from_the_log_carries_the_decisions_since_and_no_earlier_ones()
 }
 
 #[tokio::test]
-async fn two_devices_that_pulled_a_decision_hold_the_same() {
+async fn devices_converge_after_a_resolution() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let (mut ana, mut office) = (stack.device("ana", "phone"), stack.device("office", "pc"));

@@ -1,4 +1,4 @@
-//! `GET /conflicts/{id}`: one conflict, whole.
+//! `GET /conflicts/{id}`: a complete conflict.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tidemark_tests::{Script, Stack};
 use super::{admin, conflicted, item, noise, rejected, resolve, shown};
 
 #[tokio::test]
-async fn a_conflict_shows_what_the_lifecycle_document_says_and_what_decides_it() {
+async fn conflict_detail_has_every_documented_field() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-123").await;
     assert_eq!(
@@ -25,7 +25,7 @@ async fn a_conflict_shows_what_the_lifecycle_document_says_and_what_decides_it()
 }
 
 #[tokio::test]
-async fn edits_that_joined_are_shown_in_turn() {
+async fn joined_edits_are_listed_in_order() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let ana = stack.device("ana", "phone");
@@ -34,6 +34,7 @@ async fn edits_that_joined_are_shown_in_turn() {
         item("delete", "m-1", 1, json!({}))
     ]))
     .await;
+
     let conflict = shown(&stack, &id).await;
     let joined: Vec<Value> = conflict["joined"]
         .as_array()
@@ -41,6 +42,7 @@ async fn edits_that_joined_are_shown_in_turn() {
         .iter()
         .map(|it| json!([it["action"], it["client_payload"]]))
         .collect();
+
     assert_eq!(
         joined,
         [json!(["update", {"note": 1.50}]), json!(["delete", {}])]
@@ -56,9 +58,10 @@ async fn edits_that_joined_are_shown_in_turn() {
 }
 
 #[tokio::test]
-async fn payloads_in_rows_of_their_own_are_shown_whole() {
+async fn separately_stored_payloads_are_shown_whole() {
     let stack = Stack::new();
     let (server, first, second) = (noise(340 * 1024), noise(339 * 1024), noise(338 * 1024));
+
     let office = stack.device("office", "pc");
     office
         .push_one(item("create", "m-1", 0, json!({"text": server})))
@@ -68,6 +71,7 @@ async fn payloads_in_rows_of_their_own_are_shown_whole() {
         .await;
     let id = rejected(&stack, item("update", "m-1", 1, json!({"text": first}))).await;
     rejected(&stack, item("update", "m-1", 1, json!({"text": second}))).await;
+
     let conflict = shown(&stack, &id).await;
     assert_eq!(
         conflict["server_payload"],
@@ -81,7 +85,7 @@ async fn payloads_in_rows_of_their_own_are_shown_whole() {
 }
 
 #[tokio::test]
-async fn payloads_of_another_user_are_not_read() {
+async fn payloads_of_other_users_are_not_read() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
@@ -91,6 +95,7 @@ async fn payloads_of_another_user_are_not_read() {
         .push_one(item("update", "m-1", 1, json!({"reading": 50})))
         .await;
     let id = rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+
     for (user, status, calls) in [("ana", 200, 2), ("ben", 404, 1)] {
         let script = Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
         let response = stack
@@ -105,7 +110,7 @@ async fn payloads_of_another_user_are_not_read() {
 }
 
 #[tokio::test]
-async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() {
+async fn oversized_conflict_marks_omitted_payloads() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
@@ -114,6 +119,7 @@ async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() 
     office
         .push_one(item("update", "m-1", 1, json!({"reading": 2})))
         .await;
+
     let mut id = String::new();
     for number in 0..18 {
         id = rejected(
@@ -127,6 +133,7 @@ async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() 
         )
         .await;
     }
+
     let response = stack.get(&format!("conflicts/{id}"), &admin(&stack)).await;
     assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
     let conflict = response.ok();
@@ -141,7 +148,7 @@ async fn a_conflict_too_large_for_an_answer_says_which_payloads_it_leaves_out() 
 }
 
 #[tokio::test]
-async fn a_conflict_with_a_delete_shows_the_last_payload() {
+async fn conflict_with_delete_shows_last_payload() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
@@ -157,7 +164,7 @@ async fn a_conflict_with_a_delete_shows_the_last_payload() {
 }
 
 #[tokio::test]
-async fn a_resolved_conflict_shows_its_outcome() {
+async fn resolved_conflict_shows_its_outcome() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     stack.advance(chrono::Duration::seconds(5));
@@ -168,6 +175,7 @@ async fn a_resolved_conflict_shows_its_outcome() {
     )
     .await
     .ok();
+
     let conflict = shown(&stack, &id).await;
     assert_eq!(conflict["status"], "resolved");
     assert_eq!(
@@ -178,12 +186,12 @@ async fn a_resolved_conflict_shows_its_outcome() {
     assert_eq!(
         (&conflict["server_version"], &conflict["client_payload"]),
         (&json!(2), &json!({"reading": 42})),
-        "as it was"
+        "the conflict itself is unchanged"
     );
 }
 
 #[tokio::test]
-async fn a_resolved_conflict_says_whether_the_device_has_acknowledged_the_outcome() {
+async fn outcome_is_delivered_once_acknowledged() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     assert_eq!(
@@ -191,6 +199,7 @@ async fn a_resolved_conflict_says_whether_the_device_has_acknowledged_the_outcom
         None,
         "an open conflict has none"
     );
+
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
@@ -201,25 +210,26 @@ async fn a_resolved_conflict_says_whether_the_device_has_acknowledged_the_outcom
     assert_eq!(
         delivered().await,
         false,
-        "the stream has not brought it yet"
+        "the stream has not delivered it yet"
     );
+
     stack.settle().await;
     ana.pull().await;
-    assert_eq!(delivered().await, false, "pulled and not acknowledged");
+    assert_eq!(delivered().await, false, "pulled, but not acknowledged");
     ana.ack().await.ok();
     assert_eq!(delivered().await, true);
 }
 
 #[tokio::test]
-async fn a_conflict_is_for_admins_and_the_user_whose_edits_stand_in_it() {
+async fn only_admins_and_author_see_conflict() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let asked = async |token: String| stack.get(&format!("conflicts/{id}"), &token).await;
+    let get_with = async |token: String| stack.get(&format!("conflicts/{id}"), &token).await;
     assert_eq!(
-        asked(stack.token("acme", "ana", &[], &[])).await.ok(),
+        get_with(stack.token("acme", "ana", &[], &[])).await.ok(),
         shown(&stack, &id).await
     );
-    let other = asked(stack.token("acme", "office", &[], &[])).await;
+    let other = get_with(stack.token("acme", "office", &[], &[])).await;
     assert_eq!(
         (other.status, &other.json()["code"]),
         (404, &json!("not_found"))
@@ -227,7 +237,7 @@ async fn a_conflict_is_for_admins_and_the_user_whose_edits_stand_in_it() {
 }
 
 #[tokio::test]
-async fn unknown_ids_and_those_of_other_tenants_are_not_found_alike() {
+async fn unknown_and_foreign_ids_are_indistinguishable() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let mut responses = Vec::new();
@@ -251,6 +261,7 @@ async fn unknown_ids_and_those_of_other_tenants_are_not_found_alike() {
             responses.push((response.status, body));
         }
     }
+
     assert_eq!(
         (responses[0].0, &responses[0].1["code"]),
         (404, &json!("not_found"))

@@ -1,5 +1,5 @@
-//! Direct invocation: the event is the request itself, and IAM is the authority. Both doors run the
-//! same code.
+//! Direct invocation of `resolve`: the event is the request itself, and IAM authorizes it. Both
+//! entry points run the same code.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -14,7 +14,7 @@ fn event(id: &str, decision: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_operator_decides_by_invoking_the_function() {
+async fn operator_resolves_by_direct_invocation() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let response = stack
@@ -26,6 +26,7 @@ async fn an_operator_decides_by_invoking_the_function() {
             ),
         )
         .await;
+
     assert_eq!(
         response,
         json!({
@@ -34,11 +35,13 @@ async fn an_operator_decides_by_invoking_the_function() {
             "channel": "tenant", "server_version": 3, "server_payload": {"code": "m-1", "reading": 42},
         })
     );
+
     let entry = &audited(&stack).await[0];
     assert_eq!(
         [&entry["by"], &entry["via"]],
         [&json!("ops@example.com"), &json!("invocation")]
     );
+
     stack.settle().await;
     assert_eq!(
         stack.device("ana", "phone").pull().await[0]["conflict"]["id"],
@@ -47,7 +50,7 @@ async fn an_operator_decides_by_invoking_the_function() {
 }
 
 #[tokio::test]
-async fn both_doors_answer_the_same_decision_alike() {
+async fn both_entry_points_return_same_result() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let by_api = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
@@ -62,6 +65,7 @@ async fn both_doors_answer_the_same_decision_alike() {
             .await,
         by_api
     );
+
     let other = stack
         .invoke(
             "resolve",
@@ -76,7 +80,7 @@ async fn both_doors_answer_the_same_decision_alike() {
 }
 
 #[tokio::test]
-async fn a_payload_of_a_direct_invocation_is_kept_digit_for_digit() {
+async fn direct_payload_keeps_its_exact_digits() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let payload = r#"{"z":1.0,"big":9007199254740993,"a":1e300,"u":"\u00fc"}"#;
@@ -88,17 +92,15 @@ async fn a_payload_of_a_direct_invocation_is_kept_digit_for_digit() {
     assert_eq!(stored(&stack, "m-1").2, payload);
 }
 
-#[tokio::test]
-async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() {
-    let stack = Stack::new();
-    let id = conflicted(&stack, "m-1").await;
-    let good = event(&id, json!({"resolution": "accept_client"}));
+/// Returns invalid variants of an event, each with the path that the problem names.
+fn invalid_variants(good: &Value) -> Vec<(Value, &'static str)> {
     let with = |field: &str, value: Value| {
         let mut event = good.clone();
         event[field] = value;
         event
     };
-    for (event, path) in [
+
+    vec![
         (with("tenant", json!("")), "tenant"),
         (with("tenant", json!("x".repeat(257))), "tenant"),
         (with("resolved_by", json!("")), "resolved_by"),
@@ -115,7 +117,16 @@ async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() 
         (json!("accept_client"), "$"),
         (json!([]), "$"),
         (json!(null), "$"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn invalid_direct_request_names_the_field() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    let good = event(&id, json!({"resolution": "accept_client"}));
+
+    for (event, path) in invalid_variants(&good) {
         let problem = stack.invoke("resolve", &event).await;
         assert_eq!(
             [&problem["status"], &problem["code"], &problem["path"]],
@@ -123,6 +134,7 @@ async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() 
             "{event}: {problem}"
         );
     }
+
     for missing in ["conflict_id", "tenant", "resolved_by", "resolution"] {
         let mut event = good.clone();
         event.as_object_mut().expect("an object").remove(missing);
@@ -132,6 +144,7 @@ async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() 
             "{problem}"
         );
     }
+
     assert_eq!(
         (stored(&stack, "m-1").0, &shown(&stack, &id).await["status"]),
         (2, &json!("open"))
@@ -139,9 +152,10 @@ async fn a_bad_direct_request_is_answered_with_a_problem_that_names_its_place() 
 }
 
 #[tokio::test]
-async fn a_direct_invocation_names_its_tenant_and_reaches_no_other() {
+async fn direct_invocation_reaches_its_tenant_only() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
+
     let mut elsewhere = event(&id, json!({"resolution": "accept_client"}));
     elsewhere["tenant"] = "other".into();
     let problem = stack.invoke("resolve", &elsewhere).await;
@@ -149,6 +163,7 @@ async fn a_direct_invocation_names_its_tenant_and_reaches_no_other() {
         [&problem["status"], &problem["code"]],
         [&json!(404), &json!("not_found")]
     );
+
     for id in ["conf-abc-1", "", &format!("part#{id}#server-2")] {
         let problem = stack
             .invoke(
@@ -161,12 +176,13 @@ async fn a_direct_invocation_names_its_tenant_and_reaches_no_other() {
     assert_eq!(shown(&stack, &id).await["status"], "open");
 }
 
-/// What comes through the gateway can never pass for a direct request, whatever its body says.
+/// A request through the gateway is never treated as a direct request, regardless of its body.
 #[tokio::test]
-async fn a_request_through_the_gateway_is_never_taken_for_a_direct_one() {
+async fn gateway_request_is_never_direct() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let direct = event(&id, json!({"resolution": "accept_client"}));
+
     let rejected = stack
         .post(
             &format!("conflicts/{id}/resolve"),
@@ -175,7 +191,9 @@ async fn a_request_through_the_gateway_is_never_taken_for_a_direct_one() {
         )
         .await;
     assert_eq!(rejected.status, 403);
-    // An event that has the fields of both is the gateway's: it carries no token.
+
+    // An event with the fields of both kinds is a gateway request. It is rejected because it has no
+    // token.
     let mut both = direct;
     both["requestContext"] = json!({"resourcePath": "/api/v1/mobile/conflicts/{id}/resolve", "httpMethod": "POST", "identity": {}});
     both["httpMethod"] = "POST".into();

@@ -1,6 +1,6 @@
-//! Rows as earlier builds wrote them: conflicts under `tenant` / id, audit entries under `tenant` /
-//! id, deleted resources with their last payload. They are listed, joined, decided and repeated
-//! like others.
+//! Rows in the formats of earlier builds: conflicts keyed by tenant and id, audit entries keyed by
+//! tenant and id, and deleted resources that still contain their last payload. They are listed,
+//! joined, resolved and found by retries like current rows.
 
 use serde_json::{Value, json};
 use tidemark_core::{channel::Channel, ids, principal::Author, resource::ResourceKey};
@@ -8,71 +8,89 @@ use tidemark_tests::Stack;
 
 use super::{admin, audited, conflicted, item, rejected, resolve, shown, stored};
 
-/// Rewrites every conflict of Ana's phone about a meter into the form of earlier builds; gives
-/// their ids, in no order.
+/// Rewrites every conflict of Ana's phone about a meter into the format of earlier builds. Returns
+/// their ids, in no particular order.
 pub(crate) fn age_conflicts(stack: &Stack) -> Vec<String> {
     let mut ids = Vec::new();
     for row in stack.rows("conflicts") {
-        stack.dynamodb(
-            "DeleteItem",
-            &json!({"TableName": "conflicts", "Key": {"pk": row["pk"], "sk": row["sk"]}}),
-        );
+        delete_row(stack, "conflicts", &row);
         let Some(meter) = row["resource_id"]["S"].as_str() else {
             continue;
         };
-        let key = ResourceKey {
-            channel: Channel::Tenant,
-            resource_type: "meter".into(),
-            id: meter.into(),
-        };
-        let edit = row["edits"]["L"][0]["S"].as_str().expect("an edit");
-        let id = format!(
-            "{}{edit}",
-            ids::legacy_conflict_prefix("acme", &key, &Author::device("ana", "phone"))
-        );
-        let mut old = row.clone();
-        let detected_at = row["detected_at"]["S"]
-            .as_str()
-            .and_then(|text| text.split('#').next())
-            .expect("a time");
-        for (name, text) in [
-            ("pk", "acme"),
-            ("sk", &id),
-            ("id", &id),
-            ("device_key", "acme#ana#phone"),
-            (
-                "status_key",
-                &format!("acme#{}", row["status"]["S"].as_str().expect("a status")),
-            ),
-            ("detected_at", detected_at),
-            ("edit", edit),
-        ] {
-            old[name] = json!({"S": text});
-        }
-        old["server_deleted"] = json!({"BOOL": row["server_deleted"]["BOOL"] == true});
-        for name in ["server_payload", "base_version"] {
-            old[name] = if row[name].is_null() {
-                json!({"NULL": true})
-            } else {
-                row[name].clone()
-            };
-        }
-        for name in ["newest", "others", "followed", "server_at", "server_bytes"] {
-            old.as_object_mut().expect("a row").remove(name);
-        }
+        let id = legacy_id(meter, &row);
+        let old = legacy_conflict(&row, &id);
         stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": old}));
         ids.push(id);
     }
     ids
 }
 
+fn delete_row(stack: &Stack, table: &str, row: &Value) {
+    stack.dynamodb(
+        "DeleteItem",
+        &json!({"TableName": table, "Key": {"pk": row["pk"], "sk": row["sk"]}}),
+    );
+}
+
+/// Returns the id of the first edit of a conflict.
+fn first_edit(row: &Value) -> &str {
+    row["edits"]["L"][0]["S"].as_str().expect("an edit")
+}
+
+/// Returns the id that earlier builds gave to a conflict of Ana's phone about a meter.
+fn legacy_id(meter: &str, row: &Value) -> String {
+    let key = ResourceKey {
+        channel: Channel::Tenant,
+        resource_type: "meter".into(),
+        id: meter.into(),
+    };
+    let author = Author::device("ana", "phone");
+    let prefix = ids::legacy_conflict_prefix("acme", &key, &author);
+    format!("{prefix}{}", first_edit(row))
+}
+
+/// Returns a conflict's row in the format of earlier builds.
+fn legacy_conflict(row: &Value, id: &str) -> Value {
+    let mut old = row.clone();
+    let status = row["status"]["S"].as_str().expect("a status");
+    let detected_at = row["detected_at"]["S"]
+        .as_str()
+        .and_then(|text| text.split('#').next())
+        .expect("a time");
+    for (name, text) in [
+        ("pk", "acme"),
+        ("sk", id),
+        ("id", id),
+        ("device_key", "acme#ana#phone"),
+        ("status_key", &format!("acme#{status}")),
+        ("detected_at", detected_at),
+        ("edit", first_edit(row)),
+    ] {
+        old[name] = json!({"S": text});
+    }
+
+    old["server_deleted"] = json!({"BOOL": row["server_deleted"]["BOOL"] == true});
+    for name in ["server_payload", "base_version"] {
+        old[name] = if row[name].is_null() {
+            json!({"NULL": true})
+        } else {
+            row[name].clone()
+        };
+    }
+    for name in ["newest", "others", "followed", "server_at", "server_bytes"] {
+        old.as_object_mut().expect("a row").remove(name);
+    }
+    old
+}
+
 #[tokio::test]
-async fn conflicts_of_earlier_builds_are_listed_and_joined() {
+async fn legacy_conflicts_are_listed_and_joined() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
     rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
     let old = age_conflicts(&stack).remove(0);
     conflicted(&stack, "m-2").await;
+
     let list = stack.get("conflicts?limit=1", &admin(&stack)).await.ok();
     assert_eq!(list["conflicts"][0]["id"], old.as_str());
     let cursor = list["next_cursor"].as_str().expect("a cursor");
@@ -84,7 +102,8 @@ async fn conflicts_of_earlier_builds_are_listed_and_joined() {
         (&list["conflicts"][0]["resource_id"], &list["next_cursor"]),
         (&json!("m-2"), &Value::Null)
     );
-    // A further edit joins, and each that stands in it is answered with it again.
+
+    // A further edit joins the conflict, and a retry of each of its edits finds it.
     assert_eq!(
         rejected(&stack, item("update", "m-1", 1, json!({"note": "later"}))).await,
         old
@@ -97,6 +116,7 @@ async fn conflicts_of_earlier_builds_are_listed_and_joined() {
         rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await,
         old
     );
+
     let whole = shown(&stack, &old).await;
     assert_eq!(
         (&whole["edit_count"], &whole["joined"][1]["client_payload"]),
@@ -105,7 +125,7 @@ async fn conflicts_of_earlier_builds_are_listed_and_joined() {
 }
 
 #[tokio::test]
-async fn conflicts_of_earlier_builds_are_decided_once() {
+async fn legacy_conflicts_are_resolved_once() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
     rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
@@ -113,6 +133,7 @@ async fn conflicts_of_earlier_builds_are_decided_once() {
     let decision = json!({"resolution": "accept_server"});
     let first = resolve(&stack, &old, &decision).await.ok();
     assert_eq!(resolve(&stack, &old, &decision).await.ok(), first);
+
     stack.settle().await;
     assert_eq!(stack.topic.published().len(), 1);
     let list = stack
@@ -120,7 +141,8 @@ async fn conflicts_of_earlier_builds_are_decided_once() {
         .await
         .ok();
     assert_eq!(list["conflicts"][0]["id"], old.as_str());
-    // Another edit opens a conflict of its own, behind which the old one is still known.
+
+    // Another edit opens a new conflict. Retried edits of the old conflict still find the old one.
     let new = rejected(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await;
     assert_ne!(new, old);
     for fields in [json!({"note": "joined"}), json!({"reading": 42})] {
@@ -141,11 +163,12 @@ async fn conflicts_of_earlier_builds_are_decided_once() {
 }
 
 #[tokio::test]
-async fn old_conflicts_count_for_their_device() {
+async fn legacy_conflicts_count_for_their_device() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     ana.ack().await.ok();
+
     conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
     let old = age_conflicts(&stack);
@@ -153,6 +176,7 @@ async fn old_conflicts_count_for_their_device() {
     resolve(&stack, &old[0], &json!({"resolution": "accept_server"}))
         .await
         .ok();
+
     let counted = stack.get("devices", &ana.token).await.ok()["devices"][0]["conflicts"].clone();
     assert_eq!(
         counted,
@@ -161,7 +185,7 @@ async fn old_conflicts_count_for_their_device() {
 }
 
 #[tokio::test]
-async fn refused_creates_of_earlier_builds_stay_refused() {
+async fn rejected_legacy_creates_stay_rejected() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
@@ -170,18 +194,46 @@ async fn refused_creates_of_earlier_builds_stay_refused() {
     let create = item("create", "m-2", 0, json!({"code": "A"}));
     rejected(&stack, create.clone()).await;
     let old = age_conflicts(&stack).remove(0);
+
     office
         .push_one(item("update", "m-1", 1, json!({"code": "B"})))
         .await;
     assert_eq!(
         rejected(&stack, create).await,
         old,
-        "though the value is free by now"
+        "although the value is free now"
     );
 }
 
+/// Rewrites every audit entry into the format of earlier builds.
+fn age_audit_entries(stack: &Stack) {
+    for mut row in stack.rows("audit_log") {
+        delete_row(stack, "audit_log", &row);
+        let id = row["sk"]["S"]
+            .as_str()
+            .and_then(|sk| sk.strip_prefix("s#"))
+            .expect("an entry")
+            .to_owned();
+        (row["pk"], row["sk"]) = (json!({"S": "acme"}), json!({"S": id}));
+        stack.dynamodb("PutItem", &json!({"TableName": "audit_log", "Item": row}));
+    }
+}
+
+/// Reads the audit log to its end in pages of this size, newest entry first.
+async fn read_pages(stack: &Stack, limit: usize) -> Vec<Value> {
+    let (mut entries, mut query) = (Vec::new(), format!("audit?limit={limit}"));
+    loop {
+        let page = stack.get(&query, &admin(stack)).await.ok();
+        entries.extend(page["entries"].as_array().expect("entries").clone());
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            return entries;
+        };
+        query = format!("audit?limit={limit}&cursor={cursor}");
+    }
+}
+
 #[tokio::test]
-async fn audit_entries_of_earlier_builds_are_merged() {
+async fn legacy_audit_entries_are_merged() {
     let stack = Stack::new();
     for number in 0..6 {
         let id = conflicted(&stack, &format!("m-{number}")).await;
@@ -190,21 +242,10 @@ async fn audit_entries_of_earlier_builds_are_merged() {
             .ok();
         stack.advance(chrono::Duration::seconds(1));
         if number == 2 {
-            for mut row in stack.rows("audit_log") {
-                stack.dynamodb(
-                    "DeleteItem",
-                    &json!({"TableName": "audit_log", "Key": {"pk": row["pk"], "sk": row["sk"]}}),
-                );
-                let id = row["sk"]["S"]
-                    .as_str()
-                    .and_then(|sk| sk.strip_prefix("s#"))
-                    .expect("an entry")
-                    .to_owned();
-                (row["pk"], row["sk"]) = (json!({"S": "acme"}), json!({"S": id}));
-                stack.dynamodb("PutItem", &json!({"TableName": "audit_log", "Item": row}));
-            }
+            age_audit_entries(&stack);
         }
     }
+
     let about = |entries: &[Value]| {
         entries
             .iter()
@@ -213,35 +254,74 @@ async fn audit_entries_of_earlier_builds_are_merged() {
     };
     let expected: Vec<String> = (0..6).map(|number| format!("\"m-{number}\"")).collect();
     assert_eq!(about(&audited(&stack).await), expected);
+
+    let newest: Vec<String> = expected.iter().rev().cloned().collect();
     for limit in 1..=4 {
-        let (mut seen, mut query) = (Vec::new(), format!("audit?limit={limit}"));
-        loop {
-            let page = stack.get(&query, &admin(&stack)).await.ok();
-            seen.extend(page["entries"].as_array().expect("entries").clone());
-            let Some(cursor) = page["next_cursor"].as_str() else {
-                break;
-            };
-            query = format!("audit?limit={limit}&cursor={cursor}");
-        }
-        let newest: Vec<String> = expected.iter().rev().cloned().collect();
+        let seen = read_pages(&stack, limit).await;
         assert_eq!(about(&seen), newest, "pages of {limit}");
     }
 }
 
-/// Rewrites the row of a meter that is there into that of one which an earlier build deleted.
-fn age_deleted(stack: &Stack, id: &str) {
-    let rows = stack.rows("resources").into_iter();
-    let mut row = rows
+/// Returns the row of the meter `id`.
+fn row_of(stack: &Stack, id: &str) -> Value {
+    stack
+        .rows("resources")
         .into_iter()
         .find(|row| row["sk"]["S"] == format!("meter#{id}"))
-        .expect("the row");
+        .expect("the row")
+}
+
+/// Rewrites the row of an existing meter as a deletion by an earlier build, with the payload in it.
+fn age_deleted(stack: &Stack, id: &str) {
+    let mut row = row_of(stack, id);
     row["deleted"] = json!({"BOOL": true});
     row["server_version"] = json!({"N": "2"});
     stack.dynamodb("PutItem", &json!({"TableName": "resources", "Item": row}));
 }
 
+/// Accepts a conflict with a legacy deletion of `m-1`, and asserts that the resource is restored
+/// with its last payload.
+async fn assert_restored(stack: &Stack, conflict: &str, note: &str) {
+    resolve(stack, conflict, &json!({"resolution": "accept_client"}))
+        .await
+        .ok();
+    let (version, deleted, payload) = stored(stack, "m-1");
+    assert_eq!(
+        (version, deleted, payload.len()),
+        (
+            3,
+            false,
+            json!({"note": note, "reading": 1}).to_string().len()
+        )
+    );
+}
+
+/// Dismisses a conflict with a legacy deletion of `m-2`, and asserts that the resource stays
+/// deleted and is rewritten in the current format.
+async fn assert_rewritten(stack: &Stack, conflict: &str, note: &str) {
+    let response = resolve(stack, conflict, &json!({"resolution": "accept_server"}))
+        .await
+        .ok();
+    assert_eq!(
+        (&response["server_deleted"], &response["server_payload"]),
+        (&json!(true), &json!({"note": note}))
+    );
+
+    let row = row_of(stack, "m-2");
+    assert!(
+        row["payload"].is_null() && row.to_string().len() < 1000,
+        "{row}"
+    );
+    let entries = audited(stack).await;
+    let entry = entries
+        .iter()
+        .find(|entry| entry["resource_id"] == "m-2")
+        .expect("an entry");
+    assert_eq!(entry["after"]["payload"], json!({"note": note}));
+}
+
 #[tokio::test]
-async fn resources_deleted_by_earlier_builds_keep_their_payload() {
+async fn legacy_deletions_keep_their_payload() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     let note = "n".repeat(5000);
@@ -251,6 +331,7 @@ async fn resources_deleted_by_earlier_builds_keep_their_payload() {
             .await;
         age_deleted(&stack, id);
     }
+
     stack.settle().await;
     let mut fresh = stack.device("ben", "phone");
     fresh.pull().await;
@@ -261,48 +342,20 @@ async fn resources_deleted_by_earlier_builds_keep_their_payload() {
         shown(&stack, &accepted).await["server_payload"],
         json!({"note": note})
     );
-    resolve(&stack, &accepted, &json!({"resolution": "accept_client"}))
-        .await
-        .ok();
-    let (version, deleted, payload) = stored(&stack, "m-1");
-    assert_eq!(
-        (version, deleted, payload.len()),
-        (
-            3,
-            false,
-            json!({"note": note, "reading": 1}).to_string().len()
-        )
-    );
-    // One that stays deleted is written in the form of this build.
-    let told = resolve(&stack, &kept, &json!({"resolution": "accept_server"}))
-        .await
-        .ok();
-    assert_eq!(
-        (&told["server_deleted"], &told["server_payload"]),
-        (&json!(true), &json!({"note": note}))
-    );
-    let row = stack
-        .rows("resources")
-        .into_iter()
-        .find(|row| row["sk"]["S"] == "meter#m-2")
-        .expect("the row");
-    assert!(
-        row["payload"].is_null() && row.to_string().len() < 1000,
-        "{row}"
-    );
-    let entries = audited(&stack).await;
-    let entry = entries
-        .iter()
-        .find(|entry| entry["resource_id"] == "m-2")
-        .expect("an entry");
-    assert_eq!(entry["after"]["payload"], json!({"note": note}));
+
+    assert_restored(&stack, &accepted, &note).await;
+    assert_rewritten(&stack, &kept, &note).await;
+
     let later = rejected(&stack, item("update", "m-2", 1, json!({"reading": 2}))).await;
     assert_eq!(
         shown(&stack, &later).await["server_payload"],
         json!({"note": note})
     );
-    let told = resolve(&stack, &later, &json!({"resolution": "accept_client"}))
+    let response = resolve(&stack, &later, &json!({"resolution": "accept_client"}))
         .await
         .ok();
-    assert_eq!(told["server_payload"], json!({"note": note, "reading": 2}));
+    assert_eq!(
+        response["server_payload"],
+        json!({"note": note, "reading": 2})
+    );
 }

@@ -1,18 +1,19 @@
-//! The conflict example of the lifecycle document, through its whole life.
+//! The conflict example of the lifecycle document, from detection to delivery.
 
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_tests::Stack;
+use tidemark_tests::{Device, Stack};
 
 use super::{admin, audited, shown};
 
-/// The meter `m-123` at version 7, and the push of the example, which meets it; gives the
-/// conflict's id.
+/// Creates the meter `m-123` at version 7 and pushes the update of the example, which conflicts.
+/// Returns the conflict's id.
 async fn example(stack: &Stack) -> String {
     let sys = stack.device("sys", "server");
     let meter = |action: &str, version: u64, payload: Value| json!({"resource_type": "meter", "action": action, "client_version": version, "payload": payload});
     sys.push_one(meter("create", 0, json!({"id": "m-123", "reading": 44})))
         .await;
+
     for version in 1..7 {
         sys.push_one(meter(
             "update",
@@ -21,6 +22,7 @@ async fn example(stack: &Stack) -> String {
         ))
         .await;
     }
+
     let patch = json!({"id": "m-123", "reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
     let result = stack
         .device("ana", "device-uuid-123")
@@ -37,8 +39,51 @@ async fn example(stack: &Stack) -> String {
     result["conflict_id"].as_str().expect("an id").to_owned()
 }
 
+/// Asserts that the admin's list has the fields of the document's record.
+async fn assert_listed(stack: &Stack, id: &str) {
+    let list = stack.get("conflicts?status=open", &admin(stack)).await.ok();
+
+    let record = &list["conflicts"][0];
+    assert_eq!(
+        [
+            &record["id"],
+            &record["resource_type"],
+            &record["resource_id"],
+            &record["server_payload"],
+            &record["client_payload"]
+        ],
+        [
+            &json!(id),
+            &json!("meter"),
+            &json!("m-123"),
+            &json!({"reading": 50, "last_updated_by": "sys"}),
+            &json!({"reading": 42, "device_ts": "2025-12-22T11:00:00Z"})
+        ]
+    );
+    assert!(record["detected_at"].is_string());
+}
+
+/// Asserts that a device receives the result of the resolution with its next pull.
+async fn assert_delivered(device: &mut Device<'_>, id: &str) {
+    let changes = device.pull().await;
+    let payload =
+        json!({"reading": 42, "last_updated_by": "sys", "device_ts": "2025-12-22T11:00:00Z"});
+    assert_eq!(
+        (
+            changes.len(),
+            &changes[0]["payload"],
+            &changes[0]["server_version"]
+        ),
+        (1, &payload, &json!(8))
+    );
+    assert_eq!(
+        changes[0]["conflict"],
+        json!({"id": id, "resolution": "accept_client"})
+    );
+}
+
 #[tokio::test]
-async fn the_conflict_example_goes_through_its_whole_life() {
+async fn documented_conflict_runs_through_its_lifecycle() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         let (mut ana, mut sys) = (
@@ -49,32 +94,9 @@ async fn the_conflict_example_goes_through_its_whole_life() {
         stack.settle().await;
         ana.pull().await;
         sys.pull().await;
+        assert_listed(&stack, &id).await;
 
-        // Listed for the admin, with the fields of the document's record.
-        let list = stack
-            .get("conflicts?status=open", &admin(&stack))
-            .await
-            .ok();
-        let record = &list["conflicts"][0];
-        assert_eq!(
-            [
-                &record["id"],
-                &record["resource_type"],
-                &record["resource_id"],
-                &record["server_payload"],
-                &record["client_payload"]
-            ],
-            [
-                &json!(id),
-                &json!("meter"),
-                &json!("m-123"),
-                &json!({"reading": 50, "last_updated_by": "sys"}),
-                &json!({"reading": 42, "device_ts": "2025-12-22T11:00:00Z"})
-            ]
-        );
-        assert!(record["detected_at"].is_string());
-
-        // Resolved with the document's body; the version grows by one.
+        // The request of the document resolves the conflict and makes the next version.
         let body = json!({"resolution": "accept_client"});
         let response = stack
             .post(&format!("conflicts/{id}/resolve"), &admin(&stack), &body)
@@ -82,25 +104,12 @@ async fn the_conflict_example_goes_through_its_whole_life() {
             .ok();
         assert_eq!(response["server_version"], 8);
 
-        // Available on the next pull, to both.
         stack.settle().await;
         for device in [&mut ana, &mut sys] {
-            let changes = device.pull().await;
-            let payload = json!({"reading": 42, "last_updated_by": "sys", "device_ts": "2025-12-22T11:00:00Z"});
-            assert_eq!(
-                (
-                    changes.len(),
-                    &changes[0]["payload"],
-                    &changes[0]["server_version"]
-                ),
-                (1, &payload, &json!(8))
-            );
-            assert_eq!(
-                changes[0]["conflict"],
-                json!({"id": id, "resolution": "accept_client"})
-            );
+            assert_delivered(device, &id).await;
         }
-        // Resolution and audit entry are stored.
+
+        // The outcome and the audit entry are stored.
         assert_eq!(
             shown(&stack, &id).await["outcome"]["resolution"],
             "accept_client"
@@ -111,7 +120,7 @@ async fn the_conflict_example_goes_through_its_whole_life() {
 }
 
 #[tokio::test]
-async fn the_same_example_is_decided_by_direct_invocation() {
+async fn documented_conflict_is_resolved_by_invocation() {
     let stack = Stack::new();
     let id = example(&stack).await;
     let event = json!({"conflict_id": id, "tenant": "acme", "resolved_by": "ops", "resolution": "accept_client"});

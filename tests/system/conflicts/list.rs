@@ -1,4 +1,4 @@
-//! `GET /conflicts`: a tenant's conflicts by status, a page at a time.
+//! `GET /conflicts`: a tenant's conflicts by status, paginated.
 
 use chrono::Duration;
 use serde_json::{Value, json};
@@ -23,17 +23,19 @@ fn ids(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn open_conflicts_are_listed_in_the_order_they_were_detected() {
+async fn open_conflicts_are_listed_by_detection_time() {
     let stack = Stack::new();
     for id in ["m-9", "m-1", "m-5"] {
         conflicted(&stack, id).await;
         stack.advance(Duration::seconds(1));
     }
+
     let list = listed(&stack, "").await;
     assert_eq!(
         (ids(&list), &list["next_cursor"]),
         (vec!["m-9", "m-1", "m-5"], &Value::Null)
     );
+
     let first = &list["conflicts"][0];
     assert_eq!(
         [
@@ -52,6 +54,7 @@ async fn open_conflicts_are_listed_in_the_order_they_were_detected() {
         ]
     );
     assert!(first.get("joined").is_none() && first.get("outcome").is_none());
+
     assert_eq!(
         listed(&stack, "?status=open").await,
         list,
@@ -60,7 +63,7 @@ async fn open_conflicts_are_listed_in_the_order_they_were_detected() {
 }
 
 #[tokio::test]
-async fn a_decided_conflict_moves_to_the_resolved_ones() {
+async fn resolved_conflict_moves_to_resolved_list() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
@@ -71,9 +74,11 @@ async fn a_decided_conflict_moves_to_the_resolved_ones() {
     )
     .await
     .ok();
+
     assert_eq!(ids(&listed(&stack, "?status=open").await), ["m-2"]);
     let resolved = listed(&stack, "?status=resolved").await;
     assert_eq!(ids(&resolved), ["m-1"]);
+
     let outcome = &resolved["conflicts"][0]["outcome"];
     assert_eq!(
         [
@@ -92,14 +97,15 @@ async fn a_decided_conflict_moves_to_the_resolved_ones() {
 }
 
 #[tokio::test]
-async fn a_cursor_leads_through_all_pages_without_a_gap_or_a_repeat() {
+async fn cursor_pages_have_no_gaps_or_repeats() {
     let stack = Stack::new();
     let all: Vec<String> = (0..7).map(|number| format!("m-{number}")).collect();
     for (number, id) in all.iter().enumerate() {
         conflicted(&stack, id).await;
-        // Some are detected in the same millisecond.
+        // Some conflicts are detected in the same millisecond.
         stack.advance(Duration::milliseconds((number % 2) as i64));
     }
+
     for limit in 1..=8 {
         let (mut seen, mut pages, mut query) = (Vec::new(), 0, format!("?limit={limit}"));
         loop {
@@ -121,7 +127,7 @@ async fn a_cursor_leads_through_all_pages_without_a_gap_or_a_repeat() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_own_list_only() {
+async fn cursor_of_another_list_is_rejected() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
@@ -129,12 +135,14 @@ async fn a_cursor_is_good_for_its_own_list_only() {
         .as_str()
         .expect("a cursor")
         .to_owned();
+
     assert!(
         cursor
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
         "{cursor}"
     );
+
     for path in [
         format!("conflicts?status=resolved&cursor={cursor}"),
         format!("audit?cursor={cursor}"),
@@ -152,7 +160,7 @@ async fn a_cursor_is_good_for_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn a_limit_or_status_that_is_none_is_refused() {
+async fn invalid_limit_or_status_is_rejected() {
     let stack = Stack::new();
     for (query, path) in [
         ("?limit=0", "limit"),
@@ -171,6 +179,7 @@ async fn a_limit_or_status_that_is_none_is_refused() {
             "{query}"
         );
     }
+
     assert_eq!(
         stack
             .get("conflicts?limit=200", &admin(&stack))
@@ -181,7 +190,7 @@ async fn a_limit_or_status_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn only_admins_list_conflicts_and_only_their_own_tenants() {
+async fn only_admins_list_their_tenants_conflicts() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
     let by_user = stack
@@ -199,12 +208,13 @@ async fn only_admins_list_conflicts_and_only_their_own_tenants() {
 }
 
 #[tokio::test]
-async fn a_conflict_that_does_not_read_hides_no_other() {
+async fn corrupt_conflict_hides_no_other() {
     let stack = Stack::new();
     for id in ["m-1", "m-2", "m-3"] {
         conflicted(&stack, id).await;
         stack.advance(Duration::seconds(1));
     }
+
     let mut broken = stack
         .conflicts()
         .into_iter()
@@ -215,6 +225,7 @@ async fn a_conflict_that_does_not_read_hides_no_other() {
         "PutItem",
         &json!({"TableName": "conflicts", "Item": broken}),
     );
+
     assert_eq!(ids(&listed(&stack, "").await), ["m-1", "m-3"]);
     let page = listed(&stack, "?limit=1").await;
     let page = listed(
@@ -234,11 +245,15 @@ async fn a_conflict_that_does_not_read_hides_no_other() {
         ),
     )
     .await;
-    assert_eq!(ids(&page), ["m-3"], "the list goes on behind it");
+    assert_eq!(
+        ids(&page),
+        ["m-3"],
+        "the list continues after the corrupt conflict"
+    );
 }
 
 #[tokio::test]
-async fn a_conflict_that_the_index_still_shows_as_open_is_left_out() {
+async fn stale_index_entry_is_left_out() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     conflicted(&stack, "m-2").await;
@@ -246,7 +261,8 @@ async fn a_conflict_that_the_index_still_shows_as_open_is_left_out() {
     resolve(&stack, &id, &json!({"resolution": "accept_server"}))
         .await
         .ok();
-    // The index lags behind its table, as those of DynamoDB do.
+
+    // The index lags behind its table, as a global secondary index of DynamoDB does.
     let mut row = stack
         .conflicts()
         .into_iter()
@@ -254,11 +270,12 @@ async fn a_conflict_that_the_index_still_shows_as_open_is_left_out() {
         .expect("the row");
     row["status_key"] = status_key;
     stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": row}));
+
     assert_eq!(ids(&listed(&stack, "?status=open").await), ["m-2"]);
 }
 
 #[tokio::test]
-async fn a_list_leaves_large_payloads_out_and_never_a_conflict() {
+async fn list_omits_large_payloads_not_conflicts() {
     let stack = Stack::new();
     let large = "\"".repeat(47 * 1024); // twice as long escaped, and twice that as Lambda escapes the body
     for number in 0..40 {
@@ -266,7 +283,8 @@ async fn a_list_leaves_large_payloads_out_and_never_a_conflict() {
         conflicted_by(&stack, &id, json!({"text": large})).await;
         stack.advance(Duration::seconds(1));
     }
-    // Payloads too large for the conflict's own row are not looked up for a list.
+
+    // Payloads that are stored apart from the conflict's row are not loaded for a list.
     let office = stack.device("office", "pc");
     office
         .push_one(item(

@@ -1,6 +1,7 @@
-//! Conflicts, §5 of the protocol, and the audit log, §7.
+//! Tests of conflicts (§5 of the protocol) and of the audit log (§7).
 
 mod audit;
+mod deletes;
 mod delivery;
 mod detail;
 mod direct;
@@ -12,31 +13,32 @@ mod open_count;
 mod races;
 mod rejected;
 mod resolve;
+mod retries;
 mod several;
 mod unmade;
 
 use serde_json::{Value, json};
 use tidemark_tests::{ApiResponse, Stack};
 
-/// The token of an admin of `acme`.
+/// Returns the token of an admin of the tenant `acme`.
 fn admin(stack: &Stack) -> String {
     stack.token("acme", "root", &["admin"], &[])
 }
 
-/// An item about the meter `id`.
+/// Builds a push item about the meter `id`.
 fn item(action: &str, id: &str, version: u64, fields: Value) -> Value {
     let mut payload = fields;
     payload["id"] = id.into();
     json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
 }
 
-/// The meter `id` at version 2, `{"code": id, "reading": 50}`, and the update by Ana's phone of
-/// version 1 that conflicts with it; gives the conflict's id.
+/// Creates the meter `id`, which is `{"code": id, "reading": 50}` at version 2, and pushes an
+/// update from Ana's phone that is based on version 1 and conflicts. Returns the conflict's id.
 async fn conflicted(stack: &Stack, id: &str) -> String {
     conflicted_by(stack, id, json!({"reading": 42})).await
 }
 
-/// The same, with another update by Ana's phone.
+/// Like `conflicted`, with these fields in the update by Ana's phone.
 async fn conflicted_by(stack: &Stack, id: &str, fields: Value) -> String {
     let office = stack.device("office", "pc");
     office
@@ -48,21 +50,21 @@ async fn conflicted_by(stack: &Stack, id: &str, fields: Value) -> String {
     rejected(stack, item("update", id, 1, fields)).await
 }
 
-/// Pushes an item from Ana's phone that conflicts; gives the conflict's id.
+/// Pushes a conflicting item from Ana's phone and returns the conflict's id.
 async fn rejected(stack: &Stack, item: Value) -> String {
     let result = stack.device("ana", "phone").push_one(item).await;
     assert_eq!(result["status"], "conflict", "{result}");
     result["conflict_id"].as_str().expect("an id").to_owned()
 }
 
-/// An admin's decision.
+/// Resolves a conflict as an admin.
 async fn resolve(stack: &Stack, id: &str, decision: &Value) -> ApiResponse {
     stack
         .post(&format!("conflicts/{id}/resolve"), &admin(stack), decision)
         .await
 }
 
-/// What a conflict shows an admin.
+/// Returns a conflict as an admin reads it.
 async fn shown(stack: &Stack, id: &str) -> Value {
     stack
         .get(&format!("conflicts/{id}"), &admin(stack))
@@ -70,13 +72,14 @@ async fn shown(stack: &Stack, id: &str) -> Value {
         .ok()
 }
 
-/// The row of the meter `id`: its version, whether it is deleted, its payload as text.
+/// Returns the stored meter `id`: its version, whether it is deleted, and its payload as text.
 fn stored(stack: &Stack, id: &str) -> (u64, bool, String) {
     let row = stack
         .rows("resources")
         .into_iter()
         .find(|row| row["sk"]["S"] == format!("meter#{id}"))
         .expect("the row");
+
     let version = row["server_version"]["N"]
         .as_str()
         .expect("a number")
@@ -89,7 +92,7 @@ fn stored(stack: &Stack, id: &str) -> (u64, bool, String) {
     )
 }
 
-/// The audit log, oldest first.
+/// Returns the audit log, oldest entry first.
 async fn audited(stack: &Stack) -> Vec<Value> {
     stack.get("audit?order=oldest", &admin(stack)).await.ok()["entries"]
         .as_array()
@@ -97,7 +100,7 @@ async fn audited(stack: &Stack) -> Vec<Value> {
         .clone()
 }
 
-/// Text without any pattern, which packing hardly helps.
+/// Returns pseudo-random text that hardly compresses.
 fn noise(bytes: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut state = bytes as u64;

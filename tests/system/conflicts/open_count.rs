@@ -1,12 +1,12 @@
-//! A device with as many open conflicts as it may have.
+//! A device that has reached the limit of open conflicts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidemark_core::limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES};
 use tidemark_tests::Stack;
 
 use super::{conflicted, item, rejected, resolve};
 
-/// Says that Ana's phone opened so many conflicts, as many pushes would.
+/// Sets the stored number of conflicts that Ana's phone has opened, in place of many pushes.
 fn opened(stack: &Stack, count: u64) {
     let mut row = stack
         .rows("conflicts")
@@ -17,7 +17,7 @@ fn opened(stack: &Stack, count: u64) {
     stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": row}));
 }
 
-/// The meter at version 2, of which Ana's phone knows version 1.
+/// Creates the meter `id` and updates it to version 2, which Ana's phone has not received.
 async fn changed(stack: &Stack, id: &str) {
     let office = stack.device("office", "pc");
     office
@@ -28,39 +28,20 @@ async fn changed(stack: &Stack, id: &str) {
         .await;
 }
 
-#[tokio::test]
-async fn too_many_conflicts_are_an_error_for_now() {
-    let stack = Stack::new();
-    let first = conflicted(&stack, "m-1").await;
-    changed(&stack, "m-2").await;
-    let edits = json!([
-        item("update", "m-2", 1, json!({"reading": 3})),
-        item("update", "m-2", 2, json!({"reading": 4})),
-        item("update", "m-1", 1, json!({"note": "joins"})),
-        item("create", "m-3", 0, json!({"reading": 5})),
-    ]);
-    opened(&stack, OPEN_CONFLICTS_MAX);
-    let ana = stack.device("ana", "phone");
-    // The first time all are counted, and there is room.
-    rejected(&stack, item("update", "m-2", 1, json!({"reading": 9}))).await;
-    opened(&stack, OPEN_CONFLICTS_MAX);
-    changed(&stack, "m-4").await;
-    let mut edits = edits;
-    for edit in 0..2 {
-        edits[edit]["payload"]["id"] = "m-4".into();
-    }
-    let results = ana.push(edits.clone()).await;
-    let told: Vec<_> = results
+/// Asserts the results of edits at the limit: a new conflict and the edit after it fail and may be
+/// retried, an edit joins the conflict `open`, and a create is applied.
+fn assert_limited(results: &[Value], open: &str) {
+    let outcomes: Vec<_> = results
         .iter()
         .map(|result| {
             (
-                result["status"].as_str().expect("one"),
+                result["status"].as_str().expect("a status"),
                 result["code"].as_str(),
             )
         })
         .collect();
     assert_eq!(
-        told,
+        outcomes,
         [
             ("error", Some("too_many_conflicts")),
             ("error", Some("depends_on_failed_item")),
@@ -68,22 +49,47 @@ async fn too_many_conflicts_are_an_error_for_now() {
             ("ok", None)
         ]
     );
+
     assert!(
         results[..2]
             .iter()
             .all(|result| result["retryable"] == true && result["conflict_id"].is_null()),
         "{results:?}"
     );
-    assert_eq!(results[2]["conflict_id"], first.as_str());
+    assert_eq!(results[2]["conflict_id"], open);
+}
+
+#[tokio::test]
+async fn conflict_limit_is_a_retryable_error() {
+    let stack = Stack::new();
+    let first = conflicted(&stack, "m-1").await;
+    changed(&stack, "m-2").await;
+
+    opened(&stack, OPEN_CONFLICTS_MAX);
+    let ana = stack.device("ana", "phone");
+    // The first recount finds fewer open conflicts than the limit.
+    rejected(&stack, item("update", "m-2", 1, json!({"reading": 9}))).await;
+
+    opened(&stack, OPEN_CONFLICTS_MAX);
+    changed(&stack, "m-4").await;
+    let edits = json!([
+        item("update", "m-4", 1, json!({"reading": 3})),
+        item("update", "m-4", 2, json!({"reading": 4})),
+        item("update", "m-1", 1, json!({"note": "joins"})),
+        item("create", "m-3", 0, json!({"reading": 5})),
+    ]);
+    assert_limited(&ana.push(edits.clone()).await, &first);
+
     let other = stack
         .device("ana", "tablet")
         .push_one(edits[0].clone())
         .await;
     assert_eq!(
         other["status"], "conflict",
-        "another device has its own bound"
+        "the limit applies to each device by itself"
     );
-    // Decisions are noticed after a while.
+
+    // Resolutions count at the next recount.
     resolve(&stack, &first, &json!({"resolution": "accept_server"}))
         .await
         .ok();

@@ -1,5 +1,5 @@
-//! A decision takes effect once, on what the resource and the conflict are at that moment, whoever
-//! races and wherever a function dies.
+//! Concurrent resolutions: a resolution takes effect once and on the current state of the resource
+//! and the conflict, regardless of concurrent writers and lost responses.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tidemark_tests::{
 
 use super::{conflicted, item, resolve, shown, stored};
 
-/// Two decisions at once, whose functions let each other go first at every call.
+/// Runs two resolutions concurrently. Their functions yield to each other at every call.
 async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (ApiResponse, ApiResponse) {
     let rivals = Stack::over(
         stack.engine.clone(),
@@ -25,19 +25,21 @@ async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (ApiResponse
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_admins_who_decide_differently_one_is_told_of_the_other() {
+async fn concurrent_resolutions_second_gets_already_resolved() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decisions = [
         json!({"resolution": "accept_client"}),
         json!({"resolution": "accept_server"}),
     ];
+
     let (one, other) = at_once(&stack, &id, decisions).await;
     let (won, lost) = if one.status == 200 {
         (one, other)
     } else {
         (other, one)
     };
+
     assert_eq!(
         (won.status, lost.status, &lost.json()["code"]),
         (200, 409, &json!("already_resolved"))
@@ -50,7 +52,7 @@ async fn of_two_admins_who_decide_differently_one_is_told_of_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_admins_who_decide_alike_both_hear_the_one_outcome() {
+async fn equal_concurrent_resolutions_get_one_outcome() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
@@ -62,10 +64,10 @@ async fn of_two_admins_who_decide_alike_both_hear_the_one_outcome() {
     );
 }
 
-/// Where no resource stands, its version guards nothing: the conflict itself says that it is
-/// decided.
+/// If there is no resource, no version condition protects the write: the condition on the
+/// conflict's own status does.
 #[tokio::test(start_paused = true)]
-async fn of_two_decisions_that_make_nothing_one_is_written() {
+async fn concurrent_resolutions_without_resource_write_once() {
     let stack = Stack::new();
     stack
         .device("office", "pc")
@@ -77,7 +79,7 @@ async fn of_two_decisions_that_make_nothing_one_is_written() {
     assert_eq!((one.ok(), stack.rows("audit_log").len()), (other.ok(), 1));
 }
 
-/// Holds a decision up just before it is written, lets `meanwhile` happen, and gives its answer.
+/// Holds a resolution just before its write, runs `meanwhile`, and returns the response.
 async fn overtaken(
     stack: &Stack,
     id: &str,
@@ -95,7 +97,7 @@ async fn overtaken(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_that_joins_meanwhile_is_decided_with_the_others() {
+async fn edit_joining_meanwhile_is_resolved_too() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
@@ -106,6 +108,7 @@ async fn an_edit_that_joins_meanwhile_is_decided_with_the_others() {
             .await;
         assert_eq!(joined["conflict_id"], id.as_str());
     });
+
     assert_eq!(
         response.await.ok()["server_payload"],
         json!({"code": "m-1", "reading": 42, "note": "late"})
@@ -120,7 +123,7 @@ async fn an_edit_that_joins_meanwhile_is_decided_with_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_written_meanwhile_is_not_lost() {
+async fn concurrent_write_is_not_lost() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client"});
@@ -131,6 +134,7 @@ async fn what_is_written_meanwhile_is_not_lost() {
             .await;
         assert_eq!(written["status"], "ok");
     });
+
     let response = response.await.ok();
     assert_eq!(
         response["server_payload"],
@@ -140,12 +144,12 @@ async fn what_is_written_meanwhile_is_not_lost() {
     assert_eq!(
         super::audited(&stack).await[0]["before"]["server_version"],
         3,
-        "the log says what really stood before"
+        "the audit log has the version that was replaced"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expected_version_holds_when_the_decision_is_written() {
+async fn expected_version_is_checked_at_commit() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decision = json!({"resolution": "accept_client", "expected_server_version": 2});
@@ -155,6 +159,7 @@ async fn an_expected_version_holds_when_the_decision_is_written() {
             .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
             .await;
     });
+
     let response = response.await;
     assert_eq!(
         (
@@ -171,7 +176,7 @@ async fn an_expected_version_holds_when_the_decision_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_whose_answer_was_lost_on_the_way_is_told_as_made() {
+async fn resolution_with_lost_response_is_recognized() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let mut is_first = true;
@@ -187,6 +192,7 @@ async fn a_decision_whose_answer_was_lost_on_the_way_is_told_as_made() {
             }
         })),
     );
+
     assert_eq!(
         resolve(&losing, &id, &json!({"resolution": "accept_client"}))
             .await
@@ -199,7 +205,7 @@ async fn a_decision_whose_answer_was_lost_on_the_way_is_told_as_made() {
     );
 }
 
-/// A table whose transactions are always cancelled for this reason.
+/// Returns a hook that cancels every transaction with this reason.
 fn cancelling(code: &'static str) -> Arc<Script> {
     Arc::new(Script::new(move |_, operation, _, moment| {
         if operation != "TransactWriteItems" || moment == Moment::After {
@@ -215,10 +221,10 @@ fn cancelling(code: &'static str) -> Arc<Script> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_race_that_never_ends_is_answered_contended_and_throttling_unavailable() {
+async fn persistent_contention_and_throttling_are_reported() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    for (code, status, told) in [
+    for (code, status, problem) in [
         ("TransactionConflict", 409, "contended"),
         ("ThrottlingError", 503, "unavailable"),
     ] {
@@ -226,16 +232,17 @@ async fn a_race_that_never_ends_is_answered_contended_and_throttling_unavailable
         let response = resolve(&contended, &id, &json!({"resolution": "accept_client"})).await;
         assert_eq!(
             (response.status, &response.json()["code"]),
-            (status, &json!(told))
+            (status, &json!(problem))
         );
     }
+
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
+async fn resource_created_meanwhile_is_resolved() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
@@ -243,6 +250,7 @@ async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
         .await;
     let create = item("create", "m-2", 0, json!({"code": "A"}));
     let id = super::rejected(&stack, create.clone()).await;
+
     let decision = json!({"resolution": "accept_server"});
     let response = overtaken(&stack, &id, &decision, async || {
         office
@@ -253,10 +261,11 @@ async fn a_resource_that_comes_to_be_meanwhile_is_decided_on() {
             "ok"
         );
     });
+
     assert_eq!(
         response.await.ok()["server_version"],
         2,
-        "it stays, and everyone is told"
+        "the new resource is kept, as another version"
     );
     assert_eq!(stored(&stack, "m-2"), (2, false, r#"{"code":"A"}"#.into()));
 }

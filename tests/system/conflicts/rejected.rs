@@ -1,12 +1,12 @@
-//! Decisions that are refused: nothing of them is written.
+//! Rejected resolutions: none of them writes anything.
 
 use serde_json::{Value, json};
 use tidemark_tests::{ApiResponse, Stack};
 
 use super::{admin, conflicted, conflicted_by, item, resolve, shown, stored};
 
-/// Asserts that a decision was refused with this status and code, and changed nothing of the meter
-/// `m-1` at version 2.
+/// Asserts that a resolution was rejected with this status and code, that the meter `m-1` is still
+/// at version 2 and that the conflict is open. Returns the problem.
 async fn assert_rejected(
     stack: &Stack,
     id: &str,
@@ -20,6 +20,7 @@ async fn assert_rejected(
         (status, &json!(code)),
         "{body}"
     );
+
     assert_eq!(
         (stored(stack, "m-1").0, &shown(stack, id).await["status"]),
         (2, &json!("open"))
@@ -29,7 +30,7 @@ async fn assert_rejected(
 }
 
 #[tokio::test]
-async fn only_admins_decide_and_only_conflicts_of_their_tenant() {
+async fn only_admins_resolve_their_tenants_conflicts() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let decide = async |token: String| {
@@ -41,6 +42,7 @@ async fn only_admins_decide_and_only_conflicts_of_their_tenant() {
             )
             .await
     };
+
     assert_rejected(
         &stack,
         &id,
@@ -57,6 +59,7 @@ async fn only_admins_decide_and_only_conflicts_of_their_tenant() {
         "not_found",
     )
     .await;
+
     for unknown in [
         "conf-abc-1".to_owned(),
         format!("{}0", &id[..id.len() - 1]),
@@ -68,7 +71,7 @@ async fn only_admins_decide_and_only_conflicts_of_their_tenant() {
 }
 
 #[tokio::test]
-async fn a_version_that_changed_is_refused_with_the_current_state() {
+async fn stale_expected_version_is_rejected() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     for expected in [0, 1, 3] {
@@ -94,6 +97,7 @@ async fn a_version_that_changed_is_refused_with_the_current_state() {
             ]
         );
     }
+
     resolve(
         &stack,
         &id,
@@ -104,7 +108,7 @@ async fn a_version_that_changed_is_refused_with_the_current_state() {
 }
 
 #[tokio::test]
-async fn malformed_decisions_are_refused_at_their_place() {
+async fn malformed_resolution_names_the_field() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     for (body, path) in [
@@ -153,6 +157,7 @@ async fn malformed_decisions_are_refused_at_their_place() {
         .await;
         assert_eq!(body["path"], path, "{body}");
     }
+
     let longest = json!({"resolution": "accept_client", "note": "ü".repeat(2000)});
     assert_eq!(
         resolve(&stack, &id, &longest).await.ok()["note"],
@@ -161,13 +166,14 @@ async fn malformed_decisions_are_refused_at_their_place() {
 }
 
 #[tokio::test]
-async fn what_would_be_stored_keeps_the_bounds_and_the_required_fields() {
+async fn resolved_content_is_validated() {
     let stack = Stack::new();
     let id = conflicted_by(&stack, "m-1", json!({"text": "x".repeat(200 * 1024)})).await;
     let fields: serde_json::Map<String, Value> = (0..501)
         .map(|number| (format!("f{number}"), json!(1)))
         .collect();
     let deep = (0..64).fold(json!(1), |inner, _| json!([inner]));
+
     for (payload, reason) in [
         (json!({"text": "x".repeat(350 * 1024)}), "payload_too_large"),
         (Value::Object(fields), "too_many_fields"),
@@ -187,7 +193,8 @@ async fn what_would_be_stored_keeps_the_bounds_and_the_required_fields() {
             (&json!("payload"), &json!(reason))
         );
     }
-    // A patch that fitted when it was sent, and does not fit what the server holds now.
+
+    // The patch fitted the limit when it was pushed, but does not fit the current payload.
     let fits = json!({"resolution": "accept_client"});
     stack
         .device("office", "pc")
@@ -206,10 +213,11 @@ async fn what_would_be_stored_keeps_the_bounds_and_the_required_fields() {
 }
 
 #[tokio::test]
-async fn a_missing_required_field_is_named() {
+async fn missing_required_field_is_named() {
     let stack = Stack::new();
     let (office, ana) = (stack.device("ana", "pc"), stack.device("ana", "phone"));
     let submission = |action: &str, version: u64, payload: Value| json!([{"resource_type": "submission", "action": action, "client_version": version, "base_version": version, "payload": payload}]);
+
     office
         .push(submission(
             "create",
@@ -236,6 +244,7 @@ async fn a_missing_required_field_is_named() {
         .as_str()
         .expect("a conflict")
         .to_owned();
+
     let by_client = resolve(&stack, &id, &json!({"resolution": "accept_client"})).await;
     assert_eq!(
         (by_client.status, &by_client.json()["code"]),
@@ -249,6 +258,7 @@ async fn a_missing_required_field_is_named() {
         "{}",
         by_client.text
     );
+
     let merged = resolve(
         &stack,
         &id,
@@ -262,7 +272,7 @@ async fn a_missing_required_field_is_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_or_too_large_is_refused() {
+async fn malformed_or_oversized_body_is_rejected() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
     let path = format!("conflicts/{id}/resolve");

@@ -1,4 +1,4 @@
-//! Several conflicts of one device about one resource, one after the other.
+//! Consecutive conflicts of one device about one resource.
 
 use serde_json::{Value, json};
 use tidemark_core::limits::RESOLVED_CONFLICTS_MAX;
@@ -6,8 +6,8 @@ use tidemark_tests::Stack;
 
 use super::{conflicted, item, rejected, resolve, shown};
 
-/// Lets the office change the meter once more, and Ana's phone conflict with that by an edit on
-/// `base`.
+/// Updates the meter as the office and pushes a conflicting edit from Ana's phone that is based on
+/// `base`. Returns the conflict's id.
 async fn conflict_again(stack: &Stack, base: u64, number: u64) -> String {
     let office = stack.device("office", "pc");
     let version = stack.rows("resources")[0]["server_version"]["N"]
@@ -15,12 +15,14 @@ async fn conflict_again(stack: &Stack, base: u64, number: u64) -> String {
         .expect("a number")
         .parse()
         .expect("a number");
+
     assert_eq!(
         office
             .push_one(item("update", "m-1", version, json!({"by": number})))
             .await["status"],
         "ok"
     );
+
     rejected(
         stack,
         item("update", "m-1", base, json!({"reading": 1000 + number})),
@@ -29,7 +31,7 @@ async fn conflict_again(stack: &Stack, base: u64, number: u64) -> String {
 }
 
 #[tokio::test]
-async fn each_later_conflict_is_found_again() {
+async fn each_conflict_is_found_by_its_edit() {
     let stack = Stack::new();
     let mut ids = vec![conflicted(&stack, "m-1").await];
     for number in 0..8 {
@@ -47,10 +49,12 @@ async fn each_later_conflict_is_found_again() {
             .expect("a number");
         ids.push(conflict_again(&stack, base, number).await);
     }
+
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 9, "each is a conflict of its own");
-    // Each opener is answered with its own conflict, however many there are.
+    assert_eq!(ids.len(), 9, "each edit opened another conflict");
+
+    // A retry of each edit finds the conflict that the edit opened.
     for number in 0..8 {
         let result = stack
             .device("ana", "phone")
@@ -72,7 +76,7 @@ async fn each_later_conflict_is_found_again() {
 }
 
 #[tokio::test]
-async fn edits_that_joined_an_earlier_conflict_are_found() {
+async fn edits_joined_to_earlier_conflict_are_found() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     assert_eq!(
@@ -82,6 +86,7 @@ async fn edits_that_joined_an_earlier_conflict_are_found() {
     resolve(&stack, &first, &json!({"resolution": "accept_server"}))
         .await
         .ok();
+
     let mut second = String::new();
     for number in 0..=RESOLVED_CONFLICTS_MAX as u64 {
         let base = stack.rows("resources")[0]["server_version"]["N"]
@@ -94,6 +99,7 @@ async fn edits_that_joined_an_earlier_conflict_are_found() {
             .await
             .ok();
     }
+
     let result = stack
         .device("ana", "phone")
         .push_one(item("update", "m-1", 1, json!({"note": "joined"})))
@@ -107,10 +113,12 @@ async fn edits_that_joined_an_earlier_conflict_are_found() {
 }
 
 #[tokio::test]
-async fn two_open_conflicts_are_resolved_apart() {
+async fn two_open_conflicts_resolve_independently() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
-    // Made on what refused the first: it does not join.
+
+    // It is based on the version that the first edit conflicted with, so it does not join that
+    // conflict.
     let second = conflict_again(&stack, 2, 1).await;
     assert_ne!(first, second);
     assert_eq!(
@@ -121,6 +129,7 @@ async fn two_open_conflicts_are_resolved_apart() {
         .await,
         second
     );
+
     resolve(&stack, &first, &json!({"resolution": "accept_server"}))
         .await
         .ok();
@@ -129,6 +138,7 @@ async fn two_open_conflicts_are_resolved_apart() {
         .await
         .ok();
     stack.settle().await;
+
     let third = conflict_again(&stack, 4, 2).await;
     stack.settle().await;
     assert_eq!(
@@ -157,13 +167,14 @@ async fn two_open_conflicts_are_resolved_apart() {
 }
 
 #[tokio::test]
-async fn large_edits_that_join_are_kept_whole() {
+async fn large_joined_edits_are_kept_whole() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     let text = |number: usize| format!("{number}-{}", "y".repeat(number * 400));
     let edits: Vec<Value> = (0..40)
         .map(|number| item("update", "m-1", 1, json!({"text": text(number)})))
         .collect();
+
     let results = stack.device("ana", "phone").push(json!(edits)).await;
     assert!(
         results
@@ -171,6 +182,7 @@ async fn large_edits_that_join_are_kept_whole() {
             .all(|result| result["conflict_id"] == first.as_str()),
         "{results:?}"
     );
+
     let whole = shown(&stack, &first).await;
     for number in 0..40 {
         assert_eq!(

@@ -1,8 +1,7 @@
-//! Conflicts about a create that never came to be: no resource stands there until the decision
-//! makes it.
+//! Conflicts about a rejected create: the resource does not exist until a resolution creates it.
 
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{ApiResponse, Device, Stack};
 
 use super::{audited, item, rejected, resolve, shown, stored};
 
@@ -11,14 +10,15 @@ fn create(code: &str) -> Value {
         "payload": {"code": code, "reading": 1.0}})
 }
 
-/// The meter `m-1` holds the code A, and Ana's phone creates another with that code; gives conflict
-/// and id.
+/// Lets the meter `m-1` hold the code A and pushes a create with that code from Ana's phone.
+/// Returns the conflict's id and the resource id of the rejected create.
 async fn violated(stack: &Stack) -> (String, String) {
     stack
         .device("office", "pc")
         .push_one(item("create", "m-1", 0, json!({"code": "A"})))
         .await;
     let id = rejected(stack, create("A")).await;
+
     let conflict = shown(stack, &id).await;
     assert_eq!(
         [
@@ -34,20 +34,62 @@ async fn violated(stack: &Stack) -> (String, String) {
             &json!("create")
         ]
     );
+
     let made = conflict["resource_id"].as_str().expect("an id").to_owned();
     (id, made)
 }
 
+/// Accepts a conflict about a resource that does not exist.
+async fn accept(stack: &Stack, id: &str) -> ApiResponse {
+    let decision = json!({"resolution": "accept_client", "expected_server_version": 0});
+    resolve(stack, id, &decision).await
+}
+
+/// Asserts that the resource `made` was created as the response states, stored and audited.
+async fn assert_created(stack: &Stack, made: &str, response: &Value) {
+    assert_eq!(
+        (&response["server_version"], &response["server_payload"]),
+        (&json!(1), &json!({"code": "A", "reading": 1.0}))
+    );
+    assert_eq!(
+        stored(stack, made),
+        (1, false, r#"{"code":"A","reading":1.0}"#.into())
+    );
+
+    let entry = &audited(stack).await[0];
+    assert_eq!(
+        (&entry["before"], &entry["after"]["server_version"]),
+        (&Value::Null, &json!(1))
+    );
+}
+
+/// Asserts that a device receives the resource `made` with the conflict `id` that created it.
+async fn assert_delivered(device: &mut Device<'_>, made: &str, id: &str) {
+    let changes = device.pull().await;
+    let change = changes
+        .iter()
+        .find(|change| change["id"] == made)
+        .expect("the change");
+
+    assert_eq!(
+        [
+            &change["action"],
+            &change["server_version"],
+            &change["conflict"]
+        ],
+        [
+            &json!("create"),
+            &json!(1),
+            &json!({"id": id, "resolution": "accept_client"})
+        ]
+    );
+}
+
 #[tokio::test]
-async fn an_accepted_create_is_made_once_its_value_is_free() {
+async fn accepted_create_needs_a_free_value() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
-    let taken = resolve(
-        &stack,
-        &id,
-        &json!({"resolution": "accept_client", "expected_server_version": 0}),
-    )
-    .await;
+    let taken = accept(&stack, &id).await;
     assert_eq!(
         (taken.status, &taken.json()["holder_id"]),
         (409, &json!("m-1"))
@@ -61,49 +103,16 @@ async fn an_accepted_create_is_made_once_its_value_is_free() {
         .device("office", "pc")
         .push_one(item("update", "m-1", 1, json!({"code": "B"})))
         .await;
-    let response = resolve(
-        &stack,
-        &id,
-        &json!({"resolution": "accept_client", "expected_server_version": 0}),
-    )
-    .await
-    .ok();
-    assert_eq!(
-        (&response["server_version"], &response["server_payload"]),
-        (&json!(1), &json!({"code": "A", "reading": 1.0}))
-    );
-    assert_eq!(
-        stored(&stack, &made),
-        (1, false, r#"{"code":"A","reading":1.0}"#.into())
-    );
-    let entry = &audited(&stack).await[0];
-    assert_eq!(
-        (&entry["before"], &entry["after"]["server_version"]),
-        (&Value::Null, &json!(1))
-    );
+    let response = accept(&stack, &id).await.ok();
+    assert_created(&stack, &made, &response).await;
 
-    // Everyone gets it, the device that made it included.
+    // Every device receives the resource, including the author's.
     stack.settle().await;
     for device in [&mut ben, &mut phone] {
-        let changes = device.pull().await;
-        let change = changes
-            .iter()
-            .find(|change| change["id"] == made.as_str())
-            .expect("the change");
-        assert_eq!(
-            [
-                &change["action"],
-                &change["server_version"],
-                &change["conflict"]
-            ],
-            [
-                &json!("create"),
-                &json!(1),
-                &json!({"id": id, "resolution": "accept_client"})
-            ]
-        );
+        assert_delivered(device, &made, &id).await;
     }
-    // The device goes on with it under the id it was given.
+
+    // The device continues under the id of the response.
     let edit = item("update", &made, 1, json!({"reading": 2}));
     assert_eq!(
         stack.device("ana", "phone").push_one(edit).await["status"],
@@ -112,15 +121,17 @@ async fn an_accepted_create_is_made_once_its_value_is_free() {
 }
 
 #[tokio::test]
-async fn a_create_and_the_edits_that_joined_it_are_made_as_version_one() {
+async fn create_and_joined_edits_become_version_one() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
+
     let edit = json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
         "payload": {"code": "C", "note": "late"}});
     assert_eq!(
         stack.device("ana", "phone").push_one(edit).await["conflict_id"],
         id.as_str()
     );
+
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
@@ -135,7 +146,7 @@ async fn a_create_and_the_edits_that_joined_it_are_made_as_version_one() {
 }
 
 #[tokio::test]
-async fn a_manual_merge_makes_it_with_another_value() {
+async fn manual_merge_creates_with_another_value() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
     let response = resolve(
@@ -153,16 +164,17 @@ async fn a_manual_merge_makes_it_with_another_value() {
         stored(&stack, &made),
         (1, false, r#"{"code":"A-2"}"#.into())
     );
+
     let again = stack.device("ana", "phone").push_one(create("A")).await;
     assert_eq!(
         [&again["status"], &again["resolution"]],
         [&json!("conflict"), &json!("manual_merge")],
-        "it was not what Ana sent"
+        "the merged payload is not what Ana sent"
     );
 }
 
 #[tokio::test]
-async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
+async fn accept_server_creates_nothing() {
     let stack = Stack::new();
     let (id, _) = violated(&stack).await;
     let response = resolve(&stack, &id, &json!({"resolution": "accept_server"}))
@@ -172,6 +184,7 @@ async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
         (&response["server_version"], response.get("server_payload")),
         (&json!(0), None)
     );
+
     assert_eq!(
         resolve(&stack, &id, &json!({"resolution": "accept_server"}))
             .await
@@ -184,6 +197,7 @@ async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
         (&entry["before"], &entry["after"]),
         (&Value::Null, &Value::Null)
     );
+
     let again = stack.device("ana", "phone").push_one(create("A")).await;
     assert_eq!(
         [&again["conflict_id"], &again["resolution"]],
@@ -192,7 +206,7 @@ async fn accept_server_makes_nothing_and_is_told_when_the_item_comes_again() {
 }
 
 #[tokio::test]
-async fn what_an_admin_merged_where_nothing_stood_is_not_merged_over() {
+async fn queued_edit_conflicts_with_merged_create() {
     let catalog =
         "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'field_merge'";
     let stack = Stack::configured(&[("CATALOG", catalog)]);
@@ -205,6 +219,7 @@ async fn what_an_admin_merged_where_nothing_stood_is_not_merged_over() {
         item("create", "m-2", 0, json!({"code": "A", "reading": 1})),
     )
     .await;
+
     resolve(
         &stack,
         &id,
@@ -212,7 +227,8 @@ async fn what_an_admin_merged_where_nothing_stood_is_not_merged_over() {
     )
     .await
     .ok();
-    // Queued behind the create, before the device heard of any of this.
+
+    // It was queued after the create, before the device received the resolution.
     let mut queued = item("update", "m-2", 0, json!({"reading": 2}));
     queued["client_version"] = 1.into();
     let result = stack.device("ana", "phone").push_one(queued).await;

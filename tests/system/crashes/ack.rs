@@ -1,4 +1,4 @@
-//! Ack: the device acknowledges again.
+//! Ack: the device retries the acknowledgement.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{CrashScenario, dies_everywhere, dies_twice};
 /// two writes.
 struct Ack;
 
-/// Something is written in these channels, and the device pulls it; gives its token then.
+/// Writes a task into each of these channels, lets the device pull, and returns its token.
 async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[&str]) -> String {
     let writer = Device::new(
         stack,
@@ -43,7 +43,6 @@ async fn acknowledged(stack: &Stack, token: &str) -> Value {
 }
 
 impl CrashScenario for Ack {
-    /// The token.
     type Facts = String;
 
     async fn prepare(&self, stack: &Stack) -> String {
@@ -52,6 +51,7 @@ impl CrashScenario for Ack {
         let second = pulled(stack, &mut ana, "b", &["group/north"]).await;
         let third = pulled(stack, &mut ana, "c", &["tenant"]).await;
         acknowledged(stack, &second).await;
+
         let (first, mut mixed) = (
             Token::decode(&first).expect("a token"),
             Token::decode(&third).expect("a token"),
@@ -70,7 +70,7 @@ impl CrashScenario for Ack {
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // The engine numbers by the machine's time: of the positions their order is left.
+        // Positions derive from the machine's time, so only their order is compared.
         if place == "table devices" {
             for row in &mut things {
                 let channels = row.as_object_mut().expect("a row").iter_mut();
@@ -78,9 +78,11 @@ impl CrashScenario for Ack {
                     .filter(|(name, _)| name.starts_with("channel:"))
                     .map(|(_, value)| value)
                     .collect();
+
                 let mut positions: Vec<_> =
                     channels.iter().map(|value| value["S"].clone()).collect();
                 positions.sort_by_key(Value::to_string);
+
                 for value in channels {
                     let rank = positions
                         .iter()
@@ -100,7 +102,7 @@ impl CrashScenario for Ack {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ack_that_dies_at_any_call_is_finished_by_a_retry() {
+async fn crashed_ack_is_finished_by_a_retry() {
     assert_eq!(dies_everywhere(&Ack).await, 2, "two writes");
     dies_twice(&Ack).await;
 }

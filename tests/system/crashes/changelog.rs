@@ -8,18 +8,19 @@ use tidemark_tests::{Device, Stack, stack::stream_event};
 
 use super::{CrashScenario, dies_everywhere, dies_twice, numbered};
 
-/// The function is handed what the stream holds.
+/// Scenario: the changelog function sequences a batch of stream records.
 struct Sequencing {
-    /// What was written, each item a push of its own.
+    /// Returns the items to write, each by a separate push.
     writes: fn() -> Vec<Value>,
-    /// Of their records, in which order they come, and which were sequenced before.
+    /// Indices of the records that are sequenced beforehand.
     before: &'static [usize],
+    /// Indices of the records of the batch, in order of delivery.
     order: &'static [usize],
-    /// A record that nobody can read comes with them.
+    /// Whether the batch contains a record that cannot be decoded.
     is_poisoned: bool,
 }
 
-/// Whether the function took them all.
+/// Sequences the records and returns whether the function reports no failure.
 async fn sequenced(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
     let context = stack.context("changelog", hook);
     let response = tidemark_changelog::handle(&context, stream_event(records))
@@ -29,7 +30,7 @@ async fn sequenced(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> boo
 }
 
 impl CrashScenario for Sequencing {
-    /// The records, in the order they come.
+    /// Records of the batch, in order of delivery.
     type Facts = Vec<Value>;
 
     async fn prepare(&self, stack: &Stack) -> Vec<Value> {
@@ -41,6 +42,7 @@ impl CrashScenario for Sequencing {
         for item in (self.writes)() {
             assert_eq!(writer.push_one(item).await["status"], "ok");
         }
+
         let written = numbered(stack.stream_records());
         let chosen = |places: &[usize]| -> Vec<Value> {
             places.iter().map(|place| written[*place].clone()).collect()
@@ -48,6 +50,7 @@ impl CrashScenario for Sequencing {
         if !self.before.is_empty() {
             assert!(sequenced(stack, &chosen(self.before), Arc::new(NoHook)).await);
         }
+
         let mut records = chosen(self.order);
         if self.is_poisoned {
             let mut poison = records[1].clone();
@@ -59,13 +62,13 @@ impl CrashScenario for Sequencing {
 
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
         assert!(sequenced(stack, records, hook).await);
-        let aside: Vec<_> = stack
-            .dead_letter()
+        let reasons: Vec<_> = stack
+            .dead_letters()
             .await
             .into_values()
             .map(|object| object["reason"].clone())
             .collect();
-        assert_eq!(aside.len(), usize::from(self.is_poisoned), "{aside:?}");
+        assert_eq!(reasons.len(), usize::from(self.is_poisoned), "{reasons:?}");
         json!(stack.rows("changes").len())
     }
 
@@ -80,7 +83,7 @@ fn task(channel: &str, id: &str, version: u64) -> Value {
         "payload": {"id": id, "title": version}})
 }
 
-/// Two versions of two resources in one channel.
+/// Returns two versions of two resources in one channel.
 fn one_channel() -> Vec<Value> {
     [0, 1]
         .into_iter()
@@ -88,14 +91,14 @@ fn one_channel() -> Vec<Value> {
         .collect()
 }
 
-/// The same in each of three.
+/// Returns two versions of a resource in each of three channels.
 fn channels() -> Vec<Value> {
     let written =
         |version| ["tenant", "group/north", "user/ana"].map(|channel| task(channel, "a", version));
     [0, 1].into_iter().flat_map(written).collect()
 }
 
-/// Of one channel, more than fits into one segment.
+/// Returns creates in one channel that do not fit into one segment.
 fn large() -> Vec<Value> {
     let large = |letter: char| {
         let payload = json!({"id": letter, "text": letter.to_string().repeat(250_000)});
@@ -105,7 +108,7 @@ fn large() -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_channel_is_sequenced_wherever_the_function_dies() {
+async fn one_channel_is_sequenced_despite_crashes() {
     let scenario = Sequencing {
         writes: one_channel,
         before: &[],
@@ -117,7 +120,7 @@ async fn one_channel_is_sequenced_wherever_the_function_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_channels_are_sequenced_wherever_the_function_dies() {
+async fn several_channels_are_sequenced_despite_crashes() {
     let scenario = Sequencing {
         writes: channels,
         before: &[],
@@ -131,8 +134,8 @@ async fn several_channels_are_sequenced_wherever_the_function_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
-    // The head has passed 0 and 1, which it does not hold; 2 comes again; 3 is new.
+async fn late_and_repeated_records_survive_crashes() {
+    // The head has passed records 0 and 1, which the log lacks. Record 2 is a repeat, and 3 is new.
     let late = Sequencing {
         writes: one_channel,
         before: &[2],
@@ -144,7 +147,8 @@ async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
         "head, log, rows, segment and head"
     );
     dies_twice(&late).await;
-    // Late ones that no newer record speaks for.
+
+    // Late records whose newer versions are sequenced already or come earlier in the batch.
     let channels = Sequencing {
         writes: channels,
         before: &[4],
@@ -155,7 +159,7 @@ async fn late_and_repeated_records_are_told_apart_wherever_the_function_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_segments_are_appended_wherever_the_function_dies() {
+async fn several_segments_are_appended_despite_crashes() {
     let scenario = Sequencing {
         writes: large,
         before: &[],
@@ -170,7 +174,7 @@ async fn several_segments_are_appended_wherever_the_function_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_set_aside_once_wherever_the_function_dies() {
+async fn poison_record_is_dead_lettered_despite_crashes() {
     dies_everywhere(&Sequencing {
         writes: channels,
         before: &[],

@@ -1,12 +1,12 @@
-//! Every crash point: a function is killed at its first, its second, … its last call, before the
-//! call took effect and after, and whoever called it does what they would do: the device sends the
-//! batch again, the stream delivers again, the admin decides again. What stands in all tables and
-//! buckets then, what subscribers are told and what devices pull must be what it is after a run
-//! that nothing killed.
+//! Every crash point: a function is killed at its first, second, … last call, before the call takes
+//! effect and after. Then its caller does what it does in production: the device sends the batch
+//! again, the stream redelivers, the admin resolves again. Afterwards, the content of all tables
+//! and buckets, the notifications and the pulls of devices must equal those of a run without a
+//! crash.
 //!
-//! How many calls there are is found by running. What differs legitimately is named with its
-//! reason: in [`seen`] where it is so for every story, and in a story's [`CrashScenario::exempt`] where it
-//! is so for that one.
+//! A run without a crash determines the number of calls. Legitimate differences are documented with
+//! their reason: in [`seen`] if they apply to every scenario, and in [`CrashScenario::exempt`] if
+//! they apply to one.
 
 mod ack;
 mod changelog;
@@ -33,52 +33,54 @@ use tidemark_tests::{Script, Stack, hooks::Moment};
 
 use seen::{Observations, Readers, Times};
 
-/// Longer than any function takes in virtual time: one that has not answered by then has died.
+/// Virtual time after which a function without a response counts as dead. No function takes as
+/// long.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
-/// A point in a run: after how many calls, and where in the next one.
+/// A crash point: the number of calls before it, and the moment within the next call.
 type Point = (usize, Moment);
 
-/// Something that a function does and that may die on the way.
+/// An operation of a function that may die in the middle.
 trait CrashScenario {
-    /// What the caller has to know of what was prepared.
+    /// Data of the preparation that the caller needs.
     type Facts;
 
-    /// A new deployment whose API functions' calls pass `hook`.
+    /// Creates a deployment whose API functions' calls pass `hook`.
     fn stack(&self, hook: Arc<dyn Hook>) -> Stack {
         Stack::hooked(hook)
     }
 
-    /// What happened before.
+    /// Prepares the state before the operation.
     async fn prepare(&self, stack: &Stack) -> Self::Facts;
 
-    /// What the caller does, and does again when there is no answer; gives what it is told. What it
-    /// calls the API for passes `hook` already.
+    /// Performs the operation of the caller, who repeats it if there is no response. Returns the
+    /// response. Calls through the API pass `hook` already.
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, facts: &Self::Facts) -> Value;
 
-    /// Whether the functions behind the streams are given what was written. Not where the story is
-    /// about one of them.
+    /// Returns whether the functions of the streams process what was written. It is false if the
+    /// scenario is about one of these functions.
     fn is_sequenced(&self) -> bool {
         true
     }
 
-    /// Takes out of what a place holds what a run with a crash in it may have left differently.
+    /// Removes from the content of a place what a run with a crash may leave differently.
     fn exempt(&self, _place: &str, things: Vec<Value>) -> Vec<Value> {
         things
     }
 }
 
-/// Kills a story at each of its calls; gives how many those are.
+/// Kills a scenario at each of its calls and returns their number.
 async fn dies_everywhere(scenario: &impl CrashScenario) -> usize {
     let mut calls = 0;
     for (moment, later, times) in [
-        // Whoever comes back at once must find even the times the same.
+        // A caller that retries immediately must find even the same times.
         (Moment::Before, chrono::Duration::zero(), Times::Count),
-        // And an hour later, as devices come back.
+        // A device may also retry an hour later.
         (Moment::After, chrono::Duration::hours(1), Times::Differ),
     ] {
         let whole;
         (whole, calls) = undisturbed(scenario, times).await;
-        assert!(calls > 0, "a story without calls");
+        assert!(calls > 0, "a scenario without calls");
+
         for nth in 0..calls {
             let seen = crashed(scenario, &[(nth, moment)], later, times).await;
             let seen = seen.unwrap_or_else(|| {
@@ -93,15 +95,17 @@ async fn dies_everywhere(scenario: &impl CrashScenario) -> usize {
     calls
 }
 
-/// Kills a story after each of its calls, and what is to finish it before its own: every third of
-/// them, another third each time.
+/// Kills a scenario after each of its calls, and then the retry before one of the retry's calls.
+/// Each first call is combined with a third of the second calls, a different third each time.
 async fn dies_twice(scenario: &impl CrashScenario) {
     let (whole, calls) = undisturbed(scenario, Times::Count).await;
     let mut pairs = 0;
+
     for first in 0..calls {
         for second in (first % 3..).step_by(3) {
             let points = [(first, Moment::After), (second, Moment::Before)];
-            // The second run makes fewer calls, or more: it ends where it no longer dies.
+            // The retry makes fewer or more calls than the first run: the loop ends where it does
+            // not die.
             let Some(seen) =
                 crashed(scenario, &points, chrono::Duration::zero(), Times::Count).await
             else {
@@ -111,10 +115,10 @@ async fn dies_twice(scenario: &impl CrashScenario) {
             pairs += 1;
         }
     }
-    assert!(pairs > 0, "what is to finish it makes calls too");
+    assert!(pairs > 0, "the retry makes calls too");
 }
 
-/// A run that nothing kills: what is seen then, and how many calls it makes.
+/// Runs a scenario without a crash. Returns the observations and the number of calls.
 async fn undisturbed<S: CrashScenario>(scenario: &S, times: Times) -> (Observations, usize) {
     let hook = Arc::new(Switch::default());
     let stack = scenario.stack(hook.clone());
@@ -122,17 +126,17 @@ async fn undisturbed<S: CrashScenario>(scenario: &S, times: Times) -> (Observati
     let mut readers = Readers::before(scenario, &stack).await;
     let counting = Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
     hook.set(counting.clone());
-    let told = scenario.act(&stack, hook.clone(), &facts).await;
+    let response = scenario.act(&stack, hook.clone(), &facts).await;
     hook.set(Arc::new(NoHook));
     readers.read(scenario, &stack).await;
     (
-        Observations::of(scenario, &stack, readers, told, times).await,
+        Observations::of(scenario, &stack, readers, response, times).await,
         counting.calls(),
     )
 }
 
-/// A run that dies at these points, one try after the other, and that is finished then. `None` if
-/// one of them is behind its end.
+/// Runs a scenario that dies at these points, one attempt after the other, and is then completed.
+/// Returns `None` if one of the points is after the last call.
 async fn crashed<S: CrashScenario>(
     scenario: &S,
     points: &[Point],
@@ -143,6 +147,7 @@ async fn crashed<S: CrashScenario>(
     let stack = scenario.stack(hook.clone());
     let facts = scenario.prepare(&stack).await;
     let mut readers = Readers::before(scenario, &stack).await;
+
     for (nth, moment) in points {
         hook.set(Arc::new(Script::dying_at(*nth, *moment)));
         let died = tokio::time::timeout(DEAD_AFTER, scenario.act(&stack, hook.clone(), &facts))
@@ -152,16 +157,17 @@ async fn crashed<S: CrashScenario>(
         if !died {
             return None;
         }
-        // The others do not wait: what did take effect is on its way to them.
+        // The readers do not wait for the retry: they pull what has taken effect.
         readers.read(scenario, &stack).await;
         stack.advance(later);
     }
-    let told = scenario.act(&stack, hook, &facts).await;
+
+    let response = scenario.act(&stack, hook, &facts).await;
     readers.read(scenario, &stack).await;
-    Some(Observations::of(scenario, &stack, readers, told, times).await)
+    Some(Observations::of(scenario, &stack, readers, response, times).await)
 }
 
-/// A hook that is another one from time to time.
+/// A hook that can be replaced between calls.
 struct Switch(Mutex<Arc<dyn Hook>>);
 
 impl Default for Switch {
@@ -192,8 +198,8 @@ impl Hook for Switch {
     }
 }
 
-/// Records with numbers, labels and times of the tests' own, which every run has alike: the engine
-/// takes them from the machine's time.
+/// Replaces the sequence numbers, labels and times of the records, which the engine takes from the
+/// machine's time, by values that are equal in every run.
 fn numbered(records: impl IntoIterator<Item = Value>) -> Vec<Value> {
     let numbered = |(place, mut record): (usize, Value)| {
         let arn = record["eventSourceARN"].as_str().expect("an ARN");

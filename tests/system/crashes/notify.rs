@@ -1,4 +1,4 @@
-//! Telling subscribers: the stream delivers the same records again.
+//! Notifications: the stream delivers the same records again.
 
 use std::sync::Arc;
 
@@ -8,11 +8,10 @@ use tidemark_tests::{Stack, stack::stream_event};
 
 use super::{CrashScenario, dies_everywhere, numbered};
 
-/// Two decisions are to be told, and one record cannot be read.
-struct Telling;
+/// Scenario: two resolutions are published, and one record cannot be decoded.
+struct Publishing;
 
-impl CrashScenario for Telling {
-    /// The records.
+impl CrashScenario for Publishing {
     type Facts = Vec<Value>;
 
     async fn prepare(&self, stack: &Stack) -> Vec<Value> {
@@ -20,6 +19,7 @@ impl CrashScenario for Telling {
             json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version,
                 "payload": {"id": id, "by": by}})
         };
+
         let (office, ana) = (stack.device("office", "pc"), stack.device("ana", "phone"));
         let admin = stack.token("acme", "root", &["admin"], &[]);
         for id in ["m-1", "m-2"] {
@@ -36,6 +36,7 @@ impl CrashScenario for Telling {
                 .await
                 .ok();
         }
+
         let mut records = numbered(stack.stream_records_of("conflicts"));
         records[0]["eventName"] = "MODIFY".into();
         records[0]["dynamodb"]["NewImage"]["status"] = json!({"S": "resolved"}); // without an outcome
@@ -48,13 +49,13 @@ impl CrashScenario for Telling {
             .await
             .expect("a response");
         assert!(response.batch_item_failures.is_empty());
-        let aside: Vec<_> = stack
-            .dead_letter()
+        let reasons: Vec<_> = stack
+            .dead_letters()
             .await
             .into_values()
             .map(|object| object["reason"].clone())
             .collect();
-        assert_eq!(aside.len(), 1, "{aside:?}");
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
         assert!(stack.topic.published().len() >= 2);
         Value::Null
     }
@@ -64,7 +65,7 @@ impl CrashScenario for Telling {
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // A message is told at least once; a second one is the first, word for word.
+        // A message is published at least once, and a repeated message is identical.
         if place == "topic" {
             things.sort_by_key(Value::to_string);
             things.dedup();
@@ -74,9 +75,9 @@ impl CrashScenario for Telling {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_decision_is_told_wherever_the_function_dies() {
+async fn resolutions_are_published_despite_crashes() {
     assert!(
-        dies_everywhere(&Telling).await >= 3,
-        "one is set aside and two are told"
+        dies_everywhere(&Publishing).await >= 3,
+        "one is dead-lettered and two are published"
     );
 }

@@ -1,4 +1,4 @@
-//! Push: whatever a batch holds, the device sends it again.
+//! Push: the device retries the batch.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use super::{CrashScenario, dies_everywhere, dies_twice};
 
 const PHOTO: &[u8] = b"a photo of a water meter";
 
-/// Ana's phone pushes a batch.
+/// Scenario: Ana's phone pushes a batch.
 struct Push {
     catalog: Option<&'static str>,
     batch_id: Option<&'static str>,
-    /// What the office and Ana's phone pushed before.
+    /// Returns what the office and Ana's phone push beforehand.
     before: fn() -> [Value; 2],
     items: fn() -> Value,
-    /// The statuses that the items are answered with, lest a story be about nothing.
+    /// Expected statuses of the items, which guard against a scenario without effect.
     statuses: &'static [&'static str],
 }
 
@@ -67,6 +67,7 @@ impl CrashScenario for Push {
             Some(batch_id) => device.push_batch(batch_id, &(self.items)()).await,
             None => device.send(&(self.items)()).await,
         };
+
         let mut response = response.ok();
         let results = response["results"].as_array_mut().expect("results");
         let statuses: Vec<&str> = results
@@ -74,8 +75,9 @@ impl CrashScenario for Push {
             .map(|result| result["status"].as_str().expect("a status"))
             .collect();
         assert_eq!(statuses, self.statuses, "{results:?}");
-        // Receipts say when the device was told, and of what: a repeated batch has none for a
-        // payload that it leaves out.
+
+        // The encoded token omits receipts: they contain the time of the response, and a repeated
+        // batch has none for a payload that it omits.
         let token =
             Token::decode(response["server_sync_token"].as_str().expect("text")).expect("a token");
         response["server_sync_token"] = token.encode().into();
@@ -83,8 +85,8 @@ impl CrashScenario for Push {
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // Without an id of the client's each try is a batch by itself, kept and remembered whether
-        // or not its answer is heard.
+        // Without a batch id of the client, each attempt is stored as a separate batch, whether or
+        // not its response arrives.
         let same = match place {
             "table sync_items" => "packed",
             "table sync_batches" => "digest",
@@ -94,26 +96,30 @@ impl CrashScenario for Push {
             things.sort_by_key(|row| row[same].to_string());
             things.dedup_by_key(|row| row[same].to_string());
         }
-        if place == "what the caller is told" || place == "table sync_batches" {
+
+        if place == "response" || place == "table sync_batches" {
             let results = things
                 .iter_mut()
                 .filter_map(|thing| thing["results"].as_array_mut())
                 .flatten();
-            results.filter_map(Value::as_object_mut).for_each(alike);
+            results
+                .filter_map(Value::as_object_mut)
+                .for_each(remove_varying_fields);
         }
         things
     }
 }
 
-/// Takes out of a result what the same item may be answered with or without.
-fn alike(result: &mut Map<String, Value>) {
-    // Results are kept without payloads: what a merge or a policy made of an item, a batch that was
-    // answered before leaves out.
+/// Removes from a result the fields that may be absent when the same item is repeated.
+fn remove_varying_fields(result: &mut Map<String, Value>) {
+    // Results are stored without payloads: a repeated batch omits the payload that a merge or a
+    // policy has produced.
     if result["status"] == "ok" {
         result.retain(|field, _| !field.starts_with("server_payload"));
     }
-    // Who holds a value is found by trying, and a create that stands in a conflict is not tried
-    // again.
+
+    // The holder of a value is found by trying the write, and a create that is part of a conflict
+    // is not tried again.
     if result
         .get("code")
         .is_some_and(|code| code == "unique_violation")
@@ -124,8 +130,8 @@ fn alike(result: &mut Map<String, Value>) {
     }
 }
 
-/// The photo, where a device of Ana's puts it. Its key is none that a presign made up, so that
-/// every run names the same.
+/// Uploads the photo to the location that a device of Ana's uses. The key is fixed instead of
+/// presigned, so that every run uses the same one.
 async fn upload(stack: &Stack) {
     let client = s3_client(
         StoreClient::new(stack.store.clone()),
@@ -168,8 +174,8 @@ fn task(action: &str, id: &str, base: u64, fields: &Value) -> Value {
     task
 }
 
-/// What [`everything`] meets: something to update, to delete, to conflict with, and a value that
-/// somebody holds.
+/// Returns the edits that precede [`everything`]: they prepare resources to update, to delete and
+/// to conflict with, and a unique value that another resource holds.
 fn prepared() -> [Value; 2] {
     [
         json!([
@@ -187,10 +193,11 @@ fn prepared() -> [Value; 2] {
     ]
 }
 
-/// One of everything that one push can do.
+/// Returns a batch with each kind of edit that a push can apply or reject.
 fn everything() -> Value {
     let mut named = meter("create", "new", 0, &json!({"code": "N"}));
     named["client_temp_id"] = "t-meter".into();
+
     json!([
         submission("t-1", &json!([])),
         {"client_temp_id": "t-1", "resource_type": "submission", "action": "update", "client_version": 1, "base_version": 0,
@@ -198,19 +205,20 @@ fn everything() -> Value {
         meter("update", "mine", 1, &json!({"by": "second"})),
         meter("update", "mine", 2, &json!({"by": "third"})),
         meter("delete", "gone", 1, &json!({})),
-        // Two that conflict, the second behind the first.
+        // Two conflicting edits of one resource.
         meter("update", "stale", 1, &json!({"by": "mine"})),
         meter("update", "stale", 2, &json!({"by": "mine again"})),
-        // Values: one is freed and taken in the same batch, one somebody holds.
+        // Unique values: one is freed and taken in the same batch, and one is held by another
+        // resource.
         meter("update", "code", 1, &json!({"code": "D"})),
         meter("create", "heir", 0, &json!({"code": "C"})),
         meter("create", "violates", 0, &json!({"code": "H"})),
-        // A reference into the batch, and a change that merges with another's.
+        // A reference within the batch, and a change that merges with another device's.
         named,
         task("create", "refers", 0, &json!({"meter_id": "t-meter"})),
         task("update", "task", 1, &json!({"note": "by ana"})),
         submission("t-2", &json!([photo()])),
-        // What is not applied.
+        // Items that fail with an error.
         meter("update", "missing", 1, &json!({"by": "x"})),
         {"resource_type": "task", "action": "create", "channel": "group/south", "client_version": 0, "payload": {"id": "south"}},
     ])
@@ -226,7 +234,7 @@ fn nothing() -> [Value; 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_of_everything_that_dies_at_any_call_is_finished_by_a_retry() {
+async fn push_of_everything_survives_crashes() {
     let push = Push {
         catalog: None,
         batch_id: Some("b"),
@@ -237,7 +245,7 @@ async fn a_push_of_everything_that_dies_at_any_call_is_finished_by_a_retry() {
     dies_everywhere(&push).await;
 }
 
-/// A few that are applied, and a few that conflict.
+/// Returns a batch of two items that are applied and two that conflict.
 fn some() -> Value {
     json!([
         meter("create", "one", 0, &json!({"code": "1"})),
@@ -250,7 +258,7 @@ fn some() -> Value {
 const SOME: &[&str] = &["ok", "ok", "conflict", "conflict"];
 
 #[tokio::test(start_paused = true)]
-async fn without_a_batch_id_a_push_is_finished_by_a_retry_too() {
+async fn push_without_batch_id_survives_crashes() {
     dies_everywhere(&Push {
         catalog: None,
         batch_id: None,
@@ -262,7 +270,7 @@ async fn without_a_batch_id_a_push_is_finished_by_a_retry_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_dies_twice_is_finished_by_a_third() {
+async fn push_survives_two_crashes() {
     dies_twice(&Push {
         catalog: None,
         batch_id: Some("b"),
@@ -274,7 +282,7 @@ async fn a_push_that_dies_twice_is_finished_by_a_third() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_with_an_upload_that_dies_at_any_call_keeps_and_notes_it_once() {
+async fn push_with_upload_survives_crashes() {
     fn items() -> Value {
         json!([submission("t-1", &json!([photo()]))])
     }
@@ -289,8 +297,7 @@ async fn a_push_with_an_upload_that_dies_at_any_call_keeps_and_notes_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_conflict_and_one_entry()
-{
+async fn policy_resolution_survives_crashes() {
     fn before() -> [Value; 2] {
         [
             json!([meter(
@@ -308,6 +315,7 @@ async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_confl
             meter("create", "n", 0, &json!({"code": "D"}))
         ])
     }
+
     let wins = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'client_wins'\n\
         [submission]\nchannel = 'user'\nid_prefix = 's'";
     let client = Push {
@@ -318,6 +326,7 @@ async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_confl
         statuses: &["ok", "ok"],
     };
     dies_everywhere(&client).await;
+
     let wins = "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = 'server_wins'\n\
         [submission]\nchannel = 'user'\nid_prefix = 's'";
     let server = Push {
@@ -329,7 +338,7 @@ async fn a_push_that_a_policy_decides_and_that_dies_at_any_call_leaves_one_confl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_of_several_rows_is_finished_by_a_retry() {
+async fn conflict_of_several_rows_survives_crashes() {
     fn before() -> [Value; 2] {
         [
             json!([meter("update", "m", 1, &json!({"text": noise(1, 110_000)}))]),
@@ -342,6 +351,7 @@ async fn a_conflict_of_several_rows_is_finished_by_a_retry() {
             meter("update", "m", 2, &json!({"more": noise(3, 2_000)}))
         ])
     }
+
     dies_everywhere(&Push {
         catalog: None,
         batch_id: Some("b"),
@@ -353,13 +363,14 @@ async fn a_conflict_of_several_rows_is_finished_by_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_several_chunks_is_finished_by_a_retry() {
+async fn batch_of_several_chunks_survives_crashes() {
     fn items() -> Value {
         json!([
             meter("create", "m", 0, &json!({"text": noise(1, 290_000)})),
             meter("create", "n", 0, &json!({"text": noise(2, 290_000)}))
         ])
     }
+
     let push = Push {
         catalog: None,
         batch_id: Some("b"),
@@ -373,7 +384,7 @@ async fn a_batch_of_several_chunks_is_finished_by_a_retry() {
     );
 }
 
-/// Text without any pattern, which packing hardly helps.
+/// Returns pseudo-random text that hardly compresses.
 fn noise(seed: u64, bytes: usize) -> String {
     let mut state = seed;
     let mut letter = || {

@@ -1,4 +1,4 @@
-//! Replaying a batch: the admin replays it again.
+//! Replay of a batch: the admin replays it again.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use tidemark_tests::Stack;
 use super::{CrashScenario, dies_everywhere, dies_twice};
 use crate::batches::{boss, create, edit, push, replay};
 
-/// A batch of Ana's phone: some was applied, some conflicted, and what failed has a chance by now.
+/// Scenario: in a batch of Ana's phone, some items were applied, some conflicted, and a failed one
+/// can succeed now.
 struct Replay;
 
 impl CrashScenario for Replay {
-    /// The batch's id.
     type Facts = String;
 
     async fn prepare(&self, stack: &Stack) -> String {
@@ -45,21 +45,23 @@ impl CrashScenario for Replay {
     }
 
     fn exempt(&self, place: &str, mut things: Vec<Value>) -> Vec<Value> {
-        // Each try tells the log that it began, and one that died after its last write that it
-        // ended: the second finds nothing left to do. What the log must say is that the batch was
-        // replayed, and what came of it.
+        // Each attempt adds to the log that it began, and an attempt that died after its last write
+        // also that it ended: the next one finds nothing to do. The log must contain that the batch
+        // was replayed, and the result.
         if place == "table audit_log" {
-            let told = |action: &str| {
+            let entries_of = |action: &str| {
                 things
                     .iter()
                     .filter(|row| row["packed"]["action"] == action)
                     .count()
             };
-            let (started, finished) = (told("replay_started"), told("replay_finished"));
+
+            let (started, finished) = (entries_of("replay_started"), entries_of("replay_finished"));
             assert!(
                 1 <= finished && finished <= started && started <= 3,
                 "{started} began and {finished} ended"
             );
+
             things
                 .iter_mut()
                 .for_each(|row| drop(row["packed"]["before"].take()));
@@ -76,7 +78,7 @@ impl CrashScenario for Replay {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_that_dies_at_any_call_is_finished_by_a_retry() {
+async fn replay_survives_crashes() {
     assert!(
         dies_everywhere(&Replay).await >= 6,
         "batch, items, entry, rows, write, results"

@@ -1,4 +1,4 @@
-//! Deciding a conflict: the admin, or the operator, decides again.
+//! Resolution of a conflict: the admin or the operator resolves it again.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use tidemark_tests::Stack;
 
 use super::{CrashScenario, dies_everywhere, dies_twice};
 
-/// What was pushed in vain.
+/// The kind of push that conflicts.
 #[derive(Debug, Clone, Copy)]
 enum RejectedPush {
-    /// An update, and one behind it, of a meter that another device had updated.
+    /// An update, and a second one after it, of a meter that another device has updated.
     Update,
     /// A delete of such a meter.
     Delete,
-    /// A create whose value somebody held then, and has freed since.
+    /// A create whose unique value was held at the time of the push and is free now.
     Create,
 }
 
@@ -32,7 +32,6 @@ fn meter(action: &str, id: &str, version: u64, fields: Value) -> Value {
 }
 
 impl CrashScenario for Decision {
-    /// The conflict's id.
     type Facts = String;
 
     async fn prepare(&self, stack: &Stack) -> String {
@@ -45,6 +44,7 @@ impl CrashScenario for Decision {
         office
             .push_one(meter("update", "m", 1, json!({"reading": 50})))
             .await;
+
         let rejected = ana.push(match self.rejected {
             RejectedPush::Update => json!([
                 meter("update", "m", 1, json!({"reading": 42, "code": "B"})),
@@ -55,6 +55,7 @@ impl CrashScenario for Decision {
         });
         let rejected = rejected.await;
         assert_eq!(rejected[0]["status"], "conflict", "{rejected:?}");
+
         assert_eq!(
             office
                 .push_one(meter("update", "holder", 1, json!({"code": "Y"})))
@@ -76,6 +77,7 @@ impl CrashScenario for Decision {
                 .await
                 .ok();
         }
+
         for (field, value) in [
             ("conflict_id", conflict.as_str()),
             ("tenant", "acme"),
@@ -83,19 +85,22 @@ impl CrashScenario for Decision {
         ] {
             decision[field] = value.into();
         }
+
         let response = stack.invoke("resolve", &decision).await;
         assert_eq!(response["status"], "resolved", "{response}");
         response
     }
 }
 
-/// Each resolution of each kind of conflict through the API, and of one kind by direct invocation.
+/// Returns each resolution of each kind of conflict through the API, and of one kind by direct
+/// invocation.
 fn decisions() -> impl Iterator<Item = Decision> {
     let resolutions = [
         json!({"resolution": "accept_client", "note": "Ana was there"}),
         json!({"resolution": "accept_server"}),
         json!({"resolution": "manual_merge", "payload": {"reading": 42.50, "code": "Z"}}),
     ];
+
     resolutions.into_iter().flat_map(|resolution| {
         let through = [
             (RejectedPush::Update, false),
@@ -112,17 +117,17 @@ fn decisions() -> impl Iterator<Item = Decision> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_decision_through_either_door_that_dies_at_any_call_is_finished_by_a_retry() {
+async fn resolution_survives_crashes_via_both_entry_points() {
     for decision in decisions() {
         assert!(
             dies_everywhere(&decision).await >= 3,
-            "a decision reads, reads and writes"
+            "a resolution makes two reads and a write"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_that_dies_twice_is_finished_by_a_third() {
+async fn resolution_survives_two_crashes() {
     for decision in decisions().filter(|decision| matches!(decision.rejected, RejectedPush::Update))
     {
         dies_twice(&decision).await;

@@ -1,4 +1,6 @@
-//! Samples of requests, as REST and HTTP APIs deliver them.
+//! Samples of requests as REST APIs and HTTP APIs deliver them.
+
+mod expected;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -6,379 +8,74 @@ use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::event::{Inbound, http_event, rest_event};
 use tidemark_aws::http;
-use tidemark_tests::{ApiResponse, Stack, openapi};
+use tidemark_tests::{ApiResponse, Device, Stack, openapi};
 
 use super::{function_of, missing_fields, samples};
+pub(super) use expected::EXPECTED;
+use expected::{ApiExpectation, Before};
 
-/// What a sample is answered with.
-pub(super) struct ApiExpectation {
-    pub(super) sample: &'static str,
-    before: Before,
-    status: u16,
-    /// Places in the body (RFC 6901) and the JSON that stands there.
-    told: &'static [(&'static str, &'static str)],
-}
-
-/// What there is before a sample arrives.
-enum Before {
-    Nothing,
-    /// The meter `m-123`, last written by somebody else, at version 7.
-    MeterAtVersion7,
-    /// The same, of which the device has seen six versions: `${SINCE_TOKEN}` is its token.
-    SixVersionsPulled,
-    /// And the device has acknowledged those.
-    SixVersionsAcknowledged,
-    /// The meter, and behind it a batch of the device that was pushed before: `${BATCH_ID}` is its
-    /// id. The caller is an admin.
-    BatchPushedTooEarly,
-}
-
-pub(super) const EXPECTED: &[ApiExpectation] = &[
-    ApiExpectation {
-        sample: "push.rest-create",
-        before: Before::Nothing,
-        status: 200,
-        told: BOTH_CREATED,
-    },
-    ApiExpectation {
-        sample: "push.rest-base64",
-        before: Before::Nothing,
-        status: 200,
-        told: BOTH_CREATED,
-    },
-    ApiExpectation {
-        sample: "push.rest-gzip",
-        before: Before::Nothing,
-        status: 200,
-        told: BOTH_CREATED,
-    },
-    ApiExpectation {
-        sample: "push.rest-gzip-decompressed",
-        before: Before::Nothing,
-        status: 200,
-        told: BOTH_CREATED,
-    },
-    ApiExpectation {
-        sample: "push.http-create",
-        before: Before::Nothing,
-        status: 200,
-        told: BOTH_CREATED,
-    },
-    ApiExpectation {
-        sample: "push.rest-conflict",
-        before: Before::MeterAtVersion7,
-        status: 200,
-        told: &[
-            ("/results/0/status", r#""conflict""#),
-            ("/results/0/server_id", r#""m-123""#),
-            (
-                "/results/0/error",
-                r#""Version mismatch: server_version=7, client_version=5""#,
-            ),
-            (
-                "/results/0/server_payload",
-                r#"{"reading":50,"last_updated_by":"sys"}"#,
-            ),
-        ],
-    },
-    ApiExpectation {
-        sample: "push.rest-retry",
-        before: Before::Nothing,
-        status: 200,
-        told: &[
-            ("/results/0/status", r#""ok""#),
-            ("/results/0/server_version", "1"),
-            ("/results/1/status", r#""ok""#),
-            ("/results/1/server_version", "2"),
-        ],
-    },
-    ApiExpectation {
-        sample: "push.rest-bad-items",
-        before: Before::Nothing,
-        status: 200,
-        told: &[
-            ("/results/0/status", r#""ok""#),
-            ("/results/1/code", r#""unknown_type""#),
-            ("/results/2/code", r#""invalid_item""#),
-            ("/results/3/status", r#""ok""#),
-        ],
-    },
-    ApiExpectation {
-        sample: "push.rest-no-token",
-        before: Before::Nothing,
-        status: 401,
-        told: &[
-            ("/code", r#""unauthenticated""#),
-            ("/request_id", r#""b9d1f0a3-6c1e-4f3b-9c64-1f7f2b0e6d15""#),
-        ],
-    },
-    ApiExpectation {
-        sample: "push.http-delete",
-        before: Before::MeterAtVersion7,
-        status: 200,
-        told: &[
-            ("/results/0/status", r#""ok""#),
-            ("/results/0/server_version", "8"),
-        ],
-    },
-    ApiExpectation {
-        sample: "push.http-cut-body",
-        before: Before::Nothing,
-        status: 400,
-        told: &[
-            ("/code", r#""invalid_request""#),
-            ("/path", r#""items[0]""#),
-            ("/request_id", r#""WFhQ3jkGliAEL6g=""#),
-        ],
-    },
-    ApiExpectation {
-        sample: "pull.rest-fresh",
-        before: Before::MeterAtVersion7,
-        status: 200,
-        told: SNAPSHOT,
-    },
-    ApiExpectation {
-        sample: "pull.http-fresh",
-        before: Before::MeterAtVersion7,
-        status: 200,
-        told: SNAPSHOT,
-    },
-    ApiExpectation {
-        sample: "pull.rest-since",
-        before: Before::SixVersionsPulled,
-        status: 200,
-        told: SEVENTH_VERSION,
-    },
-    ApiExpectation {
-        sample: "pull.http-since",
-        before: Before::SixVersionsPulled,
-        status: 200,
-        told: SEVENTH_VERSION,
-    },
-    ApiExpectation {
-        sample: "pull.rest-invalid-token",
-        before: Before::Nothing,
-        status: 400,
-        told: &[("/code", r#""invalid_token""#), ("/status", "400")],
-    },
-    ApiExpectation {
-        sample: "presign.rest-photo",
-        before: Before::Nothing,
-        status: 200,
-        told: &[
-            ("/method", r#""PUT""#),
-            (
-                "/headers",
-                r#"{"content-length":"48213","content-type":"image/jpeg"}"#,
-            ),
-        ],
-    },
-    ApiExpectation {
-        sample: "presign.http-checksum",
-        before: Before::Nothing,
-        status: 200,
-        told: &[(
-            "/headers/x-amz-checksum-sha256",
-            r#""n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=""#,
-        )],
-    },
-    ApiExpectation {
-        sample: "presign.rest-wrong-type",
-        before: Before::Nothing,
-        status: 422,
-        told: &[
-            ("/code", r#""media_type_not_allowed""#),
-            ("/path", r#""content_type""#),
-        ],
-    },
-    ApiExpectation {
-        sample: "ack.rest-token",
-        before: Before::SixVersionsPulled,
-        status: 200,
-        told: ACKNOWLEDGED,
-    },
-    ApiExpectation {
-        sample: "ack.http-token",
-        before: Before::SixVersionsPulled,
-        status: 200,
-        told: ACKNOWLEDGED,
-    },
-    ApiExpectation {
-        sample: "ack.rest-damaged-token",
-        before: Before::Nothing,
-        status: 400,
-        told: &[("/code", r#""invalid_token""#), ("/path", r#""ack_token""#)],
-    },
-    ApiExpectation {
-        sample: "ack.rest-devices",
-        before: Before::SixVersionsAcknowledged,
-        status: 200,
-        told: ONE_DEVICE,
-    },
-    ApiExpectation {
-        sample: "ack.http-devices",
-        before: Before::SixVersionsAcknowledged,
-        status: 200,
-        told: ONE_DEVICE,
-    },
-    ApiExpectation {
-        sample: "batches.rest-batch",
-        before: Before::BatchPushedTooEarly,
-        status: 200,
-        told: &[
-            ("/user", r#""ana""#),
-            ("/device_id", r#""device-uuid-123""#),
-            ("/items/0/payload", r#"{"id":"m-123","reading":42.0}"#),
-            ("/results/0/code", r#""not_found""#),
-            ("/results/1/status", r#""ok""#),
-            ("/delivered", "false"),
-        ],
-    },
-    ApiExpectation {
-        sample: "batches.http-batch",
-        before: Before::BatchPushedTooEarly,
-        status: 200,
-        told: &[
-            ("/items/0/payload/id", r#""m-124""#),
-            ("/items/1", "null"),
-            ("/results/0/code", r#""not_found""#),
-        ],
-    },
-    ApiExpectation {
-        sample: "batches.rest-unknown",
-        before: Before::Nothing,
-        status: 404,
-        told: &[("/code", r#""not_found""#)],
-    },
-    ApiExpectation {
-        sample: "batches.rest-replay",
-        before: Before::BatchPushedTooEarly,
-        status: 200,
-        told: REPLAYED,
-    },
-    ApiExpectation {
-        sample: "batches.http-dry-run",
-        before: Before::BatchPushedTooEarly,
-        status: 200,
-        told: REPLAYED,
-    },
-    ApiExpectation {
-        sample: "pull.rest-limits",
-        before: Before::Nothing,
-        status: 200,
-        told: LIMITS,
-    },
-    ApiExpectation {
-        sample: "pull.http-limits",
-        before: Before::Nothing,
-        status: 200,
-        told: LIMITS,
-    },
-];
-
-const ACKNOWLEDGED: &[(&str, &str)] = &[
-    ("/device_id", r#""device-uuid-123""#),
-    ("/channels", r#"["tenant","user/ana"]"#),
-];
-const ONE_DEVICE: &[(&str, &str)] = &[
-    ("/devices/0/device_id", r#""device-uuid-123""#),
-    ("/devices/0/channels/0/channel", r#""tenant""#),
-    ("/devices/0/channels/0/caught_up", "false"),
-    ("/devices/0/channels/1/lag_seconds", "0"),
-    ("/devices/1", "null"),
-];
-const REPLAYED: &[(&str, &str)] = &[
-    ("/results/0/status", r#""conflict""#),
-    ("/results/0/server_version", "7"),
-    ("/results/1/status", r#""ok""#),
-    ("/results/1/server_version", "1"),
-];
-
-const BOTH_CREATED: &[(&str, &str)] = &[
-    (
-        "/results/0/client_temp_id",
-        r#""5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01""#,
-    ),
-    ("/results/0/status", r#""ok""#),
-    (
-        "/results/1/client_temp_id",
-        r#""8d2b6f34-1c7e-4b0a-a3d9-6e5f7a8b9c02""#,
-    ),
-    ("/results/1/status", r#""ok""#),
-    ("/results/1/server_version", "1"),
-];
-const LIMITS: &[(&str, &str)] = &[
-    ("/batch_items_max", "50"),
-    ("/body_bytes_max", "3145728"),
-    ("/retention/log_days", "30"),
-];
-const SNAPSHOT: &[(&str, &str)] = &[
-    ("/changes/0/id", r#""m-123""#),
-    ("/changes/0/action", r#""create""#),
-    ("/changes/0/server_version", "7"),
-    ("/has_more", "false"),
-];
-const SEVENTH_VERSION: &[(&str, &str)] = &[
-    ("/changes/0/id", r#""m-123""#),
-    ("/changes/0/action", r#""update""#),
-    ("/changes/0/server_version", "7"),
-    (
-        "/changes/0/payload",
-        r#"{"reading":50,"last_updated_by":"sys"}"#,
-    ),
-    ("/changes/1", "null"),
-    ("/has_more", "false"),
-];
-
-/// The meter `m-123`, last written by somebody else, at version 7.
+/// Creates the meter `m-123` at version 7, last written by another user.
 pub(super) async fn meter_at_version_7(stack: &Stack) {
     prepare(stack, &Before::MeterAtVersion7, "").await;
 }
 
-/// Brings a stack to what is before a sample; gives the sample with its placeholders filled.
+/// Brings a stack into the state before a sample, and returns the sample with its placeholders
+/// replaced.
 async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
     let mut device = stack.device("ana", "device-uuid-123");
     let mut batch_id = String::new();
+
     if matches!(before, Before::BatchPushedTooEarly) {
-        let early = r#"[{"resource_type":"meter","action":"update","client_version":5,"base_version":5,"payload":{"id":"m-123","reading":42.0}},
-            {"resource_type":"meter","action":"create","client_version":0,"payload":{"id":"m-124"}}]"#;
-        let body = format!(r#"{{"device_id":"device-uuid-123","items":{early}}}"#);
-        let pushed = stack
-            .post_bytes("sync/push", Some(&device.token), body.as_bytes())
-            .await
-            .ok();
-        batch_id = pushed["batch_id"].as_str().unwrap().to_owned();
+        batch_id = push_too_early(stack, &device.token).await;
         device.token = stack.token("acme", "boss", &["admin"], &[]);
     }
     if !matches!(before, Before::Nothing) {
-        let sys = stack.device("sys", "server");
-        sys.push_one(
-            json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-123", "reading": 44}}),
-        )
-        .await;
-        for version in 1..7 {
-            if version == 6
-                && matches!(
-                    before,
-                    Before::SixVersionsPulled | Before::SixVersionsAcknowledged
-                )
-            {
-                stack.settle().await;
-                device.pull().await;
-            }
-            if version == 6 && matches!(before, Before::SixVersionsAcknowledged) {
-                device.ack().await.ok();
-            }
-            let patch = json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"});
-            sys.push_one(json!({"resource_type": "meter", "action": "update", "client_version": version, "payload": patch}))
-                .await;
-        }
-        stack.settle().await;
+        write_seven_versions(stack, before, &mut device).await;
     }
+
     let sample = sample
         .replace("${TOKEN}", &device.token)
         .replace("${BATCH_ID}", &batch_id);
     sample.replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
+}
+
+/// Pushes an update of the meter `m-123`, which does not exist yet, and a create. Returns the id of
+/// the batch.
+async fn push_too_early(stack: &Stack, token: &str) -> String {
+    let early = r#"[{"resource_type":"meter","action":"update","client_version":5,"base_version":5,"payload":{"id":"m-123","reading":42.0}},
+            {"resource_type":"meter","action":"create","client_version":0,"payload":{"id":"m-124"}}]"#;
+    let body = format!(r#"{{"device_id":"device-uuid-123","items":{early}}}"#);
+    let pushed = stack
+        .post_bytes("sync/push", Some(token), body.as_bytes())
+        .await
+        .ok();
+    pushed["batch_id"].as_str().unwrap().to_owned()
+}
+
+/// Writes seven versions of the meter `m-123` as another user. The device pulls, and acknowledges,
+/// the first six if the state contains that.
+async fn write_seven_versions(stack: &Stack, before: &Before, device: &mut Device<'_>) {
+    let sys = stack.device("sys", "server");
+    sys.push_one(
+        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-123", "reading": 44}}),
+    )
+    .await;
+
+    let is_acknowledged = matches!(before, Before::SixVersionsAcknowledged);
+    let is_pulled = is_acknowledged || matches!(before, Before::SixVersionsPulled);
+    for version in 1..7 {
+        if version == 6 && is_pulled {
+            stack.settle().await;
+            device.pull().await;
+        }
+        if version == 6 && is_acknowledged {
+            device.ack().await.ok();
+        }
+        let patch = json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"});
+        sys.push_one(json!({"resource_type": "meter", "action": "update", "client_version": version, "payload": patch}))
+            .await;
+    }
+    stack.settle().await;
 }
 
 pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> ApiResponse {
@@ -391,12 +88,12 @@ pub(super) async fn run(stack: &Stack, function: &str, event: &str) -> ApiRespon
 }
 
 #[tokio::test]
-async fn every_request_is_answered_as_expected() {
+async fn requests_get_expected_responses() {
     each_request(Stack::new, run).await;
 }
 
-/// Has each request answered by `run`, over a deployment that holds what the request is about; what
-/// is answered must be as expected.
+/// Sends each request to `run`, with a deployment that contains the data of the request, and checks
+/// the response.
 pub(crate) async fn each_request(
     deployment: fn() -> Stack,
     run: impl AsyncFn(&Stack, &str, &str) -> ApiResponse,
@@ -406,7 +103,7 @@ pub(crate) async fn each_request(
         sample,
         before,
         status,
-        told,
+        fields,
     } in EXPECTED
     {
         let stack = deployment();
@@ -414,8 +111,9 @@ pub(crate) async fn each_request(
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
         let response = run(&stack, function_of(sample), &event).await;
         assert_eq!(response.status, *status, "{sample}: {}", response.text);
+
         let body = response.json();
-        for (place, expected) in *told {
+        for (place, expected) in *fields {
             let expected: Value = serde_json::from_str(expected).unwrap();
             assert_eq!(
                 body.pointer(place).unwrap_or(&Value::Null),
@@ -428,7 +126,7 @@ pub(crate) async fn each_request(
 }
 
 #[tokio::test]
-async fn the_retried_batch_is_answered_as_the_first_time() {
+async fn retried_batch_returns_the_same_response() {
     let stack = Stack::new();
     let event = prepare(&stack, &Before::Nothing, &samples()["push.rest-retry"]).await;
     let first = run(&stack, "push", &event).await;
@@ -437,8 +135,9 @@ async fn the_retried_batch_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn the_same_request_is_answered_alike_by_either_api() {
+async fn both_apis_return_the_same_response() {
     let samples = samples();
+
     for (rest, http) in [
         ("push.rest-create", "push.http-create"),
         ("push.rest-create", "push.rest-base64"),
@@ -453,29 +152,30 @@ async fn the_same_request_is_answered_alike_by_either_api() {
             let stack = Stack::new();
             let event = prepare(&stack, &Before::Nothing, &samples[sample]).await;
             let mut response = run(&stack, function_of(sample), &event).await.json();
-            response["batch_id"].take(); // the server's own, and new each time
+            response["batch_id"].take(); // assigned by the server
             responses.push(response);
         }
         assert_eq!(responses[0], responses[1], "{rest} and {http}");
     }
 }
 
-/// The samples that come through a gateway.
+/// Returns the samples that come through a gateway.
 fn requests() -> impl Iterator<Item = (String, String)> {
     samples()
         .into_iter()
         .filter(|(sample, _)| sample.contains(".rest-") || sample.contains(".http-"))
 }
 
-/// The other way round too, the samples prove the local gateway: what it sends, AWS sends.
+/// Verifies the local gateway with the samples: AWS sends every field that the local gateway sends.
 #[test]
-fn samples_have_every_field_that_the_local_gateway_sends() {
+fn samples_have_all_local_gateway_fields() {
     for (sample, text) in requests() {
         let event: Value = serde_json::from_str(&text).unwrap();
         let is_rest = sample.contains(".rest-");
         let route = http::route(&tidemark_tests::request(&text)).unwrap();
         assert_eq!(route.function, function_of(&sample), "{sample}");
         let is_bodiless = event.get("body").is_none_or(Value::is_null);
+
         let parameters = [("id".to_owned(), "some".to_owned())];
         let inbound = Inbound {
             route,
@@ -492,12 +192,14 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
             source_ip: IpAddr::from([127, 0, 0, 1]),
             at: Stack::new().now(),
         };
+
         let local = if is_rest {
             rest_event(&inbound, "v1")
         } else {
             http_event(&inbound)
         };
         assert_eq!(missing_fields(&local, &event, ""), [""; 0], "{sample}");
+
         let id = event
             .pointer("/pathParameters/id")
             .and_then(Value::as_str)
@@ -521,11 +223,12 @@ fn samples_have_every_field_that_the_local_gateway_sends() {
 }
 
 #[test]
-fn headers_are_written_as_each_api_writes_them() {
+fn headers_match_the_format_of_each_api() {
     for (sample, text) in requests() {
         let event: Value = serde_json::from_str(&text).unwrap();
         let headers: BTreeMap<String, String> =
             serde_json::from_value(event["headers"].clone()).unwrap();
+
         if sample.contains(".rest-") {
             let multiple: BTreeMap<String, Vec<String>> =
                 serde_json::from_value(event["multiValueHeaders"].clone()).unwrap();
@@ -549,6 +252,7 @@ fn headers_are_written_as_each_api_writes_them() {
                 "{sample}"
             );
         }
+
         let token = headers
             .get("Authorization")
             .or(headers.get("authorization"));

@@ -1,34 +1,34 @@
-//! Samples about conflicts: requests of admins through either API, and direct invocations, whose
-//! event is the request itself.
+//! Samples about conflicts: requests of admins through either API, and direct invocations, in which
+//! the event is the request itself.
 
 use serde_json::{Value, json};
 use tidemark_tests::{ApiResponse, Stack};
 
 use super::{api, function_of, samples};
 
-/// What a sample is answered with.
+/// The expected response to a sample.
 pub(super) struct ConflictsExpectation {
     pub(super) sample: &'static str,
     status: u16,
-    /// Places in the answer (RFC 6901) and the JSON that stands there.
-    told: &'static [(&'static str, &'static str)],
+    /// JSON pointers into the response (RFC 6901), each with the expected JSON.
+    fields: &'static [(&'static str, &'static str)],
 }
 
 pub(super) const EXPECTED: &[ConflictsExpectation] = &[
     ConflictsExpectation {
         sample: "conflicts.rest-list",
         status: 200,
-        told: LISTED,
+        fields: LISTED,
     },
     ConflictsExpectation {
         sample: "conflicts.http-list",
         status: 200,
-        told: LISTED,
+        fields: LISTED,
     },
     ConflictsExpectation {
         sample: "conflicts.rest-detail",
         status: 200,
-        told: &[
+        fields: &[
             ("/resource_id", r#""m-123""#),
             (
                 "/server_payload",
@@ -44,22 +44,22 @@ pub(super) const EXPECTED: &[ConflictsExpectation] = &[
     ConflictsExpectation {
         sample: "conflicts.rest-invalid-cursor",
         status: 400,
-        told: &[("/code", r#""invalid_cursor""#), ("/path", r#""cursor""#)],
+        fields: &[("/code", r#""invalid_cursor""#), ("/path", r#""cursor""#)],
     },
     ConflictsExpectation {
         sample: "conflicts.http-audit",
         status: 200,
-        told: &[("/entries", "[]"), ("/next_cursor", "null")],
+        fields: &[("/entries", "[]"), ("/next_cursor", "null")],
     },
     ConflictsExpectation {
         sample: "resolve.rest-accept-client",
         status: 200,
-        told: ACCEPTED,
+        fields: ACCEPTED,
     },
     ConflictsExpectation {
         sample: "resolve.rest-version-changed",
         status: 409,
-        told: &[
+        fields: &[
             ("/code", r#""version_changed""#),
             ("/server_version", "7"),
             (
@@ -71,7 +71,7 @@ pub(super) const EXPECTED: &[ConflictsExpectation] = &[
     ConflictsExpectation {
         sample: "resolve.http-manual-merge",
         status: 200,
-        told: &[
+        fields: &[
             ("/resolution", r#""manual_merge""#),
             (
                 "/server_payload",
@@ -82,12 +82,12 @@ pub(super) const EXPECTED: &[ConflictsExpectation] = &[
     ConflictsExpectation {
         sample: "resolve.direct-accept-client",
         status: 200,
-        told: ACCEPTED,
+        fields: ACCEPTED,
     },
     ConflictsExpectation {
         sample: "resolve.direct-no-payload",
         status: 400,
-        told: &[
+        fields: &[
             ("/status", "400"),
             ("/code", r#""invalid_request""#),
             ("/path", r#""payload""#),
@@ -111,8 +111,8 @@ const ACCEPTED: &[(&str, &str)] = &[
     ),
 ];
 
-/// The conflict of the lifecycle document's example, open; gives the sample about it with its
-/// placeholders filled.
+/// Creates the open conflict of the lifecycle document's example, and returns the sample with its
+/// placeholders replaced.
 async fn prepare(stack: &Stack, sample: &str) -> String {
     api::meter_at_version_7(stack).await;
     let patch = json!({"id": "m-123", "reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
@@ -124,8 +124,8 @@ async fn prepare(stack: &Stack, sample: &str) -> String {
         .replace("${CONFLICT_ID}", result["conflict_id"].as_str().unwrap())
 }
 
-fn check(sample: &str, told: &[(&str, &str)], response: &Value) {
-    for (place, expected) in told {
+fn check(sample: &str, fields: &[(&str, &str)], response: &Value) {
+    for (place, expected) in fields {
         let expected: Value = serde_json::from_str(expected).unwrap();
         assert_eq!(
             response.pointer(place).unwrap_or(&Value::Null),
@@ -136,12 +136,12 @@ fn check(sample: &str, told: &[(&str, &str)], response: &Value) {
 }
 
 #[tokio::test]
-async fn every_request_about_conflicts_is_answered_as_expected() {
+async fn conflict_requests_get_expected_responses() {
     each_request(Stack::new, api::run).await;
 }
 
-/// Has each request answered by `run`, over a deployment with the conflict that it is about; what
-/// is answered must be as expected.
+/// Sends each request to `run`, with a deployment that contains its conflict, and checks the
+/// response.
 pub(crate) async fn each_request(
     deployment: fn() -> Stack,
     run: impl AsyncFn(&Stack, &str, &str) -> ApiResponse,
@@ -150,30 +150,30 @@ pub(crate) async fn each_request(
     for ConflictsExpectation {
         sample,
         status,
-        told,
+        fields,
     } in EXPECTED.iter().filter(|it| !it.sample.contains(".direct-"))
     {
         let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
         assert!(!event.contains("${"), "{sample}: a placeholder is left");
+
         let response = run(&stack, function_of(sample), &event).await;
         assert_eq!(response.status, *status, "{sample}: {}", response.text);
-        check(sample, told, &response.json());
+        check(sample, fields, &response.json());
     }
 }
 
-/// The way the deployed function gets them: whichever event it is, through the one entrance of its
-/// binary.
+/// Sends events of both kinds through the single entry point of the deployed function's binary.
 #[tokio::test]
-async fn the_resolve_function_tells_the_events_of_its_doors_apart() {
+async fn resolve_accepts_api_and_direct_events() {
     each_decision(Stack::new, async |stack, event| {
         stack.invoke_text("resolve", event).await
     })
     .await;
 }
 
-/// Has each decision made by `invoke`, which takes an event of either door and gives the answer's
-/// text.
+/// Makes each resolution with `invoke`, which takes an event of either kind and returns the text of
+/// the response, and checks the response.
 pub(crate) async fn each_decision(
     deployment: fn() -> Stack,
     invoke: impl AsyncFn(&Stack, &str) -> String,
@@ -182,7 +182,7 @@ pub(crate) async fn each_decision(
     for ConflictsExpectation {
         sample,
         status,
-        told,
+        fields,
     } in EXPECTED
         .iter()
         .filter(|it| function_of(it.sample) == "resolve")
@@ -190,13 +190,14 @@ pub(crate) async fn each_decision(
         let stack = deployment();
         let event = prepare(&stack, &samples[*sample]).await;
         let response: Value = serde_json::from_str(&invoke(&stack, &event).await).unwrap();
+
         if sample.contains(".direct-") {
-            check(sample, told, &response);
+            check(sample, fields, &response);
         } else {
             assert_eq!(response["statusCode"], *status, "{sample}: {response}");
             check(
                 sample,
-                told,
+                fields,
                 &serde_json::from_str(response["body"].as_str().unwrap()).unwrap(),
             );
         }

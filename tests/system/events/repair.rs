@@ -1,21 +1,21 @@
-//! Samples of repairs, which operators ask of `changelog` by invoking it directly.
+//! Samples of repairs, which operators request from `changelog` by direct invocation.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
 use super::samples;
 
-/// What a sample is answered with.
+/// The expected response to a sample.
 pub(super) struct RepairExpectation {
     pub(super) sample: &'static str,
-    /// Places in the answer (RFC 6901) and the JSON that stands there.
-    told: &'static [(&'static str, &'static str)],
+    /// JSON pointers into the response (RFC 6901), each with the expected JSON.
+    fields: &'static [(&'static str, &'static str)],
 }
 
 pub(super) const EXPECTED: &[RepairExpectation] = &[
     RepairExpectation {
         sample: "changelog.direct-repair",
-        told: &[
+        fields: &[
             ("/looked_at", "2"),
             ("/missing", "1"),
             ("/appended", "1"),
@@ -26,7 +26,7 @@ pub(super) const EXPECTED: &[RepairExpectation] = &[
     },
     RepairExpectation {
         sample: "changelog.direct-misspelt",
-        told: &[
+        fields: &[
             ("/status", "400"),
             ("/code", r#""invalid_request""#),
             ("/path", r#""repair.chanel""#),
@@ -34,16 +34,16 @@ pub(super) const EXPECTED: &[RepairExpectation] = &[
     },
 ];
 
-/// Two meters, one of which the stream forgot, a while ago.
+/// Creates two meters an hour ago. The stream loses the second one.
 async fn prepare(stack: &Stack) {
     stack.advance(chrono::Duration::hours(-1));
-    for (id, is_heard) in [("m-1", true), ("m-2", false)] {
+    for (id, is_sequenced) in [("m-1", true), ("m-2", false)] {
         let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id}});
         assert_eq!(
             stack.device("ana", "phone").push_one(item).await["status"],
             "ok"
         );
-        if is_heard {
+        if is_sequenced {
             stack.settle().await
         } else {
             stack.forget().await
@@ -53,25 +53,26 @@ async fn prepare(stack: &Stack) {
 }
 
 #[tokio::test]
-async fn every_repair_is_answered_as_expected() {
+async fn repairs_get_expected_responses() {
     each_repair(Stack::new, async |stack, event| {
         stack.invoke_text("changelog", event).await
     })
     .await;
 }
 
-/// Has each repair made by `invoke`, which gives the answer's text, over a deployment with
-/// something to repair.
+/// Makes each repair with `invoke`, which returns the text of the response, on a deployment that
+/// needs a repair, and checks the response.
 pub(crate) async fn each_repair(
     deployment: fn() -> Stack,
     invoke: impl AsyncFn(&Stack, &str) -> String,
 ) {
-    for RepairExpectation { sample, told } in EXPECTED {
+    for RepairExpectation { sample, fields } in EXPECTED {
         let stack = deployment();
         prepare(&stack).await;
         let response: Value =
             serde_json::from_str(&invoke(&stack, &samples()[*sample]).await).unwrap();
-        for (place, expected) in *told {
+
+        for (place, expected) in *fields {
             let expected: Value = serde_json::from_str(expected).unwrap();
             assert_eq!(
                 response.pointer(place),

@@ -1,4 +1,5 @@
-//! Samples of stream batches: what `changelog` makes of them, and that it makes it once.
+//! Samples of stream batches: the log that `changelog` builds from each, and that it builds it
+//! once.
 
 use std::sync::Arc;
 
@@ -14,13 +15,13 @@ use tidemark_tests::Stack;
 
 use super::{function_of, missing_fields, samples};
 
-/// What a sample leaves behind.
+/// The expected effects of a sample.
 pub(super) struct StreamExpectation {
     pub(super) sample: &'static str,
     /// By channel of the tenant `acme`: the entries of its log, each as (type, action, version,
     /// payload).
     log: &'static [(&'static str, &'static [Entry])],
-    /// The sequence numbers of the records that were set aside, each with a word of the reason.
+    /// The sequence numbers of the dead-lettered records, each with a word of the reason.
     dead_letter: &'static [(&'static str, &'static str)],
 }
 
@@ -72,7 +73,7 @@ pub(super) const EXPECTED: &[StreamExpectation] = &[
     },
 ];
 
-/// Runs a sample; gives the sequence number from which the stream should deliver again, if any.
+/// Runs a sample and returns the sequence numbers that the stream retries from, if any.
 async fn run(context: &Context, text: &str) -> Vec<Option<String>> {
     let event: StreamEvent = serde_json::from_str(text).unwrap();
     let response =
@@ -86,14 +87,15 @@ async fn run(context: &Context, text: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-/// A channel's log, read through its links from the start to the head, with the position of each
-/// entry.
+/// Returns the log of a channel, read through its links from the start to the head, with the
+/// position of each entry.
 async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64, Option<String>)> {
     let scope = Scope {
         tenant: "acme".into(),
         channel: Channel::parse(channel).unwrap(),
     };
     let changes = stack.parts("pull", Arc::new(NoHook)).tables.changes;
+
     let Some(head) = changes
         .heads(std::slice::from_ref(&scope))
         .await
@@ -102,11 +104,13 @@ async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64
     else {
         return Vec::new();
     };
+
     assert_eq!(head.stream, "2025-11-03T09:15:27.418");
     let segments = changes
         .segments(&scope, Position::START, head.position, 100)
         .await
         .unwrap();
+
     let mut read = Position::START;
     let mut entries = Vec::new();
     for stored in segments {
@@ -126,11 +130,15 @@ async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64
             )
         }));
     }
-    assert_eq!(read, head.position, "{channel}: the head stands elsewhere");
+
+    assert_eq!(
+        read, head.position,
+        "{channel}: the head has another position"
+    );
     entries
 }
 
-/// The records that were set aside, each with the reason, by sequence number.
+/// Returns the dead-lettered records, each with its sequence number and reason, in order.
 async fn dead_letter(stack: &Stack) -> Vec<(String, String, Value)> {
     let number = |object: &Value| {
         object["record"]["dynamodb"]["SequenceNumber"]
@@ -138,7 +146,8 @@ async fn dead_letter(stack: &Stack) -> Vec<(String, String, Value)> {
             .unwrap()
             .to_owned()
     };
-    let objects = stack.dead_letter().await.into_values();
+
+    let objects = stack.dead_letters().await.into_values();
     let mut records: Vec<_> = objects
         .map(|object| {
             (
@@ -153,13 +162,13 @@ async fn dead_letter(stack: &Stack) -> Vec<(String, String, Value)> {
 }
 
 #[tokio::test]
-async fn every_batch_is_sequenced_as_expected() {
+async fn batches_are_sequenced_as_expected() {
     each_batch(async |stack, text| run(&stack.context("changelog", Arc::new(NoHook)), text).await)
         .await;
 }
 
-/// Has each batch sequenced by `run`, which gives the sequence numbers from which the stream should
-/// deliver again.
+/// Sequences each batch with `run`, which returns the sequence numbers to retry from, and checks
+/// the log and the dead letters.
 pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<String>>) {
     let samples = samples();
     for expected in EXPECTED {
@@ -167,8 +176,9 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
         assert_eq!(
             run(&stack, &samples[name]).await,
             [],
-            "{name}: no record is to be delivered again"
+            "{name}: no record is retried"
         );
+
         for (channel, entries) in expected.log {
             let found = log(&stack, channel).await;
             let found: Vec<_> = found
@@ -179,6 +189,7 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
                 .collect();
             assert_eq!(found, *entries, "{name}: {channel}");
         }
+
         let kept = dead_letter(&stack).await;
         let ids: Vec<&str> = kept.iter().map(|(id, _, _)| id.as_str()).collect();
         assert_eq!(
@@ -190,6 +201,7 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
                 .collect::<Vec<_>>(),
             "{name}"
         );
+
         for ((_, reason, _), (_, word)) in kept.iter().zip(expected.dead_letter) {
             assert!(reason.contains(word), "{name}: {reason}");
         }
@@ -197,7 +209,7 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
 }
 
 #[tokio::test]
-async fn a_batch_that_is_delivered_again_changes_nothing() {
+async fn redelivered_batch_changes_nothing() {
     let samples = samples();
     for sample in EXPECTED.iter().map(|it| it.sample) {
         let stack = Stack::new();
@@ -210,11 +222,12 @@ async fn a_batch_that_is_delivered_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn entries_stand_at_the_sequence_numbers_of_their_records() {
+async fn entries_have_the_positions_of_their_records() {
     let stack = Stack::new();
     let context = stack.context("changelog", Arc::new(NoHook));
     let sample = &samples()["changelog.create-update-delete"];
     run(&context, sample).await;
+
     let event: Value = serde_json::from_str(sample).unwrap();
     let number = |record: &Value| {
         Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap()
@@ -225,6 +238,7 @@ async fn entries_stand_at_the_sequence_numbers_of_their_records() {
         .iter()
         .map(number)
         .collect();
+
     let found = [log(&stack, "tenant").await, log(&stack, "user/ana").await].concat();
     assert_eq!(
         found
@@ -236,7 +250,7 @@ async fn entries_stand_at_the_sequence_numbers_of_their_records() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_set_aside_is_kept_whole() {
+async fn dead_lettered_record_is_stored_whole() {
     let stack = Stack::new();
     let sample = &samples()["changelog.unreadable-record"];
     run(&stack.context("changelog", Arc::new(NoHook)), sample).await;
@@ -244,14 +258,15 @@ async fn a_record_that_was_set_aside_is_kept_whole() {
     assert_eq!(dead_letter(&stack).await[0].2, event["Records"][1]);
 }
 
-/// A row of a real push, as its stream record shows it: the samples' rows have the same columns,
-/// but for the one that is to be unreadable.
+/// Compares the samples with the stream record of a push: their rows have the same columns, except
+/// for the column that is meant to be corrupt.
 #[tokio::test]
-async fn samples_have_every_field_of_a_real_record() {
+async fn samples_have_all_fields_of_real_records() {
     let stack = Stack::new();
     let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
     stack.device("ana", "phone").push_one(item).await;
     let real = stack.stream_records().remove(0);
+
     for (sample, text) in samples()
         .iter()
         .filter(|(sample, _)| function_of(sample) == "changelog" && !sample.contains(".direct-"))
@@ -263,6 +278,7 @@ async fn samples_have_every_field_of_a_real_record() {
                 assert_eq!(missing, ["dynamodb.NewImage"], "{sample}");
                 continue;
             }
+
             missing.retain(|field| {
                 sample != "changelog.unreadable-record"
                     || field != "dynamodb.NewImage.server_version"

@@ -1,4 +1,4 @@
-//! Bodies that are gzip, in requests and in answers.
+//! Bodies of requests and responses that are compressed with gzip.
 
 use std::io::{Read as _, Write as _};
 
@@ -48,7 +48,7 @@ async fn send_packed(stack: &Stack, body: &[u8], coding: &str) -> ApiResponse {
         .await
 }
 
-/// A stack on which a pull has some 20 KB to answer.
+/// Returns a stack on which the response to a pull has about 20 KB.
 async fn with_changes(api: ApiKind) -> (Stack, String) {
     let stack = Stack::new().behind(api);
     let phone = stack.device("ana", "phone");
@@ -58,7 +58,7 @@ async fn with_changes(api: ApiKind) -> (Stack, String) {
     (stack, token)
 }
 
-/// Pulls with this `accept-encoding`.
+/// Pulls with this `accept-encoding` header.
 async fn pull(stack: &Stack, token: &str, accepted: Option<&str>) -> ApiResponse {
     let accepted: Vec<_> = accepted
         .map(|value| (header::ACCEPT_ENCODING, value))
@@ -81,7 +81,7 @@ fn is_packed(response: &ApiResponse) -> bool {
 }
 
 #[tokio::test]
-async fn a_gzip_push_is_applied_behind_both_kinds_of_api() {
+async fn gzip_push_is_applied_by_both_apis() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         for coding in ["gzip", "GZIP", "x-gzip", " gzip ", "identity, gzip"] {
@@ -94,7 +94,7 @@ async fn a_gzip_push_is_applied_behind_both_kinds_of_api() {
 }
 
 #[tokio::test]
-async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
+async fn corrupt_gzip_body_is_rejected() {
     let stack = Stack::new();
     let whole = packed(push(10).to_string().as_bytes());
     let mut changed = whole.clone();
@@ -102,6 +102,7 @@ async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
     changed[checksum] ^= 1;
     let cut = whole[..whole.len() - 1].to_vec();
     let followed = [whole.as_slice(), b"{}"].concat();
+
     for body in [Vec::new(), cut, changed, followed, b"\x1f\x8b".to_vec()] {
         for coding in ["gzip", "identity", ""] {
             let response = send_packed(&stack, &body, coding).await;
@@ -114,6 +115,7 @@ async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
             );
         }
     }
+
     assert_eq!(
         stack.rows("resources").len() + stack.rows("sync_items").len(),
         0
@@ -121,7 +123,7 @@ async fn a_damaged_gzip_body_is_refused_and_nothing_of_it_is_applied() {
 }
 
 #[tokio::test]
-async fn a_body_that_unpacks_to_3_mb_is_read_and_one_byte_more_is_413() {
+async fn unpacked_body_limit_is_3_mb() {
     let stack = Stack::new();
     let mut body = push(10).to_string().into_bytes();
     body.resize(BODY_BYTES_MAX, b' ');
@@ -134,16 +136,16 @@ async fn a_body_that_unpacks_to_3_mb_is_read_and_one_byte_more_is_413() {
     assert_problem(&response, 413, "body_too_large", None, "one byte more");
     body.resize(40 * BODY_BYTES_MAX, b' ');
     let bomb = send_packed(&stack, &packed(&body), "gzip").await;
-    assert_problem(&bomb, 413, "body_too_large", None, "a bomb");
+    assert_problem(&bomb, 413, "body_too_large", None, "a decompression bomb");
 }
 
-/// `{}` in these codings.
+/// The body `{}` in these encodings.
 const BROTLI: &[u8] = b"\x8b\x00\x80\x7b\x7d\x03";
 const ZLIB: &[u8] = b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00\x7b\x7d";
 
 #[tokio::test]
-async fn another_content_encoding_is_415_and_says_which_is_understood() {
+async fn other_content_encoding_returns_415() {
     let stack = Stack::new();
     let twice = packed(&packed(push(10).to_string().as_bytes()));
     for coding in ["br", "deflate", "zstd", "gzip, gzip", "gzip, br"] {
@@ -155,6 +157,7 @@ async fn another_content_encoding_is_415_and_says_which_is_understood() {
             assert_problem(&response, 415, "unsupported_media_type", None, coding);
         }
     }
+
     for (coding, body) in [
         ("br", BROTLI),
         ("deflate", ZLIB),
@@ -174,7 +177,7 @@ async fn another_content_encoding_is_415_and_says_which_is_understood() {
 }
 
 #[tokio::test]
-async fn the_body_decides_whether_it_is_gzip() {
+async fn gzip_is_detected_from_the_body() {
     let codings = ["", "gzip", "GZIP", "x-gzip", "identity", "identity, gzip"];
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
@@ -184,6 +187,7 @@ async fn the_body_decides_whether_it_is_gzip() {
                 let response = send_packed(&stack, body, coding).await;
                 assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
             }
+
             let token = stack.token("acme", "ana", &[], &[]);
             assert_eq!(
                 stack
@@ -199,10 +203,11 @@ async fn the_body_decides_whether_it_is_gzip() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_skipped() {
+async fn byte_order_mark_is_skipped() {
     let stack = Stack::new();
     let marked = format!("\u{feff}{}", push(10));
     let twice = format!("\u{feff}{marked}");
+
     for (body, status) in [
         (marked.as_bytes(), 200),
         (packed(marked.as_bytes()).as_slice(), 200),
@@ -223,11 +228,12 @@ async fn a_byte_order_mark_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_gzip_for_a_client_that_takes_it_and_the_same_for_one_that_does_not() {
+async fn large_response_is_compressed_on_request() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let (stack, token) = with_changes(api).await;
         let plain = pull(&stack, &token, None).await;
         assert!(!is_packed(&plain) && plain.text.len() > 10 * 1024);
+
         for accepted in ["gzip", "br, gzip;q=0.5", "*", "deflate, gzip"] {
             let response = pull(&stack, &token, Some(accepted)).await;
             assert_eq!(
@@ -237,6 +243,7 @@ async fn a_large_answer_is_gzip_for_a_client_that_takes_it_and_the_same_for_one_
             );
             assert_eq!(response.headers["vary"], "accept-encoding");
         }
+
         for rejected in ["identity", "gzip;q=0", "br", "*;q=0", "*, gzip;q=0"] {
             let response = pull(&stack, &token, Some(rejected)).await;
             assert!(!is_packed(&response), "{rejected:?}");
@@ -246,18 +253,18 @@ async fn a_large_answer_is_gzip_for_a_client_that_takes_it_and_the_same_for_one_
 }
 
 #[tokio::test]
-async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
+async fn compression_starts_above_its_limit() {
     let stack = Stack::new();
     let phone = stack.device("ana", "phone");
-    // The server's payload is in the answer of an edit that changes nothing, so its length is the
-    // answer's.
-    let answered = async |letters: usize, accepted: &[(header::HeaderName, &str)]| {
+    // The response contains the server's payload, so its length follows from the length of the
+    // payload.
+    let respond = async |letters: usize, accepted: &[(header::HeaderName, &str)]| {
         let id = format!("m-{letters:06}");
         let item = json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": id, "note": "x".repeat(letters)}});
         stack.device("bob", "tablet").push_one(item).await;
-        let nothing = json!({"resource_type": "meter", "action": "update", "client_version": 0, "base_version": 0,
+        let stale = json!({"resource_type": "meter", "action": "update", "client_version": 0, "base_version": 0,
             "payload": {"id": id, "note": "y"}});
-        let body = phone.body(&json!([nothing])).to_string();
+        let body = phone.body(&json!([stale])).to_string();
         stack
             .send(
                 "sync/push",
@@ -266,13 +273,14 @@ async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
             )
             .await
     };
+
     let gzip = [(header::ACCEPT_ENCODING, "gzip")];
-    let rest = answered(1000, &gzip).await.text.len() - 1000;
+    let rest = respond(1000, &gzip).await.text.len() - 1000;
     for (bytes, expected) in [
         (UNCOMPRESSED_RESPONSE_BYTES_MAX, false),
         (UNCOMPRESSED_RESPONSE_BYTES_MAX + 1, true),
     ] {
-        let response = answered(bytes - rest, &gzip).await;
+        let response = respond(bytes - rest, &gzip).await;
         assert_eq!(
             (response.text.len(), is_packed(&response)),
             (bytes, expected)
@@ -280,9 +288,9 @@ async fn an_answer_is_gzip_above_its_bound_and_plain_at_it() {
     }
 }
 
-/// What a function hands to Lambda, which no test's own reading has touched.
+/// Checks the response that the function returns to Lambda, before the test harness decodes it.
 #[tokio::test]
-async fn a_gzip_answer_leaves_the_function_as_bytes_that_any_reader_unpacks() {
+async fn compressed_response_is_valid_gzip() {
     let (stack, token) = with_changes(ApiKind::Rest).await;
     let response = stack
         .respond(
@@ -295,6 +303,7 @@ async fn a_gzip_answer_leaves_the_function_as_bytes_that_any_reader_unpacks() {
     let Body::Binary(bytes) = response.body() else {
         panic!("text: {response:?}")
     };
+
     let mut text = String::new();
     GzDecoder::new(bytes.as_slice())
         .read_to_string(&mut text)

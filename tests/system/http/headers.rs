@@ -34,6 +34,7 @@ fn from(event: &Value, method: &str, origin: Option<&str>) -> Value {
             });
         }
     }
+
     let is_rest = event.get("httpMethod").is_some();
     if is_rest {
         event["httpMethod"] = method.into();
@@ -53,12 +54,12 @@ fn from(event: &Value, method: &str, origin: Option<&str>) -> Value {
     event
 }
 
-fn told<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap())
 }
 
 #[tokio::test]
-async fn a_preflight_needs_no_token() {
+async fn preflight_needs_no_token() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::configured(ORIGINS).behind(api);
         for route in ROUTES {
@@ -67,6 +68,7 @@ async fn a_preflight_needs_no_token() {
                 let response = stack
                     .deliver(route.function, &from(&event, "OPTIONS", Some(origin)))
                     .await;
+
                 let headers = response.headers();
                 assert_eq!(
                     (response.status().as_u16(), response.body().len()),
@@ -75,28 +77,32 @@ async fn a_preflight_needs_no_token() {
                     route.path
                 );
                 assert_eq!(
-                    told(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
+                    text_of(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
                     Some(origin),
                     "{}",
                     route.path
                 );
+
                 let methods = format!("{}, OPTIONS", route.method);
                 assert_eq!(
-                    told(headers, &header::ACCESS_CONTROL_ALLOW_METHODS),
+                    text_of(headers, &header::ACCESS_CONTROL_ALLOW_METHODS),
                     Some(methods.as_str()),
                     "{}",
                     route.path
                 );
                 let allowed = "authorization, content-type, content-encoding";
                 assert_eq!(
-                    told(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS),
+                    text_of(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS),
                     Some(allowed)
                 );
-                assert_eq!(told(headers, &header::ACCESS_CONTROL_MAX_AGE), Some("3600"));
+                assert_eq!(
+                    text_of(headers, &header::ACCESS_CONTROL_MAX_AGE),
+                    Some("3600")
+                );
                 assert_eq!(
                     (
-                        told(headers, &header::VARY),
-                        told(headers, &header::CACHE_CONTROL)
+                        text_of(headers, &header::VARY),
+                        text_of(headers, &header::CACHE_CONTROL)
                     ),
                     (Some("origin"), Some("no-store"))
                 );
@@ -106,7 +112,7 @@ async fn a_preflight_needs_no_token() {
 }
 
 #[tokio::test]
-async fn other_origins_are_told_nothing() {
+async fn other_origins_get_no_cors_headers() {
     for (stack, origins) in [
         (
             Stack::configured(ORIGINS),
@@ -129,6 +135,7 @@ async fn other_origins_are_told_nothing() {
                 let actual = stack
                     .deliver(route.function, &from(&event, route.method, Some(origin)))
                     .await;
+
                 for response in [&preflight, &actual] {
                     let is_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
                     assert!(
@@ -149,23 +156,23 @@ async fn other_origins_are_told_nothing() {
 }
 
 #[tokio::test]
-async fn every_answer_may_be_read_by_allowed_pages() {
+async fn every_response_is_readable_by_allowed_origins() {
     let stack = Stack::configured(ORIGINS);
     let token = stack.token("acme", "ana", &[], &[]);
-    let shared = |response: &Response<lambda_http::Body>, what: &str| {
+    let assert_shared = |response: &Response<lambda_http::Body>, what: &str| {
         let headers = response.headers();
         assert_eq!(
-            told(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
+            text_of(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
             Some(APP),
             "{what}"
         );
         assert_eq!(
-            told(headers, &header::ACCESS_CONTROL_EXPOSE_HEADERS),
+            text_of(headers, &header::ACCESS_CONTROL_EXPOSE_HEADERS),
             Some("retry-after, x-amzn-requestid"),
             "{what}"
         );
         assert_eq!(
-            told(headers, &header::VARY),
+            text_of(headers, &header::VARY),
             Some("accept-encoding, origin"),
             "{what}"
         );
@@ -174,6 +181,7 @@ async fn every_answer_may_be_read_by_allowed_pages() {
             "{what}"
         );
     };
+
     for (path, body, status) in [
         ("sync/pull", "{}", 200),
         ("sync/pull", "{", 400),
@@ -187,8 +195,9 @@ async fn every_answer_may_be_read_by_allowed_pages() {
         );
         let response = stack.respond("POST", path, &headers, body.as_bytes()).await;
         assert_eq!(response.status(), status);
-        shared(&response, path);
+        assert_shared(&response, path);
     }
+
     for route in ROUTES {
         let response = stack
             .deliver(
@@ -197,13 +206,14 @@ async fn every_answer_may_be_read_by_allowed_pages() {
             )
             .await;
         assert_eq!(response.status(), 401);
-        shared(&response, route.path);
+        assert_shared(&response, route.path);
     }
 }
 
 #[tokio::test]
 async fn options_without_an_origin_lists_methods() {
     let stack = Stack::new();
+
     for route in ROUTES {
         let response = ApiResponse::read(
             stack
@@ -215,14 +225,14 @@ async fn options_without_an_origin_lists_methods() {
         );
         assert_eq!((response.status, response.text.as_str()), (204, ""));
         assert_eq!(
-            told(&response.headers, &header::ALLOW),
+            text_of(&response.headers, &header::ALLOW),
             Some(format!("{}, OPTIONS", route.method).as_str())
         );
     }
 }
 
 #[tokio::test]
-async fn no_answer_is_stored_or_sniffed() {
+async fn no_response_is_cached_or_sniffed() {
     let stack = Stack::new();
     let token = stack.token("acme", "root", &["admin"], &[]);
     for route in ROUTES {
@@ -230,12 +240,18 @@ async fn no_answer_is_stored_or_sniffed() {
             let response = stack
                 .deliver(route.function, &plain(&stack, route, token))
                 .await;
+
             let headers = response.headers();
-            let told = (
-                told(headers, &header::CACHE_CONTROL),
-                told(headers, &header::X_CONTENT_TYPE_OPTIONS),
+            let values = (
+                text_of(headers, &header::CACHE_CONTROL),
+                text_of(headers, &header::X_CONTENT_TYPE_OPTIONS),
             );
-            assert_eq!(told, (Some("no-store"), Some("nosniff")), "{}", route.path);
+            assert_eq!(
+                values,
+                (Some("no-store"), Some("nosniff")),
+                "{}",
+                route.path
+            );
         }
     }
 }

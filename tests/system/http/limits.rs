@@ -1,4 +1,4 @@
-//! The bounds that `GET /sync/limits` publishes are those that requests meet.
+//! Requests meet exactly the bounds that `GET /sync/limits` publishes.
 
 use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tidemark_core::{
 };
 use tidemark_tests::{Device, Stack};
 
-/// The bounds as published, behind both kinds of API.
+/// Returns the bounds that the deployment publishes.
 async fn published(stack: &Stack) -> LimitsResponse {
     let response = stack
         .get("sync/limits", &stack.token("acme", "ana", &[], &[]))
@@ -22,13 +22,13 @@ fn create(temp_id: &str, payload: Value) -> Value {
     json!({"client_temp_id": temp_id, "resource_type": "meter", "action": "create", "client_version": 0, "payload": payload})
 }
 
-/// The code that a push of one item is answered with; none for `ok`.
+/// Returns the code in the result of a push of one item, or null for `ok`.
 async fn code(device: &Device<'_>, item: Value) -> Value {
     device.push_one(item).await["code"].clone()
 }
 
 #[tokio::test]
-async fn the_bounds_are_published_behind_both_kinds_of_api_to_callers_with_a_token() {
+async fn bounds_are_published_by_both_apis() {
     let mut responses = Vec::new();
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
@@ -41,6 +41,7 @@ async fn the_bounds_are_published_behind_both_kinds_of_api_to_callers_with_a_tok
             401
         );
     }
+
     assert_eq!(responses[0], responses[1]);
     assert_eq!(
         (
@@ -52,7 +53,7 @@ async fn the_bounds_are_published_behind_both_kinds_of_api_to_callers_with_a_tok
 }
 
 #[tokio::test]
-async fn what_the_deployment_decides_is_what_the_template_says() {
+async fn published_settings_match_the_template() {
     let limits = published(&Stack::new()).await;
     assert_eq!(
         (limits.retention.log_days, limits.retention.batch_days),
@@ -69,11 +70,46 @@ async fn what_the_deployment_decides_is_what_the_template_says() {
     );
 }
 
+/// Checks that an item at its bound is applied, and that the item beyond it is rejected with this
+/// code.
+async fn assert_bound(device: &Device<'_>, max: usize, item: impl Fn(usize) -> Value, over: &str) {
+    assert_eq!(
+        code(device, item(max)).await,
+        Value::Null,
+        "{over} at {max}"
+    );
+    assert_eq!(code(device, item(max + 1)).await, over, "beyond {max}");
+}
+
+/// Returns a create with so many fields.
+fn with_fields(count: usize) -> Value {
+    let fields = (0..count).map(|n| (n.to_string(), json!(n)));
+    create("f", fields.collect::<serde_json::Map<_, _>>().into())
+}
+
+/// Returns a create whose payload is nested so deeply.
+fn nested(depth: usize) -> Value {
+    let list = (2..depth).fold(json!([]), |inner, _| json!([inner]));
+    create("d", json!({"a": list}))
+}
+
+/// Returns a create whose payload has so many bytes.
+fn with_bytes(count: usize) -> Value {
+    create("b", json!({"a": "x".repeat(count - r#"{"a":""}"#.len())}))
+}
+
+fn with_version(version: u64) -> Value {
+    let mut item = create("v", json!({}));
+    item["client_version"] = version.into();
+    item
+}
+
 #[tokio::test]
-async fn a_push_meets_the_published_bounds() {
+async fn push_enforces_the_published_bounds() {
     let stack = Stack::new();
     let limits = published(&stack).await;
     let phone = stack.device("ana", "phone");
+
     let items = |count: usize| -> Value {
         (0..count)
             .map(|n| create(&format!("t{n}"), json!({})))
@@ -85,70 +121,38 @@ async fn a_push_meets_the_published_bounds() {
         400
     );
 
-    let name = |bytes: usize| create(&"n".repeat(bytes), json!({}));
-    assert_eq!(code(&phone, name(limits.name_bytes_max)).await, Value::Null);
-    assert_eq!(
-        code(&phone, name(limits.name_bytes_max + 1)).await,
-        "invalid_item"
-    );
+    let named = |bytes: usize| create(&"n".repeat(bytes), json!({}));
+    assert_bound(&phone, limits.name_bytes_max, named, "invalid_item").await;
+    assert_bound(
+        &phone,
+        limits.payload_fields_max,
+        with_fields,
+        "too_many_fields",
+    )
+    .await;
+    assert_bound(
+        &phone,
+        limits.payload_nesting_max,
+        nested,
+        "payload_too_deep",
+    )
+    .await;
+    assert_bound(
+        &phone,
+        limits.payload_bytes_max,
+        with_bytes,
+        "payload_too_large",
+    )
+    .await;
 
-    let fields = |count: usize| {
-        create(
-            "f",
-            (0..count)
-                .map(|n| (n.to_string(), json!(n)))
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
-        )
-    };
-    assert_eq!(
-        code(&phone, fields(limits.payload_fields_max)).await,
-        Value::Null
-    );
-    assert_eq!(
-        code(&phone, fields(limits.payload_fields_max + 1)).await,
-        "too_many_fields"
-    );
-
-    let nested = |depth: usize| {
-        create(
-            "d",
-            json!({"a": (2..depth).fold(json!([]), |inner, _| json!([inner]))}),
-        )
-    };
-    assert_eq!(
-        code(&phone, nested(limits.payload_nesting_max)).await,
-        Value::Null
-    );
-    assert_eq!(
-        code(&phone, nested(limits.payload_nesting_max + 1)).await,
-        "payload_too_deep"
-    );
-
-    let bytes = |count: usize| create("b", json!({"a": "x".repeat(count - r#"{"a":""}"#.len())}));
-    assert_eq!(
-        code(&phone, bytes(limits.payload_bytes_max)).await,
-        Value::Null
-    );
-    assert_eq!(
-        code(&phone, bytes(limits.payload_bytes_max + 1)).await,
-        "payload_too_large"
-    );
-
-    let version = |version: u64| {
-        let mut item = create("v", json!({}));
-        item["client_version"] = version.into();
-        item
-    };
-    assert_eq!(code(&phone, version(limits.version_max)).await, Value::Null);
-    assert_eq!(
-        code(&phone, version(limits.version_max + 1)).await,
-        "invalid_item"
-    );
+    let version = with_version(limits.version_max);
+    assert_eq!(code(&phone, version).await, Value::Null);
+    let version = with_version(limits.version_max + 1);
+    assert_eq!(code(&phone, version).await, "invalid_item");
 }
 
 #[tokio::test]
-async fn a_pull_meets_the_published_bounds() {
+async fn pull_enforces_the_published_bounds() {
     let stack = Stack::new();
     let limits = published(&stack).await;
     let token = stack.token("acme", "ana", &[], &[]);
@@ -172,10 +176,11 @@ async fn a_pull_meets_the_published_bounds() {
 }
 
 #[tokio::test]
-async fn a_body_meets_its_published_bound() {
+async fn request_body_enforces_its_published_bound() {
     let stack = Stack::new();
     let limits = published(&stack).await;
     let token = stack.token("acme", "ana", &[], &[]);
+
     let mut body = b"{}".to_vec();
     body.resize(limits.body_bytes_max, b' ');
     assert_eq!(
@@ -185,6 +190,7 @@ async fn a_body_meets_its_published_bound() {
             .status,
         200
     );
+
     body.push(b' ');
     assert_eq!(
         stack

@@ -1,5 +1,5 @@
-//! Events that a client can make odd: each is answered, with a problem document where it is
-//! refused, and nothing panics.
+//! Events with unusual content that a client can cause: each gets a response, which is a problem
+//! document if the event is rejected, and nothing panics.
 
 use lambda_http::Response;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tidemark::gateway::ApiKind;
 use tidemark_core::routes::{ROUTES, Route};
 use tidemark_tests::{ApiResponse, Stack};
 
-/// The event of a request to a route, with nothing odd in it.
+/// Returns the event of a regular request to a route.
 pub(crate) fn plain(stack: &Stack, route: &Route, token: &str) -> Value {
     let path = route
         .path
@@ -22,80 +22,182 @@ pub(crate) fn plain(stack: &Stack, route: &Route, token: &str) -> Value {
     stack.event(route.method, &path, token, &body)
 }
 
-/// Odd versions of an event, with what is odd about each.
-#[expect(clippy::too_many_lines, reason = "a list of cases")]
-pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
-    let mut odd: Vec<(String, Value)> = Vec::new();
-    let long = "x".repeat(9000);
-    let hosts = [
-        "",
-        " ",
-        "a b",
-        "[",
-        "]",
-        ":",
-        "::1",
-        "[::1",
-        "ü.example",
-        &long,
-        "user:secret@host",
-        "127.0.0.1:99999",
-        "127.0.0.1:",
-        "a/b",
-        "a?b",
-        "a#b",
-        "%",
-        "http://x",
-        "a,b",
-        "\u{7f}",
-        "\u{0}",
-        "\n",
-    ];
-    let protos = [
-        "https,http",
-        "",
-        "1",
-        "a b",
-        "file",
-        "[",
-        "http://",
-        "javascript",
-        "ü",
-        ":",
-        "\u{0}",
-        &long,
-    ];
-    let ports = ["", "[", "99999", "a b", "-1", "443,80"];
-    let headers = [
-        ("host", hosts.as_slice()),
-        ("x-forwarded-host", &hosts),
-        ("x-forwarded-proto", &protos),
-        ("x-forwarded-port", &ports),
-        ("x-forwarded-for", &["", "[", "999.1.1.1, a b", "ü"]),
-        ("forwarded", &["proto=[;host=]", ""]),
-        ("cookie", &["", "a", "ü=\u{0}"]),
-        ("accept-encoding", &["", "ü", ";;;", "gzip;q=x"]),
-        ("origin", &["", "null", "[", "http://[", "ü", "a b"]),
-        ("content-length", &["", "-1", "99999999999999999999"]),
-        ("x-amzn-trace-id", &["", "ü", "Root=[", &long]),
-        ("a b", &["x"]),
-        ("", &["x"]),
-        ("ü", &["x"]),
-        ("x\n", &["x"]),
-    ];
-    for (name, values) in headers {
-        for value in values {
+/// The entry of the tables below that [`value`] replaces with a text of 9,000 letters.
+const LONG: &str = "long";
+
+const HOSTS: &[&str] = &[
+    "",
+    " ",
+    "a b",
+    "[",
+    "]",
+    ":",
+    "::1",
+    "[::1",
+    "ü.example",
+    LONG,
+    "user:secret@host",
+    "127.0.0.1:99999",
+    "127.0.0.1:",
+    "a/b",
+    "a?b",
+    "a#b",
+    "%",
+    "http://x",
+    "a,b",
+    "\u{7f}",
+    "\u{0}",
+    "\n",
+];
+
+const PROTOCOLS: &[&str] = &[
+    "https,http",
+    "",
+    "1",
+    "a b",
+    "file",
+    "[",
+    "http://",
+    "javascript",
+    "ü",
+    ":",
+    "\u{0}",
+    LONG,
+];
+
+/// Headers, each with its unusual values.
+const HEADERS: &[(&str, &[&str])] = &[
+    ("host", HOSTS),
+    ("x-forwarded-host", HOSTS),
+    ("x-forwarded-proto", PROTOCOLS),
+    (
+        "x-forwarded-port",
+        &["", "[", "99999", "a b", "-1", "443,80"],
+    ),
+    ("x-forwarded-for", &["", "[", "999.1.1.1, a b", "ü"]),
+    ("forwarded", &["proto=[;host=]", ""]),
+    ("cookie", &["", "a", "ü=\u{0}"]),
+    ("accept-encoding", &["", "ü", ";;;", "gzip;q=x"]),
+    ("origin", &["", "null", "[", "http://[", "ü", "a b"]),
+    ("content-length", &["", "-1", "99999999999999999999"]),
+    ("x-amzn-trace-id", &["", "ü", "Root=[", LONG]),
+    ("a b", &["x"]),
+    ("", &["x"]),
+    ("ü", &["x"]),
+    ("x\n", &["x"]),
+];
+
+/// Fields of an event, as JSON pointers (RFC 6901).
+const FIELDS: &[&str] = &[
+    "/headers",
+    "/headers/host",
+    "/multiValueHeaders",
+    "/multiValueHeaders/host",
+    "/queryStringParameters",
+    "/multiValueQueryStringParameters",
+    "/rawQueryString",
+    "/rawPath",
+    "/path",
+    "/resource",
+    "/routeKey",
+    "/cookies",
+    "/body",
+    "/isBase64Encoded",
+    "/pathParameters",
+    "/stageVariables",
+    "/httpMethod",
+    "/requestContext/http/method",
+    "/requestContext/http/path",
+    "/requestContext/httpMethod",
+    "/requestContext/domainName",
+    "/requestContext/stage",
+    "/requestContext/resourcePath",
+    "/requestContext/routeKey",
+    "/requestContext/requestId",
+    "/requestContext/requestTimeEpoch",
+    "/requestContext/timeEpoch",
+    "/requestContext/identity",
+    "/requestContext/authorizer",
+];
+
+/// Bodies that are marked as base64.
+const BASE64_BODIES: &[&str] = &[
+    "%%%", "a", "=", "====", "e30", "e30=e30=", "ü", " e30=", "/w==",
+];
+
+const QUERIES: &[&str] = &[
+    "%",
+    "%f",
+    "%ff=%ff",
+    "&&=&",
+    "a=%zz",
+    "[",
+    "limit=%00",
+    "limit=1&limit=[",
+    "ü=ü",
+    "?#",
+    LONG,
+];
+
+const IDS: &[&str] = &[
+    "%ff",
+    "\u{fffd}",
+    "",
+    "..",
+    "../..",
+    "a\u{0}b",
+    "%",
+    "batch-%ff-0",
+    LONG,
+];
+
+/// Returns the value for an entry of the tables.
+fn value(entry: &str) -> String {
+    if entry == LONG {
+        "x".repeat(9000)
+    } else {
+        entry.to_owned()
+    }
+}
+
+/// Returns the description of a variant with this value.
+fn described(what: &str, value: &str) -> String {
+    format!("{what} {:?}", value.chars().take(20).collect::<String>())
+}
+
+/// An unusual variant of an event, with a description of the difference.
+type Variant = (String, Value);
+
+/// Returns unusual variants of an event. The variants of its headers are the first.
+pub(crate) fn odd(event: &Value) -> Vec<Variant> {
+    [
+        odd_headers(event),
+        odd_fields(event),
+        odd_bodies(event),
+        odd_queries(event),
+        odd_ids(event),
+    ]
+    .concat()
+}
+
+fn odd_headers(event: &Value) -> Vec<Variant> {
+    let mut odd = Vec::new();
+    for (name, values) in HEADERS {
+        for value in values.iter().copied().map(value) {
             let mut event = event.clone();
-            event["headers"][name] = (*value).into();
+            event["headers"][*name] = value.as_str().into();
             if event.get("multiValueHeaders").is_some() {
-                event["multiValueHeaders"][name] = json!([value, value]);
+                event["multiValueHeaders"][*name] = json!([value, value]);
             }
-            odd.push((
-                format!("{name}: {:?}", value.chars().take(20).collect::<String>()),
-                event,
-            ));
+            odd.push((described(&format!("{name}:"), &value), event));
         }
     }
+    odd
+}
+
+/// Returns the variants in which a field, if the event has its parent, has a value of another type
+/// or form.
+fn odd_fields(event: &Value) -> Vec<Variant> {
     let wrong = [
         json!(null),
         json!(""),
@@ -104,38 +206,9 @@ pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
         json!({"a": [null, 5]}),
         json!("[ %ff"),
     ];
-    let fields = [
-        "/headers",
-        "/headers/host",
-        "/multiValueHeaders",
-        "/multiValueHeaders/host",
-        "/queryStringParameters",
-        "/multiValueQueryStringParameters",
-        "/rawQueryString",
-        "/rawPath",
-        "/path",
-        "/resource",
-        "/routeKey",
-        "/cookies",
-        "/body",
-        "/isBase64Encoded",
-        "/pathParameters",
-        "/stageVariables",
-        "/httpMethod",
-        "/requestContext/http/method",
-        "/requestContext/http/path",
-        "/requestContext/httpMethod",
-        "/requestContext/domainName",
-        "/requestContext/stage",
-        "/requestContext/resourcePath",
-        "/requestContext/routeKey",
-        "/requestContext/requestId",
-        "/requestContext/requestTimeEpoch",
-        "/requestContext/timeEpoch",
-        "/requestContext/identity",
-        "/requestContext/authorizer",
-    ];
-    for field in fields {
+
+    let mut odd = Vec::new();
+    for field in FIELDS {
         let (parent, name) = field.rsplit_once('/').unwrap();
         for value in &wrong {
             let mut event = event.clone();
@@ -145,60 +218,42 @@ pub(crate) fn odd(event: &Value) -> Vec<(String, Value)> {
             }
         }
     }
-    for body in [
-        "%%%", "a", "=", "====", "e30", "e30=e30=", "ü", " e30=", "/w==",
-    ] {
-        let mut event = event.clone();
-        event["body"] = body.into();
-        event["isBase64Encoded"] = true.into();
-        odd.push((format!("base64 {body}"), event));
-    }
-    for query in [
-        "%",
-        "%f",
-        "%ff=%ff",
-        "&&=&",
-        "a=%zz",
-        "[",
-        "limit=%00",
-        "limit=1&limit=[",
-        "ü=ü",
-        "?#",
-        &long,
-    ] {
-        let mut event = event.clone();
-        event["rawQueryString"] = query.into();
-        event["queryStringParameters"] = json!({query: query});
-        event["multiValueQueryStringParameters"] =
-            json!({query: [query, query], "limit": [null], "cursor": []});
-        odd.push((
-            format!("query {:?}", query.chars().take(20).collect::<String>()),
-            event,
-        ));
-    }
-    for id in [
-        "%ff",
-        "\u{fffd}",
-        "",
-        "..",
-        "../..",
-        "a\u{0}b",
-        "%",
-        "batch-%ff-0",
-        &long,
-    ] {
-        let mut event = event.clone();
-        event["pathParameters"] = json!({"id": id});
-        odd.push((
-            format!("id {:?}", id.chars().take(20).collect::<String>()),
-            event,
-        ));
-    }
     odd
 }
 
-/// Panics unless this is an answer that a client can read: what it asked for, or a problem that is
-/// not the server's fault.
+fn odd_bodies(event: &Value) -> Vec<Variant> {
+    let variant = |body: &&str| {
+        let mut event = event.clone();
+        event["body"] = (*body).into();
+        event["isBase64Encoded"] = true.into();
+        (format!("base64 {body}"), event)
+    };
+    BASE64_BODIES.iter().map(variant).collect()
+}
+
+fn odd_queries(event: &Value) -> Vec<Variant> {
+    let variant = |query: String| {
+        let mut event = event.clone();
+        event["rawQueryString"] = query.as_str().into();
+        event["queryStringParameters"] = json!({&query: query});
+        event["multiValueQueryStringParameters"] =
+            json!({&query: [query, query], "limit": [null], "cursor": []});
+        (described("query", &query), event)
+    };
+    QUERIES.iter().copied().map(value).map(variant).collect()
+}
+
+fn odd_ids(event: &Value) -> Vec<Variant> {
+    let variant = |id: String| {
+        let mut event = event.clone();
+        event["pathParameters"] = json!({"id": id});
+        (described("id", &id), event)
+    };
+    IDS.iter().copied().map(value).map(variant).collect()
+}
+
+/// Panics unless a client can read this response: the requested result, or a problem that is not
+/// the server's fault.
 #[track_caller]
 pub(crate) fn assert_readable(response: &ApiResponse, what: &str) {
     let shown = response.text.chars().take(300).collect::<String>();
@@ -207,6 +262,7 @@ pub(crate) fn assert_readable(response: &ApiResponse, what: &str) {
         "{what}: {} {shown}",
         response.status
     );
+
     let expected = if response.status == 200 {
         "application/json"
     } else {
@@ -221,6 +277,7 @@ pub(crate) fn assert_readable(response: &ApiResponse, what: &str) {
         response.headers["x-content-type-options"], "nosniff",
         "{what}"
     );
+
     if response.status != 200 {
         let body = response.json();
         assert_eq!(body["status"], response.status, "{what}: {shown}");
@@ -232,7 +289,7 @@ pub(crate) fn assert_readable(response: &ApiResponse, what: &str) {
 }
 
 #[tokio::test]
-async fn odd_events_are_answered() {
+async fn odd_events_return_readable_responses() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         let token = stack.token("acme", "root", &["admin"], &[]);
@@ -249,12 +306,13 @@ async fn odd_events_are_answered() {
 }
 
 #[tokio::test]
-async fn odd_headers_change_no_answer() {
+async fn odd_headers_do_not_change_the_response() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         let token = stack.token("acme", "root", &["admin"], &[]);
         let event = stack.event("POST", "sync/pull", &token, &json!({}));
         let expected = ApiResponse::read(stack.deliver("pull", &event).await).ok();
+
         for (what, event) in odd(&event)
             .into_iter()
             .take_while(|(what, _)| !what.starts_with('/'))
@@ -270,8 +328,9 @@ async fn odd_headers_change_no_answer() {
 }
 
 #[tokio::test]
-async fn an_event_of_no_gateway_is_refused() {
+async fn non_gateway_event_is_not_found() {
     let stack = Stack::new();
+
     for event in [
         json!(null),
         json!([]),
@@ -300,10 +359,11 @@ async fn an_event_of_no_gateway_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_that_does_not_decode_is_not_found() {
+async fn undecodable_path_is_not_found() {
     for api in [ApiKind::Rest, ApiKind::Http] {
         let stack = Stack::new().behind(api);
         let token = stack.token("acme", "root", &["admin"], &[]);
+
         for path in [
             "conflicts/%ff",
             "batches/%ff",
@@ -323,7 +383,7 @@ async fn a_path_that_does_not_decode_is_not_found() {
 }
 
 #[tokio::test]
-async fn two_tokens_are_refused() {
+async fn multiple_tokens_are_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     let mut event = stack.event("POST", "sync/pull", &token, &json!({}));

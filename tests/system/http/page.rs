@@ -1,4 +1,4 @@
-//! `docs/errors.md` has a row for each code, and no other.
+//! `docs/errors.md` has exactly one row for each code.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,12 +6,13 @@ use serde_json::Value;
 use tidemark_core::protocol::{problem::ProblemCode, push::ItemCode};
 use utoipa::PartialSchema;
 
-/// What the tables of a chapter say: the cells of each row by its first, the code.
+/// Returns the rows of a chapter's tables as lists of cells, by the code in the first cell.
 fn rows(page: &str, chapter: &str) -> BTreeMap<String, Vec<String>> {
     let chapter = page
         .split("\n## ")
         .find(|text| text.starts_with(chapter))
         .unwrap();
+
     let mut rows = BTreeMap::new();
     for line in chapter.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<_> = line
@@ -25,7 +26,7 @@ fn rows(page: &str, chapter: &str) -> BTreeMap<String, Vec<String>> {
     rows
 }
 
-/// The words of a code, as its wire type writes them.
+/// Returns the codes in order, as the wire type writes them.
 fn words<T: PartialSchema>() -> Vec<String> {
     let mut words: Vec<String> =
         serde_json::from_value(serde_json::to_value(T::schema()).unwrap()["enum"].clone()).unwrap();
@@ -38,8 +39,8 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_has_a_row_for_each_problem_with_its_status_and_no_other() {
-    let rows = rows(&page(), "A request that is refused as a whole");
+fn each_problem_code_has_one_row() {
+    let rows = rows(&page(), "Rejected requests");
     assert_eq!(
         rows.keys().cloned().collect::<Vec<_>>(),
         words::<ProblemCode>()
@@ -55,12 +56,13 @@ fn the_page_has_a_row_for_each_problem_with_its_status_and_no_other() {
 }
 
 #[test]
-fn the_page_has_a_row_for_each_item_code_and_no_other() {
-    let rows = rows(&page(), "An item that is refused");
+fn each_item_code_has_one_row() {
+    let rows = rows(&page(), "Rejected items");
     assert_eq!(
         rows.keys().cloned().collect::<Vec<_>>(),
         words::<ItemCode>()
     );
+
     for (word, cells) in rows {
         assert_eq!(
             (

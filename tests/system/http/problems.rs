@@ -1,6 +1,6 @@
-//! Refusals of every function are problems with the headers that go with them. That each answer of
-//! every test has the shape and the code its operation documents is checked where tests ask
-//! ([`tidemark_tests::openapi::check`]).
+//! Rejections of every function are problem documents with the required headers. Whether each
+//! response in all tests has the shape and a code that its operation documents is checked where the
+//! tests send requests ([`tidemark_tests::openapi::check`]).
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -18,7 +18,7 @@ use tidemark_tests::{ApiResponse, Script, Stack, openapi::OPERATIONS};
 
 use crate::bad_input::assert_problem;
 
-/// A request to an operation, with nothing in it that is wrong before its token is looked at.
+/// Sends a request to an operation. All of it is valid up to the check of its token.
 async fn ask(stack: &Stack, route: (&str, &str), headers: &HeaderMap) -> ApiResponse {
     let path = route
         .1
@@ -29,7 +29,7 @@ async fn ask(stack: &Stack, route: (&str, &str), headers: &HeaderMap) -> ApiResp
 }
 
 #[tokio::test]
-async fn no_operation_answers_without_a_token_and_each_says_what_kind_it_wants() {
+async fn operations_without_token_return_401_with_challenge() {
     let stack = Stack::new();
     for operation in OPERATIONS {
         let response = ask(&stack, operation.route, &HeaderMap::new()).await;
@@ -43,10 +43,11 @@ async fn no_operation_answers_without_a_token_and_each_says_what_kind_it_wants()
 }
 
 #[tokio::test]
-async fn an_outage_is_503_with_the_seconds_to_wait() {
+async fn unavailable_store_returns_503_with_retry_after() {
     let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Lose)));
     let token = stack.token("acme", "ana", &[], &[]);
     let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
+
     for (path, body) in [
         ("sync/push", json!({"device_id": "phone", "items": [item]})),
         ("sync/pull", json!({})),
@@ -63,7 +64,7 @@ async fn an_outage_is_503_with_the_seconds_to_wait() {
 }
 
 #[tokio::test]
-async fn a_request_that_no_route_of_ours_brought_is_a_404_problem() {
+async fn unknown_route_returns_404_problem() {
     let stack = Stack::new();
     let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("api.example"))]);
     for (method, path) in [
@@ -76,6 +77,7 @@ async fn a_request_that_no_route_of_ours_brought_is_a_404_problem() {
             path,
             function: "pull",
         };
+
         let inbound = Inbound {
             route: &route,
             path,
@@ -87,6 +89,7 @@ async fn a_request_that_no_route_of_ours_brought_is_a_404_problem() {
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             at: stack.now(),
         };
+
         for event in [rest_event(&inbound, "test"), http_event(&inbound)] {
             let response = ApiResponse::read(stack.deliver("pull", &event).await);
             assert_problem(

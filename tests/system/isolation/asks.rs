@@ -1,32 +1,33 @@
-//! Who may ask for what: each route, with a request for what is somebody else's, and what each
-//! intruder is told.
+//! The matrix of permissions: for each route, requests for another caller's data, and the expected
+//! response to each kind of intruder.
 
 use serde_json::{Value, json};
 
 use super::{GROUP, OWN};
 
-/// A request for what is somebody else's, and what it is answered: the status, and the code of the
-/// problem or what became of each item.
+/// A request for another caller's data, and the expected responses: the status, and the code of the
+/// problem or the outcome of each item.
 pub(crate) struct Ask {
     pub(crate) method: &'static str,
-    /// Below `/api/v1/mobile/`.
+    /// The path below `/api/v1/mobile/`.
     pub(crate) route: &'static str,
-    /// What it is for, as the query and body of the request.
+    /// Returns the path with its query, and the body of the request.
     pub(super) about: fn(&IntruderKnowledge) -> (String, Value),
-    /// An admin of another tenant, who has the same name and groups as Ana.
+    /// The response to an admin of another tenant, who has the same name and groups as Ana.
     pub(super) other_tenant: &'static str,
-    /// Another user of the tenant, of no group.
+    /// The response to another user of the tenant, who is in no group.
     pub(super) other_user: &'static str,
-    /// Ben, who was in the group when he pushed, and whose token says so no longer.
+    /// The response to Ben, who was in the group when he pushed, and whose token no longer contains
+    /// it.
     pub(super) group_left: &'static str,
-    /// A member of the group who is no admin.
+    /// The response to a member of the group who is no admin.
     pub(super) not_admin: &'static str,
-    /// Who may ask, and a word that stands in what they are told: what nobody else is told is
-    /// there.
+    /// A caller who has permission, and a part of the response to it: it proves that the data
+    /// exists that the other responses must not contain.
     pub(crate) owner: (Who, &'static str),
 }
 
-/// Who may.
+/// A caller who has permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
     Ana,
@@ -34,14 +35,14 @@ pub(crate) enum Who {
     Admin,
 }
 
-/// What an intruder who knows everything asks with.
+/// The ids and tokens with which an intruder sends requests, as if all of them had leaked.
 pub(crate) struct IntruderKnowledge {
-    /// Ana's conflict, and Ben's about a task of the group.
+    /// A conflict of Ana. The next one is Ben's, about a task of the group.
     pub(super) conflict: String,
     pub(super) group_conflict: String,
     pub(super) decided: String,
     pub(super) batch: String,
-    /// Ana's place in the log, and an admin's in the audit log.
+    /// Ana's position in the log. The cursor is an admin's position in the audit log.
     pub(super) token: Value,
     pub(super) cursor: String,
     pub(super) photo: String,
@@ -215,7 +216,8 @@ pub(crate) const ASKS: &[Ask] = &[
         about: |known| (format!("conflicts/{}", known.group_conflict), Value::Null),
         other_tenant: "404 not_found",
         other_user: "404 not_found",
-        // His own edit, and what stood against it when he was of the group; nothing newer.
+        // The response contains Ben's edit and the state with which it conflicted when he was a
+        // member, and nothing newer.
         group_left: "200",
         not_admin: "404 not_found",
         owner: (Who::Admin, "ben"),
@@ -238,7 +240,8 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask {
         method: "POST",
         route: "conflicts/{id}/resolve",
-        // Decided already, in this very way: whoever may hears the outcome.
+        // The conflict has been resolved in the same way: a caller with permission gets the
+        // outcome.
         about: |known| {
             (
                 format!("conflicts/{}/resolve", known.decided),

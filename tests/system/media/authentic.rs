@@ -16,19 +16,19 @@ use super::{PHOTO, key, keyring, old_key, presigned, upload_to};
 const SECRET: &str = "a secret of a test, of at least 32 bytes";
 const OTHER_SECRET: &str = "another secret of a test, of at least 32 bytes";
 
-/// A create of a form with these media keys.
+/// Returns a create of a form with these media keys.
 fn form(temp_id: &str, media: &[String]) -> Value {
     json!({"resource_type": "submission", "action": "create", "client_temp_id": temp_id, "client_version": 0,
         "payload": {"form_id": "f-1", "data": {}, "media": media}})
 }
 
-/// An update of the form `id` to these media keys.
+/// Returns an update of the form `id` to these media keys.
 fn update(id: &Value, base: u64, media: &[String]) -> Value {
     json!({"resource_type": "submission", "action": "update", "client_version": base, "base_version": base,
         "payload": {"id": id, "media": media, "base": base}})
 }
 
-/// Fifty forms with as many keys as fit, no two of which are the same.
+/// Returns fifty forms with `keys_each` media keys each. All keys are different.
 fn many(keys_each: u128, key: impl Fn(u128) -> String) -> Value {
     let forms = (0..50_u128).map(|number| {
         let keys: Vec<String> = (0..keys_each)
@@ -67,13 +67,14 @@ async fn forged_keys_cost_no_lookup() {
         .device("ana", "phone")
         .push(many(50, |number| forged(OTHER_SECRET, number)))
         .await;
+
     let calls = meter.take().calls;
-    // The one read is of the resources themselves, because nothing is written that would show
-    // whether they exist.
+    // The one read is of the resources themselves, because no write shows whether they exist.
     assert!(
         !calls.contains_key("HeadObject") && calls["BatchGetItem"] == 1,
         "{calls:?}"
     );
+
     for result in &results {
         assert_eq!(
             (&result["code"], &result["retryable"]),
@@ -90,7 +91,7 @@ async fn forged_old_keys_cost_bounded_lookups() {
         .device("ana", "phone")
         .push(many(50, |number| old_key("ana", number)))
         .await;
-    // Each where it would be kept, and where it would arrive.
+    // Each key is looked up where it would be kept, and where it would arrive.
     assert_eq!(meter.take().calls["HeadObject"], 2 * MEDIA_OLD_LOOKUPS_MAX);
     let expected = [vec!["media_missing"], vec!["unavailable"; 49]].concat();
     assert_eq!(codes(&results), expected);
@@ -98,7 +99,7 @@ async fn forged_old_keys_cost_bounded_lookups() {
 }
 
 #[tokio::test]
-async fn shared_key_is_looked_up_once_per_batch() {
+async fn shared_key_costs_one_lookup_per_batch() {
     let meter = Arc::new(Meter::default());
     let stack = Stack::hooked(meter.clone()).today();
     let photo = presigned(&stack).await;
@@ -106,6 +107,7 @@ async fn shared_key_is_looked_up_once_per_batch() {
     let forms: Vec<Value> = (0..50)
         .map(|number| form(&format!("t-{number}"), &[key(&photo)]))
         .collect();
+
     meter.take();
     let results = stack.device("ana", "phone").push(forms.into()).await;
     assert_eq!(codes(&results), ["ok"; 50]);
@@ -131,6 +133,7 @@ async fn retried_batch_looks_up_the_remaining_keys() {
         )
         .to_string()
     };
+
     for number in 0..300 {
         upload_to(&stack, &key(number)).await;
     }
@@ -140,6 +143,7 @@ async fn retried_batch_looks_up_the_remaining_keys() {
         .as_array()
         .cloned()
         .expect("results");
+
     let applied = MEDIA_LOOKUPS_MAX / 6;
     assert_eq!(meter.take().calls["HeadObject"], 2 * MEDIA_LOOKUPS_MAX);
     assert_eq!(codes(&first)[..applied], vec!["ok"; applied]);
@@ -148,13 +152,15 @@ async fn retried_batch_looks_up_the_remaining_keys() {
             .iter()
             .all(|result| result["code"] == "unavailable" && result["retryable"] == true)
     );
+
     let again = ana.push_batch("b", &batch).await.ok()["results"]
         .as_array()
         .cloned()
         .expect("results");
     assert_eq!(codes(&again), ["ok"; 50]);
     assert!(meter.take().calls["HeadObject"] <= 2 * (300 - applied * 6));
-    // Answered whole, it looks up nothing any more.
+
+    // A batch with final results looks up nothing if it is repeated.
     ana.push_batch("b", &batch).await.ok();
     assert!(!meter.take().calls.contains_key("HeadObject"));
 }
@@ -168,6 +174,7 @@ async fn verified_keys_are_not_looked_up_again() {
     stack.upload(&first, PHOTO).await;
     stack.upload(&second, PHOTO).await;
     let made = ana.push_one(form("t", &[key(&first)])).await;
+
     meter.take();
     assert_eq!(
         ana.push_one(update(&made["server_id"], 1, &[key(&first)]))
@@ -184,6 +191,7 @@ async fn verified_keys_are_not_looked_up_again() {
         "ok"
     );
     assert!(!meter.take().calls.contains_key("HeadObject"));
+
     assert_eq!(
         ana.push_one(update(&made["server_id"], 4, &[key(&first), key(&second)]))
             .await["status"],
@@ -193,7 +201,7 @@ async fn verified_keys_are_not_looked_up_again() {
 }
 
 #[tokio::test]
-async fn old_keys_are_accepted_until_they_are_refused() {
+async fn old_keys_are_accepted_until_disabled() {
     let stack = Stack::new().today();
     let ana = stack.device("ana", "phone");
     let old = old_key("ana", 7);
@@ -226,9 +234,9 @@ async fn old_keys_are_accepted_until_they_are_refused() {
     );
 }
 
-/// Rows and a resource of before there were MACs.
+/// Uses rows and a resource from before keys had a MAC.
 #[tokio::test]
-async fn old_keys_of_a_resource_stay_when_refused() {
+async fn stored_old_keys_remain_when_disabled() {
     let engine = tidemark::engine::Engine::memory().expect("an engine");
     let hook = || Arc::new(tidemark::engine::http::NoHook);
     let before = Stack::configured_over(engine.clone(), hook(), &[]).today();
@@ -239,6 +247,7 @@ async fn old_keys_of_a_resource_stay_when_refused() {
         .push_one(form("t", std::slice::from_ref(&old)))
         .await;
     assert_eq!(made["status"], "ok", "{made}");
+
     let strict = Stack::configured_over(engine, hook(), &[("MEDIA_OLD_KEYS", "refuse")]).today();
     let ana = strict.device("ana", "phone");
     for (base, media) in [(1, vec![old.clone()]), (2, vec![]), (3, vec![old])] {
@@ -253,6 +262,7 @@ async fn old_keys_of_a_resource_stay_when_refused() {
 #[tokio::test]
 async fn previous_secret_is_accepted_after_a_rotation() {
     let before = forged(SECRET, 7);
+
     for (secrets, code) in [
         (vec![("MEDIA_SECRET", SECRET)], "media_missing"),
         (

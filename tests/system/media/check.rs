@@ -1,4 +1,4 @@
-//! What a push finds of the uploads its items name.
+//! The lookup of the uploads that the items of a push name.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,7 +21,7 @@ fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
     stack.parts("push", hook).media.unwrap()
 }
 
-/// What is found under one key.
+/// Returns the result of the lookup of one key.
 pub(super) async fn checked(stack: &Stack, key: &str) -> MediaCheck {
     media(stack, Arc::new(NoHook))
         .check(vec![key.to_owned()], Mode::DryRun)
@@ -31,7 +31,7 @@ pub(super) async fn checked(stack: &Stack, key: &str) -> MediaCheck {
 }
 
 #[tokio::test]
-async fn an_upload_is_verified_with_its_size_and_type() {
+async fn upload_is_verified_with_size_and_type() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
@@ -47,7 +47,7 @@ async fn an_upload_is_verified_with_its_size_and_type() {
 }
 
 #[tokio::test]
-async fn nothing_under_a_key_is_missing() {
+async fn key_without_object_is_missing() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     assert_eq!(checked(&stack, &key(&response)).await, MediaCheck::absent());
@@ -58,17 +58,21 @@ async fn nothing_under_a_key_is_missing() {
     ));
 }
 
-/// However it came there: here a URL was signed for something else than its key promises.
+/// Stores such an object through a URL that was signed for other properties than its key states.
 #[tokio::test]
-async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
+async fn object_unlike_its_key_is_missing() {
     let stack = Stack::new().today();
     for (bytes, content_type, words) in [
         (
             PHOTO.len() as u64 + 1,
             "image/jpeg",
-            "has 21 bytes, promised were 22",
+            "has 21 bytes instead of the promised 22",
         ),
-        (PHOTO.len() as u64, "image/png", "another content type"),
+        (
+            PHOTO.len() as u64,
+            "image/png",
+            "content type of the upload is not",
+        ),
     ] {
         let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
         let response = presigned_under(
@@ -76,6 +80,7 @@ async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
             MediaKey::new("acme", "ana", unique, bytes, content_type, &keyring(&stack)),
         )
         .await;
+
         assert_eq!(stack.upload(&response, PHOTO).await, 200);
         let MediaCheck::Missing(sentence) = checked(&stack, &key(&response)).await else {
             panic!("{content_type} was found")
@@ -85,7 +90,7 @@ async fn an_object_of_another_size_or_type_than_its_key_promises_is_missing() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
+async fn unavailable_store_is_not_a_missing_upload() {
     let stack = Stack::new().today();
     let key = key(&presigned(&stack).await);
     let error = |status| {
@@ -94,29 +99,31 @@ async fn a_store_that_does_not_answer_is_not_taken_for_a_missing_upload() {
             body: Vec::new(),
         })
     };
-    for verdict in [
+
+    for fate in [
         CallFate::Lose,
         error(500),
         error(503),
         error(400),
         error(403),
     ] {
-        let broken = verdict.clone();
+        let broken = fate.clone();
         let hook = Arc::new(Script::new(move |_, _, _, _| broken.clone()));
+
         let checked = media(&stack, hook.clone())
             .check(vec![key.clone()], Mode::DryRun)
             .await;
         assert_eq!(
             checked,
             HashMap::from([(key.clone(), MediaCheck::Unavailable)]),
-            "{verdict:?}"
+            "{fate:?}"
         );
         assert!(hook.calls() > 0);
     }
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again() {
+async fn lost_response_is_requested_again() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
@@ -131,6 +138,7 @@ async fn a_lost_answer_is_asked_for_again() {
             CallFate::Continue
         }
     });
+
     let checked = media(&stack, Arc::new(hook))
         .check(vec![key(&response)], Mode::DryRun)
         .await;
@@ -138,19 +146,21 @@ async fn a_lost_answer_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn uploads_are_looked_at_side_by_side_and_each_once() {
+async fn lookups_are_concurrent_and_deduplicated() {
     let stack = Stack::new().today();
     let mut keys = Vec::new();
     for _ in 0..40 {
         keys.push(key(&presigned(&stack).await));
     }
+
     let meter = Arc::new(Meter::default());
     let before = tokio::time::Instant::now();
     let checked = media(&stack, meter.clone())
         .check([keys.clone(), keys.clone()].concat(), Mode::DryRun)
         .await;
     let rounds = before.elapsed().as_millis() / tidemark_tests::hooks::ROUND_TRIP.as_millis();
-    // Each where it would be kept, and then where it would arrive.
+
+    // Each key is looked up where it would be kept, and then where it would arrive.
     assert_eq!(
         (checked.len(), meter.take().calls["HeadObject"], rounds),
         (40, 80, 6)
@@ -158,7 +168,7 @@ async fn uploads_are_looked_at_side_by_side_and_each_once() {
 }
 
 #[tokio::test]
-async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
+async fn verified_upload_is_recorded_with_its_resource() {
     let stack = Stack::new();
     let context = stack.parts("push", Arc::new(NoHook));
     let ana = Principal {
@@ -178,6 +188,7 @@ async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
         content_length: 21,
         content_type: "image/jpeg".into(),
     };
+
     for _ in 0..2 {
         let table = &context.tables.submission_media;
         table
@@ -192,6 +203,7 @@ async fn a_verified_upload_is_noted_with_the_resource_that_names_it() {
             .await
             .unwrap();
     }
+
     let text = |text: &str| serde_json::json!({"S": text});
     let row = serde_json::json!({
         "pk": text("acme#user/ana%h1#submission#sub-1"), "sk": text("uploads/acme/ana/1"), "key": text("uploads/acme/ana/1"),

@@ -1,5 +1,5 @@
-//! What a push names is kept: an upload arrives where it goes by itself after some days, and is
-//! copied from there once.
+//! Keeping uploads: the lifecycle of the bucket deletes an upload after some days from where it
+//! arrives. The push that names the upload copies it from there, once.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use tidemark_tests::{Meter, Stack, hooks::Gate};
 
 use super::{PHOTO, arrival, key, presigned, stored};
 
-/// As long as the photo, and another one.
+/// Content of the same length as the photo.
 const OTHER: &[u8] = b"A PHOTO, MORE OR LESS";
 
-/// A form with the photo, by Ana's phone.
+/// Pushes a form with the photo from Ana's phone.
 async fn push_naming(stack: &Stack, presigned: &Value) -> Value {
     let payload = json!({"form_id": "f-1", "data": {}, "media": [key(presigned)]});
     let item = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 1, "payload": payload});
@@ -22,7 +22,7 @@ async fn push_naming(stack: &Stack, presigned: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_upload_is_kept_by_the_push_that_names_it_and_cannot_be_replaced_afterwards() {
+async fn named_upload_is_kept_and_immutable() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     assert_eq!(stack.upload(&response, PHOTO).await, 200);
@@ -34,7 +34,8 @@ async fn an_upload_is_kept_by_the_push_that_names_it_and_cannot_be_replaced_afte
         (Some(PHOTO), None)
     );
     assert_eq!(push_naming(&stack, &response).await["status"], "ok");
-    // The URL is still good, but leads to where nobody looks any more.
+
+    // The URL is still valid, but what it stores is no longer read.
     assert_eq!(stack.upload(&response, OTHER).await, 200);
     assert_eq!(push_naming(&stack, &response).await["status"], "ok");
     assert_eq!(
@@ -43,14 +44,15 @@ async fn an_upload_is_kept_by_the_push_that_names_it_and_cannot_be_replaced_afte
     );
 }
 
-/// The lifecycle of the bucket took what arrived, days ago.
+/// The lifecycle of the bucket has deleted the object that arrived.
 #[tokio::test]
-async fn a_kept_upload_needs_nothing_where_it_arrived() {
+async fn kept_upload_does_not_need_the_original() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
     push_naming(&stack, &response).await;
     stack.remove(&arrival(&response)).await;
+
     let meter = Arc::new(Meter::default());
     let media = stack
         .context("push", meter.clone())
@@ -60,6 +62,7 @@ async fn a_kept_upload_needs_nothing_where_it_arrived() {
         .check(vec![key(&response)], Mode::Apply)
         .await
         .remove(&key(&response));
+
     assert!(
         matches!(checked, Some(MediaCheck::Verified(_))),
         "{checked:?}"
@@ -71,7 +74,7 @@ async fn a_kept_upload_needs_nothing_where_it_arrived() {
 }
 
 #[tokio::test]
-async fn a_dry_run_keeps_nothing_and_neither_does_an_upload_that_is_not_as_promised() {
+async fn dry_run_keeps_no_upload() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
@@ -86,25 +89,28 @@ async fn a_dry_run_keeps_nothing_and_neither_does_an_upload_that_is_not_as_promi
     assert_eq!(stored(&stack, &key(&response)).await, None);
 }
 
-/// What is kept is what was looked at.
+/// The object that is kept is the object that was checked.
 #[tokio::test]
-async fn an_upload_that_is_replaced_while_it_is_kept_is_looked_at_again() {
+async fn upload_replaced_during_copy_is_checked_again() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
     let gate = Arc::new(Gate::new(|call| call.operation == "CopyObject"));
     let media = stack.context("push", gate.clone()).media.expect("a bucket");
     let keys = vec![key(&response)];
+
     let replaced = async {
         gate.reached().await;
         assert_eq!(stack.upload(&response, OTHER).await, 200);
         gate.open();
     };
+
     let (checked, ()) = tokio::join!(media.check(keys.clone(), Mode::Apply), replaced);
     assert_eq!(
         (&checked[&keys[0]], stored(&stack, &keys[0]).await),
         (&MediaCheck::Unavailable, None)
     );
+
     assert!(matches!(
         media.check(keys.clone(), Mode::Apply).await[&keys[0]],
         MediaCheck::Verified(_)

@@ -1,4 +1,4 @@
-//! What a presign answers.
+//! The responses of `POST /media/presign`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,7 +14,7 @@ use tidemark_tests::{Script, Stack};
 use super::{PHOTO, PHOTO_SHA256, arrival, ask, key, keyring, photo, presigned};
 
 #[tokio::test]
-async fn a_presign_answers_where_and_how_to_upload() {
+async fn presign_returns_url_method_and_headers() {
     let stack = Stack::new();
     let response = presigned(&stack).await;
     let (key, arrival) = (key(&response), arrival(&response));
@@ -28,11 +28,13 @@ async fn a_presign_answers_where_and_how_to_upload() {
             .is_authentic(&keyring(&stack)),
         "{key}"
     );
+
     let url = response["upload_url"].as_str().unwrap();
     assert!(
         url.starts_with(&format!("http://media.localhost/media/{arrival}?")),
         "{url}"
     );
+
     assert_eq!(
         (
             &response["method"],
@@ -48,10 +50,11 @@ async fn a_presign_answers_where_and_how_to_upload() {
 }
 
 #[tokio::test]
-async fn type_length_and_checksum_are_signed_and_nothing_else_is_asked_for() {
+async fn type_length_and_checksum_are_signed() {
     let stack = Stack::new();
     let mut request = photo();
     request["sha256"] = PHOTO_SHA256.into();
+
     for (request, signed) in [
         (photo(), "content-length%3Bcontent-type%3Bhost"),
         (
@@ -77,7 +80,7 @@ async fn type_length_and_checksum_are_signed_and_nothing_else_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_presign_makes_no_call() {
+async fn presign_makes_no_call() {
     let calls = Arc::new(Script::new(|_, _, _, _| CallFate::Lose));
     let stack = Stack::hooked(calls.clone());
     presigned(&stack).await;
@@ -95,7 +98,7 @@ async fn no_two_uploads_share_a_key() {
 }
 
 #[tokio::test]
-async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called() {
+async fn key_is_in_the_callers_folder() {
     let stack = Stack::new().today();
     let long = "n".repeat(256);
     let names = [
@@ -114,6 +117,7 @@ async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called(
         "\u{0}",
         long.as_str(),
     ];
+
     let mut folders = BTreeSet::new();
     for tenant in names {
         for user in names {
@@ -140,8 +144,9 @@ async fn a_key_is_in_the_callers_own_folder_whatever_tenant_and_user_are_called(
 }
 
 #[tokio::test]
-async fn a_filename_cannot_lead_out_of_the_callers_folder() {
+async fn filename_cannot_escape_the_callers_folder() {
     let stack = Stack::new();
+
     for filename in [
         "../../bob/photo.jpg",
         "/etc/passwd",
@@ -185,6 +190,7 @@ async fn extension_follows_from_the_content_type() {
             "{key}"
         );
     }
+
     let unusual = Stack::configured(&[("MEDIA_TYPES", "text/html,application/x-form")]);
     for content_type in ["text/html", "application/x-form"] {
         let request =

@@ -1,5 +1,5 @@
-//! §6.3: a pushed item that names media is applied once the uploads are there, and only the user's
-//! own.
+//! §6.3: a pushed item that names media is applied once the uploads are stored, and only if they
+//! are the user's own.
 
 use chrono::Duration;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn submission(temp_id: &str, media: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_item_whose_upload_is_missing_is_applied_after_the_upload_on_a_plain_retry() {
+async fn item_is_applied_after_its_missing_upload() {
     let stack = Stack::new().today();
     let ana = stack.device("ana", "phone");
     let photo = presigned(&stack, "ana").await;
@@ -36,7 +36,7 @@ async fn an_item_whose_upload_is_missing_is_applied_after_the_upload_on_a_plain_
         (&first[0]["code"], &first[0]["retryable"]),
         (&json!("media_missing"), &json!(true))
     );
-    assert_eq!(first[1]["status"], "ok", "one bad item stops no other");
+    assert_eq!(first[1]["status"], "ok", "one failed item blocks no other");
     assert_eq!(
         (
             stack.rows("resources").len(),
@@ -60,7 +60,7 @@ async fn an_item_whose_upload_is_missing_is_applied_after_the_upload_on_a_plain_
 }
 
 #[tokio::test]
-async fn a_replay_looks_for_uploads_again() {
+async fn replay_looks_up_uploads_again() {
     let stack = Stack::new().today();
     let photo = presigned(&stack, "ana").await;
     let id = batches::push(
@@ -70,6 +70,7 @@ async fn a_replay_looks_for_uploads_again() {
     )
     .await;
     let boss = batches::boss(&stack);
+
     let early = batches::replay(&stack, &boss, &id, &json!({})).await.ok();
     assert_eq!(
         (
@@ -78,6 +79,7 @@ async fn a_replay_looks_for_uploads_again() {
         ),
         (&json!("media_missing"), 0)
     );
+
     assert_eq!(stack.upload(&photo, PHOTO).await, 200);
     let replayed = batches::replay(&stack, &boss, &id, &json!({})).await.ok();
     assert_eq!(
@@ -90,18 +92,20 @@ async fn a_replay_looks_for_uploads_again() {
 }
 
 #[tokio::test]
-async fn what_follows_an_item_without_its_upload_may_be_sent_again_too() {
+async fn item_after_missing_upload_is_retryable() {
     let stack = Stack::new().today();
     let ana = stack.device("ana", "phone");
     let photo = presigned(&stack, "ana").await;
     let update = json!({"resource_type": "submission", "action": "update", "client_temp_id": "tmp-1", "client_version": 1,
         "base_version": 0, "payload": {"status": "done"}});
     let batch = json!([submission("tmp-1", &json!([photo["key"]])), update]);
+
     let first = ana.push(batch.clone()).await;
     assert_eq!(
         (&first[1]["code"], &first[1]["retryable"]),
         (&json!("depends_on_failed_item"), &json!(true))
     );
+
     stack.upload(&photo, PHOTO).await;
     let again = ana.push(batch).await;
     assert_eq!(
@@ -111,11 +115,12 @@ async fn what_follows_an_item_without_its_upload_may_be_sent_again_too() {
 }
 
 #[tokio::test]
-async fn keys_that_are_not_the_users_own_are_refused() {
+async fn foreign_media_keys_are_rejected() {
     let stack = Stack::new().today();
     let bens = presigned(&stack, "ben").await;
     stack.upload(&bens, PHOTO).await;
     let ana = stack.device("ana", "phone");
+
     for (temp_id, media) in [
         ("another user's", json!([bens["key"]])),
         ("made up", json!(["uploads/acme/ana/x"])),
@@ -131,6 +136,7 @@ async fn keys_that_are_not_the_users_own_are_refused() {
             "{temp_id}"
         );
     }
+
     let many: Vec<String> = (0..51).map(|number| format!("key-{number}")).collect();
     assert_eq!(
         ana.push_one(submission("many", &json!(many))).await["code"],
@@ -140,11 +146,12 @@ async fn keys_that_are_not_the_users_own_are_refused() {
         ana.push_one(submission("none", &Value::Null)).await["status"],
         "ok"
     );
+
     assert!(stack.rows("submission_media").is_empty());
 }
 
 #[tokio::test]
-async fn what_stands_in_the_resource_already_is_nobodys_to_verify_again() {
+async fn stored_media_keys_are_not_verified_again() {
     let stack = Stack::new().today();
     let ana = stack.device("ana", "phone");
     let (first, second) = (
@@ -155,13 +162,15 @@ async fn what_stands_in_the_resource_already_is_nobodys_to_verify_again() {
     let made = ana
         .push_one(submission("tmp-1", &json!([first["key"]])))
         .await;
-    // An admin edits the list and leaves ana's photo in it; adding one that was not uploaded is no
-    // more theirs than anyone's.
+
+    // An admin edits the list and keeps Ana's photo in it. A key that was not uploaded is rejected
+    // for an admin as for any other user.
     let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
     let edit = |base: u64, media: Value| {
         json!({"resource_type": "submission", "action": "update", "channel": "user/ana", "client_version": base,
             "base_version": base, "payload": {"id": made["server_id"], "media": media, "checked": base}})
     };
+
     assert_eq!(
         admin.push_one(edit(1, json!([first["key"]]))).await["status"],
         "ok"
@@ -174,7 +183,7 @@ async fn what_stands_in_the_resource_already_is_nobodys_to_verify_again() {
 }
 
 #[tokio::test]
-async fn an_upload_url_that_has_expired_leaves_the_item_waiting() {
+async fn expired_upload_url_leaves_media_missing() {
     let stack = Stack::new().today();
     stack.advance(Duration::seconds(-901));
     let photo = presigned(&stack, "ana").await;
@@ -188,7 +197,7 @@ async fn an_upload_url_that_has_expired_leaves_the_item_waiting() {
 }
 
 #[tokio::test]
-async fn an_edit_that_conflicts_is_kept_only_with_its_uploads() {
+async fn conflicting_edit_is_stored_with_its_uploads() {
     let stack = Stack::new().today();
     let (ana, tablet) = (stack.device("ana", "phone"), stack.device("ana", "tablet"));
     let made = ana.push_one(submission("tmp-1", &json!([]))).await;
@@ -198,11 +207,13 @@ async fn an_edit_that_conflicts_is_kept_only_with_its_uploads() {
         payload["id"] = made["server_id"].clone();
         json!({"resource_type": "submission", "action": "update", "client_version": 1, "base_version": 1, "payload": payload})
     };
+
     tablet.push_one(edit(json!({"status": "seen"}))).await;
     let item = edit(json!({"media": [photo["key"]]}));
     assert_eq!(ana.push_one(item.clone()).await["code"], "media_missing");
     stack.upload(&photo, PHOTO).await;
     assert_eq!(ana.push_one(item).await["code"], "version_mismatch");
+
     assert_eq!(
         (
             stack.conflicts().len(),
@@ -213,7 +224,7 @@ async fn an_edit_that_conflicts_is_kept_only_with_its_uploads() {
 }
 
 #[tokio::test]
-async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent_again() {
+async fn applied_item_is_not_evaluated_again() {
     let stack = Stack::new().today();
     let (ana, tablet) = (stack.device("ana", "phone"), stack.device("ana", "tablet"));
     let made = ana.push_one(submission("tmp-1", &json!([]))).await;
@@ -223,6 +234,7 @@ async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent
         payload["id"] = made["server_id"].clone();
         json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": version, "payload": payload})
     };
+
     let mut second = edit(2, json!({"media": [photo["key"]]}));
     second["base_version"] = 1.into();
     let batch = json!([edit(1, json!({"status": "sent"})), second]);
@@ -231,12 +243,14 @@ async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent
         (&first[0]["status"], &first[1]["code"]),
         (&json!("ok"), &json!("media_missing"))
     );
-    // Others write until the row has forgotten the first edit.
+
+    // Other writers change the resource until the first edit has left the deduplication window.
     for version in 2..20 {
         tablet
             .push_one(edit(version, json!({"status": version})))
             .await;
     }
+
     stack.upload(&photo, PHOTO).await;
     let again = ana.push_batch("b", &batch).await.ok()["results"].clone();
     assert_eq!(
@@ -246,12 +260,12 @@ async fn what_was_applied_is_not_judged_again_when_the_rest_of_its_batch_is_sent
     assert_eq!(
         stack.conflicts()[0]["edit_count"]["N"],
         "1",
-        "the applied edit stands in no conflict"
+        "the applied edit is in no conflict"
     );
 }
 
 #[tokio::test]
-async fn a_create_that_was_applied_is_answered_as_then_although_its_upload_is_gone() {
+async fn applied_create_is_idempotent_without_its_upload() {
     let stack = Stack::new().today();
     let ana = stack.device("ana", "phone");
     let photo = presigned(&stack, "ana").await;
@@ -264,12 +278,12 @@ async fn a_create_that_was_applied_is_answered_as_then_although_its_upload_is_go
     stack
         .remove(&format!("incoming/{}", key.trim_start_matches("uploads/")))
         .await;
-    // Nothing is to be written, so nothing but the row can tell that it was written before.
+    // Only the stored resource shows that the create was applied, because the retry writes nothing.
     assert_eq!(ana.push_one(create).await, first);
 }
 
 #[tokio::test]
-async fn a_stale_edit_that_names_a_photo_others_took_out_conflicts_and_a_delete_names_none() {
+async fn removed_media_key_in_stale_edit_conflicts() {
     let catalog = "[board]\nchannel = 'tenant'\nid_prefix = 'b'\nmedia = ['media']";
     let stack = Stack::configured(&[("CATALOG", catalog)]).today();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
@@ -279,6 +293,7 @@ async fn a_stale_edit_that_names_a_photo_others_took_out_conflicts_and_a_delete_
         json!({"resource_type": "board", "action": action, "client_version": base, "base_version": base,
             "payload": {"id": "b", "media": media, "base": base}})
     };
+
     assert_eq!(
         ana.push_one(item("create", 0, json!([photo["key"]]))).await["status"],
         "ok"
@@ -287,6 +302,7 @@ async fn a_stale_edit_that_names_a_photo_others_took_out_conflicts_and_a_delete_
         ana.push_one(item("update", 1, json!([]))).await["status"],
         "ok"
     );
+
     let mut stale = item("update", 1, json!([photo["key"]]));
     stale["payload"]["note"] = "by ben".into();
     assert_eq!(ben.push_one(stale).await["code"], "version_mismatch");

@@ -1,4 +1,4 @@
-//! What a presign refuses, and how.
+//! The requests that presign rejects, and the problems that it returns.
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -18,7 +18,7 @@ async fn rejected(stack: &Stack, field: &str, value: Value) -> (u16, Value, Valu
 }
 
 #[tokio::test]
-async fn a_type_that_is_not_allowed_is_refused_with_those_that_are() {
+async fn disallowed_media_type_lists_allowed_ones() {
     let stack = Stack::new();
     for content_type in [
         "image/svg+xml",
@@ -33,6 +33,7 @@ async fn a_type_that_is_not_allowed_is_refused_with_those_that_are() {
             "{content_type}"
         );
     }
+
     let mut request = photo();
     request["content_type"] = "text/html".into();
     let problem = ask(&stack, "ana", &request).await.json();
@@ -40,7 +41,7 @@ async fn a_type_that_is_not_allowed_is_refused_with_those_that_are() {
 }
 
 #[tokio::test]
-async fn an_allowed_type_is_known_in_any_case_and_with_parameters() {
+async fn allowed_type_ignores_case_and_parameters() {
     let stack = Stack::new();
     for content_type in [
         "IMAGE/JPEG",
@@ -57,22 +58,23 @@ async fn an_allowed_type_is_known_in_any_case_and_with_parameters() {
 }
 
 #[tokio::test]
-async fn a_size_over_the_bound_is_refused_with_the_bound() {
+async fn oversized_upload_is_rejected_with_the_limit() {
     let stack = Stack::new();
     let mut request = photo();
     request["content_length"] = 26_214_400.into();
     ask(&stack, "ana", &request).await.ok();
     request["content_length"] = 26_214_401.into();
+
     let response = ask(&stack, "ana", &request).await;
     let problem = response.json();
-    let told = (
+    let actual = (
         response.status,
         &problem["code"],
         &problem["path"],
         &problem["bytes_max"],
     );
     assert_eq!(
-        told,
+        actual,
         (
             422,
             &json!("media_too_large"),
@@ -83,7 +85,7 @@ async fn a_size_over_the_bound_is_refused_with_the_bound() {
 }
 
 #[tokio::test]
-async fn a_field_that_does_not_read_is_named() {
+async fn malformed_field_is_named() {
     let stack = Stack::new();
     let long = "n".repeat(257);
     let cases = [
@@ -125,6 +127,7 @@ async fn a_field_that_does_not_read_is_named() {
         ),
         ("resource_type", vec![json!(7), json!(["submission"])]),
     ];
+
     for (field, values) in cases {
         for value in values {
             let expected = (400, json!("invalid_request"), json!(field));
@@ -138,7 +141,7 @@ async fn a_field_that_does_not_read_is_named() {
 }
 
 #[tokio::test]
-async fn a_resource_type_has_to_be_one_with_media_fields() {
+async fn resource_type_must_have_media_fields() {
     let stack = Stack::new();
     for (resource_type, status) in [("submission", 200), ("meter", 422), ("invoice", 422)] {
         let mut request = photo();
@@ -152,7 +155,7 @@ async fn a_resource_type_has_to_be_one_with_media_fields() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_request_is_refused_and_none_is_an_outage() {
+async fn malformed_presign_request_is_rejected() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
     for body in [
@@ -174,6 +177,7 @@ async fn a_body_that_is_no_request_is_refused_and_none_is_an_outage() {
             "{body}"
         );
     }
+
     let mut twice = photo().to_string();
     twice.insert_str(1, r#""filename":"b.png","#);
     assert_eq!(

@@ -1,4 +1,5 @@
-//! What the object store takes for an upload URL: exactly what was promised, while the URL is good.
+//! Uploads to presigned URLs: the object store accepts exactly what was presigned, while the URL is
+//! valid.
 
 use std::sync::Arc;
 
@@ -16,17 +17,15 @@ use super::{
     presigned_under, stored,
 };
 
-type Headers<'a> = &'a [(&'a str, &'a str)];
-
 #[tokio::test]
-async fn an_upload_as_promised_is_taken() {
+async fn upload_as_presigned_is_accepted() {
     let stack = Stack::new().today();
     for sha256 in [Value::Null, PHOTO_SHA256.into()] {
         let mut request = photo();
         request["sha256"] = sha256;
         let response = ask(&stack, "ana", &request).await.ok();
         assert_eq!(stack.upload(&response, PHOTO).await, 200);
-        // The answer may have been lost: the same again.
+        // A client whose response was lost sends the upload again.
         assert_eq!(stack.upload(&response, PHOTO).await, 200);
         assert!(matches!(
             checked(&stack, &key(&response)).await,
@@ -35,58 +34,45 @@ async fn an_upload_as_promised_is_taken() {
     }
 }
 
+/// An upload that deviates from the presigned one: what deviates, its headers `content-length` and
+/// `content-type`, and its body.
+type Deviation = (&'static str, Option<usize>, Option<&'static str>, Vec<u8>);
+
+fn deviations() -> [Deviation; 9] {
+    let (photo, more, less) = (PHOTO.to_vec(), [PHOTO, b"!"].concat(), PHOTO[1..].to_vec());
+    let [length, length_more, length_less] = [&photo, &more, &less].map(|body| Some(body.len()));
+    let jpeg = Some("image/jpeg");
+    let parameter = Some("image/jpeg; a=b");
+
+    [
+        ("another type", length, Some("image/png"), photo.clone()),
+        ("a parameter more", length, parameter, photo.clone()),
+        ("no type", length, None, photo.clone()),
+        ("one byte more", length_more, jpeg, more.clone()),
+        ("one byte less", length_less, jpeg, less.clone()),
+        ("no length", None, jpeg, photo),
+        ("nothing", Some(0), jpeg, Vec::new()),
+        ("more than its length states", length, jpeg, more),
+        ("less than its length states", length, jpeg, less),
+    ]
+}
+
 #[tokio::test]
-async fn anything_else_than_was_promised_is_refused_and_not_stored() {
+async fn deviating_upload_is_rejected() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
-    let (url, length) = (
-        response["upload_url"].as_str().unwrap(),
-        PHOTO.len().to_string(),
-    );
-    let (more, less) = ([PHOTO, b"!"].concat(), &PHOTO[1..]);
-    let (length_more, length_less) = (more.len().to_string(), less.len().to_string());
-    let jpeg = ("content-type", "image/jpeg");
-    let cases: [(&str, Headers<'_>, &[u8]); 9] = [
-        (
-            "another type",
-            &[("content-length", &length), ("content-type", "image/png")],
-            PHOTO,
-        ),
-        (
-            "a parameter more",
-            &[
-                ("content-length", &length),
-                ("content-type", "image/jpeg; a=b"),
-            ],
-            PHOTO,
-        ),
-        ("no type", &[("content-length", &length)], PHOTO),
-        (
-            "one byte more",
-            &[("content-length", &length_more), jpeg],
-            &more,
-        ),
-        (
-            "one byte less",
-            &[("content-length", &length_less), jpeg],
-            less,
-        ),
-        ("no length", &[jpeg], PHOTO),
-        ("nothing", &[("content-length", "0"), jpeg], b""),
-        (
-            "more than its length says",
-            &[("content-length", &length), jpeg],
-            &more,
-        ),
-        (
-            "less than its length says",
-            &[("content-length", &length), jpeg],
-            less,
-        ),
-    ];
-    for (what, headers, body) in cases {
-        let rejected = stack.put(url, headers, body).await;
-        let expected = if what.contains("says") { 400 } else { 403 };
+    let url = response["upload_url"].as_str().unwrap();
+
+    for (what, length, content_type, body) in deviations() {
+        let length = length.map(|length| length.to_string());
+        let headers: Vec<(&str, &str)> = length
+            .iter()
+            .map(|length| ("content-length", length.as_str()))
+            .chain(content_type.map(|text| ("content-type", text)))
+            .collect();
+
+        let rejected = stack.put(url, &headers, &body).await;
+        let expected = if what.contains("states") { 400 } else { 403 };
         assert_eq!(rejected.status, expected, "{what}: {}", rejected.text);
         assert!(
             matches!(
@@ -96,11 +82,12 @@ async fn anything_else_than_was_promised_is_refused_and_not_stored() {
             "{what}"
         );
     }
+
     assert_eq!(stack.upload(&response, PHOTO).await, 200);
 }
 
 #[tokio::test]
-async fn content_that_does_not_fit_its_checksum_is_refused_and_replaces_nothing() {
+async fn upload_with_wrong_checksum_is_rejected() {
     let stack = Stack::new().today();
     let mut request = photo();
     request["sha256"] = PHOTO_SHA256.into();
@@ -136,14 +123,14 @@ async fn content_that_does_not_fit_its_checksum_is_refused_and_replaces_nothing(
     assert_eq!(stored(&stack, &arrival(&response)).await.unwrap(), PHOTO);
 }
 
-/// The signature in a URL.
+/// Returns the signature in a URL.
 fn signature(url: &str) -> &str {
     let (_, signature) = url.split_once("X-Amz-Signature=").unwrap();
     &signature[..64]
 }
 
 #[tokio::test]
-async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
+async fn upload_url_is_valid_only_as_signed() {
     let stack = Stack::new().today();
     let (response, other) = (presigned(&stack).await, presigned(&stack).await);
     let moved = |change: &dyn Fn(&str) -> String| {
@@ -151,6 +138,7 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
         moved["upload_url"] = change(response["upload_url"].as_str().unwrap()).into();
         moved
     };
+
     for (what, moved) in [
         (
             "another key",
@@ -180,18 +168,18 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
         assert_ne!(moved, response, "{what}");
         assert_eq!(stack.upload(&moved, PHOTO).await, 403, "{what}");
     }
+
+    assert_valid_only_for_put(&stack, response["upload_url"].as_str().unwrap()).await;
+}
+
+/// Checks that the store rejects other methods, and a PUT without the signature.
+async fn assert_valid_only_for_put(stack: &Stack, url: &str) {
     for method in ["GET", "HEAD", "DELETE", "POST"] {
-        let rejected = stack
-            .store_request(method, response["upload_url"].as_str().unwrap(), &[], b"")
-            .await;
+        let rejected = stack.store_request(method, url, &[], b"").await;
         assert_eq!(rejected.status, 403, "{method}");
     }
-    let bare = response["upload_url"]
-        .as_str()
-        .unwrap()
-        .split('?')
-        .next()
-        .unwrap();
+
+    let bare = url.split('?').next().unwrap();
     assert_eq!(
         stack
             .put(bare, &[("content-type", "image/jpeg")], PHOTO)
@@ -201,9 +189,9 @@ async fn an_upload_url_is_good_for_its_key_its_method_and_its_time_alone() {
     );
 }
 
-/// The store looks at the machine's clock, so the URL is signed in the past.
+/// The store reads the clock of the machine, so the URL is signed in the past.
 #[tokio::test]
-async fn an_expired_upload_url_is_refused() {
+async fn expired_upload_url_is_rejected() {
     let stack = Stack::new().today();
     stack.advance(-Duration::minutes(10));
     let good = presigned(&stack).await;
@@ -219,11 +207,11 @@ async fn an_expired_upload_url_is_refused() {
 }
 
 #[tokio::test]
-async fn the_longest_key_is_stored() {
+async fn longest_key_is_stored() {
     let stack = Stack::new().today();
     let name = "n".repeat(36);
     let unique = stack.parts("presign", Arc::new(NoHook)).clock.unique_id();
-    // As a type of eighteen letters with an extension of four would have it.
+    // A type of eighteen letters with an extension of four letters results in this key.
     let longest = MediaKey::new(
         &name,
         &name,
@@ -235,6 +223,7 @@ async fn the_longest_key_is_stored() {
     let padded = format!("{}.jpeg", longest);
     assert_eq!(padded.len(), MEDIA_KEY_BYTES_MAX);
     let longest = MediaKey::parse(&padded).unwrap();
+
     assert_eq!(
         stack
             .upload(&presigned_under(&stack, longest).await, PHOTO)
@@ -243,12 +232,14 @@ async fn the_longest_key_is_stored() {
     );
 }
 
-/// A page in a browser asks first, and may only read an answer that says so.
+/// A browser sends a preflight request first, and lets a page read a response only if its headers
+/// allow it.
 #[tokio::test]
-async fn a_page_in_a_browser_may_upload() {
+async fn browser_page_may_upload() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     let url = response["upload_url"].as_str().unwrap();
+
     let preflight = [
         ("origin", "https://app.example"),
         ("access-control-request-method", "PUT"),
@@ -261,6 +252,7 @@ async fn a_page_in_a_browser_may_upload() {
         ),
         (200, &"PUT".parse().unwrap())
     );
+
     let length = PHOTO.len().to_string();
     let headers = [
         ("origin", "https://app.example"),

@@ -1,4 +1,5 @@
-//! §7.1: what an admin writes into channels of others is in the audit log, before it takes effect.
+//! Writes of an admin into foreign channels are recorded in the audit log before they take effect
+//! (§7.1).
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ fn task(action: &str, id: &str, channel: &str, version: u64) -> Value {
         "payload": {"id": id, "title": action}})
 }
 
-/// An admin who belongs to the group `north`.
+/// Returns a device of an admin who belongs to the group `north`.
 fn admin(stack: &Stack) -> Device<'_> {
     Device::new(
         stack,
@@ -38,18 +39,20 @@ async fn admin_writes_into_foreign_channels_are_audited() {
         task("create", "all", "tenant", 0),
         task("update", "missing", "user/ana", 1),
     ]);
+
     admin(&stack).push(items).await;
     let entries = entries(&stack).await;
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
-    let told = [
+
+    let summary = [
         &entry["action"],
         &entry["by"],
         &entry["via"],
         &entry["user"],
         &entry["device_id"],
     ];
-    assert_eq!(told, ["admin_write", "root", "api", "root", "desk"]);
+    assert_eq!(summary, ["admin_write", "root", "api", "root", "desk"]);
     let written = |id: &str, channel: &str| json!({"channel": channel, "resource_type": "task", "resource_id": id, "server_version": 1, "deleted": false});
     assert_eq!(
         entry["resources"],
@@ -68,15 +71,17 @@ async fn updates_and_deletes_by_admins_are_audited() {
     admin(&stack)
         .push_one(task("update", "a", "user/ana", 1))
         .await;
-    // What happened in one moment is listed in no order.
+
+    // Entries of one moment are listed in no particular order.
     stack.advance(chrono::Duration::seconds(1));
     admin(&stack)
         .push_one(task("delete", "a", "user/ana", 2))
         .await;
-    // Changes nothing.
+    // This delete changes nothing.
     admin(&stack)
         .push_one(task("delete", "a", "user/ana", 3))
         .await;
+
     let resources: Vec<Value> = entries(&stack)
         .await
         .iter()
@@ -110,9 +115,9 @@ async fn ordinary_pushes_cost_no_audit_entry() {
     assert!(stack.rows("audit_log").is_empty());
 }
 
-/// Wherever the function dies, no write is there without its entry.
+/// Regardless of where the function dies, no write is stored without its audit entry.
 #[tokio::test(start_paused = true)]
-async fn no_admin_write_goes_unaudited_in_a_crash() {
+async fn crashed_admin_write_is_never_unaudited() {
     for call in 0..8 {
         for moment in [Moment::Before, Moment::After] {
             let stack = Stack::new();
@@ -120,10 +125,12 @@ async fn no_admin_write_goes_unaudited_in_a_crash() {
                 stack.engine.clone(),
                 Arc::new(Script::dying_at(call, moment)),
             );
+
             let device = admin(&dying);
             let items = json!([task("create", "a", "user/ana", 0)]);
             let _ =
                 tokio::time::timeout(std::time::Duration::from_secs(60), device.send(&items)).await;
+
             assert!(
                 stack.rows("resources").len() <= stack.rows("audit_log").len(),
                 "{call}"

@@ -1,5 +1,5 @@
-//! §3.4, §3.5: a device's own uninterrupted edits are accepted; what was made on a refused copy is
-//! not applied.
+//! A device's uninterrupted edits are accepted, and edits that are based on a rejected copy are not
+//! applied (§3.4, §3.5).
 
 use serde_json::json;
 use tidemark_tests::Stack;
@@ -7,10 +7,11 @@ use tidemark_tests::Stack;
 use super::{create, edit};
 
 #[tokio::test]
-async fn a_device_does_not_conflict_with_its_own_run_of_edits() {
+async fn own_run_of_edits_does_not_conflict() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    // Queued offline behind the create: nothing was received yet, so the base is 0 throughout.
+    // The edits are queued offline after the create: the device has received nothing, so the base
+    // is 0.
     let results = ana
         .push(json!([
             create("m"),
@@ -25,11 +26,13 @@ async fn a_device_does_not_conflict_with_its_own_run_of_edits() {
             .collect::<Vec<_>>(),
         [1, 2, 3]
     );
+
     assert_eq!(
         ana.push_one(edit("m", 3, 0, "c")).await["server_version"],
         4
     );
-    // The same without base versions, each counting the edits ahead of it.
+
+    // Without base versions, each client version counts the preceding edits.
     for (client_version, by) in [(4, "d"), (5, "e"), (6, "f")] {
         let mut item = edit("m", client_version, 0, by);
         item.as_object_mut()
@@ -44,7 +47,7 @@ async fn a_device_does_not_conflict_with_its_own_run_of_edits() {
 }
 
 #[tokio::test]
-async fn several_items_on_one_resource_fold_into_one_write() {
+async fn items_of_one_resource_become_one_write() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let results = ana
@@ -55,6 +58,7 @@ async fn several_items_on_one_resource_fold_into_one_write() {
             edit("m", 3, 0, "b")
         ]))
         .await;
+
     assert_eq!(
         results
             .iter()
@@ -67,7 +71,7 @@ async fn several_items_on_one_resource_fold_into_one_write() {
 }
 
 #[tokio::test]
-async fn an_edit_on_a_base_that_others_wrote_over_conflicts() {
+async fn edit_on_overwritten_base_conflicts() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m")).await;
@@ -77,14 +81,16 @@ async fn an_edit_on_a_base_that_others_wrote_over_conflicts() {
         result["error"],
         "Version mismatch: server_version=2, client_version=1"
     );
-    // Two users on one handset are two devices, and so is another handset of the same user.
+
+    // Another user on the same phone is another device, and so is another phone of the same user.
     for other in [stack.device("ben", "tablet"), stack.device("eva", "phone")] {
         assert_eq!(
             other.push_one(edit("m", 1, 1, "other")).await["status"],
             "conflict"
         );
     }
-    // Having seen what ben wrote, ana is accepted; ben's run is broken by that.
+
+    // An edit based on ben's version is accepted, and it ends ben's run.
     assert_eq!(
         ana.push_one(edit("m", 2, 2, "ana")).await["server_version"],
         3
@@ -96,12 +102,13 @@ async fn an_edit_on_a_base_that_others_wrote_over_conflicts() {
 }
 
 #[tokio::test]
-async fn edits_behind_a_refused_one_join_its_conflict_and_are_not_applied() {
+async fn edits_after_rejected_edit_join_its_conflict() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m")).await;
     ben.push_one(edit("m", 1, 1, "ben")).await;
-    // In one batch: even one that claims to have seen everything was made on the refused copy.
+
+    // In the same batch, even an edit with the current base version is based on the rejected copy.
     let results = ana
         .push(json!([
             edit("m", 1, 1, "a"),
@@ -114,7 +121,8 @@ async fn edits_behind_a_refused_one_join_its_conflict_and_are_not_applied() {
             .iter()
             .all(|it| it["status"] == "conflict" && it["conflict_id"] == results[0]["conflict_id"])
     );
-    // In a later batch the base tells.
+
+    // In a later batch, the base version determines the result.
     let later = ana.push_one(edit("m", 4, 1, "d")).await;
     assert_eq!(later["conflict_id"], results[0]["conflict_id"]);
     let conflicts = stack.conflicts();
@@ -123,12 +131,13 @@ async fn edits_behind_a_refused_one_join_its_conflict_and_are_not_applied() {
         (1, &json!("4"))
     );
     assert_eq!(stack.rows("resources")[0]["server_version"]["N"], "2");
-    // Made after pulling what refused the others, an edit is accepted.
+
+    // An edit that is based on the server's current version is accepted.
     assert_eq!(ana.push_one(edit("m", 2, 2, "seen")).await["status"], "ok");
 }
 
 #[tokio::test]
-async fn a_base_ahead_of_the_server_conflicts_and_a_client_version_ahead_does_not() {
+async fn base_version_ahead_of_server_conflicts() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_one(create("m")).await;
@@ -136,6 +145,7 @@ async fn a_base_ahead_of_the_server_conflicts_and_a_client_version_ahead_does_no
         ana.push_one(edit("m", 9, 9, "restored")).await["status"],
         "conflict"
     );
+
     let mut counting_first = edit("m", 2, 0, "counted before sending");
     counting_first
         .as_object_mut()
@@ -148,7 +158,7 @@ async fn a_base_ahead_of_the_server_conflicts_and_a_client_version_ahead_does_no
 }
 
 #[tokio::test]
-async fn a_create_that_conflicts_opens_a_conflict_of_its_own() {
+async fn conflicting_create_opens_another_conflict() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m")).await;
@@ -163,7 +173,7 @@ async fn a_create_that_conflicts_opens_a_conflict_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_edit_that_changes_nothing_brings_what_the_device_has_not_seen() {
+async fn noop_edit_returns_unseen_content() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m")).await;
@@ -181,7 +191,7 @@ async fn an_edit_that_changes_nothing_brings_what_the_device_has_not_seen() {
 }
 
 #[tokio::test]
-async fn an_edit_that_changes_nothing_is_ok_and_writes_nothing() {
+async fn noop_edit_is_ok_without_write() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m")).await;
@@ -196,14 +206,15 @@ async fn an_edit_that_changes_nothing_is_ok_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn updates_are_merge_patches_by_id_or_by_the_temp_id_of_the_create() {
+async fn updates_are_merge_patches_by_either_id() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let made = ana
         .push_one(json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "create", "client_version": 1,
         "payload": {"a": {"x": 1, "y": 2}, "b": 1, "c": null}}))
         .await;
-    // In a later batch, before the device knows the id.
+
+    // The update is in a later batch, before the device knows the id.
     let patch = json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
         "payload": {"a": {"x": null, "z": 3}, "b": null, "d": []}});
     let patched = ana.push_one(patch).await;
@@ -215,7 +226,8 @@ async fn updates_are_merge_patches_by_id_or_by_the_temp_id_of_the_create() {
         stack.rows("resources")[0]["payload"]["S"],
         r#"{"a":{"y":2,"z":3},"c":null,"d":[]}"#
     );
-    // A create that asks for an id is found by its temp id within the batch.
+
+    // A create with a requested id is found by its temp id within the batch.
     let results = ana
         .push(json!([
             {"client_temp_id": "t-2", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": "asked"}},
@@ -229,7 +241,7 @@ async fn updates_are_merge_patches_by_id_or_by_the_temp_id_of_the_create() {
 }
 
 #[tokio::test]
-async fn another_create_under_the_same_temp_id_is_a_conflict() {
+async fn second_create_under_temp_id_conflicts() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let create = |value: u64| json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"v": value}});
@@ -239,7 +251,7 @@ async fn another_create_under_the_same_temp_id_is_a_conflict() {
         (&second["status"], &second["code"]),
         (&json!("conflict"), &json!("temp_id_reused"))
     );
-    // Another device's temp ids are its own.
+    // Temp ids belong to a device.
     let other = stack.device("ana", "tablet").push_one(create(2)).await;
     assert_eq!(other["status"], "ok");
     assert_ne!(other["server_id"], first["server_id"]);
@@ -253,6 +265,7 @@ async fn any_growing_client_version_is_accepted() {
     let mut made = create("m");
     made["client_version"] = clock.into();
     ana.push_one(made.clone()).await;
+
     let edits = json!([edit("m", clock + 5, 0, "a"), edit("m", clock + 17, 0, "b")]);
     let results = ana.push(edits.clone()).await;
     assert_eq!(
@@ -263,10 +276,11 @@ async fn any_growing_client_version_is_accepted() {
         [2, 3]
     );
     assert_eq!(
-        super::told(&ana.push(edits).await),
-        super::told(&results),
+        super::stable_fields(&ana.push(edits).await),
+        super::stable_fields(&results),
         "a retry is idempotent"
     );
+
     ben.push_one(edit("m", 3, 3, "ben")).await;
     assert_eq!(
         ana.push_one(edit("m", clock + 30, 3, "stale")).await["status"],
@@ -279,12 +293,13 @@ async fn any_growing_client_version_is_accepted() {
 }
 
 #[tokio::test]
-async fn own_earlier_create_is_named_as_such() {
+async fn own_earlier_create_is_already_created() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_one(create("m")).await;
     let mut other = create("m");
     other["payload"]["by"] = "other".into();
+
     let result = ana.push_one(other.clone()).await;
     assert_eq!(
         (&result["status"], &result["code"]),
@@ -298,6 +313,7 @@ async fn own_earlier_create_is_named_as_such() {
         ),
         (&json!(1), true)
     );
+
     assert_eq!(
         stack.device("ana", "tablet").push_one(other).await["code"],
         "id_taken"

@@ -1,4 +1,4 @@
-//! §4.9: a deleted resource stays deleted, whatever is sent again.
+//! A deleted resource stays deleted when older requests are retried (§4.9).
 
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
@@ -6,7 +6,7 @@ use tidemark_tests::Stack;
 use super::{create, delete, edit};
 
 #[tokio::test]
-async fn no_retry_brings_a_deleted_resource_back() {
+async fn no_retry_restores_a_deleted_resource() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let sent = [create("m"), edit("m", 1, 1, "a"), delete("m", 2)];
@@ -15,14 +15,16 @@ async fn no_retry_brings_a_deleted_resource_back() {
         first.push(ana.push_one(item.clone()).await);
     }
     assert!(first.iter().all(|result| result["status"] == "ok"));
+
     for (item, first) in sent.iter().zip(&mut first) {
         if item["action"] != "delete" {
             first["server_payload_omitted"] = true.into(); // the device must not apply it any more (§3.6)
         }
         assert_eq!(ana.push_one(item.clone()).await, *first);
     }
-    // Nor anything new: an update by one who knew is an error, by one who did not a conflict; a
-    // create is a conflict.
+
+    // New edits do not restore it either: an update that is based on the delete is an error, and a
+    // stale update or a create conflicts.
     assert_eq!(
         ana.push_one(edit("m", 3, 3, "b")).await["code"],
         "resource_deleted"
@@ -39,6 +41,7 @@ async fn no_retry_brings_a_deleted_resource_back() {
         stack.device("ben", "phone").push_one(create("m")).await["code"],
         "id_taken"
     );
+
     assert_eq!(stack.rows("resources")[0]["deleted"]["BOOL"], true);
     assert_eq!(
         stack.payload_of(&stack.rows("resources")[0]),
@@ -48,7 +51,7 @@ async fn no_retry_brings_a_deleted_resource_back() {
 }
 
 #[tokio::test]
-async fn pulls_show_a_delete_without_payload_and_snapshots_leave_it_out() {
+async fn pull_delivers_deletes_and_snapshot_omits_them() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let mut ben = stack.device("ben", "phone");
@@ -57,6 +60,7 @@ async fn pulls_show_a_delete_without_payload_and_snapshots_leave_it_out() {
     ben.pull().await;
     ana.push_one(delete("m", 1)).await;
     stack.settle().await;
+
     let changes = ben.pull().await;
     assert_eq!(
         (&changes[0]["action"], changes[0].get("payload")),
@@ -68,11 +72,12 @@ async fn pulls_show_a_delete_without_payload_and_snapshots_leave_it_out() {
 }
 
 #[tokio::test]
-async fn a_stale_delete_conflicts_and_deletes_nothing() {
+async fn stale_delete_conflicts_and_deletes_nothing() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m")).await;
     ana.push_one(edit("m", 1, 1, "a")).await;
+
     let result = ben.push_one(delete("m", 1)).await;
     assert_eq!(
         result["error"],

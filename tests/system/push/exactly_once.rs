@@ -1,5 +1,5 @@
-//! §3.6: sending any item again, in the same batch or another, after any crash, changes nothing and
-//! answers as the first time.
+//! A retry of any item is idempotent, in the same batch or another and after any crash: it changes
+//! nothing and returns the first result (§3.6).
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::CallFate};
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
-use super::{create, delete, edit, told};
+use super::{create, delete, edit, stable_fields};
 
-/// A batch with one of everything: creates, a chain of edits, a delete, an edit that conflicts and
-/// one behind it, an error.
+/// Builds a batch with each kind of item: creates, a chain of edits, a delete, an edit that
+/// conflicts and another after it, and an error.
 fn mixed_batch() -> Value {
     json!([
         {"client_temp_id": "t-1", "resource_type": "submission", "action": "create", "client_version": 1,
@@ -26,7 +26,7 @@ fn mixed_batch() -> Value {
     ])
 }
 
-/// A stack in which [`mixed_batch`] meets all that.
+/// Prepares the resources that [`mixed_batch`] refers to.
 async fn prepared(stack: &Stack) {
     let ana = stack.device("ana", "phone");
     ana.push(json!([create("mine"), create("gone"), create("stale")]))
@@ -48,7 +48,7 @@ fn conflicts(stack: &Stack) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_retried_push_answers_as_the_first_time() {
+async fn retried_push_is_idempotent() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
@@ -62,12 +62,15 @@ async fn a_retried_push_answers_as_the_first_time() {
     );
     let stored = (resources(&stack), conflicts(&stack));
 
-    assert_eq!(told(&ana.push(mixed_batch()).await), told(&first));
+    assert_eq!(
+        stable_fields(&ana.push(mixed_batch()).await),
+        stable_fields(&first)
+    );
     assert_eq!((resources(&stack), conflicts(&stack)), stored);
 }
 
 #[tokio::test]
-async fn a_batch_split_into_its_items_in_any_order_answers_as_the_first_time() {
+async fn retried_items_in_any_order_are_idempotent() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
@@ -76,18 +79,22 @@ async fn a_batch_split_into_its_items_in_any_order_answers_as_the_first_time() {
 
     for index in [7, 3, 0, 6, 2, 5, 1, 4] {
         let again = ana.push_one(mixed_batch()[index].clone()).await;
-        assert_eq!(told(&[again]), told(&first[index..=index]), "item {index}");
+        assert_eq!(
+            stable_fields(&[again]),
+            stable_fields(&first[index..=index]),
+            "item {index}"
+        );
     }
     let mut backwards = mixed_batch();
     backwards.as_array_mut().expect("a list").reverse();
     let mut again = ana.push(backwards).await;
     again.reverse();
-    assert_eq!(told(&again), told(&first));
+    assert_eq!(stable_fields(&again), stable_fields(&first));
     assert_eq!((resources(&stack), conflicts(&stack)), stored);
 }
 
 #[tokio::test]
-async fn a_retry_after_other_peoples_edits_answers_as_the_first_time() {
+async fn retry_after_other_edits_is_idempotent() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
@@ -97,8 +104,8 @@ async fn a_retry_after_other_peoples_edits_answers_as_the_first_time() {
     ben.push_one(edit("mine", 2, 2, "ben's")).await;
 
     assert_eq!(
-        told(&[ana.push_one(edit("mine", 1, 1, "second")).await]),
-        told(&[first])
+        stable_fields(&[ana.push_one(edit("mine", 1, 1, "second")).await]),
+        stable_fields(&[first])
     );
     let held = resources(&stack)
         .into_iter()
@@ -108,7 +115,7 @@ async fn a_retry_after_other_peoples_edits_answers_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn what_the_row_has_forgotten_becomes_a_conflict_and_is_never_applied_again() {
+async fn edit_outside_deduplication_window_becomes_conflict() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
@@ -124,7 +131,8 @@ async fn what_the_row_has_forgotten_becomes_a_conflict_and_is_never_applied_agai
         (&json!("conflict"), &json!(19))
     );
 
-    // The device's own edits overrun the memory too; then its run tells the old one from a new one.
+    // The device's own edits exceed the deduplication window too. Then the device's run
+    // distinguishes an old edit from a new one.
     let chain: Vec<Value> = (0..20)
         .map(|at| edit("gone", 1 + at, 1, &format!("chain {at}")))
         .collect();
@@ -132,11 +140,14 @@ async fn what_the_row_has_forgotten_becomes_a_conflict_and_is_never_applied_agai
         assert_eq!(ana.push_one(item.clone()).await["status"], "ok");
     }
     assert_eq!(ana.push_one(chain[0].clone()).await["status"], "conflict");
-    assert_eq!(told(&[ana.push_one(chain[19].clone()).await])[0][2], 21);
+    assert_eq!(
+        stable_fields(&[ana.push_one(chain[19].clone()).await])[0][2],
+        21
+    );
 }
 
 #[tokio::test]
-async fn a_batch_that_edits_one_resource_fifty_times_is_remembered_whole() {
+async fn fifty_edits_of_one_batch_are_deduplicated() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
@@ -145,11 +156,14 @@ async fn a_batch_that_edits_one_resource_fifty_times_is_remembered_whole() {
         .collect();
     let first = ana.push(chain.clone().into()).await;
     assert_eq!(first[49]["server_version"], 51);
-    assert_eq!(told(&ana.push(chain.into()).await), told(&first));
+    assert_eq!(
+        stable_fields(&ana.push(chain.into()).await),
+        stable_fields(&first)
+    );
 }
 
 #[tokio::test]
-async fn a_batch_id_sent_again_answers_with_the_first_answer() {
+async fn repeated_batch_id_returns_first_response() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
@@ -160,7 +174,8 @@ async fn a_batch_id_sent_again_answers_with_the_first_answer() {
         .await;
     stack.advance(chrono::Duration::hours(1));
     let mut again = ana.push_batch("b-1", &mixed_batch()).await.ok();
-    // Only the payload of what has changed since is left out.
+
+    // Only payloads of resources that have changed since are omitted.
     for index in [5, 6] {
         assert_eq!(again["results"][index]["server_payload_omitted"], true);
         let result = again["results"][index].as_object_mut().expect("a result");
@@ -168,7 +183,8 @@ async fn a_batch_id_sent_again_answers_with_the_first_answer() {
         result.insert("server_payload".into(), json!({"by": "ben"}));
     }
     assert_eq!(again, first);
-    // The same name on another device is another batch.
+
+    // The same batch id on another device is another batch.
     assert_ne!(
         stack
             .device("ana", "tablet")
@@ -180,32 +196,34 @@ async fn a_batch_id_sent_again_answers_with_the_first_answer() {
 }
 
 #[tokio::test]
-async fn a_first_answer_never_pairs_a_version_with_a_newer_payload() {
+async fn replayed_version_never_has_newer_payload() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
     let items = json!([edit("stale", 1, 1, "mine")]);
     let first = ana.push_batch("b-1", &items).await.ok();
     assert_eq!(first["results"][0]["server_payload"], json!({"by": "ben"}));
+
     stack
         .device("ben", "phone")
         .push_one(edit("stale", 2, 2, "ben again"))
         .await;
     ana.push_one(edit("stale", 2, 1, "joins on the newer version"))
         .await;
+
     let again = &ana.push_batch("b-1", &items).await.ok()["results"][0];
     assert_eq!(
         (&again["server_version"], &again["server_payload_omitted"]),
         (&json!(2), &json!(true))
     );
     assert_eq!(
-        told(std::slice::from_ref(again)),
-        told(first["results"].as_array().expect("results"))
+        stable_fields(std::slice::from_ref(again)),
+        stable_fields(first["results"].as_array().expect("results"))
     );
 }
 
 #[tokio::test]
-async fn a_batch_id_with_other_items_is_refused_and_applies_nothing() {
+async fn reused_batch_id_is_rejected() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_batch("b-1", &json!([create("one")])).await.ok();
@@ -215,7 +233,8 @@ async fn a_batch_id_with_other_items_is_refused_and_applies_nothing() {
         (409, &json!("batch_id_reused"))
     );
     assert_eq!(stack.rows("resources").len(), 1);
-    // Order of fields and white space make no other items.
+
+    // Another order of fields and other white space do not make the items different.
     let reordered = r#"[ {"payload": {"by": "first", "id": "one"}, "client_version": 0, "action": "create", "resource_type": "meter"} ]"#;
     assert_eq!(
         ana.push_batch("b-1", &serde_json::from_str(reordered).expect("JSON"))
@@ -226,10 +245,10 @@ async fn a_batch_id_with_other_items_is_refused_and_applies_nothing() {
 }
 
 #[tokio::test]
-async fn a_forgotten_edit_that_claimed_a_version_far_ahead_is_not_applied_again() {
+async fn high_water_mark_prevents_reapplying_expired_edit() {
     let stack = Stack::new();
     prepared(&stack).await;
-    // A client that counts in its own way and sends no base version.
+    // The client numbers versions in its own way and sends no base version.
     let mut claimed = edit("mine", 20, 0, "claims twenty");
     claimed
         .as_object_mut()
@@ -237,13 +256,15 @@ async fn a_forgotten_edit_that_claimed_a_version_far_ahead_is_not_applied_again(
         .remove("base_version");
     let ana = stack.device("ana", "phone");
     assert_eq!(ana.push_one(claimed.clone()).await["server_version"], 2);
+
     let ben = stack.device("ben", "phone");
     for version in 2..20 {
         ben.push_one(edit("mine", version, version, &format!("ben's {version}")))
             .await;
     }
     assert_eq!(ana.push_one(claimed).await["status"], "conflict");
-    // It is that device's claim, and stands in nobody else's way.
+
+    // The high-water mark is stored per device and does not affect other devices.
     let mut seen = edit("mine", 20, 0, "eva's");
     seen.as_object_mut()
         .expect("an item")
@@ -255,11 +276,12 @@ async fn a_forgotten_edit_that_claimed_a_version_far_ahead_is_not_applied_again(
 }
 
 #[tokio::test]
-async fn results_of_other_items_under_an_expired_batch_id_count_as_none() {
+async fn expired_batch_id_accepts_other_items() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_batch("b-1", &json!([create("old")])).await.ok();
-    // The raw items have expired, the results not yet.
+
+    // The raw items have expired, but the results have not.
     for row in stack.rows("sync_items") {
         let key = json!({"pk": row["pk"], "sk": row["sk"]});
         stack.dynamodb(
@@ -267,6 +289,7 @@ async fn results_of_other_items_under_an_expired_batch_id_count_as_none() {
             &json!({"TableName": "sync_items", "Key": key}),
         );
     }
+
     let results = ana.push_batch("b-1", &json!([create("new")])).await.ok();
     assert_eq!(
         (
@@ -277,7 +300,8 @@ async fn results_of_other_items_under_an_expired_batch_id_count_as_none() {
     );
 }
 
-/// A table that throttles every statement inside a 200, as DynamoDB does, while the switch is on.
+/// Returns a hook that throttles every statement within a response of 200, as DynamoDB does, while
+/// the switch is on.
 fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
     Script::new(move |_, operation, body, moment| {
         if operation != "BatchExecuteStatement"
@@ -286,6 +310,7 @@ fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
         {
             return CallFate::Continue;
         }
+
         let request: Value = serde_json::from_str(body).expect("a request");
         let error = json!({"Error": {"Code": "ThrottlingError", "Message": "slow down"}});
         let responses: Vec<Value> = request["Statements"]
@@ -302,7 +327,7 @@ fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_answered_retryable_are_tried_again_under_the_same_batch_id() {
+async fn batch_retry_processes_retryable_items_again() {
     let is_throttled = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let stack = Stack::hooked(Arc::new(throttling(is_throttled.clone())));
     let ana = stack.device("ana", "phone");
@@ -328,17 +353,14 @@ async fn items_answered_retryable_are_tried_again_under_the_same_batch_id() {
         ),
         (&json!("ok"), &json!(1))
     );
-    assert_eq!(
-        second["results"][1], results[1],
-        "what was settled stays settled"
-    );
+    assert_eq!(second["results"][1], results[1], "a final result is kept");
     assert_eq!(ana.push_batch("b-1", &items).await.ok(), second);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_answer_was_lost_is_found_to_be_the_own_one() {
-    // Every first BatchExecuteStatement of a push takes effect and its answer is lost; the SDK
-    // sends it again.
+async fn write_with_lost_response_is_recognized() {
+    // The first BatchExecuteStatement takes effect, but its response is lost, so the SDK sends it
+    // again.
     let mut is_first = true;
     let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, _, moment| {
         let loses = operation == "BatchExecuteStatement" && moment == Moment::After && is_first;
@@ -349,6 +371,7 @@ async fn a_write_whose_answer_was_lost_is_found_to_be_the_own_one() {
             CallFate::Continue
         }
     })));
+
     let ana = stack.device("ana", "phone");
     let results = ana
         .push(json!([
@@ -358,8 +381,8 @@ async fn a_write_whose_answer_was_lost_is_found_to_be_the_own_one() {
         ]))
         .await;
     assert_eq!(
-        told(&results),
-        told(
+        stable_fields(&results),
+        stable_fields(
             &ana.push(json!([
                 create("one"),
                 edit("one", 1, 0, "x"),

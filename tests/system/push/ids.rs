@@ -1,4 +1,4 @@
-//! §3.1: ids that are derived for a device cannot be taken by another one.
+//! Ids that are derived for a device cannot be requested by another device (§3.1).
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
@@ -8,7 +8,7 @@ fn create(temp_id: Option<&str>, id: Option<&str>) -> Value {
         "payload": {"id": id, "by": "me"}})
 }
 
-/// The id that is derived for Ana's phone and the temp id `tmp-1`.
+/// Returns the id that is derived for Ana's phone and the temp id `tmp-1`.
 async fn derived() -> String {
     let result = Stack::new()
         .device("ana", "phone")
@@ -18,12 +18,13 @@ async fn derived() -> String {
 }
 
 #[tokio::test]
-async fn derived_id_of_another_device_cannot_be_requested() {
+async fn foreign_derived_id_cannot_be_requested() {
     let id = derived().await;
     let stack = Stack::new();
     let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
     let (ben, tablet) = (stack.device("ben", "phone"), stack.device("ana", "tablet"));
     let upper = id.to_uppercase().replacen('M', "m", 1);
+
     for device in [&ben, &tablet, &admin] {
         for temp_id in [None, Some("tmp-1"), Some("other")] {
             for id in [&id, &upper] {
@@ -36,6 +37,7 @@ async fn derived_id_of_another_device_cannot_be_requested() {
             }
         }
     }
+
     let own = stack
         .device("ana", "phone")
         .push_one(create(Some("tmp-1"), None))
@@ -47,7 +49,7 @@ async fn derived_id_of_another_device_cannot_be_requested() {
 }
 
 #[tokio::test]
-async fn device_may_resend_its_create_with_its_id() {
+async fn device_may_resend_create_with_derived_id() {
     let id = derived().await;
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
@@ -58,10 +60,12 @@ async fn device_may_resend_its_create_with_its_id() {
             (&json!("ok"), &json!(1))
         );
     }
+
     assert_eq!(
         ana.push_one(create(Some("tmp-1"), None)).await["status"],
         "ok"
     );
+
     let update = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
         "payload": {"id": id, "by": "ben"}});
     assert_eq!(
@@ -89,14 +93,14 @@ async fn existing_derived_id_is_still_taken() {
 }
 
 #[tokio::test]
-async fn derived_id_of_another_channel_or_type_is_no_exception() {
+async fn derived_id_is_bound_to_its_channel() {
     let id = derived().await;
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     let mut elsewhere = create(Some("tmp-1"), Some(&id));
     elsewhere["channel"] = "user/ana".into();
     assert_eq!(ana.push_one(elsewhere).await["code"], "invalid_id");
-    // Ids of another type's prefix are derived for no create of this type.
+    // An id with the prefix of another type is never derived for this type, so it is accepted.
     let mut other_type = create(None, Some(&id));
     other_type["resource_type"] = "submission".into();
     other_type["payload"]["form_id"] = "f".into();
@@ -105,7 +109,7 @@ async fn derived_id_of_another_channel_or_type_is_no_exception() {
 }
 
 #[tokio::test]
-async fn ids_of_clients_own_uuids_are_accepted() {
+async fn client_uuids_are_accepted_as_ids() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     for id in [
@@ -123,7 +127,7 @@ async fn ids_of_clients_own_uuids_are_accepted() {
 }
 
 #[tokio::test]
-async fn what_follows_a_refused_id_depends_on_it() {
+async fn items_after_rejected_id_depend_on_it() {
     let id = derived().await;
     let stack = Stack::new();
     let update = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,

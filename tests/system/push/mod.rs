@@ -1,4 +1,4 @@
-//! Push, §3 of the protocol.
+//! Tests of push (§3 of the protocol).
 
 mod audited;
 mod chains;
@@ -19,24 +19,24 @@ mod unique;
 
 use serde_json::{Value, json};
 
-/// A create of the meter `id`.
+/// Builds a create of the meter `id`.
 fn create(id: &str) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "by": "first"}})
 }
 
-/// An edit of the meter `id`: sets `by`, made on `base`, as the client's version `client_version`.
+/// Builds an edit of the meter `id` that sets `by`, is based on `base` and has this client version.
 fn edit(id: &str, client_version: u64, base: u64, by: &str) -> Value {
     json!({"resource_type": "meter", "action": "update", "client_version": client_version, "base_version": base,
         "payload": {"id": id, "by": by}})
 }
 
-/// A delete of the meter `id`, made on `base`.
+/// Builds a delete of the meter `id` that is based on `base`.
 fn delete(id: &str, base: u64) -> Value {
     json!({"resource_type": "meter", "action": "delete", "client_version": base, "base_version": base, "payload": {"id": id}})
 }
 
-/// What a retry must answer alike.
-fn told(results: &[Value]) -> Vec<Value> {
+/// Returns the fields of the results that a retry must return unchanged.
+fn stable_fields(results: &[Value]) -> Vec<Value> {
     let one = |it: &Value| {
         json!([
             it["status"],

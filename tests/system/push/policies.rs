@@ -1,5 +1,5 @@
-//! §5, `client_wins` and `server_wins`: decided at once, recorded as a resolved conflict, and
-//! audited.
+//! The policies `client_wins` and `server_wins` (§5): a conflict is resolved immediately, stored as
+//! resolved, and audited.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_tests::{Device, Stack};
 
-/// A deployment whose meters have this policy.
+/// Returns a deployment whose meters have this policy.
 fn stack(policy: &str) -> Stack {
     Stack::configured(&[("CATALOG", &catalog(policy))])
 }
@@ -26,7 +26,8 @@ fn create() -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m", "reading": 1, "note": "new"}})
 }
 
-/// Ana makes the meter and both have it; then ben changes it, unseen by ana.
+/// Lets ana create the meter and both devices pull it. Then ben changes it, which ana has not
+/// pulled.
 async fn prepared(stack: &Stack) -> (Device<'_>, Device<'_>) {
     let (mut ana, mut ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create()).await;
@@ -55,15 +56,8 @@ async fn conflict(stack: &Stack, id: &Value) -> Value {
         .ok()
 }
 
-#[tokio::test]
-async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
-    let stack = stack("client_wins");
-    let (mut ana, mut ben) = prepared(&stack).await;
-    let items = json!([
-        patch(1, 1, json!({"reading": 42})),
-        patch(2, 1, json!({"note": "seen"}))
-    ]);
-    let results = ana.push(items.clone()).await;
+/// Asserts that both edits are applied after ben's, as versions 3 and 4.
+fn assert_both_applied(results: &[Value], merged: &Value) {
     assert_eq!(
         results.iter().map(|it| &it["status"]).collect::<Vec<_>>(),
         ["ok", "ok"]
@@ -72,15 +66,16 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
         (&results[0]["server_version"], &results[1]["server_version"]),
         (&json!(3), &json!(4))
     );
-    let stands = json!({"reading": 42, "note": "seen", "by": "ben"});
     assert_eq!(
         (&results[1]["server_payload"], &results[1]["resolution"]),
-        (&stands, &json!("accept_client"))
+        (merged, &json!("accept_client"))
     );
+}
 
-    // One conflict, resolved, with both edits; one entry of the log with what stood before and
-    // after.
-    let kept = conflict(&stack, &results[0]["conflict_id"]).await;
+/// Asserts that the conflict is stored as resolved by the policy, and that one audit entry has the
+/// payloads before and after both edits.
+async fn assert_kept_and_audited(stack: &Stack, id: &Value, merged: &Value) {
+    let kept = conflict(stack, id).await;
     assert_eq!(
         (&kept["status"], &kept["outcome"]["resolution"]),
         (&json!("resolved"), &json!("accept_client"))
@@ -90,7 +85,8 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
         (&json!("policy:client_wins"), &json!({"reading": 42}))
     );
     assert_eq!(kept["server_payload"]["reading"], 50);
-    let log = audit(&stack).await;
+
+    let log = audit(stack).await;
     assert_eq!(log.len(), 1);
     assert_eq!(
         (&log[0]["by"], &log[0]["via"]),
@@ -101,49 +97,72 @@ async fn where_the_client_wins_its_edit_is_applied_recorded_and_audited() {
             &log[0]["before"]["payload"]["reading"],
             &log[0]["after"]["payload"]
         ),
-        (&json!(50), &stands)
+        (&json!(50), merged)
     );
+}
 
-    // A retry answers as the first time and changes nothing; both devices end with the same, and
-    // are told of the decision.
-    let again = ana.push(items).await;
-    assert_eq!(super::told(&again), super::told(&results));
-    assert_eq!(
-        (
-            again[1]["server_payload"].clone(),
-            stack.conflicts().len(),
-            audit(&stack).await.len()
-        ),
-        (stands, 1, 1)
-    );
+/// Asserts that Ana pulls the resolution after it is sequenced, and that both devices then have the
+/// same content.
+async fn assert_converged(stack: &Stack, ana: &mut Device<'_>, ben: &mut Device<'_>, id: &Value) {
     assert_eq!(
         ana.pull().await[0]["server_version"],
         2,
-        "ben's, for her own are not sequenced yet"
+        "ben's version, because her own are not sequenced yet"
     );
     stack.settle().await;
     let changes = ana.pull().await;
     assert_eq!(
         changes[0]["conflict"],
-        json!({"id": results[0]["conflict_id"], "resolution": "accept_client"})
+        json!({"id": id, "resolution": "accept_client"})
     );
     ben.pull().await;
     assert_eq!(ana.live(), ben.live());
 }
 
 #[tokio::test]
-async fn a_policy_decides_an_edit_behind_a_rejected_create() {
+async fn client_wins_applies_and_audits_the_edit() {
+    let stack = stack("client_wins");
+    let (mut ana, mut ben) = prepared(&stack).await;
+    let items = json!([
+        patch(1, 1, json!({"reading": 42})),
+        patch(2, 1, json!({"note": "seen"}))
+    ]);
+    let results = ana.push(items.clone()).await;
+    let merged = json!({"reading": 42, "note": "seen", "by": "ben"});
+    let conflict_id = &results[0]["conflict_id"];
+    assert_both_applied(&results, &merged);
+    assert_kept_and_audited(&stack, conflict_id, &merged).await;
+
+    // A retry is idempotent.
+    let again = ana.push(items).await;
+    assert_eq!(super::stable_fields(&again), super::stable_fields(&results));
+    assert_eq!(
+        (
+            &again[1]["server_payload"],
+            stack.conflicts().len(),
+            audit(&stack).await.len()
+        ),
+        (&merged, 1, 1)
+    );
+
+    assert_converged(&stack, &mut ana, &mut ben, conflict_id).await;
+}
+
+#[tokio::test]
+async fn policy_resolves_edit_after_rejected_create() {
     for (policy, status, resolution) in [
         ("client_wins", "ok", "accept_client"),
         ("server_wins", "conflict", "accept_server"),
     ] {
         let stack = stack(policy);
         let (mut ana, _) = prepared(&stack).await;
-        // Her first copy was lost with the app's data, and she has typed the meter again.
+
+        // Ana has lost the local copy, and creates the meter again from another device.
         ana.device_id = "tablet".into();
         let results = ana
             .push(json!([create(), patch(1, 0, json!({"reading": 42}))]))
             .await;
+
         assert_eq!(
             (&results[0]["status"], &results[0]["code"]),
             (&json!("conflict"), &json!("id_taken")),
@@ -166,7 +185,7 @@ async fn a_policy_decides_an_edit_behind_a_rejected_create() {
 }
 
 #[tokio::test]
-async fn where_the_client_wins_a_forgotten_edit_that_comes_again_is_not_applied_again() {
+async fn client_wins_never_reapplies_expired_edit() {
     let stack = stack("client_wins");
     let (ana, ben) = prepared(&stack).await;
     let old = patch(1, 1, json!({"reading": 42}));
@@ -181,13 +200,14 @@ async fn where_the_client_wins_a_forgotten_edit_that_comes_again_is_not_applied_
 }
 
 #[tokio::test]
-async fn where_the_client_wins_a_deleted_resource_and_a_restored_one_wait_for_an_admin() {
+async fn client_wins_leaves_deleted_resource_to_admin() {
     let stack = stack("client_wins");
     let (ana, ben) = prepared(&stack).await;
     assert_eq!(
         ana.push_one(patch(1, 90, json!({"reading": 7}))).await["status"],
         "conflict"
     );
+
     let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 2, "base_version": 2, "payload": {"id": "m"}});
     assert_eq!(ben.push_one(delete).await["status"], "ok");
     let result = ana.push_one(patch(2, 1, json!({"reading": 42}))).await;
@@ -201,17 +221,9 @@ async fn where_the_client_wins_a_deleted_resource_and_a_restored_one_wait_for_an
     );
 }
 
-#[tokio::test]
-async fn where_the_server_wins_edits_are_dropped_recorded_and_audited() {
-    let stack = stack("server_wins");
-    let (mut ana, _ben) = prepared(&stack).await;
-    // What follows a dropped edit in the batch was made on a copy that never came to be.
-    let items = json!([
-        patch(1, 1, json!({"reading": 42})),
-        patch(2, 2, json!({"note": "behind"}))
-    ]);
-    let results = ana.push(items.clone()).await;
-    for result in &results {
+/// Asserts that all edits are dropped in favour of ben's version, as one conflict.
+fn assert_all_dropped(results: &[Value]) {
+    for result in results {
         assert_eq!(
             (&result["status"], &result["resolution"]),
             (&json!("conflict"), &json!("accept_server"))
@@ -222,11 +234,26 @@ async fn where_the_server_wins_edits_are_dropped_recorded_and_audited() {
         );
         assert_eq!(result["conflict_id"], results[0]["conflict_id"]);
     }
+}
+
+#[tokio::test]
+async fn server_wins_drops_and_audits_edits() {
+    let stack = stack("server_wins");
+    let (mut ana, _ben) = prepared(&stack).await;
+
+    // An edit after a dropped one in the batch is based on a copy that the server never had.
+    let items = json!([
+        patch(1, 1, json!({"reading": 42})),
+        patch(2, 2, json!({"note": "behind"}))
+    ]);
+    let results = ana.push(items.clone()).await;
+    assert_all_dropped(&results);
     assert_eq!(
         stack.rows("resources")[0]["server_version"]["N"],
         "2",
         "nothing was written"
     );
+
     let kept = conflict(&stack, &results[0]["conflict_id"]).await;
     assert_eq!(
         (&kept["status"], &kept["outcome"]["resolved_by"]),
@@ -235,12 +262,16 @@ async fn where_the_server_wins_edits_are_dropped_recorded_and_audited() {
     assert_eq!(
         kept["client_payload"],
         json!({"reading": 42}),
-        "what was typed is kept"
+        "the edit is kept"
     );
     assert_eq!(audit(&stack).await.len(), 1);
-    assert_eq!(super::told(&ana.push(items).await), super::told(&results));
+
+    // A retry is idempotent.
+    let again = ana.push(items).await;
+    assert_eq!(super::stable_fields(&again), super::stable_fields(&results));
     assert_eq!((stack.conflicts().len(), audit(&stack).await.len()), (1, 1));
-    // Having taken over what the server has, the device goes on.
+
+    // After the device has pulled the server's version, its edits are accepted.
     stack.settle().await;
     ana.pull().await;
     assert_eq!(
@@ -250,7 +281,7 @@ async fn where_the_server_wins_edits_are_dropped_recorded_and_audited() {
 }
 
 #[tokio::test]
-async fn a_conflict_that_no_policy_decides_waits_for_an_admin() {
+async fn conflict_without_policy_waits_for_admin() {
     for policy in ["client_wins", "server_wins"] {
         let stack = stack(policy);
         let (ana, _ben) = prepared(&stack).await;
@@ -260,6 +291,7 @@ async fn a_conflict_that_no_policy_decides_waits_for_an_admin() {
             "payload": {"id": "m", "reading": 9}}),
             )
             .await;
+
         assert_eq!(result["code"], "already_created", "{policy}");
         assert_eq!(
             conflict(&stack, &result["conflict_id"]).await["status"],
@@ -270,7 +302,7 @@ async fn a_conflict_that_no_policy_decides_waits_for_an_admin() {
 }
 
 #[tokio::test]
-async fn a_delete_that_wins_needs_no_fields() {
+async fn winning_delete_needs_no_required_fields() {
     let catalog =
         "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nrequired = ['site']\npolicy = 'client_wins'";
     let old = stack("client_wins");
@@ -280,6 +312,7 @@ async fn a_delete_that_wins_needs_no_fields() {
         Arc::new(NoHook),
         &[("CATALOG", catalog)],
     );
+
     let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m"}});
     let result = Device::new(&new, ana.token.clone(), "phone")
         .push_one(delete)
@@ -291,7 +324,7 @@ async fn a_delete_that_wins_needs_no_fields() {
 }
 
 #[tokio::test]
-async fn where_the_server_wins_an_edit_of_a_deleted_resource_is_dropped() {
+async fn server_wins_drops_edit_of_deleted_resource() {
     let stack = stack("server_wins");
     let (ana, ben) = prepared(&stack).await;
     let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 2, "base_version": 2, "payload": {"id": "m"}});
@@ -308,15 +341,17 @@ async fn where_the_server_wins_an_edit_of_a_deleted_resource_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_unique_violation_waits_for_an_admin_under_every_policy() {
+async fn no_policy_resolves_unique_violations() {
     for policy in ["field_merge", "client_wins", "server_wins"] {
         let stack = stack(policy);
         let create = |id: &str| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": "A"}});
         let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
         ana.push_one(create("m-1")).await;
+
         let behind = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
             "payload": {"id": "m-2", "reading": 1}});
         let results = ben.push(json!([create("m-2"), behind])).await;
+
         assert_eq!(
             (&results[0]["code"], &results[0]["resolution"]),
             (&json!("unique_violation"), &Value::Null),

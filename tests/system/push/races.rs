@@ -1,4 +1,4 @@
-//! No update is lost: whoever writes on what others wrote meanwhile stands in a conflict.
+//! No update is lost: a write that is based on an outdated version conflicts.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use tidemark_tests::{Device, Script, Stack, hooks::Gate};
 
 use super::{create, edit};
 
-/// A stack whose functions let each other go first at every call, so that all load before any
-/// commits.
+/// Returns a stack whose functions yield to each other at every call, so that all of them load
+/// before any commits.
 fn interleaving() -> Stack {
     Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Continue)))
 }
@@ -20,6 +20,7 @@ async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Value) -> Vec<
         .enumerate()
         .map(|(index, device)| device.push_one(item(index)))
         .collect();
+
     let mut results = Vec::new();
     let mut running: Vec<_> = pushes.into_iter().map(Box::pin).collect();
     std::future::poll_fn(|context| {
@@ -48,16 +49,18 @@ fn count(results: &[Value], status: &str) -> usize {
 }
 
 #[tokio::test]
-async fn of_eight_concurrent_writers_of_one_version_one_wins_and_seven_stand_in_conflicts() {
+async fn concurrent_writers_one_wins_others_conflict() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
     let devices: Vec<_> = (0..8)
         .map(|at| stack.device(&format!("user-{at}"), "phone"))
         .collect();
+
     let results = together(&devices, |at| edit("m", 1, 1, &format!("user-{at}"))).await;
     assert_eq!((count(&results, "ok"), count(&results, "conflict")), (1, 7));
     let row = &stack.rows("resources")[0];
     assert_eq!(row["server_version"]["N"], "2");
+
     let mut kept: Vec<String> = stack
         .conflicts()
         .iter()
@@ -66,11 +69,11 @@ async fn of_eight_concurrent_writers_of_one_version_one_wins_and_seven_stand_in_
     kept.push(row["payload"]["S"].to_string());
     kept.sort();
     kept.dedup();
-    assert_eq!(kept.len(), 8, "all eight edits stand somewhere: {kept:?}");
+    assert_eq!(kept.len(), 8, "all eight edits are stored: {kept:?}");
 }
 
 #[tokio::test]
-async fn of_eight_concurrent_creates_of_one_id_one_wins() {
+async fn concurrent_creates_of_one_id_one_wins() {
     let stack = interleaving();
     let devices: Vec<_> = (0..8)
         .map(|at| stack.device(&format!("user-{at}"), "phone"))
@@ -86,7 +89,7 @@ async fn of_eight_concurrent_creates_of_one_id_one_wins() {
 }
 
 #[tokio::test]
-async fn the_same_edit_sent_eight_times_at_once_is_applied_once() {
+async fn concurrent_identical_edits_apply_once() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
@@ -101,13 +104,14 @@ async fn the_same_edit_sent_eight_times_at_once_is_applied_once() {
 }
 
 #[tokio::test]
-async fn concurrent_conflicts_of_one_device_lose_no_edit() {
+async fn concurrent_conflicts_of_device_lose_no_edit() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
     stack
         .device("ben", "phone")
         .push_one(edit("m", 1, 1, "ben"))
         .await;
+
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |at| {
         edit("m", 1 + at as u64, 1, &format!("edit-{at}"))
@@ -122,7 +126,7 @@ async fn concurrent_conflicts_of_one_device_lose_no_edit() {
 }
 
 #[tokio::test]
-async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
+async fn concurrently_joined_edits_are_all_kept() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
     stack
@@ -133,6 +137,7 @@ async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
         .device("ana", "phone")
         .push_one(edit("m", 1, 1, "opens"))
         .await;
+
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |at| {
         edit("m", 2 + at as u64, 1, &format!("joins-{at}"))
@@ -144,6 +149,7 @@ async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
             .all(|result| result["conflict_id"] == opened["conflict_id"]),
         "{results:?}"
     );
+
     let path = format!("conflicts/{}", opened["conflict_id"].as_str().unwrap());
     let kept = stack
         .get(&path, &stack.token("acme", "root", &["admin"], &[]))
@@ -156,7 +162,7 @@ async fn edits_that_join_one_conflict_at_once_push_none_of_each_other_out() {
 }
 
 #[tokio::test]
-async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
+async fn concurrent_identical_edits_join_once() {
     let stack = interleaving();
     stack.device("ana", "phone").push_one(create("m")).await;
     stack
@@ -167,6 +173,7 @@ async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
         .device("ana", "phone")
         .push_one(edit("m", 1, 1, "opens"))
         .await;
+
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |_| edit("m", 2, 1, "joins")).await;
     assert_eq!(count(&results, "conflict"), 8);
@@ -181,7 +188,7 @@ async fn the_same_edit_sent_eight_times_at_once_joins_a_conflict_once() {
 }
 
 #[tokio::test]
-async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
+async fn slow_retry_keeps_edits_joined_meanwhile() {
     let gate = Arc::new(Gate::new(|call| {
         call.operation == "BatchExecuteStatement"
             && String::from_utf8_lossy(call.body).contains("INSERT INTO \\\"conflicts\\\"")
@@ -192,6 +199,7 @@ async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
         .device("ben", "phone")
         .push_one(edit("m", 1, 1, "ben"))
         .await;
+
     let slow = stack.device("ana", "phone");
     let (slow, ()) = tokio::join!(slow.push_one(edit("m", 1, 1, "opens")), async {
         gate.reached().await;
@@ -200,6 +208,7 @@ async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
         ana.push_one(edit("m", 2, 1, "joins")).await;
         gate.open();
     });
+
     let conflicts = stack.conflicts();
     assert_eq!(
         (conflicts.len(), &conflicts[0]["id"]["S"]),
@@ -209,7 +218,7 @@ async fn a_slow_retry_does_not_open_a_conflict_over_what_joined_it_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_stored_row_that_does_not_read_stands_in_nobodys_way_but_its_own() {
+async fn corrupt_row_affects_only_its_resource() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push(json!([create("broken"), create("fine")])).await;
@@ -235,30 +244,31 @@ async fn a_stored_row_that_does_not_read_stands_in_nobodys_way_but_its_own() {
     assert_eq!(
         stack.rows("resources").len(),
         2,
-        "and is left for a person to mend"
+        "and the corrupt row is left for manual repair"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_race_that_never_ends_is_answered_retryable() {
-    // Every statement loses: somebody else is always faster.
+async fn persistent_contention_is_retryable() {
+    // The condition of every statement fails, as if another writer were always faster.
     let stack = Stack::hooked(Arc::new(Script::new(|_, operation, body, moment| {
         if operation != "BatchExecuteStatement" || moment == tidemark_tests::hooks::Moment::After {
             return CallFate::Continue;
         }
         let request: Value = serde_json::from_str(body).expect("a request");
-        let lost = json!({"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}});
+        let failed = json!({"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}});
         let responses: Vec<Value> = request["Statements"]
             .as_array()
             .expect("statements")
             .iter()
-            .map(|_| lost.clone())
+            .map(|_| failed.clone())
             .collect();
         CallFate::Reply(tidemark::engine::Reply {
             status: 200,
             body: json!({"Responses": responses}).to_string().into_bytes(),
         })
     })));
+
     let result = stack.device("ana", "phone").push_one(create("m")).await;
     assert_eq!(
         (&result["code"], &result["retryable"]),

@@ -1,13 +1,13 @@
-//! §3.6: a response never carries the content of a version that is not current, whichever way an
-//! edit is repeated.
+//! A response never contains the content of a version that is not current, however an edit is
+//! repeated (§3.6).
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
-use super::{create, delete, edit, told};
+use super::{create, delete, edit, stable_fields};
 
-/// Ben holds the meter `m` at version 2, and Ana's edit of version 1 conflicts with it in the batch
-/// `b1`.
+/// Creates the meter `m` at version 2 as ben, and pushes an edit from Ana's phone in the batch `b1`
+/// that is based on version 1 and conflicts. Returns both devices and the result.
 async fn conflicted(stack: &Stack) -> (Device<'_>, Device<'_>, Value) {
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ben.push(json!([create("m"), edit("m", 1, 1, "ben")])).await;
@@ -29,7 +29,7 @@ async fn resolve(stack: &Stack, conflict: &Value, decision: Value) -> Value {
     stack.post(&path, &admin, &decision).await.ok()
 }
 
-/// The first result of the batch `b1`, sent once more.
+/// Repeats the batch `b1` and returns its first result.
 async fn again(device: &Device<'_>, items: &Value) -> Value {
     device.push_batch("b1", items).await.ok()["results"][0].clone()
 }
@@ -56,12 +56,12 @@ async fn repeated_batch_omits_superseded_payload() {
 
     let repeated = again(&ana, &items()).await;
     assert_eq!(
-        told(std::slice::from_ref(&repeated)),
-        told(std::slice::from_ref(&first))
+        stable_fields(std::slice::from_ref(&repeated)),
+        stable_fields(std::slice::from_ref(&first))
     );
     assert_omitted(&repeated);
     assert_eq!(repeated["resolution"], "accept_client");
-    // In another batch the item is one that was applied.
+    // In another batch, the item is recognized as applied.
     let other = &ana.push_batch("b2", &items()).await.ok()["results"][0];
     assert_eq!(
         (
@@ -93,7 +93,8 @@ async fn repeated_batch_omits_undone_delete() {
         (&first["server_deleted"], first.get("server_payload")),
         (&json!(true), None)
     );
-    assert_eq!(again(&ana, &items()).await, first, "it is deleted still");
+    assert_eq!(again(&ana, &items()).await, first, "it is still deleted");
+
     resolve(
         &stack,
         &first["conflict_id"],
@@ -127,7 +128,7 @@ async fn repeated_batch_omits_resource_created_since() {
             repeated.get("resolution")
         ),
         (None, None),
-        "there is nothing still"
+        "the resource still does not exist"
     );
 
     resolve(
@@ -149,7 +150,7 @@ async fn repeated_batch_restores_current_payloads() {
     let stack = Stack::new();
     let (ana, _, first) = conflicted(&stack).await;
     assert_eq!(again(&ana, &items()).await, first);
-    // A decision that keeps what the server holds makes a version of its own.
+    // A resolution that keeps the server's content makes another version.
     resolve(
         &stack,
         &first["conflict_id"],
@@ -186,6 +187,7 @@ async fn repeated_batch_keeps_left_channel_private() {
         json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version,
             "channel": "group/north", "payload": {"id": "t", "title": by, "by": by}})
     };
+
     let (ana, ben) = (member("ana"), member("ben"));
     ben.push(json!([item("create", 0, "new"), item("update", 1, "ben")]))
         .await;
@@ -195,12 +197,13 @@ async fn repeated_batch_keeps_left_channel_private() {
         (&first["status"], &first["server_payload"]["by"]),
         (&json!("conflict"), &json!("ben"))
     );
+
     let left = stack.device("ana", "phone");
     assert_omitted(&again(&left, &items).await);
 }
 
 #[tokio::test]
-async fn batch_omits_what_its_later_items_replace() {
+async fn batch_omits_payloads_replaced_later() {
     for policy in ["client_wins", "field_merge"] {
         let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
         let stack = Stack::configured(&[("CATALOG", &catalog)]);
@@ -211,6 +214,7 @@ async fn batch_omits_what_its_later_items_replace() {
             item["payload"]["id"] = "m".into();
             item
         };
+
         ana.push_one(create("m")).await;
         ben.push_one(edit("m", 1, 1, "ben")).await;
         let items = json!([patch(1, json!({"a": 1})), patch(2, json!({"b": 2}))]);
@@ -221,6 +225,7 @@ async fn batch_omits_what_its_later_items_replace() {
             "{policy}"
         );
         assert_omitted(&results[0]);
+
         assert_eq!(
             (&results[1]["status"], &results[1]["server_version"]),
             (&json!("ok"), &json!(4)),
@@ -230,11 +235,11 @@ async fn batch_omits_what_its_later_items_replace() {
     }
 }
 
-/// The response to a create is lost, somebody deletes the resource, and the device pulls for the
-/// first time: the snapshot does not say that anything was deleted. An `ok` that lets the device
-/// apply its create would show the resource for good.
+/// The response to a create is lost, another device deletes the resource, and the author pulls for
+/// the first time: the snapshot does not contain the delete. An `ok` that lets the author apply its
+/// create would show the resource forever.
 #[tokio::test]
-async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
+async fn repeated_create_of_deleted_resource_omits_payload() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let items = json!([create("m"), edit("m", 1, 0, "ana")]);
@@ -242,6 +247,7 @@ async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
     ben.push_one(delete("m", 2)).await;
     stack.settle().await;
     assert!(ana.pull().await.is_empty());
+
     for batch_id in ["b1", "b2", "b2"] {
         let response = ana.push_batch(batch_id, &items).await.ok();
         for (at, result) in response["results"]
@@ -258,7 +264,8 @@ async fn repeated_create_of_what_was_deleted_is_not_applied_by_its_device() {
             assert_omitted(result);
         }
     }
-    // Its own delete is told as always.
+
+    // The result of the device's own delete is not marked.
     let own = json!([create("n"), delete("n", 1)]);
     for _ in 0..2 {
         let response = ana.push_batch("b3", &own).await.ok();

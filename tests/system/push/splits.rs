@@ -1,11 +1,16 @@
-//! §3.5, §3.9: a queue that one device sends alone ends in the same state, with the same statuses,
-//! for every choice of batch boundaries.
+//! A queue that one device sends alone leads to the same state and the same statuses for every
+//! choice of batch boundaries (§3.5, §3.9).
+
+mod merging;
+mod queue;
 
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Stack};
 
-/// A stack with three meters of codes X, Y and W, as an office made them, and Ana's phone, a member
-/// of the group north.
+use queue::Queue;
+
+/// Creates three meters with the codes X, Y and W as the office. Returns Ana's phone, a member of
+/// the group `north`.
 async fn office(stack: &Stack) -> Device<'_> {
     let meter = |id: &str, code: &str| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": code}});
     let results = stack
@@ -20,29 +25,37 @@ async fn office(stack: &Stack) -> Device<'_> {
     Device::new(stack, stack.token("acme", "ana", &[], &["north"]), "phone")
 }
 
-/// What the queue came to: the outcome of each item, and everything that is stored of it.
+/// The effect of a queue: the outcome of each item, and everything that is stored.
 #[derive(Debug, PartialEq)]
-struct End {
-    /// Status, code and whether it is retryable.
+struct Effect {
+    /// Status, code and retryability of each item.
     outcomes: Vec<String>,
     resources: Vec<Value>,
     unique_keys: Vec<Value>,
     conflicts: Vec<Value>,
 }
 
-/// Sends the queue in batches that end behind the items whose bit is set in `cuts`.
-async fn send(queue: &[Value], cuts: u32) -> End {
-    let stack = Stack::new();
-    let ana = office(&stack).await;
+/// Pushes the queue in batches that end after the items whose bit is set in `cuts`. Returns the
+/// outcome of each item.
+async fn push_in_batches(device: &Device<'_>, queue: &[Value], cuts: u32) -> Vec<String> {
     let mut outcomes = Vec::new();
     let mut batch = Vec::new();
     for (at, item) in queue.iter().enumerate() {
         batch.push(item.clone());
         if cuts & (1 << at) != 0 || at + 1 == queue.len() {
-            let results = ana.push(Value::Array(std::mem::take(&mut batch))).await;
+            let results = device.push(Value::Array(std::mem::take(&mut batch))).await;
             outcomes.extend(results.iter().map(outcome));
         }
     }
+    outcomes
+}
+
+/// Sends the queue in batches that end after the items whose bit is set in `cuts`.
+async fn send(queue: &[Value], cuts: u32) -> Effect {
+    let stack = Stack::new();
+    let ana = office(&stack).await;
+    let outcomes = push_in_batches(&ana, queue, cuts).await;
+
     let parts = |table: &str, names: &[&str]| {
         let mut rows: Vec<Value> = stack
             .rows(table)
@@ -52,7 +65,8 @@ async fn send(queue: &[Value], cuts: u32) -> End {
         rows.sort_by_key(Value::to_string);
         rows
     };
-    End {
+
+    Effect {
         outcomes,
         resources: parts(
             "resources",
@@ -63,11 +77,11 @@ async fn send(queue: &[Value], cuts: u32) -> End {
     }
 }
 
-/// What became of an item.
+/// Returns the outcome of an item as text.
 fn outcome(result: &Value) -> String {
     let code = match result["code"].as_str().unwrap_or_default() {
-        // Behind an item of the same batch that failed on the resource, the one is told as the
-        // other (§3.5).
+        // If an earlier item of the same batch failed on the resource, this code replaces
+        // `not_found` (§3.5).
         "depends_on_failed_item" if result["retryable"] == false => "not_found",
         code => code,
     };
@@ -78,78 +92,14 @@ fn outcome(result: &Value) -> String {
     )
 }
 
-/// Sends the queue item by item, and in every other way.
-async fn assert_independent_of_boundaries(queue: &[Value], context: &str) -> End {
+/// Sends the queue item by item and with all other boundaries, and asserts the same effect.
+async fn assert_independent_of_boundaries(queue: &[Value], context: &str) -> Effect {
     let one_by_one = send(queue, u32::MAX).await;
     for cuts in 0..1 << (queue.len() - 1) {
         let end = send(queue, cuts).await;
         assert_eq!(end, one_by_one, "{context}, cuts {cuts:b}, of {queue:#?}");
     }
     one_by_one
-}
-
-/// Numbers edits as *Numbering versions* says, for a device that receives no answer in between.
-#[derive(Default)]
-struct Queue {
-    items: Vec<Value>,
-    edits: std::collections::HashMap<String, u64>,
-}
-
-impl Queue {
-    /// An edit of a resource that was at `base` when the device last received it.
-    fn add(
-        &mut self,
-        resource_type: &str,
-        action: &str,
-        name: &str,
-        base: u64,
-        mut payload: Value,
-    ) {
-        let waiting = self.edits.entry(name.to_owned()).or_default();
-        let version = base + *waiting;
-        *waiting += 1;
-        let mut item = json!({"resource_type": resource_type, "action": action, "client_version": version, "base_version": base});
-        match name.strip_prefix("temp:") {
-            Some(temp_id) => item["client_temp_id"] = temp_id.into(),
-            None => payload["id"] = name.into(),
-        }
-        if resource_type == "task" {
-            item["channel"] = "group/north".into();
-        }
-        item["payload"] = payload;
-        self.items.push(item);
-    }
-
-    /// A create that fails with an error.
-    fn broken(mut self, name: &str) -> Self {
-        self.add("meter", "create", name, 0, json!({}));
-        if let Some(item) = self.items.last_mut() {
-            item["payload"] = json!([]);
-        }
-        self
-    }
-
-    fn has_created(&self, temp_id: &str) -> bool {
-        self.items
-            .iter()
-            .any(|item| item["action"] == "create" && item["client_temp_id"] == temp_id)
-    }
-
-    fn meter(mut self, action: &str, name: &str, payload: Value) -> Self {
-        self.add(
-            "meter",
-            action,
-            name,
-            u64::from(name.starts_with("m-")),
-            payload,
-        );
-        self
-    }
-
-    fn task(mut self, action: &str, name: &str, payload: Value) -> Self {
-        self.add("task", action, name, 0, payload);
-        self
-    }
 }
 
 #[tokio::test]
@@ -174,6 +124,7 @@ async fn values_move_between_resources_in_queue_order() {
         .meter("create", "temp:a", code("Y".into()))
         .meter("update", "m-1", code("Q".into()))
         .meter("create", "temp:b", code("X".into()));
+
     for (name, queue) in [
         ("moved", moved),
         ("parked", parked),
@@ -189,54 +140,115 @@ async fn values_move_between_resources_in_queue_order() {
     }
 }
 
-#[tokio::test]
-async fn rejected_items_do_not_depend_on_boundaries() {
+/// Returns queues with rejected updates and creates of meters.
+fn queues_with_rejected_meters() -> [Queue; 4] {
     let code = |code: &str| json!({ "code": code });
-    let queues = [
+
+    [
         // The value is held until a later item frees it.
         Queue::default()
             .meter("update", "m-1", code("Y"))
             .meter("update", "m-2", code("Z"))
             .meter("update", "m-1", json!({"n": 1})),
-        // A rejected create, what follows it, and its correction.
+        // A rejected create, edits after it, and its correction.
         Queue::default()
             .meter("create", "temp:a", code("X"))
             .meter("update", "temp:a", json!({"n": 1}))
             .meter("create", "temp:a", code("free"))
             .meter("update", "temp:a", json!({"n": 2})),
-        // References to what is rejected, and to what exists.
-        Queue::default()
-            .meter("create", "temp:a", code("X"))
-            .task("create", "temp:t", json!({"meter_id": "a"}))
-            .meter("create", "temp:b", code("B"))
-            .task("create", "temp:u", json!({"meter_id": "b"}))
-            .task("update", "temp:u", json!({"meter_id": "a"})),
-        // References to what fails with an error, and to its correction.
-        Queue::default()
-            .broken("temp:a")
-            .task("create", "temp:t", json!({"meter_id": "a"}))
-            .meter("create", "temp:a", code("A"))
-            .task("create", "temp:u", json!({"meter_id": "a"}))
-            .broken("temp:a")
-            .task("update", "temp:u", json!({"meter_id": "a", "n": 1})),
-        // What exists is deleted and created again.
+        // An existing resource is deleted and created again.
         Queue::default()
             .meter("update", "m-1", json!({"n": 1}))
             .meter("delete", "m-1", json!({}))
             .meter("create", "m-1", code("X"))
             .meter("update", "m-1", json!({"n": 2}))
             .meter("delete", "m-1", json!({})),
-        // Deletes of what does not exist, and creates behind them.
+        // Deletes of missing resources, and creates after them.
         Queue::default()
             .meter("delete", "x", json!({}))
             .meter("create", "x", code("X"))
             .meter("create", "x", code("N"))
             .meter("delete", "x", json!({}))
             .meter("create", "y", code("N")),
-    ];
-    for (at, queue) in queues.into_iter().enumerate() {
+    ]
+}
+
+/// Returns queues with references to meters whose create is rejected or fails.
+fn queues_with_rejected_references() -> [Queue; 2] {
+    let code = |code: &str| json!({ "code": code });
+    let refers_to = |meter: &str| json!({ "meter_id": meter });
+
+    [
+        // References to a rejected create, and to an applied one.
+        Queue::default()
+            .meter("create", "temp:a", code("X"))
+            .task("create", "temp:t", refers_to("a"))
+            .meter("create", "temp:b", code("B"))
+            .task("create", "temp:u", refers_to("b"))
+            .task("update", "temp:u", refers_to("a")),
+        // References to a create that fails with an error, and to its correction.
+        Queue::default()
+            .broken("temp:a")
+            .task("create", "temp:t", refers_to("a"))
+            .meter("create", "temp:a", code("A"))
+            .task("create", "temp:u", refers_to("a"))
+            .broken("temp:a")
+            .task("update", "temp:u", json!({"meter_id": "a", "n": 1})),
+    ]
+}
+
+#[tokio::test]
+async fn rejected_items_do_not_depend_on_boundaries() {
+    let queues = queues_with_rejected_meters()
+        .into_iter()
+        .chain(queues_with_rejected_references());
+    for (at, queue) in queues.enumerate() {
         assert_independent_of_boundaries(&queue.items, &format!("queue {at}")).await;
     }
+}
+
+/// Adds a random item to a queue.
+fn with_random_item(queue: Queue, rng: &mut fastrand::Rng) -> Queue {
+    let code: Value = match rng.u32(0..6) {
+        0 => Value::Null,
+        at => ["X", "Y", "W", "A", "B"][at as usize - 1].into(),
+    };
+    let payload = match rng.u32(0..3) {
+        0 => json!({"n": rng.u32(0..9)}),
+        _ => json!({"code": code, "n": rng.u32(0..9)}),
+    };
+    let name = ["m-1", "m-2", "m-3", "temp:a", "temp:b", "x"][rng.usize(0..6)];
+
+    match rng.u32(0..11) {
+        10 => queue.broken(["temp:a", "temp:b"][rng.usize(0..2)]),
+        0..3 => queue.meter(
+            "create",
+            ["temp:a", "temp:b", "x", "m-1"][rng.usize(0..4)],
+            payload,
+        ),
+        3 => queue.meter("delete", name, json!({})),
+        4 => with_random_task(queue, rng),
+        _ => queue.meter("update", name, payload),
+    }
+}
+
+/// Adds a create of a task that refers to a random meter. A device refers only to resources that it
+/// has created.
+fn with_random_task(queue: Queue, rng: &mut fastrand::Rng) -> Queue {
+    let made: Vec<&str> = ["a", "b"]
+        .into_iter()
+        .filter(|name| queue.has_created(name))
+        .collect();
+    let meter = if made.is_empty() {
+        "m-1"
+    } else {
+        made[rng.usize(0..made.len())]
+    };
+    queue.task(
+        "create",
+        ["temp:t", "temp:u"][rng.usize(0..2)],
+        json!({ "meter_id": meter }),
+    )
 }
 
 #[tokio::test]
@@ -245,113 +257,8 @@ async fn random_queues_do_not_depend_on_boundaries() {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut queue = Queue::default();
         for _ in 0..5 {
-            let code: Value = match rng.u32(0..6) {
-                0 => Value::Null,
-                at => ["X", "Y", "W", "A", "B"][at as usize - 1].into(),
-            };
-            let payload = match rng.u32(0..3) {
-                0 => json!({"n": rng.u32(0..9)}),
-                _ => json!({"code": code, "n": rng.u32(0..9)}),
-            };
-            let name = ["m-1", "m-2", "m-3", "temp:a", "temp:b", "x"][rng.usize(0..6)];
-            queue = match rng.u32(0..11) {
-                10 => queue.broken(["temp:a", "temp:b"][rng.usize(0..2)]),
-                0..3 => queue.meter(
-                    "create",
-                    ["temp:a", "temp:b", "x", "m-1"][rng.usize(0..4)],
-                    payload,
-                ),
-                3 => queue.meter("delete", name, json!({})),
-                4 => {
-                    // A device refers to what it has created before.
-                    let made: Vec<&str> = ["a", "b"]
-                        .into_iter()
-                        .filter(|name| queue.has_created(name))
-                        .collect();
-                    let meter = if made.is_empty() {
-                        "m-1"
-                    } else {
-                        made[rng.usize(0..made.len())]
-                    };
-                    queue.task(
-                        "create",
-                        ["temp:t", "temp:u"][rng.usize(0..2)],
-                        json!({ "meter_id": meter }),
-                    )
-                }
-                _ => queue.meter("update", name, payload),
-            };
+            queue = with_random_item(queue, &mut rng);
         }
         assert_independent_of_boundaries(&queue.items, &format!("seed {seed}")).await;
-    }
-}
-
-/// Under `field_merge`, an edit of a field that nobody else changed merges behind one that
-/// conflicts, in whatever batch.
-#[tokio::test]
-async fn merging_does_not_depend_on_boundaries() {
-    let item = |action: &str, version: u64, payload: Value| {
-        json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version.min(1), "channel": "group/north",
-            "payload": payload})
-    };
-    let queue = [
-        item("update", 1, json!({"id": "t", "title": "ana"})),
-        item("update", 2, json!({"id": "t", "note": "ana"})),
-        item("update", 3, json!({"id": "t", "title": "again"})),
-    ];
-    let mut ends = Vec::new();
-    for cuts in [0b11, 0, 0b01, 0b10] {
-        let stack = Stack::new();
-        let [office, ana] = ["office", "ana"]
-            .map(|user| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone"));
-        let made = [
-            item("create", 0, json!({"id": "t"})),
-            item("update", 1, json!({"id": "t", "title": "office"})),
-        ];
-        office.push(Value::Array(made.to_vec())).await;
-        let mut outcomes = Vec::new();
-        let mut batch = Vec::new();
-        for (at, edit) in queue.iter().enumerate() {
-            batch.push(edit.clone());
-            if cuts & (1 << at) != 0 || at + 1 == queue.len() {
-                outcomes.extend(
-                    ana.push(Value::Array(std::mem::take(&mut batch)))
-                        .await
-                        .iter()
-                        .map(outcome),
-                );
-            }
-        }
-        let conflicts: Vec<Value> = stack
-            .conflicts()
-            .iter()
-            .map(|row| row["edit_count"].clone())
-            .collect();
-        ends.push((
-            cuts,
-            outcomes,
-            stack.rows("resources")[0]["payload"].clone(),
-            conflicts,
-        ));
-    }
-    let (_, outcomes, payload, conflicts) = ends[0].clone();
-    assert_eq!(
-        outcomes,
-        [
-            "conflict version_mismatch null",
-            "ok  null",
-            "conflict version_mismatch null"
-        ]
-    );
-    assert_eq!(
-        (&payload["S"], conflicts.len()),
-        (&json!(r#"{"title":"office","note":"ana"}"#), 1)
-    );
-    for (cuts, others, stored, kept) in ends {
-        assert_eq!(
-            (&others, &stored, &kept),
-            (&outcomes, &payload, &conflicts),
-            "cuts {cuts:b}"
-        );
     }
 }

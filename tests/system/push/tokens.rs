@@ -1,23 +1,26 @@
-//! §3.11, §3.12, §3.13: raw items are kept, the answer stays small, and its token skips nothing.
+//! Raw items are stored, the response stays small, and its token skips no change (§3.11, §3.12,
+//! §3.13).
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
 use super::{create, edit};
 
 #[tokio::test]
-async fn the_server_sync_token_skips_nothing() {
+async fn server_sync_token_skips_nothing() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     stack.device("ben", "phone").push_one(create("bens")).await;
     stack.settle().await;
+
     let response = ana.send(&json!([create("anas")])).await.ok();
     stack.settle().await;
     ana.since = response["server_sync_token"].clone();
     ana.pull().await;
     assert!(ana.live().contains_key("bens"));
-    // A device without a token of ours gets one that starts over.
+
+    // The token for a device without a token of this service begins with a snapshot.
     for foreign in [json!(null), json!("tok_20251203_123")] {
         ana.since = foreign;
         let response = ana.send(&json!([create("more")])).await.ok();
@@ -33,17 +36,19 @@ async fn the_server_sync_token_skips_nothing() {
 }
 
 #[tokio::test]
-async fn raw_items_are_stored_before_anything_is_applied() {
+async fn raw_items_are_stored_first() {
     use std::sync::Arc;
     use tidemark::engine::{Reply, http::CallFate};
-    let refusing = tidemark_tests::Script::new(|_, operation, body, moment| {
+
+    let rejecting = tidemark_tests::Script::new(|_, operation, body, moment| {
         let stores = operation == "PutItem" && body.contains("\"TableName\":\"sync_items\"");
         if stores && moment == tidemark_tests::hooks::Moment::Before {
             return CallFate::Reply(Reply::error(400, "ThrottlingException", "slow down"));
         }
         CallFate::Continue
     });
-    let stack = Stack::hooked(Arc::new(refusing));
+    let stack = Stack::hooked(Arc::new(rejecting));
+
     let response = stack
         .device("ana", "phone")
         .send(&json!([create("m")]))
@@ -55,14 +60,12 @@ async fn raw_items_are_stored_before_anything_is_applied() {
     assert!(response.headers.contains_key("retry-after"));
     assert!(
         stack.rows("resources").is_empty(),
-        "nothing is applied whose raw items are not kept"
+        "no item is applied before the raw items are stored"
     );
 }
 
-#[tokio::test]
-async fn raw_items_of_any_size_are_kept_with_the_claims_they_came_with() {
-    let stack = Stack::new();
-    // Text that does not compress, so that the batch takes several rows.
+/// Returns items with text that does not compress, so that their batch takes several rows.
+fn incompressible_items() -> Value {
     let mut seed = 1_u64;
     let mut noise = || {
         seed = seed
@@ -70,40 +73,45 @@ async fn raw_items_of_any_size_are_kept_with_the_claims_they_came_with() {
             .wrapping_add(1_442_695_040_888_963_407);
         char::from(b'#' + (seed >> 33) as u8 % 80)
     };
-    let text: Vec<String> = (0..4)
-        .map(|_| (0..300 * 1024).map(|_| noise()).collect())
-        .collect();
-    let items: Vec<_> = text.iter().map(|text| json!({"broken": text})).collect();
-    let mut ana = stack.device("ana", "phone");
-    ana.push_batch("b-1", &json!(items)).await.ok();
-    let kept = stack.rows("sync_items");
-    assert!(kept.len() >= 3, "{} rows", kept.len());
-    ana.token = stack.token("acme", "ana", &["admin"], &[]);
-    ana.push_batch("b-1", &json!(items)).await.ok();
-    let first =
-        |rows: &[serde_json::Value]| rows.iter().find(|row| row["sk"]["S"] == "0000").cloned();
-    assert_eq!(
-        first(&stack.rows("sync_items")),
-        first(&kept),
-        "what was stored first stays"
-    );
-    let pack = first(&kept).expect("the first chunk")["pack"]["S"].clone();
-    let chunks = kept
-        .iter()
-        .filter(|row| {
-            row["sk"]["S"]
-                .to_string()
-                .starts_with(&pack.to_string()[..17])
-        })
-        .count();
-    assert_eq!(
-        Some((1 + chunks).to_string().as_str()),
-        first(&kept).expect("the first chunk")["chunks"]["N"].as_str()
-    );
+    let mut text = || (0..300 * 1024).map(|_| noise()).collect::<String>();
+    (0..4).map(|_| json!({"broken": text()})).collect()
+}
+
+/// Returns the row with the first chunk of a batch.
+fn first_chunk(rows: &[Value]) -> &Value {
+    rows.iter()
+        .find(|row| row["sk"]["S"] == "0000")
+        .expect("the first chunk")
 }
 
 #[tokio::test]
-async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
+async fn raw_items_of_any_size_are_kept() {
+    let stack = Stack::new();
+    let items = incompressible_items();
+    let mut ana = stack.device("ana", "phone");
+    ana.push_batch("b-1", &items).await.ok();
+    let kept = stack.rows("sync_items");
+    assert!(kept.len() >= 3, "{} rows", kept.len());
+
+    ana.token = stack.token("acme", "ana", &["admin"], &[]);
+    ana.push_batch("b-1", &items).await.ok();
+    assert_eq!(
+        first_chunk(&stack.rows("sync_items")),
+        first_chunk(&kept),
+        "the items that were stored first are kept"
+    );
+
+    let first = first_chunk(&kept);
+    let pack = first["pack"]["S"].to_string();
+    let chunks = kept
+        .iter()
+        .filter(|row| row["sk"]["S"].to_string().starts_with(&pack[..17]))
+        .count();
+    assert_eq!(first["chunks"]["N"], (1 + chunks).to_string());
+}
+
+#[tokio::test]
+async fn oversized_response_marks_omitted_payloads() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let large = "\"".repeat(100 * 1024); // twice as long escaped, and twice that as Lambda escapes the body
@@ -113,11 +121,13 @@ async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
         ana.push_one(item).await;
         ana.push_one(edit(&id, 1, 1, "ana")).await;
     }
+
     let stale: Vec<_> = (0..16)
         .map(|number| edit(&format!("m-{number:02}"), 1, 1, "ben"))
         .collect();
     let response = ben.send(&json!(stale)).await;
     assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
+
     let results = response.ok()["results"]
         .as_array()
         .cloned()
@@ -130,7 +140,7 @@ async fn an_answer_that_would_be_too_large_leaves_payloads_out_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
+async fn oversized_conflict_is_kept_whole() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let large = |letter: &str| letter.repeat(340 * 1024);
@@ -139,6 +149,7 @@ async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
     )
     .await;
     ana.push_one(edit("m", 1, 1, "ana")).await;
+
     let stale = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
         "payload": {"id": "m", "text": large("c")}});
     let first = ben.push_one(stale.clone()).await;
@@ -146,6 +157,7 @@ async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
     assert_eq!(ben.push_one(stale).await, first, "a retry finds it again");
     let later = ben.push_one(edit("m", 2, 1, "behind")).await;
     assert_eq!(later["conflict_id"], first["conflict_id"]);
+
     let boss = stack.token("acme", "boss", &["admin"], &[]);
     let path = format!(
         "conflicts/{}",
@@ -156,7 +168,7 @@ async fn a_conflict_between_payloads_too_large_for_one_row_is_kept_whole() {
 }
 
 #[tokio::test]
-async fn a_small_resources_row_stays_below_a_kilobyte() {
+async fn small_resource_row_fits_one_kilobyte() {
     let stack = Stack::new();
     let ana = stack.device(
         "3f0c2a4e-7a57-4f0e-9d0b-0d2f5b8a9c11",
@@ -165,11 +177,13 @@ async fn a_small_resources_row_stays_below_a_kilobyte() {
     let item = json!({"client_temp_id": "9b2f4c1e-55aa-4a0e-8b7e-2f3c4d5e6f70", "resource_type": "submission", "action": "create",
         "client_version": 1, "payload": {"form_id": "f-1", "data": {"text": "x".repeat(265)}}});
     let made = ana.push_one(item).await;
+
     for version in 1..18 {
         let item = json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": 1,
             "payload": {"id": made["server_id"], "form_id": format!("f{version:02}")}});
         assert_eq!(ana.push_one(item).await["status"], "ok");
     }
+
     let row = &stack.rows("resources")[0];
     let payload = row["payload"]["S"].as_str().expect("text").len();
     let bytes: usize = row
@@ -182,8 +196,8 @@ async fn a_small_resources_row_stays_below_a_kilobyte() {
     assert!(payload >= 300 && bytes <= 1024, "{payload} {bytes}");
 }
 
-/// Bytes DynamoDB counts for a value, rounded up.
-fn attribute_bytes(value: &serde_json::Value) -> usize {
+/// Returns the bytes that DynamoDB counts for a value, rounded up.
+fn attribute_bytes(value: &Value) -> usize {
     match (
         value["S"].as_str(),
         value["B"].as_str(),

@@ -1,4 +1,4 @@
-//! Deaths, outages, and others at work at the same moment.
+//! Repairs with crashes, unavailable services and concurrent operations.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
 use super::{admin, assert_mended, counts, outage, repair, write};
 
-/// Has everything repaired by a function whose calls pass `hook`.
+/// Repairs everything with a function whose calls pass `hook`.
 async fn repaired_through(stack: &Stack, hook: Arc<dyn Hook>) -> Value {
     repaired_by(&stack.context("changelog", hook)).await
 }
@@ -34,12 +34,12 @@ async fn repaired_by(context: &Context) -> Value {
     let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
     let response = tidemark_changelog::invoked(context, event)
         .await
-        .expect("an answer");
+        .expect("a response");
     serde_json::from_str(response.get()).expect("JSON")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
+async fn crashed_repair_is_finished_by_the_next() {
     for moment in [Moment::Before, Moment::After] {
         for nth in 0.. {
             let stack = Stack::new();
@@ -49,8 +49,9 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
                 tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook))
                     .await
                     .is_err();
+
             let [_, missing, appended] = counts(&repair(&stack, json!({})).await);
-            // What stands behind a head that lags is missing to devices, and is not appended again.
+            // Changes after a lagging head are missing to devices, but they are not appended again.
             assert!(
                 missing >= appended && (missing == 0 || died),
                 "{moment:?} {nth}: {missing} {appended}"
@@ -58,9 +59,10 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
             assert_eq!(
                 entries(&stack),
                 8,
-                "{moment:?} {nth}: each change stands in the log once"
+                "{moment:?} {nth}: each change is in the log once"
             );
             assert_mended(&stack, follower).await;
+
             if !died {
                 assert!(
                     nth >= 8,
@@ -72,7 +74,7 @@ async fn a_repair_that_dies_at_any_call_is_finished_by_the_next() {
     }
 }
 
-/// Entries of all segments.
+/// Returns the number of entries of all segments.
 fn entries(stack: &Stack) -> usize {
     let unpacked = stack.segments().into_iter().map(|row| {
         let packed = BASE64_STANDARD
@@ -83,7 +85,7 @@ fn entries(stack: &Stack) -> usize {
     unpacked.sum()
 }
 
-/// Stops one call of a function, until others have been at work.
+/// A hook that holds one call of a function until other operations have finished.
 struct Turn {
     nth: usize,
     calls: AtomicUsize,
@@ -122,17 +124,19 @@ impl Hook for Turn {
 }
 
 #[tokio::test]
-async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_back() {
+async fn concurrent_push_and_sequencing_lose_nothing() {
     for nth in 0.. {
         let stack = Stack::new();
         let mut follower = outage(&stack).await;
         let turn = Arc::new(Turn::at(nth));
         let has_ended = AtomicBool::new(false);
+
         let repairing = async {
             let response = repaired_through(&stack, turn.clone()).await;
             has_ended.store(true, Ordering::SeqCst);
             response
         };
+
         let others = async {
             while !turn.is_reached() && !has_ended.load(Ordering::SeqCst) {
                 tokio::task::yield_now().await;
@@ -147,6 +151,7 @@ async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_bac
             turn.is_open.store(true, Ordering::SeqCst);
             true
         };
+
         let (response, met) = tokio::join!(repairing, others);
         assert!(response["code"].is_null(), "{nth}: {response}");
         assert_forward(&mut follower).await;
@@ -160,6 +165,7 @@ async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_bac
                 "{nth}"
             );
         }
+
         assert_mended(&stack, follower).await;
         assert_eq!(counts(&repair(&stack, json!({})).await)[1], 0, "{nth}");
         if !met {
@@ -169,7 +175,7 @@ async fn a_push_and_the_sequencing_at_any_call_lose_nothing_and_turn_nothing_bac
     }
 }
 
-/// Pulls change by change: no version goes back.
+/// Pulls one change at a time and asserts that no version decreases.
 async fn assert_forward(follower: &mut Device<'_>) {
     let mut versions: BTreeMap<String, Option<u64>> = BTreeMap::new();
     loop {
@@ -186,12 +192,13 @@ async fn assert_forward(follower: &mut Device<'_>) {
 }
 
 #[tokio::test]
-async fn two_repairs_at_once_append_what_is_missing_once() {
+async fn concurrent_repairs_append_once() {
     let stack = Stack::new();
     let follower = outage(&stack).await;
-    let politely = || Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
-    let [one, mut other] = [(); 2].map(|()| stack.context("changelog", politely()));
-    // Two that put the same at the same millisecond could not tell who did.
+    let yielding = || Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
+    let [one, mut other] = [(); 2].map(|()| stack.context("changelog", yielding()));
+    // Two repairs that put the same item in the same millisecond could not determine which of them
+    // wrote it.
     let now = stack.now() + chrono::Duration::milliseconds(1);
     other.clock = Clock::from_fn(move || now);
     let (one, other) = tokio::join!(repaired_by(&one), repaired_by(&other));
@@ -200,16 +207,17 @@ async fn two_repairs_at_once_append_what_is_missing_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
+async fn repair_with_unavailable_table_can_be_repeated() {
     let stack = Stack::new();
     let follower = outage(&stack).await;
-    let out_of_order = Script::new(|_, operation, _, moment| match moment {
+    let unavailable = Script::new(|_, operation, _, moment| match moment {
         Moment::Before if operation == "PutItem" => {
             CallFate::Reply(Reply::error(500, "InternalServerError", "out of order"))
         }
         _ => CallFate::Continue,
     });
-    let problem = repaired_through(&stack, Arc::new(out_of_order)).await;
+
+    let problem = repaired_through(&stack, Arc::new(unavailable)).await;
     assert_eq!(
         [&problem["status"], &problem["code"]],
         [&json!(503), &json!("unavailable")]
@@ -218,10 +226,10 @@ async fn an_outage_is_answered_as_one_and_the_next_run_finishes() {
     assert_mended(&stack, follower).await;
 }
 
-/// The time that it takes is bounded: after it, a cursor leads on. A log that does not come to an
-/// end is refused by name.
+/// The time of an invocation is bounded: when it is used up, the response has a cursor. If the log
+/// cannot be read to its end in time, the request is rejected with the field to change.
 #[tokio::test]
-async fn the_time_of_an_invocation_is_bounded() {
+async fn invocation_time_is_bounded() {
     for (seconds_a_call, is_rejected) in [(9, false), (50, true)] {
         let stack = Stack::new();
         let follower = outage(&stack).await;
@@ -238,11 +246,13 @@ async fn the_time_of_an_invocation_is_bounded() {
             );
             CallFate::Continue
         });
+
         let started = stack.now();
         let mut context = stack.context("changelog", Arc::new(hook));
         context.clock = Clock::from_fn(move || {
             started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
         });
+
         let event = to_raw_value(
             &json!({"repair": {"tenant": "acme", "channel": "tenant", "dry_run": true}}),
         )
@@ -250,8 +260,9 @@ async fn the_time_of_an_invocation_is_bounded() {
         let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
         let response = tidemark_changelog::invoked(&context, event)
             .await
-            .expect("an answer");
+            .expect("a response");
         let response: Value = serde_json::from_str(response.get()).expect("JSON");
+
         if is_rejected {
             assert_eq!(
                 [&response["status"], &response["path"]],
@@ -266,12 +277,13 @@ async fn the_time_of_an_invocation_is_bounded() {
     }
 }
 
-/// More is missing than fits the time: what was appended stays, and the same again goes on from
-/// there.
+/// If the missing changes do not fit the time, the appended ones are kept, and the same request
+/// continues from there.
 #[tokio::test]
-async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
+async fn repeated_repair_continues_after_timeout() {
     let stack = Stack::new();
     let create = |number: usize| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": format!("m-{number}")}});
+
     for from in [0, 50] {
         admin(&stack)
             .push((from..from + 50).map(create).collect::<Vec<_>>().into())
@@ -279,6 +291,7 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
     }
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
+
     let mut appended = Vec::new();
     for _ in 0..3 {
         let late = Arc::new(AtomicI64::new(0));
@@ -298,6 +311,7 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
         appended.push((response["code"].clone(), entries(&stack)));
         stack.advance(chrono::Duration::minutes(1));
     }
+
     assert_eq!(
         appended,
         [
@@ -309,20 +323,22 @@ async fn what_does_not_fit_the_time_is_appended_by_the_same_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_lags_behind_is_moved_and_what_stands_there_is_not_repaired() {
+async fn lagging_head_is_moved_without_repair() {
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "sequenced").await;
+
     let context = stack.context("changelog", Arc::new(Script::heads_stay()));
     let response = tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(response.batch_item_failures.len(), 1);
+
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
     assert_eq!(
         counts(&repair(&stack, json!({})).await),
         [1, 1, 0],
-        "it looked as if it was missing"
+        "the change appeared to be missing"
     );
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
     assert_eq!(entries(&stack), 1);

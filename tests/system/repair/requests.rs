@@ -1,4 +1,4 @@
-//! What may be asked for, and what is answered.
+//! Requests for a repair, and their responses.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use tidemark_tests::{Device, Stack};
 use super::{admin, counts, outage, repair, write};
 
 #[tokio::test]
-async fn a_dry_run_tells_what_is_missing_and_changes_nothing() {
+async fn dry_run_changes_nothing() {
     let stack = Stack::new();
     outage(&stack).await;
     let before = (stack.rows("changes"), stack.rows("resources"));
@@ -22,13 +22,15 @@ async fn a_dry_run_tells_what_is_missing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_channel_and_a_tenant_are_repaired_by_themselves() {
+async fn repair_obeys_tenant_and_channel() {
     let stack = Stack::new();
     outage(&stack).await;
+
     let stranger = Device::new(&stack, stack.token("acme2", "eve", &[], &[]), "phone");
     write(&stranger, "create", "s", "tenant", 0, "another tenant's").await;
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
+
     let other = |stack: &Stack| {
         stack
             .segments()
@@ -36,6 +38,7 @@ async fn a_channel_and_a_tenant_are_repaired_by_themselves() {
             .filter(|row| row["pk"]["S"] == "acme2#tenant")
             .count()
     };
+
     assert_eq!(
         counts(&repair(&stack, json!({"tenant": "acme", "channel": "tenant"})).await),
         [5, 3, 3]
@@ -57,7 +60,7 @@ async fn a_channel_and_a_tenant_are_repaired_by_themselves() {
     assert_eq!(other(&stack), 1);
 }
 
-/// Many resources in several channels, none of which was sequenced.
+/// Creates many resources in several channels without sequencing them. Returns their number.
 async fn many(stack: &Stack) -> usize {
     let writer = admin(stack);
     for channel in ["tenant", "user/ana#%", "group/nörd"] {
@@ -76,13 +79,14 @@ async fn many(stack: &Stack) -> usize {
             );
         }
     }
+
     stack.forget().await;
     stack.advance(chrono::Duration::hours(1));
     240
 }
 
 #[tokio::test]
-async fn cursors_lead_through_everything_once() {
+async fn cursors_cover_everything_once() {
     for request in [
         json!({}),
         json!({"tenant": "acme"}),
@@ -93,6 +97,7 @@ async fn cursors_lead_through_everything_once() {
         let (mut request, mut appended, mut looked_at, mut invocations) = (request, 0, 0, 0);
         let is_channel = request["channel"].is_string();
         request["limit"] = 37.into();
+
         loop {
             let response = repair(&stack, request.clone()).await;
             let [looked, missing, mended] = counts(&response);
@@ -104,12 +109,14 @@ async fn cursors_lead_through_everything_once() {
             }
             request["cursor"] = response["next_cursor"].clone();
         }
+
         let expected = if is_channel { all / 3 } else { all };
         assert_eq!(
             (appended as usize, looked_at as usize),
             (expected, expected)
         );
         assert!(invocations >= expected / 37);
+
         let rows = stack.segments();
         assert!(rows.iter().all(|row| {
             row["entries"]["B"]
@@ -125,7 +132,7 @@ async fn cursors_lead_through_everything_once() {
 }
 
 #[tokio::test]
-async fn one_invocation_goes_through_as_much_as_there_is() {
+async fn one_invocation_repairs_everything() {
     let stack = Stack::new();
     let all = many(&stack).await as u64;
     let response = repair(&stack, json!({})).await;
@@ -133,6 +140,7 @@ async fn one_invocation_goes_through_as_much_as_there_is() {
         (&counts(&response)[1..], &response["next_cursor"]),
         (&[all, all][..], &Value::Null)
     );
+
     let mut reader = Device::new(
         &stack,
         stack.token("acme", "ana#%", &[], &["nörd"]),
@@ -143,40 +151,46 @@ async fn one_invocation_goes_through_as_much_as_there_is() {
     assert_eq!(counts(&repair(&stack, json!({})).await)[1..], [0, 0]);
 }
 
+/// Returns invalid events, each with the path that the problem names. `cursor` is of a repair of
+/// all tenants.
+fn invalid_events(cursor: &Value) -> Vec<(Value, &'static str)> {
+    let repair = |request: Value| json!({ "repair": request });
+    let long = "x".repeat(257);
+
+    vec![
+        (json!({}), "repair"),
+        (json!({"repiar": {}}), "repair"),
+        (json!(7), "repair"),
+        (repair(json!(7)), "repair"),
+        (json!({"repair": {}, "dry_run": true}), "dry_run"),
+        (repair(json!({"dry-run": true})), "repair.dry-run"),
+        (repair(json!({"dry_run": "yes"})), "repair.dry_run"),
+        (repair(json!({"tenant": ""})), "repair.tenant"),
+        (repair(json!({"tenant": long})), "repair.tenant"),
+        (repair(json!({"channel": "tenant"})), "repair.tenant"),
+        (
+            repair(json!({"tenant": "acme", "channel": "everyone"})),
+            "repair.channel",
+        ),
+        (repair(json!({"since": "yesterday"})), "repair.since"),
+        (repair(json!({"limit": 0})), "repair.limit"),
+        (repair(json!({"limit": -1})), "repair.limit"),
+        (repair(json!({"cursor": "cu1_nonsense"})), "repair.cursor"),
+        (
+            repair(json!({"cursor": cursor, "tenant": "acme"})),
+            "repair.cursor",
+        ),
+    ]
+}
+
 #[tokio::test]
-async fn what_does_not_read_is_refused_and_nothing_is_done() {
+async fn invalid_repair_request_changes_nothing() {
     let stack = Stack::new();
     outage(&stack).await;
     let before = stack.rows("changes");
     let cursor = repair(&stack, json!({"limit": 1, "dry_run": true})).await["next_cursor"].clone();
-    let long = "x".repeat(257);
-    for (event, path) in [
-        (json!({}), "repair"),
-        (json!({"repiar": {}}), "repair"),
-        (json!(7), "repair"),
-        (json!({"repair": 7}), "repair"),
-        (json!({"repair": {}, "dry_run": true}), "dry_run"),
-        (json!({"repair": {"dry-run": true}}), "repair.dry-run"),
-        (json!({"repair": {"dry_run": "yes"}}), "repair.dry_run"),
-        (json!({"repair": {"tenant": ""}}), "repair.tenant"),
-        (json!({"repair": {"tenant": long}}), "repair.tenant"),
-        (json!({"repair": {"channel": "tenant"}}), "repair.tenant"),
-        (
-            json!({"repair": {"tenant": "acme", "channel": "everyone"}}),
-            "repair.channel",
-        ),
-        (json!({"repair": {"since": "yesterday"}}), "repair.since"),
-        (json!({"repair": {"limit": 0}}), "repair.limit"),
-        (json!({"repair": {"limit": -1}}), "repair.limit"),
-        (
-            json!({"repair": {"cursor": "cu1_nonsense"}}),
-            "repair.cursor",
-        ),
-        (
-            json!({"repair": {"cursor": cursor, "tenant": "acme"}}),
-            "repair.cursor",
-        ),
-    ] {
+
+    for (event, path) in invalid_events(&cursor) {
         let problem = stack.invoke("changelog", &event).await;
         let found = [&problem["status"], &problem["code"], &problem["path"]];
         assert_eq!(
@@ -185,13 +199,14 @@ async fn what_does_not_read_is_refused_and_nothing_is_done() {
             "{event}: {problem}"
         );
     }
+
     assert_eq!(stack.rows("changes"), before);
 }
 
-/// The door of the stream is the same: what has records is a batch, as Lambda or an operator hands
-/// it over.
+/// The entry point of the stream is the same: an event with records is a batch, whether Lambda or
+/// an operator sends it.
 #[tokio::test]
-async fn a_batch_that_was_given_up_is_handed_in_through_the_same_door() {
+async fn given_up_batch_can_be_sequenced_again() {
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "given up").await;
     let records = stack.stream_records();
@@ -204,70 +219,66 @@ async fn a_batch_that_was_given_up_is_handed_in_through_the_same_door() {
     assert_eq!(counts(&repair(&stack, json!({})).await), [1, 0, 0]);
 }
 
+/// Returns the audit entries of repairs, oldest first. Entries of one moment are in no particular
+/// order.
+async fn audited(stack: &Stack) -> Vec<Value> {
+    let token = stack.token("acme", "root", &["admin"], &[]);
+    let list = stack.get("audit?order=oldest", &token).await.ok();
+    let entries = list["entries"].as_array().cloned().unwrap_or_default();
+    entries
+        .into_iter()
+        .filter(|entry| entry["action"] == "repair")
+        .collect()
+}
+
+/// Asserts that a repair of two channels is audited as one entry for each.
+fn assert_entry_per_channel(mut entries: Vec<Value>) {
+    entries.sort_by_key(|entry| entry["channel"].to_string());
+    let summaries: Vec<Value> = entries
+        .iter()
+        .map(|it| {
+            json!([
+                it["by"],
+                it["via"],
+                it["channel"],
+                it["note"],
+                it["resources"]
+            ])
+        })
+        .collect();
+
+    let entry =
+        |channel: &str, note: &str| json!(["ops@example.com", "invocation", channel, note, null]);
+    assert_eq!(
+        summaries,
+        [
+            entry("tenant", "appends 3 missing changes to the log"),
+            entry("user/ana", "appends 1 missing changes to the log"),
+        ]
+    );
+}
+
 #[tokio::test]
 async fn repairs_are_audited() {
     let stack = Stack::new();
     outage(&stack).await;
-    let audited = async || {
-        let token = stack.token("acme", "root", &["admin"], &[]);
-        let list = stack.get("audit?order=oldest", &token).await.ok();
-        let entries = list["entries"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-            .into_iter();
-        entries
-            .filter(|entry| entry["action"] == "repair")
-            .collect::<Vec<_>>()
-    };
     repair(&stack, json!({"dry_run": true})).await;
     repair(&stack, json!({"dry_run": true, "start_over": true})).await;
-    assert!(audited().await.is_empty());
+    assert!(audited(&stack).await.is_empty());
+
     repair(&stack, json!({"requested_by": "ops@example.com"})).await;
-    let mut entries = audited().await;
-    entries.sort_by_key(|entry| entry["channel"].to_string());
-    let told: Vec<[&Value; 5]> = entries
-        .iter()
-        .map(|it| {
-            [
-                &it["by"],
-                &it["via"],
-                &it["channel"],
-                &it["note"],
-                &it["resources"],
-            ]
-        })
-        .collect();
-    let entry = |channel: &str, note: &str| {
-        [
-            json!("ops@example.com"),
-            json!("invocation"),
-            json!(channel),
-            json!(note),
-            Value::Null,
-        ]
-    };
-    let expected = [
-        entry("tenant", "appends 3 missing changes to the log"),
-        entry("user/ana", "appends 1 missing changes to the log"),
-    ];
-    assert_eq!(
-        told,
-        expected
-            .iter()
-            .map(|entry| entry.each_ref())
-            .collect::<Vec<_>>()
-    );
-    // Nothing is missing any more.
+    assert_entry_per_channel(audited(&stack).await);
+
+    // A repair without missing changes is not audited.
     repair(&stack, json!({})).await;
-    assert_eq!(audited().await.len(), 2);
+    assert_eq!(audited(&stack).await.len(), 2);
+
     repair(
         &stack,
         json!({"tenant": "acme", "channel": "tenant", "start_over": true}),
     )
     .await;
-    // What happened in one moment is listed in no order.
-    let entries = audited().await;
+    let entries = audited(&stack).await;
     let unnamed = entries
         .iter()
         .filter(|entry| entry["by"] == "operator")

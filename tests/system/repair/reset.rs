@@ -1,14 +1,14 @@
-//! The tables were restored from an older copy: every device starts over, and holds what the server
-//! holds.
+//! After the tables are restored from an older copy, every device is reset and has what the server
+//! has.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Stack, device::DeviceCopy};
+use tidemark_tests::{Device, Stack, device::DeviceCopy};
 
 use super::{admin, repair, write};
 
-/// The tables that a restore brings back together.
+/// The tables that are restored together.
 const TABLES: [&str; 3] = ["resources", "changes", "conflicts"];
 
 fn copy(stack: &Stack) -> BTreeMap<&'static str, Vec<Value>> {
@@ -18,8 +18,7 @@ fn copy(stack: &Stack) -> BTreeMap<&'static str, Vec<Value>> {
         .collect()
 }
 
-/// Makes the tables what they were. The stream of a restored table begins with what is written
-/// afterwards.
+/// Replaces the tables by the copy. The stream of a restored table contains only later writes.
 async fn restore(stack: &Stack, copy: &BTreeMap<&'static str, Vec<Value>>) {
     for (table, rows) in copy {
         for row in stack.rows(table) {
@@ -35,37 +34,28 @@ async fn restore(stack: &Stack, copy: &BTreeMap<&'static str, Vec<Value>>) {
     stack.forget().await;
 }
 
-#[tokio::test]
-async fn what_a_restore_took_back_is_gone_from_devices_too() {
-    let stack = Stack::new();
-    let (writer, mut ana) = (admin(&stack), stack.device("ana", "phone"));
-    write(&writer, "create", "a", "tenant", 0, "before").await;
-    stack.settle().await;
-    let before = copy(&stack);
-    ana.pull().await;
-    // Hers is not sent back to her: her position stays what it was, and the end of the log that is
-    // restored.
-    write(&ana, "create", "hers", "tenant", 0, "after").await;
+/// Creates the meter `hers` from Ana's phone. Her own change is not delivered to her, so her
+/// position stays at the end of the restored log.
+async fn create_own(ana: &mut Device<'_>) {
+    write(ana, "create", "hers", "tenant", 0, "after").await;
     let hers = DeviceCopy {
         server_version: 1,
         payload: Some("{}".into()),
     };
     ana.rows
         .insert(("tenant".into(), "meter".into(), "hers".into()), hers);
-    // Ben was so far ahead that the restored log has not come to where he stands.
-    write(&writer, "update", "a", "tenant", 1, "after").await;
-    stack.settle().await;
-    let mut ben = stack.device("ben", "phone");
-    ben.pull().await;
-    restore(&stack, &before).await;
-    stack.advance(chrono::Duration::minutes(10));
+}
 
-    let dry = repair(&stack, json!({"start_over": true, "dry_run": true})).await;
+/// Resets all channels, after a dry run that changes nothing, and asserts that only the first reset
+/// has an effect.
+async fn reset_once(stack: &Stack, changes: &[Value]) {
+    let dry = repair(stack, json!({"start_over": true, "dry_run": true})).await;
     assert_eq!(
         (&dry["started_over"], stack.rows("changes")),
-        (&json!(1), before["changes"].clone())
+        (&json!(1), changes.to_vec())
     );
-    let done = repair(&stack, json!({"start_over": true})).await;
+
+    let done = repair(stack, json!({"start_over": true})).await;
     assert_eq!(
         (
             &done["started_over"],
@@ -75,24 +65,49 @@ async fn what_a_restore_took_back_is_gone_from_devices_too() {
         (&json!(1), &json!(0), None)
     );
     assert_eq!(
-        repair(&stack, json!({"start_over": true})).await["started_over"],
+        repair(stack, json!({"start_over": true})).await["started_over"],
         0,
         "nothing happened since"
     );
+}
 
-    // Devices of all kinds start over, once, and go on in the log.
+/// Asserts that a device is reset and then has what the server has.
+async fn assert_reset(device: &mut Device<'_>) {
+    let page = device.pull_page(100).await;
+    assert_eq!(page["reset"][0], "tenant");
+    assert_eq!(
+        device
+            .live()
+            .into_iter()
+            .map(|(id, held)| (id, held.server_version))
+            .collect::<Vec<_>>(),
+        [("a".to_owned(), 1)]
+    );
+}
+
+#[tokio::test]
+async fn restored_tables_reset_every_device() {
+    let stack = Stack::new();
+    let (writer, mut ana) = (admin(&stack), stack.device("ana", "phone"));
+    write(&writer, "create", "a", "tenant", 0, "before").await;
+    stack.settle().await;
+    let before = copy(&stack);
+    ana.pull().await;
+    create_own(&mut ana).await;
+
+    // Ben is ahead: the restored log has not reached his position.
+    write(&writer, "update", "a", "tenant", 1, "after").await;
+    stack.settle().await;
+    let mut ben = stack.device("ben", "phone");
+    ben.pull().await;
+    restore(&stack, &before).await;
+    stack.advance(chrono::Duration::minutes(10));
+    reset_once(&stack, &before["changes"]).await;
+
+    // All devices are reset once and then follow the log.
     let mut fresh = stack.device("cleo", "phone");
     for device in [&mut ana, &mut ben, &mut fresh] {
-        let page = device.pull_page(100).await;
-        assert_eq!(page["reset"][0], "tenant");
-        assert_eq!(
-            device
-                .live()
-                .into_iter()
-                .map(|(id, held)| (id, held.server_version))
-                .collect::<Vec<_>>(),
-            [("a".to_owned(), 1)]
-        );
+        assert_reset(device).await;
     }
     write(&writer, "update", "a", "tenant", 1, "anew").await;
     stack.settle().await;
@@ -106,12 +121,13 @@ async fn what_a_restore_took_back_is_gone_from_devices_too() {
 }
 
 #[tokio::test]
-async fn a_channel_that_was_never_sequenced_starts_over_too() {
+async fn never_sequenced_channel_can_be_reset() {
     let stack = Stack::new();
     let (writer, mut ana) = (admin(&stack), stack.device("ana", "phone"));
     ana.pull().await;
     write(&writer, "create", "a", "tenant", 0, "never sequenced").await;
     stack.forget().await;
+
     assert_eq!(
         repair(
             &stack,
@@ -120,6 +136,7 @@ async fn a_channel_that_was_never_sequenced_starts_over_too() {
         .await["started_over"],
         1
     );
+
     ana.pull().await;
     assert_eq!(ana.live().len(), 1);
     write(&writer, "update", "a", "tenant", 1, "sequenced").await;
@@ -130,7 +147,7 @@ async fn a_channel_that_was_never_sequenced_starts_over_too() {
 }
 
 #[tokio::test]
-async fn channels_start_over_as_a_whole() {
+async fn reset_rejects_a_start_time() {
     let stack = Stack::new();
     let response = stack
         .invoke(

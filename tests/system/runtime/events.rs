@@ -1,5 +1,5 @@
-//! The samples in `events/` through the binaries: they are answered as the functions in this
-//! process answer them.
+//! Sends the samples in `events/` to the binaries, whose responses equal those of the functions in
+//! this process.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tidemark_tests::{ApiResponse, Stack, lambda::response, openapi};
 use super::{dead_letters, start};
 use crate::events;
 
-/// A deployment with the machine's clock, which the processes go by.
+/// Returns a deployment with the machine's clock, which the processes use.
 fn deployment() -> Stack {
     Stack::new().today()
 }
@@ -32,12 +32,12 @@ async fn request(stack: &Stack, function: &str, event: &str) -> ApiResponse {
 }
 
 #[tokio::test]
-async fn every_request_is_answered_by_its_binary() {
+async fn binaries_handle_every_request() {
     events::api::each_request(deployment, request).await;
 }
 
 #[tokio::test]
-async fn every_request_about_conflicts_is_answered_by_its_binary() {
+async fn binaries_handle_every_conflict_request() {
     events::conflicts::each_request(deployment, request).await;
     events::conflicts::each_decision(deployment, async |stack, event| {
         ask(stack, "resolve", event).await
@@ -46,7 +46,7 @@ async fn every_request_about_conflicts_is_answered_by_its_binary() {
 }
 
 #[tokio::test]
-async fn every_batch_of_stream_records_is_taken_by_its_binary() {
+async fn binaries_handle_every_stream_batch() {
     events::stream::each_batch(async |stack, event| {
         dead_letters(&ask(stack, "changelog", event).await)
     })
@@ -58,7 +58,7 @@ async fn every_batch_of_stream_records_is_taken_by_its_binary() {
 }
 
 #[tokio::test]
-async fn every_repair_is_made_by_the_binary() {
+async fn binary_handles_every_repair() {
     events::repair::each_repair(deployment, async |stack, event| {
         ask(stack, "changelog", event).await
     })
@@ -66,7 +66,7 @@ async fn every_repair_is_made_by_the_binary() {
 }
 
 #[tokio::test]
-async fn a_process_answers_one_event_after_the_other() {
+async fn process_handles_consecutive_events() {
     let stack = deployment();
     let event = events::samples()["push.rest-retry"]
         .replace("${TOKEN}", &stack.token("acme", "ana", &[], &[]));

@@ -1,4 +1,5 @@
-//! Odd events through the binaries: one process of each function answers all of them, and lives on.
+//! Sends odd events to the binaries: one process of each function responds to all of them and
+//! survives.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,14 +16,15 @@ async fn one_process_survives_every_odd_event() {
     for (function, route) in functions {
         for api in [ApiKind::Rest, ApiKind::Http] {
             let stack = Stack::new().today().behind(api);
-            // What stands behind the token is asked in this process, which is faster.
+            // Events with a valid token are tested within the test process, which is faster.
             let event = plain(&stack, route, "none");
             let mut lambda = start(&stack, function, Arc::new(NoHook)).await;
             lambda.idle().await;
             let process = lambda.id();
+
             for (what, event) in odd(&event) {
-                let told = lambda.ask(&event.to_string()).await;
-                assert_readable(&response(&told), &format!("{function} {api:?}: {what}"));
+                let text = lambda.ask(&event.to_string()).await;
+                assert_readable(&response(&text), &format!("{function} {api:?}: {what}"));
             }
             assert_eq!(lambda.id(), process, "{function}");
         }

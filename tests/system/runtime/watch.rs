@@ -1,16 +1,17 @@
-//! `cargo lambda watch` serves the routes of the API from the root of the workspace, as its
-//! manifest says.
+//! `cargo lambda watch` serves the routes of the API from the root of the workspace, according to
+//! its manifest.
 
 use std::collections::BTreeSet;
 
 use tidemark_core::routes::ROUTES;
 
 #[test]
-fn the_manifest_routes_requests_as_the_code_does() {
+fn manifest_and_code_have_equal_routes() {
     let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
     let router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
         .as_table()
         .unwrap();
+
     let routed: BTreeSet<(&str, &str, &str)> = router
         .iter()
         .flat_map(|(path, methods)| {
@@ -23,6 +24,7 @@ fn the_manifest_routes_requests_as_the_code_does() {
             })
         })
         .collect();
+
     let served = ROUTES.iter().flat_map(|route| {
         [route.method, "OPTIONS"].map(|method| (method, route.path, route.function))
     });

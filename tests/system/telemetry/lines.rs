@@ -1,4 +1,4 @@
-//! Log lines: whose they are, and at which level what is said.
+//! Log lines: the context and the level of each message.
 
 use std::sync::Arc;
 
@@ -14,19 +14,33 @@ fn unavailable() -> Arc<Responder> {
     Responder::all(Reply::error(400, "ValidationException", "no"))
 }
 
+/// Corrupts the version of the only resource.
+fn corrupt_version(stack: &Stack) {
+    let mut row = stack.rows("resources").remove(0);
+    row["server_version"] = json!({"S": "one"});
+    stack.dynamodb("PutItem", &json!({"TableName": "resources", "Item": row}));
+}
+
+/// Asserts that a line identifies the second request, a push of Ana's phone, and has a time and a
+/// target.
+fn assert_push_context(line: &Value) {
+    let fields = ["request_id", "function", "tenant", "user", "device_id"]
+        .map(|field| line[field].as_str().unwrap());
+    assert_eq!(fields, ["request-1", "push", "acme", "ana", "phone"]);
+    assert!(
+        line["timestamp"].as_str().unwrap().ends_with('Z')
+            && line["target"].as_str().unwrap().starts_with("tidemark_")
+    );
+}
+
 #[tokio::test]
-async fn every_line_of_a_push_says_whose_it_is_and_the_last_one_how_it_went() {
+async fn push_lines_have_context_and_summary() {
     let stack = Stack::new();
     stack
         .device("ana", "phone")
         .push_one(meter("create", "m-1", 0, json!({})))
         .await;
-    let mut broken = stack.rows("resources").remove(0);
-    broken["server_version"] = json!({"S": "one"});
-    stack.dynamodb(
-        "PutItem",
-        &json!({"TableName": "resources", "Item": broken}),
-    );
+    corrupt_version(&stack);
 
     let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let items = json!([
@@ -36,18 +50,11 @@ async fn every_line_of_a_push_says_whose_it_is_and_the_last_one_how_it_went() {
     stack.device("ana", "phone").push(items).await;
     let lines = written.logs();
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    for line in &lines {
-        let told = ["request_id", "function", "tenant", "user", "device_id"]
-            .map(|field| line[field].as_str().unwrap());
-        assert_eq!(told, ["request-1", "push", "acme", "ana", "phone"]);
-        assert!(
-            line["timestamp"].as_str().unwrap().ends_with('Z')
-                && line["target"].as_str().unwrap().starts_with("tidemark_")
-        );
-    }
+    lines.iter().for_each(assert_push_context);
+
     assert_eq!(
         [&lines[0]["level"], &lines[0]["message"]],
-        ["ERROR", "a resource does not read"]
+        ["ERROR", "stored resource cannot be decoded"]
     );
     let mut last = lines[1].clone();
     last.as_object_mut()
@@ -59,7 +66,7 @@ async fn every_line_of_a_push_says_whose_it_is_and_the_last_one_how_it_went() {
 }
 
 #[tokio::test]
-async fn a_refused_request_says_the_code_that_the_client_got() {
+async fn rejected_request_logs_the_response_code() {
     let stack = Stack::new();
     let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     stack.post_bytes("sync/push", None, b"{}").await;
@@ -73,9 +80,10 @@ async fn a_refused_request_says_the_code_that_the_client_got() {
     stack
         .get("conflicts", &stack.token("acme", "ana", &[], &[]))
         .await;
-    let told =
+
+    let fields =
         |line: &Value| ["function", "status", "code", "tenant"].map(|field| line[field].clone());
-    let lines: Vec<_> = written.logs().iter().map(told).collect();
+    let lines: Vec<_> = written.logs().iter().map(fields).collect();
     assert_eq!(
         json!(lines),
         json!([
@@ -87,18 +95,20 @@ async fn a_refused_request_says_the_code_that_the_client_got() {
 }
 
 #[tokio::test]
-async fn lambdas_own_id_stands_beside_the_gateways() {
+async fn lambda_and_gateway_ids_are_logged() {
     let stack = Stack::new();
     let context = stack.context("presign", Arc::new(NoHook));
     let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let event = json!({"resource": "/x", "path": "/x", "httpMethod": "POST", "headers": {}, "requestContext":
         {"resourcePath": "/api/v1/mobile/media/presign", "httpMethod": "POST", "requestId": "of-the-gateway", "identity": {}}});
+
     let request = tidemark_tests::request(&event.to_string());
     let mut lambda_context = LambdaContext::default();
     lambda_context.request_id = "of-lambda".into();
     let respond = async { Err::<(), _>(tidemark_aws::http::not_found().into()) };
     let request = request.with_lambda_context(lambda_context);
     tidemark_aws::http::serve(&context, "presign", &request, respond).await;
+
     let line = written.logs().remove(0);
     assert_eq!(
         [&line["request_id"], &line["lambda_request_id"]],
@@ -107,34 +117,36 @@ async fn lambdas_own_id_stands_beside_the_gateways() {
 }
 
 #[tokio::test]
-async fn a_direct_decision_says_its_tenant_and_who_decides() {
+async fn direct_resolution_logs_tenant_and_operator() {
     let stack = Stack::new();
     let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let event = json!({"conflict_id": "conf-1", "tenant": "acme", "resolved_by": "ops", "resolution": "accept_client"});
     let problem = stack.invoke("resolve", &event).await;
     let line = written.logs().remove(0);
-    let told =
+    let fields =
         ["function", "code", "tenant", "user", "request_id"].map(|field| line[field].clone());
     assert_eq!(
-        json!(told),
+        json!(fields),
         json!(["resolve", "not_found", "acme", "ops", problem["request_id"]])
     );
 }
 
 #[tokio::test]
-async fn a_channel_that_could_not_be_sequenced_is_named() {
+async fn unsequenced_channel_is_logged() {
     let stack = Stack::new();
     stack
         .device("ana", "phone")
         .push_one(meter("create", "m-1", 0, json!({})))
         .await;
+
     let context = stack.context("changelog", unavailable());
     let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let mut event = stream_event(&stack.stream_records());
     event.context.request_id = "of-lambda".into();
     tidemark_changelog::handle(&context, event).await.unwrap();
+
     let lines = written.logs();
-    let told = |at: usize| {
+    let fields = |at: usize| {
         [
             "level",
             "message",
@@ -147,14 +159,14 @@ async fn a_channel_that_could_not_be_sequenced_is_named() {
     };
     let why = "a channel could not be sequenced";
     assert_eq!(
-        json!(told(0)),
+        json!(fields(0)),
         json!(["ERROR", why, "changelog", "of-lambda", "acme", "tenant"])
     );
     assert_eq!(
-        json!(told(1)),
+        json!(fields(1)),
         json!([
             "INFO",
-            "records were given back",
+            "records will be redelivered",
             "changelog",
             "of-lambda",
             null,
@@ -165,7 +177,7 @@ async fn a_channel_that_could_not_be_sequenced_is_named() {
 }
 
 #[tokio::test]
-async fn at_the_level_of_errors_an_error_still_says_whose_it_is_and_metrics_are_told() {
+async fn error_level_keeps_context_and_metrics() {
     let stack = Stack::hooked(unavailable());
     let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     assert_eq!(
@@ -176,13 +188,14 @@ async fn at_the_level_of_errors_an_error_still_says_whose_it_is_and_metrics_are_
             .status,
         503
     );
+
     let lines = written.logs();
     assert_eq!(lines.len(), 1, "{lines:#?}");
-    let told =
+    let fields =
         ["message", "request_id", "tenant", "device_id"].map(|field| lines[0][field].clone());
     assert_eq!(
-        json!(told),
-        json!(["the tables did not answer", "request-0", "acme", "phone"])
+        json!(fields),
+        json!(["a dependency is unavailable", "request-0", "acme", "phone"])
     );
     assert_eq!(written.metrics()[0]["Outages"], 1);
 }

@@ -1,8 +1,9 @@
-//! What the functions write: log lines that say whose request they belong to and never what was in
-//! it, and metrics.
+//! Tests of what the functions write: log lines, which identify their request and never contain its
+//! content, and metrics.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod lines;
+mod metric_format;
 mod metrics;
 mod silence;
 mod throttled;
@@ -23,16 +24,16 @@ use tidemark::{
 use tidemark_aws::telemetry;
 use tracing::{Dispatch, Subscriber, level_filters::LevelFilter, subscriber::DefaultGuard};
 
-/// What is written while a guard lives: all that the functions of this thread say, through the
-/// subscriber that they have when deployed.
+/// Captures what the functions of this thread write while a guard lives, through the subscriber of
+/// a deployment.
 #[derive(Clone, Default)]
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
 impl CapturedLog {
-    /// What is written from here on at a log level.
+    /// Starts to capture at a log level.
     fn at(level: LevelFilter) -> (Self, DefaultGuard) {
         let written = Self::default();
-        let guard = hear(telemetry::subscriber(level, written.writer()));
+        let guard = subscribe(telemetry::subscriber(level, written.writer()));
         (written, guard)
     }
 
@@ -45,7 +46,7 @@ impl CapturedLog {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Every line, which is one JSON object.
+    /// Parses every line as a JSON object.
     fn lines(&self) -> Vec<Value> {
         self.text()
             .lines()
@@ -55,7 +56,7 @@ impl CapturedLog {
             .collect()
     }
 
-    /// The log lines.
+    /// Returns the log lines.
     fn logs(&self) -> Vec<Value> {
         self.lines()
             .into_iter()
@@ -63,7 +64,7 @@ impl CapturedLog {
             .collect()
     }
 
-    /// The lines with metrics.
+    /// Returns the lines with metrics.
     fn metrics(&self) -> Vec<Value> {
         self.lines()
             .into_iter()
@@ -71,7 +72,7 @@ impl CapturedLog {
             .collect()
     }
 
-    /// What was written until now, which is forgotten.
+    /// Takes what was captured until now.
     fn take(&self) -> Self {
         Self(Arc::new(Mutex::new(std::mem::take(
             &mut *self.0.lock().unwrap(),
@@ -90,26 +91,26 @@ impl io::Write for CapturedLog {
     }
 }
 
-/// What this thread says goes to `subscriber` until the guard is dropped.
+/// Sends the events of this thread to `subscriber` until the guard is dropped.
 ///
-/// Where a process has a single subscriber, `tracing` asks the first thread that comes to a line of
-/// the code whether anyone listens there, and keeps the answer for all threads; most tests have
-/// nobody who listens. With two it asks both.
-fn hear(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+/// If a process has a single subscriber, `tracing` asks the first thread that reaches a callsite
+/// whether it is enabled, and caches the result for all threads. Most tests have no subscriber. If
+/// there are two, `tracing` asks both.
+fn subscribe(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     static SECOND: LazyLock<Dispatch> =
         LazyLock::new(|| Dispatch::new(telemetry::subscriber(LevelFilter::TRACE, io::sink)));
     LazyLock::force(&SECOND);
     tracing::subscriber::set_default(subscriber)
 }
 
-/// Answers the calls that fit with always the same.
+/// A hook that gives the same reply to all calls that fit.
 struct Responder {
     reply: Reply,
     fits: fn(&Call<'_>) -> bool,
 }
 
 impl Responder {
-    /// Answers every call.
+    /// Replies to every call.
     fn all(reply: Reply) -> Arc<Self> {
         Arc::new(Self {
             reply,
@@ -117,7 +118,7 @@ impl Responder {
         })
     }
 
-    /// Answers transactions only.
+    /// Replies to transactions only.
     fn transactions(reply: Reply) -> Arc<Self> {
         Arc::new(Self {
             reply,
@@ -125,7 +126,7 @@ impl Responder {
         })
     }
 
-    /// Answers what is put into the tables only.
+    /// Replies to `PutItem` calls only.
     fn puts(reply: Reply) -> Arc<Self> {
         Arc::new(Self {
             reply,
@@ -149,7 +150,7 @@ impl Hook for Responder {
     }
 }
 
-/// An item about the meter `id`.
+/// Builds a push item about the meter `id`.
 fn meter(action: &str, id: &str, base: u64, fields: Value) -> Value {
     let mut payload = fields;
     payload["id"] = id.into();

@@ -1,5 +1,5 @@
-//! Statements that are throttled inside an answer of 200, and transactions that are cancelled
-//! because a table throttles: how long they are tried again, and what the log says of it.
+//! Statements that are throttled within a response of 200, and transactions that are cancelled
+//! because a table is throttled: how long they are retried, and what is logged.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ const STATEMENT: &str = "BatchExecuteStatement";
 const TRANSACTION: &str = "TransactWriteItems";
 const REASON: &str = "Throughput exceeds the current capacity for one or more global secondary indexes of table resources";
 
-/// Throttles every call of this kind so many times.
+/// Returns a hook that throttles the first `times` calls of this operation.
 fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) -> Script {
     Script::new(move |_, operation, body, moment| {
         if operation != throttled
@@ -31,6 +31,7 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
         {
             return CallFate::Continue;
         }
+
         let request: Value = serde_json::from_str(body).unwrap();
         if operation == TRANSACTION {
             let reason = |number| match number {
@@ -48,6 +49,7 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
                 body: body.to_string().into_bytes(),
             });
         }
+
         let error = json!({"Error": {"Code": "ThrottlingError", "Message": REASON}});
         let responses: Vec<Value> = request["Statements"]
             .as_array()
@@ -62,8 +64,8 @@ fn throttling(throttled: &'static str, times: usize, calls: Arc<AtomicUsize>) ->
     })
 }
 
-/// Pushes an item, with these waits drawn one after the other; the result's code, the calls, and
-/// the time it took. One with a unique value is written in a transaction.
+/// Pushes an item, with these waits drawn one after the other. Returns the result's code, the
+/// number of calls and the time taken. An item with a unique value is written in a transaction.
 async fn pushed(
     throttled: &'static str,
     times: usize,
@@ -79,6 +81,7 @@ async fn pushed(
             Arc::new(throttling(throttled, times, Arc::clone(&calls))),
         )
         .with_random(random);
+
     let payload = match throttled {
         TRANSACTION => json!({"id": "secret-id", "code": "X"}),
         _ => json!({"id": "secret-id"}),
@@ -93,6 +96,7 @@ async fn pushed(
             &body,
         )
         .to_string();
+
     let began = Instant::now();
     let request = tidemark_tests::request(&event);
     let response = ApiResponse::read(tidemark_push::handle(&context, request).await).ok();
@@ -114,12 +118,14 @@ async fn throttled_call_waits_with_full_jitter() {
             3_780,
             "{throttled}: the longest of each wait"
         );
+
         let (code, calls, took) = pushed(throttled, usize::MAX, &[0]).await;
         assert_eq!(
             (code, calls, took.as_millis()),
             (json!("unavailable"), 7, 0),
             "{throttled}"
         );
+
         let (code, calls, _) = pushed(throttled, 6, LONGEST).await;
         assert_eq!(
             (code, calls),
@@ -135,13 +141,15 @@ async fn throttled_statement_logs_its_reason() {
     let (_, calls, _) = pushed(STATEMENT, 2, &[0]).await;
     assert_eq!(calls, 3);
     assert_eq!(written.logs(), Vec::<Value>::new(), "nothing at that level");
+
     let (written, _guard) = CapturedLog::at(LevelFilter::WARN);
     pushed(STATEMENT, 2, &[0]).await;
     let logs = written.logs();
     assert_eq!(logs.len(), 2, "{logs:?}");
     assert!(
         logs.iter()
-            .all(|line| line["reason"] == REASON && line["message"] == "a row was not written"),
+            .all(|line| line["reason"] == REASON
+                && line["message"] == "DynamoDB did not write a row"),
         "{logs:?}"
     );
     assert!(!written.text().contains("secret-id"));

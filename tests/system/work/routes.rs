@@ -1,6 +1,6 @@
-//! A bound for each route, which its valid requests with the most work stay within. It is compared
-//! with what a request carried, and not with a time, so the requests here meet less stored data
-//! than those of `bench work` and the bounds hold all the same.
+//! A limit for each route that its most expensive valid requests must obey. The limit is relative
+//! to the bytes that a request carries, and is not a time. So it also holds for these requests,
+//! which meet less stored data than the requests of `bench work`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,12 +14,12 @@ use tidemark_core::{
 };
 use tidemark_tests::requests::{Case, LARGE_BYTES, Observer, Scale, cases};
 
-/// What the requests of a route may cost.
+/// The limits for the requests of a route.
 struct RouteLimit {
     route: (&'static str, &'static str),
-    /// How often what was carried, packed and unpacked is parsed, written or hashed.
+    /// How often the carried, packed and unpacked bytes may be parsed, written or hashed.
     passes: usize,
-    /// Bytes that are parsed, written or hashed besides: digests of names, a cursor.
+    /// Additional bytes that are parsed, written or hashed: digests of names, a cursor.
     extra: usize,
     /// Bytes that are unpacked.
     unpacked: usize,
@@ -29,7 +29,7 @@ struct RouteLimit {
     calls: usize,
 }
 
-/// A route without any bound above what its requests carry.
+/// The limits of a route that does no work beyond what its requests carry.
 const NONE: RouteLimit = RouteLimit {
     route: ("", ""),
     passes: 0,
@@ -39,11 +39,12 @@ const NONE: RouteLimit = RouteLimit {
     calls: 0,
 };
 const SMALL: usize = 40_000;
-/// The text of the largest batch, and that of its results.
+/// The text of the largest batch and of its results, in bytes.
 const BATCH: usize = 2 * BODY_BYTES_MAX;
-/// The log that is read to find out whether a change was delivered, or for a page.
+/// The part of the log that is read to determine whether a change was delivered, or for a page, in
+/// bytes.
 const LOG: usize = PAGE_READ_BYTES_MAX + SEGMENT_BYTES_MAX;
-/// The edits of the largest conflict here.
+/// The edits of the largest conflict here, in bytes.
 const CONFLICT: usize = (Scale::SMALL.edits + 2) * PAYLOAD_BYTES_MAX;
 
 const BOUNDS: &[RouteLimit] = &[
@@ -143,8 +144,8 @@ const BOUNDS: &[RouteLimit] = &[
     },
 ];
 
-/// Bytes that are parsed, written or hashed because the payload is written for results, which omit
-/// what is superseded only afterwards, and for each decision of a policy.
+/// Returns the bytes that are parsed, written or hashed in addition: payloads are written for
+/// results, which omit superseded ones only afterwards, and for each resolution by a policy.
 fn rewritten(case: &Case) -> usize {
     match case.name {
         "50 nested patches, merged onto an older base (field_merge)" => 2 * RESPONSE_BYTES_MAX,
@@ -155,7 +156,8 @@ fn rewritten(case: &Case) -> usize {
     }
 }
 
-/// Checks the requests of the route with the most work, those whose number has this remainder.
+/// Checks the most expensive requests of the route whose index has the remainder `part` modulo
+/// `parts`.
 async fn check(method: &str, path: &str, (part, parts): (usize, usize)) {
     let of_route = |case: &&Case| case.route == (method, path) && case.ordinary.is_some();
     let bound = BOUNDS
@@ -175,32 +177,38 @@ async fn within(case: &Case, bound: &RouteLimit) {
     observer.take();
     work::take();
     let response = request.deliver(&stack, &event).await;
+
     let (work, traffic) = (work::take(), observer.take());
     let carried = traffic.bytes + request.body.len() + request.check(response);
     let text = work.parsed + work.written + work.hashed;
-    let told = format!(
+    let context = format!(
         "{}: {work:?}, {traffic:?}, {carried} bytes carried",
         case.name
     );
+
     let text_max =
         bound.extra + rewritten(case) + bound.passes * (carried + work.packed + work.unpacked);
-    assert!(text <= text_max, "too many passes over the text: {told}");
+    assert!(text <= text_max, "too many passes over the text: {context}");
     assert!(
         work.unpacked <= bound.unpacked,
-        "too much is unpacked: {told}"
+        "too much is unpacked: {context}"
     );
-    assert!(traffic.rows <= bound.rows, "too many rows are read: {told}");
-    assert!(traffic.calls <= bound.calls, "too many calls: {told}");
+    assert!(
+        traffic.rows <= bound.rows,
+        "too many rows are read: {context}"
+    );
+    assert!(traffic.calls <= bound.calls, "too many calls: {context}");
 }
 
 const ALL: (usize, usize) = (0, 1);
 
 #[test]
-fn every_route_has_a_bound_and_a_request() {
+fn every_route_has_bound_and_request() {
     let routes: BTreeSet<_> = ROUTES
         .iter()
         .map(|it| (it.method, it.path.trim_start_matches("/api/v1/mobile/")))
         .collect();
+
     assert_eq!(
         BOUNDS
             .iter()
@@ -263,7 +271,7 @@ async fn conflict_stays_within_its_bound() {
 }
 
 #[tokio::test]
-async fn decision_stays_within_its_bound() {
+async fn resolution_stays_within_its_bound() {
     check("POST", "conflicts/{id}/resolve", ALL).await;
 }
 

@@ -1,8 +1,8 @@
-//! The keys tokens are signed with: given inline, or fetched from a URL and cached. A key id that
-//! is not in the cache is asked for again at most once a minute, so that made-up key ids cost
-//! little; and the whole set once an hour, so that a key that was withdrawn is forgotten. A set
-//! that could not be fetched for a day is not trusted any more: whoever controls the provider's
-//! address could otherwise keep a withdrawn key valid by keeping the provider away.
+//! The keys that verify token signatures: configured inline, or fetched from a URL and cached. An
+//! unknown key id triggers a refetch at most once a minute, so that requests with invented key ids
+//! cost little. The whole set is refetched every hour, so that a withdrawn key expires. A set that
+//! could not be fetched for a day is no longer trusted: an attacker who controls the provider's
+//! address could otherwise keep a withdrawn key valid by making the provider unreachable.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -27,12 +27,12 @@ use crate::{failure::Failure, settings::KeySource, transport};
 
 const REFETCH_SECONDS_MIN: i64 = 60;
 const KEEP_SECONDS_MAX: i64 = 60 * 60;
-/// How long a set is trusted while it cannot be fetched.
+/// The maximum age of a trusted set while it cannot be fetched.
 const TRUST_SECONDS_MAX: i64 = 24 * 60 * 60;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 
-/// The keys, and where more come from.
+/// The cached keys and the URL from which they are fetched.
 #[derive(Debug)]
 pub(super) struct Keys {
     source: Option<Source>,
@@ -49,7 +49,7 @@ struct Source {
 struct CachedKeys {
     keys: Option<JwkSet>,
     fetched_at: Option<DateTime<Utc>>,
-    asked_at: Option<DateTime<Utc>>,
+    attempted_at: Option<DateTime<Utc>>,
 }
 
 impl Keys {
@@ -60,6 +60,7 @@ impl Keys {
                     keys: Some(read(text.as_bytes())?),
                     ..CachedKeys::default()
                 };
+
                 Self {
                     source: None,
                     cached: Mutex::new(cached),
@@ -68,6 +69,7 @@ impl Keys {
             KeySource::Url(url) => {
                 let connector = transport::system_connector()
                     .map_err(|error| Failure::Outage(error.to_string()))?;
+
                 Self {
                     source: Some(Source {
                         url: url.clone(),
@@ -79,13 +81,13 @@ impl Keys {
         })
     }
 
-    /// The key that a token with this header is signed with: the one with its key id; without an
-    /// id, the only key of the set. `None` for a key that is not in the set as it is known, or is
-    /// not for verifying this kind of signature.
+    /// Returns the key that signed a token with this header: the key with its key id, or the only
+    /// key of the set if the header has no id. Returns `None` if the known set does not contain the
+    /// key, or if the key may not verify this kind of signature.
     ///
     /// # Errors
-    /// An outage when the key is not known and the set could not be fetched lately: whether it is a
-    /// key nobody can say then. And an outage when the set could not be fetched for a day.
+    /// Returns `Failure::Outage` if the key is unknown and the last fetch of the set failed,
+    /// because the key may be valid then, or if the set could not be fetched for a day.
     pub(super) async fn find(
         &self,
         header: &Header,
@@ -94,11 +96,13 @@ impl Keys {
         let Some(source) = &self.source else {
             return Ok(self.lock().key(header));
         };
+
         if let Some(key) = self.lock().key_if_fresh(header, now) {
             return Ok(Some(key));
         }
-        let may_ask = self.lock().may_ask(now);
-        if may_ask {
+
+        let may_refetch = self.lock().may_refetch(now);
+        if may_refetch {
             match source.fetch().await {
                 Ok(keys) => {
                     let mut cached = self.lock();
@@ -107,10 +111,11 @@ impl Keys {
                 Err(failure) => tracing::warn!(%failure, "the key set could not be fetched"),
             }
         }
+
         let cached = self.lock();
         match cached.key(header) {
             Some(key) if cached.is_trusted(now) => Ok(Some(key)),
-            None if cached.is_trusted(now) && cached.fetched_at >= cached.asked_at => Ok(None),
+            None if cached.is_trusted(now) && cached.fetched_at >= cached.attempted_at => Ok(None),
             _ => Err(Failure::Outage(format!(
                 "the key set at {} could not be fetched",
                 source.url
@@ -119,7 +124,7 @@ impl Keys {
     }
 
     fn lock(&self) -> MutexGuard<'_, CachedKeys> {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner) // a set is replaced whole
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner) // a set is replaced as a whole
     }
 }
 
@@ -131,6 +136,7 @@ impl CachedKeys {
             .keys
             .iter()
             .filter(|key| is_for_verifying(key));
+
         match &header.kid {
             Some(id) => keys
                 .find(|key| key.common.key_id.as_ref() == Some(id) && is_for(key, header.alg))
@@ -147,7 +153,7 @@ impl CachedKeys {
             .filter(|_| self.is_younger(now, KEEP_SECONDS_MAX))
     }
 
-    /// Whether the set was fetched within the last day.
+    /// Returns whether the set was fetched within the last day.
     fn is_trusted(&self, now: DateTime<Utc>) -> bool {
         self.is_younger(now, TRUST_SECONDS_MAX)
     }
@@ -157,31 +163,33 @@ impl CachedKeys {
             .is_some_and(|at| (now - at).num_seconds() < seconds)
     }
 
-    /// Whether the minute since the last asking is over; if so, this is the next asking.
-    fn may_ask(&mut self, now: DateTime<Utc>) -> bool {
+    /// Returns whether a refetch is allowed, at most once a minute. If so, records this attempt.
+    fn may_refetch(&mut self, now: DateTime<Utc>) -> bool {
         let may = self
-            .asked_at
-            .is_none_or(|asked_at| (now - asked_at).num_seconds() >= REFETCH_SECONDS_MIN);
-        // Without any key that is trusted no token can be verified: then every request may ask.
+            .attempted_at
+            .is_none_or(|attempted_at| (now - attempted_at).num_seconds() >= REFETCH_SECONDS_MIN);
+        // Without a trusted set no token can be verified, so every request may refetch.
         let may = may || !self.is_trusted(now);
         if may {
-            self.asked_at = Some(now);
+            self.attempted_at = Some(now);
         }
         may
     }
 }
 
 impl Source {
-    /// Fetches the key set through the SDK's connector, so that the function carries no second TLS
+    /// Fetches the key set with the HTTP connector of the SDK, so that the binary contains one TLS
     /// stack.
     async fn fetch(&self) -> Result<JwkSet, Failure> {
         let outage = |what: String| {
             Failure::Outage(format!("fetching the key set from {}: {what}", self.url))
         };
+
         let mut request: HttpRequest = Request::new(SdkBody::empty());
         request
             .set_uri(self.url.as_str())
             .map_err(|error| outage(error.to_string()))?;
+
         let fetch = async {
             let response = self
                 .connector
@@ -191,6 +199,7 @@ impl Source {
             if !response.status().is_success() {
                 return Err(outage(format!("status {}", response.status().as_u16())));
             }
+
             use http_body_util::{BodyExt as _, Limited};
             let body = Limited::new(response.into_body(), KEY_SET_BYTES_MAX);
             Ok(body
@@ -199,6 +208,7 @@ impl Source {
                 .map_err(|error| outage(error.to_string()))?
                 .to_bytes())
         };
+
         let body = tokio::time::timeout(FETCH_TIMEOUT, fetch)
             .await
             .map_err(|_| outage("timed out".into()))??;
@@ -206,8 +216,8 @@ impl Source {
     }
 }
 
-/// Whether a key may verify signatures, by what it is for and what may be done with it (RFC 7517
-/// §4.2, §4.3).
+/// Returns whether a key may verify signatures according to its `use` and `key_ops` (RFC 7517 §4.2,
+/// §4.3).
 fn is_for_verifying(key: &Jwk) -> bool {
     let common = &key.common;
     matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
@@ -217,8 +227,8 @@ fn is_for_verifying(key: &Jwk) -> bool {
             .is_none_or(|operations| operations.contains(&KeyOperations::Verify))
 }
 
-/// Whether a key is for this algorithm: by its own `alg`, where it has one. RFC 9864 calls EdDSA by
-/// the curve, which is unknown here.
+/// Returns whether a key may be used with this algorithm according to its `alg`, if it has one. RFC
+/// 9864 names EdDSA by the curve, which `jsonwebtoken` reports as an unknown algorithm.
 fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
     match key.common.key_algorithm {
         None => true,

@@ -1,5 +1,5 @@
-//! Who is calling (§1): the functions verify the bearer token themselves, so it works the same
-//! behind any gateway.
+//! Authentication of callers (§1). The functions verify the bearer token themselves, so the result
+//! does not depend on the gateway.
 
 mod keys;
 
@@ -17,12 +17,12 @@ use tidemark_core::{
 use crate::{clock::Clock, failure::Failure, settings::AuthSettings, telemetry};
 use keys::Keys;
 
-/// The signatures that are accepted; `none` and shared secrets are not among them.
+/// The accepted signature algorithms. `none` and algorithms with a shared secret are rejected.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-/// Seconds a token may be ahead of this machine's clock in `nbf` and `iat`.
+/// The maximum number of seconds by which `nbf` and `iat` may be ahead of this machine's clock.
 const CLOCK_LEEWAY_SECONDS: f64 = 60.0;
 
-/// Verifies bearer tokens.
+/// Verifies bearer tokens against the settings and the key set of the identity provider.
 #[derive(Debug)]
 pub struct Verifier {
     settings: AuthSettings,
@@ -31,10 +31,10 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Verifies by these settings.
+    /// Creates a verifier with these settings.
     ///
     /// # Errors
-    /// [`Failure`] when an inline key set does not read.
+    /// Returns [`Failure`] if an inline key set cannot be decoded.
     pub fn new(settings: AuthSettings, clock: Clock) -> Result<Self, Failure> {
         Ok(Self {
             keys: Keys::new(&settings.keys)?,
@@ -43,22 +43,24 @@ impl Verifier {
         })
     }
 
-    /// The caller of `request`.
+    /// Returns the authenticated caller of `request`.
     ///
     /// # Errors
-    /// A 401 problem for a token that is missing or does not verify; an outage when the keys cannot
-    /// be fetched.
+    /// Returns a 401 problem if the token is missing or invalid, and `Failure::Outage` if the keys
+    /// cannot be fetched.
     pub async fn principal(&self, request: &Request) -> Result<Principal, Failure> {
         let mut headers = request.headers().get_all(header::AUTHORIZATION).iter();
         let header = headers.next().and_then(|value| value.to_str().ok());
         if headers.next().is_some() {
             return Err(unauthenticated("send one authorization header").into());
         }
+
         let token = header
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
             .ok_or_else(|| unauthenticated("send the header authorization: Bearer <token>"))?;
+
         let header = decode_header(token).map_err(|_| unauthenticated("the token is not a JWT"))?;
         self.check_header(token)?;
         if !ALGORITHMS.contains(&header.alg) {
@@ -66,19 +68,21 @@ impl Verifier {
                 unauthenticated("the token must be signed with RS256, ES256 or EdDSA").into(),
             );
         }
+
         let now = self.clock.now();
         let key = self.keys.find(&header, now).await?;
         let key = key.ok_or_else(|| {
             unauthenticated("the token is signed with a key that is not in the key set")
         })?;
+
         let claims = verify(token, &header, &key)?;
         let principal = self.read_claims(&claims, now.timestamp_millis() as f64 / 1000.0)?;
         telemetry::caller(&principal.tenant, &principal.user);
         Ok(principal)
     }
 
-    /// Checks what the header says besides the key. `crit` names extensions that a reader must
-    /// understand (RFC 7515 §4.1.11), and none is understood here.
+    /// Checks the token header except for its key. `crit` lists extensions that the recipient must
+    /// understand (RFC 7515 §4.1.11); this verifier supports none.
     fn check_header(&self, token: &str) -> Result<(), Problem> {
         let header = token
             .split('.')
@@ -87,21 +91,24 @@ impl Verifier {
         let header: Option<Map<String, Value>> =
             header.and_then(|header| serde_json::from_slice(&header).ok());
         let header = header.ok_or_else(|| unauthenticated("the token is not a JWT"))?;
+
         if header.contains_key("crit") {
             return Err(unauthenticated(
-                "the token's header has crit, and no extension is understood",
+                "the token's header has crit, and no extension is supported",
             ));
         }
+
         let Some(wanted) = &self.settings.token_type else {
             return Ok(());
         };
-        // A media type, whose `application/` may be left out (RFC 7515 §4.1.9).
+        // The type is a media type whose prefix `application/` is optional (RFC 7515 §4.1.9).
         let short = |name: &str| {
             let name = name.to_ascii_lowercase();
             name.strip_prefix("application/")
                 .map(ToOwned::to_owned)
                 .unwrap_or(name)
         };
+
         if header.get("typ").and_then(Value::as_str).map(short) != Some(short(wanted)) {
             return Err(unauthenticated(format!(
                 "the token's typ must be {wanted:?}"
@@ -110,8 +117,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// Checks for how long the token is valid: from when it was issued, which may be a minute
-    /// ahead, or else from now on.
+    /// Checks `nbf`, `iat` and the lifetime of the token. The lifetime starts at `iat`, which may
+    /// be up to a minute in the future, or now if there is no `iat`.
     fn check_validity(
         &self,
         claims: &Map<String, Value>,
@@ -124,17 +131,19 @@ impl Verifier {
         {
             return Err(unauthenticated("the token is not valid yet"));
         }
+
         let issued = match claims.get("iat").map(Value::as_f64) {
             None => now,
             Some(Some(issued)) if issued <= now + CLOCK_LEEWAY_SECONDS => issued,
             Some(Some(_)) => return Err(unauthenticated("the token was issued in the future")),
             Some(None) => return Err(unauthenticated("the token's iat claim must be a number")),
         };
-        // Whole seconds, exact as far as 2^53.
-        let most = self.settings.token_seconds_max as f64;
-        if expires - issued > most {
+
+        // Whole seconds, which an `f64` represents exactly up to 2^53.
+        let lifetime_max = self.settings.token_seconds_max as f64;
+        if expires - issued > lifetime_max {
             return Err(unauthenticated(format!(
-                "the token is valid for longer than {most} seconds"
+                "the token is valid for longer than {lifetime_max} seconds"
             )));
         }
         Ok(())
@@ -146,14 +155,17 @@ impl Verifier {
         if expires <= now {
             return Err(unauthenticated("the token has expired: get a new one"));
         }
+
         self.check_validity(claims, expires, now)?;
         if claims.get("iss").and_then(Value::as_str) != Some(&self.settings.issuer) {
             return Err(unauthenticated("the token is from another issuer"));
         }
+
         let audiences = texts(claims, &self.settings.audience_claim)?;
         if !audiences.contains(&self.settings.audience) {
             return Err(unauthenticated("the token is for another audience"));
         }
+
         if self
             .settings
             .token_use
@@ -161,9 +173,10 @@ impl Verifier {
             .is_some_and(|wanted| claims.get("token_use").and_then(Value::as_str) != Some(wanted))
         {
             return Err(unauthenticated(
-                "the token is for another use: its token_use is another",
+                "the token is for another use: its token_use differs",
             ));
         }
+
         let groups = groups(claims, &self.settings.channels_claim)?;
         Ok(Principal {
             tenant: name(claims, &self.settings.tenant_claim)?,
@@ -174,16 +187,18 @@ impl Verifier {
     }
 }
 
-/// Checks the signature alone; what the claims say is read by [`Verifier::read_claims`], against
-/// the clock that is handed in.
+/// Verifies the signature only. [`Verifier::read_claims`] checks the claims against the clock that
+/// it receives.
 fn verify(token: &str, header: &Header, key: &Jwk) -> Result<Map<String, Value>, Problem> {
     let reject = || unauthenticated("the token's signature does not verify");
     let key = DecodingKey::from_jwk(key).map_err(|_| reject())?;
+
     let mut validation = Validation::new(header.alg);
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
+
     decode::<Map<String, Value>>(token, &key, &validation)
         .map(|token| token.claims)
         .map_err(|_| reject())
@@ -206,8 +221,8 @@ fn name(claims: &Map<String, Value>, claim: &str) -> Result<String, Problem> {
     Ok(name.to_owned())
 }
 
-/// The groups that a claim lists. An entry that is no name is left out: one that an identity
-/// provider wrote for another purpose, or left empty, must not keep its user out.
+/// Returns the groups that a claim lists. Skips entries that are not group names: an entry that the
+/// identity provider wrote for another purpose, or left empty, must not lock its user out.
 fn groups(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Problem> {
     let listed = match claims.get(claim) {
         None | Some(Value::Null) => &[],
@@ -219,11 +234,13 @@ fn groups(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Probl
             )));
         }
     };
+
     if listed.len() > GROUPS_MAX {
         return Err(unauthenticated(format!(
             "the token names more than {GROUPS_MAX} channels"
         )));
     }
+
     let names = listed.iter().filter_map(Value::as_str);
     Ok(names
         .filter(|group| Channel::parse(&format!("group/{group}")).is_some())
@@ -231,13 +248,14 @@ fn groups(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Probl
         .collect())
 }
 
-/// A claim that is a text or a list of texts; none when it is missing.
+/// Returns a claim that is a string or a list of strings, or an empty list if it is missing.
 fn texts(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Problem> {
     let reject = || {
         unauthenticated(format!(
             "the token's claim {claim:?} must be text or a list of texts"
         ))
     };
+
     match claims.get(claim) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(text)) => Ok(vec![text.clone()]),

@@ -1,12 +1,13 @@
-//! Committing a wave. What touches one row only is a conditional write of its own; what spans rows
-//! (unique values, a decision by policy) is a transaction.
+//! Commits a round. An effect on one item of DynamoDB is a conditional write; an effect on several
+//! items (unique values, a decision by a policy) is a transaction.
 
 use std::{borrow::Cow, collections::HashMap};
 
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures_util::future::try_join_all;
 use tidemark_core::{
     audit::AuditEntry,
-    conflict::ConflictWrite,
+    conflict::{ConflictWrite, SupersededConflict},
     push::{
         decide::{Decision, PolicyConflict, ResourceWrite},
         intake::Sender,
@@ -22,27 +23,40 @@ use crate::{
     tables::{Reason, TransactionOutcome, resources::WriteOutcome, unique_keys::holder},
 };
 
-/// What became of a group.
+/// The outcome of the commit of one group.
 #[derive(Debug)]
 pub(super) enum CommitOutcome {
-    /// All of it is stored.
+    /// The complete effect of the group is stored.
     Written,
-    /// Others were faster, or hold these unique values: it is decided again.
-    Lost(HashMap<UniqueKey, ResourceKey>),
-    /// The table would not take it now.
+    /// A condition failed because of a concurrent update, or because these unique values are held
+    /// by other resources. The group is decided again.
+    ConditionFailed(HashMap<UniqueKey, ResourceKey>),
+    /// DynamoDB cannot execute the write now.
     Unavailable,
 }
 
 impl Rounds<'_> {
-    /// Commits a wave; the outcomes stand in its order.
+    /// Commits a round. Returns the outcomes in the order of its groups.
     pub(super) async fn commit(
         &self,
         round: &[DecidedGroup],
     ) -> Result<Vec<CommitOutcome>, Failure> {
-        // First of all, so that no crash can leave an item applied whose uploads are not noted, or
-        // an admin's write that is not audited.
-        let notes = try_join_all(round.iter().map(|decided| self.note_uploads(decided)));
-        tokio::try_join!(notes, self.audit_admin_writes(round))?;
+        // These are written first, so that a crash can never leave an item applied whose uploads
+        // are not recorded, or an admin's write that is not audited.
+        let uploads_noted = try_join_all(round.iter().map(|decided| self.note_uploads(decided)));
+        tokio::try_join!(uploads_noted, self.audit_admin_writes(round))?;
+
+        self.keep_last_payloads(round).await?;
+        let outcomes = self.write(round).await?;
+        self.count_accepted(round, &outcomes);
+
+        // Conflicts are stored after the rows, when the commit has confirmed the rows that they
+        // were decided on.
+        Box::pin(self.record(round, outcomes)).await
+    }
+
+    /// Stores the last payloads of the resources that the round deletes.
+    async fn keep_last_payloads(&self, round: &[DecidedGroup]) -> Result<(), Failure> {
         let written = round.iter().filter_map(|decided| {
             Some((
                 &decided.group.key,
@@ -52,41 +66,54 @@ impl Rounds<'_> {
         self.context
             .tables
             .keep_last_payloads(&self.sender.principal.tenant, written)
-            .await?;
-        let spans = |decided: &&DecidedGroup| spans_rows(&decided.decision);
-        let (alone, together) = tokio::try_join!(
-            self.write_rows(round.iter().filter(|decided| !spans(decided)).collect()),
+            .await
+    }
+
+    /// Writes every group, in a transaction if its effect spans several items. Returns the outcomes
+    /// in the order of the groups.
+    async fn write(&self, round: &[DecidedGroup]) -> Result<Vec<CommitOutcome>, Failure> {
+        let needs_transaction = |decided: &&DecidedGroup| spans_rows(&decided.decision);
+        let (single_writes, transactions) = tokio::try_join!(
+            self.write_rows(
+                round
+                    .iter()
+                    .filter(|decided| !needs_transaction(decided))
+                    .collect()
+            ),
             try_join_all(
                 round
                     .iter()
-                    .filter(spans)
+                    .filter(needs_transaction)
                     .map(|decided| self.transact(decided))
             ),
         )?;
-        let (mut alone, mut together) = (alone.into_iter(), together.into_iter());
+
+        let mut single_writes = single_writes.into_iter();
+        let mut transactions = transactions.into_iter();
         let outcomes = round.iter().map(|decided| {
-            if spans(&decided) {
-                together.next()
+            if needs_transaction(&decided) {
+                transactions.next()
             } else {
-                alone.next()
+                single_writes.next()
             }
         });
-        let outcomes: Vec<CommitOutcome> = outcomes
+        Ok(outcomes
             .map(|outcome| outcome.unwrap_or(CommitOutcome::Unavailable))
-            .collect();
+            .collect())
+    }
+
+    fn count_accepted(&self, round: &[DecidedGroup], outcomes: &[CommitOutcome]) {
         let is_accepted = |(decided, outcome): &(&DecidedGroup, &CommitOutcome)| {
             decided.decision.write.is_some() && matches!(outcome, CommitOutcome::Written)
         };
         self.context.meter.count(
             Metric::AcceptedChanges,
-            round.iter().zip(&outcomes).filter(is_accepted).count(),
+            round.iter().zip(outcomes).filter(is_accepted).count(),
         );
-        // A conflict is stored once the row is what it was decided on.
-        Box::pin(self.record(round, outcomes)).await
     }
 
-    /// Tells the audit log of what an admin is about to write into channels that only the role
-    /// opens. A replay has entries of its own.
+    /// Adds an audit entry about the writes of an admin to channels that only the admin role grants
+    /// access to. A replay is audited separately.
     async fn audit_admin_writes(&self, round: &[DecidedGroup]) -> Result<(), Failure> {
         let Sender {
             principal,
@@ -96,9 +123,11 @@ impl Rounds<'_> {
         if !principal.is_admin() || is_replay {
             return Ok(());
         }
+
         let writes = round
             .iter()
             .filter_map(|it| Some((&it.group.key, &it.decision.write.as_ref()?.resource)));
+
         let id = self.context.clock.unique_id().to_string();
         match AuditEntry::of_admin_write(id, self.now, self.sender, writes) {
             Some(entry) => {
@@ -115,6 +144,7 @@ impl Rounds<'_> {
         if decided.decision.uploads.is_empty() {
             return Ok(());
         }
+
         let scope = self.sender.principal.scope(&decided.group.key.channel);
         let table = &self.context.tables.submission_media;
         let puts = decided.decision.uploads.iter().map(|upload| {
@@ -127,17 +157,19 @@ impl Rounds<'_> {
                 self.now,
             )
         });
+
         try_join_all(puts).await?;
         Ok(())
     }
 
-    /// Writes the rows that changed, each by itself; a group with nothing to write counts as
-    /// written.
+    /// Writes the changed rows with one conditional write each. A group with nothing to write
+    /// counts as written.
     async fn write_rows(&self, round: Vec<&DecidedGroup>) -> Result<Vec<CommitOutcome>, Failure> {
         let writes: Vec<(&ResourceKey, &ResourceWrite)> = round
             .iter()
             .filter_map(|decided| Some((&decided.group.key, decided.decision.write.as_ref()?)))
             .collect();
+
         let mut committed = self
             .context
             .tables
@@ -145,6 +177,7 @@ impl Rounds<'_> {
             .commit(self.sender.principal, &writes)
             .await?
             .into_iter();
+
         let outcomes = round.iter().map(|decided| {
             match decided
                 .decision
@@ -153,19 +186,22 @@ impl Rounds<'_> {
                 .and_then(|_| committed.next())
             {
                 None | Some(WriteOutcome::Written) => CommitOutcome::Written,
-                Some(WriteOutcome::Lost) => CommitOutcome::Lost(HashMap::new()),
+                Some(WriteOutcome::ConditionFailed) => {
+                    CommitOutcome::ConditionFailed(HashMap::new())
+                }
                 Some(WriteOutcome::Unavailable) => CommitOutcome::Unavailable,
             }
         });
         Ok(outcomes.collect())
     }
 
-    /// Writes a group whole or not at all.
+    /// Writes the rows of a group in one transaction.
     async fn transact(&self, decided: &DecidedGroup) -> Result<CommitOutcome, Failure> {
-        let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
+        let tables = &self.context.tables;
         let DecidedGroup {
             group, decision, ..
         } = decided;
+
         let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;
         if let Some(write) = &decision.write {
             items.push(tables.resources.transact(
@@ -174,66 +210,63 @@ impl Rounds<'_> {
                 write,
             )?);
         }
-        if let Some(ruled) = &decision.ruled {
-            items.extend(
-                tables
-                    .conflicts
-                    .transact(self.sender, &ruled.conflict)
-                    .await?,
-            );
-            let id = self.context.clock.unique_id().to_string();
-            let shown = self.shown(ruled).await?;
-            let entry = AuditEntry::of_policy(id, self.sender, &shown);
-            items.extend(
-                entry
-                    .map(|entry| tables.audit_log.transact(tenant, &entry))
-                    .transpose()?
-                    .into_iter()
-                    .flatten(),
-            );
+
+        if let Some(policy_conflict) = &decision.policy_conflict {
+            items.extend(self.policy_items(policy_conflict).await?);
         }
         for superseded in &decision.superseded {
-            items.push(tables.conflicts.supersede(tenant, superseded)?);
-            let after = decision.write.as_ref().map(|write| &write.resource);
-            let id = self.context.clock.unique_id().to_string();
-            let entry = AuditEntry::of_superseded(id, self.sender, &group.key, superseded, after);
-            items.extend(tables.audit_log.transact(tenant, &entry)?);
+            items.extend(self.superseded_items(decided, superseded)?);
         }
-        match tables.transact(items).await? {
-            TransactionOutcome::Done => Ok(CommitOutcome::Written),
-            TransactionOutcome::Cancelled(reasons)
-                if reasons
-                    .iter()
-                    .any(|reason| matches!(reason, Reason::Throttled)) =>
-            {
-                Ok(CommitOutcome::Unavailable)
-            }
-            // The unique values come first, in their order.
-            TransactionOutcome::Cancelled(reasons) => {
-                let stands = |(key, reason): (&UniqueKey, Reason)| match reason {
-                    Reason::ConditionFailed(Some(row)) => {
-                        Some(holder(&key.resource_type, row).map(|holder| (key.clone(), holder)))
-                    }
-                    _ => None,
-                };
-                decision
-                    .unique
-                    .touched()
-                    .zip(reasons)
-                    .filter_map(stands)
-                    .collect::<Result<_, _>>()
-                    .map(CommitOutcome::Lost)
-            }
-        }
+
+        transaction_outcome(decision, tables.transact(items).await?)
     }
 
-    /// What a policy decided, with the last payload of a deleted resource, which the audit log
-    /// shows.
-    async fn shown<'a>(
+    /// Returns the transaction items that store a conflict which a policy resolved, and its audit
+    /// entry.
+    async fn policy_items(
         &self,
-        ruled: &'a PolicyConflict,
+        policy_conflict: &PolicyConflict,
+    ) -> Result<Vec<TransactWriteItem>, Failure> {
+        let tables = &self.context.tables;
+        let mut items = tables
+            .conflicts
+            .transact(self.sender, &policy_conflict.conflict)
+            .await?;
+
+        let id = self.context.clock.unique_id().to_string();
+        let audit_view = self.audit_view(policy_conflict).await?;
+        if let Some(entry) = AuditEntry::of_policy(id, self.sender, &audit_view) {
+            let tenant = &self.sender.principal.tenant;
+            items.extend(tables.audit_log.transact(tenant, &entry)?);
+        }
+        Ok(items)
+    }
+
+    /// Returns the transaction items that resolve a superseded conflict, and its audit entry.
+    fn superseded_items(
+        &self,
+        DecidedGroup {
+            group, decision, ..
+        }: &DecidedGroup,
+        superseded: &SupersededConflict,
+    ) -> Result<Vec<TransactWriteItem>, Failure> {
+        let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
+        let mut items = vec![tables.conflicts.supersede(tenant, superseded)?];
+
+        let after = decision.write.as_ref().map(|write| &write.resource);
+        let id = self.context.clock.unique_id().to_string();
+        let entry = AuditEntry::of_superseded(id, self.sender, &group.key, superseded, after);
+        items.extend(tables.audit_log.transact(tenant, &entry)?);
+        Ok(items)
+    }
+
+    /// Returns a policy decision as the audit log stores it, with the last payload of a deleted
+    /// resource.
+    async fn audit_view<'a>(
+        &self,
+        policy_conflict: &'a PolicyConflict,
     ) -> Result<Cow<'a, PolicyConflict>, Failure> {
-        let key = &ruled.conflict.resource;
+        let key = &policy_conflict.conflict.resource;
         let whole = async |resource: &Resource| {
             self.context
                 .tables
@@ -241,19 +274,27 @@ impl Rounds<'_> {
                 .await
         };
         let is_kept = |resource: &Resource| resource.kept.is_some();
-        if !ruled.conflict.server.as_ref().is_some_and(is_kept) && !is_kept(&ruled.after) {
-            return Ok(Cow::Borrowed(ruled));
+
+        if !policy_conflict
+            .conflict
+            .server
+            .as_ref()
+            .is_some_and(is_kept)
+            && !is_kept(&policy_conflict.after)
+        {
+            return Ok(Cow::Borrowed(policy_conflict));
         }
-        let mut shown = ruled.clone();
-        shown.after = whole(&ruled.after).await?;
-        if let Some(server) = &ruled.conflict.server {
-            shown.conflict.server = Some(whole(server).await?);
+
+        let mut audit_view = policy_conflict.clone();
+        audit_view.after = whole(&policy_conflict.after).await?;
+        if let Some(server) = &policy_conflict.conflict.server {
+            audit_view.conflict.server = Some(whole(server).await?);
         }
-        Ok(Cow::Owned(shown))
+        Ok(Cow::Owned(audit_view))
     }
 
-    /// Stores the conflicts of the groups that are written. Those whose conflicts were not what was
-    /// read any more are lost.
+    /// Stores the conflicts of the groups that are written. If the stored conflicts of a group
+    /// changed after they were read, its outcome becomes [`CommitOutcome::ConditionFailed`].
     async fn record(
         &self,
         round: &[DecidedGroup],
@@ -262,6 +303,7 @@ impl Rounds<'_> {
         let is_written = |(_, outcome): &(&DecidedGroup, &mut CommitOutcome)| {
             matches!(outcome, CommitOutcome::Written)
         };
+
         let written = round.iter().zip(&mut outcomes).filter(is_written);
         let mut written: Vec<_> = written
             .filter(|(decided, _)| !decided.decision.conflicts.is_empty())
@@ -269,12 +311,14 @@ impl Rounds<'_> {
         if written.is_empty() {
             return Ok(outcomes);
         }
+
         let conflicts = &self.context.tables.conflicts;
         let writes: Vec<&[ConflictWrite]> = written
             .iter()
             .map(|(decided, _)| decided.decision.conflicts.as_slice())
             .collect();
         let are_stored = conflicts.record(self.sender, &writes).await?;
+
         let mut opened = 0;
         for ((decided, outcome), is_stored) in written.iter_mut().zip(are_stored) {
             match is_stored {
@@ -286,11 +330,13 @@ impl Rounds<'_> {
                         .filter(|conflict| conflict.expected_edits == 0)
                         .count()
                 }
-                false => **outcome = CommitOutcome::Lost(HashMap::new()),
+                false => **outcome = CommitOutcome::ConditionFailed(HashMap::new()),
             }
         }
+
         self.context.meter.count(Metric::ConflictsOpened, opened);
-        // The bound is approximate: what is not counted is found by the next count of all.
+        // The limit on open conflicts is approximate: the next full count includes conflicts that
+        // are not counted here.
         if opened > 0
             && let Err(failure) = conflicts.count_opened(self.sender, opened).await
         {
@@ -300,7 +346,42 @@ impl Rounds<'_> {
     }
 }
 
-/// Whether what was decided has to take effect in more than one row at once.
+/// Returns the outcome of the transaction of a decision, with the current holders of the unique
+/// values whose conditions failed.
+fn transaction_outcome(
+    decision: &Decision,
+    outcome: TransactionOutcome,
+) -> Result<CommitOutcome, Failure> {
+    let reasons = match outcome {
+        TransactionOutcome::Done => return Ok(CommitOutcome::Written),
+        TransactionOutcome::Cancelled(reasons) => reasons,
+    };
+    if reasons
+        .iter()
+        .any(|reason| matches!(reason, Reason::Throttled))
+    {
+        return Ok(CommitOutcome::Unavailable);
+    }
+
+    let current_holder = |(key, reason): (&UniqueKey, Reason)| match reason {
+        Reason::ConditionFailed(Some(row)) => {
+            Some(holder(&key.resource_type, row).map(|holder| (key.clone(), holder)))
+        }
+        _ => None,
+    };
+    // The unique values are the first items of the transaction, in their order.
+    decision
+        .unique
+        .touched()
+        .zip(reasons)
+        .filter_map(current_holder)
+        .collect::<Result<_, _>>()
+        .map(CommitOutcome::ConditionFailed)
+}
+
+/// Returns whether a decision must take effect in several items atomically.
 fn spans_rows(decision: &Decision) -> bool {
-    !decision.unique.is_empty() || decision.ruled.is_some() || !decision.superseded.is_empty()
+    !decision.unique.is_empty()
+        || decision.policy_conflict.is_some()
+        || !decision.superseded.is_empty()
 }

@@ -1,5 +1,5 @@
-//! A dry run (§7): what would happen, with nothing written. Whether a unique value is free is
-//! looked up, where a real run tries.
+//! A dry run (§7): determines the results of a batch and writes nothing. Unique values are looked
+//! up, whereas a real run attempts the transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,8 +12,8 @@ use super::{
 use crate::failure::Failure;
 
 impl Rounds<'_> {
-    /// What committing the wave would come to. `holders` learns who would hold the unique values
-    /// afterwards, `freed` which are held no longer.
+    /// Returns the outcomes that committing the round would have. Adds the unique values that it
+    /// would claim to `holders`, and the values that it would free to `freed`.
     pub(super) async fn simulate(
         &self,
         round: &[DecidedGroup],
@@ -29,7 +29,8 @@ impl Rounds<'_> {
             .into_iter()
             .filter(|key| !holders.contains_key(key))
             .collect();
-        let standing = self.context.tables.unique_keys.holders(&unknown).await?;
+        let current_holders = self.context.tables.unique_keys.holders(&unknown).await?;
+
         let mut outcomes = Vec::with_capacity(round.len());
         for DecidedGroup {
             group, decision, ..
@@ -37,17 +38,19 @@ impl Rounds<'_> {
         {
             let by_others = |key: &&UniqueKey| {
                 !freed.contains(*key)
-                    && standing
+                    && current_holders
                         .get(*key)
                         .is_some_and(|holder| *holder != group.key)
             };
+
             let taken: HashMap<_, _> = decision
                 .unique
                 .claims
                 .iter()
                 .filter(by_others)
-                .filter_map(|key| Some((key.clone(), standing.get(key)?.clone())))
+                .filter_map(|key| Some((key.clone(), current_holders.get(key)?.clone())))
                 .collect();
+
             if taken.is_empty() {
                 freed.extend(decision.unique.frees.iter().cloned());
                 holders.retain(|key, _| !decision.unique.frees.contains(key));
@@ -60,9 +63,10 @@ impl Rounds<'_> {
                 );
                 outcomes.push(CommitOutcome::Written);
             } else {
-                outcomes.push(CommitOutcome::Lost(taken));
+                outcomes.push(CommitOutcome::ConditionFailed(taken));
             }
         }
+
         Ok(outcomes)
     }
 }

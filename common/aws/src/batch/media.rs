@@ -1,6 +1,6 @@
-//! Finding out which media keys of a batch may be accepted: the uploads that were verified for a
-//! resource before are read from `submission_media`, and what is left is looked up in the bucket.
-//! `tidemark-core` decides what is worth a lookup.
+//! Determines which media keys of a batch are accepted. Uploads that were verified for a resource
+//! before are read from `submission_media`; the others are looked up in the bucket. `tidemark-core`
+//! decides which keys need a lookup.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,10 +17,11 @@ use super::Mode;
 use crate::{context::Context, failure::Failure};
 
 /// Verifies the media keys of the items without a result in `settled`, and keeps the uploads if
-/// `mode` is to write.
+/// `mode` is [`Mode::Apply`].
 ///
 /// # Errors
-/// An outage of the table. An outage of the bucket makes the items that need it retryable.
+/// Returns `Failure::Outage` if DynamoDB is unavailable. If the bucket is unavailable, the items
+/// that need it get a retryable error instead.
 pub(super) async fn verify(
     context: &Context,
     sender: Sender<'_>,

@@ -1,57 +1,58 @@
-//! Load → decide → commit of a batch of edits, shared by push and replay: what the items name is
-//! read, `tidemark-core` decides, and the decision is committed with conditional writes, as often
-//! as others are faster.
+//! Load → decide → commit of a batch of edits, shared by push and replay. The referenced rows are
+//! read, `tidemark-core` decides, and conditional writes commit the decision. A failed condition
+//! repeats the cycle.
 
 mod commit;
+mod decide;
 mod dry_run;
+mod load;
 mod media;
 mod rounds;
 mod rows;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
-    conflict::ConflictSummary,
     json::Json,
     protocol::push::ItemResult,
     push::{
-        intake::{self, Group, Intake, Sender},
-        references::{self, Create, EarlierCreates},
-        reject,
+        intake::{self, Intake, Sender},
+        references::{Create, EarlierCreates},
     },
     resource::ResourceKey,
 };
 
 use crate::{context::Context, failure::Failure, tables::resources::LoadedRows};
+use load::BatchReads;
 use rounds::Rounds;
 use rows::Rows;
 
-/// Whether what is decided is written.
+/// Whether the decisions about a batch are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is.
+    /// The decisions are committed.
     Apply,
-    /// Nothing is: the answers say what would happen (§7).
+    /// The batch is not written, and the results state the effect that it would have (§7).
     DryRun,
 }
 
-/// A batch whose items were read, with the rows they name.
+/// The parsed items of a batch, with the rows that they reference.
 #[derive(Debug)]
 pub struct Batch {
     intake: Intake,
     loaded: LoadedRows,
-    /// Creates of earlier batches that references may mean.
+    /// The creates of earlier batches to which references may point.
     earlier: EarlierCreates,
-    /// Resources with creates that stand in a conflict.
+    /// The resources with creates that are part of a conflict.
     rejected: HashSet<ResourceKey>,
 }
 
 impl Batch {
-    /// Reads the items and the rows they name, in one round trip.
+    /// Parses the items and reads the rows that they reference, in one round trip.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure::Outage` if DynamoDB is unavailable.
     pub async fn load(
         context: &Context,
         sender: Sender<'_>,
@@ -59,77 +60,21 @@ impl Batch {
         mode: Mode,
     ) -> Result<Self, Failure> {
         let intake = intake::read(items, sender);
-        let referred: HashSet<&ResourceKey> = references::to_earlier_batches(&intake.groups)
-            .flat_map(|reference| &reference.earlier)
-            .collect();
-        let temp_ids = references::to_earlier_batches(&intake.groups)
-            .map(|reference| &reference.temp_id)
-            .collect();
-        let mut strongly = referred.clone();
-        // What is written on the condition that the row is as it was read needs no strong read, and
-        // what a create makes is not read at all: the write fails where the row is other, and then
-        // it is read. Not so in a dry run, which writes nothing, and in a replay, whose items were
-        // sent before.
-        let is_proven_by_write = mode == Mode::Apply && !sender.is_replay;
-        let (optimistic, certain): (Vec<&Group>, Vec<&Group>) = intake
-            .groups
-            .iter()
-            .partition(|group| is_proven_by_write && !strongly.contains(&group.key));
-        let (created, changed): (Vec<&Group>, Vec<&Group>) = optimistic
-            .into_iter()
-            .partition(|group| group.begins_with_create());
-        strongly.extend(certain.into_iter().map(|group| &group.key));
-        let changed = changed.into_iter().map(|group| &group.key).collect();
-        let creates = reject::creates_to_look_for(&intake.groups, sender);
-        let others = referred
-            .iter()
-            .filter(|key| creates.iter().all(|(create, _)| create != *key));
-        let wanted: Vec<_> = creates
-            .iter()
-            .cloned()
-            .chain(others.map(|key| (*key, Vec::new())))
-            .collect();
+        let reads = BatchReads::of(&intake.groups, sender, mode);
+
         let (tables, tenant) = (&context.tables, &sender.principal.tenant);
-        let (loaded, maybe, standing, failed) = tokio::join!(
-            tables.resources.load(tenant, strongly),
-            tables.resources.load_optimistic(tenant, &changed),
-            tables.conflicts.of_device(sender, &wanted),
-            tables.sync_batches.failed_creates(sender, &temp_ids)
+        let (certain, possibly_stale, conflicts, failed) = tokio::join!(
+            tables.resources.load(tenant, reads.certain.iter().copied()),
+            tables.resources.load_optimistic(tenant, &reads.optimistic),
+            tables.conflicts.of_device(sender, &reads.conflicts),
+            tables.sync_batches.failed_creates(sender, &reads.temp_ids)
         );
-        let (mut loaded, maybe, standing, failed) = (loaded?, maybe?, standing?.standing, failed?);
-        let rejected = creates
-            .iter()
-            .map(|(key, _)| *key)
-            .filter(|key| has_rejected_create(&standing, key))
-            .cloned()
-            .collect();
-        let made: HashSet<ResourceKey> = loaded
-            .rows
-            .keys()
-            .chain(&loaded.unreadable)
-            .cloned()
-            .collect();
-        let unmade = referred
-            .iter()
-            .filter(|key| !made.contains(**key) && has_rejected_create(&standing, key))
-            .map(|key| {
-                (
-                    (*key).clone(),
-                    standing[*key].iter().any(ConflictSummary::is_open_create),
-                )
-            })
-            .collect();
-        let earlier = EarlierCreates {
-            made,
-            rejected: unmade,
-            failed,
-        };
-        loaded.rows.extend(maybe.rows);
-        loaded.unreadable.extend(maybe.unreadable);
-        loaded.optimistic.extend(maybe.optimistic);
-        loaded
-            .optimistic
-            .extend(created.into_iter().map(|group| group.key.clone()));
+        let (certain, possibly_stale, conflicts, failed) =
+            (certain?, possibly_stale?, conflicts?, failed?);
+
+        let rejected = reads.rejected(&conflicts);
+        let earlier = reads.earlier_creates(&certain, &conflicts, failed);
+        let loaded = reads.merge(certain, possibly_stale);
         Ok(Self {
             intake,
             loaded,
@@ -138,8 +83,8 @@ impl Batch {
         })
     }
 
-    /// The resource that each item is about, by the item's index. An item that names none, or none
-    /// that the caller may use, has none.
+    /// Returns the resource of each item by the item's index. Omits items without a valid resource
+    /// and items about a resource that the caller may not access.
     pub fn keys(&self) -> BTreeMap<usize, ResourceKey> {
         let keys = self
             .intake
@@ -154,12 +99,13 @@ impl Batch {
         std::mem::take(&mut self.intake.creates)
     }
 
-    /// Decides every item that has no answer in `settled`, commits the decision, and adds the
-    /// answers. The uploads that these items name are verified first, and kept if `mode` is to
-    /// write.
+    /// Decides every item that has no result in `settled`, commits the decisions, and adds the
+    /// results. First verifies the uploads that these items reference, and keeps them if `mode` is
+    /// [`Mode::Apply`].
     ///
     /// # Errors
-    /// An outage. What was applied stays applied; a retry finds it remembered.
+    /// Returns `Failure::Outage` if DynamoDB is unavailable. Applied edits stay applied; a retry
+    /// finds them in the deduplication window.
     pub async fn decide(
         self,
         context: &Context,
@@ -174,9 +120,11 @@ impl Batch {
             earlier,
             rejected,
         } = self;
+
         for rejected in intake.rejected {
             settled.entry(rejected.index).or_insert(rejected);
         }
+
         let media =
             media::verify(context, sender, &intake.groups, &loaded.rows, settled, mode).await?;
         let rounds = Rounds {
@@ -187,22 +135,13 @@ impl Batch {
             earlier,
             media,
         };
+
         let known = intake
             .groups
             .iter()
             .map(|group| group.key.clone())
             .collect();
-        // Boxed, as the other large futures of a push.
+        // Boxed like the other large futures of a push.
         Box::pin(rounds.run(intake.groups, Rows::new(loaded, known), rejected, settled)).await
     }
-}
-
-/// Whether a create of this resource is part of a conflict of the device.
-fn has_rejected_create(
-    standing: &HashMap<ResourceKey, Vec<ConflictSummary>>,
-    key: &ResourceKey,
-) -> bool {
-    standing
-        .get(key)
-        .is_some_and(|conflicts| conflicts.iter().any(|conflict| conflict.opened_by_create))
 }

@@ -1,6 +1,7 @@
-//! A batch is settled in waves: a wave holds what can be decided side by side. What refers to a
-//! create of the batch waits for its answer, of several resources that touch one unique value the
-//! first goes first, and whoever loses a race tries again, a bounded number of times.
+//! Processes a batch in rounds. A round contains the groups that can be decided concurrently. An
+//! item that references a create of the batch waits for the result of the create. If several
+//! resources touch one unique value, they are decided in their order. A group whose condition fails
+//! is retried, with a bounded number of attempts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,7 +10,7 @@ use tidemark_core::{
     limits::COMMIT_ATTEMPTS_MAX,
     protocol::push::{ItemCode, ItemResult, Status},
     push::{
-        decide::{ConflictsNeeded, CurrentState, Decision, Lookups, decide},
+        decide::Decision,
         intake::{CarriedState, Group, Rejection, Sender},
         media::Evidence,
         order,
@@ -22,7 +23,7 @@ use tidemark_core::{
 use super::{Mode, commit::CommitOutcome, rows::Rows};
 use crate::{context::Context, failure::Failure};
 
-/// What all waves of a batch have in common.
+/// The state shared by all rounds of a batch.
 pub(super) struct Rounds<'a> {
     pub(super) context: &'a Context,
     pub(super) sender: Sender<'a>,
@@ -32,16 +33,16 @@ pub(super) struct Rounds<'a> {
     pub(super) media: Evidence,
 }
 
-/// A group with the decision about it.
+/// A group of edits with the decision about it.
 pub(super) struct DecidedGroup {
     pub(super) group: Group,
     pub(super) decision: Decision,
-    /// The row it was decided on.
-    row: Option<Resource>,
+    /// The row on which the decision is based.
+    pub(super) row: Option<Resource>,
 }
 
 impl DecidedGroup {
-    /// Splits off the items that were not decided.
+    /// Splits off the items that the decision does not cover.
     fn split_undecided(&mut self) -> Option<Group> {
         let Group {
             key,
@@ -57,23 +58,53 @@ impl DecidedGroup {
     }
 }
 
-/// What a batch has learned so far about what it needs.
-struct BatchKnowledge {
-    rows: Rows,
+/// The state that the rounds of a batch have read or learned so far.
+pub(super) struct BatchKnowledge {
+    pub(super) rows: Rows,
     /// The unique values of rows and items.
     values: order::Values,
-    /// Who holds a unique value, as far as a try has shown.
-    holders: HashMap<UniqueKey, ResourceKey>,
-    /// Values that a dry run has freed.
+    /// The known holders of unique values, from failed transactions.
+    pub(super) holders: HashMap<UniqueKey, ResourceKey>,
+    /// The unique values that a dry run has freed.
     freed: HashSet<UniqueKey>,
-    /// Resources about which this device has conflicts, as far as that matters before an edit
-    /// conflicts.
-    conflicted: HashSet<ResourceKey>,
+    /// The resources with conflicts of this device that must be read before an edit about them is
+    /// decided.
+    pub(super) conflicted: HashSet<ResourceKey>,
+}
+
+impl BatchKnowledge {
+    /// Records that a decision was written. `rest` are the items of its group that remain to be
+    /// decided, against the row that the decision wrote.
+    fn record_written(&mut self, written: DecidedGroup, rest: Option<&mut Group>, mode: Mode) {
+        let DecidedGroup {
+            group,
+            decision,
+            row,
+        } = written;
+        self.holders
+            .retain(|value, _| !decision.unique.frees.contains(value));
+        let Some(rest) = rest else {
+            return;
+        };
+
+        rest.carried = decision.carried;
+        if !decision.conflicts.is_empty() {
+            self.conflicted.insert(group.key.clone());
+        }
+        match decision.write {
+            Some(write) => {
+                let may_have_changed = mode == Mode::Apply;
+                self.rows
+                    .put_written(&group.key, write.resource, may_have_changed);
+            }
+            None => self.rows.put_back(&group.key, row),
+        }
+    }
 }
 
 impl Rounds<'_> {
-    /// Settles `groups`, whose rows are `rows`. `conflicted` are the resources with creates that
-    /// are part of a conflict of this device.
+    /// Processes `groups` until each item has a result. `rows` are the rows that were read for
+    /// them, `conflicted` the resources with creates that are part of a conflict of this device.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
@@ -81,7 +112,8 @@ impl Rounds<'_> {
         conflicted: HashSet<ResourceKey>,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
-        // What was applied before is not judged again: its row may have forgotten it since.
+        // An item that was applied before is not evaluated again, because its edit may have left
+        // the deduplication window of its row since.
         for group in &mut groups {
             group.items.retain(|item| {
                 settled
@@ -90,6 +122,7 @@ impl Rounds<'_> {
             });
         }
         groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
+
         let (values, holders, freed) = Default::default();
         let mut learned = BatchKnowledge {
             rows,
@@ -98,11 +131,18 @@ impl Rounds<'_> {
             freed,
             conflicted,
         };
-        let mut lost = 0_u32;
+
+        let mut contended_rounds = 0_u32;
         while !groups.is_empty() {
-            if lost > 1 {
-                tokio::time::sleep(self.context.random.raced(lost)).await;
+            if contended_rounds > 1 {
+                tokio::time::sleep(
+                    self.context
+                        .random
+                        .concurrent_update_backoff(contended_rounds),
+                )
+                .await;
             }
+
             let (round, waiting) = Box::pin(self.next(groups, &mut learned, settled)).await?;
             let outcomes = match self.mode {
                 Mode::Apply => Box::pin(self.commit(&round)).await?,
@@ -111,11 +151,12 @@ impl Rounds<'_> {
                         .await?
                 }
             };
-            let (next, is_lost) =
+
+            let (next, is_contended) =
                 self.settle_round(round, outcomes, waiting, &mut learned, settled);
             groups = next;
-            lost += u32::from(is_lost);
-            if lost == COMMIT_ATTEMPTS_MAX {
+            contended_rounds += u32::from(is_contended);
+            if contended_rounds == COMMIT_ATTEMPTS_MAX {
                 settle(
                     settled,
                     groups
@@ -128,7 +169,8 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// Decides what can be decided now; what is left waits.
+    /// Decides the groups that are ready. Returns the decided groups and the groups that wait for a
+    /// later round.
     async fn next(
         &self,
         groups: Vec<Group>,
@@ -136,25 +178,8 @@ impl Rounds<'_> {
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(Vec<DecidedGroup>, Vec<Group>), Failure> {
         let (ready, mut waiting) = self.ready(groups, settled);
-        let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
-        learned
-            .rows
-            .read(
-                &tables.resources,
-                tenant,
-                ready.iter().map(|group| &group.key),
-            )
-            .await?;
-        let unreadable = &learned.rows.loaded.unreadable;
-        let (unreadable, readable): (Vec<_>, Vec<_>) = ready
-            .into_iter()
-            .partition(|group| unreadable.contains(&group.key));
-        settle(
-            settled,
-            unreadable
-                .iter()
-                .flat_map(|group| reject(group, ItemCode::Unavailable)),
-        );
+        let readable = self.read(ready, learned, settled).await?;
+
         let (now, later) = order::split(
             readable,
             &waiting,
@@ -163,6 +188,7 @@ impl Rounds<'_> {
             self.sender,
         );
         waiting.extend(later);
+
         let (optimistic, read): (Vec<_>, Vec<_>) = now
             .into_iter()
             .partition(|group| learned.rows.is_optimistic(&group.key));
@@ -170,6 +196,7 @@ impl Rounds<'_> {
         round.extend(self.decide(read, learned, settled).await?);
         round.sort_by_key(|decided| decided.group.indexes().min());
         waiting.extend(unverified);
+
         let undecided: Vec<Group> = round
             .iter_mut()
             .filter_map(DecidedGroup::split_undecided)
@@ -181,8 +208,33 @@ impl Rounds<'_> {
         Ok((round, waiting))
     }
 
-    /// Notes what became of a wave; what is left to decide, and whether a race was lost without
-    /// anything learned from it.
+    /// Reads the rows of `groups` that are not cached. Rejects the groups whose rows cannot be
+    /// decoded, and returns the others.
+    async fn read(
+        &self,
+        groups: Vec<Group>,
+        learned: &mut BatchKnowledge,
+        settled: &mut BTreeMap<usize, ItemResult>,
+    ) -> Result<Vec<Group>, Failure> {
+        let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
+        let keys = groups.iter().map(|group| &group.key);
+        learned.rows.read(&tables.resources, tenant, keys).await?;
+
+        let unreadable = &learned.rows.loaded.unreadable;
+        let (unreadable, readable): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|group| unreadable.contains(&group.key));
+        settle(
+            settled,
+            unreadable
+                .iter()
+                .flat_map(|group| reject(group, ItemCode::Unavailable)),
+        );
+        Ok(readable)
+    }
+
+    /// Records the outcomes of a round. Returns the groups that remain to be decided, and whether a
+    /// condition failed without revealing a new holder of a unique value.
     fn settle_round(
         &self,
         round: Vec<DecidedGroup>,
@@ -191,68 +243,49 @@ impl Rounds<'_> {
         learned: &mut BatchKnowledge,
         settled: &mut BTreeMap<usize, ItemResult>,
     ) -> (Vec<Group>, bool) {
-        let mut is_lost = false;
-        let mut losers: HashSet<ResourceKey> = HashSet::new();
-        for (
-            DecidedGroup {
-                group,
-                decision,
-                row,
-            },
-            outcome,
-        ) in round.into_iter().zip(outcomes)
-        {
-            let rest = waiting.iter_mut().find(|rest| rest.key == group.key);
+        let mut is_contended = false;
+        let mut contended_keys: HashSet<ResourceKey> = HashSet::new();
+
+        for (mut decided, outcome) in round.into_iter().zip(outcomes) {
+            let key = &decided.group.key;
+            let rest = waiting.iter_mut().find(|rest| rest.key == *key);
+
             match outcome {
                 CommitOutcome::Written => {
-                    settle(settled, decision.results.into_iter());
-                    learned
-                        .holders
-                        .retain(|value, _| !decision.unique.frees.contains(value));
-                    if let Some(rest) = rest {
-                        rest.carried = decision.carried;
-                        if !decision.conflicts.is_empty() {
-                            learned.conflicted.insert(group.key.clone());
-                        }
-                        match decision.write {
-                            Some(write) => {
-                                learned.rows.put_written(
-                                    &group.key,
-                                    write.resource,
-                                    self.mode == Mode::Apply,
-                                );
-                            }
-                            None => learned.rows.put_back(&group.key, row),
-                        }
-                    }
+                    settle(settled, decided.decision.results.drain(..));
+                    learned.record_written(decided, rest, self.mode);
                 }
                 CommitOutcome::Unavailable => {
-                    settle(settled, reject(&group, ItemCode::Unavailable));
+                    settle(settled, reject(&decided.group, ItemCode::Unavailable));
                     if let Some(rest) = rest {
                         rest.carried = CarriedState {
                             failed: Some(true),
-                            ..decision.carried
+                            ..decided.decision.carried
                         };
                     }
                 }
-                CommitOutcome::Lost(mut found) => {
-                    // What an earlier resource holds that lost, too, it may be about to let go.
-                    found.retain(|_, holder| !losers.contains(holder));
-                    // Who learns of a holder does not try the same again.
-                    is_lost |= found
+                CommitOutcome::ConditionFailed(mut found) => {
+                    // A holder whose own commit failed in this round may be about to free the
+                    // value, so it does not count as a holder yet.
+                    found.retain(|_, holder| !contended_keys.contains(holder));
+                    // A new holder changes the decision, so the retry is not a repetition of the
+                    // same attempt.
+                    is_contended |= found
                         .keys()
                         .all(|value| learned.holders.contains_key(value));
                     learned.holders.extend(found);
-                    losers.insert(group.key.clone());
-                    waiting.push(group);
+                    contended_keys.insert(key.clone());
+                    waiting.push(decided.group);
                 }
             }
         }
-        (order::join(waiting), is_lost)
+
+        (order::join(waiting), is_contended)
     }
 
-    /// Splits off the groups whose references can be told. Of groups that wait for each other the
-    /// first is taken at its word.
+    /// Separates the groups whose references can be replaced from the groups that wait for a create
+    /// of this batch. Breaks reference cycles: if no group is ready, the first is processed with
+    /// the ids that the creates request.
     fn ready(
         &self,
         groups: Vec<Group>,
@@ -261,16 +294,19 @@ impl Rounds<'_> {
         if !references::any(&groups) {
             return (groups, Vec::new());
         }
+
         let ids: HashMap<usize, String> = groups
             .iter()
             .flat_map(|group| group.indexes().map(|index| (index, group.key.id.clone())))
             .collect();
+
         let (mut ready, mut waiting): (Vec<_>, Vec<_>) = groups
             .into_iter()
             .partition(|group| references::is_ready(group, settled));
         if ready.is_empty() && !waiting.is_empty() {
             ready.push(waiting.remove(0));
         }
+
         let replace = |group| {
             references::replace(group, settled, &self.earlier, |index| {
                 ids.get(&index).cloned()
@@ -278,119 +314,21 @@ impl Rounds<'_> {
         };
         (ready.into_iter().map(replace).collect(), waiting)
     }
-
-    /// Decides groups whose rows may be other than they were read. A decision that writes shows
-    /// whether they are; where one does not, or conflicts would have to be looked at, the group is
-    /// given back, to be read again.
-    fn decide_optimistic(
-        &self,
-        groups: Vec<Group>,
-        learned: &mut BatchKnowledge,
-    ) -> (Vec<DecidedGroup>, Vec<Group>) {
-        let found = Lookups {
-            holders: &learned.holders,
-            media: &self.media,
-        };
-        let (mut decided, mut unverified) = (Vec::new(), Vec::new());
-        for group in groups {
-            let stored = CurrentState {
-                resource: learned.rows.take(&group.key),
-                conflicts: None,
-            };
-            match decide(&group, &stored, found, self.sender, self.now) {
-                Ok(decision)
-                    if decision.write.is_some() && !learned.conflicted.contains(&group.key) =>
-                {
-                    decided.push(DecidedGroup {
-                        group,
-                        decision,
-                        row: stored.resource,
-                    });
-                }
-                _ => unverified.push(group),
-            }
-        }
-        (decided, unverified)
-    }
-
-    /// Decides every group; where edits conflict, the device's conflicts about those resources are
-    /// read first, in one lookup.
-    async fn decide(
-        &self,
-        groups: Vec<Group>,
-        learned: &mut BatchKnowledge,
-        settled: &mut BTreeMap<usize, ItemResult>,
-    ) -> Result<Vec<DecidedGroup>, Failure> {
-        let found = Lookups {
-            holders: &learned.holders,
-            media: &self.media,
-        };
-        let mut decided = Vec::with_capacity(groups.len());
-        let mut undecided = Vec::new();
-        for group in groups {
-            let stored = CurrentState {
-                resource: learned.rows.take(&group.key),
-                conflicts: None,
-            };
-            let decision = match learned.conflicted.contains(&group.key) {
-                true => Err(ConflictsNeeded),
-                false => decide(&group, &stored, found, self.sender, self.now),
-            };
-            match decision {
-                Ok(decision) => decided.push(DecidedGroup {
-                    group,
-                    decision,
-                    row: stored.resource,
-                }),
-                Err(ConflictsNeeded) => undecided.push((group, stored)),
-            }
-        }
-        if undecided.is_empty() {
-            return Ok(decided);
-        }
-        let wanted: Vec<_> = undecided
-            .iter()
-            .map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect()))
-            .collect();
-        let table = &self.context.tables.conflicts;
-        let (mut conflicts, has_room) = tokio::try_join!(
-            table.of_device(self.sender, &wanted),
-            table.has_room(self.sender, self.now)
-        )?;
-        for (group, mut stored) in undecided {
-            if conflicts.unreadable.contains(&group.key) {
-                settle(settled, reject(&group, ItemCode::Unavailable));
-                continue;
-            }
-            stored.conflicts = Some(conflicts.standing.remove(&group.key).unwrap_or_default());
-            let decision = decide(&group, &stored, found, self.sender, self.now).map_err(
-                |ConflictsNeeded| Failure::Outage("conflicts were read and asked for again".into()),
-            )?;
-            let decision = if has_room {
-                decision
-            } else {
-                decision.without_new_conflicts()
-            };
-            decided.push(DecidedGroup {
-                group,
-                decision,
-                row: stored.resource,
-            });
-        }
-        Ok(decided)
-    }
 }
 
-fn settle(settled: &mut BTreeMap<usize, ItemResult>, responses: impl Iterator<Item = ItemResult>) {
+pub(super) fn settle(
+    settled: &mut BTreeMap<usize, ItemResult>,
+    responses: impl Iterator<Item = ItemResult>,
+) {
     for response in responses {
         settled.entry(response.index).or_insert(response);
     }
 }
 
-/// Answers a group that could not be committed: sending it again, unchanged, may succeed.
-fn reject(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
+/// Returns a retryable error for each item of a group that could not be committed.
+pub(super) fn reject(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
     group.rejected_for_now(Rejection::new(
         code,
-        "others wrote this resource at the same moment, or its row cannot be written now: send the item again",
+        "another writer changed this resource concurrently, or it cannot be written now: send the item again",
     ))
 }

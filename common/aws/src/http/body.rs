@@ -1,4 +1,4 @@
-//! A request body as text: without its content coding, and within its bound.
+//! Reads request bodies: checks the media type, decompresses, and limits the size.
 
 use std::borrow::Cow;
 
@@ -12,22 +12,22 @@ use tidemark_core::{
 
 use super::header_text;
 
-/// What every gzip member begins with (RFC 1952 §2.3.1). No JSON does.
+/// The first bytes of every gzip member (RFC 1952 §2.3.1). No JSON text begins with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Reads the body of a request as `T`, decompressed where it is gzip.
+/// Parses the body of a request as `T` after decompressing it if it is gzip.
 ///
 /// # Errors
-/// A [`Problem`]: 415 for what is declared as something other than JSON, or has a coding other than
-/// gzip; 413 over 3 MB, as sent or decompressed; 400 with the JSON path otherwise.
+/// Returns a [`Problem`]: 415 if the media type is not JSON or the coding is not gzip, 413 if the
+/// body has more than 3 MB as sent or decompressed, and 400 with the JSON path otherwise.
 pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     body_of(request, request.body())
 }
 
-/// Reads a body that was taken off its request.
+/// Parses a body that was taken out of its request.
 ///
 /// # Errors
-/// As [`body`].
+/// Returns the same problems as [`body`].
 pub fn body_of<T: DeserializeOwned>(request: &Request, sent: &[u8]) -> Result<T, Problem> {
     check_media_type(request)?;
     check_coding(request)?;
@@ -38,7 +38,8 @@ fn check_media_type(request: &Request) -> Result<(), Problem> {
     let Some(media_type) = header_text(request, &header::CONTENT_TYPE) else {
         return Ok(());
     };
-    // A header that is repeated is joined with commas.
+
+    // A repeated header is joined with commas.
     let essence = media_type
         .split([';', ','])
         .next()
@@ -52,7 +53,7 @@ fn check_media_type(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses a coding that is not understood, and more than one.
+/// Rejects unsupported codings and more than one coding.
 fn check_coding(request: &Request) -> Result<(), Problem> {
     let declared = header_text(request, &header::CONTENT_ENCODING)
         .unwrap_or_default()
@@ -61,6 +62,7 @@ fn check_coding(request: &Request) -> Result<(), Problem> {
         .split(',')
         .map(str::trim)
         .filter(|coding| !matches!(*coding, "" | "identity"));
+
     match (codings.next(), codings.next()) {
         (None | Some("gzip" | "x-gzip"), None) => Ok(()),
         _ => {
@@ -72,9 +74,9 @@ fn check_coding(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// The body without its content coding; neither form is larger than the bound. A body is gzip if it
-/// begins like gzip, whether `content-encoding` says so or not: a REST API on AWS decompresses a
-/// body and leaves the header, and a proxy may drop the header.
+/// Returns the body without its content coding. Neither form may exceed the limit. A body is
+/// treated as gzip if it begins with the magic bytes, regardless of `content-encoding`: a REST API
+/// on AWS decompresses a body and keeps the header, and a proxy may drop the header.
 fn decompressed(sent: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if sent.len() > BODY_BYTES_MAX {
         return Err(too_large(format!("the body has {} bytes", sent.len())));
@@ -92,6 +94,6 @@ fn decompressed(sent: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
 fn too_large(found: String) -> Problem {
     Problem::new(
         ProblemCode::BodyTooLarge,
-        format!("{found}, at most {BODY_BYTES_MAX} are read: send smaller batches"),
+        format!("{found}, the limit is {BODY_BYTES_MAX}: send smaller batches"),
     )
 }

@@ -1,5 +1,5 @@
-//! Headers that every response carries, and those that let pages of the allowed origins read it
-//! (CORS).
+//! The headers of every response, and the CORS headers that let pages of the allowed origins read
+//! it.
 
 use lambda_http::{
     Body, Request, Response,
@@ -11,16 +11,16 @@ use tidemark_core::{
     routes::ROUTES,
 };
 
-/// What a page may read of a response besides its body.
+/// The response headers that a page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after, x-amzn-requestid");
-/// What a page may send.
+/// The request headers that a page may send.
 const ALLOWED: HeaderValue =
     HeaderValue::from_static("authorization, content-type, content-encoding");
-/// Seconds for which a browser may remember a preflight.
+/// The seconds for which a browser may cache a preflight response.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("3600");
 
-/// Adds what every response carries: nobody stores it, nobody guesses another type of its body, and
-/// pages of the allowed origins, and of no others, may read it.
+/// Adds the headers of every response: it must not be cached, its content type must not be sniffed,
+/// and only pages of the allowed origins may read it.
 pub fn complete(headers: &mut HeaderMap, origins: &AllowedOrigins, origin: Option<&HeaderValue>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
@@ -30,6 +30,7 @@ pub fn complete(headers: &mut HeaderMap, origins: &AllowedOrigins, origin: Optio
     if origins.is_empty() {
         return;
     }
+
     let varies = headers
         .get(header::VARY)
         .and_then(|vary| vary.to_str().ok());
@@ -41,23 +42,24 @@ pub fn complete(headers: &mut HeaderMap, origins: &AllowedOrigins, origin: Optio
         let varies = varies.map_or_else(|| "origin".to_owned(), |names| format!("{names}, origin"));
         let _ = HeaderValue::from_str(&varies).map(|varies| headers.insert(header::VARY, varies));
     }
+
     if let Some(origin) = origin.filter(|origin| is_allowed(origins, origin)) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
 }
 
-/// Whether pages of this origin may use the API.
+/// Returns whether pages of this origin may use the API.
 pub fn is_allowed(origins: &AllowedOrigins, origin: &HeaderValue) -> bool {
     origin.to_str().is_ok_and(|origin| origins.allows(origin))
 }
 
-/// The response to `OPTIONS`, which a browser sends before a request of a page: which methods and
-/// headers the page may use. It needs no token, because browsers send none with it.
+/// Returns the response to a CORS preflight request (`OPTIONS`): the methods and headers that a
+/// page may use. Requires no token, because browsers send none with it.
 ///
 /// # Errors
-/// A 404 problem for a path that is none of ours, and a 403 problem for a page of an origin that is
-/// not allowed.
+/// Returns a 404 problem if the path matches no route, and a 403 problem if the origin is not
+/// allowed.
 pub(super) fn preflight(
     request: &Request,
     path: &str,
@@ -74,6 +76,7 @@ pub(super) fn preflight(
             "there is no such route",
         ));
     }
+
     let methods = format!("{}, OPTIONS", methods.join(", "));
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -82,6 +85,7 @@ pub(super) fn preflight(
             HeaderValue::from_str(value).map(|value| response.headers_mut().insert(name, value));
     };
     insert(header::ALLOW, &methods);
+
     match request.headers().get(header::ORIGIN) {
         None => {}
         Some(origin) if is_allowed(origins, origin) => {
@@ -95,10 +99,11 @@ pub(super) fn preflight(
             return Err(Problem::new(ProblemCode::Forbidden, detail));
         }
     }
+
     Ok(response)
 }
 
-/// Whether a request is one that a browser asks before that of a page.
+/// Returns whether a request is a CORS preflight request.
 pub(super) fn is_options(request: &Request) -> bool {
     request.method() == Method::OPTIONS
 }

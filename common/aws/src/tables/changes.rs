@@ -1,104 +1,55 @@
 //! `changes`: tenant#channel / position. The change log of each channel in packed segments, and its
 //! `head`.
 //!
-//! A segment's key is the head before it. It is put there on the condition that nothing is, so one
-//! segment follows each head and no other ever will: the chain of segments is the log. The head
-//! says how far the chain leads, and is moved after the segment is put. Where that is lost, whoever
-//! finds the place behind the head taken moves it there first. So a head may lag behind for a
-//! moment, but never stands where the chain does not lead, and readers go no further than the head.
+//! The log is a linked list built with conditional puts. A segment is keyed by the position that it
+//! follows and written with `attribute_not_exists`, so each position has at most one successor. The
+//! head records the end of the list and is moved after the segment is put. If a writer stops in
+//! between, the next writer finds the segment after the head and moves the head first. The head may
+//! therefore lag for a moment, but it never points past the end of the list, and readers do not
+//! read past the head.
 
-use std::collections::{HashMap, HashSet};
+mod read;
 
-use aws_sdk_dynamodb::{
-    operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
-use chrono::{DateTime, Duration, Utc};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     channel::Scope,
     sequence::{
         plan::{Head, LogStep},
         position::Position,
-        segment::{Entry, Segment},
     },
 };
 
-use super::{Table, expiry, from_row, in_the_way, is_condition_failure, key, moment, text};
+pub use read::{PackedSegment, PositionStatus, StoredSegment};
+
+use super::{Table, conflicting_row, expiry, from_row, is_condition_failure, moment};
 use crate::failure::Failure;
 
-/// Sort key of a channel's head; positions are digits, so it stands behind all of them.
+/// Sort key of a channel's head. Positions consist of digits, so it sorts after all of them.
 const HEAD: &str = "head";
-/// The index of heads by tenant.
-const BY_TENANT: &str = "by_tenant";
-/// How much longer a segment is kept than positions are valid, so that no reader with a valid
-/// position finds it gone.
+/// Days for which a segment is stored after its positions have expired, so that a reader with a
+/// valid position always finds it.
 const EXPIRY_MARGIN_DAYS: i64 = 1;
 
-/// The table of changes.
+/// Client for the table `changes`.
 #[derive(Debug, Clone)]
 pub struct Changes {
     pub(super) table: Table,
     pub(super) retention: Duration,
 }
 
-/// A segment as it was stored.
-#[derive(Debug, Clone)]
-pub struct StoredSegment {
-    /// The segment.
-    pub segment: Segment,
-    /// When it was put there.
-    pub sequenced_at: DateTime<Utc>,
-}
-
-/// A segment whose entries are not unpacked yet.
-#[derive(Debug)]
-pub struct PackedSegment(SegmentRow);
-
-impl PackedSegment {
-    /// The segment.
-    ///
-    /// # Errors
-    /// The row is not what was stored.
-    pub fn unpack(self) -> Result<StoredSegment, Failure> {
-        let Self(row) = self;
-        let entries = Segment::unpack_entries(&row.entries)
-            .map_err(|error| Failure::undecoded("segment", error))?;
-        let Head {
-            position, moved_at, ..
-        } = row.head.read()?;
-        Ok(StoredSegment {
-            segment: Segment {
-                prev: row.sk,
-                last: position,
-                entries,
-            },
-            sequenced_at: moved_at,
-        })
-    }
-}
-
-/// Where a position stands in a channel's log.
-#[derive(Debug, Clone)]
-pub enum PositionStatus {
-    /// In this segment.
-    Segment(StoredSegment),
-    /// At the start, or in a segment that has expired.
-    Expired,
-    /// Behind the head: it stems from before the server was restored.
-    Beyond,
-}
-
-/// What became of steps that were to be appended.
+/// The outcome of an append to a change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// They stand in the log, and the head behind them.
+    /// The steps are part of the log, and the head has been moved after them.
     Done,
-    /// Something else follows the head that was read: read it again and classify again.
-    LostRace,
+    /// Another segment follows the head that was read. The caller must read the head again and
+    /// classify the records again.
+    ConcurrentUpdate,
 }
 
-/// A head as it is stored, in its own row and in that of the segment it stands behind.
+/// A head as it is stored in its own row and in the row of the segment that ends at it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct HeadFields {
     position: Position,
@@ -136,7 +87,7 @@ impl HeadFields {
 struct HeadRow {
     pk: String,
     sk: String,
-    /// The partition of the index.
+    /// The partition key of the index by tenant.
     tenant: String,
     #[serde(flatten)]
     head: HeadFields,
@@ -146,7 +97,7 @@ struct HeadRow {
 struct SegmentRow {
     pk: String,
     sk: Position,
-    /// The head behind it.
+    /// The head after this segment.
     #[serde(flatten)]
     head: HeadFields,
     #[serde(with = "serde_bytes")]
@@ -155,207 +106,17 @@ struct SegmentRow {
 }
 
 impl Changes {
-    /// The heads of these channels, in the order of `scopes`; `None` where nothing was sequenced
-    /// yet.
+    /// Appends steps that follow the head that was read, and moves the head after them. If another
+    /// segment already follows that head, moves the head after that segment instead.
     ///
     /// # Errors
-    /// An outage.
-    pub async fn heads(&self, scopes: &[Scope]) -> Result<Vec<Option<Head>>, Failure> {
-        let keys = scopes
-            .iter()
-            .map(|scope| key(scope.partition(), HEAD))
-            .collect();
-        let mut heads = HashMap::new();
-        for row in self.table.batch_get(keys).await? {
-            let HeadRow { pk, head, .. } = from_row("head", row)?;
-            heads.insert(pk, head.read()?);
-        }
-        Ok(scopes
-            .iter()
-            .map(|scope| heads.remove(&scope.partition()))
-            .collect())
-    }
-
-    /// At most `limit` channels of a tenant that have a log, behind the channel `after`, in the
-    /// order of their names, and whether there are more. The index may lag behind by a moment.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn channels(
-        &self,
-        tenant: &str,
-        after: Option<&Scope>,
-        limit: usize,
-    ) -> Result<(Vec<Scope>, bool), Failure> {
-        let start = after.map(|after| {
-            let index = ("tenant".to_owned(), AttributeValue::S(after.tenant.clone()));
-            key(after.partition(), HEAD)
-                .into_iter()
-                .chain([index])
-                .collect()
-        });
-        let query = self
-            .table
-            .query_index(BY_TENANT, "tenant", tenant)
-            .set_exclusive_start_key(start);
-        let response = query
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await;
-        let response =
-            response.map_err(|error| Failure::outage("query on changes by tenant", error))?;
-        let more = response.last_evaluated_key.is_some();
-        let rows = response.items.unwrap_or_default();
-        Ok((
-            rows.iter()
-                .filter_map(|row| Scope::parse(text(row, "pk")?))
-                .collect(),
-            more,
-        ))
-    }
-
-    /// At most `limit` segments from the one that follows `from` up to `end`, in log order,
-    /// strongly consistently.
-    ///
-    /// # Errors
-    /// An outage, or a row that is not what was stored.
-    pub async fn segments(
-        &self,
-        scope: &Scope,
-        from: Position,
-        end: Position,
-        limit: i32,
-    ) -> Result<Vec<StoredSegment>, Failure> {
-        let packed = self.packed_segments(scope, from, end, limit).await?;
-        packed.into_iter().map(PackedSegment::unpack).collect()
-    }
-
-    /// The same, for a reader that may not need all of them.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn packed_segments(
-        &self,
-        scope: &Scope,
-        from: Position,
-        end: Position,
-        limit: i32,
-    ) -> Result<Vec<PackedSegment>, Failure> {
-        if from >= end {
-            return Ok(Vec::new());
-        }
-        let mut segments = read_segments(self.range(scope, from, end).limit(limit)).await?;
-        segments.retain(|PackedSegment(row)| row.sk < end); // what follows the end: the head has not passed it
-        Ok(segments)
-    }
-
-    /// The entries of the log at `positions`, up to the head: records there may have been sequenced
-    /// before.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn held(
-        &self,
-        scope: &Scope,
-        mut positions: Vec<Position>,
-    ) -> Result<Vec<Entry>, Failure> {
-        let mut held = Vec::new();
-        positions.sort();
-        while let Some(last) = positions.last().copied() {
-            let Some(StoredSegment { segment, .. }) =
-                self.segments_back(scope, last, 1).await?.pop()
-            else {
-                break;
-            };
-            let wanted: HashSet<Position> = positions.iter().copied().collect();
-            held.extend(
-                segment
-                    .entries
-                    .into_iter()
-                    .filter(|entry| wanted.contains(&entry.position)),
-            );
-            positions.retain(|position| *position <= segment.prev);
-        }
-        Ok(held)
-    }
-
-    /// Where `position` stands in the log.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn place(
-        &self,
-        scope: &Scope,
-        position: Position,
-    ) -> Result<PositionStatus, Failure> {
-        let found = self.segments_back(scope, position, 1).await?.pop();
-        if let Some(stored) = found.filter(|stored| position <= stored.segment.last) {
-            return Ok(PositionStatus::Segment(stored));
-        }
-        let head = self
-            .heads(std::slice::from_ref(scope))
-            .await?
-            .pop()
-            .flatten();
-        Ok(if head.is_some_and(|head| position <= head.position) {
-            PositionStatus::Expired
-        } else {
-            PositionStatus::Beyond
-        })
-    }
-
-    /// At most `limit` segments that begin before `end`, the last one first.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn segments_back(
-        &self,
-        scope: &Scope,
-        end: Position,
-        limit: i32,
-    ) -> Result<Vec<StoredSegment>, Failure> {
-        let packed = self.packed_segments_back(scope, end, limit).await?;
-        packed.into_iter().map(PackedSegment::unpack).collect()
-    }
-
-    /// The same, for a reader that may not need all of them.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn packed_segments_back(
-        &self,
-        scope: &Scope,
-        end: Position,
-        limit: i32,
-    ) -> Result<Vec<PackedSegment>, Failure> {
-        let behind = key(scope.partition(), end.to_string());
-        let query = self
-            .range(scope, Position::START, end)
-            .scan_index_forward(false)
-            .set_exclusive_start_key(Some(behind));
-        read_segments(query.limit(limit)).await
-    }
-
-    fn range(&self, scope: &Scope, from: Position, end: Position) -> QueryFluentBuilder {
-        let query = self
-            .table
-            .query(scope.partition())
-            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
-        let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_string()));
-        query.expression_attribute_values(":end", AttributeValue::S(end.to_string()))
-    }
-
-    /// Appends steps that lead on from the head that was read, and moves the head behind them.
-    /// Where something else follows that head by now, the head is moved behind that.
-    ///
-    /// # Errors
-    /// An outage: of the steps, the first stand in the log or none, and the head may lag behind
-    /// them.
+    /// Returns `Failure` if DynamoDB is unavailable. A prefix of the steps may then be part of the
+    /// log, and the head may lag behind them.
     pub async fn append(&self, scope: &Scope, steps: &[LogStep]) -> Result<AppendOutcome, Failure> {
         for step in steps {
             if let Some(head) = self.put_segment(scope, step).await? {
                 self.move_head(scope, head).await?;
-                return Ok(AppendOutcome::LostRace);
+                return Ok(AppendOutcome::ConcurrentUpdate);
             }
         }
         if let Some(step) = steps.last() {
@@ -364,9 +125,10 @@ impl Changes {
         Ok(AppendOutcome::Done)
     }
 
-    /// Puts a segment behind its head. Where another one is there, it stays: the head behind that.
-    /// The very same one is an earlier try of this put whose answer was lost. (Or another's, of the
-    /// same millisecond: nothing but what both tell of themselves differs.)
+    /// Puts a segment after its head. If another segment exists there, leaves it in place and
+    /// returns the head after it. An identical segment counts as success: it was written by an
+    /// earlier attempt whose response was lost, or by another writer in the same millisecond with
+    /// the same content.
     async fn put_segment(
         &self,
         scope: &Scope,
@@ -382,27 +144,31 @@ impl Changes {
                 self.retention + Duration::days(EXPIRY_MARGIN_DAYS),
             ),
         };
+
         let put = self
             .table
             .put(&row)?
             .condition_expression("attribute_not_exists(pk)");
         let put = put
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+
         let Err(error) = put.send().await else {
             return Ok(None);
         };
-        match error.as_service_error().and_then(in_the_way) {
-            Some(stands) => {
-                let stands: SegmentRow = from_row("segment", stands.clone())?;
-                Ok(Some(stands)
-                    .filter(|stands| *stands != row)
-                    .map(|stands| stands.head))
+
+        match error.as_service_error().and_then(conflicting_row) {
+            Some(existing) => {
+                let existing: SegmentRow = from_row("segment", existing.clone())?;
+                Ok(Some(existing)
+                    .filter(|existing| *existing != row)
+                    .map(|existing| existing.head))
             }
             None => Err(Failure::outage("put_item on changes", error)),
         }
     }
 
-    /// Moves the head of a channel forward; where it stands there or further already, it stays.
+    /// Moves the head of a channel forward. Does nothing if the head is already at the position or
+    /// past it.
     async fn move_head(&self, scope: &Scope, head: HeadFields) -> Result<(), Failure> {
         let position = AttributeValue::S(head.position.to_string());
         let row = HeadRow {
@@ -411,6 +177,7 @@ impl Changes {
             tenant: scope.tenant.clone(),
             head,
         };
+
         let put = self
             .table
             .put(&row)?
@@ -418,6 +185,7 @@ impl Changes {
         let put = put
             .expression_attribute_names("#position", "position")
             .expression_attribute_values(":position", position);
+
         match put.send().await {
             Err(error) if !is_condition_failure(&error) => {
                 Err(Failure::outage("put_item on changes", error))
@@ -425,14 +193,4 @@ impl Changes {
             _ => Ok(()),
         }
     }
-}
-
-async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Failure> {
-    let response = query
-        .send()
-        .await
-        .map_err(|error| Failure::outage("query on changes", error))?;
-    let rows = response.items.unwrap_or_default().into_iter();
-    rows.map(|row| from_row("segment", row).map(PackedSegment))
-        .collect()
 }

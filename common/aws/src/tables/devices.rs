@@ -1,10 +1,11 @@
-//! `devices`: tenant#user / device. How far each device has applied what it pulled (§4.8): one
-//! attribute per channel, so that an acknowledgement is one write whatever stood there before.
+//! `devices`: tenant#user / device. How far each device has applied what it pulled (§4.8), with one
+//! attribute per channel, so that an acknowledgement is a single update regardless of the stored
+//! state.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
 };
 use chrono::{DateTime, Utc};
@@ -19,57 +20,62 @@ use tidemark_core::{
 use super::{Row, Table, from_row, moment};
 use crate::failure::Failure;
 
-/// What the attributes that hold positions begin with; the channel follows.
+/// Prefix of the attributes that hold positions. The channel follows the prefix.
 const POSITION: &str = "channel:";
 
-/// The index by tenant.
+/// The index of devices by tenant.
 const BY_TENANT: &str = "by_tenant";
 
-/// A device of a tenant, by its user and its id.
+/// The key of a device within a tenant: user and device id.
 pub type DeviceKey = [String; 2];
 
-/// The table of devices.
+/// The key of a device's row: partition and sort key.
+type Place = [String; 2];
+
+/// Client for the table `devices`.
 #[derive(Debug, Clone)]
 pub struct Devices(pub(super) Table);
 
-/// A device that has acknowledged something.
+/// A device that has sent at least one acknowledgement.
 #[derive(Debug, Clone)]
 pub struct StoredDevice {
-    /// Whose it is.
+    /// The user that the device belongs to.
     pub user: String,
-    /// Its id.
+    /// The id of the device.
     pub device_id: String,
-    /// When it acknowledged first.
+    /// The time of the first acknowledgement.
     pub first_seen: DateTime<Utc>,
-    /// When it acknowledged last.
+    /// The time of the latest acknowledgement.
     pub last_seen: DateTime<Utc>,
-    /// As it said last.
+    /// The app version that the device reported last.
     pub app_version: Option<String>,
-    /// The channels it could pull when it acknowledged last.
+    /// The channels that the device could pull at its latest acknowledgement.
     pub channels: Vec<Channel>,
-    /// How far it has applied them, and channels it could pull before.
+    /// The acknowledged position per channel, including channels that the device could pull
+    /// earlier.
     pub positions: Positions,
 }
 
-/// An acknowledgement to be written.
+/// An acknowledgement that is about to be written.
 #[derive(Debug, Clone)]
 pub struct Note<'a> {
-    /// Which device of the caller.
+    /// The id of the caller's device.
     pub device_id: &'a str,
-    /// As it says.
+    /// The app version that the device reports.
     pub app_version: Option<&'a str>,
-    /// How far it has applied what.
+    /// The acknowledged position per channel.
     pub positions: Positions,
-    /// When.
+    /// The time of the acknowledgement.
     pub now: DateTime<Utc>,
 }
 
-/// What became of an acknowledgement.
+/// The outcome of an acknowledgement.
 #[derive(Debug, Clone)]
 pub enum AckOutcome {
-    /// It is written.
+    /// The acknowledgement was written.
     Done,
-    /// Nothing is: in some channels the device stands further ahead already. Where it stands.
+    /// The acknowledgement was not written, because the device has acknowledged later positions in
+    /// some channels. Contains the stored positions.
     Behind(Positions),
 }
 
@@ -84,28 +90,43 @@ struct DeviceRow {
 }
 
 impl Devices {
-    /// Writes an acknowledgement, whole or not at all.
+    /// Writes an acknowledgement atomically.
     ///
-    /// The condition: no channel's position moves back. Text order of positions is their order, and
-    /// a missing one is above none. A caller has at most 102 channels, which keeps both expressions
-    /// below DynamoDB's 300 operators and 4 KB.
+    /// The condition is that the position of no channel moves back. The text order of positions is
+    /// their order, and a missing position is below all others. A caller has at most 102 channels,
+    /// which keeps both expressions below DynamoDB's limits of 300 operators and 4 KB.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn note(
         &self,
         principal: &Principal,
         note: &Note<'_>,
     ) -> Result<AckOutcome, Failure> {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
+        match self.acknowledgement(principal, note).send().await {
+            Ok(_) => Ok(AckOutcome::Done),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed
+                    .item()
+                    .map(positions)
+                    .transpose()
+                    .map(|stored| AckOutcome::Behind(stored.unwrap_or_default())),
+                _ => Err(Failure::outage("update_item on devices", error)),
+            },
+        }
+    }
+
+    /// Builds the update that writes an acknowledgement.
+    fn acknowledgement(&self, principal: &Principal, note: &Note<'_>) -> UpdateItemFluentBuilder {
         let channels = principal.pulled_channels();
         let channels = channels
             .iter()
-            .map(|channel| text(&channel.to_string()))
+            .map(|channel| string(&channel.to_string()))
             .collect();
-        // The tenant is the key of an index: written anew it is the same, and costs nothing.
+
+        // The tenant is the key of an index. Writing the same value again does not cost an index
+        // write.
         let mut set = "SET first_seen=if_not_exists(first_seen,:now),last_seen=:now,channels=:channels,tenant=:tenant".to_owned();
-        let mut above = Vec::with_capacity(note.positions.len());
         let mut update = self
             .0
             .client
@@ -120,43 +141,22 @@ impl Devices {
                 AttributeValue::N(note.now.timestamp_millis().to_string()),
             )
             .expression_attribute_values(":channels", AttributeValue::L(channels))
-            .expression_attribute_values(":tenant", text(&principal.tenant))
+            .expression_attribute_values(":tenant", string(&principal.tenant))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
+
         if let Some(app_version) = note.app_version {
             set.push_str(",app_version=:app_version");
-            update = update.expression_attribute_values(":app_version", text(app_version));
+            update = update.expression_attribute_values(":app_version", string(app_version));
         }
-        for (index, (channel, acknowledged)) in note.positions.iter().enumerate() {
-            set.push_str(&format!(",#c{index}=:c{index}"));
-            above.push(format!("#c{index}>:c{index}"));
-            update = update
-                .expression_attribute_names(format!("#c{index}"), format!("{POSITION}{channel}"))
-                .expression_attribute_values(format!(":c{index}"), text(&acknowledged.to_string()));
-        }
-        if !above.is_empty() {
-            update = update
-                .condition_expression(format!("NOT ({})", above.join(" OR ")))
-                .return_values_on_condition_check_failure(
-                    ReturnValuesOnConditionCheckFailure::AllOld,
-                );
-        }
-        match update.update_expression(set).send().await {
-            Ok(_) => Ok(AckOutcome::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed
-                    .item()
-                    .map(positions)
-                    .transpose()
-                    .map(|stored| AckOutcome::Behind(stored.unwrap_or_default())),
-                _ => Err(Failure::outage("update_item on devices", error)),
-            },
-        }
+
+        set_positions(update, &mut set, &note.positions).update_expression(set)
     }
 
-    /// A device, strongly consistently; `None` if it never acknowledged anything.
+    /// Loads a device with a strongly consistent read; `None` if it has never sent an
+    /// acknowledgement.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn load(
         &self,
         tenant: &str,
@@ -170,10 +170,12 @@ impl Devices {
             .table_name(&self.0.name)
             .consistent_read(true);
         let get = get.set_key(Some(super::key(partition(tenant, user), device_id)));
+
         let response = get
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
+
         response
             .map_err(|error| Failure::outage("get_item on devices", error))?
             .item
@@ -181,12 +183,12 @@ impl Devices {
             .transpose()
     }
 
-    /// At most `limit` devices of a user behind the device `after`, by id, and whether there are
-    /// more. The table answers 1 MB of rows at most, which keeps what is told of them below the
-    /// bound of an answer.
+    /// Returns at most `limit` devices of a user after the device `after`, ordered by id, and
+    /// whether there are more. A DynamoDB response has at most 1 MB of rows, which keeps the API
+    /// response below its size limit.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         tenant: &str,
@@ -195,8 +197,9 @@ impl Devices {
         limit: usize,
     ) -> Result<(Vec<StoredDevice>, bool), Failure> {
         let partition = partition(tenant, user);
-        // One more than is wanted says whether there is one more.
+        // Requests one row more than the limit, to detect whether there are more.
         let rows_max = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+
         let query = self
             .0
             .query(partition.clone())
@@ -207,6 +210,7 @@ impl Devices {
             .send()
             .await
             .map_err(|error| Failure::outage("query on devices", error))?;
+
         let devices: Vec<_> = response
             .items
             .unwrap_or_default()
@@ -219,47 +223,19 @@ impl Devices {
 }
 
 impl Devices {
-    /// At most `limit` devices of a tenant behind the device `after`, by user, and where the last
-    /// of them stands if there are more. The index may lag behind by a moment; the rows are read
-    /// strongly consistently.
+    /// Returns at most `limit` devices of a tenant after the device `after`, ordered by user, and
+    /// the cursor of the last one if there are more. The index is eventually consistent; the rows
+    /// are read strongly consistently.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn of_tenant(
         &self,
         tenant: &str,
         after: Option<DeviceKey>,
         limit: usize,
     ) -> Result<(Vec<StoredDevice>, Option<DeviceKey>), Failure> {
-        let start = after.map(|[user, device_id]| {
-            let index = ("tenant".to_owned(), AttributeValue::S(tenant.to_owned()));
-            super::key(partition(tenant, &user), device_id)
-                .into_iter()
-                .chain([index])
-                .collect()
-        });
-        let query = self
-            .0
-            .query_index(BY_TENANT, "tenant", tenant)
-            .set_exclusive_start_key(start);
-        let response = query
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await;
-        let response =
-            response.map_err(|error| Failure::outage("query on devices by tenant", error))?;
-        let place = |row: &Row| {
-            Some([
-                super::text(row, "pk")?.to_owned(),
-                super::text(row, "sk")?.to_owned(),
-            ])
-        };
-        let places: Vec<DeviceKey> = response
-            .items
-            .unwrap_or_default()
-            .iter()
-            .filter_map(place)
-            .collect();
+        let (places, last) = self.places(tenant, after, limit).await?;
         let keys = places
             .iter()
             .map(|[partition, device_id]| super::key(partition, device_id))
@@ -271,7 +247,8 @@ impl Devices {
             .into_iter()
             .map(read)
             .collect::<Result<_, _>>()?;
-        let mut devices: HashMap<DeviceKey, StoredDevice> = rows
+
+        let mut devices: HashMap<Place, StoredDevice> = rows
             .into_iter()
             .map(|device| {
                 (
@@ -280,10 +257,6 @@ impl Devices {
                 )
             })
             .collect();
-        let last = response.last_evaluated_key.as_ref().and_then(place);
-        let last = last.and_then(|[partition, device_id]| {
-            key::split(&partition).map(|[_, user]: [String; 2]| [user, device_id])
-        });
         Ok((
             places
                 .iter()
@@ -292,6 +265,79 @@ impl Devices {
             last,
         ))
     }
+
+    /// Returns the keys of the rows of a page of a tenant's devices, and the cursor of the last one
+    /// if there are more.
+    async fn places(
+        &self,
+        tenant: &str,
+        after: Option<DeviceKey>,
+        limit: usize,
+    ) -> Result<(Vec<Place>, Option<DeviceKey>), Failure> {
+        let start = after.map(|[user, device_id]| {
+            let index = ("tenant".to_owned(), AttributeValue::S(tenant.to_owned()));
+            super::key(partition(tenant, &user), device_id)
+                .into_iter()
+                .chain([index])
+                .collect()
+        });
+
+        let response = self
+            .0
+            .query_index(BY_TENANT, "tenant", tenant)
+            .set_exclusive_start_key(start)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| Failure::outage("query on devices by tenant", error))?;
+
+        let places = response
+            .items
+            .unwrap_or_default()
+            .iter()
+            .filter_map(place)
+            .collect();
+        let last = response.last_evaluated_key.as_ref().and_then(place);
+        let last = last.and_then(|[partition, device_id]| {
+            key::split(&partition).map(|[_, user]: [String; 2]| [user, device_id])
+        });
+        Ok((places, last))
+    }
+}
+
+/// Adds positions to an update and to its expression `set`, on the condition that none of them
+/// moves back.
+fn set_positions(
+    mut update: UpdateItemFluentBuilder,
+    set: &mut String,
+    positions: &Positions,
+) -> UpdateItemFluentBuilder {
+    let mut above = Vec::with_capacity(positions.len());
+    for (index, (channel, acknowledged)) in positions.iter().enumerate() {
+        set.push_str(&format!(",#c{index}=:c{index}"));
+        above.push(format!("#c{index}>:c{index}"));
+        update = update
+            .expression_attribute_names(format!("#c{index}"), format!("{POSITION}{channel}"))
+            .expression_attribute_values(format!(":c{index}"), string(&acknowledged.to_string()));
+    }
+
+    if !above.is_empty() {
+        update = update
+            .condition_expression(format!("NOT ({})", above.join(" OR ")))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    }
+    update
+}
+
+fn string(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn place(row: &Row) -> Option<Place> {
+    Some([
+        super::text(row, "pk")?.to_owned(),
+        super::text(row, "sk")?.to_owned(),
+    ])
 }
 
 fn partition(tenant: &str, user: &str) -> String {
@@ -306,6 +352,7 @@ fn read(row: Row) -> Result<StoredDevice, Failure> {
         .iter()
         .filter_map(|channel| Channel::parse(channel))
         .collect();
+
     let [_, user] = key::split(&row.pk).ok_or_else(|| Failure::unreadable("device", &row.pk))?;
     Ok(StoredDevice {
         user,

@@ -1,5 +1,5 @@
-//! The tables, one file each: keys, conditions and expressions stand beside the table they belong
-//! to, with the invariant each protects.
+//! The DynamoDB tables, one module each. A module contains the keys, conditions and expressions of
+//! its table, and documents the invariant that each condition protects.
 
 pub mod audit_log;
 pub mod changes;
@@ -44,42 +44,42 @@ pub use transaction::{Reason, TransactionOutcome};
 use self::conflicts::versions::Version;
 use crate::{failure::Failure, random::Random, settings::Settings};
 
-/// A row as DynamoDB has it.
+/// A row in the representation of the DynamoDB SDK.
 pub type Row = HashMap<String, AttributeValue>;
 
-/// Keys one BatchGetItem may name.
+/// Maximum number of keys in one BatchGetItem request.
 const BATCH_GET_KEYS_MAX: usize = 100;
-/// Times a call is made, or a part of one, that is throttled inside an answer of 200 or as a
-/// cancelled transaction, where the SDK does not retry it.
+/// Maximum number of attempts for a request, or a part of it, that DynamoDB throttles inside a 200
+/// response or as a cancelled transaction. The SDK does not retry these cases.
 const THROTTLED_ATTEMPTS_MAX: u32 = 7;
 
-/// Every table.
+/// Clients for all tables of a deployment.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    /// Resources.
+    /// Table `resources`: the current resources.
     pub resources: Resources,
-    /// The change log.
+    /// Table `changes`: the change logs.
     pub changes: Changes,
-    /// Results of batches.
+    /// Table `sync_batches`: the results of batches.
     pub sync_batches: SyncBatches,
-    /// Raw items of batches.
+    /// Table `sync_items`: the raw items of batches.
     pub sync_items: SyncItems,
-    /// Conflicts.
+    /// Table `conflicts`: open and resolved conflicts.
     pub conflicts: Conflicts,
-    /// Verified uploads.
+    /// Table `submission_media`: the verified uploads.
     pub submission_media: SubmissionMedia,
-    /// Devices.
+    /// Table `devices`: the acknowledgements of devices.
     pub devices: Devices,
-    /// Unique values.
+    /// Table `unique_keys`: the holders of unique values.
     pub unique_keys: UniqueKeys,
-    /// The audit log.
+    /// Table `audit_log`: the audit entries of tenants.
     pub audit_log: AuditLog,
     client: Client,
     random: Random,
 }
 
 impl Tables {
-    /// The tables of a deployment.
+    /// Creates the clients for the tables that `settings` names.
     pub fn new(client: Client, settings: &Settings, random: Random) -> Self {
         let names = &settings.tables;
         let table = |name: &String| Table {
@@ -87,6 +87,7 @@ impl Tables {
             name: name.clone(),
             random: random.clone(),
         };
+
         Self {
             resources: Resources(table(&names.resources)),
             changes: Changes {
@@ -111,17 +112,17 @@ impl Tables {
         }
     }
 
-    /// The same with another source of random numbers.
+    /// Returns the same tables with another source of random numbers.
     pub(crate) fn with_random(&self, settings: &Settings, random: Random) -> Self {
         Self::new(self.client.clone(), settings, random)
     }
 
-    /// Keeps the last payloads of resources that are to be written deleted, where their rows will
-    /// not hold them. This comes before the rows are written, so that no crash loses a payload; a
-    /// retry keeps the same again.
+    /// Stores the last payloads of resources that are about to be deleted, if their tombstone rows
+    /// are too small to hold them. Must be called before the rows are written, so that no crash
+    /// loses a payload. The operation is idempotent.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn keep_last_payloads<'a>(
         &self,
         tenant: &str,
@@ -139,6 +140,7 @@ impl Tables {
                 });
             }
         }
+
         if versions.is_empty() {
             Ok(())
         } else {
@@ -146,10 +148,11 @@ impl Tables {
         }
     }
 
-    /// The resource with its last payload, where that is kept apart.
+    /// Returns the resource with its last payload, which is loaded if it is stored in a row of its
+    /// own.
     ///
     /// # Errors
-    /// An outage, or a payload that is not there.
+    /// Returns `Failure` if DynamoDB is unavailable or if the payload is missing.
     pub async fn whole(
         &self,
         tenant: &str,
@@ -165,11 +168,11 @@ impl Tables {
         Ok(resource)
     }
 
-    /// Writes all of `items`, of any tables, or none. What a table throttled, and nothing else
-    /// prevented, is tried again: the SDK does not retry a transaction that was cancelled.
+    /// Writes all of `items`, of any tables, or none of them. Retries a transaction that was
+    /// cancelled only by throttling, because the SDK does not retry cancelled transactions.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn transact(
         &self,
         items: Vec<TransactWriteItem>,
@@ -182,11 +185,12 @@ impl Tables {
             }
             tokio::time::sleep(self.random.throttled(attempt)).await;
         }
+
         transaction::transact(&self.client, "transact_write_items", items).await
     }
 }
 
-/// A table and the way to reach it.
+/// A table name with the client and the random source that its operations use.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) client: Client,
@@ -195,7 +199,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A put of `row`; the caller adds the condition that protects it.
+    /// Builds a put of `row`. The caller adds the condition that protects the row.
     fn put(&self, row: &impl Serialize) -> Result<PutItemFluentBuilder, Failure> {
         let put = self
             .client
@@ -205,7 +209,8 @@ impl Table {
         Ok(put.return_consumed_capacity(ReturnConsumedCapacity::Total))
     }
 
-    /// A strongly consistent query of one partition, whose key stands in the condition as `:pk`.
+    /// Builds a strongly consistent query of one partition. The key condition refers to the
+    /// partition key as `:pk`.
     fn query(&self, partition: String) -> QueryFluentBuilder {
         let query = self
             .client
@@ -216,8 +221,8 @@ impl Table {
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
-    /// A query of one partition of an index, which is named by this attribute. An index cannot be
-    /// read strongly consistently.
+    /// Builds a query of one partition of an index, whose partition key is `attribute`. Queries of
+    /// an index are eventually consistent.
     fn query_index(&self, index: &str, attribute: &str, partition: &str) -> QueryFluentBuilder {
         let query = self.client.query().table_name(&self.name).index_name(index);
         let query = query
@@ -228,13 +233,14 @@ impl Table {
         query.return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
-    /// Reads rows by key, strongly consistently, in parallel calls of 100 keys; keys without a row
-    /// are left out.
+    /// Loads rows by key with strongly consistent reads, in parallel requests of up to 100 keys.
+    /// Keys without a row are omitted from the result.
     async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
         self.batch_get_as(keys, true).await
     }
 
-    /// The same, strongly consistently or for half the price.
+    /// Loads rows by key, with strongly consistent reads or with eventually consistent reads at
+    /// half the cost.
     async fn batch_get_as(&self, keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Failure> {
         let calls = keys
             .chunks(BATCH_GET_KEYS_MAX)
@@ -246,8 +252,8 @@ impl Table {
             .collect())
     }
 
-    /// One call, repeated for the keys DynamoDB left over: an answer holds 16 MB at most, and may
-    /// be throttled in part.
+    /// Executes one BatchGetItem request, repeated for the keys that DynamoDB did not process: a
+    /// response holds at most 16 MB and may be throttled in part.
     async fn batch_get_call(
         &self,
         mut keys: Vec<Row>,
@@ -255,6 +261,7 @@ impl Table {
     ) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut stalled = 0;
+
         while !keys.is_empty() {
             let wanted = KeysAndAttributes::builder()
                 .consistent_read(is_consistent)
@@ -262,6 +269,7 @@ impl Table {
             let wanted = wanted
                 .build()
                 .map_err(|error| Failure::unreadable("keys", error))?;
+
             let response = self
                 .client
                 .batch_get_item()
@@ -270,6 +278,7 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| Failure::outage("batch_get_item", error))?;
+
             let found = response
                 .responses
                 .and_then(|mut tables| tables.remove(&self.name))
@@ -281,6 +290,7 @@ impl Table {
                 .and_then(|mut tables| tables.remove(&self.name))
                 .map(|left| left.keys)
                 .unwrap_or_default();
+
             if !keys.is_empty() && stalled > 0 {
                 if stalled == THROTTLED_ATTEMPTS_MAX {
                     return Err(Failure::Outage(format!(
@@ -295,7 +305,7 @@ impl Table {
     }
 }
 
-/// All rows that a query finds: an answer holds 1 MB of them.
+/// Loads all rows of a query, following pagination: a response holds at most 1 MB of rows.
 async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>, Failure> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
@@ -309,7 +319,7 @@ async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>,
     }
 }
 
-/// The text of an attribute, where it has one.
+/// Returns the value of a string attribute, or `None` if it is absent or has another type.
 fn text<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
     row.get(name)?.as_s().ok().map(String::as_str)
 }
@@ -329,25 +339,25 @@ fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Failure> {
     serde_dynamo::from_item(row).map_err(|error| Failure::undecoded(what, error))
 }
 
-/// Whether a call failed because its condition did not hold.
+/// Returns whether a request failed because its condition was not met.
 fn is_condition_failure(error: &impl ProvideErrorMetadata) -> bool {
     error.code() == Some("ConditionalCheckFailedException")
 }
 
-/// The row that stood in the way of a put which asked for it.
-fn in_the_way(error: &PutItemError) -> Option<&Row> {
+/// Returns the existing row that made a conditional put fail, if the put requested it.
+fn conflicting_row(error: &PutItemError) -> Option<&Row> {
     let PutItemError::ConditionalCheckFailedException(failed) = error else {
         return None;
     };
     failed.item()
 }
 
-/// Seconds since 1970, for a row's `expires_at`.
+/// Returns the `expires_at` of a row in seconds since 1970.
 fn expiry(now: chrono::DateTime<chrono::Utc>, retention: chrono::Duration) -> i64 {
     (now + retention).timestamp()
 }
 
-/// A moment as rows have it: milliseconds since 1970.
+/// Parses a stored timestamp in milliseconds since 1970.
 fn moment(milliseconds: i64) -> Result<chrono::DateTime<chrono::Utc>, Failure> {
     chrono::DateTime::from_timestamp_millis(milliseconds)
         .ok_or_else(|| Failure::unreadable("moment", milliseconds))

@@ -1,6 +1,7 @@
-//! `resources`: tenant#channel / type#id. The truth; its stream is where the change log comes from.
-//! A row is written on one condition only, that its version still is the one that was loaded, and
-//! every accepted change raises the version: so no change is lost.
+//! `resources`: tenant#channel / type#id. The source of truth: the change log is built from the
+//! stream of this table. Each write is conditional on the version that was loaded, and each
+//! accepted change increments the version (optimistic concurrency), so that no concurrent change is
+//! lost.
 
 mod row;
 mod tombstone;
@@ -32,28 +33,29 @@ use crate::failure::Failure;
 
 pub use super::statements::WriteOutcome;
 
-/// The table of resources.
+/// Client for the table `resources`.
 #[derive(Debug, Clone)]
 pub struct Resources(pub(super) Table);
 
-/// Rows that were read.
+/// The result of loading resource rows.
 #[derive(Debug, Default)]
 pub struct LoadedRows {
-    /// Those that read.
+    /// The rows that could be decoded.
     pub rows: HashMap<ResourceKey, Resource>,
-    /// Those that are there and do not read.
+    /// The keys of rows that exist and cannot be decoded.
     pub unreadable: HashSet<ResourceKey>,
-    /// Those that may be other than they were read, or were not read and are taken not to be there.
-    /// Only a write on the condition that they are shows whether that is so.
+    /// The keys whose rows may differ from the loaded state because of an eventually consistent
+    /// read, or that were not read and are assumed to be absent. A conditional write must validate
+    /// them.
     pub optimistic: HashSet<ResourceKey>,
 }
 
 impl Resources {
-    /// Reads the rows of `keys` in a tenant, strongly consistently; keys without a row are left
-    /// out.
+    /// Loads the rows of `keys` in a tenant with strongly consistent reads. Keys without a row are
+    /// omitted.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn load(
         &self,
         tenant: &str,
@@ -62,11 +64,11 @@ impl Resources {
         self.load_as(tenant, keys, true).await
     }
 
-    /// Reads the rows of `keys` in a tenant for half the price: as they are, or as they were a
-    /// moment ago. What is to be written on the condition that they still are needs no more.
+    /// Loads the rows of `keys` in a tenant with eventually consistent reads, at half the cost. The
+    /// rows may be stale, which is sufficient if a conditional write validates them.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn load_optimistic(
         &self,
         tenant: &str,
@@ -89,6 +91,7 @@ impl Resources {
             .into_iter()
             .map(|it| key(it.channel.partition(tenant), it.sort_key()))
             .collect();
+
         let mut loaded = LoadedRows::default();
         for row in self.0.batch_get_as(keys, is_consistent).await? {
             match read_row(row, ResourceRow::read)? {
@@ -103,12 +106,12 @@ impl Resources {
         Ok(loaded)
     }
 
-    /// Reads what a snapshot shows of at most `limit` rows of a channel, in key order, after the
-    /// sort key `after`, strongly consistently; says whether there may be more. A row that does not
-    /// read is `None`.
+    /// Returns the snapshot items of at most `limit` rows of a channel in key order, after the sort
+    /// key `after`, with a strongly consistent read, and whether there may be more. The item of a
+    /// row that cannot be decoded is `None`.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         scope: &Scope,
@@ -125,6 +128,7 @@ impl Resources {
             .send()
             .await
             .map_err(|error| Failure::outage("query on resources", error))?;
+
         let more = response.last_evaluated_key.is_some();
         let rows = response
             .items
@@ -134,16 +138,16 @@ impl Resources {
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
-    /// Writes rows, each on the condition that it still has the version that was loaded, or that
-    /// there still is none. Each succeeds or fails alone; the answers stand in the order of
-    /// `writes`.
+    /// Writes rows, each on the condition that it still has the version that was loaded, or that it
+    /// still does not exist. Each write succeeds or fails on its own. The outcomes are in the order
+    /// of `writes`.
     ///
-    /// Two calls of 25 statements are sent at once: a tenth of the CPU of fifty single puts, for
-    /// the same write units. What is larger follows.
+    /// Two requests of 25 statements are sent concurrently. Together they use a tenth of the CPU of
+    /// fifty single puts, at the same write units. Further statements are sent after them.
     ///
     /// # Errors
-    /// An outage of the whole table. Some writes may have taken effect then; a retry finds them
-    /// remembered.
+    /// Returns `Failure` if the table is unavailable. Some writes may have been applied; a retry
+    /// finds them in the deduplication window.
     pub async fn commit(
         &self,
         principal: &Principal,
@@ -154,6 +158,7 @@ impl Resources {
             .iter()
             .map(|(_, write)| write.resource.payload.get().len())
             .collect();
+
         let build = |index: usize| {
             let (key, write) = writes[index];
             texts.statement(&principal.tenant, key, write)
@@ -161,10 +166,10 @@ impl Resources {
         self.0.execute_all(&bytes, build).await
     }
 
-    /// The same write as part of a transaction.
+    /// Returns the same conditional write as a transaction item.
     ///
     /// # Errors
-    /// The row does not serialise, which each does.
+    /// Returns `Failure` if the row cannot be serialized, which does not happen.
     pub fn transact(
         &self,
         scope: &Scope,
@@ -172,6 +177,7 @@ impl Resources {
         write: &ResourceWrite,
     ) -> Result<TransactWriteItem, Failure> {
         let mut row = key(scope.partition(), resource.sort_key());
+
         let owned = |name: &&str| (*name).to_owned();
         if write.resource.deleted {
             row.extend(DELETED.iter().map(owned).zip(deleted(
@@ -189,6 +195,7 @@ impl Resources {
                 ),
             );
         }
+
         let put = Put::builder().table_name(&self.0.name).set_item(Some(row));
         let put = match write.expected_version {
             None => put.condition_expression("attribute_not_exists(pk)"),
@@ -196,13 +203,14 @@ impl Resources {
                 .condition_expression("server_version = :expected")
                 .expression_attribute_values(":expected", number(expected)),
         };
+
         transact_put(put)
     }
 
-    /// The part of a transaction that fails where a row of `key` stands by now.
+    /// Returns a transaction item that fails if a row with the key of `resource` exists.
     ///
     /// # Errors
-    /// It lacks its table or its key, which it does not.
+    /// Returns `Failure` if the item has no table or key, which does not happen.
     pub fn transact_absent(
         &self,
         scope: &Scope,
@@ -218,7 +226,7 @@ impl Resources {
     }
 }
 
-/// The statements that write a row.
+/// The PartiQL statements that write a row.
 struct WriteStatements {
     insert: String,
     insert_deleted: String,
@@ -234,22 +242,25 @@ impl WriteStatements {
                 .chain(names)
                 .map(|name| format!("'{name}': ?"))
                 .collect();
-            // Fails as a duplicate where a row exists.
+            // Fails with a duplicate-item error if the row exists.
             format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "))
         };
+
         let update = |set: &mut dyn Iterator<Item = &&str>,
                       removed: &mut dyn Iterator<Item = &&str>| {
             let set = set.map(|name| format!("SET \"{name}\" = ?"));
             let clauses: Vec<String> = set
                 .chain(removed.map(|name| format!("REMOVE \"{name}\"")))
                 .collect();
-            // The version guards the whole row: whoever changed anything raised it.
+            // The version protects the whole row: every change increments it.
             format!(
                 "UPDATE \"{table}\" {} WHERE pk = ? AND sk = ? AND server_version = ?",
                 clauses.join(" ")
             )
         };
+
         let living = || CHANGED.iter().chain(&CREATED);
+
         Self {
             insert: insert(&mut living()),
             insert_deleted: insert(&mut DELETED.iter()),
@@ -269,6 +280,7 @@ impl WriteStatements {
     ) -> Result<BatchStatementRequest, Failure> {
         let at = [key.channel.partition(tenant), key.sort_key()].map(AttributeValue::S);
         let resource = &write.resource;
+
         let (insert, update, values): (_, _, Vec<_>) = if resource.deleted {
             (
                 &self.insert_deleted,
@@ -285,6 +297,7 @@ impl WriteStatements {
                     .collect(),
             )
         };
+
         match write.expected_version {
             None => statement(insert, at.into_iter().chain(values).collect()),
             Some(expected) => statement(
@@ -299,8 +312,8 @@ impl WriteStatements {
     }
 }
 
-/// Where the last payload of a resource that is to be written deleted has to be kept first; `None`
-/// where it has not.
+/// Returns where the last payload of a resource must be stored before the resource is deleted;
+/// `None` if no separate row is needed.
 pub(super) fn to_keep(
     tenant: &str,
     key: &ResourceKey,

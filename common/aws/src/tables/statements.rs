@@ -1,5 +1,5 @@
-//! Conditional statements in batches (PartiQL): each succeeds or fails alone, for the write units
-//! of single puts and a tenth of their CPU.
+//! Conditional PartiQL statements in batches. Each statement succeeds or fails on its own, at the
+//! write units of a single put and a tenth of its CPU time.
 
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
@@ -10,31 +10,32 @@ use futures_util::future::try_join_all;
 use super::{THROTTLED_ATTEMPTS_MAX, Table};
 use crate::failure::Failure;
 
-/// Statements one BatchExecuteStatement may hold.
+/// Maximum number of statements in one BatchExecuteStatement request.
 const STATEMENTS_MAX: usize = 25;
-/// Bytes of payload in one call: it stands in memory as statements, as JSON and enciphered.
+/// Maximum payload bytes in one request, which memory holds three times: as statements, as JSON and
+/// encrypted.
 const CALL_BYTES_MAX: usize = 512 * 1024;
-/// Calls that are sent at once.
+/// Maximum number of concurrent requests.
 const CALLS_AT_ONCE: usize = 2;
 
-/// What became of a row that was to be written.
+/// The outcome of a conditional row write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// It is written.
+    /// The row was written by this statement.
     Written,
-    /// Its condition did not hold: someone else was faster, or an earlier try of this very write
-    /// took effect unheard.
-    Lost,
-    /// The table would not take it now.
+    /// The condition failed because of a concurrent update, or because an earlier attempt of this
+    /// write was applied and its response was lost.
+    ConditionFailed,
+    /// The table throttled the write or is unavailable.
     Unavailable,
 }
 
 impl Table {
-    /// Executes a statement for each of `bytes`, which says how many bytes of payload it carries;
-    /// the answers stand in that order. A statement is built when its call is made, so that few
-    /// payloads are held twice.
+    /// Executes one statement for each element of `bytes`, the payload size of that statement. The
+    /// outcomes are in the same order. A statement is built when its request is sent, so that few
+    /// payloads are held in memory twice.
     ///
-    /// Two calls of 25 statements are sent at once. What is larger follows.
+    /// Two requests of 25 statements are sent concurrently. Further requests are sent after them.
     pub(super) async fn execute_all(
         &self,
         bytes: &[usize],
@@ -50,8 +51,8 @@ impl Table {
         Ok(committed)
     }
 
-    /// One call; statements that were throttled or met a transaction are sent again. DynamoDB
-    /// reports those inside a 200, where the SDK does not repeat them.
+    /// Sends one request, and resends the statements that were throttled or met a concurrent
+    /// transaction. DynamoDB reports these inside a 200 response, which the SDK does not retry.
     async fn execute(
         &self,
         range: std::ops::Range<usize>,
@@ -60,10 +61,12 @@ impl Table {
         let first = range.start;
         let mut committed = vec![WriteOutcome::Unavailable; range.len()];
         let mut waiting: Vec<usize> = range.collect();
+
         for attempt in 0..THROTTLED_ATTEMPTS_MAX {
             if attempt > 0 {
                 tokio::time::sleep(self.random.throttled(attempt)).await;
             }
+
             let call = waiting
                 .iter()
                 .map(|index| build(*index))
@@ -78,6 +81,7 @@ impl Table {
                 .map_err(|error| {
                     Failure::outage(&format!("batch_execute_statement on {}", self.name), error)
                 })?;
+
             for (index, response) in waiting.iter().zip(response.responses.unwrap_or_default()) {
                 committed[*index - first] = outcome(&response);
             }
@@ -90,7 +94,7 @@ impl Table {
     }
 }
 
-/// A statement with the values of its question marks.
+/// Builds a statement with the values of its parameters.
 pub(super) fn statement(
     text: &str,
     parameters: Vec<AttributeValue>,
@@ -111,10 +115,10 @@ fn outcome(response: &BatchStatementResponse) -> WriteOutcome {
         Some(
             BatchStatementErrorCodeEnum::ConditionalCheckFailed
             | BatchStatementErrorCodeEnum::DuplicateItem,
-        ) => WriteOutcome::Lost,
+        ) => WriteOutcome::ConditionFailed,
         code => {
-            // Of a throttled statement the message says what the limit is; that of another error
-            // may quote what was sent.
+            // The message of a throttled statement names the exceeded limit. The message of another
+            // error may quote the statement and is not logged.
             let is_throttled = matches!(
                 code,
                 Some(
@@ -123,17 +127,19 @@ fn outcome(response: &BatchStatementResponse) -> WriteOutcome {
                         | BatchStatementErrorCodeEnum::RequestLimitExceeded
                 )
             );
+
             let reason = error.message().filter(|_| is_throttled);
-            tracing::warn!(?code, reason, "a row was not written");
+            tracing::warn!(?code, reason, "DynamoDB did not write a row");
             WriteOutcome::Unavailable
         }
     }
 }
 
-/// Cuts statements into calls within both bounds.
+/// Splits statements into requests within the limits on statements and on bytes.
 fn calls(bytes: &[usize]) -> Vec<std::ops::Range<usize>> {
     let mut calls = Vec::new();
     let mut first = 0;
+
     while first < bytes.len() {
         let mut sum = 0;
         let fits = bytes[first..]
@@ -143,6 +149,7 @@ fn calls(bytes: &[usize]) -> Vec<std::ops::Range<usize>> {
                 sum += **bytes;
                 sum <= CALL_BYTES_MAX
             });
+
         let end = first + fits.count().max(1);
         calls.push(first..end);
         first = end;

@@ -1,6 +1,6 @@
-//! `submission_media`: tenant#channel#type#id / media key. Which verified upload belongs to which
-//! resource. A row is written before the resource that names the upload, so that no crash leaves an
-//! upload unnoted; writing it again says the same.
+//! `submission_media`: tenant#channel#type#id / media key. The assignment of verified uploads to
+//! resources. A row is written before the resource that refers to the upload, so that no crash
+//! leaves a referenced upload unrecorded. The write is idempotent.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use tidemark_core::{
 use super::{Table, key as row_key, text};
 use crate::failure::Failure;
 
-/// The table of verified uploads.
+/// Client for the table `submission_media`.
 #[derive(Debug, Clone)]
 pub struct SubmissionMedia(pub(super) Table);
 
@@ -34,10 +34,10 @@ struct UploadRow<'a> {
 }
 
 impl SubmissionMedia {
-    /// Which of these uploads were verified for their resources of `tenant` before.
+    /// Returns the uploads that have already been verified for their resources of `tenant`.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn noted(&self, tenant: &str, claims: Vec<Claim>) -> Result<HashSet<Claim>, Failure> {
         let place = |(resource, media): &Claim| (partition(tenant, resource), media.clone());
         let by_place: HashMap<(String, String), Claim> = claims
@@ -48,8 +48,9 @@ impl SubmissionMedia {
             .keys()
             .map(|(pk, sk)| row_key(pk, sk.as_str()))
             .collect();
-        // Strongly consistently: another user's key is rejected for good where its row is not
-        // visible yet.
+
+        // The read is strongly consistent: another user's media key whose row is not visible yet
+        // would be rejected permanently.
         let rows = self.0.batch_get(keys).await?;
         let place = |row| Some((text(row, "pk")?.to_owned(), text(row, "sk")?.to_owned()));
         Ok(rows
@@ -58,11 +59,12 @@ impl SubmissionMedia {
             .collect())
     }
 
-    /// Notes `upload`, named by `resource` of `scope` and verified at `now`, as pushed `by` that
-    /// user with that device. Unconditional: whoever writes it again has verified it again.
+    /// Records `upload`, which `resource` of `scope` refers to and which was verified at `now`, as
+    /// pushed by the principal `by` with the device `device_id`. The put is unconditional, because
+    /// each writer has verified the upload.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn put(
         &self,
         scope: &Scope,
@@ -86,6 +88,7 @@ impl SubmissionMedia {
             resource_id: &resource.id,
             channel,
         };
+
         let put = self.0.put(&row)?.send().await;
         put.map(|_| ())
             .map_err(|error| Failure::outage("put_item on submission_media", error))

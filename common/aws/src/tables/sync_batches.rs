@@ -1,7 +1,6 @@
-//! `sync_batches`: tenant#user#device / batch. The results of each batch without their payloads,
-//! packed: what a batch that is sent again is answered with (§3.6). Beside them, tenant#user#device
-//! / create#type#temp id: the creates of the device that failed, which later batches may refer to
-//! (§3.10).
+//! `sync_batches`: tenant#user#device / batch. The results of each batch without payloads, packed:
+//! the response to a repeated batch (§3.6). The same partition contains create#type#temp id: the
+//! failed creates of the device, to which later batches may refer (§3.10).
 
 use std::{
     borrow::Cow,
@@ -28,39 +27,40 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// Bytes of unpacked results at most: 50 items with their names and sentences.
+/// Maximum size of unpacked results in bytes: 50 items with their names and messages.
 const RESULTS_BYTES_MAX: usize = 1024 * 1024;
 
-/// The table of batches.
+/// Client for the table `sync_batches`.
 #[derive(Debug, Clone)]
 pub struct SyncBatches {
     pub(super) table: Table,
     pub(super) retention: Duration,
 }
 
-/// A batch that was answered.
+/// A batch whose results have been determined.
 #[derive(Debug, Clone)]
 pub struct CompletedBatch<'a> {
-    /// When it was decided first.
+    /// The time at which the batch was processed first.
     pub processed_at: DateTime<Utc>,
-    /// The answers. They are stored without payloads.
+    /// The results of the items, which are stored without payloads.
     pub results: Cow<'a, [ItemResult]>,
 }
 
-/// A batch as it was read, to be answered anew on the condition that it still is so.
+/// A batch as it was read. A replay writes new results on the condition that the stored results are
+/// unchanged.
 #[derive(Debug, Clone)]
 pub struct ReadBatch {
-    /// How it was answered.
+    /// The stored results, if they belong to the same items.
     pub answered: Option<CompletedBatch<'static>>,
-    /// The results that stood there, whatever items they are of.
-    stood: Option<Vec<u8>>,
+    /// The stored results in packed form, regardless of the items that they belong to.
+    stored_results: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct BatchRow {
     pk: String,
     sk: String,
-    /// Digest of the items these are the results of.
+    /// Digest of the items that the results belong to.
     #[serde(with = "serde_bytes")]
     digest: Vec<u8>,
     #[serde(with = "serde_bytes")]
@@ -69,7 +69,7 @@ struct BatchRow {
     expires_at: i64,
 }
 
-/// That a create failed with an error.
+/// The record of a create that failed with an error.
 #[derive(Debug, Serialize, Deserialize)]
 struct FailedRow {
     pk: String,
@@ -79,11 +79,12 @@ struct FailedRow {
 }
 
 impl SyncBatches {
-    /// Notes that the creates of these temp ids failed with an error, and whether it is retryable.
-    /// One write for each.
+    /// Records that the creates of these temp ids failed with an error, and whether the error is
+    /// retryable. Writes one row per create.
     ///
     /// # Errors
-    /// An outage. The batch is not answered then, and its repetition notes them.
+    /// Returns `Failure` if DynamoDB is unavailable. The batch must then fail too, so that its
+    /// retry records the failures.
     pub async fn note_failed_creates(
         &self,
         sender: Sender<'_>,
@@ -95,6 +96,7 @@ impl SyncBatches {
             &sender.principal.user,
             sender.device_id,
         );
+
         let puts = failed.iter().map(|(temp_id, is_retryable)| {
             let row = FailedRow {
                 pk: pk.clone(),
@@ -109,15 +111,16 @@ impl SyncBatches {
                     .map_err(|error| Failure::outage("put_item on sync_batches", error))
             }
         });
+
         futures_util::future::try_join_all(puts).await?;
         Ok(())
     }
 
-    /// Which of these temp ids belong to creates that failed with an error when they were sent
-    /// last, and whether it was retryable.
+    /// Returns which of these temp ids belong to creates whose latest attempt failed with an error,
+    /// and whether the error was retryable.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn failed_creates(
         &self,
         sender: Sender<'_>,
@@ -128,11 +131,13 @@ impl SyncBatches {
             &sender.principal.user,
             sender.device_id,
         );
+
         let mut wanted: HashMap<String, &TempId> = temp_ids
             .iter()
             .map(|temp_id| (failed_key(temp_id), *temp_id))
             .collect();
         let keys = wanted.keys().map(|sk| super::key(pk.clone(), sk)).collect();
+
         let mut failed = HashMap::new();
         for row in self.table.batch_get(keys).await? {
             let row: FailedRow = from_row("failed create", row)?;
@@ -143,12 +148,12 @@ impl SyncBatches {
         Ok(failed)
     }
 
-    /// The batch with these items as it was answered; `None` when it was not. The raw items and the
-    /// results expire each in their own time, so results of other items under the same id count as
-    /// none.
+    /// Returns the stored results of the batch with these items; `None` if there are none. The raw
+    /// items and the results expire independently, so results of other items under the same batch
+    /// id are ignored.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn load(
         &self,
         tenant: &str,
@@ -158,10 +163,10 @@ impl SyncBatches {
         Ok(self.read(tenant, batch_id, digest).await?.answered)
     }
 
-    /// The same, with what tells whether it changed since.
+    /// Reads the batch, including the state that a conditional write of new results compares.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn read(
         &self,
         tenant: &str,
@@ -182,30 +187,34 @@ impl SyncBatches {
             .send()
             .await
             .map_err(|error| Failure::outage("get_item on sync_batches", error))?;
+
         let Some(row) = response.item else {
             return Ok(ReadBatch {
                 answered: None,
-                stood: None,
+                stored_results: None,
             });
         };
+
         let row: BatchRow = from_row("batch", row)?;
         let answered = if row.digest == digest {
             Some(read_completed(&row)?)
         } else {
             None
         };
+
         Ok(ReadBatch {
             answered,
-            stood: Some(row.results),
+            stored_results: Some(row.results),
         })
     }
 
-    /// Stores how a batch was answered, unless a replay has answered it since.
+    /// Stores the results of a batch, unless a replay has stored newer results.
     ///
-    /// The condition: nothing takes the place of what was decided later.
+    /// The condition is that no stored results with a later processing time are overwritten.
     ///
     /// # Errors
-    /// An outage. What was applied stays applied, and a retry finds it remembered.
+    /// Returns `Failure` if DynamoDB is unavailable. The applied changes remain, and a retry finds
+    /// them in the deduplication window.
     pub async fn store(
         &self,
         tenant: &str,
@@ -214,6 +223,7 @@ impl SyncBatches {
         batch: &CompletedBatch<'_>,
     ) -> Result<(), Failure> {
         let row = self.row(tenant, batch_id, digest, batch)?;
+
         let put = self
             .table
             .put(&row)?
@@ -222,6 +232,7 @@ impl SyncBatches {
             ":processed_at",
             AttributeValue::N(row.processed_at.to_string()),
         );
+
         match put.send().await {
             Err(error) if !is_condition_failure(&error) => {
                 Err(Failure::outage("put_item on sync_batches", error))
@@ -230,13 +241,13 @@ impl SyncBatches {
         }
     }
 
-    /// The part of a transaction that stores how a batch was answered by a replay.
+    /// Returns the transaction item that stores the results of a replayed batch.
     ///
-    /// The condition: its results are those that were `read`, so that of two replays at once one
-    /// wins.
+    /// The condition is that the stored results are those in `read`, so that only one of two
+    /// concurrent replays succeeds.
     ///
     /// # Errors
-    /// The results do not serialise, which all do.
+    /// Returns `Failure` if the results cannot be serialized, which does not happen.
     pub fn transact(
         &self,
         tenant: &str,
@@ -249,14 +260,15 @@ impl SyncBatches {
         let put = Put::builder()
             .table_name(&self.table.name)
             .set_item(Some(row));
-        transact_put(match &read.stood {
+
+        transact_put(match &read.stored_results {
             None => put.condition_expression("attribute_not_exists(pk)"),
-            Some(stood) => put
-                .condition_expression("#results = :stood")
+            Some(stored_results) => put
+                .condition_expression("#results = :stored_results")
                 .expression_attribute_names("#results", "results")
                 .expression_attribute_values(
-                    ":stood",
-                    AttributeValue::B(Blob::new(stood.as_slice())),
+                    ":stored_results",
+                    AttributeValue::B(Blob::new(stored_results.as_slice())),
                 ),
         })
     }
@@ -269,6 +281,7 @@ impl SyncBatches {
         batch: &CompletedBatch<'_>,
     ) -> Result<BatchRow, Failure> {
         let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
+
         Ok(BatchRow {
             pk: partition(tenant, &batch_id.user, &batch_id.device_id),
             sk: batch_id.unique.clone(),
@@ -293,7 +306,7 @@ fn partition(tenant: &str, user: &str, device_id: &str) -> String {
     key::join([tenant, user, device_id])
 }
 
-/// The sort key of a create that failed. No batch has one like it.
+/// Returns the sort key of a failed create, which differs from the sort key of every batch.
 fn failed_key(temp_id: &TempId) -> String {
     key::join(["create", &temp_id.resource_type, &temp_id.name])
 }

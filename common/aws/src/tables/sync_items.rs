@@ -1,5 +1,5 @@
-//! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims they
-//! came with, packed, stored before anything is applied (§3.11).
+//! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims of
+//! the caller, packed, stored before any item is applied (§3.11).
 
 use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
@@ -17,39 +17,39 @@ use tidemark_core::{
     principal::Principal,
 };
 
-use super::{Row, Table, expiry, from_row, in_the_way, moment, query_all};
+use super::{Row, Table, conflicting_row, expiry, from_row, moment, query_all};
 use crate::failure::Failure;
 
-/// The table of raw items.
+/// Client for the table `sync_items`.
 #[derive(Debug, Clone)]
 pub struct SyncItems {
     pub(super) table: Table,
     pub(super) retention: Duration,
 }
 
-/// Raw items as they are kept.
+/// The raw items of a batch as they are stored.
 #[derive(Debug, Clone)]
 pub struct KeptBatch {
-    /// Who sent them, with the claims of then.
+    /// The principal that sent the items, with the claims of that request.
     pub principal: Principal,
-    /// As they came.
+    /// The items exactly as they were received.
     pub items: Vec<Json>,
-    /// Their digest.
+    /// The digest of the items.
     pub digest: Vec<u8>,
-    /// When they were stored first.
+    /// The time at which the items were stored first.
     pub received_at: DateTime<Utc>,
 }
 
-/// What became of raw items that were to be stored.
+/// The outcome of storing raw items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreOutcome {
-    /// They are stored, now or before.
+    /// The items are stored, by this request or by an earlier one.
     Done,
-    /// The batch id was used before, with other items.
+    /// The batch id has been used with other items.
     DigestMismatch,
 }
 
-/// What stands in `packed`, as JSON.
+/// The JSON content of the attribute `packed`.
 #[derive(Debug, Serialize)]
 struct RawBatch<'a> {
     principal: &'a Principal,
@@ -57,22 +57,22 @@ struct RawBatch<'a> {
     items: &'a [Json],
 }
 
-/// [`RawBatch`], read.
+/// The content of [`RawBatch`] as it is deserialized.
 #[derive(Debug, Deserialize)]
 struct StoredBatch {
     principal: Principal,
     items: Vec<Json>,
 }
 
-/// The first chunk, which makes the batch known.
+/// The first chunk. A batch exists once this row exists.
 #[derive(Debug, Serialize)]
 struct FirstRow<'a> {
     pk: &'a str,
     sk: &'a str,
-    /// Digest of the items: what a batch sent again is compared with.
+    /// Digest of the items, which is compared when the batch is repeated.
     #[serde(with = "serde_bytes")]
     digest: &'a [u8],
-    /// What the sort keys of the other chunks begin with.
+    /// Prefix of the sort keys of the other chunks.
     pack: &'a str,
     chunks: usize,
     #[serde(with = "serde_bytes")]
@@ -81,7 +81,7 @@ struct FirstRow<'a> {
     expires_at: i64,
 }
 
-/// [`FirstRow`], read.
+/// The content of [`FirstRow`] as it is deserialized.
 #[derive(Debug, Deserialize)]
 struct StoredFirst {
     #[serde(with = "serde_bytes")]
@@ -94,7 +94,8 @@ struct StoredFirst {
     expires_at: i64,
 }
 
-/// One more chunk. It names its pack, so that chunks of two tries of one batch never mix.
+/// A further chunk. Its sort key contains the pack, so that chunks of two attempts of one batch are
+/// never mixed.
 #[derive(Debug, Serialize)]
 struct ChunkRow<'a> {
     pk: &'a str,
@@ -104,7 +105,7 @@ struct ChunkRow<'a> {
     expires_at: i64,
 }
 
-/// [`ChunkRow`], read.
+/// The content of [`ChunkRow`] as it is deserialized.
 #[derive(Debug, Deserialize)]
 struct StoredChunk {
     #[serde(with = "serde_bytes")]
@@ -113,17 +114,17 @@ struct StoredChunk {
 
 /// Sort key of the first chunk.
 const FIRST: &str = "0000";
-/// Bytes of unpacked raw items at most: a body, and the claims it came with.
+/// Maximum size of unpacked raw items in bytes: a request body and the caller's claims.
 const RAW_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
 
 impl SyncItems {
-    /// Stores the raw items of a batch, unless they are stored. What was stored first stays, with
-    /// the claims it came with.
+    /// Stores the raw items of a batch, unless they are stored already. The items and claims of the
+    /// first attempt are kept.
     ///
-    /// The condition: under one batch id stand the same items for ever, told by their `digest`.
+    /// The condition is that a batch id is never used for items with another `digest`.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn keep(
         &self,
         principal: &Principal,
@@ -140,12 +141,14 @@ impl SyncItems {
         let packed = pack(
             &serde_json::to_vec(&raw).map_err(|error| Failure::undecoded("raw items", error))?,
         );
+
         let pack = json::hex(&json::digest([&packed])[..8]);
         let pk = partition(&principal.tenant, batch_id);
         let expires_at = expiry(now, self.retention);
         let (first, rest) = packed.split_at(packed.len().min(CHUNK_BYTES_MAX));
         let chunks: Vec<&[u8]> = rest.chunks(CHUNK_BYTES_MAX).collect();
-        // The first chunk comes last: it says that all are there.
+
+        // The first chunk is written last, because it marks the batch as complete.
         let puts = chunks.iter().enumerate().map(|(index, packed)| {
             let row = ChunkRow {
                 pk: &pk,
@@ -162,6 +165,7 @@ impl SyncItems {
             }
         });
         futures_util::future::try_join_all(puts).await?;
+
         let received_at = now.timestamp_millis();
         let chunks = 1 + chunks.len();
         self.put_first(&FirstRow {
@@ -177,11 +181,11 @@ impl SyncItems {
         .await
     }
 
-    /// The raw items of a batch, strongly consistently; `None` when there is no such batch, or it
-    /// has expired.
+    /// Loads the raw items of a batch with a strongly consistent read; `None` if the batch does not
+    /// exist or has expired.
     ///
     /// # Errors
-    /// An outage, or rows that are not what was stored.
+    /// Returns `Failure` if DynamoDB is unavailable or the rows are corrupt.
     pub async fn load(
         &self,
         tenant: &str,
@@ -190,6 +194,7 @@ impl SyncItems {
     ) -> Result<Option<KeptBatch>, Failure> {
         let unreadable = |why: &str| Failure::unreadable("raw items", why);
         let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("raw items", error);
+
         let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else {
             return Ok(None);
         };
@@ -197,6 +202,7 @@ impl SyncItems {
         if first.expires_at <= now.timestamp() {
             return Ok(None);
         }
+
         let mut packed = first.packed;
         if first.chunks > 1 {
             let (from, end) = (
@@ -206,7 +212,7 @@ impl SyncItems {
             let rest = self.range(tenant, batch_id, &from, &end).await?;
             if rest.len() + 1 != first.chunks {
                 return Err(unreadable(&format!(
-                    "{} chunks of {}",
+                    "{} of {} chunks",
                     rest.len() + 1,
                     first.chunks
                 )));
@@ -215,11 +221,13 @@ impl SyncItems {
                 packed.extend(from_row::<StoredChunk>("raw items", row)?.packed);
             }
         }
+
         let raw = unpack(&packed, RAW_BYTES_MAX).map_err(|error| undecoded(&error))?;
         let raw: StoredBatch = serde_json::from_slice(&raw).map_err(|error| undecoded(&error))?;
         if digest(&raw.items) != *first.digest {
-            return Err(unreadable("not the items that were stored"));
+            return Err(unreadable("digest does not match the stored digest"));
         }
+
         let received_at = moment(first.received_at)?;
         Ok(Some(KeptBatch {
             principal: raw.principal,
@@ -229,7 +237,7 @@ impl SyncItems {
         }))
     }
 
-    /// All rows of a batch from one sort key to another.
+    /// Returns all rows of a batch between two sort keys, both inclusive.
     async fn range(
         &self,
         tenant: &str,
@@ -270,10 +278,10 @@ fn partition(tenant: &str, batch_id: &BatchId) -> String {
     ])
 }
 
-/// The digest of the batch that stands in the way of a first chunk.
+/// Returns the digest of the batch whose first chunk made the put fail.
 fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
     Some(
-        in_the_way(error)?
+        conflicting_row(error)?
             .get("digest")?
             .as_b()
             .ok()?
@@ -282,8 +290,8 @@ fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
     )
 }
 
-/// Digest of a batch's items: white space and the order of fields do not count. Items that are no
-/// canonical JSON count as they are.
+/// Computes the digest of a batch's items, independent of white space and field order. An item
+/// without a canonical form is hashed as received.
 pub fn digest(items: &[Json]) -> [u8; 32] {
     let canonical =
         |item: &RawValue| json::canonical(item).unwrap_or_else(|_| item.get().to_owned());

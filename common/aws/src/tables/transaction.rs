@@ -1,4 +1,4 @@
-//! Transactions: for what spans rows, and for nothing else, because they cost twice the write
+//! Transactions, used only for writes that span several rows, because they cost twice the write
 //! units.
 
 use aws_sdk_dynamodb::{
@@ -11,31 +11,31 @@ use aws_sdk_dynamodb::{
 use super::Row;
 use crate::failure::Failure;
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug)]
 pub enum TransactionOutcome {
-    /// All of it took effect, now or in an earlier try whose answer was lost.
+    /// All writes were applied, by this attempt or by an earlier one whose response was lost.
     Done,
-    /// None of it did: one reason per item, in their order.
+    /// No write was applied. Contains one reason per item, in the order of the items.
     Cancelled(Vec<Reason>),
 }
 
-/// What an item of a cancelled transaction has to do with that.
+/// The cancellation reason of a transaction item.
 #[derive(Debug)]
 pub enum Reason {
-    /// Nothing.
+    /// The item did not cause the cancellation.
     None,
-    /// Its condition did not hold; the row that stood there, where the item asked for it.
+    /// The item's condition failed. Contains the existing row if the item requested it.
     ConditionFailed(Option<Row>),
-    /// Another transaction or write touched its row at the same moment.
+    /// A concurrent transaction or write accessed the item's row.
     Conflict,
-    /// The table would not take it now.
+    /// The table throttled the item.
     Throttled,
 }
 
 impl TransactionOutcome {
-    /// Whether the transaction was cancelled, and only because others were faster: their writes are
-    /// to be read first.
+    /// Returns whether the transaction was cancelled because of a failed condition or a concurrent
+    /// write. The caller must read the current state before it retries.
     pub fn is_concurrent_update(&self) -> bool {
         match self {
             Self::Done => false,
@@ -45,7 +45,7 @@ impl TransactionOutcome {
         }
     }
 
-    /// Whether the transaction was cancelled, and only because tables would not take it now.
+    /// Returns whether throttling is the only reason why the transaction was cancelled.
     pub(super) fn was_throttled(&self) -> bool {
         let Self::Cancelled(reasons) = self else {
             return false;
@@ -59,10 +59,10 @@ impl TransactionOutcome {
     }
 }
 
-/// Writes all of `items` or none.
+/// Writes all of `items` or none of them.
 ///
 /// # Errors
-/// An outage.
+/// Returns `Failure` if DynamoDB is unavailable.
 pub async fn transact(
     client: &Client,
     attempt: &str,
@@ -75,6 +75,7 @@ pub async fn transact(
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
         .send()
         .await;
+
     match response {
         Ok(_) => Ok(TransactionOutcome::Done),
         Err(error) => match error.as_service_error() {
@@ -98,7 +99,7 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
             tracing::warn!(
                 code,
                 reason = reason.message(),
-                "a transaction was throttled"
+                "DynamoDB transaction throttled"
             );
             Ok(Reason::Throttled)
         }
@@ -106,10 +107,10 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
     }
 }
 
-/// A put as part of a transaction.
+/// Returns a put as a transaction item.
 ///
 /// # Errors
-/// It lacks its table or its row, which none does.
+/// Returns `Failure` if the put has no table or row, which does not happen.
 pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Failure> {
     Ok(TransactWriteItem::builder()
         .put(put.build().map_err(incomplete)?)

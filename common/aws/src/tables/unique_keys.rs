@@ -1,6 +1,6 @@
-//! `unique_keys`: tenant#type#field / hash of the value. Who holds a unique value. A row is written
-//! and deleted only together with the resource that holds the value, in one transaction, and only
-//! by that resource: so a value has one holder, and a resource every value that stands in it.
+//! `unique_keys`: tenant#type#field / hash of the value. The holder of each unique value. A row is
+//! written and deleted only by the resource that holds the value, in one transaction with that
+//! resource. So a value has at most one holder, and every unique value of a resource has a row.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// Nobody else holds the value.
-const MINE_OR_NOBODYS: &str =
+/// No other resource holds the value.
+const HELD_BY_NO_OTHER: &str =
     "attribute_not_exists(pk) OR (holder_channel = :channel AND holder_id = :id)";
 
-/// The table of unique values.
+/// Client for the table `unique_keys`.
 #[derive(Debug, Clone)]
 pub struct UniqueKeys(pub(super) Table);
 
@@ -37,11 +37,11 @@ struct HolderRow {
 }
 
 impl UniqueKeys {
-    /// The parts of a transaction that let the resource `holder` claim and free values: the claims
-    /// first, in their order.
+    /// Returns the transaction items with which the resource `holder` claims and releases unique
+    /// values: the claims first, in their order.
     ///
     /// # Errors
-    /// A row does not serialise, which none does.
+    /// Returns `Failure` if a row cannot be serialized, which does not happen.
     pub fn transact(
         &self,
         change: &UniqueChange,
@@ -51,6 +51,7 @@ impl UniqueKeys {
             AttributeValue::S(holder.channel.to_string()),
             AttributeValue::S(holder.id.clone()),
         );
+
         let claims = change.claims.iter().map(|key| {
             let (pk, sk) = (key.partition(), key.value.clone());
             let row = HolderRow {
@@ -62,7 +63,7 @@ impl UniqueKeys {
             let put = Put::builder()
                 .table_name(&self.0.name)
                 .set_item(Some(to_row(&row)?))
-                .condition_expression(MINE_OR_NOBODYS)
+                .condition_expression(HELD_BY_NO_OTHER)
                 .expression_attribute_values(":channel", channel.clone())
                 .expression_attribute_values(":id", id.clone())
                 .return_values_on_condition_check_failure(
@@ -70,11 +71,12 @@ impl UniqueKeys {
                 );
             transact_put(put)
         });
+
         let frees = change.frees.iter().map(|key| {
             let delete = Delete::builder()
                 .table_name(&self.0.name)
                 .set_key(Some(row_key(key.partition(), &key.value)))
-                .condition_expression(MINE_OR_NOBODYS)
+                .condition_expression(HELD_BY_NO_OTHER)
                 .expression_attribute_values(":channel", channel.clone())
                 .expression_attribute_values(":id", id.clone())
                 .return_values_on_condition_check_failure(
@@ -85,13 +87,14 @@ impl UniqueKeys {
                 .delete(delete.map_err(incomplete)?)
                 .build())
         });
+
         claims.chain(frees).collect()
     }
 
-    /// Who holds these values; those nobody holds are left out.
+    /// Returns the holders of these values. Values without a holder are omitted.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn holders(
         &self,
         keys: &[UniqueKey],
@@ -104,24 +107,26 @@ impl UniqueKeys {
                     .collect(),
             )
             .await?;
+
         let mut holders = HashMap::new();
         for row in rows {
-            let stands_at = |key: &&UniqueKey| {
+            let has_key = |key: &&UniqueKey| {
                 text(&row, "pk") == Some(&key.partition()) && text(&row, "sk") == Some(&key.value)
             };
-            let key = keys.iter().find(stands_at);
+            let key = keys.iter().find(has_key);
             if let Some(key) = key {
                 holders.insert(key.clone(), holder(&key.resource_type, row)?);
             }
         }
+
         Ok(holders)
     }
 }
 
-/// The holder that stands in a row, of a value of this type.
+/// Decodes the holder of a value of this type from its row.
 ///
 /// # Errors
-/// The row does not read.
+/// Returns `Failure` if the row cannot be decoded.
 pub fn holder(resource_type: &str, row: Row) -> Result<ResourceKey, Failure> {
     let row: HolderRow = from_row("holder of a unique value", row)?;
     let channel = Channel::parse(&row.holder_channel)

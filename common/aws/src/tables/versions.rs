@@ -1,8 +1,9 @@
-//! Reading `resources` to compare it with the log: versions and times, without payloads, a page at
-//! a time. A page costs what its rows weigh, at most 1 MB of them: a projection saves the way, not
-//! the read units.
+//! Reads versions and change times of `resources` without payloads, page by page, to compare them
+//! with the change log. A page costs the read units of its full rows, at most 1 MB: a projection
+//! reduces the transferred bytes, not the read units.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tidemark_core::{
     channel::Scope,
@@ -14,14 +15,14 @@ use tidemark_core::{
 use super::{Resources, Row, key as row_key, moment, resources::identify, text};
 use crate::failure::Failure;
 
-/// Rows that changed in the period that was asked for.
+/// A page of rows that changed in the requested period.
 #[derive(Debug, Default)]
 pub struct ResourceVersions {
-    /// Each with its channel.
+    /// The versions of the matching rows, each with its channel.
     pub rows: Vec<(Scope, ResourceVersion)>,
-    /// How many rows were read, whenever they changed.
+    /// Number of rows that were read, including rows that changed outside the period.
     pub looked_at: usize,
-    /// Where to read on; `None` at the end.
+    /// Cursor of the next page; `None` at the end.
     pub next: Option<RepairCursor>,
 }
 
@@ -33,15 +34,24 @@ struct VersionRow {
     changed_at: i64,
 }
 
+/// A page of rows as DynamoDB returns it.
+struct RawPage {
+    items: Vec<Row>,
+    looked_at: i32,
+    /// The key of the last row that was read, if there are more.
+    last: Option<Row>,
+}
+
 const PROJECTION: &str = "pk, sk, server_version, changed_at";
 const CHANGED: &str = "changed_at BETWEEN :from AND :until";
 
 impl Resources {
-    /// Reads on behind `after`, at most `limit` rows, strongly consistently. A row that does not
-    /// read is logged and left out: the change that mends it is sequenced like any other.
+    /// Reads the next page of at most `limit` rows after the cursor `after`, with strongly
+    /// consistent reads. Logs and skips a row that cannot be decoded: the change that repairs it is
+    /// sequenced like any other.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn resource_versions(
         &self,
         extent: &Extent,
@@ -49,84 +59,97 @@ impl Resources {
         after: Option<&RepairCursor>,
         limit: usize,
     ) -> Result<ResourceVersions, Failure> {
+        let start = after.map(|[partition, sort_key]| row_key(partition, sort_key));
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let after = after.map(|[partition, sort_key]| row_key(partition, sort_key));
-        let time = |at: chrono::DateTime<chrono::Utc>| {
-            AttributeValue::N(at.timestamp_millis().to_string())
-        };
-        let (from, until) = (time(period.from), time(period.until));
-        let (items, looked_at, last) = match extent {
-            Extent::Channel(scope) => {
-                let query = self
-                    .0
-                    .query(scope.partition())
-                    .key_condition_expression("pk = :pk");
-                let query = query
-                    .filter_expression(CHANGED)
-                    .projection_expression(PROJECTION);
-                let query = query
-                    .expression_attribute_values(":from", from)
-                    .expression_attribute_values(":until", until);
-                let response = query
-                    .set_exclusive_start_key(after)
-                    .limit(limit)
-                    .send()
-                    .await;
-                let response =
-                    response.map_err(|error| Failure::outage("query on resources", error))?;
-                (
-                    response.items,
-                    response.scanned_count,
-                    response.last_evaluated_key,
-                )
-            }
+        let page = match extent {
+            Extent::Channel(scope) => self.query_versions(scope, period, start, limit).await?,
             Extent::All(tenant) => {
-                let scan = self
-                    .0
-                    .client
-                    .scan()
-                    .table_name(&self.0.name)
-                    .consistent_read(true)
-                    .projection_expression(PROJECTION);
-                let scan = scan
-                    .expression_attribute_values(":from", from)
-                    .expression_attribute_values(":until", until);
-                let scan = match tenant {
-                    None => scan.filter_expression(CHANGED),
-                    Some(tenant) => scan
-                        .filter_expression(format!("begins_with(pk, :tenant) AND {CHANGED}"))
-                        .expression_attribute_values(
-                            ":tenant",
-                            AttributeValue::S(key::join([tenant, ""])),
-                        ),
-                };
-                let scan = scan.set_exclusive_start_key(after).limit(limit);
-                let response = scan
-                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                    .send()
-                    .await;
-                let response =
-                    response.map_err(|error| Failure::outage("scan on resources", error))?;
-                (
-                    response.items,
-                    response.scanned_count,
-                    response.last_evaluated_key,
-                )
+                self.scan_versions(tenant.as_deref(), period, start, limit)
+                    .await?
             }
         };
-        let next =
-            last.and_then(|row| Some([text(&row, "pk")?.to_owned(), text(&row, "sk")?.to_owned()]));
-        let rows = items
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(version)
-            .collect();
+
+        let next = page
+            .last
+            .and_then(|row| Some([text(&row, "pk")?.to_owned(), text(&row, "sk")?.to_owned()]));
         Ok(ResourceVersions {
-            rows,
-            looked_at: usize::try_from(looked_at).unwrap_or_default(),
+            rows: page.items.into_iter().filter_map(version).collect(),
+            looked_at: usize::try_from(page.looked_at).unwrap_or_default(),
             next,
         })
     }
+
+    /// Reads a page of the rows of one channel.
+    async fn query_versions(
+        &self,
+        scope: &Scope,
+        period: Period,
+        start: Option<Row>,
+        limit: i32,
+    ) -> Result<RawPage, Failure> {
+        let response = self
+            .0
+            .query(scope.partition())
+            .key_condition_expression("pk = :pk")
+            .filter_expression(CHANGED)
+            .projection_expression(PROJECTION)
+            .expression_attribute_values(":from", time(period.from))
+            .expression_attribute_values(":until", time(period.until))
+            .set_exclusive_start_key(start)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| Failure::outage("query on resources", error))?;
+
+        Ok(RawPage {
+            items: response.items.unwrap_or_default(),
+            looked_at: response.scanned_count,
+            last: response.last_evaluated_key,
+        })
+    }
+
+    /// Reads a page of the rows of one tenant, or of all tenants.
+    async fn scan_versions(
+        &self,
+        tenant: Option<&str>,
+        period: Period,
+        start: Option<Row>,
+        limit: i32,
+    ) -> Result<RawPage, Failure> {
+        let scan = self
+            .0
+            .client
+            .scan()
+            .table_name(&self.0.name)
+            .consistent_read(true)
+            .projection_expression(PROJECTION)
+            .expression_attribute_values(":from", time(period.from))
+            .expression_attribute_values(":until", time(period.until));
+        let scan = match tenant {
+            None => scan.filter_expression(CHANGED),
+            Some(tenant) => scan
+                .filter_expression(format!("begins_with(pk, :tenant) AND {CHANGED}"))
+                .expression_attribute_values(":tenant", AttributeValue::S(key::join([tenant, ""]))),
+        };
+
+        let response = scan
+            .set_exclusive_start_key(start)
+            .limit(limit)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| Failure::outage("scan on resources", error))?;
+
+        Ok(RawPage {
+            items: response.items.unwrap_or_default(),
+            looked_at: response.scanned_count,
+            last: response.last_evaluated_key,
+        })
+    }
+}
+
+fn time(at: DateTime<Utc>) -> AttributeValue {
+    AttributeValue::N(at.timestamp_millis().to_string())
 }
 
 fn version(row: Row) -> Option<(Scope, ResourceVersion)> {
@@ -142,9 +165,10 @@ fn version(row: Row) -> Option<(Scope, ResourceVersion)> {
             },
         ))
     };
+
     let read: Result<_, Failure> = read();
     if let Err(failure) = &read {
-        tracing::error!(%failure, "a resource does not read");
+        tracing::error!(%failure, "stored resource cannot be decoded");
     }
     read.ok()
 }

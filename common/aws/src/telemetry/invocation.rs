@@ -1,5 +1,5 @@
-//! One invocation of a function: all its lines say which one it is, the last how it ended, and what
-//! it measured is told with them.
+//! The telemetry of one invocation: all its log lines identify it, the last line states its
+//! outcome, and its metrics follow.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use tidemark_core::protocol::problem::ProblemCode;
@@ -11,52 +11,53 @@ use crate::{
     metrics::{self, Metric},
 };
 
-/// The status that the alarm on throttled requests looks for.
+/// The status that is counted separately by the alarm on throttled requests.
 const TOO_MANY_REQUESTS: u16 = 429;
 
-/// Which invocation.
+/// The identity of an invocation in its log lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
-    /// The function, by its crate's short name.
+    /// The short name of the function's crate.
     pub function: &'static str,
-    /// The id that the caller was told: the gateway's, or Lambda's own where no gateway stands
-    /// before the function.
+    /// The id that the caller received: the gateway's, or Lambda's own id for an invocation without
+    /// a gateway.
     pub request_id: &'a str,
-    /// Lambda's own id, where the former is the gateway's.
+    /// Lambda's own id, if `request_id` is the gateway's.
     pub lambda_request_id: Option<&'a str>,
 }
 
-/// How an invocation ended.
+/// The outcome of an invocation in its last log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// With what was asked for.
+    /// The invocation succeeded with a response.
     Done,
-    /// With a problem.
+    /// The response is a problem.
     Rejected(ProblemCode),
-    /// With stream records that are to be delivered again.
-    GaveBack,
+    /// Stream records were reported in `batchItemFailures` and are redelivered.
+    RecordsFailed,
 }
 
 impl End {
-    /// How an invocation with stream records ended.
+    /// Returns the outcome of an invocation with stream records.
     pub fn of_records(response: &DynamoDbEventResponse) -> Self {
         if response.batch_item_failures.is_empty() {
             Self::Done
         } else {
-            Self::GaveBack
+            Self::RecordsFailed
         }
     }
 }
 
 impl Invocation<'_> {
-    /// Runs the invocation to its end. The span is one of errors, so that it is there at any log
-    /// level.
+    /// Runs the work of the invocation in a span. The span has the level `ERROR`, so that it exists
+    /// at any log level.
     pub async fn run<T>(self, context: &Context, work: impl Future<Output = (T, End)>) -> T {
         let Self {
             function,
             request_id,
             lambda_request_id,
         } = self;
+
         let span = tracing::error_span!(
             "invocation",
             function,
@@ -66,7 +67,7 @@ impl Invocation<'_> {
             user = Empty,
             device_id = Empty
         );
-        // Boxed, because the compiler counts how deep futures stand in each other.
+        // Boxed to reduce the nesting depth of futures, which the compiler limits.
         self.measured(context, Box::pin(work))
             .instrument(span)
             .await
@@ -77,26 +78,33 @@ impl Invocation<'_> {
         if context.is_cold() {
             meter.count(Metric::ColdStarts, 1);
         }
+
         let began = context.clock.now();
         let (response, end) = work.await;
         let now = context.clock.now();
-        if matches!(end, End::GaveBack | End::Rejected(ProblemCode::Unavailable)) {
+        if matches!(
+            end,
+            End::RecordsFailed | End::Rejected(ProblemCode::Unavailable)
+        ) {
             meter.count(Metric::Outages, 1);
         }
-        // The gateway counts all 4xx together: these are those that nobody has to be woken for.
+        // The gateway counts all 4xx responses together. This metric excludes 429, so that the rest
+        // need not raise an alarm.
         if matches!(end, End::Rejected(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS)
         {
             meter.count(Metric::Rejections, 1);
         }
-        let (status, code, said) = match end {
+
+        let (status, code, outcome) = match end {
             End::Done => (200, None, "done"),
-            End::Rejected(code) => (code.status(), Some(code_text(code)), "refused"),
-            End::GaveBack => (
+            End::Rejected(code) => (code.status(), Some(code_text(code)), "rejected"),
+            End::RecordsFailed => (
                 ProblemCode::Unavailable.status(),
                 None,
-                "records were given back",
+                "records will be redelivered",
             ),
         };
+
         tracing::info!(
             status,
             code,
@@ -107,8 +115,9 @@ impl Invocation<'_> {
             changes = meter
                 .value(Metric::PulledChanges)
                 .or(meter.value(Metric::SequencedChanges)),
-            "{said}"
+            "{outcome}"
         );
+
         let values = meter.values();
         if !values.is_empty() {
             let properties = [("function", self.function), ("request_id", self.request_id)];
@@ -119,7 +128,7 @@ impl Invocation<'_> {
     }
 }
 
-/// A code as clients see it.
+/// Returns a code as it is serialized for clients.
 fn code_text(code: ProblemCode) -> String {
     serde_json::to_value(code)
         .ok()

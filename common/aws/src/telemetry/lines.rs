@@ -1,6 +1,6 @@
-//! One JSON object a line, flat: what the event says, and beside it what is known of the
-//! invocation, so that a search by `request_id` or `tenant` needs no path. The formatter that comes
-//! with `tracing-subscriber` puts the latter into an object of its own.
+//! Formats an event as one flat JSON object per line. The fields of the invocation are at the top
+//! level, so that a search by `request_id` or `tenant` needs no path. The JSON formatter of
+//! `tracing-subscriber` nests them in an object.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use tracing_subscriber::{
 
 use super::METRICS;
 
-/// The format.
+/// The formatter for JSON lines.
 pub(super) struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -34,17 +34,19 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut said = EventFields::default();
-        event.record(&mut said);
+        let mut fields_of_event = EventFields::default();
+        event.record(&mut fields_of_event);
+
         let metadata = event.metadata();
         if metadata.target() == METRICS {
-            let line = said
+            let line = fields_of_event
                 .0
                 .get("line")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             return writeln!(writer, "{line}");
         }
+
         let mut timestamp = String::new();
         SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
         let mut line = Map::new();
@@ -60,7 +62,8 @@ where
                     .flatten(),
             );
         }
-        line.extend(said.0);
+
+        line.extend(fields_of_event.0);
         line.insert("timestamp".into(), json!(timestamp));
         line.insert("level".into(), json!(metadata.level().as_str()));
         line.insert("target".into(), json!(metadata.target()));
@@ -68,7 +71,7 @@ where
     }
 }
 
-/// The fields of an event, as JSON.
+/// The fields of an event, as JSON values.
 #[derive(Default)]
 struct EventFields(Map<String, Value>);
 

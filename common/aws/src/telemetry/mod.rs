@@ -1,6 +1,6 @@
-//! What a function says on standard output, which Lambda keeps: JSON lines. A log line is a
-//! sentence and fields, and says whose request it belongs to; never a payload or a token. Metrics
-//! are lines of their own among them.
+//! Logs and metrics of a function: JSON lines on standard output, which Lambda stores. A log line
+//! consists of a message and fields, identifies the request, and never contains a payload or a
+//! token. Metrics are separate lines.
 
 mod invocation;
 mod lines;
@@ -17,15 +17,15 @@ use tracing_subscriber::{
 
 pub use invocation::{End, Invocation};
 
-/// How the targets of our own crates begin.
-const OURS: &str = "tidemark";
-/// The target of metrics; their event has one field, the line.
+/// The target prefix of the crates in this workspace.
+const WORKSPACE_PREFIX: &str = "tidemark";
+/// The target of metrics. Their event has one field, the line.
 const METRICS: &str = "tidemark_metrics";
-/// Where the runtime says of an event that does not read what stands in it. Whoever sent the event
-/// is answered the same.
-const QUOTES_EVENTS: &str = "lambda_runtime::layers::api_response";
+/// The target with which the runtime logs the content of an event that cannot be decoded. It is
+/// disabled; the sender of the event receives the same error.
+const EVENT_QUOTING_TARGET: &str = "lambda_runtime::layers::api_response";
 
-/// Starts logging at the level of `RUST_LOG`, `info` if that is not set or no level.
+/// Starts logging at the level of `RUST_LOG`, or `info` if it is not set or invalid.
 pub fn start() {
     let level = std::env::var("RUST_LOG")
         .ok()
@@ -35,17 +35,17 @@ pub fn start() {
     panic::set_hook(Box::new(log_panic));
 }
 
-/// Writes what our own crates say at `level` or above, what others say if it is a warning or worse,
-/// and metrics. Others know of no payloads that must not be logged: below a warning, the SDK logs
-/// answers whole, and the runtime events.
+/// Returns a subscriber that writes events of the workspace's crates at `level` or above, events of
+/// other crates at `WARN` or above, and metrics. Other crates do not protect payloads: below
+/// `WARN`, the SDK logs whole responses and the runtime logs events.
 pub fn subscriber(
     level: LevelFilter,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
     let filter = Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target(QUOTES_EVENTS, LevelFilter::OFF)
-        .with_target(OURS, level)
+        .with_target(EVENT_QUOTING_TARGET, LevelFilter::OFF)
+        .with_target(WORKSPACE_PREFIX, level)
         .with_target(METRICS, LevelFilter::INFO);
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
@@ -54,8 +54,8 @@ pub fn subscriber(
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
-/// Says where, and not what: a panic's message may quote what it was about. Release builds end
-/// here: the message is lost with the process.
+/// Logs the location of a panic and not its message, which may quote data. A release build aborts
+/// after this hook, so the message is lost.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let location = panic
         .location()
@@ -64,14 +64,14 @@ fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     tracing::error!(location, "panicked");
 }
 
-/// Notes for the lines to come who calls.
+/// Adds the caller to all following log lines of the invocation.
 pub fn caller(tenant: &str, user: &str) {
     Span::current()
         .record("tenant", tenant)
         .record("user", user);
 }
 
-/// Notes for the lines to come which device it is about.
+/// Adds the device to all following log lines of the invocation.
 pub fn device(device_id: &str) {
     Span::current().record("device_id", device_id);
 }

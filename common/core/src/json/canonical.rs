@@ -1,5 +1,5 @@
-//! The canonical text of a value, in one pass over its own: no white space, keys sorted, strings
-//! escaped one way, numbers as they were written.
+//! The canonical text of a value, written in one pass: without white space, with sorted keys,
+//! strings escaped in one way, and numbers as they were sent.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -8,25 +8,25 @@ use serde_json::value::RawValue;
 use super::JsonError;
 use crate::{limits::NESTING_MAX, work};
 
-/// The canonical text of a value.
+/// Returns the canonical text of a value.
 ///
 /// # Errors
-/// [`JsonError::TooDeep`] beyond the bound, [`JsonError::Malformed`] for a string that is no
-/// unicode text.
+/// Returns [`JsonError::TooDeep`] above the nesting bound, and [`JsonError::Malformed`] if a string
+/// is not Unicode text.
 pub fn canonical(value: &RawValue) -> Result<String, JsonError> {
     canonical_of(value.get())
 }
 
-/// The same of a text that is known to be JSON.
+/// Returns the canonical text of a text that is known to be JSON.
 pub(crate) fn canonical_of(value: &str) -> Result<String, JsonError> {
     read_text(value, false).map(|(text, _)| text)
 }
 
-/// The canonical text, and whether any object in the value has two fields with the same name.
-/// `without_id` leaves out the top-level field `id`.
+/// Returns the canonical text, and whether any object in the value has two fields with the same
+/// name. `without_id` omits the top-level field `id`.
 ///
 /// # Errors
-/// Those of [`canonical`].
+/// Returns the errors of [`canonical`].
 pub(super) fn read(value: &RawValue, without_id: bool) -> Result<(String, bool), JsonError> {
     read_text(value.get(), without_id)
 }
@@ -44,7 +44,7 @@ fn read_text(value: &str, without_id: bool) -> Result<(String, bool), JsonError>
     Ok((reader.text, reader.has_duplicates))
 }
 
-/// What is still to be read, and what was written. That it is JSON is known, as of every
+/// The remaining input and the output. The input is known to be JSON, like that of every
 /// [`RawValue`].
 struct CanonicalReader<'a> {
     rest: &'a str,
@@ -53,11 +53,11 @@ struct CanonicalReader<'a> {
     has_duplicates: bool,
 }
 
-/// A field that was written: its name, and where.
+/// The name of a field that was written, and its range in the output.
 type Field<'a> = (Cow<'a, str>, Range<usize>);
 
 impl<'a> CanonicalReader<'a> {
-    /// Takes the next value, which stands in `depth` others.
+    /// Reads the next value, nested in `depth` others.
     fn value(&mut self, depth: usize) -> Result<(), JsonError> {
         match self.next() {
             Some(b'{' | b'[') if depth == NESTING_MAX => Err(JsonError::TooDeep),
@@ -73,6 +73,7 @@ impl<'a> CanonicalReader<'a> {
                         .position(is_end)
                         .unwrap_or(self.rest.len()),
                 );
+
                 self.text.push_str(word);
                 Ok(())
             }
@@ -91,10 +92,11 @@ impl<'a> CanonicalReader<'a> {
         Ok(())
     }
 
-    /// Of fields with the same name the last counts.
+    /// Reads an object; if fields have the same name, the last one counts.
     fn object(&mut self, depth: usize) -> Result<(), JsonError> {
         self.text.push('{');
         self.take(1);
+
         let mut fields: Vec<Field<'a>> = Vec::new();
         while !matches!(self.next(), Some(b'}') | None) {
             let begin = self.text.len();
@@ -106,25 +108,30 @@ impl<'a> CanonicalReader<'a> {
             fields.push((name, begin..self.text.len()));
             self.comma();
         }
+
         self.take(1);
         let drops_id = self.without_id && depth == 0 && fields.iter().any(|(name, _)| name == "id");
         if drops_id || !fields.is_sorted_by(|(one, _), (other, _)| one < other) {
             self.sort(fields, drops_id);
         }
+
         self.text.push('}');
         Ok(())
     }
 
-    /// Puts the fields that were written last into the order of their names.
+    /// Sorts the fields that were written last by their names.
     fn sort(&mut self, mut fields: Vec<Field<'a>>, drops_id: bool) {
         let begin = fields.first().map_or(self.text.len(), |(_, at)| at.start);
-        // Last ones first, which stay.
+        // Reversed, so that the stable sort puts the last of equal names first and `dedup_by` keeps
+        // it.
         fields.reverse();
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+
         let count = fields.len();
         fields.dedup_by(|(later, _), (earlier, _)| later == earlier);
         self.has_duplicates |= fields.len() < count;
         fields.retain(|(name, _)| !(drops_id && name == "id"));
+
         let unsorted = self.text.split_off(begin);
         work::written(unsorted.len());
         for (index, (_, at)) in fields.into_iter().enumerate() {
@@ -136,32 +143,33 @@ impl<'a> CanonicalReader<'a> {
         }
     }
 
-    /// Takes a string; what it says.
+    /// Reads a string and returns its decoded text.
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let (mut bytes, mut is_escaped) = (1, false);
-        let mut is_behind_backslash = false;
+        let mut follows_backslash = false;
         for byte in self.rest.bytes().skip(1) {
             bytes += 1;
-            if is_behind_backslash {
-                is_behind_backslash = false;
+            if follows_backslash {
+                follows_backslash = false;
             } else if byte == b'\\' {
-                (is_behind_backslash, is_escaped) = (true, true);
+                (follows_backslash, is_escaped) = (true, true);
             } else if byte == b'"' {
                 break;
             }
         }
+
         let quoted = self.take(bytes);
         if is_escaped {
-            let said: String = serde_json::from_str(quoted)?;
-            self.text.push_str(&serde_json::to_string(&said)?);
-            Ok(Cow::Owned(said))
+            let decoded: String = serde_json::from_str(quoted)?;
+            self.text.push_str(&serde_json::to_string(&decoded)?);
+            Ok(Cow::Owned(decoded))
         } else {
             self.text.push_str(quoted);
             Ok(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
         }
     }
 
-    /// Takes a comma, if there is one.
+    /// Reads a comma, if there is one.
     fn comma(&mut self) {
         if self.next() == Some(b',') {
             self.take(1);
@@ -169,7 +177,7 @@ impl<'a> CanonicalReader<'a> {
         }
     }
 
-    /// Skips white space; the byte behind it.
+    /// Skips white space and returns the next byte without reading it.
     fn next(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_ascii_start();
         self.rest.bytes().next()
@@ -192,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn canonical_text_forgets_order_and_space_but_no_digit() {
+    fn canonical_text_keeps_digits_sorts_fields() {
         let value = raw(
             r#" { "b" : [1.0, 9007199254740993, 1e300 , {} , [ ]], "a" : "\u0041", "é" : -0, "c":true } "#,
         );
@@ -201,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn of_fields_with_one_name_the_last_counts() {
+    fn last_field_with_same_name_counts() {
         for (text, expected) in [
             (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
             (
@@ -214,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_accepted_up_to_the_bound() {
+    fn nesting_is_accepted_up_to_bound() {
         let nested = |depth: usize| raw(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
         assert!(canonical(&nested(NESTING_MAX)).is_ok());
         assert_eq!(canonical(&nested(NESTING_MAX + 1)), Err(JsonError::TooDeep));
@@ -222,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_surrogate_is_malformed_not_a_panic() {
+    fn lone_surrogate_is_malformed() {
         assert!(matches!(
             canonical(&raw(r#"{"a":"\ud800"}"#)),
             Err(JsonError::Malformed(_))

@@ -1,4 +1,4 @@
-//! What a payload says of its resource: everything but its address, with one field for each name.
+//! The content of a payload: everything except its `id`, with one field for each name.
 
 use serde_json::value::RawValue;
 
@@ -7,8 +7,8 @@ use super::{Fields, Json, JsonError, canonical::read, dedup::without_duplicates,
 /// The content of a payload (§2, §3.1).
 #[derive(Debug)]
 pub struct Content {
-    /// The payload without `id`, and without fields that a later one of the same object repeats.
-    /// What stays keeps its text and order.
+    /// The payload without `id`, and without fields that a later field of the same object repeats.
+    /// The remaining fields keep their text and order.
     pub payload: Json,
     /// The top-level fields of `payload`.
     pub fields: Fields,
@@ -17,17 +17,18 @@ pub struct Content {
 }
 
 impl Content {
-    /// Reads a payload. `sent` are its top-level fields, as [`fields`] gives them.
+    /// Reads a payload. `sent` are its top-level fields, as [`fields`] returns them.
     ///
     /// # Errors
-    /// [`JsonError`] if the payload is no object, is nested too deep, or has a string that is no
-    /// Unicode text.
+    /// Returns a [`JsonError`] if the payload is not an object, is nested too deeply, or contains a
+    /// string that is not Unicode text.
     pub fn read(payload: &RawValue, sent: Option<Fields>) -> Result<Self, JsonError> {
         if !payload.get().starts_with('{') {
             return Err(JsonError::NotAnObject);
         }
         let (canonical, has_duplicates) = read(payload, true)?;
-        // Rare, so a pass of its own.
+
+        // Duplicates are rare, so they take a separate pass.
         let rewritten = has_duplicates.then(|| without_duplicates(payload));
         let rewritten_fields = rewritten.as_deref().map(fields);
         let mut fields = rewritten_fields
@@ -75,6 +76,7 @@ mod tests {
             ),
         ] {
             let content = content(text).expect(text);
+
             assert_eq!(content.payload.get(), expected, "{text}");
             assert_eq!(
                 content.canonical,
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_payload_is_named() {
+    fn invalid_payloads_are_named_in_error() {
         assert_eq!(content("[1]").map(|_| ()), Err(JsonError::NotAnObject));
         for text in [
             r#"{"\ud800":1}"#,

@@ -1,5 +1,5 @@
-//! One field for each name (§2): of fields with the same name in one object the last one counts, at
-//! every depth.
+//! One field for each name (§2): if fields in one object have the same name, the last one counts,
+//! at every depth.
 
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use super::Json;
 use crate::limits::NESTING_MAX;
 
-/// The value without those fields that a later field of the same object repeats. What stays keeps
-/// its text, its digits and its order. Names are compared as what they say: `"a"` and `"\u0061"`
-/// are the same name.
+/// Returns the value without the fields that a later field of the same object repeats. The rest
+/// keeps its text, digits and order. Names are compared decoded: `"a"` and `"\u0061"` are the same
+/// name.
 ///
-/// A value that is nested deeper than the bound, or holds an unpaired surrogate, is returned as it
-/// is: no payload is one of them.
+/// A value that is nested too deeply or contains an unpaired surrogate is returned unchanged: it is
+/// rejected as a payload elsewhere.
 pub fn without_duplicates(value: &RawValue) -> Json {
     let text = value.get();
     let mut scanner = Scanner {
@@ -29,7 +29,7 @@ pub fn without_duplicates(value: &RawValue) -> Json {
     RawValue::from_string(without(text, cuts)).unwrap_or_else(|_| value.to_owned())
 }
 
-/// The text without the cuts, some of which lie within others.
+/// Returns the text without the cuts, which may be nested.
 fn without(text: &str, mut cuts: Vec<Range<usize>>) -> String {
     cuts.sort_by_key(|cut| cut.start);
     let mut kept = String::with_capacity(text.len());
@@ -45,7 +45,7 @@ fn without(text: &str, mut cuts: Vec<Range<usize>>) -> String {
     kept
 }
 
-/// Walks once through a text that is known to be JSON, and notes what is to be cut out of it.
+/// Scans a text that is known to be JSON once, and collects the ranges to cut.
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -53,7 +53,7 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Passes the next value, which is nested in `depth` others.
+    /// Passes the next value, nested in `depth` others.
     fn value(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
             b'{' | b'[' if depth == NESTING_MAX => None,
@@ -85,6 +85,7 @@ impl<'a> Scanner<'a> {
         let mut starts = Vec::new();
         let mut repeated = Vec::new();
         let mut last: HashMap<Cow<'a, str>, usize> = HashMap::new();
+
         while self.peek()? != b'}' {
             let (index, start) = (starts.len(), self.at);
             starts.push(start);
@@ -96,13 +97,13 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
 
-        // Up to the name behind it: a field that is repeated is never the last of its object.
+        // A cut ends at the next name: a repeated field is never the last of its object.
         let cut = |index: usize| Some(*starts.get(index)?..*starts.get(index + 1)?);
         self.cuts.extend(repeated.into_iter().filter_map(cut));
         Some(())
     }
 
-    /// Passes a string; returns what it says.
+    /// Passes a string and returns its decoded text.
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let (text, start) = (self.text, self.at);
         let bytes = text.as_bytes();
@@ -131,7 +132,7 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// Passes white space; returns the byte behind it.
+    /// Passes white space and returns the next byte.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.text.get(self.at..)?;
         self.at += rest.len() - rest.trim_ascii_start().len();
@@ -171,6 +172,7 @@ mod tests {
             (r#"{"a":1,"a":2,"a":3,"a":4}"#, r#"{"a":4}"#),
         ] {
             let kept = without_duplicates(&raw(text));
+
             assert_eq!(kept.get(), expected, "{text}");
             assert_eq!(canonical(&kept), canonical(&raw(text)), "{text}");
         }
@@ -191,13 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn value_that_is_no_payload_is_left_alone() {
+    fn invalid_payload_is_returned_unchanged() {
         let deep = format!(
             "{}{{\"a\":1,\"a\":2}}{}",
             "[".repeat(NESTING_MAX),
             "]".repeat(NESTING_MAX)
         );
         assert_eq!(without_duplicates(&raw(&deep)).get(), deep);
+
         let surrogate = r#"{"\ud800":1,"a":1,"a":2}"#;
         assert_eq!(without_duplicates(&raw(surrogate)).get(), surrogate);
     }
@@ -207,6 +210,7 @@ mod tests {
         let fields: Vec<_> = (0..100_000)
             .map(|number| format!("\"{}\":{number}", number % 300))
             .collect();
+
         let kept = without_duplicates(&raw(&format!("{{{}}}", fields.join(","))));
         let kept: indexmap::IndexMap<String, u32> =
             serde_json::from_str(kept.get()).expect("an object");

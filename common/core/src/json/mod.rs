@@ -1,5 +1,6 @@
-//! Payloads as the JSON text they came as. A payload is never turned into numbers and back: its
-//! text is kept, so `1.0` stays `1.0` (§2), and two payloads are compared by their canonical text.
+//! Payloads as the JSON text in which they were sent. A payload is never converted to numbers and
+//! back: its text is preserved, so `1.0` stays `1.0` (§2), and payloads are compared by their
+//! canonical text.
 
 mod canonical;
 mod content;
@@ -18,21 +19,21 @@ pub use canonical::canonical;
 pub use content::Content;
 pub use dedup::without_duplicates;
 
-/// One JSON value, as its text.
+/// One JSON value, stored as its text.
 pub type Json = Box<RawValue>;
-/// An object's fields, each still text, in the order they stand.
+/// The fields of an object in their original order, each as JSON text.
 pub type Fields = IndexMap<String, Json>;
 
-/// Why a text is no payload.
+/// The reason why a text is not a payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Objects and arrays stand more than [`NESTING_MAX`] deep in each other.
+    /// Objects and arrays are nested more than [`NESTING_MAX`] levels deep.
     #[error("nested deeper than {NESTING_MAX} levels")]
     TooDeep,
-    /// Not JSON, or a string in it is no unicode text (a lone surrogate).
+    /// The text is not JSON, or a string in it is not Unicode text (a lone surrogate).
     #[error("not valid JSON: {0}")]
     Malformed(String),
-    /// Another value than an object.
+    /// The value is not an object.
     #[error("must be a JSON object")]
     NotAnObject,
 }
@@ -43,10 +44,11 @@ impl From<serde_json::Error> for JsonError {
     }
 }
 
-/// What is wrong with a text, for people. `serde_json` reports a string with an unpaired surrogate
-/// as a hex escape that ends early.
+/// Describes for people why a text cannot be parsed. `serde_json` reports a string with an unpaired
+/// surrogate as a hex escape that ends early.
 pub fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
+
     match text
         .strip_prefix("lone leading surrogate in hex escape")
         .or_else(|| text.strip_prefix("unexpected end of hex escape"))
@@ -60,32 +62,32 @@ pub fn explain(error: &serde_json::Error) -> String {
     }
 }
 
-/// Whether two values are the same but for white space, the order of fields and how strings are
-/// escaped.
+/// Returns whether two values are equal apart from white space, the order of fields and the
+/// escaping of strings.
 pub fn is_same(one: &RawValue, other: &RawValue) -> bool {
     same::is_same(one.get(), other.get())
 }
 
-/// An object's fields; `None` when the value is no object.
+/// Returns the fields of an object; `None` if the value is not an object.
 pub fn fields(value: &RawValue) -> Option<Fields> {
     work::parsed(value.get().len());
     serde_json::from_str(value.get()).ok()
 }
 
-/// The text of an object with these fields.
+/// Returns the text of an object with these fields.
 pub fn object(fields: &Fields) -> Json {
-    // Fields are text keys and JSON texts, so this cannot fail; `null` would be refused as a
-    // payload all the same.
+    // Text keys and JSON texts always serialize. If they did not, `null` would be rejected as a
+    // payload.
     serde_json::value::to_raw_value(fields).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// Bytes as lower-case hexadecimal text.
+/// Returns bytes as lower-case hexadecimal text.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 over the parts, each with its length before it, so that no two lists of parts share a
-/// digest.
+/// Returns the SHA-256 over the parts, each prefixed with its length, so that different lists of
+/// parts have different digests.
 pub fn digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {

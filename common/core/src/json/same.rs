@@ -1,18 +1,17 @@
-//! Whether two values are the same, found out without writing either anew where that can be
-//! avoided.
+//! Equality of JSON values, determined without writing the canonical text of either if possible.
 
 use super::{canonical::canonical_of, scan::Scan};
 use crate::{limits::NESTING_MAX, work};
 
-/// Whether two JSON texts are the same value but for white space, the order of fields and how
-/// strings are escaped.
+/// Returns whether two JSON texts are the same value apart from white space, the order of fields
+/// and the escaping of strings.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     is_same_at_sight(one, other)
         .unwrap_or_else(|| canonical_of(one).ok() == canonical_of(other).ok())
 }
 
-/// The same, as far as it can be told by walking through both side by side until they differ:
-/// `None` where strings are escaped or objects are written differently.
+/// Compares both texts side by side until they differ. Returns `None` if that does not decide it:
+/// strings are escaped or objects are written differently.
 pub(super) fn is_same_at_sight(one: &str, other: &str) -> Option<bool> {
     if one == other {
         work::parsed(one.len());
@@ -24,7 +23,7 @@ pub(super) fn is_same_at_sight(one: &str, other: &str) -> Option<bool> {
     is_same
 }
 
-/// Passes a value in both, which stand in `depth` others; what differs is not passed.
+/// Passes a value in both texts, nested in `depth` others; a value that differs may not be passed.
 fn values(one: &mut Scan<'_>, other: &mut Scan<'_>, depth: usize) -> Option<bool> {
     match (one.peek(), other.peek()) {
         (Some(b'['), Some(b'[')) if depth == NESTING_MAX => None,
@@ -49,12 +48,14 @@ fn arrays(one: &mut Scan<'_>, other: &mut Scan<'_>, depth: usize) -> Option<bool
             (false, false) => (),
             _ => return Some(false),
         }
+
         if one.peek().is_none() || other.peek().is_none() {
-            return None; // no JSON
+            return None; // not valid JSON
         }
         if !values(one, other, depth + 1)? {
             return Some(false);
         }
+
         one.take(b',');
         other.take(b',');
     }

@@ -1,9 +1,9 @@
-//! Walking through JSON text that is known to be JSON, as that of every
-//! [`RawValue`](serde_json::value::RawValue): values are passed over without building anything.
+//! A scanner over text that is known to be valid JSON, like that of every
+//! [`RawValue`](serde_json::value::RawValue): it passes over values without building anything.
 
 use std::borrow::Cow;
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scan<'a> {
     text: &'a str,
@@ -15,17 +15,17 @@ impl<'a> Scan<'a> {
         Self { text, at: 0 }
     }
 
-    /// What was passed between here and `end`.
+    /// Returns the text between this position and `end`.
     pub(super) fn text_until(&self, end: &Self) -> &'a str {
         self.text.get(self.at..end.at).unwrap_or_default()
     }
 
-    /// How many bytes were passed.
+    /// Returns the number of bytes passed.
     pub(super) const fn passed(&self) -> usize {
         self.at
     }
 
-    /// Skips white space; the byte behind it.
+    /// Skips white space and returns the next byte without passing it.
     pub(super) fn peek(&mut self) -> Option<u8> {
         while let Some(byte) = self.byte() {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
@@ -36,14 +36,14 @@ impl<'a> Scan<'a> {
         None
     }
 
-    /// Skips white space and one byte behind it, if it is `expected`.
+    /// Skips white space, and the next byte if it is `expected`; returns whether it was.
     pub(super) fn take(&mut self, expected: u8) -> bool {
-        let is_there = self.peek() == Some(expected);
-        self.at += usize::from(is_there);
-        is_there
+        let is_expected = self.peek() == Some(expected);
+        self.at += usize::from(is_expected);
+        is_expected
     }
 
-    /// Passes the next value; its text.
+    /// Passes the next value and returns its text.
     pub(super) fn value(&mut self) -> &'a str {
         let first = self.peek();
         let begin = self.at;
@@ -55,8 +55,8 @@ impl<'a> Scan<'a> {
         self.text.get(begin..self.at).unwrap_or_default()
     }
 
-    /// Passes the name of a field and its colon; `None` for a name that is no unicode text, and
-    /// where no name is.
+    /// Passes the name of a field and its colon. Returns `None` if there is no name, or if it is
+    /// not Unicode text.
     pub(super) fn name(&mut self) -> Option<Cow<'a, str>> {
         let quoted = self.value();
         if !self.take(b':') {
@@ -99,6 +99,7 @@ impl<'a> Scan<'a> {
 
     fn pass_container(&mut self) {
         let mut depth = 0_usize;
+
         while let Some(byte) = self.byte() {
             match byte {
                 b'"' => {

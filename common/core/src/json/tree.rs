@@ -1,9 +1,9 @@
-//! A payload that patches are applied to one after another (§3.2): its text is walked through once
-//! for each patch at most, only objects on the way of a patch are taken apart, and everything else
-//! stays the text that it is. Patches are JSON Merge Patches (RFC 7396).
+//! A payload to which patches are applied one after another (§3.2). Each patch parses the payload's
+//! text at most once, only objects along the path of a patch are parsed into fields, and everything
+//! else keeps its text. Patches are JSON Merge Patches (RFC 7396).
 //!
-//! What a patch would do is found out before it is applied, and changes nothing: [`Tree::weigh`].
-//! The plain definition stands in `tests/properties/merging.rs`, which compares both.
+//! [`Tree::weigh`] determines the effect of a patch without applying it.
+//! `tests/properties/merging.rs` contains the plain definition and compares both.
 
 mod node;
 
@@ -19,45 +19,46 @@ use node::Node;
 #[derive(Debug)]
 pub struct Tree<'a>(Node<'a>);
 
-/// A merge patch, taken apart: its objects all the way down, because a patch has an effect wherever
-/// it is an object.
+/// A parsed merge patch: its objects are parsed at every depth, because a patch can have an effect
+/// at each of them.
 #[derive(Debug)]
 pub struct Patch<'a>(Node<'a>);
 
-/// What a patch would do to a payload.
+/// The effect of a patch on a payload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effect<'a> {
-    /// Whether anything would change. Only what the patch names is compared.
+    /// Whether the patch changes anything. Only the fields that the patch names are compared.
     pub has_changed: bool,
-    /// The top-level fields that would change.
+    /// The top-level fields that the patch changes.
     pub changed: BTreeSet<Cow<'a, str>>,
-    /// Bytes of the payload then.
+    /// The bytes of the payload after the patch.
     pub bytes: usize,
-    /// Top-level fields of the payload then.
+    /// The number of top-level fields after the patch.
     pub fields: usize,
 }
 
 impl<'a> Patch<'a> {
-    /// Takes a patch apart, in one pass over its text.
+    /// Parses a patch in one pass over its text.
     pub fn read(patch: &'a RawValue) -> Self {
         work::parsed(patch.get().len());
         Self(Node::whole(patch.get()))
     }
 
-    /// Whether it names the top-level field `name`. One that it does not name stays as it is.
+    /// Returns whether the patch names the top-level field `name`. A field that it does not name
+    /// stays unchanged.
     pub fn names(&self, name: &str) -> bool {
         self.0.field(name).is_some()
     }
 }
 
 impl<'a> Tree<'a> {
-    /// A payload as it was sent or stored. Nothing is read yet.
+    /// Wraps a payload as it was sent or stored, without reading it yet.
     pub fn new(payload: &'a RawValue) -> Self {
         Self(Node::Text(payload.get(), None))
     }
 
-    /// What `patch` would do. The payload stays what it is; objects on the way of the patch are
-    /// taken apart, for this patch and later ones.
+    /// Returns the effect that `patch` would have. The payload does not change; objects along the
+    /// path of the patch are parsed, for this patch and later ones.
     pub fn weigh(&mut self, patch: &Patch<'a>) -> Effect<'a> {
         let Node::Object(changes) = &patch.0 else {
             let (has_changed, bytes) = self.0.weigh(&patch.0);
@@ -67,6 +68,7 @@ impl<'a> Tree<'a> {
                 ..Effect::default()
             };
         };
+
         let Some(object) = self.0.open(Some(changes)) else {
             let (has_changed, bytes) = Node::weigh_over_none(&patch.0);
             let set = changes
@@ -81,10 +83,12 @@ impl<'a> Tree<'a> {
                 changed,
             };
         };
+
         let mut changed = BTreeSet::new();
         let weighed = object.weigh(changes, |name| {
             changed.insert(name.clone());
         });
+
         Effect {
             has_changed: !changed.is_empty(),
             changed,
@@ -93,23 +97,23 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Applies `patch`: fields named are set, `null` removes, fields not named stay. A patch that
-    /// is no object replaces.
+    /// Applies `patch`: named fields are set, `null` removes a field, other fields stay. A patch
+    /// that is not an object replaces the payload.
     pub fn apply(&mut self, patch: &Patch<'a>) {
         self.0.apply(&patch.0);
     }
 
-    /// Bytes of the payload.
+    /// Returns the bytes of the payload.
     pub fn bytes(&self) -> usize {
         self.0.bytes()
     }
 
-    /// The payload's text.
+    /// Returns the text of the payload.
     pub fn to_json(&self) -> Json {
         self.0.to_json()
     }
 
-    /// These top-level fields of the payload, as far as it has them.
+    /// Returns those of the named top-level fields that the payload has.
     pub fn pick<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) -> Fields {
         let Some(object) = self.0.open(None) else {
             return Fields::new();
@@ -119,23 +123,25 @@ impl<'a> Tree<'a> {
         names.into_iter().filter_map(field).collect()
     }
 
-    /// The top-level field `name` of the payload as it is once `patch` is applied.
+    /// Returns the top-level field `name` as it is after applying `patch`.
     pub fn field_after(&mut self, patch: &Patch<'a>, name: &str) -> Option<Json> {
-        let stands = self.0.open(None).and_then(|object| object.fields.get(name));
+        let current = self.0.open(None).and_then(|object| object.fields.get(name));
+
         match patch.0.field(name) {
-            None => stands.map(Node::to_json),
+            None => current.map(Node::to_json),
             Some(change) if change.is_null() => None,
             Some(change @ Node::Text(..)) => Some(change.to_json()),
             Some(change @ Node::Object(_)) => {
-                let stands = stands.map(Node::to_json);
-                let mut merged = Node::Text(stands.as_deref().map_or("null", RawValue::get), None);
+                let current = current.map(Node::to_json);
+                let mut merged = Node::Text(current.as_deref().map_or("null", RawValue::get), None);
                 merged.apply(change);
                 Some(merged.to_json())
             }
         }
     }
 
-    /// Whether the payload has a top-level field `name` other than `null` once `patch` is applied.
+    /// Returns whether the payload has a top-level field `name` other than `null` after applying
+    /// `patch`.
     pub fn has_after(&mut self, patch: &Patch<'a>, name: &str) -> bool {
         match patch.0.field(name) {
             Some(change) => !change.is_null(),

@@ -1,10 +1,10 @@
 //! Keys of uploads: `uploads/<tenant>/<user>/<unique><mac>.<bytes>.<type>[.<extension>]`. A key is
-//! safe as the path of a file and in a URL without escaping, and nothing that a client or an
-//! identity provider chooses can lead it out of the user's own folder.
+//! a safe file path and needs no escaping in a URL. No name that a client or an identity provider
+//! chooses can lead out of the user's own folder.
 //!
-//! The MAC covers everything else in the key, so the server recognizes its own keys without any
-//! lookup. Keys of the form that was used before have no MAC (`<unique>` is 32 hexadecimal digits).
-//! They are still parsed, because devices and resources hold them.
+//! The MAC covers the rest of the key, so the server recognizes its own keys without a lookup. Keys
+//! of the old form have no MAC (`<unique>` is 32 hexadecimal digits). They are still parsed,
+//! because devices and resources hold them.
 
 use std::fmt;
 
@@ -19,28 +19,28 @@ use crate::{
     },
 };
 
-/// Where every upload that was named stands; the functions' policies name it too.
+/// Prefix of every upload that a resource names. The IAM policies of the functions contain it too.
 const PREFIX: &str = "uploads/";
-/// Where every upload arrives; the policies and the bucket's lifecycle name it too.
+/// Prefix under which every upload arrives. The IAM policies and the bucket's lifecycle rule
+/// contain it too.
 const ARRIVAL_PREFIX: &str = "incoming/";
-/// Bytes of the hash that stands for a name.
+/// Bytes of the hash that replaces a name.
 const NAME_HASH_BYTES: usize = 16;
-/// Bytes of the hash that stands for a type. The types are the deployment's own, so few tell them
-/// apart.
+/// Bytes of the hash that replaces a content type. A deployment allows few types, so few bytes
+/// suffice to distinguish them.
 const TYPE_HASH_BYTES: usize = 8;
-/// The digits of 128-bit numbers in keys: letters and digits only, so that no part needs escaping
-/// anywhere.
+/// The digits of 128-bit numbers in keys. Letters and digits need no escaping anywhere.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Digits of a 128-bit number in base 62.
 const NUMBER_DIGITS: usize = 22;
 
-/// The key of an upload, with the promise it was signed for.
+/// The key of an upload, with the size and type for which its URL was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaKey {
     tenant: String,
     user: String,
     unique: Uuid,
-    /// Keys of the old form have none.
+    /// The MAC; keys of the old form have none.
     mac: Option<[u8; MAC_BYTES]>,
     content_length: u64,
     content_type: String,
@@ -49,8 +49,8 @@ pub struct MediaKey {
 
 impl MediaKey {
     /// Returns the key of an upload by this user, authenticated with the current secret of
-    /// `keyring`. `unique` makes it one that nobody else has or guesses. The extension follows from
-    /// the content type.
+    /// `keyring`. `unique` must be unique and unpredictable. The extension follows from the content
+    /// type.
     pub fn new(
         tenant: &str,
         user: &str,
@@ -68,6 +68,7 @@ impl MediaKey {
             content_type: type_word(content_type, MEDIA_TYPE_LETTERS_MAX),
             extension: extension_of(content_type).map(str::to_owned),
         };
+
         let mac = keyring.authenticate(&key.authenticated_text());
         Self {
             mac: Some(mac),
@@ -75,17 +76,19 @@ impl MediaKey {
         }
     }
 
-    /// Parses a key, in the current form or the old one. Returns `None` for text that no presign
-    /// ever returned. Whether the key is authentic is not checked: see
+    /// Parses a key in the current or the old form. Returns `None` for text that presign never
+    /// returned. Does not check whether the key is authentic: see
     /// [`is_authentic`](Self::is_authentic).
     pub fn parse(text: &str) -> Option<Self> {
         let [tenant, user, file] = parts(text.strip_prefix(PREFIX)?, '/')?;
+
         let (unique, rest) = file.split_once('.')?;
         let (content_length, rest) = rest.split_once('.')?;
         let (content_type, extension) = match rest.split_once('.') {
             Some((content_type, extension)) => (content_type, Some(extension)),
             None => (rest, None),
         };
+
         let (unique, mac) = match unique.split_at_checked(NUMBER_DIGITS) {
             Some((unique, mac)) if mac.len() == NUMBER_DIGITS => (
                 Uuid::from_u128(number(unique)?),
@@ -93,10 +96,12 @@ impl MediaKey {
             ),
             _ => (Uuid::try_parse(unique).ok()?, None),
         };
+
         let (type_letters_max, extension_letters_max) = match mac {
             Some(_) => (MEDIA_TYPE_LETTERS_MAX, MEDIA_EXTENSION_LETTERS_MAX),
             None => (MEDIA_OLD_TYPE_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX),
         };
+
         let is_sound = is_name_word(tenant)
             && is_name_word(user)
             && is_word(content_type, type_letters_max, |byte| {
@@ -107,6 +112,7 @@ impl MediaKey {
                     byte.is_ascii_alphanumeric()
                 })
             });
+
         let key = Self {
             tenant: tenant.to_owned(),
             user: user.to_owned(),
@@ -116,12 +122,12 @@ impl MediaKey {
             content_type: content_type.to_owned(),
             extension: extension.map(str::to_owned),
         };
-        // One promise is written in one way: no leading zero, no other spelling of the unique part.
+        // A key has exactly one spelling: no leading zeros, and one form of the unique part.
         (is_sound && key.to_string() == text).then_some(key)
     }
 
-    /// Returns whether a secret of `keyring` authenticates the key: only a presign of this
-    /// deployment returns such keys.
+    /// Returns whether a secret of `keyring` authenticates the key. Only presign of this deployment
+    /// returns such keys.
     pub fn is_authentic(&self, keyring: &Keyring) -> bool {
         self.mac
             .is_some_and(|mac| keyring.verifies(&self.authenticated_text(), &mac))
@@ -132,17 +138,18 @@ impl MediaKey {
         self.mac.is_none()
     }
 
-    /// The promised size in bytes.
+    /// Returns the promised size in bytes.
     pub fn content_length(&self) -> u64 {
         self.content_length
     }
 
-    /// Where the upload arrives; its key is where it is kept.
+    /// Returns the object key to which the client uploads. A verified upload is then stored under
+    /// its media key.
     pub fn arrival(&self) -> String {
         format!("{ARRIVAL_PREFIX}{}", self.path())
     }
 
-    /// Whether this content type is the promised one; its parameters do not count.
+    /// Returns whether the content type, without its parameters, is the promised one.
     pub fn is_of_type(&self, content_type: &str) -> bool {
         let letters_max = if self.is_old() {
             MEDIA_OLD_TYPE_LETTERS_MAX
@@ -152,12 +159,12 @@ impl MediaKey {
         self.content_type == type_word(content_type, letters_max)
     }
 
-    /// Whether the key was made for this user.
+    /// Returns whether the key was issued to this user.
     pub fn is_of(&self, tenant: &str, user: &str) -> bool {
         self.tenant == name_word(tenant) && self.user == name_word(user)
     }
 
-    /// What stands behind the prefix.
+    /// Returns the key without its prefix.
     fn path(&self) -> String {
         let unique = match self.mac {
             Some(mac) => format!(
@@ -170,8 +177,8 @@ impl MediaKey {
         self.path_with(&unique)
     }
 
-    /// Everything that the key states. No two keys share it: the parts have letters that the
-    /// separators are not among.
+    /// Returns all that the key states except the MAC. The text is unique for each key, because no
+    /// part contains a separator.
     fn authenticated_text(&self) -> String {
         self.path_with(&digits(self.unique.as_u128()))
     }
@@ -185,6 +192,7 @@ impl MediaKey {
             extension,
             ..
         } = self;
+
         let extension = extension
             .as_ref()
             .map(|extension| format!(".{extension}"))
@@ -199,7 +207,7 @@ impl fmt::Display for MediaKey {
     }
 }
 
-/// A number in base 62, always with as many digits.
+/// Returns the number in base 62, always with [`NUMBER_DIGITS`] digits.
 fn digits(mut number: u128) -> String {
     let mut text = [DIGITS[0]; NUMBER_DIGITS];
     for place in text.iter_mut().rev() {
@@ -213,7 +221,8 @@ fn digits(mut number: u128) -> String {
     text.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// Reads [`digits`] back; `None` for other letters and for numbers above 128 bits.
+/// Parses the output of [`digits`]. Returns `None` for other characters and for numbers over 128
+/// bits.
 fn number(text: &str) -> Option<u128> {
     text.bytes().try_fold(0_u128, |number, byte| {
         let digit = DIGITS.iter().position(|digit| *digit == byte)?;
@@ -223,8 +232,8 @@ fn number(text: &str) -> Option<u128> {
     })
 }
 
-/// A tenant or user as one folder's name: as it is where it is short and harmless, else a hash. No
-/// name begins with the `~` of a hash, so no two names share a folder.
+/// Returns the folder name of a tenant or user: the name itself if it is short and safe, else a
+/// hash of it. No plain name begins with the `~` of a hash, so no two names share a folder.
 fn name_word(name: &str) -> String {
     let is_plain =
         is_word(name, MEDIA_NAME_LETTERS_MAX, is_name_letter) && has_other_than_dots(name);
@@ -235,8 +244,8 @@ fn name_word(name: &str) -> String {
     }
 }
 
-/// A content type as one word: `image/jpeg` is `image~jpeg`, and one with rarer letters, or a long
-/// one, is a hash.
+/// Returns a content type as one word: `image/jpeg` becomes `image~jpeg`. A long type or one with
+/// unusual characters becomes a hash.
 fn type_word(content_type: &str, letters_max: usize) -> String {
     let essence = essence(content_type);
     let is_plain = essence.split('/').count() == 2
@@ -273,7 +282,7 @@ fn is_name_letter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-/// `.` and `..` are places of their own in a path.
+/// `.` and `..` have a special meaning in a path.
 fn has_other_than_dots(text: &str) -> bool {
     text.bytes().any(|byte| byte != b'.')
 }
@@ -282,7 +291,7 @@ fn is_type_letter(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
-/// The parts of a text, if there are exactly `N`.
+/// Returns the parts of a text if there are exactly `N`.
 fn parts<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
     text.split(separator).collect::<Vec<_>>().try_into().ok()
 }

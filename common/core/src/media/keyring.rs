@@ -1,6 +1,6 @@
-//! The secrets that media keys are authenticated with. A deployment signs with its current secret
-//! and accepts keys of the previous one too, so that a rotation does not invalidate the keys that
-//! wait in devices' queues.
+//! The secrets that authenticate media keys. A deployment signs with its current secret and also
+//! accepts keys of the previous one, so that a rotation does not invalidate keys in devices'
+//! queues.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub(super) const MAC_BYTES: usize = 16;
 /// Separates these MACs from any other use of the same secret.
 const DOMAIN: &[u8] = b"tidemark media key 1\n";
 
-/// The current secret, and the previous one during a rotation. `Debug` shows neither.
+/// The current secret, and the previous one during a rotation. `Debug` reveals neither.
 #[derive(Clone)]
 pub struct Keyring {
     current: Hmac<Sha256>,
@@ -23,7 +23,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Returns the keyring of these secrets; `None` if one of them has fewer than
+    /// Returns the keyring of these secrets, or `None` if a secret has fewer than
     /// [`MEDIA_SECRET_BYTES_MIN`] bytes.
     pub fn new(current: &str, previous: Option<&str>) -> Option<Self> {
         let previous = match previous {
@@ -36,7 +36,7 @@ impl Keyring {
         })
     }
 
-    /// The MAC of `text` under the current secret.
+    /// Returns the MAC of `text` under the current secret.
     pub(super) fn authenticate(&self, text: &str) -> [u8; MAC_BYTES] {
         let mac = self
             .current
@@ -47,7 +47,7 @@ impl Keyring {
         std::array::from_fn(|at| mac[at])
     }
 
-    /// Whether one of the secrets gives `text` this MAC, compared in constant time.
+    /// Returns whether the MAC matches `text` under one of the secrets. Compares in constant time.
     pub(super) fn verifies(&self, text: &str, mac: &[u8; MAC_BYTES]) -> bool {
         let mut keyed = std::iter::once(&self.current).chain(&self.previous);
         keyed.any(|keyed| {

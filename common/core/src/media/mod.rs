@@ -1,6 +1,6 @@
-//! Media (§6): what may be uploaded, the keys of uploads, and what is known of an upload that a
-//! pushed item names. A key carries the promise that its upload URL was signed for, so a push
-//! checks an upload without any stored row.
+//! Media (§6): the permitted uploads, the keys of uploads, and the check of an upload that a pushed
+//! item names. A key contains the size and type for which its upload URL was signed, so a push
+//! verifies an upload without a stored row.
 
 mod key;
 mod keyring;
@@ -10,59 +10,61 @@ pub use key::MediaKey;
 pub use keyring::Keyring;
 pub use presign::{Promise, UploadRules, promise};
 
-/// An upload that is there, with the promised size and type.
+/// A stored upload that has the promised size and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Its key in the bucket.
+    /// The upload's key in the bucket.
     pub key: String,
-    /// Its size in bytes.
+    /// The upload's size in bytes.
     pub content_length: u64,
-    /// Its type.
+    /// The upload's content type, as stored.
     pub content_type: String,
 }
 
-/// What was found under a media key.
+/// The result of looking up a media key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaCheck {
-    /// An upload as it was promised.
+    /// The upload exists and has the promised size and type.
     Verified(Upload),
-    /// Nothing, or something else than was promised; what to say of it.
+    /// The upload is missing or differs from what was promised; contains the error message.
     Missing(String),
-    /// The object store did not answer.
+    /// The object store is unavailable.
     Unavailable,
-    /// The key is none that a presign returned to this user, so nothing was looked up; what to say
-    /// of it.
+    /// Presign did not issue the key to this user, so nothing was looked up; contains the error
+    /// message.
     Rejected(&'static str),
-    /// The batch names more keys than are looked up at once.
+    /// The batch names more unverified keys than one batch may look up.
     Deferred,
 }
 
 impl MediaCheck {
-    /// Nothing stands under the key.
+    /// Returns the result for a key without an upload.
     pub fn absent() -> Self {
         Self::Missing(
-            "nothing was uploaded under this media key yet: upload it, then send the item again"
+            "nothing has been uploaded under this media key: upload it, then send the item again"
                 .into(),
         )
     }
 
-    /// Compares what stands under `key`, an object of this size and type, with what the key
-    /// promises.
+    /// Compares the object under `key`, with this size and type, with what the key promises.
     pub fn compare(key: &str, content_length: u64, content_type: &str) -> Self {
         let Some(promised) = MediaKey::parse(key) else {
-            return Self::Missing("this is no key that a presign answered".into());
+            return Self::Missing("this is not a key that presign issued".into());
         };
+
         if promised.content_length() != content_length {
             let promised = promised.content_length();
             return Self::Missing(format!(
-                "the upload has {content_length} bytes, promised were {promised}: upload it again"
+                "the upload has {content_length} bytes instead of the promised {promised}: upload it again"
             ));
         }
+
         if !promised.is_of_type(content_type) {
             return Self::Missing(
-                "the upload has another content type than was promised: upload it again".into(),
+                "the content type of the upload is not the promised one: upload it again".into(),
             );
         }
+
         Self::Verified(Upload {
             key: key.to_owned(),
             content_length,
@@ -71,14 +73,14 @@ impl MediaCheck {
     }
 }
 
-/// Whether `key` is one that this user was given by a presign.
+/// Returns whether `key` was issued to this user.
 pub fn is_own(key: &str, tenant: &str, user: &str) -> bool {
     MediaKey::parse(key).is_some_and(|key| key.is_of(tenant, user))
 }
 
-/// The extensions of content types that have a usual one. Others get none, types with active
-/// content among them: an object store serves a file by its type, but browsers and operating
-/// systems open one by its extension.
+/// The file extensions of content types that have a common one. Other types get none, including
+/// types with active content: an object store serves a file by its type, but browsers and operating
+/// systems open it by its extension.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("application/gzip", "gz"),
     ("application/json", "json"),
@@ -110,8 +112,8 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("video/webm", "webm"),
 ];
 
-/// The file extension of a content type, whatever its letters' case and its parameters; `None` for
-/// types without a usual one.
+/// Returns the file extension of a content type, ignoring case and parameters, or `None` for types
+/// without a common one.
 fn extension_of(content_type: &str) -> Option<&'static str> {
     let essence = essence(content_type);
     EXTENSIONS
@@ -120,7 +122,8 @@ fn extension_of(content_type: &str) -> Option<&'static str> {
         .map(|(_, extension)| *extension)
 }
 
-/// A content type without its parameters, in lower case: `Video/MP4; codecs="avc1"` is `video/mp4`.
+/// Returns a content type without its parameters, in lower case: `Video/MP4; codecs="avc1"` becomes
+/// `video/mp4`.
 fn essence(content_type: &str) -> String {
     content_type
         .split(';')
@@ -150,6 +153,7 @@ mod tests {
         for (content_type, extension) in cases {
             assert_eq!(extension_of(content_type), extension, "{content_type}");
         }
+
         for content_type in [
             "text/html",
             "image/svg+xml",
@@ -159,6 +163,7 @@ mod tests {
         ] {
             assert_eq!(extension_of(content_type), None, "{content_type}");
         }
+
         let is_short =
             |extension: &str| extension.len() <= crate::limits::MEDIA_EXTENSION_LETTERS_MAX;
         assert!(EXTENSIONS.iter().all(|(_, extension)| is_short(extension)));
@@ -169,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_as_promised_is_verified() {
+    fn upload_as_promised_is_verified() {
         let upload = Upload {
             key: key(),
             content_length: 2048,
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_of_another_size_or_type_is_missing() {
+    fn wrong_size_or_type_is_missing() {
         for (bytes, content_type) in [
             (2047, "image/jpeg"),
             (2049, "image/jpeg"),
@@ -204,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_owned_by_the_user_it_was_made_for_alone() {
+    fn key_belongs_only_to_its_user() {
         assert!(is_own(&key(), "acme", "ana"));
         for (tenant, user) in [
             ("acme", "bob"),

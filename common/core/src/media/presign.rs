@@ -1,5 +1,5 @@
-//! What may be uploaded: a request for an upload URL becomes a [`Promise`] or is refused. Nothing
-//! here signs anything.
+//! The check of a request for an upload URL: it becomes a [`Promise`] or is rejected. This module
+//! does not sign anything.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use uuid::Uuid;
@@ -15,36 +15,37 @@ use crate::{
     },
 };
 
-/// What a deployment lets be uploaded.
+/// The uploads that a deployment permits.
 #[derive(Debug, Clone, Copy)]
 pub struct UploadRules<'a> {
-    /// Content types, in lower case and without parameters.
+    /// Permitted content types, in lower case and without parameters.
     pub types: &'a [String],
-    /// Bytes of one upload at most.
+    /// Maximum size of one upload in bytes.
     pub bytes_max: u64,
-    /// The resource types, some of which have media fields.
+    /// The resource types, some of them with media fields.
     pub catalog: &'a Catalog,
-    /// Authenticates the keys.
+    /// The secrets that authenticate the keys.
     pub keyring: &'a Keyring,
 }
 
-/// What an upload URL is signed for.
+/// The properties for which an upload URL is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promise {
-    /// Where the upload will stand.
+    /// The key under which the upload is stored.
     pub key: MediaKey,
-    /// The type, word for word as the client will send it.
+    /// The content type, exactly as the client will send it.
     pub content_type: String,
     /// The exact size in bytes.
     pub content_length: u64,
-    /// SHA-256 of the content, as S3 wants it: base64.
+    /// SHA-256 of the content, in base64 as S3 requires.
     pub sha256: Option<String>,
 }
 
-/// What the caller promises to upload, under the key `unique` makes.
+/// Returns the promise for an upload by the caller, with a key made from `unique`.
 ///
 /// # Errors
-/// A [`Problem`]: 400 for what does not read, 422 for what this deployment does not take.
+/// Returns a [`Problem`]: 400 if a field is malformed, 422 if this deployment does not permit the
+/// upload.
 pub fn promise(
     request: &PresignRequest,
     allowed: UploadRules<'_>,
@@ -56,11 +57,13 @@ pub fn promise(
     if let Some(name) = &request.resource_type {
         check_resource_type(name, allowed.catalog)?;
     }
+
     let PresignRequest {
         content_type,
         content_length,
         ..
     } = request;
+
     Ok(Promise {
         key: MediaKey::new(
             &caller.tenant,
@@ -76,8 +79,8 @@ pub fn promise(
     })
 }
 
-/// The type is sent as a header, word for word: only what every client, proxy and store passes on
-/// unchanged will do.
+/// Checks the content type, which the client sends as a header unchanged. Only spellings that every
+/// client, proxy and object store preserves are accepted.
 fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
     let is_visible = content_type
         .bytes()
@@ -87,17 +90,20 @@ fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
     let is_pair = essence
         .split_once('/')
         .is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+
     if !(is_visible && is_trimmed && is_pair) {
         return Err(Problem::malformed(
             "content_type",
             "must be a media type such as image/jpeg",
         ));
     }
+
     if types.contains(&essence) {
         return Ok(());
     }
+
     let detail = format!(
-        "{essence} may not be uploaded here, only {}",
+        "uploads of type {essence} are not allowed, only {}",
         types.join(", ")
     );
     Err(Problem::new(ProblemCode::MediaTypeNotAllowed, detail)
@@ -105,7 +111,7 @@ fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
         .with("allowed_types", &types))
 }
 
-/// A token of RFC 9110.
+/// Returns whether the text is a token of RFC 9110.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -122,7 +128,7 @@ fn check_length(content_length: u64, bytes_max: u64) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = format!(
-        "the upload has {content_length} bytes, at most {bytes_max} are taken: make it smaller"
+        "the upload has {content_length} bytes, at most {bytes_max} are allowed: make it smaller"
     );
     Err(Problem::new(ProblemCode::MediaTooLarge, detail)
         .at("content_length")
@@ -133,15 +139,15 @@ fn check_resource_type(name: &str, catalog: &Catalog) -> Result<(), Problem> {
     let rejected =
         |detail: &str| Err(Problem::new(ProblemCode::Unprocessable, detail).at("resource_type"));
     match catalog.get(name) {
-        None => rejected("there is no such resource type"),
+        None => rejected("the catalog has no such resource type"),
         Some(resource_type) if resource_type.media.is_empty() => {
-            rejected("resources of this type hold no media")
+            rejected("resources of this type have no media fields")
         }
         Some(_) => Ok(()),
     }
 }
 
-/// A SHA-256 in either of its usual spellings, in base64.
+/// Returns a SHA-256, given in hexadecimal or base64, in base64.
 fn checksum(text: &str) -> Result<String, Problem> {
     let bytes = match text.len() {
         64 => from_hex(text),
@@ -191,6 +197,7 @@ mod tests {
     fn promised(request: &PresignRequest) -> Result<Promise, (ProblemCode, String)> {
         let catalog =
             Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
+
         let types = ["image/jpeg".to_owned(), "video/mp4".to_owned()];
         let keyring =
             Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough");
@@ -200,29 +207,33 @@ mod tests {
             catalog: &catalog,
             keyring: &keyring,
         };
+
         let caller = Principal {
             tenant: "acme".into(),
             user: "ana".into(),
             roles: vec![],
             groups: vec![],
         };
+
         let rejected = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
         promise(request, allowed, &caller, Uuid::nil()).map_err(rejected)
     }
 
     #[test]
-    fn what_is_allowed_is_promised_word_for_word() {
+    fn permitted_upload_is_promised_exactly_as_requested() {
         let promise = promised(&request(|it| {
             it.content_type = "Video/MP4; codecs=\"avc1\"".into();
             it.sha256 = Some(HEX.into());
             it.resource_type = Some("submission".into());
         }));
         let promise = promise.expect("it is allowed");
+
         assert_eq!(
             (promise.content_type.as_str(), promise.content_length),
             ("Video/MP4; codecs=\"avc1\"", 2048)
         );
         assert_eq!(promise.sha256.as_deref(), Some(BASE64));
+
         let key = promise.key.to_string();
         assert!(
             key.starts_with("uploads/acme/ana/0000000000000000000000")
@@ -232,10 +243,12 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_none_or_is_not_allowed_is_refused() {
+    fn invalid_or_disallowed_type_is_rejected() {
         let rejected = |text: &str| {
-            promised(&request(|it| it.content_type = text.into())).expect_err("it is refused")
+            promised(&request(|it| it.content_type = text.into()))
+                .expect_err("the type is rejected")
         };
+
         for text in [
             "image/png",
             "image/jpeg2",
@@ -248,6 +261,7 @@ mod tests {
                 "{text}"
             );
         }
+
         let unreadable = [
             "image",
             "/",
@@ -258,6 +272,7 @@ mod tests {
             "image/jpeg ",
             "image/jpeg;  a=b",
         ];
+
         for text in unreadable.into_iter().chain([
             "image/jpeg\r\nx: y",
             "imag\u{e9}/jpeg",
@@ -273,11 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_refused_at_nothing_and_one_beyond_the_bound() {
+    fn size_must_be_positive_and_within_bound() {
         let outcome = |bytes| {
             promised(&request(|it| it.content_length = bytes)).map(|promise| promise.content_length)
         };
         assert_eq!((outcome(1), outcome(4096)), (Ok(1), Ok(4096)));
+
         assert_eq!(
             outcome(0),
             Err((ProblemCode::InvalidRequest, "content_length".into()))
@@ -291,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_is_hexadecimal_or_base64() {
+    fn checksum_is_hexadecimal_or_base64() {
         for text in [HEX, BASE64] {
             let promise = promised(&request(|it| it.sha256 = Some(text.into())));
             assert_eq!(
@@ -300,6 +316,7 @@ mod tests {
                 "{text}"
             );
         }
+
         let short = BASE64.replace("Cgg=", "Cg==");
         for text in [
             "",
@@ -320,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_type_has_to_be_one_with_media() {
+    fn resource_type_must_have_media_fields() {
         for name in ["meter", "invoice", ""] {
             let rejected = promised(&request(|it| it.resource_type = Some(name.into())));
             assert_eq!(

@@ -1,5 +1,5 @@
-//! Ack (§4.8): a device tells how far it has applied what it pulled, and admins see how far devices
-//! are behind.
+//! Acknowledgements (§4.8): a device reports how far it has applied what it pulled, and admins see
+//! how far devices lag behind.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,96 +8,96 @@ use super::{
     deserialize_name, deserialize_name_option, serialize_timestamp, serialize_timestamp_option,
 };
 
-/// An acknowledgement.
+/// An acknowledgement of pulled changes.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AckRequest {
     /// The `next_token` of the last page that the device has applied.
     pub ack_token: String,
-    /// Which device of the caller.
+    /// The id of the device, 1 to 256 bytes. It is one of the caller's devices.
     #[serde(deserialize_with = "deserialize_name")]
     pub device_id: String,
-    /// The version of the app on it, for whoever looks at devices.
+    /// The version of the app on the device, 1 to 256 bytes. It is shown in the list of devices.
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub app_version: Option<String>,
 }
 
-/// The answer to an acknowledgement.
+/// The response to an acknowledgement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AckResponse {
-    /// As sent.
+    /// The device id as sent.
     pub device_id: String,
-    /// When this was answered.
+    /// The time of the response.
     #[serde(serialize_with = "serialize_timestamp")]
     pub acknowledged_at: DateTime<Utc>,
-    /// The channels of which the token says how far they are applied; one whose snapshot is not
-    /// complete is none of them.
+    /// The channels whose positions the acknowledgement recorded. A channel whose snapshot is not
+    /// complete is not included.
     pub channels: Vec<String>,
 }
 
-/// The answer to a look at devices.
+/// A page of devices and their synchronization state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DevicesResponse {
-    /// By device id; of a whole tenant by user.
+    /// The devices, ordered by device id; for a whole tenant, ordered by user first.
     pub devices: Vec<DeviceState>,
-    /// Goes on behind the last of them, as `cursor`; `null` at the end.
+    /// The `cursor` of the next page; `null` on the last page.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }
 
-/// A device, and how far it has got.
+/// A device and its synchronization state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceState {
-    /// Its id.
+    /// The id of the device.
     pub device_id: String,
-    /// Whose it is.
+    /// The user who owns the device.
     pub user: String,
-    /// When it acknowledged first.
+    /// The time of the device's first acknowledgement.
     #[serde(serialize_with = "serialize_timestamp")]
     pub first_seen: DateTime<Utc>,
-    /// When it acknowledged last.
+    /// The time of the device's last acknowledgement.
     #[serde(serialize_with = "serialize_timestamp")]
     pub last_seen: DateTime<Utc>,
-    /// As it said last.
+    /// The app version that the device reported last; `null` if it never reported one.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub app_version: Option<String>,
-    /// The channels it could pull when it acknowledged last.
+    /// The channels that the device could pull when it acknowledged last.
     pub channels: Vec<ChannelState>,
-    /// What its user's edits on it wait for.
+    /// The number of conflicts about the device's edits.
     pub conflicts: DeviceConflicts,
 }
 
-/// The conflicts of a device's edits, of the hundred that were detected last.
+/// The number of conflicts about a device's edits. Only the newest conflicts are counted (§4.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceConflicts {
-    /// Those that wait for a decision.
+    /// The number of conflicts that wait for a resolution.
     pub open: usize,
-    /// Those that are decided, and of which the device has not acknowledged the outcome. In case of
-    /// doubt it has not.
+    /// The number of resolved conflicts whose outcome the device has not acknowledged. If this
+    /// cannot be determined, the conflict is counted.
     pub unacknowledged: usize,
-    /// The device has older conflicts, which were not counted.
+    /// Whether there may be older conflicts that were not counted.
     pub has_more: bool,
 }
 
-/// How far a device has applied a channel.
+/// The state up to which a device has applied a channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChannelState {
-    /// Which.
+    /// The name of the channel.
     pub channel: String,
-    /// The age of what it has applied: everything that entered the log before is applied. `null`
-    /// before its first snapshot is.
+    /// The time up to which the device has applied the channel: every change that entered the
+    /// change log earlier is applied. `null` until the device has applied its first snapshot.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub applied_until: Option<DateTime<Utc>>,
-    /// Nothing waits for it in the log.
+    /// Whether the device has applied the whole change log of the channel.
     pub caught_up: bool,
-    /// 0 when it is caught up, else the seconds since `applied_until`: the most that a change has
-    /// waited. `null` where that is not known.
+    /// 0 if the device is caught up, otherwise the seconds since `applied_until`: the maximum time
+    /// that a change can have waited. `null` if it is unknown.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub lag_seconds: Option<i64>,
 }

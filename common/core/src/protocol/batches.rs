@@ -1,4 +1,4 @@
-//! Batches (§7): what a device sent and how it was answered, and running it again.
+//! Batches (§7): the stored items and results of a push, and their replay.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,63 +6,65 @@ use serde::{Deserialize, Serialize};
 use super::{push::ItemResult, serialize_timestamp, serialize_timestamp_option};
 use crate::{json::Json, principal::Principal};
 
-/// A batch as it is kept.
+/// A stored batch with its items and results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchResponse {
-    /// Its id.
+    /// The server's id of the batch.
     pub batch_id: String,
-    /// Whose.
+    /// The user who pushed the batch.
     pub user: String,
-    /// Which device's.
+    /// The device that pushed the batch.
     pub device_id: String,
-    /// When its items were stored first.
+    /// The time at which the items were first stored.
     #[serde(serialize_with = "serialize_timestamp")]
     pub received_at: DateTime<Utc>,
-    /// When it was decided, or replayed last; `null` if it died before it was answered.
+    /// The time at which the batch was processed or last replayed; `null` if the push ended before
+    /// it had a response.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub processed_at: Option<DateTime<Utc>>,
-    /// The items, digit for digit as they came; `null` in the place of one that `items_omitted`
-    /// names.
+    /// The items exactly as received, in their order. An item that is named in `items_omitted` is
+    /// `null`.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Value>))]
     pub items: Vec<Option<Json>>,
-    /// Goes on behind the last of them, as `from`; missing at the end.
+    /// The index at which the next page continues, for the query parameter `from`. Absent on the
+    /// last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_item: Option<usize>,
-    /// Indexes of items that are too large for any answer.
+    /// The indexes of items that are too large for any response.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items_omitted: Vec<usize>,
-    /// How the items were answered, without payloads; `null` if they were not.
+    /// The results of all items, without payloads; `null` if the batch was not processed.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub results: Option<Vec<ItemResult>>,
-    /// The device has acknowledged, in every channel it pulls, a place that it reached after
-    /// `processed_at`.
+    /// Whether the device has acknowledged, in every channel it pulls, a position that it reached
+    /// after `processed_at`.
     pub delivered: bool,
 }
 
-/// How to replay a batch.
+/// The options of a batch replay.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayRequest {
-    /// Answer what would happen, and write nothing.
+    /// Returns what would happen without writing anything. Default: false.
     #[serde(default)]
     pub dry_run: Option<bool>,
-    /// Run with the role `admin` if the batch came with it. Left out, the batch runs without it:
-    /// its user may have lost the role since.
+    /// Runs the batch with the role `admin` if its user had the role when the batch was pushed. By
+    /// default the role is removed, because the user may have lost it since.
     #[serde(default)]
     pub with_stored_roles: Option<bool>,
 }
 
-/// The claims that a replay runs with.
+/// The claims with which a replay runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunsAs {
     /// The user who pushed the batch.
     pub user: String,
-    /// The roles that came with the batch, without `admin` unless the request asked for it.
+    /// The roles stored with the batch, without `admin` unless the request asked for it.
     pub roles: Vec<String>,
-    /// The groups that came with the batch.
+    /// The groups stored with the batch.
     pub groups: Vec<String>,
 }
 
@@ -83,19 +85,20 @@ impl From<&Principal> for RunsAs {
     }
 }
 
-/// The answer to a replay.
+/// The response to a replay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayResponse {
-    /// The batch.
+    /// The server's id of the batch.
     pub batch_id: String,
-    /// Whether nothing was written.
+    /// Whether the replay was a dry run, which writes nothing.
     pub dry_run: bool,
-    /// The claims that it runs with.
+    /// The claims with which the replay runs.
     pub runs_as: RunsAs,
-    /// When it was decided.
+    /// The time at which the replay was processed.
     #[serde(serialize_with = "serialize_timestamp")]
     pub processed_at: DateTime<Utc>,
-    /// One per item, in their order; of those that were `ok` before, the answer of then.
+    /// One result for each item, in their order. Items that were `ok` before keep their original
+    /// result.
     pub results: Vec<ItemResult>,
 }

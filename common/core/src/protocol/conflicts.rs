@@ -1,4 +1,4 @@
-//! Reading conflicts and the audit log (§5, §7).
+//! Responses with conflicts and audit log entries (§5, §7).
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,63 +11,63 @@ use crate::{
     limits::{RESPONSE_BYTES_MAX, escaped_bytes},
 };
 
-/// Bytes kept for what stands around the entries of a list.
+/// Bytes reserved for the parts of a list other than its entries.
 const ENVELOPE_BYTES: usize = 20 * 1000;
 
-/// A conflict, as an admin sees it and the user whose edits stand in it.
+/// A conflict, as shown to admins and to the user whose edits it contains.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictEntry {
-    /// Its id.
+    /// The id of the conflict.
     pub id: String,
-    /// Whether it waits for its decision.
+    /// Whether the conflict is open or resolved.
     pub status: ConflictStatus,
-    /// What it is about.
+    /// The type of the resource.
     pub resource_type: String,
-    /// What it is about.
+    /// The id of the resource.
     pub resource_id: String,
-    /// Where that lives.
+    /// The channel of the resource.
     pub channel: String,
-    /// When its first edit was refused.
+    /// The time at which the first edit was rejected.
     #[serde(serialize_with = "serialize_timestamp")]
     pub detected_at: DateTime<Utc>,
-    /// Whose edits.
+    /// The user who made the edits.
     pub user: String,
-    /// Which device's.
+    /// The device on which the edits were made.
     pub device_id: String,
-    /// Why the first was refused.
+    /// The reason why the first edit was rejected.
     pub code: ItemCode,
-    /// What the server held when an edit was last refused; of a deleted resource the last payload;
-    /// `null` where it held nothing.
+    /// The server's payload when an edit was last rejected; for a deleted resource, its last
+    /// payload. `null` if there was no resource.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub server_payload: Option<Json>,
-    /// The payload was left out: it is too large for this answer.
+    /// Whether `server_payload` is omitted because it is too large for this response.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
-    /// The resource's version then; 0 where there was none.
+    /// The version of the resource when an edit was last rejected; 0 if there was no resource.
     pub server_version: u64,
-    /// The resource was deleted then.
+    /// Whether the resource was deleted when an edit was last rejected.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub server_deleted: bool,
-    /// What the first edit would do.
+    /// The action of the first edit.
     pub action: Action,
-    /// Its content or patch.
+    /// The payload of the first edit: the content of a create or the patch of an update.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub client_payload: Option<Json>,
-    /// The payload was left out: it is too large for this answer.
+    /// Whether `client_payload` is omitted because it is too large for this response.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub client_payload_omitted: bool,
-    /// As the first edit was sent.
+    /// The `client_version` of the first edit, as sent.
     pub client_version: u64,
-    /// As the first edit was sent.
+    /// The `base_version` of the first edit, as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub base_version: Option<u64>,
-    /// How many edits stand in it.
+    /// The number of edits in the conflict.
     pub edit_count: usize,
-    /// The edits that joined it, in turn. Lists leave them out.
+    /// The edits that joined the conflict later, in order. Lists omit them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joined: Option<Vec<JoinedEntry>>,
-    /// How it was decided, once it is.
+    /// The outcome of the conflict, once it is resolved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeEntry>,
 }
@@ -76,39 +76,39 @@ pub struct ConflictEntry {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JoinedEntry {
-    /// What it would do.
+    /// The action of the edit.
     pub action: Action,
-    /// Its content or patch.
+    /// The content of a create or the patch of an update.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
     pub client_payload: Option<Json>,
-    /// The payload was left out: it is too large for this answer.
+    /// Whether `client_payload` is omitted because it is too large for this response.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub client_payload_omitted: bool,
-    /// As sent.
+    /// The `client_version` of the edit, as sent.
     pub client_version: u64,
-    /// As sent.
+    /// The `base_version` of the edit, as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub base_version: Option<u64>,
 }
 
-/// How a conflict was decided.
+/// The outcome of a resolved conflict.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutcomeEntry {
-    /// The decision.
+    /// The way in which the conflict was resolved.
     pub resolution: Resolution,
-    /// A user, an operator, or `policy:<name>`.
+    /// The actor who resolved the conflict: a user, an operator, or `policy:<name>`.
     pub resolved_by: String,
-    /// When.
+    /// The time of the resolution.
     #[serde(serialize_with = "serialize_timestamp")]
     pub resolved_at: DateTime<Utc>,
-    /// What the decider had to say.
+    /// The note of the actor who resolved the conflict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The version of the resource that the decision made; 0 where there is no resource.
+    /// The version of the resource that the resolution wrote; 0 if there is no resource.
     pub server_version: u64,
-    /// Whether the device whose edits stand in the conflict has acknowledged that version, or a
-    /// newer one (§4.8). Lists leave it out.
+    /// Whether the device that made the edits has acknowledged that version or a newer one (§4.8).
+    /// Lists omit it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered: Option<bool>,
 }
@@ -117,9 +117,9 @@ pub struct OutcomeEntry {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConflictList {
-    /// In the order they were detected.
+    /// The conflicts, in the order of their detection.
     pub conflicts: Vec<ConflictEntry>,
-    /// Where the next page goes on; `null` behind the last one.
+    /// The `cursor` of the next page; `null` on the last page.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }
@@ -128,15 +128,17 @@ pub struct ConflictList {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditList {
-    /// In the order asked for.
+    /// The entries, in the requested order.
     pub entries: Vec<AuditEntry>,
-    /// Where the next page goes on; `null` behind the last one.
+    /// The `cursor` of the next page; `null` on the last page of the order `newest`. With the order
+    /// `oldest` it is always present.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }
 
 impl ConflictEntry {
-    /// A conflict with everything that stands in it, as far as an answer holds it.
+    /// Returns the conflict with all its edits. Payloads that do not fit into the response are
+    /// omitted.
     pub fn whole(conflict: Conflict) -> Self {
         let joined = conflict
             .edits
@@ -152,7 +154,7 @@ impl ConflictEntry {
         entry
     }
 
-    /// A conflict without the edits that joined it.
+    /// Returns the conflict without the edits that joined it.
     pub fn new(conflict: Conflict) -> Self {
         let status = if conflict.outcome.is_some() {
             ConflictStatus::Resolved
@@ -160,6 +162,7 @@ impl ConflictEntry {
             ConflictStatus::Open
         };
         let first = conflict.edits.first().map(JoinedEntry::new);
+
         Self {
             id: conflict.id,
             status,
@@ -185,11 +188,12 @@ impl ConflictEntry {
         }
     }
 
-    /// Its payloads, each with the flag that says it was left out.
+    /// Returns the payloads of the entry, each with its flag for omission.
     fn payloads(&mut self) -> impl Iterator<Item = (&mut Option<Json>, &mut bool)> {
         let joined = self.joined.iter_mut().flatten();
         let joined =
             joined.map(|edit| (&mut edit.client_payload, &mut edit.client_payload_omitted));
+
         let own = [
             (&mut self.server_payload, &mut self.server_payload_omitted),
             (&mut self.client_payload, &mut self.client_payload_omitted),
@@ -231,8 +235,8 @@ impl OutcomeEntry {
     }
 }
 
-/// Leaves out payloads where the answer would outgrow the bound of §3.12, and says so. What stands
-/// around them always fits.
+/// Omits payloads that would exceed the response limit of §3.12, and sets their flags. The rest of
+/// the entries always fits.
 pub fn fit(entries: &mut [ConflictEntry]) {
     let around: usize = entries.iter_mut().map(bytes_without_payloads).sum();
     let mut left = RESPONSE_BYTES_MAX.saturating_sub(ENVELOPE_BYTES + around);
@@ -248,15 +252,18 @@ pub fn fit(entries: &mut [ConflictEntry]) {
     }
 }
 
-/// Bytes of an entry, had it no payloads, as Lambda hands them on.
+/// Returns the size of an entry without its payloads, escaped as in a Lambda response.
 fn bytes_without_payloads(entry: &mut ConflictEntry) -> usize {
-    /// A flag may take the place of a payload.
+    /// A flag for omission may replace a payload.
     const FLAG_BYTES: usize = 40;
+
     let taken: Vec<Option<Json>> = entry
         .payloads()
         .map(|(payload, _)| payload.take())
         .collect();
-    let text = serde_json::to_string(entry).unwrap_or_default(); // an entry always serialises
+
+    // Serialization of an entry never fails.
+    let text = serde_json::to_string(entry).unwrap_or_default();
     let bytes = escaped_bytes(&text) + taken.len() * FLAG_BYTES;
     for ((payload, _), text) in entry.payloads().zip(taken) {
         *payload = text;
@@ -274,8 +281,9 @@ mod tests {
     use serde_json::value::RawValue;
 
     fn conflict(payload_bytes: usize, edits: usize) -> Conflict {
-        // Each letter is escaped once in the payload, and twice more by Lambda.
+        // Each letter is escaped once in the payload, and twice more in the Lambda response.
         let text = format!("{{\"t\":\"{}\"}}", "\\\"".repeat(payload_bytes / 2));
+
         let payload = RawValue::from_string(text).expect("JSON");
         let edit = |number| ConflictEdit {
             id: EditId(number),
@@ -284,6 +292,7 @@ mod tests {
             client_version: number,
             base_version: None,
         };
+
         Conflict {
             id: "conf-1".into(),
             slot: crate::conflict::ConflictSlot::default(),
@@ -312,17 +321,19 @@ mod tests {
     }
 
     fn response_bytes_of(response: &impl Serialize) -> usize {
-        escaped_bytes(&serde_json::to_string(response).expect("an answer"))
+        escaped_bytes(&serde_json::to_string(response).expect("a response"))
     }
 
     #[test]
-    fn a_list_of_the_largest_conflicts_keeps_every_conflict_and_fits() {
+    fn list_of_largest_conflicts_fits() {
         let mut conflicts: Vec<_> = (0..200)
             .map(|_| ConflictEntry::new(conflict(90_000, 1)))
             .collect();
         fit(&mut conflicts);
+
         assert!(conflicts[0].server_payload.is_some() || conflicts[0].server_payload_omitted);
         assert!(conflicts[199].server_payload.is_none() && conflicts[199].server_payload_omitted);
+
         let list = ConflictList {
             conflicts,
             next_cursor: None,
@@ -335,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_of_a_hundred_large_edits_tells_which_payloads_it_leaves_out() {
+    fn omitted_payloads_of_large_conflict_are_flagged() {
         let entry = ConflictEntry::whole(conflict(350_000, 100));
         assert!(response_bytes_of(&entry) <= RESPONSE_BYTES_MAX);
         assert!(entry.server_payload.is_some() && entry.client_payload.is_some());
@@ -350,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_left_as_it_is() {
+    fn payloads_that_fit_are_kept() {
         let entry = ConflictEntry::whole(conflict(10, 2));
         assert!(!entry.server_payload_omitted && !entry.client_payload_omitted);
         assert!(

@@ -1,76 +1,81 @@
-//! Limits (§8): the bounds that a client meets, so that it need not guess them. Each is named as in
-//! [`crate::limits`], and inclusive.
+//! Limits (§8): the bounds that apply to clients. Each has the same name as in [`crate::limits`]
+//! and is inclusive.
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// The answer to a request for the bounds.
+/// The bounds of the protocol and of this deployment. All are inclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LimitsResponse {
-    /// Bytes of a request body, unpacked. Over it: 413 `body_too_large`.
+    /// Maximum size of a request body in bytes, decompressed. A larger body is rejected with 413
+    /// `body_too_large`.
     pub body_bytes_max: usize,
-    /// Bytes of a name: device id, temp id, batch id or resource id.
+    /// Maximum size of a name in bytes: device id, temp id, batch id or resource id.
     pub name_bytes_max: usize,
-    /// Largest version a client may name.
+    /// Maximum version number that a client may send.
     pub version_max: u64,
-    /// Items of one push.
+    /// Maximum number of items of one push.
     pub batch_items_max: usize,
-    /// Bytes of one payload, as sent and as stored after merging. Over it: `payload_too_large`.
+    /// Maximum size of one payload in bytes, as sent and as stored after merging. A larger payload
+    /// is rejected with `payload_too_large`.
     pub payload_bytes_max: usize,
-    /// Top-level fields of one payload. Over it: `too_many_fields`.
+    /// Maximum number of top-level fields of one payload. More fields are rejected with
+    /// `too_many_fields`.
     pub payload_fields_max: usize,
-    /// Objects and arrays inside each other in one payload, the payload itself included. Over it:
-    /// `payload_too_deep`.
+    /// Maximum depth of nested objects and arrays in one payload, including the payload itself. A
+    /// deeper payload is rejected with `payload_too_deep`.
     pub payload_nesting_max: usize,
-    /// Media keys of one payload. Over it: `too_many_media`.
+    /// Maximum number of media keys in one payload. More keys are rejected with `too_many_media`.
     pub payload_media_keys_max: usize,
-    /// Changes in a page when a pull names no `limit`.
+    /// Number of changes in a page if a pull has no `limit`.
     pub page_changes_default: usize,
-    /// Changes in a page at most.
+    /// Maximum number of changes in a page.
     pub page_changes_max: usize,
-    /// Bytes of a pull token.
+    /// Maximum size of a pull token in bytes.
     pub token_bytes_max: usize,
-    /// Entries of a list (conflicts, audit) when the query names no `limit`.
+    /// Number of entries of a list (conflicts, audit log) if the query has no `limit`.
     pub list_default: usize,
-    /// Entries of a list at most.
+    /// Maximum number of entries of a list.
     pub list_max: usize,
-    /// Letters of the note of a resolution.
+    /// Maximum number of characters of a resolution's note.
     pub note_letters_max: usize,
-    /// Bytes of an answer, as Lambda hands it on: payloads are left out and pages are cut to stay
-    /// below it.
+    /// Maximum size of a response in bytes, as Lambda returns it. Payloads are omitted and pages
+    /// are shortened to stay below it.
     pub answer_bytes_max: usize,
-    /// What may be uploaded.
+    /// The limits of media uploads.
     pub media: MediaLimits,
-    /// How long things are remembered.
+    /// The retention periods of the deployment.
     pub retention: Retention,
 }
 
-/// What may be uploaded; the deployment decides.
+/// The limits of media uploads, which the deployment configures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MediaLimits {
-    /// Content types.
+    /// The permitted content types.
     pub types: Vec<String>,
-    /// Bytes of one upload at most.
+    /// Maximum size of one upload in bytes.
     pub bytes_max: u64,
-    /// Seconds an upload URL is good for.
+    /// Validity of an upload URL in seconds.
     pub url_seconds: u64,
 }
 
-/// How long things are remembered; the deployment decides.
+/// The retention periods, which the deployment configures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Retention {
-    /// Days the change log reaches back: a device that was away longer starts over.
+    /// Retention of the change log in days. A device that has not pulled for longer gets a full
+    /// resync.
     pub log_days: u64,
-    /// Days a batch is remembered: until then it is answered as the first time.
+    /// Days for which a batch is stored. A batch that is sent again within this period gets its
+    /// first response.
     pub batch_days: u64,
 }
 
 impl LimitsResponse {
-    /// The bounds of the protocol and of this deployment.
+    /// Returns the bounds of the protocol and of this deployment.
     pub const fn new(media: MediaLimits, retention: Retention) -> Self {
         Self {
             body_bytes_max: limits::BODY_BYTES_MAX,

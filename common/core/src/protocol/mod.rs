@@ -1,4 +1,4 @@
-//! The wire types: what stands in requests and answers, one file per operation.
+//! The wire types: the content of requests and responses, with one file for each operation.
 
 pub mod ack;
 pub mod batches;
@@ -17,23 +17,23 @@ pub mod status;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// What an edit does to a resource.
+/// The kind of change that an edit makes to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Action {
-    /// Makes it.
+    /// Creates the resource with the payload as its content.
     Create,
-    /// Changes it, by a merge patch.
+    /// Changes the resource by a JSON merge patch.
     Update,
-    /// Marks it deleted.
+    /// Marks the resource as deleted.
     Delete,
 }
 
 impl TryFrom<String> for Action {
     type Error = String;
 
-    /// Text only: an enum of serde's would take `{"update": null}` too.
+    /// Parses text only. The enum derived by serde would also accept `{"update": null}`.
     fn try_from(text: String) -> Result<Self, String> {
         let actions = [Self::Create, Self::Update, Self::Delete];
         let action = actions.into_iter().find(|action| action.as_str() == text);
@@ -42,7 +42,7 @@ impl TryFrom<String> for Action {
 }
 
 impl Action {
-    /// The word on the wire.
+    /// Returns the action as written in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -52,12 +52,12 @@ impl Action {
     }
 }
 
-/// A moment as it is written everywhere: RFC 3339 in UTC, to the millisecond.
+/// Formats a time as in all requests and responses: RFC 3339 in UTC, with milliseconds.
 pub fn timestamp(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Serialises a moment as [`timestamp`].
+/// Serializes a time as [`timestamp`] formats it.
 pub(crate) fn serialize_timestamp<S: Serializer>(
     moment: &DateTime<Utc>,
     serializer: S,
@@ -65,7 +65,7 @@ pub(crate) fn serialize_timestamp<S: Serializer>(
     serializer.serialize_str(&timestamp(*moment))
 }
 
-/// Serialises a moment as [`timestamp`], none as `null`.
+/// Serializes a time as [`timestamp`] formats it, and `None` as `null`.
 pub(crate) fn serialize_timestamp_option<S: Serializer>(
     moment: &Option<DateTime<Utc>>,
     serializer: S,
@@ -76,7 +76,7 @@ pub(crate) fn serialize_timestamp_option<S: Serializer>(
     }
 }
 
-/// Reads text of 1 to 256 bytes: what a client names things with.
+/// Deserializes a name that a client chooses: text of 1 to 256 bytes.
 pub(crate) fn deserialize_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
@@ -90,7 +90,7 @@ pub(crate) fn deserialize_name<'de, D: Deserializer<'de>>(
     }
 }
 
-/// [`deserialize_name`] where the name may be missing or `null`.
+/// Deserializes a name like [`deserialize_name`], or `None` if it is missing or `null`.
 pub(crate) fn deserialize_name_option<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {

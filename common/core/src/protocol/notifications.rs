@@ -1,5 +1,5 @@
-//! What subscribers are told of a decided conflict (§5.5). A hint to pull, without payloads:
-//! nothing relies on it.
+//! The notification of a resolved conflict (§5.5). It is a hint to pull and has no payload;
+//! correctness does not depend on it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,52 +7,56 @@ use serde::Serialize;
 use super::serialize_timestamp;
 use crate::conflict::Resolution;
 
-/// The one event there is, as its attribute names it; the message's `event` is the name below.
+/// The only event type, as the message attribute names it. The `event` field of the message has the
+/// same value.
 const EVENT: &str = "conflict_resolved";
 
-/// A conflict was decided after its device was told that it waits. What a policy decides at once,
-/// the answer to the push tells.
+/// A conflict was resolved after its device had received it as open. A conflict that a policy
+/// resolves during the push has no notification, because the response reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename = "conflict_resolved")]
 pub struct ConflictResolved {
-    /// The conflict. A message may come more than once; by this a repeat is known.
+    /// The id of the conflict. A message may be delivered more than once; consumers deduplicate by
+    /// this id.
     pub conflict_id: String,
-    /// Its tenant.
+    /// The tenant of the conflict.
     pub tenant: String,
-    /// Whose edits.
+    /// The user who made the edits.
     pub user: String,
-    /// Which device's.
+    /// The device on which the edits were made.
     pub device_id: String,
-    /// Where the resource lives.
+    /// The channel of the resource.
     pub channel: String,
-    /// What it is about.
+    /// The type of the resource.
     pub resource_type: String,
-    /// What it is about.
+    /// The id of the resource.
     pub resource_id: String,
-    /// The decision.
+    /// The way in which the conflict was resolved.
     pub resolution: Resolution,
-    /// Who decided: a user or an operator.
+    /// The actor who resolved the conflict: a user or an operator.
     pub resolved_by: String,
-    /// When.
+    /// The time of the resolution.
     #[serde(serialize_with = "serialize_timestamp")]
     pub resolved_at: DateTime<Utc>,
-    /// The version that the decision made; 0 where there is no resource.
+    /// The version that the resolution wrote; 0 if there is no resource.
     pub server_version: u64,
 }
 
 impl ConflictResolved {
-    /// The message: JSON, in characters that SNS and its subscribers take, whatever the names are.
+    /// Returns the message as JSON. Characters in names that SNS or its subscribers reject are
+    /// escaped.
     pub fn message(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default(); // texts and numbers always serialise
-        // JSON escapes the control characters by itself, but not these two, which can only stand
-        // inside of strings.
+        // Serialization of texts and numbers never fails.
+        let text = serde_json::to_string(self).unwrap_or_default();
+
+        // JSON escapes control characters, but not these two. They can occur only within strings.
         text.replace('\u{fffe}', "\\ufffe")
             .replace('\u{ffff}', "\\uffff")
     }
 
-    /// What subscriptions may filter by, as name and value. A value that SNS would refuse for its
-    /// characters is left out, and stands in the message only: one that looked like it would meet
-    /// somebody else's filter.
+    /// Returns the message attributes by which subscriptions may filter, as names and values. A
+    /// value with characters that SNS rejects is omitted and is only part of the message: a
+    /// sanitized value could match the filter of another subscriber.
     pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let attributes = [
             ("event", EVENT),
@@ -61,12 +65,13 @@ impl ConflictResolved {
             ("device_id", &self.device_id),
         ]
         .into_iter();
-        attributes.filter(|(_, value)| !value.is_empty() && value.chars().all(is_taken))
+
+        attributes.filter(|(_, value)| !value.is_empty() && value.chars().all(is_accepted))
     }
 }
 
-/// Whether SNS, and SQS behind it, take the character: those of XML 1.0.
-fn is_taken(letter: char) -> bool {
+/// Returns whether SNS and SQS accept the character: those of XML 1.0.
+fn is_accepted(letter: char) -> bool {
     matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
@@ -91,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_what_was_decided_for_whom() {
+    fn message_contains_the_resolution() {
         assert_eq!(
             resolved("ana").message(),
             r#"{"event":"conflict_resolved","conflict_id":"conf-1","tenant":"acme","user":"ana","device_id":"phone","channel":"tenant","resource_type":"meter","resource_id":"m-1","resolution":"manual_merge","resolved_by":"root","resolved_at":"1970-01-01T00:00:00.000Z","server_version":3}"#
@@ -106,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_of_a_message_is_one_that_sns_takes_and_every_name_reads_back() {
+    fn message_contains_only_characters_sns_accepts() {
         for letter in [
             '\0',
             '\u{1f}',
@@ -120,15 +125,16 @@ mod tests {
             '\u{10ffff}',
         ] {
             let name = format!("a{letter}b");
+
             let message = resolved(&name).message();
-            assert!(message.chars().all(is_taken), "{letter:?}");
+            assert!(message.chars().all(is_accepted), "{letter:?}");
             let read: serde_json::Value = serde_json::from_str(&message).expect("JSON");
             assert_eq!(read["user"], name.as_str());
         }
     }
 
     #[test]
-    fn a_name_that_sns_does_not_take_is_no_attribute() {
+    fn name_rejected_by_sns_is_not_attribute() {
         for (name, is_attribute) in [
             ("é\t\u{10ffff}", true),
             ("a\0", false),

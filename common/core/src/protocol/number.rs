@@ -1,5 +1,4 @@
-//! Numbers of requests: whole, within their bounds, and described in the words of JSON where they
-//! are not.
+//! Numbers in requests: whole numbers within bounds. Errors describe them in JSON terms.
 
 use std::fmt;
 
@@ -8,7 +7,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// A whole number from `MIN` to `MAX`, both included.
+/// A whole number from `MIN` to `MAX`, inclusive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole<const MIN: u64, const MAX: u64>(pub(crate) u64);
 
@@ -20,18 +19,18 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Whole<MIN, MAX> {
     }
 }
 
-/// Reads a whole number from `MIN` to `MAX`.
+/// Deserializes a whole number from `MIN` to `MAX`.
 ///
 /// # Errors
-/// A sentence with the bounds, for anything else: another type, or a number with a sign, a fraction
-/// or an exponent (`-0`, `1.0`, `1e3`).
+/// Returns an error with the bounds for any other value: another type, or a number with a sign, a
+/// fraction or an exponent (`-0`, `1.0`, `1e3`).
 pub(crate) fn deserialize_whole<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
     deserializer: D,
 ) -> Result<u64, D::Error> {
     Whole::<MIN, MAX>::deserialize(deserializer).map(|number| number.0)
 }
 
-/// [`deserialize_whole`] where the number may be missing or `null`.
+/// Deserializes a number like [`deserialize_whole`], or `None` if it is missing or `null`.
 pub(crate) fn deserialize_whole_option<
     'de,
     D: Deserializer<'de>,
@@ -72,7 +71,7 @@ impl<const MIN: u64, const MAX: u64> Visitor<'_> for WholeVisitor<MIN, MAX> {
         Err(Self::rejected())
     }
 
-    /// Numbers with a fraction or an exponent, `-0`, and those beyond 64 bits.
+    /// Rejects numbers with a fraction or an exponent, `-0`, and numbers beyond 64 bits.
     fn visit_f64<E: Error>(self, _number: f64) -> Result<u64, E> {
         Err(Self::rejected())
     }
@@ -90,6 +89,7 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         assert_eq!((read("1"), read("500")), (Ok(1), Ok(500)));
+
         for text in [
             "0",
             "501",
@@ -107,6 +107,7 @@ mod tests {
                 "{text}: {error}"
             );
         }
+
         assert!(
             read("\"1\"")
                 .is_err_and(|error| error.contains("expected a whole number from 1 to 500"))

@@ -1,4 +1,4 @@
-//! Pull (§4): what changed since a token, a page at a time.
+//! Pull (§4): the changes since a token, one page at a time.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,42 +8,46 @@ use super::{
 };
 use crate::{conflict::Resolution, json::Json, limits};
 
-/// A pull.
+/// A request for the changes since a token.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullRequest {
-    /// The `next_token` of the page before; `null` starts from nothing.
+    /// The `next_token` of the previous page; `null` starts with snapshots of all channels.
     #[serde(default)]
     pub since_token: Option<String>,
-    /// Which device of the caller asks: its own changes are not sent back (§4.6).
+    /// The id of the caller's device, 1 to 256 bytes. The device's own changes are not sent back
+    /// (§4.6).
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub device_id: Option<String>,
-    /// Changes in the page at most, 1 to 500; 100 if it is left out.
+    /// Maximum number of changes in the page, 1 to 500. Default: 100.
     #[serde(default = "default_limit", deserialize_with = "deserialize_limit")]
     #[cfg_attr(feature = "openapi", schema(value_type = usize))]
     pub limit: usize,
-    /// Which of its own changes the device is sent, besides those of §4.6; left out, `omit`.
+    /// The selection of the device's own changes that the page contains in addition to the changes
+    /// of §4.6. Default: `omit`.
     #[serde(default)]
     pub own_changes: Option<OwnChanges>,
 }
 
-/// Which of its own changes a device is sent (§4.6).
+/// The own changes that a device receives (§4.6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", try_from = "String")]
 pub enum OwnChanges {
-    /// None, except those that it has acknowledged and its token does not know any more.
+    /// No own changes. Exception: if the token precedes the position that the device has
+    /// acknowledged, the device was restored, and its own changes are delivered again.
     #[default]
     Omit,
-    /// Those that its token has no receipt for: the responses to its pushes put receipts into
+    /// The own changes for which the token has no receipt. Responses to pushes add receipts to
     /// `server_sync_token`.
+    #[serde(rename = "unanswered")]
     Unacknowledged,
 }
 
 impl TryFrom<String> for OwnChanges {
     type Error = String;
 
-    /// Text only: an enum of serde's would take `{"omit": null}` too.
+    /// Parses text only. The enum derived by serde would also accept `{"omit": null}`.
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
             "omit" => Ok(Self::Omit),
@@ -67,63 +71,66 @@ fn deserialize_limit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Resul
         .unwrap_or_else(default_limit))
 }
 
-/// The answer to a pull.
+/// A page of changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullResponse {
-    /// Where the next pull goes on.
+    /// The `since_token` of the next pull.
     pub next_token: String,
-    /// What changed; a resource stands here once, in its newest state.
+    /// The changes to apply. A resource occurs once, in its newest state.
     pub changes: Vec<Change>,
-    /// Whether to pull again at once.
+    /// Whether there may be more changes; the client should pull again immediately.
     pub has_more: bool,
-    /// When this was answered.
+    /// The time of the response.
     #[serde(serialize_with = "serialize_timestamp")]
     pub server_time: DateTime<Utc>,
-    /// Channels of which a snapshot begins here: replace their rows, keep unsent edits.
+    /// The channels whose snapshot begins with this page. The client replaces its rows of these
+    /// channels and keeps unsent edits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reset: Vec<String>,
-    /// Channels the caller may no longer read: drop their rows.
+    /// The channels that the caller may no longer read. The client deletes their rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<String>,
 }
 
-/// A change to apply.
+/// A change for the client to apply.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Change {
-    /// The resource's id.
+    /// The id of the resource.
     pub id: String,
-    /// Its type.
+    /// The type of the resource.
     pub resource_type: String,
-    /// Where it lives.
+    /// The channel of the resource.
     pub channel: String,
-    /// What happened to it.
+    /// The kind of change.
     pub action: Action,
-    /// Its whole payload; none for a delete.
+    /// The complete payload of the resource; absent for a delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
-    /// Keep the higher one when a resource comes twice.
+    /// The version of the resource. If a resource is received twice, the higher version is the
+    /// newer one.
     pub server_version: u64,
-    /// When it changed.
+    /// The time of the change.
     #[serde(serialize_with = "serialize_timestamp")]
     pub changed_at: DateTime<Utc>,
-    /// The conflict about it that was decided last since the token; of a snapshot, the last that
-    /// the resource remembers.
+    /// The last conflict about the resource that was resolved since the token. In a snapshot, the
+    /// last resolved conflict that the resource stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conflict: Option<ResolvedConflict>,
-    /// Where several were decided since: all of them, oldest first.
+    pub conflict: Option<ChangeResolution>,
+    /// All conflicts about the resource that were resolved since the token, oldest first. Present
+    /// if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conflicts: Vec<ResolvedConflict>,
+    pub conflicts: Vec<ChangeResolution>,
 }
 
-/// A conflict that was decided, as a change tells it.
+/// A resolved conflict, as reported with a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ResolvedConflict {
-    /// The conflict.
+pub struct ChangeResolution {
+    /// The id of the conflict.
     pub id: String,
-    /// How it was decided.
+    /// The way in which the conflict was resolved.
     pub resolution: Resolution,
 }

@@ -14,21 +14,24 @@ use crate::{
     limits::{BATCH_ITEMS_MAX, VERSION_MAX},
 };
 
-/// A push.
+/// A batch of edits from a device.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest {
-    /// Which device of the caller.
+    /// The id of the caller's device, 1 to 256 bytes.
     #[serde(deserialize_with = "deserialize_name")]
     pub device_id: String,
-    /// Where the device's pulls stand.
+    /// The last `next_token` that the device pulled, or the last `server_sync_token` that it
+    /// received.
     #[serde(default)]
     pub client_sync_token: Option<String>,
-    /// The client's name for this batch: sent again, it is answered as the first time.
+    /// The client's id of this batch, 1 to 256 bytes. A batch that is sent again with the same id
+    /// and items is idempotent: it gets its first response, and only items with a retryable error
+    /// are processed again (§3.6).
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub batch_id: Option<String>,
-    /// The edits, 1 to 50, oldest first. Each is read by itself, so that a broken one is an error
-    /// at its index.
+    /// The edits, 1 to 50, oldest first. Each item is validated by itself: an invalid item gets an
+    /// error result at its index.
     #[serde(deserialize_with = "deserialize_items")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<PushItem>))]
     pub items: Vec<Json>,
@@ -42,130 +45,132 @@ fn deserialize_items<'de, D: serde::Deserializer<'de>>(
         1..=BATCH_ITEMS_MAX => Ok(items),
         0 => Err(serde::de::Error::custom("a batch holds at least one item")),
         count => Err(serde::de::Error::custom(format!(
-            "a batch holds at most {BATCH_ITEMS_MAX} items, this one {count}: send the rest in a batch of its own"
+            "a batch holds at most {BATCH_ITEMS_MAX} items, but this one has {count}: send the rest in another batch"
         ))),
     }
 }
 
-/// One edit, as sent.
+/// An edit of one resource.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushItem {
-    /// Of a create: the client's name for what it makes. Of others: names what they address when
-    /// the payload has no `id`.
+    /// For a create, the client's name for the new resource. For an update or delete, the name of
+    /// the resource to change if the payload has no `id`. 1 to 256 bytes.
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub client_temp_id: Option<String>,
-    /// A type of the catalog.
+    /// The resource type, as defined in the catalog.
     pub resource_type: String,
-    /// What to do.
+    /// The kind of change.
     pub action: Action,
-    /// A create's content, an update's merge patch; `id` in it is the address. A delete may leave
-    /// it out.
+    /// The content of a create, or the JSON merge patch of an update. Its `id` identifies the
+    /// resource. Optional for a delete.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
-    /// The version the edit was made on (§3.3).
+    /// The version that the edit was made on (§3.3).
     #[serde(deserialize_with = "deserialize_whole::<_, 0, VERSION_MAX>")]
     pub client_version: u64,
-    /// The last `server_version` the device really received.
+    /// The last `server_version` whose content the device has received (§3.3).
     #[serde(
         default,
         deserialize_with = "deserialize_whole_option::<_, 0, VERSION_MAX>"
     )]
     pub base_version: Option<u64>,
-    /// The channel; left out, the type's default.
+    /// The channel of the resource. Default: the default channel of the type.
     #[serde(default)]
     pub channel: Option<String>,
 }
 
-/// The answer to a push.
+/// The results of a batch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResponse {
     /// The server's id of the batch.
     pub batch_id: String,
-    /// When it was decided.
+    /// The time at which the batch was processed.
     #[serde(serialize_with = "serialize_timestamp")]
     pub processed_at: DateTime<Utc>,
-    /// Safe to pull from: it skips no change that the device has not pulled (§3.13).
+    /// A token from which the device can pull without missing a change (§3.13).
     pub server_sync_token: String,
-    /// One per item, in their order.
+    /// One result for each item, in their order.
     pub results: Vec<ItemResult>,
 }
 
-/// What became of an item.
+/// The status of a processed item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Applied, now or before, or it changed nothing.
+    /// The edit was applied, now or before, or changed nothing.
     Ok,
-    /// Kept for a decision: it stands in `conflicts`.
+    /// The edit conflicts. It is stored in a conflict until it is resolved.
     Conflict,
-    /// Not applied.
+    /// The edit was not applied.
     Error,
 }
 
-/// The answer to one item.
+/// The result of one item.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemResult {
-    /// Which item of the batch, from 0.
+    /// The index of the item in the batch, starting at 0.
     pub index: usize,
-    /// As sent.
+    /// The `client_temp_id` of the item, as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub client_temp_id: Option<String>,
-    /// What became of it.
+    /// Whether the item was applied, conflicts or failed.
     pub status: Status,
-    /// The resource, where it is known.
+    /// The id of the resource, if it is known.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub server_id: Option<String>,
-    /// The version the edit made, or the one that stands against it.
+    /// The version that the edit created; for a conflict, the version that it conflicts with.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub server_version: Option<u64>,
-    /// The edit was merged with what others wrote (§5, `field_merge`): `server_payload` is what is
-    /// stored.
+    /// Whether the edit was merged with the changes of others (§5, `field_merge`). `server_payload`
+    /// is the stored result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merged: bool,
-    /// Of a conflict: its id.
+    /// The id of the conflict that contains the edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_id: Option<String>,
-    /// What the server holds, where the device may not have it: of a conflict, and of an edit on an
-    /// older base that changed nothing.
+    /// The server's current payload, if the device may not have it: for a conflict, and for an edit
+    /// with an older base that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,
-    /// The payload was left out: the answer would be too large (§3.12), or the item is answered
-    /// again and the server holds something newer, or has deleted the resource (§3.6). Pull before
-    /// using `server_version` as a base.
+    /// Whether `server_payload` is omitted, because the response would be too large (§3.12), or
+    /// because this is a repeated response and the resource has changed or was deleted since
+    /// (§3.6). The device must pull before it uses `server_version` as a base.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
-    /// Of a conflict: the server's resource is deleted.
+    /// For a conflict, whether the server's resource is deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_deleted: bool,
-    /// Of a conflict that is decided already, by a policy or before the item was sent again: how.
+    /// For a conflict that is already resolved, by a policy or before the item was sent again, how
+    /// it was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
-    /// Of a create that was applied: this device's open conflicts about earlier creates of the
-    /// resource, 10 at most. They are resolved now, because this create takes their place (§3.9).
+    /// For an applied create, the ids of this device's open conflicts about earlier creates of the
+    /// resource, at most 10. They are resolved, because this create supersedes them (§3.9).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub superseded_conflicts: Vec<String>,
-    /// Of a `unique_violation`: the resource that holds the value, if the caller may read it.
+    /// For a `unique_violation`, the id of the resource that holds the value, if the caller may
+    /// read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder_id: Option<String>,
-    /// Stable, for programs.
+    /// The stable code of a conflict or error, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<ItemCode>,
-    /// For people.
+    /// The description of a conflict or error, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of an error: whether sending the item again, unchanged, may succeed.
+    /// For an error, whether the item may succeed when it is sent again unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
 }
 
 impl ItemResult {
-    /// The item was applied, now or before, or changed nothing.
+    /// Returns the result of an item that was applied, now or before, or changed nothing.
     pub fn ok(
         index: usize,
         client_temp_id: Option<String>,
@@ -192,68 +197,69 @@ impl ItemResult {
         }
     }
 
-    /// Whether the item is to be tried when its batch is sent again (§3.6).
+    /// Returns whether the item is processed again when its batch is sent again (§3.6).
     pub fn is_retryable(&self) -> bool {
         self.retryable == Some(true)
     }
 }
 
-/// Why an item was not applied.
+/// The reason why an item was not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ItemCode {
-    /// Conflict: someone else wrote a version the edit was not made on.
+    /// Conflict: another writer wrote a version that the edit was not made on.
     VersionMismatch,
-    /// Conflict: another create was sent under this temp id before.
+    /// Conflict: another create was sent before with this temp id.
     TempIdReused,
-    /// Conflict: the id the create asks for is taken.
+    /// Conflict: the id that the create requests is taken.
     IdTaken,
     /// Conflict: this device created the resource before, with other content.
     AlreadyCreated,
     /// Conflict: another resource holds the value of a unique field.
     UniqueViolation,
-    /// Error: the item has not the shape of an item.
+    /// Error: the item does not match the schema of an item.
     InvalidItem,
-    /// Error: the catalog lacks the type.
+    /// Error: the catalog has no such resource type.
     UnknownType,
-    /// Error: items of this type name their channel.
+    /// Error: items of this type must name their channel.
     ChannelRequired,
-    /// Error: no channel has that name.
+    /// Error: the channel name is invalid.
     InvalidChannel,
     /// Error: the caller may not use the channel.
     ChannelForbidden,
-    /// Error: neither `payload.id` nor `client_temp_id` says which resource.
+    /// Error: neither `payload.id` nor `client_temp_id` identifies the resource.
     IdRequired,
-    /// Error: `payload.id` is no text of 1 to 256 bytes.
+    /// Error: `payload.id` is not text of 1 to 256 bytes, or a create requests an id of the form
+    /// that the server derives.
     InvalidId,
-    /// Error: the payload is no object, or no JSON that can be stored.
+    /// Error: the payload is not an object, or contains text that is not valid Unicode.
     InvalidPayload,
-    /// Error: the payload, as sent or merged, is over 350 KB.
+    /// Error: the payload, as sent or merged, is larger than 350 KB.
     PayloadTooLarge,
-    /// Error: the payload has over 500 top-level fields.
+    /// Error: the payload has more than 500 top-level fields.
     TooManyFields,
-    /// Error: the payload is nested over 64 deep.
+    /// Error: the payload is nested more than 64 levels deep.
     PayloadTooDeep,
-    /// Error: a field the catalog requires is missing or `null`.
+    /// Error: a field that the catalog requires is missing or `null`.
     RequiredFieldMissing,
-    /// Error: no such resource in the channel.
+    /// Error: the resource does not exist in the channel.
     NotFound,
-    /// Error: the resource is deleted, and the device knew.
+    /// Error: the resource is deleted, and the device had received the delete.
     ResourceDeleted,
-    /// Error: an earlier item failed, on the same resource or on one it refers to, in this batch or
-    /// an earlier one. Retryable if that one is.
+    /// Error: the item depends on an earlier item that failed, on the same resource or on a
+    /// resource that it refers to, in this batch or an earlier one. Retryable if that item is.
     DependsOnFailedItem,
-    /// Error: a media key is none that this user was given.
+    /// Error: a media field contains a key that was not issued to this user.
     InvalidMediaKey,
-    /// Error: the payload names over 50 media keys.
+    /// Error: the payload names more than 50 media keys.
     TooManyMedia,
-    /// Error, retryable: nothing was uploaded yet under a media key, or not what was promised.
+    /// Error, retryable: the upload of a media key is missing or differs from what was promised.
     MediaMissing,
-    /// Error, retryable: others wrote the resource at the same moment, again and again.
+    /// Error, retryable: concurrent updates of the resource repeatedly prevented the write.
     Contended,
-    /// Error, retryable: the table would not take the write now.
+    /// Error, retryable: the table or the object store is unavailable.
     Unavailable,
-    /// Error, retryable: the device has as many open conflicts as it may have.
+    /// Error, retryable: the device has reached the limit of open conflicts.
     TooManyConflicts,
 }

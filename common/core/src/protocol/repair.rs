@@ -1,6 +1,6 @@
-//! Repair: an operator has the log compared with the resources, by invoking the changelog function
-//! directly. Unknown fields are refused, because a word that is misspelt would have more repaired
-//! than was meant.
+//! Repair of change logs: an operator invokes the changelog function directly, and it compares the
+//! log with the resources. Unknown fields are rejected, because a misspelled field would make the
+//! repair larger than intended.
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,102 +12,104 @@ use crate::{
     sequence::repair::Period,
 };
 
-/// The event that asks for a repair.
+/// The event that requests a repair.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepairEvent {
-    /// What is asked for.
+    /// The extent and options of the repair.
     pub repair: RepairRequest,
 }
 
-/// What is compared with the log, and whether it is mended.
+/// The extent of a repair and its options.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepairRequest {
-    /// Only this tenant's channels; 1 to 256 bytes.
+    /// Limits the repair to the channels of this tenant; 1 to 256 bytes.
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub tenant: Option<String>,
-    /// Only this channel of it.
+    /// Limits the repair to this channel of the tenant.
     #[serde(default)]
     pub channel: Option<String>,
-    /// Only what changed then or later: the moment the trouble began. Left out, as far as the log
-    /// reaches back.
+    /// Limits the repair to resources that changed at this time or later: the start of the problem.
+    /// Default: the start of the log's retention.
     #[serde(default)]
     pub since: Option<DateTime<Utc>>,
-    /// Nothing is compared: every device starts over in these channels, because the tables were
-    /// restored from an older copy.
+    /// Resets the channels instead of comparing them, because the tables were restored from an
+    /// older copy: every device gets a full resync.
     #[serde(default)]
-    pub reset_channel: bool,
-    /// Nothing is written; the answer tells what would be.
+    pub start_over: bool,
+    /// Writes nothing; the response reports what would be done.
     #[serde(default)]
     pub dry_run: bool,
-    /// Who asks, for the audit log; 1 to 256 bytes. Left out, `operator`.
+    /// The name of the requester for the audit log, 1 to 256 bytes. Default: `operator`.
     #[serde(default, deserialize_with = "deserialize_name_option")]
     pub requested_by: Option<String>,
-    /// Resources to look at in this invocation, at least 1. Left out, as many as fit its time.
+    /// Maximum number of resources to check in this invocation, at least 1. Default: as many as fit
+    /// into its time limit.
     #[serde(default)]
     pub limit: Option<usize>,
-    /// The `next_cursor` of the invocation before, which asked for the same tenant and channel.
+    /// The `next_cursor` of the previous invocation, which must have had the same tenant and
+    /// channel.
     #[serde(default)]
     pub cursor: Option<String>,
 }
 
-/// Which rows a repair goes over.
+/// The rows that a repair covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
-    /// All there are, or those of one tenant.
+    /// All rows, or all rows of one tenant.
     All(Option<String>),
-    /// Those of one channel.
+    /// The rows of one channel.
     Channel(Scope),
 }
 
-/// Where a repair stands in the table: behind this row, by its keys.
+/// The position of a repair in the table: the key of the last checked row.
 pub type RepairCursor = [String; 2];
 
 impl RepairRequest {
-    /// What it goes over.
+    /// Returns the rows that the repair covers.
     ///
     /// # Errors
-    /// A channel that is none, or one without its tenant.
+    /// Returns a [`Problem`] if the channel is invalid or has no tenant.
     pub fn extent(&self) -> Result<Extent, Problem> {
         let Some(text) = &self.channel else {
             return Ok(Extent::All(self.tenant.clone()));
         };
+
         let channel = Channel::parse(text).ok_or_else(|| {
             Problem::malformed(
                 "repair.channel",
                 "must be tenant, user/<sub> or group/<name>",
             )
         })?;
+
         let tenant = self.tenant.clone();
         let tenant = tenant.ok_or_else(|| {
-            Problem::malformed(
-                "repair.tenant",
-                "a channel is named together with its tenant",
-            )
+            Problem::malformed("repair.tenant", "missing: a channel requires its tenant")
         })?;
+
         Ok(Extent::Channel(Scope { tenant, channel }))
     }
 
-    /// The changes that it goes by.
+    /// Returns the period whose changes the repair compares.
     ///
     /// # Errors
-    /// A time, where nothing is compared.
+    /// Returns a [`Problem`] if `since` is combined with a reset.
     pub fn period(&self, retention: Duration, now: DateTime<Utc>) -> Result<Period, Problem> {
         match self.since {
-            Some(_) if self.reset_channel => Err(Problem::malformed(
+            Some(_) if self.start_over => Err(Problem::malformed(
                 "repair.since",
-                "channels start over as a whole: leave it out with start_over",
+                "channels are reset completely: leave it out with start_over",
             )),
-            _ if self.reset_channel => Ok(Period::EVER),
+            _ if self.start_over => Ok(Period::EVER),
             since => Ok(Period::of_log(since, retention, now)),
         }
     }
 
-    /// How many resources it looks at, if it says so.
+    /// Returns the maximum number of resources to check, if the request has one.
     ///
     /// # Errors
-    /// None at all.
+    /// Returns a [`Problem`] if the limit is 0.
     pub fn limit(&self) -> Result<Option<usize>, Problem> {
         match self.limit {
             Some(0) => Err(Problem::malformed("repair.limit", "must be at least 1")),
@@ -115,10 +117,10 @@ impl RepairRequest {
         }
     }
 
-    /// Where it goes on.
+    /// Returns the position at which the repair continues.
     ///
     /// # Errors
-    /// A cursor that a repair of the same extent did not answer.
+    /// Returns a [`Problem`] if the cursor does not come from a repair of the same extent.
     pub fn place(&self) -> Result<Option<RepairCursor>, Problem> {
         let read = |text: &String| {
             let [tenant, channel, sort_key] = cursor::decode(&self.query(), text).ok()?;
@@ -128,16 +130,18 @@ impl RepairRequest {
             };
             Some([scope.partition(), sort_key])
         };
-        let place = self
+
+        let position = self
             .cursor
             .as_ref()
             .map(|text| read(text).ok_or(cursor::InvalidCursor))
             .transpose();
-        place.map_err(|error| Problem::malformed("repair.cursor", error.to_string()))
+        position.map_err(|error| Problem::malformed("repair.cursor", error.to_string()))
     }
 
-    /// The cursor that leads on behind a row; `None` for keys that are no resource's.
-    pub fn cursor_behind(&self, [partition, sort_key]: &RepairCursor) -> Option<String> {
+    /// Returns the cursor that continues after a row, or `None` if the key does not belong to a
+    /// resource.
+    pub fn cursor_after(&self, [partition, sort_key]: &RepairCursor) -> Option<String> {
         let Scope { tenant, channel } = Scope::parse(partition)?;
         Some(cursor::encode(
             &self.query(),
@@ -151,37 +155,39 @@ impl RepairRequest {
     }
 }
 
-/// What a repair found, and did.
+/// The result of a repair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RepairResponse {
-    /// Nothing was written.
+    /// Whether the repair was a dry run, which writes nothing.
     pub dry_run: bool,
-    /// Of the changes made in this time, both ends included; left out where nothing is compared.
+    /// The period whose changes were compared, both ends included. Absent if the channels were
+    /// reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<ComparedPeriod>,
-    /// Channels in which every device starts over, where that was asked for.
+    /// The number of channels that were reset, if a reset was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_over: Option<usize>,
-    /// Resources that were looked at, whenever they changed.
+    /// The number of resources that were checked, whenever they changed.
     pub looked_at: usize,
-    /// Resources that changed in that time and whose version the log had not reached.
+    /// The number of resources that changed in the period and whose version the log had not
+    /// reached.
     pub missing: usize,
-    /// Of these, those that stand in the log now. Those that others brought there meanwhile are
-    /// none of them.
+    /// The number of missing versions that this repair appended to the log. Versions that arrived
+    /// by another way in the meantime are not counted.
     pub appended: usize,
-    /// The channels in which something was missing, at most 100.
+    /// The channels with missing versions, at most 100.
     pub channels: Vec<ChannelRepair>,
-    /// There is more to look at: the same again, with this as `cursor`. `null` at the end.
+    /// The `cursor` of the next invocation; `null` if the repair is complete.
     pub next_cursor: Option<String>,
 }
 
-/// The time that was compared.
+/// The period whose changes were compared.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ComparedPeriod {
-    /// Its beginning.
+    /// The start of the period.
     #[serde(serialize_with = "serialize_timestamp")]
     pub from: DateTime<Utc>,
-    /// Its end: what is younger is on its way.
+    /// The end of the period. Newer changes may still be on their way to the log.
     #[serde(serialize_with = "serialize_timestamp")]
     pub until: DateTime<Utc>,
 }
@@ -192,23 +198,23 @@ impl From<Period> for ComparedPeriod {
     }
 }
 
-/// What was missing in a channel.
+/// The missing versions of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelRepair {
-    /// Whose.
+    /// The tenant of the channel.
     pub tenant: String,
-    /// Which.
+    /// The name of the channel.
     pub channel: String,
-    /// As [`RepairResponse::missing`].
+    /// The number of missing versions in this channel, as in [`RepairResponse::missing`].
     pub missing: usize,
-    /// As [`RepairResponse::appended`].
+    /// The number of appended versions in this channel, as in [`RepairResponse::appended`].
     pub appended: usize,
-    /// When the oldest of the missing changes was made.
+    /// The time of the oldest missing change.
     pub oldest: String,
 }
 
 impl ChannelRepair {
-    /// Of this channel.
+    /// Returns the repair result of this channel.
     pub fn of(scope: &Scope, missing: usize, appended: usize, oldest: DateTime<Utc>) -> Self {
         let Scope { tenant, channel } = scope;
         Self {

@@ -1,4 +1,4 @@
-//! Resolve (§5): an admin decides a conflict, over the API or by invoking the function directly.
+//! Resolve (§5): an admin resolves a conflict, by the API or by invoking the function directly.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,59 +10,59 @@ use crate::{
     limits::NOTE_LETTERS_MAX,
 };
 
-/// A decision, as the API gets it.
+/// A request to resolve a conflict.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolveRequest {
-    /// How the conflict is decided.
+    /// The way to resolve the conflict.
     pub resolution: Resolution,
-    /// Of a manual merge, and of nothing else: what the resource is from now on. `id` in it is
-    /// ignored.
+    /// The new payload of the resource. Required for `manual_merge` and not allowed otherwise. Its
+    /// `id` is ignored.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
-    /// The version of the resource that the admin looked at; 0 for none. Left out, whatever stands
-    /// now is decided on.
+    /// The version of the resource that the admin reviewed; 0 if there was no resource. Without it,
+    /// the conflict is resolved against the current version.
     #[serde(
         default,
         deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>"
     )]
     pub expected_server_version: Option<u64>,
-    /// Why, for the audit log: at most 2,000 letters.
+    /// The reason, for the audit log; at most 2,000 characters.
     #[serde(default, deserialize_with = "deserialize_note")]
     pub note: Option<String>,
 }
 
-/// A decision, as the function gets it that is invoked directly: the event. Whoever may invoke it
-/// is believed.
+/// A request to resolve a conflict, as the event of a direct invocation. IAM controls who may
+/// invoke the function; the caller's statements are trusted.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DirectResolveRequest {
-    /// Which conflict.
+    /// The id of the conflict.
     pub conflict_id: String,
-    /// Whose; 1 to 256 bytes.
+    /// The tenant of the conflict, 1 to 256 bytes.
     #[serde(deserialize_with = "deserialize_name")]
     pub tenant: String,
-    /// Who decides; 1 to 256 bytes.
+    /// The actor who resolves the conflict, 1 to 256 bytes.
     #[serde(deserialize_with = "deserialize_name")]
     pub resolved_by: String,
-    /// As [`ResolveRequest::resolution`].
+    /// The way to resolve the conflict, as in [`ResolveRequest::resolution`].
     pub resolution: Resolution,
-    /// As [`ResolveRequest::payload`].
+    /// The payload of a manual merge, as in [`ResolveRequest::payload`].
     #[serde(default)]
     pub payload: Option<Json>,
-    /// As [`ResolveRequest::expected_server_version`].
+    /// The reviewed version, as in [`ResolveRequest::expected_server_version`].
     #[serde(
         default,
         deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>"
     )]
     pub expected_server_version: Option<u64>,
-    /// As [`ResolveRequest::note`].
+    /// The reason for the audit log, as in [`ResolveRequest::note`].
     #[serde(default, deserialize_with = "deserialize_note")]
     pub note: Option<String>,
 }
 
 impl DirectResolveRequest {
-    /// The decision alone.
+    /// Returns the request without the fields of a direct invocation.
     pub fn into_request(self) -> ResolveRequest {
         let Self {
             resolution,
@@ -89,47 +89,48 @@ fn deserialize_note<'de, D: Deserializer<'de>>(
         .is_some_and(|note| note.chars().nth(NOTE_LETTERS_MAX).is_some())
     {
         return Err(serde::de::Error::custom(format!(
-            "must not have more than {NOTE_LETTERS_MAX} letters"
+            "must not have more than {NOTE_LETTERS_MAX} characters"
         )));
     }
     Ok(note)
 }
 
-/// The answer to a decision; to one that is repeated, the same again.
+/// The outcome of a resolved conflict. A repeated request gets the same outcome.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolveResponse {
-    /// The conflict.
+    /// The id of the conflict.
     pub id: String,
-    /// `resolved`.
+    /// Always `resolved` in this response.
     pub status: ConflictStatus,
-    /// How it was decided.
+    /// The way in which the conflict was resolved.
     pub resolution: Resolution,
-    /// Who decided.
+    /// The actor who resolved the conflict.
     pub resolved_by: String,
-    /// When.
+    /// The time of the resolution.
     #[serde(serialize_with = "serialize_timestamp")]
     pub resolved_at: DateTime<Utc>,
-    /// What the decider had to say.
+    /// The note of the actor who resolved the conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What it is about.
+    /// The type of the resource.
     pub resource_type: String,
-    /// What it is about.
+    /// The id of the resource.
     pub resource_id: String,
-    /// Where that lives.
+    /// The channel of the resource.
     pub channel: String,
-    /// The version that the decision made; 0 where there is no resource.
+    /// The version that the resolution wrote; 0 if there is no resource.
     pub server_version: u64,
-    /// The resource is deleted.
+    /// Whether the resource is deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_deleted: bool,
-    /// What that version holds; of a deleted resource the last payload; none where there is no
+    /// The payload of that version; for a deleted resource, its last payload. Absent if there is no
     /// resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub server_payload: Option<Json>,
-    /// The payload was left out: this is a repeated decision, and the resource has changed since.
+    /// Whether `server_payload` is omitted, because this is a repeated request and the resource has
+    /// changed since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
 }

@@ -1,85 +1,87 @@
-//! Status (§7.2): what an admin sees of the change log, and of what was put aside.
+//! Status (§7.2): the state of the change logs and the dead letters, for admins.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{serialize_timestamp, serialize_timestamp_option};
 
-/// The answer to a look at the status.
+/// The state of the tenant's change logs and the deployment's dead letters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusResponse {
-    /// When this was answered.
+    /// The time of the response.
     #[serde(serialize_with = "serialize_timestamp")]
     pub server_time: DateTime<Utc>,
-    /// The channels of the tenant that have a log, by name; or the one that was asked for, whether
-    /// it has one or not.
+    /// The channels of the tenant that have a change log, by name. If a channel was requested, only
+    /// that channel, even if it has no log.
     pub channels: Vec<ChannelStatus>,
-    /// Goes on behind the last channel, or behind the last resource of the one that was asked for;
-    /// `null` at the end.
+    /// The `cursor` of the next page, which continues after the last channel or, for a requested
+    /// channel, after its last resource; `null` on the last page.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
-    /// Stream records of the whole deployment that could never be handled, and wait for somebody.
-    pub dead_letter: FailureCount,
-    /// Batches of stream records of the whole deployment that were given up after a day of
+    /// Stream records of the whole deployment that could not be processed and were dead-lettered.
+    /// They require manual action.
+    pub set_aside: FailureCount,
+    /// Batches of stream records of the whole deployment that Lambda discarded after a day of
     /// failures.
     pub given_up: FailureCount,
 }
 
-/// The log of a channel.
+/// The state of a channel's change log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChannelStatus {
-    /// Which.
+    /// The name of the channel.
     pub channel: String,
-    /// When a change entered the log last; `null` if none ever did.
+    /// The time at which a change was last appended to the log; `null` if the log has none.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub head_moved_at: Option<DateTime<Utc>>,
-    /// How long ago that was, in seconds. In a channel where nobody writes it grows, and nothing is
-    /// wrong.
+    /// The seconds since `head_moved_at`. The value grows in a channel without writes, which is not
+    /// an error.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub head_age_seconds: Option<i64>,
-    /// When a repair brought something into it last; `null` if none ever did.
+    /// The time at which a repair last appended a change to the log; `null` if no repair did.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub repaired_at: Option<DateTime<Utc>>,
-    /// Of a channel that was asked for: how its resources compare with its log.
+    /// The comparison of the channel's resources with its log. Present if the channel was
+    /// requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<LogComparison>,
 }
 
-/// A page of a channel's resources, compared with its log.
+/// The comparison of one page of a channel's resources with its log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogComparison {
-    /// Resources on this page, at most 1,000; those that changed before the retention of the log
-    /// are not compared.
+    /// The number of resources on this page, at most 1,000. Resources that last changed before the
+    /// log's retention are counted but not compared.
     pub resources: usize,
-    /// Of these, those whose version the log has not reached. Of a page alone: other pages have
-    /// their own.
+    /// The number of resources on this page whose version the log has not reached. Each page has
+    /// its own number.
     pub not_in_log: usize,
-    /// When the oldest of those changes was made; `null` where there is none.
+    /// The time of the oldest change that the log has not reached; `null` if `not_in_log` is 0.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub oldest_not_in_log_at: Option<DateTime<Utc>>,
-    /// How long it has waited, in seconds.
+    /// The seconds since `oldest_not_in_log_at`; `null` if `not_in_log` is 0.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub oldest_not_in_log_seconds: Option<i64>,
-    /// The log was read as far back as this page needs. Otherwise there may be more that are not in
-    /// it.
+    /// Whether the log was read as far back as this page requires. If not, more resources may be
+    /// missing in the log.
     pub is_complete: bool,
 }
 
-/// How many objects of a kind the failure bucket holds.
+/// The number of objects of one kind in the dead-letter bucket.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailureCount {
-    /// So many, counted up to 1,000.
+    /// The number of objects, counted up to 1,000.
     pub objects: usize,
-    /// There are more, which were not counted.
+    /// Whether there are more objects, which were not counted.
     pub has_more: bool,
-    /// When the oldest of those that were counted was put there; `null` where there is none.
+    /// The time at which the oldest counted object was stored; `null` if `objects` is 0.
     #[serde(serialize_with = "serialize_timestamp_option")]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub oldest_at: Option<DateTime<Utc>>,

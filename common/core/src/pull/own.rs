@@ -1,4 +1,4 @@
-//! Which of its own changes a pull delivers to a device (§4.6).
+//! The own changes that a pull delivers to a device (§4.6).
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,20 @@ use crate::{
     receipts::{Receipts, WrittenVersion},
 };
 
-/// Which own changes of a device are delivered by themselves, besides those that every rule
-/// delivers: where others are folded in, and where the device may not know what is stored.
+/// The rule for the own changes that a device receives. Own changes are always delivered if they
+/// are folded with changes of other writers, or if the device may not know their stored result.
 #[derive(Debug, Clone)]
 pub enum Own {
-    /// Those of the channels in which the device's token stands before a position that it has
-    /// acknowledged. It has applied that position once, so it went back: it was restored from a
-    /// backup.
+    /// Own changes are omitted, except in these channels, in which the device has acknowledged a
+    /// later position than that of its token. The device had applied the later position, so it was
+    /// restored from a backup.
     Omit(BTreeSet<Channel>),
-    /// Those for which its token has no receipt.
+    /// Own changes are delivered unless the token has a receipt for them.
     Unacknowledged(Receipts),
 }
 
 impl Own {
-    /// Whether the change of `channel` that the device `made` is delivered.
+    /// Returns whether the change of `channel` that the device `made` is delivered.
     pub fn delivers(&self, channel: &Channel, made: WrittenVersion) -> bool {
         match self {
             Self::Omit(went_back_in) => went_back_in.contains(channel),

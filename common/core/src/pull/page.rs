@@ -1,10 +1,10 @@
-//! One page of changes (§4.3, §4.6, §4.7): entries of the log and rows of snapshots go in until it
-//! is full; a resource stands in it once, in its newest state.
+//! One page of changes (§4.3, §4.6, §4.7): collects entries of the log and rows of snapshots until
+//! the page is full. A page contains each resource once, in its newest state.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use indexmap::{IndexMap, map::Entry as Place};
+use indexmap::{IndexMap, map::Entry as MapEntry};
 use serde_json::value::RawValue;
 
 use super::own::Own;
@@ -16,7 +16,7 @@ use crate::{
     principal::Author,
     protocol::{
         Action,
-        pull::{Change, ResolvedConflict},
+        pull::{Change, ChangeResolution},
     },
     receipts::WrittenVersion,
     resource::ResourceKey,
@@ -26,10 +26,10 @@ use crate::{
     },
 };
 
-/// Bytes that a decided conflict takes in the answer, at most.
+/// An upper bound of the bytes that a resolved conflict takes in the response.
 const DECIDED_BYTES: usize = 120;
 
-/// A page being filled.
+/// A page that is being filled.
 #[derive(Debug)]
 pub struct Page {
     changes_max: usize,
@@ -38,52 +38,53 @@ pub struct Page {
     read_entries: usize,
     reader: Option<String>,
     own: Own,
-    /// Whether an own change was read that is not delivered by itself.
+    /// Whether the page omits an own change of the reader that was read.
     leaves_own_out: bool,
-    /// The own changes that were read.
+    /// The own changes of the reader that were read.
     own_seen: Vec<WrittenVersion>,
     slots: IndexMap<ResourceKey, PageItem>,
     delivered: usize,
     oldest: Option<DateTime<Utc>>,
 }
 
-/// What the page says of a resource.
+/// The state of one resource in the page.
 #[derive(Debug)]
 struct PageItem {
     action: Action,
     payload: Option<Json>,
     server_version: u64,
     changed_at: DateTime<Utc>,
-    /// Decided since, oldest first.
-    decided: Vec<ResolvedConflict>,
-    /// Whether anyone but the reader's device wrote one of the versions folded into it.
+    /// Conflicts resolved since, oldest first.
+    decided: Vec<ChangeResolution>,
+    /// Whether the item is delivered: one of the versions folded into it is not an omitted own
+    /// change of the reader.
     is_news: bool,
-    /// Bytes it takes in the answer, at most.
+    /// An upper bound of the bytes that the item takes in the response.
     bytes: usize,
 }
 
-/// What a snapshot shows of a resource.
+/// The state of a resource in a snapshot.
 #[derive(Debug, Clone)]
 pub struct SnapshotItem {
     /// The payload without its `id`.
     pub payload: Json,
-    /// The version that it is of.
+    /// The version that has the payload.
     pub server_version: u64,
-    /// A tombstone: a snapshot leaves it out.
+    /// Whether the row is a tombstone; a snapshot omits it.
     pub deleted: bool,
-    /// When the resource changed last.
+    /// The time of the resource's last change.
     pub changed_at: DateTime<Utc>,
-    /// Conflicts about it that were decided last, oldest first.
+    /// The most recently resolved conflicts about the resource, oldest first.
     pub resolutions: Vec<ConflictResolution>,
 }
 
-/// The page takes no more: the rest comes with the next one.
+/// The result if the page has no room: the remaining changes are part of the next page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
 impl Page {
-    /// A page of at most `changes_max` changes for the device `reader`, whose own changes are left
-    /// out.
+    /// Returns an empty page of at most `changes_max` changes for the device `reader`, whose own
+    /// changes are omitted.
     pub fn new(changes_max: usize, reader: Option<&Author>) -> Self {
         Self {
             changes_max,
@@ -100,49 +101,50 @@ impl Page {
         }
     }
 
-    /// The same page, which delivers these of the reader's own changes.
+    /// Returns the page with another rule for the reader's own changes.
     pub fn with_own(self, own: Own) -> Self {
         Self { own, ..self }
     }
 
-    /// Whether it leaves out an own change of the reader.
+    /// Returns whether the page omits an own change of the reader.
     pub fn leaves_own_out(&self) -> bool {
         self.leaves_own_out
     }
 
-    /// The own changes of the reader that it has passed in the log, delivered or not.
+    /// Returns the own changes of the reader that the page has passed in the log, delivered or not.
     pub fn own_seen(&self) -> &[WrittenVersion] {
         &self.own_seen
     }
 
-    /// When the oldest change was made that the page delivers from the log. A row of a snapshot has
-    /// no age: it may be old and the device new. Nor have changes that the device made itself.
+    /// Returns when the oldest change was made that the page delivers from the log. Rows of a
+    /// snapshot have no age, because they may be old and the device new, and neither have the
+    /// device's own changes.
     pub fn oldest(&self) -> Option<DateTime<Utc>> {
         self.oldest
     }
 
-    /// Notes what was read for the page, whether or not it goes in: so many entries or rows, and
-    /// their bytes.
+    /// Records the number of entries or rows that were read for the page and their bytes, whether
+    /// or not the page includes them.
     pub fn note_read(&mut self, entries: usize, bytes: usize) {
         self.read_entries += entries;
         self.read_bytes += bytes;
     }
 
-    /// Whether the page ends because enough was read for it. What was read last is taken all the
-    /// same, so every page gets on.
-    pub fn is_spent(&self) -> bool {
+    /// Returns whether the page ends because enough was read for it. What was read last is still
+    /// added, so every page makes progress.
+    pub fn is_exhausted(&self) -> bool {
         self.read_bytes >= PAGE_READ_BYTES_MAX || self.read_entries >= PAGE_READ_ENTRIES_MAX
     }
 
-    /// How many more changes fit.
+    /// Returns how many more changes fit.
     pub fn room(&self) -> usize {
         self.changes_max - self.delivered
     }
 
-    /// Takes an entry of a channel's log; entries come in log order.
+    /// Adds an entry of a channel's log; entries come in log order.
     ///
     /// # Errors
-    /// [`Full`] when it does not fit: the page ends before it.
+    /// Returns [`Full`] if the entry does not fit: the page ends before it.
     pub fn take_entry(&mut self, channel: &Channel, entry: Entry) -> Result<(), Full> {
         let is_own = self.reader.as_deref() == Some(entry.author.as_str());
         let Entry {
@@ -153,17 +155,20 @@ impl Page {
             changed_at,
             decided,
             payload,
-            is_echoed,
+            echo_to_author,
             ..
         } = entry;
+
         let key = ResourceKey {
             channel: channel.clone(),
             resource_type,
             id,
         };
+
         let made = is_own.then(|| WrittenVersion::new(&key, server_version));
-        let is_news = is_echoed || made.is_none_or(|made| self.own.delivers(channel, made));
+        let is_news = echo_to_author || made.is_none_or(|made| self.own.delivers(channel, made));
         let bytes = bytes(&key, payload.as_deref(), decided.len());
+
         self.take(
             key,
             PageItem {
@@ -176,6 +181,7 @@ impl Page {
                 bytes,
             },
         )?;
+
         self.leaves_own_out |= !is_news;
         self.own_seen.extend(made);
         if is_news {
@@ -187,14 +193,15 @@ impl Page {
         Ok(())
     }
 
-    /// Takes a row of a channel's snapshot; deleted ones are left out.
+    /// Adds a row of a channel's snapshot; tombstones are omitted.
     ///
     /// # Errors
-    /// [`Full`] when it does not fit: the page ends before it.
+    /// Returns [`Full`] if the row does not fit: the page ends before it.
     pub fn take_row(&mut self, key: ResourceKey, resource: SnapshotItem) -> Result<(), Full> {
         if resource.deleted {
             return Ok(());
         }
+
         let slot = PageItem {
             action: Action::Create,
             bytes: bytes(&key, Some(&resource.payload), resource.resolutions.len()),
@@ -204,16 +211,17 @@ impl Page {
             decided: resource
                 .resolutions
                 .into_iter()
-                .map(ConflictResolution::into_decided)
+                .map(ConflictResolution::into_change_resolution)
                 .collect(),
             is_news: true,
         };
+
         self.take(key, slot)
     }
 
     fn take(&mut self, key: ResourceKey, slot: PageItem) -> Result<(), Full> {
         match self.slots.entry(key) {
-            Place::Vacant(place) => {
+            MapEntry::Vacant(place) => {
                 let delivered = self.delivered + usize::from(slot.is_news);
                 if delivered > self.changes_max || slot.bytes > self.bytes_left {
                     return Err(Full);
@@ -222,48 +230,52 @@ impl Page {
                 self.bytes_left -= slot.bytes;
                 place.insert(slot);
             }
-            Place::Occupied(mut place) => {
-                let stands = place.get_mut();
-                let delivered = self.delivered + usize::from(slot.is_news && !stands.is_news);
-                let (room, bytes) = (self.bytes_left + stands.bytes, stands.bytes_with(&slot));
+            MapEntry::Occupied(mut place) => {
+                let existing = place.get_mut();
+                let delivered = self.delivered + usize::from(slot.is_news && !existing.is_news);
+                let (room, bytes) = (self.bytes_left + existing.bytes, existing.bytes_with(&slot));
                 if delivered > self.changes_max || bytes > room {
                     return Err(Full);
                 }
+
                 self.delivered = delivered;
                 self.bytes_left = room - bytes;
-                stands.fold(slot);
+                existing.fold(slot);
             }
         }
         Ok(())
     }
 
-    /// The changes, each resource where it first appeared.
+    /// Returns the changes, each resource at the position of its first appearance.
     pub fn into_changes(self) -> Vec<Change> {
         self.slots
             .into_iter()
             .filter(|(_, slot)| slot.is_news)
-            .map(|(key, slot)| slot.told(key))
+            .map(|(key, slot)| slot.into_change(key))
             .collect()
     }
 }
 
 impl PageItem {
-    /// Folds another change of the same resource into this one: the newer takes its place. What the
-    /// reader has not seen created is a create still.
+    /// Folds another change of the same resource into this one: the newer state replaces the older.
+    /// The result stays a create if the reader has not received the create.
     fn fold(&mut self, other: Self) {
         self.is_news |= other.is_news;
         if other.server_version < self.server_version {
             return;
         }
+
         let bytes = self.bytes_with(&other);
         let action = match (self.action, other.action) {
             (Action::Create, Action::Update) => Action::Create,
             (_, action) => action,
         };
-        // Conflicts decided since are told, whichever version decided them.
+
+        // Conflicts resolved since are all reported, regardless of the version that resolved them.
         let mut decided = std::mem::take(&mut self.decided);
         decided.retain(|conflict| !other.decided.contains(conflict));
         decided.extend(other.decided);
+
         *self = Self {
             action,
             decided,
@@ -273,7 +285,7 @@ impl PageItem {
         };
     }
 
-    /// Bytes it takes once the other is folded into it.
+    /// Returns the bytes of the item after folding `other` into it.
     fn bytes_with(&self, other: &Self) -> usize {
         if other.server_version < self.server_version {
             return self.bytes;
@@ -285,8 +297,8 @@ impl PageItem {
         other.bytes + DECIDED_BYTES * kept.count()
     }
 
-    /// The change that says so.
-    fn told(self, key: ResourceKey) -> Change {
+    /// Converts the item to a change of the response.
+    fn into_change(self, key: ResourceKey) -> Change {
         let Self {
             action,
             payload,
@@ -301,11 +313,13 @@ impl PageItem {
         } else {
             Vec::new()
         };
+
         let ResourceKey {
             channel,
             resource_type,
             id,
         } = key;
+
         Change {
             id,
             resource_type,
@@ -320,17 +334,18 @@ impl PageItem {
     }
 }
 
-/// Bytes that a change takes in the answer, at most.
+/// Returns an upper bound of the bytes that a change takes in the response.
 fn bytes(key: &ResourceKey, payload: Option<&RawValue>, decided: usize) -> usize {
     let payload = payload.map_or(0, |payload| escaped_bytes(payload.get()));
-    // Names are written twice escaped at worst: as JSON in the body, and the body as JSON by
-    // Lambda.
+    // In the worst case names are escaped twice: as JSON in the body, and the body as a JSON string
+    // by Lambda.
     let names = 2 * (escaped_bytes(&key.id) + escaped_bytes(key.channel.name()));
     payload + names + key.resource_type.len() + 310 + DECIDED_BYTES * decided
 }
 
-/// Whether a segment leads on from `position`: it follows it, or holds it. Where it does neither,
-/// the position stems from a log that was since restored, or what followed it has expired.
+/// Returns whether a segment is contiguous with `position`: it follows the position or contains it.
+/// Otherwise the position was issued by a log that was restored since, or the changes after it have
+/// expired.
 pub fn is_contiguous(position: Position, segment: &Segment) -> bool {
     segment.prev == position
         || segment

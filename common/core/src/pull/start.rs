@@ -1,4 +1,4 @@
-//! Where a pull goes on in a channel (§4.4, §4.5): in the log, in its snapshot, or over from the
+//! Where a pull continues in a channel (§4.4, §4.5): in the log, in its snapshot, or again from the
 //! start.
 
 use chrono::{DateTime, Duration, Utc};
@@ -11,20 +11,19 @@ use crate::{
     token::Progress,
 };
 
-/// Where a pull goes on in one channel.
+/// The point at which a pull continues in one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// From here.
+    /// The progress from which the pull continues.
     pub progress: Progress,
-    /// Whether the device has to replace the channel's rows: a snapshot begins, because the device
-    /// is new to the channel, or the log cannot lead it on from where it stood. A snapshot does not
-    /// tell what was deleted, and a device that is new may hold rows from what its pushes were
-    /// answered.
+    /// Whether the device must replace the channel's rows: a snapshot begins, because the device is
+    /// new to the channel or the log is not contiguous with its position. A snapshot does not
+    /// contain deletions, and a new device may have rows from the responses to its pushes.
     pub is_reset: bool,
 }
 
-/// Where a pull at `now` goes on, from the `progress` its token holds, in a log with this `head`
-/// that keeps changes for `retention`.
+/// Returns where a pull at `now` continues from the `progress` in its token, in a log with this
+/// `head` that keeps changes for `retention`.
 pub fn start(
     progress: Option<&Progress>,
     head: Option<&Head>,
@@ -40,7 +39,8 @@ pub fn start(
     }
 }
 
-/// Starting over: a snapshot, and the device told to replace its rows.
+/// Returns the start of a full resync: a snapshot, with the instruction to replace the channel's
+/// rows.
 pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
     Start {
         progress: Progress::Snapshot {
@@ -64,10 +64,12 @@ fn is_contiguous(
             noted, noted_at, ..
         } => (*noted, *noted_at),
     };
+
     let end = end_of(head);
     if position == end {
-        return true; // nothing was missed, however long ago that was
+        return true; // no change was missed, regardless of the age of the position
     }
+
     let floor = head.and_then(|head| head.floor).unwrap_or(Position::START);
     position < end && position >= floor && now - at <= retention
 }
@@ -102,18 +104,18 @@ mod tests {
     }
 
     #[test]
-    fn a_position_older_than_the_retention_starts_over() {
+    fn position_older_than_retention_is_reset() {
         assert!(!is_reset("5", 30, &head("9", None)));
         assert!(is_reset("5", 31, &head("9", None)));
     }
 
     #[test]
-    fn a_quiet_channel_never_expires_anyone() {
+    fn position_at_head_never_expires() {
         assert!(!is_reset("9", 900, &head("9", None)));
     }
 
     #[test]
-    fn a_position_ahead_of_the_log_starts_over() {
+    fn position_ahead_of_log_is_reset() {
         assert!(is_reset("10", 0, &head("9", None)));
         let progress = Progress::log(at("1"), DateTime::UNIX_EPOCH);
         assert!(
@@ -128,19 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn a_position_below_the_floor_starts_over() {
+    fn position_below_truncation_point_is_reset() {
         assert!(is_reset("5", 0, &head("9", Some("6"))));
         assert!(!is_reset("6", 0, &head("9", Some("6"))));
     }
 
     #[test]
-    fn a_channel_the_token_lacks_starts_with_a_snapshot() {
+    fn new_channel_starts_with_snapshot() {
         let start = start(
             None,
             Some(&head("9", None)),
             DateTime::UNIX_EPOCH,
             Duration::days(30),
         );
+
         assert_eq!(
             start.progress,
             Progress::Snapshot {
@@ -151,7 +154,7 @@ mod tests {
         );
         assert!(
             start.is_reset,
-            "rows that it has from its pushes may be deleted"
+            "rows from push responses may have been deleted since"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The bounds of a payload (§2), and what an item is told that does not have the shape of one.
+//! The bounds of a payload (§2), and the rejection of items that cannot be parsed.
 
 use serde_json::value::RawValue;
 
@@ -14,7 +14,8 @@ pub(crate) fn check_size(payload: &RawValue, fields: &Fields) -> Result<(), Reje
     check_bounds(payload.get().len(), fields.len())
 }
 
-/// The same of a payload with so many bytes and top-level fields.
+/// Checks the size in bytes and the number of top-level fields of a payload against the bounds of
+/// §2.
 pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Rejection> {
     if bytes > PAYLOAD_BYTES_MAX {
         let error = format!("payload: {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are stored");
@@ -27,19 +28,19 @@ pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Rejection>
     Ok(())
 }
 
-/// The refusal of an item that does not have the shape of one, with the place of the first fault.
+/// Returns the rejection of an item that cannot be parsed, with the JSON path of the first error.
 pub(super) fn invalid_item(
     path: &serde_path_to_error::Path,
     error: &serde_json::Error,
 ) -> Rejection {
     let path = path.to_string();
-    let place = if matches!(path.as_str(), "." | "?") {
+    let location = if matches!(path.as_str(), "." | "?") {
         String::new()
     } else {
         format!("{path}: ")
     };
     Rejection::new(
         ItemCode::InvalidItem,
-        format!("{place}{}", json::explain(error)),
+        format!("{location}{}", json::explain(error)),
     )
 }

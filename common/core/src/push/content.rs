@@ -1,4 +1,4 @@
-//! What an edit makes of a resource's payload: found out before anything is changed, and checked
+//! The payload that an edit produces. It is computed before anything is changed, and checked
 //! against the bounds of §2.
 
 use super::{
@@ -14,27 +14,27 @@ use crate::{
     protocol::push::ItemCode,
 };
 
-/// The payload that a resource has once an edit is applied.
+/// The payload that a resource has after an edit is applied.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// The one that it has.
+    /// The current payload, unchanged.
     Same,
-    /// This one, whole.
+    /// A complete new payload.
     Whole(&'a Json),
-    /// The one that it has, patched.
+    /// The current payload with this patch applied.
     Patched(Patch<'a>, Effect<'a>),
 }
 
 impl<'a> Next<'a> {
-    /// What the patch of `edit` would make of `payload`.
+    /// Returns the effect of the patch of `edit` on `payload`, without applying it.
     pub(super) fn patched(edit: &'a Edit, payload: &mut Tree<'a>) -> Self {
         let patch = Patch::read(&edit.payload);
         let effect = payload.weigh(&patch);
         Self::Patched(patch, effect)
     }
 
-    /// Checks what would be stored: the bounds of §2, and the fields the catalog requires. Merging
-    /// nests nothing deeper than it was sent.
+    /// Checks the resulting payload against the bounds of §2 and the fields that the catalog
+    /// requires. The nesting depth needs no check: a merge never nests deeper than its inputs.
     pub(super) fn check(
         &self,
         payload: Option<&mut Tree<'a>>,
@@ -50,7 +50,8 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// The top-level field `name` of it, if it has one that may be another than before.
+    /// Returns the top-level field `name` of the resulting payload, if it is present and may differ
+    /// from the current one.
     pub(super) fn changed_field(&self, payload: Option<&mut Tree<'a>>, name: &str) -> Option<Json> {
         match self {
             Self::Same => None,
@@ -61,8 +62,8 @@ impl<'a> Next<'a> {
     }
 }
 
-/// Checks a payload that would be stored as it is: the bounds of §2, and the fields the catalog
-/// requires.
+/// Checks a payload that is stored as it is against the bounds of §2 and the fields that the
+/// catalog requires.
 pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), Rejection> {
     let fields = json::fields(payload).ok_or_else(|| {
         Rejection::new(ItemCode::InvalidPayload, "payload: must be a JSON object")
@@ -75,9 +76,9 @@ pub(crate) fn check_stored(payload: &Json, rules: &ResourceType) -> Result<(), R
 
 fn check_required(
     rules: &ResourceType,
-    mut is_there: impl FnMut(&str) -> bool,
+    mut is_present: impl FnMut(&str) -> bool,
 ) -> Result<(), Rejection> {
-    match rules.required.iter().find(|name| !is_there(name)) {
+    match rules.required.iter().find(|name| !is_present(name)) {
         Some(name) => Err(Rejection::new(
             ItemCode::RequiredFieldMissing,
             format!("payload.{name}: required"),

@@ -1,6 +1,6 @@
-//! Deciding a batch, resource by resource (§3.5 to §3.9): the edits of a group are folded into one
-//! write, what was refused goes into a conflict or is answered as an error, and what was made on a
-//! refused copy is not applied.
+//! Decides a batch, one resource at a time (§3.5 to §3.9). The edits of a group are folded into one
+//! write. Rejected edits go into a conflict or get an error result, and edits that were made on a
+//! rejected copy are not applied.
 
 use std::collections::HashMap;
 
@@ -20,79 +20,79 @@ use crate::{
     unique::{UniqueChange, UniqueKey},
 };
 
-/// What is stored about a group's resource.
+/// The stored state of a group's resource.
 #[derive(Debug, Clone, Default)]
 pub struct CurrentState {
-    /// The row, if there is one.
+    /// The row of the resource, if it exists.
     pub resource: Option<Resource>,
-    /// This device's conflicts about it; `None` while they were not read.
+    /// This device's conflicts about the resource; `None` if they have not been read.
     pub conflicts: Option<Vec<ConflictSummary>>,
 }
 
-/// What was found out about other rows and objects.
+/// The results of lookups of other rows and of objects.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookups<'a> {
-    /// Unique values of which a try showed that somebody holds them.
+    /// The resources that hold unique values, for values that a failed write attempt found to be
+    /// taken.
     pub holders: &'a HashMap<UniqueKey, ResourceKey>,
-    /// What is known of the media keys that the batch names.
+    /// The verification results of the media keys that the batch names.
     pub media: &'a Evidence,
 }
 
-/// What becomes of a group, or of its first items. At least one of them is decided.
+/// The decision about a group, or about its first items. At least one item is decided.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// The answer to each of its items, or to those at its beginning: what follows is decided on
-    /// what those left in the tables.
+    /// The results of the group's items or of its first items. The remaining items are decided
+    /// against the rows that these wrote.
     pub results: Vec<ItemResult>,
-    /// The row to write, if anything changed.
+    /// The row to write, if any item changed it.
     pub write: Option<ResourceWrite>,
-    /// The unique values that change hands with it, in the same transaction.
+    /// The unique values to claim and free in the same transaction.
     pub unique: UniqueChange,
-    /// Uploads that were verified for its items.
+    /// The uploads that were verified for the group's items.
     pub uploads: Vec<Upload>,
-    /// The conflicts to store once the row is written.
+    /// The conflicts to store after the row is written.
     pub conflicts: Vec<ConflictWrite>,
-    /// What a policy decided, to be recorded in the same transaction.
-    pub ruled: Option<PolicyConflict>,
-    /// Conflicts that a create among its items takes the place of, to be resolved in the same
-    /// transaction.
+    /// A conflict that a policy resolved, to be recorded in the same transaction.
+    pub policy_conflict: Option<PolicyConflict>,
+    /// Conflicts that a create of the group supersedes, to be resolved in the same transaction.
     pub superseded: Vec<SupersededConflict>,
-    /// What its items mean for those of the group that are decided later.
+    /// The effect of these items on the items of the group that are decided later.
     pub carried: CarriedState,
 }
 
-/// A row to write, on the condition that it still is what was loaded.
+/// A row to write, on the condition that the stored row is unchanged since it was loaded.
 #[derive(Debug, Clone)]
 pub struct ResourceWrite {
-    /// The version that was loaded; `None` where there was no row.
+    /// The version that was loaded; `None` if there was no row.
     pub expected_version: Option<u64>,
-    /// The row then.
+    /// The new content of the row.
     pub resource: Resource,
 }
 
-/// A conflict that a policy decided at once (§5).
+/// A conflict that a policy resolved when the edit was pushed (§5).
 #[derive(Debug, Clone)]
 pub struct PolicyConflict {
-    /// Which policy.
+    /// The policy that resolved the conflict.
     pub policy: Policy,
-    /// The conflict, resolved.
+    /// The conflict with its outcome.
     pub conflict: ConflictWrite,
-    /// The resource behind the decision.
+    /// The resource after the decision.
     pub after: Resource,
 }
 
-/// Why a group cannot be decided yet: some of its edits conflict, and the conflicts this device has
-/// already were not read.
+/// A group cannot be decided yet: an edit conflicts, and the existing conflicts of this device have
+/// not been read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConflictsNeeded;
 
-/// Decides the edits of `group` against what is stored, at the moment `now`.
+/// Decides the edits of `group` against the `stored` state, at the time `now`.
 ///
-/// A pure function, and a fixed point: deciding the same group against its own outcome changes
-/// nothing and answers the same.
+/// The function is pure and idempotent: deciding the same group against its own outcome changes
+/// nothing and returns the same results.
 ///
 /// # Errors
-/// [`ConflictsNeeded`] when an edit conflicts and `stored.conflicts` is `None`.
+/// Returns [`ConflictsNeeded`] if an edit conflicts and `stored.conflicts` is `None`.
 pub fn decide(
     group: &Group,
     stored: &CurrentState,
@@ -103,6 +103,7 @@ pub fn decide(
     let Some(rules) = sender.catalog.get(&group.key.resource_type) else {
         return Ok(Decision::default()); // no group is made for a type the catalog lacks
     };
+
     let mut fold = Fold::new(group, stored, found, sender, rules, now);
     let mut results = Vec::with_capacity(group.items.len());
     for item in &group.items {
@@ -114,6 +115,7 @@ pub fn decide(
             Item::Rejected(response) => fold.rejected(response),
         });
     }
+
     let outcome = fold.finish();
     let expected_version = stored
         .resource
@@ -128,8 +130,8 @@ pub fn decide(
             stored.resource.as_ref(),
             Some(after),
         );
-        // What somebody else holds is not this resource's to free: it held the value before the
-        // field was declared unique.
+        // A value that another resource holds must not be freed: this resource had the value before
+        // the field was declared unique.
         unique.frees.retain(|key| {
             found
                 .holders
@@ -137,6 +139,7 @@ pub fn decide(
                 .is_none_or(|holder| *holder == group.key)
         });
     }
+
     Ok(Decision {
         results,
         write: outcome.changed.map(|resource| ResourceWrite {
@@ -146,7 +149,7 @@ pub fn decide(
         unique,
         uploads: outcome.uploads,
         conflicts: outcome.conflicts,
-        ruled: outcome.ruled,
+        policy_conflict: outcome.policy_conflict,
         superseded: outcome.superseded,
         carried: outcome.carried,
     })

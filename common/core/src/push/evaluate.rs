@@ -1,5 +1,5 @@
-//! The rules for one edit on one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes.
-//! Here it is decided whether an edit was made on what the resource is now.
+//! The rules for one edit of one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes.
+//! They determine whether an edit was made on the current state of the resource.
 
 use super::{
     content::Next,
@@ -13,29 +13,30 @@ use crate::{
     resource::{AppliedEdit, Resource},
 };
 
-/// What becomes of an edit.
+/// The evaluation of an edit.
 #[derive(Debug)]
 pub enum EditOutcome<'a> {
-    /// The resource remembers having applied it, as this version.
+    /// The edit is in the deduplication window: it was applied before, as this version.
     Remembered(AppliedEdit),
-    /// It changes nothing.
+    /// The edit changes nothing.
     Unchanged {
-        /// Whether the device has received the version that stands. Its own versions count only
-        /// once they were delivered: it may have been restored from a backup that lacks them.
+        /// Whether the device has received the current version. Its own versions count only once
+        /// they were delivered, because the device may have been restored from a backup that lacks
+        /// them.
         is_seen: bool,
     },
-    /// It is applied, and this is the payload then.
+    /// The edit is applied, with this payload as the result.
     Apply(Next<'a>),
-    /// It was made on something else than the resource is now.
+    /// The edit was not made on the current state of the resource.
     Conflict(ItemCode, String),
-    /// There is no such resource.
+    /// The resource does not exist.
     NotFound,
-    /// It cannot be applied to anything.
+    /// The edit is invalid, independent of the state of the resource.
     Reject(Rejection),
 }
 
-/// Judges `edit` by `author` against the stored `resource`, whose payload is `payload`. Nothing of
-/// that changes.
+/// Evaluates `edit` by `author` against the stored `resource` with the payload `payload`. Modifies
+/// neither.
 pub fn evaluate<'a>(
     edit: &'a Edit,
     resource: Option<&Resource>,
@@ -53,8 +54,8 @@ pub fn evaluate<'a>(
         (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource, author) => {
             apply(Next::Whole(&edit.payload), payload, rules)
         }
-        // A create is found among the edits where an admin accepted it, or where it brought a
-        // deleted resource back.
+        // The deduplication window may contain the create: if an admin accepted it, or if it
+        // restored a deleted resource.
         (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
             Some(applied) => EditOutcome::Remembered(applied),
             None => evaluate_create(edit, resource, author),
@@ -78,6 +79,7 @@ fn evaluate_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Edi
             is_merged: false,
         });
     }
+
     let version = resource.server_version;
     let (code, error) = if is_own && creation.client_temp_id.is_some() && same_name {
         (
@@ -95,13 +97,14 @@ fn evaluate_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Edi
             "Id taken: a resource with this id exists".to_owned(),
         )
     };
+
     EditOutcome::Conflict(code, error)
 }
 
-/// Whether a create brings a deleted resource back: its device has seen the delete, or deleted it
-/// itself in an earlier edit of its queue. It cannot be a retry of the create that made the
-/// resource, nor one that was applied before: then the version would be above its base, or its
-/// `client_version` one of the run.
+/// Returns whether a create restores a deleted resource: its device has received the delete, or has
+/// deleted the resource in an earlier edit of its queue. Such a create cannot be a retry of the
+/// create that made the resource, nor a create that was applied before. In those cases the version
+/// would be above its base, or its `client_version` would be part of the run.
 fn is_made_on_tombstone(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     resource.deleted && edit.base_version.is_some() && is_fresh(edit, resource, author)
 }
@@ -119,6 +122,7 @@ fn evaluate_change<'a>(
         (_, Some(_)) if resource.deleted => Next::Same,
         (_, Some(payload)) => Next::patched(edit, payload),
     };
+
     if let Next::Patched(_, effect) = &next
         && !effect.has_changed
     {
@@ -126,30 +130,37 @@ fn evaluate_change<'a>(
             is_seen: base(edit, resource) == resource.server_version,
         };
     }
+
     if !is_fresh(edit, resource, author) {
         let (server, client) = (resource.server_version, edit.client_version);
         let error = format!("Version mismatch: server_version={server}, client_version={client}");
         return EditOutcome::Conflict(ItemCode::VersionMismatch, error);
     }
+
     if resource.deleted {
         return EditOutcome::Reject(Rejection::new(
             ItemCode::ResourceDeleted,
             "the resource is deleted",
         ));
     }
+
     apply(next, payload, rules)
 }
 
-/// Whether the device had seen all that others wrote when it made the edit, and the edit is none
-/// that the resource has forgotten (§3.4). Asked only of edits that the resource does not remember.
+/// Returns whether the device had received all changes by other writers when it made the edit, and
+/// the edit cannot be an old one outside the deduplication window (§3.4). Must be called only for
+/// edits that the window does not contain.
 fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     let server_version = resource.server_version;
     let own_run = resource.run.author == *author;
+
     if !has_seen_all(edit, resource, author) {
         return false;
     }
+
     if edit.base_version == Some(server_version) {
-        return true; // had it been applied before, the version would be above its base
+        // An edit that was applied before would have raised the version above its base.
+        return true;
     }
     if own_run && edit.client_version <= resource.run.client_version_max {
         return false;
@@ -157,8 +168,8 @@ fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     edit.base_version.is_some() || edit.client_version > resource.claims.of(author)
 }
 
-/// Whether every version after the edit's base is the device's own. A base above the server's
-/// version is none that it ever sent: the server was restored from an older copy.
+/// Returns whether the device itself wrote every version after the edit's base. A base above the
+/// server's version was never sent by this server: it was restored from an older copy.
 fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     let server_version = resource.server_version;
     let base = base(edit, resource);
@@ -166,7 +177,7 @@ fn has_seen_all(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     base == server_version || base < server_version && own_run && base + 1 >= resource.run.began
 }
 
-/// The version that counts as the edit's base (§3.3).
+/// Returns the version that counts as the edit's base (§3.3).
 fn base(edit: &Edit, resource: &Resource) -> u64 {
     edit.base_version
         .unwrap_or(edit.client_version.min(resource.server_version))

@@ -1,4 +1,4 @@
-//! Items that fail, and what that means for the items behind them (§3.5, §3.7).
+//! Items that fail, and their effect on later items (§3.5, §3.7).
 
 use super::{
     fold::Fold,
@@ -10,16 +10,16 @@ use crate::protocol::{
 };
 
 impl Fold<'_> {
-    /// Defers an update or delete behind an item of the batch that may succeed when it is sent
-    /// again: the device keeps both in its queue, and the order of the queue must hold (§3.5). A
-    /// create is complete in itself, and never deferred.
+    /// Returns the error result of an update or delete that follows a failed, retryable item of the
+    /// batch. The device keeps both in its queue, and their order must be preserved (§3.5). A
+    /// create is complete in itself and is never deferred.
     pub(super) fn deferred(&self, edit: &Edit) -> Option<ItemResult> {
         let is_deferred = edit.action != Action::Create && self.carried.failed == Some(true);
         is_deferred.then(|| self.depends(edit, true))
     }
 
-    /// An update or delete of a resource that does not exist. Behind an item that failed, that one
-    /// may be the create it needs.
+    /// Returns the error result of an update or delete of a resource that does not exist. If an
+    /// earlier item failed, that item may be the missing create, and the edit depends on it.
     pub(super) fn not_found(&mut self, edit: &Edit) -> ItemResult {
         match self.carried.failed {
             Some(is_retryable) => self.depends(edit, is_retryable),
@@ -50,26 +50,29 @@ impl Fold<'_> {
         self.reject(edit, rejection, is_retryable)
     }
 
-    /// Notes that an item failed; one that may succeed later counts more than one that cannot.
+    /// Records that an item failed. A retryable failure takes precedence over a permanent one.
     pub(super) fn note_failure(&mut self, is_retryable: bool) {
         self.carried.failed = Some(is_retryable || self.carried.failed == Some(true));
     }
 
-    /// An error, with the state of the resource that the device needs for its next step.
+    /// Returns an error result with the state of the resource that the device needs to continue.
     fn reject(&self, edit: &Edit, rejection: Rejection, is_retryable: bool) -> ItemResult {
         let states_version = matches!(
             rejection.code,
             ItemCode::NotFound | ItemCode::ResourceDeleted
         );
+
         let response = rejection.response(
             edit.index,
             edit.client_temp_id.clone(),
             Some(self.key.id.clone()),
             is_retryable,
         );
+
         if !states_version {
             return response;
         }
+
         let resource = self.resource.as_ref();
         ItemResult {
             server_version: Some(resource.map_or(0, |resource| resource.server_version)),

@@ -1,5 +1,5 @@
-//! A device with as many open conflicts as it may have (§3.5): an edit that would open one more is
-//! refused for now.
+//! Handles a device that has reached the limit of open conflicts (§3.5): an edit that would open
+//! another conflict is rejected as retryable.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,15 @@ use crate::{
 };
 
 impl Decision {
-    /// Whether it opens a conflict that waits for an admin.
+    /// Returns whether the decision opens a conflict that waits for an admin.
     pub fn opens_conflicts(&self) -> bool {
         self.conflicts.iter().any(|write| write.expected_edits == 0)
     }
 
-    /// The decision for a device that may open no more conflicts: an edit that would open one is
-    /// the error `too_many_conflicts`, and what would join it depends on a failed item. Both may be
-    /// sent again. What is applied and what joins an older conflict stays as it is.
+    /// Returns the decision for a device that must not open more conflicts. An edit that would open
+    /// one gets the error `too_many_conflicts`, and an edit that would join it gets
+    /// `depends_on_failed_item`. Both are retryable. Applied edits and edits that join an existing
+    /// conflict are unaffected.
     #[must_use]
     pub fn without_new_conflicts(mut self) -> Self {
         let is_opened = |expected_edits: usize| expected_edits == 0;
@@ -27,17 +28,20 @@ impl Decision {
             .filter(|write| is_opened(write.expected_edits))
             .map(|write| write.id.clone())
             .collect();
+
         self.conflicts
             .retain(|write| !is_opened(write.expected_edits));
+
         let mut rejected: HashSet<String> = HashSet::new();
         for result in &mut self.results {
             let Some(id) = result.conflict_id.clone().filter(|id| opened.contains(id)) else {
                 continue;
             };
             *result = rejection(result, rejected.insert(id));
-            // What follows on the resource may be sent again, too.
+            // Later edits of the resource are retryable as well.
             self.carried.failed = Some(true);
         }
+
         self
     }
 }
@@ -54,6 +58,7 @@ fn rejection(result: &ItemResult, is_first: bool) -> ItemResult {
             "an earlier item of this batch on the same resource failed".to_owned(),
         )
     };
+
     let ItemResult {
         index,
         client_temp_id,

@@ -1,6 +1,6 @@
-//! Media keys in pushed items (§6.3): a key is accepted into a resource only if its upload was
-//! verified for that resource. What has to be looked up for that is bounded per batch, and only
-//! keys that this deployment's presign returned are looked up.
+//! Media keys in pushed items (§6.3). A resource accepts a key only if its upload was verified for
+//! that resource. The number of lookups is bounded for each batch, and only keys that presign
+//! returned are looked up.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,24 +16,24 @@ use crate::{
     resource::{Resource, ResourceKey},
 };
 
-const NOT_GIVEN: &str = "is no media key that you were given: presign an upload of your own";
+const NOT_GIVEN: &str = "is not a media key that was issued to you: presign an upload of your own";
 const TOO_OLD: &str =
-    "is a media key of the old form, which is not accepted any more: presign the upload again";
+    "is a media key of the old form, which is no longer accepted: presign the upload again";
 
-/// A media key, and the resource whose payload is to name it.
+/// A media key and the resource whose payload names it.
 pub type Claim = (ResourceKey, String);
 
-/// Which media keys are worth a lookup.
+/// The rules by which media keys are accepted for lookup.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyRules<'a> {
-    /// Authenticates keys.
+    /// The secrets that authenticate keys.
     pub keyring: &'a Keyring,
-    /// Whether keys of the old form, which have no MAC, are accepted where they are named for the
-    /// first time.
+    /// Whether keys of the old form, which have no MAC, are accepted when a resource names them for
+    /// the first time.
     pub accepts_old: bool,
 }
 
-/// The media keys of a batch that have to be verified, in the order of their items.
+/// The media keys of a batch that have to be verified, in item order.
 #[derive(Debug, Default)]
 pub struct MediaReferences {
     claims: Vec<Lookup>,
@@ -45,35 +45,36 @@ struct Lookup {
     claim: Claim,
     is_old: bool,
     is_own: bool,
-    /// The resource may exist already, so that the upload may have been verified for it before.
+    /// The resource may exist already, so the upload may have been verified for it before.
     may_be_noted: bool,
     accepts_first_naming: bool,
 }
 
-/// What is known of the media keys of a batch.
+/// The verification state of the media keys of a batch.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    /// Uploads that were verified for the resource before.
+    /// Uploads that were verified for their resource before.
     noted: HashSet<Claim>,
-    /// Claims that were left for a later batch.
+    /// Claims that are deferred to a later batch.
     deferred: HashSet<Claim>,
-    /// What was found under keys.
+    /// The lookup results, by media key.
     checked: HashMap<String, MediaCheck>,
 }
 
-/// How many more keys a batch may have looked up.
+/// The number of lookups that a batch may still make.
 struct Budget {
     all: usize,
     old: usize,
 }
 
-/// The media keys that the fields of a payload name, where the catalog declares them: one text, or
-/// a list of them.
+/// Returns the media keys in the payload fields that the catalog declares as media fields. A field
+/// holds one text or a list of texts.
 ///
 /// # Errors
-/// A refusal for a field that holds anything else, or for more than 50 keys.
+/// Returns a [`Rejection`] if a field holds anything else, or if there are more than 50 keys.
 pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Rejection> {
     let mut keys = Vec::new();
+
     for field in &rules.media {
         let Some(value) = fields.get(field).filter(|value| value.get() != "null") else {
             continue;
@@ -84,6 +85,7 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Reject
         };
         keys.extend(named);
     }
+
     if keys.len() > MEDIA_KEYS_MAX {
         let error = format!(
             "payload: names {} media keys, at most {MEDIA_KEYS_MAX}",
@@ -94,8 +96,8 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Reject
     Ok(keys)
 }
 
-/// The media keys in the value of a media field: one text, a list of them, or none for `null`.
-/// Anything else is `None`.
+/// Returns the media keys in the value of a media field: one text or a list of texts; an empty list
+/// for `null`. Returns `None` for any other value.
 pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
     match serde_json::from_str::<Option<String>>(value.get()) {
         Ok(key) => Some(key.into_iter().collect()),
@@ -104,8 +106,9 @@ pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
 }
 
 impl MediaReferences {
-    /// Collects the keys that items of `groups` name, as far as `rows` do not hold them already.
-    /// Items that `is_pending` rejects by their index are left out: they have their results.
+    /// Collects the keys that the items of `groups` name and that `rows` do not already contain.
+    /// Items for which `is_pending` returns false, by their index, already have results and are
+    /// left out.
     pub fn of(
         groups: &[Group],
         rows: &HashMap<ResourceKey, Resource>,
@@ -136,11 +139,12 @@ impl MediaReferences {
                 .filter(|key| recognized(key, rules).is_none())
                 .copied()
                 .collect();
+
             let rejected = forged
                 .iter()
                 .map(|key| ((*key).clone(), MediaCheck::Rejected(NOT_GIVEN)));
             claims.evidence.checked.extend(rejected);
-            // An item with a forged key is refused, so its other keys are not looked up.
+            // An item with a forged key is rejected, so its other keys are not looked up.
             for key in new.into_iter().filter(|_| forged.is_empty()) {
                 if seen.insert((&group.key, key)) {
                     claims.add(group, key, sender, rules);
@@ -163,7 +167,7 @@ impl MediaReferences {
         });
     }
 
-    /// The claims to look for among the uploads that were verified before, at most
+    /// Returns the claims to look for among the uploads that were verified before, at most
     /// [`MEDIA_LOOKUPS_MAX`].
     pub fn to_find(&self) -> Vec<Claim> {
         let mut budget = Budget::new();
@@ -174,14 +178,15 @@ impl MediaReferences {
         found.map(|it| it.claim.clone()).collect()
     }
 
-    /// Given which of them were verified before: the keys whose uploads are to be looked up, at
-    /// most [`MEDIA_LOOKUPS_MAX`], and what is known of the others.
+    /// Returns the keys whose uploads have to be looked up, at most [`MEDIA_LOOKUPS_MAX`], and the
+    /// evidence for the others. `noted` contains the claims that were verified before.
     pub fn to_look_up(self, noted: HashSet<Claim>) -> (Vec<String>, Evidence) {
         let searched: HashSet<Claim> = self.to_find().into_iter().collect();
         let Self {
             claims,
             mut evidence,
         } = self;
+
         let (mut budget, mut keys) = (Budget::new(), Vec::new());
         for Lookup {
             claim,
@@ -194,6 +199,7 @@ impl MediaReferences {
             if noted.contains(&claim) {
                 continue;
             }
+
             if !(is_own && accepts_first_naming) {
                 if may_be_noted && !searched.contains(&claim) {
                     evidence.deferred.insert(claim);
@@ -205,7 +211,7 @@ impl MediaReferences {
                 }
             } else if !evidence.checked.contains_key(&claim.1) {
                 let is_admitted = budget.admits(is_old);
-                // What was found takes its place.
+                // The lookup result replaces this entry.
                 evidence.checked.insert(
                     claim.1.clone(),
                     if is_admitted {
@@ -217,16 +223,48 @@ impl MediaReferences {
                 keys.extend(Some(claim.1).filter(|_| is_admitted));
             }
         }
+
         (keys, Evidence { noted, ..evidence })
     }
 }
 
 impl Evidence {
-    /// The same, with what was found under keys.
+    /// Returns the evidence with the lookup results added.
     #[must_use]
     pub fn with(mut self, checked: HashMap<String, MediaCheck>) -> Self {
         self.checked.extend(checked);
         self
+    }
+
+    /// Checks that a new media key is not rejected permanently.
+    fn check_valid(&self, claim: &Claim) -> Result<(), Rejection> {
+        let (_, media) = claim;
+        match self.checked.get(media) {
+            Some(MediaCheck::Rejected(reason)) if !self.deferred.contains(claim) => {
+                let error = format!("payload: {media:?} {reason}");
+                Err(Rejection::new(ItemCode::InvalidMediaKey, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the verified upload of a new media key that is valid, or the reason why the item
+    /// must be sent again.
+    fn upload(&self, claim: &Claim) -> Result<Upload, Rejection> {
+        let (_, media) = claim;
+        match self.checked.get(media) {
+            _ if self.deferred.contains(claim) => Err(deferred()),
+            Some(MediaCheck::Verified(upload)) => Ok(upload.clone()),
+            Some(MediaCheck::Missing(reason)) => {
+                let error = format!("payload: media {media:?}: {reason}");
+                Err(Rejection::new(ItemCode::MediaMissing, error))
+            }
+            Some(MediaCheck::Deferred) => Err(deferred()),
+            Some(MediaCheck::Unavailable | MediaCheck::Rejected(_)) | None => {
+                let error = "the media store is unavailable: send the item again";
+                Err(Rejection::new(ItemCode::Unavailable, error))
+            }
+        }
     }
 }
 
@@ -248,13 +286,13 @@ impl Budget {
     }
 }
 
-/// A key that a presign may have returned: one that is authentic, or has the old form, which has no
-/// MAC.
+/// Parses a key that a presign may have returned: an authentic key, or a key of the old form, which
+/// has no MAC.
 fn recognized(key: &str, rules: KeyRules<'_>) -> Option<MediaKey> {
     MediaKey::parse(key).filter(|key| key.is_old() || key.is_authentic(rules.keyring))
 }
 
-/// The edits of a group that name media keys.
+/// Returns the edits of a group that name media keys.
 fn media_edits(group: &Group) -> impl Iterator<Item = &Edit> {
     group.edits().filter(|edit| !edit.media.is_empty())
 }
@@ -267,7 +305,7 @@ fn held_by(group: &Group, resource: Option<&Resource>, sender: Sender<'_>) -> Ha
         .unwrap_or_default()
 }
 
-/// The media keys that a stored resource names.
+/// Returns the media keys that a stored resource names.
 fn named_by(resource: &Resource, rules: &ResourceType) -> HashSet<String> {
     named_in(&json::fields(&resource.payload).unwrap_or_default(), rules)
 }
@@ -281,64 +319,50 @@ fn named_in(fields: &Fields, rules: &ResourceType) -> HashSet<String> {
         .collect()
 }
 
-/// The uploads that `edit` adds to the resource `key`, whose payload has the fields `standing`.
+/// Returns the uploads that `edit` adds to the resource `key`, whose payload has the fields
+/// `current_fields`.
 ///
 /// # Errors
-/// A refusal for a key that was not verified for this resource and cannot be, or whose upload is
-/// not there as it was promised; and whether sending the item again, unchanged, may succeed.
+/// Returns a [`Rejection`] if a key was not verified for this resource and cannot be, or if its
+/// upload is missing or differs from what was promised. The flag is true if the unchanged item may
+/// succeed when it is sent again.
 pub fn verify(
     edit: &Edit,
     key: &ResourceKey,
-    standing: &Fields,
+    current_fields: &Fields,
     rules: &ResourceType,
     evidence: &Evidence,
 ) -> Result<Vec<Upload>, (Rejection, bool)> {
     if edit.media.is_empty() {
         return Ok(Vec::new());
     }
-    // The resource's own keys were verified when they came.
-    let held = named_in(standing, rules);
-    let claim = |media: &String| (key.clone(), media.clone());
-    let is_new =
-        |media: &&String| !held.contains(*media) && !evidence.noted.contains(&claim(media));
-    let new: Vec<&String> = edit.media.iter().filter(is_new).collect();
-    // First of all what no retry can help.
-    for media in new
+
+    // The resource's existing keys were verified when they were added.
+    let held = named_in(current_fields, rules);
+    let new: Vec<Claim> = edit
+        .media
         .iter()
-        .filter(|media| !evidence.deferred.contains(&claim(media)))
-    {
-        if let Some(MediaCheck::Rejected(reason)) = evidence.checked.get(*media) {
-            return Err((
-                Rejection::new(
-                    ItemCode::InvalidMediaKey,
-                    format!("payload: {media:?} {reason}"),
-                ),
-                false,
-            ));
-        }
+        .filter(|media| !held.contains(*media))
+        .map(|media| (key.clone(), media.clone()))
+        .filter(|claim| !evidence.noted.contains(claim))
+        .collect();
+
+    // Permanent errors take precedence over retryable ones.
+    for claim in &new {
+        evidence
+            .check_valid(claim)
+            .map_err(|rejection| (rejection, false))?;
     }
-    let mut uploads = Vec::new();
-    for media in new {
-        match evidence.checked.get(media) {
-            _ if evidence.deferred.contains(&claim(media)) => return Err((deferred(), true)),
-            Some(MediaCheck::Verified(upload)) => uploads.push(upload.clone()),
-            Some(MediaCheck::Missing(reason)) => {
-                let error = format!("payload: media {media:?}: {reason}");
-                return Err((Rejection::new(ItemCode::MediaMissing, error), true));
-            }
-            Some(MediaCheck::Deferred) => return Err((deferred(), true)),
-            Some(MediaCheck::Unavailable | MediaCheck::Rejected(_)) | None => {
-                let error = "the media store did not answer: send the item again";
-                return Err((Rejection::new(ItemCode::Unavailable, error), true));
-            }
-        }
-    }
-    Ok(uploads)
+
+    new.iter()
+        .map(|claim| evidence.upload(claim))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|rejection| (rejection, true))
 }
 
 fn deferred() -> Rejection {
     let error = format!(
-        "the batch names more media keys that are not verified yet than are looked up at once ({MEDIA_LOOKUPS_MAX}; \
+        "the batch names more media keys that are not verified yet than one batch may look up ({MEDIA_LOOKUPS_MAX}; \
          {MEDIA_OLD_LOOKUPS_MAX} of the old form): send the item again"
     );
     Rejection::new(ItemCode::Unavailable, error)

@@ -1,7 +1,7 @@
-//! Push (§3) as a pure function: [`read`](intake::read) turns a batch into edits grouped by
-//! resource, [`decide`](decide::decide) says for one resource what becomes of its edits and what to
-//! write. It folds them: each is judged against the resource as the ones before it left it, and
-//! what is not applied goes to the policy of its type, or into a conflict. Loading and committing
+//! Push (§3) as pure functions. [`read`](intake::read) parses a batch and groups its edits by
+//! resource. [`decide`](decide::decide) determines the results and the writes for one resource: it
+//! folds the edits, evaluating each against the resource as the earlier edits left it. An edit that
+//! cannot be applied goes to the policy of its type or into a conflict. Loading and committing
 //! happen elsewhere.
 
 mod bounds;

@@ -1,8 +1,8 @@
-//! The order in which the items of a batch are decided. A batch must end as if its items had been
-//! sent one by one (§3.5, §3.9), so an item never takes effect before an earlier item of another
-//! resource that may claim or free one of its unique values, and a create that follows other items
-//! of its resource is decided on what those left in the tables. What is independent is decided
-//! together.
+//! The order in which the items of a batch are decided. A batch must have the same outcome as if
+//! its items had been sent one by one (§3.5, §3.9). Therefore an item never takes effect before an
+//! earlier item of another resource that may claim or free one of its unique values, and a create
+//! that follows other items of its resource is decided against the rows that those items wrote.
+//! Independent items are decided together.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -15,14 +15,14 @@ use crate::{
     unique::{self, UniqueKey},
 };
 
-/// Splits groups into what may be decided now, side by side, and what has to wait for it. The
-/// groups of `waiting` are not decided yet for another reason: what shares a value with their
-/// items, and comes later in the batch, waits as well. `rows` holds the stored resources; a row
-/// that is not there, or stale, costs a further round and no correctness, because the transaction
-/// that writes a value checks its holder. `values` keeps what was found for the next round of the
-/// same batch.
+/// Splits groups into a first list that may be decided now, side by side, and a second list that
+/// has to wait for the first. The groups of `waiting` cannot be decided yet for another reason;
+/// later items of the batch that share a value with their items wait as well. `rows` holds the
+/// stored resources. A missing or stale row costs another round but not correctness, because the
+/// transaction that writes a value checks its holder. `values` caches the parsed values for the
+/// next round of the same batch.
 ///
-/// Something always goes.
+/// The first list is never empty unless `groups` is, so the caller always makes progress.
 pub fn split(
     groups: Vec<Group>,
     waiting: &[Group],
@@ -31,21 +31,25 @@ pub fn split(
     sender: Sender<'_>,
 ) -> (Vec<Group>, Vec<Group>) {
     let mut touches = Touches::default();
+
     waiting
         .iter()
         .for_each(|group| touches.add(group, true, rows, values, sender));
     groups
         .iter()
         .for_each(|group| touches.add(group, false, rows, values, sender));
+
     let cuts = touches.cuts(
         groups
             .iter()
             .filter_map(|group| Some((group.key.clone(), later_create(group)?)))
             .collect(),
     );
+
     if cuts.is_empty() {
         return (groups, Vec::new());
     }
+
     let (mut now, mut later) = (Vec::with_capacity(groups.len()), Vec::new());
     for mut group in groups {
         let Some(cut) = cuts.get(&group.key) else {
@@ -63,17 +67,19 @@ pub fn split(
             now.push(group);
         }
     }
+
     if now.is_empty() {
-        // What waits refers to a create that shares a value with it: the create goes first.
+        // The waiting items refer to a create that shares a value with them: the create goes first.
         return (join(later), Vec::new());
     }
     (now, later)
 }
 
-/// Joins the parts of each resource's group again, in the order of the batch.
+/// Joins the parts of each resource's group, in batch order.
 pub fn join(parts: Vec<Group>) -> Vec<Group> {
     let mut by_key: HashMap<ResourceKey, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::with_capacity(parts.len());
+
     for part in parts {
         match by_key.get(&part.key) {
             Some(at) => groups[*at].items.extend(part.items),
@@ -83,29 +89,31 @@ pub fn join(parts: Vec<Group>) -> Vec<Group> {
             }
         }
     }
+
     for group in &mut groups {
         group.items.sort_by_key(Item::index);
     }
     groups.sort_by_key(|group| group.indexes().min());
+
     groups
 }
 
-/// The unique values of the rows and the items of a batch. A batch is split once a round, and each
-/// round would parse them all again.
+/// The unique values of the rows and items of a batch. A batch is split once in each round; the
+/// cache avoids that each round parses all values again.
 #[derive(Debug, Default)]
 pub struct Values {
-    /// Of rows, for one version of each.
+    /// Values of rows, for the cached version of each row.
     stored: HashMap<ResourceKey, (u64, BTreeSet<UniqueKey>)>,
-    /// Of items by their index, before and after their references were replaced.
+    /// Values of items, by index and by whether their references are replaced.
     named: HashMap<(usize, bool), UniqueFieldUse>,
 }
 
-/// What an item says of unique fields.
+/// The effect of an item on unique fields.
 #[derive(Debug)]
 struct UniqueFieldUse {
-    /// The values that it claims.
+    /// The unique values that the item claims.
     claims: BTreeSet<UniqueKey>,
-    /// The fields whose value it may free.
+    /// The fields whose current value the item may free.
     fields: HashSet<String>,
 }
 
@@ -140,6 +148,7 @@ impl Values {
                 let fields = json::fields(&edit.payload).unwrap_or_default();
                 let may_free =
                     |field: &&String| edit.action == Action::Delete || fields.contains_key(*field);
+
                 UniqueFieldUse {
                     claims: unique::values_of(rules, tenant, key, |field| {
                         fields.get(field).cloned()
@@ -150,10 +159,10 @@ impl Values {
     }
 }
 
-/// Which items may claim or free which values.
+/// The unique values that the items of a batch may claim or free.
 #[derive(Default)]
 struct Touches<'a> {
-    /// The resources with such items, and whether they wait.
+    /// The resources with such items, and whether their groups wait.
     groups: HashMap<&'a ResourceKey, bool>,
     items: Vec<Touch<'a>>,
 }
@@ -162,9 +171,9 @@ struct Touches<'a> {
 struct Touch<'a> {
     index: usize,
     key: &'a ResourceKey,
-    /// What it may claim or free.
+    /// The values that the item may claim or free.
     values: BTreeSet<UniqueKey>,
-    /// What it claims, of what the row does not hold.
+    /// The values that the item claims and that the stored row does not hold.
     claims: BTreeSet<UniqueKey>,
 }
 
@@ -184,24 +193,28 @@ impl<'a> Touches<'a> {
         else {
             return;
         };
+
         let (tenant, key) = (&sender.principal.tenant, &group.key);
         let row = rows.get(key).filter(|row| !row.deleted);
-        // The values it may hold by the time an item is decided: those of its row, and those that
-        // earlier items claim.
+        // The values that the resource may hold when an item is decided: the values of its row and
+        // the values that earlier items claim.
         let stored = row
             .map(|row| values.of_row(rules, tenant, key, row).clone())
             .unwrap_or_default();
-        let mut held = stored.clone();
+
+        let mut may_hold = stored.clone();
         for edit in group.edits() {
             let UniqueFieldUse { claims, fields } = values.of_edit(rules, tenant, key, edit);
-            let mut touched: BTreeSet<UniqueKey> = held
+            let mut touched: BTreeSet<UniqueKey> = may_hold
                 .iter()
                 .filter(|value| fields.contains(&value.field))
                 .cloned()
                 .collect();
+
             touched.extend(claims.iter().cloned());
-            held.extend(claims.iter().cloned());
+            may_hold.extend(claims.iter().cloned());
             let claims = claims.difference(&stored).cloned().collect();
+
             if !touched.is_empty() {
                 self.groups.insert(key, waits);
                 self.items.push(Touch {
@@ -214,16 +227,17 @@ impl<'a> Touches<'a> {
         }
     }
 
-    /// By resource, the first item that has to wait; `cuts` holds those that wait in any case. In
-    /// the order of the batch: an item waits if an earlier one of another resource touches one of
-    /// its values, if it may free what an earlier one of its own resource claims (whether that
-    /// claim succeeds shows only when it is written), or if an earlier one of its own resource
-    /// waits.
+    /// Returns the first item of each resource that has to wait. `cuts` contains the items that
+    /// wait in any case. Items are visited in batch order. An item waits in three cases: an earlier
+    /// item of another resource touches one of its values; it may free a value that an earlier item
+    /// of the same resource claims, because the outcome of that claim is known only after the
+    /// write; or an earlier item of the same resource waits.
     fn cuts(mut self, mut cuts: HashMap<ResourceKey, usize>) -> HashMap<ResourceKey, usize> {
         self.items.sort_by_key(|item| item.index);
         let mut touched: HashMap<UniqueKey, &ResourceKey> = HashMap::new();
         let mut awaited: HashSet<UniqueKey> = HashSet::new();
         let mut claimed: HashSet<(&ResourceKey, UniqueKey)> = HashSet::new();
+
         for Touch {
             index,
             key,
@@ -235,6 +249,7 @@ impl<'a> Touches<'a> {
                 awaited.contains(value) || touched.get(value).is_some_and(|toucher| *toucher != key)
             };
             let is_cut = cuts.get(key).is_some_and(|cut| index >= *cut);
+
             if self.groups[key] || is_cut {
                 awaited.extend(values);
             } else if values.iter().any(is_contested)
@@ -249,12 +264,13 @@ impl<'a> Touches<'a> {
                 touched.extend(values.into_iter().map(|value| (value, key)));
             }
         }
+
         cuts
     }
 }
 
-/// The first create that follows another item of its resource. It may take the place of conflicts
-/// that those items open or join, and finds them in the table.
+/// Returns the first create that follows another item of its resource. It may supersede conflicts
+/// that those items open or join, and it must find them in the table.
 fn later_create(group: &Group) -> Option<usize> {
     let is_create =
         |item: &&Item| matches!(item, Item::Edit(edit) if edit.action == Action::Create);

@@ -1,6 +1,6 @@
-//! Conflict policies (§5): what becomes of an edit that was made on something else than the
-//! resource is now, where the catalog does not leave it to an admin. A policy only ever applies an
-//! edit that certainly was not applied before.
+//! Conflict policies (§5): the handling of an edit that was not made on the current state of the
+//! resource, unless the catalog leaves it to an admin. A policy applies an edit only if the edit
+//! was certainly not applied before.
 
 use super::{content::Next, intake::Edit};
 use crate::{
@@ -11,21 +11,22 @@ use crate::{
     resource::Resource,
 };
 
-/// What a policy makes of an edit that conflicts.
+/// The decision of a policy about an edit that conflicts.
 #[derive(Debug)]
 pub enum PolicyDecision<'a> {
-    /// An admin decides.
+    /// The edit waits for an admin.
     Manual,
-    /// Its fields are none that others wrote since: this is the payload then.
+    /// The edit changes only fields that others have not written since its base. It is applied,
+    /// with this payload as the result.
     Merge(Next<'a>),
-    /// It is applied over what others wrote: this is the payload then.
+    /// The edit is applied over the changes of others, with this payload as the result.
     ClientWins(Next<'a>),
-    /// It is dropped.
+    /// The edit is dropped in favor of the server's state.
     ServerWins,
 }
 
-/// Rules on `edit` of `author`, which conflicts by §3.4 with `resource`, whose payload is
-/// `payload`. Nothing of that changes.
+/// Applies the policy of the type to `edit` by `author`, which conflicts by §3.4 with `resource`,
+/// whose payload is `payload`. Modifies none of them.
 pub fn rule<'a>(
     edit: &'a Edit,
     resource: &Resource,
@@ -36,10 +37,12 @@ pub fn rule<'a>(
     if edit.action == Action::Create {
         return PolicyDecision::Manual;
     }
+
     match rules.policy {
         Policy::Manual => PolicyDecision::Manual,
         Policy::ServerWins => PolicyDecision::ServerWins,
-        // Bringing back what somebody deleted, or restoring from a copy, is for a person to decide.
+        // An admin decides whether to restore a deleted resource, and whether to apply an edit that
+        // was made before the server was restored from a backup.
         _ if resource.deleted
             || edit
                 .base_version
@@ -61,25 +64,30 @@ fn merge<'a>(
     let base = edit
         .base_version
         .unwrap_or(edit.client_version.min(resource.server_version));
-    // Nobody has seen a resource before it was made, except its maker.
+    // A device with base 0 has not received the resource, unless it created the resource itself.
+
     let saw_create = base > 0 || resource.creation.author == *author;
-    // Of a version that was only claimed, it cannot be told when the edit was made.
+    // If the client version was only claimed, the time of the edit is unknown.
     let is_dated = edit.base_version.is_some() || edit.client_version > resource.claims.of(author);
-    // A row of before the type merged by field does not tell who wrote what.
+    // A row that is older than the `field_merge` policy has no field versions.
     let is_tracked = !resource.fields.is_empty() || resource.server_version == 1;
+
     if edit.action == Action::Delete || !saw_create || !is_dated || !is_tracked {
         return PolicyDecision::Manual;
     }
+
     let merged = Next::patched(edit, payload);
     let Next::Patched(_, effect) = &merged else {
         return PolicyDecision::Manual;
     };
+
     let is_free = resource.fields.admit(
         effect.changed.iter().map(AsRef::as_ref),
         author,
         base,
         edit.client_version,
     );
+
     if is_free {
         PolicyDecision::Merge(merged)
     } else {

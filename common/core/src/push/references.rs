@@ -1,61 +1,68 @@
-//! References (§3.10): in a field that refers to another resource, a `client_temp_id` gives way to
-//! the id of what its create made, in the same batch or in an earlier one. What refers to a create
-//! that was not applied fails with it.
+//! References (§3.10): in a field that refers to another resource, a `client_temp_id` is replaced
+//! by the id that the server assigned to its create, in the same batch or in an earlier one. An
+//! item that refers to a create that was not applied fails with it.
+
+mod resolve;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::intake::{Edit, Group, Item, Rejection, Sender};
+use super::intake::{Group, Sender};
 use crate::{
     catalog::{Catalog, ResourceType},
     channel::Channel,
     ids,
-    json::{self, Fields},
+    json::Fields,
     limits::is_name,
-    protocol::push::{ItemCode, ItemResult, Status},
+    protocol::push::{ItemResult, Status},
     resource::ResourceKey,
 };
+
+pub use resolve::replace;
 
 /// A field whose text may be a temp id.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    /// The field.
+    /// The name of the field in the payload.
     pub field: String,
-    /// The temp id that its text may be.
+    /// The temp id that the text of the field may be.
     pub temp_id: TempId,
-    /// The creates before the item under this temp id, by index; of several, one may correct
-    /// another.
+    /// Indexes of the creates with this temp id that come before the item. There may be several,
+    /// because a later create may correct an earlier one.
     pub before: Vec<usize>,
-    /// Those behind it, if none is before it.
-    pub behind: Vec<usize>,
-    /// Where a create of an earlier batch may have made its resource: the first of these that
-    /// exists. Empty where a sound create before the item has the temp id, because that one finds
-    /// the resource.
+    /// Indexes of the creates with this temp id that come after the item. Empty if any comes before
+    /// it.
+    pub after: Vec<usize>,
+    /// The keys under which a create of an earlier batch may have created its resource; the first
+    /// that exists is used. Empty if a valid create before the item has the temp id, because that
+    /// create finds the resource.
     pub earlier: Vec<ResourceKey>,
 }
 
-/// What a device calls a resource before it knows the id.
+/// A device's name for a resource whose id it does not know yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TempId {
-    /// The type of the resource.
+    /// The type of the named resource.
     pub resource_type: String,
-    /// `client_temp_id` of its create, 1 to 256 bytes.
+    /// The `client_temp_id` of the create, 1 to 256 bytes.
     pub name: String,
 }
 
-/// A create of the batch, for what refers to it by its temp id.
+/// A create of the batch that other items may refer to by its temp id.
 #[derive(Debug, Clone)]
 pub struct Create {
-    /// What it is called.
+    /// The temp id that the create defines.
     pub temp_id: TempId,
-    /// Which item of the batch.
+    /// The index of the item in the batch.
     pub index: usize,
-    /// Whether it is an edit that may be decided.
+    /// Whether the create is a valid edit that can be decided.
     pub(super) is_sound: bool,
-    /// Whether it asks for an id of its own: then its temp id means nothing to later batches.
+    /// Whether the create requests an explicit id. Later batches cannot refer to it by its temp id
+    /// then.
     pub(super) is_named: bool,
 }
 
-/// The references in the `fields` of the item at `index`, of type `rules` in `channel`.
+/// Returns the references in the `fields` of the item at `index`, whose type is `rules` and whose
+/// channel is `channel`.
 pub(super) fn find(
     index: usize,
     fields: &Fields,
@@ -71,40 +78,39 @@ pub(super) fn find(
             name,
         };
         let named = creates.iter().filter(|create| create.temp_id == temp_id);
-        let (before, behind): (Vec<&Create>, Vec<&Create>) =
+        let (before, after): (Vec<&Create>, Vec<&Create>) =
             named.partition(|create| create.index <= index);
-        let behind = if before.is_empty() {
-            behind
-        } else {
-            Vec::new()
-        };
+        let after = if before.is_empty() { after } else { Vec::new() };
+
         let is_made_here = before.iter().any(|create| create.is_sound);
         let earlier = if is_made_here {
             Vec::new()
         } else {
             earlier(&temp_id, channel, sender)
         };
-        let [before, behind] = [before, behind].map(|creates| {
+
+        let [before, after] = [before, after].map(|creates| {
             creates
                 .into_iter()
                 .map(|create| create.index)
                 .collect::<Vec<_>>()
         });
-        let may_refer = !before.is_empty() || !behind.is_empty() || !earlier.is_empty();
+
+        let may_refer = !before.is_empty() || !after.is_empty() || !earlier.is_empty();
         may_refer.then(|| Reference {
             field: field.clone(),
             temp_id,
             before,
-            behind,
+            after,
             earlier,
         })
     });
     references.collect()
 }
 
-/// Where an earlier create under this temp id may stand: in the item's own channel, or in the
-/// default one of its type. Nowhere for text that cannot be a temp id, or is an id of the server's
-/// making.
+/// Returns the keys under which an earlier create with this temp id may be stored: in the item's
+/// own channel or in the default channel of the type. Returns none if the text cannot be a temp id
+/// or is an id that the server derived.
 fn earlier(temp_id: &TempId, channel: &Channel, sender: Sender<'_>) -> Vec<ResourceKey> {
     let TempId {
         resource_type,
@@ -116,12 +122,14 @@ fn earlier(temp_id: &TempId, channel: &Channel, sender: Sender<'_>) -> Vec<Resou
     if !is_name(name) || ids::is_derived(&rules.id_prefix, name) {
         return Vec::new();
     }
+
     let mut channels = vec![channel.clone()];
     channels.extend(
         rules
             .default_channel(&sender.principal.user)
             .filter(|default| default != channel),
     );
+
     let key = |channel: Channel| {
         let tenant = &sender.principal.tenant;
         let id = ids::derived_resource(
@@ -138,11 +146,12 @@ fn earlier(temp_id: &TempId, channel: &Channel, sender: Sender<'_>) -> Vec<Resou
             id,
         }
     };
+
     channels.into_iter().map(key).collect()
 }
 
-/// The references of `groups` that may be to creates of earlier batches: those must be looked for
-/// first.
+/// Returns the references of `groups` that may be to creates of earlier batches. The caller has to
+/// look these creates up before it calls [`replace`].
 pub fn to_earlier_batches(groups: &[Group]) -> impl Iterator<Item = &Reference> {
     groups
         .iter()
@@ -151,7 +160,7 @@ pub fn to_earlier_batches(groups: &[Group]) -> impl Iterator<Item = &Reference> 
         .filter(|reference| !reference.earlier.is_empty())
 }
 
-/// Whether anything in `groups` may refer to something.
+/// Returns whether any edit in `groups` may refer to another resource.
 pub fn any(groups: &[Group]) -> bool {
     groups
         .iter()
@@ -159,244 +168,58 @@ pub fn any(groups: &[Group]) -> bool {
         .any(|edit| !edit.references.is_empty())
 }
 
-/// Whether every create that `group` refers to has its answer in `results`, or is its own.
+/// Returns whether every create that `group` refers to has a result in `results` or is part of the
+/// group.
 pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
     let is_known =
         |index: &usize| results.contains_key(index) || group.indexes().any(|own| own == *index);
     let references = group.edits().flat_map(|edit| &edit.references);
     references
-        .flat_map(|reference| reference.before.iter().chain(&reference.behind))
+        .flat_map(|reference| reference.before.iter().chain(&reference.after))
         .all(is_known)
 }
 
-/// What is known of creates of earlier batches that references may mean.
+/// The known state of creates of earlier batches that references may name.
 #[derive(Debug, Default)]
 pub struct EarlierCreates {
     /// The resources that exist.
     pub made: HashSet<ResourceKey>,
-    /// The resources that do not exist, because their create conflicts; and whether the conflict is
-    /// open still.
+    /// The resources that do not exist because their create conflicts, and whether that conflict is
+    /// still open.
     pub rejected: HashMap<ResourceKey, bool>,
-    /// The creates that failed with an error when they were sent last; and whether the error was
-    /// retryable.
+    /// The creates whose last attempt failed with an error, and whether the error was retryable.
     pub failed: HashMap<TempId, bool>,
 }
 
-/// The temp ids whose creates failed with an error, and whether it is retryable: what refers to one
-/// in a later batch must not be stored with its temp id. Only those of types to which a type of the
-/// catalog refers. One that another create of the batch made is not among them, and of several
-/// errors the last counts.
+/// Returns the temp ids whose creates failed with an error, and whether the error is retryable. An
+/// item of a later batch that refers to one of them must not be stored with the temp id. Only types
+/// that a type of the catalog refers to are included. A temp id is left out if another create of
+/// the batch succeeded with it. If several failed, the last error counts.
 pub fn failed_creates(
     creates: &[Create],
     results: &BTreeMap<usize, ItemResult>,
     catalog: &Catalog,
 ) -> BTreeMap<TempId, bool> {
-    let answered = |create: &Create| Some((create.temp_id.clone(), results.get(&create.index)?));
+    let with_result = |create: &Create| Some((create.temp_id.clone(), results.get(&create.index)?));
     let may_be_referred_to = |create: &&Create| {
         !create.is_named && catalog.is_referred_to(&create.temp_id.resource_type)
     };
-    let answered: Vec<_> = creates
+
+    let with_result: Vec<_> = creates
         .iter()
         .filter(may_be_referred_to)
-        .filter_map(answered)
+        .filter_map(with_result)
         .collect();
-    let (failed, others): (Vec<_>, Vec<_>) = answered
+
+    let (failed, others): (Vec<_>, Vec<_>) = with_result
         .into_iter()
         .partition(|(_, result)| result.status == Status::Error);
     let others: HashSet<TempId> = others.into_iter().map(|(temp_id, _)| temp_id).collect();
+
     let failed = failed
         .into_iter()
         .filter(|(temp_id, _)| !others.contains(temp_id));
     failed
         .map(|(temp_id, result)| (temp_id, result.is_retryable()))
         .collect()
-}
-
-/// The group with its references replaced: by the answers of this batch, and by what is known of
-/// `earlier` creates. A create that has no answer yet (two groups that refer to each other) is
-/// taken at its word: `id_of` gives the id it asks for.
-pub fn replace(
-    group: Group,
-    results: &BTreeMap<usize, ItemResult>,
-    earlier: &EarlierCreates,
-    id_of: impl Fn(usize) -> Option<String>,
-) -> Group {
-    let Group {
-        key,
-        items,
-        carried,
-    } = group;
-    let item = |item: Item| match item {
-        Item::Edit(edit) if !edit.references.is_empty() => {
-            replace_in(edit, &key, results, earlier, &id_of)
-        }
-        other => other,
-    };
-    Group {
-        items: items.into_iter().map(item).collect(),
-        key,
-        carried,
-    }
-}
-
-fn replace_in(
-    mut edit: Edit,
-    key: &ResourceKey,
-    results: &BTreeMap<usize, ItemResult>,
-    earlier: &EarlierCreates,
-    id_of: impl Fn(usize) -> Option<String>,
-) -> Item {
-    let mut fields = json::fields(&edit.payload).unwrap_or_default();
-    for reference in std::mem::take(&mut edit.references) {
-        let id = match resolve(&reference, results, earlier, &id_of) {
-            ReferenceTarget::Id(id) => Some(id),
-            ReferenceTarget::Text => None,
-            ReferenceTarget::NotApplied {
-                create,
-                is_retryable,
-            } => {
-                let error = format!(
-                    "payload.{}: refers to {create}, which was not applied",
-                    reference.field
-                );
-                let rejection = Rejection::new(ItemCode::DependsOnFailedItem, error);
-                return Item::Rejected(rejection.response(
-                    edit.index,
-                    edit.client_temp_id,
-                    Some(key.id.clone()),
-                    is_retryable,
-                ));
-            }
-        };
-        edit.is_rewritten |= id.is_some();
-        set_text(&mut fields, &reference.field, id);
-    }
-    edit.payload = json::object(&fields);
-    Item::Edit(edit)
-}
-
-/// What the text of a reference is.
-enum ReferenceTarget {
-    /// The temp id of this resource.
-    Id(String),
-    /// The temp id of a create that was not applied.
-    NotApplied {
-        /// Which, for people.
-        create: String,
-        /// Whether it may be applied still.
-        is_retryable: bool,
-    },
-    /// No temp id.
-    Text,
-}
-
-/// What came before the item in the device's queue counts first, in whatever batch, so that the
-/// outcome does not depend on the boundaries: a resource that exists, whichever create made it,
-/// then a create that may still be applied, then one that failed.
-fn resolve(
-    reference: &Reference,
-    results: &BTreeMap<usize, ItemResult>,
-    earlier: &EarlierCreates,
-    id_of: impl Fn(usize) -> Option<String>,
-) -> ReferenceTarget {
-    let Reference {
-        temp_id,
-        before,
-        behind,
-        earlier: keys,
-        ..
-    } = reference;
-    let made = || {
-        Some(
-            keys.iter()
-                .find(|key| earlier.made.contains(key))?
-                .id
-                .clone(),
-        )
-    };
-    if let Some(id) = made_here(before, results, &id_of).or_else(made) {
-        return ReferenceTarget::Id(id);
-    }
-    let rejected = keys.iter().filter_map(|key| {
-        Some((
-            format!("the create of {}", key.id),
-            *earlier.rejected.get(key)?,
-        ))
-    });
-    let failed = earlier
-        .failed
-        .get(temp_id)
-        .map(|is_retryable| (format!("the create of {:?}", temp_id.name), *is_retryable));
-    let failed = failed.filter(|_| before.is_empty());
-    if let Some(not_applied) =
-        not_applied(failed_here(before, results).chain(rejected).chain(failed))
-    {
-        return not_applied;
-    }
-    match made_here(behind, results, &id_of) {
-        Some(id) => ReferenceTarget::Id(id),
-        None => not_applied(failed_here(behind, results)).unwrap_or(ReferenceTarget::Text),
-    }
-}
-
-/// What the first of these creates made that was applied, or has no answer yet.
-fn made_here(
-    creates: &[usize],
-    results: &BTreeMap<usize, ItemResult>,
-    id_of: impl Fn(usize) -> Option<String>,
-) -> Option<String> {
-    let made = creates.iter().filter_map(|index| results.get(index));
-    let made = made
-        .filter(|create| create.status == Status::Ok || is_made_before(create))
-        .find_map(|create| create.server_id.clone());
-    made.or_else(|| {
-        creates
-            .iter()
-            .filter(|index| !results.contains_key(index))
-            .find_map(|index| id_of(*index))
-    })
-}
-
-/// Those of these creates that were not applied, for people, and whether they may be.
-fn failed_here(
-    creates: &[usize],
-    results: &BTreeMap<usize, ItemResult>,
-) -> impl Iterator<Item = (String, bool)> {
-    let answered = creates.iter().filter_map(|index| results.get(index));
-    answered.map(|create| {
-        (
-            format!("item {}", create.index),
-            create.is_retryable() || waits_for_admin(create),
-        )
-    })
-}
-
-/// That none of these creates was applied; one that may still be counts first.
-fn not_applied(creates: impl Iterator<Item = (String, bool)>) -> Option<ReferenceTarget> {
-    let creates: Vec<(String, bool)> = creates.collect();
-    let (create, is_retryable) = creates
-        .iter()
-        .find(|(_, is_retryable)| *is_retryable)
-        .or(creates.first())?
-        .clone();
-    Some(ReferenceTarget::NotApplied {
-        create,
-        is_retryable,
-    })
-}
-
-/// Whether a create that conflicts does so because its resource exists.
-fn is_made_before(create: &ItemResult) -> bool {
-    create.status == Status::Conflict && create.server_version.is_some()
-}
-
-/// Whether a create may still be made by an admin: it is part of an open conflict.
-fn waits_for_admin(create: &ItemResult) -> bool {
-    create.status == Status::Conflict && create.resolution.is_none()
-}
-
-fn set_text(fields: &mut Fields, field: &str, text: Option<String>) {
-    if let Some(Ok(text)) = text.map(|text| serde_json::value::to_raw_value(&text)) {
-        fields.insert(field.to_owned(), text);
-    }
 }

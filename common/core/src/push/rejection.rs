@@ -1,21 +1,21 @@
-//! Why an item is refused, and the result that reports it.
+//! The reason why an item is rejected, and the result that reports it.
 
 use crate::{
     limits::sentence,
     protocol::push::{ItemCode, ItemResult, Status},
 };
 
-/// Why an item is refused.
+/// The reason why an item is rejected.
 #[derive(Debug, Clone)]
 pub struct Rejection {
-    /// For programs.
+    /// The stable code for programs.
     pub code: ItemCode,
-    /// For people.
+    /// The error message for people.
     pub error: String,
 }
 
 impl Rejection {
-    /// For programs, and for people.
+    /// Creates a rejection with a code for programs and a message for people.
     pub fn new(code: ItemCode, error: impl Into<String>) -> Self {
         Self {
             code,
@@ -23,7 +23,7 @@ impl Rejection {
         }
     }
 
-    /// The answer that says so.
+    /// Returns the error result that reports the rejection.
     pub fn response(
         self,
         index: usize,

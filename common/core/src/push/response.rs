@@ -1,5 +1,5 @@
-//! The answer to a push: small enough for Lambda (§3.12), with a token that skips nothing (§3.13),
-//! and without the content of a version that is not current (§3.6).
+//! The response to a push: it fits into Lambda's response limit (§3.12), its token skips no change
+//! (§3.13), and it contains no content of an outdated version (§3.6).
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,14 @@ use crate::{
     token::Token,
 };
 
-/// Bytes kept for what stands around the results.
+/// Bytes reserved for the parts of a response other than payloads.
 const ENVELOPE_BYTES: usize = 300 * 1024;
 
-/// Bytes of the payloads of an answer, escaped.
+/// Maximum number of bytes of a response's payloads, escaped.
 pub(super) const PAYLOADS_BYTES_MAX: usize = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
 
-/// Leaves out `server_payload` where the answer would outgrow the bound, and says so.
+/// Omits each `server_payload` that would exceed the response limit, and sets
+/// `server_payload_omitted`.
 pub fn fit(results: &mut [ItemResult]) {
     let mut left = PAYLOADS_BYTES_MAX;
     for result in results {
@@ -37,8 +38,8 @@ pub fn fit(results: &mut [ItemResult]) {
     }
 }
 
-/// Leaves out what results say of versions that a later item of the same batch has replaced. `keys`
-/// names the resource of each item.
+/// Omits the content of versions that a later item of the same batch replaced. `keys` maps each
+/// item to its resource.
 pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, ResourceKey>) {
     let mut newest: BTreeMap<&ResourceKey, u64> = BTreeMap::new();
     for result in results.iter() {
@@ -47,6 +48,7 @@ pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, Resour
             *highest = version.max(*highest);
         }
     }
+
     for result in results.iter_mut().filter(|result| is_about_content(result)) {
         let newest = keys.get(&result.index).and_then(|key| newest.get(key));
         if newest.is_some_and(|newest| result.server_version.unwrap_or_default() < *newest) {
@@ -55,16 +57,16 @@ pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, Resour
     }
 }
 
-/// Completes a result that was given before and is given again (§3.6): with the content of its
-/// resource if that still has the version of the result, and with the `resolution` of its conflict
-/// if there is one by now. `current` is the resource as it was read after the batch was decided;
-/// `Some(None)` where there is none, `None` where it cannot be known.
+/// Completes the stored result of an item whose batch is repeated (§3.6). It adds the content of
+/// the resource if the version is still that of the result, and the `resolution` of its conflict if
+/// there is one. `current` is the resource, read after the batch was decided: `Some(None)` if it
+/// does not exist, `None` if its state is unknown.
 ///
-/// A device may have pulled a newer version between the two responses. The content of an older one
-/// would take its copy back, and its token would never lead it to the newer one again. The same
-/// holds for an `ok` of a resource that is deleted by now, because a snapshot does not say so: its
-/// device must not apply the edit.
-pub fn complete_again(
+/// A device may have pulled a newer version between the two responses. The content of an older
+/// version would replace its newer copy, and its token would never deliver the newer version again.
+/// The same applies to an `ok` for a resource that has been deleted since: the device must not
+/// apply the edit again, because a snapshot does not contain deletes.
+pub fn complete_repeated(
     result: &mut ItemResult,
     current: Option<Option<&Resource>>,
     resolution: Option<Resolution>,
@@ -72,6 +74,7 @@ pub fn complete_again(
     if result.status == Status::Conflict {
         result.resolution = result.resolution.or(resolution);
     }
+
     let is_current = current.is_some_and(|current| version(current) == result.server_version);
     if !is_about_content(result) {
         if !is_current && current.flatten().is_some_and(|current| current.deleted) {
@@ -79,9 +82,11 @@ pub fn complete_again(
         }
         return;
     }
+
     let Some(current) = current.filter(|_| is_current) else {
         return omit_content(result);
     };
+
     match (result.status, current) {
         (Status::Conflict, Some(current)) if current.deleted => result.server_deleted = true,
         (Status::Conflict | Status::Ok, Some(current)) if !current.deleted => {
@@ -92,8 +97,8 @@ pub fn complete_again(
     }
 }
 
-/// Whether a result says what the server holds of its resource: of a conflict, that there may be
-/// nothing.
+/// Returns whether a result describes the server's state of its resource. A conflict always does,
+/// even if the resource does not exist.
 pub fn is_about_content(result: &ItemResult) -> bool {
     result.status == Status::Conflict
         || result.server_payload.is_some()
@@ -113,34 +118,40 @@ fn version(resource: Option<&Resource>) -> Option<u64> {
     resource.map(|resource| resource.server_version)
 }
 
-/// The token a device may pull from after a push: its own, for answering with a newer one would
-/// skip what others changed in between. A token that is not ours (or none) becomes the empty one,
-/// which starts over with snapshots and skips nothing either.
+/// Returns the token from which a device may pull after a push. This is the device's own token,
+/// because a newer one would skip changes that others made in between. A missing or unknown token
+/// is replaced by the empty one, which begins with snapshots and skips nothing either.
 pub fn sync_token(client_sync_token: Option<&str>) -> String {
     client_sync_token
         .filter(|token| Token::decode(token).is_ok())
         .map_or_else(|| Token::default().encode(), ToOwned::to_owned)
 }
 
-/// The same with receipts (§4.6) for the versions that the device is `told` of at the moment
-/// `told_at`: a device that stores the token with the results need not be sent its own changes
-/// again. Positions never move by a push.
+/// Returns the token of [`sync_token`] with receipts (§4.6) for the `delivered_versions` versions,
+/// which this response delivers at `responded_at`. A device that stores the token together with the
+/// results does not need to receive its own changes again. A push never advances positions.
 pub fn sync_token_with(
     client_sync_token: Option<&str>,
-    told: impl IntoIterator<Item = WrittenVersion>,
-    told_at: DateTime<Utc>,
+    delivered_versions: impl IntoIterator<Item = WrittenVersion>,
+    responded_at: DateTime<Utc>,
 ) -> String {
     let (token, mut receipts) = client_sync_token
         .and_then(|text| Token::decode_with(text).ok())
         .unwrap_or_default();
-    told.into_iter()
-        .for_each(|made| receipts.add(made, told_at));
+
+    delivered_versions
+        .into_iter()
+        .for_each(|made| receipts.add(made, responded_at));
+
     token.encode_with(&receipts)
 }
 
-/// The versions that these results tell a device of so that it can hold them: of each resource the
-/// highest that is `ok` and whose payload is not omitted. `keys` names the resource of each item.
-pub fn told(results: &[ItemResult], keys: &BTreeMap<usize, ResourceKey>) -> Vec<WrittenVersion> {
+/// Returns the versions that these results deliver to the device: for each resource the highest
+/// `ok` version whose payload is not omitted. `keys` maps each item to its resource.
+pub fn delivered_versions(
+    results: &[ItemResult],
+    keys: &BTreeMap<usize, ResourceKey>,
+) -> Vec<WrittenVersion> {
     let mut versions: BTreeMap<&ResourceKey, u64> = BTreeMap::new();
     for result in results
         .iter()
@@ -151,6 +162,7 @@ pub fn told(results: &[ItemResult], keys: &BTreeMap<usize, ResourceKey>) -> Vec<
             *highest = version.max(*highest);
         }
     }
+
     versions
         .into_iter()
         .map(|(key, version)| WrittenVersion::new(key, version))

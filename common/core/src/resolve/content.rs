@@ -1,4 +1,4 @@
-//! What a resource holds once its conflict is decided.
+//! The content of a resource after its conflict is resolved.
 
 use super::{ResolveChoice, request::payload_digest};
 use crate::{
@@ -15,68 +15,69 @@ use crate::{
     resource::Resource,
 };
 
-/// A resource's content.
+/// The content of a resource.
 #[derive(Debug, Clone)]
 pub(super) struct ResolvedContent {
-    /// Of a deleted resource the last one.
+    /// The payload; for a deleted resource, the last one.
     pub(super) payload: Json,
     pub(super) deleted: bool,
-    /// It is an admin's own.
+    /// Whether an admin provided the payload.
     pub(super) is_merged: bool,
 }
 
 impl ResolvedContent {
-    /// What `response` leaves; `None` where there is no resource and none is made.
+    /// Returns the content that `response` results in; `None` if there is no resource and none is
+    /// created.
     pub(super) fn decided(
         conflict: &Conflict,
         current: Option<&Resource>,
         response: &ResolveChoice,
     ) -> Result<Option<Self>, Problem> {
-        let standing = current.map(|resource| Self {
+        let stored = current.map(|resource| Self {
             payload: resource.payload.clone(),
             deleted: resource.deleted,
             is_merged: false,
         });
+
         match response {
-            ResolveChoice::AcceptServer => Ok(standing),
+            ResolveChoice::AcceptServer => Ok(stored),
             ResolveChoice::ManualMerge { payload, .. } => Ok(Some(Self {
                 payload: payload.clone(),
                 deleted: false,
                 is_merged: true,
             })),
-            ResolveChoice::AcceptClient => {
-                Self::applied(edits_to_apply(conflict, current), standing)
-            }
+            ResolveChoice::AcceptClient => Self::applied(edits_to_apply(conflict, current), stored),
         }
     }
 
-    /// The device's edits on what stands, in turn.
+    /// Applies the device's edits, in order, to the stored content.
     fn applied<'e>(
         edits: impl Iterator<Item = &'e ConflictEdit>,
-        standing: Option<Self>,
+        stored: Option<Self>,
     ) -> Result<Option<Self>, Problem> {
         let edits: Vec<&ConflictEdit> = edits.collect();
         if edits.is_empty() {
-            return Ok(standing);
+            return Ok(stored);
         }
-        let mut payload = standing
-            .as_ref()
-            .map(|standing| Tree::new(&standing.payload));
-        let mut deleted = standing.as_ref().is_some_and(|standing| standing.deleted);
+
+        let mut payload = stored.as_ref().map(|stored| Tree::new(&stored.payload));
+        let mut deleted = stored.as_ref().is_some_and(|stored| stored.deleted);
+
         for edit in edits {
             match (edit.action, &mut payload) {
                 (Action::Create, payload) => *payload = Some(Tree::new(&edit.payload)),
-                // An update of a deleted resource brings it back, over its last payload.
+                // An update of a deleted resource restores it, merged over its last payload.
                 (Action::Update, Some(payload)) => payload.apply(&Patch::read(&edit.payload)),
                 (Action::Delete, Some(_)) => (),
                 (Action::Update | Action::Delete, None) => {
-                    let detail = "there is no resource any more that the edit could be applied to: decide with manual_merge or \
+                    let detail = "the resource to which the edit applies no longer exists: resolve the conflict with manual_merge or \
                                   accept_server";
                     return Err(Problem::new(ProblemCode::Unprocessable, detail));
                 }
             }
             deleted = edit.action == Action::Delete;
         }
+
         Ok(payload.map(|payload| Self {
             payload: payload.to_json(),
             deleted,
@@ -85,8 +86,8 @@ impl ResolvedContent {
     }
 }
 
-/// The edits of the conflict that are still to be applied: one that was sent again by itself may
-/// have been applied meanwhile (§3.5).
+/// Returns the edits of the conflict that are not applied yet. An edit that was sent again by
+/// itself may have been applied in the meantime (§3.5).
 pub(super) fn edits_to_apply<'a>(
     conflict: &'a Conflict,
     current: Option<&'a Resource>,
@@ -98,9 +99,11 @@ pub(super) fn edits_to_apply<'a>(
             && creation.author == device
             && creation.digest == payload_digest(&edit.payload)
     };
+
     let is_applied = move |edit: &ConflictEdit| {
         current
             .is_some_and(|resource| resource.edits.find(edit.id).is_some() || made(resource, edit))
     };
+
     conflict.edits.iter().filter(move |edit| !is_applied(edit))
 }

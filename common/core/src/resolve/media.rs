@@ -1,8 +1,11 @@
-//! Media keys in what a decision stores (§5.2, §6.3): each must be one whose upload was verified
-//! for the resource. The edits of a conflict were verified when they were kept; an admin's own
-//! payload may name those keys and any that the resource held before, and no others.
+//! Media keys in the content that a resolution stores (§5.2, §6.3): the upload of each key must
+//! have been verified for the resource. The keys in the edits of a conflict were verified when the
+//! edits were stored. An admin's payload may name those keys and any that the resource held before,
+//! and no others.
 
 use std::collections::HashSet;
+
+use serde_json::value::RawValue;
 
 use super::ResolvePlan;
 use crate::{
@@ -19,50 +22,38 @@ use crate::{
     resource::Resource,
 };
 
-/// The media keys that a decision adds to its resource, to be looked for among the verified
+/// The media keys that a resolution adds to its resource, to be looked for among the verified
 /// uploads.
 #[derive(Debug)]
 pub struct NewMedia {
     resolution: Resolution,
-    /// Field and claim.
+    /// Each new claim with the field that names it.
     claims: Vec<(String, Claim)>,
 }
 
 impl NewMedia {
-    /// Collects what `settlement` adds to the media fields that `rules` declares. Keys that the
-    /// resource holds now, or held when an edit of the conflict was last refused, are not new.
+    /// Collects the keys that `plan` adds to the media fields that `rules` declares. Keys that the
+    /// resource holds now, or held when an edit of the conflict was last rejected, are not new.
     ///
     /// # Errors
-    /// An `unprocessable` problem for a value that is no media key or list of them, and for more
-    /// keys than a payload may name.
+    /// Returns an `unprocessable` problem if a value is neither a media key nor a list of them, or
+    /// if the payload names more keys than allowed.
     pub fn of(
-        settlement: &ResolvePlan,
+        plan: &ResolvePlan,
         conflict: &Conflict,
         current: Option<&Resource>,
         rules: Option<&ResourceType>,
     ) -> Result<Self, Problem> {
-        let resolution = settlement.outcome.resolution;
+        let resolution = plan.outcome.resolution;
+
         let mut new = Self {
             resolution,
             claims: Vec::new(),
         };
-        let written = settlement
-            .write
-            .as_ref()
-            .map(|write| &write.resource)
-            .filter(|resource| !resource.deleted);
-        let Some((written, rules)) = written
-            .zip(rules)
-            .filter(|(_, rules)| !rules.media.is_empty())
-        else {
+        let Some((written, rules)) = stored_media(plan, rules) else {
             return Ok(new);
         };
 
-        let fields_of = |payload: Option<&Json>| {
-            payload
-                .and_then(|payload| json::fields(payload))
-                .unwrap_or_default()
-        };
         let fields = fields_of(Some(&written.payload));
         let held = [
             fields_of(current.map(|current| &current.payload)),
@@ -72,22 +63,16 @@ impl NewMedia {
             .iter()
             .flat_map(|fields| named(fields, rules))
             .collect();
+
         let mut count = 0;
-        for (field, value) in rules
-            .media
-            .iter()
-            .filter_map(|field| Some((field, fields.get(field)?)))
-        {
-            if held
-                .iter()
-                .any(|held| held.get(field).is_some_and(|held| is_same(held, value)))
-            {
+        for field in &rules.media {
+            let Some(value) = fields
+                .get(field)
+                .filter(|value| !is_held(&held, field, value))
+            else {
                 continue;
-            }
-            let Some(keys) = keys_in(value) else {
-                let detail = "must be a media key or a list of them".to_owned();
-                return Err(new.problem(field, ItemCode::InvalidMediaKey, &detail));
             };
+            let keys = new.keys_of(field, value)?;
             count += keys.len();
             if count > MEDIA_KEYS_MAX {
                 let detail = format!("a payload names at most {MEDIA_KEYS_MAX} media keys");
@@ -97,10 +82,19 @@ impl NewMedia {
             new.claims
                 .extend(keys.map(|key| (field.clone(), (conflict.resource.clone(), key))));
         }
+
         Ok(new)
     }
 
-    /// The claims to look for. Texts that are no media keys are left out.
+    /// Returns the keys in the value of a media field.
+    fn keys_of(&self, field: &str, value: &RawValue) -> Result<Vec<String>, Problem> {
+        keys_in(value).ok_or_else(|| {
+            let detail = "must be a media key or a list of them";
+            self.problem(field, ItemCode::InvalidMediaKey, detail)
+        })
+    }
+
+    /// Returns the claims to look for. Texts that are not media keys are left out.
     pub fn to_find(&self) -> Vec<Claim> {
         let claims = self.claims.iter().map(|(_, claim)| claim);
         claims
@@ -112,7 +106,7 @@ impl NewMedia {
     /// Checks that each key is among those `noted` as verified for the resource.
     ///
     /// # Errors
-    /// An `unprocessable` problem that names the field and the first key that is not.
+    /// Returns an `unprocessable` problem that names the field and the first unverified key.
     pub fn check(&self, noted: &HashSet<Claim>) -> Result<(), Problem> {
         match self.claims.iter().find(|(_, claim)| !noted.contains(claim)) {
             None => Ok(()),
@@ -126,7 +120,7 @@ impl NewMedia {
     }
 
     fn problem(&self, field: &str, reason: ItemCode, detail: &str) -> Problem {
-        // Only a manual merge comes with a payload to point at.
+        // Only a manual merge has a payload to which the path can refer.
         let (path, place) = match self.resolution {
             Resolution::ManualMerge => (format!("payload.{field}"), format!("payload.{field}")),
             _ => (
@@ -140,6 +134,30 @@ impl NewMedia {
             .with("reason", &reason)
             .with("field", &field)
     }
+}
+
+/// Returns the resource that `plan` stores and its type, unless the resource is deleted or its type
+/// has no media fields.
+fn stored_media<'a>(
+    plan: &'a ResolvePlan,
+    rules: Option<&'a ResourceType>,
+) -> Option<(&'a Resource, &'a ResourceType)> {
+    let rules = rules.filter(|rules| !rules.media.is_empty())?;
+    let written = &plan.write.as_ref()?.resource;
+    (!written.deleted).then_some((written, rules))
+}
+
+fn fields_of(payload: Option<&Json>) -> Fields {
+    payload
+        .and_then(|payload| json::fields(payload))
+        .unwrap_or_default()
+}
+
+/// Returns whether the field has the same value in one of the payloads that were `held` before.
+fn is_held(held: &[Fields], field: &str, value: &RawValue) -> bool {
+    held.iter()
+        .filter_map(|fields| fields.get(field))
+        .any(|held| is_same(held, value))
 }
 
 fn named(fields: &Fields, rules: &ResourceType) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! What an admin asks for: the request, read against the bounds of §2, and compared with a decision
-//! made before.
+//! The command of an admin: parses the request, checks it against the bounds of §2, and compares it
+//! with an earlier resolution.
 
 use serde_json::value::RawValue;
 
@@ -14,39 +14,39 @@ use crate::{
     },
 };
 
-/// How a conflict is to be decided.
+/// The way in which a conflict is resolved.
 #[derive(Debug, Clone)]
 pub enum ResolveChoice {
-    /// What the server holds stays.
+    /// The server's content is kept.
     AcceptServer,
-    /// The device's edits are applied to what the server holds.
+    /// The device's edits are applied to the server's content.
     AcceptClient,
-    /// This takes the place of both.
+    /// This payload replaces both contents.
     ManualMerge {
-        /// Without `id`.
+        /// The merged payload, without `id`.
         payload: Json,
-        /// Digest of its canonical text.
+        /// Digest of the payload's canonical text.
         digest: [u8; 16],
     },
 }
 
-/// A decision that was asked for.
+/// A parsed request to resolve a conflict.
 #[derive(Debug, Clone)]
 pub struct ResolveCommand {
-    /// How.
+    /// The requested way to resolve the conflict.
     pub response: ResolveChoice,
-    /// The version that was looked at; 0 for no resource.
+    /// The version that the admin reviewed; 0 if there was no resource.
     pub expected_server_version: Option<u64>,
-    /// Why.
+    /// The admin's note for the audit log.
     pub note: Option<String>,
 }
 
 impl ResolveCommand {
-    /// Reads a request.
+    /// Parses a resolve request.
     ///
     /// # Errors
-    /// A [`Problem`] at `payload`: missing for a manual merge, there for anything else, no object,
-    /// or nested too deep.
+    /// Returns a [`Problem`] at `payload` if it is missing for a manual merge, present for another
+    /// resolution, not an object, or nested too deeply.
     pub fn read(request: ResolveRequest) -> Result<Self, Problem> {
         let ResolveRequest {
             resolution,
@@ -54,6 +54,7 @@ impl ResolveCommand {
             expected_server_version,
             note,
         } = request;
+
         let response = match (resolution, payload) {
             (Resolution::AcceptServer, None) => ResolveChoice::AcceptServer,
             (Resolution::AcceptClient, None) => ResolveChoice::AcceptClient,
@@ -78,6 +79,7 @@ impl ResolveCommand {
                 return Err(Problem::malformed("payload", detail));
             }
         };
+
         Ok(Self {
             response,
             expected_server_version,
@@ -85,8 +87,8 @@ impl ResolveCommand {
         })
     }
 
-    /// Whether this asks for what was decided before. The note and the version that was looked at
-    /// do not count.
+    /// Returns whether the command repeats an earlier resolution. The note and the expected version
+    /// are not compared.
     pub(super) fn repeats(&self, outcome: &ConflictOutcome) -> bool {
         self.response.resolution() == outcome.resolution
             && self.response.merged_digest() == outcome.merged_digest
@@ -102,14 +104,14 @@ impl ResolveChoice {
     }
 }
 
-/// The payload without its `id`, which is an address and no content.
+/// Returns the payload without its `id`, which is an address and not content.
 fn content(payload: &Json) -> Result<Json, Problem> {
     let content =
         json::Content::read(payload, json::fields(payload)).map_err(|error| match error {
             JsonError::TooDeep => {
                 let problem = Problem::new(
                     ProblemCode::Unprocessable,
-                    format!("payload: nested over {NESTING_MAX} deep"),
+                    format!("payload: nested more than {NESTING_MAX} levels deep"),
                 );
                 problem
                     .at("payload")
@@ -119,10 +121,11 @@ fn content(payload: &Json) -> Result<Json, Problem> {
                 Problem::malformed("payload", error.to_string())
             }
         })?;
+
     Ok(content.payload)
 }
 
-/// Digest of a payload's canonical text, as a create's row keeps it.
+/// Returns the digest of a payload's canonical text, as the row of a created resource stores it.
 pub(super) fn payload_digest(payload: &RawValue) -> [u8; 16] {
     let canonical = json::canonical(payload).unwrap_or_else(|_| payload.get().to_owned());
     let digest = json::digest([canonical.as_bytes()]);

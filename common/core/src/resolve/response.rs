@@ -1,4 +1,4 @@
-//! What an admin is told of a decision.
+//! The response to a resolve request.
 
 use crate::{
     conflict::{Conflict, ConflictOutcome, ConflictStatus},
@@ -6,9 +6,9 @@ use crate::{
     resource::Resource,
 };
 
-/// The answer to a decision: `outcome` of `conflict`, whose resource is `current` by now. A
-/// repeated decision is answered with the first outcome; what the resource held then is told only
-/// while it still does.
+/// Returns the response to a resolve request: the `outcome` of `conflict`, whose resource is now
+/// `current`. A repeated request returns the first outcome. The resource's content is included only
+/// if its version is still that of the outcome.
 pub fn response(
     conflict: Conflict,
     outcome: ConflictOutcome,
@@ -17,7 +17,8 @@ pub fn response(
     let version = current
         .as_ref()
         .map_or(0, |resource| resource.server_version);
-    let stands = current.filter(|_| version == outcome.server_version);
+    let unchanged = current.filter(|_| version == outcome.server_version);
+
     ResolveResponse {
         id: conflict.id,
         status: ConflictStatus::Resolved,
@@ -29,8 +30,8 @@ pub fn response(
         resource_id: conflict.resource.id,
         channel: conflict.resource.channel.to_string(),
         server_version: outcome.server_version,
-        server_deleted: stands.as_ref().is_some_and(|resource| resource.deleted),
-        server_payload_omitted: stands.is_none() && outcome.server_version > 0,
-        server_payload: stands.map(|resource| resource.payload),
+        server_deleted: unchanged.as_ref().is_some_and(|resource| resource.deleted),
+        server_payload_omitted: unchanged.is_none() && outcome.server_version > 0,
+        server_payload: unchanged.map(|resource| resource.payload),
     }
 }

@@ -1,6 +1,6 @@
-//! Sequencing: how stream records become a change log without gaps. [`position`] says where a
-//! change stands, [`segment`] how changes are packed, [`plan`] what a stream batch adds to the log,
-//! [`repair`] what the log misses of the resources themselves.
+//! Sequencing: how stream records become a change log without gaps. [`position`] defines the order
+//! of changes, [`segment`] how changes are stored, [`plan`] what a stream batch appends to the log,
+//! and [`repair`] which changes of the resources the log lacks.
 
 pub mod plan;
 pub mod position;

@@ -1,6 +1,6 @@
-//! What a stream batch adds to a channel's log. The head is a watermark: the log is complete up to
-//! there. Records above it are appended in stream order; records at or below it are repeats or came
-//! late.
+//! The entries that a stream batch appends to a channel's log. The head is a high-water mark up to
+//! which the log is complete. Records above it are appended in stream order; records at or below it
+//! are duplicates or late.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,37 +14,37 @@ use crate::{
     json::Json,
     limits::CLOCK_SKEW_SECONDS_MAX,
     principal::Author,
-    protocol::{Action, pull::ResolvedConflict},
+    protocol::{Action, pull::ChangeResolution},
     resource::ResourceKey,
 };
 
 /// The head of a channel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The log is complete up to here.
+    /// The log is complete up to and including this position.
     pub position: Position,
-    /// Label of the stream the epoch of `position` stands for.
+    /// The label of the stream that the epoch of `position` identifies.
     pub stream: String,
-    /// The log was cut here; positions below start over.
+    /// The truncation point of the log; devices at positions below it are reset.
     pub floor: Option<Position>,
-    /// When it moved last.
+    /// The time at which the head last moved.
     pub moved_at: DateTime<Utc>,
-    /// When a repair moved it last: changes made before may stand behind newer ones in the log, so
-    /// their records are doubted.
+    /// The time at which a repair last moved the head. Changes that were made earlier may follow
+    /// newer ones in the log, so their records are unverified.
     pub repaired_at: Option<DateTime<Utc>>,
 }
 
-/// A step of a channel's log: what it appends, and the head behind it.
+/// A step of a channel's log: the segment that it appends, and the head after it.
 #[derive(Debug, Clone)]
 pub struct LogStep {
-    /// It follows the head that was read, or the step before.
+    /// The segment, which follows the current head or the previous step.
     pub segment: Segment,
-    /// Its position is the segment's last.
+    /// The head after the step, at the segment's last position.
     pub head: Head,
 }
 
 impl Head {
-    /// The head that takes the place of this one at `now`, but for where it stands.
+    /// Returns the head that replaces this one at `now`, still at the same position.
     pub(super) fn moved(head: Option<&Self>, now: DateTime<Utc>) -> Self {
         Self {
             position: end_of(head),
@@ -55,8 +55,8 @@ impl Head {
         }
     }
 
-    /// Whether a repair may have brought a newer version of its resource into the log than the one
-    /// that was made `at` this moment.
+    /// Returns whether a repair may have appended a newer version of a resource than its version
+    /// made `at` this time.
     fn is_unverified(&self, at: DateTime<Utc>) -> bool {
         self.repaired_at.is_some_and(|repaired_at| {
             at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX)
@@ -64,33 +64,33 @@ impl Head {
     }
 }
 
-/// The position of the head; of a log without one, the start.
+/// Returns the position of the head; the start for a log without a head.
 pub fn end_of(head: Option<&Head>) -> Position {
     head.map_or(Position::START, |head| head.position)
 }
 
-/// A change of a resource, as a stream record tells it.
+/// A change of a resource, decoded from a stream record.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Label of the stream it came from; newer labels are greater.
+    /// The label of the stream that contained the record; newer labels are greater.
     pub stream: String,
-    /// Its number in that stream.
+    /// The sequence number of the record in that stream.
     pub sequence: Sequence,
-    /// Which resource.
+    /// The resource that changed.
     pub key: ResourceKey,
-    /// What happened to it.
+    /// The action that changed the resource.
     pub action: Action,
-    /// Its version then.
+    /// The version of the resource after the change.
     pub server_version: u64,
-    /// When.
+    /// The time of the change.
     pub changed_at: DateTime<Utc>,
-    /// By which device.
+    /// The device that made the change.
     pub author: Author,
-    /// Whether it is delivered to its author too.
-    pub is_echoed: bool,
-    /// The conflicts that it decided.
-    pub decided: Vec<ResolvedConflict>,
-    /// Its payload then; none for a delete.
+    /// Whether the change is also delivered to its author.
+    pub echo_to_author: bool,
+    /// The conflicts that the change resolved.
+    pub decided: Vec<ChangeResolution>,
+    /// The payload after the change; `None` for a delete.
     pub payload: Option<Json>,
 }
 
@@ -99,7 +99,7 @@ impl Record {
         self.key == other.key && self.server_version == other.server_version
     }
 
-    fn is_told_by(&self, entry: &Entry) -> bool {
+    fn matches_entry(&self, entry: &Entry) -> bool {
         let change = (&entry.resource_type, &entry.id, entry.server_version);
         change == (&self.key.resource_type, &self.key.id, self.server_version)
     }
@@ -110,28 +110,30 @@ impl Record {
 struct Above {
     position: Position,
     record: Record,
-    /// It was made before a repair, which may have appended a newer version of its resource.
+    /// Whether the change was made before a repair that may have appended a newer version of the
+    /// resource.
     is_unverified: bool,
 }
 
-/// A channel's records, told apart by where they stand against the head.
+/// A channel's records, classified by their position relative to the head.
 #[derive(Debug, Default)]
 pub struct ClassifiedRecords {
-    /// Above the head, in log order, each with its position.
+    /// Records above the head in log order, each with its position.
     above: Vec<Above>,
-    /// At or below it: repeats, if a segment holds their position, else late. `None`: of an older
-    /// stream, whose epoch is not known.
+    /// Records at or below the head: duplicates if a segment contains their position, otherwise
+    /// late. The position is `None` for a record of an older stream, whose epoch is unknown.
     behind: Vec<(Option<Position>, Record)>,
-    /// Which stream each epoch stands for.
+    /// The stream that each epoch identifies.
     streams: HashMap<u32, String>,
 }
 
-/// Tells a channel's records apart. Records that stand twice in the batch count once.
+/// Classifies a channel's records. A record that the batch contains twice is counted once.
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedRecords {
     records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
     records.dedup_by(|one, other| {
         one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other)
     });
+
     let start = end_of(head);
     let mut epoch = start.epoch;
     let mut stream = head.map(|head| head.stream.clone());
@@ -139,6 +141,7 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
     classified
         .streams
         .extend(stream.clone().map(|stream| (epoch, stream)));
+
     for record in records {
         if stream
             .as_ref()
@@ -147,11 +150,13 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
             classified.behind.push((None, record));
             continue;
         }
+
         if stream.as_ref() != Some(&record.stream) {
             epoch += 1;
             stream = Some(record.stream.clone());
             classified.streams.insert(epoch, record.stream.clone());
         }
+
         let position = Position {
             epoch,
             sequence: record.sequence,
@@ -168,11 +173,13 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
             classified.behind.push((Some(position), record));
         }
     }
+
     classified
 }
 
 impl ClassifiedRecords {
-    /// Positions to look for in the log: a record whose position a segment holds is a repeat.
+    /// Returns the positions to look up in the log: a record whose position a segment contains is a
+    /// duplicate.
     pub fn positions_to_find(&self) -> Vec<Position> {
         self.behind
             .iter()
@@ -180,19 +187,20 @@ impl ClassifiedRecords {
             .collect()
     }
 
-    /// Drops the repeats: the records that stand in `held`, entries of the log. Position and change
-    /// are compared, because two shards may give one number to two changes.
+    /// Drops the duplicates: records that the log entries `held` contain. Both position and change
+    /// are compared, because two shards may assign one number to two changes.
     pub fn without_repeats(mut self, held: &[Entry]) -> Self {
         self.behind.retain(|(position, record)| {
-            let stands =
-                |entry: &Entry| Some(entry.position) == *position && record.is_told_by(entry);
-            !held.iter().any(stands)
+            let is_duplicate =
+                |entry: &Entry| Some(entry.position) == *position && record.matches_entry(entry);
+            !held.iter().any(is_duplicate)
         });
         self
     }
 
-    /// The resources of late and of doubtful records, whose rows decide whether they still matter.
-    pub fn resources_to_look_at(&self) -> HashSet<ResourceKey> {
+    /// Returns the resources of late and of unverified records, whose current rows determine
+    /// whether the records still matter.
+    pub fn resources_to_load(&self) -> HashSet<ResourceKey> {
         let unverified = self
             .above
             .iter()
@@ -206,10 +214,10 @@ impl ClassifiedRecords {
             .collect()
     }
 
-    /// The steps by which this batch leads on from `head`. A late record is appended after the head
-    /// if its row still has the record's version in `versions`; where the row is newer, a newer
-    /// record speaks for it. The same holds of a doubtful one, which keeps its place. So versions
-    /// never go backwards in the log.
+    /// Returns the steps that append this batch to the log after `head`. A late record is appended
+    /// after the head if its row still has the record's version in `versions`; if the row is newer,
+    /// the record of a newer change covers it. The same applies to an unverified record, which
+    /// keeps its position. Versions of a resource therefore never decrease in the log.
     pub fn steps(
         self,
         head: Option<&Head>,
@@ -221,17 +229,20 @@ impl ClassifiedRecords {
         let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
         let mut appended = HashSet::new();
         let is_newest = |record: &Record| versions.get(&record.key) == Some(&record.server_version);
+
         for (_, record) in self.behind {
             if is_newest(&record) && appended.insert(record.key.clone()) {
                 last.late += 1;
                 entries.push(entry(last, record));
             }
         }
+
         let above = self
             .above
             .into_iter()
             .filter(|above| !above.is_unverified || is_newest(&above.record));
         entries.extend(above.map(|above| entry(above.position, above.record)));
+
         let stream_of = |segment: &Segment| {
             self.streams
                 .get(&segment.last.epoch)
@@ -246,6 +257,7 @@ impl ClassifiedRecords {
             };
             LogStep { segment, head }
         };
+
         cut(start, entries).into_iter().map(step).collect()
     }
 }
@@ -259,7 +271,7 @@ fn entry(position: Position, record: Record) -> Entry {
         server_version: record.server_version,
         changed_at: record.changed_at,
         author: record.author,
-        is_echoed: record.is_echoed,
+        echo_to_author: record.echo_to_author,
         decided: record.decided,
         payload: record.payload,
     }

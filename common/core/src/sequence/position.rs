@@ -5,18 +5,18 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Digits a stream sequence number is widened to; DynamoDB's have 21 to 40.
+/// The number of digits that a stream sequence number is padded to; DynamoDB's have 21 to 40.
 const SEQUENCE_DIGITS: usize = 40;
 
-/// A stream sequence number: a decimal number of at most 40 digits, kept as its digits, widened.
+/// A stream sequence number: a decimal number of at most 40 digits, stored as zero-padded digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence([u8; SEQUENCE_DIGITS]);
 
 impl Sequence {
-    /// The number 0, before every record.
+    /// The number 0, which precedes every record.
     pub const ZERO: Self = Self([b'0'; SEQUENCE_DIGITS]);
 
-    /// Reads a sequence number; `None` unless it is 1 to 40 digits.
+    /// Parses a sequence number; returns `None` unless the text has 1 to 40 digits.
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty()
             || text.len() > SEQUENCE_DIGITS
@@ -29,7 +29,7 @@ impl Sequence {
         Some(digits)
     }
 
-    /// All 40 digits.
+    /// Returns all 40 digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default() // digits are ASCII
     }
@@ -45,16 +45,16 @@ impl fmt::Debug for Sequence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Position {
-    /// Which stream: a newer stream label starts the next epoch.
+    /// The number of the stream: a newer stream label begins the next epoch.
     pub epoch: u32,
-    /// The record's sequence number in that stream.
+    /// The sequence number of the record in that stream.
     pub sequence: Sequence,
-    /// 0 but for records that came late: those stand after the head at the head's number.
+    /// 0, except for late records, which follow the head with the head's sequence number.
     pub late: u32,
 }
 
 impl Position {
-    /// Before every change.
+    /// The position before every change.
     pub const START: Self = Self {
         epoch: 0,
         sequence: Sequence::ZERO,
@@ -74,7 +74,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// A text that is no position.
+/// The error for a text that is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a position in a change log")]
 pub struct NotAPosition;
@@ -88,6 +88,7 @@ impl FromStr for Position {
                 .all(|byte| byte.is_ascii_digit())
                 .then(|| text.parse().ok())?
         };
+
         let read = || {
             let (epoch, rest) = text.split_at_checked(10)?;
             let (sequence, rest) = rest.strip_prefix('-')?.split_at_checked(SEQUENCE_DIGITS)?;
@@ -127,6 +128,7 @@ mod tests {
             sequence: Sequence::parse(sequence).expect("digits"),
             late,
         };
+
         let positions = [
             Position::START,
             at(1, "9", 0),
@@ -135,6 +137,7 @@ mod tests {
             at(1, "10", 11),
             at(2, "3", 0),
         ];
+
         let texts: Vec<String> = positions.iter().map(ToString::to_string).collect();
         assert!(positions.is_sorted() && texts.is_sorted());
         assert!(
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_positions() {
+    fn malformed_positions_are_rejected() {
         let zeros = "0".repeat(SEQUENCE_DIGITS);
         let position = |epoch: &str, late: &str| format!("{epoch}-{zeros}-{late}");
         assert!(
@@ -154,6 +157,7 @@ mod tests {
                 .parse::<Position>()
                 .is_ok()
         );
+
         let texts = ["", "1-2-3", "0000000001-0-0000000000"].map(ToOwned::to_owned);
         let numbers = [
             "000000000x",
@@ -162,6 +166,7 @@ mod tests {
             "00000000001",
             "000000001",
         ];
+
         for text in texts.into_iter().chain(
             numbers
                 .iter()
@@ -169,6 +174,7 @@ mod tests {
         ) {
             assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
         }
+
         assert_eq!(Sequence::parse(""), None);
         assert_eq!(Sequence::parse(&"1".repeat(41)), None);
         assert_eq!(Sequence::parse("-1"), None);

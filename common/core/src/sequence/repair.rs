@@ -1,10 +1,10 @@
-//! Repair: what a channel's log misses of its resources, because the stream forgot it before it was
-//! sequenced. The rows are the truth; a row whose version is newer than what the log holds of it is
-//! appended, as a record that came late is: after the head, at the head's numbers. Nobody knows
-//! which number the stream gave it, and nobody needs to.
+//! Repair: appends the changes of a channel's resources that its log lacks because the stream
+//! expired before they were sequenced. The rows are authoritative: a row whose version is newer
+//! than the last one in the log is appended like a late record, after the head with the head's
+//! sequence number. The number that the stream assigned is unknown and not needed.
 //!
-//! What was made before the log reaches back and is not in it is not missing: it stood there and
-//! has expired, and a device that old starts over with a snapshot.
+//! A change that was made before the oldest entry of the log and is not in it is not missing: it
+//! has expired, and a device at so old a position is reset to a snapshot.
 
 use std::collections::HashMap;
 
@@ -22,31 +22,31 @@ use crate::{
     resource::{Resource, ResourceKey},
 };
 
-/// A resource as far as the log is compared with it.
+/// The version of a resource, for comparison with the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceVersion {
-    /// Which.
+    /// The resource that has the version.
     pub key: ResourceKey,
-    /// The version of its row.
+    /// The version in the row of the resource.
     pub server_version: u64,
-    /// When that was made.
+    /// The time at which that version was made.
     pub changed_at: DateTime<Utc>,
 }
 
-/// The changes that are compared: not so old that the log has let go of them, nor so young that
-/// they are on their way.
+/// The period of the changes that are compared: neither so old that the log has expired them, nor
+/// so young that they may still be on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// Made then or later.
+    /// The start of the period, inclusive.
     pub from: DateTime<Utc>,
-    /// Made then or before.
+    /// The end of the period, inclusive.
     pub until: DateTime<Utc>,
 }
 
 impl Period {
-    /// Of a log that keeps changes for `retention`: all it must hold. `since` takes the place of
-    /// its beginning. Where that is before the retention, changes that have expired cannot be told
-    /// from those that were missed, and count as missing: delivered again, they do no harm.
+    /// Returns the period of a log that keeps changes for `retention`: all that it must contain.
+    /// `since` replaces the start. If it is before the retention, expired changes cannot be
+    /// distinguished from missed ones and count as missing: delivering them again is harmless.
     pub fn of_log(since: Option<DateTime<Utc>>, retention: Duration, now: DateTime<Utc>) -> Self {
         let from = since.unwrap_or_else(|| now - retention);
         Self {
@@ -57,7 +57,7 @@ impl Period {
 }
 
 impl Period {
-    /// Every change.
+    /// The period of all changes.
     pub const EVER: Self = Self {
         from: DateTime::<Utc>::MIN_UTC,
         until: DateTime::<Utc>::MAX_UTC,
@@ -65,37 +65,38 @@ impl Period {
 }
 
 #[derive(Debug)]
-struct LogComparison {
-    standing: ResourceVersion,
+struct ChannelComparison {
+    current: ResourceVersion,
     held: Option<u64>,
 }
 
-/// Resources of one channel, compared with as much of its log as was read.
+/// Resources of one channel, compared with the part of its log that was read so far.
 #[derive(Debug)]
 pub struct Comparison {
-    /// By sort key.
-    resources: HashMap<String, LogComparison>,
+    /// The comparisons, by sort key.
+    resources: HashMap<String, ChannelComparison>,
 }
 
 impl Comparison {
-    /// A comparison of these resources with nothing yet.
-    pub fn new(standings: impl IntoIterator<Item = ResourceVersion>) -> Self {
-        let resources = standings.into_iter().map(|standing| {
+    /// Returns a comparison of these resources with an empty log.
+    pub fn new(versions: impl IntoIterator<Item = ResourceVersion>) -> Self {
+        let resources = versions.into_iter().map(|current| {
             (
-                standing.key.sort_key(),
-                LogComparison {
-                    standing,
+                current.key.sort_key(),
+                ChannelComparison {
+                    current,
                     held: None,
                 },
             )
         });
+
         Self {
             resources: resources.collect(),
         }
     }
 
-    /// Takes in a segment of the log, wherever it stands: the newest version counts, and versions
-    /// never go backwards in the log.
+    /// Adds a segment from anywhere in the log: the newest version counts, because versions of a
+    /// resource never decrease in the log.
     pub fn note(&mut self, segment: &Segment) {
         for entry in &segment.entries {
             if let Some(compared) = self
@@ -107,51 +108,52 @@ impl Comparison {
         }
     }
 
-    /// Whether segments that were sequenced at `sequenced_at` or before may hold a resource that no
-    /// segment has shown yet. A version enters the log after it was made.
-    pub fn goes_on(&self, sequenced_at: DateTime<Utc>) -> bool {
+    /// Returns whether segments that were sequenced at `sequenced_at` or earlier may contain a
+    /// resource that no segment contained so far. A version enters the log after it was made.
+    pub fn may_find_more(&self, sequenced_at: DateTime<Utc>) -> bool {
         let unseen = self
             .resources
             .values()
             .filter(|compared| compared.held.is_none());
-        let oldest = unseen.map(|compared| compared.standing.changed_at).min();
+        let oldest = unseen.map(|compared| compared.current.changed_at).min();
         oldest.is_some_and(|oldest| {
             sequenced_at >= oldest - Duration::seconds(CLOCK_SKEW_SECONDS_MAX)
         })
     }
 
-    /// The resources whose version the log has not reached, in the order in which they changed.
+    /// Returns the resources whose version the log does not contain, in the order in which they
+    /// changed.
     pub fn missing(&self) -> Vec<&ResourceVersion> {
         let missing = self
             .resources
             .values()
-            .filter(|compared| compared.held < Some(compared.standing.server_version));
+            .filter(|compared| compared.held < Some(compared.current.server_version));
         let mut missing: Vec<&ResourceVersion> =
-            missing.map(|compared| &compared.standing).collect();
+            missing.map(|compared| &compared.current).collect();
         missing
             .sort_by(|one, other| (one.changed_at, &one.key).cmp(&(other.changed_at, &other.key)));
         missing
     }
 
-    /// The same where the log was read back no further than to what was sequenced at `read_until`:
-    /// those of which that says it.
-    pub fn missing_behind(&self, read_until: DateTime<Utc>) -> Vec<&ResourceVersion> {
-        let is_told = |standing: &&ResourceVersion| {
-            let would_stand_behind =
-                standing.changed_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX) > read_until;
-            would_stand_behind || self.held(&standing.key).is_some()
+    /// Returns the resources that are certainly missing if the log was read back only to what was
+    /// sequenced at `read_until`.
+    pub fn certainly_missing(&self, read_until: DateTime<Utc>) -> Vec<&ResourceVersion> {
+        let is_certain = |current: &&ResourceVersion| {
+            let is_after_read_part =
+                current.changed_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX) > read_until;
+            is_after_read_part || self.held(&current.key).is_some()
         };
-        self.missing().into_iter().filter(is_told).collect()
+        self.missing().into_iter().filter(is_certain).collect()
     }
 
-    /// The newest version that the log was seen to hold of a resource.
+    /// Returns the newest version of a resource in the segments read so far.
     fn held(&self, key: &ResourceKey) -> Option<u64> {
         self.resources.get(&key.sort_key())?.held
     }
 
-    /// The steps that bring these rows into the log behind `head`, up to which the comparison has
-    /// seen it; without those that stand in it by now. A channel that was never sequenced stands
-    /// for no stream yet: the first record begins the first epoch.
+    /// Returns the steps that append these rows to the log after `head`, up to which the comparison
+    /// has read; rows that the log contains already are left out. In a channel that was never
+    /// sequenced the head has no stream yet: the first record begins the first epoch.
     pub fn steps(
         &self,
         head: Option<&Head>,
@@ -165,6 +167,7 @@ impl Comparison {
         missing.sort_by(|(key, row), (other_key, other)| {
             (row.changed_at, key).cmp(&(other.changed_at, other_key))
         });
+
         let start = end_of(head);
         let mut position = start;
         let entries = missing.into_iter().map(|(key, row)| {
@@ -176,13 +179,14 @@ impl Comparison {
                 server_version: row.server_version,
                 changed_at: row.changed_at,
                 author: row.run.author,
-                is_echoed: row.run.is_optimistic,
-                decided: ConflictResolution::decided_since(held, row.resolutions),
+                echo_to_author: row.run.echo_to_author,
+                decided: ConflictResolution::resolved_since(held, row.resolutions),
                 payload: Some(row.payload).filter(|_| !row.deleted),
                 resource_type: key.resource_type,
                 id: key.id,
             }
         });
+
         let step = |segment: Segment| {
             let head = Head {
                 position: segment.last,
@@ -191,6 +195,7 @@ impl Comparison {
             };
             LogStep { segment, head }
         };
+
         cut(start, entries.collect())
             .into_iter()
             .map(step)
@@ -198,14 +203,15 @@ impl Comparison {
     }
 }
 
-/// The step by which a log starts over: it appends nothing, and leads behind every position that
-/// was ever given out, those of a time that was undone by a restore included.
+/// Returns the step that resets a log: it appends nothing and moves the head past every position
+/// that was ever issued, including positions from a time that a restore has undone.
 pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
     let prev = end_of(head);
     let last = Position {
         epoch: prev.epoch + 1,
         ..Position::START
     };
+
     let head = Head {
         position: last,
         floor: Some(last),
@@ -222,13 +228,13 @@ pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
     }
 }
 
-/// Whether nothing entered a log since it started over.
-pub fn is_started_over(head: Option<&Head>) -> bool {
+/// Returns whether no change entered the log since it was reset.
+pub fn was_reset(head: Option<&Head>) -> bool {
     head.is_some_and(|head| head.floor == Some(head.position))
 }
 
-/// What happened to a resource since the version that the log held. Where it held none, devices
-/// that have it take a create as an update.
+/// Returns the action that covers all changes since the version in the log. If the log contains
+/// none, the action is a create, which devices that have the resource apply as an update.
 fn action(row: &Resource, held: Option<u64>) -> Action {
     match (row.deleted, held) {
         (true, _) => Action::Delete,

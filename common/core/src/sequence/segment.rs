@@ -1,4 +1,4 @@
-//! Segments: changes packed into rows of the log, each linked to the one before.
+//! Segments: consecutive changes, stored as one row of the log and linked to the previous segment.
 
 mod stored;
 
@@ -10,93 +10,97 @@ use crate::{
     limits::{SEGMENT_BYTES_MAX, SEGMENT_CHANGES_MAX},
     pack,
     principal::Author,
-    protocol::{Action, pull::ResolvedConflict},
+    protocol::{Action, pull::ChangeResolution},
 };
 
 /// A change in the log.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Where it stands.
+    /// The position of the change in the log.
     pub position: Position,
-    /// Type of the resource.
+    /// The type of the resource.
     pub resource_type: String,
-    /// Its id.
+    /// The id of the resource.
     pub id: String,
-    /// What happened to it.
+    /// The action that changed the resource.
     pub action: Action,
-    /// Its version then.
+    /// The version of the resource after the change.
     pub server_version: u64,
-    /// When.
+    /// The time of the change.
     pub changed_at: DateTime<Utc>,
-    /// By which device.
+    /// The device that made the change.
     pub author: Author,
-    /// Delivered to its author too, who may not have seen what it was written on.
-    pub is_echoed: bool,
-    /// The conflicts that the change decided.
-    pub decided: Vec<ResolvedConflict>,
-    /// Its whole payload; none for a delete.
+    /// Whether the change is also delivered to its author, which may not have received the version
+    /// that it changed.
+    pub echo_to_author: bool,
+    /// The conflicts that the change resolved.
+    pub decided: Vec<ChangeResolution>,
+    /// The complete payload after the change; `None` for a delete.
     pub payload: Option<Json>,
 }
 
-/// A stretch of the log: everything after `prev` up to and including `last`.
+/// A part of the log: every change after `prev` up to and including `last`.
 #[derive(Debug, Clone)]
 pub struct Segment {
-    /// The head before it, and its key: what follows a head is decided by whoever puts it there
-    /// first.
+    /// The position that the segment follows, which is also its key: a conditional put ensures that
+    /// each position has at most one successor.
     pub prev: Position,
-    /// The position of its last entry, and the key of the segment that follows.
+    /// The position of its last entry, and the key of the next segment.
     pub last: Position,
-    /// In log order; empty only where the log starts over.
+    /// The entries in log order; empty only if the log was reset.
     pub entries: Vec<Entry>,
 }
 
-/// Entries that do not unpack: a damaged row.
+/// The error for stored entries that cannot be decoded: the row is corrupt.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// Not compressed by us.
+    /// The entries cannot be decompressed.
     #[error(transparent)]
     Unpack(#[from] pack::UnpackError),
-    /// Not the text of entries.
+    /// The decompressed text is not a list of entries.
     #[error("segment entries: {0}")]
     Entries(#[from] serde_json::Error),
-    /// What is left out does not stand in the entry before.
-    #[error("segment entries do not follow each other, or are too many")]
+    /// The entries omit members that no previous entry has, or there are too many of them.
+    #[error("segment entries omit members that no previous entry has, or are too many")]
     Difference,
 }
 
 impl Segment {
-    /// Bytes of its entries before compression, at most.
+    /// Returns an upper bound of the bytes of the entries before compression.
     pub fn bytes(&self) -> usize {
         self.entries.iter().map(stored_bytes).sum()
     }
 
-    /// The entries as they are stored.
+    /// Returns the entries in their compressed, stored form.
     pub fn packed_entries(&self) -> Vec<u8> {
-        let entries = serde_json::to_vec(&stored::differences(&self.entries)).unwrap_or_default(); // text keys and JSON texts always serialise
+        let entries = serde_json::to_vec(&stored::differences(&self.entries)).unwrap_or_default(); // text keys and JSON texts always serialize
         pack::pack(&entries)
     }
 
-    /// Reads stored entries back.
+    /// Decodes stored entries.
     ///
     /// # Errors
-    /// [`SegmentError`] for a damaged row.
+    /// Returns a [`SegmentError`] if the row is corrupt.
     pub fn unpack_entries(packed: &[u8]) -> Result<Vec<Entry>, SegmentError> {
         let text = pack::unpack(packed, 2 * SEGMENT_BYTES_MAX)?;
         stored::entries(serde_json::from_slice(&text)?).ok_or(SegmentError::Difference)
     }
 }
 
-/// Cuts entries that follow `head` into linked segments, each small enough for a row and a page,
-/// and within one epoch.
+/// Splits entries that follow `head` into linked segments within one epoch, each small enough for a
+/// row and a page.
 pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut bytes = 0;
     let mut prev = head;
+
     for entry in entries {
         let entry_bytes = stored_bytes(&entry);
         let position = entry.position;
+
         match segments.last_mut() {
-            // Two shards may give one number to two changes: a segment always leads on.
+            // Two shards may assign one number to two changes: they share a segment, so that each
+            // segment advances the position.
             Some(open)
                 if open.last == position
                     || bytes + entry_bytes <= SEGMENT_BYTES_MAX
@@ -121,7 +125,7 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
     segments
 }
 
-/// Bytes an entry takes in a segment before compression, at most.
+/// Returns an upper bound of the bytes of an entry in a segment before compression.
 fn stored_bytes(entry: &Entry) -> usize {
     let payload = entry
         .payload
@@ -154,38 +158,42 @@ mod tests {
             server_version: 1,
             changed_at: DateTime::UNIX_EPOCH,
             author: Author::device("ana", "phone"),
-            is_echoed: false,
+            echo_to_author: false,
             decided: Vec::new(),
             payload: None,
         }
     }
 
     #[test]
-    fn a_segment_always_leads_on() {
+    fn every_segment_advances_the_position() {
         let numbers = (1..=SEGMENT_CHANGES_MAX)
             .chain([SEGMENT_CHANGES_MAX; 2])
             .chain([SEGMENT_CHANGES_MAX + 1]);
+
         let segments = cut(position(0), numbers.map(entry).collect());
         assert!(
             segments.iter().all(|segment| segment.prev < segment.last),
-            "two changes of one number stand in one segment"
+            "two changes with the same number share a segment"
         );
+
         for segment in segments {
-            let read = Segment::unpack_entries(&segment.packed_entries()).expect("it reads");
+            let read = Segment::unpack_entries(&segment.packed_entries()).expect("stored entries");
             assert_eq!(read.len(), segment.entries.len());
         }
     }
 
     #[test]
-    fn a_segment_is_a_page_at_most() {
+    fn segment_has_at_most_one_page() {
         let segments = cut(
             position(0),
             (1..=2 * SEGMENT_CHANGES_MAX + 1).map(entry).collect(),
         );
+
         let cut: Vec<_> = segments
             .iter()
             .map(|segment| (segment.prev, segment.last, segment.entries.len()))
             .collect();
+
         let (page, end) = (SEGMENT_CHANGES_MAX, 2 * SEGMENT_CHANGES_MAX);
         let expected = [
             (position(0), position(page), page),

@@ -1,5 +1,5 @@
-//! The work of a batch stays within a bound of what is stored and sent, whatever the edits are:
-//! small ones cannot make a large payload be parsed again and again.
+//! The work of a batch is bounded by the size of the stored and sent data, regardless of the edits:
+//! small edits cannot cause a large payload to be parsed repeatedly.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ use tidemark_core::{
     work,
 };
 
-/// Bytes of the stored payload of each case.
+/// The bytes of the stored payload in each case.
 const PAYLOAD_BYTES: usize = 340_000;
-/// How often the stored payload is walked through at most, whatever 50 edits do to it.
+/// The maximum number of passes over the stored payload that 50 edits may cause.
 const PASSES_MAX: usize = 6;
-/// The same of what was sent.
+/// The maximum number of passes over the sent items.
 const SENT_PASSES_MAX: usize = 20;
 
 fn raw(text: String) -> Json {
@@ -38,7 +38,7 @@ fn item(action: &str, base: u64, version: u64, payload: &str) -> Json {
     ))
 }
 
-/// Decides a batch of one resource for a device of `ana`.
+/// Decides a batch about one resource for a device of `ana`.
 fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) -> Decision {
     let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
     let catalog = Catalog::parse(&catalog).expect("catalog");
@@ -48,6 +48,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
         roles: vec![],
         groups: vec![],
     };
+
     let author = Author::device("ana", device);
     let sender = Sender {
         principal: &principal,
@@ -57,6 +58,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
         is_replay: false,
     };
     let intake = intake::read(items, sender);
+
     let (holders, media) = (HashMap::new(), Evidence::default());
     let stored = CurrentState {
         resource,
@@ -66,6 +68,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
         holders: &holders,
         media: &media,
     };
+
     decide(
         &intake.groups[0],
         &stored,
@@ -73,7 +76,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
         sender,
         DateTime::UNIX_EPOCH,
     )
-    .expect("conflicts are given")
+    .expect("conflicts are loaded")
 }
 
 fn nested(inner: &str) -> String {
@@ -84,8 +87,8 @@ fn nested(inner: &str) -> String {
     )
 }
 
-/// Checks that a batch of updates walks through the payload a few times at most; gives how many
-/// edits were answered with `status`.
+/// Checks that a batch of updates causes few passes over the payload, and that all of its results
+/// have `status`.
 fn check(
     policy: &str,
     resource: &Resource,
@@ -97,9 +100,11 @@ fn check(
     let update = |number: usize| item("update", base, number as u64 + 1, &patch(number));
     let items: Vec<Json> = (0..BATCH_ITEMS_MAX).map(update).collect();
     let sent: usize = items.iter().map(|item| item.get().len()).sum();
+
     work::take();
     let decision = push(policy, Some(resource.clone()), &items, device);
     let work = work::take();
+
     assert!(
         decision
             .results
@@ -108,34 +113,38 @@ fn check(
         "{policy}: {:?}",
         decision.results[0].error
     );
-    let answered: usize = decision
+
+    let response_bytes: usize = decision
         .results
         .iter()
         .filter_map(|result| Some(result.server_payload.as_ref()?.get().len()))
         .sum();
-    // A payload that an answer holds is written for it.
-    let bound = PASSES_MAX * PAYLOAD_BYTES + SENT_PASSES_MAX * sent + 3 * answered;
+
+    // A payload in a response is also written for it.
+    let bound = PASSES_MAX * PAYLOAD_BYTES + SENT_PASSES_MAX * sent + 3 * response_bytes;
     assert!(
         work.parsed + work.written + work.hashed <= bound,
         "{policy}, {device}, base {base}: {work:?}, of {bound}"
     );
     assert!(
-        answered <= 5_000_000,
-        "{policy}: answers hold {answered} bytes"
+        response_bytes <= 5_000_000,
+        "{policy}: responses contain {response_bytes} bytes"
     );
 }
 
 #[test]
-fn small_edits_of_a_large_payload_parse_it_once() {
+fn small_edits_do_not_reparse_payload() {
     let zeros = format!("[{}0]", "0,".repeat(PAYLOAD_BYTES / 2 - 1));
     let payload = nested(&format!("{{\"k0\":0,\"z\":{zeros}}}"));
     let deep = |number: usize| nested(&format!("{{\"k0\":\"{number}\"}}"));
-    // Compared with what stands, element by element, until they differ.
+    // Compared with the stored array element by element, up to the first difference.
     let compared = |number: usize| nested(&format!("{{\"z\":[0,{number},1]}}"));
+
     for policy in ["manual", "server_wins", "field_merge"] {
         let create = push(policy, None, &[item("create", 0, 0, &payload)], "one");
         let made = create.write.expect("a row").resource;
         check(policy, &made, 1, "one", Status::Ok, deep);
+
         let other = push(
             policy,
             Some(made),
@@ -143,6 +152,7 @@ fn small_edits_of_a_large_payload_parse_it_once() {
             "two",
         );
         let stored = other.write.expect("a row").resource;
+
         let status = if policy == "field_merge" {
             Status::Ok
         } else {

@@ -1,5 +1,6 @@
-//! The rules under random histories: what must hold for every one of them.
-#![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
+//! Property tests: the rules under random histories, with the invariants that hold for each of
+//! them.
+#![expect(clippy::expect_used, reason = "a failed precondition aborts the test")]
 
 mod bounded;
 mod canonical;

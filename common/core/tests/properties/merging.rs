@@ -1,5 +1,5 @@
-//! Patches applied to a tree one after another, beside the plain definition, which parses every
-//! level again for each patch.
+//! Compares patches that are applied to a tree one after another with the plain definition, which
+//! parses every level again for each patch.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use tidemark_core::{
     patch,
 };
 
-/// RFC 7396 §2 on texts.
+/// Implements RFC 7396 §2 on JSON texts.
 fn merge(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
     let Some(changes) = json::fields(patch) else {
         return (
@@ -22,14 +22,17 @@ fn merge(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
             !target.is_some_and(|target| is_same(target, patch)),
         );
     };
+
     let fields = target.and_then(json::fields);
     let mut has_changed = fields.is_none();
     let mut merged: Fields = fields.unwrap_or_default();
+
     for (name, change) in &changes {
         if change.get() == "null" {
             has_changed |= merged.shift_remove(name).is_some();
         }
     }
+
     for (name, change) in changes {
         if change.get() != "null" {
             let (value, is_other) = merge(merged.get(&name).map(AsRef::as_ref), &change);
@@ -37,15 +40,16 @@ fn merge(target: Option<&RawValue>, patch: &RawValue) -> (Json, bool) {
             merged.insert(name, value);
         }
     }
+
     (json::object(&merged), has_changed)
 }
 
-/// As texts are compared everywhere: by their canonical text.
+/// Compares two values by their canonical text, as the rules do.
 fn is_same(one: &RawValue, other: &RawValue) -> bool {
     one.get() == other.get() || json::canonical(one).ok() == json::canonical(other).ok()
 }
 
-/// The top-level fields in which two objects differ.
+/// Returns the top-level fields in which two objects differ.
 fn changed_fields(before: &RawValue, after: &RawValue) -> BTreeSet<String> {
     let (before, after) = (
         json::fields(before).expect("an object"),
@@ -67,7 +71,7 @@ fn raw(text: &str) -> Json {
     RawValue::from_string(text.to_owned()).expect("JSON")
 }
 
-/// A few names, written in several ways, so that patches meet what stands and names stand twice.
+/// Generates a few names in several notations, so that patches meet existing fields and duplicates.
 fn name() -> impl Strategy<Value = String> {
     let names = [
         "a",
@@ -84,6 +88,7 @@ fn name() -> impl Strategy<Value = String> {
         "",
         "id",
     ];
+
     proptest::sample::select(names.to_vec()).prop_map(|name| format!("\"{name}\""))
 }
 
@@ -119,6 +124,7 @@ fn leaf() -> impl Strategy<Value = String> {
         "{}",
         "{ }",
     ];
+
     proptest::sample::select(leaves.to_vec()).prop_map(ToOwned::to_owned)
 }
 
@@ -129,7 +135,7 @@ fn object(value: impl Strategy<Value = String> + Clone) -> impl Strategy<Value =
     proptest::collection::vec(field, 0..7).prop_map(|fields| format!("{{{}}}", fields.join(",")))
 }
 
-/// An object, with others in it, as deep as payloads may be.
+/// Generates an object with nested objects, up to the depth that payloads may have.
 fn payload() -> impl Strategy<Value = String> {
     let nested = leaf().prop_recursive(5, 30, 6, |inner| object(inner).boxed());
     let deep =
@@ -140,40 +146,77 @@ fn payload() -> impl Strategy<Value = String> {
     prop_oneof![6 => object(nested.boxed()), 1 => deep]
 }
 
+/// Returns the effect of a patch by the plain definition.
+fn effect_of(before: &RawValue, after: &RawValue, has_changed: bool) -> Effect<'static> {
+    let changed = changed_fields(before, after);
+    Effect {
+        has_changed,
+        changed: changed.into_iter().map(Into::into).collect(),
+        bytes: after.get().len(),
+        fields: json::fields(after).map_or(0, |fields| fields.len()),
+    }
+}
+
+/// Checks what the tree predicts for single fields if `patch` turns `before` into `after`.
+fn check_fields<'a>(
+    tree: &mut Tree<'a>,
+    patch: &Patch<'a>,
+    before: &RawValue,
+    after: &RawValue,
+) -> Result<(), TestCaseError> {
+    let (before_fields, after_fields) = (
+        json::fields(before).expect("an object"),
+        json::fields(after).expect("an object"),
+    );
+
+    for name in ["a", "b", "é", "q\"uote", "none"] {
+        let (ours, theirs) = (tree.field_after(patch, name), after_fields.get(name));
+        let is_same = match (&ours, theirs) {
+            (Some(ours), Some(theirs)) => is_same(ours, theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        };
+        prop_assert!(is_same, "{name}: {ours:?} of {after}");
+
+        let stays =
+            before_fields.get(name).map(|field| field.get()) == theirs.map(|field| field.get());
+        prop_assert!(
+            patch.names(name) || stays,
+            "{name}: {before} became {after}"
+        );
+
+        prop_assert_eq!(
+            tree.has_after(patch, name),
+            theirs.is_some_and(|value| value.get() != "null")
+        );
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn a_tree_does_what_the_definition_says(
+    fn tree_matches_plain_definition(
         target in payload(),
         patches in proptest::collection::vec((payload(), any::<bool>()), 1..6),
     ) {
-        let (target, patches): (Json, Vec<_>) = (raw(&target), patches.iter().map(|(text, applies)| (raw(text), *applies)).collect());
+        let target = raw(&target);
         let mut tree = Tree::new(&target);
         let mut before = target.clone();
+        let patches: Vec<_> = patches.iter().map(|(text, applies)| (raw(text), *applies)).collect();
+
         for (patch, applies) in &patches {
             let (after, has_changed) = merge(Some(&before), patch);
             let taken = Patch::read(patch);
+
             let effect = tree.weigh(&taken);
-            let changed = changed_fields(&before, &after);
-            let fields = json::fields(&after).map_or(0, |fields| fields.len());
-            let expected =
-                Effect { has_changed, changed: changed.into_iter().map(Into::into).collect(), bytes: after.get().len(), fields };
+            let expected = effect_of(&before, &after, has_changed);
             prop_assert_eq!(&effect, &expected, "{} with {}", before, patch);
-            let (before_fields, after_fields) = (json::fields(&before).expect("an object"), json::fields(&after).expect("an object"));
-            for name in ["a", "b", "é", "q\"uote", "none"] {
-                let (ours, theirs) = (tree.field_after(&taken, name), after_fields.get(name));
-                let is_same = match (&ours, theirs) {
-                    (Some(ours), Some(theirs)) => is_same(ours, theirs),
-                    (ours, theirs) => ours.is_none() && theirs.is_none(),
-                };
-                prop_assert!(is_same, "{name}: {ours:?} of {after}");
-                let stays = before_fields.get(name).map(|field| field.get()) == theirs.map(|field| field.get());
-                prop_assert!(taken.names(name) || stays, "{name}: {before} became {after}");
-                prop_assert_eq!(tree.has_after(&taken, name), theirs.is_some_and(|value| value.get() != "null"));
-            }
+            check_fields(&mut tree, &taken, &before, &after)?;
+
             let weighed = tree.to_json();
             prop_assert_eq!(weighed.get(), before.get(), "weighing changes nothing");
+
             if *applies {
                 tree.apply(&taken);
                 let applied = tree.to_json();
@@ -184,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn any_value_merges_as_the_definition_says(
+    fn merge_matches_plain_definition(
         target in prop_oneof![leaf(), payload()],
         patch in prop_oneof![leaf(), payload()],
     ) {

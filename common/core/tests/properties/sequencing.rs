@@ -1,7 +1,7 @@
-//! The change log under random stream deliveries: records repeated, delayed, out of order across
-//! items and late, from one stream and then another; records that the stream forgot, and repairs.
-//! Whatever happens, a reader ends with the newest version of every resource, and never sees one go
-//! back.
+//! Tests the change log with random stream deliveries: records are repeated, delayed, reordered
+//! across resources and late, and come from one stream and then another; the stream loses records,
+//! and repairs restore them. In every case a reader ends with the newest version of every resource,
+//! and never receives an older version after a newer one.
 
 use std::collections::HashMap;
 
@@ -24,26 +24,26 @@ use tidemark_core::{
 
 const RESOURCES: u64 = 4;
 
-/// What happens next.
+/// One step of a history.
 #[derive(Debug, Clone)]
 enum SequencerStep {
-    /// A resource is written; its record joins those to deliver.
+    /// A resource is written; its record joins the undelivered ones.
     Write { resource: u64 },
-    /// Some undelivered records arrive, chosen anywhere.
+    /// Some undelivered records arrive, chosen at random.
     Deliver { picks: Vec<prop::sample::Index> },
-    /// Some records that were delivered arrive again, with some that were not.
+    /// Some delivered records arrive again, together with undelivered ones.
     Redeliver { picks: Vec<prop::sample::Index> },
     /// The reader pulls a page.
     Pull { limit: usize },
-    /// The stream is switched off and on: it starts a new one.
+    /// The stream is disabled and enabled: a new stream begins.
     NewStream,
-    /// The stream forgets records that were not delivered: for good, or they are handed in again
-    /// later, as Lambda keeps them.
+    /// The stream loses undelivered records: permanently, or until they are delivered later, as
+    /// with a batch that Lambda keeps.
     Lose {
         picks: Vec<prop::sample::Index>,
-        for_good: bool,
+        permanently: bool,
     },
-    /// The log is compared with the resources, and mended.
+    /// The log is compared with the resources and repaired.
     Repair,
 }
 
@@ -55,7 +55,7 @@ fn step() -> impl Strategy<Value = SequencerStep> {
         2 => picks().prop_map(|picks| SequencerStep::Redeliver { picks }),
         3 => (1..5_usize).prop_map(|limit| SequencerStep::Pull { limit }),
         1 => Just(SequencerStep::NewStream),
-        2 => (picks(), any::<bool>()).prop_map(|(picks, for_good)| SequencerStep::Lose { picks, for_good }),
+        2 => (picks(), any::<bool>()).prop_map(|(picks, permanently)| SequencerStep::Lose { picks, permanently }),
         1 => Just(SequencerStep::Repair),
     ]
 }
@@ -65,7 +65,7 @@ struct LogModel {
     versions: HashMap<ResourceKey, u64>,
     streams: u64,
     sequence: u64,
-    /// Seconds; each step takes some minutes.
+    /// Virtual time in seconds; each step takes some minutes.
     now: i64,
     changed_at: HashMap<ResourceKey, DateTime<Utc>>,
     undelivered: Vec<Record>,
@@ -93,6 +93,7 @@ impl Default for LogReader {
 impl LogModel {
     fn step(&mut self, step: SequencerStep) -> Result<(), TestCaseError> {
         self.now += 180;
+
         match step {
             SequencerStep::Write { resource } => self.write(resource),
             SequencerStep::Deliver { picks } => {
@@ -102,6 +103,7 @@ impl LogModel {
             SequencerStep::Redeliver { picks } => {
                 let mut batch = self.pick_undelivered(&picks[..1]);
                 batch.extend(batch.first().cloned());
+
                 if !self.delivered.is_empty() {
                     batch.extend(
                         picks
@@ -110,6 +112,7 @@ impl LogModel {
                             .collect::<Vec<_>>(),
                     );
                 }
+
                 self.deliver(batch)?;
             }
             SequencerStep::Pull { limit } => self.pull(limit)?,
@@ -117,9 +120,9 @@ impl LogModel {
                 self.streams += 1;
                 self.sequence = 0;
             }
-            SequencerStep::Lose { picks, for_good } => {
+            SequencerStep::Lose { picks, permanently } => {
                 let lost = self.pick_undelivered(&picks);
-                self.kept.extend(lost.into_iter().filter(|_| !for_good));
+                self.kept.extend(lost.into_iter().filter(|_| !permanently));
             }
             SequencerStep::Repair => self.repair()?,
         }
@@ -132,11 +135,13 @@ impl LogModel {
             resource_type: "meter".into(),
             id: format!("m-{resource}"),
         };
+
         let changed_at = self.moment();
         let version = self.versions.entry(key.clone()).or_default();
         *version += 1;
         self.sequence += 7;
         self.changed_at.insert(key.clone(), changed_at);
+
         self.undelivered.push(Record {
             stream: format!("{:04}", self.streams),
             sequence: Sequence::parse(&self.sequence.to_string()).expect("digits"),
@@ -150,7 +155,7 @@ impl LogModel {
             changed_at,
             author: Author::device("ana", "phone"),
             decided: Vec::new(),
-            is_echoed: false,
+            echo_to_author: false,
             payload: RawValue::from_string(format!("{{\"version\":{version}}}")).ok(),
         });
     }
@@ -165,15 +170,16 @@ impl LogModel {
         batch
     }
 
-    /// What the changelog function does with a batch, on a log in memory.
+    /// Does what the changelog function does with a batch, on a log in memory.
     fn deliver(&mut self, batch: Vec<Record>) -> Result<(), TestCaseError> {
         self.delivered.extend(batch.iter().cloned());
-        let standing: Vec<Entry> = self
+        let current: Vec<Entry> = self
             .segments
             .iter()
             .flat_map(|segment| segment.entries.clone())
             .collect();
-        let classified = classify(self.head.as_ref(), batch).without_repeats(&standing);
+
+        let classified = classify(self.head.as_ref(), batch).without_repeats(&current);
         for step in classified.steps(self.head.as_ref(), &self.versions, self.moment()) {
             self.append(step)?;
         }
@@ -183,6 +189,7 @@ impl LogModel {
     fn append(&mut self, LogStep { segment, head }: LogStep) -> Result<(), TestCaseError> {
         let end = end_of(self.head.as_ref());
         prop_assert_eq!(segment.prev, end, "segments are linked");
+
         prop_assert!(
             segment
                 .entries
@@ -199,6 +206,7 @@ impl LogModel {
             Some(segment.last)
         );
         prop_assert_eq!(segment.last, head.position);
+
         self.head = Some(head);
         self.segments.push(segment);
         Ok(())
@@ -208,13 +216,14 @@ impl LogModel {
         DateTime::UNIX_EPOCH + Duration::seconds(self.now)
     }
 
-    /// What a repair does, on a log in memory; what it appends is what is missing, and nothing is
-    /// missing then.
+    /// Does what a repair does, on a log in memory. Checks that it appends exactly the missing
+    /// changes, and that no change is missing afterwards.
     fn repair(&mut self) -> Result<(), TestCaseError> {
         let mut newest: HashMap<&str, u64> = HashMap::new();
         for entry in self.segments.iter().flat_map(|segment| &segment.entries) {
             newest.insert(&entry.id, entry.server_version);
         }
+
         let is_missing =
             |(key, version): &(&ResourceKey, &u64)| newest.get(key.id.as_str()) != Some(version);
         let mut expected: Vec<(String, u64)> = self
@@ -231,16 +240,19 @@ impl LogModel {
             .iter()
             .map(|(key, version)| (key.clone(), row(*version, self.changed_at[key])));
         let steps = comparison.steps(self.head.as_ref(), rows.collect::<Vec<_>>(), self.moment());
+
         let entries = steps.iter().flat_map(|step| &step.segment.entries);
         let mut appended: Vec<(String, u64)> = entries
             .map(|entry| (entry.id.clone(), entry.server_version))
             .collect();
         appended.sort();
         prop_assert_eq!(appended, expected);
+
         for step in steps {
             comparison.note(&step.segment);
             self.append(step)?;
         }
+
         prop_assert!(comparison.missing().is_empty());
         prop_assert!(
             self.compared().missing().is_empty(),
@@ -249,33 +261,35 @@ impl LogModel {
         Ok(())
     }
 
-    /// The resources, compared with the log backwards from its head, as far as that may tell
-    /// something.
+    /// Returns the comparison of the resources with the log, read backwards from its head while
+    /// that can find further resources.
     fn compared(&self) -> Comparison {
-        let standing = |(key, version): (&ResourceKey, &u64)| ResourceVersion {
+        let current = |(key, version): (&ResourceKey, &u64)| ResourceVersion {
             key: key.clone(),
             server_version: *version,
             changed_at: self.changed_at[key],
         };
-        let mut comparison = Comparison::new(self.versions.iter().map(standing));
+        let mut comparison = Comparison::new(self.versions.iter().map(current));
+
         for segment in self.segments.iter().rev() {
             let newest = segment
                 .entries
                 .iter()
                 .map(|entry| entry.changed_at)
                 .max()
-                .expect("entries");
-            if comparison.goes_on(newest) {
+                .expect("a segment has entries");
+            if comparison.may_find_more(newest) {
                 comparison.note(segment);
             }
         }
         comparison
     }
 
-    /// What the pull function does, on a log in memory.
+    /// Does what the pull function does, on a log in memory.
     fn pull(&mut self, limit: usize) -> Result<(), TestCaseError> {
         let mut page = Page::new(limit, None);
         let start = self.reader.position;
+
         'segments: for segment in self.segments.iter().filter(|segment| segment.last > start) {
             prop_assert!(is_contiguous(self.reader.position, segment));
             let read_before = self.reader.position;
@@ -290,6 +304,7 @@ impl LogModel {
                 self.reader.position = entry.position;
             }
         }
+
         for change in page.into_changes() {
             let known = self.reader.versions.entry(change.id).or_default();
             prop_assert!(
@@ -308,13 +323,14 @@ fn row(version: u64, changed_at: DateTime<Utc>) -> Resource {
         author: author.clone(),
         began: 1,
         client_version_max: 0,
-        is_optimistic: false,
+        echo_to_author: false,
     };
     let creation = Creation {
         author,
         client_temp_id: None,
         digest: [0; 16],
     };
+
     let payload = RawValue::from_string(format!("{{\"version\":{version}}}")).expect("JSON");
     Resource {
         server_version: version,
@@ -326,22 +342,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_reader_ends_with_the_newest_version_of_every_resource(steps in proptest::collection::vec(step(), 1..150)) {
-        let mut world = LogModel::default();
+    fn reader_ends_with_newest_versions(steps in proptest::collection::vec(step(), 1..150)) {
+        let mut model = LogModel::default();
         for step in steps {
-            world.step(step)?;
+            model.step(step)?;
         }
-        let rest = std::mem::take(&mut world.undelivered);
-        world.deliver(rest)?;
-        world.repair()?;
-        // Batches that were given up are handed in behind the repair.
-        let kept = std::mem::take(&mut world.kept);
-        world.deliver(kept)?;
-        let end = end_of(world.head.as_ref());
-        while world.reader.position < end {
-            world.pull(3)?;
+
+        let rest = std::mem::take(&mut model.undelivered);
+        model.deliver(rest)?;
+        model.repair()?;
+
+        // Batches that exhausted their retries are delivered again after the repair.
+        let kept = std::mem::take(&mut model.kept);
+        model.deliver(kept)?;
+
+        let end = end_of(model.head.as_ref());
+        while model.reader.position < end {
+            model.pull(3)?;
         }
-        let newest: HashMap<String, u64> = world.versions.into_iter().map(|(key, version)| (key.id, version)).collect();
-        prop_assert_eq!(world.reader.versions, newest);
+
+        let newest: HashMap<String, u64> = model.versions.into_iter().map(|(key, version)| (key.id, version)).collect();
+        prop_assert_eq!(model.reader.versions, newest);
     }
 }

@@ -1,5 +1,5 @@
-//! The conflicts of devices, as far as counting them needs it: from the index by status, the newest
-//! of a tenant, in one read for all devices of a page.
+//! Loads the newest conflicts of devices for counting them. One read of the index by status covers
+//! all devices of a page.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,167 +23,209 @@ use crate::{
     tables::{Row, from_row, key as row_key},
 };
 
-/// A decision about a conflict of a device.
+/// A resolved conflict of a device.
 #[derive(Debug, Clone)]
 pub struct DeviceConflict {
-    /// What it is about.
+    /// The resource that the conflict is about.
     pub resource: ResourceKey,
-    /// How it ended.
+    /// How the conflict was resolved.
     pub outcome: ConflictOutcome,
 }
 
-/// The newest conflicts of a device.
+/// The newest conflicts of one device.
 #[derive(Debug, Clone, Default)]
 pub struct NewestConflicts {
-    /// How many of them are open.
+    /// Number of open conflicts among them.
     pub open: usize,
-    /// Those that are decided.
+    /// The resolved conflicts among them.
     pub decided: Vec<DeviceConflict>,
-    /// Whether there may be older ones.
+    /// Whether the device may have older conflicts.
     pub has_more: bool,
 }
 
 impl Conflicts {
-    /// The newest conflicts of each of these devices (user, device), in their order. They are found
-    /// among the newest of the shards of the tenant's conflicts that the devices are in: at most
-    /// [`OPEN_LISTED_MAX`] open ones and [`DEVICE_CONFLICTS_MAX`] decided ones of each shard, and
-    /// of those of earlier builds, [`DEVICE_DECISIONS_MAX`] decided ones in all. The index may lag
-    /// behind by a moment.
+    /// Returns the newest conflicts of each of these devices (user, device), in their order. They
+    /// are selected from the newest conflicts of the shards that contain the devices: at most
+    /// [`OPEN_LISTED_MAX`] open and [`DEVICE_CONFLICTS_MAX`] resolved conflicts per shard, the same
+    /// of the legacy shard, and [`DEVICE_DECISIONS_MAX`] resolved conflicts in total. The index is
+    /// eventually consistent.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn newest_of_devices(
         &self,
         tenant: &str,
         devices: &[(&str, &str)],
     ) -> Result<Vec<NewestConflicts>, Failure> {
-        let hash = |(user, device_id): &(&str, &str)| {
-            ids::conflict_device(tenant, &Author::device(user, device_id))
-        };
-        let hashes: Vec<String> = devices.iter().map(hash).collect();
-        let shards: BTreeSet<u8> = hashes.iter().map(|hash| keys::shard(hash)).collect();
-        let places = |status: ConflictStatus| {
-            let sharded = shards
-                .iter()
-                .map(move |shard| keys::shard_key(tenant, status, *shard));
-            sharded.chain([keys::legacy_status_key(tenant, status)])
-        };
-        let read = |status: ConflictStatus, limit: usize| {
-            let legacy = keys::legacy_status_key(tenant, status);
-            // Those of earlier builds do not say in their keys whose they are: each has to be read.
-            let limit = move |shard: &String| {
-                if *shard == legacy {
-                    limit.min(DEVICE_CONFLICTS_MAX)
-                } else {
-                    limit
-                }
-            };
-            let reads = places(status).map(move |shard| {
-                let limit = limit(&shard);
-                self.indexed(tenant, shard, IndexOrder::Newest, None, limit)
-            });
-            try_join_all(reads)
-        };
-        let (open, decided) = tokio::try_join!(
-            read(ConflictStatus::Open, OPEN_LISTED_MAX),
-            read(ConflictStatus::Resolved, DEVICE_CONFLICTS_MAX)
+        let page = DevicePage::new(tenant, devices);
+        let (open, resolved) = tokio::try_join!(
+            self.newest_entries(&page, ConflictStatus::Open, OPEN_LISTED_MAX),
+            self.newest_entries(&page, ConflictStatus::Resolved, DEVICE_CONFLICTS_MAX)
         )?;
+
         let mut newest = vec![NewestConflicts::default(); devices.len()];
-        let places: HashMap<String, usize> = hashes
-            .iter()
-            .enumerate()
-            .map(|(index, hash)| (keys::partition(tenant, hash), index))
-            .collect();
-        let is_cut: Vec<bool> = open
-            .iter()
-            .zip(&decided)
-            .map(|((_, open), (_, decided))| *open || *decided)
-            .collect();
-        let order: Vec<Option<u8>> = shards
-            .iter()
-            .map(|shard| Some(*shard))
-            .chain([None])
-            .collect();
-        for (shard, is_cut) in order.iter().zip(is_cut) {
-            let of_shard = |hash: &String| shard.is_none_or(|shard| keys::shard(hash) == shard);
-            let cut = newest
-                .iter_mut()
-                .zip(&hashes)
-                .filter(|(_, hash)| of_shard(hash));
-            cut.for_each(|(newest, _)| newest.has_more |= is_cut);
-        }
-        let (mine, legacy) = of_these(
-            open.into_iter().flat_map(|(entries, _)| entries),
-            tenant,
-            &places,
-        );
-        mine.iter().for_each(|(index, _)| newest[*index].open += 1);
-        let (mut mine, more_legacy) = of_these(
-            decided.into_iter().flat_map(|(entries, _)| entries),
-            tenant,
-            &places,
-        );
-        mine.sort_by(|(_, one), (_, other)| other.cmp(one));
-        for (index, _) in mine.drain(DEVICE_DECISIONS_MAX.min(mine.len())..) {
+        page.mark_incomplete(&open, &resolved, &mut newest);
+
+        let (open, legacy_open) = page.split_entries(open);
+        open.iter().for_each(|(index, _)| newest[*index].open += 1);
+
+        let (mut resolved, legacy_resolved) = page.split_entries(resolved);
+        resolved.sort_by(|(_, one), (_, other)| other.cmp(one));
+        for (index, _) in resolved.drain(DEVICE_DECISIONS_MAX.min(resolved.len())..) {
             newest[index].has_more = true;
         }
-        let entries = mine
+
+        let entries = resolved
             .into_iter()
             .map(|(_, entry)| entry)
-            .chain(legacy)
-            .chain(more_legacy);
+            .chain(legacy_open)
+            .chain(legacy_resolved);
         let rows = self
             .0
             .batch_get_as(entries.map(|it| row_key(it.pk, it.sk)).collect(), false)
             .await?;
-        for row in rows
-            .into_iter()
-            .filter_map(|row| read_row(row, devices, &places))
-        {
+
+        for row in rows.into_iter().filter_map(|row| page.read_row(row)) {
             match row {
-                (index, Some(decided)) => newest[index].decided.push(decided),
+                (index, Some(resolved)) => newest[index].decided.push(resolved),
                 (index, None) => newest[index].open += 1,
             }
         }
         Ok(newest)
     }
+
+    /// Returns the newest index entries with a status of each shard of the page, at most `limit` of
+    /// a shard.
+    async fn newest_entries(
+        &self,
+        page: &DevicePage<'_>,
+        status: ConflictStatus,
+        limit: usize,
+    ) -> Result<Vec<ShardEntries>, Failure> {
+        let tenant = page.tenant;
+        let legacy = keys::legacy_status_key(tenant, status);
+        let shards = page
+            .shards
+            .iter()
+            .map(|shard| keys::shard_key(tenant, status, *shard))
+            .chain([legacy.clone()]);
+
+        let reads = shards.map(|shard| {
+            // The index keys of legacy conflicts do not identify the device, so each row must be
+            // read.
+            let limit = if shard == legacy {
+                limit.min(DEVICE_CONFLICTS_MAX)
+            } else {
+                limit
+            };
+            self.indexed(tenant, shard, IndexOrder::Newest, None, limit)
+        });
+        try_join_all(reads).await
+    }
 }
 
-/// The entries of these devices, with the place of the device, and those of earlier builds.
-fn of_these(
-    entries: impl Iterator<Item = IndexEntry>,
-    tenant: &str,
-    places: &HashMap<String, usize>,
-) -> (Vec<(usize, IndexEntry)>, Vec<IndexEntry>) {
-    let (legacy, entries): (Vec<_>, Vec<_>) =
-        entries.partition(|entry| entry.pk == tenant && entry.sk.starts_with("conf-"));
-    let mine = entries
-        .into_iter()
-        .filter_map(|entry| Some((*places.get(&entry.pk)?, entry)));
-    (mine.collect(), legacy)
+/// The index entries that were read of a shard, and whether it has more.
+type ShardEntries = (Vec<IndexEntry>, bool);
+
+/// The devices whose conflicts are read.
+struct DevicePage<'a> {
+    tenant: &'a str,
+    /// User and device id of each device.
+    devices: &'a [(&'a str, &'a str)],
+    /// The hash of each device in keys of conflicts.
+    hashes: Vec<String>,
+    /// The shards of the index that contain the devices.
+    shards: BTreeSet<u8>,
+    /// The index of each device by the partition of its conflicts.
+    indexes: HashMap<String, usize>,
 }
 
-/// Which device a row is of, and how it was decided, if it was. One that does not read is logged
-/// and left out, like one of another device.
-fn read_row(
-    row: Row,
-    devices: &[(&str, &str)],
-    places: &HashMap<String, usize>,
-) -> Option<(usize, Option<DeviceConflict>)> {
-    let read = || {
+impl<'a> DevicePage<'a> {
+    fn new(tenant: &'a str, devices: &'a [(&'a str, &'a str)]) -> Self {
+        let hash = |(user, device_id): &(&str, &str)| {
+            ids::conflict_device(tenant, &Author::device(user, device_id))
+        };
+        let hashes: Vec<String> = devices.iter().map(hash).collect();
+
+        Self {
+            tenant,
+            devices,
+            shards: hashes.iter().map(|hash| keys::shard(hash)).collect(),
+            indexes: hashes
+                .iter()
+                .enumerate()
+                .map(|(index, hash)| (keys::partition(tenant, hash), index))
+                .collect(),
+            hashes,
+        }
+    }
+
+    /// Marks the devices whose shards have more entries than were read. The last shard contains the
+    /// legacy conflicts of all devices.
+    fn mark_incomplete(
+        &self,
+        open: &[ShardEntries],
+        resolved: &[ShardEntries],
+        newest: &mut [NewestConflicts],
+    ) {
+        let shards = self.shards.iter().map(|shard| Some(*shard)).chain([None]);
+        let is_cut = open
+            .iter()
+            .zip(resolved)
+            .map(|((_, open), (_, resolved))| *open || *resolved);
+
+        for (shard, is_cut) in shards.zip(is_cut) {
+            let of_shard = |hash: &String| shard.is_none_or(|shard| keys::shard(hash) == shard);
+            let cut = newest
+                .iter_mut()
+                .zip(&self.hashes)
+                .filter(|(_, hash)| of_shard(hash));
+            cut.for_each(|(newest, _)| newest.has_more |= is_cut);
+        }
+    }
+
+    /// Splits index entries into those of these devices, each with the device's index, and legacy
+    /// entries.
+    fn split_entries(
+        &self,
+        shards: Vec<ShardEntries>,
+    ) -> (Vec<(usize, IndexEntry)>, Vec<IndexEntry>) {
+        let (legacy, entries): (Vec<_>, Vec<_>) = shards
+            .into_iter()
+            .flat_map(|(entries, _)| entries)
+            .partition(|entry| entry.pk == self.tenant && entry.sk.starts_with("conf-"));
+        let known = entries
+            .into_iter()
+            .filter_map(|entry| Some((*self.indexes.get(&entry.pk)?, entry)));
+        (known.collect(), legacy)
+    }
+
+    /// Decodes a row that was read and returns the index of its device, with the outcome if the
+    /// conflict is resolved. Returns `None` for a row of another device. Logs a row that cannot be
+    /// decoded and returns `None` for it.
+    fn read_row(&self, row: Row) -> Option<(usize, Option<DeviceConflict>)> {
+        self.decode(row)
+            .inspect_err(|failure| tracing::error!(%failure, "stored conflict cannot be decoded"))
+            .ok()
+            .flatten()
+    }
+
+    fn decode(&self, row: Row) -> Result<Option<(usize, Option<DeviceConflict>)>, Failure> {
         let row: StoredRow = from_row("conflict", row)?;
-        let of_device = || {
-            devices
+        let position_of_device = || {
+            self.devices
                 .iter()
                 .position(|device| *device == (row.user.as_str(), row.device_id.as_str()))
         };
         let is_open = row.status == ConflictStatus::Open.as_str();
-        // An open one that its key told of is counted.
-        let index = match places.get(&row.pk) {
+
+        // An open conflict whose key identifies the device has been counted already.
+        let index = match self.indexes.get(&row.pk) {
             Some(index) => Some(*index).filter(|_| !is_open),
-            None => of_device(),
+            None => position_of_device(),
         };
         let Some(index) = index else { return Ok(None) };
+
         let channel = Channel::parse(&row.channel)
             .ok_or_else(|| Failure::unreadable("conflict", "channel"))?;
         let outcome = row
@@ -191,6 +233,7 @@ fn read_row(
             .filter(|_| !is_open)
             .map(OutcomeRow::read)
             .transpose()?;
+
         let resource = ResourceKey {
             channel,
             resource_type: row.resource_type,
@@ -200,10 +243,5 @@ fn read_row(
             index,
             outcome.map(|outcome| DeviceConflict { resource, outcome }),
         )))
-    };
-    let read: Result<_, Failure> = read();
-    if let Err(failure) = &read {
-        tracing::error!(%failure, "a conflict does not read");
     }
-    read.ok().flatten()
 }

@@ -1,4 +1,4 @@
-//! What the stream of `conflicts` says of a decision.
+//! Reads resolutions of conflicts from the stream of `conflicts`.
 
 use serde::Deserialize;
 use tidemark_core::{conflict::ConflictStatus, protocol::notifications::ConflictResolved};
@@ -6,14 +6,14 @@ use tidemark_core::{conflict::ConflictStatus, protocol::notifications::ConflictR
 use super::{OutcomeRow, keys};
 use crate::failure::Failure;
 
-/// As much of a row as tells whether it is a conflict that was decided. The parts of a conflict
-/// have no status.
+/// The attributes that determine whether a row is a resolved conflict. The parts of a conflict have
+/// no status.
 #[derive(Debug, Deserialize)]
 struct StatusRow {
     sk: String,
     status: Option<String>,
-    /// Other conflicts were opened since: what this change wrote is where they stand, and the
-    /// decision was told before.
+    /// Set if a later conflict was opened and recorded in this row. The change then only updated
+    /// the neighbors, and the resolution has been published already.
     #[serde(default)]
     followed: bool,
 }
@@ -30,12 +30,13 @@ struct ResolvedRow {
     outcome: OutcomeRow,
 }
 
-/// What a row of the table tells, as a change left it; `None` where that is no decided conflict. A
-/// decision is the last change of a conflict: edits join, and outcomes are given, only while it is
-/// open. What the row says of later conflicts may change after it.
+/// Returns the resolution that a changed row records; `None` if the row is not a resolved conflict
+/// or changed for another reason. The resolution is the last change of a conflict itself: edits
+/// join and outcomes are written only while it is open. Only the references to later conflicts may
+/// change afterwards.
 ///
 /// # Errors
-/// The row does not read.
+/// Returns `Failure` if the row cannot be decoded.
 pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved>, Failure> {
     let unreadable = |error: serde_dynamo::Error| Failure::unreadable("conflict", error);
     let StatusRow {
@@ -43,12 +44,15 @@ pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved
         status,
         followed,
     } = serde_dynamo::from_item(row.clone()).map_err(unreadable)?;
+
     if followed || status.as_deref() != Some(ConflictStatus::Resolved.as_str()) {
         return Ok(None);
     }
+
     let slot = keys::slot_of(&sk).ok_or_else(|| Failure::unreadable("key of a conflict", &sk))?;
     let row: ResolvedRow = serde_dynamo::from_item(row).map_err(unreadable)?;
     let outcome = row.outcome.read()?;
+
     Ok(Some(ConflictResolved {
         conflict_id: row.id,
         tenant: keys::tenant_of(&row.pk, slot)?,

@@ -1,5 +1,5 @@
-//! Finding the conflicts that a push has to know: by keys, without a query, however many there were
-//! before.
+//! Finds the conflicts that a push needs by key, without a query, at a cost that does not depend on
+//! the number of earlier conflicts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,32 +22,36 @@ use crate::{
 /// The conflicts of a device about some resources.
 #[derive(Debug, Default)]
 pub struct DeviceConflicts {
-    /// By resource, without payloads, the oldest first. Resources without one are left out.
-    pub standing: HashMap<ResourceKey, Vec<ConflictSummary>>,
-    /// Resources with a conflict whose row cannot be read: what conflicts about them cannot be
-    /// stored.
+    /// Summaries by resource, without payloads, the oldest first. Resources without conflicts are
+    /// omitted.
+    pub summaries: HashMap<ResourceKey, Vec<ConflictSummary>>,
+    /// Resources with a conflict that cannot be decoded. New conflicts about them cannot be stored.
     pub unreadable: HashSet<ResourceKey>,
 }
 
-/// What is known of a resource while its conflicts are looked up.
+/// Rows by partition and sort key.
+type RowsByKey = HashMap<[String; 2], Row>;
+
+/// The intermediate state of the lookup for one resource.
 struct Search<'a> {
     resource: &'a ResourceKey,
     edits: &'a [EditId],
-    /// Hash of the resource.
+    /// The hash that identifies the resource in keys of conflicts.
     hash: String,
     first: Option<StoredRow>,
 }
 
 impl Conflicts {
-    /// For each of these resources the conflicts of the sender's device that a push has to know:
-    /// its open conflicts, and each conflict that holds one of the named edits.
+    /// Returns, for each of these resources, the conflicts of the sender's device that a push
+    /// needs: the open conflicts, and each conflict that contains one of the given edits.
     ///
-    /// Known are the first conflict of the device about a resource, the last few that were opened
-    /// after it ([`RESOLVED_CONFLICTS_MAX`]), and each that one of the named edits opened. One round
-    /// trip; a second one for resources with several.
+    /// The result covers the first conflict of the device about a resource, the last
+    /// [`RESOLVED_CONFLICTS_MAX`] that were opened after it, and each conflict that one of the
+    /// given edits opened. The lookup takes one round trip, and a second one for resources with
+    /// several conflicts.
     ///
     /// # Errors
-    /// An outage, or a row of an earlier build that does not read.
+    /// Returns `Failure` if DynamoDB is unavailable or a legacy row cannot be decoded.
     pub async fn of_device(
         &self,
         sender: Sender<'_>,
@@ -56,28 +60,22 @@ impl Conflicts {
         if wanted.is_empty() {
             return Ok(DeviceConflicts::default());
         }
+
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
         let hashes: Vec<String> = wanted
             .iter()
             .map(|(resource, _)| ids::conflict_resource(resource))
             .collect();
-        let firsts = distinct(
-            hashes
-                .iter()
-                .map(|hash| keys::first(tenant, &device, hash))
-                .collect(),
-        );
-        let (rows, has_legacy) =
-            tokio::try_join!(self.0.batch_get(firsts), self.has_legacy(tenant))?;
-        let mut firsts: HashMap<String, Row> = rows
-            .into_iter()
-            .filter_map(|row| Some((text(&row, "sk")?.to_owned(), row)))
-            .collect();
-        let mut searches = Vec::with_capacity(wanted.len());
+
+        let (firsts, has_legacy) = tokio::try_join!(
+            self.first_rows(tenant, &device, &hashes),
+            self.has_legacy(tenant)
+        )?;
         let mut unreadable = HashSet::new();
-        for ((resource, edits), hash) in wanted.iter().zip(hashes) {
-            let first = text_of_first(tenant, &device, &hash).and_then(|sk| firsts.remove(&sk));
+        let mut searches = Vec::with_capacity(wanted.len());
+        for ((resource, edits), (hash, first)) in wanted.iter().zip(hashes.into_iter().zip(firsts))
+        {
             match first.map(|row| from_row("conflict", row)).transpose() {
                 Ok(first) => searches.push(Search {
                     resource,
@@ -85,61 +83,106 @@ impl Conflicts {
                     hash,
                     first,
                 }),
-                Err(failure) => note_unreadable(resource, &failure, &mut unreadable),
+                Err(failure) => record_unreadable(resource, &failure, &mut unreadable),
             }
         }
-        let mut further = Vec::new();
-        for search in &searches {
-            further.extend(search.further(sender, &device, has_legacy));
+
+        let (rows, mut summaries) = self.further(sender, &device, &searches, has_legacy).await?;
+        for search in searches {
+            let resource = search.resource;
+            match search.summaries(sender, &device, &rows) {
+                Ok(found) => summaries.entry(resource.clone()).or_default().extend(found),
+                Err(failure) => record_unreadable(resource, &failure, &mut unreadable),
+            }
         }
+
+        summaries.retain(|_, summaries| !summaries.is_empty());
+        Ok(DeviceConflicts {
+            summaries,
+            unreadable,
+        })
+    }
+
+    /// Loads the rows of the first conflicts about the resources with these hashes, in their order.
+    /// A repeated hash has its row once.
+    async fn first_rows(
+        &self,
+        tenant: &str,
+        device: &str,
+        hashes: &[String],
+    ) -> Result<Vec<Option<Row>>, Failure> {
+        let keys = hashes
+            .iter()
+            .map(|hash| keys::first(tenant, device, hash))
+            .collect();
+        let mut rows: HashMap<String, Row> = self
+            .0
+            .batch_get(distinct(keys))
+            .await?
+            .into_iter()
+            .filter_map(|row| Some((text(&row, "sk")?.to_owned(), row)))
+            .collect();
+
+        Ok(hashes
+            .iter()
+            .map(|hash| rows.remove(&first_sort_key(tenant, device, hash)?))
+            .collect())
+    }
+
+    /// Loads the rows that the searches need in addition to the first rows, and the summaries of
+    /// legacy conflicts about resources without a first row.
+    async fn further(
+        &self,
+        sender: Sender<'_>,
+        device: &str,
+        searches: &[Search<'_>],
+        has_legacy: bool,
+    ) -> Result<(RowsByKey, HashMap<ResourceKey, Vec<ConflictSummary>>), Failure> {
+        let further = searches
+            .iter()
+            .flat_map(|search| search.further(sender, device, has_legacy))
+            .collect();
+
         let legacy = searches
             .iter()
             .filter(|search| has_legacy && search.first.is_none());
         let legacy = legacy.map(async |search| {
-            let standing = self.legacy_about(sender, search.resource).await?;
-            Ok::<_, Failure>((search.resource.clone(), standing))
+            let summaries = self.legacy_about(sender, search.resource).await?;
+            Ok::<_, Failure>((search.resource.clone(), summaries))
         });
+
         let (rows, legacy) =
             tokio::try_join!(self.0.batch_get(distinct(further)), try_join_all(legacy))?;
-        let rows: HashMap<[String; 2], Row> = rows
+        let rows = rows
             .into_iter()
             .filter_map(|row| Some((key_of(&row)?, row)))
             .collect();
-        let mut found: HashMap<ResourceKey, Vec<ConflictSummary>> = legacy.into_iter().collect();
-        for search in searches {
-            let resource = search.resource;
-            match search.standing(sender, &device, &rows) {
-                Ok(standing) => found.entry(resource.clone()).or_default().extend(standing),
-                Err(failure) => note_unreadable(resource, &failure, &mut unreadable),
-            }
-        }
-        found.retain(|_, standing| !standing.is_empty());
-        Ok(DeviceConflicts {
-            standing: found,
-            unreadable,
-        })
+        Ok((rows, legacy.into_iter().collect()))
     }
 }
 
 impl Search<'_> {
-    /// The keys of the rows beside the first that have to be read.
+    /// Returns the keys of the rows that must be read in addition to the first row.
     fn further(&self, sender: Sender<'_>, device: &str, has_legacy: bool) -> Vec<Row> {
         let Some(first) = &self.first else {
             return Vec::new();
         };
+
         let tenant = &sender.principal.tenant;
         let mut further: Vec<Row> = first
             .siblings
             .iter()
             .map(|name| self.key_of(tenant, device, name))
             .collect();
+
         let unknown = self
             .edits
             .iter()
             .filter(|edit| !first.edits.contains(&hex(**edit)));
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
+
         for edit in unknown {
-            // Where all are named there is no other.
+            // If fewer siblings than the maximum are listed, the list is complete.
             if first.siblings.len() >= RESOLVED_CONFLICTS_MAX {
                 further.push(self.key_of(tenant, device, &hex(*edit)));
             }
@@ -150,7 +193,8 @@ impl Search<'_> {
         further
     }
 
-    /// The key of a conflict that a first row names: by its edit, or of an earlier build by its id.
+    /// Returns the key of a conflict that a first row lists, by its edit or, for a legacy conflict,
+    /// by its id.
     fn key_of(&self, tenant: &str, device: &str, name: &str) -> Row {
         match name.starts_with("conf-") {
             true => row_key(tenant, name),
@@ -161,51 +205,17 @@ impl Search<'_> {
         }
     }
 
-    /// The conflicts that were found, oldest first.
-    fn standing(
+    /// Returns summaries of the conflicts that were found, the oldest first.
+    fn summaries(
         self,
         sender: Sender<'_>,
         device: &str,
-        rows: &HashMap<[String; 2], Row>,
+        rows: &RowsByKey,
     ) -> Result<Vec<ConflictSummary>, Failure> {
-        let tenant = &sender.principal.tenant;
-        let named = self
-            .first
-            .as_ref()
-            .map(|first| first.siblings.clone())
-            .unwrap_or_default();
-        let read = |row: &Row| from_row::<StoredRow>("conflict", row.clone())?.standing();
-        let mut legacy = Vec::new();
-        let mut older = Vec::new();
-        let mut newer = Vec::new();
-        for name in &named {
-            let found = key_of(&self.key_of(tenant, device, name)).and_then(|key| rows.get(&key));
-            match (found, name.starts_with("conf-")) {
-                (Some(row), true) => legacy.push(read(row)?),
-                (None, true) => {}
-                (Some(row), false) => newer.push(read(row)?),
-                // A push that died before it wrote the conflict: the next that opens one has to
-                // follow this place.
-                (None, false) => {
-                    newer.push(announced(format!("conf-{device}{}-{name}", self.hash)))
-                }
-            }
-        }
-        let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
-        for edit in self.edits {
-            let name = hex(*edit);
-            let own =
-                Some(name.clone()).filter(|name| self.first.is_some() && !named.contains(name));
-            let own = own.and_then(|name| rows.get(&key_of(&self.key_of(tenant, device, &name))?));
-            let id = format!("{prefix}{name}");
-            let old = Some(&id)
-                .filter(|id| !named.contains(id))
-                .and_then(|id| rows.get(&[tenant.clone(), id.clone()]));
-            for row in own.into_iter().chain(old) {
-                older.push(read(row)?);
-            }
-        }
-        let first = self.first.map(StoredRow::standing).transpose()?;
+        let (legacy, newer) = self.listed(&sender.principal.tenant, device, rows)?;
+        let older = self.unlisted(sender, device, rows)?;
+        let first = self.first.map(StoredRow::summary).transpose()?;
+
         Ok(legacy
             .into_iter()
             .chain(older)
@@ -213,10 +223,77 @@ impl Search<'_> {
             .chain(newer)
             .collect())
     }
+
+    /// Returns the names of the conflicts that the first row lists.
+    fn siblings(&self) -> &[String] {
+        self.first
+            .as_ref()
+            .map_or(&[], |first| first.siblings.as_slice())
+    }
+
+    /// Returns summaries of the conflicts that the first row lists: the legacy conflicts, and the
+    /// conflicts that were opened after the first one.
+    fn listed(
+        &self,
+        tenant: &str,
+        device: &str,
+        rows: &RowsByKey,
+    ) -> Result<(Vec<ConflictSummary>, Vec<ConflictSummary>), Failure> {
+        let mut legacy = Vec::new();
+        let mut newer = Vec::new();
+
+        for name in self.siblings() {
+            let found = key_of(&self.key_of(tenant, device, name)).and_then(|key| rows.get(&key));
+            match (found, name.starts_with("conf-")) {
+                (Some(row), true) => legacy.push(summary(row)?),
+                (None, true) => {}
+                (Some(row), false) => newer.push(summary(row)?),
+                // A push stopped after it announced the conflict and before it wrote the conflict.
+                // The next conflict must be ordered after this entry.
+                (None, false) => {
+                    newer.push(announced(format!("conf-{device}{}-{name}", self.hash)))
+                }
+            }
+        }
+        Ok((legacy, newer))
+    }
+
+    /// Returns summaries of the conflicts that the edits opened and that the first row does not
+    /// list.
+    fn unlisted(
+        &self,
+        sender: Sender<'_>,
+        device: &str,
+        rows: &RowsByKey,
+    ) -> Result<Vec<ConflictSummary>, Failure> {
+        let (tenant, listed) = (&sender.principal.tenant, self.siblings());
+        let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
+
+        let mut older = Vec::new();
+        for edit in self.edits {
+            let name = hex(*edit);
+            let id = format!("{prefix}{name}");
+            let own = Some(name)
+                .filter(|name| self.first.is_some() && !listed.contains(name))
+                .and_then(|name| rows.get(&key_of(&self.key_of(tenant, device, &name))?));
+            let old = Some(id)
+                .filter(|id| !listed.contains(id))
+                .and_then(|id| rows.get(&[tenant.clone(), id]));
+
+            for row in own.into_iter().chain(old) {
+                older.push(summary(row)?);
+            }
+        }
+        Ok(older)
+    }
 }
 
-/// A conflict whose row was announced, and is not there: nothing stands in it, and nothing joins
-/// it.
+fn summary(row: &Row) -> Result<ConflictSummary, Failure> {
+    from_row::<StoredRow>("conflict", row.clone())?.summary()
+}
+
+/// Returns a placeholder for a conflict that was announced and never written. It contains no edits,
+/// and no edit joins it.
 fn announced(id: String) -> ConflictSummary {
     ConflictSummary {
         id,
@@ -230,16 +307,16 @@ fn announced(id: String) -> ConflictSummary {
     }
 }
 
-fn note_unreadable(
+fn record_unreadable(
     resource: &ResourceKey,
     failure: &Failure,
     unreadable: &mut HashSet<ResourceKey>,
 ) {
-    tracing::error!(%failure, resource = %resource.id, "a conflict does not read");
+    tracing::error!(%failure, resource = %resource.id, "stored conflict cannot be decoded");
     unreadable.insert(resource.clone());
 }
 
-fn text_of_first(tenant: &str, device: &str, hash: &str) -> Option<String> {
+fn first_sort_key(tenant: &str, device: &str, hash: &str) -> Option<String> {
     text(&keys::first(tenant, device, hash), "sk").map(ToOwned::to_owned)
 }
 

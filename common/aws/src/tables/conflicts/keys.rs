@@ -1,4 +1,4 @@
-//! Where the rows of conflicts stand.
+//! Keys of the rows of conflicts.
 
 use tidemark_core::{
     conflict::{ConflictSlot, ConflictStatus},
@@ -12,26 +12,26 @@ use crate::{
     tables::{Row, key as row_key},
 };
 
-/// What the keys of conflicts begin with. Those of earlier builds begin with `conf-`, whose
-/// partitions are named by the tenant alone: no row of one kind is taken for one of the other,
-/// whatever tenants are called.
+/// Prefix of the keys of conflicts. Keys of legacy conflicts begin with `conf-`, and their
+/// partition is the tenant alone, so that rows of both kinds cannot be confused for any tenant
+/// name.
 const CONFLICT: &str = "c#";
-/// What the keys of payloads apart begin with.
+/// Prefix of the keys of payloads that are stored in rows of their own.
 const PART: &str = "p#";
-/// The key of the count of a device's open conflicts.
+/// Sort key of the counter of a device's open conflicts.
 pub(super) const COUNT: &str = "count";
 
-/// The partition of a device's conflicts.
+/// Returns the partition of a device's conflicts.
 pub(super) fn partition(tenant: &str, device: &str) -> String {
     key::join([tenant, device])
 }
 
-/// The key of the first conflict of a device about a resource.
+/// Returns the key of the first conflict of a device about a resource.
 pub(super) fn first(tenant: &str, device: &str, resource: &str) -> Row {
     row_key(partition(tenant, device), format!("{CONFLICT}{resource}"))
 }
 
-/// The key of the row that the conflict `id` stands in.
+/// Returns the key of the row that contains the conflict `id`.
 pub(super) fn of(tenant: &str, id: &str, slot: ConflictSlot) -> Result<Row, Failure> {
     let ConflictId {
         device,
@@ -48,7 +48,7 @@ pub(super) fn of(tenant: &str, id: &str, slot: ConflictSlot) -> Result<Row, Fail
     })
 }
 
-/// The keys of all rows that the conflict `id` may stand in.
+/// Returns the keys of all rows that may contain the conflict `id`.
 pub(super) fn candidates(tenant: &str, id: &str) -> Result<[Row; 3], Failure> {
     Ok([
         of(tenant, id, ConflictSlot::First)?,
@@ -57,7 +57,7 @@ pub(super) fn candidates(tenant: &str, id: &str) -> Result<[Row; 3], Failure> {
     ])
 }
 
-/// Which kind of row has this sort key; `None` for one that is no conflict's.
+/// Returns the kind of row with this sort key; `None` if it is not the key of a conflict.
 pub(super) fn slot_of(sort_key: &str) -> Option<ConflictSlot> {
     match sort_key.strip_prefix(CONFLICT) {
         Some(rest) if rest.contains('#') => Some(ConflictSlot::Own),
@@ -68,7 +68,7 @@ pub(super) fn slot_of(sort_key: &str) -> Option<ConflictSlot> {
     }
 }
 
-/// Whose a row is.
+/// Returns the tenant of a row from its partition.
 pub(super) fn tenant_of(partition: &str, slot: ConflictSlot) -> Result<String, Failure> {
     if slot == ConflictSlot::Legacy {
         return Ok(partition.to_owned());
@@ -78,13 +78,13 @@ pub(super) fn tenant_of(partition: &str, slot: ConflictSlot) -> Result<String, F
     Ok(tenant)
 }
 
-/// The sort key of payloads of the conflict `id` that stand apart.
+/// Returns the sort key of a row that holds payloads of the conflict `id`.
 pub(super) fn part(id: &str, name: &str) -> Result<String, Failure> {
     let ConflictId { resource, edit, .. } = parse(id)?;
     Ok(format!("{PART}{resource}#{edit}#{name}"))
 }
 
-/// The partition of the index by status that the conflict `id` stands in.
+/// Returns the partition of the conflict `id` in the index by status.
 pub(super) fn status_key(
     tenant: &str,
     id: &str,
@@ -97,17 +97,17 @@ pub(super) fn status_key(
     })
 }
 
-/// The partition of the index by status that this shard of a tenant's conflicts stands in.
+/// Returns the partition of a shard of a tenant's conflicts in the index by status.
 pub(super) fn shard_key(tenant: &str, status: ConflictStatus, shard: u8) -> String {
     key::join([tenant, status.as_str(), &shard.to_string()])
 }
 
-/// The partition of the index by status that conflicts of earlier builds stand in.
+/// Returns the partition of legacy conflicts in the index by status.
 pub(super) fn legacy_status_key(tenant: &str, status: ConflictStatus) -> String {
     key::join([tenant, status.as_str()])
 }
 
-/// The shard of a device's conflicts.
+/// Returns the shard that contains a device's conflicts.
 pub(super) fn shard(device: &str) -> u8 {
     json::digest([device])[0] % CONFLICT_SHARDS
 }

@@ -1,6 +1,6 @@
-//! Conflicts as earlier builds stored them: `tenant` / conflict id. None is added any more; those
-//! that are there are found by a query for each resource, as they were then, until the device has a
-//! conflict of the newer kind about it, which names them.
+//! Conflicts in the format of earlier builds: `tenant` / conflict id. No new ones are written. They
+//! are found by a query per resource until the device has a conflict in the current format about
+//! the resource, whose row lists them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tidemark_core::{
@@ -16,7 +16,7 @@ use crate::{
     tables::{Row, from_row, query_all},
 };
 
-/// As much of a row as deciding needs; the rest may be large.
+/// Projection of the attributes that a summary needs; the rest of a row may be large.
 const PROJECTION: &str = "pk, sk, id, #status, server_version, edits, outcome, #action, code";
 
 #[derive(Debug, serde::Deserialize)]
@@ -31,29 +31,31 @@ struct LegacySummaryRow {
 }
 
 impl Conflicts {
-    /// Whether the tenant has conflicts of earlier builds.
+    /// Returns whether the tenant has legacy conflicts.
     pub(super) async fn has_legacy(&self, tenant: &str) -> Result<bool, Failure> {
-        let shard = |status| keys::legacy_status_key(tenant, status);
+        let status_key = |status| keys::legacy_status_key(tenant, status);
+
         let (open, resolved) = tokio::try_join!(
             self.indexed(
                 tenant,
-                shard(ConflictStatus::Open),
+                status_key(ConflictStatus::Open),
                 IndexOrder::Oldest,
                 None,
                 1
             ),
             self.indexed(
                 tenant,
-                shard(ConflictStatus::Resolved),
+                status_key(ConflictStatus::Resolved),
                 IndexOrder::Oldest,
                 None,
                 1
             ),
         )?;
+
         Ok(!open.0.is_empty() || !resolved.0.is_empty())
     }
 
-    /// The conflicts of earlier builds of the sender's device about a resource, open and resolved.
+    /// Returns the legacy conflicts of the sender's device about a resource, open and resolved.
     pub(super) async fn legacy_about(
         &self,
         sender: Sender<'_>,
@@ -69,26 +71,30 @@ impl Conflicts {
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#action", "action")
             .expression_attribute_values(":prefix", AttributeValue::S(prefix));
+
         let rows = query_all("query on conflicts", query).await?.into_iter();
-        let mut standing: Vec<ConflictSummary> =
-            rows.map(legacy_standing).collect::<Result<_, _>>()?;
-        // The last ones are remembered: the open ones, for what they still take in.
-        standing.sort_by_key(|conflict| conflict.status == ConflictStatus::Open);
-        Ok(standing)
+        let mut summaries: Vec<ConflictSummary> =
+            rows.map(legacy_summary).collect::<Result<_, _>>()?;
+
+        // Open conflicts come last: only the last conflicts are kept, and edits may still join open
+        // ones.
+        summaries.sort_by_key(|conflict| conflict.status == ConflictStatus::Open);
+        Ok(summaries)
     }
 }
 
-fn legacy_standing(row: Row) -> Result<ConflictSummary, Failure> {
+fn legacy_summary(row: Row) -> Result<ConflictSummary, Failure> {
     let row: LegacySummaryRow = from_row("conflict", row)?;
-    standing_of(row, ConflictSlot::Legacy)
+    summary_of(row, ConflictSlot::Legacy)
 }
 
-fn standing_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Failure> {
+fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Failure> {
     let edits = row
         .edits
         .iter()
         .map(|text| edit_id(text))
         .collect::<Result<_, _>>()?;
+
     let is_open = row.status == ConflictStatus::Open.as_str();
     Ok(ConflictSummary {
         id: row.id,
@@ -107,9 +113,10 @@ fn standing_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSumm
 }
 
 impl StoredRow {
-    /// As much of the conflict as deciding needs.
-    pub(super) fn standing(self) -> Result<ConflictSummary, Failure> {
+    /// Returns the summary of the conflict that a push needs.
+    pub(super) fn summary(self) -> Result<ConflictSummary, Failure> {
         let slot = self.slot()?;
+
         let Self {
             id,
             status,
@@ -120,7 +127,7 @@ impl StoredRow {
             code,
             ..
         } = self;
-        standing_of(
+        summary_of(
             LegacySummaryRow {
                 id,
                 status,

@@ -1,5 +1,5 @@
-//! Lists of conflicts by status. The index is cut into shards, which are read side by side and
-//! merged; conflicts of earlier builds are one shard more.
+//! Lists conflicts by status. The index is divided into shards, which are read concurrently and
+//! merged. Legacy conflicts are read as one additional shard.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,31 +13,32 @@ use tidemark_core::{
 
 use super::{
     Conflicts, keys,
-    row::{self, PayloadTexts, StoredRow},
+    payloads::{PayloadKey, PayloadTexts},
+    row::StoredRow,
 };
 use crate::{
     failure::Failure,
     tables::{Row, from_row, key as row_key, text},
 };
 
-/// The index by status and time.
+/// The index by status and time of detection.
 const BY_STATUS: &str = "by_status";
-/// Bytes of a payload apart that a list shows at most.
+/// Maximum bytes of a separately stored payload that a list includes.
 const LISTED_BYTES_MAX: usize = 100 * 1024;
 
-/// Where a conflict stands in the index: when it was detected, and its id.
+/// The place of a conflict in the index: its time of detection and its id.
 pub type ConflictCursor = [String; 2];
 
-/// An entry of the index.
+/// An entry of the index by status.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct IndexEntry {
-    /// When the conflict was detected, with what tells those of one moment apart.
+    /// The time of detection, with a suffix that makes it unique.
     pub(super) detected_at: String,
     pub(super) sk: String,
     pub(super) pk: String,
 }
 
-/// In which order the index is read.
+/// The order in which the index is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IndexOrder {
     Oldest,
@@ -45,15 +46,14 @@ pub(super) enum IndexOrder {
 }
 
 impl Conflicts {
-    /// At most `limit` conflicts of one status behind `after`, in the order they were detected, and
-    /// where the last of them stands if there are more. Large payloads are left out. A row that
-    /// does not read is logged and left out.
+    /// Returns at most `limit` conflicts with a status after the cursor `after`, in the order of
+    /// detection, and the cursor of the last one if there are more. Large payloads are omitted. A
+    /// row that cannot be decoded is logged and omitted.
     ///
-    /// The index may lag behind by a moment: a conflict whose own row has another status by now is
-    /// left out too.
+    /// The index is eventually consistent: a conflict whose row has another status is omitted too.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         tenant: &str,
@@ -66,6 +66,7 @@ impl Conflicts {
         let read = shards.map(|shard| {
             self.indexed(tenant, shard, IndexOrder::Oldest, after.as_ref(), limit + 1)
         });
+
         let mut places: Vec<IndexEntry> = try_join_all(read)
             .await?
             .into_iter()
@@ -74,28 +75,19 @@ impl Conflicts {
         places.sort();
         let has_more = places.len() > limit;
         places.truncate(limit);
-        let rows = self
-            .0
-            .batch_get(places.iter().map(|it| row_key(&it.pk, &it.sk)).collect())
-            .await?;
-        let mut by_key: HashMap<[String; 2], Row> = rows
-            .into_iter()
-            .filter_map(|row| Some((key_of(&row)?, row)))
-            .collect();
-        let rows = places
-            .iter()
-            .filter_map(|it| by_key.remove(&[it.pk.clone(), it.sk.clone()]));
-        let rows: Vec<StoredRow> = rows.filter_map(|row| read_row(row, status)).collect();
+
+        let rows = self.listed_rows(&places, status).await?;
         let texts = self.listed_texts(&rows).await?;
         let entries = rows
             .into_iter()
-            .filter_map(|row| listed(row, &texts))
+            .filter_map(|row| to_entry(row, &texts))
             .collect();
+
         let last = places.pop().filter(|_| has_more);
         Ok((entries, last.map(|last| [last.detected_at, last.sk])))
     }
 
-    /// Entries of a shard of the index, and whether there are more.
+    /// Returns entries of a shard of the index, and whether there are more.
     pub(super) async fn indexed(
         &self,
         tenant: &str,
@@ -108,10 +100,11 @@ impl Conflicts {
             .0
             .query_index(BY_STATUS, "status_key", &shard)
             .scan_index_forward(order == IndexOrder::Oldest);
+
         let query = match after {
             None => query,
-            // Conflicts of earlier builds may share their moment: only the key of the last tells
-            // where to go on.
+            // Legacy conflicts may share a time of detection, so that only the key of the last one
+            // identifies where to continue.
             Some([detected_at, id])
                 if !detected_at.contains('#')
                     && shard == keys::legacy_status_key(tenant, status_of(&shard)) =>
@@ -129,12 +122,14 @@ impl Conflicts {
                 .key_condition_expression("#partition = :partition AND detected_at > :after")
                 .expression_attribute_values(":after", AttributeValue::S(detected_at.clone())),
         };
+
         let response = query
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await;
         let response =
             response.map_err(|error| Failure::outage("query on conflicts by status", error))?;
+
         let has_more = response.last_evaluated_key.is_some();
         let entry = |row: &Row| {
             let [pk, sk] = key_of(row)?;
@@ -144,6 +139,7 @@ impl Conflicts {
                 pk,
             })
         };
+
         Ok((
             response
                 .items
@@ -155,8 +151,31 @@ impl Conflicts {
         ))
     }
 
-    /// The payloads apart that a list shows: those that are not large, as far as an answer holds
-    /// them.
+    /// Loads the rows of index entries, in their order. Omits rows with another status, and rows
+    /// that cannot be decoded.
+    async fn listed_rows(
+        &self,
+        places: &[IndexEntry],
+        status: ConflictStatus,
+    ) -> Result<Vec<StoredRow>, Failure> {
+        let rows = self
+            .0
+            .batch_get(places.iter().map(|it| row_key(&it.pk, &it.sk)).collect())
+            .await?;
+        let mut by_key: HashMap<[String; 2], Row> = rows
+            .into_iter()
+            .filter_map(|row| Some((key_of(&row)?, row)))
+            .collect();
+
+        Ok(places
+            .iter()
+            .filter_map(|it| by_key.remove(&[it.pk.clone(), it.sk.clone()]))
+            .filter_map(|row| read_row(row, status))
+            .collect())
+    }
+
+    /// Loads the separately stored payloads that a list includes: those below the size limit, as
+    /// long as they fit in a response.
     async fn listed_texts(&self, rows: &[StoredRow]) -> Result<PayloadTexts, Failure> {
         let mut left = RESPONSE_BYTES_MAX;
         let mut places = HashSet::new();
@@ -172,13 +191,14 @@ impl Conflicts {
                 }
             }
         }
+
         let mut texts = self.texts(places.into_iter().collect()).await?;
         texts.is_partial = true;
         Ok(texts)
     }
 }
 
-/// The status that the key of a legacy shard names.
+/// Returns the status in the key of a legacy shard.
 fn status_of(shard: &str) -> ConflictStatus {
     match shard.ends_with(ConflictStatus::Open.as_str()) {
         true => ConflictStatus::Open,
@@ -190,33 +210,36 @@ fn key_of(row: &Row) -> Option<[String; 2]> {
     Some([text(row, "pk")?.to_owned(), text(row, "sk")?.to_owned()])
 }
 
-/// A row of a list; `None` for one that has another status by now, or does not read.
+/// Decodes a row of a list. Returns `None` if it has another status or cannot be decoded.
 fn read_row(row: Row, status: ConflictStatus) -> Option<StoredRow> {
     let sk = text(&row, "sk").unwrap_or_default().to_owned();
     match from_row::<StoredRow>("conflict", row) {
         Ok(row) => (row.status == status.as_str()).then_some(row),
-        Err(failure) => unread(&failure, &sk),
+        Err(failure) => log_unreadable(&failure, &sk),
     }
 }
 
-/// A conflict as a list shows it; `None` for one that does not read.
-fn listed(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
-    let is_missing = |place: Result<Option<(row::PayloadKey, usize)>, Failure>| {
+/// Converts a row to a list entry. Returns `None` if it cannot be decoded.
+fn to_entry(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
+    let is_missing = |place: Result<Option<(PayloadKey, usize)>, Failure>| {
         place
             .ok()
             .flatten()
             .is_some_and(|(place, _)| !texts.has(&place))
     };
+
     let (server_payload_omitted, client_payload_omitted) = (
         is_missing(row.server_place()),
         is_missing(row.client_place()),
     );
+
     let sk = row.sk.clone();
-    // What was not looked up is `null` here, and is left out below.
+    // Payloads that were not loaded are `null` in this value and are removed below.
     let conflict = match row.read(texts) {
         Ok(conflict) => conflict,
-        Err(failure) => return unread(&failure, &sk),
+        Err(failure) => return log_unreadable(&failure, &sk),
     };
+
     let mut entry = ConflictEntry {
         server_payload_omitted,
         client_payload_omitted,
@@ -227,7 +250,7 @@ fn listed(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
     Some(entry)
 }
 
-fn unread<T>(failure: &Failure, sk: &str) -> Option<T> {
-    tracing::error!(%failure, sk, "a conflict does not read");
+fn log_unreadable<T>(failure: &Failure, sk: &str) -> Option<T> {
+    tracing::error!(%failure, sk, "stored conflict cannot be decoded");
     None
 }

@@ -1,28 +1,31 @@
-//! `conflicts`: what devices meant, kept until it is decided, in the partition of its device
-//! (`tenant#device hash`).
+//! `conflicts`: edits of devices that were not applied, stored until the conflict is resolved, in
+//! the partition of the device (`tenant#device hash`).
 //!
-//! The first conflict of a device about a resource has a row whose key follows from the two
-//! (`c#<resource hash>`), so that a push finds it without a query. Later ones have rows of their
-//! own beside it (`c#<resource hash>#<edit>`), and the first row names those that were opened last.
-//! A row holds its edits while their payloads are small; larger ones stand in rows that are never
-//! changed and are written before the row that names them: those of edits beside the conflict
-//! (`p#…`), what the server held once for each version of a resource ([`versions`]). Edits join on
-//! the condition that the conflict is open and holds as many edits as were read, so that none is
-//! lost.
+//! The key of the first conflict of a device about a resource is derived from both, `c#<resource
+//! hash>`, so that a push finds it without a query. Later conflicts have separate rows,
+//! `c#<resource hash>#<edit>`, and the first row lists the last of them. A row contains its edits
+//! while their payloads are small. Larger payloads are stored in immutable rows, which are written
+//! before the row that refers to them: payloads of edits next to the conflict (`p#…`), and the
+//! server's payload once per version of a resource ([`versions`]). Edits join on the condition that
+//! the conflict is open and has as many edits as were read, so that no edit is lost.
 //!
-//! Rows of earlier builds (`tenant` / conflict id) are read, joined and decided as they are.
+//! Legacy rows (`tenant` / conflict id) are read, joined and resolved in their own format.
 
 mod by_device;
 mod decided;
+mod encode;
 mod find;
 mod keys;
 mod legacy;
 mod list;
 mod open_count;
+mod opened;
+mod payloads;
 mod read;
 mod record;
 mod row;
 mod settle;
+mod statements;
 pub(crate) mod versions;
 
 use serde::{Deserialize, Serialize};
@@ -35,25 +38,26 @@ use tidemark_core::{
 
 pub use by_device::{DeviceConflict, NewestConflicts};
 pub(crate) use decided::decided;
+pub(crate) use find::DeviceConflicts;
 pub use list::ConflictCursor;
 
 use super::{Table, moment};
 use crate::failure::Failure;
 
-/// Bytes of the payload of the first edit, of an edit that joins and of the server that a
-/// conflict's own row carries at most: so the row of a conflict stays small however large its
-/// payloads are.
+/// Maximum bytes of each payload in a conflict's own row: that of the first edit, of a joined edit
+/// and of the server. It keeps the row small regardless of the payload sizes.
 const INLINE_BYTES_MAX: usize = 1024;
-/// Edits whose payloads a conflict's own row carries at most; those of later ones stand apart.
+/// Maximum number of edits whose payloads are in a conflict's own row. Payloads of later edits are
+/// stored separately.
 const INLINE_EDITS_MAX: usize = 8;
-/// Bytes of payloads that stand together in one row apart.
+/// Maximum payload bytes that are combined in one separate row.
 const PART_BYTES_MAX: usize = 300 * 1024;
 
-/// The table of conflicts.
+/// Client for the table `conflicts`.
 #[derive(Debug, Clone)]
 pub struct Conflicts(pub(super) Table);
 
-/// How a conflict was decided.
+/// The stored outcome of a resolved conflict.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OutcomeRow {
     resolution: Resolution,
@@ -64,14 +68,14 @@ struct OutcomeRow {
     merged_digest: Option<String>,
 }
 
-/// An edit that joined; a payload that is missing stands in a row of its own.
+/// A joined edit. If its payload is missing, it is stored in a separate row.
 #[derive(Debug, Serialize, Deserialize)]
 struct EditRow {
     edit: String,
     action: Action,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_payload: Option<String>,
-    /// Names the row that its payload stands in; rows of earlier builds name it after the edit.
+    /// Name of the row with its payload. Earlier builds named that row after the edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     part: Option<String>,
     client_version: u64,
@@ -80,7 +84,7 @@ struct EditRow {
 }
 
 impl EditRow {
-    /// The row of an edit; `part` names where its payload stands, if that is apart.
+    /// Creates the row of an edit; `part` names the separate row with its payload, if there is one.
     fn new(edit: &ConflictEdit, part: Option<String>) -> Self {
         Self {
             edit: hex(edit.id),
@@ -121,14 +125,14 @@ impl OutcomeRow {
     }
 }
 
-/// Reads the text of an [`hex`] back.
+/// Parses an edit id from the text that [`hex`] produces.
 fn edit_id(text: &str) -> Result<EditId, Failure> {
     u64::from_str_radix(text, 16)
         .map(EditId)
         .map_err(|error| Failure::unreadable("edit", error))
 }
 
-/// Reads 32 hexadecimal digits.
+/// Parses 32 hexadecimal digits.
 fn digest(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(text, 16)
         .ok()

@@ -1,7 +1,7 @@
-//! How many open conflicts a device has, about: a row that counts those that were opened. What was
-//! decided since is found when the count reaches the bound: then the index is counted, and the row
-//! says so much again. So an ordinary push reads one small row beside what it looks up, and a
-//! decision writes nothing here.
+//! The approximate number of open conflicts of a device. A row counts opened conflicts. Resolutions
+//! do not update it; instead, when the count reaches the limit, the open conflicts in the index are
+//! counted and the row is reset to that number. An ordinary push therefore reads one additional
+//! small row, and a resolution writes nothing here.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use chrono::{DateTime, Duration, Utc};
@@ -13,42 +13,46 @@ use tidemark_core::{
     push::intake::Sender,
 };
 
-use super::{Conflicts, keys, row::number};
+use super::{Conflicts, encode::number, keys};
 use crate::{
     failure::Failure,
     tables::{Row, from_row, key as row_key},
 };
 
-/// Answers of the index that are counted at most, of 1 MB each: some 5,000 conflicts of the shard.
+/// Maximum number of index pages that are counted, of 1 MB each: about 5,000 conflicts of the
+/// shard.
 const COUNTED_RESPONSES_MAX: usize = 20;
 
 #[derive(Debug, Default, Deserialize)]
 struct CountRow {
     #[serde(default)]
     open_count: u64,
-    /// When the index was counted last, in milliseconds.
+    /// The time of the last count of the index, in milliseconds since 1970.
     #[serde(default)]
     counted_at: i64,
 }
 
 impl Conflicts {
-    /// Whether the sender's device may open more conflicts.
+    /// Returns whether the sender's device may open more conflicts.
     ///
     /// # Errors
-    /// An outage, or a row that does not read.
+    /// Returns `Failure` if DynamoDB is unavailable or a row cannot be decoded.
     pub async fn has_room(&self, sender: Sender<'_>, now: DateTime<Utc>) -> Result<bool, Failure> {
         let row = self.0.batch_get(vec![count_key(sender)]).await?.pop();
         let row: CountRow = row
             .map(|row| from_row("count of conflicts", row))
             .transpose()?
             .unwrap_or_default();
+
         if row.open_count < OPEN_CONFLICTS_MAX {
             return Ok(true);
         }
+
         let recounted = Duration::minutes(OPEN_CONFLICTS_RECOUNT_MINUTES).num_milliseconds();
         if now.timestamp_millis() - row.counted_at < recounted {
             return Ok(false);
         }
+
         let open = self.count_open(sender).await?;
         let set = "SET open_count = :open, counted_at = :now";
         let values = [
@@ -59,10 +63,10 @@ impl Conflicts {
         Ok(open < OPEN_CONFLICTS_MAX)
     }
 
-    /// Counts conflicts that the sender's device opened.
+    /// Adds to the count of conflicts that the sender's device opened.
     ///
     /// # Errors
-    /// An outage. Then they are not counted.
+    /// Returns `Failure` if DynamoDB is unavailable. The count is then too low.
     pub async fn count_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Failure> {
         self.update_count(
             sender,
@@ -88,6 +92,7 @@ impl Conflicts {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
+
         let update = update
             .update_expression(expression)
             .set_expression_attribute_values(Some(values));
@@ -95,6 +100,7 @@ impl Conflicts {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
+
         response
             .map(drop)
             .map_err(|error| Failure::outage("update_item on conflicts", error))
@@ -105,6 +111,7 @@ impl Conflicts {
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
         let shard = keys::shard_key(tenant, ConflictStatus::Open, keys::shard(&device));
+
         let query = self
             .0
             .query_index("by_status", "status_key", &shard)
@@ -114,6 +121,7 @@ impl Conflicts {
             ":pk",
             AttributeValue::S(keys::partition(tenant, &device)),
         );
+
         let (mut open, mut after) = (0, None);
         for _ in 0..COUNTED_RESPONSES_MAX {
             let response = query.clone().set_exclusive_start_key(after).send().await;

@@ -1,4 +1,4 @@
-//! Reading one conflict whole, with the payloads that stand in rows of their own.
+//! Reads single conflicts, including the payloads that are stored in separate rows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,14 +7,15 @@ use tidemark_core::conflict::{Conflict, Resolution};
 
 use super::{
     Conflicts, OutcomeRow, keys,
-    row::{PayloadKey, PayloadTexts, StoredRow},
+    payloads::{PayloadKey, PayloadTexts},
+    row::StoredRow,
 };
 use crate::{
     failure::Failure,
     tables::{Row, from_row, key as row_key, text},
 };
 
-/// How a conflict was resolved, if it is.
+/// The resolution of a conflict, if it is resolved.
 #[derive(Debug, Deserialize)]
 struct ResolutionRow {
     id: String,
@@ -22,12 +23,12 @@ struct ResolutionRow {
 }
 
 impl Conflicts {
-    /// A conflict, whole, strongly consistently; `None` where there is none. With a `user`, only
-    /// one of their own: of another's nothing but the user is looked at, and the payloads in rows
-    /// of their own are not read.
+    /// Loads a complete conflict with strongly consistent reads; `None` if it does not exist. With
+    /// a `user`, a conflict of another user is treated as absent: only its user attribute is
+    /// examined, and its separate payload rows are not read.
     ///
     /// # Errors
-    /// An outage, or a row that does not read.
+    /// Returns `Failure` if DynamoDB is unavailable or a row cannot be decoded.
     pub async fn read(
         &self,
         tenant: &str,
@@ -45,10 +46,10 @@ impl Conflicts {
         row.read(&texts).map(Some)
     }
 
-    /// How those of these conflicts were resolved that are resolved.
+    /// Returns the resolutions of those of these conflicts that are resolved.
     ///
     /// # Errors
-    /// An outage.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn resolutions(
         &self,
         tenant: &str,
@@ -60,13 +61,14 @@ impl Conflicts {
             .into_iter()
             .map(|row| from_row("conflict", row))
             .collect::<Result<_, _>>()?;
+
         Ok(rows
             .into_iter()
             .filter_map(|row| Some((row.id, row.outcome?.resolution)))
             .collect())
     }
 
-    /// The rows of the conflicts with these ids.
+    /// Returns the rows of the conflicts with these ids.
     pub(super) async fn rows_of(&self, tenant: &str, ids: &[String]) -> Result<Vec<Row>, Failure> {
         let mut wanted = Vec::with_capacity(3 * ids.len());
         for id in ids {
@@ -77,7 +79,7 @@ impl Conflicts {
         Ok(rows)
     }
 
-    /// The payloads that stand at these places.
+    /// Loads the payloads with these keys.
     pub(super) async fn texts(&self, places: Vec<PayloadKey>) -> Result<PayloadTexts, Failure> {
         let places: BTreeSet<PayloadKey> = places.into_iter().collect();
         PayloadTexts::new(
@@ -88,7 +90,7 @@ impl Conflicts {
     }
 }
 
-/// Each key once: DynamoDB refuses to be asked for one twice.
+/// Removes duplicate keys, which DynamoDB rejects in a batch.
 pub(super) fn distinct(keys: Vec<Row>) -> Vec<Row> {
     let mut seen = BTreeSet::new();
     let name = |row: &Row| ["pk", "sk"].map(|name| text(row, name).unwrap_or_default().to_owned());

@@ -1,4 +1,4 @@
-//! Deciding a conflict: its row is marked resolved, once.
+//! Resolves a conflict: marks its row as resolved, exactly once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use tidemark_core::conflict::{
@@ -9,13 +9,13 @@ use super::{Conflicts, OutcomeRow, keys};
 use crate::{failure::Failure, tables::transaction::incomplete};
 
 impl Conflicts {
-    /// The part of a transaction that gives a conflict its outcome.
+    /// Returns the transaction item that sets the outcome of a conflict.
     ///
-    /// The condition: it is open, and holds the edits that were read. So it is decided once, and no
-    /// edit joins behind the decision.
+    /// The condition is that the conflict is open and has as many edits as were read. So it is
+    /// resolved only once, and no edit joins concurrently.
     ///
     /// # Errors
-    /// The outcome does not serialise, which each does.
+    /// Returns `Failure` if the outcome cannot be serialized, which does not happen.
     pub fn settle(
         &self,
         tenant: &str,
@@ -30,11 +30,11 @@ impl Conflicts {
         )
     }
 
-    /// The part of a transaction that resolves a conflict which a create of the same device takes
-    /// the place of, on the same condition.
+    /// Returns the transaction item that resolves a conflict superseded by a create of the same
+    /// device, on the same condition.
     ///
     /// # Errors
-    /// The outcome does not serialise, which each does.
+    /// Returns `Failure` if the outcome cannot be serialized, which does not happen.
     pub fn supersede(
         &self,
         tenant: &str,
@@ -58,6 +58,7 @@ impl Conflicts {
     ) -> Result<TransactWriteItem, Failure> {
         let (open, resolved) = (ConflictStatus::Open, ConflictStatus::Resolved);
         let outcome = serde_dynamo::to_attribute_value(OutcomeRow::new(outcome));
+
         let update = Update::builder()
             .table_name(&self.0.name)
             .set_key(Some(keys::of(tenant, id, slot)?))
@@ -81,6 +82,7 @@ impl Conflicts {
             )
             .expression_attribute_values(":open", AttributeValue::S(open.as_str().to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(edits.to_string()));
+
         Ok(TransactWriteItem::builder()
             .update(update.build().map_err(incomplete)?)
             .build())

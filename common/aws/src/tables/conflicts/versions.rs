@@ -1,13 +1,13 @@
-//! Payloads of versions of resources that conflicts and deleted resources refer to:
-//! `tenant#channel` / `v#type#id#number`. Each is written once, before what refers to it, and never
-//! changed, however many conflicts there are about the version.
+//! Payloads of resource versions to which conflicts and deleted resources refer: `tenant#channel` /
+//! `v#type#id#number`. Each is written once, before the row that refers to it, and is immutable,
+//! regardless of the number of conflicts about the version.
 //!
-//! The number is the version, where the resource is stored. A payload that is kept before its
-//! version is stored has a number that follows from its content ([`number_of`]): another request
-//! may be faster, and the version may then hold something else.
+//! The number is the server version if that version is stored. A payload that is stored before its
+//! version has a number derived from its content ([`number_of`]), because a concurrent update may
+//! store another payload under that version.
 //!
-//! A small row beside it (`m#…`) says that it is there: a write that finds the row itself would
-//! cost as much as one that makes it.
+//! A small marker row (`m#…`) records that the payload exists: a conditional write of the payload
+//! row costs the same whether it fails or succeeds.
 
 use std::collections::HashSet;
 
@@ -32,29 +32,29 @@ use crate::{
 const PAYLOAD: &str = "v#";
 const MARK: &str = "m#";
 
-/// A version whose payload is kept.
+/// A version of a resource whose payload is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Version<'a> {
-    /// Of which resource.
+    /// The resource that the version belongs to.
     pub(crate) resource: &'a ResourceKey,
-    /// The number that it is kept under.
+    /// The number under which the payload is stored.
     pub(crate) number: u64,
-    /// What it held.
+    /// The payload of the version.
     pub(crate) payload: &'a Json,
-    /// Who wrote which field last, where a deleted resource may be brought back.
+    /// The field versions, needed if the resource is deleted and may be restored.
     pub(crate) fields: Option<&'a FieldVersions>,
 }
 
 #[derive(Debug, Deserialize)]
-struct VersionRow {
+struct PayloadVersionRow {
     #[serde(with = "serde_bytes")]
     packed: Vec<u8>,
     #[serde(default, with = "serde_bytes")]
     fields: Vec<u8>,
 }
 
-/// The number under which a payload is kept whose version is not stored yet. It is above every
-/// version, and that of one content alone.
+/// Returns the number for a payload whose version is not stored yet. It is greater than every
+/// version and is derived from the content alone.
 pub(in crate::tables) fn number_of(
     server_version: u64,
     payload: &Json,
@@ -66,6 +66,7 @@ pub(in crate::tables) fn number_of(
         payload.get().as_bytes(),
         &fields,
     ]);
+
     let bits = digest
         .iter()
         .take(8)
@@ -73,7 +74,7 @@ pub(in crate::tables) fn number_of(
     VERSION_MAX + 1 + (bits >> 11)
 }
 
-/// The key of the row that keeps a version.
+/// Returns the key of the row that stores a version.
 pub(super) fn version_key(tenant: &str, resource: &ResourceKey, number: u64) -> Row {
     at(PAYLOAD, tenant, resource, number)
 }
@@ -83,21 +84,22 @@ fn at(kind: &str, tenant: &str, resource: &ResourceKey, number: u64) -> Row {
     row_key(resource.channel.partition(tenant), format!("{kind}{name}"))
 }
 
-/// The payload of a row that keeps a version, as text.
+/// Returns the payload in a row that stores a version.
 pub(super) fn payload_of(row: Row) -> Result<String, Failure> {
-    let row: VersionRow = from_row("version of a resource", row)?;
+    let row: PayloadVersionRow = from_row("version of a resource", row)?;
     unpacked(&row.packed)
 }
 
 fn unpacked(packed: &[u8]) -> Result<String, Failure> {
-    // A payload is stored after merging; one of an earlier bound may be a little larger.
+    // Payloads are stored after merging, and earlier builds had a slightly larger limit.
     let text = unpack(packed, 2 * PAYLOAD_BYTES_MAX)
         .map_err(|error| Failure::undecoded("version of a resource", error))?;
     String::from_utf8(text).map_err(|error| Failure::undecoded("version of a resource", error))
 }
 
 impl Conflicts {
-    /// Keeps versions of a tenant's resources: those that are kept already are not written again.
+    /// Stores versions of a tenant's resources that are not stored yet. Returns the marker rows for
+    /// them, which the caller writes later.
     pub(super) async fn share_versions(
         &self,
         tenant: &str,
@@ -107,24 +109,27 @@ impl Conflicts {
         let name = |row: &Row| {
             [text(row, "pk"), text(row, "sk")].map(|part| part.unwrap_or_default().to_owned())
         };
+
         let known = self
             .0
             .batch_get(versions.iter().map(mark).collect())
             .await?;
         let known: HashSet<[String; 2]> = known.iter().map(name).collect();
+
         let missing: Vec<Version<'_>> = versions
             .iter()
             .filter(|version| !known.contains(&name(&mark(version))))
             .cloned()
             .collect();
+
         self.keep_versions(tenant, &missing).await?;
         Ok(missing.iter().map(mark).collect())
     }
 
-    /// Keeps versions of a tenant's resources.
+    /// Stores versions of a tenant's resources.
     ///
     /// # Errors
-    /// An outage. A retry keeps the same.
+    /// Returns `Failure` if DynamoDB is unavailable. The operation is idempotent.
     pub(crate) async fn keep_versions(
         &self,
         tenant: &str,
@@ -134,10 +139,12 @@ impl Conflicts {
             "INSERT INTO \"{}\" VALUE {{'pk': ?, 'sk': ?, 'packed': ?, 'fields': ?}}",
             self.0.name
         );
+
         let bytes: Vec<usize> = versions
             .iter()
             .map(|version| version.payload.get().len())
             .collect();
+
         let build = |index: usize| {
             let version = &versions[index];
             let mut row = version_key(tenant, version.resource, version.number);
@@ -151,6 +158,7 @@ impl Conflicts {
             let values = [packed, fields].map(|bytes| AttributeValue::B(Blob::new(bytes)));
             statement(&insert, key.into_iter().chain(values).collect())
         };
+
         self.0
             .execute_all(&bytes, build)
             .await?
@@ -158,10 +166,10 @@ impl Conflicts {
             .try_for_each(super::record::is_there)
     }
 
-    /// What a version held, and who had written which of its fields; `None` where it is not kept.
+    /// Loads the payload and the field versions of a version; `None` if it is not stored.
     ///
     /// # Errors
-    /// An outage, or a row that does not read.
+    /// Returns `Failure` if DynamoDB is unavailable or the row cannot be decoded.
     pub async fn version(
         &self,
         tenant: &str,
@@ -176,10 +184,12 @@ impl Conflicts {
         else {
             return Ok(None);
         };
-        let row: VersionRow = from_row("version of a resource", row)?;
+
+        let row: PayloadVersionRow = from_row("version of a resource", row)?;
         let fields = FieldVersions::from_bytes(&row.fields);
         let fields =
             fields.ok_or_else(|| Failure::unreadable("version of a resource", "fields"))?;
+
         let payload = RawValue::from_string(unpacked(&row.packed)?);
         Ok(Some((
             payload.map_err(|error| Failure::undecoded("payload", error))?,

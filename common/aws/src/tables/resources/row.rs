@@ -1,4 +1,4 @@
-//! A row of `resources`, and the resource that it holds.
+//! Conversion between rows of `resources` and resources.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -19,9 +19,9 @@ use crate::{
     tables::{Row, from_row, moment, text},
 };
 
-/// The row, as it is read. Names are short where many rows carry them, and flat so that one
-/// statement writes them all. Of a deleted resource most of it is packed into one attribute; rows
-/// of earlier builds hold it like others.
+/// The row as it is deserialized. Attributes that many rows have get short names, and the row is
+/// flat so that one statement writes all of it. The row of a deleted resource has most of its
+/// content packed in one attribute; earlier builds stored deleted resources like others.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ResourceRow {
     pub(crate) pk: String,
@@ -50,10 +50,10 @@ pub(crate) struct ResourceRow {
     fields: Vec<u8>,
 }
 
-/// What a page of a snapshot shows of a row.
+/// Projection of the attributes that a snapshot page needs.
 pub(super) const SHOWN: &str = "pk, sk, payload, server_version, deleted, changed_at, resolutions";
 
-/// That part of the row, as it is read.
+/// The projected part of the row as it is deserialized.
 #[derive(Debug, Deserialize)]
 pub(super) struct SnapshotRow {
     payload: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct SnapshotRow {
     resolutions: Vec<ConflictResolution>,
 }
 
-/// What every change of a resource writes.
+/// The attributes that every change of a resource writes.
 pub(super) const CHANGED: [&str; 12] = [
     "payload",
     "server_version",
@@ -80,7 +80,7 @@ pub(super) const CHANGED: [&str; 12] = [
     "fields",
 ];
 
-/// The values of [`CHANGED`], in that order.
+/// Returns the values of [`CHANGED`] in that order.
 pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failure> {
     let Resource {
         payload,
@@ -94,6 +94,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
         fields,
         ..
     } = resource;
+
     let resolutions = serde_dynamo::to_attribute_value(resolutions);
     Ok([
         AttributeValue::S(payload.get().to_owned()),
@@ -103,7 +104,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
         AttributeValue::S(run.author.as_str().to_owned()),
         number(run.began),
         number(run.client_version_max),
-        AttributeValue::Bool(run.is_optimistic),
+        AttributeValue::Bool(run.echo_to_author),
         bytes(edits.to_bytes()),
         bytes(claims.to_bytes()),
         resolutions.map_err(|error| Failure::undecoded("row to write", error))?,
@@ -111,12 +112,12 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
     ])
 }
 
-/// What a deleted resource has: the attributes that are read without reading all, and its memory.
+/// The attributes of a deleted resource: the ones needed without unpacking, and the tombstone.
 pub(super) const DELETED: [&str; 4] = ["server_version", "deleted", "changed_at", TOMBSTONE];
-/// The memory of a deleted resource.
+/// The attribute that holds the packed content of a deleted resource.
 pub(super) const TOMBSTONE: &str = "tombstone";
 
-/// The values of [`DELETED`], in that order.
+/// Returns the values of [`DELETED`] in that order.
 pub(super) fn deleted(
     tenant: &str,
     key: &ResourceKey,
@@ -130,11 +131,11 @@ pub(super) fn deleted(
     ])
 }
 
-/// What a create writes besides. A change writes it again: the row may have been that of a deleted
-/// resource.
+/// The attributes that describe the create of a resource. A change writes them too, because the row
+/// may be that of a deleted resource.
 pub(super) const CREATED: [&str; 3] = ["created_by", "created_as", "created_digest"];
 
-/// The values of [`CREATED`], in that order.
+/// Returns the values of [`CREATED`] in that order.
 pub(super) fn created(creation: &Creation) -> [AttributeValue; 3] {
     [
         AttributeValue::S(creation.author.as_str().to_owned()),
@@ -155,21 +156,24 @@ fn bytes(bytes: Vec<u8>) -> AttributeValue {
 }
 
 impl ResourceRow {
-    /// The resource of a row that reads.
+    /// Decodes the resource of a row.
     pub(crate) fn read(self) -> Result<Resource, Failure> {
         let changed_at = moment(self.changed_at)?;
         if let Some(packed) = self.tombstone.as_ref().filter(|_| self.deleted) {
             return tombstone::read(packed, self.server_version, changed_at);
         }
+
         let unreadable = |what: &str| {
             Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk))
         };
+
         let digest = self
             .created_digest
             .as_deref()
             .and_then(|digest| digest.try_into().ok());
         let edits = self.edits.as_deref().and_then(Edits::from_bytes);
         let claims = self.claims.as_deref().and_then(HighWaterMarks::from_bytes);
+
         Ok(Resource {
             edits: edits.ok_or_else(|| unreadable("edits"))?,
             claims: claims.ok_or_else(|| unreadable("claims"))?,
@@ -178,7 +182,7 @@ impl ResourceRow {
                 author: self.run_by.clone().ok_or_else(|| unreadable("run_by"))?,
                 began: self.run_began.ok_or_else(|| unreadable("run_began"))?,
                 client_version_max: self.run_max.ok_or_else(|| unreadable("run_max"))?,
-                is_optimistic: self
+                echo_to_author: self
                     .run_unproven
                     .ok_or_else(|| unreadable("run_unproven"))?,
             },
@@ -203,11 +207,12 @@ impl ResourceRow {
 impl SnapshotRow {
     pub(super) fn read(self) -> Result<SnapshotItem, Failure> {
         let payload = match self.payload {
-            // A snapshot leaves it out.
+            // A snapshot omits the payload of a deleted resource.
             _ if self.deleted => tombstone::nothing(),
             Some(payload) => read_payload(payload)?,
             None => return Err(Failure::unreadable("resource", "payload")),
         };
+
         Ok(SnapshotItem {
             payload,
             server_version: self.server_version,
@@ -222,7 +227,7 @@ fn read_payload(payload: String) -> Result<Json, Failure> {
     RawValue::from_string(payload).map_err(|error| Failure::undecoded("payload", error))
 }
 
-/// Which resource a row is of.
+/// Parses the key of a row into its scope and resource key.
 pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failure> {
     let scope =
         Scope::parse(pk).ok_or_else(|| Failure::unreadable("partition of a resource", pk))?;
@@ -231,8 +236,8 @@ pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failu
     Ok((scope, key))
 }
 
-/// Reads a row. One that does not read, written by hand or by another version, is logged and told
-/// apart, so that it stands in nobody's way but its own.
+/// Decodes a row with its key. Logs a row that cannot be decoded, which was written by hand or by
+/// another version, and returns `None` for it, so that it does not affect other rows.
 pub(super) fn read_row<T: DeserializeOwned, R>(
     row: Row,
     read: impl FnOnce(T) -> Result<R, Failure>,
@@ -241,7 +246,7 @@ pub(super) fn read_row<T: DeserializeOwned, R>(
     let (scope, key) = identify(part("pk"), part("sk"))?;
     let read = from_row::<T>("resource", row).and_then(read);
     if let Err(failure) = &read {
-        tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "a resource does not read");
+        tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "stored resource cannot be decoded");
     }
     Ok((key, read.ok()))
 }

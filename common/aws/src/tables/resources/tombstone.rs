@@ -1,6 +1,6 @@
-//! What the row of a deleted resource holds: all that it has to remember (§3.1, §3.6, §4.9),
-//! packed, and its last payload only where both are small. A snapshot reads such rows and shows
-//! none of them, so they are kept to [`TOMBSTONE_BYTES_MAX`].
+//! The packed content of a deleted resource (its tombstone): everything that later pushes need
+//! (§3.1, §3.6, §4.9), and its last payload only if both are small. A snapshot reads the rows of
+//! deleted resources without returning them, so their size is limited to [`TOMBSTONE_BYTES_MAX`].
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
@@ -17,34 +17,37 @@ use tidemark_core::{
 
 use crate::{failure::Failure, tables::conflicts::versions::number_of};
 
-/// Bytes of a packed memory at most, with room: names, decisions, edits and a small payload.
+/// Maximum size of an unpacked tombstone in bytes, with a margin: names, resolutions, edits and a
+/// small payload.
 const MEMORY_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
-/// Bytes of a row beside its keys and its memory: the names of its attributes, and the numbers.
+/// Size in bytes of a row without its keys and tombstone: attribute names and numbers.
 const AROUND_BYTES: usize = 60;
 
-/// The memory of a deleted resource. Names are short, because there is one for each.
+/// The content of a tombstone. Its field names are short because every deleted resource stores
+/// them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Memory {
-    /// The payload, where it is not kept apart.
+    /// The payload, if it is not stored in a separate row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     p: Option<Json>,
-    /// Else the number that it is kept under, and its bytes.
+    /// Otherwise the number under which the payload is stored, and its size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     k: Option<(u64, usize)>,
-    /// The run: author, first version, highest `client_version`, whether it is unproven.
+    /// The run: author, first version, highest `client_version`, `echo_to_author`.
     r: (Author, u64, u64, bool),
-    /// The author of the create, if another one.
+    /// The author of the create, if it differs from the author of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     c: Option<Author>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<String>,
-    /// Bytes, as base64: digest of the create, edits, claims, fields.
+    /// Base64 encodings of the create's digest, the edits, the client-version high-water marks and
+    /// the field versions.
     b: [String; 4],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     s: Vec<ConflictResolution>,
 }
 
-/// The memory of a resource that is deleted, as its row holds it.
+/// Packs the content of a deleted resource as its row stores it.
 pub(super) fn packed(
     tenant: &str,
     key: &ResourceKey,
@@ -56,7 +59,7 @@ pub(super) fn packed(
     }
 }
 
-/// Where the payload of a resource that is deleted is kept, if its row does not hold it.
+/// Returns where the payload of a deleted resource is stored, if its row does not contain it.
 pub(super) fn kept_apart(
     tenant: &str,
     key: &ResourceKey,
@@ -65,6 +68,7 @@ pub(super) fn kept_apart(
     if resource.kept.is_some() {
         return Ok(resource.kept);
     }
+
     let bytes = resource.payload.get().len();
     let number = number_of(
         resource.server_version,
@@ -72,10 +76,12 @@ pub(super) fn kept_apart(
         Some(&resource.fields),
     );
     let kept = PayloadLocation { number, bytes };
-    // What is larger than its bound does not pack into it.
+
+    // A payload of more than 20 times the limit cannot be packed into it.
     if bytes > 20 * TOMBSTONE_BYTES_MAX {
         return Ok(Some(kept));
     }
+
     let keys = key.channel.partition(tenant).len() + key.sort_key().len();
     let is_small = keys + AROUND_BYTES + memory(resource, None)?.len() <= TOMBSTONE_BYTES_MAX;
     Ok((!is_small).then_some(kept))
@@ -88,6 +94,7 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
     } else {
         Vec::new()
     };
+
     let memory = Memory {
         p: kept.is_none().then(|| resource.payload.clone()),
         k: kept.map(|kept| (kept.number, kept.bytes)),
@@ -95,7 +102,7 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
             run.author.clone(),
             run.began,
             run.client_version_max,
-            run.is_optimistic,
+            run.echo_to_author,
         ),
         c: Some(creation.author.clone()).filter(|author| *author != run.author),
         t: creation.client_temp_id.clone(),
@@ -108,25 +115,28 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
         .map(|it| BASE64.encode(it)),
         s: resource.resolutions.clone(),
     };
+
     Ok(pack(
         &serde_json::to_vec(&memory).map_err(|error| Failure::undecoded("tombstone", error))?,
     ))
 }
 
-/// Reads a memory back.
+/// Decodes a packed tombstone.
 pub(super) fn read(
     packed: &[u8],
     server_version: u64,
     changed_at: chrono::DateTime<chrono::Utc>,
 ) -> Result<Resource, Failure> {
     let unreadable = |what: &str| Failure::unreadable("tombstone", what);
+
     let text =
         unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Failure::undecoded("tombstone", error))?;
     let memory: Memory =
         serde_json::from_slice(&text).map_err(|error| Failure::undecoded("tombstone", error))?;
+
     let [digest, edits, claims, fields] = memory.b.map(|text| BASE64.decode(text));
     let bytes = |bytes: Result<Vec<u8>, _>| bytes.map_err(|_| unreadable("bytes"));
-    let (author, began, client_version_max, is_optimistic) = memory.r;
+    let (author, began, client_version_max, echo_to_author) = memory.r;
     let creation = Creation {
         author: memory.c.unwrap_or_else(|| author.clone()),
         client_temp_id: memory.t,
@@ -134,6 +144,7 @@ pub(super) fn read(
             .try_into()
             .map_err(|_| unreadable("digest"))?,
     };
+
     Ok(Resource {
         payload: memory.p.unwrap_or_else(nothing),
         kept: memory
@@ -146,7 +157,7 @@ pub(super) fn read(
             author,
             began,
             client_version_max,
-            is_optimistic,
+            echo_to_author,
         },
         creation,
         edits: Edits::from_bytes(&bytes(edits)?).ok_or_else(|| unreadable("edits"))?,
@@ -156,7 +167,7 @@ pub(super) fn read(
     })
 }
 
-/// In place of a payload that was not looked up.
+/// Returns an empty object, in place of a payload that was not loaded.
 pub(super) fn nothing() -> Json {
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The values of a tree.
+//! The values of a tree: unparsed texts and parsed objects.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) enum Node<'a> {
-    /// A value as it was sent or stored, and its canonical text, once it was asked for. Without
-    /// text: a field to be taken out.
+    /// A value as it was sent or stored, and its canonical text once it was needed. An empty text
+    /// marks a field to be removed.
     Text(&'a str, Option<Box<str>>),
     Object(Box<Object<'a>>),
 }
@@ -22,13 +22,13 @@ pub(super) enum Node<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Object<'a> {
     pub(super) fields: IndexMap<Cow<'a, str>, Node<'a>>,
-    /// As it was sent or stored, as long as no patch went through it.
+    /// The text as it was sent or stored, as long as no patch was applied to the object.
     text: Option<&'a str>,
-    /// Bytes of its fields, without the commas between them.
+    /// The bytes of the fields, without the commas between them.
     bytes: usize,
 }
 
-/// An object as it would be written.
+/// The size of an object when it is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SizedObject {
     pub(super) count: usize,
@@ -41,19 +41,19 @@ impl SizedObject {
     }
 }
 
-/// Which objects are taken apart.
+/// The objects that are parsed.
 #[derive(Debug, Clone, Copy)]
 enum Depth<'p, 'a> {
-    /// This one.
+    /// Only the outermost object.
     One,
-    /// Those that a patch names as objects.
+    /// The objects that a patch names as objects.
     Along(&'p Object<'a>),
-    /// All of them.
+    /// Objects at every depth.
     All,
 }
 
 impl<'a> Node<'a> {
-    /// A value whose objects are taken apart all the way down.
+    /// Returns a value whose objects are parsed at every depth.
     pub(super) fn whole(text: &'a str) -> Self {
         Object::read(&mut Scan::new(text), Depth::All).map_or(Self::Text(text, None), |object| {
             Self::Object(Box::new(object))
@@ -71,7 +71,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Bytes of its text.
+    /// Returns the bytes of its text.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Text(text, _) => text.len(),
@@ -81,7 +81,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The object that this is, taken apart as far as `changes` lead; `None` for anything else.
+    /// Returns the object, parsed along the path of `changes`; `None` if this is not an object.
     pub(super) fn open(&mut self, changes: Option<&Object<'a>>) -> Option<&mut Object<'a>> {
         if let Self::Text(text, _) = self {
             let depth = changes.map_or(Depth::One, Depth::Along);
@@ -96,7 +96,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether `patch` would change this value, and how many bytes it would have then.
+    /// Returns whether `patch` would change this value, and how many bytes it would have then.
     pub(super) fn weigh(&mut self, patch: &Self) -> (bool, usize) {
         match patch {
             Self::Text(text, _) => (!self.is_same(text), text.len()),
@@ -111,7 +111,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The same where nothing stands, or no object where the patch is one.
+    /// Returns the same if there is no value, or if `patch` is an object and the value is not.
     pub(super) fn weigh_over_none(patch: &Self) -> (bool, usize) {
         let bytes = match patch {
             Self::Text(text, _) => text.len(),
@@ -120,14 +120,15 @@ impl<'a> Node<'a> {
         (true, bytes)
     }
 
-    /// Whether this is the same value as `other`, which is no object. The canonical text is made at
-    /// most once, whatever it is compared with.
+    /// Returns whether this is the same value as `other`, which is not an object. The canonical
+    /// text is computed at most once for any number of comparisons.
     fn is_same(&mut self, other: &str) -> bool {
         let Self::Text(text, canonical) = self else {
             return false;
         };
         is_same_at_sight(text, other).unwrap_or_else(|| {
-            // A text that has none, which no payload holds, equals any other such text.
+            // A text without a canonical form, which no payload contains, equals any other such
+            // text.
             let of = |text: &str| canonical_of(text).unwrap_or_default().into_boxed_str();
             *canonical.get_or_insert_with(|| of(text)) == of(other)
         })
@@ -146,7 +147,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A copy of a value of a patch that is no object.
+    /// Returns a copy of a value of a patch that is not an object.
     const fn copy(&self) -> Self {
         match self {
             Self::Text(text, _) => Self::Text(text, None),
@@ -166,21 +167,22 @@ impl<'a> Node<'a> {
         self.write(&mut text);
         work::written(text.len());
         work::parsed(text.len());
-        // Objects and JSON texts make JSON, so this cannot fail; `null` would be refused as a
-        // payload all the same.
+        // Objects and JSON texts always form JSON. If they did not, `null` would be rejected as a
+        // payload.
         RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 }
 
 impl<'a> Object<'a> {
-    /// Reads the object that stands next. Of fields with one name the last counts, in the place of
-    /// the first. `None` where no object stands, or a name in it is no unicode text.
+    /// Reads the next object. If fields have the same name, the last one counts, at the position of
+    /// the first. Returns `None` if there is no object, or if a name in it is not Unicode text.
     fn read(scan: &mut Scan<'a>, depth: Depth<'_, 'a>) -> Option<Self> {
         let begin = *scan;
         if !scan.take(b'{') {
             return None;
         }
         let mut object = Self::default();
+
         while !scan.take(b'}') {
             let name = scan.name()?;
             let deeper = match depth {
@@ -191,8 +193,10 @@ impl<'a> Object<'a> {
                 },
                 Depth::One => None,
             };
+
             let value = Self::read_value(scan, deeper);
             object.bytes += name_bytes(&name) + value.bytes();
+
             match object.fields.entry(name) {
                 indexmap::map::Entry::Vacant(place) => {
                     place.insert(value);
@@ -202,13 +206,15 @@ impl<'a> Object<'a> {
                     place.insert(value);
                 }
             }
+
             scan.take(b',');
         }
+
         object.text = Some(begin.text_until(scan));
         Some(object)
     }
 
-    /// Reads the value that stands next, taken apart as far as `deeper` says.
+    /// Reads the next value, parsed to the depth `deeper`.
     fn read_value(scan: &mut Scan<'a>, deeper: Option<Depth<'_, 'a>>) -> Node<'a> {
         if let Some(depth) = deeper
             && scan.peek() == Some(b'{')
@@ -229,30 +235,34 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// What it would be with `changes`; `note` is told of each field that would change.
+    /// Returns the size of the object with `changes`; calls `note` for each field that would
+    /// change.
     pub(super) fn weigh(
         &mut self,
         changes: &Self,
         mut note: impl FnMut(&Cow<'a, str>),
     ) -> SizedObject {
         let mut weighed = self.weighed();
+
         for (name, change) in &changes.fields {
-            let stands = self.fields.get_mut(name);
-            let before = stands.as_ref().map(|stands| stands.bytes());
-            let (has_changed, after) = match stands {
+            let current = self.fields.get_mut(name);
+            let before = current.as_ref().map(|current| current.bytes());
+            let (has_changed, after) = match current {
                 _ if change.is_null() => (before.is_some(), None),
                 None => {
                     let (has_changed, bytes) = Node::weigh_over_none(change);
                     (has_changed, Some(bytes))
                 }
-                Some(stands) => {
-                    let (has_changed, bytes) = stands.weigh(change);
+                Some(current) => {
+                    let (has_changed, bytes) = current.weigh(change);
                     (has_changed, Some(bytes))
                 }
             };
+
             if has_changed {
                 note(name);
             }
+
             let whole = |bytes: Option<usize>| bytes.map_or(0, |bytes| name_bytes(name) + bytes);
             weighed.count =
                 weighed.count + usize::from(after.is_some()) - usize::from(before.is_some());
@@ -261,37 +271,41 @@ impl<'a> Object<'a> {
         weighed
     }
 
-    /// Fields that are removed go first; what is new follows what stands.
+    /// Removes fields first; new fields follow the existing ones.
     fn apply(&mut self, changes: &Self) {
         self.text = None;
         let mut is_removed = false;
         for (name, _) in changes.fields.iter().filter(|(_, change)| change.is_null()) {
-            if let Some(stands) = self.fields.get_mut(name) {
-                self.bytes -= name_bytes(name) + stands.bytes();
-                *stands = Node::Text("", None);
+            if let Some(current) = self.fields.get_mut(name) {
+                self.bytes -= name_bytes(name) + current.bytes();
+                *current = Node::Text("", None);
                 is_removed = true;
             }
         }
+
         if is_removed {
-            // All at once: taking them out one by one moves what stands behind each.
+            // All in one pass: removing fields individually would move the fields after each of
+            // them.
             self.fields
                 .retain(|_, field| !matches!(field, Node::Text("", _)));
         }
+
         for (name, change) in changes
             .fields
             .iter()
             .filter(|(_, change)| !change.is_null())
         {
-            let stands = match self.fields.entry(name.clone()) {
+            let current = match self.fields.entry(name.clone()) {
                 indexmap::map::Entry::Vacant(place) => {
                     self.bytes += name_bytes(name);
                     place.insert(Node::Text("", None))
                 }
                 indexmap::map::Entry::Occupied(place) => place.into_mut(),
             };
-            self.bytes -= stands.bytes();
-            stands.apply(change);
-            self.bytes += stands.bytes();
+
+            self.bytes -= current.bytes();
+            current.apply(change);
+            self.bytes += current.bytes();
         }
     }
 
@@ -301,6 +315,7 @@ impl<'a> Object<'a> {
             return;
         }
         out.push('{');
+
         for (index, (name, value)) in self.fields.iter().enumerate() {
             if index > 0 {
                 out.push(',');
@@ -310,7 +325,7 @@ impl<'a> Object<'a> {
                 out.push_str(name);
                 out.push('"');
             } else {
-                out.push_str(&serde_json::to_string(name).unwrap_or_default()); // text always serialises
+                out.push_str(&serde_json::to_string(name).unwrap_or_default()); // text always serializes
             }
             out.push(':');
             value.write(out);
@@ -319,7 +334,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Bytes of a field's name as it is written, the colon included.
+/// Returns the bytes of a field's name as it is written, with quotes and colon.
 fn name_bytes(name: &str) -> usize {
     escaped_bytes(name) + 3
 }

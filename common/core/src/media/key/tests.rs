@@ -31,7 +31,7 @@ const ODD_NAMES: &[&str] = &[
     "uploads/acme/ana",
 ];
 
-/// A key as the form before had it.
+/// A key of the old form, without a MAC.
 const OLD: &str = "uploads/acme/ana/00000000000000000000000000000007.17.image~jpeg.jpg";
 const UNIQUE: &str = "0000000000000000000007";
 
@@ -54,7 +54,7 @@ fn key(tenant: &str, user: &str) -> String {
     made(tenant, user, "image/jpeg").to_string()
 }
 
-/// The key with its MAC left out.
+/// Returns the key without its MAC.
 fn without_mac(key: &str) -> String {
     let at = key.find(UNIQUE).expect("its unique part") + UNIQUE.len();
     format!("{}{}", &key[..at], &key[at + NUMBER_DIGITS..])
@@ -84,11 +84,12 @@ fn key_states_owner_promise_and_extension() {
 }
 
 #[test]
-fn odd_names_give_keys_that_are_safe_read_back_and_never_meet() {
+fn odd_names_give_safe_distinct_keys() {
     let mut keys = BTreeSet::new();
     for tenant in ODD_NAMES {
         for user in ODD_NAMES {
             let text = key(tenant, user);
+
             assert!(is_safe(&text), "{text}");
             let read = MediaKey::parse(&text).expect("a key reads back");
             assert!(
@@ -97,19 +98,20 @@ fn odd_names_give_keys_that_are_safe_read_back_and_never_meet() {
                     && read.content_length() == 17,
                 "{text}"
             );
+
             assert!(keys.insert(text), "{tenant:?} {user:?}");
         }
     }
 }
 
 #[test]
-fn a_name_that_looks_like_the_hash_of_another_is_hashed_itself() {
+fn name_resembling_a_hash_is_hashed() {
     let hash = name_word("a/b");
     assert_ne!(name_word(&hash), hash);
 }
 
 #[test]
-fn types_are_told_apart_whatever_their_letters() {
+fn distinct_types_give_distinct_words() {
     let types = [
         "image/jpeg",
         "image/svg+xml",
@@ -124,6 +126,7 @@ fn types_are_told_apart_whatever_their_letters() {
         .map(|it| type_word(it, MEDIA_TYPE_LETTERS_MAX))
         .collect();
     assert_eq!(words.len(), types.len());
+
     for content_type in types {
         let text = made("acme", "ana", content_type).to_string();
         assert!(
@@ -135,7 +138,7 @@ fn types_are_told_apart_whatever_their_letters() {
 }
 
 #[test]
-fn the_longest_key_has_the_bytes_it_may_have() {
+fn longest_key_matches_the_size_limit() {
     let name = "n".repeat(MEDIA_NAME_LETTERS_MAX);
     let longest = |content_type: &str| {
         let key = MediaKey::new(
@@ -146,18 +149,21 @@ fn the_longest_key_has_the_bytes_it_may_have() {
             content_type,
             &keyring("one"),
         );
-        // No type of today has both the longest word and the longest extension.
+        // No current type has both the longest word and the longest extension.
         MediaKey {
             content_type: "t".repeat(MEDIA_TYPE_LETTERS_MAX),
             ..key
         }
         .to_string()
     };
+
     assert_eq!(longest("image/heic").len(), MEDIA_KEY_BYTES_MAX);
     assert!(MediaKey::parse(&longest("image/heic")).is_some());
+
     let odd = "ä".repeat(128);
     let odd = MediaKey::new(&odd, &odd, Uuid::max(), 5 << 30, &odd, &keyring("one"));
     assert!(odd.to_string().len() <= MEDIA_KEY_BYTES_MAX);
+
     let old = format!(
         "uploads/{name}/{name}/{}.5368709120.application~octet-stream.abcdefghij",
         Uuid::max().simple()
@@ -183,10 +189,11 @@ fn only_the_secret_that_signed_authenticates() {
 }
 
 #[test]
-fn every_change_of_a_key_breaks_its_mac() {
+fn any_key_change_breaks_its_mac() {
     let text = key("acme", "ana");
     let forged =
         |text: &str| MediaKey::parse(text).is_none_or(|key| !key.is_authentic(&keyring("one")));
+
     for (from, to) in [
         ("acme", "acmf"),
         ("ana", "ben"),
@@ -197,6 +204,7 @@ fn every_change_of_a_key_breaks_its_mac() {
     ] {
         assert!(forged(&text.replacen(from, to, 1)), "{from} {to}");
     }
+
     for at in "uploads/".len()..text.len() {
         for letter in ["0", "1", "a", "z", ".", "/"] {
             let changed = format!("{}{letter}{}", &text[..at], &text[at + 1..]);
@@ -222,13 +230,15 @@ fn old_keys_parse_and_are_never_authentic() {
 }
 
 #[test]
-fn text_that_is_no_key_does_not_read() {
+fn malformed_keys_are_rejected() {
     for good in [OLD.to_owned(), key("acme", "ana")] {
         check_neighbours(&good);
     }
+
     let good = key("acme", "ana");
     let unique = &good[good.find(UNIQUE).expect("its unique part")..][..2 * NUMBER_DIGITS];
     let too_large = "z".repeat(NUMBER_DIGITS);
+
     for changed in [
         "",
         "7",
@@ -245,9 +255,10 @@ fn text_that_is_no_key_does_not_read() {
     }
 }
 
-/// Texts that are nearly a key, and are none.
+/// Checks that texts which differ slightly from a valid key are rejected.
 fn check_neighbours(good: &str) {
     assert!(MediaKey::parse(good).is_some());
+
     let unique = "00000000000000000000000000000007";
     for text in [
         String::new(),

@@ -15,7 +15,7 @@ fn keyring() -> Keyring {
     Keyring::new("a secret with at least 32 bytes in it", None).expect("long enough")
 }
 
-/// An authentic key of a user.
+/// Returns an authentic media key of a user.
 fn key_of(user: &str, number: u128) -> String {
     MediaKey::new(
         "acme",
@@ -50,7 +50,8 @@ fn item(action: &str, id: &str, media: &[String]) -> Json {
     RawValue::from_string(item.to_string()).expect("JSON")
 }
 
-/// What is looked for, and looked up, of a batch by Ana of which nothing was verified before.
+/// Returns the claims to look for and the keys to look up for a batch of Ana's, if no upload was
+/// verified before.
 fn lookups(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Vec<String>) {
     let (searched, claims) = planned(items, accepts_old);
     (searched, claims.to_look_up(HashSet::new()).0)
@@ -73,6 +74,7 @@ fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, MediaReferences) {
         is_replay: false,
     };
     let groups = intake::read(items, sender).groups;
+
     let keyring = keyring();
     let rules = KeyRules {
         keyring: &keyring,
@@ -92,8 +94,9 @@ fn forged_keys_are_not_looked_up() {
             item("update", &format!("b{item_number}"), &forged)
         })
         .collect();
+
     assert_eq!(lookups(&items, true), (vec![], vec![]));
-    // Nor is an authentic key beside one.
+    // An authentic key in an item with a forged key is not looked up either.
     assert_eq!(
         lookups(
             &[item("create", "b", &[key_of("ana", 1), forged_key(1)])],
@@ -122,18 +125,20 @@ fn lookups_of_a_batch_are_bounded() {
         };
         (0..50).map(item_of).collect()
     };
+
     let (searched, looked_up) = lookups(&keys(key_of), true);
     assert_eq!(
         (searched.len(), looked_up.len()),
         (MEDIA_LOOKUPS_MAX, MEDIA_LOOKUPS_MAX)
     );
-    // In the order of the items, so that a batch that is sent again gets on.
+    // Keys are looked up in item order, so that a retried batch makes progress.
     assert_eq!(
         looked_up[..10],
         (0..10)
             .map(|number| key_of("ana", number))
             .collect::<Vec<_>>()
     );
+
     let (searched, looked_up) = lookups(&keys(old_key_of), true);
     assert_eq!(
         (searched.len(), looked_up.len()),
@@ -151,11 +156,12 @@ fn foreign_keys_are_only_searched_for() {
 }
 
 #[test]
-fn verified_keys_of_the_resource_are_not_looked_up() {
+fn verified_keys_are_not_looked_up() {
     let (searched, claims) = planned(
         &[item("update", "b", &[key_of("ben", 1), key_of("ana", 2)])],
         true,
     );
+
     let (looked_up, evidence) = claims.to_look_up(searched.into_iter().collect());
     assert!(looked_up.is_empty() && evidence.checked.is_empty());
 }

@@ -1,5 +1,5 @@
-//! Entries as they are stored: what often is as in the entry before is left out where it is, so
-//! that nobody packs, unpacks and reads it again.
+//! The stored form of entries: members that equal those of the previous entry are often omitted, so
+//! that they are not compressed, decompressed and parsed again.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use super::Entry;
 use crate::{
     limits::SEGMENT_CHANGES_MAX,
     principal::Author,
-    protocol::{Action, pull::ResolvedConflict},
+    protocol::{Action, pull::ChangeResolution},
     sequence::position::Position,
 };
 
-/// What an entry says, less what the one before it says too.
+/// The members of an entry that differ from those of the previous entry.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Difference<'a> {
-    /// The end of its position's text, from where that differs.
+    /// The end of the position's text, from the first digit that differs.
     #[serde(rename = "p", borrow)]
     position: Cow<'a, str>,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
@@ -29,20 +29,20 @@ pub(super) struct Difference<'a> {
     action: Option<Action>,
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     server_version: Option<u64>,
-    /// Milliseconds later, or earlier.
+    /// The difference to the previous entry's time in milliseconds; may be negative.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     changed_after: Option<i64>,
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     author: Option<Cow<'a, str>>,
     #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
-    is_echoed: bool,
+    echo_to_author: bool,
     #[serde(rename = "r", default, skip_serializing_if = "<[_]>::is_empty")]
-    decided: Cow<'a, [ResolvedConflict]>,
+    decided: Cow<'a, [ChangeResolution]>,
     #[serde(rename = "d", borrow, default, skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
 }
 
-/// What each entry has other than the one before it; the first has everything.
+/// Returns the differences of each entry from the previous one; the first has all members.
 pub(super) fn differences(entries: &[Entry]) -> Vec<Difference<'_>> {
     let before = std::iter::once(None).chain(entries.iter().map(Some));
     before
@@ -61,15 +61,18 @@ impl<'a> Difference<'a> {
             server_version,
             changed_at,
             author,
-            is_echoed,
+            echo_to_author,
             decided,
             payload,
         } = entry;
+
         let is_new = |is_same: fn(&Entry, &Entry) -> bool| {
             !before.is_some_and(|before| is_same(before, entry))
         };
+
         let later = changed_at.timestamp_millis()
             - before.map_or(0, |before| before.changed_at.timestamp_millis());
+
         Self {
             position: Cow::Owned(end_of(
                 before.map_or(Position::START, |before| before.position),
@@ -84,15 +87,16 @@ impl<'a> Difference<'a> {
             changed_after: Some(later).filter(|later| *later != 0),
             author: is_new(|one, other| one.author == other.author)
                 .then_some(Cow::Borrowed(author.as_str())),
-            is_echoed: *is_echoed,
+            echo_to_author: *echo_to_author,
             decided: Cow::Borrowed(decided),
             payload: payload.as_deref(),
         }
     }
 }
 
-/// The end of a position's text, from where it differs from that of the position `before`. All
-/// texts have one width, so the length of the end tells where it begins.
+/// Returns the end of the text of `position`, from the first character that differs from the
+/// position `before`. All texts have the same width, so the length of the end determines where it
+/// begins.
 fn end_of(before: Position, position: Position) -> String {
     let (before, mut text) = (before.to_string(), position.to_string());
     let common = before
@@ -103,11 +107,13 @@ fn end_of(before: Position, position: Position) -> String {
     text.split_off(common)
 }
 
-/// The entries that differ so; `None` where they cannot, or are far more than a segment has.
+/// Reconstructs entries from their differences; returns `None` if a member is missing or invalid,
+/// or if there are far more entries than a segment has.
 pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
     if differences.len() > 2 * SEGMENT_CHANGES_MAX {
         return None;
     }
+
     let mut text = Position::START.to_string();
     let mut entries: Vec<Entry> = Vec::with_capacity(differences.len());
     for Difference {
@@ -118,7 +124,7 @@ pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
         server_version,
         changed_after,
         author,
-        is_echoed,
+        echo_to_author,
         decided,
         payload,
     } in differences
@@ -126,9 +132,11 @@ pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
         let before = entries.last();
         let begin = text.get(..text.len().checked_sub(position.len())?)?.len();
         text.replace_range(begin.., &position);
+
         let changed_at_ms = before
             .map_or(0, |it| it.changed_at.timestamp_millis())
             .checked_add(changed_after.unwrap_or_default())?;
+
         entries.push(Entry {
             position: text.parse().ok()?,
             resource_type: resource_type
@@ -141,7 +149,7 @@ pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
             author: author
                 .map(|author| Author::stored(author.into_owned()))
                 .or_else(|| Some(before?.author.clone()))?,
-            is_echoed,
+            echo_to_author,
             decided: decided.into_owned(),
             payload: payload.map(ToOwned::to_owned),
         });

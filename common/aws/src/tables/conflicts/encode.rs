@@ -1,0 +1,215 @@
+//! Encodes the row of a conflict that is opened. `row.rs` decodes it.
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use serde::Serialize;
+use tidemark_core::{
+    conflict::{ConflictEdit, ConflictSlot, ConflictStatus, ConflictWrite},
+    pack::pack,
+    protocol::timestamp,
+    push::intake::Sender,
+};
+
+use super::{
+    EditRow, OutcomeRow, hex, keys,
+    payloads::{Apart, StoredPayload},
+};
+use crate::{failure::Failure, tables::Row};
+
+/// Maximum size in bytes of a row that costs one write unit, with a margin for the estimate's
+/// error.
+const UNIT_BYTES: usize = 1000;
+
+/// Creates the row of an opened conflict, without the references to its neighbors; `None` for a
+/// conflict without edits, which does not occur.
+pub(super) fn opened(
+    sender: Sender<'_>,
+    write: &ConflictWrite,
+    slot: ConflictSlot,
+    apart: &Apart<'_>,
+) -> Result<Option<Row>, Failure> {
+    let [first, joined @ ..] = write.edits.as_slice() else {
+        return Ok(None);
+    };
+
+    let mut row = keys::of(&sender.principal.tenant, &write.id, slot)?;
+    for (name, text) in identity(sender, write, slot)? {
+        set(&mut row, name, AttributeValue::S(text));
+    }
+    if slot == ConflictSlot::First {
+        let id = keys::parse(&write.id)?;
+        set(&mut row, "newest", AttributeValue::S(id.edit.to_owned()));
+    }
+
+    set_edits(&mut row, write, first, &apart.rows(joined))?;
+    set_server_version(&mut row, write);
+    if let Some(outcome) = &write.outcome {
+        set(&mut row, "outcome", value(&OutcomeRow::new(outcome))?);
+    }
+
+    let client = place_client_payload(&mut row, first, apart);
+    let server = place_server_payload(&mut row, write);
+    put_payloads(&mut row, client, server)?;
+    Ok(Some(row))
+}
+
+fn set(row: &mut Row, name: &str, value: AttributeValue) {
+    row.insert(name.to_owned(), value);
+}
+
+/// Returns the attributes that identify a conflict, its device and its resource, with its status.
+fn identity(
+    sender: Sender<'_>,
+    write: &ConflictWrite,
+    slot: ConflictSlot,
+) -> Result<[(&'static str, String); 9], Failure> {
+    let status = if write.outcome.is_some() {
+        ConflictStatus::Resolved
+    } else {
+        ConflictStatus::Open
+    };
+
+    // Unique, so that the order of a list is total: the time and a suffix that distinguishes
+    // conflicts of the same time.
+    let id = keys::parse(&write.id)?;
+    let detected_at = format!(
+        "{}#{}{}",
+        timestamp(write.detected_at),
+        &id.resource[..8],
+        id.edit
+    );
+
+    Ok([
+        (
+            "status_key",
+            keys::status_key(&sender.principal.tenant, &write.id, slot, status)?,
+        ),
+        ("id", write.id.clone()),
+        ("status", status.as_str().to_owned()),
+        ("detected_at", detected_at),
+        ("resource_type", write.resource.resource_type.clone()),
+        ("resource_id", write.resource.id.clone()),
+        ("channel", write.resource.channel.to_string()),
+        ("user", sender.principal.user.clone()),
+        ("device_id", sender.device_id.to_owned()),
+    ])
+}
+
+/// Adds the edits of a conflict, of which `first` opens it.
+fn set_edits(
+    row: &mut Row,
+    write: &ConflictWrite,
+    first: &ConflictEdit,
+    joined: &[EditRow],
+) -> Result<(), Failure> {
+    set(row, "code", value(&write.code)?);
+    set(row, "action", value(&first.action)?);
+    set(row, "client_version", number(first.client_version));
+    if let Some(base) = first.base_version {
+        set(row, "base_version", number(base));
+    }
+
+    let ids: Vec<_> = write.edits.iter().map(|edit| hex(edit.id)).collect();
+    set(row, "joined", value(&joined)?);
+    set(row, "edits", value(&ids)?);
+    set(row, "edit_count", number(write.edits.len()));
+    Ok(())
+}
+
+/// Adds the version of the server that the edits conflict with, and whether it is a deletion.
+fn set_server_version(row: &mut Row, write: &ConflictWrite) {
+    let server = write.server.as_ref();
+    let version = server.map_or(0, |server| server.server_version);
+    set(row, "server_version", number(version));
+    if server.is_some_and(|server| server.deleted) {
+        set(row, "server_deleted", AttributeValue::Bool(true));
+    }
+}
+
+/// Returns the payload of the first edit if it is stored in the row itself. Otherwise adds the name
+/// of the row with it.
+fn place_client_payload<'a>(
+    row: &mut Row,
+    first: &'a ConflictEdit,
+    apart: &Apart<'_>,
+) -> Option<&'a str> {
+    let Some(part) = apart.name_of(first.id) else {
+        return Some(first.payload.get());
+    };
+    set(row, "client_part", AttributeValue::S(part));
+    set(row, "client_bytes", number(first.payload.get().len()));
+    None
+}
+
+/// Returns the payload of the server if it is stored in the row itself. Otherwise adds the number
+/// of the version with it.
+fn place_server_payload<'a>(row: &mut Row, write: &'a ConflictWrite) -> Option<&'a str> {
+    match StoredPayload::of(write) {
+        StoredPayload::Nothing => None,
+        StoredPayload::Inline(text) => Some(text),
+        StoredPayload::Kept { number: at, bytes } => {
+            set(row, "server_at", number(at));
+            set(row, "server_bytes", number(bytes));
+            None
+        }
+    }
+}
+
+/// Adds the payloads that are stored in the row itself, as text, or packed if that keeps the row
+/// within one write unit.
+fn put_payloads(row: &mut Row, client: Option<&str>, server: Option<&str>) -> Result<(), Failure> {
+    let texts = [("client_payload", client), ("server_payload", server)];
+    let plain: usize = texts
+        .iter()
+        .filter_map(|(name, text)| Some(name.len() + text.as_ref()?.len()))
+        .sum();
+
+    if row_bytes(row) + plain > UNIT_BYTES {
+        let pair = serde_json::to_vec(&texts.map(|(_, text)| text))
+            .map_err(|error| Failure::undecoded("payloads", error))?;
+        let packed = pack(&pair);
+        if packed.len() < plain {
+            row.insert("packed".to_owned(), AttributeValue::B(Blob::new(packed)));
+            return Ok(());
+        }
+    }
+
+    let texts = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), AttributeValue::S(text?.to_owned()))));
+    row.extend(texts);
+    Ok(())
+}
+
+/// Estimates the bytes by which DynamoDB charges a row.
+fn row_bytes(row: &Row) -> usize {
+    row.iter()
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
+}
+
+fn value_bytes(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len() / 2 + 2,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::L(list) => 3 + list.iter().map(|it| 1 + value_bytes(it)).sum::<usize>(),
+        AttributeValue::M(map) => {
+            3 + map
+                .iter()
+                .map(|(name, it)| 1 + name.len() + value_bytes(it))
+                .sum::<usize>()
+        }
+        _ => 1,
+    }
+}
+
+/// Encodes a number.
+pub(super) fn number(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// Encodes a serializable value.
+pub(super) fn value(value: &impl Serialize) -> Result<AttributeValue, Failure> {
+    serde_dynamo::to_attribute_value(value)
+        .map_err(|error| Failure::undecoded("row to write", error))
+}

@@ -1,0 +1,87 @@
+//! Determines where a newly opened conflict is stored, and what the first conflict about its
+//! resource records about it.
+
+use tidemark_core::{
+    conflict::{ConflictSlot, ConflictStatus, ConflictWrite, Neighbor},
+    limits::RESOLVED_CONFLICTS_MAX,
+    push::intake::Sender,
+};
+
+use super::{
+    encode::{opened, value},
+    keys,
+    payloads::Apart,
+};
+use crate::{failure::Failure, tables::Row};
+
+/// A conflict that is opened: the row for it, and the state of its neighbors.
+pub(super) struct OpenedConflict {
+    pub(super) slot: ConflictSlot,
+    /// The edits (or legacy ids) of the conflicts that the first row lists.
+    pub(super) siblings: Vec<String>,
+    /// For a conflict in a separate row: the edit that opened the last known conflict, and whether
+    /// the first conflict is resolved.
+    pub(super) neighbors: Option<(String, bool)>,
+}
+
+impl OpenedConflict {
+    /// Determines the row of a newly opened conflict: the first row, unless that contains a
+    /// conflict.
+    pub(super) fn of(write: &ConflictWrite) -> Result<Self, Failure> {
+        let is_first = |it: &&Neighbor| it.slot == ConflictSlot::First;
+        let first = write.beside.iter().find(is_first);
+        let own = keys::parse(&write.id)?.edit;
+        let mut siblings = Vec::new();
+        for neighbor in &write.beside {
+            let name = match neighbor.slot {
+                ConflictSlot::Legacy => neighbor.id.as_str(),
+                _ => keys::parse(&neighbor.id)?.edit,
+            };
+            if first.is_none_or(|first| first.id != neighbor.id)
+                && name != own
+                && !siblings.iter().any(|it| it == name)
+            {
+                siblings.push(name.to_owned());
+            }
+        }
+
+        let neighbors = match (first, write.beside.last()) {
+            (Some(first), Some(last)) => {
+                siblings.push(own.to_owned());
+                Some((
+                    keys::parse(&last.id)?.edit.to_owned(),
+                    first.status == ConflictStatus::Resolved,
+                ))
+            }
+            _ => None,
+        };
+
+        let excess = siblings.len().saturating_sub(RESOLVED_CONFLICTS_MAX);
+        siblings.drain(..excess);
+
+        let slot = if neighbors.is_some() {
+            ConflictSlot::Own
+        } else {
+            ConflictSlot::First
+        };
+        Ok(Self {
+            slot,
+            siblings,
+            neighbors,
+        })
+    }
+    /// Returns the row of the conflict; `None` for a conflict without edits, which does not occur.
+    pub(super) fn row(
+        &self,
+        sender: Sender<'_>,
+        write: &ConflictWrite,
+    ) -> Result<Option<Row>, Failure> {
+        let Some(mut row) = opened(sender, write, self.slot, &Apart::of(write))? else {
+            return Ok(None);
+        };
+        if self.slot == ConflictSlot::First && !self.siblings.is_empty() {
+            row.insert("siblings".to_owned(), value(&self.siblings)?);
+        }
+        Ok(Some(row))
+    }
+}

@@ -1,0 +1,70 @@
+//! Responses about conflicts: the list, the detail and the resolution.
+
+use serde_json::{Value, json};
+use tidemark_tests::Stack;
+
+use super::{Recorder, sync::meter};
+
+/// Records a conflict before, during and after its resolution.
+pub(super) async fn conflicts(stack: &Stack, recorder: &mut Recorder, conflict: &str) {
+    show(stack, recorder, conflict, "open").await;
+    resolve(stack, recorder, conflict).await;
+    stack.settle().await;
+    show(stack, recorder, conflict, "resolved").await;
+}
+
+/// Records the list of conflicts with this status, and one of them.
+async fn show(stack: &Stack, recorder: &mut Recorder, conflict: &str, status: &str) {
+    let root = stack.token("acme", "root", &["admin"], &[]);
+    let list = if status == "open" {
+        "conflicts"
+    } else {
+        "conflicts?status=resolved"
+    };
+    recorder.record("listConflicts", status, &stack.get(list, &root).await, 200);
+
+    let one = stack.get(&format!("conflicts/{conflict}"), &root).await;
+    recorder.record("readConflict", status, &one, 200);
+}
+
+/// Records resolutions that are rejected, one that is accepted, and one that comes too late.
+async fn resolve(stack: &Stack, recorder: &mut Recorder, conflict: &str) {
+    let path = format!("conflicts/{conflict}/resolve");
+    let root = stack.token("acme", "root", &["admin"], &[]);
+    stack
+        .device("ben", "tablet")
+        .push_one(meter("create", "m-2", 0, json!({"code": "B"})))
+        .await;
+    for (token, decision) in rejected_decisions(stack) {
+        recorder.problem(
+            "resolveConflict",
+            &stack.post(&path, &token, &decision).await,
+        );
+    }
+
+    let decision = json!({"resolution": "accept_client", "expected_server_version": 2, "note": "asked Ana by phone"});
+    let response = stack.post(&path, &root, &decision).await;
+    recorder.record("resolveConflict", "decided", &response, 200);
+
+    let late = json!({"resolution": "accept_server"});
+    recorder.problem("resolveConflict", &stack.post(&path, &root, &late).await);
+}
+
+/// Returns decisions that are rejected, each for another reason, with the caller's token.
+fn rejected_decisions(stack: &Stack) -> [(String, Value); 4] {
+    let (ana, root) = (
+        stack.token("acme", "ana", &[], &[]),
+        stack.token("acme", "root", &["admin"], &[]),
+    );
+    let merge = |payload: Value| json!({"resolution": "manual_merge", "payload": payload});
+    let deep = (0..70).fold(json!({}), |inner, _| json!({"a": inner}));
+    [
+        (ana, json!({"resolution": "accept_client"})),
+        (
+            root.clone(),
+            json!({"resolution": "accept_client", "expected_server_version": 1}),
+        ),
+        (root.clone(), merge(json!({"code": "B"}))),
+        (root, merge(deep)),
+    ]
+}
