@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Generates clients from `openapi.json` with two generators, compiles them strictly, and syncs with each against the running system.
+"""Generates clients from `openapi.json` with two generators, compiles them strictly, and syncs with
+each against the local runner.
 
-- openapi-typescript: types for openapi-fetch, compiled by `tsc` with `strict` and `exactOptionalPropertyTypes` (`.ci/clients/client.ts`).
-- openapi-python-client: a package of classes, checked by `mypy` with `strict` (`.ci/clients/client.py`).
+- openapi-typescript: types for openapi-fetch, compiled by `tsc` with `strict` and
+  `exactOptionalPropertyTypes` (`.ci/clients/client.ts`).
+- openapi-python-client: a package of classes, checked by `mypy` with `strict`
+  (`.ci/clients/client.py`).
 """
 
 import argparse
@@ -20,7 +23,7 @@ COMMAND_SECONDS_MAX = 300
 
 
 def execute(*command, folder, path=None):
-    """Runs a command without a word; fails with what it said."""
+    """Runs a command silently; raises `Failed` with its output if it fails."""
     environment = os.environ | ({"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"} if path else {})
     command = [str(part) for part in command]
     done = subprocess.run(
@@ -52,9 +55,9 @@ def python(document, programs, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--document", default="openapi.json")
-    parser.add_argument("--runner", required=True, help="the built runner")
+    parser.add_argument("--runner", required=True, help="the binary of the local runner")
     parser.add_argument("--node-modules", required=True, help="the folder with the packages of .ci/clients/package.json")
     parser.add_argument("--python", required=True, help="the folder with the programs of .ci/requirements-clients.txt")
     arguments = parser.parse_args()
@@ -68,7 +71,7 @@ def main():
                 client_folder.mkdir()
                 command = build(document, tools, client_folder)
                 execute(*command, runner.url, *tokens, folder=client_folder)
-                print(f"   {name}: generated, compiled strictly; pushed, pulled, acknowledged and decided a conflict")
+                print(f"   {name}: generated, compiled strictly; pushed, pulled, acknowledged and resolved a conflict")
     except (Failed, subprocess.TimeoutExpired) as failure:
         print(failure)
         return 1

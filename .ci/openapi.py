@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Runs Schemathesis over `openapi.json` against the running system, as an admin and as a user without that role.
+"""Runs Schemathesis with `openapi.json` against the local runner, as an admin and as a user without
+that role.
 
-It makes up requests, sound and broken, for every operation, and fails for an answer that the document does not describe: its status,
-content type, headers and body; for any 5xx; and where a token that is missing or wrong opens anything. Whether the requests got
-anywhere is counted here: a run whose requests are nearly all refused has tested nothing, and fails too.
+Schemathesis generates valid and invalid requests for every operation. It fails if the document does
+not describe the status, content type, headers or body of a response, if a response is a 5xx, or if
+a request with a missing or invalid token is accepted. This script counts the responses: a run in
+which nearly all requests are rejected tests nothing, and fails, too.
 """
 
 import argparse
@@ -26,22 +28,23 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# Not `negative_data_rejection`: a push is 200 whatever its items are, and unknown members are passed over.
+# Without `negative_data_rejection`: a push returns 200 for invalid items, and unknown members are
+# ignored.
 
-# Of an operation's answers, the share that must be 2xx where the caller may do it.
-DONE_SHARE_MIN = 0.1
-# What the items of pushes must have met.
+# The minimum share of 2xx among the responses of an operation that the caller is permitted to call.
+SUCCESS_SHARE_MIN = 0.1
+# The minimum numbers of items of pushes with each result.
 ITEMS_MIN = {"item ok": 15, "item conflict": 15, "item error": 15}
 START_SECONDS_MAX = 30
 RUN_SECONDS_MAX = 300
 
 
 class Failed(Exception):
-    """What went wrong, for a person."""
+    """A failed run. The message describes the cause for the operator."""
 
 
 class Runner:
-    """The whole system, in memory, on a free port."""
+    """Starts the local runner with in-memory storage on a free port."""
 
     def __init__(self, binary):
         self.binary = binary
@@ -68,7 +71,11 @@ class Runner:
 
 
 def prepare(url, token):
-    """Has the caller make a conflict, whatever order the requests come in; gives the answer, which names it and its batch."""
+    """Creates a conflict of the caller, so that one exists independently of the order of the
+    requests.
+
+    Returns the response, which contains the ids of the conflict and of its batch.
+    """
     create = {"resource_type": "meter", "action": "create", "client_version": 0, "channel": None}
     items = [create | {"client_temp_id": name, "payload": {"id": "prepared", "by": name, "at": token[-8:]}} for name in ("one", "other")]
     body = json.dumps({"device_id": "prepared", "client_sync_token": None, "items": items}).encode()
@@ -79,7 +86,7 @@ def prepare(url, token):
 
 
 def run(arguments, url, token, seed, folder):
-    """One run of Schemathesis; what its requests were answered."""
+    """Runs Schemathesis once; returns the number of responses per operation and status."""
     tally = folder / "tally.json"
     tally.unlink(missing_ok=True)
     hooks = pathlib.Path(__file__).with_name("openapi_hooks.py").resolve()
@@ -87,7 +94,8 @@ def run(arguments, url, token, seed, folder):
     environment["TIDEMARK_SEEN"] = prepare(url, token)
     command = [arguments.schemathesis, "run", str(pathlib.Path(arguments.document).resolve()), "--url", url, "--seed", str(seed)]
     command += ["--max-examples", str(arguments.examples), "--checks", ",".join(CHECKS), "--warnings", "off", "--no-color"]
-    # In a folder of its own: it leaves a database of examples behind, and would begin with those the next time.
+    # In a separate folder: Schemathesis stores a database of examples, and would repeat those in
+    # the next run.
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False
     )
@@ -97,24 +105,24 @@ def run(arguments, url, token, seed, folder):
 
 
 def operations(document):
-    """Every operation, and whether it is for admins: those that know of a 403."""
+    """Yields each operation, and whether it documents a 403, which the admin role avoids."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", "403" in operation["responses"]
 
 
-def judge(tally, document, is_admin):
-    """Prints how requests were answered, and gives back what the run did not reach."""
+def evaluate(tally, document, is_admin):
+    """Prints the responses per operation; returns the goals that the run missed."""
     missed = []
     for name, for_admins in operations(document):
         statuses = {key.rsplit(" ", 1)[1]: count for key, count in tally.items() if key.startswith(f"{name} ")}
         total = sum(statuses.values())
         print(f"   {name}: {', '.join(f'{count} × {status}' for status, count in sorted(statuses.items()))}")
-        # Of some that know of a 403, everybody may do a part.
+        # All users may use a part of some operations that document a 403.
         wanted = ("2",) if is_admin or not for_admins else ("2", "403")
         reached = sum(count for status, count in statuses.items() if status.startswith(wanted))
-        if total == 0 or reached < DONE_SHARE_MIN * total:
-            missed.append(f"{name}: of {total} requests only {reached} were done, or refused for want of the role")
+        if total == 0 or reached < SUCCESS_SHARE_MIN * total:
+            missed.append(f"{name}: of {total} requests only {reached} succeeded, or were rejected because the role is missing")
     items = {name: tally[name] for name in ITEMS_MIN}
     print(f"   items of pushes: {', '.join(f'{count} × {name[5:]}' for name, count in items.items())}")
     missed += [f"items of pushes: {items[name]} × {name[5:]}" for name, least in ITEMS_MIN.items() if items[name] < least]
@@ -122,12 +130,12 @@ def judge(tally, document, is_admin):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--document", default="openapi.json")
-    parser.add_argument("--runner", required=True, help="the built runner")
-    parser.add_argument("--schemathesis", required=True, help="the program of this name")
+    parser.add_argument("--runner", required=True, help="the binary of the local runner")
+    parser.add_argument("--schemathesis", required=True, help="the program schemathesis")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--examples", type=int, default=30, help="requests that are made up for an operation, in each phase")
+    parser.add_argument("--examples", type=int, default=30, help="requests generated for an operation in each phase")
     arguments = parser.parse_args()
     document = json.loads(pathlib.Path(arguments.document).read_text())
     try:
@@ -135,8 +143,8 @@ def main():
             for user, more in [("root", ["--role", "admin"]), ("ana", [])]:
                 print(f"   as {user}:")
                 tally = run(arguments, runner.url, runner.token(user, *more), arguments.seed, pathlib.Path(folder))
-                if missed := judge(tally, document, is_admin=bool(more)):
-                    raise Failed("too few requests got anywhere:\n" + "\n".join(missed))
+                if missed := evaluate(tally, document, is_admin=bool(more)):
+                    raise Failed("too few requests succeeded:\n" + "\n".join(missed))
     except (Failed, subprocess.TimeoutExpired) as failure:
         print(failure)
         return 1

@@ -1,8 +1,10 @@
-"""What `.ci/openapi.py` has Schemathesis do with each request and answer (SCHEMATHESIS_HOOKS).
+"""Hooks of `.ci/openapi.py` for each request and response of Schemathesis (SCHEMATHESIS_HOOKS).
 
-Made-up requests mostly end at the first check: no conflict has a random id, no token is a random text. So two of three requests get
-something that exists in its place, from what earlier answers named, and one of three a body that is sound but for what was made up. The
-rest go out as they were made. Which it is follows from what was made up, so a run with the same seed does much the same.
+Most generated requests fail the first check: no conflict has a random id, and no token is a random
+text. Therefore two of three requests receive existing ids and tokens from earlier responses, and
+one of three also receives a body that is valid except for its generated parts. The others are sent
+unchanged. The choice is derived from the generated request, so that runs with the same seed are
+similar.
 """
 
 import atexit
@@ -15,30 +17,31 @@ import urllib.parse
 
 import schemathesis
 
-# API Gateway takes 10,240 bytes of request line and headers.
+# API Gateway accepts 10,240 bytes of request line and headers.
 LINE_BYTES_MAX = 9000
 TALLY = collections.Counter()
-# What answers named, newest last.
+# Ids and tokens from earlier responses, newest last.
 SEEN = collections.defaultdict(lambda: collections.deque(maxlen=24))
 SEEN_NAMES = {"batch_id": "batch", "conflict_id": "conflict", "next_token": "token", "server_sync_token": "token", "next_cursor": "cursor"}
 
 
 @schemathesis.auth()
 class Token:
-    """The token of this run; requests that test what happens without one go without."""
+    """Adds the token of this run, except to requests that test a missing token."""
 
     def get(self, case, ctx):
         return os.environ["TIDEMARK_TOKEN"]
 
     def set(self, case, data, ctx):
-        # Spelled as in the document: Schemathesis looks for that name when it asks again without the token.
+        # Spelled as in the document: Schemathesis removes the header of that name to test a missing
+        # token.
         case.headers = {} if case.headers is None else case.headers
         case.headers["Authorization"] = f"Bearer {data}"
 
 
 @schemathesis.hook
 def filter_case(ctx, case):
-    """Leaves out what no function sees: a gateway refuses so long a line itself, and so does the HTTP server of the runner."""
+    """Excludes request lines that the gateway and the runner's HTTP server reject as too long."""
     return len(urllib.parse.urlencode(case.query or {}, doseq=True)) <= LINE_BYTES_MAX
 
 
@@ -58,11 +61,14 @@ def before_call(ctx, case, kwargs):
         else:
             del case.query["cursor"]
     if isinstance(case.body, dict):
-        case.body = sound(case.path.rsplit("/", 1)[-1], dict(case.body), chance, whole=kind == 2)
+        case.body = valid_body(case.path.rsplit("/", 1)[-1], dict(case.body), chance, whole=kind == 2)
 
 
-def sound(name, body, chance, whole):
-    """The body with what must exist; `whole`: with all that the schema cannot say, so that the request is done."""
+def valid_body(name, body, chance, whole):
+    """Returns the body with existing tokens.
+
+    If `whole`, the body also follows the rules that the schema cannot express.
+    """
     token = chance.choice(SEEN["token"]) if SEEN["token"] else None
     if whole and name != "replay":
         body["device_id"] = chance.choice(["phone", "tablet"])
@@ -88,14 +94,14 @@ def sound(name, body, chance, whole):
 
 
 def edit(item, chance, whole):
-    """An edit of one of few resources, so that edits meet."""
+    """Returns an edit of one of few resources, so that edits conflict."""
     item = item | {"resource_type": chance.choice(["meter", "submission", "task"])}
     if whole:
         item["action"] = chance.choice(["create", "create", "update", "update", "delete"])
         item["client_version"], item["base_version"] = chance.randrange(4), chance.choice([None, chance.randrange(4)])
         item["channel"] = "group/north" if item["resource_type"] == "task" else None
-        made_up = item.get("payload") if isinstance(item.get("payload"), dict) else {}
-        item["payload"] = made_up | {"id": f"r-{chance.randrange(12)}", "form_id": "f", "data": {}, "code": chance.randrange(200)}
+        generated = item.get("payload") if isinstance(item.get("payload"), dict) else {}
+        item["payload"] = generated | {"id": f"r-{chance.randrange(12)}", "form_id": "f", "data": {}, "code": chance.randrange(200)}
         item["payload"].pop("media", None)
         item["client_temp_id"] = chance.choice([None, "tmp-1", "tmp-2"])
     return item
@@ -106,28 +112,28 @@ def after_call(ctx, case, response):
     operation = f"{case.method.upper()} {case.operation.path}"
     TALLY[f"{operation} {response.status_code}"] += 1
     try:
-        answer = response.json()
+        content = response.json()
     except ValueError:
         return
-    if isinstance(answer, dict):
-        remember(answer)
+    if isinstance(content, dict):
+        remember(content)
 
 
-def remember(answer):
-    for name, value in answer.items():
+def remember(content):
+    for name, value in content.items():
         if name in SEEN_NAMES and isinstance(value, str) and value not in SEEN[SEEN_NAMES[name]]:
             SEEN[SEEN_NAMES[name]].append(value)
-    for result in answer.get("results") or []:
+    for result in content.get("results") or []:
         if isinstance(result, dict) and "status" in result:
             TALLY[f"item {result['status']}"] += 1
             remember({"conflict_id": result.get("conflict_id")})
-    for conflict in answer.get("conflicts") or []:
+    for conflict in content.get("conflicts") or []:
         if isinstance(conflict, dict) and isinstance(conflict.get("id"), str):
             remember({"conflict_id": conflict["id"]})
 
 
 remember(json.loads(os.environ["TIDEMARK_SEEN"]))
-TALLY.clear()  # only what was made up counts
+TALLY.clear()  # Counts only generated requests.
 
 
 @atexit.register

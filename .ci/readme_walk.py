@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""Does what the README tells a newcomer to do, and compares what is printed with what the README shows.
+"""Runs the commands of the README and compares their output with the output that the README shows.
 
-A fenced `sh` block is walked when the line before it is `<!-- walk -->`. All walked blocks run in order in one bash, which
-stops at the first command that fails. A fence below with the line `<!-- prints -->` before it shows what the block writes to
-standard output:
+A fenced `sh` block is run if the line before it is `<!-- walk -->`. All marked blocks run in order
+in one bash, which stops at the first command that fails. A following fence with the line `<!--
+prints -->` before it shows the expected standard output of the block:
 
-  * `…` stands for anything; inside a JSON string, for the rest of that string.
-  * In a `json` fence white space between tokens does not matter. Numbers must have the digits, and keys the order, shown.
-  * In any other fence only white space at the ends of lines does not matter.
+  * `…` matches any text; inside a JSON string, it matches the rest of that string.
+  * In a `json` fence, white space between tokens is ignored. Numbers must have the digits, and keys the
+    order, that the README shows.
+  * In any other fence, only white space at the ends of lines is ignored.
 
-`<!-- walk until printed -->` repeats the block for up to ten seconds until it prints what is shown: for what arrives a
-moment later, when a person would look again.
+`<!-- walk until printed -->` repeats the block for up to ten seconds until it prints the expected
+output. It is for results that arrive after a delay, when a reader would run the command again.
 
-The runner is started here, with a data folder that goes away afterwards. So `cargo run` becomes the built runner (a line that
-only starts it is skipped), and the README's address becomes that of a free port. The commands run in a folder that shows
-the clone's files but keeps what they write.
+This script starts the local runner with a temporary data folder. It replaces `cargo run` with the
+built runner (a line that only starts the runner is skipped), and the README's address with that of
+a free port. The commands run in a temporary folder with links to the clone's files, so that new
+files are written there and not into the clone.
 """
 
 import argparse
@@ -40,12 +42,13 @@ STOP_SECONDS_MAX = 10
 BLOCK_SECONDS_MAX = 60
 REPEAT_SECONDS_MAX = 10
 REPEAT_PAUSE_SECONDS = 0.2
-# A person reads before they go on, and by then the change log holds what they sent. On a busy machine a script would be faster than the log,
-# and a pull then tells of the create and the update behind it as one change.
+# The pause after each block. A reader pauses, too, and by then the change log contains the pushed
+# changes. On a busy machine a script would be faster than the log, and a pull would return a create
+# and the following update as one change.
 READ_SECONDS = 1
 
-# Reads file names, runs each file in this same shell, and reports the status of each. A command that fails ends the shell,
-# and says which it was.
+# Reads file names, runs each file in the same shell, and reports the status of each. A command that
+# fails terminates the shell, which reports the command.
 BASH = r"""
 set -eo pipefail
 trap 'printf "failed %s\n" "${BASH_COMMAND//$'\n'/ }" >&4' ERR
@@ -57,12 +60,12 @@ done
 
 
 class Failed(Exception):
-    """The walk cannot go on; the message says why, for a person."""
+    """The walk failed. The message describes the cause for the operator."""
 
 
 @dataclasses.dataclass
 class Block:
-    """One walked fence, and what it is said to print."""
+    """A marked fence, and its expected output."""
 
     line: int
     script: str
@@ -72,11 +75,11 @@ class Block:
     expected_is_json: bool = False
 
 
-# ------------------------------------------------------------------------------------------------------------ the README
+# --------------------------------------------------------------------------------------- the README
 
 
 def read_blocks(text: str) -> list[Block]:
-    """The walked blocks of a README, in order. Refuses markers that stand where they mean nothing."""
+    """Returns the marked blocks of a README. Raises `Failed` for a marker without a block."""
     blocks: list[Block] = []
     marker, marker_line = None, 0
     lines = iter(enumerate(text.splitlines(), start=1))
@@ -98,12 +101,12 @@ def read_blocks(text: str) -> list[Block]:
         if found:
             marker, marker_line = found[1], number
         elif re.match(r"\s*<!--\s*(walk|print)", line):
-            raise Failed(f"line {number}: not a marker this walk knows: {line.strip()}")
+            raise Failed(f"line {number}: not a marker that is known: {line.strip()}")
     if marker:
         raise Failed(f"line {marker_line}: the marker is not followed by a fence")
     for block in blocks:
         if block.until_printed and block.expected is None:
-            raise Failed(f"line {block.line}: nothing shows what this block prints")
+            raise Failed(f"line {block.line}: no fence shows the output of this block")
     if not blocks:
         raise Failed("no block is marked <!-- walk -->")
     return blocks
@@ -120,14 +123,14 @@ def fence_body(lines, ticks: str, opened: int) -> str:
 
 def add_expected(blocks: list[Block], body: str, language: str, number: int) -> None:
     if not blocks or blocks[-1].expected is not None:
-        raise Failed(f"line {number}: no walked block before it prints this")
+        raise Failed(f"line {number}: no marked block before it prints this")
     blocks[-1].expected = body
     blocks[-1].expected_line = number
     blocks[-1].expected_is_json = language == "json"
 
 
 def for_this_run(script: str, port: int) -> str:
-    """The README's commands, for the runner that is built and the port that is free."""
+    """Returns the README's commands for the built runner and its port."""
     kept = [line for line in script.splitlines() if not START_ONLY.match(line)]
     return CARGO_RUN.sub('"$TIDEMARK"', with_port("\n".join(kept) + "\n", port))
 
@@ -136,11 +139,11 @@ def with_port(text: str, port: int) -> str:
     return README_ADDRESS.sub(f"127.0.0.1:{port}", text)
 
 
-# ------------------------------------------------------------------------------------------------------------ comparing
+# ---------------------------------------------------------------------------------------- comparing
 
 
 def json_lines(text: str) -> list[str]:
-    """JSON, or JSON with `…` in it, as a person would indent it. Only white space changes."""
+    """Returns JSON, which may contain `…`, as indented lines. Only white space changes."""
     out, indent, line = [], 0, ""
 
     def end_line():
@@ -164,7 +167,7 @@ def json_lines(text: str) -> list[str]:
         elif token == ":":
             line += ": "
         elif token == "…" or line.endswith(("}", "]")):
-            # A `…` between items, or the next document of several.
+            # A `…` between items, or the next of several documents.
             if not line.endswith(": "):
                 end_line()
             line += token
@@ -179,7 +182,7 @@ def text_lines(text: str) -> list[str]:
 
 
 def pattern(expected: str, is_json: bool) -> re.Pattern:
-    """Matches what the README shows, with `…` for anything."""
+    """Returns a pattern that matches the expected output, in which `…` matches any text."""
     parts = []
     for token in re.findall(r'"(?:[^"\\]|\\.)*"|.', expected, re.DOTALL) if is_json else [expected]:
         anything = r'(?:[^"\\]|\\.)*' if is_json and token.startswith('"') else ".*"
@@ -188,10 +191,10 @@ def pattern(expected: str, is_json: bool) -> re.Pattern:
 
 
 def difference(expected: str, actual: str, is_json: bool) -> list[str]:
-    """Nothing if the output is as shown; else a diff in which lines that agree up to `…` count as equal."""
+    """Returns the diff of the output, empty if it matches. Lines that match up to `…` are equal."""
     lines_of = json_lines if is_json else text_lines
     shown, printed = lines_of(expected), lines_of(actual)
-    # For JSON the indentation above is for the reader only.
+    # For JSON, the indentation only makes the diff readable.
     glue = "" if is_json else "\n"
     as_one = [glue.join(line.strip() if is_json else line for line in lines) for lines in (shown, printed)]
     if pattern(as_one[0], is_json).fullmatch(as_one[1]):
@@ -200,21 +203,21 @@ def difference(expected: str, actual: str, is_json: bool) -> list[str]:
     return list(difflib.unified_diff(agreed, printed, "README", "printed", n=3, lineterm=""))
 
 
-# -------------------------------------------------------------------------------------------------------------- running
+# ------------------------------------------------------------------------------------------ running
 
 
 class Runner:
-    """The runner under test. Leaving the `with` stops it, whatever happened."""
+    """The runner under test. The end of the `with` block stops it, also after an error."""
 
     def __init__(self, runner: pathlib.Path, folder: pathlib.Path, port: int):
         self.command = [str(runner), "--port", str(port), "--data", str(folder / ".tidemark")]
         self.folder, self.port = folder, port
-        self.said = folder / ".runner.log"
+        self.log = folder / ".runner.log"
 
     def __enter__(self):
-        with self.said.open("wb") as said:
+        with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+                self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         try:
             self.wait_until_healthy()
@@ -228,23 +231,23 @@ class Runner:
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise Failed(f"the runner ended with status {self.process.returncode} and said:\n{self.output()}")
+                raise Failed(f"the runner exited with status {self.process.returncode} and printed:\n{self.output()}")
             try:
-                with directly.open(f"http://127.0.0.1:{self.port}/health", timeout=2) as answer:
-                    if answer.status == 200:
+                with directly.open(f"http://127.0.0.1:{self.port}/health", timeout=2) as response:
+                    if response.status == 200:
                         return
             except (urllib.error.URLError, OSError):
                 pass
             time.sleep(0.05)
-        raise Failed(f"the runner did not answer GET /health for {START_SECONDS_MAX} s and said:\n{self.output()}")
+        raise Failed(f"the runner did not respond to GET /health for {START_SECONDS_MAX} s and printed:\n{self.output()}")
 
     def output(self) -> str:
-        return self.said.read_text(errors="replace")
+        return self.log.read_text(errors="replace")
 
     def __exit__(self, kind, *_):
         ended_early = self.process.poll()
         try:
-            # As Ctrl-C does.
+            # The signal that Ctrl-C sends.
             self.process.send_signal(signal.SIGINT)
             self.process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
@@ -253,11 +256,11 @@ class Runner:
         finally:
             kill_group(self.process)
         if kind is None and ended_early is not None:
-            raise Failed(f"the runner ended with status {ended_early} during the walk and said:\n{self.output()}")
+            raise Failed(f"the runner exited with status {ended_early} during the walk and printed:\n{self.output()}")
 
 
 class Shell:
-    """One bash for the whole walk, so that a variable set in one block is there in the next."""
+    """One bash for the whole walk, so that a variable of one block is set in the next."""
 
     def __init__(self, folder: pathlib.Path, scratch: pathlib.Path, runner: pathlib.Path):
         self.scratch, self.count = scratch, 0
@@ -265,7 +268,7 @@ class Shell:
         self.states, states = os.pipe()
         script = scratch / "walk.sh"
         script.write_text(BASH)
-        # The shell finds its two pipes at 3 and 4.
+        # The file descriptors 3 and 4 of the shell are its two pipes.
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec bash --noprofile --norc "$0" 3<&{names} 4>&{states}', str(script)],
             cwd=folder,
@@ -278,7 +281,7 @@ class Shell:
         os.close(states)
 
     def run(self, script: str) -> str:
-        """What the script writes to standard output."""
+        """Runs the script; returns its standard output."""
         self.count += 1
         block = self.scratch / f"block-{self.count}.sh"
         block.write_text(script)
@@ -287,22 +290,22 @@ class Shell:
         out, err = (pathlib.Path(f"{block}{end}") for end in (".out", ".err"))
         printed = out.read_text(errors="replace") if out.exists() else ""
         if state != "done":
-            said = err.read_text(errors="replace") if err.exists() else ""
-            raise Failed(f"{state}\n{printed}{said}".rstrip())
+            errors = err.read_text(errors="replace") if err.exists() else ""
+            raise Failed(f"{state}\n{printed}{errors}".rstrip())
         return printed
 
     def state(self) -> str:
         signal.alarm(BLOCK_SECONDS_MAX)
         try:
-            said = b""
-            while not said.endswith(b"\n"):
+            report = b""
+            while not report.endswith(b"\n"):
                 more = os.read(self.states, 4096)
                 if not more:
-                    return said.decode() or "the shell ended"
-                said += more
+                    return report.decode() or "the shell exited"
+                report += more
         finally:
             signal.alarm(0)
-        return said.decode().splitlines()[0]
+        return report.decode().splitlines()[0]
 
     def __enter__(self):
         return self
@@ -314,7 +317,7 @@ class Shell:
 
 
 def kill_group(process: subprocess.Popen) -> None:
-    """Ends a process and all it started."""
+    """Kills a process and its children."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -329,14 +332,14 @@ def free_port() -> int:
 
 
 def show_clone(clone: pathlib.Path, folder: pathlib.Path) -> None:
-    """Lets the folder show the clone's files, without what a runner or a build left there."""
+    """Links the clone's files into the folder, without the output of a runner or a build."""
     for entry in clone.iterdir():
         if entry.name not in {".git", ".tidemark", "target"}:
             (folder / entry.name).symlink_to(entry)
 
 
 def walk(readme: pathlib.Path, runner: pathlib.Path) -> int:
-    """Walks the README. The number of blocks walked."""
+    """Runs the marked blocks of the README; returns their number."""
     blocks = read_blocks(readme.read_text())
     port = free_port()
     with tempfile.TemporaryDirectory() as temporary:
@@ -349,7 +352,7 @@ def walk(readme: pathlib.Path, runner: pathlib.Path) -> int:
                 try:
                     walk_block(block, shell, port)
                 except Failed as failure:
-                    raise Failed(f"{readme.name}, line {block.line}: {failure}\n\nthe runner said:\n{tail(running.output())}") from None
+                    raise Failed(f"{readme.name}, line {block.line}: {failure}\n\nthe output of the runner:\n{tail(running.output())}") from None
                 time.sleep(READ_SECONDS)
     return len(blocks)
 
@@ -364,7 +367,7 @@ def walk_block(block: Block, shell: Shell, port: int) -> None:
         if not diff:
             return
         if time.monotonic() >= deadline:
-            raise Failed(f"it does not print what line {block.expected_line} shows:\n" + "\n".join(diff))
+            raise Failed(f"the output differs from line {block.expected_line}:\n" + "\n".join(diff))
         time.sleep(REPEAT_PAUSE_SECONDS)
 
 
@@ -379,16 +382,17 @@ def out_of_time(*_):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("readme", type=pathlib.Path)
-    parser.add_argument("--runner", required=True, type=pathlib.Path, help="the built runner")
+    parser.add_argument("--runner", required=True, type=pathlib.Path, help="the binary of the local runner")
     arguments = parser.parse_args()
-    # Whatever ends this script, the runner ends too; and children must not inherit an ignored Ctrl-C.
+    # The runner is stopped however this script ends, and children must not inherit an ignored
+    # SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGALRM, out_of_time)
     try:
         for path in (arguments.readme, arguments.runner):
             if not path.is_file():
-                raise Failed(f"there is no {path}")
+                raise Failed(f"{path} does not exist")
         print(f"{walk(arguments.readme.resolve(), arguments.runner.resolve())} blocks walked")
     except Failed as failure:
         print(failure)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The walk, walked: a small README against a small server. Run as a script; `.ci/run` does so before the real walk."""
+"""Tests readme_walk.py with a small README and server. `.ci/run` runs it before the real walk."""
 
 import os
 import pathlib
@@ -11,7 +11,8 @@ import unittest
 
 import readme_walk
 
-# Answers like the runner: GET /health, a greeting, and one that is only there when asked for the third time.
+# Responds like the runner: to GET /health, with a greeting, and with a change from the third
+# request on.
 SERVER = r"""#!/usr/bin/env python3
 import http.server, os, pathlib, sys
 if sys.argv[1] == "token":
@@ -19,12 +20,12 @@ if sys.argv[1] == "token":
 port, data = int(sys.argv[sys.argv.index("--port") + 1]), pathlib.Path(sys.argv[sys.argv.index("--data") + 1])
 data.mkdir()
 pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
-asked = 0
-class Answer(http.server.BaseHTTPRequestHandler):
+requests = 0
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        global asked
-        asked += self.path == "/late"
-        late = '{"changes": [1]}' if asked > 2 else '{"changes": []}'
+        global requests
+        requests += self.path == "/late"
+        late = '{"changes": [1]}' if requests > 2 else '{"changes": []}'
         body = late if self.path == "/late" else '{"hello":"' + self.headers.get("Authorization", "") + '", "id":"x-17","n":1.0}'
         self.send_response(200)
         self.end_headers()
@@ -32,7 +33,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 try:
-    http.server.HTTPServer(("127.0.0.1", port), Answer).serve_forever()
+    http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 except KeyboardInterrupt:
     pass
 """
@@ -104,7 +105,7 @@ class Walk(unittest.TestCase):
         self.pid_file = pathlib.Path(scratch.name, "server.pid")
 
     def walk(self, readme, server=SERVER):
-        """Status and output of a walk, and that nothing is left running."""
+        """Returns the status and output of a walk, and asserts that no process remains."""
         (self.clone / "README.md").write_text(readme)
         self.server.write_text(server)
         self.server.chmod(0o755)
@@ -121,22 +122,22 @@ class Walk(unittest.TestCase):
                 os.kill(int(self.pid_file.read_text()), 0)
         return done.returncode, done.stdout + done.stderr
 
-    def test_a_true_readme_passes_and_leaves_the_clone_as_it_was(self):
+    def test_correct_readme_passes_and_clone_is_unchanged(self):
         self.assertEqual((0, "5 blocks walked\n"), self.walk(README))
         self.assertEqual({"README.md", "notes.txt"}, {path.name for path in self.clone.iterdir()})
 
-    def test_an_output_that_differs_is_shown_as_a_diff(self):
-        status, said = self.walk(README.replace("token-of-anna", "token-of-ben"))
+    def test_different_output_is_reported_as_diff(self):
+        status, output = self.walk(README.replace("token-of-anna", "token-of-ben"))
         self.assertEqual(1, status)
-        self.assertIn('-  "hello": "token-of-ben",\n+  "hello": "token-of-anna",\n   "id": "x-17",', said)
+        self.assertIn('-  "hello": "token-of-ben",\n+  "hello": "token-of-anna",\n   "id": "x-17",', output)
 
-    def test_a_command_that_fails_stops_the_walk_and_is_named(self):
-        status, said = self.walk(README.replace("head -1 notes.txt;", "ls no-such-file\n"))
+    def test_failing_command_stops_the_walk_and_is_reported(self):
+        status, output = self.walk(README.replace("head -1 notes.txt;", "ls no-such-file\n"))
         self.assertEqual(1, status)
-        self.assertIn("failed ls no-such-file", said)
-        self.assertIn("line 46", said)
+        self.assertIn("failed ls no-such-file", output)
+        self.assertIn("line 46", output)
 
-    def test_what_never_arrives_fails(self):
+    def test_missing_output_fails_after_retries(self):
         self.addCleanup(setattr, readme_walk, "REPEAT_SECONDS_MAX", readme_walk.REPEAT_SECONDS_MAX)
         block = readme_walk.Block(1, "echo no\n", until_printed=True, expected="yes", expected_line=2)
         readme_walk.REPEAT_SECONDS_MAX = 0.3
@@ -149,63 +150,63 @@ class Walk(unittest.TestCase):
                 return "no\n"
 
         shell = Shell()
-        with self.assertRaisesRegex(readme_walk.Failed, "line 2 shows"):
+        with self.assertRaisesRegex(readme_walk.Failed, "differs from line 2"):
             readme_walk.walk_block(block, shell, 1)
         self.assertGreater(shell.runs, 1)
 
-    def test_a_runner_that_ends_at_once_is_shown_with_its_words(self):
-        status, said = self.walk(README, "#!/bin/sh\necho the port is taken; exit 3\n")
+    def test_output_of_exiting_runner_is_reported(self):
+        status, output = self.walk(README, "#!/bin/sh\necho the port is taken; exit 3\n")
         self.assertEqual(1, status)
-        self.assertIn("status 3 and said:\nthe port is taken", said)
+        self.assertIn("status 3 and printed:\nthe port is taken", output)
 
-    def test_a_block_that_exits_the_shell_fails(self):
-        status, said = self.walk("<!-- walk -->\n```sh\nexit 0\n```\n")
+    def test_block_that_exits_the_shell_fails(self):
+        status, output = self.walk("<!-- walk -->\n```sh\nexit 0\n```\n")
         self.assertEqual(1, status)
-        self.assertIn("the shell ended", said)
+        self.assertIn("the shell exited", output)
 
 
 class Markers(unittest.TestCase):
-    def refuses(self, readme, why):
-        with self.assertRaisesRegex(readme_walk.Failed, why):
+    def assert_rejected(self, readme, reason):
+        with self.assertRaisesRegex(readme_walk.Failed, reason):
             readme_walk.read_blocks(textwrap.dedent(readme))
 
-    def test_markers_that_mean_nothing_are_refused(self):
-        self.refuses("# nothing\n", "no block")
-        self.refuses("<!-- walk -->\n\n```sh\n```\n", "line 1: the marker is not followed by a fence")
-        self.refuses("<!-- walk -->\n```json\n```\n", "not followed by a ```sh")
-        self.refuses("<!-- prints -->\n```json\n```\n", "no walked block before")
-        self.refuses("<!-- walks -->\n", "not a marker")
-        self.refuses("<!-- walk -->\n```sh\n", "never closed")
-        self.refuses("<!-- walk until printed -->\n```sh\n```\n", "nothing shows")
+    def test_markers_without_a_block_are_rejected(self):
+        self.assert_rejected("# nothing\n", "no block")
+        self.assert_rejected("<!-- walk -->\n\n```sh\n```\n", "line 1: the marker is not followed by a fence")
+        self.assert_rejected("<!-- walk -->\n```json\n```\n", "not followed by a ```sh")
+        self.assert_rejected("<!-- prints -->\n```json\n```\n", "no marked block before")
+        self.assert_rejected("<!-- walks -->\n", "not a marker")
+        self.assert_rejected("<!-- walk -->\n```sh\n", "never closed")
+        self.assert_rejected("<!-- walk until printed -->\n```sh\n```\n", "no fence shows")
 
 
-class Comparing(unittest.TestCase):
-    def agrees(self, shown, printed, is_json=True):
+class Comparison(unittest.TestCase):
+    def matches(self, shown, printed, is_json=True):
         return not readme_walk.difference(shown, printed, is_json)
 
-    def test_json_ignores_white_space_between_tokens_only(self):
-        self.assertTrue(self.agrees('{ "a" : [ 1, 2 ] }', '{"a":[1,2]}\n'))
-        self.assertFalse(self.agrees('{"a":"b c"}', '{"a":"bc"}'))
+    def test_json_ignores_only_white_space_between_tokens(self):
+        self.assertTrue(self.matches('{ "a" : [ 1, 2 ] }', '{"a":[1,2]}\n'))
+        self.assertFalse(self.matches('{"a":"b c"}', '{"a":"bc"}'))
 
-    def test_json_numbers_keep_their_digits_and_keys_their_order(self):
-        self.assertFalse(self.agrees('{"a":1.0}', '{"a":1}'))
-        self.assertFalse(self.agrees('{"a":1,"b":2}', '{"b":2,"a":1}'))
+    def test_json_compares_digits_and_key_order(self):
+        self.assertFalse(self.matches('{"a":1.0}', '{"a":1}'))
+        self.assertFalse(self.matches('{"a":1,"b":2}', '{"b":2,"a":1}'))
 
-    def test_an_ellipsis_in_a_string_ends_with_the_string(self):
-        self.assertTrue(self.agrees('{"a":"t_…"}', '{"a":"t_1\\"2"}'))
-        self.assertFalse(self.agrees('{"a":"t_…"}', '{"a":"t_1","b":"2"}'))
+    def test_ellipsis_in_string_matches_rest_of_string(self):
+        self.assertTrue(self.matches('{"a":"t_…"}', '{"a":"t_1\\"2"}'))
+        self.assertFalse(self.matches('{"a":"t_…"}', '{"a":"t_1","b":"2"}'))
 
-    def test_an_ellipsis_elsewhere_is_any_json(self):
-        self.assertTrue(self.agrees('{"a":…,"b":2}', '{"a":{"x":[1]},"b":2}'))
-        self.assertTrue(self.agrees('[{"a":1}, …]', '[{"a":1},{"a":2},3]'))
+    def test_ellipsis_elsewhere_matches_any_json(self):
+        self.assertTrue(self.matches('{"a":…,"b":2}', '{"a":{"x":[1]},"b":2}'))
+        self.assertTrue(self.matches('[{"a":1}, …]', '[{"a":1},{"a":2},3]'))
 
-    def test_text_compares_line_by_line(self):
-        self.assertTrue(self.agrees("HTTP/1.1 …\nok", "HTTP/1.1 200 OK  \nok\n\n", is_json=False))
-        self.assertFalse(self.agrees("ok", "ok\nmore", is_json=False))
+    def test_text_is_compared_line_by_line(self):
+        self.assertTrue(self.matches("HTTP/1.1 …\nok", "HTTP/1.1 200 OK  \nok\n\n", is_json=False))
+        self.assertFalse(self.matches("ok", "ok\nmore", is_json=False))
 
 
 class Commands(unittest.TestCase):
-    def test_the_readmes_runner_and_address_become_this_runs(self):
+    def test_runner_and_address_are_replaced(self):
         self.assertEqual('"$TIDEMARK" token a | curl -s 127.0.0.1:7/x\n', readme_walk.for_this_run("cargo run -q -- token a | curl -s localhost:9080/x\n", 7))
         self.assertEqual("true\n", readme_walk.for_this_run("cargo run # starts\ntrue\n", 7))
 

@@ -1,13 +1,14 @@
-# What the scripts share that check a change: sourced by bash, at the clone's root, with these set beforehand:
+# Functions shared by the scripts that check a change. Sourced by bash in the clone's root, with
+# this variable set:
 #
-#   log         a file for what a command says while it is not known whether anybody wants to read it
+#   log         a file for the output of a command, which is printed only if the command fails
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/tidemark"
 tools="$cache/tools"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
 export CARGO_TERM_COLOR=never PYTHONDONTWRITEBYTECODE=1
 
-# Runs a command without a word. If it fails, shows what it said, but for the lines that say all is well.
+# Runs a command silently. If it fails, prints its output without the lines that report success.
 quietly() {
   local status=0
   "$@" >"$log" 2>&1 </dev/null || status=$?
@@ -18,18 +19,19 @@ quietly() {
   return "$status"
 }
 
-# Installs a cargo tool of one version beside, not over, other versions.
+# Installs one version of a cargo tool next to other versions.
 cargo_tool() {
   local name="$1" version="$2" root="$tools/$1-$2"
   if [[ ! -x "$root/bin/$name" ]]; then
-    # Its own temporary target folder: with ours, a change of flags would rebuild one or the other.
+    # A separate temporary target folder: sharing one would rebuild both when flags change.
     quietly env -u CARGO_TARGET_DIR cargo install "$name@$version" --locked --root "$root"
   fi
 }
 
-# What builds arm64 binaries here, and runs them: on ARM nothing is needed, elsewhere a user-mode emulator, named in
-# `TIDEMARK_BINARIES_RUNNER`. It emulates the processor that Lambda has had longest (Graviton2), so that an instruction which that one does
-# not know ends the process here as it would there. apt offers one version of a package, so they are not pinned.
+# Installs what is needed to build and run arm64 binaries: nothing on ARM, otherwise a user-mode
+# emulator, exported as `TIDEMARK_BINARIES_RUNNER`. It emulates the oldest processor of Lambda
+# (Graviton2), so that an instruction which that processor lacks terminates the process here, too.
+# apt offers one version of a package, so the packages are not pinned.
 emulator() {
   case "$(uname -m)" in aarch64 | arm64) return 0 ;; esac
   quietly rustup target add aarch64-unknown-linux-gnu
@@ -48,8 +50,9 @@ python() {
   if command -v python3.11 >/dev/null; then python3.11 "$@"; else python3 "$@"; fi
 }
 
-# A Python environment that holds exactly what the list says, and names its folder of programs in `python_bin`. Its name has the
-# list's checksum, so a changed list makes a new one, and the mark inside is set last, so an interrupted installation is begun again.
+# Creates a Python environment with exactly the listed packages, and sets `python_bin` to its folder
+# of programs. Its name contains the list's checksum, so that a changed list creates a new one. The
+# marker file is written last, so that an interrupted installation is repeated.
 python_tools() {
   local name="$1" list="$2" venv
   venv="$tools/$name-$(cksum <"$list" | cut -d ' ' -f 1)"
@@ -63,8 +66,9 @@ python_tools() {
   python_bin="$venv/bin"
 }
 
-# The npm packages that a folder's lock file names, in a folder of the cache that `node_modules` names afterwards. Installed once for each
-# lock file, like the Python environments. No package runs a script.
+# Installs the npm packages of a folder's lock file into the cache and sets `node_modules` to their
+# folder. Installed once for each lock file, like the Python environments. No package may run a
+# script.
 node_tools() {
   local name="$1" folder="$2" root
   root="$tools/$name-npm-$(cat "$folder/package.json" "$folder/package-lock.json" | cksum | cut -d ' ' -f 1)"

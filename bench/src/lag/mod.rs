@@ -227,7 +227,7 @@ async fn watch(
 }
 
 /// Clients that push at a constant rate of half the maximum throughput. At a higher rate, the
-/// measurement would be dominated by queueing.
+/// measurement would be dominated by queuing.
 struct Crowd {
     is_over: Arc<AtomicBool>,
     sending: JoinHandle<()>,

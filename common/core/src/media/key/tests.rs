@@ -232,7 +232,7 @@ fn old_keys_parse_and_are_never_authentic() {
 #[test]
 fn malformed_keys_are_rejected() {
     for good in [OLD.to_owned(), key("acme", "ana")] {
-        check_neighbours(&good);
+        check_neighbors(&good);
     }
 
     let good = key("acme", "ana");
@@ -256,7 +256,7 @@ fn malformed_keys_are_rejected() {
 }
 
 /// Checks that texts which differ slightly from a valid key are rejected.
-fn check_neighbours(good: &str) {
+fn check_neighbors(good: &str) {
     assert!(MediaKey::parse(good).is_some());
 
     let unique = "00000000000000000000000000000007";
