@@ -56,7 +56,7 @@ def python(document, programs, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--document", default="openapi.json")
+    parser.add_argument("--document", default="docs/openapi.json")
     parser.add_argument("--runner", required=True, help="the binary of the local runner")
     parser.add_argument("--node-modules", required=True, help="the folder with the packages of .ci/clients/package.json")
     parser.add_argument("--python", required=True, help="the folder with the programs of .ci/requirements-clients.txt")

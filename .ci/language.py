@@ -182,7 +182,8 @@ def crate_of(name):
     for folder in ("src", "tests", "fuzz_targets"):
         if folder in parts[1:]:
             at = parts.index(folder, 1)
-            return "/".join(parts[: at + 1]) if folder != "fuzz_targets" else name
+            depth = 2 if folder == "fuzz_targets" else 1
+            return "/".join(parts[: at + depth]).removesuffix(".rs")
     return "/".join(parts[:2])
 
 

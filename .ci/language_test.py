@@ -82,9 +82,10 @@ class Figures(unittest.TestCase):
         self.assertEqual(dict((figure, value) for figure, value, _, _ in measured.figures())["names of two types of one crate"], 1)
 
     def test_each_folder_of_tests_is_a_crate(self):
-        self.assertEqual(crate_of("local/src/gateway/mod.rs"), "local/src")
-        self.assertEqual(crate_of("local/tests/runner/load.rs"), "local/tests")
-        self.assertEqual(crate_of("fuzz/fuzz_targets/push_body.rs"), "fuzz/fuzz_targets/push_body.rs")
+        self.assertEqual(crate_of("tools/local/src/gateway.rs"), "tools/local/src")
+        self.assertEqual(crate_of("tools/local/tests/runner/load.rs"), "tools/local/tests")
+        self.assertEqual(crate_of("tests/fuzz/fuzz_targets/push_body/world.rs"), "tests/fuzz/fuzz_targets/push_body")
+        self.assertEqual(crate_of("tests/fuzz/fuzz_targets/push_body.rs"), "tests/fuzz/fuzz_targets/push_body")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def evaluate(tally, document, is_admin):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--document", default="openapi.json")
+    parser.add_argument("--document", default="docs/openapi.json")
     parser.add_argument("--runner", required=True, help="the binary of the local runner")
     parser.add_argument("--schemathesis", required=True, help="the program schemathesis")
     parser.add_argument("--seed", type=int, default=1)

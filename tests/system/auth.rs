@@ -1,6 +1,6 @@
 //! Authentication (§1) and authorization (§2): a token that does not verify is rejected with 401,
 //! and resources of another tenant or user appear not to exist.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod claims;
 mod cognito;

@@ -1,7 +1,7 @@
 //! Invalid input of every kind (§2, §3.7, §8): an invalid envelope is rejected as a whole, with the
 //! path of the error; an invalid item is an error at its index, and the other items are applied; no
 //! input causes a 500 or a panic.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod bounds;
 mod content;

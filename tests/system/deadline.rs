@@ -1,6 +1,8 @@
 //! Tables that are too slow for the time of an invocation: the function responds before Lambda
 //! terminates it, and a retry continues from there.
 
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
+
 use std::{sync::Arc, time::Duration};
 
 use lambda_http::Context as LambdaContext;

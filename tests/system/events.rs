@@ -1,6 +1,6 @@
 //! The samples in `events/`: each is an event as AWS sends it to a function, and each is run here.
 //! A sample fails if its function does not exist or if no expectation is defined for it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 pub(crate) mod api;
 pub(crate) mod conflicts;

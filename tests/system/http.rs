@@ -1,6 +1,6 @@
 //! The HTTP layer (§8): gzip of requests and responses, the published bounds, and rejections as
 //! problem documents, whichever component rejects.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod bounds_page;
 mod gzip;

@@ -1,5 +1,5 @@
 //! The system tests: one binary whose tests run devices against whole deployments in memory.
-#![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::expect_used, reason = "a failed precondition fails the test")]
 
 mod ack;
 mod auth;

@@ -1,6 +1,6 @@
 //! Media (§6): upload URLs, the uploads that the object store accepts for them, and the lookup of
 //! an upload.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod authentic;
 mod check;

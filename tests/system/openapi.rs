@@ -14,7 +14,7 @@ const UPDATE: &str = "UPDATE_OPENAPI";
 
 #[test]
 fn openapi_json_matches_the_wire_types() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
     let document = serde_json::to_string_pretty(openapi::document()).unwrap() + "\n";
     if env::var_os(UPDATE).is_some() {
         fs::write(&file, &document).unwrap();

@@ -3,7 +3,7 @@
 //! `TIDEMARK_BINARIES` names a folder with release binaries, built by SAM
 //! (`PushFunction/bootstrap`) or cargo-lambda (`push/bootstrap`). Without it the tests use the
 //! binaries that cargo built for them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod events;
 mod faults;

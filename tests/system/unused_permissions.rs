@@ -1,6 +1,6 @@
 //! No function has a permission that it does not use. (A call without permission fails every test
 //! that observes it: `tests/src/permissions`.)
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 use std::{collections::BTreeSet, fs, process::Command};
 

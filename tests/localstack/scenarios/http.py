@@ -10,7 +10,7 @@ from .deployment import Deployment, Issuer, Response, meter
 # The other name of gzip, which the functions accept, too. LocalStack decompresses requests with
 # `gzip` before its gateway, so that the functions would not receive them compressed.
 GZIP = "x-gzip"
-OPENAPI = pathlib.Path(__file__).parents[3] / "openapi.json"
+OPENAPI = pathlib.Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
 def invalid_tokens_are_rejected_with_401(here: Deployment) -> None:

@@ -2,7 +2,7 @@
 //! responses of the system to the requests of this module. Ids and tokens differ between runs, so
 //! the test compares fields and types.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod admin;
 mod conflicts;

@@ -221,7 +221,7 @@ async fn client_wins_leaves_deleted_resource_to_admin() {
     );
 }
 
-/// Asserts that all edits are dropped in favour of ben's version, as one conflict.
+/// Asserts that all edits are dropped in favor of ben's version, as one conflict.
 fn assert_all_dropped(results: &[Value]) {
     for result in results {
         assert_eq!(

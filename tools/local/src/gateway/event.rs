@@ -290,5 +290,4 @@ fn percent_decoded(text: &str, is_form: bool) -> String {
 }
 
 #[cfg(test)]
-#[path = "event_tests.rs"]
 mod tests;

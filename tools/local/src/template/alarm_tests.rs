@@ -267,7 +267,7 @@ fn throttled_requests_alarm_other_rejections_do_not() {
 /// Each alarm has a section in the operations manual that describes what to do.
 #[test]
 fn alarms_match_operations_sections() {
-    let operations = include_str!("../../../docs/operations.md");
+    let operations = include_str!("../../../../docs/operations.md");
     let (_, sections) = operations.split_once("## Alarms").unwrap();
     // The next section of the second level has other headings of the third level.
     let sections = sections.split("\n## ").next().unwrap();

@@ -1,4 +1,4 @@
-//! The budgets of the measurements. `bench/tests` checks all counts among them in CI.
+//! The budgets of the measurements. `tools/bench/tests` checks all counts among them in CI.
 
 /// Write units per created or updated item of 300 bytes, in all tables, pushed in batches of 50.
 pub const WRITE_UNITS_PER_ITEM: f64 = 1.40;

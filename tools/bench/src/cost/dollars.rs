@@ -16,7 +16,7 @@ pub fn table(measured: &[Operations]) -> Table {
     let prices = prices();
     let note = format!(
         "On-demand DynamoDB, and requests to API Gateway (a REST API) and Lambda; list prices of \
-         us-east-1 as of {}, from `bench/prices.toml`. Excluded: duration of the functions, \
+         us-east-1 as of {}, from `tools/bench/prices.toml`. Excluded: duration of the functions, \
          storage and transfer. The baseline is a minimal row per item, read once in a packed \
          page, and the same requests. The peers' prices are for single reads and writes, as they \
          charge them.",

@@ -1,6 +1,6 @@
 //! Tests of what the functions write: log lines, which identify their request and never contain its
 //! content, and metrics.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod lines;
 mod metric_format;

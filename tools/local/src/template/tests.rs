@@ -276,7 +276,7 @@ fn assert_function_globals(template: &Template) {
 
 #[test]
 fn function_crates_are_deployed_with_log_retention() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions");
     let crates: BTreeSet<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -1,4 +1,4 @@
-//! List prices from the dated file `bench/prices.toml`.
+//! List prices from the dated file `tools/bench/prices.toml`.
 
 use serde::Deserialize;
 

@@ -68,7 +68,10 @@ enum Measurement {
 fn main() -> ExitCode {
     let Arguments { write, what } = Arguments::parse();
 
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
 
     let is_within = match what {
         Measurement::All => {

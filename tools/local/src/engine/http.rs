@@ -189,8 +189,6 @@ pub fn dynamodb_client(client: EngineClient) -> aws_sdk_dynamodb::Client {
 }
 
 #[cfg(test)]
-#[path = "hook_tests.rs"]
 mod hook_tests;
 #[cfg(test)]
-#[path = "http_tests.rs"]
 mod tests;
