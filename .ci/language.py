@@ -12,7 +12,7 @@ import re
 import statistics
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ FILE_LINES_MAX = 400
 TEST_NAME_WORDS_MAX = 7
 SHORT_COMMENT_WORDS = 3
 LONG_FUNCTION_LINES = 20
+FUNCTION_TOKENS_MAX = 400
 
 COMMENT = re.compile(r"(///|//!|//)\s?(.*)")
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_][A-Za-z0-9_]*|\d[\w.]*|::|->|=>|&&|\|\||[^\s\w]')
@@ -60,14 +61,17 @@ class Measured:
     comments: int = 0
     short_comments: int = 0
     test_words: list = field(default_factory=list)
-    file_lines: dict = field(default_factory=dict)
+    long_files: int = 0
+    large_functions: int = 0
     places: list = field(default_factory=list)
 
     def add(self, name, text):
         """Adds one Rust file."""
         lines = text.split("\n")
         self.lines += len(lines)
-        self.file_lines[name] = len(lines) - 1
+        if len(lines) - 1 > FILE_LINES_MAX:
+            self.long_files += 1
+            self.places.append(f"{name}: a file of {len(lines) - 1} lines")
         documentation, is_test = [], False
         for number, line in enumerate(lines):
             place = f"{name}:{number + 1}"
@@ -145,6 +149,11 @@ class Measured:
     def _layout(self, lines, start, name, place):
         indent = re.match(r"\s*", lines[start])[0]
         end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith(indent + "}")), len(lines))
+        code = [line.strip() for line in lines[start : end + 1] if not COMMENT.match(line.strip())]
+        tokens = sum(len(TOKEN.findall(line)) for line in code)
+        if tokens > FUNCTION_TOKENS_MAX and not lines[start].rstrip().endswith((";", "}")):
+            self.large_functions += 1
+            self.places.append(f"{place}: the function {name} has {tokens} tokens")
         if end - start < LONG_FUNCTION_LINES:
             return
         self.long_functions += 1
@@ -173,6 +182,8 @@ class Measured:
             ">=",
             80,
         )
+        yield f"files of more than {FILE_LINES_MAX} lines", self.long_files, "<=", 0
+        yield f"functions of more than {FUNCTION_TOKENS_MAX} tokens", self.large_functions, "<=", 0
         yield "names of two types of one crate", sum(count > 1 for count in self.types.values()), "<=", 0
 
 

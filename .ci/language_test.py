@@ -75,6 +75,12 @@ class Figures(unittest.TestCase):
         self.assertEqual(figure("fn f() {\n" + body + "}\n", "have a blank line"), 0)
         self.assertEqual(figure("fn f() {\n" + body + "\n    done();\n}\n", "have a blank line"), 100)
 
+    def test_long_files_and_large_functions_are_counted(self):
+        self.assertEqual(figure("// line\n" * 400, "files of more"), 0)
+        self.assertEqual(figure("// line\n" * 401, "files of more"), 1)
+        self.assertEqual(figure("fn f() {\n" + "    a b\n" * 196 + "}\n", "functions of more"), 0)
+        self.assertEqual(figure("fn f() {\n" + "    a b\n" * 199 + "}\n", "functions of more"), 1)
+
     def test_duplicate_types_are_counted_within_a_crate(self):
         measured = Measured()
         for name in ("common/core/src/a.rs", "common/core/src/b/c.rs", "common/aws/src/a.rs"):

@@ -118,7 +118,7 @@ MUTATIONS = {
     let scopes: Vec<_> = principal.pulled_channels().iter().map(|channel| principal.scope(channel)).collect();
     let heads = context.tables.changes.heads(&scopes).await?;
     let channels = scopes.into_iter().zip(heads).map(|(scope, head)| {
-        let position = tidemark_core::sequence::plan::end_of(head.as_ref());
+        let position = tidemark_core::sequence::plan::log_end(head.as_ref());
         (scope.channel, tidemark_core::token::Progress::log(position, now))
     });
     let server_sync_token = tidemark_core::token::Token { channels: channels.collect() }.encode();
@@ -135,8 +135,8 @@ MUTATIONS = {
     ),
     "late-records-skipped": Mutation((
         PLAN,
-        "        for (_, record) in self.behind {\n",
-        "        for (_, record) in self.behind.into_iter().take(0) {\n",
+        "        for (_, record) in self.old_or_late {\n",
+        "        for (_, record) in self.old_or_late.into_iter().take(0) {\n",
     )),
     "older-late-records-appended": Mutation((
         PLAN,
@@ -146,7 +146,7 @@ MUTATIONS = {
     "snapshot-noted-after": Mutation((
         CURSOR,
         "            self.progress = Progress::log(*noted, *noted_at);",
-        "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::sequence::plan::end_of(self.head.as_ref()), *noted_at);",
+        "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::sequence::plan::log_end(self.head.as_ref()), *noted_at);",
     )),
     "deleted-row-removed": Mutation((
         RESOURCES,
@@ -203,14 +203,14 @@ MUTATIONS = {
     )),
     "unique-key-freed-too-early": Mutation((
         "common/aws/src/batch/commit.rs",
-        "        let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;\n",
+        "        let mut items = tables.unique_keys.transaction_items(&decision.unique, &group.key)?;\n",
         """        let (mut frees, mut claims) = (decision.unique.clone(), decision.unique.clone());
         (frees.claims, claims.frees) = (Default::default(), Default::default());
-        let freed = tables.unique_keys.transact(&frees, &group.key)?;
+        let freed = tables.unique_keys.transaction_items(&frees, &group.key)?;
         if !freed.is_empty() {
             tables.transact(freed).await?;
         }
-        let mut items = tables.unique_keys.transact(&claims, &group.key)?;
+        let mut items = tables.unique_keys.transaction_items(&claims, &group.key)?;
 """,
     )),
     "unique-keys-not-claimed": Mutation((

@@ -19,23 +19,23 @@ use tidemark::{
         Reply,
         http::{Call, CallFate, Hook},
     },
-    template::{Template, policies::Right},
+    template::{Template, policies::Permission},
 };
 
 /// The variable that names the file to which each permission is appended on its first use.
 pub const FILE_VARIABLE: &str = "TIDEMARK_TEST_RIGHTS_FILE";
 
 /// The permissions that were used in this process.
-static USED: Mutex<BTreeSet<Right>> = Mutex::new(BTreeSet::new());
+static USED: Mutex<BTreeSet<Permission>> = Mutex::new(BTreeSet::new());
 
 /// Returns the permissions that were used in this process so far.
-pub fn used() -> BTreeSet<Right> {
+pub fn used() -> BTreeSet<Permission> {
     USED.lock().unwrap().clone()
 }
 
 /// Returns the permissions that the template grants.
-pub fn granted() -> &'static BTreeSet<Right> {
-    static GRANTED: OnceLock<BTreeSet<Right>> = OnceLock::new();
+pub fn granted() -> &'static BTreeSet<Permission> {
+    static GRANTED: OnceLock<BTreeSet<Permission>> = OnceLock::new();
     GRANTED.get_or_init(|| Template::built_in().unwrap().permissions().unwrap())
 }
 
@@ -43,14 +43,14 @@ pub fn granted() -> &'static BTreeSet<Right> {
 /// any.
 #[derive(Debug, Default)]
 pub struct Watch {
-    lacked: Arc<Mutex<BTreeSet<Right>>>,
+    lacked: Arc<Mutex<BTreeSet<Permission>>>,
 }
 
 impl Watch {
     /// Returns a hook that records the permissions that a function's calls need, and then calls
     /// `hook`.
     pub fn over(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
-        Arc::new(RecordingClient {
+        Arc::new(PermissionHook {
             function: function.to_owned(),
             lacked: Arc::clone(&self.lacked),
             hook,
@@ -95,13 +95,13 @@ impl Drop for Watch {
     }
 }
 
-struct RecordingClient {
+struct PermissionHook {
     function: String,
-    lacked: Arc<Mutex<BTreeSet<Right>>>,
+    lacked: Arc<Mutex<BTreeSet<Permission>>>,
     hook: Arc<dyn Hook>,
 }
 
-impl Hook for RecordingClient {
+impl Hook for PermissionHook {
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         note(&self.function, &self.lacked, needs::permissions(call));
         self.hook.before(call)
@@ -118,9 +118,9 @@ impl Hook for RecordingClient {
 }
 
 /// Records that a function needs these permissions, as (action, resource).
-fn note(function: &str, lacked: &Mutex<BTreeSet<Right>>, permissions: Vec<(String, String)>) {
+fn note(function: &str, lacked: &Mutex<BTreeSet<Permission>>, permissions: Vec<(String, String)>) {
     for (action, resource) in permissions {
-        let permission = Right {
+        let permission = Permission {
             function: function.to_owned(),
             action,
             resource,

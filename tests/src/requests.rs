@@ -21,7 +21,7 @@ use serde_json::Value;
 use tidemark::engine::{Engine, http::Hook};
 
 use crate::{ApiResponse, Stack, response::route};
-pub use observer::{Both, Observer, Traffic};
+pub use observer::{NestedHooks, Traffic, TrafficCounter};
 
 /// The amount of data that is stored before a request is sent.
 #[derive(Debug, Clone, Copy)]

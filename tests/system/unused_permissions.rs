@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use tidemark::template::{Template, policies::Right};
+use tidemark::template::{Template, policies::Permission};
 use tidemark_tests::permissions;
 
 /// Returns the permissions that the whole suite uses. Runs the suite again in a separate process,
@@ -36,7 +36,7 @@ fn used_by_all_tests() -> BTreeSet<String> {
 /// which order.
 #[test]
 fn every_permission_is_used_by_a_test() {
-    let unused = |is_used: &dyn Fn(&Right) -> bool| -> Vec<String> {
+    let unused = |is_used: &dyn Fn(&Permission) -> bool| -> Vec<String> {
         permissions::granted()
             .iter()
             .filter(|permission| !is_used(permission))

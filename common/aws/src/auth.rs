@@ -230,7 +230,7 @@ fn groups(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Probl
         Some(text @ Value::String(_)) => std::slice::from_ref(text),
         Some(_) => {
             return Err(unauthenticated(format!(
-                "the token's claim {claim:?} must be text or a list of texts"
+                "the token's claim {claim:?} must be a string or an array of strings"
             )));
         }
     };
@@ -252,7 +252,7 @@ fn groups(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Probl
 fn texts(claims: &Map<String, Value>, claim: &str) -> Result<Vec<String>, Problem> {
     let reject = || {
         unauthenticated(format!(
-            "the token's claim {claim:?} must be text or a list of texts"
+            "the token's claim {claim:?} must be a string or an array of strings"
         ))
     };
 

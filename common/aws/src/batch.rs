@@ -25,7 +25,7 @@ use tidemark_core::{
 
 use crate::{context::Context, failure::Failure, tables::resources::LoadedRows};
 use load::BatchReads;
-use rounds::Rounds;
+use rounds::BatchRun;
 use rows::Rows;
 
 /// Whether the decisions about a batch are written.
@@ -99,7 +99,7 @@ impl Batch {
         std::mem::take(&mut self.intake.creates)
     }
 
-    /// Decides every item that has no result in `settled`, commits the decisions, and adds the
+    /// Decides every item that has no result in `results`, commits the decisions, and adds the
     /// results. First verifies the uploads that these items reference, and keeps them if `mode` is
     /// [`Mode::Apply`].
     ///
@@ -110,7 +110,7 @@ impl Batch {
         self,
         context: &Context,
         sender: Sender<'_>,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        results: &mut BTreeMap<usize, ItemResult>,
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<(), Failure> {
@@ -122,12 +122,12 @@ impl Batch {
         } = self;
 
         for rejected in intake.rejected {
-            settled.entry(rejected.index).or_insert(rejected);
+            results.entry(rejected.index).or_insert(rejected);
         }
 
         let media =
-            media::verify(context, sender, &intake.groups, &loaded.rows, settled, mode).await?;
-        let rounds = Rounds {
+            media::verify(context, sender, &intake.groups, &loaded.rows, results, mode).await?;
+        let rounds = BatchRun {
             context,
             sender,
             now,
@@ -142,6 +142,6 @@ impl Batch {
             .map(|group| group.key.clone())
             .collect();
         // Boxed like the other large futures of a push.
-        Box::pin(rounds.run(intake.groups, Rows::new(loaded, known), rejected, settled)).await
+        Box::pin(rounds.run(intake.groups, Rows::new(loaded, known), rejected, results)).await
     }
 }

@@ -7,66 +7,70 @@ use tidemark_core::{
     sequence::{plan::Head, position::Position, repair::Comparison},
 };
 
-use crate::{context::Context, failure::Failure, tables::changes::StoredSegment};
+use crate::{
+    context::Context,
+    failure::Failure,
+    tables::changes::{QUERY_SEGMENTS_MAX, StoredSegment},
+};
 
-/// Segments per query. A DynamoDB response holds at most 1 MB of them.
-const SEGMENTS: i32 = 16;
-
-/// The bounds of a backward read of a change log.
+/// The bounds of a backward read of a change log. They are checked before each query of up to
+/// `QUERY_SEGMENTS_MAX` segments, so a read may exceed them by one query.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimit {
-    /// The time at which reading stops.
+    /// The time after which no further query is sent.
     pub until: DateTime<Utc>,
-    /// The maximum number of segments that are read.
+    /// The number of segments after which no further query is sent.
     pub segments_max: usize,
-    /// The maximum number of bytes of their entries, decompressed.
+    /// The decompressed bytes of entries after which no further segment is read.
     pub bytes_max: usize,
 }
 
-/// Whether a backward read covered all entries that the comparison needs.
+/// How much of the log a backward read covered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogRead {
-    /// All entries that the comparison needs were read.
-    Whole,
-    /// A bound was reached first. Entries that were sequenced before this time were not read.
-    Cut(DateTime<Utc>),
+pub enum LogCoverage {
+    /// Every entry that the comparison needs.
+    Complete,
+    /// A bound was reached first. Entries that were sequenced at this time or earlier may be
+    /// missing.
+    Partial(DateTime<Utc>),
 }
 
 /// Reads the log backward from `head` until all resources of the comparison were seen, or the log
 /// is older than the remaining ones.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable or a segment cannot be decoded.
+/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a segment cannot
+/// be decoded.
 pub async fn read_backward(
     context: &Context,
     scope: &Scope,
     head: &Head,
     comparison: &mut Comparison,
-    bound: ReadLimit,
-) -> Result<LogRead, Failure> {
+    limit: ReadLimit,
+) -> Result<LogCoverage, Failure> {
     let (mut end, mut passed_at) = (head.position, head.moved_at);
     let (mut segments, mut bytes) = (0, 0);
 
     while end != Position::START && comparison.may_find_more(passed_at) {
-        if segments >= bound.segments_max
-            || bytes >= bound.bytes_max
-            || context.clock.now() > bound.until
+        if segments >= limit.segments_max
+            || bytes >= limit.bytes_max
+            || context.clock.now() > limit.until
         {
-            return Ok(LogRead::Cut(passed_at));
+            return Ok(LogCoverage::Partial(passed_at));
         }
 
         let read = context
             .tables
             .changes
-            .packed_segments_back(scope, end, SEGMENTS)
+            .packed_segments_back(scope, end, QUERY_SEGMENTS_MAX)
             .await?;
         if read.is_empty() {
-            return Ok(LogRead::Whole); // older segments have expired
+            return Ok(LogCoverage::Complete); // older segments have expired
         }
 
         segments += read.len();
         for packed in read {
-            if bytes >= bound.bytes_max {
+            if bytes >= limit.bytes_max {
                 break;
             }
             let StoredSegment {
@@ -74,18 +78,19 @@ pub async fn read_backward(
                 sequenced_at,
             } = packed.unpack()?;
             bytes += segment.bytes();
-            comparison.note(&segment);
+            comparison.add_segment(&segment);
             (end, passed_at) = (segment.prev, sequenced_at);
         }
     }
 
-    Ok(LogRead::Whole)
+    Ok(LogCoverage::Complete)
 }
 
 /// Reads the log forward from `position`, the end of a segment, to `head`.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable or a segment cannot be decoded.
+/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a segment cannot
+/// be decoded.
 pub async fn read_forward(
     context: &Context,
     scope: &Scope,
@@ -97,13 +102,13 @@ pub async fn read_forward(
         let read = context
             .tables
             .changes
-            .segments(scope, position, head.position, SEGMENTS)
+            .segments(scope, position, head.position, QUERY_SEGMENTS_MAX)
             .await?;
 
         let Some(last) = read.last() else { break }; // the next segments have expired
         position = last.segment.last;
         read.iter()
-            .for_each(|stored| comparison.note(&stored.segment));
+            .for_each(|stored| comparison.add_segment(&stored.segment));
     }
     Ok(())
 }

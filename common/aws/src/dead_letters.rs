@@ -102,7 +102,7 @@ impl DeadLetters {
             record,
         };
         let object = serde_json::to_vec(&object)
-            .map_err(|error| Failure::unreadable("dead letter", error))?;
+            .map_err(|error| Failure::unencoded("dead letter", error))?;
 
         let put = self
             .client

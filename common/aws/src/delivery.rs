@@ -1,5 +1,5 @@
-//! Looks up whether a version was delivered (§4.8): how far the device has acknowledged, and
-//! whether the change log holds the version before that position.
+//! Determines whether a device has received a version (§4.8): reads the position that the device
+//! acknowledged, and searches the change log backward from it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,18 +13,16 @@ use tidemark_core::{
 use crate::{
     context::Context,
     failure::Failure,
-    tables::changes::{PositionStatus, StoredSegment},
+    tables::changes::{PositionStatus, QUERY_SEGMENTS_MAX, StoredSegment},
 };
 
-/// Segments per backward query.
-const SEGMENTS: i32 = 16;
-
 /// Returns whether the device `device_id` of `user` has acknowledged a version of a resource, or a
-/// newer one. Costs one read if the device has acknowledged nothing in the channel, otherwise three
+/// newer one. Costs one read if the device has acknowledged nothing in the channel, otherwise two
 /// or more.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable.
+/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a row cannot be
+/// decoded.
 pub async fn is_delivered(
     context: &Context,
     tenant: &str,
@@ -45,11 +43,11 @@ pub async fn is_delivered(
         channel: channel.clone(),
     };
 
-    read_backward(context, &scope, &acknowledged, awaited, &Budget::default()).await
+    is_delivered_at(context, &scope, &acknowledged, awaited, &Budget::default()).await
 }
 
-/// The bytes of the change log that a request may still read to determine what was delivered.
-/// Concurrent lookups share it.
+/// The bytes of the change log that a request may still read to determine what was delivered. The
+/// concurrent lookups of the request share it.
 #[derive(Debug)]
 pub struct Budget(AtomicUsize);
 
@@ -60,23 +58,26 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Returns whether the budget is used up.
+    /// Returns whether no bytes are left.
     pub fn is_exhausted(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
+    /// Subtracts `bytes`. Lookups share the budget within one task, and there is no await between
+    /// the load and the store.
     fn spend(&self, bytes: usize) {
         let left = self.0.load(Ordering::Relaxed);
         self.0.store(left.saturating_sub(bytes), Ordering::Relaxed);
     }
 }
 
-/// Returns whether `acknowledged` is a position after the version, or a newer one, in the log.
-/// Costs one read or more, limited by `budget`.
+/// Returns whether the log contains the version, or a newer version of the resource, at or before
+/// the position `acknowledged`. Costs one read or more; `budget` bounds the bytes.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable or a segment cannot be decoded.
-pub async fn read_backward(
+/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a segment cannot
+/// be decoded.
+pub async fn is_delivered_at(
     context: &Context,
     scope: &Scope,
     acknowledged: &AckPosition,
@@ -85,26 +86,30 @@ pub async fn read_backward(
 ) -> Result<bool, Failure> {
     let changes = &context.tables.changes;
 
-    let mut end = match changes.place(scope, acknowledged.position).await? {
-        PositionStatus::Segment(segment) => match look(&segment, acknowledged, awaited, budget) {
-            SegmentScan::Delivered => return Ok(true),
-            SegmentScan::NotYet => return Ok(false),
-            SegmentScan::Continue(before) => before,
-        },
+    let mut end = match changes.locate(scope, acknowledged.position).await? {
+        PositionStatus::Segment(segment) => {
+            match scan_segment(&segment, acknowledged, awaited, budget) {
+                SegmentScan::Delivered => return Ok(true),
+                SegmentScan::NotYet => return Ok(false),
+                SegmentScan::Continue(before) => before,
+            }
+        }
         PositionStatus::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
         PositionStatus::Beyond => return Ok(false),
     };
 
-    let mut looked = 0;
-    while looked < DELIVERY_SEGMENTS_MAX && !budget.is_exhausted() {
-        let read = changes.packed_segments_back(scope, end, SEGMENTS).await?;
+    let mut segments_read = 0;
+    while segments_read < DELIVERY_SEGMENTS_MAX && !budget.is_exhausted() {
+        let read = changes
+            .packed_segments_back(scope, end, QUERY_SEGMENTS_MAX)
+            .await?;
         if read.is_empty() {
             break; // older segments have expired
         }
 
-        looked += read.len();
+        segments_read += read.len();
         for packed in read {
-            match look(&packed.unpack()?, acknowledged, awaited, budget) {
+            match scan_segment(&packed.unpack()?, acknowledged, awaited, budget) {
                 SegmentScan::Delivered => return Ok(true),
                 SegmentScan::NotYet => return Ok(false),
                 SegmentScan::Continue(before) => end = before,
@@ -118,12 +123,12 @@ pub async fn read_backward(
     Ok(awaited.is_long_delivered(acknowledged))
 }
 
-fn look(
+fn scan_segment(
     stored: &StoredSegment,
     acknowledged: &AckPosition,
     awaited: &AwaitedVersion<'_>,
     budget: &Budget,
 ) -> SegmentScan {
     budget.spend(stored.segment.bytes());
-    awaited.look(acknowledged, &stored.segment, stored.sequenced_at)
+    awaited.scan(acknowledged, &stored.segment, stored.sequenced_at)
 }

@@ -1,5 +1,5 @@
 //! The errors of a function. A [`Problem`] is returned to the client unchanged; an unavailable
-//! dependency is logged and returned as status 503.
+//! dependency and a stored item that cannot be decoded are logged and returned as status 503.
 
 use std::{error::Error, fmt::Display, iter::successors};
 
@@ -33,9 +33,12 @@ const QUOTING_PREFIXES: [&str; 5] = [
 pub enum Failure {
     /// The request is invalid, and the problem explains the reason to the client.
     Rejected(Problem),
-    /// A dependency is unavailable, or a stored item cannot be decoded. A retry completes what was
-    /// begun. The text is for the log.
+    /// A dependency is unavailable or throttles, or concurrent updates prevented the write. A retry
+    /// completes what was begun. The text is for the log.
     Outage(String),
+    /// A stored item cannot be decoded: another version of the code or an operator wrote it. The
+    /// text is for the log.
+    Corrupt(String),
 }
 
 impl Failure {
@@ -69,10 +72,10 @@ impl Failure {
         Self::Outage(detail)
     }
 
-    /// Returns an outage because a stored item cannot be decoded: another version of the code wrote
-    /// it, or an operator did. `why` is logged, so it must not quote a payload.
+    /// Returns the failure for a stored item that cannot be decoded. `why` is logged, so it must
+    /// not quote a payload.
     pub fn unreadable(what: &str, why: impl Display) -> Self {
-        Self::Outage(format!("cannot decode {what}: {why}"))
+        Self::Corrupt(format!("cannot decode {what}: {why}"))
     }
 
     /// Does the same as [`Self::unreadable`] with an error of serde. Removes the parts of its
@@ -81,16 +84,24 @@ impl Failure {
         Self::unreadable(what, without_quotes(&error.to_string()))
     }
 
-    /// Returns the problem that the client receives. Logs an outage.
+    /// Returns the failure for a value that cannot be encoded or a call that cannot be built, which
+    /// does not happen. Removes the parts of the message that quote the value.
+    pub fn unencoded(what: &str, error: impl Display) -> Self {
+        let why = without_quotes(&error.to_string());
+        Self::Outage(format!("cannot encode {what}: {why}"))
+    }
+
+    /// Returns the problem that the client receives. Logs an outage and a corrupt item.
     pub fn problem(self) -> Problem {
         match self {
             Self::Rejected(problem) => problem,
             Self::Outage(detail) => {
                 tracing::error!(%detail, "a dependency is unavailable");
-                Problem::new(
-                    ProblemCode::Unavailable,
-                    "the service is temporarily unavailable: send the same request again after the seconds in Retry-After",
-                )
+                unavailable()
+            }
+            Self::Corrupt(detail) => {
+                tracing::error!(%detail, "stored item cannot be decoded");
+                unavailable()
             }
         }
     }
@@ -106,12 +117,18 @@ impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Rejected(problem) => f.write_str(&problem.detail),
-            Self::Outage(detail) => f.write_str(detail),
+            Self::Outage(detail) | Self::Corrupt(detail) => f.write_str(detail),
         }
     }
 }
 
 impl Error for Failure {}
+
+fn unavailable() -> Problem {
+    let detail = "the service is temporarily unavailable: send the same request again after the \
+                  seconds in Retry-After";
+    Problem::new(ProblemCode::Unavailable, detail)
+}
 
 /// Returns the causes of an error, up to the first that repeats a service's response.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

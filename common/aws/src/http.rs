@@ -244,7 +244,7 @@ fn respond<T: Serialize>(
 ) -> (Response<Body>, End) {
     let problem = match outcome.map(|response| serde_json::to_string(&response)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
-        Ok(Err(error)) => Failure::undecoded("response", error).problem(),
+        Ok(Err(error)) => Failure::unencoded("response", error).problem(),
         Err(failure) => failure.problem(),
     };
     (

@@ -1,5 +1,25 @@
 //! The adapters to AWS that all functions share: settings, authentication, HTTP, DynamoDB tables
 //! and stream records. The business rules are in `tidemark-core`; this crate only does I/O.
+//!
+//! # The life of an invocation
+//!
+//! A function's `main` calls [`entry::run`] with its handler. [`Context`] holds what is built once
+//! per process: settings, table clients, clock, random source and metrics. [`http::serve`] verifies
+//! the token ([`auth`]), parses the body, runs the handler within the [`Deadline`] and turns its
+//! result or [`Failure`] into a response. Stream functions read records with [`stream`] and
+//! dead-letter those that can never be processed ([`dead_letters`]).
+//!
+//! # Map
+//!
+//! | modules | contents |
+//! |---|---|
+//! | [`entry`], [`http`], [`auth`], [`deadline`] | from the Lambda event to the handler, and back |
+//! | [`context`], [`settings`], [`clock`], [`random`], [`transport`] | the dependencies of a function |
+//! | [`tables`] | one module per table: keys, expressions, stored rows |
+//! | [`batch`], [`repair`], [`compare`], [`delivery`] | operations that load, decide and commit over several tables |
+//! | [`media`], [`notifications`], [`dead_letters`] | S3 and SNS |
+//! | [`stream`] | DynamoDB stream records |
+//! | [`failure`], [`telemetry`], [`metrics`] | errors, logs and metrics |
 
 pub mod auth;
 pub mod batch;

@@ -52,7 +52,7 @@ impl Notifications {
         for (name, value) in resolved.attributes() {
             let attribute = text(value)
                 .build()
-                .map_err(|error| Failure::unreadable("attribute", error))?;
+                .map_err(|error| Failure::unencoded("attribute", error))?;
             publish = publish.message_attributes(name, attribute);
         }
 

@@ -22,7 +22,7 @@ use tidemark_core::{
 };
 
 use crate::{context::Context, failure::Failure, tables::changes::AppendOutcome};
-use channel::Channel;
+use channel::ChannelLogRepair;
 
 /// The maximum number of appends per channel while concurrent updates fail their condition. A
 /// condition fails only if another writer made progress.
@@ -43,7 +43,7 @@ pub async fn repair(context: &Context, request: &RepairRequest) -> Result<Repair
     let mut place = request.place()?;
 
     let mut response = empty_response(request, period);
-    let work = RepairRun {
+    let invocation = RepairInvocation {
         context,
         until: began + Duration::seconds(REPAIR_SECONDS_MAX),
         dry_run: request.dry_run,
@@ -52,9 +52,9 @@ pub async fn repair(context: &Context, request: &RepairRequest) -> Result<Repair
 
     loop {
         let left = limit.map(|limit| limit.saturating_sub(response.looked_at));
-        let (rows, looked_at, next) = work.read(&extent, period, place, left).await?;
+        let (rows, looked_at, next) = invocation.read(&extent, period, place, left).await?;
         response.looked_at += looked_at;
-        work.repair_page(rows, &mut response).await?;
+        invocation.repair_page(rows, &mut response).await?;
 
         place = next;
         let is_over = context.clock.now() - began > Duration::seconds(REPAIR_SECONDS);
@@ -108,7 +108,7 @@ fn report(channels: &mut Vec<ChannelRepair>, repaired: ChannelRepair) {
 
 /// The parameters that all parts of an invocation share.
 #[derive(Debug, Clone, Copy)]
-struct RepairRun<'a> {
+struct RepairInvocation<'a> {
     context: &'a Context,
     until: DateTime<Utc>,
     dry_run: bool,
@@ -116,7 +116,7 @@ struct RepairRun<'a> {
     by: &'a str,
 }
 
-impl RepairRun<'_> {
+impl RepairInvocation<'_> {
     /// Adds an audit entry of the tenant about the planned change of a channel. A dry run adds
     /// none.
     async fn audit(self, scope: &Scope, what: String) -> Result<(), Failure> {
@@ -195,7 +195,7 @@ impl RepairRun<'_> {
         response: &mut RepairResponse,
     ) -> Result<(), Failure> {
         match &mut response.started_over {
-            Some(started_over) => *started_over += self.reset_channel(rows.into_keys()).await?,
+            Some(started_over) => *started_over += self.reset_channels(rows.into_keys()).await?,
             None => {
                 for repaired in self.channels(rows).await? {
                     response.missing += repaired.missing;
@@ -210,15 +210,15 @@ impl RepairRun<'_> {
     /// Resets the channels, so that every device does a full resync of them, and returns the number
     /// of channels that were reset. Skips channels without changes since their last reset, because
     /// the rows of a channel may be on several pages.
-    async fn reset_channel(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
+    async fn reset_channels(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
         let mut started_over = 0;
         for scope in scopes {
-            started_over += usize::from(self.is_reset(&scope).await?);
+            started_over += usize::from(self.reset_channel(&scope).await?);
         }
         Ok(started_over)
     }
 
-    async fn is_reset(self, scope: &Scope) -> Result<bool, Failure> {
+    async fn reset_channel(self, scope: &Scope) -> Result<bool, Failure> {
         let changes = &self.context.tables.changes;
         for _ in 0..APPEND_ATTEMPTS_MAX {
             let head = changes
@@ -256,8 +256,8 @@ impl RepairRun<'_> {
             .into_iter()
             .zip(heads)
             .map(async |((scope, versions), head)| {
-                let mut channel = Channel {
-                    work: self,
+                let mut channel = ChannelLogRepair {
+                    invocation: self,
                     scope: &scope,
                     head,
                     comparison: Comparison::new(versions),

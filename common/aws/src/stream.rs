@@ -181,7 +181,7 @@ fn read_change(record: EventRecord) -> Result<Reading, String> {
         changed_at: resource.changed_at,
         author: resource.run.author,
         echo_to_author: resource.run.echo_to_author,
-        decided: ConflictResolution::resolved_since(old_version, resource.resolutions),
+        resolved_conflicts: ConflictResolution::resolved_since(old_version, resource.resolutions),
         payload: Some(resource.payload).filter(|_| !resource.deleted),
     };
     Ok(Reading::Change(scope, Box::new(record)))

@@ -144,7 +144,7 @@ impl Tables {
         if versions.is_empty() {
             Ok(())
         } else {
-            self.conflicts.keep_versions(tenant, &versions).await
+            self.conflicts.put_versions(tenant, &versions).await
         }
     }
 
@@ -268,7 +268,7 @@ impl Table {
                 .set_keys(Some(keys));
             let wanted = wanted
                 .build()
-                .map_err(|error| Failure::unreadable("keys", error))?;
+                .map_err(|error| Failure::unencoded("keys", error))?;
 
             let response = self
                 .client
@@ -332,7 +332,7 @@ fn key(pk: impl Into<String>, sk: impl Into<String>) -> Row {
 }
 
 fn to_row(row: &impl Serialize) -> Result<Row, Failure> {
-    serde_dynamo::to_item(row).map_err(|error| Failure::undecoded("row to write", error))
+    serde_dynamo::to_item(row).map_err(|error| Failure::unencoded("row to write", error))
 }
 
 fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Failure> {

@@ -11,7 +11,7 @@ use crate::{
     channel::Channel,
     principal::Principal,
     sequence::{
-        plan::{Head, end_of},
+        plan::{Head, log_end},
         position::Position,
     },
     token::{Progress, Token},
@@ -23,9 +23,9 @@ use crate::{
 pub struct AckPosition {
     /// Every change up to and including this position is applied.
     pub position: Position,
-    /// The age of the position, taken from the token (§4.5): the time at which the device was
-    /// caught up, or the time at which the last change it received entered the log. Never later
-    /// than the acknowledgement itself.
+    /// The time of the position, from the token (§4.5), at which the device was caught up, or
+    /// at which the last change that it received entered the log. Never later than the
+    /// acknowledgement itself.
     pub at: DateTime<Utc>,
 }
 
@@ -105,7 +105,7 @@ pub struct Lag {
 /// Derives the lag of a channel from the acknowledged position and the head of its log. A position
 /// ahead of the log was issued before the server was restored from a backup and counts as none.
 pub fn lag(acknowledged: Option<&AckPosition>, head: Option<&Head>, now: DateTime<Utc>) -> Lag {
-    let end = end_of(head);
+    let end = log_end(head);
 
     match acknowledged {
         Some(acknowledged) if acknowledged.position == end => Lag {

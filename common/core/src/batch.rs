@@ -49,7 +49,7 @@ pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
 
 /// Returns the results that a replay keeps: those with the status `ok`. All other items are
 /// evaluated again.
-pub fn settled(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
+pub fn applied_results(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
     let settled = results
         .into_iter()
         .filter(|result| result.status == Status::Ok);
@@ -155,7 +155,10 @@ mod tests {
             ok(4),
         ];
 
-        assert_eq!(settled(results).into_keys().collect::<Vec<_>>(), [0, 4]);
+        assert_eq!(
+            applied_results(results).into_keys().collect::<Vec<_>>(),
+            [0, 4]
+        );
     }
 
     #[test]

@@ -192,7 +192,7 @@ pub struct ConflictSummary {
 
 impl ConflictSummary {
     /// Returns whether this exact edit is part of the conflict.
-    pub fn holds(&self, edit: EditId) -> bool {
+    pub fn contains(&self, edit: EditId) -> bool {
         self.edits.contains(&edit)
     }
 

@@ -41,7 +41,7 @@ pub enum SegmentScan {
 impl AwaitedVersion<'_> {
     /// Scans a segment for a device with this `acknowledged` position. The caller passes segments
     /// in backward order without gaps, beginning with the segment that contains the position.
-    pub fn look(
+    pub fn scan(
         &self,
         acknowledged: &AckPosition,
         segment: &Segment,
@@ -133,7 +133,7 @@ mod tests {
             changed_at: moment(0),
             author: Author::device("ana", "phone"),
             echo_to_author: false,
-            decided: Vec::new(),
+            resolved_conflicts: Vec::new(),
             payload: None,
         };
 
@@ -158,7 +158,7 @@ mod tests {
             server_version: 3,
             made_at: moment(made),
         };
-        awaited.look(&acknowledged(acked, 200), segment, moment(100))
+        awaited.scan(&acknowledged(acked, 200), segment, moment(100))
     }
 
     #[test]

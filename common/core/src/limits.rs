@@ -28,7 +28,7 @@ pub const DEDUPLICATION_EDITS: usize = 16;
 pub const HIGH_WATER_MARKS_MAX: usize = 32;
 /// The maximum letters of one sentence about a request, which bounds the part of a client's input
 /// that a response repeats.
-pub const SENTENCE_LETTERS_MAX: usize = 300;
+pub const SENTENCE_CHARS_MAX: usize = 300;
 /// The maximum number of edits of one conflict; the next edit opens another conflict.
 pub const CONFLICT_EDITS_MAX: usize = 100;
 /// The maximum number of conflicts that one create supersedes; each takes two rows of its
@@ -60,17 +60,17 @@ pub const MEDIA_KEYS_MAX: usize = 50;
 pub const MEDIA_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// The maximum letters of a tenant or user name that is part of a media key verbatim: those of a
 /// UUID. Longer names are hashed.
-pub const MEDIA_NAME_LETTERS_MAX: usize = 36;
+pub const MEDIA_NAME_CHARS_MAX: usize = 36;
 /// The maximum letters of a content type that is part of a media key verbatim: those of
 /// `application/msword`. Longer ones are hashed.
-pub const MEDIA_TYPE_LETTERS_MAX: usize = 18;
+pub const MEDIA_TYPE_CHARS_MAX: usize = 18;
 /// The maximum letters of the file extension of a media key.
-pub const MEDIA_EXTENSION_LETTERS_MAX: usize = 4;
+pub const MEDIA_EXTENSION_CHARS_MAX: usize = 4;
 /// The maximum letters of a content type in a media key of the old format, which has no MAC.
-pub const MEDIA_OLD_TYPE_LETTERS_MAX: usize = 24;
+pub const MEDIA_OLD_TYPE_CHARS_MAX: usize = 24;
 /// The maximum letters of a file extension in a media key of the old format, which takes it from
 /// the client's file name.
-pub const MEDIA_OLD_EXTENSION_LETTERS_MAX: usize = 10;
+pub const MEDIA_OLD_EXTENSION_CHARS_MAX: usize = 10;
 /// The maximum bytes of a media key in either format, as it follows from the bounds above. The
 /// local store names a file after the key in base64, which takes 255 bytes at most.
 pub const MEDIA_KEY_BYTES_MAX: usize = 161;
@@ -83,7 +83,7 @@ pub const MEDIA_OLD_LOOKUPS_MAX: usize = 50;
 /// The minimum bytes of a secret that authenticates media keys.
 pub const MEDIA_SECRET_BYTES_MIN: usize = 32;
 /// The maximum letters of the note that an admin adds to a resolution.
-pub const NOTE_LETTERS_MAX: usize = 2000;
+pub const NOTE_CHARS_MAX: usize = 2000;
 /// Entries of a list (conflicts, audit) if the caller names no limit.
 pub const LIST_DEFAULT: usize = 50;
 /// The maximum entries of a list.
@@ -112,15 +112,15 @@ pub const UNCOMPRESSED_RESPONSE_BYTES_MAX: usize = 2 * 1024;
 pub const SEGMENT_BYTES_MAX: usize = 390 * 1000;
 /// The maximum bytes of one row of compressed raw items.
 pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
-/// The number of attempts to commit an item after concurrent updates, before it is rejected as
-/// `contended`.
+/// The number of rounds of a batch in which a condition may fail because of a concurrent update.
+/// After that, every item of the batch that has no result yet is rejected as `contended`.
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// The maximum changes of one segment: a page of the usual size. A reader loads whole segments, so
 /// larger ones would be loaded again for each of their pages. A stored segment with more than twice
 /// as many changes is rejected as corrupt.
 pub const SEGMENT_CHANGES_MAX: usize = 100;
-/// The maximum number of segments that are read backwards to find out whether a change was
-/// delivered.
+/// The number of segments after which no further query is sent to find out whether a change was
+/// delivered. A query may exceed it.
 pub const DELIVERY_SEGMENTS_MAX: usize = 64;
 /// The maximum bytes of decompressed entries that one request reads to find out what was delivered.
 /// Reaching it has the same effect as reaching [`DELIVERY_SEGMENTS_MAX`].
@@ -205,10 +205,10 @@ const ESCAPED_BYTES: [u8; 256] = {
 /// The bytes with an escape of two bytes.
 const SHORT_ESCAPES: &[u8; 7] = b"\"\\\n\r\t\x08\x0c";
 
-/// Truncates a sentence to [`SENTENCE_LETTERS_MAX`] letters and marks the cut with `…`.
+/// Truncates a sentence to [`SENTENCE_CHARS_MAX`] letters and marks the cut with `…`.
 pub fn sentence(text: impl Into<String>) -> String {
     let mut text = text.into();
-    if let Some((end, _)) = text.char_indices().nth(SENTENCE_LETTERS_MAX) {
+    if let Some((end, _)) = text.char_indices().nth(SENTENCE_CHARS_MAX) {
         text.truncate(end);
         text.push('…');
     }

@@ -165,7 +165,7 @@ mod tests {
         }
 
         let is_short =
-            |extension: &str| extension.len() <= crate::limits::MEDIA_EXTENSION_LETTERS_MAX;
+            |extension: &str| extension.len() <= crate::limits::MEDIA_EXTENSION_CHARS_MAX;
         assert!(EXTENSIONS.iter().all(|(_, extension)| is_short(extension)));
     }
 

@@ -52,7 +52,7 @@ pub enum ResolveOutcome {
     /// written.
     Before(ConflictOutcome),
     /// The conflict has to be resolved with this plan.
-    Settle(Box<ResolvePlan>),
+    Resolve(Box<ResolvePlan>),
 }
 
 /// The writes of a resolution, made in one transaction.
@@ -121,7 +121,7 @@ pub fn decide(
         )
     });
 
-    Ok(ResolveOutcome::Settle(Box::new(ResolvePlan {
+    Ok(ResolveOutcome::Resolve(Box::new(ResolvePlan {
         outcome,
         expected_edits: conflict.edits.len(),
         write: resource.map(|resource| ResourceWrite {

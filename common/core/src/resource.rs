@@ -70,7 +70,7 @@ pub struct Resource {
     /// The deduplication window: the most recently applied edits.
     pub edits: Edits,
     /// Per device, client versions that were ahead of the server's version.
-    pub claims: HighWaterMarks,
+    pub high_water_marks: HighWaterMarks,
     /// The most recently resolved conflicts about the resource, oldest first.
     pub resolutions: Vec<ConflictResolution>,
     /// The last writer of each field; recorded for types that merge by field.
@@ -89,7 +89,7 @@ impl Resource {
             run,
             creation,
             edits: Edits::default(),
-            claims: HighWaterMarks::default(),
+            high_water_marks: HighWaterMarks::default(),
             resolutions: Vec::new(),
             fields: FieldVersions::default(),
         }

@@ -40,8 +40,8 @@ pub enum Progress {
         /// Every change up to and including this position is delivered.
         #[serde(rename = "p")]
         position: Position,
-        /// The age of the position (§4.5): the time at which the device was caught up, or at which
-        /// the last change that it received was sequenced.
+        /// The time of the position (§4.5), at which the device was caught up, or at which the last
+        /// change that it received was sequenced.
         #[serde(rename = "t", with = "ts_milliseconds")]
         at: DateTime<Utc>,
         /// The key of the segment that contains the position; `None` at the end of a segment.

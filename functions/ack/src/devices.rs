@@ -119,7 +119,7 @@ async fn of_tenant(
     let mut fitting = 0;
     for device in &devices {
         let text =
-            serde_json::to_string(device).map_err(|error| Failure::undecoded("device", error))?;
+            serde_json::to_string(device).map_err(|error| Failure::unencoded("device", error))?;
         let Some(left) = bytes_left.checked_sub(escaped_bytes(&text)) else {
             break;
         };
@@ -207,7 +207,7 @@ async fn count(
     };
     let mut looks_left = DEVICE_LOOKS_MAX;
 
-    for DeviceConflict { resource, outcome } in newest.decided {
+    for DeviceConflict { resource, outcome } in newest.resolved {
         // Version 0 means that the resolution wrote no resource, so there is nothing to pull: the
         // response to the push or an admin informs the device.
         if outcome.server_version == 0 {
@@ -248,7 +248,7 @@ async fn is_acknowledged(
                 tenant: tenant.to_owned(),
                 channel: channel.clone(),
             };
-            delivery::read_backward(context, &scope, acknowledged, awaited, budget).await
+            delivery::is_delivered_at(context, &scope, acknowledged, awaited, budget).await
         }
     }
 }

@@ -93,7 +93,7 @@ async fn run(
         .map(|answered| answered.results.to_vec())
         .unwrap_or_default();
 
-    let mut results = batch::settled(answered);
+    let mut results = batch::applied_results(answered);
     if results.len() < kept.items.len() {
         let batch = Batch::load(context, sender, &kept.items, mode).await?;
         batch
@@ -136,8 +136,11 @@ async fn finish(
     );
     entry.after = audited_results(results);
 
-    let mut parts = context.tables.audit_log.transact(&admin.tenant, &entry)?;
-    parts.push(context.tables.sync_batches.transact(
+    let mut parts = context
+        .tables
+        .audit_log
+        .transaction_items(&admin.tenant, &entry)?;
+    parts.push(context.tables.sync_batches.transaction_items(
         &admin.tenant,
         id,
         &kept.digest,

@@ -206,9 +206,9 @@ async fn append(
     let mut classified = classify(head.as_ref(), records);
     let held = tables
         .changes
-        .held(scope, classified.positions_to_find())
+        .held(scope, classified.positions_to_look_up())
         .await?;
-    classified = classified.without_repeats(&held);
+    classified = classified.without_duplicates(&held);
 
     let unverified = classified.resources_to_load();
     let rows = tables.resources.load(&scope.tenant, &unverified).await?;

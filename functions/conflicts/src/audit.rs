@@ -106,7 +106,7 @@ impl AuditPage {
             let id = packed.id.clone();
             let entry = packed.unpack();
             let text = entry.as_ref().map(serde_json::to_string).transpose();
-            let text = text.map_err(|error| Failure::undecoded("audit entry", error))?;
+            let text = text.map_err(|error| Failure::unencoded("audit entry", error))?;
             let bytes = escaped_bytes(&text.unwrap_or_default());
             if bytes > self.bytes_left {
                 self.is_full = true;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use lambda_http::Request;
 use tidemark_aws::{
     Context, Failure,
-    compare::{LogRead, ReadLimit, read_backward},
+    compare::{LogCoverage, ReadLimit, read_backward},
     http,
     tables::ResourceVersions,
 };
@@ -191,7 +191,7 @@ async fn compare(
     now: DateTime<Utc>,
 ) -> Result<LogComparison, Failure> {
     let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, version)| version));
-    let mut read = LogRead::Whole;
+    let mut read = LogCoverage::Complete;
     if let Some(head) = head {
         let bound = ReadLimit {
             until: now + Duration::seconds(STATUS_SECONDS_MAX),
@@ -202,8 +202,8 @@ async fn compare(
     }
 
     let missing = match read {
-        LogRead::Whole => comparison.missing(),
-        LogRead::Cut(read_until) => comparison.certainly_missing(read_until),
+        LogCoverage::Complete => comparison.missing(),
+        LogCoverage::Partial(read_until) => comparison.certainly_missing(read_until),
     };
     let oldest = missing.first().map(|version| version.changed_at);
     Ok(LogComparison {
@@ -211,6 +211,6 @@ async fn compare(
         not_in_log: missing.len(),
         oldest_not_in_log_at: oldest,
         oldest_not_in_log_seconds: oldest.map(|oldest| (now - oldest).num_seconds().max(0)),
-        is_complete: read == LogRead::Whole,
+        is_complete: read == LogCoverage::Complete,
     })
 }

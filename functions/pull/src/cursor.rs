@@ -14,7 +14,7 @@ use tidemark_core::{
     },
     resource::ResourceKey,
     sequence::{
-        plan::{Head, end_of},
+        plan::{Head, log_end},
         position::Position,
     },
     token::Progress,
@@ -110,7 +110,7 @@ impl Cursor {
     }
 
     fn end(&self) -> Position {
-        end_of(self.head.as_ref())
+        log_end(self.head.as_ref())
     }
 
     /// Reads the next part of the channel. `reads` is the number of earlier reads for this page,
@@ -149,7 +149,7 @@ impl Cursor {
     /// Adds the contents of a read to the page, as long as it is contiguous and the page has room.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if a segment cannot be decoded.
+    /// Returns `Failure::Corrupt` if a segment cannot be decoded.
     pub(crate) fn take(
         &mut self,
         page: &mut Page,

@@ -150,17 +150,17 @@ async fn process(
     mut batch: Batch,
 ) -> Result<(Vec<ItemResult>, BTreeMap<usize, ResourceKey>), Failure> {
     let processed_at = earlier.processed_at;
-    let mut settled = final_results(earlier);
-    let repeated: BTreeSet<usize> = settled.keys().copied().collect();
+    let mut results = final_results(earlier);
+    let repeated: BTreeSet<usize> = results.keys().copied().collect();
     let keys = batch.keys();
     let creates = batch.take_creates();
-    let is_settled = settled.len() == submission.item_count;
+    let is_settled = results.len() == submission.item_count;
 
     if !is_settled {
         batch
-            .decide(context, sender, &mut settled, submission.now, Mode::Apply)
+            .decide(context, sender, &mut results, submission.now, Mode::Apply)
             .await?;
-        let failed = references::failed_creates(&creates, &settled, sender.catalog);
+        let failed = references::failed_creates(&creates, &results, sender.catalog);
         context
             .tables
             .sync_batches
@@ -168,7 +168,7 @@ async fn process(
             .await?;
     }
 
-    let mut results: Vec<_> = settled.into_values().collect();
+    let mut results: Vec<_> = results.into_values().collect();
     response::omit_superseded(&mut results, &keys);
     let tenant = &sender.principal.tenant;
     if !is_settled {

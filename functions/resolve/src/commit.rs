@@ -63,7 +63,7 @@ pub(crate) async fn commit(
             context.clock.now(),
         )? {
             ResolveOutcome::Before(outcome) => return Ok(response(conflict, outcome, current)),
-            ResolveOutcome::Settle(plan) => plan,
+            ResolveOutcome::Resolve(plan) => plan,
         };
 
         verify_media(context, &plan, &conflict, current.as_ref(), resolver).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn commit(
                 context
                     .meter
                     .count(Metric::AcceptedChanges, usize::from(plan.write.is_some()));
-                return Ok(settled(conflict, *plan));
+                return Ok(response_to(conflict, *plan));
             }
             CommitOutcome::ConcurrentUpdate => {}
             CommitOutcome::NotHeld(keys) => held_by_others.extend(keys),
@@ -99,19 +99,19 @@ async fn verify_media(
     let rules = resolver.catalog.get(&conflict.resource.resource_type);
     let new = NewMedia::of(plan, conflict, current, rules)?;
 
-    let to_find = new.to_find();
-    let noted = match to_find.is_empty() {
+    let to_find = new.references_to_load();
+    let verified_before = match to_find.is_empty() {
         true => HashSet::new(),
         false => {
             context
                 .tables
                 .submission_media
-                .noted(resolver.tenant, to_find)
+                .verified(resolver.tenant, to_find)
                 .await?
         }
     };
 
-    Ok(new.check(&noted)?)
+    Ok(new.check(&verified_before)?)
 }
 
 /// Loads the current resource of a conflict, with its complete payload.
@@ -162,13 +162,17 @@ async fn transact(
         .await?;
 
     // The unique values are the first items of the transaction, in their order.
-    let mut items = tables.unique_keys.transact(&plan.unique, key)?;
-    items.push(tables.conflicts.settle(tenant, conflict, &plan.outcome)?);
+    let mut items = tables.unique_keys.transaction_items(&plan.unique, key)?;
+    items.push(
+        tables
+            .conflicts
+            .resolve_item(tenant, conflict, &plan.outcome)?,
+    );
     items.push(match &plan.write {
-        Some(write) => tables.resources.transact(&scope, key, write)?,
+        Some(write) => tables.resources.transaction_items(&scope, key, write)?,
         None => tables.resources.transact_absent(&scope, key)?,
     });
-    items.extend(tables.audit_log.transact(tenant, &plan.audit)?);
+    items.extend(tables.audit_log.transaction_items(tenant, &plan.audit)?);
 
     match tables.transact(items).await? {
         TransactionOutcome::Done => Ok(CommitOutcome::Done),
@@ -226,7 +230,7 @@ fn rejected(plan: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<CommitOutcom
 }
 
 /// Returns the response to a resolution that was just written.
-fn settled(conflict: Conflict, plan: ResolvePlan) -> ResolveResponse {
+fn response_to(conflict: Conflict, plan: ResolvePlan) -> ResolveResponse {
     let outcome: ConflictOutcome = plan.outcome;
     response(conflict, outcome, plan.write.map(|write| write.resource))
 }

@@ -108,8 +108,8 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
         (change.server_version, sequence)
     );
     assert_eq!(
-        (&entry.author, entry.echo_to_author, &entry.decided),
-        (&change.author, change.echo_to_author, &change.decided)
+        (&entry.author, entry.echo_to_author, &entry.resolved_conflicts),
+        (&change.author, change.echo_to_author, &change.resolved_conflicts)
     );
     assert_eq!(
         entry.payload.as_ref().map(|it| it.get()),

@@ -4,8 +4,8 @@
 use serde_json::Value;
 use tidemark::engine::{Reply, http::Call};
 
-/// Folders of the buckets, with the number of key parts that name a folder: permissions for objects
-/// are granted per folder.
+/// The first segment of each object key, with the number of key segments that the template's grants
+/// include: `set-aside/<function>/*` has two.
 const FOLDERS: [(&str, usize); 3] = [("incoming", 1), ("uploads", 1), ("set-aside", 2)];
 
 /// Returns the permissions that a call needs, as (action, resource).
@@ -98,7 +98,7 @@ fn transaction_item(item: &Value) -> Vec<(String, String)> {
     parts.collect()
 }
 
-/// Returns the permission that a PartiQL statement needs. PartiQL has separate actions.
+/// PartiQL statements need actions of their own.
 fn statement(text: &Value) -> (String, String) {
     let text = text.as_str().unwrap();
     let action = match text.split(' ').next().unwrap() {

@@ -11,29 +11,29 @@ use tidemark::{
     },
 };
 
-/// The traffic of the calls of one request.
+/// The traffic since the last [`TrafficCounter::take`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Number of calls to DynamoDB and S3.
     pub calls: usize,
-    /// Number of rows that DynamoDB returned, and of objects that were looked up in S3.
+    /// Number of rows that DynamoDB returned, and of S3 objects that were read or looked up.
     pub rows: usize,
     /// Bytes of the calls and of their responses.
     pub bytes: usize,
 }
 
-/// A hook that counts the calls it passes.
+/// Counts calls, returned rows and transferred bytes.
 #[derive(Debug, Default)]
-pub struct Observer(Mutex<Traffic>);
+pub struct TrafficCounter(Mutex<Traffic>);
 
-impl Observer {
+impl TrafficCounter {
     /// Returns the traffic since the previous call of this method.
     pub fn take(&self) -> Traffic {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 
-impl Hook for Observer {
+impl Hook for TrafficCounter {
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         let mut traffic = self.0.lock().unwrap();
         traffic.calls += 1;
@@ -64,9 +64,9 @@ fn rows(body: &[u8]) -> usize {
 }
 
 /// Two nested hooks: the second hook runs between the two sides of the first.
-pub struct Both(pub Arc<dyn Hook>, pub Arc<dyn Hook>);
+pub struct NestedHooks(pub Arc<dyn Hook>, pub Arc<dyn Hook>);
 
-impl Hook for Both {
+impl Hook for NestedHooks {
     fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
         Box::pin(async move {
             match self.0.before(call).await {

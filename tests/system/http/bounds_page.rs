@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use serde_json::Value;
 use tidemark_core::limits::{
     BATCH_ITEMS_MAX, CONFLICT_EDITS_MAX, DEDUPLICATION_EDITS, DELIVERY_SEGMENTS_MAX, GROUPS_MAX,
-    HIGH_WATER_MARKS_MAX, LIST_DEFAULT, LIST_MAX, MEDIA_KEYS_MAX, NAME_BYTES_MAX, NOTE_LETTERS_MAX,
+    HIGH_WATER_MARKS_MAX, LIST_DEFAULT, LIST_MAX, MEDIA_KEYS_MAX, NAME_BYTES_MAX, NOTE_CHARS_MAX,
     PAGE_CHANGES_DEFAULT, PAGE_CHANGES_MAX, PAYLOAD_FIELDS_MAX,
 };
 use tidemark_tests::Stack;
@@ -109,7 +109,7 @@ async fn bounds_example_is_what_limits_returns() {
 
 /// Returns the sentences of `protocol.md` that repeat a bound.
 fn repeated_bounds() -> [String; 13] {
-    let note = count(NOTE_LETTERS_MAX);
+    let note = count(NOTE_CHARS_MAX);
     [
         format!("the last {DEDUPLICATION_EDITS} edits, and never fewer"),
         format!("the last {HIGH_WATER_MARKS_MAX} devices that did so"),

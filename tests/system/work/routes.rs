@@ -12,7 +12,7 @@ use tidemark_core::{
     routes::ROUTES,
     work,
 };
-use tidemark_tests::requests::{Case, LARGE_BYTES, Observer, Scale, cases};
+use tidemark_tests::requests::{Case, LARGE_BYTES, Scale, TrafficCounter, cases};
 
 /// The limits for the requests of a route.
 struct RouteLimit {
@@ -170,7 +170,7 @@ async fn check(method: &str, path: &str, (part, parts): (usize, usize)) {
 }
 
 async fn within(case: &Case, bound: &RouteLimit) {
-    let observer = Arc::new(Observer::default());
+    let observer = Arc::new(TrafficCounter::default());
     let stack = case.stack(observer.clone());
     let request = (case.prepare)(&stack, Scale::SMALL).await;
     let event = request.event(&stack);

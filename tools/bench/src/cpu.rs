@@ -1,5 +1,5 @@
-//! Measures CPU time: of this process, and of the calls that its functions make to the embedded
-//! engine.
+//! Measures the CPU time of this process and of its store (the embedded engine, or SQLite in the
+//! baseline), and the peak memory.
 
 use std::{
     cell::Cell,
@@ -19,7 +19,7 @@ use tidemark::{
 
 use crate::process;
 
-/// Resources that a process has used since its start.
+/// CPU time and memory that a process has used since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Total CPU time in seconds.

@@ -244,5 +244,7 @@ fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
 }
 
 fn read(text: &[u8]) -> Result<JwkSet, Failure> {
-    serde_json::from_slice(text).map_err(|error| Failure::undecoded("key set", error))
+    // A key set is not a stored item.
+    serde_json::from_slice(text)
+        .map_err(|error| Failure::Outage(Failure::undecoded("key set", error).to_string()))
 }

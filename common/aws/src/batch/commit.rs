@@ -16,7 +16,7 @@ use tidemark_core::{
     unique::UniqueKey,
 };
 
-use super::rounds::{DecidedGroup, Rounds};
+use super::rounds::{BatchRun, DecidedGroup};
 use crate::{
     failure::Failure,
     metrics::Metric,
@@ -35,7 +35,7 @@ pub(super) enum CommitOutcome {
     Unavailable,
 }
 
-impl Rounds<'_> {
+impl BatchRun<'_> {
     /// Commits a round. Returns the outcomes in the order of its groups.
     pub(super) async fn commit(
         &self,
@@ -43,7 +43,7 @@ impl Rounds<'_> {
     ) -> Result<Vec<CommitOutcome>, Failure> {
         // These are written first, so that a crash can never leave an item applied whose uploads
         // are not recorded, or an admin's write that is not audited.
-        let uploads_noted = try_join_all(round.iter().map(|decided| self.note_uploads(decided)));
+        let uploads_noted = try_join_all(round.iter().map(|decided| self.record_uploads(decided)));
         tokio::try_join!(uploads_noted, self.audit_admin_writes(round))?;
 
         self.keep_last_payloads(round).await?;
@@ -140,7 +140,7 @@ impl Rounds<'_> {
         }
     }
 
-    async fn note_uploads(&self, decided: &DecidedGroup) -> Result<(), Failure> {
+    async fn record_uploads(&self, decided: &DecidedGroup) -> Result<(), Failure> {
         if decided.decision.uploads.is_empty() {
             return Ok(());
         }
@@ -202,9 +202,11 @@ impl Rounds<'_> {
             group, decision, ..
         } = decided;
 
-        let mut items = tables.unique_keys.transact(&decision.unique, &group.key)?;
+        let mut items = tables
+            .unique_keys
+            .transaction_items(&decision.unique, &group.key)?;
         if let Some(write) = &decision.write {
-            items.push(tables.resources.transact(
+            items.push(tables.resources.transaction_items(
                 &self.sender.principal.scope(&group.key.channel),
                 &group.key,
                 write,
@@ -230,14 +232,14 @@ impl Rounds<'_> {
         let tables = &self.context.tables;
         let mut items = tables
             .conflicts
-            .transact(self.sender, &policy_conflict.conflict)
+            .prepare_policy_conflict(self.sender, &policy_conflict.conflict)
             .await?;
 
         let id = self.context.clock.unique_id().to_string();
         let audit_view = self.audit_view(policy_conflict).await?;
         if let Some(entry) = AuditEntry::of_policy(id, self.sender, &audit_view) {
             let tenant = &self.sender.principal.tenant;
-            items.extend(tables.audit_log.transact(tenant, &entry)?);
+            items.extend(tables.audit_log.transaction_items(tenant, &entry)?);
         }
         Ok(items)
     }
@@ -251,12 +253,12 @@ impl Rounds<'_> {
         superseded: &SupersededConflict,
     ) -> Result<Vec<TransactWriteItem>, Failure> {
         let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
-        let mut items = vec![tables.conflicts.supersede(tenant, superseded)?];
+        let mut items = vec![tables.conflicts.supersede_item(tenant, superseded)?];
 
         let after = decision.write.as_ref().map(|write| &write.resource);
         let id = self.context.clock.unique_id().to_string();
         let entry = AuditEntry::of_superseded(id, self.sender, &group.key, superseded, after);
-        items.extend(tables.audit_log.transact(tenant, &entry)?);
+        items.extend(tables.audit_log.transaction_items(tenant, &entry)?);
         Ok(items)
     }
 

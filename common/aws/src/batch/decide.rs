@@ -12,28 +12,28 @@ use tidemark_core::{
     },
 };
 
-use super::rounds::{BatchKnowledge, DecidedGroup, Rounds, reject, settle};
+use super::rounds::{BatchRun, BatchState, DecidedGroup, record_results, reject};
 use crate::failure::Failure;
 
-impl Rounds<'_> {
+impl BatchRun<'_> {
     /// Decides groups whose rows come from optimistic reads. The conditional write of a decision
     /// validates its read. Groups without a write and groups that need their conflicts are returned
     /// as unverified, to be read strongly consistently.
     pub(super) fn decide_optimistic(
         &self,
         groups: Vec<Group>,
-        learned: &mut BatchKnowledge,
+        state: &mut BatchState,
     ) -> (Vec<DecidedGroup>, Vec<Group>) {
         let (mut decided, mut unverified) = (Vec::new(), Vec::new());
         for group in groups {
             let stored = CurrentState {
-                resource: learned.rows.take(&group.key),
+                resource: state.rows.take(&group.key),
                 conflicts: None,
             };
 
-            match self.evaluate(&group, &stored, learned) {
+            match self.evaluate(&group, &stored, state) {
                 Ok(decision)
-                    if decision.write.is_some() && !learned.conflicted.contains(&group.key) =>
+                    if decision.write.is_some() && !state.needs_conflicts.contains(&group.key) =>
                 {
                     decided.push(DecidedGroup {
                         group,
@@ -53,19 +53,19 @@ impl Rounds<'_> {
     pub(super) async fn decide(
         &self,
         groups: Vec<Group>,
-        learned: &mut BatchKnowledge,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        state: &mut BatchState,
+        results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<Vec<DecidedGroup>, Failure> {
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
         for group in groups {
             let stored = CurrentState {
-                resource: learned.rows.take(&group.key),
+                resource: state.rows.take(&group.key),
                 conflicts: None,
             };
-            let decision = match learned.conflicted.contains(&group.key) {
+            let decision = match state.needs_conflicts.contains(&group.key) {
                 true => Err(ConflictsNeeded),
-                false => self.evaluate(&group, &stored, learned),
+                false => self.evaluate(&group, &stored, state),
             };
             match decision {
                 Ok(decision) => decided.push(DecidedGroup {
@@ -78,7 +78,7 @@ impl Rounds<'_> {
         }
 
         if !undecided.is_empty() {
-            decided.extend(self.decide_conflicting(undecided, learned, settled).await?);
+            decided.extend(self.decide_conflicting(undecided, state, results).await?);
         }
         Ok(decided)
     }
@@ -87,8 +87,8 @@ impl Rounds<'_> {
     async fn decide_conflicting(
         &self,
         groups: Vec<(Group, CurrentState)>,
-        learned: &BatchKnowledge,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        state: &BatchState,
+        results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<Vec<DecidedGroup>, Failure> {
         let wanted: Vec<_> = groups
             .iter()
@@ -103,13 +103,13 @@ impl Rounds<'_> {
         let mut decided = Vec::with_capacity(groups.len());
         for (group, mut stored) in groups {
             if conflicts.unreadable.contains(&group.key) {
-                settle(settled, reject(&group, ItemCode::Unavailable));
+                record_results(results, reject(&group, ItemCode::Unavailable));
                 continue;
             }
             stored.conflicts = Some(conflicts.summaries.remove(&group.key).unwrap_or_default());
 
             let decision = self
-                .evaluate(&group, &stored, learned)
+                .evaluate(&group, &stored, state)
                 .map_err(|ConflictsNeeded| {
                     let detail = "conflicts were requested after they had been read";
                     Failure::Outage(detail.into())
@@ -132,10 +132,10 @@ impl Rounds<'_> {
         &self,
         group: &Group,
         stored: &CurrentState,
-        learned: &BatchKnowledge,
+        state: &BatchState,
     ) -> Result<Decision, ConflictsNeeded> {
         let found = Lookups {
-            holders: &learned.holders,
+            holders: &state.holders,
             media: &self.media,
         };
         decide(group, stored, found, self.sender, self.now)

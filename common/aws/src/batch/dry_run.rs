@@ -7,11 +7,11 @@ use tidemark_core::{resource::ResourceKey, unique::UniqueKey};
 
 use super::{
     commit::CommitOutcome,
-    rounds::{DecidedGroup, Rounds},
+    rounds::{BatchRun, DecidedGroup},
 };
 use crate::failure::Failure;
 
-impl Rounds<'_> {
+impl BatchRun<'_> {
     /// Returns the outcomes that committing the round would have. Adds the unique values that it
     /// would claim to `holders`, and the values that it would free to `freed`.
     pub(super) async fn simulate(

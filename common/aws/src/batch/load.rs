@@ -64,7 +64,7 @@ impl<'a> BatchReads<'a> {
             .chain(other.into_iter().map(key))
             .collect();
 
-        let mut conflicts = reject::creates_to_look_for(groups, sender);
+        let mut conflicts = reject::conflicts_of_creates(groups, sender);
         let creates: Vec<&ResourceKey> = conflicts.iter().map(|(create, _)| *create).collect();
         let others = referred.iter().filter(|key| !creates.contains(key));
         conflicts.extend(others.map(|key| (*key, Vec::new())));

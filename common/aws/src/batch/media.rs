@@ -8,7 +8,7 @@ use tidemark_core::{
     protocol::push::ItemResult,
     push::{
         intake::{Group, Sender},
-        media::{Evidence, KeyRules, MediaReferences},
+        media::{KeyRules, MediaReferences, MediaVerification},
     },
     resource::{Resource, ResourceKey},
 };
@@ -16,7 +16,7 @@ use tidemark_core::{
 use super::Mode;
 use crate::{context::Context, failure::Failure};
 
-/// Verifies the media keys of the items without a result in `settled`, and keeps the uploads if
+/// Verifies the media keys of the items without a result in `results`, and keeps the uploads if
 /// `mode` is [`Mode::Apply`].
 ///
 /// # Errors
@@ -27,37 +27,37 @@ pub(super) async fn verify(
     sender: Sender<'_>,
     groups: &[Group],
     rows: &HashMap<ResourceKey, Resource>,
-    settled: &BTreeMap<usize, ItemResult>,
+    results: &BTreeMap<usize, ItemResult>,
     mode: Mode,
-) -> Result<Evidence, Failure> {
+) -> Result<MediaVerification, Failure> {
     let Some(media) = &context.media else {
-        return Ok(Evidence::default());
+        return Ok(MediaVerification::default());
     };
     let rules = KeyRules {
         keyring: media.keyring(),
         accepts_old: media.accepts_old_keys(),
     };
-    let claims = MediaReferences::of(groups, rows, sender, rules, |index| {
-        !settled.contains_key(&index)
+    let references = MediaReferences::of(groups, rows, sender, rules, |index| {
+        !results.contains_key(&index)
     });
 
-    let to_find = claims.to_find();
-    let noted = match to_find.is_empty() {
+    let to_find = references.references_to_load();
+    let verified_before = match to_find.is_empty() {
         true => HashSet::new(),
         false => {
             context
                 .tables
                 .submission_media
-                .noted(&sender.principal.tenant, to_find)
+                .verified(&sender.principal.tenant, to_find)
                 .await?
         }
     };
 
-    let (keys, evidence) = claims.to_look_up(noted);
+    let (keys, verification) = references.objects_to_head(verified_before);
     let checked = if keys.is_empty() {
         HashMap::new()
     } else {
         media.check(keys, mode).await
     };
-    Ok(evidence.with(checked))
+    Ok(verification.with_lookup_results(checked))
 }

@@ -1,7 +1,9 @@
 //! Processes a batch in rounds. A round contains the groups that can be decided concurrently. An
-//! item that references a create of the batch waits for the result of the create. If several
-//! resources touch one unique value, they are decided in their order. A group whose condition fails
-//! is retried, with a bounded number of attempts.
+//! item that references a create of the batch waits for the result of the create. Items of
+//! different resources that may claim or free the same unique value are decided in batch order, in
+//! separate rounds. If a condition fails, its group is decided again in the next round. After
+//! [`COMMIT_ATTEMPTS_MAX`] rounds with such a failure, every item that has no result yet is
+//! rejected as `contended`, also if its own group did not fail.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,7 +14,7 @@ use tidemark_core::{
     push::{
         decide::Decision,
         intake::{CarriedState, Group, Rejection, Sender},
-        media::Evidence,
+        media::MediaVerification,
         order,
         references::{self, EarlierCreates},
     },
@@ -24,16 +26,16 @@ use super::{Mode, commit::CommitOutcome, rows::Rows};
 use crate::{context::Context, failure::Failure};
 
 /// The state shared by all rounds of a batch.
-pub(super) struct Rounds<'a> {
+pub(super) struct BatchRun<'a> {
     pub(super) context: &'a Context,
     pub(super) sender: Sender<'a>,
     pub(super) now: DateTime<Utc>,
     pub(super) mode: Mode,
     pub(super) earlier: EarlierCreates,
-    pub(super) media: Evidence,
+    pub(super) media: MediaVerification,
 }
 
-/// A group of edits with the decision about it.
+/// A group whose decision is ready to be committed.
 pub(super) struct DecidedGroup {
     pub(super) group: Group,
     pub(super) decision: Decision,
@@ -58,21 +60,20 @@ impl DecidedGroup {
     }
 }
 
-/// The state that the rounds of a batch have read or learned so far.
-pub(super) struct BatchKnowledge {
+/// The rows, unique values and conflicts that are known so far; updated after each round.
+pub(super) struct BatchState {
     pub(super) rows: Rows,
-    /// The unique values of rows and items.
+    /// Cache of the parsed unique values of rows and items.
     values: order::Values,
     /// The known holders of unique values, from failed transactions.
     pub(super) holders: HashMap<UniqueKey, ResourceKey>,
     /// The unique values that a dry run has freed.
     freed: HashSet<UniqueKey>,
-    /// The resources with conflicts of this device that must be read before an edit about them is
-    /// decided.
-    pub(super) conflicted: HashSet<ResourceKey>,
+    /// The resources whose stored conflicts must be read before an edit of them is decided.
+    pub(super) needs_conflicts: HashSet<ResourceKey>,
 }
 
-impl BatchKnowledge {
+impl BatchState {
     /// Records that a decision was written. `rest` are the items of its group that remain to be
     /// decided, against the row that the decision wrote.
     fn record_written(&mut self, written: DecidedGroup, rest: Option<&mut Group>, mode: Mode) {
@@ -89,47 +90,47 @@ impl BatchKnowledge {
 
         rest.carried = decision.carried;
         if !decision.conflicts.is_empty() {
-            self.conflicted.insert(group.key.clone());
+            self.needs_conflicts.insert(group.key.clone());
         }
         match decision.write {
             Some(write) => {
-                let may_have_changed = mode == Mode::Apply;
-                self.rows
-                    .put_written(&group.key, write.resource, may_have_changed);
+                let is_shared = mode == Mode::Apply;
+                self.rows.put_written(&group.key, write.resource, is_shared);
             }
             None => self.rows.put_back(&group.key, row),
         }
     }
 }
 
-impl Rounds<'_> {
+impl BatchRun<'_> {
     /// Processes `groups` until each item has a result. `rows` are the rows that were read for
-    /// them, `conflicted` the resources with creates that are part of a conflict of this device.
+    /// them, `needs_conflicts` the resources with creates that are part of a conflict of this
+    /// device.
     pub(super) async fn run(
         &self,
         mut groups: Vec<Group>,
         rows: Rows,
-        conflicted: HashSet<ResourceKey>,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        needs_conflicts: HashSet<ResourceKey>,
+        results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(), Failure> {
-        // An item that was applied before is not evaluated again, because its edit may have left
-        // the deduplication window of its row since.
+        // An item that `results` reports as applied is not evaluated again: its edit may no longer
+        // be in the deduplication window.
         for group in &mut groups {
             group.items.retain(|item| {
-                settled
+                results
                     .get(&item.index())
-                    .is_none_or(|settled| settled.status != Status::Ok)
+                    .is_none_or(|result| result.status != Status::Ok)
             });
         }
-        groups.retain(|group| group.indexes().any(|index| !settled.contains_key(&index)));
+        groups.retain(|group| group.indexes().any(|index| !results.contains_key(&index)));
 
         let (values, holders, freed) = Default::default();
-        let mut learned = BatchKnowledge {
+        let mut state = BatchState {
             rows,
             values,
             holders,
             freed,
-            conflicted,
+            needs_conflicts,
         };
 
         let mut contended_rounds = 0_u32;
@@ -143,22 +144,22 @@ impl Rounds<'_> {
                 .await;
             }
 
-            let (round, waiting) = Box::pin(self.next(groups, &mut learned, settled)).await?;
+            let (round, waiting) = Box::pin(self.decide_round(groups, &mut state, results)).await?;
             let outcomes = match self.mode {
                 Mode::Apply => Box::pin(self.commit(&round)).await?,
                 Mode::DryRun => {
-                    self.simulate(&round, &mut learned.holders, &mut learned.freed)
+                    self.simulate(&round, &mut state.holders, &mut state.freed)
                         .await?
                 }
             };
 
             let (next, is_contended) =
-                self.settle_round(round, outcomes, waiting, &mut learned, settled);
+                self.finish_round(round, outcomes, waiting, &mut state, results);
             groups = next;
             contended_rounds += u32::from(is_contended);
             if contended_rounds == COMMIT_ATTEMPTS_MAX {
-                settle(
-                    settled,
+                record_results(
+                    results,
                     groups
                         .iter()
                         .flat_map(|group| reject(group, ItemCode::Contended)),
@@ -171,29 +172,29 @@ impl Rounds<'_> {
 
     /// Decides the groups that are ready. Returns the decided groups and the groups that wait for a
     /// later round.
-    async fn next(
+    async fn decide_round(
         &self,
         groups: Vec<Group>,
-        learned: &mut BatchKnowledge,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        state: &mut BatchState,
+        results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<(Vec<DecidedGroup>, Vec<Group>), Failure> {
-        let (ready, mut waiting) = self.ready(groups, settled);
-        let readable = self.read(ready, learned, settled).await?;
+        let (ready, mut waiting) = self.take_ready(groups, results);
+        let readable = self.load_rows(ready, state, results).await?;
 
         let (now, later) = order::split(
             readable,
             &waiting,
-            &learned.rows.loaded.rows,
-            &mut learned.values,
+            &state.rows.loaded.rows,
+            &mut state.values,
             self.sender,
         );
         waiting.extend(later);
 
         let (optimistic, read): (Vec<_>, Vec<_>) = now
             .into_iter()
-            .partition(|group| learned.rows.is_optimistic(&group.key));
-        let (mut round, unverified) = self.decide_optimistic(optimistic, learned);
-        round.extend(self.decide(read, learned, settled).await?);
+            .partition(|group| state.rows.is_optimistic(&group.key));
+        let (mut round, unverified) = self.decide_optimistic(optimistic, state);
+        round.extend(self.decide(read, state, results).await?);
         round.sort_by_key(|decided| decided.group.indexes().min());
         waiting.extend(unverified);
 
@@ -210,22 +211,22 @@ impl Rounds<'_> {
 
     /// Reads the rows of `groups` that are not cached. Rejects the groups whose rows cannot be
     /// decoded, and returns the others.
-    async fn read(
+    async fn load_rows(
         &self,
         groups: Vec<Group>,
-        learned: &mut BatchKnowledge,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        state: &mut BatchState,
+        results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<Vec<Group>, Failure> {
         let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
         let keys = groups.iter().map(|group| &group.key);
-        learned.rows.read(&tables.resources, tenant, keys).await?;
+        state.rows.read(&tables.resources, tenant, keys).await?;
 
-        let unreadable = &learned.rows.loaded.unreadable;
+        let unreadable = &state.rows.loaded.unreadable;
         let (unreadable, readable): (Vec<_>, Vec<_>) = groups
             .into_iter()
             .partition(|group| unreadable.contains(&group.key));
-        settle(
-            settled,
+        record_results(
+            results,
             unreadable
                 .iter()
                 .flat_map(|group| reject(group, ItemCode::Unavailable)),
@@ -235,13 +236,13 @@ impl Rounds<'_> {
 
     /// Records the outcomes of a round. Returns the groups that remain to be decided, and whether a
     /// condition failed without revealing a new holder of a unique value.
-    fn settle_round(
+    fn finish_round(
         &self,
         round: Vec<DecidedGroup>,
         outcomes: Vec<CommitOutcome>,
         mut waiting: Vec<Group>,
-        learned: &mut BatchKnowledge,
-        settled: &mut BTreeMap<usize, ItemResult>,
+        state: &mut BatchState,
+        results: &mut BTreeMap<usize, ItemResult>,
     ) -> (Vec<Group>, bool) {
         let mut is_contended = false;
         let mut contended_keys: HashSet<ResourceKey> = HashSet::new();
@@ -252,11 +253,11 @@ impl Rounds<'_> {
 
             match outcome {
                 CommitOutcome::Written => {
-                    settle(settled, decided.decision.results.drain(..));
-                    learned.record_written(decided, rest, self.mode);
+                    record_results(results, decided.decision.results.drain(..));
+                    state.record_written(decided, rest, self.mode);
                 }
                 CommitOutcome::Unavailable => {
-                    settle(settled, reject(&decided.group, ItemCode::Unavailable));
+                    record_results(results, reject(&decided.group, ItemCode::Unavailable));
                     if let Some(rest) = rest {
                         rest.carried = CarriedState {
                             failed: Some(true),
@@ -270,10 +271,8 @@ impl Rounds<'_> {
                     found.retain(|_, holder| !contended_keys.contains(holder));
                     // A new holder changes the decision, so the retry is not a repetition of the
                     // same attempt.
-                    is_contended |= found
-                        .keys()
-                        .all(|value| learned.holders.contains_key(value));
-                    learned.holders.extend(found);
+                    is_contended |= found.keys().all(|value| state.holders.contains_key(value));
+                    state.holders.extend(found);
                     contended_keys.insert(key.clone());
                     waiting.push(decided.group);
                 }
@@ -286,10 +285,10 @@ impl Rounds<'_> {
     /// Separates the groups whose references can be replaced from the groups that wait for a create
     /// of this batch. Breaks reference cycles: if no group is ready, the first is processed with
     /// the ids that the creates request.
-    fn ready(
+    fn take_ready(
         &self,
         groups: Vec<Group>,
-        settled: &BTreeMap<usize, ItemResult>,
+        results: &BTreeMap<usize, ItemResult>,
     ) -> (Vec<Group>, Vec<Group>) {
         if !references::any(&groups) {
             return (groups, Vec::new());
@@ -302,13 +301,13 @@ impl Rounds<'_> {
 
         let (mut ready, mut waiting): (Vec<_>, Vec<_>) = groups
             .into_iter()
-            .partition(|group| references::is_ready(group, settled));
+            .partition(|group| references::is_ready(group, results));
         if ready.is_empty() && !waiting.is_empty() {
             ready.push(waiting.remove(0));
         }
 
         let replace = |group| {
-            references::replace(group, settled, &self.earlier, |index| {
+            references::replace(group, results, &self.earlier, |index| {
                 ids.get(&index).cloned()
             })
         };
@@ -316,19 +315,24 @@ impl Rounds<'_> {
     }
 }
 
-pub(super) fn settle(
-    settled: &mut BTreeMap<usize, ItemResult>,
-    responses: impl Iterator<Item = ItemResult>,
+/// Adds results. An item that has a result keeps it.
+pub(super) fn record_results(
+    results: &mut BTreeMap<usize, ItemResult>,
+    new: impl Iterator<Item = ItemResult>,
 ) {
-    for response in responses {
-        settled.entry(response.index).or_insert(response);
+    for result in new {
+        results.entry(result.index).or_insert(result);
     }
 }
 
-/// Returns a retryable error for each item of a group that could not be committed.
+/// Returns a retryable error for each item of a group that gets no decision, or whose decision
+/// cannot be written.
 pub(super) fn reject(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
-    group.rejected_for_now(Rejection::new(
-        code,
-        "another writer changed this resource concurrently, or it cannot be written now: send the item again",
-    ))
+    let error = match code {
+        ItemCode::Contended => {
+            "other writers changed resources of this batch concurrently: send the item again"
+        }
+        _ => "this resource cannot be read or written now: send the item again",
+    };
+    group.rejected_for_now(Rejection::new(code, error))
 }

@@ -10,28 +10,28 @@ use tidemark_core::{
     },
     resource::ResourceKey,
     sequence::{
-        plan::{Head, LogStep, end_of},
+        plan::{Head, LogStep, log_end},
         repair::Comparison,
     },
 };
 
-use super::{APPEND_ATTEMPTS_MAX, RepairRun, concurrent_updates};
+use super::{APPEND_ATTEMPTS_MAX, RepairInvocation, concurrent_updates};
 use crate::{
-    compare::{LogRead, ReadLimit, read_backward, read_forward},
+    compare::{LogCoverage, ReadLimit, read_backward, read_forward},
     failure::Failure,
     metrics::Metric,
     tables::changes::AppendOutcome,
 };
 
 /// A channel under repair, whose log was compared up to `head`.
-pub(super) struct Channel<'a> {
-    pub(super) work: RepairRun<'a>,
+pub(super) struct ChannelLogRepair<'a> {
+    pub(super) invocation: RepairInvocation<'a>,
     pub(super) scope: &'a Scope,
     pub(super) head: Option<Head>,
     pub(super) comparison: Comparison,
 }
 
-impl Channel<'_> {
+impl ChannelLogRepair<'_> {
     /// Appends the changes that the log lacks. Returns `None` if it lacks none.
     pub(super) async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
         self.compare().await?;
@@ -44,19 +44,19 @@ impl Channel<'_> {
             .map(|version| version.key.clone())
             .collect();
 
-        self.work
+        self.invocation
             .audit(
                 self.scope,
                 format!("appends {} missing changes to the log", missing.len()),
             )
             .await?;
 
-        let RepairRun {
+        let RepairInvocation {
             context,
             until,
             dry_run,
             ..
-        } = self.work;
+        } = self.invocation;
         let mut appended = 0;
         for keys in missing.chunks(REPAIR_ROWS_MAX).filter(|_| !dry_run) {
             if context.clock.now() > until {
@@ -79,15 +79,15 @@ impl Channel<'_> {
             return Ok(());
         };
         let bound = ReadLimit {
-            until: self.work.until,
+            until: self.invocation.until,
             segments_max: usize::MAX,
             bytes_max: usize::MAX,
         };
 
-        let context = self.work.context;
+        let context = self.invocation.context;
         match read_backward(context, self.scope, head, &mut self.comparison, bound).await? {
-            LogRead::Whole => Ok(()),
-            LogRead::Cut(_) => Err(too_long(self.scope).into()),
+            LogCoverage::Complete => Ok(()),
+            LogCoverage::Partial(_) => Err(too_long(self.scope).into()),
         }
     }
 
@@ -102,15 +102,16 @@ impl Channel<'_> {
         Err(concurrent_updates())
     }
 
-    /// Makes one attempt to append. Reads the rows before the head, so that concurrently sequenced
-    /// changes are seen and an older version is never appended after a newer one.
+    /// Makes one attempt to append. Reads the rows first, then the head and the entries up to it. A
+    /// version that is sequenced in between is therefore in the entries and is not appended again;
+    /// a version that is sequenced later fails the condition of the append.
     async fn append(
         &mut self,
         keys: &[ResourceKey],
         appended: &mut usize,
     ) -> Result<AppendOutcome, Failure> {
         let Self {
-            work: RepairRun { context, .. },
+            invocation: RepairInvocation { context, .. },
             scope,
             ..
         } = *self;
@@ -130,7 +131,7 @@ impl Channel<'_> {
             .pop()
             .flatten();
         if let Some(head) = &head {
-            let seen = end_of(self.head.as_ref());
+            let seen = log_end(self.head.as_ref());
             read_forward(context, scope, seen, head, &mut self.comparison).await?;
         }
         self.head = head;
@@ -147,14 +148,15 @@ impl Channel<'_> {
             context
                 .meter
                 .count(Metric::SequencedChanges, segment.entries.len());
-            self.comparison.note(&segment);
+            self.comparison.add_segment(&segment);
             self.head = Some(head);
         }
         Ok(AppendOutcome::Done)
     }
 }
 
-/// Appended changes are in the log, so a repetition of the request finds fewer missing changes.
+/// Returns the problem for a repair that ran out of time. What was appended stays in the log, so
+/// the same request continues.
 fn too_much() -> Problem {
     let detail = "one invocation cannot append all missing changes, and keeps those that it appended: send the same request again";
     Problem::new(ProblemCode::Unavailable, detail)

@@ -68,7 +68,7 @@ impl Tables {
     /// Returns `Failure` if DynamoDB is unavailable or cancels the transaction.
     pub async fn add_audit_entry(&self, tenant: &str, entry: &AuditEntry) -> Result<(), Failure> {
         match self
-            .transact(self.audit_log.transact(tenant, entry)?)
+            .transact(self.audit_log.transaction_items(tenant, entry)?)
             .await?
         {
             TransactionOutcome::Done => Ok(()),
@@ -89,13 +89,13 @@ impl AuditLog {
     ///
     /// # Errors
     /// Returns `Failure` if the entry cannot be serialized, which does not happen.
-    pub fn transact(
+    pub fn transaction_items(
         &self,
         tenant: &str,
         entry: &AuditEntry,
     ) -> Result<Vec<TransactWriteItem>, Failure> {
         let packed = pack(
-            &serde_json::to_vec(entry).map_err(|error| Failure::undecoded("audit entry", error))?,
+            &serde_json::to_vec(entry).map_err(|error| Failure::unencoded("audit entry", error))?,
         );
         let chunks: Vec<&[u8]> = packed.chunks(CHUNK_BYTES_MAX).collect();
 

@@ -32,6 +32,9 @@ const HEAD: &str = "head";
 /// valid position always finds it.
 const EXPIRY_MARGIN_DAYS: i64 = 1;
 
+/// The number of segments that one query requests. DynamoDB returns at most 1 MB of them.
+pub const QUERY_SEGMENTS_MAX: i32 = 16;
+
 /// Client for the table `changes`.
 #[derive(Debug, Clone)]
 pub struct Changes {

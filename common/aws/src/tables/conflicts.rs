@@ -23,8 +23,8 @@ mod opened;
 mod payloads;
 mod read;
 mod record;
+mod resolve;
 mod row;
-mod settle;
 mod statements;
 pub(crate) mod versions;
 

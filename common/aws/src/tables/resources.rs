@@ -170,7 +170,7 @@ impl Resources {
     ///
     /// # Errors
     /// Returns `Failure` if the row cannot be serialized, which does not happen.
-    pub fn transact(
+    pub fn transaction_items(
         &self,
         scope: &Scope,
         resource: &ResourceKey,

@@ -104,7 +104,7 @@ pub(super) fn statement(
         .set_parameters(Some(parameters));
     statement
         .build()
-        .map_err(|error| Failure::unreadable("statement", error))
+        .map_err(|error| Failure::unencoded("statement", error))
 }
 
 fn outcome(response: &BatchStatementResponse) -> WriteOutcome {

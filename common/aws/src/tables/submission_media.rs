@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tidemark_core::{
     channel::Scope, key, media::Upload, principal::Principal, protocol::timestamp,
-    push::media::Claim, resource::ResourceKey,
+    push::media::MediaReference, resource::ResourceKey,
 };
 
 use super::{Table, key as row_key, text};
@@ -38,11 +38,16 @@ impl SubmissionMedia {
     ///
     /// # Errors
     /// Returns `Failure` if DynamoDB is unavailable.
-    pub async fn noted(&self, tenant: &str, claims: Vec<Claim>) -> Result<HashSet<Claim>, Failure> {
-        let place = |(resource, media): &Claim| (partition(tenant, resource), media.clone());
-        let by_place: HashMap<(String, String), Claim> = claims
+    pub async fn verified(
+        &self,
+        tenant: &str,
+        references: Vec<MediaReference>,
+    ) -> Result<HashSet<MediaReference>, Failure> {
+        let place =
+            |(resource, media): &MediaReference| (partition(tenant, resource), media.clone());
+        let by_place: HashMap<(String, String), MediaReference> = references
             .into_iter()
-            .map(|claim| (place(&claim), claim))
+            .map(|reference| (place(&reference), reference))
             .collect();
         let keys = by_place
             .keys()

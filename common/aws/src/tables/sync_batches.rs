@@ -248,7 +248,7 @@ impl SyncBatches {
     ///
     /// # Errors
     /// Returns `Failure` if the results cannot be serialized, which does not happen.
-    pub fn transact(
+    pub fn transaction_items(
         &self,
         tenant: &str,
         batch_id: &BatchId,
@@ -286,7 +286,7 @@ impl SyncBatches {
             pk: partition(tenant, &batch_id.user, &batch_id.device_id),
             sk: batch_id.unique.clone(),
             digest: digest.to_vec(),
-            results: pack(&results.map_err(|error| Failure::undecoded("batch results", error))?),
+            results: pack(&results.map_err(|error| Failure::unencoded("batch results", error))?),
             processed_at: batch.processed_at.timestamp_millis(),
             expires_at: expiry(batch.processed_at, self.retention),
         })

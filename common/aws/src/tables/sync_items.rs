@@ -139,7 +139,7 @@ impl SyncItems {
             items,
         };
         let packed = pack(
-            &serde_json::to_vec(&raw).map_err(|error| Failure::undecoded("raw items", error))?,
+            &serde_json::to_vec(&raw).map_err(|error| Failure::unencoded("raw items", error))?,
         );
 
         let pack = json::hex(&json::digest([&packed])[..8]);

@@ -118,5 +118,5 @@ pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Failure
 }
 
 pub(crate) fn incomplete(error: BuildError) -> Failure {
-    Failure::unreadable("transaction", error)
+    Failure::unencoded("transaction", error)
 }

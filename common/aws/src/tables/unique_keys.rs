@@ -42,7 +42,7 @@ impl UniqueKeys {
     ///
     /// # Errors
     /// Returns `Failure` if a row cannot be serialized, which does not happen.
-    pub fn transact(
+    pub fn transaction_items(
         &self,
         change: &UniqueChange,
         holder: &ResourceKey,

@@ -14,8 +14,8 @@ use super::{Keyring, essence, extension_of, keyring::MAC_BYTES};
 use crate::{
     json,
     limits::{
-        MEDIA_EXTENSION_LETTERS_MAX, MEDIA_NAME_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX,
-        MEDIA_OLD_TYPE_LETTERS_MAX, MEDIA_TYPE_LETTERS_MAX,
+        MEDIA_EXTENSION_CHARS_MAX, MEDIA_NAME_CHARS_MAX, MEDIA_OLD_EXTENSION_CHARS_MAX,
+        MEDIA_OLD_TYPE_CHARS_MAX, MEDIA_TYPE_CHARS_MAX,
     },
 };
 
@@ -65,7 +65,7 @@ impl MediaKey {
             unique,
             mac: None,
             content_length,
-            content_type: type_word(content_type, MEDIA_TYPE_LETTERS_MAX),
+            content_type: type_word(content_type, MEDIA_TYPE_CHARS_MAX),
             extension: extension_of(content_type).map(str::to_owned),
         };
 
@@ -98,8 +98,8 @@ impl MediaKey {
         };
 
         let (type_letters_max, extension_letters_max) = match mac {
-            Some(_) => (MEDIA_TYPE_LETTERS_MAX, MEDIA_EXTENSION_LETTERS_MAX),
-            None => (MEDIA_OLD_TYPE_LETTERS_MAX, MEDIA_OLD_EXTENSION_LETTERS_MAX),
+            Some(_) => (MEDIA_TYPE_CHARS_MAX, MEDIA_EXTENSION_CHARS_MAX),
+            None => (MEDIA_OLD_TYPE_CHARS_MAX, MEDIA_OLD_EXTENSION_CHARS_MAX),
         };
 
         let is_sound = is_name_word(tenant)
@@ -152,9 +152,9 @@ impl MediaKey {
     /// Returns whether the content type, without its parameters, is the promised one.
     pub fn is_of_type(&self, content_type: &str) -> bool {
         let letters_max = if self.is_old() {
-            MEDIA_OLD_TYPE_LETTERS_MAX
+            MEDIA_OLD_TYPE_CHARS_MAX
         } else {
-            MEDIA_TYPE_LETTERS_MAX
+            MEDIA_TYPE_CHARS_MAX
         };
         self.content_type == type_word(content_type, letters_max)
     }
@@ -235,8 +235,7 @@ fn number(text: &str) -> Option<u128> {
 /// Returns the folder name of a tenant or user: the name itself if it is short and safe, else a
 /// hash of it. No plain name begins with the `~` of a hash, so no two names share a folder.
 fn name_word(name: &str) -> String {
-    let is_plain =
-        is_word(name, MEDIA_NAME_LETTERS_MAX, is_name_letter) && has_other_than_dots(name);
+    let is_plain = is_word(name, MEDIA_NAME_CHARS_MAX, is_name_letter) && has_other_than_dots(name);
     if is_plain {
         name.to_owned()
     } else {
@@ -273,7 +272,7 @@ fn is_word(text: &str, letters_max: usize, fits: impl Fn(u8) -> bool) -> bool {
 }
 
 fn is_name_word(text: &str) -> bool {
-    is_word(text, MEDIA_NAME_LETTERS_MAX, |byte| {
+    is_word(text, MEDIA_NAME_CHARS_MAX, |byte| {
         is_name_letter(byte) || byte == b'~'
     }) && has_other_than_dots(text)
 }

@@ -91,7 +91,7 @@ impl LimitsResponse {
             token_bytes_max: limits::TOKEN_BYTES_MAX,
             list_default: limits::LIST_DEFAULT,
             list_max: limits::LIST_MAX,
-            note_letters_max: limits::NOTE_LETTERS_MAX,
+            note_letters_max: limits::NOTE_CHARS_MAX,
             answer_bytes_max: limits::RESPONSE_BYTES_MAX,
             media,
             retention,

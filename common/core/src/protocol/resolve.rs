@@ -7,7 +7,7 @@ use super::{deserialize_name, number::deserialize_whole_option, serialize_timest
 use crate::{
     conflict::{ConflictStatus, Resolution},
     json::Json,
-    limits::NOTE_LETTERS_MAX,
+    limits::NOTE_CHARS_MAX,
 };
 
 /// A request to resolve a conflict.
@@ -86,10 +86,10 @@ fn deserialize_note<'de, D: Deserializer<'de>>(
     let note = Option::<String>::deserialize(deserializer)?;
     if note
         .as_ref()
-        .is_some_and(|note| note.chars().nth(NOTE_LETTERS_MAX).is_some())
+        .is_some_and(|note| note.chars().nth(NOTE_CHARS_MAX).is_some())
     {
         return Err(serde::de::Error::custom(format!(
-            "must not have more than {NOTE_LETTERS_MAX} characters"
+            "must not have more than {NOTE_CHARS_MAX} characters"
         )));
     }
     Ok(note)

@@ -55,7 +55,7 @@ struct PageItem {
     server_version: u64,
     changed_at: DateTime<Utc>,
     /// Conflicts resolved since, oldest first.
-    decided: Vec<ChangeResolution>,
+    resolved_conflicts: Vec<ChangeResolution>,
     /// Whether the item is delivered: one of the versions folded into it is not an omitted own
     /// change of the reader.
     is_news: bool,
@@ -153,7 +153,7 @@ impl Page {
             action,
             server_version,
             changed_at,
-            decided,
+            resolved_conflicts,
             payload,
             echo_to_author,
             ..
@@ -167,7 +167,7 @@ impl Page {
 
         let made = is_own.then(|| WrittenVersion::new(&key, server_version));
         let is_news = echo_to_author || made.is_none_or(|made| self.own.delivers(channel, made));
-        let bytes = bytes(&key, payload.as_deref(), decided.len());
+        let bytes = bytes(&key, payload.as_deref(), resolved_conflicts.len());
 
         self.take(
             key,
@@ -176,7 +176,7 @@ impl Page {
                 payload,
                 server_version,
                 changed_at,
-                decided,
+                resolved_conflicts,
                 is_news,
                 bytes,
             },
@@ -208,7 +208,7 @@ impl Page {
             payload: Some(resource.payload),
             server_version: resource.server_version,
             changed_at: resource.changed_at,
-            decided: resource
+            resolved_conflicts: resource
                 .resolutions
                 .into_iter()
                 .map(ConflictResolution::into_change_resolution)
@@ -272,13 +272,13 @@ impl PageItem {
         };
 
         // Conflicts resolved since are all reported, regardless of the version that resolved them.
-        let mut decided = std::mem::take(&mut self.decided);
-        decided.retain(|conflict| !other.decided.contains(conflict));
-        decided.extend(other.decided);
+        let mut resolved_conflicts = std::mem::take(&mut self.resolved_conflicts);
+        resolved_conflicts.retain(|conflict| !other.resolved_conflicts.contains(conflict));
+        resolved_conflicts.extend(other.resolved_conflicts);
 
         *self = Self {
             action,
-            decided,
+            resolved_conflicts,
             bytes,
             is_news: self.is_news,
             ..other
@@ -291,9 +291,9 @@ impl PageItem {
             return self.bytes;
         }
         let kept = self
-            .decided
+            .resolved_conflicts
             .iter()
-            .filter(|conflict| !other.decided.contains(conflict));
+            .filter(|conflict| !other.resolved_conflicts.contains(conflict));
         other.bytes + DECIDED_BYTES * kept.count()
     }
 
@@ -304,12 +304,12 @@ impl PageItem {
             payload,
             server_version,
             changed_at,
-            decided,
+            resolved_conflicts,
             ..
         } = self;
-        let conflict = decided.last().cloned();
-        let conflicts = if decided.len() > 1 {
-            decided
+        let conflict = resolved_conflicts.last().cloned();
+        let conflicts = if resolved_conflicts.len() > 1 {
+            resolved_conflicts
         } else {
             Vec::new()
         };
@@ -335,12 +335,12 @@ impl PageItem {
 }
 
 /// Returns an upper bound of the bytes that a change takes in the response.
-fn bytes(key: &ResourceKey, payload: Option<&RawValue>, decided: usize) -> usize {
+fn bytes(key: &ResourceKey, payload: Option<&RawValue>, resolved_conflicts: usize) -> usize {
     let payload = payload.map_or(0, |payload| escaped_bytes(payload.get()));
     // In the worst case names are escaped twice: as JSON in the body, and the body as a JSON string
     // by Lambda.
     let names = 2 * (escaped_bytes(&key.id) + escaped_bytes(key.channel.name()));
-    payload + names + key.resource_type.len() + 310 + DECIDED_BYTES * decided
+    payload + names + key.resource_type.len() + 310 + DECIDED_BYTES * resolved_conflicts
 }
 
 /// Returns whether a segment is contiguous with `position`: it follows the position or contains it.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::{
     sequence::{
-        plan::{Head, end_of},
+        plan::{Head, log_end},
         position::Position,
     },
     token::Progress,
@@ -44,7 +44,7 @@ pub fn start(
 pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
     Start {
         progress: Progress::Snapshot {
-            noted: end_of(head),
+            noted: log_end(head),
             noted_at: now,
             after: None,
         },
@@ -65,7 +65,7 @@ fn is_contiguous(
         } => (*noted, *noted_at),
     };
 
-    let end = end_of(head);
+    let end = log_end(head);
     if position == end {
         return true; // no change was missed, regardless of the age of the position
     }

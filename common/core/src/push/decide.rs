@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::{
     fold::Fold,
     intake::{CarriedState, Group, Item, Sender},
-    media::Evidence,
+    media::MediaVerification,
 };
 use crate::{
     catalog::Policy,
@@ -36,7 +36,7 @@ pub struct Lookups<'a> {
     /// taken.
     pub holders: &'a HashMap<UniqueKey, ResourceKey>,
     /// The verification results of the media keys that the batch names.
-    pub media: &'a Evidence,
+    pub media: &'a MediaVerification,
 }
 
 /// The decision about a group, or about its first items. At least one item is decided.

@@ -165,7 +165,7 @@ fn is_fresh(edit: &Edit, resource: &Resource, author: &Author) -> bool {
     if own_run && edit.client_version <= resource.run.client_version_max {
         return false;
     }
-    edit.base_version.is_some() || edit.client_version > resource.claims.of(author)
+    edit.base_version.is_some() || edit.client_version > resource.high_water_marks.of(author)
 }
 
 /// Returns whether the device itself wrote every version after the edit's base. A base above the

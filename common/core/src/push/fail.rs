@@ -62,7 +62,7 @@ impl Fold<'_> {
             ItemCode::NotFound | ItemCode::ResourceDeleted
         );
 
-        let response = rejection.response(
+        let result = rejection.into_result(
             edit.index,
             edit.client_temp_id.clone(),
             Some(self.key.id.clone()),
@@ -70,14 +70,14 @@ impl Fold<'_> {
         );
 
         if !states_version {
-            return response;
+            return result;
         }
 
         let resource = self.resource.as_ref();
         ItemResult {
             server_version: Some(resource.map_or(0, |resource| resource.server_version)),
             server_deleted: resource.is_some_and(|resource| resource.deleted),
-            ..response
+            ..result
         }
     }
 }

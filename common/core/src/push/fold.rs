@@ -93,7 +93,7 @@ impl<'a> Fold<'a> {
     }
 
     pub(super) fn finish(mut self) -> FoldOutcome {
-        self.settle();
+        self.serialize_payload();
 
         let Self {
             resource,
@@ -137,7 +137,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Serializes the payload with the applied edits into the resource.
-    fn settle(&mut self) {
+    fn serialize_payload(&mut self) {
         if let (false, Some(resource), Some(payload)) =
             (self.is_serialized, &mut self.resource, &self.payload)
         {
@@ -147,8 +147,8 @@ impl<'a> Fold<'a> {
     }
 
     /// Returns the resource with the edits applied so far.
-    pub(super) fn settled(&mut self) -> Option<Resource> {
-        self.settle();
+    pub(super) fn current(&mut self) -> Option<Resource> {
+        self.serialize_payload();
         self.resource.clone()
     }
 
@@ -187,7 +187,7 @@ impl<'a> Fold<'a> {
                 self.on_conflict(edit, code, error, is_blocked)?
             }
             _ if is_blocked => self.follow_blocking(edit)?,
-            EditOutcome::NotFound => match self.join_rejected_create(edit)? {
+            EditOutcome::NotFound => match self.join_conflict_of_create(edit)? {
                 Some(response) => response,
                 None => return Ok(self.not_found(edit)),
             },
@@ -207,7 +207,7 @@ impl<'a> Fold<'a> {
             // The edit may revert a change that is part of the conflict, so it joins the conflict
             // to take effect after an admin accepts it.
             EditOutcome::Unchanged { .. } => {
-                self.carried.conflicted.is_some() && edit.action != Action::Create
+                self.carried.batch_conflict.is_some() && edit.action != Action::Create
             }
             _ => self.blocking(edit).is_some(),
         }

@@ -122,7 +122,7 @@ fn grouped(
                 groups.entry(key).or_default().push(item);
             }
             (Err(rejection), Ok(_)) | (Err(_), Err(rejection)) => {
-                rejected.push(rejection.response(index, temp_id, None, false));
+                rejected.push(rejection.into_result(index, temp_id, None, false));
             }
         }
     }

@@ -16,49 +16,50 @@ use crate::{
     resource::{Resource, ResourceKey},
 };
 
-const NOT_GIVEN: &str = "is not a media key that was issued to you: presign an upload of your own";
+const NOT_ISSUED: &str = "is not a media key that was issued to you: presign an upload of your own";
 const TOO_OLD: &str =
     "is a media key of the old form, which is no longer accepted: presign the upload again";
 
-/// A media key and the resource whose payload names it.
-pub type Claim = (ResourceKey, String);
+/// A media key and the resource whose payload contains it.
+pub type MediaReference = (ResourceKey, String);
 
 /// The rules by which media keys are accepted for lookup.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyRules<'a> {
     /// The secrets that authenticate keys.
     pub keyring: &'a Keyring,
-    /// Whether keys of the old form, which have no MAC, are accepted when a resource names them for
-    /// the first time.
+    /// Whether keys of the old form, which have no MAC, are accepted when they are added to a
+    /// resource.
     pub accepts_old: bool,
 }
 
 /// The media keys of a batch that have to be verified, in item order.
 #[derive(Debug, Default)]
 pub struct MediaReferences {
-    claims: Vec<Lookup>,
-    evidence: Evidence,
+    references: Vec<Lookup>,
+    verification: MediaVerification,
 }
 
 #[derive(Debug)]
 struct Lookup {
-    claim: Claim,
+    reference: MediaReference,
     is_old: bool,
     is_own: bool,
-    /// The resource may exist already, so the upload may have been verified for it before.
-    may_be_noted: bool,
-    accepts_first_naming: bool,
+    /// Whether the resource may exist already, in which case the upload may have been verified for
+    /// it.
+    may_be_verified_before: bool,
+    may_be_added: bool,
 }
 
 /// The verification state of the media keys of a batch.
 #[derive(Debug, Default)]
-pub struct Evidence {
+pub struct MediaVerification {
     /// Uploads that were verified for their resource before.
-    noted: HashSet<Claim>,
-    /// Claims that are deferred to a later batch.
-    deferred: HashSet<Claim>,
-    /// The lookup results, by media key.
-    checked: HashMap<String, MediaCheck>,
+    verified_before: HashSet<MediaReference>,
+    /// References that are deferred to a later batch.
+    deferred: HashSet<MediaReference>,
+    /// The results of the lookups in the bucket, by media key.
+    lookup_results: HashMap<String, MediaCheck>,
 }
 
 /// The number of lookups that a batch may still make.
@@ -68,10 +69,11 @@ struct Budget {
 }
 
 /// Returns the media keys in the payload fields that the catalog declares as media fields. A field
-/// holds one text or a list of texts.
+/// contains a string or an array of strings.
 ///
 /// # Errors
-/// Returns a [`Rejection`] if a field holds anything else, or if there are more than 50 keys.
+/// Returns a [`Rejection`] if a field contains anything else, or if there are more than
+/// [`MEDIA_KEYS_MAX`] keys.
 pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Rejection> {
     let mut keys = Vec::new();
 
@@ -88,7 +90,7 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Reject
 
     if keys.len() > MEDIA_KEYS_MAX {
         let error = format!(
-            "payload: names {} media keys, at most {MEDIA_KEYS_MAX}",
+            "payload: contains {} media keys, at most {MEDIA_KEYS_MAX}",
             keys.len()
         );
         return Err(Rejection::new(ItemCode::TooManyMedia, error));
@@ -96,8 +98,8 @@ pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Reject
     Ok(keys)
 }
 
-/// Returns the media keys in the value of a media field: one text or a list of texts; an empty list
-/// for `null`. Returns `None` for any other value.
+/// Returns the media keys in the value of a media field: a string or an array of strings; an empty
+/// list for `null`. Returns `None` for any other value.
 pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
     match serde_json::from_str::<Option<String>>(value.get()) {
         Ok(key) => Some(key.into_iter().collect()),
@@ -106,7 +108,7 @@ pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
 }
 
 impl MediaReferences {
-    /// Collects the keys that the items of `groups` name and that `rows` do not already contain.
+    /// Collects the keys that the items of `groups` contain and that `rows` do not contain yet.
     /// Items for which `is_pending` returns false, by their index, already have results and are
     /// left out.
     pub fn of(
@@ -123,7 +125,7 @@ impl MediaReferences {
         edits.retain(|(_, edit)| is_pending(edit.index));
         edits.sort_by_key(|(_, edit)| edit.index);
         let mut held: HashMap<&ResourceKey, HashSet<String>> = HashMap::new();
-        let (mut seen, mut claims) = (HashSet::new(), Self::default());
+        let (mut seen, mut references) = (HashSet::new(), Self::default());
 
         for (group, edit) in edits {
             let held = held
@@ -142,105 +144,114 @@ impl MediaReferences {
 
             let rejected = forged
                 .iter()
-                .map(|key| ((*key).clone(), MediaCheck::Rejected(NOT_GIVEN)));
-            claims.evidence.checked.extend(rejected);
+                .map(|key| ((*key).clone(), MediaCheck::Rejected(NOT_ISSUED)));
+            references.verification.lookup_results.extend(rejected);
             // An item with a forged key is rejected, so its other keys are not looked up.
             for key in new.into_iter().filter(|_| forged.is_empty()) {
                 if seen.insert((&group.key, key)) {
-                    claims.add(group, key, sender, rules);
+                    references.add(group, key, sender, rules);
                 }
             }
         }
-        claims
+        references
     }
 
     fn add(&mut self, group: &Group, key: &str, sender: Sender<'_>, rules: KeyRules<'_>) {
         let Some(parsed) = recognized(key, rules) else {
             return;
         };
-        self.claims.push(Lookup {
-            claim: (group.key.clone(), key.to_owned()),
+        self.references.push(Lookup {
+            reference: (group.key.clone(), key.to_owned()),
             is_old: parsed.is_old(),
             is_own: parsed.is_of(&sender.principal.tenant, &sender.principal.user),
-            may_be_noted: sender.is_replay || !group.begins_with_create(),
-            accepts_first_naming: !parsed.is_old() || rules.accepts_old,
+            may_be_verified_before: sender.is_replay || !group.begins_with_create(),
+            may_be_added: !parsed.is_old() || rules.accepts_old,
         });
     }
 
-    /// Returns the claims to look for among the uploads that were verified before, at most
-    /// [`MEDIA_LOOKUPS_MAX`].
-    pub fn to_find(&self) -> Vec<Claim> {
+    /// Returns the references to read from `submission_media`, at most [`MEDIA_LOOKUPS_MAX`].
+    pub fn references_to_load(&self) -> Vec<MediaReference> {
         let mut budget = Budget::new();
         let found = self
-            .claims
+            .references
             .iter()
-            .filter(|it| it.may_be_noted && budget.admits(it.is_old));
-        found.map(|it| it.claim.clone()).collect()
+            .filter(|it| it.may_be_verified_before && budget.try_take(it.is_old));
+        found.map(|it| it.reference.clone()).collect()
     }
 
-    /// Returns the keys whose uploads have to be looked up, at most [`MEDIA_LOOKUPS_MAX`], and the
-    /// evidence for the others. `noted` contains the claims that were verified before.
-    pub fn to_look_up(self, noted: HashSet<Claim>) -> (Vec<String>, Evidence) {
-        let searched: HashSet<Claim> = self.to_find().into_iter().collect();
+    /// Returns the object keys to look up in the bucket, at most [`MEDIA_LOOKUPS_MAX`], and the
+    /// state of the other keys. `verified_before` contains the references whose uploads were
+    /// verified before.
+    pub fn objects_to_head(
+        self,
+        verified_before: HashSet<MediaReference>,
+    ) -> (Vec<String>, MediaVerification) {
+        let searched: HashSet<MediaReference> = self.references_to_load().into_iter().collect();
         let Self {
-            claims,
-            mut evidence,
+            references,
+            mut verification,
         } = self;
 
         let (mut budget, mut keys) = (Budget::new(), Vec::new());
         for Lookup {
-            claim,
+            reference,
             is_old,
             is_own,
-            may_be_noted,
-            accepts_first_naming,
-        } in claims
+            may_be_verified_before,
+            may_be_added,
+        } in references
         {
-            if noted.contains(&claim) {
+            if verified_before.contains(&reference) {
                 continue;
             }
 
-            if !(is_own && accepts_first_naming) {
-                if may_be_noted && !searched.contains(&claim) {
-                    evidence.deferred.insert(claim);
+            if !(is_own && may_be_added) {
+                if may_be_verified_before && !searched.contains(&reference) {
+                    verification.deferred.insert(reference);
                 } else {
-                    let reason = if is_own { TOO_OLD } else { NOT_GIVEN };
-                    evidence
-                        .checked
-                        .insert(claim.1, MediaCheck::Rejected(reason));
+                    let reason = if is_own { TOO_OLD } else { NOT_ISSUED };
+                    verification
+                        .lookup_results
+                        .insert(reference.1, MediaCheck::Rejected(reason));
                 }
-            } else if !evidence.checked.contains_key(&claim.1) {
-                let is_admitted = budget.admits(is_old);
+            } else if !verification.lookup_results.contains_key(&reference.1) {
+                let is_admitted = budget.try_take(is_old);
                 // The lookup result replaces this entry.
-                evidence.checked.insert(
-                    claim.1.clone(),
+                verification.lookup_results.insert(
+                    reference.1.clone(),
                     if is_admitted {
                         MediaCheck::Unavailable
                     } else {
                         MediaCheck::Deferred
                     },
                 );
-                keys.extend(Some(claim.1).filter(|_| is_admitted));
+                keys.extend(Some(reference.1).filter(|_| is_admitted));
             }
         }
 
-        (keys, Evidence { noted, ..evidence })
+        (
+            keys,
+            MediaVerification {
+                verified_before,
+                ..verification
+            },
+        )
     }
 }
 
-impl Evidence {
-    /// Returns the evidence with the lookup results added.
+impl MediaVerification {
+    /// Adds the results of the lookups.
     #[must_use]
-    pub fn with(mut self, checked: HashMap<String, MediaCheck>) -> Self {
-        self.checked.extend(checked);
+    pub fn with_lookup_results(mut self, lookup_results: HashMap<String, MediaCheck>) -> Self {
+        self.lookup_results.extend(lookup_results);
         self
     }
 
     /// Checks that a new media key is not rejected permanently.
-    fn check_valid(&self, claim: &Claim) -> Result<(), Rejection> {
-        let (_, media) = claim;
-        match self.checked.get(media) {
-            Some(MediaCheck::Rejected(reason)) if !self.deferred.contains(claim) => {
+    fn check_valid(&self, reference: &MediaReference) -> Result<(), Rejection> {
+        let (_, media) = reference;
+        match self.lookup_results.get(media) {
+            Some(MediaCheck::Rejected(reason)) if !self.deferred.contains(reference) => {
                 let error = format!("payload: {media:?} {reason}");
                 Err(Rejection::new(ItemCode::InvalidMediaKey, error))
             }
@@ -250,10 +261,10 @@ impl Evidence {
 
     /// Returns the verified upload of a new media key that is valid, or the reason why the item
     /// must be sent again.
-    fn upload(&self, claim: &Claim) -> Result<Upload, Rejection> {
-        let (_, media) = claim;
-        match self.checked.get(media) {
-            _ if self.deferred.contains(claim) => Err(deferred()),
+    fn upload(&self, reference: &MediaReference) -> Result<Upload, Rejection> {
+        let (_, media) = reference;
+        match self.lookup_results.get(media) {
+            _ if self.deferred.contains(reference) => Err(deferred()),
             Some(MediaCheck::Verified(upload)) => Ok(upload.clone()),
             Some(MediaCheck::Missing(reason)) => {
                 let error = format!("payload: media {media:?}: {reason}");
@@ -276,7 +287,7 @@ impl Budget {
         }
     }
 
-    fn admits(&mut self, is_old: bool) -> bool {
+    fn try_take(&mut self, is_old: bool) -> bool {
         if self.all == 0 || is_old && self.old == 0 {
             return false;
         }
@@ -292,7 +303,7 @@ fn recognized(key: &str, rules: KeyRules<'_>) -> Option<MediaKey> {
     MediaKey::parse(key).filter(|key| key.is_old() || key.is_authentic(rules.keyring))
 }
 
-/// Returns the edits of a group that name media keys.
+/// Returns the edits of a group whose payloads contain media keys.
 fn media_edits(group: &Group) -> impl Iterator<Item = &Edit> {
     group.edits().filter(|edit| !edit.media.is_empty())
 }
@@ -305,7 +316,7 @@ fn held_by(group: &Group, resource: Option<&Resource>, sender: Sender<'_>) -> Ha
         .unwrap_or_default()
 }
 
-/// Returns the media keys that a stored resource names.
+/// Returns the media keys in the payload of a stored resource.
 fn named_by(resource: &Resource, rules: &ResourceType) -> HashSet<String> {
     named_in(&json::fields(&resource.payload).unwrap_or_default(), rules)
 }
@@ -323,15 +334,15 @@ fn named_in(fields: &Fields, rules: &ResourceType) -> HashSet<String> {
 /// `current_fields`.
 ///
 /// # Errors
-/// Returns a [`Rejection`] if a key was not verified for this resource and cannot be, or if its
-/// upload is missing or differs from what was promised. The flag is true if the unchanged item may
-/// succeed when it is sent again.
+/// Returns a [`Rejection`] if a new key was not issued to the sender, if its upload is missing or
+/// has another size or type than the key states, or if the upload could not be looked up. The flag
+/// is true if the error is retryable.
 pub fn verify(
     edit: &Edit,
     key: &ResourceKey,
     current_fields: &Fields,
     rules: &ResourceType,
-    evidence: &Evidence,
+    verification: &MediaVerification,
 ) -> Result<Vec<Upload>, (Rejection, bool)> {
     if edit.media.is_empty() {
         return Ok(Vec::new());
@@ -339,30 +350,30 @@ pub fn verify(
 
     // The resource's existing keys were verified when they were added.
     let held = named_in(current_fields, rules);
-    let new: Vec<Claim> = edit
+    let new: Vec<MediaReference> = edit
         .media
         .iter()
         .filter(|media| !held.contains(*media))
         .map(|media| (key.clone(), media.clone()))
-        .filter(|claim| !evidence.noted.contains(claim))
+        .filter(|reference| !verification.verified_before.contains(reference))
         .collect();
 
     // Permanent errors take precedence over retryable ones.
-    for claim in &new {
-        evidence
-            .check_valid(claim)
+    for reference in &new {
+        verification
+            .check_valid(reference)
             .map_err(|rejection| (rejection, false))?;
     }
 
     new.iter()
-        .map(|claim| evidence.upload(claim))
+        .map(|reference| verification.upload(reference))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|rejection| (rejection, true))
 }
 
 fn deferred() -> Rejection {
     let error = format!(
-        "the batch names more media keys that are not verified yet than one batch may look up ({MEDIA_LOOKUPS_MAX}; \
+        "the batch contains more media keys that are not verified yet than one batch may look up ({MEDIA_LOOKUPS_MAX}; \
          {MEDIA_OLD_LOOKUPS_MAX} of the old form): send the item again"
     );
     Rejection::new(ItemCode::Unavailable, error)

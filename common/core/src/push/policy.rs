@@ -68,7 +68,8 @@ fn merge<'a>(
 
     let saw_create = base > 0 || resource.creation.author == *author;
     // If the client version was only claimed, the time of the edit is unknown.
-    let is_dated = edit.base_version.is_some() || edit.client_version > resource.claims.of(author);
+    let is_dated =
+        edit.base_version.is_some() || edit.client_version > resource.high_water_marks.of(author);
     // A row that is older than the `field_merge` policy has no field versions.
     let is_tracked = !resource.fields.is_empty() || resource.server_version == 1;
 
@@ -101,7 +102,10 @@ fn client_wins<'a>(
     payload: &mut Tree<'a>,
     author: &Author,
 ) -> PolicyDecision<'a> {
-    if !resource.claims.is_new(author, edit.client_version) {
+    if !resource
+        .high_water_marks
+        .is_new(author, edit.client_version)
+    {
         return PolicyDecision::Manual;
     }
     PolicyDecision::ClientWins(match edit.action {

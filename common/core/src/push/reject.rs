@@ -1,5 +1,5 @@
-//! Stores edits that are rejected but must not be lost (§3.5, §3.9, §5) in the conflict they belong
-//! to.
+//! Stores edits that conflict (§3.5, §3.9, §5): in the conflict that contains them already, in an
+//! open conflict, or in a new one.
 
 mod resolved;
 mod write;
@@ -23,13 +23,14 @@ use crate::{
 
 impl<'a> Fold<'a> {
     /// Adds the edit to its conflict (§3.5): the conflict that already contains it, else a conflict
-    /// that it joins, else a new one, which `policy` may resolve immediately.
+    /// that it joins, else a new one. `is_dropped`: the policy `server_wins` drops the edit, so its
+    /// conflict is stored as resolved with `accept_server`.
     pub(super) fn conflict(
         &mut self,
         edit: &Edit,
         code: ItemCode,
         error: String,
-        policy: Option<Policy>,
+        is_dropped: bool,
     ) -> Result<ItemResult, ConflictsNeeded> {
         let version = self
             .resource
@@ -39,23 +40,24 @@ impl<'a> Fold<'a> {
         let known_conflicts = self.known_conflicts.as_ref().ok_or(ConflictsNeeded)?;
         let held = known_conflicts
             .iter()
-            .find(|conflict| conflict.holds(edit.id));
+            .find(|conflict| conflict.contains(edit.id));
 
-        // A repeated edit gets the code with which it was first rejected.
+        // The conflict stores the code of the edit that opened it. A repetition of that edit gets
+        // this code; a repetition of a joined edit gets the code of its present evaluation.
         let opened = held.filter(|held| held.id == self.conflict_id(edit));
         let code = opened.map_or(code, |opened| opened.code);
         let held = held.map(|held| (held.id.clone(), held.resolution));
 
         let (id, resolution) = match held {
             Some(held) => held,
-            None => self.store(edit, code, version, policy),
+            None => self.store(edit, code, version, is_dropped),
         };
 
         if code == ItemCode::VersionMismatch && version > 0 {
-            self.note_conflicted(edit, &id);
+            self.carry_conflict(edit, &id);
         }
 
-        let mut response = ItemResult {
+        let mut result = ItemResult {
             status: Status::Conflict,
             conflict_id: Some(id),
             resolution,
@@ -68,18 +70,18 @@ impl<'a> Fold<'a> {
             ..self.ok(edit)
         };
 
-        self.show(&mut response);
-        Ok(response)
+        self.include_server_payload(&mut result);
+        Ok(result)
     }
 
-    /// Stores the edit in the conflict that it joins, or else in a new one, which `policy` may
-    /// resolve. Returns the id of the conflict and its resolution.
+    /// Stores the edit in the conflict that it joins, or else in a new one, which is resolved if
+    /// the edit `is_dropped`. Returns the id of the conflict and its resolution.
     fn store(
         &mut self,
         edit: &Edit,
         code: ItemCode,
         version: u64,
-        policy: Option<Policy>,
+        is_dropped: bool,
     ) -> (String, Option<Resolution>) {
         let blocking = self.blocking(edit);
         let is_blocked = blocking.is_some();
@@ -90,39 +92,39 @@ impl<'a> Fold<'a> {
             .position(|conflict| joins(conflict, edit, blocking, version));
 
         if let Some(joined) = joined
-            && (policy.is_none() || is_blocked)
+            && (!is_dropped || is_blocked)
         {
             return (self.join(joined, edit, code, version), None);
         }
 
         // A policy only resolves conflicts about existing resources.
-        if let Some(policy) = policy
-            && let Some(before) = self.settled()
-        {
-            let id = self.record_policy_decision(edit, policy, before);
+        if is_dropped && let Some(before) = self.current() {
+            let id = self.record_policy_decision(edit, Policy::ServerWins, before);
             return (id, Some(Resolution::AcceptServer));
         }
 
         (self.open(edit, code, version), None)
     }
 
-    /// Records that later items of the batch were made on the same copy as this edit, which is part
-    /// of the conflict `id`. The base of the first such edit is kept.
-    fn note_conflicted(&mut self, edit: &Edit, id: &str) {
-        let first = self.carried.conflicted.take();
-        self.carried.conflicted = Some(BatchConflict {
+    /// Records the conflict `id`, so that later items of the batch that were made on the same copy
+    /// join it (see [`Self::blocking`]). If several edits of the batch conflict, the base of the
+    /// first counts.
+    fn carry_conflict(&mut self, edit: &Edit, id: &str) {
+        let first = self.carried.batch_conflict.take();
+        self.carried.batch_conflict = Some(BatchConflict {
             id: id.to_owned(),
             base_version: first.map_or(edit.base_version, |first| first.base_version),
         });
     }
 
-    /// Returns the conflict of an earlier item of the batch that this edit joins: the edit was made
-    /// on the same copy but states a newer base, or none. An edit with the same or an older base is
-    /// evaluated by itself, as it would be in a later batch.
+    /// Returns the conflict of an earlier item of the batch that `edit` must join, because it was
+    /// made on the same copy: its base is newer than that of the earlier item, or one of the two
+    /// has no base. An edit with the same or an older base is evaluated by itself, as it would be
+    /// in a later batch.
     pub(super) fn blocking(&self, edit: &Edit) -> Option<&str> {
         let BatchConflict { id, base_version } = self
             .carried
-            .conflicted
+            .batch_conflict
             .as_ref()
             .filter(|_| edit.action != Action::Create)?;
         let is_newer = edit
@@ -134,26 +136,25 @@ impl<'a> Fold<'a> {
 
     /// Adds an edit of a resource whose create was rejected to the conflict of the create. Returns
     /// `None` if there is no such conflict.
-    pub(super) fn join_rejected_create(
+    pub(super) fn join_conflict_of_create(
         &mut self,
         edit: &Edit,
     ) -> Result<Option<ItemResult>, ConflictsNeeded> {
         let known_conflicts = self.known_conflicts.as_ref().ok_or(ConflictsNeeded)?;
         if !known_conflicts
             .iter()
-            .any(|conflict| conflict.holds(edit.id) || is_rejected_create(conflict))
+            .any(|conflict| conflict.contains(edit.id) || is_open_unapplied_create(conflict))
         {
             return Ok(None);
         }
         let error = "Based on a rejected create: the create of this resource conflicts";
-        self.conflict(edit, ItemCode::VersionMismatch, error.into(), None)
+        self.conflict(edit, ItemCode::VersionMismatch, error.into(), false)
             .map(Some)
     }
 
-    /// Returns the result of a create that is part of a conflict since it was rejected for a unique
-    /// value, whether or not the conflict is resolved. The create is not applied without a
-    /// resolution, even if the value is free now.
-    pub(super) fn rejected_before(
+    /// Returns the result of a create that is already part of a conflict, open or resolved. Such a
+    /// create is applied only by a resolution, even if its unique value is free now.
+    pub(super) fn result_of_conflicting_create(
         &mut self,
         edit: &Edit,
     ) -> Result<Option<ItemResult>, ConflictsNeeded> {
@@ -161,12 +162,12 @@ impl<'a> Fold<'a> {
             .known_conflicts
             .iter()
             .flatten()
-            .any(|conflict| conflict.holds(edit.id));
+            .any(|conflict| conflict.contains(edit.id));
         if edit.action != Action::Create || !is_held {
             return Ok(None);
         }
         let error = "Rejected before: the create is part of a conflict";
-        self.conflict(edit, ItemCode::UniqueViolation, error.into(), None)
+        self.conflict(edit, ItemCode::UniqueViolation, error.into(), false)
             .map(Some)
     }
 
@@ -177,7 +178,8 @@ impl<'a> Fold<'a> {
         edit: &Edit,
         next: &Next<'a>,
     ) -> Result<Option<ItemResult>, ConflictsNeeded> {
-        // The first attempt of most batches has no known holders.
+        // Holders become known only when a transaction fails, so most groups are decided without a
+        // lookup of the payload's unique fields.
         if self.found.holders.is_empty() {
             return Ok(None);
         }
@@ -204,36 +206,38 @@ impl<'a> Fold<'a> {
         );
         let error = format!("Unique violation: the value of {field} is held by {by}");
 
-        let response = self.conflict(edit, ItemCode::UniqueViolation, error, None)?;
+        let result = self.conflict(edit, ItemCode::UniqueViolation, error, false)?;
         Ok(Some(ItemResult {
             holder_id,
-            ..response
+            ..result
         }))
     }
 }
 
-/// Returns whether `edit` joins `conflict`: the conflict that blocks the group, or one whose
-/// rejection came after the edit's base (§3.5).
+/// Returns whether `edit` joins `conflict`, which must be open and have room: the conflict
+/// `blocking` of an earlier item of this batch; for a create, a conflict that a create opened; if
+/// there is no resource, the conflict of its create; otherwise a conflict whose last rejection was
+/// about a version after the edit's base (§3.5).
 fn joins(conflict: &ConflictSummary, edit: &Edit, blocking: Option<&str>, version: u64) -> bool {
     match (edit.action, blocking) {
         (_, Some(id)) => conflict.id == id && conflict.is_open_with_room(),
         // A corrected create joins the conflict that the first create opened.
         (Action::Create, None) => conflict.opened_by_create && conflict.is_open_with_room(),
-        _ if version == 0 => is_rejected_create(conflict),
+        _ if version == 0 => is_open_unapplied_create(conflict),
         _ => conflict.admits(edit.base_version.unwrap_or(edit.client_version)),
     }
 }
 
 /// Returns whether the conflict is about a create that was never applied, and has room for more
 /// edits.
-fn is_rejected_create(conflict: &ConflictSummary) -> bool {
+fn is_open_unapplied_create(conflict: &ConflictSummary) -> bool {
     conflict.server_version == 0 && conflict.is_open_with_room()
 }
 
-/// Returns the creates of types with unique fields, by resource. The existing conflicts of this
-/// device about them must be loaded before they are decided, because a create stays in the conflict
-/// it is part of, and supersedes the conflicts of earlier creates.
-pub fn creates_to_look_for<'a>(
+/// Returns the creates of types with unique fields, by resource. The device's conflicts about these
+/// resources must be loaded before the creates are decided: a create that is part of a conflict
+/// stays in it, and a create that is applied supersedes the conflicts of earlier creates.
+pub fn conflicts_of_creates<'a>(
     groups: &'a [Group],
     sender: Sender<'_>,
 ) -> Vec<(&'a ResourceKey, Vec<EditId>)> {

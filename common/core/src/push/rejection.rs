@@ -24,7 +24,7 @@ impl Rejection {
     }
 
     /// Returns the error result that reports the rejection.
-    pub fn response(
+    pub fn into_result(
         self,
         index: usize,
         client_temp_id: Option<String>,

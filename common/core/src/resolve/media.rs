@@ -18,7 +18,7 @@ use crate::{
         problem::{Problem, ProblemCode},
         push::ItemCode,
     },
-    push::media::{Claim, keys_in},
+    push::media::{MediaReference, keys_in},
     resource::Resource,
 };
 
@@ -27,8 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub struct NewMedia {
     resolution: Resolution,
-    /// Each new claim with the field that names it.
-    claims: Vec<(String, Claim)>,
+    /// Each new reference with the field that names it.
+    references: Vec<(String, MediaReference)>,
 }
 
 impl NewMedia {
@@ -48,7 +48,7 @@ impl NewMedia {
 
         let mut new = Self {
             resolution,
-            claims: Vec::new(),
+            references: Vec::new(),
         };
         let Some((written, rules)) = stored_media(plan, rules) else {
             return Ok(new);
@@ -79,7 +79,7 @@ impl NewMedia {
                 return Err(new.problem(field, ItemCode::TooManyMedia, &detail));
             }
             let keys = keys.into_iter().filter(|key| !held_keys.contains(key));
-            new.claims
+            new.references
                 .extend(keys.map(|key| (field.clone(), (conflict.resource.clone(), key))));
         }
 
@@ -94,21 +94,25 @@ impl NewMedia {
         })
     }
 
-    /// Returns the claims to look for. Texts that are not media keys are left out.
-    pub fn to_find(&self) -> Vec<Claim> {
-        let claims = self.claims.iter().map(|(_, claim)| claim);
-        claims
+    /// Returns the references to load. Texts that are not media keys are left out.
+    pub fn references_to_load(&self) -> Vec<MediaReference> {
+        let references = self.references.iter().map(|(_, reference)| reference);
+        references
             .filter(|(_, key)| MediaKey::parse(key).is_some())
             .cloned()
             .collect()
     }
 
-    /// Checks that each key is among those `noted` as verified for the resource.
+    /// Checks that each key is among those `verified_before` as verified for the resource.
     ///
     /// # Errors
     /// Returns an `unprocessable` problem that names the field and the first unverified key.
-    pub fn check(&self, noted: &HashSet<Claim>) -> Result<(), Problem> {
-        match self.claims.iter().find(|(_, claim)| !noted.contains(claim)) {
+    pub fn check(&self, verified_before: &HashSet<MediaReference>) -> Result<(), Problem> {
+        match self
+            .references
+            .iter()
+            .find(|(_, reference)| !verified_before.contains(reference))
+        {
             None => Ok(()),
             Some((field, (_, key))) => {
                 let detail = format!(

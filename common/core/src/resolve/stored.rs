@@ -91,7 +91,7 @@ fn created(
     let creation = creation(conflict, &content, resolver);
     let mut resource = Resource::new(content.payload, now, run, creation);
     if policy_of(conflict, resolver) == Some(Policy::ClientWins) {
-        resource.claims.note_all_from_create();
+        resource.high_water_marks.note_all_from_create();
     }
     resource
 }
@@ -119,7 +119,7 @@ fn note_applied(
         if policy == Some(Policy::ClientWins)
             || edit.base_version.is_none() && edit.client_version > server_version
         {
-            resource.claims.note(&device, edit.client_version);
+            resource.high_water_marks.note(&device, edit.client_version);
         }
     }
 }

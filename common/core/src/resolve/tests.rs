@@ -93,7 +93,7 @@ fn existing(payload: &str, deleted: bool) -> Resource {
             digest: [3; 16],
         },
         edits: Default::default(),
-        claims: Default::default(),
+        high_water_marks: Default::default(),
         resolutions: (1..=4).map(resolved).collect(),
         fields: Default::default(),
         kept: None,
@@ -147,7 +147,7 @@ fn planned(
     command: &ResolveCommand,
 ) -> ResolvePlan {
     match try_decide(conflict, current, command).expect("no problem") {
-        ResolveOutcome::Settle(plan) => *plan,
+        ResolveOutcome::Resolve(plan) => *plan,
         ResolveOutcome::Before(outcome) => panic!("already resolved: {outcome:?}"),
     }
 }

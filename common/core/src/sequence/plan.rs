@@ -1,6 +1,6 @@
-//! The entries that a stream batch appends to a channel's log. The head is a high-water mark up to
-//! which the log is complete. Records above it are appended in stream order; records at or below it
-//! are duplicates or late.
+//! The entries that a stream batch appends to a channel's log. The head is a high-water mark:
+//! nothing is inserted at or before it. Records above it are appended in stream order; records at
+//! or below it are duplicates, or late and appended after the head.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +21,7 @@ use crate::{
 /// The head of a channel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The log is complete up to and including this position.
+    /// The end of the log: nothing is inserted at or before this position any more.
     pub position: Position,
     /// The label of the stream that the epoch of `position` identifies.
     pub stream: String,
@@ -44,10 +44,11 @@ pub struct LogStep {
 }
 
 impl Head {
-    /// Returns the head that replaces this one at `now`, still at the same position.
-    pub(super) fn moved(head: Option<&Self>, now: DateTime<Utc>) -> Self {
+    /// Returns the template of the head that follows `head`: its stream, truncation point and
+    /// repair time, moved at `now`. The caller sets the new position.
+    pub(super) fn successor(head: Option<&Self>, now: DateTime<Utc>) -> Self {
         Self {
-            position: end_of(head),
+            position: log_end(head),
             stream: head.map(|head| head.stream.clone()).unwrap_or_default(),
             floor: head.and_then(|head| head.floor),
             moved_at: now,
@@ -55,8 +56,8 @@ impl Head {
         }
     }
 
-    /// Returns whether a repair may have appended a newer version of a resource than its version
-    /// made `at` this time.
+    /// Returns whether the record of a change made at `at` is unverified: a repair has moved the
+    /// head since, and may have appended a newer version of the same resource.
     fn is_unverified(&self, at: DateTime<Utc>) -> bool {
         self.repaired_at.is_some_and(|repaired_at| {
             at <= repaired_at + Duration::seconds(CLOCK_SKEW_SECONDS_MAX)
@@ -65,7 +66,7 @@ impl Head {
 }
 
 /// Returns the position of the head; the start for a log without a head.
-pub fn end_of(head: Option<&Head>) -> Position {
+pub fn log_end(head: Option<&Head>) -> Position {
     head.map_or(Position::START, |head| head.position)
 }
 
@@ -76,7 +77,7 @@ pub struct Record {
     pub stream: String,
     /// The sequence number of the record in that stream.
     pub sequence: Sequence,
-    /// The resource that changed.
+    /// The id, type and channel of the resource after the change.
     pub key: ResourceKey,
     /// The action that changed the resource.
     pub action: Action,
@@ -89,7 +90,7 @@ pub struct Record {
     /// Whether the change is also delivered to its author.
     pub echo_to_author: bool,
     /// The conflicts that the change resolved.
-    pub decided: Vec<ChangeResolution>,
+    pub resolved_conflicts: Vec<ChangeResolution>,
     /// The payload after the change; `None` for a delete.
     pub payload: Option<Json>,
 }
@@ -105,9 +106,9 @@ impl Record {
     }
 }
 
-/// A record above the head.
+/// A record after the head, with the position at which it is appended.
 #[derive(Debug)]
-struct Above {
+struct PositionedRecord {
     position: Position,
     record: Record,
     /// Whether the change was made before a repair that may have appended a newer version of the
@@ -118,23 +119,23 @@ struct Above {
 /// A channel's records, classified by their position relative to the head.
 #[derive(Debug, Default)]
 pub struct ClassifiedRecords {
-    /// Records above the head in log order, each with its position.
-    above: Vec<Above>,
-    /// Records at or below the head: duplicates if a segment contains their position, otherwise
+    /// Records after the head in log order, each with its position.
+    new: Vec<PositionedRecord>,
+    /// Records at or before the head: duplicates if a segment contains their position, otherwise
     /// late. The position is `None` for a record of an older stream, whose epoch is unknown.
-    behind: Vec<(Option<Position>, Record)>,
+    old_or_late: Vec<(Option<Position>, Record)>,
     /// The stream that each epoch identifies.
     streams: HashMap<u32, String>,
 }
 
-/// Classifies a channel's records. A record that the batch contains twice is counted once.
+/// Classifies a channel's records. Adjacent copies of a record are counted once.
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedRecords {
     records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
     records.dedup_by(|one, other| {
         one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other)
     });
 
-    let start = end_of(head);
+    let start = log_end(head);
     let mut epoch = start.epoch;
     let mut stream = head.map(|head| head.stream.clone());
     let mut classified = ClassifiedRecords::default();
@@ -147,7 +148,7 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
             .as_ref()
             .is_some_and(|stream| record.stream < *stream)
         {
-            classified.behind.push((None, record));
+            classified.old_or_late.push((None, record));
             continue;
         }
 
@@ -164,13 +165,13 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
         };
         if position > start {
             let is_unverified = head.is_some_and(|head| head.is_unverified(record.changed_at));
-            classified.above.push(Above {
+            classified.new.push(PositionedRecord {
                 position,
                 record,
                 is_unverified,
             });
         } else {
-            classified.behind.push((Some(position), record));
+            classified.old_or_late.push((Some(position), record));
         }
     }
 
@@ -180,20 +181,20 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
 impl ClassifiedRecords {
     /// Returns the positions to look up in the log: a record whose position a segment contains is a
     /// duplicate.
-    pub fn positions_to_find(&self) -> Vec<Position> {
-        self.behind
+    pub fn positions_to_look_up(&self) -> Vec<Position> {
+        self.old_or_late
             .iter()
             .filter_map(|(position, _)| *position)
             .collect()
     }
 
-    /// Drops the duplicates: records that the log entries `held` contain. Both position and change
+    /// Drops the duplicates: records that the log entries `logged` contain. Both position and change
     /// are compared, because two shards may assign one number to two changes.
-    pub fn without_repeats(mut self, held: &[Entry]) -> Self {
-        self.behind.retain(|(position, record)| {
+    pub fn without_duplicates(mut self, logged: &[Entry]) -> Self {
+        self.old_or_late.retain(|(position, record)| {
             let is_duplicate =
                 |entry: &Entry| Some(entry.position) == *position && record.matches_entry(entry);
-            !held.iter().any(is_duplicate)
+            !logged.iter().any(is_duplicate)
         });
         self
     }
@@ -202,11 +203,11 @@ impl ClassifiedRecords {
     /// whether the records still matter.
     pub fn resources_to_load(&self) -> HashSet<ResourceKey> {
         let unverified = self
-            .above
+            .new
             .iter()
             .filter(|above| above.is_unverified)
             .map(|above| &above.record);
-        self.behind
+        self.old_or_late
             .iter()
             .map(|(_, record)| record)
             .chain(unverified)
@@ -224,23 +225,24 @@ impl ClassifiedRecords {
         versions: &HashMap<ResourceKey, u64>,
         now: DateTime<Utc>,
     ) -> Vec<LogStep> {
-        let start = end_of(head);
+        let start = log_end(head);
         let mut last = start;
-        let mut entries = Vec::with_capacity(self.behind.len() + self.above.len());
+        let mut entries = Vec::with_capacity(self.old_or_late.len() + self.new.len());
         let mut appended = HashSet::new();
-        let is_newest = |record: &Record| versions.get(&record.key) == Some(&record.server_version);
+        let is_current =
+            |record: &Record| versions.get(&record.key) == Some(&record.server_version);
 
-        for (_, record) in self.behind {
-            if is_newest(&record) && appended.insert(record.key.clone()) {
+        for (_, record) in self.old_or_late {
+            if is_current(&record) && appended.insert(record.key.clone()) {
                 last.late += 1;
                 entries.push(entry(last, record));
             }
         }
 
         let above = self
-            .above
+            .new
             .into_iter()
-            .filter(|above| !above.is_unverified || is_newest(&above.record));
+            .filter(|above| !above.is_unverified || is_current(&above.record));
         entries.extend(above.map(|above| entry(above.position, above.record)));
 
         let stream_of = |segment: &Segment| {
@@ -253,7 +255,7 @@ impl ClassifiedRecords {
             let head = Head {
                 position: segment.last,
                 stream: stream_of(&segment),
-                ..Head::moved(head, now)
+                ..Head::successor(head, now)
             };
             LogStep { segment, head }
         };
@@ -272,7 +274,7 @@ fn entry(position: Position, record: Record) -> Entry {
         changed_at: record.changed_at,
         author: record.author,
         echo_to_author: record.echo_to_author,
-        decided: record.decided,
+        resolved_conflicts: record.resolved_conflicts,
         payload: record.payload,
     }
 }

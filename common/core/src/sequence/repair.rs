@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Duration, Utc};
 
 use super::{
-    plan::{Head, LogStep, end_of},
+    plan::{Head, LogStep, log_end},
     position::Position,
     segment::{Entry, Segment, cut},
 };
@@ -97,7 +97,7 @@ impl Comparison {
 
     /// Adds a segment from anywhere in the log: the newest version counts, because versions of a
     /// resource never decrease in the log.
-    pub fn note(&mut self, segment: &Segment) {
+    pub fn add_segment(&mut self, segment: &Segment) {
         for entry in &segment.entries {
             if let Some(compared) = self
                 .resources
@@ -168,7 +168,7 @@ impl Comparison {
             (row.changed_at, key).cmp(&(other.changed_at, other_key))
         });
 
-        let start = end_of(head);
+        let start = log_end(head);
         let mut position = start;
         let entries = missing.into_iter().map(|(key, row)| {
             position.late += 1;
@@ -180,7 +180,7 @@ impl Comparison {
                 changed_at: row.changed_at,
                 author: row.run.author,
                 echo_to_author: row.run.echo_to_author,
-                decided: ConflictResolution::resolved_since(held, row.resolutions),
+                resolved_conflicts: ConflictResolution::resolved_since(held, row.resolutions),
                 payload: Some(row.payload).filter(|_| !row.deleted),
                 resource_type: key.resource_type,
                 id: key.id,
@@ -191,7 +191,7 @@ impl Comparison {
             let head = Head {
                 position: segment.last,
                 repaired_at: Some(now),
-                ..Head::moved(head, now)
+                ..Head::successor(head, now)
             };
             LogStep { segment, head }
         };
@@ -206,7 +206,7 @@ impl Comparison {
 /// Returns the step that resets a log: it appends nothing and moves the head past every position
 /// that was ever issued, including positions from a time that a restore has undone.
 pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
-    let prev = end_of(head);
+    let prev = log_end(head);
     let last = Position {
         epoch: prev.epoch + 1,
         ..Position::START
@@ -216,7 +216,7 @@ pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
         position: last,
         floor: Some(last),
         repaired_at: Some(now),
-        ..Head::moved(head, now)
+        ..Head::successor(head, now)
     };
     LogStep {
         segment: Segment {

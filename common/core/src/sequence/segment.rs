@@ -34,7 +34,7 @@ pub struct Entry {
     /// that it changed.
     pub echo_to_author: bool,
     /// The conflicts that the change resolved.
-    pub decided: Vec<ChangeResolution>,
+    pub resolved_conflicts: Vec<ChangeResolution>,
     /// The complete payload after the change; `None` for a delete.
     pub payload: Option<Json>,
 }
@@ -133,7 +133,7 @@ fn stored_bytes(entry: &Entry) -> usize {
         .map_or(0, |payload| payload.get().len());
     let names = crate::limits::escaped_bytes(&entry.id)
         + crate::limits::escaped_bytes(entry.author.as_str());
-    payload + names + entry.resource_type.len() + 200 + 100 * entry.decided.len()
+    payload + names + entry.resource_type.len() + 200 + 100 * entry.resolved_conflicts.len()
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
             changed_at: DateTime::UNIX_EPOCH,
             author: Author::device("ana", "phone"),
             echo_to_author: false,
-            decided: Vec::new(),
+            resolved_conflicts: Vec::new(),
             payload: None,
         }
     }

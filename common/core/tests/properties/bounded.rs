@@ -14,7 +14,7 @@ use tidemark_core::{
     push::{
         decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, Sender},
-        media::Evidence,
+        media::MediaVerification,
     },
     resource::Resource,
     work,
@@ -59,7 +59,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
     };
     let intake = intake::read(items, sender);
 
-    let (holders, media) = (HashMap::new(), Evidence::default());
+    let (holders, media) = (HashMap::new(), MediaVerification::default());
     let stored = CurrentState {
         resource,
         conflicts: Some(Vec::new()),

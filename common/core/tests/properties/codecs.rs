@@ -88,7 +88,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                 changed_at: DateTime::from_timestamp_millis(at).expect("in range"),
                 author: Author::device(user, "phone"),
                 echo_to_author,
-                decided,
+                resolved_conflicts: decided,
                 payload,
             },
         )

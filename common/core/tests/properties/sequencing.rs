@@ -15,7 +15,7 @@ use tidemark_core::{
     pull::page::{Page, is_contiguous},
     resource::{Creation, Resource, ResourceKey, Run},
     sequence::{
-        plan::{Head, LogStep, Record, classify, end_of},
+        plan::{Head, LogStep, Record, classify, log_end},
         position::{Position, Sequence},
         repair::{Comparison, ResourceVersion},
         segment::{Entry, Segment},
@@ -154,7 +154,7 @@ impl LogModel {
             server_version: *version,
             changed_at,
             author: Author::device("ana", "phone"),
-            decided: Vec::new(),
+            resolved_conflicts: Vec::new(),
             echo_to_author: false,
             payload: RawValue::from_string(format!("{{\"version\":{version}}}")).ok(),
         });
@@ -179,7 +179,7 @@ impl LogModel {
             .flat_map(|segment| segment.entries.clone())
             .collect();
 
-        let classified = classify(self.head.as_ref(), batch).without_repeats(&current);
+        let classified = classify(self.head.as_ref(), batch).without_duplicates(&current);
         for step in classified.steps(self.head.as_ref(), &self.versions, self.moment()) {
             self.append(step)?;
         }
@@ -187,7 +187,7 @@ impl LogModel {
     }
 
     fn append(&mut self, LogStep { segment, head }: LogStep) -> Result<(), TestCaseError> {
-        let end = end_of(self.head.as_ref());
+        let end = log_end(self.head.as_ref());
         prop_assert_eq!(segment.prev, end, "segments are linked");
 
         prop_assert!(
@@ -249,7 +249,7 @@ impl LogModel {
         prop_assert_eq!(appended, expected);
 
         for step in steps {
-            comparison.note(&step.segment);
+            comparison.add_segment(&step.segment);
             self.append(step)?;
         }
 
@@ -279,7 +279,7 @@ impl LogModel {
                 .max()
                 .expect("a segment has entries");
             if comparison.may_find_more(newest) {
-                comparison.note(segment);
+                comparison.add_segment(segment);
             }
         }
         comparison
@@ -356,7 +356,7 @@ proptest! {
         let kept = std::mem::take(&mut model.kept);
         model.deliver(kept)?;
 
-        let end = end_of(model.head.as_ref());
+        let end = log_end(model.head.as_ref());
         while model.reader.position < end {
             model.pull(3)?;
         }

@@ -14,7 +14,7 @@ use tidemark_core::{
     },
     resource::ResourceKey,
     sequence::{
-        plan::{Record, end_of},
+        plan::{Record, log_end},
         position::Position,
         segment::Entry,
     },
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&self) -> Position {
-        end_of(self.world.head.as_ref())
+        log_end(self.world.head.as_ref())
     }
 
     fn is_caught_up(&self) -> bool {

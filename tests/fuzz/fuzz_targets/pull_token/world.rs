@@ -9,7 +9,7 @@ use tidemark_core::{
     protocol::Action,
     resource::ResourceKey,
     sequence::{
-        plan::{Head, LogStep, Record, classify, end_of},
+        plan::{Head, LogStep, Record, classify, log_end},
         position::{Position, Sequence},
         segment::{Entry, Segment},
     },
@@ -79,7 +79,7 @@ impl World {
             changed_at: now(),
             author: Author::device("ana", ["0", "1"][step / 3 % 2]),
             echo_to_author: step % 5 == 0,
-            decided: Vec::new(),
+            resolved_conflicts: Vec::new(),
             payload: (action != Action::Delete)
                 .then(|| RawValue::from_string(format!("{{\"n\":{number}}}")).expect("JSON")),
             key,
@@ -92,13 +92,13 @@ impl World {
     /// Sequences a batch of records like the changelog function.
     fn sequence(&mut self, records: Vec<Record>) {
         let mut classified = classify(self.head.as_ref(), records);
-        let wanted = classified.positions_to_find();
+        let wanted = classified.positions_to_look_up();
         let held: Vec<Entry> = self
             .entries()
             .filter(|entry| wanted.contains(&entry.position))
             .cloned()
             .collect();
-        classified = classified.without_repeats(&held);
+        classified = classified.without_duplicates(&held);
 
         let versions: HashMap<_, _> = self
             .rows
@@ -130,7 +130,7 @@ impl World {
             assert_eq!(segment.last, end);
         }
 
-        assert_eq!(end, end_of(self.head.as_ref()));
+        assert_eq!(end, log_end(self.head.as_ref()));
 
         let mut newest: HashMap<&str, u64> = HashMap::new();
         for entry in self.entries() {

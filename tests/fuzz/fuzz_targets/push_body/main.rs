@@ -12,7 +12,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use tidemark_core::{
     catalog::Catalog,
     gzip,
-    limits::SENTENCE_LETTERS_MAX,
+    limits::SENTENCE_CHARS_MAX,
     media::Keyring,
     principal::Principal,
     protocol::{
@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         Err(problem) => {
             assert!((400..500).contains(&problem.code.status()));
             assert!(
-                problem.detail.chars().count() <= SENTENCE_LETTERS_MAX + 1,
+                problem.detail.chars().count() <= SENTENCE_CHARS_MAX + 1,
                 "the detail quotes only a bounded part of the request"
             );
             let document = serde_json::to_string(&ProblemBody::new(&problem, "r-1"));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 use tidemark_core::{
-    limits::{SENTENCE_LETTERS_MAX, is_name},
+    limits::{SENTENCE_CHARS_MAX, is_name},
     protocol::push::{ItemResult, PushRequest, PushResponse, Status},
     push::{decide::Decision, response},
     resource::ResourceKey,
@@ -37,7 +37,7 @@ pub(super) fn check_response(push: &PushRequest, mut results: Vec<ItemResult>) {
             result
                 .error
                 .iter()
-                .all(|error| error.chars().count() <= SENTENCE_LETTERS_MAX + 1)
+                .all(|error| error.chars().count() <= SENTENCE_CHARS_MAX + 1)
         );
         assert!(result.server_id.as_deref().is_none_or(is_name));
     }

@@ -13,7 +13,7 @@ use tidemark_core::{
     push::{
         decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, CarriedState, Edit, Group, Item, Sender},
-        media::{Evidence, KeyRules, MediaReferences},
+        media::{MediaVerification, KeyRules, MediaReferences},
         order,
         references::{self, EarlierCreates},
     },
@@ -37,7 +37,7 @@ struct Batch<'a> {
     sender: Sender<'a>,
     now: DateTime<Utc>,
     earlier: EarlierCreates,
-    media: Evidence,
+    media: MediaVerification,
     /// The id of the resource of each item, by the index of the item.
     ids: HashMap<usize, String>,
 }
@@ -134,7 +134,7 @@ impl World {
     fn settle(
         &mut self,
         group: &mut Group,
-        media: &Evidence,
+        media: &MediaVerification,
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> (Vec<ItemResult>, Vec<Item>, CarriedState) {
@@ -154,7 +154,7 @@ impl World {
     fn decide_with_holders(
         &self,
         group: &Group,
-        media: &Evidence,
+        media: &MediaVerification,
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> (Decision, HashMap<UniqueKey, ResourceKey>) {
@@ -209,7 +209,7 @@ impl World {
         &self,
         group: &Group,
         holders: &HashMap<UniqueKey, ResourceKey>,
-        media: &Evidence,
+        media: &MediaVerification,
         sender: Sender<'_>,
         now: DateTime<Utc>,
     ) -> Decision {
@@ -245,7 +245,7 @@ impl World {
     fn is_rejected(&self, own: &(String, ResourceKey), edit: &Edit) -> bool {
         self.conflicts
             .get(own)
-            .is_some_and(|summaries| summaries.iter().any(|conflict| conflict.holds(edit.id)))
+            .is_some_and(|summaries| summaries.iter().any(|conflict| conflict.contains(edit.id)))
     }
 }
 
@@ -295,7 +295,7 @@ fn postpone(
 }
 
 /// Returns evidence that verifies every upload to which the items refer.
-fn verified(groups: &[Group], sender: Sender<'_>) -> Evidence {
+fn verified(groups: &[Group], sender: Sender<'_>) -> MediaVerification {
     let upload = |key: String| {
         let upload = Upload {
             key: key.clone(),
@@ -310,6 +310,6 @@ fn verified(groups: &[Group], sender: Sender<'_>) -> Evidence {
         accepts_old: true,
     };
     let (keys, evidence) = MediaReferences::of(groups, &HashMap::new(), sender, rules, |_| true)
-        .to_look_up(HashSet::new());
+        .objects_to_head(HashSet::new());
     evidence.with(keys.into_iter().map(upload).collect())
 }

@@ -1,12 +1,14 @@
-//! The bounds of `limits.rs`, which the derive macro does not know.
+//! Bounds from `limits.rs` in the schemas of requests. The derive macro of `utoipa` accepts only
+//! literals, so the bounds are added afterwards.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tidemark_core::limits;
 
-/// Each bound: schema, field, keyword, value. A text has at most as many characters as
-/// bytes, so that a bound in bytes is a valid `maxLength`.
+/// Each bound: schema, field, keyword, value. `maxLength` counts characters. A string has at most
+/// as many characters as bytes, so every string within a bound in bytes also satisfies the
+/// `maxLength`; the converse does not hold for non-ASCII strings.
 const BOUNDS: &[(&str, &str, &str, u64)] = &[
     ("PushRequest", "device_id", "minLength", 1),
     (
@@ -94,7 +96,7 @@ const BOUNDS: &[(&str, &str, &str, u64)] = &[
         "ResolveRequest",
         "note",
         "maxLength",
-        limits::NOTE_LETTERS_MAX as u64,
+        limits::NOTE_CHARS_MAX as u64,
     ),
     ("PresignRequest", "filename", "minLength", 1),
     (

@@ -86,7 +86,7 @@ fn whole(entry: &Entry) -> Value {
         changed_at,
         author,
         echo_to_author,
-        decided,
+        resolved_conflicts: decided,
         payload,
     } = entry;
     json!({"p": position, "t": resource_type, "i": id, "a": action, "v": server_version, "c": timestamp(*changed_at), "b": author,

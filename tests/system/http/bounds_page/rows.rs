@@ -5,10 +5,10 @@ use tidemark_core::limits::{
     BATCH_ITEMS_MAX, BODY_BYTES_MAX, COMMIT_ATTEMPTS_MAX, CONFLICT_EDITS_MAX, CURSOR_BYTES_MAX,
     DEDUPLICATION_EDITS, DELIVERY_SEGMENTS_MAX, GROUPS_MAX, HIGH_WATER_MARKS_MAX, LIST_DEFAULT,
     LIST_MAX, MEDIA_BYTES_MAX, MEDIA_KEY_BYTES_MAX, MEDIA_KEYS_MAX, MEDIA_LOOKUPS_MAX,
-    MEDIA_OLD_LOOKUPS_MAX, NAME_BYTES_MAX, NESTING_MAX, NOTE_LETTERS_MAX, OPEN_CONFLICTS_MAX,
+    MEDIA_OLD_LOOKUPS_MAX, NAME_BYTES_MAX, NESTING_MAX, NOTE_CHARS_MAX, OPEN_CONFLICTS_MAX,
     PAGE_BYTES_MAX, PAGE_CHANGES_DEFAULT, PAGE_CHANGES_MAX, PAGE_READ_BYTES_MAX,
     PAGE_READ_ENTRIES_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, RECEIPTS_MAX, RESOLUTIONS_MAX,
-    RESPONSE_BYTES_MAX, SENTENCE_LETTERS_MAX, TOKEN_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX,
+    RESPONSE_BYTES_MAX, SENTENCE_CHARS_MAX, TOKEN_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX,
     VERSION_MAX,
 };
 
@@ -88,7 +88,7 @@ fn item_rows() -> Vec<Row> {
 fn request_rows() -> Vec<Row> {
     let pull = format!("1 to {PAGE_CHANGES_MAX}, default {PAGE_CHANGES_DEFAULT}");
     let list = format!("1 to {LIST_MAX}, default {LIST_DEFAULT}");
-    let note = format!("{} letters", count(NOTE_LETTERS_MAX));
+    let note = format!("{} letters", count(NOTE_CHARS_MAX));
     vec![
         ("one request body", vec![bytes(BODY_BYTES_MAX, "MiB")]),
         ("items of a push", vec![format!("1 to {BATCH_ITEMS_MAX}")]),
@@ -108,7 +108,7 @@ fn response_rows() -> Vec<Row> {
         count(PAGE_READ_ENTRIES_MAX),
     ];
     let plain = bytes(UNCOMPRESSED_RESPONSE_BYTES_MAX, "KiB");
-    let sentence = format!("{SENTENCE_LETTERS_MAX} letters");
+    let sentence = format!("{SENTENCE_CHARS_MAX} letters");
     let segments = count(DELIVERY_SEGMENTS_MAX);
     vec![
         ("a response |", vec![bytes(RESPONSE_BYTES_MAX, "MB")]),

@@ -201,7 +201,7 @@ async fn undecodable_content_is_not_quoted() {
         "stored resource cannot be decoded",
         "stored conflict cannot be decoded",
         "audit entry cannot be decoded",
-        "a dependency is unavailable",
+        "stored item cannot be decoded",
     ] {
         assert!(messages.contains(message), "{message}: {messages:#?}");
     }

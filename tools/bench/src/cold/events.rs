@@ -34,7 +34,7 @@ pub async fn first(stack: &Stack, function: &str) -> String {
             event("POST", "media/presign", &user, body)
         }
         "pull" => event("POST", "sync/pull", &user, json!({"since_token": null, "device_id": "tablet", "limit": 100})),
-        "resolve" => event("POST", "conflicts/none/resolve", &admin, json!({"resolution": "keep_server"})),
+        "resolve" => event("POST", "conflicts/none/resolve", &admin, json!({"resolution": "accept_server"})),
         _ => push(stack, &user, &[workload::update(&made["server_id"], 1, workload::form(0, 1, 300))]),
     }
     .to_string()

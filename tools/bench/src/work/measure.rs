@@ -10,7 +10,7 @@ use tidemark::{
     },
 };
 use tidemark_core::work::{self, Work};
-use tidemark_tests::requests::{Both, Case, Observer, Scale, Traffic};
+use tidemark_tests::requests::{Case, NestedHooks, Scale, Traffic, TrafficCounter};
 
 use crate::cpu::{StoreCpu, thread_cpu};
 
@@ -45,12 +45,15 @@ impl Spent {
 /// Prepares a case and measures its request. A read-only request is repeated, and the fastest
 /// repetition counts.
 pub(super) async fn spent(case: &Case, scale: Scale) -> Spent {
-    let (store, observer) = (Arc::new(StoreCpu::default()), Arc::new(Observer::default()));
+    let (store, observer) = (
+        Arc::new(StoreCpu::default()),
+        Arc::new(TrafficCounter::default()),
+    );
 
     // The CPU time of the observer is counted as part of the engine's.
-    let hook = Both(
+    let hook = NestedHooks(
         store.clone(),
-        Arc::new(Both(observer.clone(), Arc::new(NoUploads))),
+        Arc::new(NestedHooks(observer.clone(), Arc::new(NoUploads))),
     );
     let stack = case.stack(Arc::new(hook));
 

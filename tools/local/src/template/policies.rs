@@ -32,7 +32,7 @@ const DESTINATION_FOLDER: &str = "aws/lambda/*";
 
 /// An action on a resource that a function may perform, or performs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Right {
+pub struct Permission {
     /// Name of the function.
     pub function: String,
     /// Name of the IAM action, for example `dynamodb:PutItem`.
@@ -43,7 +43,7 @@ pub struct Right {
     pub resource: String,
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} on {}", self.function, self.action, self.resource)
     }
@@ -56,7 +56,7 @@ impl Template {
     /// # Errors
     /// Returns an error if a function has permissions from another source, or a statement is more
     /// than a list of actions allowed on resources.
-    pub fn permissions(&self) -> Result<BTreeSet<Right>, TemplateError> {
+    pub fn permissions(&self) -> Result<BTreeSet<Permission>, TemplateError> {
         for kind in OTHER_KINDS {
             if let Some((id, _)) = self.resources(kind).next() {
                 return Err(shape(
@@ -111,7 +111,7 @@ impl Template {
     ///
     /// # Errors
     /// Returns an error if a destination is not a bucket of the template.
-    pub fn destination_permissions(&self) -> Result<BTreeSet<Right>, TemplateError> {
+    pub fn destination_permissions(&self) -> Result<BTreeSet<Permission>, TemplateError> {
         let mut permissions = BTreeSet::new();
         for (id, resource, path, event) in self.events("DynamoDB") {
             let Some(failure) = event
@@ -133,7 +133,7 @@ impl Template {
             let function = functions::binary(id, resource);
             let folder = format!("{bucket}/{DESTINATION_FOLDER}");
             for (action, resource) in [("s3:PutObject", folder), ("s3:ListBucket", bucket)] {
-                permissions.insert(Right {
+                permissions.insert(Permission {
                     function: function.clone(),
                     action: action.to_owned(),
                     resource,
@@ -160,7 +160,7 @@ impl Template {
         path: &str,
         function: &str,
         statement: &Yaml,
-        permissions: &mut BTreeSet<Right>,
+        permissions: &mut BTreeSet<Permission>,
     ) -> Result<(), TemplateError> {
         let keys = statement
             .as_mapping()
@@ -192,7 +192,7 @@ impl Template {
                     .ok_or_else(|| shape(path, "actions by their names"))?
                     .to_owned();
                 for resource in bounded(path, &action, &resource, statement.get("Condition"))? {
-                    permissions.insert(Right {
+                    permissions.insert(Permission {
                         function: function.to_owned(),
                         action: action.clone(),
                         resource,

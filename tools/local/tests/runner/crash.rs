@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::load::{Moment, Random, run_load};
 use crate::process::{Runner, WAIT_MAX, one_at_a_time, token};
 use crate::reader::{Reader, Rows};
-use crate::writer::{Batch, Edit, Outcome, Writer};
+use crate::writer::{Batch, Edit, ItemResult, PushingDevice};
 
 const KILLS: usize = 5;
 const USERS: [&str; 3] = ["ana", "ben", "cleo"];
@@ -54,9 +54,9 @@ fn kill_under_load_loses_and_repeats_nothing() {
 }
 
 /// Returns two devices of each user.
-fn writers(tokens: &[String], seed: u64) -> Vec<Writer> {
+fn writers(tokens: &[String], seed: u64) -> Vec<PushingDevice> {
     let device = |number: usize| {
-        Writer::new(
+        PushingDevice::new(
             &format!("device-{number}"),
             &tokens[number % tokens.len()],
             seed ^ number as u64,
@@ -76,7 +76,7 @@ fn random_moment(random: &mut Random) -> Moment {
 /// sent again.
 fn assert_recovered(
     runner: &Runner,
-    writers: &mut [Writer],
+    writers: &mut [PushingDevice],
     readers: &mut [Reader],
     joiners: &mut [Reader],
 ) {
@@ -90,11 +90,15 @@ fn assert_recovered(
 
 /// Checked with new devices before any batch is sent again. An unacknowledged delete may or may not
 /// have been applied.
-fn every_acknowledged_edit_is_stored(runner: &Runner, writers: &[Writer], readers: &[Reader]) {
+fn every_acknowledged_edit_is_stored(
+    runner: &Runner,
+    writers: &[PushingDevice],
+    readers: &[Reader],
+) {
     let held = versions(new_devices(runner, readers).iter().map(Reader::live));
     let may_be_deleted: BTreeSet<&str> = writers
         .iter()
-        .flat_map(Writer::unacknowledged_deletes)
+        .flat_map(PushingDevice::unacknowledged_deletes)
         .collect();
     for (id, edits) in accepted(writers) {
         let is_deleted = edits.iter().any(|(edit, _)| edit.action == "delete");
@@ -106,7 +110,7 @@ fn every_acknowledged_edit_is_stored(runner: &Runner, writers: &[Writer], reader
     }
 }
 
-fn every_unacknowledged_batch_completes(runner: &Runner, writers: &mut [Writer]) {
+fn every_unacknowledged_batch_completes(runner: &Runner, writers: &mut [PushingDevice]) {
     let unacknowledged = in_parallel(runner, writers, |writer, client| {
         writer.resend_unacknowledged(client)
     });
@@ -116,10 +120,10 @@ fn every_unacknowledged_batch_completes(runner: &Runner, writers: &mut [Writer])
     );
 }
 
-fn every_retry_is_idempotent(runner: &Runner, writers: &mut [Writer], batches_max: usize) {
+fn every_retry_is_idempotent(runner: &Runner, writers: &mut [PushingDevice], batches_max: usize) {
     in_parallel(runner, writers, |writer, client| {
         writer.retry_acknowledged(client, batches_max);
-        writer.resend_in_other_batches(client);
+        writer.resend_in_another_batch(client);
     });
 }
 
@@ -127,7 +131,7 @@ fn every_retry_is_idempotent(runner: &Runner, writers: &mut [Writer], batches_ma
 /// same resources as a new device, byte for byte.
 fn every_change_reaches_a_pull(
     runner: &Runner,
-    writers: &[Writer],
+    writers: &[PushingDevice],
     readers: &mut [Reader],
     joiners: &mut [Reader],
 ) {
@@ -176,7 +180,7 @@ fn every_change_reaches_a_pull(
 
 /// Every version of every resource is the result of exactly one edit, and the edit of the newest
 /// version is stored.
-fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
+fn every_edit_was_applied_once(writers: &[PushingDevice], readers: &[Reader]) {
     let rows: BTreeMap<_, _> = readers
         .iter()
         .flat_map(|reader| reader.rows.clone())
@@ -206,7 +210,7 @@ fn every_edit_was_applied_once(writers: &[Writer], readers: &[Reader]) {
     }
 }
 
-fn every_conflict_is_kept(runner: &Runner, writers: &[Writer]) {
+fn every_conflict_is_kept(runner: &Runner, writers: &[PushingDevice]) {
     let rows = runner.client().scan("conflicts");
     let kept: BTreeSet<_> = rows
         .iter()
@@ -229,7 +233,7 @@ fn every_conflict_is_kept(runner: &Runner, writers: &[Writer]) {
 }
 
 /// Returns the edits with the result `ok`, by resource.
-fn accepted<'a>(writers: &'a [Writer]) -> BTreeMap<String, Vec<(&'a Edit, &'a Outcome)>> {
+fn accepted<'a>(writers: &'a [PushingDevice]) -> BTreeMap<String, Vec<(&'a Edit, &'a ItemResult)>> {
     let mut accepted: BTreeMap<String, Vec<_>> = BTreeMap::new();
     let acknowledged = |batch: &'a Batch| batch.edits.iter().zip(batch.results.iter().flatten());
 
@@ -252,7 +256,7 @@ fn accepted<'a>(writers: &'a [Writer]) -> BTreeMap<String, Vec<(&'a Edit, &'a Ou
     accepted
 }
 
-fn newest(edits: &[(&Edit, &Outcome)]) -> u64 {
+fn newest(edits: &[(&Edit, &ItemResult)]) -> u64 {
     edits
         .iter()
         .filter_map(|(_, outcome)| outcome.server_version)
@@ -283,8 +287,8 @@ fn new_devices(runner: &Runner, readers: &[Reader]) -> Vec<Reader> {
 /// Runs `act` for all devices at the same time, each on its own connection.
 fn in_parallel<T: Send>(
     runner: &Runner,
-    writers: &mut [Writer],
-    act: impl Fn(&mut Writer, &mut Client) -> T + Sync,
+    writers: &mut [PushingDevice],
+    act: impl Fn(&mut PushingDevice, &mut Client) -> T + Sync,
 ) -> Vec<T> {
     let act = &act;
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Runner, WAIT_MAX};
 use crate::reader::Reader;
-use crate::writer::Writer;
+use crate::writer::PushingDevice;
 
 /// The time at which the runner is killed.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ impl LoadSignals {
     }
 
     /// Reports a broken connection. Panics unless the runner has been killed.
-    pub fn report_broken(&self, who: &str, error: &std::io::Error) {
+    pub fn report_disconnect(&self, who: &str, error: &std::io::Error) {
         assert!(
             self.is_over.load(Ordering::SeqCst),
             "{who} was cut off before the kill: {error}"
@@ -43,7 +43,7 @@ impl LoadSignals {
 /// Runs the writers and readers until the runner is killed at `moment`.
 pub fn run_load<'a>(
     runner: Runner,
-    writers: &mut [Writer],
+    writers: &mut [PushingDevice],
     readers: impl IntoIterator<Item = &'a mut Reader>,
     moment: Moment,
 ) {
@@ -51,7 +51,7 @@ pub fn run_load<'a>(
     std::thread::scope(|scope| {
         let signals = &signals;
         for writer in writers {
-            scope.spawn(move || writer.push_until_cut_off(addr, signals));
+            scope.spawn(move || writer.push_until_disconnected(addr, signals));
         }
         for reader in readers {
             scope.spawn(move || reader.pull_until_cut_off(addr, signals));

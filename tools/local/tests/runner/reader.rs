@@ -84,7 +84,7 @@ impl Reader {
         let mut client = Client::connect(addr).unwrap();
         loop {
             if let Err(error) = self.pull_page(&mut client, PAGE_UNDER_LOAD) {
-                return signals.report_broken(&self.device_id, &error);
+                return signals.report_disconnect(&self.device_id, &error);
             }
         }
     }

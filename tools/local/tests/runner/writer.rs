@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tidemark_core::limits::{BATCH_ITEMS_MAX, DEDUPLICATION_EDITS};
 
 use crate::client::Client;
 use crate::load::{LoadSignals, Random};
@@ -14,29 +15,25 @@ use crate::load::{LoadSignals, Random};
 /// Number of resources that all devices edit.
 pub const SHARED: usize = 4;
 
-/// Number of edits in a resource's deduplication window, and of items in a batch.
-const DEDUPLICATION_WINDOW: usize = 16;
-const BATCH_ITEMS_MAX: usize = 50;
-
 /// Returns the id of a resource that all devices edit.
 pub fn shared_id(number: usize) -> String {
     format!("shared-{number}")
 }
 
-/// A device that pushes.
-pub struct Writer {
+/// A device that keeps every batch that it has sent.
+pub struct PushingDevice {
     device_id: String,
     token: String,
     random: Random,
     edits: usize,
     /// Resources that the device may edit: first the shared ones, then its own.
-    targets: Vec<Target>,
+    targets: Vec<KnownResource>,
     /// All batches that the device has sent, oldest first.
     pub batches: Vec<Batch>,
 }
 
 /// A resource as the device that edits it knows it.
-struct Target {
+struct KnownResource {
     resource_type: &'static str,
     /// Temp id that identifies the resource until the device knows its id.
     temp_id: String,
@@ -51,10 +48,10 @@ pub struct Batch {
     /// The edits, in the order of the items.
     pub edits: Vec<Edit>,
     /// Results of the items; `None` while the batch is unacknowledged.
-    pub results: Option<Vec<Outcome>>,
+    pub results: Option<Vec<ItemResult>>,
 }
 
-/// An item as the device stores it.
+/// An edit that the device has sent.
 #[derive(Debug, Clone)]
 pub struct Edit {
     /// Unique name among the edits of all devices.
@@ -66,7 +63,7 @@ pub struct Edit {
 
 /// Result of an item in a push response.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Outcome {
+pub struct ItemResult {
     /// Status of the item: `ok`, `conflict` or `error`.
     pub status: String,
     /// Server id of the resource.
@@ -82,17 +79,17 @@ pub struct Outcome {
 
 #[derive(Deserialize)]
 struct PushResponse {
-    results: Vec<Outcome>,
+    results: Vec<ItemResult>,
 }
 
-impl Writer {
+impl PushingDevice {
     /// Returns a device that has never pushed.
     pub fn new(device_id: &str, token: &str, seed: u64) -> Self {
         let (random, token) = (Random::new(seed), token.to_owned());
-        let shared = |number| Target {
+        let shared = |number| KnownResource {
             id: Some(shared_id(number)),
             version: 1,
-            ..Target::new("meter", String::new())
+            ..KnownResource::new("meter", String::new())
         };
         let targets = (0..SHARED).map(shared).collect();
 
@@ -117,13 +114,13 @@ impl Writer {
     }
 
     /// Pushes batches until the runner is killed. The last batch stays unacknowledged.
-    pub fn push_until_cut_off(&mut self, addr: SocketAddr, signals: &LoadSignals) {
+    pub fn push_until_disconnected(&mut self, addr: SocketAddr, signals: &LoadSignals) {
         let mut client = Client::connect(addr).unwrap();
         loop {
             let batch = self.make_batch();
             self.batches.push(batch);
             if let Err(error) = self.send_last(&mut client) {
-                return signals.report_broken(&self.device_id, &error);
+                return signals.report_disconnect(&self.device_id, &error);
             }
             signals.count();
         }
@@ -149,6 +146,7 @@ impl Writer {
                 continue;
             };
             let again = send(client, &self.token, &batch.body).unwrap();
+            assert_eq!(again.len(), before.len(), "{}", batch.body);
 
             for ((before, again), edit) in before.iter_mut().zip(again).zip(&batch.edits) {
                 if before.retryable {
@@ -164,10 +162,10 @@ impl Writer {
         }
     }
 
-    /// Sends the newest edits of the device's own resources again, in other batches and in reverse
-    /// order. The deduplication window of each resource contains its create and its newest edits,
-    /// so the results must be equal.
-    pub fn resend_in_other_batches(&mut self, client: &mut Client) {
+    /// Sends the newest edits of the device's own resources again, in one batch without a batch id
+    /// and newest first. A resource's row identifies its create, and its deduplication window
+    /// contains its newest edits, so the results must be equal.
+    pub fn resend_in_another_batch(&mut self, client: &mut Client) {
         let mut sent_again = vec![0; self.targets.len()];
         let (mut items, mut expected) = (Vec::new(), Vec::new());
 
@@ -183,7 +181,7 @@ impl Writer {
                 .filter(|(_, edit)| edit.target >= SHARED)
             {
                 sent_again[edit.target] += 1;
-                if edit.action == "create" || sent_again[edit.target] <= DEDUPLICATION_WINDOW {
+                if edit.action == "create" || sent_again[edit.target] <= DEDUPLICATION_EDITS {
                     items.push(batch.body["items"][index].clone());
                     expected.push(results[index].clone());
                 }
@@ -236,7 +234,7 @@ impl Writer {
             let target = if is_new {
                 self.new_target()
             } else {
-                self.any_target(number < 6)
+                self.pick_target(number < 6)
             };
 
             let mut queued = edits
@@ -258,7 +256,7 @@ impl Writer {
         }
 
         if items.is_empty() {
-            let target = self.any_target(true);
+            let target = self.pick_target(true);
             self.queue(&mut items, &mut edits, target, "update", 0);
         }
         self.batch(items, edits)
@@ -267,12 +265,14 @@ impl Writer {
     fn new_target(&mut self) -> usize {
         let resource_type = ["submission", "meter"][self.random.below(2)];
         let temp_id = format!("tmp-{}", self.targets.len());
-        self.targets.push(Target::new(resource_type, temp_id));
+        self.targets
+            .push(KnownResource::new(resource_type, temp_id));
         self.targets.len() - 1
     }
 
-    /// Returns a shared resource, or one of the newest resources of the device that is not deleted.
-    fn any_target(&mut self, is_shared: bool) -> usize {
+    /// Returns a random shared resource, or a random one of the device's eight newest resources
+    /// that is not deleted.
+    fn pick_target(&mut self, is_shared: bool) -> usize {
         let own = self.targets.len().saturating_sub(8).max(SHARED)..self.targets.len();
         let own: Vec<usize> = own
             .filter(|target| !self.targets[*target].is_deleted)
@@ -295,7 +295,7 @@ impl Writer {
     ) {
         self.edits += 1;
         let name = format!("{}-{}", self.device_id, self.edits);
-        let Target {
+        let KnownResource {
             resource_type,
             temp_id,
             id,
@@ -337,7 +337,7 @@ impl Writer {
     }
 }
 
-impl Target {
+impl KnownResource {
     fn new(resource_type: &'static str, temp_id: String) -> Self {
         Self {
             resource_type,
@@ -349,7 +349,7 @@ impl Target {
     }
 }
 
-fn send(client: &mut Client, token: &str, body: &Value) -> io::Result<Vec<Outcome>> {
+fn send(client: &mut Client, token: &str, body: &Value) -> io::Result<Vec<ItemResult>> {
     let response = client.post("sync/push", token, &body.to_string())?;
     assert_eq!(response.status, 200, "{response:?}");
     let parsed: PushResponse = serde_json::from_str(&response.text)

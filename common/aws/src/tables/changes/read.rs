@@ -202,11 +202,11 @@ impl Changes {
         Ok(held)
     }
 
-    /// Returns the place of `position` in the log.
+    /// Returns whether `position` is in a stored segment, expired, or after the head.
     ///
     /// # Errors
     /// Returns `Failure` if DynamoDB is unavailable.
-    pub async fn place(
+    pub async fn locate(
         &self,
         scope: &Scope,
         position: Position,

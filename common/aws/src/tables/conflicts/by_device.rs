@@ -38,7 +38,7 @@ pub struct NewestConflicts {
     /// Number of open conflicts among them.
     pub open: usize,
     /// The resolved conflicts among them.
-    pub decided: Vec<DeviceConflict>,
+    pub resolved: Vec<DeviceConflict>,
     /// Whether the device may have older conflicts.
     pub has_more: bool,
 }
@@ -87,7 +87,7 @@ impl Conflicts {
 
         for row in rows.into_iter().filter_map(|row| page.read_row(row)) {
             match row {
-                (index, Some(resolved)) => newest[index].decided.push(resolved),
+                (index, Some(resolved)) => newest[index].resolved.push(resolved),
                 (index, None) => newest[index].open += 1,
             }
         }

@@ -11,7 +11,7 @@ use tidemark_core::{
 
 use super::{
     EditRow, OutcomeRow, hex, keys,
-    payloads::{Apart, StoredPayload},
+    payloads::{SeparatePayloads, StoredPayload},
 };
 use crate::{failure::Failure, tables::Row};
 
@@ -25,7 +25,7 @@ pub(super) fn opened(
     sender: Sender<'_>,
     write: &ConflictWrite,
     slot: ConflictSlot,
-    apart: &Apart<'_>,
+    apart: &SeparatePayloads<'_>,
 ) -> Result<Option<Row>, Failure> {
     let [first, joined @ ..] = write.edits.as_slice() else {
         return Ok(None);
@@ -130,7 +130,7 @@ fn set_server_version(row: &mut Row, write: &ConflictWrite) {
 fn place_client_payload<'a>(
     row: &mut Row,
     first: &'a ConflictEdit,
-    apart: &Apart<'_>,
+    apart: &SeparatePayloads<'_>,
 ) -> Option<&'a str> {
     let Some(part) = apart.name_of(first.id) else {
         return Some(first.payload.get());
@@ -165,7 +165,7 @@ fn put_payloads(row: &mut Row, client: Option<&str>, server: Option<&str>) -> Re
 
     if row_bytes(row) + plain > UNIT_BYTES {
         let pair = serde_json::to_vec(&texts.map(|(_, text)| text))
-            .map_err(|error| Failure::undecoded("payloads", error))?;
+            .map_err(|error| Failure::unencoded("payloads", error))?;
         let packed = pack(&pair);
         if packed.len() < plain {
             row.insert("packed".to_owned(), AttributeValue::B(Blob::new(packed)));
@@ -211,5 +211,5 @@ pub(super) fn number(number: impl ToString) -> AttributeValue {
 /// Encodes a serializable value.
 pub(super) fn value(value: &impl Serialize) -> Result<AttributeValue, Failure> {
     serde_dynamo::to_attribute_value(value)
-        .map_err(|error| Failure::undecoded("row to write", error))
+        .map_err(|error| Failure::unencoded("row to write", error))
 }

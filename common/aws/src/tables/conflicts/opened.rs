@@ -10,7 +10,7 @@ use tidemark_core::{
 use super::{
     encode::{opened, value},
     keys,
-    payloads::Apart,
+    payloads::SeparatePayloads,
 };
 use crate::{failure::Failure, tables::Row};
 
@@ -19,8 +19,8 @@ pub(super) struct OpenedConflict {
     pub(super) slot: ConflictSlot,
     /// The edits (or legacy ids) of the conflicts that the first row lists.
     pub(super) siblings: Vec<String>,
-    /// For a conflict in a separate row: the edit that opened the last known conflict, and whether
-    /// the first conflict is resolved.
+    /// For a conflict in a separate row: the edit that opened the last conflict that was read, and
+    /// whether the first conflict was resolved then. No condition checks the latter.
     pub(super) neighbors: Option<(String, bool)>,
 }
 
@@ -76,7 +76,7 @@ impl OpenedConflict {
         sender: Sender<'_>,
         write: &ConflictWrite,
     ) -> Result<Option<Row>, Failure> {
-        let Some(mut row) = opened(sender, write, self.slot, &Apart::of(write))? else {
+        let Some(mut row) = opened(sender, write, self.slot, &SeparatePayloads::of(write))? else {
             return Ok(None);
         };
         if self.slot == ConflictSlot::First && !self.siblings.is_empty() {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The payloads of a conflict's edits that are stored in separate rows, by the name of the row.
-pub(super) struct Apart<'a>(pub(super) Vec<(String, Vec<&'a ConflictEdit>)>);
+pub(super) struct SeparatePayloads<'a>(pub(super) Vec<(String, Vec<&'a ConflictEdit>)>);
 
 /// How a conflict's row stores the server's payload.
 pub(super) enum StoredPayload<'a> {
@@ -61,7 +61,7 @@ impl PartRow {
     }
 }
 
-impl<'a> Apart<'a> {
+impl<'a> SeparatePayloads<'a> {
     /// Determines which payloads of a write are stored in separate rows.
     pub(super) fn of(write: &'a ConflictWrite) -> Self {
         let mut parts: Vec<Vec<&ConflictEdit>> = Vec::new();
@@ -115,7 +115,7 @@ pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Failure> {
         .iter()
         .map(|edit| (hex(edit.id), &edit.payload))
         .collect();
-    serde_json::to_vec(&payloads).map_err(|error| Failure::undecoded("part of a conflict", error))
+    serde_json::to_vec(&payloads).map_err(|error| Failure::unencoded("part of a conflict", error))
 }
 
 impl<'a> StoredPayload<'a> {
@@ -146,7 +146,7 @@ impl<'a> StoredPayload<'a> {
     }
 
     /// Returns the version that must be stored for the conflict.
-    pub(super) fn to_keep(write: &'a ConflictWrite) -> Option<Version<'a>> {
+    pub(super) fn version_to_store(write: &'a ConflictWrite) -> Option<Version<'a>> {
         let server = write
             .server
             .as_ref()

@@ -18,7 +18,7 @@ use super::{
     encode::value,
     keys,
     opened::OpenedConflict,
-    payloads::{Apart, StoredPayload, part_text},
+    payloads::{SeparatePayloads, StoredPayload, part_text},
     statements::ConflictStatement,
 };
 use crate::{
@@ -31,52 +31,60 @@ use crate::{
 };
 
 impl Conflicts {
-    /// Stores the sender's edits in conflicts as decided: for each resource its conflicts, in
-    /// order. Returns, for each resource, whether all its conflicts were still in the state that
-    /// was read. If not, the caller must read the state and decide again.
+    /// Stores conflicts. `resources` contains the writes of each resource in the order in which
+    /// they must be applied. Returns for each resource whether all its writes were applied. If not,
+    /// the stored conflicts differ from those that were read: the caller must read them and decide
+    /// again. A retry is safe: a write that an earlier attempt applied fails its condition and is
+    /// reported as not applied.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable. The operation is idempotent.
+    /// Returns `Failure` if DynamoDB is unavailable.
     pub async fn record(
         &self,
         sender: Sender<'_>,
         resources: &[&[ConflictWrite]],
     ) -> Result<Vec<bool>, Failure> {
         let all: Vec<&ConflictWrite> = resources.iter().copied().flatten().collect();
-        let marks = self.put_apart(sender, &all).await?;
-        let mut are_stored = vec![true; resources.len()];
+        let marker_rows = self.put_separate_payloads(sender, &all).await?;
+        let mut is_stored_by_resource = vec![true; resources.len()];
 
-        let rounds = resources
+        let steps = resources
             .iter()
             .map(|writes| writes.len())
             .max()
             .unwrap_or_default();
 
-        for round in 0..rounds {
+        for step in 0..steps {
             let writes = resources
                 .iter()
                 .enumerate()
-                .filter_map(|(index, writes)| Some((index, writes.get(round)?)));
-            let writes: Vec<(usize, &ConflictWrite)> =
-                writes.filter(|(index, _)| are_stored[*index]).collect();
+                .filter_map(|(index, writes)| Some((index, writes.get(step)?)));
+            let writes: Vec<(usize, &ConflictWrite)> = writes
+                .filter(|(index, _)| is_stored_by_resource[*index])
+                .collect();
 
-            let extra = if round == 0 { marks.as_slice() } else { &[] };
-            for (index, is_stored) in self.record_round(sender, &writes, extra).await? {
-                are_stored[index] &= is_stored;
+            let markers = if step == 0 {
+                marker_rows.as_slice()
+            } else {
+                &[]
+            };
+            for (index, is_stored) in self.record_step(sender, &writes, markers).await? {
+                is_stored_by_resource[index] &= is_stored;
             }
         }
-        Ok(are_stored)
+        Ok(is_stored_by_resource)
     }
 
-    /// Writes one conflict of each resource.
-    async fn record_round(
+    /// Writes the next conflict of each resource, all in one step.
+    async fn record_step(
         &self,
         sender: Sender<'_>,
         writes: &[(usize, &ConflictWrite)],
-        marks: &[Row],
+        marker_rows: &[Row],
     ) -> Result<Vec<(usize, bool)>, Failure> {
-        // A conflict in a separate row is announced in the first row before it is written, so that
-        // the next push finds it if this push stops in between.
+        // A device's first conflict about a resource lists its later conflicts. A later conflict is
+        // added to that list before its own row is written, so that a push that reads the list
+        // either finds the conflict or knows that it was never written.
         let mut announcements = BTreeMap::new();
         for (index, write) in writes {
             if let Some(announcement) = self.announcement(sender, write)? {
@@ -104,11 +112,13 @@ impl Conflicts {
             }
         }
 
-        for mark in marks {
+        for mark in marker_rows {
             statements.push(self.insert(mark.clone(), 0)?);
         }
 
-        // The marker rows come last; it does not matter if they exist already.
+        // `zip` ignores the outcomes of the marker rows at the end. A marker may exist already, and
+        // if it is missing, the next conflict about the version stores the payload again, which has
+        // no effect.
         for (index, committed) in waiting.into_iter().zip(self.write_all(statements).await?) {
             match committed {
                 WriteOutcome::Unavailable => return Err(throttled()),
@@ -118,17 +128,17 @@ impl Conflicts {
         Ok(recorded)
     }
 
-    /// Returns the transaction items that store a conflict which a policy resolved, on the
-    /// condition that it is new. Stores its large payloads first.
+    /// Stores the large payloads of a conflict that a policy resolved, and returns the transaction
+    /// items that insert the conflict if it does not exist.
     ///
     /// # Errors
     /// Returns `Failure` if DynamoDB is unavailable.
-    pub async fn transact(
+    pub async fn prepare_policy_conflict(
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
     ) -> Result<Vec<TransactWriteItem>, Failure> {
-        let marks = self.put_apart(sender, &[write]).await?;
+        let marker_rows = self.put_separate_payloads(sender, &[write]).await?;
         let place = OpenedConflict::of(write)?;
         let Some(row) = place.row(sender, write)? else {
             return Ok(Vec::new());
@@ -138,7 +148,7 @@ impl Conflicts {
         let mut items = vec![transact_put(
             put(row).condition_expression("attribute_not_exists(pk)"),
         )?];
-        for mark in marks {
+        for mark in marker_rows {
             items.push(transact_put(put(mark))?);
         }
 
@@ -166,9 +176,10 @@ impl Conflicts {
         Ok(items)
     }
 
-    /// Writes the payloads that are stored in separate rows. Returns the marker rows of new
-    /// versions, which are written together with the conflicts.
-    async fn put_apart(
+    /// Writes the payloads that are stored in separate rows. Returns the marker rows of the server
+    /// payloads that it stored: the caller writes them together with the conflicts, so that a later
+    /// conflict about the same version need not write the payload.
+    async fn put_separate_payloads(
         &self,
         sender: Sender<'_>,
         writes: &[&ConflictWrite],
@@ -176,14 +187,14 @@ impl Conflicts {
         let tenant = &sender.principal.tenant;
         let versions: BTreeMap<_, _> = writes
             .iter()
-            .filter_map(|write| StoredPayload::to_keep(write))
+            .filter_map(|write| StoredPayload::version_to_store(write))
             .map(|version| ((version.resource, version.number), version))
             .collect();
         let versions: Vec<_> = versions.into_values().collect();
 
         let mut parts = Vec::new();
         for write in writes {
-            for (name, edits) in Apart::of(write).0 {
+            for (name, edits) in SeparatePayloads::of(write).0 {
                 let mut row = keys::of(tenant, &write.id, write.slot)?;
                 row.insert(
                     "sk".to_owned(),
@@ -198,16 +209,16 @@ impl Conflicts {
             }
         }
 
-        let keep_versions = async {
+        let put_versions = async {
             match versions.is_empty() {
                 true => Ok(Vec::new()),
-                false => self.share_versions(tenant, &versions).await,
+                false => self.store_new_versions(tenant, &versions).await,
             }
         };
 
-        let (marks, parts) = tokio::try_join!(keep_versions, self.write_all(parts))?;
-        parts.into_iter().try_for_each(is_there)?;
-        Ok(marks)
+        let (marker_rows, parts) = tokio::try_join!(put_versions, self.write_all(parts))?;
+        parts.into_iter().try_for_each(accept_existing)?;
+        Ok(marker_rows)
     }
 
     async fn write_all(
@@ -222,7 +233,7 @@ impl Conflicts {
 }
 
 /// Accepts a write outcome for an immutable row, which may exist already.
-pub(super) fn is_there(committed: WriteOutcome) -> Result<(), Failure> {
+pub(super) fn accept_existing(committed: WriteOutcome) -> Result<(), Failure> {
     match committed {
         WriteOutcome::Written | WriteOutcome::ConditionFailed => Ok(()),
         WriteOutcome::Unavailable => Err(throttled()),

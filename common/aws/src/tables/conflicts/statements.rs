@@ -12,7 +12,7 @@ use super::{
     encode::{number, value},
     hex, keys,
     opened::OpenedConflict,
-    payloads::{Apart, StoredPayload},
+    payloads::{SeparatePayloads, StoredPayload},
 };
 use crate::{
     failure::Failure,
@@ -91,7 +91,7 @@ impl Conflicts {
         sender: Sender<'_>,
         write: &ConflictWrite,
     ) -> Result<ConflictStatement, Failure> {
-        let apart = Apart::of(write);
+        let apart = SeparatePayloads::of(write);
         let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
 
         let text = format!(

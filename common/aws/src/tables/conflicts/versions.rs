@@ -100,7 +100,7 @@ fn unpacked(packed: &[u8]) -> Result<String, Failure> {
 impl Conflicts {
     /// Stores versions of a tenant's resources that are not stored yet. Returns the marker rows for
     /// them, which the caller writes later.
-    pub(super) async fn share_versions(
+    pub(super) async fn store_new_versions(
         &self,
         tenant: &str,
         versions: &[Version<'_>],
@@ -122,7 +122,7 @@ impl Conflicts {
             .cloned()
             .collect();
 
-        self.keep_versions(tenant, &missing).await?;
+        self.put_versions(tenant, &missing).await?;
         Ok(missing.iter().map(mark).collect())
     }
 
@@ -130,7 +130,7 @@ impl Conflicts {
     ///
     /// # Errors
     /// Returns `Failure` if DynamoDB is unavailable. The operation is idempotent.
-    pub(crate) async fn keep_versions(
+    pub(crate) async fn put_versions(
         &self,
         tenant: &str,
         versions: &[Version<'_>],
@@ -163,7 +163,7 @@ impl Conflicts {
             .execute_all(&bytes, build)
             .await?
             .into_iter()
-            .try_for_each(super::record::is_there)
+            .try_for_each(super::record::accept_existing)
     }
 
     /// Loads the payload and the field versions of a version; `None` if it is not stored.

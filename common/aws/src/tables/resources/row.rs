@@ -89,7 +89,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
         changed_at,
         run,
         edits,
-        claims,
+        high_water_marks: claims,
         resolutions,
         fields,
         ..
@@ -107,7 +107,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
         AttributeValue::Bool(run.echo_to_author),
         bytes(edits.to_bytes()),
         bytes(claims.to_bytes()),
-        resolutions.map_err(|error| Failure::undecoded("row to write", error))?,
+        resolutions.map_err(|error| Failure::unencoded("row to write", error))?,
         bytes(fields.to_bytes()),
     ])
 }
@@ -176,7 +176,7 @@ impl ResourceRow {
 
         Ok(Resource {
             edits: edits.ok_or_else(|| unreadable("edits"))?,
-            claims: claims.ok_or_else(|| unreadable("claims"))?,
+            high_water_marks: claims.ok_or_else(|| unreadable("claims"))?,
             fields: FieldVersions::from_bytes(&self.fields).ok_or_else(|| unreadable("fields"))?,
             run: Run {
                 author: self.run_by.clone().ok_or_else(|| unreadable("run_by"))?,

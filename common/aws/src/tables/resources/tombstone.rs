@@ -109,7 +109,7 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
         b: [
             creation.digest.to_vec(),
             resource.edits.to_bytes(),
-            resource.claims.to_bytes(),
+            resource.high_water_marks.to_bytes(),
             fields,
         ]
         .map(|it| BASE64.encode(it)),
@@ -117,7 +117,7 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
     };
 
     Ok(pack(
-        &serde_json::to_vec(&memory).map_err(|error| Failure::undecoded("tombstone", error))?,
+        &serde_json::to_vec(&memory).map_err(|error| Failure::unencoded("tombstone", error))?,
     ))
 }
 
@@ -161,7 +161,8 @@ pub(super) fn read(
         },
         creation,
         edits: Edits::from_bytes(&bytes(edits)?).ok_or_else(|| unreadable("edits"))?,
-        claims: HighWaterMarks::from_bytes(&bytes(claims)?).ok_or_else(|| unreadable("claims"))?,
+        high_water_marks: HighWaterMarks::from_bytes(&bytes(claims)?)
+            .ok_or_else(|| unreadable("claims"))?,
         resolutions: memory.s,
         fields: FieldVersions::from_bytes(&bytes(fields)?).ok_or_else(|| unreadable("fields"))?,
     })

@@ -123,7 +123,7 @@ fn distinct_types_give_distinct_words() {
     ];
     let words: BTreeSet<String> = types
         .iter()
-        .map(|it| type_word(it, MEDIA_TYPE_LETTERS_MAX))
+        .map(|it| type_word(it, MEDIA_TYPE_CHARS_MAX))
         .collect();
     assert_eq!(words.len(), types.len());
 
@@ -139,7 +139,7 @@ fn distinct_types_give_distinct_words() {
 
 #[test]
 fn longest_key_matches_the_size_limit() {
-    let name = "n".repeat(MEDIA_NAME_LETTERS_MAX);
+    let name = "n".repeat(MEDIA_NAME_CHARS_MAX);
     let longest = |content_type: &str| {
         let key = MediaKey::new(
             &name,
@@ -151,7 +151,7 @@ fn longest_key_matches_the_size_limit() {
         );
         // No current type has both the longest word and the longest extension.
         MediaKey {
-            content_type: "t".repeat(MEDIA_TYPE_LETTERS_MAX),
+            content_type: "t".repeat(MEDIA_TYPE_CHARS_MAX),
             ..key
         }
         .to_string()

@@ -21,14 +21,14 @@ impl<'a> Fold<'a> {
         next: Next<'a>,
         is_merged: bool,
     ) -> Result<ItemResult, ConflictsNeeded> {
-        if let Some(response) = self.rejected_before(edit)? {
-            return Ok(response);
+        if let Some(result) = self.result_of_conflicting_create(edit)? {
+            return Ok(result);
         }
 
         if edit.action != Action::Delete
-            && let Some(response) = self.unique_violation(edit, &next)?
+            && let Some(result) = self.unique_violation(edit, &next)?
         {
-            return Ok(response);
+            return Ok(result);
         }
 
         let before = self.resource.take();
@@ -66,10 +66,10 @@ impl<'a> Fold<'a> {
         if self.rules.policy == Policy::ClientWins
             || edit.base_version.is_none() && edit.client_version > version
         {
-            resource.claims.note(author, edit.client_version);
+            resource.high_water_marks.note(author, edit.client_version);
         }
         if self.rules.policy != Policy::ClientWins {
-            resource.claims.note_gap();
+            resource.high_water_marks.note_gap();
         }
 
         if resource.run.author == *author {
@@ -158,7 +158,7 @@ impl<'a> Fold<'a> {
 
         let mut resource = Resource::new(edit.payload.clone(), self.now, run, creation);
         if self.rules.policy == Policy::ClientWins {
-            resource.claims.note_all_from_create();
+            resource.high_water_marks.note_all_from_create();
         }
         resource
     }

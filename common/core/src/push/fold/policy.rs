@@ -27,7 +27,7 @@ impl<'a> Fold<'a> {
         if code == ItemCode::VersionMismatch && !is_blocked {
             return self.rule(edit, error);
         }
-        self.conflict(edit, code, error, self.dropped_by().filter(|_| is_blocked))
+        self.conflict(edit, code, error, is_blocked && self.drops_conflicting())
     }
 
     /// Adds an edit to the conflict of the earlier item of the batch on which it is based.
@@ -38,7 +38,7 @@ impl<'a> Fold<'a> {
             edit,
             ItemCode::VersionMismatch,
             error.into(),
-            self.dropped_by(),
+            self.drops_conflicting(),
         )
     }
 
@@ -51,17 +51,14 @@ impl<'a> Fold<'a> {
 
         let decision = rule(edit, resource, payload, self.sender.author, self.rules);
         if !matches!(decision, PolicyDecision::Manual) && self.is_part_of_conflict(edit)? {
-            return self.conflict(edit, ItemCode::VersionMismatch, error, None);
+            return self.conflict(edit, ItemCode::VersionMismatch, error, false);
         }
 
         match decision {
-            PolicyDecision::Manual => self.conflict(edit, ItemCode::VersionMismatch, error, None),
-            PolicyDecision::ServerWins => self.conflict(
-                edit,
-                ItemCode::VersionMismatch,
-                error,
-                Some(Policy::ServerWins),
-            ),
+            PolicyDecision::Manual => self.conflict(edit, ItemCode::VersionMismatch, error, false),
+            PolicyDecision::ServerWins => {
+                self.conflict(edit, ItemCode::VersionMismatch, error, true)
+            }
             PolicyDecision::Merge(next) => self.apply_by_policy(edit, next, true),
             PolicyDecision::ClientWins(next) => self.apply_by_policy(edit, next, false),
         }
@@ -72,7 +69,7 @@ impl<'a> Fold<'a> {
         let known_conflicts = self.known_conflicts.as_ref().ok_or(ConflictsNeeded)?;
         Ok(known_conflicts
             .iter()
-            .any(|conflict| conflict.holds(edit.id)))
+            .any(|conflict| conflict.contains(edit.id)))
     }
 
     /// Applies an edit as the policy of its type decided, merged with the changes of others or over
@@ -87,34 +84,33 @@ impl<'a> Fold<'a> {
             return Ok(self.fail(edit, rejection, false));
         }
 
-        let before = if is_merged { None } else { self.settled() };
-        let mut response = self.apply(edit, next, is_merged)?;
+        let before = if is_merged { None } else { self.current() };
+        let mut result = self.apply(edit, next, is_merged)?;
         let Some(resource) = self
             .resource
             .as_mut()
-            .filter(|_| response.conflict_id.is_none())
+            .filter(|_| result.conflict_id.is_none())
         else {
-            return Ok(response);
+            return Ok(result);
         };
 
         // The device does not know the version that the edit was applied to, so its pulls must
         // deliver the change.
         resource.run.echo_to_author = true;
 
-        response.merged = is_merged;
+        result.merged = is_merged;
         if let (false, Some(before)) = (is_merged, before) {
             let id = self.record_policy_decision(edit, Policy::ClientWins, before);
-            (response.conflict_id, response.resolution) =
-                (Some(id), Some(Resolution::AcceptClient));
+            (result.conflict_id, result.resolution) = (Some(id), Some(Resolution::AcceptClient));
         }
 
-        self.show(&mut response);
-        Ok(response)
+        self.include_server_payload(&mut result);
+        Ok(result)
     }
 
-    /// Returns the policy if it is `server_wins`, which also drops the edits that follow a dropped
-    /// edit.
-    fn dropped_by(&self) -> Option<Policy> {
-        Some(self.rules.policy).filter(|policy| *policy == Policy::ServerWins)
+    /// Returns whether the policy is `server_wins`, which also drops the edits that follow a
+    /// dropped edit.
+    fn drops_conflicting(&self) -> bool {
+        self.rules.policy == Policy::ServerWins
     }
 }

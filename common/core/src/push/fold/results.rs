@@ -27,7 +27,7 @@ impl Fold<'_> {
     }
 
     /// Adds the server's payload to a result, or sets `server_payload_omitted` if it does not fit.
-    pub(in crate::push) fn show(&mut self, response: &mut ItemResult) {
+    pub(in crate::push) fn include_server_payload(&mut self, response: &mut ItemResult) {
         let Some(bytes) = self.payload.as_ref().map(Tree::bytes) else {
             return;
         };
@@ -41,7 +41,7 @@ impl Fold<'_> {
         }
 
         if bytes <= self.response_bytes_left {
-            self.settle();
+            self.serialize_payload();
             let payload = self.resource.as_ref().map(|resource| &resource.payload);
             let left = payload.and_then(|payload| {
                 self.response_bytes_left
@@ -82,7 +82,7 @@ impl Fold<'_> {
             let known_conflicts = self.known_conflicts.as_ref().ok_or(ConflictsNeeded)?;
             let resolved_conflict = known_conflicts
                 .iter()
-                .find(|conflict| conflict.resolution.is_some() && conflict.holds(edit.id));
+                .find(|conflict| conflict.resolution.is_some() && conflict.contains(edit.id));
             (response.conflict_id, response.resolution) = (
                 resolved_conflict.map(|it| it.id.clone()),
                 resolved_conflict.and_then(|it| it.resolution),
@@ -97,7 +97,7 @@ impl Fold<'_> {
             let is_current = resource.server_version == applied.server_version;
             response.server_payload_omitted = !is_current;
             if is_current {
-                self.show(&mut response);
+                self.include_server_payload(&mut response);
             }
         }
         // A snapshot does not contain deletes. A device that pulled a snapshot before it repeats
@@ -116,7 +116,7 @@ impl Fold<'_> {
         // includes it.
         let mut response = self.ok(edit);
         if !is_seen {
-            self.show(&mut response);
+            self.include_server_payload(&mut response);
         }
         response
     }

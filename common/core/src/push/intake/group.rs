@@ -35,7 +35,7 @@ pub struct Group {
 pub struct CarriedState {
     /// The conflict of an item that was made on an older version. Later items were made on the same
     /// copy (§3.5).
-    pub conflicted: Option<BatchConflict>,
+    pub batch_conflict: Option<BatchConflict>,
     /// `Some` if an item failed with an error: whether a failed item may succeed when it is sent
     /// again.
     pub failed: Option<bool>,
@@ -66,7 +66,7 @@ impl Item {
             Err(rejection) => {
                 let server_id =
                     Some(key.id.clone()).filter(|_| rejection.code != ItemCode::InvalidId);
-                Self::Rejected(rejection.response(index, temp_id, server_id, false))
+                Self::Rejected(rejection.into_result(index, temp_id, server_id, false))
             }
         }
     }
@@ -75,7 +75,7 @@ impl Item {
     pub fn index(&self) -> usize {
         match self {
             Self::Edit(edit) => edit.index,
-            Self::Rejected(response) => response.index,
+            Self::Rejected(result) => result.index,
         }
     }
 }
@@ -113,13 +113,13 @@ impl Group {
     /// they are sent again unchanged.
     pub fn rejected_for_now(&self, rejection: Rejection) -> impl Iterator<Item = ItemResult> {
         self.items.iter().map(move |item| match item {
-            Item::Edit(edit) => rejection.clone().response(
+            Item::Edit(edit) => rejection.clone().into_result(
                 edit.index,
                 edit.client_temp_id.clone(),
                 Some(self.key.id.clone()),
                 true,
             ),
-            Item::Rejected(response) => response.clone(),
+            Item::Rejected(result) => result.clone(),
         })
     }
 }

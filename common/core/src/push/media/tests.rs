@@ -50,14 +50,14 @@ fn item(action: &str, id: &str, media: &[String]) -> Json {
     RawValue::from_string(item.to_string()).expect("JSON")
 }
 
-/// Returns the claims to look for and the keys to look up for a batch of Ana's, if no upload was
+/// Returns the references to load and the keys to look up for a batch of Ana's, if no upload was
 /// verified before.
-fn lookups(items: &[Json], accepts_old: bool) -> (Vec<Claim>, Vec<String>) {
-    let (searched, claims) = planned(items, accepts_old);
-    (searched, claims.to_look_up(HashSet::new()).0)
+fn lookups(items: &[Json], accepts_old: bool) -> (Vec<MediaReference>, Vec<String>) {
+    let (searched, references) = planned(items, accepts_old);
+    (searched, references.objects_to_head(HashSet::new()).0)
 }
 
-fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, MediaReferences) {
+fn planned(items: &[Json], accepts_old: bool) -> (Vec<MediaReference>, MediaReferences) {
     let catalog = Catalog::parse(BOARD).expect("a catalog");
     let principal = Principal {
         tenant: "acme".into(),
@@ -80,8 +80,8 @@ fn planned(items: &[Json], accepts_old: bool) -> (Vec<Claim>, MediaReferences) {
         keyring: &keyring,
         accepts_old,
     };
-    let claims = MediaReferences::of(&groups, &HashMap::new(), sender, rules, |_| true);
-    (claims.to_find(), claims)
+    let references = MediaReferences::of(&groups, &HashMap::new(), sender, rules, |_| true);
+    (references.references_to_load(), references)
 }
 
 #[test]
@@ -157,11 +157,11 @@ fn foreign_keys_are_only_searched_for() {
 
 #[test]
 fn verified_keys_are_not_looked_up() {
-    let (searched, claims) = planned(
+    let (searched, references) = planned(
         &[item("update", "b", &[key_of("ben", 1), key_of("ana", 2)])],
         true,
     );
 
-    let (looked_up, evidence) = claims.to_look_up(searched.into_iter().collect());
-    assert!(looked_up.is_empty() && evidence.checked.is_empty());
+    let (looked_up, verification) = references.objects_to_head(searched.into_iter().collect());
+    assert!(looked_up.is_empty() && verification.lookup_results.is_empty());
 }

@@ -61,7 +61,7 @@ fn replace_in(
                     reference.field
                 );
                 let rejection = Rejection::new(ItemCode::DependsOnFailedItem, error);
-                return Item::Rejected(rejection.response(
+                return Item::Rejected(rejection.into_result(
                     edit.index,
                     edit.client_temp_id,
                     Some(key.id.clone()),

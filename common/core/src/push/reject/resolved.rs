@@ -74,7 +74,7 @@ impl Fold<'_> {
         before: Resource,
     ) -> String {
         // A policy only resolves conflicts about existing resources.
-        let Some(after) = self.settled() else {
+        let Some(after) = self.current() else {
             return String::new();
         };
 

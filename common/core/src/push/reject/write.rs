@@ -84,7 +84,7 @@ impl Fold<'_> {
             .writes
             .get(at)
             .is_some_and(|write| version(&write.server) == version(&self.resource));
-        let server = if is_known { None } else { self.settled() };
+        let server = if is_known { None } else { self.current() };
 
         if let Some(write) = self.writes.get_mut(at) {
             write.edits.push(conflict_edit(edit));

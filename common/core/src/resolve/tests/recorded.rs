@@ -143,7 +143,7 @@ fn accepted_edit_without_base_raises_watermark() {
         &command(Resolution::AcceptClient, None),
     );
     assert_eq!(
-        written(&accepted).claims.of(&ana),
+        written(&accepted).high_water_marks.of(&ana),
         20,
         "a late retry outside the deduplication window is not a new edit"
     );
@@ -153,7 +153,7 @@ fn accepted_edit_without_base_raises_watermark() {
         Some(&current),
         &command(Resolution::AcceptServer, None),
     );
-    assert_eq!(written(&rejected).claims.of(&ana), 0);
+    assert_eq!(written(&rejected).high_water_marks.of(&ana), 0);
 
     // With `client_wins`, every applied edit is recorded, from the create on.
     let edits = vec![
@@ -165,6 +165,6 @@ fn accepted_edit_without_base_raises_watermark() {
         None,
         &command(Resolution::AcceptClient, None),
     );
-    let claims = &written(&made).claims;
+    let claims = &written(&made).high_water_marks;
     assert!(claims.is_new(&ana, 2) && !claims.is_new(&ana, 1));
 }

@@ -62,7 +62,7 @@ impl<'a> Difference<'a> {
             changed_at,
             author,
             echo_to_author,
-            decided,
+            resolved_conflicts: decided,
             payload,
         } = entry;
 
@@ -150,7 +150,7 @@ pub(super) fn entries(differences: Vec<Difference<'_>>) -> Option<Vec<Entry>> {
                 .map(|author| Author::stored(author.into_owned()))
                 .or_else(|| Some(before?.author.clone()))?,
             echo_to_author,
-            decided: decided.into_owned(),
+            resolved_conflicts: decided.into_owned(),
             payload: payload.map(ToOwned::to_owned),
         });
     }

@@ -18,7 +18,7 @@ use tidemark_core::{
     push::{
         decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, Group, Sender},
-        media::Evidence,
+        media::MediaVerification,
     },
 };
 
@@ -314,7 +314,7 @@ impl EditModel {
 
         for edit in write.edits {
             prop_assert!(
-                !kept.summary.holds(edit.id),
+                !kept.summary.contains(edit.id),
                 "a conflict contains an edit twice"
             );
             kept.summary.edits.push(edit.id);
@@ -352,7 +352,7 @@ impl EditModel {
             resource: self.stored.resource.clone(),
             conflicts: Some(conflicts),
         };
-        let (holders, media) = (HashMap::new(), Evidence::default());
+        let (holders, media) = (HashMap::new(), MediaVerification::default());
         let found = Lookups {
             holders: &holders,
             media: &media,

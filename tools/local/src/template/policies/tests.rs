@@ -13,7 +13,7 @@ fn template(function: &str) -> Template {
     Template::parse(&format!("Resources:{resources}{function}")).unwrap()
 }
 
-fn display(permissions: &BTreeSet<Right>) -> Vec<String> {
+fn display(permissions: &BTreeSet<Permission>) -> Vec<String> {
     permissions.iter().map(ToString::to_string).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Resolves a conflict: marks its row as resolved, exactly once.
+//! Builds the transaction items that mark the row of a conflict as resolved, exactly once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use tidemark_core::conflict::{
@@ -11,18 +11,18 @@ use crate::{failure::Failure, tables::transaction::incomplete};
 impl Conflicts {
     /// Returns the transaction item that sets the outcome of a conflict.
     ///
-    /// The condition is that the conflict is open and has as many edits as were read. So it is
-    /// resolved only once, and no edit joins concurrently.
+    /// The condition is that the conflict is open and has as many edits as were read, so that it is
+    /// resolved once and no edit that joins concurrently is lost.
     ///
     /// # Errors
-    /// Returns `Failure` if the outcome cannot be serialized, which does not happen.
-    pub fn settle(
+    /// Returns `Failure` if the id of the conflict cannot be parsed.
+    pub fn resolve_item(
         &self,
         tenant: &str,
         conflict: &Conflict,
         outcome: &ConflictOutcome,
     ) -> Result<TransactWriteItem, Failure> {
-        self.settle_row(
+        self.resolve_row_item(
             tenant,
             (&conflict.id, conflict.slot),
             conflict.edits.len(),
@@ -34,8 +34,8 @@ impl Conflicts {
     /// device, on the same condition.
     ///
     /// # Errors
-    /// Returns `Failure` if the outcome cannot be serialized, which does not happen.
-    pub fn supersede(
+    /// Returns `Failure` if the id of the conflict cannot be parsed.
+    pub fn supersede_item(
         &self,
         tenant: &str,
         superseded: &SupersededConflict,
@@ -46,10 +46,10 @@ impl Conflicts {
             expected_edits,
             outcome,
         } = superseded;
-        self.settle_row(tenant, (id, *slot), *expected_edits, outcome)
+        self.resolve_row_item(tenant, (id, *slot), *expected_edits, outcome)
     }
 
-    fn settle_row(
+    fn resolve_row_item(
         &self,
         tenant: &str,
         (id, slot): (&str, ConflictSlot),
@@ -78,7 +78,7 @@ impl Conflicts {
             )
             .expression_attribute_values(
                 ":outcome",
-                outcome.map_err(|error| Failure::undecoded("outcome", error))?,
+                outcome.map_err(|error| Failure::unencoded("outcome", error))?,
             )
             .expression_attribute_values(":open", AttributeValue::S(open.as_str().to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(edits.to_string()));
