@@ -108,8 +108,16 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
         (change.server_version, sequence)
     );
     assert_eq!(
-        (&entry.author, entry.echo_to_author, &entry.resolved_conflicts),
-        (&change.author, change.echo_to_author, &change.resolved_conflicts)
+        (
+            &entry.author,
+            entry.echo_to_author,
+            &entry.resolved_conflicts
+        ),
+        (
+            &change.author,
+            change.echo_to_author,
+            &change.resolved_conflicts
+        )
     );
     assert_eq!(
         entry.payload.as_ref().map(|it| it.get()),

@@ -13,7 +13,7 @@ use tidemark_core::{
     push::{
         decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, CarriedState, Edit, Group, Item, Sender},
-        media::{MediaVerification, KeyRules, MediaReferences},
+        media::{KeyRules, MediaReferences, MediaVerification},
         order,
         references::{self, EarlierCreates},
     },

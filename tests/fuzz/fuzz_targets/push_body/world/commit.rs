@@ -102,7 +102,10 @@ impl World {
 
         conflict.server_version = server_version;
         for edit in write.edits {
-            assert!(!conflict.contains(edit.id), "a conflict contains an edit once");
+            assert!(
+                !conflict.contains(edit.id),
+                "a conflict contains an edit once"
+            );
             conflict.edits.push(edit.id);
         }
         if let Some(outcome) = write.outcome {
