@@ -294,7 +294,7 @@ fn postpone(
     later
 }
 
-/// Returns evidence that verifies every upload to which the items refer.
+/// Returns verification that verifies every upload to which the items refer.
 fn verified(groups: &[Group], sender: Sender<'_>) -> MediaVerification {
     let upload = |key: String| {
         let upload = Upload {
@@ -309,7 +309,8 @@ fn verified(groups: &[Group], sender: Sender<'_>) -> MediaVerification {
         keyring: &KEYRING,
         accepts_old: true,
     };
-    let (keys, evidence) = MediaReferences::of(groups, &HashMap::new(), sender, rules, |_| true)
-        .objects_to_head(HashSet::new());
-    evidence.with(keys.into_iter().map(upload).collect())
+    let (keys, verification) =
+        MediaReferences::of(groups, &HashMap::new(), sender, rules, |_| true)
+            .objects_to_head(HashSet::new());
+    verification.with_lookup_results(keys.into_iter().map(upload).collect())
 }
