@@ -6,7 +6,7 @@
 //! `c#<resource hash>#<edit>`, and the first row lists the last of them. A row contains its edits
 //! while their payloads are small. Larger payloads are stored in immutable rows, which are written
 //! before the row that refers to them: payloads of edits next to the conflict (`p#…`), and the
-//! server's payload once per version of a resource ([`versions`]). Edits join on the condition that
+//! server's payload once per version of a resource (`versions`). Edits join on the condition that
 //! the conflict is open and has as many edits as were read, so that no edit is lost.
 //!
 //! Legacy rows (`tenant` / conflict id) are read, joined and resolved in their own format.
