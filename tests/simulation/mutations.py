@@ -58,11 +58,11 @@ def pattern(code):
 PULL, CURSOR = "functions/pull/src/lib.rs", "functions/pull/src/cursor.rs"
 PUSH = "functions/push/src/lib.rs"
 CHANGES, RESOURCES = "common/aws/src/tables/changes.rs", "common/aws/src/tables/resources.rs"
-PLAN, PAGE = "common/core/src/sequence/plan.rs", "common/core/src/pull/page.rs"
+PLAN, PAGE = "common/core/src/rules/sequence/plan.rs", "common/core/src/rules/pull/page.rs"
 CLIENT = "tests/simulation/src/client.rs"
-OWN = "common/core/src/pull/own.rs"
-EVALUATE = "common/core/src/push/evaluate.rs"
-FOLD_APPLY, FOLD_RESULTS = "common/core/src/push/fold/apply.rs", "common/core/src/push/fold/results.rs"
+OWN = "common/core/src/rules/pull/own.rs"
+EVALUATE = "common/core/src/rules/push/evaluate.rs"
+FOLD_APPLY, FOLD_RESULTS = "common/core/src/rules/push/fold/apply.rs", "common/core/src/rules/push/fold/results.rs"
 
 # The response to a retried batch contains the server state at the time of the conflict instead of the current state.
 WHAT_STOOD = (
@@ -118,10 +118,10 @@ MUTATIONS = {
     let scopes: Vec<_> = principal.pulled_channels().iter().map(|channel| principal.scope(channel)).collect();
     let heads = context.tables.changes.heads(&scopes).await?;
     let channels = scopes.into_iter().zip(heads).map(|(scope, head)| {
-        let position = tidemark_core::sequence::plan::log_end(head.as_ref());
-        (scope.channel, tidemark_core::token::Progress::log(position, now))
+        let position = tidemark_core::rules::sequence::plan::log_end(head.as_ref());
+        (scope.channel, tidemark_core::wire::token::Progress::log(position, now))
     });
-    let server_sync_token = tidemark_core::token::Token { channels: channels.collect() }.encode();
+    let server_sync_token = tidemark_core::wire::token::Token { channels: channels.collect() }.encode();
 """,
     )),
     "ledger-dropped": Mutation((
@@ -146,7 +146,7 @@ MUTATIONS = {
     "snapshot-noted-after": Mutation((
         CURSOR,
         "            self.progress = Progress::log(*noted, *noted_at);",
-        "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::sequence::plan::log_end(self.head.as_ref()), *noted_at);",
+        "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::rules::sequence::plan::log_end(self.head.as_ref()), *noted_at);",
     )),
     "deleted-row-removed": Mutation((
         RESOURCES,
@@ -164,7 +164,7 @@ MUTATIONS = {
         "    if false && own_run {\n",
     )),
     "base-version-ignored": Mutation((
-        "common/core/src/push/intake/raw_item.rs",
+        "common/core/src/rules/push/intake/raw_item.rs",
         "            base_version,\n            references:",
         "            base_version: None,\n            references:",
     )),
@@ -187,7 +187,7 @@ MUTATIONS = {
         "        if false && !above.is_empty() {\n",
     )),
     "retry-without-deciding-again": Mutation((
-        "common/aws/src/batch/commit.rs",
+        "common/app/src/push/batch/commit.rs",
         "        let mut committed = self.context.tables.resources.commit(self.sender.principal, &writes).await?.into_iter();\n",
         """        let resources = &self.context.tables.resources;
         let mut committed = resources.commit(self.sender.principal, &writes).await?;
@@ -202,7 +202,7 @@ MUTATIONS = {
 """,
     )),
     "unique-key-freed-too-early": Mutation((
-        "common/aws/src/batch/commit.rs",
+        "common/app/src/push/batch/commit.rs",
         "        let mut items = tables.unique_keys.transaction_items(&decision.unique, &group.key)?;\n",
         """        let (mut frees, mut claims) = (decision.unique.clone(), decision.unique.clone());
         (frees.claims, claims.frees) = (Default::default(), Default::default());
@@ -214,7 +214,7 @@ MUTATIONS = {
 """,
     )),
     "unique-keys-not-claimed": Mutation((
-        "common/aws/src/batch/commit.rs",
+        "common/app/src/push/batch/commit.rs",
         "    !decision.unique.is_empty() || decision.policy_conflict.is_some() || !decision.superseded.is_empty()\n",
         "    decision.policy_conflict.is_some()\n",
     )),
@@ -224,7 +224,7 @@ MUTATIONS = {
         "        echo_to_author: false,\n",
     )),
     "first-snapshot-replaces-nothing": Mutation((
-        "common/core/src/pull/start.rs",
+        "common/core/src/rules/pull/start.rs",
         "        _ => reset(head, now),\n",
         "        None => Start { is_reset: false, ..reset(head, now) },\n        Some(_) => reset(head, now),\n",
     )),
@@ -234,7 +234,7 @@ MUTATIONS = {
         "    batch_item_failures(failed.into_iter().take(0))\n",
     )),
     "conflict-not-kept": Mutation((
-        "common/aws/src/batch/commit.rs",
+        "common/app/src/push/batch/commit.rs",
         "        Box::pin(self.record(round, outcomes)).await\n",
         "        Ok(outcomes)\n",
     )),
@@ -276,7 +276,7 @@ MUTATIONS = {
         "",
     )),
     "receipts-for-every-version": Mutation(
-        ("common/core/src/receipts.rs", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), server_version)", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), 0 * server_version)"),
+        ("common/core/src/model/receipts.rs", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), server_version)", "Self(digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte)), 0 * server_version)"),
     ),
 }
 

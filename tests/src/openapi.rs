@@ -14,7 +14,7 @@ pub use operations::{OPERATIONS, Operation, RequestBody};
 use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde_json::{Map, Value, json};
-use tidemark_core::{protocol::problem::ProblemCode, routes::Route};
+use tidemark_core::wire::{problem::ProblemCode, routes::Route};
 
 use schemas::ExtraSchema;
 

@@ -5,7 +5,7 @@ use lambda_http::{
     http::{HeaderMap, HeaderValue, header},
 };
 use serde_json::Value;
-use tidemark_core::{
+use tidemark_core::wire::{
     gzip,
     routes::{ROUTES, Route},
 };

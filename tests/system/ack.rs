@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
-use tidemark_core::{channel::Channel, limits::GROUPS_MAX, token::Token};
+use tidemark_core::{
+    model::{channel::Channel, limits::GROUPS_MAX},
+    wire::token::Token,
+};
 use tidemark_tests::{ApiResponse, Device, Meter, Script, Stack, hooks::Moment};
 
 fn create(id: &str, channel: &str) -> Value {
@@ -81,7 +84,7 @@ async fn ack_records_all_channels_in_one_write() {
     );
     assert_eq!(
         response["acknowledged_at"],
-        tidemark_core::protocol::timestamp(stack.now())
+        tidemark_core::wire::timestamp(stack.now())
     );
     assert_eq!(
         positions(&stack).into_keys().collect::<Vec<_>>(),

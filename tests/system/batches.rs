@@ -4,7 +4,7 @@ mod replay;
 mod show;
 
 use serde_json::{Value, json};
-use tidemark_core::ids::BatchId;
+use tidemark_core::model::ids::BatchId;
 use tidemark_tests::{ApiResponse, Device, Stack};
 
 pub(crate) fn create(id: &str, text: &str) -> Value {

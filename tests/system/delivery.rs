@@ -6,8 +6,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_aws::delivery::is_delivered;
-use tidemark_core::{channel::Channel, delivery::AwaitedVersion, resource::ResourceKey};
+use tidemark_app::delivery::is_delivered;
+use tidemark_core::{
+    model::{channel::Channel, resource::ResourceKey},
+    rules::delivery::AwaitedVersion,
+};
 use tidemark_tests::{Device, Stack};
 
 fn edit(id: &str, base: u64) -> Value {

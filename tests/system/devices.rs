@@ -3,7 +3,7 @@
 mod pages;
 
 use serde_json::{Value, json};
-use tidemark_core::protocol::timestamp;
+use tidemark_core::wire::timestamp;
 use tidemark_tests::{Device, Stack};
 
 fn create(id: &str, channel: &str) -> Value {

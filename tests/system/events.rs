@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::routes::ROUTES;
 
 /// Returns the text of every sample by its name without `.json`.
 pub(crate) fn samples() -> BTreeMap<String, String> {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::routes::ROUTES;
 use tidemark_tests::{ApiResponse, Stack};
 
 use asks::Who;

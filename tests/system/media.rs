@@ -21,7 +21,7 @@ use tidemark::{
         client::{StoreClient, s3_client},
     },
 };
-use tidemark_core::media::{Keyring, MediaKey, Promise};
+use tidemark_core::rules::media::{Keyring, MediaKey, Promise};
 use tidemark_tests::{ApiResponse, Stack};
 
 /// SHA-256 of [`PHOTO`], in base64.

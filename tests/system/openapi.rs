@@ -6,7 +6,7 @@ mod unions;
 use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 
 use serde_json::{Map, Value};
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::routes::ROUTES;
 use tidemark_tests::openapi::{self, OPERATIONS};
 
 /// The environment variable that makes the golden test write the file instead of comparing it.

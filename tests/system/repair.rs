@@ -8,7 +8,7 @@ mod reset;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tidemark_core::sequence::segment::Segment;
+use tidemark_core::rules::sequence::segment::Segment;
 use tidemark_tests::{Device, Stack};
 
 /// Returns an admin, who may write in every channel.

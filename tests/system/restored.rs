@@ -2,7 +2,7 @@
 //! with a copy of itself, receives the changes that it lacks.
 
 use serde_json::{Value, json};
-use tidemark_core::token::Token;
+use tidemark_core::wire::token::Token;
 use tidemark_tests::{Device, Stack};
 
 fn create(id: &str) -> Value {

@@ -1,7 +1,7 @@
 //! The status, §7.2 of the protocol: what an admin sees of the change logs and of the dead letters.
 
 use serde_json::{Value, json};
-use tidemark_core::protocol::timestamp;
+use tidemark_core::wire::timestamp;
 use tidemark_tests::{Device, Stack};
 
 fn admin(stack: &Stack) -> Device<'_> {
@@ -258,7 +258,7 @@ async fn status_is_for_admins_and_validates_queries() {
         (
             &format!(
                 "cursor={}",
-                tidemark_core::cursor::encode("status", ["nowhere"])
+                tidemark_core::wire::cursor::encode("status", ["nowhere"])
             ),
             "invalid_cursor",
             "cursor",
@@ -266,7 +266,7 @@ async fn status_is_for_admins_and_validates_queries() {
         (
             &format!(
                 "channel=tenant&cursor={}",
-                tidemark_core::cursor::encode("status?channel=tenant", ["x"])
+                tidemark_core::wire::cursor::encode("status?channel=tenant", ["x"])
             ),
             "invalid_cursor",
             "cursor",

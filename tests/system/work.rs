@@ -4,7 +4,7 @@
 mod routes;
 
 use serde_json::{Value, json, value::RawValue};
-use tidemark_core::{
+use tidemark_core::model::{
     limits::{DELIVERY_BYTES_MAX, PAGE_READ_BYTES_MAX, SEGMENT_BYTES_MAX},
     work,
 };

@@ -8,10 +8,12 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use lambda_http::{Request, http::header};
 use serde_json::{Map, Value};
 use tidemark_core::{
-    channel::Channel,
-    limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name},
-    principal::Principal,
-    protocol::problem::{Problem, ProblemCode},
+    model::{
+        channel::Channel,
+        limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name},
+        principal::Principal,
+    },
+    wire::problem::{Problem, ProblemCode},
 };
 
 use crate::{clock::Clock, failure::Failure, settings::AuthSettings, telemetry};

@@ -24,7 +24,7 @@ use aws_types::{
     region::Region,
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
-use tidemark_core::{
+use tidemark_core::model::{
     channel::{Channel, Scope},
     resource::ResourceKey,
 };

@@ -7,9 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    json,
-    limits::DEAD_LETTERS_COUNTED_MAX,
-    protocol::{status::FailureCount, timestamp},
+    model::{json, limits::DEAD_LETTERS_COUNTED_MAX},
+    wire::{status::FailureCount, timestamp},
 };
 
 use crate::failure::Failure;

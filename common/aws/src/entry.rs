@@ -29,8 +29,8 @@ use lambda_http::{
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tidemark_core::{
-    json::Json,
-    protocol::problem::{Problem, ProblemCode},
+    model::json::Json,
+    wire::problem::{Problem, ProblemCode},
 };
 
 /// Base64 as API Gateway encodes it. Missing padding is accepted.

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
         },
     },
 };
-use tidemark_core::protocol::problem::{Problem, ProblemCode};
+use tidemark_core::wire::problem::{Problem, ProblemCode};
 
 /// Error codes whose message names an action and the identity that lacks permission for it, and
 /// none of the data that was sent.

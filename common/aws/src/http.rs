@@ -14,12 +14,16 @@ use lambda_http::{
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tidemark_core::{
-    gzip::{self, GZIP},
-    json::Json,
-    limits::{LIST_DEFAULT, LIST_MAX, RESPONSE_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX},
-    principal::Principal,
-    protocol::problem::{Problem, ProblemBody, ProblemCode},
-    routes::{ROUTES, Route},
+    model::{
+        json::Json,
+        limits::{LIST_DEFAULT, LIST_MAX, RESPONSE_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX},
+        principal::Principal,
+    },
+    wire::{
+        gzip::{self, GZIP},
+        problem::{Problem, ProblemBody, ProblemCode},
+        routes::{ROUTES, Route},
+    },
 };
 
 pub use body::{body, body_of};

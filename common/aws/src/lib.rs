@@ -16,19 +16,15 @@
 //! | [`entry`], [`http`], [`auth`], [`deadline`] | from the Lambda event to the handler, and back |
 //! | [`context`], [`settings`], [`clock`], [`random`], [`transport`] | the dependencies of a function |
 //! | [`tables`] | one module per table: keys, expressions, stored rows |
-//! | [`batch`], [`repair`], [`compare`], [`delivery`] | operations that load, decide and commit over several tables |
 //! | [`media`], [`notifications`], [`dead_letters`] | S3 and SNS |
 //! | [`stream`] | DynamoDB stream records |
 //! | [`failure`], [`telemetry`], [`metrics`] | errors, logs and metrics |
 
 pub mod auth;
-pub mod batch;
 pub mod clock;
-pub mod compare;
 pub mod context;
 pub mod dead_letters;
 pub mod deadline;
-pub mod delivery;
 pub mod entry;
 pub mod failure;
 pub mod http;
@@ -36,7 +32,6 @@ pub mod media;
 pub mod metrics;
 pub mod notifications;
 pub mod random;
-pub mod repair;
 pub mod settings;
 pub mod stream;
 pub mod tables;

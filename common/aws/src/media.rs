@@ -21,12 +21,11 @@ use aws_types::SdkConfig;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use tidemark_core::{
-    media::{Keyring, MediaCheck, MediaKey, Promise},
-    protocol::media::PresignResponse,
+    rules::media::{Keyring, MediaCheck, MediaKey, Promise},
+    wire::media::PresignResponse,
 };
 
 use crate::{
-    batch::Mode,
     failure::Failure,
     settings::{MediaSettings, SettingsError},
 };
@@ -135,13 +134,21 @@ impl Media {
         })
     }
 
-    /// Checks the uploads under these keys concurrently. Keeps each verified upload if `mode` is
-    /// [`Mode::Apply`].
-    pub async fn check(&self, keys: Vec<String>, mode: Mode) -> HashMap<String, MediaCheck> {
+    /// Checks the uploads under these keys concurrently, and changes nothing.
+    pub async fn check(&self, keys: Vec<String>) -> HashMap<String, MediaCheck> {
+        self.check_all(keys, false).await
+    }
+
+    /// Checks the uploads under these keys concurrently, and keeps each verified upload.
+    pub async fn check_and_keep(&self, keys: Vec<String>) -> HashMap<String, MediaCheck> {
+        self.check_all(keys, true).await
+    }
+
+    async fn check_all(&self, keys: Vec<String>, keeps: bool) -> HashMap<String, MediaCheck> {
         let keys: HashSet<String> = keys.into_iter().collect();
         let checks = stream::iter(keys).map(async |key| {
             let checked = self
-                .kept(&key, mode)
+                .check_one(&key, keeps)
                 .await
                 .unwrap_or_else(|unverified| unverified);
             (key, checked)
@@ -150,8 +157,8 @@ impl Media {
     }
 
     /// Checks the upload under a key: the kept object, or otherwise the object under `incoming/`,
-    /// which is kept if it is verified.
-    async fn kept(&self, key: &str, mode: Mode) -> Result<MediaCheck, MediaCheck> {
+    /// which is kept if it is verified and `keeps` is set.
+    async fn check_one(&self, key: &str, keeps: bool) -> Result<MediaCheck, MediaCheck> {
         if let Some(object) = self.head(key).await? {
             return Ok(compare(key, &object));
         }
@@ -164,7 +171,7 @@ impl Media {
         };
 
         let checked = compare(key, &object);
-        if mode == Mode::Apply && matches!(checked, MediaCheck::Verified(_)) {
+        if keeps && matches!(checked, MediaCheck::Verified(_)) {
             self.keep(&arrived, key, object.e_tag()).await?;
         }
         Ok(checked)

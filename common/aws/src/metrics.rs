@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use tidemark_core::protocol::push::{ItemCode, ItemResult, Status};
+use tidemark_core::wire::push::{ItemCode, ItemResult, Status};
 
 /// The CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "Tidemark";

@@ -7,7 +7,7 @@ use aws_sdk_sns::{
     operation::publish::PublishError,
     types::{MessageAttributeValue, builders::MessageAttributeValueBuilder},
 };
-use tidemark_core::protocol::notifications::ConflictResolved;
+use tidemark_core::wire::notifications::ConflictResolved;
 
 use crate::failure::Failure;
 

@@ -5,10 +5,12 @@ mod variables;
 
 use chrono::Duration;
 use tidemark_core::{
-    catalog::{Catalog, CatalogError},
-    limits::{MEDIA_BYTES_MAX, MEDIA_SECRET_BYTES_MIN},
-    media::{Keyring, UploadRules},
-    origins::{AllowedOrigins, OriginError},
+    model::{
+        catalog::{Catalog, CatalogError},
+        limits::{MEDIA_BYTES_MAX, MEDIA_SECRET_BYTES_MIN},
+    },
+    rules::media::{Keyring, UploadRules},
+    wire::origins::{AllowedOrigins, OriginError},
 };
 
 use variables::Variables;

@@ -9,10 +9,9 @@ use aws_lambda_events::event::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Scope,
-    conflict::ConflictResolution,
-    protocol::{Action, notifications::ConflictResolved},
-    sequence::{plan::Record, position::Sequence},
+    model::{channel::Scope, conflict::ConflictResolution, position::Sequence},
+    rules::sequence::plan::Record,
+    wire::{Action, notifications::ConflictResolved},
 };
 
 use crate::{

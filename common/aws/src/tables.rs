@@ -26,7 +26,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tidemark_core::resource::{PayloadLocation, Resource, ResourceKey};
+use tidemark_core::model::resource::{PayloadLocation, Resource, ResourceKey};
 
 pub use audit_log::AuditLog;
 pub use changes::Changes;

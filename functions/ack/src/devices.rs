@@ -6,27 +6,26 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
+use tidemark_app::delivery::{self, Budget};
 use tidemark_aws::{
-    Context, Failure,
-    delivery::{self, Budget},
-    http,
+    Context, Failure, http,
     tables::{
         conflicts::{DeviceConflict, NewestConflicts},
         devices::StoredDevice,
     },
 };
 use tidemark_core::{
-    ack,
-    channel::{Channel, Scope},
-    cursor,
-    delivery::AwaitedVersion,
-    limits::{DEVICE_LOOKS_MAX, RESPONSE_BYTES_MAX, escaped_bytes, is_name},
-    principal::Principal,
-    protocol::{
+    model::{
+        channel::{Channel, Scope},
+        limits::{DEVICE_LOOKS_MAX, RESPONSE_BYTES_MAX, escaped_bytes, is_name},
+        principal::Principal,
+    },
+    rules::{ack, delivery::AwaitedVersion, sequence::plan::Head},
+    wire::{
         ack::{ChannelState, DeviceConflicts, DeviceState, DevicesResponse},
+        cursor,
         problem::{Problem, ProblemCode},
     },
-    sequence::plan::Head,
 };
 
 /// The name of the list of a tenant's devices in cursors.

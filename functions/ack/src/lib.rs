@@ -10,12 +10,12 @@ use tidemark_aws::{
     telemetry,
 };
 use tidemark_core::{
-    ack,
-    protocol::{
+    rules::ack,
+    wire::{
         ack::{AckRequest, AckResponse},
         problem::{Problem, ProblemCode},
+        token::Token,
     },
-    token::Token,
 };
 
 /// The name of the function in logs.

@@ -10,7 +10,7 @@ use tidemark_aws::{
     tables::{sync_batches::ReadBatch, sync_items::KeptBatch},
     telemetry,
 };
-use tidemark_core::{ids::BatchId, principal::Principal};
+use tidemark_core::model::{ids::BatchId, principal::Principal};
 
 /// The name of the function in logs.
 const NAME: &str = "batches";

@@ -6,23 +6,26 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use lambda_http::Request;
+use tidemark_app::push::{Mode, batch::Batch};
 use tidemark_aws::{
-    Context, Failure,
-    batch::{Batch, Mode},
-    http,
+    Context, Failure, http,
     tables::{TransactionOutcome, sync_batches::CompletedBatch},
 };
 use tidemark_core::{
-    audit::{AuditAction, AuditEntry, Via},
-    batch,
-    json::Json,
-    principal::{Author, Principal},
-    protocol::{
+    model::{
+        json::Json,
+        principal::{Author, Principal},
+    },
+    rules::{
+        audit::{AuditAction, AuditEntry, Via},
+        batch,
+        push::{intake::Sender, response},
+    },
+    wire::{
         batches::{ReplayRequest, ReplayResponse, RunsAs},
         problem::{Problem, ProblemCode},
         push::ItemResult,
     },
-    push::{intake::Sender, response},
 };
 
 use crate::{StoredBatch, load_batch};

@@ -3,9 +3,9 @@
 use lambda_http::Request;
 use tidemark_aws::{Context, Failure, http, tables::sync_batches::CompletedBatch};
 use tidemark_core::{
-    batch::{self, ItemPage},
-    limits::BATCH_ITEMS_MAX,
-    protocol::{batches::BatchResponse, problem::Problem},
+    model::limits::BATCH_ITEMS_MAX,
+    rules::batch::{self, ItemPage},
+    wire::{batches::BatchResponse, problem::Problem},
 };
 
 use crate::{StoredBatch, load_batch};

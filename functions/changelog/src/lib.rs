@@ -12,24 +12,24 @@ use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Context as LambdaContext, LambdaEvent};
 use serde_json::value::to_raw_value;
+use tidemark_app::repair;
 use tidemark_aws::{
     Context, Deadline, Failure, http,
     metrics::Metric,
-    repair,
     stream::{Reading, StreamEvent, batch_item_failures, dead_letter, read, sequence_of},
     tables::changes::AppendOutcome,
     telemetry::{End, Invocation},
 };
 use tidemark_core::{
-    channel::Scope,
-    json::{self, Json},
-    protocol::{
+    model::{
+        channel::Scope,
+        json::{self, Json},
+        position::Sequence,
+    },
+    rules::sequence::plan::{Record, classify},
+    wire::{
         problem::{Problem, read_body},
         repair::{RepairEvent, RepairResponse},
-    },
-    sequence::{
-        plan::{Record, classify},
-        position::Sequence,
     },
 };
 

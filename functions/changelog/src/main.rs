@@ -2,7 +2,7 @@
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use tidemark_aws::{Environment, telemetry};
-use tidemark_core::json::Json;
+use tidemark_core::model::json::Json;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

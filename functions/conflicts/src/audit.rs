@@ -6,11 +6,12 @@ use tidemark_aws::{
     tables::audit_log::{AuditLog, AuditOrder, PackedEntry},
 };
 use tidemark_core::{
-    audit::AuditEntry,
-    cursor,
-    limits::{RESPONSE_BYTES_MAX, escaped_bytes},
-    principal::Principal,
-    protocol::{conflicts::AuditList, problem::Problem},
+    model::{
+        limits::{RESPONSE_BYTES_MAX, escaped_bytes},
+        principal::Principal,
+    },
+    rules::audit::AuditEntry,
+    wire::{conflicts::AuditList, cursor, problem::Problem},
 };
 
 /// The bytes reserved for the response around the entries.

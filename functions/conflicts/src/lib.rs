@@ -5,15 +5,18 @@ mod status;
 
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
-use tidemark_aws::{Context, Failure, delivery, http, tables::conflicts::ConflictCursor};
+use tidemark_app::delivery;
+use tidemark_aws::{Context, Failure, http, tables::conflicts::ConflictCursor};
 use tidemark_core::{
-    conflict::{Conflict, ConflictStatus},
-    cursor,
-    delivery::AwaitedVersion,
-    ids,
-    principal::Principal,
-    protocol::{
+    model::{
+        conflict::{Conflict, ConflictStatus},
+        ids,
+        principal::Principal,
+    },
+    rules::delivery::AwaitedVersion,
+    wire::{
         conflicts::{AuditList, ConflictEntry, ConflictList, fit},
+        cursor,
         problem::{Problem, ProblemCode},
         status::StatusResponse,
     },

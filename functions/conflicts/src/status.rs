@@ -2,26 +2,24 @@
 
 use chrono::{DateTime, Duration, Utc};
 use lambda_http::Request;
-use tidemark_aws::{
-    Context, Failure,
-    compare::{LogCoverage, ReadLimit, read_backward},
-    http,
-    tables::ResourceVersions,
-};
+use tidemark_app::compare::{LogCoverage, ReadLimit, read_backward};
+use tidemark_aws::{Context, Failure, http, tables::ResourceVersions};
 use tidemark_core::{
-    channel::{Channel, Scope},
-    cursor,
-    limits::{STATUS_BYTES_MAX, STATUS_COMPARED_MAX, STATUS_SECONDS_MAX, STATUS_SEGMENTS_MAX},
-    principal::Principal,
-    protocol::{
+    model::{
+        channel::{Channel, Scope},
+        limits::{STATUS_BYTES_MAX, STATUS_COMPARED_MAX, STATUS_SECONDS_MAX, STATUS_SEGMENTS_MAX},
+        principal::Principal,
+        resource::ResourceKey,
+    },
+    rules::sequence::{
+        plan::Head,
+        repair::{Comparison, Period},
+    },
+    wire::{
+        cursor,
         problem::Problem,
         repair::Extent,
         status::{ChannelStatus, FailureCount, LogComparison, StatusResponse},
-    },
-    resource::ResourceKey,
-    sequence::{
-        plan::Head,
-        repair::{Comparison, Period},
     },
 };
 

@@ -15,7 +15,7 @@ use tidemark_aws::{
     stream::{StreamEvent, batch_item_failures, dead_letter, read_decision, sequence_of},
     telemetry::{End, Invocation},
 };
-use tidemark_core::sequence::position::Sequence;
+use tidemark_core::model::position::Sequence;
 
 /// Publishes the resolutions in a batch of stream records, in order. Publishes nothing if the
 /// deployment has no topic.

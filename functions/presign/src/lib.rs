@@ -4,8 +4,8 @@
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{Context, Failure, http};
 use tidemark_core::{
-    media,
-    protocol::media::{PresignRequest, PresignResponse},
+    rules::media,
+    wire::media::{PresignRequest, PresignResponse},
 };
 
 /// Serves `POST /media/presign`.

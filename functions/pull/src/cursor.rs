@@ -6,18 +6,20 @@ use tidemark_aws::{
     tables::changes::{PackedSegment, StoredSegment},
 };
 use tidemark_core::{
-    ack::Positions,
-    channel::{Channel, Scope},
-    pull::{
-        page::{Page, SnapshotItem, is_contiguous},
-        start::{self, Start},
-    },
-    resource::ResourceKey,
-    sequence::{
-        plan::{Head, log_end},
+    model::{
+        channel::{Channel, Scope},
         position::Position,
+        resource::ResourceKey,
     },
-    token::Progress,
+    rules::{
+        ack::Positions,
+        pull::{
+            page::{Page, SnapshotItem, is_contiguous},
+            start::{self, Start},
+        },
+        sequence::plan::{Head, log_end},
+    },
+    wire::token::Progress,
 };
 
 /// The number of segments in the first read of a channel. Two segments hold a hundred changes if

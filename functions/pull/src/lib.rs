@@ -12,15 +12,17 @@ use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{Context, Failure, http, metrics::Metric, telemetry};
 use tidemark_core::{
-    channel::Channel,
-    principal::{Author, Principal},
-    protocol::{
+    model::{
+        channel::Channel,
+        principal::{Author, Principal},
+        receipts::Receipts,
+    },
+    rules::pull::{own::Own, page::Page},
+    wire::{
         problem::{Problem, ProblemCode},
         pull::{OwnChanges, PullRequest, PullResponse},
+        token::Token,
     },
-    pull::{own::Own, page::Page},
-    receipts::Receipts,
-    token::Token,
 };
 
 use cursor::{Cursor, FillOutcome};

@@ -2,7 +2,7 @@
 
 use lambda_http::Request;
 use tidemark_aws::{Context, Failure};
-use tidemark_core::protocol::limits::{LimitsResponse, MediaLimits, Retention};
+use tidemark_core::wire::limits::{LimitsResponse, MediaLimits, Retention};
 
 /// Serves `GET /sync/limits`.
 pub(crate) async fn limits(

@@ -10,10 +10,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use lambda_http::{Body, Request, Response};
+use tidemark_app::push::{Mode, batch::Batch};
 use tidemark_aws::{
-    Context, Failure,
-    batch::{Batch, Mode},
-    http,
+    Context, Failure, http,
     tables::{
         sync_batches::CompletedBatch,
         sync_items::{self, StoreOutcome},
@@ -21,15 +20,17 @@ use tidemark_aws::{
     telemetry,
 };
 use tidemark_core::{
-    ids::BatchId,
-    json::Json,
-    principal::{Author, Principal},
-    protocol::{
+    model::{
+        ids::BatchId,
+        json::Json,
+        principal::{Author, Principal},
+        resource::ResourceKey,
+    },
+    rules::push::{intake::Sender, references, response},
+    wire::{
         problem::{Problem, ProblemCode},
         push::{ItemResult, PushRequest, PushResponse},
     },
-    push::{intake::Sender, references, response},
-    resource::ResourceKey,
 };
 
 /// Serves `POST /sync/push`.

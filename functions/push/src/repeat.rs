@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tidemark_aws::{Context, Failure, tables::sync_batches::CompletedBatch};
 use tidemark_core::{
-    ids::BatchId,
-    protocol::push::{ItemResult, PushRequest, Status},
-    push::response,
-    resource::ResourceKey,
+    model::{ids::BatchId, resource::ResourceKey},
+    rules::push::response,
+    wire::push::{ItemResult, PushRequest, Status},
 };
 
 /// Returns the stored results of this batch, or `None` if there are none or the client sent no

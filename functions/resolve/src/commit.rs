@@ -9,16 +9,22 @@ use tidemark_aws::{
     tables::{Reason, TransactionOutcome, unique_keys::holder},
 };
 use tidemark_core::{
-    channel::Scope,
-    conflict::{Conflict, ConflictOutcome},
-    limits::COMMIT_ATTEMPTS_MAX,
-    protocol::{
+    model::{
+        channel::Scope,
+        conflict::{Conflict, ConflictOutcome},
+        limits::COMMIT_ATTEMPTS_MAX,
+        resource::Resource,
+    },
+    rules::{
+        resolve::{
+            NewMedia, ResolveCommand, ResolveOutcome, ResolvePlan, Resolver, decide, response,
+        },
+        unique::UniqueKey,
+    },
+    wire::{
         problem::{Problem, ProblemCode},
         resolve::ResolveResponse,
     },
-    resolve::{NewMedia, ResolveCommand, ResolveOutcome, ResolvePlan, Resolver, decide, response},
-    resource::Resource,
-    unique::UniqueKey,
 };
 
 /// The outcome of one attempt to commit a resolution.

@@ -8,14 +8,15 @@ use lambda_http::{Body, Context as LambdaContext, Request, Response};
 use lambda_runtime::LambdaEvent;
 use tidemark_aws::{Context, Failure, entry, http, telemetry};
 use tidemark_core::{
-    audit::Via,
-    ids,
-    json::Json,
-    protocol::{
+    model::{ids, json::Json},
+    rules::{
+        audit::Via,
+        resolve::{ResolveCommand, Resolver},
+    },
+    wire::{
         problem::read_body,
         resolve::{DirectResolveRequest, ResolveRequest, ResolveResponse},
     },
-    resolve::{ResolveCommand, Resolver},
 };
 
 /// The name of the function in logs.

@@ -5,14 +5,16 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::json;
 use tidemark_core::{
-    catalog::{Catalog, CatalogError, ResourceType},
-    channel::Scope,
-    ids,
-    json::Json,
-    limits::{SORT_KEY_BYTES_MAX, is_name},
-    principal::{Author, Principal},
-    push::intake::{self, Sender},
-    resource::ResourceKey,
+    model::{
+        catalog::{Catalog, CatalogError, ResourceType},
+        channel::Scope,
+        ids,
+        json::Json,
+        limits::{SORT_KEY_BYTES_MAX, is_name},
+        principal::{Author, Principal},
+        resource::ResourceKey,
+    },
+    rules::push::intake::{self, Sender},
 };
 
 fuzz_target!(|data: &[u8]| -> Corpus {

@@ -5,8 +5,8 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::{Value, value::RawValue};
 use tidemark_core::{
-    json::{self, Json},
-    patch,
+    model::json::{self, Json},
+    rules::patch,
 };
 
 fuzz_target!(|data: &[u8]| -> Corpus {

@@ -5,14 +5,12 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::value::RawValue;
 use tidemark_aws::stream::{self, Reading, StreamEvent, batch_item_failures};
 use tidemark_core::{
-    channel::Scope,
-    protocol::Action,
-    resource::ResourceKey,
-    sequence::{
+    model::{channel::Scope, position::Sequence, resource::ResourceKey},
+    rules::sequence::{
         plan::{LogStep, Record, classify},
-        position::Sequence,
         segment::Segment,
     },
+    wire::Action,
 };
 
 fuzz_target!(|data: &[u8]| -> Corpus {

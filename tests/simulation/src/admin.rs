@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use serde_json::{Value, json};
-use tidemark_core::protocol::push::Status;
+use tidemark_core::wire::push::Status;
 
 use crate::{
     client::Edit,

@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json, value::RawValue};
 use tidemark_core::{
-    patch,
-    protocol::{
+    rules::patch,
+    wire::{
         pull::PullResponse,
         push::{ItemResult, PushResponse, Status},
+        token::Token,
     },
-    token::Token,
 };
 
 /// The copy of a resource on a device.

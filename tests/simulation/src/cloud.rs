@@ -36,7 +36,7 @@ use tidemark::{
     template::Template,
 };
 use tidemark_aws::{Clock, Context, entry, stream::StreamEvent};
-use tidemark_core::{
+use tidemark_core::wire::{
     gzip,
     routes::{ROUTES, Route},
 };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tidemark_core::protocol::push::{ItemCode, ItemResult, Status};
+use tidemark_core::wire::push::{ItemCode, ItemResult, Status};
 
 use crate::{
     client::Edit,
@@ -24,7 +24,7 @@ pub struct Owner {
 impl Owner {
     /// Returns the author in the form that stored items use.
     pub fn author(&self) -> String {
-        tidemark_core::principal::Author::device(&self.user, &self.device_id)
+        tidemark_core::model::principal::Author::device(&self.user, &self.device_id)
             .as_str()
             .to_owned()
     }

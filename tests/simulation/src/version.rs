@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
-use tidemark_core::{channel::Scope, pack::unpack, resource::ResourceKey};
+use tidemark_core::model::{channel::Scope, pack::unpack, resource::ResourceKey};
 
 use crate::client::Name;
 

@@ -7,7 +7,7 @@ use std::{
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, value::RawValue};
-use tidemark_core::routes::Route;
+use tidemark_core::wire::routes::Route;
 
 use super::{document, operation};
 use crate::ApiResponse;

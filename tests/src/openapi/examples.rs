@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use lambda_http::Request;
 use serde_json::{Map, Value, json};
 use tidemark_aws::http;
-use tidemark_core::{gzip, limits::BODY_BYTES_MAX};
+use tidemark_core::{model::limits::BODY_BYTES_MAX, wire::gzip};
 
 use super::Operation;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tidemark_core::{
-    limits,
-    protocol::{
+    model::limits,
+    wire::{
         ack::{AckRequest, AckResponse, DevicesResponse},
         batches::{BatchResponse, ReplayRequest, ReplayResponse},
         conflicts::{AuditList, ConflictEntry, ConflictList},

@@ -9,7 +9,7 @@ pub(super) use rewrite::forbid_null;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tidemark_core::protocol::problem::ProblemBody;
+use tidemark_core::wire::problem::ProblemBody;
 use utoipa::{
     ToSchema,
     openapi::{RefOr, schema::Schema},

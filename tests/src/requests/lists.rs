@@ -1,6 +1,6 @@
 //! Requests for batches and for the lists of admins.
 
-use tidemark_core::limits::BODY_BYTES_MAX;
+use tidemark_core::model::limits::BODY_BYTES_MAX;
 
 use super::{
     Case, LARGE_BYTES, Request, Scale,

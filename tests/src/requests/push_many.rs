@@ -5,8 +5,8 @@ use std::{io::Write as _, sync::Arc};
 use flate2::{Compression, write::GzEncoder};
 use tidemark::engine::http::NoHook;
 use tidemark_core::{
-    limits::{BODY_BYTES_MAX, MEDIA_KEYS_MAX},
-    media::MediaKey,
+    model::limits::{BODY_BYTES_MAX, MEDIA_KEYS_MAX},
+    rules::media::MediaKey,
 };
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 //! settings and the real verifier.
 
 use serde_json::{Value, json};
-use tidemark_core::{principal::Principal, protocol::problem::ProblemCode};
+use tidemark_core::{model::principal::Principal, wire::problem::ProblemCode};
 use tidemark_tests::Stack;
 
 use super::{Key, settings::principal};

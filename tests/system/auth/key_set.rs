@@ -11,7 +11,7 @@ use lambda_http::http::header;
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::{Clock, auth::Verifier, http};
-use tidemark_core::protocol::problem::ProblemCode;
+use tidemark_core::wire::problem::ProblemCode;
 use tidemark_tests::Stack;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

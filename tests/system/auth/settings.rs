@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use lambda_http::{Body, Request, http};
 use serde_json::{Value, json};
 use tidemark_aws::{Clock, Settings, auth::Verifier};
-use tidemark_core::{principal::Principal, protocol::problem::ProblemCode};
+use tidemark_core::{model::principal::Principal, wire::problem::ProblemCode};
 use tidemark_tests::Stack;
 
 use super::Key;

@@ -4,7 +4,7 @@
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_core::limits::BODY_BYTES_MAX;
+use tidemark_core::model::limits::BODY_BYTES_MAX;
 use tidemark_tests::Stack;
 
 use super::assert_problem;

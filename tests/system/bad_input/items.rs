@@ -2,7 +2,7 @@
 //! items are applied, and all items are stored as they were received.
 
 use serde_json::json;
-use tidemark_core::limits::VERSION_MAX;
+use tidemark_core::model::limits::VERSION_MAX;
 use tidemark_tests::Stack;
 
 use super::{assert_rejected, push_among_good, push_text, raw_items};

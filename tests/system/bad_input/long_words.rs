@@ -3,7 +3,7 @@
 //! idempotent (§3.6).
 
 use serde_json::{Value, json};
-use tidemark_core::limits::{RESPONSE_BYTES_MAX, escaped_bytes};
+use tidemark_core::model::limits::{RESPONSE_BYTES_MAX, escaped_bytes};
 use tidemark_tests::Stack;
 
 use super::{Dice, assert_rejected};

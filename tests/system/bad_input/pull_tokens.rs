@@ -4,9 +4,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tidemark_core::{
-    channel::Channel,
-    sequence::position::{Position, Sequence},
-    token::{Progress, Token},
+    model::{
+        channel::Channel,
+        position::{Position, Sequence},
+    },
+    wire::token::{Progress, Token},
 };
 use tidemark_tests::{ApiResponse, Stack};
 

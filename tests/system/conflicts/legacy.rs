@@ -3,7 +3,7 @@
 //! joined, resolved and found by retries like current rows.
 
 use serde_json::{Value, json};
-use tidemark_core::{channel::Channel, ids, principal::Author, resource::ResourceKey};
+use tidemark_core::model::{channel::Channel, ids, principal::Author, resource::ResourceKey};
 use tidemark_tests::Stack;
 
 use super::{admin, audited, conflicted, item, rejected, resolve, shown, stored};

@@ -1,7 +1,7 @@
 //! A device that has reached the limit of open conflicts.
 
 use serde_json::{Value, json};
-use tidemark_core::limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES};
+use tidemark_core::model::limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES};
 use tidemark_tests::Stack;
 
 use super::{conflicted, item, rejected, resolve};

@@ -1,7 +1,7 @@
 //! Consecutive conflicts of one device about one resource.
 
 use serde_json::{Value, json};
-use tidemark_core::limits::RESOLVED_CONFLICTS_MAX;
+use tidemark_core::model::limits::RESOLVED_CONFLICTS_MAX;
 use tidemark_tests::Stack;
 
 use super::{conflicted, item, rejected, resolve, shown};

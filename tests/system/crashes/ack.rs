@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
-use tidemark_core::{channel::Channel, token::Token};
+use tidemark_core::{model::channel::Channel, wire::token::Token};
 use tidemark_tests::{Device, Stack};
 
 use super::{CrashScenario, dies_everywhere, dies_twice};

@@ -7,9 +7,9 @@ use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::{Context, stream::StreamEvent};
-use tidemark_core::{
+use tidemark_core::model::{
     channel::{Channel, Scope},
-    sequence::position::{Position, Sequence},
+    position::{Position, Sequence},
 };
 use tidemark_tests::Stack;
 

@@ -6,7 +6,7 @@ mod rows;
 use std::{fs, path::Path};
 
 use serde_json::Value;
-use tidemark_core::limits::{
+use tidemark_core::model::limits::{
     BATCH_ITEMS_MAX, CONFLICT_EDITS_MAX, DEDUPLICATION_EDITS, DELIVERY_SEGMENTS_MAX, GROUPS_MAX,
     HIGH_WATER_MARKS_MAX, LIST_DEFAULT, LIST_MAX, MEDIA_KEYS_MAX, NAME_BYTES_MAX, NOTE_CHARS_MAX,
     PAGE_CHANGES_DEFAULT, PAGE_CHANGES_MAX, PAYLOAD_FIELDS_MAX,

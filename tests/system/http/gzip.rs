@@ -9,7 +9,7 @@ use lambda_http::{
 };
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_core::limits::{BODY_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX};
+use tidemark_core::model::limits::{BODY_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX};
 use tidemark_tests::{ApiResponse, Stack};
 
 use crate::bad_input::assert_problem;

@@ -6,7 +6,7 @@ use lambda_http::{
 };
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::routes::ROUTES;
 use tidemark_tests::{ApiResponse, Stack};
 
 use super::odd_events::plain;

@@ -4,8 +4,8 @@ use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
 use tidemark_core::{
-    limits::{PAGE_CHANGES_DEFAULT, PAYLOAD_BYTES_MAX},
-    protocol::limits::LimitsResponse,
+    model::limits::{PAGE_CHANGES_DEFAULT, PAYLOAD_BYTES_MAX},
+    wire::limits::LimitsResponse,
 };
 use tidemark_tests::{Device, Stack};
 

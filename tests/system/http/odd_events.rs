@@ -4,7 +4,7 @@
 use lambda_http::Response;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_core::routes::{ROUTES, Route};
+use tidemark_core::wire::routes::{ROUTES, Route};
 use tidemark_tests::{ApiResponse, Stack};
 
 /// Returns the event of a regular request to a route.

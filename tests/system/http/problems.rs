@@ -13,7 +13,7 @@ use tidemark::{
     engine::http::CallFate,
     gateway::event::{Inbound, http_event, rest_event},
 };
-use tidemark_core::routes::Route;
+use tidemark_core::wire::routes::Route;
 use tidemark_tests::{ApiResponse, Script, Stack, openapi::OPERATIONS};
 
 use crate::bad_input::assert_problem;

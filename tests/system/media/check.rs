@@ -6,12 +6,10 @@ use tidemark::engine::{
     Reply,
     http::{CallFate, Hook, NoHook},
 };
-use tidemark_aws::{batch::Mode, media::Media};
+use tidemark_aws::media::Media;
 use tidemark_core::{
-    channel::Channel,
-    media::{MediaCheck, MediaKey, Upload},
-    principal::Principal,
-    resource::ResourceKey,
+    model::{channel::Channel, principal::Principal, resource::ResourceKey},
+    rules::media::{MediaCheck, MediaKey, Upload},
 };
 use tidemark_tests::{Meter, Script, Stack, hooks::Moment};
 
@@ -24,7 +22,7 @@ fn media(stack: &Stack, hook: Arc<dyn Hook>) -> Media {
 /// Returns the result of the lookup of one key.
 pub(super) async fn checked(stack: &Stack, key: &str) -> MediaCheck {
     media(stack, Arc::new(NoHook))
-        .check(vec![key.to_owned()], Mode::DryRun)
+        .check(vec![key.to_owned()])
         .await
         .remove(key)
         .unwrap()
@@ -110,9 +108,7 @@ async fn unavailable_store_is_not_a_missing_upload() {
         let broken = fate.clone();
         let hook = Arc::new(Script::new(move |_, _, _, _| broken.clone()));
 
-        let checked = media(&stack, hook.clone())
-            .check(vec![key.clone()], Mode::DryRun)
-            .await;
+        let checked = media(&stack, hook.clone()).check(vec![key.clone()]).await;
         assert_eq!(
             checked,
             HashMap::from([(key.clone(), MediaCheck::Unavailable)]),
@@ -140,7 +136,7 @@ async fn lost_response_is_requested_again() {
     });
 
     let checked = media(&stack, Arc::new(hook))
-        .check(vec![key(&response)], Mode::DryRun)
+        .check(vec![key(&response)])
         .await;
     assert!(matches!(checked[&key(&response)], MediaCheck::Verified(_)));
 }
@@ -156,7 +152,7 @@ async fn lookups_are_concurrent_and_deduplicated() {
     let meter = Arc::new(Meter::default());
     let before = tokio::time::Instant::now();
     let checked = media(&stack, meter.clone())
-        .check([keys.clone(), keys.clone()].concat(), Mode::DryRun)
+        .check([keys.clone(), keys.clone()].concat())
         .await;
     let rounds = before.elapsed().as_millis() / tidemark_tests::hooks::ROUND_TRIP.as_millis();
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_aws::batch::Mode;
-use tidemark_core::media::MediaCheck;
+use tidemark_core::rules::media::MediaCheck;
 use tidemark_tests::{Meter, Stack, hooks::Gate};
 
 use super::{PHOTO, arrival, key, presigned, stored};
@@ -59,7 +58,7 @@ async fn kept_upload_does_not_need_the_original() {
         .media
         .expect("a bucket");
     let checked = media
-        .check(vec![key(&response)], Mode::Apply)
+        .check_and_keep(vec![key(&response)])
         .await
         .remove(&key(&response));
 
@@ -83,7 +82,7 @@ async fn dry_run_keeps_no_upload() {
         .media
         .expect("a bucket");
     assert!(matches!(
-        media.check(vec![key(&response)], Mode::DryRun).await[&key(&response)],
+        media.check(vec![key(&response)]).await[&key(&response)],
         MediaCheck::Verified(_)
     ));
     assert_eq!(stored(&stack, &key(&response)).await, None);
@@ -105,14 +104,14 @@ async fn upload_replaced_during_copy_is_checked_again() {
         gate.open();
     };
 
-    let (checked, ()) = tokio::join!(media.check(keys.clone(), Mode::Apply), replaced);
+    let (checked, ()) = tokio::join!(media.check_and_keep(keys.clone()), replaced);
     assert_eq!(
         (&checked[&keys[0]], stored(&stack, &keys[0]).await),
         (&MediaCheck::Unavailable, None)
     );
 
     assert!(matches!(
-        media.check(keys.clone(), Mode::Apply).await[&keys[0]],
+        media.check_and_keep(keys.clone()).await[&keys[0]],
         MediaCheck::Verified(_)
     ));
     assert_eq!(stored(&stack, &keys[0]).await.as_deref(), Some(OTHER));

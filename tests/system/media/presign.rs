@@ -6,8 +6,8 @@ use chrono::Duration;
 use serde_json::json;
 use tidemark::engine::http::CallFate;
 use tidemark_core::{
-    media::{MediaKey, is_own},
-    protocol::timestamp,
+    rules::media::{MediaKey, is_own},
+    wire::timestamp,
 };
 use tidemark_tests::{Script, Stack};
 

@@ -7,8 +7,8 @@ use chrono::Duration;
 use serde_json::Value;
 use tidemark::engine::http::NoHook;
 use tidemark_core::{
-    limits::MEDIA_KEY_BYTES_MAX,
-    media::{MediaCheck, MediaKey},
+    model::limits::MEDIA_KEY_BYTES_MAX,
+    rules::media::{MediaCheck, MediaKey},
 };
 use tidemark_tests::Stack;
 

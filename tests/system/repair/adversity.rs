@@ -19,7 +19,7 @@ use tidemark::{
     },
 };
 use tidemark_aws::{Clock, Context};
-use tidemark_core::sequence::segment::Segment;
+use tidemark_core::rules::sequence::segment::Segment;
 use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
 use super::{admin, assert_mended, counts, outage, repair, write};

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tidemark::{engine::http::NoHook, gateway::ApiKind};
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::routes::ROUTES;
 use tidemark_tests::{Stack, lambda::response};
 
 use super::start;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::routes::ROUTES;
 
 #[test]
 fn manifest_and_code_have_equal_routes() {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use tidemark_core::limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name};
-use tidemark_core::origins::AllowedOrigins;
+use tidemark_core::model::limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name};
+use tidemark_core::wire::origins::AllowedOrigins;
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::{self, Identity};

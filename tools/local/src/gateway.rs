@@ -105,7 +105,7 @@ fn respond(response: http::Response<lambda_http::Body>) -> Response {
 /// in base64.
 fn payload_bytes(body: &lambda_http::Body) -> usize {
     match body {
-        lambda_http::Body::Text(text) => tidemark_core::limits::escaped_bytes(text),
+        lambda_http::Body::Text(text) => tidemark_core::model::limits::escaped_bytes(text),
         lambda_http::Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
         _ => 0,
     }

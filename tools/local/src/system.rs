@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_aws::Clock;
-use tidemark_core::origins::{AllowedOrigins, OriginError};
-use tidemark_core::routes::ROUTES;
+use tidemark_core::wire::origins::{AllowedOrigins, OriginError};
+use tidemark_core::wire::routes::ROUTES;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

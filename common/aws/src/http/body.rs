@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use lambda_http::{Request, http::header};
 use serde::de::DeserializeOwned;
 use tidemark_core::{
-    gzip::{self, GunzipError},
-    limits::BODY_BYTES_MAX,
-    protocol::problem::{Problem, ProblemCode, read_body},
+    model::limits::BODY_BYTES_MAX,
+    wire::{
+        gzip::{self, GunzipError},
+        problem::{Problem, ProblemCode, read_body},
+    },
 };
 
 use super::header_text;

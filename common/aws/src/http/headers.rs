@@ -5,9 +5,9 @@ use lambda_http::{
     Body, Request, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
-use tidemark_core::{
+use tidemark_core::wire::{
     origins::AllowedOrigins,
-    protocol::problem::{Problem, ProblemCode},
+    problem::{Problem, ProblemCode},
     routes::ROUTES,
 };
 

@@ -15,10 +15,12 @@ mod list;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    audit::AuditEntry,
-    json,
-    limits::{AUDIT_SHARDS, CHUNK_BYTES_MAX},
-    pack::pack,
+    model::{
+        json,
+        limits::{AUDIT_SHARDS, CHUNK_BYTES_MAX},
+        pack::pack,
+    },
+    rules::audit::AuditEntry,
 };
 
 pub use list::PackedEntry;
@@ -128,7 +130,7 @@ impl AuditLog {
 }
 
 fn shard_key(tenant: &str, shard: u8) -> String {
-    tidemark_core::key::join([tenant, &shard.to_string()])
+    tidemark_core::model::key::join([tenant, &shard.to_string()])
 }
 
 fn part(prefix: &str, id: &str, number: usize) -> String {

@@ -14,11 +14,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    channel::Scope,
-    sequence::{
-        plan::{Head, LogStep},
-        position::Position,
-    },
+    model::{channel::Scope, position::Position},
+    rules::sequence::plan::{Head, LogStep},
 };
 
 pub use read::{PackedSegment, PositionStatus, StoredSegment};

@@ -30,15 +30,17 @@ pub(crate) mod versions;
 
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    conflict::{ConflictEdit, ConflictOutcome, Resolution},
-    json,
-    protocol::Action,
-    resource::EditId,
+    model::{
+        conflict::{ConflictEdit, ConflictOutcome, Resolution},
+        json,
+        resource::EditId,
+    },
+    wire::Action,
 };
 
 pub use by_device::{DeviceConflict, NewestConflicts};
 pub(crate) use decided::decided;
-pub(crate) use find::DeviceConflicts;
+pub use find::DeviceConflicts;
 pub use list::ConflictCursor;
 
 use super::{Table, moment};

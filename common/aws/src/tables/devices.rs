@@ -11,10 +11,8 @@ use aws_sdk_dynamodb::{
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tidemark_core::{
-    ack::{AckPosition, Positions},
-    channel::Channel,
-    key,
-    principal::Principal,
+    model::{channel::Channel, key, principal::Principal},
+    rules::ack::{AckPosition, Positions},
 };
 
 use super::{Row, Table, from_row, moment};

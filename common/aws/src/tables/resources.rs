@@ -12,11 +12,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementRequest, ConditionCheck, Put, TransactWriteItem,
 };
 use tidemark_core::{
-    channel::Scope,
-    principal::Principal,
-    pull::page::SnapshotItem,
-    push::decide::ResourceWrite,
-    resource::{PayloadLocation, Resource, ResourceKey},
+    model::{
+        channel::Scope,
+        principal::Principal,
+        resource::{PayloadLocation, Resource, ResourceKey},
+    },
+    rules::{pull::page::SnapshotItem, push::decide::ResourceWrite},
 };
 
 use self::row::{

@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tidemark_core::{
-    channel::Scope, key, media::Upload, principal::Principal, protocol::timestamp,
-    push::media::MediaReference, resource::ResourceKey,
+    model::{channel::Scope, key, principal::Principal, resource::ResourceKey},
+    rules::{media::Upload, push::media::MediaReference},
+    wire::timestamp,
 };
 
 use super::{Table, key as row_key, text};

@@ -14,12 +14,16 @@ use aws_sdk_dynamodb::{
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    batch,
-    ids::BatchId,
-    key,
-    pack::{pack, unpack},
-    protocol::push::ItemResult,
-    push::{intake::Sender, references::TempId},
+    model::{
+        ids::BatchId,
+        key,
+        pack::{pack, unpack},
+    },
+    rules::{
+        batch,
+        push::{intake::Sender, references::TempId},
+    },
+    wire::push::ItemResult,
 };
 
 use super::{

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidemark_core::{
+use tidemark_core::model::{
     ids::BatchId,
     json::{self, Json},
     key,

@@ -9,9 +9,8 @@ use aws_sdk_dynamodb::types::{
 };
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    channel::Channel,
-    resource::ResourceKey,
-    unique::{UniqueChange, UniqueKey},
+    model::{channel::Channel, resource::ResourceKey},
+    rules::unique::{UniqueChange, UniqueKey},
 };
 
 use super::{

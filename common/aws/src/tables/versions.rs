@@ -6,10 +6,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tidemark_core::{
-    channel::Scope,
-    key,
-    protocol::repair::{Extent, RepairCursor},
-    sequence::repair::{Period, ResourceVersion},
+    model::{channel::Scope, key},
+    rules::sequence::repair::{Period, ResourceVersion},
+    wire::repair::{Extent, RepairCursor},
 };
 
 use super::{Resources, Row, key as row_key, moment, resources::identify, text};

@@ -2,7 +2,7 @@
 //! outcome, and its metrics follow.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
-use tidemark_core::protocol::problem::ProblemCode;
+use tidemark_core::wire::problem::ProblemCode;
 use tracing::{Instrument as _, field::Empty};
 
 use super::METRICS;

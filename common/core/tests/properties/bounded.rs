@@ -6,18 +6,20 @@ use std::collections::HashMap;
 use chrono::DateTime;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    catalog::Catalog,
-    json::Json,
-    limits::BATCH_ITEMS_MAX,
-    principal::{Author, Principal},
-    protocol::push::Status,
-    push::{
+    model::{
+        catalog::Catalog,
+        json::Json,
+        limits::BATCH_ITEMS_MAX,
+        principal::{Author, Principal},
+        resource::Resource,
+        work,
+    },
+    rules::push::{
         decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, Sender},
         media::MediaVerification,
     },
-    resource::Resource,
-    work,
+    wire::push::Status,
 };
 
 /// The bytes of the stored payload in each case.

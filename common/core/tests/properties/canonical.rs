@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
-use tidemark_core::{json::canonical, limits::NESTING_MAX};
+use tidemark_core::model::{json::canonical, limits::NESTING_MAX};
 
 /// Returns the canonical text of a value, computed recursively.
 fn by_serde(value: &str, depth: usize) -> Option<String> {

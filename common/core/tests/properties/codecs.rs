@@ -4,17 +4,20 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::{Channel, Scope},
-    conflict::Resolution,
-    key,
-    pack::pack,
-    principal::Author,
-    protocol::{Action, pull::ChangeResolution},
-    sequence::{
+    model::{
+        channel::{Channel, Scope},
+        conflict::Resolution,
+        key,
+        pack::pack,
         position::{Position, Sequence},
-        segment::{Entry, Segment},
+        principal::Author,
     },
-    token::{Progress, Token},
+    rules::sequence::segment::{Entry, Segment},
+    wire::{
+        Action,
+        pull::ChangeResolution,
+        token::{Progress, Token},
+    },
 };
 
 fn channel() -> impl Strategy<Value = Channel> {

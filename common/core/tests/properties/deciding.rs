@@ -4,7 +4,10 @@ mod invariants;
 mod model;
 
 use proptest::prelude::*;
-use tidemark_core::{catalog::Policy, protocol::push::Status, resource::Resource};
+use tidemark_core::{
+    model::{catalog::Policy, resource::Resource},
+    wire::push::Status,
+};
 
 use model::EditModel;
 

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    json::{
-        self, Fields, Json,
-        tree::{Effect, Patch, Tree},
+    model::{
+        json::{
+            self, Fields, Json,
+            tree::{Effect, Patch, Tree},
+        },
+        limits::NESTING_MAX,
     },
-    limits::NESTING_MAX,
-    patch,
+    rules::patch,
 };
 
 /// Implements RFC 7396 §2 on JSON texts.

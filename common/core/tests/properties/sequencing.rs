@@ -9,17 +9,21 @@ use chrono::{DateTime, Duration, Utc};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Channel,
-    principal::Author,
-    protocol::Action,
-    pull::page::{Page, is_contiguous},
-    resource::{Creation, Resource, ResourceKey, Run},
-    sequence::{
-        plan::{Head, LogStep, Record, classify, log_end},
+    model::{
+        channel::Channel,
         position::{Position, Sequence},
-        repair::{Comparison, ResourceVersion},
-        segment::{Entry, Segment},
+        principal::Author,
+        resource::{Creation, Resource, ResourceKey, Run},
     },
+    rules::{
+        pull::page::{Page, is_contiguous},
+        sequence::{
+            plan::{Head, LogStep, Record, classify, log_end},
+            repair::{Comparison, ResourceVersion},
+            segment::{Entry, Segment},
+        },
+    },
+    wire::Action,
 };
 
 const RESOURCES: u64 = 4;

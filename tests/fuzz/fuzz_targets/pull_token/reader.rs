@@ -5,20 +5,26 @@ use std::collections::HashMap;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::{Channel, Scope},
-    principal::Author,
-    protocol::Action,
-    pull::{
-        page::{Page, SnapshotItem, is_contiguous},
-        start::{self, Start},
-    },
-    resource::ResourceKey,
-    sequence::{
-        plan::{Record, log_end},
+    model::{
+        channel::{Channel, Scope},
         position::Position,
-        segment::Entry,
+        principal::Author,
+        resource::ResourceKey,
     },
-    token::{Progress, Token},
+    rules::{
+        pull::{
+            page::{Page, SnapshotItem, is_contiguous},
+            start::{self, Start},
+        },
+        sequence::{
+            plan::{Record, log_end},
+            segment::Entry,
+        },
+    },
+    wire::{
+        Action,
+        token::{Progress, Token},
+    },
 };
 
 use super::{RETENTION_DAYS, now, world::World};

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Channel,
-    principal::Author,
-    protocol::Action,
-    resource::ResourceKey,
-    sequence::{
-        plan::{Head, LogStep, Record, classify, log_end},
+    model::{
+        channel::Channel,
         position::{Position, Sequence},
+        principal::Author,
+        resource::ResourceKey,
+    },
+    rules::sequence::{
+        plan::{Head, LogStep, Record, classify, log_end},
         segment::{Entry, Segment},
     },
+    wire::Action,
 };
 
 use super::{Script, now};

@@ -10,12 +10,10 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tidemark_core::{
-    catalog::Catalog,
-    gzip,
-    limits::SENTENCE_CHARS_MAX,
-    media::Keyring,
-    principal::Principal,
-    protocol::{
+    model::{catalog::Catalog, limits::SENTENCE_CHARS_MAX, principal::Principal},
+    rules::media::Keyring,
+    wire::{
+        gzip,
         problem::{ProblemBody, read_body},
         push::PushRequest,
     },

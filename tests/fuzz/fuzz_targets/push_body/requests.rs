@@ -3,16 +3,20 @@
 use std::collections::HashSet;
 
 use tidemark_core::{
-    channel::Scope,
-    json::{self, Json},
-    limits::{BATCH_ITEMS_MAX, SORT_KEY_BYTES_MAX, is_name},
-    protocol::push::{ItemCode, PushRequest},
-    push::{
+    model::{
+        channel::Scope,
+        json::{self, Json},
+        limits::{BATCH_ITEMS_MAX, SORT_KEY_BYTES_MAX, is_name},
+        resource::ResourceKey,
+    },
+    rules::push::{
         intake::{Edit, Group, Intake, Item, Sender},
         response,
     },
-    resource::ResourceKey,
-    token::Token,
+    wire::{
+        push::{ItemCode, PushRequest},
+        token::Token,
+    },
 };
 
 pub(super) fn check_request(push: &PushRequest, body: &[u8]) {

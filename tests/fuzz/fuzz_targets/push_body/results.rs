@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 use tidemark_core::{
-    limits::{SENTENCE_CHARS_MAX, is_name},
-    protocol::push::{ItemResult, PushRequest, PushResponse, Status},
-    push::{decide::Decision, response},
-    resource::ResourceKey,
+    model::{
+        limits::{SENTENCE_CHARS_MAX, is_name},
+        resource::ResourceKey,
+    },
+    rules::push::{decide::Decision, response},
+    wire::push::{ItemResult, PushRequest, PushResponse, Status},
 };
 
 use super::world::World;

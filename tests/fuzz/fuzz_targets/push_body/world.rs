@@ -6,19 +6,23 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
-    conflict::{ConflictStatus, ConflictSummary},
-    media::{MediaCheck, Upload},
-    principal::{Author, Principal},
-    protocol::push::{ItemResult, PushRequest},
-    push::{
-        decide::{CurrentState, Decision, Lookups, decide},
-        intake::{self, CarriedState, Edit, Group, Item, Sender},
-        media::{KeyRules, MediaReferences, MediaVerification},
-        order,
-        references::{self, EarlierCreates},
+    model::{
+        conflict::{ConflictStatus, ConflictSummary},
+        principal::{Author, Principal},
+        resource::{Resource, ResourceKey},
     },
-    resource::{Resource, ResourceKey},
-    unique::UniqueKey,
+    rules::{
+        media::{MediaCheck, Upload},
+        push::{
+            decide::{CurrentState, Decision, Lookups, decide},
+            intake::{self, CarriedState, Edit, Group, Item, Sender},
+            media::{KeyRules, MediaReferences, MediaVerification},
+            order,
+            references::{self, EarlierCreates},
+        },
+        unique::UniqueKey,
+    },
+    wire::push::{ItemResult, PushRequest},
 };
 
 use super::{CATALOG, KEYRING, requests::check_intake, results::check_decided_again};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tidemark_core::{key, pack::unpack};
+use tidemark_core::model::{key, pack::unpack};
 
 use super::Cloud;
 use crate::version::{KEPT, kept_apart, row_of};

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tidemark_core::protocol::push::Status;
+use tidemark_core::wire::push::Status;
 
 use super::Oracle;
 use crate::{

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use tidemark_core::{
-    limits::DEDUPLICATION_EDITS,
-    protocol::push::{ItemResult, Status},
+    model::limits::DEDUPLICATION_EDITS,
+    wire::push::{ItemResult, Status},
 };
 
 use super::Oracle;

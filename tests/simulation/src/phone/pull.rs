@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use tidemark_core::protocol::pull::PullResponse;
+use tidemark_core::wire::pull::PullResponse;
 use tokio::time::sleep;
 
 use super::{Phone, TRIES_MAX};

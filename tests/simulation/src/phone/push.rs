@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tidemark_core::protocol::push::{ItemCode, PushResponse, Status};
+use tidemark_core::wire::push::{ItemCode, PushResponse, Status};
 use tokio::time::sleep;
 
 use super::{Phone, TRIES_MAX};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tidemark_core::limits;
+use tidemark_core::model::limits;
 
 /// Each bound: schema, field, keyword, value. `maxLength` counts characters. A string has at most
 /// as many characters as bytes, so every string within a bound in bytes also satisfies the

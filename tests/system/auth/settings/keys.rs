@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use tidemark_aws::{Clock, auth::Verifier};
-use tidemark_core::protocol::problem::ProblemCode;
+use tidemark_core::wire::problem::ProblemCode;
 use tidemark_tests::Stack;
 
 use super::{super::Key, claims, key_set, rejection_codes, request, settings};

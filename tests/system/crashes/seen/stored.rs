@@ -4,9 +4,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark::store::client::{StoreClient, s3_client};
 use tidemark_core::{
-    pack::unpack,
-    protocol::timestamp,
-    sequence::segment::{Entry, Segment},
+    model::pack::unpack,
+    rules::sequence::segment::{Entry, Segment},
+    wire::timestamp,
 };
 use tidemark_tests::Stack;
 

@@ -1,7 +1,7 @@
 //! The rows of the tables of *Bounds* as `limits.rs` and the settings of a deployment define them.
 
 use serde_json::Value;
-use tidemark_core::limits::{
+use tidemark_core::model::limits::{
     BATCH_ITEMS_MAX, BODY_BYTES_MAX, COMMIT_ATTEMPTS_MAX, CONFLICT_EDITS_MAX, CURSOR_BYTES_MAX,
     DEDUPLICATION_EDITS, DELIVERY_SEGMENTS_MAX, GROUPS_MAX, HIGH_WATER_MARKS_MAX, LIST_DEFAULT,
     LIST_MAX, MEDIA_BYTES_MAX, MEDIA_KEY_BYTES_MAX, MEDIA_KEYS_MAX, MEDIA_LOOKUPS_MAX,

@@ -2,7 +2,7 @@
 //! verified.
 
 use serde_json::json;
-use tidemark_core::media::MediaKey;
+use tidemark_core::rules::media::MediaKey;
 use tidemark_tests::{Device, Stack};
 
 use super::{super::old_key, item, stack, uploaded};

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use chrono::Duration;
 use serde_json::json;
-use tidemark_core::ids::BatchId;
+use tidemark_core::model::ids::BatchId;
 use tidemark_tests::Stack;
 
 use super::{BATCH, Recorder};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 use tidemark::engine::http::CallFate;
-use tidemark_core::protocol::problem::{Problem, ProblemBody, ProblemCode};
+use tidemark_core::wire::problem::{Problem, ProblemBody, ProblemCode};
 use tidemark_tests::{Script, Stack};
 
 use super::Recorder;

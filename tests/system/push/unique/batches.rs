@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tidemark::engine::http::CallFate;
-use tidemark_core::ids::BatchId;
+use tidemark_core::model::ids::BatchId;
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
 use super::{create, delete, patch, statuses};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_core::{ids::BatchId, pack::pack};
+use tidemark_core::model::{ids::BatchId, pack::pack};
 use tidemark_tests::{ApiResponse, Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 

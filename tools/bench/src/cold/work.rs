@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use tidemark_core::limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_CHANGES_MAX};
+use tidemark_core::model::limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_CHANGES_MAX};
 use tidemark_tests::lambda::{Lambda, response};
 
 use super::{events, start::Rig};

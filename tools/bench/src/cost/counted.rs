@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::operations::PushCost;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tidemark_core::pack::pack;
+use tidemark_core::model::pack::pack;
 use tidemark_tests::{
     Device, Meter, Stack,
     hooks::{CallCounts, ROUND_TRIP},

@@ -9,7 +9,7 @@ use tidemark::{
         http::{Call, CallFate, Hook},
     },
 };
-use tidemark_core::work::{self, Work};
+use tidemark_core::model::work::{self, Work};
 use tidemark_tests::requests::{Case, NestedHooks, Scale, Traffic, TrafficCounter};
 
 use crate::cpu::{StoreCpu, thread_cpu};

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
-use tidemark_core::routes::Route;
+use tidemark_core::wire::routes::Route;
 
 const ACCOUNT: &str = "000000000000";
 const API: &str = "tidemark";

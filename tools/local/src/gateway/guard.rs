@@ -15,7 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use serde_json::json;
 use tidemark_aws::http;
-use tidemark_core::origins::AllowedOrigins;
+use tidemark_core::wire::origins::AllowedOrigins;
 
 use super::json_response;
 use crate::store::BUCKET;

@@ -12,7 +12,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
-use tidemark_core::routes::Route;
+use tidemark_core::wire::routes::Route;
 
 use super::event::placeholders;
 use super::{LAMBDA_PAYLOAD_BYTES_MAX, json_response};

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, get, on, options, post};
 use http::{Method, StatusCode};
-use tidemark_core::routes::Route;
+use tidemark_core::wire::routes::Route;
 
 use super::event::{Inbound, placeholders};
 use super::invoke::{self, Invocations};

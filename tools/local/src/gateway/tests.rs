@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use tidemark_core::origins::AllowedOrigins;
-use tidemark_core::routes::Route;
+use tidemark_core::wire::origins::AllowedOrigins;
+use tidemark_core::wire::routes::Route;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,6 +1,6 @@
 //! The functions of the template: their environments, the routes to them, and their stream
 //! mappings. A function is identified by the name of its binary (`push`), as in
-//! `tidemark_core::routes`.
+//! `tidemark_core::wire::routes`.
 
 use std::collections::BTreeMap;
 
@@ -246,7 +246,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
 
 #[cfg(test)]
 mod tests {
-    use tidemark_core::routes::ROUTES;
+    use tidemark_core::wire::routes::ROUTES;
 
     use super::*;
 

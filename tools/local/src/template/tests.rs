@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tidemark_core::media::{Keyring, MediaKey};
+use tidemark_core::rules::media::{Keyring, MediaKey};
 use uuid::Uuid;
 
 use super::*;

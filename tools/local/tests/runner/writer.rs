@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidemark_core::limits::{BATCH_ITEMS_MAX, DEDUPLICATION_EDITS};
+use tidemark_core::model::limits::{BATCH_ITEMS_MAX, DEDUPLICATION_EDITS};
 
 use crate::client::Client;
 use crate::load::{LoadSignals, Random};

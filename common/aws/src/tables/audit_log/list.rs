@@ -5,7 +5,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use tidemark_core::{audit::AuditEntry, limits::AUDIT_SHARDS, pack::unpack};
+use tidemark_core::{
+    model::{limits::AUDIT_SHARDS, pack::unpack},
+    rules::audit::AuditEntry,
+};
 
 use super::{AuditLog, AuditOrder, ENTRIES, EntryRow, LEGACY_PARTS, PARTS, part, shard_key};
 use crate::{

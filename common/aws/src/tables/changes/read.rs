@@ -5,10 +5,9 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::AttributeValue};
 use chrono::{DateTime, Utc};
 use tidemark_core::{
-    channel::Scope,
-    sequence::{
+    model::{channel::Scope, position::Position},
+    rules::sequence::{
         plan::Head,
-        position::Position,
         segment::{Entry, Segment},
     },
 };

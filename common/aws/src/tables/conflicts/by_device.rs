@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
-use tidemark_core::{
+use tidemark_core::model::{
     channel::Channel,
     conflict::{ConflictOutcome, ConflictStatus},
     ids,

@@ -1,7 +1,7 @@
 //! Reads resolutions of conflicts from the stream of `conflicts`.
 
 use serde::Deserialize;
-use tidemark_core::{conflict::ConflictStatus, protocol::notifications::ConflictResolved};
+use tidemark_core::{model::conflict::ConflictStatus, wire::notifications::ConflictResolved};
 
 use super::{OutcomeRow, keys};
 use crate::failure::Failure;

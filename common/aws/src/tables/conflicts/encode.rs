@@ -3,10 +3,12 @@
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::Serialize;
 use tidemark_core::{
-    conflict::{ConflictEdit, ConflictSlot, ConflictStatus, ConflictWrite},
-    pack::pack,
-    protocol::timestamp,
-    push::intake::Sender,
+    model::{
+        conflict::{ConflictEdit, ConflictSlot, ConflictStatus, ConflictWrite},
+        pack::pack,
+    },
+    rules::push::intake::Sender,
+    wire::timestamp,
 };
 
 use super::{

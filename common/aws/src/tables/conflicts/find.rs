@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use tidemark_core::{
-    conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
-    ids,
-    limits::RESOLVED_CONFLICTS_MAX,
-    protocol::push::ItemCode,
-    push::intake::Sender,
-    resource::{EditId, ResourceKey},
+    model::{
+        conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
+        ids,
+        limits::RESOLVED_CONFLICTS_MAX,
+        resource::{EditId, ResourceKey},
+    },
+    rules::push::intake::Sender,
+    wire::push::ItemCode,
 };
 
 use super::{Conflicts, hex, keys, read::distinct, row::StoredRow};

@@ -1,6 +1,6 @@
 //! Keys of the rows of conflicts.
 
-use tidemark_core::{
+use tidemark_core::model::{
     conflict::{ConflictSlot, ConflictStatus},
     ids::ConflictId,
     json, key,

@@ -4,10 +4,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tidemark_core::{
-    conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
-    ids,
-    push::intake::Sender,
-    resource::ResourceKey,
+    model::{
+        conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
+        ids,
+        resource::ResourceKey,
+    },
+    rules::push::intake::Sender,
 };
 
 use super::{Conflicts, OutcomeRow, edit_id, keys, list::IndexOrder, row::StoredRow};
@@ -26,8 +28,8 @@ struct LegacySummaryRow {
     server_version: u64,
     edits: Vec<String>,
     outcome: Option<OutcomeRow>,
-    action: tidemark_core::protocol::Action,
-    code: tidemark_core::protocol::push::ItemCode,
+    action: tidemark_core::wire::Action,
+    code: tidemark_core::wire::push::ItemCode,
 }
 
 impl Conflicts {
@@ -107,7 +109,7 @@ fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSumma
         resolution: row.outcome.map(|outcome| outcome.resolution),
         server_version: row.server_version,
         edits,
-        opened_by_create: row.action == tidemark_core::protocol::Action::Create,
+        opened_by_create: row.action == tidemark_core::wire::Action::Create,
         code: row.code,
     })
 }

@@ -6,9 +6,11 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use tidemark_core::{
-    conflict::ConflictStatus,
-    limits::{CONFLICT_SHARDS, RESPONSE_BYTES_MAX},
-    protocol::conflicts::ConflictEntry,
+    model::{
+        conflict::ConflictStatus,
+        limits::{CONFLICT_SHARDS, RESPONSE_BYTES_MAX},
+    },
+    wire::conflicts::ConflictEntry,
 };
 
 use super::{

@@ -7,10 +7,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use chrono::{DateTime, Duration, Utc};
 use serde::Deserialize;
 use tidemark_core::{
-    conflict::ConflictStatus,
-    ids,
-    limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES},
-    push::intake::Sender,
+    model::{
+        conflict::ConflictStatus,
+        ids,
+        limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES},
+    },
+    rules::push::intake::Sender,
 };
 
 use super::{Conflicts, encode::number, keys};

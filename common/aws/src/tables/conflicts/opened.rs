@@ -2,9 +2,11 @@
 //! resource records about it.
 
 use tidemark_core::{
-    conflict::{ConflictSlot, ConflictStatus, ConflictWrite, Neighbor},
-    limits::RESOLVED_CONFLICTS_MAX,
-    push::intake::Sender,
+    model::{
+        conflict::{ConflictSlot, ConflictStatus, ConflictWrite, Neighbor},
+        limits::RESOLVED_CONFLICTS_MAX,
+    },
+    rules::push::intake::Sender,
 };
 
 use super::{

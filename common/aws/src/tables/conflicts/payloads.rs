@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use tidemark_core::{
+use tidemark_core::model::{
     conflict::{ConflictEdit, ConflictWrite},
     json::{self, Json},
     pack::unpack,

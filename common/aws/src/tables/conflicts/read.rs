@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
-use tidemark_core::conflict::{Conflict, Resolution};
+use tidemark_core::model::conflict::{Conflict, Resolution};
 
 use super::{
     Conflicts, OutcomeRow, keys,

@@ -8,9 +8,11 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Put, TransactWriteItem, Update},
 };
 use tidemark_core::{
-    conflict::{ConflictSlot, ConflictWrite},
-    pack::pack,
-    push::intake::Sender,
+    model::{
+        conflict::{ConflictSlot, ConflictWrite},
+        pack::pack,
+    },
+    rules::push::intake::Sender,
 };
 
 use super::{

@@ -1,7 +1,7 @@
 //! Builds the transaction items that mark the row of a conflict as resolved, exactly once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use tidemark_core::conflict::{
+use tidemark_core::model::conflict::{
     Conflict, ConflictOutcome, ConflictSlot, ConflictStatus, SupersededConflict,
 };
 

@@ -4,13 +4,15 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Channel,
-    conflict::{Conflict, ConflictEdit, ConflictSlot, ConflictStatus},
-    json::Json,
-    key,
-    pack::unpack,
-    protocol::{Action, push::ItemCode},
-    resource::ResourceKey,
+    model::{
+        channel::Channel,
+        conflict::{Conflict, ConflictEdit, ConflictSlot, ConflictStatus},
+        json::Json,
+        key,
+        pack::unpack,
+        resource::ResourceKey,
+    },
+    wire::{Action, push::ItemCode},
 };
 
 use super::{

@@ -3,8 +3,8 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest};
 use tidemark_core::{
-    conflict::{ConflictSlot, ConflictStatus, ConflictWrite},
-    push::intake::Sender,
+    model::conflict::{ConflictSlot, ConflictStatus, ConflictWrite},
+    rules::push::intake::Sender,
 };
 
 use super::{

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidemark_core::{
+use tidemark_core::model::{
     field_versions::FieldVersions,
     json::{Json, digest},
     key,

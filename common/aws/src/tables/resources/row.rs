@@ -4,13 +4,15 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tidemark_core::{
-    channel::Scope,
-    conflict::ConflictResolution,
-    field_versions::FieldVersions,
-    json::Json,
-    principal::Author,
-    pull::page::SnapshotItem,
-    resource::{Creation, Edits, HighWaterMarks, Resource, ResourceKey, Run},
+    model::{
+        channel::Scope,
+        conflict::ConflictResolution,
+        field_versions::FieldVersions,
+        json::Json,
+        principal::Author,
+        resource::{Creation, Edits, HighWaterMarks, Resource, ResourceKey, Run},
+    },
+    rules::pull::page::SnapshotItem,
 };
 
 use super::tombstone;

@@ -5,7 +5,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tidemark_core::{
+use tidemark_core::model::{
     conflict::ConflictResolution,
     field_versions::FieldVersions,
     json::Json,

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use tidemark_core::{
-    catalog::Policy,
-    protocol::push::{ItemResult, Status},
+    model::catalog::Policy,
+    wire::push::{ItemResult, Status},
 };
 
 use super::model::{EditModel, ModelConflict, ModelEdit};

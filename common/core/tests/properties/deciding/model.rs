@@ -7,18 +7,20 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::{json, value::RawValue};
 use tidemark_core::{
-    catalog::{Catalog, Policy},
-    conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
-    json::Json,
-    principal::{Author, Principal},
-    protocol::{
-        Action,
-        push::{ItemResult, Status},
+    model::{
+        catalog::{Catalog, Policy},
+        conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
+        json::Json,
+        principal::{Author, Principal},
     },
-    push::{
+    rules::push::{
         decide::{CurrentState, Decision, Lookups, decide},
         intake::{self, Group, Sender},
         media::MediaVerification,
+    },
+    wire::{
+        Action,
+        push::{ItemResult, Status},
     },
 };
 

@@ -1,13 +1,15 @@
 //! Commits decisions, and checks the conditions of each write.
 
 use tidemark_core::{
-    conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
-    json,
-    protocol::Action,
-    push::{
+    model::{
+        conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
+        json,
+    },
+    rules::push::{
         decide::Decision,
         intake::{Group, Sender},
     },
+    wire::Action,
 };
 
 use super::World;

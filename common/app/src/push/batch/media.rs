@@ -1,0 +1,63 @@
+//! Determines which media keys of a batch are accepted. Uploads that were verified for a resource
+//! before are read from `submission_media`; the others are looked up in the bucket. `tidemark-core`
+//! decides which keys need a lookup.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::push::Mode;
+use tidemark_core::{
+    model::resource::{Resource, ResourceKey},
+    rules::push::{
+        intake::{Group, Sender},
+        media::{KeyRules, MediaReferences, MediaVerification},
+    },
+    wire::push::ItemResult,
+};
+
+use tidemark_aws::{context::Context, failure::Failure};
+
+/// Verifies the media keys of the items without a result in `results`, and keeps the uploads if
+/// `mode` is [`Mode::Apply`].
+///
+/// # Errors
+/// Returns `Failure::Outage` if DynamoDB is unavailable. If the bucket is unavailable, the items
+/// that need it get a retryable error instead.
+pub(super) async fn verify(
+    context: &Context,
+    sender: Sender<'_>,
+    groups: &[Group],
+    rows: &HashMap<ResourceKey, Resource>,
+    results: &BTreeMap<usize, ItemResult>,
+    mode: Mode,
+) -> Result<MediaVerification, Failure> {
+    let Some(media) = &context.media else {
+        return Ok(MediaVerification::default());
+    };
+    let rules = KeyRules {
+        keyring: media.keyring(),
+        accepts_old: media.accepts_old_keys(),
+    };
+    let references = MediaReferences::of(groups, rows, sender, rules, |index| {
+        !results.contains_key(&index)
+    });
+
+    let to_find = references.references_to_load();
+    let verified_before = match to_find.is_empty() {
+        true => HashSet::new(),
+        false => {
+            context
+                .tables
+                .submission_media
+                .verified(&sender.principal.tenant, to_find)
+                .await?
+        }
+    };
+
+    let (keys, verification) = references.objects_to_head(verified_before);
+    let checked = match mode {
+        _ if keys.is_empty() => HashMap::new(),
+        Mode::Apply => media.check_and_keep(keys).await,
+        Mode::DryRun => media.check(keys).await,
+    };
+    Ok(verification.with_lookup_results(checked))
+}

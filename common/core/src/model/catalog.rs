@@ -1,0 +1,215 @@
+//! The catalog (§2): the resource types that a deployment synchronizes, declared in `catalog.toml`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::model::channel::Channel;
+
+/// The resource types of a deployment.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Catalog {
+    types: BTreeMap<String, ResourceType>,
+}
+
+/// The rules of one resource type.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceType {
+    /// The channel of items that name none.
+    pub channel: DefaultChannel,
+    /// The prefix of ids that the server generates.
+    pub id_prefix: String,
+    /// Top-level fields that every stored payload has, with a value other than `null`.
+    #[serde(default)]
+    pub required: Vec<String>,
+    /// Fields whose values are unique among the resources of the type within the tenant (§3.9).
+    #[serde(default)]
+    pub unique: Vec<String>,
+    /// If true, the empty string is not a value of a unique field, like `null`: any number of
+    /// resources may have it (§3.9).
+    #[serde(default)]
+    pub unique_ignores_empty: bool,
+    /// Fields that contain media keys: one, or a list of them (§6).
+    #[serde(default)]
+    pub media: Vec<String>,
+    /// Fields that refer to other resources, with the type that they refer to (§3.10).
+    #[serde(default)]
+    pub references: BTreeMap<String, String>,
+    /// The conflict policy: how edits of two devices on the same version are resolved (§5).
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// The channel of items that name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultChannel {
+    /// The channel that all users of the tenant share.
+    Tenant,
+    /// The channel of the pushing user.
+    User,
+    /// The channel of a group, which each item must name.
+    Group,
+}
+
+/// The conflict policy: how edits of two devices on the same version are resolved (§5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// An admin resolves the conflict.
+    #[default]
+    Manual,
+    /// Edits of different top-level fields merge.
+    FieldMerge,
+    /// The device's edit is applied.
+    ClientWins,
+    /// The device's edit is dropped.
+    ServerWins,
+}
+
+/// The reason why a catalog is rejected.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The text is not TOML, or does not have the structure of a catalog.
+    #[error("catalog: {0}")]
+    Malformed(#[from] toml::de::Error),
+    /// A name cannot be part of a table key.
+    #[error("catalog: type {0:?}: names and id prefixes are 1 to 64 of a-z, 0-9, '_' and '-'")]
+    Name(String),
+    /// A field refers to a type that the catalog does not contain.
+    #[error("catalog: type {0:?}: field {1:?} refers to {2:?}, which the catalog lacks")]
+    Reference(String, String, String),
+    /// `unique_ignores_empty` is set, but the type has no unique fields.
+    #[error(
+        "catalog: type {0:?}: unique_ignores_empty applies to the fields of unique, which has none"
+    )]
+    UniqueIgnoresEmpty(String),
+}
+
+impl Catalog {
+    /// Parses and validates a catalog.
+    ///
+    /// # Errors
+    /// Returns a [`CatalogError`] that names the type and what to change.
+    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+        let catalog: Self = toml::from_str(text)?;
+
+        for (name, resource_type) in &catalog.types {
+            if !is_name(name) || !is_name(&resource_type.id_prefix) {
+                return Err(CatalogError::Name(name.clone()));
+            }
+            if resource_type.unique_ignores_empty && resource_type.unique.is_empty() {
+                return Err(CatalogError::UniqueIgnoresEmpty(name.clone()));
+            }
+            for (field, target) in &resource_type.references {
+                if !catalog.types.contains_key(target) {
+                    return Err(CatalogError::Reference(
+                        name.clone(),
+                        field.clone(),
+                        target.clone(),
+                    ));
+                }
+            }
+        }
+
+        Ok(catalog)
+    }
+
+    /// Returns the rules of the type `name`.
+    pub fn get(&self, name: &str) -> Option<&ResourceType> {
+        self.types.get(name)
+    }
+
+    /// Returns whether any type has a field that refers to resources of this type (§3.10).
+    pub fn is_referred_to(&self, name: &str) -> bool {
+        self.types
+            .values()
+            .any(|rules| rules.references.values().any(|target| target == name))
+    }
+}
+
+impl ResourceType {
+    /// Returns the channel of `user`'s items that name none; `None` if items of the type must name
+    /// a channel.
+    pub fn default_channel(&self, user: &str) -> Option<Channel> {
+        match self.channel {
+            DefaultChannel::Tenant => Some(Channel::Tenant),
+            DefaultChannel::User => Some(Channel::User(user.to_owned())),
+            DefaultChannel::Group => None,
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_catalog_is_valid() {
+        let catalog =
+            Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
+        assert_eq!(
+            catalog.get("task").map(|task| task.policy),
+            Some(Policy::FieldMerge)
+        );
+        assert_eq!(
+            catalog
+                .get("submission")
+                .and_then(|it| it.default_channel("ana")),
+            Some(Channel::User("ana".into()))
+        );
+        assert!(catalog.get("invoice").is_none());
+    }
+
+    #[test]
+    fn empty_string_is_unique_value_by_default() {
+        let text = "[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique = ['code']\n";
+
+        let ignores = |text: &str| {
+            Catalog::parse(text)
+                .expect("a catalog")
+                .get("a")
+                .map(|it| it.unique_ignores_empty)
+        };
+
+        assert_eq!(ignores(text), Some(false));
+        assert_eq!(
+            ignores(&format!("{text}unique_ignores_empty = false")),
+            Some(false)
+        );
+        assert_eq!(
+            ignores(&format!("{text}unique_ignores_empty = true")),
+            Some(true)
+        );
+        assert_eq!(
+            ignores("[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique_ignores_empty = false"),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn invalid_catalogs_are_rejected() {
+        for text in [
+            "[meter]\nchannel = 'tenant'",
+            "[Meter]\nchannel = 'tenant'\nid_prefix = 'm'",
+            "[meter]\nchannel = 'nowhere'\nid_prefix = 'm'",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\ncolour = 'red'",
+            "[task]\nchannel = 'group'\nid_prefix = 't'\nreferences = { meter_id = 'meter' }",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique_ignores_empty = true",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = []\nunique_ignores_empty = true",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = 'yes'",
+            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = ['code']",
+        ] {
+            assert!(Catalog::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Receipts (§4.6): the changes that a device made and knows from the responses to its pushes. They
+//! are part of the device's token, so that the device's state and the receipts for it are stored,
+//! lost and restored together.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{json, limits::RECEIPTS_MAX, resource::ResourceKey};
+
+/// A day in milliseconds. Every change enters the log within a day (§4.8): once a pull has read
+/// more than a day past a receipt, the receipt is no longer needed.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A version of a resource, with the resource as a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WrittenVersion(u64, u64);
+
+impl WrittenVersion {
+    /// Returns the identifier of this version of `resource`.
+    pub fn new(resource: &ResourceKey, server_version: u64) -> Self {
+        let digest = json::digest([resource.channel.to_string(), resource.sort_key()]);
+        // 48 bits, a number that every JSON parser preserves.
+        Self(
+            digest
+                .iter()
+                .take(6)
+                .fold(0, |hash, byte| hash << 8 | u64::from(*byte)),
+            server_version,
+        )
+    }
+}
+
+/// A version that the device wrote and was confirmed to it, as (resource hash, version,
+/// confirmation time in milliseconds since 1970). Each version is made by exactly one push, so the
+/// receipt belongs to that push and no other, even if two devices share an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Receipt(u64, u64, i64);
+
+impl Receipt {
+    fn made(self) -> WrittenVersion {
+        WrittenVersion(self.0, self.1)
+    }
+}
+
+/// The receipts of a token, oldest first; at most [`RECEIPTS_MAX`]. A missing receipt causes a
+/// redundant delivery to the device, but loses no data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Receipt>")]
+pub struct Receipts(Vec<Receipt>);
+
+impl From<Vec<Receipt>> for Receipts {
+    fn from(mut receipts: Vec<Receipt>) -> Self {
+        receipts.drain(..receipts.len().saturating_sub(RECEIPTS_MAX));
+        Self(receipts)
+    }
+}
+
+impl Receipts {
+    /// Returns whether there are no receipts.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether the device has a receipt for this version.
+    pub fn holds(&self, made: WrittenVersion) -> bool {
+        self.0.iter().any(|receipt| receipt.made() == made)
+    }
+
+    /// Adds a receipt for a version that a response confirms at `confirmed_at`; the oldest receipts
+    /// above the bound are dropped.
+    pub fn add(&mut self, made: WrittenVersion, confirmed_at: DateTime<Utc>) {
+        self.0.retain(|receipt| receipt.made() != made);
+        self.0
+            .push(Receipt(made.0, made.1, confirmed_at.timestamp_millis()));
+
+        let excess = self.0.len().saturating_sub(RECEIPTS_MAX);
+        self.0.drain(..excess);
+    }
+
+    /// Removes the receipts that are no longer needed once a pull has passed `seen` in the log and,
+    /// in every channel, a change made at `reached`.
+    pub fn prune(&mut self, seen: &[WrittenVersion], reached: DateTime<Utc>) {
+        let oldest = reached.timestamp_millis().saturating_sub(DAY_MS);
+        self.0
+            .retain(|receipt| receipt.2 >= oldest && !seen.contains(&receipt.made()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::channel::Channel;
+
+    fn made(id: &str, server_version: u64) -> WrittenVersion {
+        WrittenVersion::new(
+            &ResourceKey {
+                channel: Channel::Tenant,
+                resource_type: "meter".into(),
+                id: id.into(),
+            },
+            server_version,
+        )
+    }
+
+    fn moment(hours: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + 3600 * hours, 0).expect("in range")
+    }
+
+    #[test]
+    fn receipt_matches_one_version() {
+        let mut receipts = Receipts::default();
+        receipts.add(made("m", 2), moment(0));
+        assert!(receipts.holds(made("m", 2)));
+        assert!(!receipts.holds(made("m", 3)) && !receipts.holds(made("n", 2)));
+    }
+
+    #[test]
+    fn oldest_receipts_are_dropped_first() {
+        let mut receipts = Receipts::default();
+        (0..=RECEIPTS_MAX as u64).for_each(|version| receipts.add(made("m", version), moment(0)));
+
+        assert_eq!(
+            (
+                receipts.0.len(),
+                receipts.holds(made("m", 0)),
+                receipts.holds(made("m", 1))
+            ),
+            (RECEIPTS_MAX, false, true)
+        );
+
+        receipts.add(made("m", 1), moment(1));
+        receipts.add(made("m", 999), moment(1));
+        assert!(
+            receipts.holds(made("m", 1)) && !receipts.holds(made("m", 2)),
+            "a repeated receipt becomes the newest"
+        );
+    }
+
+    #[test]
+    fn passed_receipts_are_pruned() {
+        let mut receipts = Receipts::default();
+        [(1, 0), (2, 20), (3, 20)]
+            .into_iter()
+            .for_each(|(version, at)| receipts.add(made("m", version), moment(at)));
+
+        receipts.prune(&[made("m", 2), made("n", 3)], moment(24));
+        assert!(
+            receipts.holds(made("m", 1))
+                && !receipts.holds(made("m", 2))
+                && receipts.holds(made("m", 3))
+        );
+
+        receipts.prune(&[], moment(25));
+        assert!(!receipts.holds(made("m", 1)) && receipts.holds(made("m", 3)));
+        receipts.prune(&[], DateTime::<Utc>::MIN_UTC);
+        assert!(receipts.holds(made("m", 3)));
+    }
+
+    #[test]
+    fn excess_receipts_are_cut_on_decoding() {
+        let many: Vec<Receipt> = (0..1000).map(|version| Receipt(1, version, 0)).collect();
+        let read: Receipts =
+            serde_json::from_str(&serde_json::to_string(&many).expect("JSON")).expect("receipts");
+        assert_eq!(
+            (read.0.len(), read.0.last().map(|receipt| receipt.1)),
+            (RECEIPTS_MAX, Some(999))
+        );
+    }
+}

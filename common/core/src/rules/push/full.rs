@@ -1,0 +1,81 @@
+//! Handles a device that has reached the limit of open conflicts (§3.5): an edit that would open
+//! another conflict is rejected as retryable.
+
+use std::collections::HashSet;
+
+use super::decide::Decision;
+use crate::{
+    model::limits::OPEN_CONFLICTS_MAX,
+    wire::push::{ItemCode, ItemResult, Status},
+};
+
+impl Decision {
+    /// Returns whether the decision opens a conflict that waits for an admin.
+    pub fn opens_conflicts(&self) -> bool {
+        self.conflicts.iter().any(|write| write.expected_edits == 0)
+    }
+
+    /// Returns the decision for a device that must not open more conflicts. An edit that would open
+    /// one gets the error `too_many_conflicts`, and an edit that would join it gets
+    /// `depends_on_failed_item`. Both are retryable. Applied edits and edits that join an existing
+    /// conflict are unaffected.
+    #[must_use]
+    pub fn without_new_conflicts(mut self) -> Self {
+        let is_opened = |expected_edits: usize| expected_edits == 0;
+        let opened: HashSet<String> = self
+            .conflicts
+            .iter()
+            .filter(|write| is_opened(write.expected_edits))
+            .map(|write| write.id.clone())
+            .collect();
+
+        self.conflicts
+            .retain(|write| !is_opened(write.expected_edits));
+
+        let mut rejected: HashSet<String> = HashSet::new();
+        for result in &mut self.results {
+            let Some(id) = result.conflict_id.clone().filter(|id| opened.contains(id)) else {
+                continue;
+            };
+            *result = rejection(result, rejected.insert(id));
+            // Later edits of the resource are retryable as well.
+            self.carried.failed = Some(true);
+        }
+
+        self
+    }
+}
+
+fn rejection(result: &ItemResult, is_first: bool) -> ItemResult {
+    let (code, error) = if is_first {
+        let error = format!(
+            "the device has {OPEN_CONFLICTS_MAX} open conflicts: send the item again when some are resolved"
+        );
+        (ItemCode::TooManyConflicts, error)
+    } else {
+        (
+            ItemCode::DependsOnFailedItem,
+            "an earlier item of this batch on the same resource failed".to_owned(),
+        )
+    };
+
+    let ItemResult {
+        index,
+        client_temp_id,
+        server_id,
+        ..
+    } = result;
+    ItemResult {
+        status: Status::Error,
+        server_version: None,
+        code: Some(code),
+        error: Some(error),
+        retryable: Some(true),
+        ..ItemResult::ok(
+            *index,
+            client_temp_id.clone(),
+            server_id.clone().unwrap_or_default(),
+            None,
+        )
+    }
+}

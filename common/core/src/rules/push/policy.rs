@@ -1,0 +1,117 @@
+//! Conflict policies (§5): the handling of an edit that was not made on the current state of the
+//! resource, unless the catalog leaves it to an admin. A policy applies an edit only if the edit
+//! was certainly not applied before.
+
+use super::{content::Next, intake::Edit};
+use crate::{
+    model::{
+        catalog::{Policy, ResourceType},
+        json::tree::Tree,
+        principal::Author,
+        resource::Resource,
+    },
+    wire::Action,
+};
+
+/// The decision of a policy about an edit that conflicts.
+#[derive(Debug)]
+pub enum PolicyDecision<'a> {
+    /// The edit waits for an admin.
+    Manual,
+    /// The edit changes only fields that others have not written since its base. It is applied,
+    /// with this payload as the result.
+    Merge(Next<'a>),
+    /// The edit is applied over the changes of others, with this payload as the result.
+    ClientWins(Next<'a>),
+    /// The edit is dropped in favor of the server's state.
+    ServerWins,
+}
+
+/// Applies the policy of the type to `edit` by `author`, which conflicts by §3.4 with `resource`,
+/// whose payload is `payload`. Modifies none of them.
+pub fn rule<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    payload: &mut Tree<'a>,
+    author: &Author,
+    rules: &ResourceType,
+) -> PolicyDecision<'a> {
+    if edit.action == Action::Create {
+        return PolicyDecision::Manual;
+    }
+
+    match rules.policy {
+        Policy::Manual => PolicyDecision::Manual,
+        Policy::ServerWins => PolicyDecision::ServerWins,
+        // An admin decides whether to restore a deleted resource, and whether to apply an edit that
+        // was made before the server was restored from a backup.
+        _ if resource.deleted
+            || edit
+                .base_version
+                .is_some_and(|base| base > resource.server_version) =>
+        {
+            PolicyDecision::Manual
+        }
+        Policy::FieldMerge => merge(edit, resource, payload, author),
+        Policy::ClientWins => client_wins(edit, resource, payload, author),
+    }
+}
+
+fn merge<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    payload: &mut Tree<'a>,
+    author: &Author,
+) -> PolicyDecision<'a> {
+    let base = edit
+        .base_version
+        .unwrap_or(edit.client_version.min(resource.server_version));
+    // A device with base 0 has not received the resource, unless it created the resource itself.
+
+    let saw_create = base > 0 || resource.creation.author == *author;
+    // If the client version was only claimed, the time of the edit is unknown.
+    let is_dated =
+        edit.base_version.is_some() || edit.client_version > resource.high_water_marks.of(author);
+    // A row that is older than the `field_merge` policy has no field versions.
+    let is_tracked = !resource.fields.is_empty() || resource.server_version == 1;
+
+    if edit.action == Action::Delete || !saw_create || !is_dated || !is_tracked {
+        return PolicyDecision::Manual;
+    }
+
+    let merged = Next::patched(edit, payload);
+    let Next::Patched(_, effect) = &merged else {
+        return PolicyDecision::Manual;
+    };
+
+    let is_free = resource.fields.admit(
+        effect.changed.iter().map(AsRef::as_ref),
+        author,
+        base,
+        edit.client_version,
+    );
+
+    if is_free {
+        PolicyDecision::Merge(merged)
+    } else {
+        PolicyDecision::Manual
+    }
+}
+
+fn client_wins<'a>(
+    edit: &'a Edit,
+    resource: &Resource,
+    payload: &mut Tree<'a>,
+    author: &Author,
+) -> PolicyDecision<'a> {
+    if !resource
+        .high_water_marks
+        .is_new(author, edit.client_version)
+    {
+        return PolicyDecision::Manual;
+    }
+    PolicyDecision::ClientWins(match edit.action {
+        Action::Delete => Next::Same,
+        _ => Next::patched(edit, payload),
+    })
+}

@@ -1,0 +1,227 @@
+//! References (§3.10): in a field that refers to another resource, a `client_temp_id` is replaced
+//! by the id that the server assigned to its create, in the same batch or in an earlier one. An
+//! item that refers to a create that was not applied fails with it.
+
+mod resolve;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::intake::{Group, Sender};
+use crate::{
+    model::{
+        catalog::{Catalog, ResourceType},
+        channel::Channel,
+        ids,
+        json::Fields,
+        limits::is_name,
+        resource::ResourceKey,
+    },
+    wire::push::{ItemResult, Status},
+};
+
+pub use resolve::replace;
+
+/// A field whose text may be a temp id.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The name of the field in the payload.
+    pub field: String,
+    /// The temp id that the text of the field may be.
+    pub temp_id: TempId,
+    /// Indexes of the creates with this temp id that come before the item. There may be several,
+    /// because a later create may correct an earlier one.
+    pub before: Vec<usize>,
+    /// Indexes of the creates with this temp id that come after the item. Empty if any comes before
+    /// it.
+    pub after: Vec<usize>,
+    /// The keys under which a create of an earlier batch may have created its resource; the first
+    /// that exists is used. Empty if a valid create before the item has the temp id, because that
+    /// create finds the resource.
+    pub earlier: Vec<ResourceKey>,
+}
+
+/// A device's name for a resource whose id it does not know yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TempId {
+    /// The type of the named resource.
+    pub resource_type: String,
+    /// The `client_temp_id` of the create, 1 to 256 bytes.
+    pub name: String,
+}
+
+/// A create of the batch that other items may refer to by its temp id.
+#[derive(Debug, Clone)]
+pub struct Create {
+    /// The temp id that the create defines.
+    pub temp_id: TempId,
+    /// The index of the item in the batch.
+    pub index: usize,
+    /// Whether the create is a valid edit that can be decided.
+    pub(super) is_sound: bool,
+    /// Whether the create requests an explicit id. Later batches cannot refer to it by its temp id
+    /// then.
+    pub(super) is_named: bool,
+}
+
+/// Returns the references in the `fields` of the item at `index`, whose type is `rules` and whose
+/// channel is `channel`.
+pub(super) fn find(
+    index: usize,
+    fields: &Fields,
+    rules: &ResourceType,
+    channel: &Channel,
+    creates: &[Create],
+    sender: Sender<'_>,
+) -> Vec<Reference> {
+    let references = rules.references.iter().filter_map(|(field, target_type)| {
+        let name: String = serde_json::from_str(fields.get(field)?.get()).ok()?;
+        let temp_id = TempId {
+            resource_type: target_type.clone(),
+            name,
+        };
+        let named = creates.iter().filter(|create| create.temp_id == temp_id);
+        let (before, after): (Vec<&Create>, Vec<&Create>) =
+            named.partition(|create| create.index <= index);
+        let after = if before.is_empty() { after } else { Vec::new() };
+
+        let is_made_here = before.iter().any(|create| create.is_sound);
+        let earlier = if is_made_here {
+            Vec::new()
+        } else {
+            earlier(&temp_id, channel, sender)
+        };
+
+        let [before, after] = [before, after].map(|creates| {
+            creates
+                .into_iter()
+                .map(|create| create.index)
+                .collect::<Vec<_>>()
+        });
+
+        let may_refer = !before.is_empty() || !after.is_empty() || !earlier.is_empty();
+        may_refer.then(|| Reference {
+            field: field.clone(),
+            temp_id,
+            before,
+            after,
+            earlier,
+        })
+    });
+    references.collect()
+}
+
+/// Returns the keys under which an earlier create with this temp id may be stored: in the item's
+/// own channel or in the default channel of the type. Returns none if the text cannot be a temp id
+/// or is an id that the server derived.
+fn earlier(temp_id: &TempId, channel: &Channel, sender: Sender<'_>) -> Vec<ResourceKey> {
+    let TempId {
+        resource_type,
+        name,
+    } = temp_id;
+    let Some(rules) = sender.catalog.get(resource_type) else {
+        return Vec::new();
+    };
+    if !is_name(name) || ids::is_derived(&rules.id_prefix, name) {
+        return Vec::new();
+    }
+
+    let mut channels = vec![channel.clone()];
+    channels.extend(
+        rules
+            .default_channel(&sender.principal.user)
+            .filter(|default| default != channel),
+    );
+
+    let key = |channel: Channel| {
+        let tenant = &sender.principal.tenant;
+        let id = ids::derived_resource(
+            &rules.id_prefix,
+            tenant,
+            &channel,
+            sender.author,
+            resource_type,
+            name,
+        );
+        ResourceKey {
+            channel,
+            resource_type: resource_type.clone(),
+            id,
+        }
+    };
+
+    channels.into_iter().map(key).collect()
+}
+
+/// Returns the references of `groups` that may be to creates of earlier batches. The caller has to
+/// look these creates up before it calls [`replace`].
+pub fn to_earlier_batches(groups: &[Group]) -> impl Iterator<Item = &Reference> {
+    groups
+        .iter()
+        .flat_map(Group::edits)
+        .flat_map(|edit| &edit.references)
+        .filter(|reference| !reference.earlier.is_empty())
+}
+
+/// Returns whether any edit in `groups` may refer to another resource.
+pub fn any(groups: &[Group]) -> bool {
+    groups
+        .iter()
+        .flat_map(Group::edits)
+        .any(|edit| !edit.references.is_empty())
+}
+
+/// Returns whether every create that `group` refers to has a result in `results` or is part of the
+/// group.
+pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
+    let is_known =
+        |index: &usize| results.contains_key(index) || group.indexes().any(|own| own == *index);
+    let references = group.edits().flat_map(|edit| &edit.references);
+    references
+        .flat_map(|reference| reference.before.iter().chain(&reference.after))
+        .all(is_known)
+}
+
+/// The known state of creates of earlier batches that references may name.
+#[derive(Debug, Default)]
+pub struct EarlierCreates {
+    /// The resources that exist.
+    pub made: HashSet<ResourceKey>,
+    /// The resources that do not exist because their create conflicts, and whether that conflict is
+    /// still open.
+    pub rejected: HashMap<ResourceKey, bool>,
+    /// The creates whose last attempt failed with an error, and whether the error was retryable.
+    pub failed: HashMap<TempId, bool>,
+}
+
+/// Returns the temp ids whose creates failed with an error, and whether the error is retryable. An
+/// item of a later batch that refers to one of them must not be stored with the temp id. Only types
+/// that a type of the catalog refers to are included. A temp id is left out if another create of
+/// the batch succeeded with it. If several failed, the last error counts.
+pub fn failed_creates(
+    creates: &[Create],
+    results: &BTreeMap<usize, ItemResult>,
+    catalog: &Catalog,
+) -> BTreeMap<TempId, bool> {
+    let with_result = |create: &Create| Some((create.temp_id.clone(), results.get(&create.index)?));
+    let may_be_referred_to = |create: &&Create| {
+        !create.is_named && catalog.is_referred_to(&create.temp_id.resource_type)
+    };
+
+    let with_result: Vec<_> = creates
+        .iter()
+        .filter(may_be_referred_to)
+        .filter_map(with_result)
+        .collect();
+
+    let (failed, others): (Vec<_>, Vec<_>) = with_result
+        .into_iter()
+        .partition(|(_, result)| result.status == Status::Error);
+    let others: HashSet<TempId> = others.into_iter().map(|(temp_id, _)| temp_id).collect();
+
+    let failed = failed
+        .into_iter()
+        .filter(|(temp_id, _)| !others.contains(temp_id));
+    failed
+        .map(|(temp_id, result)| (temp_id, result.is_retryable()))
+        .collect()
+}

@@ -1,0 +1,174 @@
+//! The response to a push: it fits into Lambda's response limit (§3.12), its token skips no change
+//! (§3.13), and it contains no content of an outdated version (§3.6).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    model::{
+        conflict::Resolution,
+        limits::{RESPONSE_BYTES_MAX, escaped_bytes},
+        receipts::WrittenVersion,
+        resource::{Resource, ResourceKey},
+    },
+    wire::{
+        push::{ItemResult, Status},
+        token::Token,
+    },
+};
+
+/// Bytes reserved for the parts of a response other than payloads.
+const ENVELOPE_BYTES: usize = 300 * 1024;
+
+/// Maximum number of bytes of a response's payloads, escaped.
+pub(super) const PAYLOADS_BYTES_MAX: usize = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
+
+/// Omits each `server_payload` that would exceed the response limit, and sets
+/// `server_payload_omitted`.
+pub fn fit(results: &mut [ItemResult]) {
+    let mut left = PAYLOADS_BYTES_MAX;
+    for result in results {
+        let Some(payload) = &result.server_payload else {
+            continue;
+        };
+        match left.checked_sub(escaped_bytes(payload.get())) {
+            Some(rest) => left = rest,
+            None => {
+                result.server_payload = None;
+                result.server_payload_omitted = true;
+            }
+        }
+    }
+}
+
+/// Omits the content of versions that a later item of the same batch replaced. `keys` maps each
+/// item to its resource.
+pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, ResourceKey>) {
+    let mut newest: BTreeMap<&ResourceKey, u64> = BTreeMap::new();
+    for result in results.iter() {
+        if let (Some(key), Some(version)) = (keys.get(&result.index), result.server_version) {
+            let highest = newest.entry(key).or_default();
+            *highest = version.max(*highest);
+        }
+    }
+
+    for result in results.iter_mut().filter(|result| is_about_content(result)) {
+        let newest = keys.get(&result.index).and_then(|key| newest.get(key));
+        if newest.is_some_and(|newest| result.server_version.unwrap_or_default() < *newest) {
+            omit_content(result);
+        }
+    }
+}
+
+/// Completes the stored result of an item whose batch is repeated (§3.6). It adds the content of
+/// the resource if the version is still that of the result, and the `resolution` of its conflict if
+/// there is one. `current` is the resource, read after the batch was decided: `Some(None)` if it
+/// does not exist, `None` if its state is unknown.
+///
+/// A device may have pulled a newer version between the two responses. The content of an older
+/// version would replace its newer copy, and its token would never deliver the newer version again.
+/// The same applies to an `ok` for a resource that has been deleted since: the device must not
+/// apply the edit again, because a snapshot does not contain deletes.
+pub fn complete_repeated(
+    result: &mut ItemResult,
+    current: Option<Option<&Resource>>,
+    resolution: Option<Resolution>,
+) {
+    if result.status == Status::Conflict {
+        result.resolution = result.resolution.or(resolution);
+    }
+
+    let is_current = current.is_some_and(|current| version(current) == result.server_version);
+    if !is_about_content(result) {
+        if !is_current && current.flatten().is_some_and(|current| current.deleted) {
+            omit_content(result);
+        }
+        return;
+    }
+
+    let Some(current) = current.filter(|_| is_current) else {
+        return omit_content(result);
+    };
+
+    match (result.status, current) {
+        (Status::Conflict, Some(current)) if current.deleted => result.server_deleted = true,
+        (Status::Conflict | Status::Ok, Some(current)) if !current.deleted => {
+            result.server_payload = Some(current.payload.clone());
+            result.server_payload_omitted = false;
+        }
+        _ => {}
+    }
+}
+
+/// Returns whether a result describes the server's state of its resource. A conflict always does,
+/// even if the resource does not exist.
+pub fn is_about_content(result: &ItemResult) -> bool {
+    result.status == Status::Conflict
+        || result.server_payload.is_some()
+        || result.server_payload_omitted
+        || result.server_deleted
+}
+
+fn omit_content(result: &mut ItemResult) {
+    (
+        result.server_payload,
+        result.server_deleted,
+        result.server_payload_omitted,
+    ) = (None, false, true);
+}
+
+fn version(resource: Option<&Resource>) -> Option<u64> {
+    resource.map(|resource| resource.server_version)
+}
+
+/// Returns the token from which a device may pull after a push. This is the device's own token,
+/// because a newer one would skip changes that others made in between. A missing or unknown token
+/// is replaced by the empty one, which begins with snapshots and skips nothing either.
+pub fn sync_token(client_sync_token: Option<&str>) -> String {
+    client_sync_token
+        .filter(|token| Token::decode(token).is_ok())
+        .map_or_else(|| Token::default().encode(), ToOwned::to_owned)
+}
+
+/// Returns the token of [`sync_token`] with receipts (§4.6) for the `delivered_versions` versions,
+/// which this response delivers at `responded_at`. A device that stores the token together with the
+/// results does not need to receive its own changes again. A push never advances positions.
+pub fn sync_token_with(
+    client_sync_token: Option<&str>,
+    delivered_versions: impl IntoIterator<Item = WrittenVersion>,
+    responded_at: DateTime<Utc>,
+) -> String {
+    let (token, mut receipts) = client_sync_token
+        .and_then(|text| Token::decode_with(text).ok())
+        .unwrap_or_default();
+
+    delivered_versions
+        .into_iter()
+        .for_each(|made| receipts.add(made, responded_at));
+
+    token.encode_with(&receipts)
+}
+
+/// Returns the versions that these results deliver to the device: for each resource the highest
+/// `ok` version whose payload is not omitted. `keys` maps each item to its resource.
+pub fn delivered_versions(
+    results: &[ItemResult],
+    keys: &BTreeMap<usize, ResourceKey>,
+) -> Vec<WrittenVersion> {
+    let mut versions: BTreeMap<&ResourceKey, u64> = BTreeMap::new();
+    for result in results
+        .iter()
+        .filter(|result| result.status == Status::Ok && !result.server_payload_omitted)
+    {
+        if let (Some(key), Some(version)) = (keys.get(&result.index), result.server_version) {
+            let highest = versions.entry(key).or_default();
+            *highest = version.max(*highest);
+        }
+    }
+
+    versions
+        .into_iter()
+        .map(|(key, version)| WrittenVersion::new(key, version))
+        .collect()
+}

@@ -1,0 +1,178 @@
+//! Media keys in the content that a resolution stores (§5.2, §6.3): the upload of each key must
+//! have been verified for the resource. The keys in the edits of a conflict were verified when the
+//! edits were stored. An admin's payload may name those keys and any that the resource held before,
+//! and no others.
+
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+
+use super::ResolvePlan;
+use crate::{
+    model::{
+        catalog::ResourceType,
+        conflict::{Conflict, Resolution},
+        json::{self, Fields, Json, is_same},
+        limits::MEDIA_KEYS_MAX,
+        resource::Resource,
+    },
+    rules::{
+        media::MediaKey,
+        push::media::{MediaReference, keys_in},
+    },
+    wire::{
+        problem::{Problem, ProblemCode},
+        push::ItemCode,
+    },
+};
+
+/// The media keys that a resolution adds to its resource, to be looked for among the verified
+/// uploads.
+#[derive(Debug)]
+pub struct NewMedia {
+    resolution: Resolution,
+    /// Each new reference with the field that names it.
+    references: Vec<(String, MediaReference)>,
+}
+
+impl NewMedia {
+    /// Collects the keys that `plan` adds to the media fields that `rules` declares. Keys that the
+    /// resource holds now, or held when an edit of the conflict was last rejected, are not new.
+    ///
+    /// # Errors
+    /// Returns an `unprocessable` problem if a value is neither a media key nor a list of them, or
+    /// if the payload names more keys than allowed.
+    pub fn of(
+        plan: &ResolvePlan,
+        conflict: &Conflict,
+        current: Option<&Resource>,
+        rules: Option<&ResourceType>,
+    ) -> Result<Self, Problem> {
+        let resolution = plan.outcome.resolution;
+
+        let mut new = Self {
+            resolution,
+            references: Vec::new(),
+        };
+        let Some((written, rules)) = stored_media(plan, rules) else {
+            return Ok(new);
+        };
+
+        let fields = fields_of(Some(&written.payload));
+        let held = [
+            fields_of(current.map(|current| &current.payload)),
+            fields_of(conflict.server_payload.as_ref()),
+        ];
+        let held_keys: HashSet<String> = held
+            .iter()
+            .flat_map(|fields| named(fields, rules))
+            .collect();
+
+        let mut count = 0;
+        for field in &rules.media {
+            let Some(value) = fields
+                .get(field)
+                .filter(|value| !is_held(&held, field, value))
+            else {
+                continue;
+            };
+            let keys = new.keys_of(field, value)?;
+            count += keys.len();
+            if count > MEDIA_KEYS_MAX {
+                let detail = format!("a payload names at most {MEDIA_KEYS_MAX} media keys");
+                return Err(new.problem(field, ItemCode::TooManyMedia, &detail));
+            }
+            let keys = keys.into_iter().filter(|key| !held_keys.contains(key));
+            new.references
+                .extend(keys.map(|key| (field.clone(), (conflict.resource.clone(), key))));
+        }
+
+        Ok(new)
+    }
+
+    /// Returns the keys in the value of a media field.
+    fn keys_of(&self, field: &str, value: &RawValue) -> Result<Vec<String>, Problem> {
+        keys_in(value).ok_or_else(|| {
+            let detail = "must be a media key or a list of them";
+            self.problem(field, ItemCode::InvalidMediaKey, detail)
+        })
+    }
+
+    /// Returns the references to load. Texts that are not media keys are left out.
+    pub fn references_to_load(&self) -> Vec<MediaReference> {
+        let references = self.references.iter().map(|(_, reference)| reference);
+        references
+            .filter(|(_, key)| MediaKey::parse(key).is_some())
+            .cloned()
+            .collect()
+    }
+
+    /// Checks that each key is among those `verified_before` as verified for the resource.
+    ///
+    /// # Errors
+    /// Returns an `unprocessable` problem that names the field and the first unverified key.
+    pub fn check(&self, verified_before: &HashSet<MediaReference>) -> Result<(), Problem> {
+        match self
+            .references
+            .iter()
+            .find(|(_, reference)| !verified_before.contains(reference))
+        {
+            None => Ok(()),
+            Some((field, (_, key))) => {
+                let detail = format!(
+                    "the upload of {key:?} was not verified for this resource: leave it out, or have its device push it"
+                );
+                Err(self.problem(field, ItemCode::InvalidMediaKey, &detail))
+            }
+        }
+    }
+
+    fn problem(&self, field: &str, reason: ItemCode, detail: &str) -> Problem {
+        // Only a manual merge has a payload to which the path can refer.
+        let (path, place) = match self.resolution {
+            Resolution::ManualMerge => (format!("payload.{field}"), format!("payload.{field}")),
+            _ => (
+                "resolution".to_owned(),
+                format!("{field} of the conflict's edits"),
+            ),
+        };
+        let problem = Problem::new(ProblemCode::Unprocessable, format!("{place}: {detail}"));
+        problem
+            .at(&path)
+            .with("reason", &reason)
+            .with("field", &field)
+    }
+}
+
+/// Returns the resource that `plan` stores and its type, unless the resource is deleted or its type
+/// has no media fields.
+fn stored_media<'a>(
+    plan: &'a ResolvePlan,
+    rules: Option<&'a ResourceType>,
+) -> Option<(&'a Resource, &'a ResourceType)> {
+    let rules = rules.filter(|rules| !rules.media.is_empty())?;
+    let written = &plan.write.as_ref()?.resource;
+    (!written.deleted).then_some((written, rules))
+}
+
+fn fields_of(payload: Option<&Json>) -> Fields {
+    payload
+        .and_then(|payload| json::fields(payload))
+        .unwrap_or_default()
+}
+
+/// Returns whether the field has the same value in one of the payloads that were `held` before.
+fn is_held(held: &[Fields], field: &str, value: &RawValue) -> bool {
+    held.iter()
+        .filter_map(|fields| fields.get(field))
+        .any(|held| is_same(held, value))
+}
+
+fn named(fields: &Fields, rules: &ResourceType) -> Vec<String> {
+    rules
+        .media
+        .iter()
+        .filter_map(|field| keys_in(fields.get(field)?))
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,246 @@
+//! Repair: appends the changes of a channel's resources that its log lacks because the stream
+//! expired before they were sequenced. The rows are authoritative: a row whose version is newer
+//! than the last one in the log is appended like a late record, after the head with the head's
+//! sequence number. The number that the stream assigned is unknown and not needed.
+//!
+//! A change that was made before the oldest entry of the log and is not in it is not missing: it
+//! has expired, and a device at so old a position is reset to a snapshot.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::{
+    plan::{Head, LogStep, log_end},
+    segment::{Entry, Segment, cut},
+};
+use crate::{
+    model::{
+        conflict::ConflictResolution,
+        limits::{CLOCK_SKEW_SECONDS_MAX, REPAIR_AGE_SECONDS_MIN},
+        position::Position,
+        resource::{Resource, ResourceKey},
+    },
+    wire::Action,
+};
+
+/// The version of a resource, for comparison with the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceVersion {
+    /// The resource that has the version.
+    pub key: ResourceKey,
+    /// The version in the row of the resource.
+    pub server_version: u64,
+    /// The time at which that version was made.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// The period of the changes that are compared: neither so old that the log has expired them, nor
+/// so young that they may still be on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// The start of the period, inclusive.
+    pub from: DateTime<Utc>,
+    /// The end of the period, inclusive.
+    pub until: DateTime<Utc>,
+}
+
+impl Period {
+    /// Returns the period of a log that keeps changes for `retention`: all that it must contain.
+    /// `since` replaces the start. If it is before the retention, expired changes cannot be
+    /// distinguished from missed ones and count as missing: delivering them again is harmless.
+    pub fn of_log(since: Option<DateTime<Utc>>, retention: Duration, now: DateTime<Utc>) -> Self {
+        let from = since.unwrap_or_else(|| now - retention);
+        Self {
+            from,
+            until: now - Duration::seconds(REPAIR_AGE_SECONDS_MIN),
+        }
+    }
+}
+
+impl Period {
+    /// The period of all changes.
+    pub const EVER: Self = Self {
+        from: DateTime::<Utc>::MIN_UTC,
+        until: DateTime::<Utc>::MAX_UTC,
+    };
+}
+
+#[derive(Debug)]
+struct ChannelComparison {
+    current: ResourceVersion,
+    held: Option<u64>,
+}
+
+/// Resources of one channel, compared with the part of its log that was read so far.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The comparisons, by sort key.
+    resources: HashMap<String, ChannelComparison>,
+}
+
+impl Comparison {
+    /// Returns a comparison of these resources with an empty log.
+    pub fn new(versions: impl IntoIterator<Item = ResourceVersion>) -> Self {
+        let resources = versions.into_iter().map(|current| {
+            (
+                current.key.sort_key(),
+                ChannelComparison {
+                    current,
+                    held: None,
+                },
+            )
+        });
+
+        Self {
+            resources: resources.collect(),
+        }
+    }
+
+    /// Adds a segment from anywhere in the log: the newest version counts, because versions of a
+    /// resource never decrease in the log.
+    pub fn add_segment(&mut self, segment: &Segment) {
+        for entry in &segment.entries {
+            if let Some(compared) = self
+                .resources
+                .get_mut(&crate::model::key::join([&entry.resource_type, &entry.id]))
+            {
+                compared.held = compared.held.max(Some(entry.server_version));
+            }
+        }
+    }
+
+    /// Returns whether segments that were sequenced at `sequenced_at` or earlier may contain a
+    /// resource that no segment contained so far. A version enters the log after it was made.
+    pub fn may_find_more(&self, sequenced_at: DateTime<Utc>) -> bool {
+        let unseen = self
+            .resources
+            .values()
+            .filter(|compared| compared.held.is_none());
+        let oldest = unseen.map(|compared| compared.current.changed_at).min();
+        oldest.is_some_and(|oldest| {
+            sequenced_at >= oldest - Duration::seconds(CLOCK_SKEW_SECONDS_MAX)
+        })
+    }
+
+    /// Returns the resources whose version the log does not contain, in the order in which they
+    /// changed.
+    pub fn missing(&self) -> Vec<&ResourceVersion> {
+        let missing = self
+            .resources
+            .values()
+            .filter(|compared| compared.held < Some(compared.current.server_version));
+        let mut missing: Vec<&ResourceVersion> =
+            missing.map(|compared| &compared.current).collect();
+        missing
+            .sort_by(|one, other| (one.changed_at, &one.key).cmp(&(other.changed_at, &other.key)));
+        missing
+    }
+
+    /// Returns the resources that are certainly missing if the log was read back only to what was
+    /// sequenced at `read_until`.
+    pub fn certainly_missing(&self, read_until: DateTime<Utc>) -> Vec<&ResourceVersion> {
+        let is_certain = |current: &&ResourceVersion| {
+            let is_after_read_part =
+                current.changed_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX) > read_until;
+            is_after_read_part || self.held(&current.key).is_some()
+        };
+        self.missing().into_iter().filter(is_certain).collect()
+    }
+
+    /// Returns the newest version of a resource in the segments read so far.
+    fn held(&self, key: &ResourceKey) -> Option<u64> {
+        self.resources.get(&key.sort_key())?.held
+    }
+
+    /// Returns the steps that append these rows to the log after `head`, up to which the comparison
+    /// has read; rows that the log contains already are left out. In a channel that was never
+    /// sequenced the head has no stream yet: the first record begins the first epoch.
+    pub fn steps(
+        &self,
+        head: Option<&Head>,
+        rows: impl IntoIterator<Item = (ResourceKey, Resource)>,
+        now: DateTime<Utc>,
+    ) -> Vec<LogStep> {
+        let mut missing: Vec<_> = rows
+            .into_iter()
+            .filter(|(key, row)| self.held(key) < Some(row.server_version))
+            .collect();
+        missing.sort_by(|(key, row), (other_key, other)| {
+            (row.changed_at, key).cmp(&(other.changed_at, other_key))
+        });
+
+        let start = log_end(head);
+        let mut position = start;
+        let entries = missing.into_iter().map(|(key, row)| {
+            position.late += 1;
+            let held = self.held(&key);
+            Entry {
+                position,
+                action: action(&row, held),
+                server_version: row.server_version,
+                changed_at: row.changed_at,
+                author: row.run.author,
+                echo_to_author: row.run.echo_to_author,
+                resolved_conflicts: ConflictResolution::resolved_since(held, row.resolutions),
+                payload: Some(row.payload).filter(|_| !row.deleted),
+                resource_type: key.resource_type,
+                id: key.id,
+            }
+        });
+
+        let step = |segment: Segment| {
+            let head = Head {
+                position: segment.last,
+                repaired_at: Some(now),
+                ..Head::successor(head, now)
+            };
+            LogStep { segment, head }
+        };
+
+        cut(start, entries.collect())
+            .into_iter()
+            .map(step)
+            .collect()
+    }
+}
+
+/// Returns the step that resets a log: it appends nothing and moves the head past every position
+/// that was ever issued, including positions from a time that a restore has undone.
+pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
+    let prev = log_end(head);
+    let last = Position {
+        epoch: prev.epoch + 1,
+        ..Position::START
+    };
+
+    let head = Head {
+        position: last,
+        floor: Some(last),
+        repaired_at: Some(now),
+        ..Head::successor(head, now)
+    };
+    LogStep {
+        segment: Segment {
+            prev,
+            last,
+            entries: Vec::new(),
+        },
+        head,
+    }
+}
+
+/// Returns whether no change entered the log since it was reset.
+pub fn was_reset(head: Option<&Head>) -> bool {
+    head.is_some_and(|head| head.floor == Some(head.position))
+}
+
+/// Returns the action that covers all changes since the version in the log. If the log contains
+/// none, the action is a create, which devices that have the resource apply as an update.
+fn action(row: &Resource, held: Option<u64>) -> Action {
+    match (row.deleted, held) {
+        (true, _) => Action::Delete,
+        (false, None) => Action::Create,
+        (false, Some(_)) => Action::Update,
+    }
+}
