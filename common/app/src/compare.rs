@@ -9,7 +9,7 @@ use tidemark_core::{
 
 use tidemark_aws::{
     context::Context,
-    failure::Failure,
+    error::Error,
     tables::changes::{QUERY_SEGMENTS_MAX, StoredSegment},
 };
 
@@ -39,7 +39,7 @@ pub enum LogCoverage {
 /// is older than the remaining ones.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a segment cannot
+/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment cannot
 /// be decoded.
 pub async fn read_backward(
     context: &Context,
@@ -47,7 +47,7 @@ pub async fn read_backward(
     head: &Head,
     comparison: &mut Comparison,
     limit: ReadLimit,
-) -> Result<LogCoverage, Failure> {
+) -> Result<LogCoverage, Error> {
     let (mut end, mut passed_at) = (head.position, head.moved_at);
     let (mut segments, mut bytes) = (0, 0);
 
@@ -89,7 +89,7 @@ pub async fn read_backward(
 /// Reads the log forward from `position`, the end of a segment, to `head`.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a segment cannot
+/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment cannot
 /// be decoded.
 pub async fn read_forward(
     context: &Context,
@@ -97,7 +97,7 @@ pub async fn read_forward(
     mut position: Position,
     head: &Head,
     comparison: &mut Comparison,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     while position < head.position {
         let read = context
             .tables

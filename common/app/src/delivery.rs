@@ -16,7 +16,7 @@ use tidemark_core::{
 
 use tidemark_aws::{
     context::Context,
-    failure::Failure,
+    error::Error,
     tables::changes::{PositionStatus, QUERY_SEGMENTS_MAX, StoredSegment},
 };
 
@@ -25,7 +25,7 @@ use tidemark_aws::{
 /// or more.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a row cannot be
+/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
 /// decoded.
 pub async fn is_delivered(
     context: &Context,
@@ -33,7 +33,7 @@ pub async fn is_delivered(
     user: &str,
     device_id: &str,
     awaited: &AwaitedVersion<'_>,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let channel = &awaited.resource.channel;
     let device = context.tables.devices.load(tenant, user, device_id).await?;
 
@@ -79,7 +79,7 @@ impl Budget {
 /// the position `acknowledged`. Costs one read or more; `budget` bounds the bytes.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable, and `Failure::Corrupt` if a segment cannot
+/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment cannot
 /// be decoded.
 pub async fn is_delivered_at(
     context: &Context,
@@ -87,7 +87,7 @@ pub async fn is_delivered_at(
     acknowledged: &AckPosition,
     awaited: &AwaitedVersion<'_>,
     budget: &Budget,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let changes = &context.tables.changes;
 
     let mut end = match changes.locate(scope, acknowledged.position).await? {

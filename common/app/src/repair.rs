@@ -26,7 +26,7 @@ use tidemark_core::{
 };
 
 use channel::ChannelLogRepair;
-use tidemark_aws::{context::Context, failure::Failure, tables::changes::AppendOutcome};
+use tidemark_aws::{context::Context, error::Error, tables::changes::AppendOutcome};
 
 /// The maximum number of appends per channel while concurrent updates fail their condition. A
 /// condition fails only if another writer made progress.
@@ -38,9 +38,9 @@ const PARALLEL_CHANNELS: usize = 4;
 ///
 /// # Errors
 /// Returns a problem if the request is invalid, if a log is too long for one invocation, or if more
-/// changes are missing than one invocation can append. Returns `Failure::Outage` if DynamoDB is
+/// changes are missing than one invocation can append. Returns `Error::Unavailable` if DynamoDB is
 /// unavailable. Changes that were appended before the error remain.
-pub async fn repair(context: &Context, request: &RepairRequest) -> Result<RepairResponse, Failure> {
+pub async fn repair(context: &Context, request: &RepairRequest) -> Result<RepairResponse, Error> {
     let began = context.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
     let period = request.period(context.settings.log_retention, began)?;
@@ -123,7 +123,7 @@ struct RepairInvocation<'a> {
 impl RepairInvocation<'_> {
     /// Adds an audit entry of the tenant about the planned change of a channel. A dry run adds
     /// none.
-    async fn audit(self, scope: &Scope, what: String) -> Result<(), Failure> {
+    async fn audit(self, scope: &Scope, what: String) -> Result<(), Error> {
         if self.dry_run {
             return Ok(());
         }
@@ -162,7 +162,7 @@ impl RepairInvocation<'_> {
             usize,
             Option<RepairCursor>,
         ),
-        Failure,
+        Error,
     > {
         let mut channels: BTreeMap<Scope, Vec<ResourceVersion>> = BTreeMap::new();
         let (mut compared, mut looked_at) = (0, 0);
@@ -197,7 +197,7 @@ impl RepairInvocation<'_> {
         self,
         rows: BTreeMap<Scope, Vec<ResourceVersion>>,
         response: &mut RepairResponse,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         match &mut response.started_over {
             Some(started_over) => *started_over += self.reset_channels(rows.into_keys()).await?,
             None => {
@@ -214,7 +214,7 @@ impl RepairInvocation<'_> {
     /// Resets the channels, so that every device does a full resync of them, and returns the number
     /// of channels that were reset. Skips channels without changes since their last reset, because
     /// the rows of a channel may be on several pages.
-    async fn reset_channels(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Failure> {
+    async fn reset_channels(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Error> {
         let mut started_over = 0;
         for scope in scopes {
             started_over += usize::from(self.reset_channel(&scope).await?);
@@ -222,7 +222,7 @@ impl RepairInvocation<'_> {
         Ok(started_over)
     }
 
-    async fn reset_channel(self, scope: &Scope) -> Result<bool, Failure> {
+    async fn reset_channel(self, scope: &Scope) -> Result<bool, Error> {
         let changes = &self.context.tables.changes;
         for _ in 0..APPEND_ATTEMPTS_MAX {
             let head = changes
@@ -252,7 +252,7 @@ impl RepairInvocation<'_> {
     async fn channels(
         self,
         channels: BTreeMap<Scope, Vec<ResourceVersion>>,
-    ) -> Result<Vec<ChannelRepair>, Failure> {
+    ) -> Result<Vec<ChannelRepair>, Error> {
         let scopes: Vec<Scope> = channels.keys().cloned().collect();
         let heads = self.context.tables.changes.heads(&scopes).await?;
 
@@ -277,8 +277,8 @@ impl RepairInvocation<'_> {
     }
 }
 
-fn concurrent_updates() -> Failure {
-    Failure::Outage(format!(
+fn concurrent_updates() -> Error {
+    Error::Unavailable(format!(
         "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
     ))
 }

@@ -16,7 +16,7 @@ use tidemark_core::{
     wire::problem::{Problem, ProblemCode},
 };
 
-use crate::{clock::Clock, failure::Failure, settings::AuthSettings, telemetry};
+use crate::{clock::Clock, error::Error, settings::AuthSettings, telemetry};
 use keys::Keys;
 
 /// The accepted signature algorithms. `none` and algorithms with a shared secret are rejected.
@@ -36,8 +36,8 @@ impl Verifier {
     /// Creates a verifier with these settings.
     ///
     /// # Errors
-    /// Returns [`Failure`] if an inline key set cannot be decoded.
-    pub fn new(settings: AuthSettings, clock: Clock) -> Result<Self, Failure> {
+    /// Returns [`Error`] if an inline key set cannot be decoded.
+    pub fn new(settings: AuthSettings, clock: Clock) -> Result<Self, Error> {
         Ok(Self {
             keys: Keys::new(&settings.keys)?,
             settings,
@@ -48,9 +48,9 @@ impl Verifier {
     /// Returns the authenticated caller of `request`.
     ///
     /// # Errors
-    /// Returns a 401 problem if the token is missing or invalid, and `Failure::Outage` if the keys
+    /// Returns a 401 problem if the token is missing or invalid, and `Error::Unavailable` if the keys
     /// cannot be fetched.
-    pub async fn principal(&self, request: &Request) -> Result<Principal, Failure> {
+    pub async fn principal(&self, request: &Request) -> Result<Principal, Error> {
         let mut headers = request.headers().get_all(header::AUTHORIZATION).iter();
         let header = headers.next().and_then(|value| value.to_str().ok());
         if headers.next().is_some() {

@@ -33,7 +33,7 @@ use crate::{
     auth::Verifier,
     clock::Clock,
     dead_letters::DeadLetters,
-    failure::Failure,
+    error::Error,
     media::Media,
     metrics::Meter,
     notifications::Notifications,
@@ -158,8 +158,8 @@ impl Context {
     /// Builds a context from its settings, the DynamoDB client and the clock.
     ///
     /// # Errors
-    /// Returns [`Failure`] if the key set in the settings cannot be decoded.
-    pub fn new(settings: Settings, dynamodb: Client, clock: Clock) -> Result<Self, Failure> {
+    /// Returns [`Error`] if the key set in the settings cannot be decoded.
+    pub fn new(settings: Settings, dynamodb: Client, clock: Clock) -> Result<Self, Error> {
         let random = Random::system();
 
         Ok(Self {
@@ -260,7 +260,7 @@ fn nonexistent_channel() -> Scope {
     }
 }
 
-async fn connect<T>(read: impl Future<Output = Result<T, Failure>>) {
+async fn connect<T>(read: impl Future<Output = Result<T, Error>>) {
     if !matches!(tokio::time::timeout(CONNECT_MAX, read).await, Ok(Ok(_))) {
         tracing::warn!("could not connect to DynamoDB during initialization");
     }

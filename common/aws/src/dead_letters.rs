@@ -11,7 +11,7 @@ use tidemark_core::{
     wire::{status::FailureCount, timestamp},
 };
 
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The error code of S3 for a put with `If-None-Match: *` under a key that exists.
 const PRECONDITION_FAILED: &str = "PreconditionFailed";
@@ -47,8 +47,8 @@ impl DeadLetters {
     /// of at most `DEAD_LETTERS_COUNTED_MAX` keys. Does not read the objects.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if S3 is unavailable.
-    pub async fn count(&self, prefix: &str) -> Result<FailureCount, Failure> {
+    /// Returns `Error::Unavailable` if S3 is unavailable.
+    pub async fn count(&self, prefix: &str) -> Result<FailureCount, Error> {
         let list = self
             .client
             .list_objects_v2()
@@ -58,7 +58,7 @@ impl DeadLetters {
         let listed = list
             .send()
             .await
-            .map_err(|error| Failure::outage("list_objects_v2", error))?;
+            .map_err(|error| Error::unavailable("list_objects_v2", error))?;
 
         let put_at = listed
             .contents()
@@ -81,13 +81,13 @@ impl DeadLetters {
     /// are no substitute, because two shards may assign one number to two records.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if S3 is unavailable.
+    /// Returns `Error::Unavailable` if S3 is unavailable.
     pub async fn dead_letter(
         &self,
         record: &RawValue,
         reason: &str,
         now: DateTime<Utc>,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, Error> {
         let key = format!(
             "set-aside/{}/{}.json",
             self.function,
@@ -100,8 +100,8 @@ impl DeadLetters {
             set_aside_at: timestamp(now),
             record,
         };
-        let object = serde_json::to_vec(&object)
-            .map_err(|error| Failure::unencoded("dead letter", error))?;
+        let object =
+            serde_json::to_vec(&object).map_err(|error| Error::unencoded("dead letter", error))?;
 
         let put = self
             .client
@@ -117,7 +117,7 @@ impl DeadLetters {
         {
             Ok(_) => Ok(key),
             Err(error) if error.code() == Some(PRECONDITION_FAILED) => Ok(key),
-            Err(error) => Err(Failure::outage("put_object", error)),
+            Err(error) => Err(Error::unavailable("put_object", error)),
         }
     }
 }

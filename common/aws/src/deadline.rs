@@ -1,13 +1,13 @@
 //! The deadline of an invocation. Lambda kills a process that exceeds its function's timeout, and
 //! the client gets a 502 without a retry hint. Therefore the work ends earlier, and unfinished work
-//! results in `Failure::Outage`: status 503, or stream records reported in `batchItemFailures`.
+//! results in `Error::Unavailable`: status 503, or stream records reported in `batchItemFailures`.
 
 use std::time::Duration;
 
 use lambda_http::Context as LambdaContext;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{clock::Clock, failure::Failure};
+use crate::{clock::Clock, error::Error};
 
 /// The time reserved for the response when the work is stopped: compressing a body of 3 MB, and the
 /// log lines.
@@ -37,13 +37,11 @@ impl Deadline {
     /// been killed there: a retry completes it.
     ///
     /// # Errors
-    /// Returns the errors of the work, and `Failure::Outage` if the deadline passes.
-    pub async fn bound<T>(
-        self,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let over =
-            || Failure::Outage("the deadline of the invocation passed: calls take too long".into());
+    /// Returns the errors of the work, and `Error::Unavailable` if the deadline passes.
+    pub async fn bound<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let over = || {
+            Error::Unavailable("the deadline of the invocation passed: calls take too long".into())
+        };
         let Some(ends_at) = self.0 else {
             return work.await;
         };
@@ -77,9 +75,9 @@ mod tests {
 
         let began = Instant::now();
         let ended = Deadline::of(Some(&context), &clock)
-            .bound(pending::<Result<(), Failure>>())
+            .bound(pending::<Result<(), Error>>())
             .await;
-        assert!(matches!(ended, Err(Failure::Outage(_))));
+        assert!(matches!(ended, Err(Error::Unavailable(_))));
 
         began.elapsed().as_secs_f64()
     }

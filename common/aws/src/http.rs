@@ -33,7 +33,7 @@ use crate::{
     context::Context,
     deadline::Deadline,
     entry::Unreadable,
-    failure::Failure,
+    error::Error,
     telemetry::{End, Invocation},
 };
 
@@ -146,7 +146,7 @@ pub async fn serve<T: Serialize>(
     context: &Context,
     function: &'static str,
     request: &Request,
-    work: impl Future<Output = Result<T, Failure>>,
+    work: impl Future<Output = Result<T, Error>>,
 ) -> Response<Body> {
     // Boxed, because futures are moved from frame to frame and the stack of a thread is small.
     let work = Box::pin(work);
@@ -213,7 +213,7 @@ pub async fn direct<T: Serialize>(
     context: &Context,
     function: &'static str,
     lambda_context: &LambdaContext,
-    work: impl Future<Output = Result<T, Failure>>,
+    work: impl Future<Output = Result<T, Error>>,
 ) -> serde_json::Result<Json> {
     let request_id = &lambda_context.request_id;
     let deadline = Deadline::of(Some(lambda_context), &context.clock);
@@ -244,11 +244,11 @@ fn respond<T: Serialize>(
     context: &Context,
     request: &Request,
     request_id: &str,
-    outcome: Result<T, Failure>,
+    outcome: Result<T, Error>,
 ) -> (Response<Body>, End) {
     let problem = match outcome.map(|response| serde_json::to_string(&response)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
-        Ok(Err(error)) => Failure::unencoded("response", error).problem(),
+        Ok(Err(error)) => Error::unencoded("response", error).problem(),
         Err(failure) => failure.problem(),
     };
     (

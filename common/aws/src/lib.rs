@@ -6,7 +6,7 @@
 //! A function's `main` calls [`entry::run`] with its handler. [`Context`] holds what is built once
 //! per process: settings, table clients, clock, random source and metrics. [`http::serve`] verifies
 //! the token ([`auth`]), parses the body, runs the handler within the [`Deadline`] and turns its
-//! result or [`Failure`] into a response. Stream functions read records with [`stream`] and
+//! result or [`Error`] into a response. Stream functions read records with [`stream`] and
 //! dead-letter those that can never be processed ([`dead_letters`]).
 //!
 //! # Map
@@ -18,7 +18,7 @@
 //! | [`tables`] | one module per table: keys, expressions, stored rows |
 //! | [`media`], [`notifications`], [`dead_letters`] | S3 and SNS |
 //! | [`stream`] | DynamoDB stream records |
-//! | [`failure`], [`telemetry`], [`metrics`] | errors, logs and metrics |
+//! | [`error`], [`telemetry`], [`metrics`] | errors, logs and metrics |
 
 pub mod auth;
 pub mod clock;
@@ -26,7 +26,7 @@ pub mod context;
 pub mod dead_letters;
 pub mod deadline;
 pub mod entry;
-pub mod failure;
+pub mod error;
 pub mod http;
 pub mod media;
 pub mod metrics;
@@ -41,6 +41,6 @@ pub mod transport;
 pub use clock::Clock;
 pub use context::{Context, Environment};
 pub use deadline::Deadline;
-pub use failure::Failure;
+pub use error::Error;
 pub use random::Random;
 pub use settings::{Settings, SettingsError};

@@ -26,7 +26,7 @@ use tidemark_core::{
 };
 
 use crate::{
-    failure::Failure,
+    error::Error,
     settings::{MediaSettings, SettingsError},
 };
 
@@ -93,13 +93,14 @@ impl Media {
     /// upload. The SDK adds no checksum to a presigned request.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if the function has no valid credentials.
+    /// Returns `Error::Unavailable` if the function has no valid credentials.
     pub async fn presign(
         &self,
         promise: &Promise,
         now: DateTime<Utc>,
-    ) -> Result<PresignResponse, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::Outage(format!("presign: {error}"));
+    ) -> Result<PresignResponse, Error> {
+        let failed =
+            |error: &dyn std::fmt::Display| Error::Unavailable(format!("presign: {error}"));
 
         let config = PresigningConfig::builder()
             .start_time(now.into())
@@ -116,7 +117,7 @@ impl Media {
         let signed = put
             .presigned(config.build().map_err(|error| failed(&error))?)
             .await;
-        let signed = signed.map_err(|error| Failure::outage("presign", error))?;
+        let signed = signed.map_err(|error| Error::unavailable("presign", error))?;
 
         let headers = signed.headers().filter(|(name, _)| *name != TRACE_HEADER);
         let headers: BTreeMap<_, _> = headers
@@ -239,7 +240,7 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,
 {
-    let detail = Failure::outage(attempt, error).to_string();
+    let detail = Error::unavailable(attempt, error).to_string();
     tracing::error!(%detail, "S3 is unavailable");
     MediaCheck::Unavailable
 }

@@ -9,7 +9,7 @@ use aws_sdk_sns::{
 };
 use tidemark_core::wire::notifications::ConflictResolved;
 
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The client of the notification topic.
 #[derive(Debug, Clone)]
@@ -39,10 +39,10 @@ impl Notifications {
     /// Publishes a message. If the response is lost, a retry may publish it twice.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if SNS is unavailable. A deleted topic and a missing permission
+    /// Returns `Error::Unavailable` if SNS is unavailable. A deleted topic and a missing permission
     /// count as unavailable, because an operator can restore them while the stream retains the
     /// record.
-    pub async fn publish(&self, resolved: &ConflictResolved) -> Result<PublishOutcome, Failure> {
+    pub async fn publish(&self, resolved: &ConflictResolved) -> Result<PublishOutcome, Error> {
         let mut publish = self
             .client
             .publish()
@@ -52,16 +52,16 @@ impl Notifications {
         for (name, value) in resolved.attributes() {
             let attribute = text(value)
                 .build()
-                .map_err(|error| Failure::unencoded("attribute", error))?;
+                .map_err(|error| Error::unencoded("attribute", error))?;
             publish = publish.message_attributes(name, attribute);
         }
 
         match publish.send().await {
             Ok(_) => Ok(PublishOutcome::Done),
             Err(error) if is_permanent(&error) => Ok(PublishOutcome::Rejected(
-                Failure::outage("publish", error).to_string(),
+                Error::unavailable("publish", error).to_string(),
             )),
-            Err(error) => Err(Failure::outage("publish", error)),
+            Err(error) => Err(Error::unavailable("publish", error)),
         }
     }
 }

@@ -16,7 +16,7 @@ use tidemark_core::{
 
 use crate::{
     context::Context,
-    failure::Failure,
+    error::Error,
     metrics::Metric,
     tables::{
         conflicts,
@@ -102,7 +102,7 @@ pub async fn dead_letter(
                 .dead_letter(record, reason, context.clock.now())
                 .await
         }
-        None => Err(Failure::Outage(
+        None => Err(Error::Unavailable(
             "the function has no dead-letter bucket".into(),
         )),
     };

@@ -42,7 +42,7 @@ pub use versions::ResourceVersions;
 pub use transaction::{Reason, TransactionOutcome};
 
 use self::conflicts::versions::Version;
-use crate::{failure::Failure, random::Random, settings::Settings};
+use crate::{error::Error, random::Random, settings::Settings};
 
 /// A row in the representation of the DynamoDB SDK.
 pub type Row = HashMap<String, AttributeValue>;
@@ -122,12 +122,12 @@ impl Tables {
     /// loses a payload. The operation is idempotent.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn keep_last_payloads<'a>(
         &self,
         tenant: &str,
         writes: impl IntoIterator<Item = (&'a ResourceKey, &'a Resource)>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let mut versions = Vec::new();
         for (key, resource) in writes {
             if let Some(PayloadLocation { number, .. }) = resources::to_keep(tenant, key, resource)?
@@ -152,17 +152,17 @@ impl Tables {
     /// own.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or if the payload is missing.
+    /// Returns `Error` if DynamoDB is unavailable or if the payload is missing.
     pub async fn whole(
         &self,
         tenant: &str,
         key: &ResourceKey,
         mut resource: Resource,
-    ) -> Result<Resource, Failure> {
+    ) -> Result<Resource, Error> {
         if let Some(kept) = resource.kept {
             let version = self.conflicts.version(tenant, key, kept.number).await?;
             let missing =
-                || Failure::unreadable("resource", format!("last payload of {}", key.sort_key()));
+                || Error::unreadable("resource", format!("last payload of {}", key.sort_key()));
             (resource.payload, resource.fields) = version.ok_or_else(missing)?;
         }
         Ok(resource)
@@ -172,11 +172,11 @@ impl Tables {
     /// cancelled only by throttling, because the SDK does not retry cancelled transactions.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn transact(
         &self,
         items: Vec<TransactWriteItem>,
-    ) -> Result<TransactionOutcome, Failure> {
+    ) -> Result<TransactionOutcome, Error> {
         for attempt in 1..THROTTLED_ATTEMPTS_MAX {
             let transacted =
                 transaction::transact(&self.client, "transact_write_items", items.clone()).await?;
@@ -200,7 +200,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Builds a put of `row`. The caller adds the condition that protects the row.
-    fn put(&self, row: &impl Serialize) -> Result<PutItemFluentBuilder, Failure> {
+    fn put(&self, row: &impl Serialize) -> Result<PutItemFluentBuilder, Error> {
         let put = self
             .client
             .put_item()
@@ -235,13 +235,13 @@ impl Table {
 
     /// Loads rows by key with strongly consistent reads, in parallel requests of up to 100 keys.
     /// Keys without a row are omitted from the result.
-    async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Failure> {
+    async fn batch_get(&self, keys: Vec<Row>) -> Result<Vec<Row>, Error> {
         self.batch_get_as(keys, true).await
     }
 
     /// Loads rows by key, with strongly consistent reads or with eventually consistent reads at
     /// half the cost.
-    async fn batch_get_as(&self, keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Failure> {
+    async fn batch_get_as(&self, keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Error> {
         let calls = keys
             .chunks(BATCH_GET_KEYS_MAX)
             .map(|keys| self.batch_get_call(keys.to_vec(), is_consistent));
@@ -258,7 +258,7 @@ impl Table {
         &self,
         mut keys: Vec<Row>,
         is_consistent: bool,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut stalled = 0;
 
@@ -268,7 +268,7 @@ impl Table {
                 .set_keys(Some(keys));
             let wanted = wanted
                 .build()
-                .map_err(|error| Failure::unencoded("keys", error))?;
+                .map_err(|error| Error::unencoded("keys", error))?;
 
             let response = self
                 .client
@@ -277,7 +277,7 @@ impl Table {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await
-                .map_err(|error| Failure::outage("batch_get_item", error))?;
+                .map_err(|error| Error::unavailable("batch_get_item", error))?;
 
             let found = response
                 .responses
@@ -293,7 +293,7 @@ impl Table {
 
             if !keys.is_empty() && stalled > 0 {
                 if stalled == THROTTLED_ATTEMPTS_MAX {
-                    return Err(Failure::Outage(format!(
+                    return Err(Error::Unavailable(format!(
                         "batch_get_item on {}: throttled",
                         self.name
                     )));
@@ -306,11 +306,11 @@ impl Table {
 }
 
 /// Loads all rows of a query, following pagination: a response holds at most 1 MB of rows.
-async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>, Failure> {
+async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>, Error> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let response = query.clone().set_exclusive_start_key(after).send().await;
-        let response = response.map_err(|error| Failure::outage(attempt, error))?;
+        let response = response.map_err(|error| Error::unavailable(attempt, error))?;
         rows.extend(response.items.unwrap_or_default());
         after = response.last_evaluated_key;
         if after.is_none() {
@@ -331,12 +331,12 @@ fn key(pk: impl Into<String>, sk: impl Into<String>) -> Row {
     ])
 }
 
-fn to_row(row: &impl Serialize) -> Result<Row, Failure> {
-    serde_dynamo::to_item(row).map_err(|error| Failure::unencoded("row to write", error))
+fn to_row(row: &impl Serialize) -> Result<Row, Error> {
+    serde_dynamo::to_item(row).map_err(|error| Error::unencoded("row to write", error))
 }
 
-fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Failure> {
-    serde_dynamo::from_item(row).map_err(|error| Failure::undecoded(what, error))
+fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Error> {
+    serde_dynamo::from_item(row).map_err(|error| Error::undecoded(what, error))
 }
 
 /// Returns whether a request failed because its condition was not met.
@@ -358,7 +358,7 @@ fn expiry(now: chrono::DateTime<chrono::Utc>, retention: chrono::Duration) -> i6
 }
 
 /// Parses a stored timestamp in milliseconds since 1970.
-fn moment(milliseconds: i64) -> Result<chrono::DateTime<chrono::Utc>, Failure> {
+fn moment(milliseconds: i64) -> Result<chrono::DateTime<chrono::Utc>, Error> {
     chrono::DateTime::from_timestamp_millis(milliseconds)
-        .ok_or_else(|| Failure::unreadable("moment", milliseconds))
+        .ok_or_else(|| Error::unreadable("moment", milliseconds))
 }

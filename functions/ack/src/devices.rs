@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_http::Request;
 use tidemark_app::delivery::{self, Budget};
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     tables::{
         conflicts::{DeviceConflict, NewestConflicts},
         devices::StoredDevice,
@@ -35,7 +35,7 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 /// The number of devices whose conflicts are evaluated concurrently.
 const PARALLEL_DEVICES: usize = 8;
 
-pub(crate) async fn list(context: &Context, request: &Request) -> Result<DevicesResponse, Failure> {
+pub(crate) async fn list(context: &Context, request: &Request) -> Result<DevicesResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     match http::query_parameter(request, "scope") {
         None | Some("user") => of_user(context, request, &principal).await,
@@ -48,7 +48,7 @@ async fn of_user(
     context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<DevicesResponse, Failure> {
+) -> Result<DevicesResponse, Error> {
     let limit = http::list_limit(request)?;
     let name = |parameter| match http::query_parameter(request, parameter) {
         Some(text) if !is_name(text) => Err(Problem::malformed(
@@ -90,7 +90,7 @@ async fn of_tenant(
     context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<DevicesResponse, Failure> {
+) -> Result<DevicesResponse, Error> {
     http::admin(principal)?;
     if http::query_parameter(request, "user").is_some() {
         return Err(Problem::malformed(
@@ -118,7 +118,7 @@ async fn of_tenant(
     let mut fitting = 0;
     for device in &devices {
         let text =
-            serde_json::to_string(device).map_err(|error| Failure::unencoded("device", error))?;
+            serde_json::to_string(device).map_err(|error| Error::unencoded("device", error))?;
         let Some(left) = bytes_left.checked_sub(escaped_bytes(&text)) else {
             break;
         };
@@ -142,7 +142,7 @@ async fn states(
     context: &Context,
     tenant: &str,
     devices: Vec<StoredDevice>,
-) -> Result<Vec<DeviceState>, Failure> {
+) -> Result<Vec<DeviceState>, Error> {
     let named: Vec<(&str, &str)> = devices
         .iter()
         .map(|device| (device.user.as_str(), device.device_id.as_str()))
@@ -160,7 +160,7 @@ async fn states(
         .zip(newest)
         .map(async |(device, newest)| {
             let conflicts = count(context, tenant, &device, newest, budget).await?;
-            Ok::<_, Failure>(state(device, conflicts, heads, now))
+            Ok::<_, Error>(state(device, conflicts, heads, now))
         });
 
     stream::iter(states)
@@ -174,7 +174,7 @@ async fn heads(
     context: &Context,
     tenant: &str,
     devices: &[StoredDevice],
-) -> Result<HashMap<Channel, Option<Head>>, Failure> {
+) -> Result<HashMap<Channel, Option<Head>>, Error> {
     let channels: BTreeSet<&Channel> = devices.iter().flat_map(|device| &device.channels).collect();
     let scopes: Vec<Scope> = channels
         .into_iter()
@@ -198,7 +198,7 @@ async fn count(
     device: &StoredDevice,
     newest: NewestConflicts,
     budget: &Budget,
-) -> Result<DeviceConflicts, Failure> {
+) -> Result<DeviceConflicts, Error> {
     let mut counted = DeviceConflicts {
         open: newest.open,
         has_more: newest.has_more,
@@ -232,7 +232,7 @@ async fn is_acknowledged(
     device: &StoredDevice,
     awaited: &AwaitedVersion<'_>,
     (looks_left, budget): (&mut usize, &Budget),
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let channel = &awaited.resource.channel;
     let Some(acknowledged) = device.positions.get(channel) else {
         return Ok(false);

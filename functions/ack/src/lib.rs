@@ -5,7 +5,7 @@ mod devices;
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     tables::devices::{AckOutcome, Note},
     telemetry,
 };
@@ -31,7 +31,7 @@ pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     }
 }
 
-async fn acknowledge(context: &Context, request: &Request) -> Result<AckResponse, Failure> {
+async fn acknowledge(context: &Context, request: &Request) -> Result<AckResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     let AckRequest {
         ack_token,

@@ -6,7 +6,7 @@ mod show;
 
 use lambda_http::{Body, Request, Response};
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     tables::{sync_batches::ReadBatch, sync_items::KeptBatch},
     telemetry,
 };
@@ -39,7 +39,7 @@ async fn load_batch(
     context: &Context,
     principal: &Principal,
     request: &Request,
-) -> Result<StoredBatch, Failure> {
+) -> Result<StoredBatch, Error> {
     let id = BatchId::parse(&http::path_parameter(request, "id")?).ok_or_else(http::not_found)?;
     if id.user != principal.user && !principal.is_admin() {
         return Err(http::not_found().into());

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use lambda_http::Request;
 use tidemark_app::push::{Mode, batch::Batch};
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     tables::{TransactionOutcome, sync_batches::CompletedBatch},
 };
 use tidemark_core::{
@@ -30,10 +30,7 @@ use tidemark_core::{
 
 use crate::{StoredBatch, load_batch};
 
-pub(crate) async fn replay(
-    context: &Context,
-    request: &Request,
-) -> Result<ReplayResponse, Failure> {
+pub(crate) async fn replay(context: &Context, request: &Request) -> Result<ReplayResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     http::admin(&principal)?;
     let ReplayRequest {
@@ -78,7 +75,7 @@ async fn run(
     stored: &StoredBatch,
     mode: Mode,
     now: DateTime<Utc>,
-) -> Result<Vec<ItemResult>, Failure> {
+) -> Result<Vec<ItemResult>, Error> {
     let StoredBatch { id, kept, read } = stored;
     let author = Author::device(&id.user, &id.device_id);
     let catalog = &context.settings.catalog;
@@ -111,7 +108,7 @@ async fn audit_start(
     admin: &Principal,
     stored: &StoredBatch,
     now: DateTime<Utc>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let entry = entry(context, admin, stored, AuditAction::ReplayStarted, now);
     context.tables.add_audit_entry(&admin.tenant, &entry).await
 }
@@ -123,7 +120,7 @@ async fn finish(
     stored: &StoredBatch,
     results: &[ItemResult],
     now: DateTime<Utc>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let StoredBatch { id, kept, read } = stored;
     let answered = CompletedBatch {
         processed_at: now,
@@ -157,7 +154,7 @@ async fn finish(
             let detail = "another request stored results of the batch concurrently: read the batch, and replay it again if items are left";
             Err(Problem::new(ProblemCode::Contended, detail).into())
         }
-        TransactionOutcome::Cancelled(_) => Err(Failure::Outage(
+        TransactionOutcome::Cancelled(_) => Err(Error::Unavailable(
             "transact_write_items on sync_batches: throttled".into(),
         )),
     }

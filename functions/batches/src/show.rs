@@ -1,7 +1,7 @@
 //! Returns a stored batch: raw items, results, and whether the device has received the outcome.
 
 use lambda_http::Request;
-use tidemark_aws::{Context, Failure, http, tables::sync_batches::CompletedBatch};
+use tidemark_aws::{Context, Error, http, tables::sync_batches::CompletedBatch};
 use tidemark_core::{
     model::limits::BATCH_ITEMS_MAX,
     rules::batch::{self, ItemPage},
@@ -10,7 +10,7 @@ use tidemark_core::{
 
 use crate::{StoredBatch, load_batch};
 
-pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchResponse, Failure> {
+pub(crate) async fn show(context: &Context, request: &Request) -> Result<BatchResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     let from = first_item(request)?;
     let StoredBatch { id, kept, read } = load_batch(context, &principal, request).await?;

@@ -14,7 +14,7 @@ use lambda_runtime::{Context as LambdaContext, LambdaEvent};
 use serde_json::value::to_raw_value;
 use tidemark_app::repair;
 use tidemark_aws::{
-    Context, Deadline, Failure, http,
+    Context, Deadline, Error, http,
     metrics::Metric,
     stream::{Reading, StreamEvent, batch_item_failures, dead_letter, read, sequence_of},
     tables::changes::AppendOutcome,
@@ -90,7 +90,7 @@ async fn direct(
     Ok(http::direct(context, NAME, lambda_context, repaired(context, event)).await?)
 }
 
-async fn repaired(context: &Context, event: &Json) -> Result<RepairResponse, Failure> {
+async fn repaired(context: &Context, event: &Json) -> Result<RepairResponse, Error> {
     if !json::fields(event)
         .unwrap_or_default()
         .contains_key("repair")
@@ -178,13 +178,13 @@ async fn sequence_all(
 }
 
 /// Appends the records of one channel to its log.
-async fn sequence(context: &Context, scope: &Scope, records: Vec<Record>) -> Result<(), Failure> {
+async fn sequence(context: &Context, scope: &Scope, records: Vec<Record>) -> Result<(), Error> {
     for _ in 0..APPEND_ATTEMPTS_MAX {
         if append(context, scope, records.clone()).await? == AppendOutcome::Done {
             return Ok(());
         }
     }
-    Err(Failure::Outage(format!(
+    Err(Error::Unavailable(format!(
         "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
     )))
 }
@@ -194,7 +194,7 @@ async fn append(
     context: &Context,
     scope: &Scope,
     records: Vec<Record>,
-) -> Result<AppendOutcome, Failure> {
+) -> Result<AppendOutcome, Error> {
     let tables = &context.tables;
     let head = tables
         .changes

@@ -2,7 +2,7 @@
 
 use lambda_http::Request;
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     tables::audit_log::{AuditLog, AuditOrder, PackedEntry},
 };
 use tidemark_core::{
@@ -23,7 +23,7 @@ pub(crate) async fn list(
     context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<AuditList, Failure> {
+) -> Result<AuditList, Error> {
     http::admin(principal)?;
     let (order, query) = match http::query_parameter(request, "order") {
         None | Some("newest") => (AuditOrder::Newest, "audit?order=newest"),
@@ -97,7 +97,7 @@ impl AuditPage {
     }
 
     /// Adds entries until the page is full. An entry that cannot be decoded is skipped.
-    fn fill(&mut self, read: Vec<PackedEntry>) -> Result<(), Failure> {
+    fn fill(&mut self, read: Vec<PackedEntry>) -> Result<(), Error> {
         for packed in read {
             if self.entries.len() == self.limit {
                 self.is_full = true;
@@ -107,7 +107,7 @@ impl AuditPage {
             let id = packed.id.clone();
             let entry = packed.unpack();
             let text = entry.as_ref().map(serde_json::to_string).transpose();
-            let text = text.map_err(|error| Failure::unencoded("audit entry", error))?;
+            let text = text.map_err(|error| Error::unencoded("audit entry", error))?;
             let bytes = escaped_bytes(&text.unwrap_or_default());
             if bytes > self.bytes_left {
                 self.is_full = true;

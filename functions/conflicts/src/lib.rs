@@ -6,7 +6,7 @@ mod status;
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
 use tidemark_app::delivery;
-use tidemark_aws::{Context, Failure, http, tables::conflicts::ConflictCursor};
+use tidemark_aws::{Context, Error, http, tables::conflicts::ConflictCursor};
 use tidemark_core::{
     model::{
         conflict::{Conflict, ConflictStatus},
@@ -38,7 +38,7 @@ pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     http::serve(context, "conflicts", &request, read(context, &request)).await
 }
 
-async fn read(context: &Context, request: &Request) -> Result<ApiResponse, Failure> {
+async fn read(context: &Context, request: &Request) -> Result<ApiResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     match http::route(request)?.path {
         path if path.ends_with("/conflicts/{id}") => conflict(context, request, &principal).await,
@@ -60,7 +60,7 @@ async fn list(
     context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<ConflictList, Failure> {
+) -> Result<ConflictList, Error> {
     http::admin(principal)?;
     let status = match http::query_parameter(request, "status") {
         None | Some("open") => ConflictStatus::Open,
@@ -92,7 +92,7 @@ async fn conflict(
     context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<ApiResponse, Failure> {
+) -> Result<ApiResponse, Error> {
     let id = http::path_parameter(request, "id")?;
     if !ids::is_conflict(&id) {
         return Err(http::not_found().into());
@@ -120,7 +120,7 @@ async fn is_delivered(
     context: &Context,
     principal: &Principal,
     conflict: &Conflict,
-) -> Result<Option<bool>, Failure> {
+) -> Result<Option<bool>, Error> {
     let Some(outcome) = conflict
         .outcome
         .as_ref()

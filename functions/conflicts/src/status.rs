@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use lambda_http::Request;
 use tidemark_app::compare::{LogCoverage, ReadLimit, read_backward};
-use tidemark_aws::{Context, Failure, http, tables::ResourceVersions};
+use tidemark_aws::{Context, Error, http, tables::ResourceVersions};
 use tidemark_core::{
     model::{
         channel::{Channel, Scope},
@@ -33,7 +33,7 @@ pub(crate) async fn show(
     context: &Context,
     request: &Request,
     principal: &Principal,
-) -> Result<StatusResponse, Failure> {
+) -> Result<StatusResponse, Error> {
     http::admin(principal)?;
     let channel = http::query_parameter(request, "channel").map(|text| {
         Channel::parse(text).ok_or_else(|| {
@@ -68,10 +68,10 @@ pub(crate) async fn show(
     })
 }
 
-async fn count(context: &Context, prefix: &str) -> Result<FailureCount, Failure> {
+async fn count(context: &Context, prefix: &str) -> Result<FailureCount, Error> {
     match &context.dead_letters {
         Some(dead_letters) => dead_letters.count(prefix).await,
-        None => Err(Failure::Outage(
+        None => Err(Error::Unavailable(
             "the function has no dead-letter bucket".into(),
         )),
     }
@@ -83,7 +83,7 @@ async fn list(
     request: &Request,
     principal: &Principal,
     now: DateTime<Utc>,
-) -> Result<(Vec<ChannelStatus>, Option<String>), Failure> {
+) -> Result<(Vec<ChannelStatus>, Option<String>), Error> {
     const QUERY: &str = "status";
     let limit = http::list_limit(request)?;
     let tenant = &principal.tenant;
@@ -133,7 +133,7 @@ async fn compared(
     request: &Request,
     scope: &Scope,
     now: DateTime<Utc>,
-) -> Result<(ChannelStatus, Option<String>), Failure> {
+) -> Result<(ChannelStatus, Option<String>), Error> {
     let query = format!("status?channel={}", scope.channel);
     let after = super::after::<1>(request, &query)?.map(|[sort_key]| {
         ResourceKey::parse(scope, &sort_key).ok_or_else(super::invalid_cursor)?;
@@ -187,7 +187,7 @@ async fn compare(
     head: Option<&Head>,
     page: ResourceVersions,
     now: DateTime<Utc>,
-) -> Result<LogComparison, Failure> {
+) -> Result<LogComparison, Error> {
     let mut comparison = Comparison::new(page.rows.into_iter().map(|(_, version)| version));
     let mut read = LogCoverage::Complete;
     if let Some(head) = head {

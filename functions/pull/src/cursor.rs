@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use tidemark_aws::{
-    Context, Failure,
+    Context, Error,
     tables::changes::{PackedSegment, StoredSegment},
 };
 use tidemark_core::{
@@ -122,7 +122,7 @@ impl Cursor {
         context: &Context,
         room: usize,
         reads: u32,
-    ) -> Result<CursorRead, Failure> {
+    ) -> Result<CursorRead, Error> {
         match &self.progress {
             Progress::Snapshot { after, .. } => {
                 let (rows, more) = context
@@ -151,13 +151,13 @@ impl Cursor {
     /// Adds the contents of a read to the page, as long as it is contiguous and the page has room.
     ///
     /// # Errors
-    /// Returns `Failure::Corrupt` if a segment cannot be decoded.
+    /// Returns `Error::Corrupt` if a segment cannot be decoded.
     pub(crate) fn take(
         &mut self,
         page: &mut Page,
         read: CursorRead,
         now: DateTime<Utc>,
-    ) -> Result<FillOutcome, Failure> {
+    ) -> Result<FillOutcome, Error> {
         let filled = match read {
             CursorRead::Rows(rows, more) => self.take_rows(page, rows, more),
             CursorRead::Segments(segments) => self.take_segments(page, segments, now)?,
@@ -217,7 +217,7 @@ impl Cursor {
         page: &mut Page,
         segments: Vec<PackedSegment>,
         now: DateTime<Utc>,
-    ) -> Result<FillOutcome, Failure> {
+    ) -> Result<FillOutcome, Error> {
         if segments.is_empty() {
             return Ok(self.reset_channel(now));
         }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Context, Failure, http, metrics::Metric, telemetry};
+use tidemark_aws::{Context, Error, http, metrics::Metric, telemetry};
 use tidemark_core::{
     model::{
         channel::Channel,
@@ -47,7 +47,7 @@ pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     }
 }
 
-async fn pull(context: &Context, request: &Request) -> Result<PullResponse, Failure> {
+async fn pull(context: &Context, request: &Request) -> Result<PullResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     let pull: PullRequest = http::body(request)?;
     if let Some(device_id) = &pull.device_id {
@@ -140,7 +140,7 @@ async fn open(
     principal: &Principal,
     token: &Token,
     now: DateTime<Utc>,
-) -> Result<Vec<Cursor>, Failure> {
+) -> Result<Vec<Cursor>, Error> {
     let channels = principal.pulled_channels();
     let scopes: Vec<_> = channels
         .iter()
@@ -171,7 +171,7 @@ async fn fill_for(
     receipts: &Receipts,
     opened: Vec<Cursor>,
     now: DateTime<Utc>,
-) -> Result<(Page, Vec<Cursor>), Failure> {
+) -> Result<(Page, Vec<Cursor>), Error> {
     let reader = pull
         .device_id
         .as_ref()
@@ -210,7 +210,7 @@ async fn rewound_channels(
     principal: &Principal,
     device_id: &str,
     opened: &[Cursor],
-) -> Result<BTreeSet<Channel>, Failure> {
+) -> Result<BTreeSet<Channel>, Error> {
     let device = context
         .tables
         .devices
@@ -234,7 +234,7 @@ async fn fill(
     page: &mut Page,
     cursors: &mut [Cursor],
     now: DateTime<Utc>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mut reads_left = READS_MAX;
     let mut pending: Vec<&mut Cursor> = cursors
         .iter_mut()

@@ -1,14 +1,11 @@
 //! The limits for clients, defined by the protocol or configured by this deployment.
 
 use lambda_http::Request;
-use tidemark_aws::{Context, Failure};
+use tidemark_aws::{Context, Error};
 use tidemark_core::wire::limits::{LimitsResponse, MediaLimits, Retention};
 
 /// Serves `GET /sync/limits`.
-pub(crate) async fn limits(
-    context: &Context,
-    request: &Request,
-) -> Result<LimitsResponse, Failure> {
+pub(crate) async fn limits(context: &Context, request: &Request) -> Result<LimitsResponse, Error> {
     context.verifier.principal(request).await?;
     let settings = &context.settings;
 

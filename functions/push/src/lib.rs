@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use lambda_http::{Body, Request, Response};
 use tidemark_app::push::{Mode, batch::Batch};
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     tables::{
         sync_batches::CompletedBatch,
         sync_items::{self, StoreOutcome},
@@ -41,7 +41,7 @@ pub async fn handle(context: &Context, mut request: Request) -> Response<Body> {
     http::serve(context, "push", &request, push(context, &request, body)).await
 }
 
-async fn push(context: &Context, request: &Request, body: Body) -> Result<PushResponse, Failure> {
+async fn push(context: &Context, request: &Request, body: Body) -> Result<PushResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     let mut push: PushRequest = http::body_of(request, &body)?;
     drop(body);
@@ -115,7 +115,7 @@ async fn load(
     push: &PushRequest,
     submission: &Submission,
     items: Vec<Json>,
-) -> Result<(CompletedBatch<'static>, Batch), Failure> {
+) -> Result<(CompletedBatch<'static>, Batch), Error> {
     let principal = sender.principal;
     let Submission {
         id, digest, now, ..
@@ -149,7 +149,7 @@ async fn process(
     submission: &Submission,
     earlier: CompletedBatch<'_>,
     mut batch: Batch,
-) -> Result<(Vec<ItemResult>, BTreeMap<usize, ResourceKey>), Failure> {
+) -> Result<(Vec<ItemResult>, BTreeMap<usize, ResourceKey>), Error> {
     let processed_at = earlier.processed_at;
     let mut results = final_results(earlier);
     let repeated: BTreeSet<usize> = results.keys().copied().collect();
@@ -200,7 +200,7 @@ async fn store(
     submission: &Submission,
     processed_at: DateTime<Utc>,
     results: &[ItemResult],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let completed = CompletedBatch {
         processed_at,
         results: Cow::Borrowed(results),

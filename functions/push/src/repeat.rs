@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use tidemark_aws::{Context, Failure, tables::sync_batches::CompletedBatch};
+use tidemark_aws::{Context, Error, tables::sync_batches::CompletedBatch};
 use tidemark_core::{
     model::{ids::BatchId, resource::ResourceKey},
     rules::push::response,
@@ -18,7 +18,7 @@ pub(crate) async fn load(
     push: &PushRequest,
     batch_id: &BatchId,
     digest: &[u8],
-) -> Result<Option<CompletedBatch<'static>>, Failure> {
+) -> Result<Option<CompletedBatch<'static>>, Error> {
     if push.batch_id.is_none() {
         return Ok(None);
     }
@@ -37,14 +37,14 @@ pub(crate) async fn load(
 /// Costs one round trip, or none if every result is an error.
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable.
+/// Returns `Error::Unavailable` if DynamoDB is unavailable.
 pub(crate) async fn complete(
     context: &Context,
     tenant: &str,
     keys: &BTreeMap<usize, ResourceKey>,
     repeated: &BTreeSet<usize>,
     results: &mut [ItemResult],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let is_about_a_resource =
         |result: &ItemResult| result.status == Status::Ok || response::is_about_content(result);
     let mut results: Vec<&mut ItemResult> = results

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use tidemark_aws::{
-    Context, Failure, http,
+    Context, Error, http,
     metrics::Metric,
     tables::{Reason, TransactionOutcome, unique_keys::holder},
 };
@@ -44,7 +44,7 @@ pub(crate) async fn commit(
     id: &str,
     command: &ResolveCommand,
     resolver: Resolver<'_>,
-) -> Result<ResolveResponse, Failure> {
+) -> Result<ResolveResponse, Error> {
     let mut held_by_others = HashSet::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
         if attempt > 0 {
@@ -101,7 +101,7 @@ async fn verify_media(
     conflict: &Conflict,
     current: Option<&Resource>,
     resolver: Resolver<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let rules = resolver.catalog.get(&conflict.resource.resource_type);
     let new = NewMedia::of(plan, conflict, current, rules)?;
 
@@ -125,7 +125,7 @@ async fn load(
     context: &Context,
     conflict: &Conflict,
     tenant: &str,
-) -> Result<Option<Resource>, Failure> {
+) -> Result<Option<Resource>, Error> {
     let mut loaded = context
         .tables
         .resources
@@ -133,7 +133,7 @@ async fn load(
         .await?;
 
     if loaded.unreadable.contains(&conflict.resource) {
-        return Err(Failure::unreadable("resource of a conflict", &conflict.id));
+        return Err(Error::unreadable("resource of a conflict", &conflict.id));
     }
 
     match loaded.rows.remove(&conflict.resource) {
@@ -152,7 +152,7 @@ async fn transact(
     conflict: &Conflict,
     plan: &ResolvePlan,
     tenant: &str,
-) -> Result<CommitOutcome, Failure> {
+) -> Result<CommitOutcome, Error> {
     let tables = &context.tables;
     let key = &conflict.resource;
     let scope = Scope {
@@ -186,14 +186,14 @@ async fn transact(
     }
 }
 
-fn rejected(plan: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<CommitOutcome, Failure> {
+fn rejected(plan: &ResolvePlan, mut reasons: Vec<Reason>) -> Result<CommitOutcome, Error> {
     let rest = reasons.split_off(plan.unique.touched().count().min(reasons.len()));
     if rest
         .iter()
         .chain(&reasons)
         .any(|reason| matches!(reason, Reason::Throttled))
     {
-        return Err(Failure::Outage(
+        return Err(Error::Unavailable(
             "the transaction of a decision was throttled".into(),
         ));
     }

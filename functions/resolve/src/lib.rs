@@ -6,7 +6,7 @@ mod commit;
 
 use lambda_http::{Body, Context as LambdaContext, Request, Response};
 use lambda_runtime::LambdaEvent;
-use tidemark_aws::{Context, Failure, entry, http, telemetry};
+use tidemark_aws::{Context, Error, entry, http, telemetry};
 use tidemark_core::{
     model::{ids, json::Json},
     rules::{
@@ -48,7 +48,7 @@ pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     http::serve(context, NAME, &request, over_api(context, &request)).await
 }
 
-async fn over_api(context: &Context, request: &Request) -> Result<ResolveResponse, Failure> {
+async fn over_api(context: &Context, request: &Request) -> Result<ResolveResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     http::admin(&principal)?;
     let id = http::path_parameter(request, "id")?;
@@ -80,7 +80,7 @@ async fn direct(
     Ok(http::direct(context, NAME, lambda_context, decision(context, event)).await?)
 }
 
-async fn decision(context: &Context, event: &Json) -> Result<ResolveResponse, Failure> {
+async fn decision(context: &Context, event: &Json) -> Result<ResolveResponse, Error> {
     let request: DirectResolveRequest = read_body(event.get().as_bytes())?;
     telemetry::caller(&request.tenant, &request.resolved_by);
 
@@ -104,7 +104,7 @@ async fn resolve(
     id: &str,
     request: ResolveRequest,
     resolver: Resolver<'_>,
-) -> Result<ResolveResponse, Failure> {
+) -> Result<ResolveResponse, Error> {
     let command = ResolveCommand::read(request)?;
     if !ids::is_conflict(id) {
         return Err(http::not_found().into());

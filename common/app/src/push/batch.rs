@@ -26,7 +26,7 @@ use tidemark_core::{
 use load::BatchReads;
 use rounds::BatchRun;
 use rows::Rows;
-use tidemark_aws::{context::Context, failure::Failure, tables::resources::LoadedRows};
+use tidemark_aws::{context::Context, error::Error, tables::resources::LoadedRows};
 
 /// The parsed items of a batch, with the rows that they reference.
 #[derive(Debug)]
@@ -43,13 +43,13 @@ impl Batch {
     /// Parses the items and reads the rows that they reference, in one round trip.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn load(
         context: &Context,
         sender: Sender<'_>,
         items: &[Json],
         mode: Mode,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let intake = intake::read(items, sender);
         let reads = BatchReads::of(&intake.groups, sender, mode);
 
@@ -95,7 +95,7 @@ impl Batch {
     /// [`Mode::Apply`].
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if DynamoDB is unavailable. Applied edits stay applied; a retry
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable. Applied edits stay applied; a retry
     /// finds them in the deduplication window.
     pub async fn decide(
         self,
@@ -104,7 +104,7 @@ impl Batch {
         results: &mut BTreeMap<usize, ItemResult>,
         now: DateTime<Utc>,
         mode: Mode,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let Self {
             intake,
             loaded,

@@ -15,7 +15,7 @@ use tidemark_core::{
 
 use super::{APPEND_ATTEMPTS_MAX, RepairInvocation, concurrent_updates};
 use crate::compare::{LogCoverage, ReadLimit, read_backward, read_forward};
-use tidemark_aws::{failure::Failure, metrics::Metric, tables::changes::AppendOutcome};
+use tidemark_aws::{error::Error, metrics::Metric, tables::changes::AppendOutcome};
 
 /// A channel under repair, whose log was compared up to `head`.
 pub(super) struct ChannelLogRepair<'a> {
@@ -27,7 +27,7 @@ pub(super) struct ChannelLogRepair<'a> {
 
 impl ChannelLogRepair<'_> {
     /// Appends the changes that the log lacks. Returns `None` if it lacks none.
-    pub(super) async fn repair(&mut self) -> Result<Option<ChannelRepair>, Failure> {
+    pub(super) async fn repair(&mut self) -> Result<Option<ChannelRepair>, Error> {
         self.compare().await?;
         let missing = self.comparison.missing();
         let Some(oldest) = missing.first().map(|version| version.changed_at) else {
@@ -68,7 +68,7 @@ impl ChannelLogRepair<'_> {
     }
 
     /// Compares the log up to its head with the resources.
-    async fn compare(&mut self) -> Result<(), Failure> {
+    async fn compare(&mut self) -> Result<(), Error> {
         let Some(head) = &self.head else {
             return Ok(());
         };
@@ -86,7 +86,7 @@ impl ChannelLogRepair<'_> {
     }
 
     /// Appends the changes of these resources that are still missing, and returns their number.
-    async fn append_all(&mut self, keys: &[ResourceKey]) -> Result<usize, Failure> {
+    async fn append_all(&mut self, keys: &[ResourceKey]) -> Result<usize, Error> {
         let mut appended = 0;
         for _ in 0..APPEND_ATTEMPTS_MAX {
             if self.append(keys, &mut appended).await? == AppendOutcome::Done {
@@ -103,7 +103,7 @@ impl ChannelLogRepair<'_> {
         &mut self,
         keys: &[ResourceKey],
         appended: &mut usize,
-    ) -> Result<AppendOutcome, Failure> {
+    ) -> Result<AppendOutcome, Error> {
         let Self {
             invocation: RepairInvocation { context, .. },
             scope,

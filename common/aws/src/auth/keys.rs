@@ -23,7 +23,7 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 
-use crate::{failure::Failure, settings::KeySource, transport};
+use crate::{error::Error, settings::KeySource, transport};
 
 const REFETCH_SECONDS_MIN: i64 = 60;
 const KEEP_SECONDS_MAX: i64 = 60 * 60;
@@ -53,7 +53,7 @@ struct CachedKeys {
 }
 
 impl Keys {
-    pub(super) fn new(source: &KeySource) -> Result<Self, Failure> {
+    pub(super) fn new(source: &KeySource) -> Result<Self, Error> {
         Ok(match source {
             KeySource::Inline(text) => {
                 let cached = CachedKeys {
@@ -68,7 +68,7 @@ impl Keys {
             }
             KeySource::Url(url) => {
                 let connector = transport::system_connector()
-                    .map_err(|error| Failure::Outage(error.to_string()))?;
+                    .map_err(|error| Error::Unavailable(error.to_string()))?;
 
                 Self {
                     source: Some(Source {
@@ -86,13 +86,13 @@ impl Keys {
     /// key, or if the key may not verify this kind of signature.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if the key is unknown and the last fetch of the set failed,
+    /// Returns `Error::Unavailable` if the key is unknown and the last fetch of the set failed,
     /// because the key may be valid then, or if the set could not be fetched for a day.
     pub(super) async fn find(
         &self,
         header: &Header,
         now: DateTime<Utc>,
-    ) -> Result<Option<Jwk>, Failure> {
+    ) -> Result<Option<Jwk>, Error> {
         let Some(source) = &self.source else {
             return Ok(self.lock().key(header));
         };
@@ -116,7 +116,7 @@ impl Keys {
         match cached.key(header) {
             Some(key) if cached.is_trusted(now) => Ok(Some(key)),
             None if cached.is_trusted(now) && cached.fetched_at >= cached.attempted_at => Ok(None),
-            _ => Err(Failure::Outage(format!(
+            _ => Err(Error::Unavailable(format!(
                 "the key set at {} could not be fetched",
                 source.url
             ))),
@@ -180,9 +180,9 @@ impl CachedKeys {
 impl Source {
     /// Fetches the key set with the HTTP connector of the SDK, so that the binary contains one TLS
     /// stack.
-    async fn fetch(&self) -> Result<JwkSet, Failure> {
+    async fn fetch(&self) -> Result<JwkSet, Error> {
         let outage = |what: String| {
-            Failure::Outage(format!("fetching the key set from {}: {what}", self.url))
+            Error::Unavailable(format!("fetching the key set from {}: {what}", self.url))
         };
 
         let mut request: HttpRequest = Request::new(SdkBody::empty());
@@ -243,8 +243,8 @@ fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
     }
 }
 
-fn read(text: &[u8]) -> Result<JwkSet, Failure> {
+fn read(text: &[u8]) -> Result<JwkSet, Error> {
     // A key set is not a stored item.
     serde_json::from_slice(text)
-        .map_err(|error| Failure::Outage(Failure::undecoded("key set", error).to_string()))
+        .map_err(|error| Error::Unavailable(Error::undecoded("key set", error).to_string()))
 }

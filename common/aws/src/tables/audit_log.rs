@@ -26,7 +26,7 @@ use tidemark_core::{
 pub use list::PackedEntry;
 
 use super::{Table, Tables, TransactionOutcome, to_row, transaction::transact_put};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Prefix of the keys of parts that earlier builds wrote. Entry keys of those builds begin with a
 /// hexadecimal digit, which sorts before this prefix. All keys of this build sort after both, so
@@ -67,14 +67,14 @@ impl Tables {
     /// transactions; the entry is written first.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or cancels the transaction.
-    pub async fn add_audit_entry(&self, tenant: &str, entry: &AuditEntry) -> Result<(), Failure> {
+    /// Returns `Error` if DynamoDB is unavailable or cancels the transaction.
+    pub async fn add_audit_entry(&self, tenant: &str, entry: &AuditEntry) -> Result<(), Error> {
         match self
             .transact(self.audit_log.transaction_items(tenant, entry)?)
             .await?
         {
             TransactionOutcome::Done => Ok(()),
-            TransactionOutcome::Cancelled(_) => Err(Failure::Outage(
+            TransactionOutcome::Cancelled(_) => Err(Error::Unavailable(
                 "the transaction of an audit entry was cancelled".into(),
             )),
         }
@@ -90,14 +90,14 @@ impl AuditLog {
     /// Returns the transaction items that append an entry.
     ///
     /// # Errors
-    /// Returns `Failure` if the entry cannot be serialized, which does not happen.
+    /// Returns `Error` if the entry cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         tenant: &str,
         entry: &AuditEntry,
-    ) -> Result<Vec<TransactWriteItem>, Failure> {
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let packed = pack(
-            &serde_json::to_vec(entry).map_err(|error| Failure::unencoded("audit entry", error))?,
+            &serde_json::to_vec(entry).map_err(|error| Error::unencoded("audit entry", error))?,
         );
         let chunks: Vec<&[u8]> = packed.chunks(CHUNK_BYTES_MAX).collect();
 

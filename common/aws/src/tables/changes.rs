@@ -21,7 +21,7 @@ use tidemark_core::{
 pub use read::{PackedSegment, PositionStatus, StoredSegment};
 
 use super::{Table, conflicting_row, expiry, from_row, is_condition_failure, moment};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Sort key of a channel's head. Positions consist of digits, so it sorts after all of them.
 const HEAD: &str = "head";
@@ -72,7 +72,7 @@ impl HeadFields {
         }
     }
 
-    fn read(self) -> Result<Head, Failure> {
+    fn read(self) -> Result<Head, Error> {
         Ok(Head {
             position: self.position,
             stream: self.stream_label,
@@ -110,9 +110,9 @@ impl Changes {
     /// segment already follows that head, moves the head after that segment instead.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable. A prefix of the steps may then be part of the
+    /// Returns `Error` if DynamoDB is unavailable. A prefix of the steps may then be part of the
     /// log, and the head may lag behind them.
-    pub async fn append(&self, scope: &Scope, steps: &[LogStep]) -> Result<AppendOutcome, Failure> {
+    pub async fn append(&self, scope: &Scope, steps: &[LogStep]) -> Result<AppendOutcome, Error> {
         for step in steps {
             if let Some(head) = self.put_segment(scope, step).await? {
                 self.move_head(scope, head).await?;
@@ -133,7 +133,7 @@ impl Changes {
         &self,
         scope: &Scope,
         step: &LogStep,
-    ) -> Result<Option<HeadFields>, Failure> {
+    ) -> Result<Option<HeadFields>, Error> {
         let row = SegmentRow {
             pk: scope.partition(),
             sk: step.segment.prev,
@@ -163,13 +163,13 @@ impl Changes {
                     .filter(|existing| *existing != row)
                     .map(|existing| existing.head))
             }
-            None => Err(Failure::outage("put_item on changes", error)),
+            None => Err(Error::unavailable("put_item on changes", error)),
         }
     }
 
     /// Moves the head of a channel forward. Does nothing if the head is already at the position or
     /// past it.
-    async fn move_head(&self, scope: &Scope, head: HeadFields) -> Result<(), Failure> {
+    async fn move_head(&self, scope: &Scope, head: HeadFields) -> Result<(), Error> {
         let position = AttributeValue::S(head.position.to_string());
         let row = HeadRow {
             pk: scope.partition(),
@@ -188,7 +188,7 @@ impl Changes {
 
         match put.send().await {
             Err(error) if !is_condition_failure(&error) => {
-                Err(Failure::outage("put_item on changes", error))
+                Err(Error::unavailable("put_item on changes", error))
             }
             _ => Ok(()),
         }

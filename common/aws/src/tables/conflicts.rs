@@ -44,7 +44,7 @@ pub use find::DeviceConflicts;
 pub use list::ConflictCursor;
 
 use super::{Table, moment};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Maximum bytes of each payload in a conflict's own row: that of the first edit, of a joined edit
 /// and of the server. It keeps the row small regardless of the payload sizes.
@@ -111,8 +111,8 @@ impl OutcomeRow {
         }
     }
 
-    fn read(self) -> Result<ConflictOutcome, Failure> {
-        let unreadable = |what: &str| Failure::unreadable("outcome of a conflict", what);
+    fn read(self) -> Result<ConflictOutcome, Error> {
+        let unreadable = |what: &str| Error::unreadable("outcome of a conflict", what);
         let merged_digest = self
             .merged_digest
             .map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
@@ -128,10 +128,10 @@ impl OutcomeRow {
 }
 
 /// Parses an edit id from the text that [`hex`] produces.
-fn edit_id(text: &str) -> Result<EditId, Failure> {
+fn edit_id(text: &str) -> Result<EditId, Error> {
     u64::from_str_radix(text, 16)
         .map(EditId)
-        .map_err(|error| Failure::unreadable("edit", error))
+        .map_err(|error| Error::unreadable("edit", error))
 }
 
 /// Parses 32 hexadecimal digits.

@@ -16,7 +16,7 @@ use tidemark_core::{
 };
 
 use super::{Row, Table, from_row, moment};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Prefix of the attributes that hold positions. The channel follows the prefix.
 const POSITION: &str = "channel:";
@@ -95,12 +95,8 @@ impl Devices {
     /// which keeps both expressions below DynamoDB's limits of 300 operators and 4 KB.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
-    pub async fn note(
-        &self,
-        principal: &Principal,
-        note: &Note<'_>,
-    ) -> Result<AckOutcome, Failure> {
+    /// Returns `Error` if DynamoDB is unavailable.
+    pub async fn note(&self, principal: &Principal, note: &Note<'_>) -> Result<AckOutcome, Error> {
         match self.acknowledgement(principal, note).send().await {
             Ok(_) => Ok(AckOutcome::Done),
             Err(error) => match error.as_service_error() {
@@ -109,7 +105,7 @@ impl Devices {
                     .map(positions)
                     .transpose()
                     .map(|stored| AckOutcome::Behind(stored.unwrap_or_default())),
-                _ => Err(Failure::outage("update_item on devices", error)),
+                _ => Err(Error::unavailable("update_item on devices", error)),
             },
         }
     }
@@ -154,13 +150,13 @@ impl Devices {
     /// acknowledgement.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn load(
         &self,
         tenant: &str,
         user: &str,
         device_id: &str,
-    ) -> Result<Option<StoredDevice>, Failure> {
+    ) -> Result<Option<StoredDevice>, Error> {
         let get = self
             .0
             .client
@@ -175,7 +171,7 @@ impl Devices {
             .await;
 
         response
-            .map_err(|error| Failure::outage("get_item on devices", error))?
+            .map_err(|error| Error::unavailable("get_item on devices", error))?
             .item
             .map(read)
             .transpose()
@@ -186,14 +182,14 @@ impl Devices {
     /// response below its size limit.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         tenant: &str,
         user: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<StoredDevice>, bool), Failure> {
+    ) -> Result<(Vec<StoredDevice>, bool), Error> {
         let partition = partition(tenant, user);
         // Requests one row more than the limit, to detect whether there are more.
         let rows_max = i32::try_from(limit + 1).unwrap_or(i32::MAX);
@@ -207,7 +203,7 @@ impl Devices {
         let response = query
             .send()
             .await
-            .map_err(|error| Failure::outage("query on devices", error))?;
+            .map_err(|error| Error::unavailable("query on devices", error))?;
 
         let devices: Vec<_> = response
             .items
@@ -226,13 +222,13 @@ impl Devices {
     /// are read strongly consistently.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn of_tenant(
         &self,
         tenant: &str,
         after: Option<DeviceKey>,
         limit: usize,
-    ) -> Result<(Vec<StoredDevice>, Option<DeviceKey>), Failure> {
+    ) -> Result<(Vec<StoredDevice>, Option<DeviceKey>), Error> {
         let (places, last) = self.places(tenant, after, limit).await?;
         let keys = places
             .iter()
@@ -271,7 +267,7 @@ impl Devices {
         tenant: &str,
         after: Option<DeviceKey>,
         limit: usize,
-    ) -> Result<(Vec<Place>, Option<DeviceKey>), Failure> {
+    ) -> Result<(Vec<Place>, Option<DeviceKey>), Error> {
         let start = after.map(|[user, device_id]| {
             let index = ("tenant".to_owned(), AttributeValue::S(tenant.to_owned()));
             super::key(partition(tenant, &user), device_id)
@@ -287,7 +283,7 @@ impl Devices {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Failure::outage("query on devices by tenant", error))?;
+            .map_err(|error| Error::unavailable("query on devices by tenant", error))?;
 
         let places = response
             .items
@@ -342,7 +338,7 @@ fn partition(tenant: &str, user: &str) -> String {
     key::join([tenant, user])
 }
 
-fn read(row: Row) -> Result<StoredDevice, Failure> {
+fn read(row: Row) -> Result<StoredDevice, Error> {
     let positions = positions(&row)?;
     let row: DeviceRow = from_row("device", row)?;
     let channels = row
@@ -351,7 +347,7 @@ fn read(row: Row) -> Result<StoredDevice, Failure> {
         .filter_map(|channel| Channel::parse(channel))
         .collect();
 
-    let [_, user] = key::split(&row.pk).ok_or_else(|| Failure::unreadable("device", &row.pk))?;
+    let [_, user] = key::split(&row.pk).ok_or_else(|| Error::unreadable("device", &row.pk))?;
     Ok(StoredDevice {
         user,
         device_id: row.sk,
@@ -363,7 +359,7 @@ fn read(row: Row) -> Result<StoredDevice, Failure> {
     })
 }
 
-fn positions(row: &Row) -> Result<Positions, Failure> {
+fn positions(row: &Row) -> Result<Positions, Error> {
     let stored = row
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix(POSITION)?, value)));
@@ -371,5 +367,5 @@ fn positions(row: &Row) -> Result<Positions, Failure> {
         Some((Channel::parse(channel)?, value.as_s().ok()?.parse().ok()?))
     };
     let read = stored.map(position).collect::<Option<_>>();
-    read.ok_or_else(|| Failure::unreadable("device", "a position"))
+    read.ok_or_else(|| Error::unreadable("device", "a position"))
 }

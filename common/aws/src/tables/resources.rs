@@ -30,7 +30,7 @@ use super::{
     statements::statement,
     transaction::{incomplete, transact_put},
 };
-use crate::failure::Failure;
+use crate::error::Error;
 
 pub use super::statements::WriteOutcome;
 
@@ -56,12 +56,12 @@ impl Resources {
     /// omitted.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn load(
         &self,
         tenant: &str,
         keys: impl IntoIterator<Item = &ResourceKey>,
-    ) -> Result<LoadedRows, Failure> {
+    ) -> Result<LoadedRows, Error> {
         self.load_as(tenant, keys, true).await
     }
 
@@ -69,12 +69,12 @@ impl Resources {
     /// rows may be stale, which is sufficient if a conditional write validates them.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn load_optimistic(
         &self,
         tenant: &str,
         keys: &HashSet<&ResourceKey>,
-    ) -> Result<LoadedRows, Failure> {
+    ) -> Result<LoadedRows, Error> {
         let loaded = self.load_as(tenant, keys.iter().copied(), false).await?;
         Ok(LoadedRows {
             optimistic: keys.iter().copied().cloned().collect(),
@@ -87,7 +87,7 @@ impl Resources {
         tenant: &str,
         keys: impl IntoIterator<Item = &ResourceKey>,
         is_consistent: bool,
-    ) -> Result<LoadedRows, Failure> {
+    ) -> Result<LoadedRows, Error> {
         let keys = keys
             .into_iter()
             .map(|it| key(it.channel.partition(tenant), it.sort_key()))
@@ -112,13 +112,13 @@ impl Resources {
     /// row that cannot be decoded is `None`.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         scope: &Scope,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<(ResourceKey, Option<SnapshotItem>)>, bool), Failure> {
+    ) -> Result<(Vec<(ResourceKey, Option<SnapshotItem>)>, bool), Error> {
         let response = self
             .0
             .query(scope.partition())
@@ -128,7 +128,7 @@ impl Resources {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Failure::outage("query on resources", error))?;
+            .map_err(|error| Error::unavailable("query on resources", error))?;
 
         let more = response.last_evaluated_key.is_some();
         let rows = response
@@ -147,13 +147,13 @@ impl Resources {
     /// fifty single puts, at the same write units. Further statements are sent after them.
     ///
     /// # Errors
-    /// Returns `Failure` if the table is unavailable. Some writes may have been applied; a retry
+    /// Returns `Error` if the table is unavailable. Some writes may have been applied; a retry
     /// finds them in the deduplication window.
     pub async fn commit(
         &self,
         principal: &Principal,
         writes: &[(&ResourceKey, &ResourceWrite)],
-    ) -> Result<Vec<WriteOutcome>, Failure> {
+    ) -> Result<Vec<WriteOutcome>, Error> {
         let texts = WriteStatements::new(&self.0.name);
         let bytes: Vec<usize> = writes
             .iter()
@@ -170,13 +170,13 @@ impl Resources {
     /// Returns the same conditional write as a transaction item.
     ///
     /// # Errors
-    /// Returns `Failure` if the row cannot be serialized, which does not happen.
+    /// Returns `Error` if the row cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         scope: &Scope,
         resource: &ResourceKey,
         write: &ResourceWrite,
-    ) -> Result<TransactWriteItem, Failure> {
+    ) -> Result<TransactWriteItem, Error> {
         let mut row = key(scope.partition(), resource.sort_key());
 
         let owned = |name: &&str| (*name).to_owned();
@@ -211,12 +211,12 @@ impl Resources {
     /// Returns a transaction item that fails if a row with the key of `resource` exists.
     ///
     /// # Errors
-    /// Returns `Failure` if the item has no table or key, which does not happen.
+    /// Returns `Error` if the item has no table or key, which does not happen.
     pub fn transact_absent(
         &self,
         scope: &Scope,
         resource: &ResourceKey,
-    ) -> Result<TransactWriteItem, Failure> {
+    ) -> Result<TransactWriteItem, Error> {
         let check = ConditionCheck::builder()
             .table_name(&self.0.name)
             .set_key(Some(key(scope.partition(), resource.sort_key())))
@@ -278,7 +278,7 @@ impl WriteStatements {
         tenant: &str,
         key: &ResourceKey,
         write: &ResourceWrite,
-    ) -> Result<BatchStatementRequest, Failure> {
+    ) -> Result<BatchStatementRequest, Error> {
         let at = [key.channel.partition(tenant), key.sort_key()].map(AttributeValue::S);
         let resource = &write.resource;
 
@@ -319,7 +319,7 @@ pub(super) fn to_keep(
     tenant: &str,
     key: &ResourceKey,
     resource: &Resource,
-) -> Result<Option<PayloadLocation>, Failure> {
+) -> Result<Option<PayloadLocation>, Error> {
     match resource.deleted && resource.kept.is_none() {
         true => tombstone::kept_apart(tenant, key, resource),
         false => Ok(None),

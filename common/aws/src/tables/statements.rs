@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use futures_util::future::try_join_all;
 
 use super::{THROTTLED_ATTEMPTS_MAX, Table};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Maximum number of statements in one BatchExecuteStatement request.
 const STATEMENTS_MAX: usize = 25;
@@ -39,8 +39,8 @@ impl Table {
     pub(super) async fn execute_all(
         &self,
         bytes: &[usize],
-        build: impl Fn(usize) -> Result<BatchStatementRequest, Failure>,
-    ) -> Result<Vec<WriteOutcome>, Failure> {
+        build: impl Fn(usize) -> Result<BatchStatementRequest, Error>,
+    ) -> Result<Vec<WriteOutcome>, Error> {
         let mut committed = Vec::with_capacity(bytes.len());
         for calls in calls(bytes).chunks(CALLS_AT_ONCE) {
             let calls = calls
@@ -56,8 +56,8 @@ impl Table {
     async fn execute(
         &self,
         range: std::ops::Range<usize>,
-        build: &impl Fn(usize) -> Result<BatchStatementRequest, Failure>,
-    ) -> Result<Vec<WriteOutcome>, Failure> {
+        build: &impl Fn(usize) -> Result<BatchStatementRequest, Error>,
+    ) -> Result<Vec<WriteOutcome>, Error> {
         let first = range.start;
         let mut committed = vec![WriteOutcome::Unavailable; range.len()];
         let mut waiting: Vec<usize> = range.collect();
@@ -79,7 +79,7 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| {
-                    Failure::outage(&format!("batch_execute_statement on {}", self.name), error)
+                    Error::unavailable(&format!("batch_execute_statement on {}", self.name), error)
                 })?;
 
             for (index, response) in waiting.iter().zip(response.responses.unwrap_or_default()) {
@@ -98,13 +98,13 @@ impl Table {
 pub(super) fn statement(
     text: &str,
     parameters: Vec<AttributeValue>,
-) -> Result<BatchStatementRequest, Failure> {
+) -> Result<BatchStatementRequest, Error> {
     let statement = BatchStatementRequest::builder()
         .statement(text)
         .set_parameters(Some(parameters));
     statement
         .build()
-        .map_err(|error| Failure::unencoded("statement", error))
+        .map_err(|error| Error::unencoded("statement", error))
 }
 
 fn outcome(response: &BatchStatementResponse) -> WriteOutcome {

@@ -13,7 +13,7 @@ use tidemark_core::{
 };
 
 use super::{Table, key as row_key, text};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Client for the table `submission_media`.
 #[derive(Debug, Clone)]
@@ -38,12 +38,12 @@ impl SubmissionMedia {
     /// Returns the uploads that have already been verified for their resources of `tenant`.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn verified(
         &self,
         tenant: &str,
         references: Vec<MediaReference>,
-    ) -> Result<HashSet<MediaReference>, Failure> {
+    ) -> Result<HashSet<MediaReference>, Error> {
         let place =
             |(resource, media): &MediaReference| (partition(tenant, resource), media.clone());
         let by_place: HashMap<(String, String), MediaReference> = references
@@ -70,7 +70,7 @@ impl SubmissionMedia {
     /// each writer has verified the upload.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn put(
         &self,
         scope: &Scope,
@@ -79,7 +79,7 @@ impl SubmissionMedia {
         by: &Principal,
         device_id: &str,
         now: DateTime<Utc>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let channel = scope.channel.to_string();
         let row = UploadRow {
             pk: partition(&scope.tenant, resource),
@@ -97,7 +97,7 @@ impl SubmissionMedia {
 
         let put = self.0.put(&row)?.send().await;
         put.map(|_| ())
-            .map_err(|error| Failure::outage("put_item on submission_media", error))
+            .map_err(|error| Error::unavailable("put_item on submission_media", error))
     }
 }
 

@@ -29,7 +29,7 @@ use tidemark_core::{
 use super::{
     Table, expiry, from_row, is_condition_failure, moment, to_row, transaction::transact_put,
 };
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Maximum size of unpacked results in bytes: 50 items with their names and messages.
 const RESULTS_BYTES_MAX: usize = 1024 * 1024;
@@ -87,14 +87,14 @@ impl SyncBatches {
     /// retryable. Writes one row per create.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable. The batch must then fail too, so that its
+    /// Returns `Error` if DynamoDB is unavailable. The batch must then fail too, so that its
     /// retry records the failures.
     pub async fn note_failed_creates(
         &self,
         sender: Sender<'_>,
         failed: &BTreeMap<TempId, bool>,
         now: DateTime<Utc>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let pk = partition(
             &sender.principal.tenant,
             &sender.principal.user,
@@ -112,7 +112,7 @@ impl SyncBatches {
             async move {
                 put?.send()
                     .await
-                    .map_err(|error| Failure::outage("put_item on sync_batches", error))
+                    .map_err(|error| Error::unavailable("put_item on sync_batches", error))
             }
         });
 
@@ -124,12 +124,12 @@ impl SyncBatches {
     /// and whether the error was retryable.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn failed_creates(
         &self,
         sender: Sender<'_>,
         temp_ids: &BTreeSet<&TempId>,
-    ) -> Result<HashMap<TempId, bool>, Failure> {
+    ) -> Result<HashMap<TempId, bool>, Error> {
         let pk = partition(
             &sender.principal.tenant,
             &sender.principal.user,
@@ -157,26 +157,26 @@ impl SyncBatches {
     /// id are ignored.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn load(
         &self,
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-    ) -> Result<Option<CompletedBatch<'static>>, Failure> {
+    ) -> Result<Option<CompletedBatch<'static>>, Error> {
         Ok(self.read(tenant, batch_id, digest).await?.answered)
     }
 
     /// Reads the batch, including the state that a conditional write of new results compares.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn read(
         &self,
         tenant: &str,
         batch_id: &BatchId,
         digest: &[u8],
-    ) -> Result<ReadBatch, Failure> {
+    ) -> Result<ReadBatch, Error> {
         let response = self
             .table
             .client
@@ -190,7 +190,7 @@ impl SyncBatches {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
-            .map_err(|error| Failure::outage("get_item on sync_batches", error))?;
+            .map_err(|error| Error::unavailable("get_item on sync_batches", error))?;
 
         let Some(row) = response.item else {
             return Ok(ReadBatch {
@@ -217,7 +217,7 @@ impl SyncBatches {
     /// The condition is that no stored results with a later processing time are overwritten.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable. The applied changes remain, and a retry finds
+    /// Returns `Error` if DynamoDB is unavailable. The applied changes remain, and a retry finds
     /// them in the deduplication window.
     pub async fn store(
         &self,
@@ -225,7 +225,7 @@ impl SyncBatches {
         batch_id: &BatchId,
         digest: &[u8],
         batch: &CompletedBatch<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let row = self.row(tenant, batch_id, digest, batch)?;
 
         let put = self
@@ -239,7 +239,7 @@ impl SyncBatches {
 
         match put.send().await {
             Err(error) if !is_condition_failure(&error) => {
-                Err(Failure::outage("put_item on sync_batches", error))
+                Err(Error::unavailable("put_item on sync_batches", error))
             }
             _ => Ok(()),
         }
@@ -251,7 +251,7 @@ impl SyncBatches {
     /// concurrent replays succeeds.
     ///
     /// # Errors
-    /// Returns `Failure` if the results cannot be serialized, which does not happen.
+    /// Returns `Error` if the results cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         tenant: &str,
@@ -259,7 +259,7 @@ impl SyncBatches {
         digest: &[u8],
         batch: &CompletedBatch<'_>,
         read: &ReadBatch,
-    ) -> Result<TransactWriteItem, Failure> {
+    ) -> Result<TransactWriteItem, Error> {
         let row = to_row(&self.row(tenant, batch_id, digest, batch)?)?;
         let put = Put::builder()
             .table_name(&self.table.name)
@@ -283,22 +283,22 @@ impl SyncBatches {
         batch_id: &BatchId,
         digest: &[u8],
         batch: &CompletedBatch<'_>,
-    ) -> Result<BatchRow, Failure> {
+    ) -> Result<BatchRow, Error> {
         let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
 
         Ok(BatchRow {
             pk: partition(tenant, &batch_id.user, &batch_id.device_id),
             sk: batch_id.unique.clone(),
             digest: digest.to_vec(),
-            results: pack(&results.map_err(|error| Failure::unencoded("batch results", error))?),
+            results: pack(&results.map_err(|error| Error::unencoded("batch results", error))?),
             processed_at: batch.processed_at.timestamp_millis(),
             expires_at: expiry(batch.processed_at, self.retention),
         })
     }
 }
 
-fn read_completed(row: &BatchRow) -> Result<CompletedBatch<'static>, Failure> {
-    let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("batch results", error);
+fn read_completed(row: &BatchRow) -> Result<CompletedBatch<'static>, Error> {
+    let undecoded = |error: &dyn std::fmt::Display| Error::undecoded("batch results", error);
     let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| undecoded(&error))?;
     Ok(CompletedBatch {
         results: Cow::Owned(serde_json::from_slice(&results).map_err(|error| undecoded(&error))?),

@@ -18,7 +18,7 @@ use tidemark_core::model::{
 };
 
 use super::{Row, Table, conflicting_row, expiry, from_row, moment, query_all};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// Client for the table `sync_items`.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl SyncItems {
     /// The condition is that a batch id is never used for items with another `digest`.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn keep(
         &self,
         principal: &Principal,
@@ -132,15 +132,14 @@ impl SyncItems {
         items: &[Json],
         digest: &[u8],
         now: DateTime<Utc>,
-    ) -> Result<StoreOutcome, Failure> {
+    ) -> Result<StoreOutcome, Error> {
         let raw = RawBatch {
             principal,
             device_id: &batch_id.device_id,
             items,
         };
-        let packed = pack(
-            &serde_json::to_vec(&raw).map_err(|error| Failure::unencoded("raw items", error))?,
-        );
+        let packed =
+            pack(&serde_json::to_vec(&raw).map_err(|error| Error::unencoded("raw items", error))?);
 
         let pack = json::hex(&json::digest([&packed])[..8]);
         let pk = partition(&principal.tenant, batch_id);
@@ -161,7 +160,7 @@ impl SyncItems {
                     .put(&row)?
                     .send()
                     .await
-                    .map_err(|error| Failure::outage("put_item on sync_items", error))
+                    .map_err(|error| Error::unavailable("put_item on sync_items", error))
             }
         });
         futures_util::future::try_join_all(puts).await?;
@@ -185,15 +184,15 @@ impl SyncItems {
     /// exist or has expired.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or the rows are corrupt.
+    /// Returns `Error` if DynamoDB is unavailable or the rows are corrupt.
     pub async fn load(
         &self,
         tenant: &str,
         batch_id: &BatchId,
         now: DateTime<Utc>,
-    ) -> Result<Option<KeptBatch>, Failure> {
-        let unreadable = |why: &str| Failure::unreadable("raw items", why);
-        let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("raw items", error);
+    ) -> Result<Option<KeptBatch>, Error> {
+        let unreadable = |why: &str| Error::unreadable("raw items", why);
+        let undecoded = |error: &dyn std::fmt::Display| Error::undecoded("raw items", error);
 
         let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else {
             return Ok(None);
@@ -244,7 +243,7 @@ impl SyncItems {
         batch_id: &BatchId,
         from: &str,
         end: &str,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, Error> {
         let query = self.table.query(partition(tenant, batch_id));
         let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :end");
         let query = query.expression_attribute_values(":from", AttributeValue::S(from.to_owned()));
@@ -252,7 +251,7 @@ impl SyncItems {
         query_all("query on sync_items", query).await
     }
 
-    async fn put_first(&self, row: &FirstRow<'_>) -> Result<StoreOutcome, Failure> {
+    async fn put_first(&self, row: &FirstRow<'_>) -> Result<StoreOutcome, Error> {
         let response = self
             .table
             .put(row)?
@@ -264,7 +263,7 @@ impl SyncItems {
             Ok(_) => Ok(StoreOutcome::Done),
             Err((Some(stored), _)) if stored == row.digest => Ok(StoreOutcome::Done),
             Err((Some(_), _)) => Ok(StoreOutcome::DigestMismatch),
-            Err((None, error)) => Err(Failure::outage("put_item on sync_items", error)),
+            Err((None, error)) => Err(Error::unavailable("put_item on sync_items", error)),
         }
     }
 }

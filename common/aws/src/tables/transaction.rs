@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::Row;
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The outcome of a transaction.
 #[derive(Debug)]
@@ -62,12 +62,12 @@ impl TransactionOutcome {
 /// Writes all of `items` or none of them.
 ///
 /// # Errors
-/// Returns `Failure` if DynamoDB is unavailable.
+/// Returns `Error` if DynamoDB is unavailable.
 pub async fn transact(
     client: &Client,
     attempt: &str,
     items: Vec<TransactWriteItem>,
-) -> Result<TransactionOutcome, Failure> {
+) -> Result<TransactionOutcome, Error> {
     let call = client
         .transact_write_items()
         .set_transact_items(Some(items));
@@ -85,12 +85,12 @@ pub async fn transact(
                 .map(reason)
                 .collect::<Result<_, _>>()
                 .map(TransactionOutcome::Cancelled),
-            _ => Err(Failure::outage(attempt, error)),
+            _ => Err(Error::unavailable(attempt, error)),
         },
     }
 }
 
-fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
+fn reason(reason: &CancellationReason) -> Result<Reason, Error> {
     match reason.code() {
         None | Some("None") => Ok(Reason::None),
         Some("ConditionalCheckFailed") => Ok(Reason::ConditionFailed(reason.item.clone())),
@@ -103,20 +103,20 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Failure> {
             );
             Ok(Reason::Throttled)
         }
-        Some(code) => Err(Failure::Outage(format!("transaction cancelled: {code}"))),
+        Some(code) => Err(Error::Unavailable(format!("transaction cancelled: {code}"))),
     }
 }
 
 /// Returns a put as a transaction item.
 ///
 /// # Errors
-/// Returns `Failure` if the put has no table or row, which does not happen.
-pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Failure> {
+/// Returns `Error` if the put has no table or row, which does not happen.
+pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Error> {
     Ok(TransactWriteItem::builder()
         .put(put.build().map_err(incomplete)?)
         .build())
 }
 
-pub(crate) fn incomplete(error: BuildError) -> Failure {
-    Failure::unencoded("transaction", error)
+pub(crate) fn incomplete(error: BuildError) -> Error {
+    Error::unencoded("transaction", error)
 }

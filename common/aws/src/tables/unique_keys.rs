@@ -17,7 +17,7 @@ use super::{
     Row, Table, from_row, key as row_key, text, to_row,
     transaction::{incomplete, transact_put},
 };
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// No other resource holds the value.
 const HELD_BY_NO_OTHER: &str =
@@ -40,12 +40,12 @@ impl UniqueKeys {
     /// values: the claims first, in their order.
     ///
     /// # Errors
-    /// Returns `Failure` if a row cannot be serialized, which does not happen.
+    /// Returns `Error` if a row cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         change: &UniqueChange,
         holder: &ResourceKey,
-    ) -> Result<Vec<TransactWriteItem>, Failure> {
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let (channel, id) = (
             AttributeValue::S(holder.channel.to_string()),
             AttributeValue::S(holder.id.clone()),
@@ -93,11 +93,11 @@ impl UniqueKeys {
     /// Returns the holders of these values. Values without a holder are omitted.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn holders(
         &self,
         keys: &[UniqueKey],
-    ) -> Result<HashMap<UniqueKey, ResourceKey>, Failure> {
+    ) -> Result<HashMap<UniqueKey, ResourceKey>, Error> {
         let rows = self
             .0
             .batch_get(
@@ -125,11 +125,11 @@ impl UniqueKeys {
 /// Decodes the holder of a value of this type from its row.
 ///
 /// # Errors
-/// Returns `Failure` if the row cannot be decoded.
-pub fn holder(resource_type: &str, row: Row) -> Result<ResourceKey, Failure> {
+/// Returns `Error` if the row cannot be decoded.
+pub fn holder(resource_type: &str, row: Row) -> Result<ResourceKey, Error> {
     let row: HolderRow = from_row("holder of a unique value", row)?;
     let channel = Channel::parse(&row.holder_channel)
-        .ok_or_else(|| Failure::unreadable("channel", &row.holder_channel))?;
+        .ok_or_else(|| Error::unreadable("channel", &row.holder_channel))?;
     Ok(ResourceKey {
         channel,
         resource_type: resource_type.to_owned(),

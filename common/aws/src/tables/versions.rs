@@ -12,7 +12,7 @@ use tidemark_core::{
 };
 
 use super::{Resources, Row, key as row_key, moment, resources::identify, text};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// A page of rows that changed in the requested period.
 #[derive(Debug, Default)]
@@ -50,14 +50,14 @@ impl Resources {
     /// sequenced like any other.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn resource_versions(
         &self,
         extent: &Extent,
         period: Period,
         after: Option<&RepairCursor>,
         limit: usize,
-    ) -> Result<ResourceVersions, Failure> {
+    ) -> Result<ResourceVersions, Error> {
         let start = after.map(|[partition, sort_key]| row_key(partition, sort_key));
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let page = match extent {
@@ -85,7 +85,7 @@ impl Resources {
         period: Period,
         start: Option<Row>,
         limit: i32,
-    ) -> Result<RawPage, Failure> {
+    ) -> Result<RawPage, Error> {
         let response = self
             .0
             .query(scope.partition())
@@ -98,7 +98,7 @@ impl Resources {
             .limit(limit)
             .send()
             .await
-            .map_err(|error| Failure::outage("query on resources", error))?;
+            .map_err(|error| Error::unavailable("query on resources", error))?;
 
         Ok(RawPage {
             items: response.items.unwrap_or_default(),
@@ -114,7 +114,7 @@ impl Resources {
         period: Period,
         start: Option<Row>,
         limit: i32,
-    ) -> Result<RawPage, Failure> {
+    ) -> Result<RawPage, Error> {
         let scan = self
             .0
             .client
@@ -137,7 +137,7 @@ impl Resources {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
-            .map_err(|error| Failure::outage("scan on resources", error))?;
+            .map_err(|error| Error::unavailable("scan on resources", error))?;
 
         Ok(RawPage {
             items: response.items.unwrap_or_default(),
@@ -165,7 +165,7 @@ fn version(row: Row) -> Option<(Scope, ResourceVersion)> {
         ))
     };
 
-    let read: Result<_, Failure> = read();
+    let read: Result<_, Error> = read();
     if let Err(failure) = &read {
         tracing::error!(%failure, "stored resource cannot be decoded");
     }

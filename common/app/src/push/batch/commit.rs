@@ -22,7 +22,7 @@ use tidemark_core::{
 
 use super::rounds::{BatchRun, DecidedGroup};
 use tidemark_aws::{
-    failure::Failure,
+    error::Error,
     metrics::Metric,
     tables::{Reason, TransactionOutcome, resources::WriteOutcome, unique_keys::holder},
 };
@@ -41,10 +41,7 @@ pub(super) enum CommitOutcome {
 
 impl BatchRun<'_> {
     /// Commits a round. Returns the outcomes in the order of its groups.
-    pub(super) async fn commit(
-        &self,
-        round: &[DecidedGroup],
-    ) -> Result<Vec<CommitOutcome>, Failure> {
+    pub(super) async fn commit(&self, round: &[DecidedGroup]) -> Result<Vec<CommitOutcome>, Error> {
         // These are written first, so that a crash can never leave an item applied whose uploads
         // are not recorded, or an admin's write that is not audited.
         let uploads_noted = try_join_all(round.iter().map(|decided| self.record_uploads(decided)));
@@ -60,7 +57,7 @@ impl BatchRun<'_> {
     }
 
     /// Stores the last payloads of the resources that the round deletes.
-    async fn keep_last_payloads(&self, round: &[DecidedGroup]) -> Result<(), Failure> {
+    async fn keep_last_payloads(&self, round: &[DecidedGroup]) -> Result<(), Error> {
         let written = round.iter().filter_map(|decided| {
             Some((
                 &decided.group.key,
@@ -75,7 +72,7 @@ impl BatchRun<'_> {
 
     /// Writes every group, in a transaction if its effect spans several items. Returns the outcomes
     /// in the order of the groups.
-    async fn write(&self, round: &[DecidedGroup]) -> Result<Vec<CommitOutcome>, Failure> {
+    async fn write(&self, round: &[DecidedGroup]) -> Result<Vec<CommitOutcome>, Error> {
         let needs_transaction = |decided: &&DecidedGroup| spans_rows(&decided.decision);
         let (single_writes, transactions) = tokio::try_join!(
             self.write_rows(
@@ -118,7 +115,7 @@ impl BatchRun<'_> {
 
     /// Adds an audit entry about the writes of an admin to channels that only the admin role grants
     /// access to. A replay is audited separately.
-    async fn audit_admin_writes(&self, round: &[DecidedGroup]) -> Result<(), Failure> {
+    async fn audit_admin_writes(&self, round: &[DecidedGroup]) -> Result<(), Error> {
         let Sender {
             principal,
             is_replay,
@@ -144,7 +141,7 @@ impl BatchRun<'_> {
         }
     }
 
-    async fn record_uploads(&self, decided: &DecidedGroup) -> Result<(), Failure> {
+    async fn record_uploads(&self, decided: &DecidedGroup) -> Result<(), Error> {
         if decided.decision.uploads.is_empty() {
             return Ok(());
         }
@@ -168,7 +165,7 @@ impl BatchRun<'_> {
 
     /// Writes the changed rows with one conditional write each. A group with nothing to write
     /// counts as written.
-    async fn write_rows(&self, round: Vec<&DecidedGroup>) -> Result<Vec<CommitOutcome>, Failure> {
+    async fn write_rows(&self, round: Vec<&DecidedGroup>) -> Result<Vec<CommitOutcome>, Error> {
         let writes: Vec<(&ResourceKey, &ResourceWrite)> = round
             .iter()
             .filter_map(|decided| Some((&decided.group.key, decided.decision.write.as_ref()?)))
@@ -200,7 +197,7 @@ impl BatchRun<'_> {
     }
 
     /// Writes the rows of a group in one transaction.
-    async fn transact(&self, decided: &DecidedGroup) -> Result<CommitOutcome, Failure> {
+    async fn transact(&self, decided: &DecidedGroup) -> Result<CommitOutcome, Error> {
         let tables = &self.context.tables;
         let DecidedGroup {
             group, decision, ..
@@ -232,7 +229,7 @@ impl BatchRun<'_> {
     async fn policy_items(
         &self,
         policy_conflict: &PolicyConflict,
-    ) -> Result<Vec<TransactWriteItem>, Failure> {
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let tables = &self.context.tables;
         let mut items = tables
             .conflicts
@@ -255,7 +252,7 @@ impl BatchRun<'_> {
             group, decision, ..
         }: &DecidedGroup,
         superseded: &SupersededConflict,
-    ) -> Result<Vec<TransactWriteItem>, Failure> {
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
         let mut items = vec![tables.conflicts.supersede_item(tenant, superseded)?];
 
@@ -271,7 +268,7 @@ impl BatchRun<'_> {
     async fn audit_view<'a>(
         &self,
         policy_conflict: &'a PolicyConflict,
-    ) -> Result<Cow<'a, PolicyConflict>, Failure> {
+    ) -> Result<Cow<'a, PolicyConflict>, Error> {
         let key = &policy_conflict.conflict.resource;
         let whole = async |resource: &Resource| {
             self.context
@@ -305,7 +302,7 @@ impl BatchRun<'_> {
         &self,
         round: &[DecidedGroup],
         mut outcomes: Vec<CommitOutcome>,
-    ) -> Result<Vec<CommitOutcome>, Failure> {
+    ) -> Result<Vec<CommitOutcome>, Error> {
         let is_written = |(_, outcome): &(&DecidedGroup, &mut CommitOutcome)| {
             matches!(outcome, CommitOutcome::Written)
         };
@@ -357,7 +354,7 @@ impl BatchRun<'_> {
 fn transaction_outcome(
     decision: &Decision,
     outcome: TransactionOutcome,
-) -> Result<CommitOutcome, Failure> {
+) -> Result<CommitOutcome, Error> {
     let reasons = match outcome {
         TransactionOutcome::Done => return Ok(CommitOutcome::Written),
         TransactionOutcome::Cancelled(reasons) => reasons,

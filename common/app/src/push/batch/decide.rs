@@ -13,7 +13,7 @@ use tidemark_core::{
 };
 
 use super::rounds::{BatchRun, BatchState, DecidedGroup, record_results, reject};
-use tidemark_aws::failure::Failure;
+use tidemark_aws::error::Error;
 
 impl BatchRun<'_> {
     /// Decides groups whose rows come from optimistic reads. The conditional write of a decision
@@ -55,7 +55,7 @@ impl BatchRun<'_> {
         groups: Vec<Group>,
         state: &mut BatchState,
         results: &mut BTreeMap<usize, ItemResult>,
-    ) -> Result<Vec<DecidedGroup>, Failure> {
+    ) -> Result<Vec<DecidedGroup>, Error> {
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
         for group in groups {
@@ -89,7 +89,7 @@ impl BatchRun<'_> {
         groups: Vec<(Group, CurrentState)>,
         state: &BatchState,
         results: &mut BTreeMap<usize, ItemResult>,
-    ) -> Result<Vec<DecidedGroup>, Failure> {
+    ) -> Result<Vec<DecidedGroup>, Error> {
         let wanted: Vec<_> = groups
             .iter()
             .map(|(group, _)| (&group.key, group.edits().map(|edit| edit.id).collect()))
@@ -112,7 +112,7 @@ impl BatchRun<'_> {
                 .evaluate(&group, &stored, state)
                 .map_err(|ConflictsNeeded| {
                     let detail = "conflicts were requested after they had been read";
-                    Failure::Outage(detail.into())
+                    Error::Unavailable(detail.into())
                 })?;
             decided.push(DecidedGroup {
                 group,

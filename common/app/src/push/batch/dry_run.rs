@@ -9,7 +9,7 @@ use super::{
     commit::CommitOutcome,
     rounds::{BatchRun, DecidedGroup},
 };
-use tidemark_aws::failure::Failure;
+use tidemark_aws::error::Error;
 
 impl BatchRun<'_> {
     /// Returns the outcomes that committing the round would have. Adds the unique values that it
@@ -19,7 +19,7 @@ impl BatchRun<'_> {
         round: &[DecidedGroup],
         holders: &mut HashMap<UniqueKey, ResourceKey>,
         freed: &mut HashSet<UniqueKey>,
-    ) -> Result<Vec<CommitOutcome>, Failure> {
+    ) -> Result<Vec<CommitOutcome>, Error> {
         let claims: Vec<UniqueKey> = round
             .iter()
             .flat_map(|decided| &decided.decision.unique.claims)

@@ -14,13 +14,13 @@ use tidemark_core::{
     wire::push::ItemResult,
 };
 
-use tidemark_aws::{context::Context, failure::Failure};
+use tidemark_aws::{context::Context, error::Error};
 
 /// Verifies the media keys of the items without a result in `results`, and keeps the uploads if
 /// `mode` is [`Mode::Apply`].
 ///
 /// # Errors
-/// Returns `Failure::Outage` if DynamoDB is unavailable. If the bucket is unavailable, the items
+/// Returns `Error::Unavailable` if DynamoDB is unavailable. If the bucket is unavailable, the items
 /// that need it get a retryable error instead.
 pub(super) async fn verify(
     context: &Context,
@@ -29,7 +29,7 @@ pub(super) async fn verify(
     rows: &HashMap<ResourceKey, Resource>,
     results: &BTreeMap<usize, ItemResult>,
     mode: Mode,
-) -> Result<MediaVerification, Failure> {
+) -> Result<MediaVerification, Error> {
     let Some(media) = &context.media else {
         return Ok(MediaVerification::default());
     };

@@ -28,7 +28,7 @@ use tidemark_core::{
 
 use super::{commit::CommitOutcome, rows::Rows};
 use crate::push::Mode;
-use tidemark_aws::{context::Context, failure::Failure};
+use tidemark_aws::{context::Context, error::Error};
 
 /// The state shared by all rounds of a batch.
 pub(super) struct BatchRun<'a> {
@@ -117,7 +117,7 @@ impl BatchRun<'_> {
         rows: Rows,
         needs_conflicts: HashSet<ResourceKey>,
         results: &mut BTreeMap<usize, ItemResult>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         // An item that `results` reports as applied is not evaluated again: its edit may no longer
         // be in the deduplication window.
         for group in &mut groups {
@@ -182,7 +182,7 @@ impl BatchRun<'_> {
         groups: Vec<Group>,
         state: &mut BatchState,
         results: &mut BTreeMap<usize, ItemResult>,
-    ) -> Result<(Vec<DecidedGroup>, Vec<Group>), Failure> {
+    ) -> Result<(Vec<DecidedGroup>, Vec<Group>), Error> {
         let (ready, mut waiting) = self.take_ready(groups, results);
         let readable = self.load_rows(ready, state, results).await?;
 
@@ -221,7 +221,7 @@ impl BatchRun<'_> {
         groups: Vec<Group>,
         state: &mut BatchState,
         results: &mut BTreeMap<usize, ItemResult>,
-    ) -> Result<Vec<Group>, Failure> {
+    ) -> Result<Vec<Group>, Error> {
         let (tables, tenant) = (&self.context.tables, &self.sender.principal.tenant);
         let keys = groups.iter().map(|group| &group.key);
         state.rows.read(&tables.resources, tenant, keys).await?;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use tidemark_core::model::resource::{Resource, ResourceKey};
 
 use tidemark_aws::{
-    failure::Failure,
+    error::Error,
     tables::resources::{LoadedRows, Resources},
 };
 
@@ -28,13 +28,13 @@ impl Rows {
     /// Reads the rows of `keys` that are not cached, strongly consistently.
     ///
     /// # Errors
-    /// Returns `Failure::Outage` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub(super) async fn read(
         &mut self,
         resources: &Resources,
         tenant: &str,
         keys: impl Iterator<Item = &ResourceKey>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let missing: Vec<&ResourceKey> = keys.filter(|key| !self.known.contains(*key)).collect();
         if missing.is_empty() {
             return Ok(());

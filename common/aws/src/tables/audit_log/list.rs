@@ -12,7 +12,7 @@ use tidemark_core::{
 
 use super::{AuditLog, AuditOrder, ENTRIES, EntryRow, LEGACY_PARTS, PARTS, part, shard_key};
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key, text},
 };
 
@@ -26,14 +26,14 @@ const ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub struct PackedEntry {
     /// The id of the audit entry.
     pub id: String,
-    packed: Result<Vec<u8>, Failure>,
+    packed: Result<Vec<u8>, Error>,
 }
 
 impl PackedEntry {
     /// Unpacks the entry. Returns `None`, and logs an error, if it cannot be decoded.
     pub fn unpack(self) -> Option<AuditEntry> {
         let Self { id, packed } = self;
-        let undecoded = |error: &dyn std::fmt::Display| Failure::undecoded("audit entry", error);
+        let undecoded = |error: &dyn std::fmt::Display| Error::undecoded("audit entry", error);
         let entry = packed.and_then(|packed| {
             let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| undecoded(&error))?;
             serde_json::from_slice(&text).map_err(|error| undecoded(&error))
@@ -118,14 +118,14 @@ impl AuditLog {
     /// each shard.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         tenant: &str,
         order: AuditOrder,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<PackedEntry>, bool), Failure> {
+    ) -> Result<(Vec<PackedEntry>, bool), Error> {
         // Requests more than a shard's share of the page, so that one round is usually enough.
         let share = limit.min(limit / 4 + 8);
         let partitions = Partition::all(tenant);
@@ -141,7 +141,7 @@ impl AuditLog {
     }
 
     /// Adds the parts of large entries.
-    async fn complete(&self, entries: Vec<LoadedEntry>) -> Result<Vec<PackedEntry>, Failure> {
+    async fn complete(&self, entries: Vec<LoadedEntry>) -> Result<Vec<PackedEntry>, Error> {
         let rows: Vec<_> = entries
             .into_iter()
             .map(|LoadedEntry { id, row }| (id, from_row::<EntryRow>("audit entry", row)))
@@ -169,7 +169,7 @@ impl AuditLog {
         order: AuditOrder,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<LoadedEntry>, bool), Failure> {
+    ) -> Result<(Vec<LoadedEntry>, bool), Error> {
         let Partition { key: pk, prefix } = partition;
         let (from, to) = partition.bounds(order, after);
 
@@ -184,7 +184,7 @@ impl AuditLog {
             .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Failure::outage("query on audit_log", error))?;
+            .map_err(|error| Error::unavailable("query on audit_log", error))?;
 
         let has_more = response.last_evaluated_key.is_some();
         let entry = |row: Row| {
@@ -208,7 +208,7 @@ impl AuditLog {
     async fn parts<'a>(
         &self,
         rows: impl Iterator<Item = (&'a str, &'a EntryRow)>,
-    ) -> Result<HashMap<String, Vec<u8>>, Failure> {
+    ) -> Result<HashMap<String, Vec<u8>>, Error> {
         let keys = rows.flat_map(|(id, row)| {
             (1..=row.parts).map(|number| key(&row.pk, part(parts_prefix(row), id, number)))
         });
@@ -275,11 +275,11 @@ fn join_parts(
     id: &str,
     row: EntryRow,
     parts: &mut HashMap<String, Vec<u8>>,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, Error> {
     let prefix = parts_prefix(&row);
     let mut packed = row.packed;
     for number in 1..=row.parts {
-        let missing = || Failure::unreadable("audit entry", "a part is missing");
+        let missing = || Error::unreadable("audit entry", "a part is missing");
         packed.extend(
             parts
                 .remove(&part(prefix, id, number))

@@ -14,7 +14,7 @@ use tidemark_core::{
 
 use super::{Changes, HEAD, HeadRow, SegmentRow};
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{from_row, key, text},
 };
 
@@ -38,11 +38,11 @@ impl PackedSegment {
     /// Unpacks the entries of the segment.
     ///
     /// # Errors
-    /// Returns `Failure` if the row is corrupt.
-    pub fn unpack(self) -> Result<StoredSegment, Failure> {
+    /// Returns `Error` if the row is corrupt.
+    pub fn unpack(self) -> Result<StoredSegment, Error> {
         let Self(row) = self;
         let entries = Segment::unpack_entries(&row.entries)
-            .map_err(|error| Failure::undecoded("segment", error))?;
+            .map_err(|error| Error::undecoded("segment", error))?;
 
         let Head {
             position, moved_at, ..
@@ -75,8 +75,8 @@ impl Changes {
     /// log.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
-    pub async fn heads(&self, scopes: &[Scope]) -> Result<Vec<Option<Head>>, Failure> {
+    /// Returns `Error` if DynamoDB is unavailable.
+    pub async fn heads(&self, scopes: &[Scope]) -> Result<Vec<Option<Head>>, Error> {
         let keys = scopes
             .iter()
             .map(|scope| key(scope.partition(), HEAD))
@@ -98,13 +98,13 @@ impl Changes {
     /// ordered by name, and whether there are more. The index is eventually consistent.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn channels(
         &self,
         tenant: &str,
         after: Option<&Scope>,
         limit: usize,
-    ) -> Result<(Vec<Scope>, bool), Failure> {
+    ) -> Result<(Vec<Scope>, bool), Error> {
         let start = after.map(|after| {
             let index = ("tenant".to_owned(), AttributeValue::S(after.tenant.clone()));
             key(after.partition(), HEAD)
@@ -122,7 +122,7 @@ impl Changes {
             .send()
             .await;
         let response =
-            response.map_err(|error| Failure::outage("query on changes by tenant", error))?;
+            response.map_err(|error| Error::unavailable("query on changes by tenant", error))?;
 
         let more = response.last_evaluated_key.is_some();
         let rows = response.items.unwrap_or_default();
@@ -138,14 +138,14 @@ impl Changes {
     /// consistent read.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or a row is corrupt.
+    /// Returns `Error` if DynamoDB is unavailable or a row is corrupt.
     pub async fn segments(
         &self,
         scope: &Scope,
         from: Position,
         end: Position,
         limit: i32,
-    ) -> Result<Vec<StoredSegment>, Failure> {
+    ) -> Result<Vec<StoredSegment>, Error> {
         let packed = self.packed_segments(scope, from, end, limit).await?;
         packed.into_iter().map(PackedSegment::unpack).collect()
     }
@@ -153,14 +153,14 @@ impl Changes {
     /// Returns the same segments without unpacking their entries.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn packed_segments(
         &self,
         scope: &Scope,
         from: Position,
         end: Position,
         limit: i32,
-    ) -> Result<Vec<PackedSegment>, Failure> {
+    ) -> Result<Vec<PackedSegment>, Error> {
         if from >= end {
             return Ok(Vec::new());
         }
@@ -174,12 +174,12 @@ impl Changes {
     /// have already been sequenced.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn held(
         &self,
         scope: &Scope,
         mut positions: Vec<Position>,
-    ) -> Result<Vec<Entry>, Failure> {
+    ) -> Result<Vec<Entry>, Error> {
         let mut held = Vec::new();
 
         positions.sort();
@@ -204,12 +204,8 @@ impl Changes {
     /// Returns whether `position` is in a stored segment, expired, or after the head.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
-    pub async fn locate(
-        &self,
-        scope: &Scope,
-        position: Position,
-    ) -> Result<PositionStatus, Failure> {
+    /// Returns `Error` if DynamoDB is unavailable.
+    pub async fn locate(&self, scope: &Scope, position: Position) -> Result<PositionStatus, Error> {
         let found = self.segments_back(scope, position, 1).await?.pop();
         if let Some(stored) = found.filter(|stored| position <= stored.segment.last) {
             return Ok(PositionStatus::Segment(stored));
@@ -230,13 +226,13 @@ impl Changes {
     /// Returns at most `limit` segments that begin before `end`, the last one first.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn segments_back(
         &self,
         scope: &Scope,
         end: Position,
         limit: i32,
-    ) -> Result<Vec<StoredSegment>, Failure> {
+    ) -> Result<Vec<StoredSegment>, Error> {
         let packed = self.packed_segments_back(scope, end, limit).await?;
         packed.into_iter().map(PackedSegment::unpack).collect()
     }
@@ -244,13 +240,13 @@ impl Changes {
     /// Returns the same segments without unpacking their entries.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn packed_segments_back(
         &self,
         scope: &Scope,
         end: Position,
         limit: i32,
-    ) -> Result<Vec<PackedSegment>, Failure> {
+    ) -> Result<Vec<PackedSegment>, Error> {
         let behind = key(scope.partition(), end.to_string());
         let query = self
             .range(scope, Position::START, end)
@@ -269,11 +265,11 @@ impl Changes {
     }
 }
 
-async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Failure> {
+async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, Error> {
     let response = query
         .send()
         .await
-        .map_err(|error| Failure::outage("query on changes", error))?;
+        .map_err(|error| Error::unavailable("query on changes", error))?;
     let rows = response.items.unwrap_or_default().into_iter();
     rows.map(|row| from_row("segment", row).map(PackedSegment))
         .collect()

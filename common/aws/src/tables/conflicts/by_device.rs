@@ -19,7 +19,7 @@ use super::{
     row::StoredRow,
 };
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key as row_key},
 };
 
@@ -51,12 +51,12 @@ impl Conflicts {
     /// eventually consistent.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn newest_of_devices(
         &self,
         tenant: &str,
         devices: &[(&str, &str)],
-    ) -> Result<Vec<NewestConflicts>, Failure> {
+    ) -> Result<Vec<NewestConflicts>, Error> {
         let page = DevicePage::new(tenant, devices);
         let (open, resolved) = tokio::try_join!(
             self.newest_entries(&page, ConflictStatus::Open, OPEN_LISTED_MAX),
@@ -101,7 +101,7 @@ impl Conflicts {
         page: &DevicePage<'_>,
         status: ConflictStatus,
         limit: usize,
-    ) -> Result<Vec<ShardEntries>, Failure> {
+    ) -> Result<Vec<ShardEntries>, Error> {
         let tenant = page.tenant;
         let legacy = keys::legacy_status_key(tenant, status);
         let shards = page
@@ -210,7 +210,7 @@ impl<'a> DevicePage<'a> {
             .flatten()
     }
 
-    fn decode(&self, row: Row) -> Result<Option<(usize, Option<DeviceConflict>)>, Failure> {
+    fn decode(&self, row: Row) -> Result<Option<(usize, Option<DeviceConflict>)>, Error> {
         let row: StoredRow = from_row("conflict", row)?;
         let position_of_device = || {
             self.devices
@@ -226,8 +226,8 @@ impl<'a> DevicePage<'a> {
         };
         let Some(index) = index else { return Ok(None) };
 
-        let channel = Channel::parse(&row.channel)
-            .ok_or_else(|| Failure::unreadable("conflict", "channel"))?;
+        let channel =
+            Channel::parse(&row.channel).ok_or_else(|| Error::unreadable("conflict", "channel"))?;
         let outcome = row
             .outcome
             .filter(|_| !is_open)

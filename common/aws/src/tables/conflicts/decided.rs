@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tidemark_core::{model::conflict::ConflictStatus, wire::notifications::ConflictResolved};
 
 use super::{OutcomeRow, keys};
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The attributes that determine whether a row is a resolved conflict. The parts of a conflict have
 /// no status.
@@ -36,9 +36,9 @@ struct ResolvedRow {
 /// change afterwards.
 ///
 /// # Errors
-/// Returns `Failure` if the row cannot be decoded.
-pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved>, Failure> {
-    let unreadable = |error: serde_dynamo::Error| Failure::unreadable("conflict", error);
+/// Returns `Error` if the row cannot be decoded.
+pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved>, Error> {
+    let unreadable = |error: serde_dynamo::Error| Error::unreadable("conflict", error);
     let StatusRow {
         sk,
         status,
@@ -49,7 +49,7 @@ pub(crate) fn decided(row: serde_dynamo::Item) -> Result<Option<ConflictResolved
         return Ok(None);
     }
 
-    let slot = keys::slot_of(&sk).ok_or_else(|| Failure::unreadable("key of a conflict", &sk))?;
+    let slot = keys::slot_of(&sk).ok_or_else(|| Error::unreadable("key of a conflict", &sk))?;
     let row: ResolvedRow = serde_dynamo::from_item(row).map_err(unreadable)?;
     let outcome = row.outcome.read()?;
 

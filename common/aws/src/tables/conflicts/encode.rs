@@ -15,7 +15,7 @@ use super::{
     EditRow, OutcomeRow, hex, keys,
     payloads::{SeparatePayloads, StoredPayload},
 };
-use crate::{failure::Failure, tables::Row};
+use crate::{error::Error, tables::Row};
 
 /// Maximum size in bytes of a row that costs one write unit, with a margin for the estimate's
 /// error.
@@ -28,7 +28,7 @@ pub(super) fn opened(
     write: &ConflictWrite,
     slot: ConflictSlot,
     apart: &SeparatePayloads<'_>,
-) -> Result<Option<Row>, Failure> {
+) -> Result<Option<Row>, Error> {
     let [first, joined @ ..] = write.edits.as_slice() else {
         return Ok(None);
     };
@@ -63,7 +63,7 @@ fn identity(
     sender: Sender<'_>,
     write: &ConflictWrite,
     slot: ConflictSlot,
-) -> Result<[(&'static str, String); 9], Failure> {
+) -> Result<[(&'static str, String); 9], Error> {
     let status = if write.outcome.is_some() {
         ConflictStatus::Resolved
     } else {
@@ -102,7 +102,7 @@ fn set_edits(
     write: &ConflictWrite,
     first: &ConflictEdit,
     joined: &[EditRow],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     set(row, "code", value(&write.code)?);
     set(row, "action", value(&first.action)?);
     set(row, "client_version", number(first.client_version));
@@ -158,7 +158,7 @@ fn place_server_payload<'a>(row: &mut Row, write: &'a ConflictWrite) -> Option<&
 
 /// Adds the payloads that are stored in the row itself, as text, or packed if that keeps the row
 /// within one write unit.
-fn put_payloads(row: &mut Row, client: Option<&str>, server: Option<&str>) -> Result<(), Failure> {
+fn put_payloads(row: &mut Row, client: Option<&str>, server: Option<&str>) -> Result<(), Error> {
     let texts = [("client_payload", client), ("server_payload", server)];
     let plain: usize = texts
         .iter()
@@ -167,7 +167,7 @@ fn put_payloads(row: &mut Row, client: Option<&str>, server: Option<&str>) -> Re
 
     if row_bytes(row) + plain > UNIT_BYTES {
         let pair = serde_json::to_vec(&texts.map(|(_, text)| text))
-            .map_err(|error| Failure::unencoded("payloads", error))?;
+            .map_err(|error| Error::unencoded("payloads", error))?;
         let packed = pack(&pair);
         if packed.len() < plain {
             row.insert("packed".to_owned(), AttributeValue::B(Blob::new(packed)));
@@ -211,7 +211,6 @@ pub(super) fn number(number: impl ToString) -> AttributeValue {
 }
 
 /// Encodes a serializable value.
-pub(super) fn value(value: &impl Serialize) -> Result<AttributeValue, Failure> {
-    serde_dynamo::to_attribute_value(value)
-        .map_err(|error| Failure::unencoded("row to write", error))
+pub(super) fn value(value: &impl Serialize) -> Result<AttributeValue, Error> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| Error::unencoded("row to write", error))
 }

@@ -17,7 +17,7 @@ use tidemark_core::{
 
 use super::{Conflicts, hex, keys, read::distinct, row::StoredRow};
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key as row_key, text},
 };
 
@@ -53,12 +53,12 @@ impl Conflicts {
     /// several conflicts.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or a legacy row cannot be decoded.
+    /// Returns `Error` if DynamoDB is unavailable or a legacy row cannot be decoded.
     pub async fn of_device(
         &self,
         sender: Sender<'_>,
         wanted: &[(&ResourceKey, Vec<EditId>)],
-    ) -> Result<DeviceConflicts, Failure> {
+    ) -> Result<DeviceConflicts, Error> {
         if wanted.is_empty() {
             return Ok(DeviceConflicts::default());
         }
@@ -112,7 +112,7 @@ impl Conflicts {
         tenant: &str,
         device: &str,
         hashes: &[String],
-    ) -> Result<Vec<Option<Row>>, Failure> {
+    ) -> Result<Vec<Option<Row>>, Error> {
         let keys = hashes
             .iter()
             .map(|hash| keys::first(tenant, device, hash))
@@ -139,7 +139,7 @@ impl Conflicts {
         device: &str,
         searches: &[Search<'_>],
         has_legacy: bool,
-    ) -> Result<(RowsByKey, HashMap<ResourceKey, Vec<ConflictSummary>>), Failure> {
+    ) -> Result<(RowsByKey, HashMap<ResourceKey, Vec<ConflictSummary>>), Error> {
         let further = searches
             .iter()
             .flat_map(|search| search.further(sender, device, has_legacy))
@@ -150,7 +150,7 @@ impl Conflicts {
             .filter(|search| has_legacy && search.first.is_none());
         let legacy = legacy.map(async |search| {
             let summaries = self.legacy_about(sender, search.resource).await?;
-            Ok::<_, Failure>((search.resource.clone(), summaries))
+            Ok::<_, Error>((search.resource.clone(), summaries))
         });
 
         let (rows, legacy) =
@@ -213,7 +213,7 @@ impl Search<'_> {
         sender: Sender<'_>,
         device: &str,
         rows: &RowsByKey,
-    ) -> Result<Vec<ConflictSummary>, Failure> {
+    ) -> Result<Vec<ConflictSummary>, Error> {
         let (legacy, newer) = self.listed(&sender.principal.tenant, device, rows)?;
         let older = self.unlisted(sender, device, rows)?;
         let first = self.first.map(StoredRow::summary).transpose()?;
@@ -240,7 +240,7 @@ impl Search<'_> {
         tenant: &str,
         device: &str,
         rows: &RowsByKey,
-    ) -> Result<(Vec<ConflictSummary>, Vec<ConflictSummary>), Failure> {
+    ) -> Result<(Vec<ConflictSummary>, Vec<ConflictSummary>), Error> {
         let mut legacy = Vec::new();
         let mut newer = Vec::new();
 
@@ -267,7 +267,7 @@ impl Search<'_> {
         sender: Sender<'_>,
         device: &str,
         rows: &RowsByKey,
-    ) -> Result<Vec<ConflictSummary>, Failure> {
+    ) -> Result<Vec<ConflictSummary>, Error> {
         let (tenant, listed) = (&sender.principal.tenant, self.siblings());
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
 
@@ -290,7 +290,7 @@ impl Search<'_> {
     }
 }
 
-fn summary(row: &Row) -> Result<ConflictSummary, Failure> {
+fn summary(row: &Row) -> Result<ConflictSummary, Error> {
     from_row::<StoredRow>("conflict", row.clone())?.summary()
 }
 
@@ -311,7 +311,7 @@ fn announced(id: String) -> ConflictSummary {
 
 fn record_unreadable(
     resource: &ResourceKey,
-    failure: &Failure,
+    failure: &Error,
     unreadable: &mut HashSet<ResourceKey>,
 ) {
     tracing::error!(%failure, resource = %resource.id, "stored conflict cannot be decoded");

@@ -8,7 +8,7 @@ use tidemark_core::model::{
 };
 
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, key as row_key},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn first(tenant: &str, device: &str, resource: &str) -> Row {
 }
 
 /// Returns the key of the row that contains the conflict `id`.
-pub(super) fn of(tenant: &str, id: &str, slot: ConflictSlot) -> Result<Row, Failure> {
+pub(super) fn of(tenant: &str, id: &str, slot: ConflictSlot) -> Result<Row, Error> {
     let ConflictId {
         device,
         resource,
@@ -49,7 +49,7 @@ pub(super) fn of(tenant: &str, id: &str, slot: ConflictSlot) -> Result<Row, Fail
 }
 
 /// Returns the keys of all rows that may contain the conflict `id`.
-pub(super) fn candidates(tenant: &str, id: &str) -> Result<[Row; 3], Failure> {
+pub(super) fn candidates(tenant: &str, id: &str) -> Result<[Row; 3], Error> {
     Ok([
         of(tenant, id, ConflictSlot::First)?,
         of(tenant, id, ConflictSlot::Own)?,
@@ -69,17 +69,17 @@ pub(super) fn slot_of(sort_key: &str) -> Option<ConflictSlot> {
 }
 
 /// Returns the tenant of a row from its partition.
-pub(super) fn tenant_of(partition: &str, slot: ConflictSlot) -> Result<String, Failure> {
+pub(super) fn tenant_of(partition: &str, slot: ConflictSlot) -> Result<String, Error> {
     if slot == ConflictSlot::Legacy {
         return Ok(partition.to_owned());
     }
     let [tenant, _] = key::split(partition)
-        .ok_or_else(|| Failure::unreadable("partition of a conflict", partition))?;
+        .ok_or_else(|| Error::unreadable("partition of a conflict", partition))?;
     Ok(tenant)
 }
 
 /// Returns the sort key of a row that holds payloads of the conflict `id`.
-pub(super) fn part(id: &str, name: &str) -> Result<String, Failure> {
+pub(super) fn part(id: &str, name: &str) -> Result<String, Error> {
     let ConflictId { resource, edit, .. } = parse(id)?;
     Ok(format!("{PART}{resource}#{edit}#{name}"))
 }
@@ -90,7 +90,7 @@ pub(super) fn status_key(
     id: &str,
     slot: ConflictSlot,
     status: ConflictStatus,
-) -> Result<String, Failure> {
+) -> Result<String, Error> {
     Ok(match slot {
         ConflictSlot::Legacy => legacy_status_key(tenant, status),
         _ => shard_key(tenant, status, shard(parse(id)?.device)),
@@ -112,6 +112,6 @@ pub(super) fn shard(device: &str) -> u8 {
     json::digest([device])[0] % CONFLICT_SHARDS
 }
 
-pub(super) fn parse(id: &str) -> Result<ConflictId<'_>, Failure> {
-    ConflictId::parse(id).ok_or_else(|| Failure::unreadable("id of a conflict", id))
+pub(super) fn parse(id: &str) -> Result<ConflictId<'_>, Error> {
+    ConflictId::parse(id).ok_or_else(|| Error::unreadable("id of a conflict", id))
 }

@@ -14,7 +14,7 @@ use tidemark_core::{
 
 use super::{Conflicts, OutcomeRow, edit_id, keys, list::IndexOrder, row::StoredRow};
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, query_all},
 };
 
@@ -34,7 +34,7 @@ struct LegacySummaryRow {
 
 impl Conflicts {
     /// Returns whether the tenant has legacy conflicts.
-    pub(super) async fn has_legacy(&self, tenant: &str) -> Result<bool, Failure> {
+    pub(super) async fn has_legacy(&self, tenant: &str) -> Result<bool, Error> {
         let status_key = |status| keys::legacy_status_key(tenant, status);
 
         let (open, resolved) = tokio::try_join!(
@@ -62,7 +62,7 @@ impl Conflicts {
         &self,
         sender: Sender<'_>,
         resource: &ResourceKey,
-    ) -> Result<Vec<ConflictSummary>, Failure> {
+    ) -> Result<Vec<ConflictSummary>, Error> {
         let tenant = &sender.principal.tenant;
         let prefix = ids::legacy_conflict_prefix(tenant, resource, sender.author);
         let query = self
@@ -85,12 +85,12 @@ impl Conflicts {
     }
 }
 
-fn legacy_summary(row: Row) -> Result<ConflictSummary, Failure> {
+fn legacy_summary(row: Row) -> Result<ConflictSummary, Error> {
     let row: LegacySummaryRow = from_row("conflict", row)?;
     summary_of(row, ConflictSlot::Legacy)
 }
 
-fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Failure> {
+fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Error> {
     let edits = row
         .edits
         .iter()
@@ -116,7 +116,7 @@ fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSumma
 
 impl StoredRow {
     /// Returns the summary of the conflict that a push needs.
-    pub(super) fn summary(self) -> Result<ConflictSummary, Failure> {
+    pub(super) fn summary(self) -> Result<ConflictSummary, Error> {
         let slot = self.slot()?;
 
         let Self {

@@ -19,7 +19,7 @@ use super::{
     row::StoredRow,
 };
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key as row_key, text},
 };
 
@@ -55,14 +55,14 @@ impl Conflicts {
     /// The index is eventually consistent: a conflict whose row has another status is omitted too.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn list(
         &self,
         tenant: &str,
         status: ConflictStatus,
         after: Option<ConflictCursor>,
         limit: usize,
-    ) -> Result<(Vec<ConflictEntry>, Option<ConflictCursor>), Failure> {
+    ) -> Result<(Vec<ConflictEntry>, Option<ConflictCursor>), Error> {
         let shards = (0..CONFLICT_SHARDS).map(|shard| keys::shard_key(tenant, status, shard));
         let shards = shards.chain([keys::legacy_status_key(tenant, status)]);
         let read = shards.map(|shard| {
@@ -97,7 +97,7 @@ impl Conflicts {
         order: IndexOrder,
         after: Option<&ConflictCursor>,
         limit: usize,
-    ) -> Result<(Vec<IndexEntry>, bool), Failure> {
+    ) -> Result<(Vec<IndexEntry>, bool), Error> {
         let query = self
             .0
             .query_index(BY_STATUS, "status_key", &shard)
@@ -130,7 +130,7 @@ impl Conflicts {
             .send()
             .await;
         let response =
-            response.map_err(|error| Failure::outage("query on conflicts by status", error))?;
+            response.map_err(|error| Error::unavailable("query on conflicts by status", error))?;
 
         let has_more = response.last_evaluated_key.is_some();
         let entry = |row: &Row| {
@@ -159,7 +159,7 @@ impl Conflicts {
         &self,
         places: &[IndexEntry],
         status: ConflictStatus,
-    ) -> Result<Vec<StoredRow>, Failure> {
+    ) -> Result<Vec<StoredRow>, Error> {
         let rows = self
             .0
             .batch_get(places.iter().map(|it| row_key(&it.pk, &it.sk)).collect())
@@ -178,7 +178,7 @@ impl Conflicts {
 
     /// Loads the separately stored payloads that a list includes: those below the size limit, as
     /// long as they fit in a response.
-    async fn listed_texts(&self, rows: &[StoredRow]) -> Result<PayloadTexts, Failure> {
+    async fn listed_texts(&self, rows: &[StoredRow]) -> Result<PayloadTexts, Error> {
         let mut left = RESPONSE_BYTES_MAX;
         let mut places = HashSet::new();
         for row in rows {
@@ -223,7 +223,7 @@ fn read_row(row: Row, status: ConflictStatus) -> Option<StoredRow> {
 
 /// Converts a row to a list entry. Returns `None` if it cannot be decoded.
 fn to_entry(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
-    let is_missing = |place: Result<Option<(PayloadKey, usize)>, Failure>| {
+    let is_missing = |place: Result<Option<(PayloadKey, usize)>, Error>| {
         place
             .ok()
             .flatten()
@@ -252,7 +252,7 @@ fn to_entry(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
     Some(entry)
 }
 
-fn log_unreadable<T>(failure: &Failure, sk: &str) -> Option<T> {
+fn log_unreadable<T>(failure: &Error, sk: &str) -> Option<T> {
     tracing::error!(%failure, sk, "stored conflict cannot be decoded");
     None
 }

@@ -17,7 +17,7 @@ use tidemark_core::{
 
 use super::{Conflicts, encode::number, keys};
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key as row_key},
 };
 
@@ -38,8 +38,8 @@ impl Conflicts {
     /// Returns whether the sender's device may open more conflicts.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or a row cannot be decoded.
-    pub async fn has_room(&self, sender: Sender<'_>, now: DateTime<Utc>) -> Result<bool, Failure> {
+    /// Returns `Error` if DynamoDB is unavailable or a row cannot be decoded.
+    pub async fn has_room(&self, sender: Sender<'_>, now: DateTime<Utc>) -> Result<bool, Error> {
         let row = self.0.batch_get(vec![count_key(sender)]).await?.pop();
         let row: CountRow = row
             .map(|row| from_row("count of conflicts", row))
@@ -68,8 +68,8 @@ impl Conflicts {
     /// Adds to the count of conflicts that the sender's device opened.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable. The count is then too low.
-    pub async fn count_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Failure> {
+    /// Returns `Error` if DynamoDB is unavailable. The count is then too low.
+    pub async fn count_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Error> {
         self.update_count(
             sender,
             "ADD open_count :opened",
@@ -83,7 +83,7 @@ impl Conflicts {
         sender: Sender<'_>,
         expression: &str,
         values: [(&str, AttributeValue); N],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let update = self
             .0
             .client
@@ -105,11 +105,11 @@ impl Conflicts {
 
         response
             .map(drop)
-            .map_err(|error| Failure::outage("update_item on conflicts", error))
+            .map_err(|error| Error::unavailable("update_item on conflicts", error))
     }
 
     /// Counts the open conflicts of the device in the index.
-    async fn count_open(&self, sender: Sender<'_>) -> Result<u64, Failure> {
+    async fn count_open(&self, sender: Sender<'_>) -> Result<u64, Error> {
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
         let shard = keys::shard_key(tenant, ConflictStatus::Open, keys::shard(&device));
@@ -127,8 +127,8 @@ impl Conflicts {
         let (mut open, mut after) = (0, None);
         for _ in 0..COUNTED_RESPONSES_MAX {
             let response = query.clone().set_exclusive_start_key(after).send().await;
-            let response =
-                response.map_err(|error| Failure::outage("query on conflicts by status", error))?;
+            let response = response
+                .map_err(|error| Error::unavailable("query on conflicts by status", error))?;
             open += u64::try_from(response.count).unwrap_or_default();
             after = response.last_evaluated_key;
             if after.is_none() || open >= OPEN_CONFLICTS_MAX {

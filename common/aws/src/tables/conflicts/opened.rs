@@ -14,7 +14,7 @@ use super::{
     keys,
     payloads::SeparatePayloads,
 };
-use crate::{failure::Failure, tables::Row};
+use crate::{error::Error, tables::Row};
 
 /// A conflict that is opened: the row for it, and the state of its neighbors.
 pub(super) struct OpenedConflict {
@@ -29,7 +29,7 @@ pub(super) struct OpenedConflict {
 impl OpenedConflict {
     /// Determines the row of a newly opened conflict: the first row, unless that contains a
     /// conflict.
-    pub(super) fn of(write: &ConflictWrite) -> Result<Self, Failure> {
+    pub(super) fn of(write: &ConflictWrite) -> Result<Self, Error> {
         let is_first = |it: &&Neighbor| it.slot == ConflictSlot::First;
         let first = write.beside.iter().find(is_first);
         let own = keys::parse(&write.id)?.edit;
@@ -77,7 +77,7 @@ impl OpenedConflict {
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
-    ) -> Result<Option<Row>, Failure> {
+    ) -> Result<Option<Row>, Error> {
         let Some(mut row) = opened(sender, write, self.slot, &SeparatePayloads::of(write))? else {
             return Ok(None);
         };

@@ -16,7 +16,7 @@ use super::{
     versions::{Version, number_of, payload_of},
 };
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, text},
 };
 
@@ -52,9 +52,9 @@ struct PartRow {
 
 impl PartRow {
     /// Unpacks the payloads of the row, by edit.
-    fn payloads(&self) -> Result<HashMap<String, Json>, Failure> {
+    fn payloads(&self) -> Result<HashMap<String, Json>, Error> {
         let undecoded =
-            |error: &dyn std::fmt::Display| Failure::undecoded("part of a conflict", error);
+            |error: &dyn std::fmt::Display| Error::undecoded("part of a conflict", error);
         let bytes = unpack(&self.packed, 2 * PART_BYTES_MAX + 64 * 1024)
             .map_err(|error| undecoded(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| undecoded(&error))
@@ -110,12 +110,12 @@ impl<'a> SeparatePayloads<'a> {
 }
 
 /// Serializes the payloads of a separate row, before packing.
-pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Failure> {
+pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Error> {
     let payloads: HashMap<String, &Json> = part
         .iter()
         .map(|edit| (hex(edit.id), &edit.payload))
         .collect();
-    serde_json::to_vec(&payloads).map_err(|error| Failure::unencoded("part of a conflict", error))
+    serde_json::to_vec(&payloads).map_err(|error| Error::unencoded("part of a conflict", error))
 }
 
 impl<'a> StoredPayload<'a> {
@@ -177,7 +177,7 @@ pub(super) struct PayloadTexts {
 
 impl PayloadTexts {
     /// Decodes the rows that were loaded.
-    pub(super) fn new(rows: Vec<Row>) -> Result<Self, Failure> {
+    pub(super) fn new(rows: Vec<Row>) -> Result<Self, Error> {
         let mut texts = Self::default();
         for row in rows {
             let place = ["pk", "sk"].map(|name| text(&row, name).unwrap_or_default().to_owned());

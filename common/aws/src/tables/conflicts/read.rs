@@ -11,7 +11,7 @@ use super::{
     row::StoredRow,
 };
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key as row_key, text},
 };
 
@@ -28,13 +28,13 @@ impl Conflicts {
     /// examined, and its separate payload rows are not read.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or a row cannot be decoded.
+    /// Returns `Error` if DynamoDB is unavailable or a row cannot be decoded.
     pub async fn read(
         &self,
         tenant: &str,
         user: Option<&str>,
         id: &str,
-    ) -> Result<Option<Conflict>, Failure> {
+    ) -> Result<Option<Conflict>, Error> {
         let Some(row) = self.rows_of(tenant, &[id.to_owned()]).await?.pop() else {
             return Ok(None);
         };
@@ -49,12 +49,12 @@ impl Conflicts {
     /// Returns the resolutions of those of these conflicts that are resolved.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn resolutions(
         &self,
         tenant: &str,
         ids: BTreeSet<String>,
-    ) -> Result<HashMap<String, Resolution>, Failure> {
+    ) -> Result<HashMap<String, Resolution>, Error> {
         let ids: Vec<String> = ids.into_iter().collect();
         let rows = self.rows_of(tenant, &ids).await?;
         let rows: Vec<ResolutionRow> = rows
@@ -69,7 +69,7 @@ impl Conflicts {
     }
 
     /// Returns the rows of the conflicts with these ids.
-    pub(super) async fn rows_of(&self, tenant: &str, ids: &[String]) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn rows_of(&self, tenant: &str, ids: &[String]) -> Result<Vec<Row>, Error> {
         let mut wanted = Vec::with_capacity(3 * ids.len());
         for id in ids {
             wanted.extend(keys::candidates(tenant, id)?);
@@ -80,7 +80,7 @@ impl Conflicts {
     }
 
     /// Loads the payloads with these keys.
-    pub(super) async fn texts(&self, places: Vec<PayloadKey>) -> Result<PayloadTexts, Failure> {
+    pub(super) async fn texts(&self, places: Vec<PayloadKey>) -> Result<PayloadTexts, Error> {
         let places: BTreeSet<PayloadKey> = places.into_iter().collect();
         PayloadTexts::new(
             self.0

@@ -24,7 +24,7 @@ use super::{
     statements::ConflictStatement,
 };
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{
         Row,
         statements::WriteOutcome,
@@ -40,12 +40,12 @@ impl Conflicts {
     /// reported as not applied.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn record(
         &self,
         sender: Sender<'_>,
         resources: &[&[ConflictWrite]],
-    ) -> Result<Vec<bool>, Failure> {
+    ) -> Result<Vec<bool>, Error> {
         let all: Vec<&ConflictWrite> = resources.iter().copied().flatten().collect();
         let marker_rows = self.put_separate_payloads(sender, &all).await?;
         let mut is_stored_by_resource = vec![true; resources.len()];
@@ -83,7 +83,7 @@ impl Conflicts {
         sender: Sender<'_>,
         writes: &[(usize, &ConflictWrite)],
         marker_rows: &[Row],
-    ) -> Result<Vec<(usize, bool)>, Failure> {
+    ) -> Result<Vec<(usize, bool)>, Error> {
         // A device's first conflict about a resource lists its later conflicts. A later conflict is
         // added to that list before its own row is written, so that a push that reads the list
         // either finds the conflict or knows that it was never written.
@@ -134,12 +134,12 @@ impl Conflicts {
     /// items that insert the conflict if it does not exist.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable.
+    /// Returns `Error` if DynamoDB is unavailable.
     pub async fn prepare_policy_conflict(
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
-    ) -> Result<Vec<TransactWriteItem>, Failure> {
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let marker_rows = self.put_separate_payloads(sender, &[write]).await?;
         let place = OpenedConflict::of(write)?;
         let Some(row) = place.row(sender, write)? else {
@@ -185,7 +185,7 @@ impl Conflicts {
         &self,
         sender: Sender<'_>,
         writes: &[&ConflictWrite],
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, Error> {
         let tenant = &sender.principal.tenant;
         let versions: BTreeMap<_, _> = writes
             .iter()
@@ -223,10 +223,7 @@ impl Conflicts {
         Ok(marker_rows)
     }
 
-    async fn write_all(
-        &self,
-        writes: Vec<ConflictStatement>,
-    ) -> Result<Vec<WriteOutcome>, Failure> {
+    async fn write_all(&self, writes: Vec<ConflictStatement>) -> Result<Vec<WriteOutcome>, Error> {
         let bytes: Vec<usize> = writes.iter().map(|write| write.bytes).collect();
         self.0
             .execute_all(&bytes, |index| Ok(writes[index].statement.clone()))
@@ -235,13 +232,13 @@ impl Conflicts {
 }
 
 /// Accepts a write outcome for an immutable row, which may exist already.
-pub(super) fn accept_existing(committed: WriteOutcome) -> Result<(), Failure> {
+pub(super) fn accept_existing(committed: WriteOutcome) -> Result<(), Error> {
     match committed {
         WriteOutcome::Written | WriteOutcome::ConditionFailed => Ok(()),
         WriteOutcome::Unavailable => Err(throttled()),
     }
 }
 
-fn throttled() -> Failure {
-    Failure::Outage("batch_execute_statement on conflicts: throttled".into())
+fn throttled() -> Error {
+    Error::Unavailable("batch_execute_statement on conflicts: throttled".into())
 }

@@ -6,7 +6,7 @@ use tidemark_core::model::conflict::{
 };
 
 use super::{Conflicts, OutcomeRow, keys};
-use crate::{failure::Failure, tables::transaction::incomplete};
+use crate::{error::Error, tables::transaction::incomplete};
 
 impl Conflicts {
     /// Returns the transaction item that sets the outcome of a conflict.
@@ -15,13 +15,13 @@ impl Conflicts {
     /// resolved once and no edit that joins concurrently is lost.
     ///
     /// # Errors
-    /// Returns `Failure` if the id of the conflict cannot be parsed.
+    /// Returns `Error` if the id of the conflict cannot be parsed.
     pub fn resolve_item(
         &self,
         tenant: &str,
         conflict: &Conflict,
         outcome: &ConflictOutcome,
-    ) -> Result<TransactWriteItem, Failure> {
+    ) -> Result<TransactWriteItem, Error> {
         self.resolve_row_item(
             tenant,
             (&conflict.id, conflict.slot),
@@ -34,12 +34,12 @@ impl Conflicts {
     /// device, on the same condition.
     ///
     /// # Errors
-    /// Returns `Failure` if the id of the conflict cannot be parsed.
+    /// Returns `Error` if the id of the conflict cannot be parsed.
     pub fn supersede_item(
         &self,
         tenant: &str,
         superseded: &SupersededConflict,
-    ) -> Result<TransactWriteItem, Failure> {
+    ) -> Result<TransactWriteItem, Error> {
         let SupersededConflict {
             id,
             slot,
@@ -55,7 +55,7 @@ impl Conflicts {
         (id, slot): (&str, ConflictSlot),
         edits: usize,
         outcome: &ConflictOutcome,
-    ) -> Result<TransactWriteItem, Failure> {
+    ) -> Result<TransactWriteItem, Error> {
         let (open, resolved) = (ConflictStatus::Open, ConflictStatus::Resolved);
         let outcome = serde_dynamo::to_attribute_value(OutcomeRow::new(outcome));
 
@@ -78,7 +78,7 @@ impl Conflicts {
             )
             .expression_attribute_values(
                 ":outcome",
-                outcome.map_err(|error| Failure::unencoded("outcome", error))?,
+                outcome.map_err(|error| Error::unencoded("outcome", error))?,
             )
             .expression_attribute_values(":open", AttributeValue::S(open.as_str().to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(edits.to_string()));

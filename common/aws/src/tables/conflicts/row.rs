@@ -19,7 +19,7 @@ use super::{
     EditRow, INLINE_BYTES_MAX, OutcomeRow, edit_id, keys,
     payloads::{PayloadKey, PayloadTexts},
 };
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The row of a conflict as it is deserialized, including rows of earlier builds.
 #[derive(Debug, Deserialize)]
@@ -60,17 +60,17 @@ pub(super) struct StoredRow {
 }
 
 impl StoredRow {
-    pub(super) fn slot(&self) -> Result<ConflictSlot, Failure> {
-        keys::slot_of(&self.sk).ok_or_else(|| Failure::unreadable("key of a conflict", &self.sk))
+    pub(super) fn slot(&self) -> Result<ConflictSlot, Error> {
+        keys::slot_of(&self.sk).ok_or_else(|| Error::unreadable("key of a conflict", &self.sk))
     }
 
     /// Unpacks the payloads in the row: of its first edit and of the server.
-    fn unpacked(&self) -> Result<[Option<String>; 2], Failure> {
+    fn unpacked(&self) -> Result<[Option<String>; 2], Error> {
         if self.packed.is_empty() {
             return Ok([None, None]);
         }
         let undecoded =
-            |error: &dyn std::fmt::Display| Failure::undecoded("payloads of a conflict", error);
+            |error: &dyn std::fmt::Display| Error::undecoded("payloads of a conflict", error);
         // The texts are JSON strings, in which each character may be escaped.
         let pair =
             unpack(&self.packed, 16 * INLINE_BYTES_MAX).map_err(|error| undecoded(&error))?;
@@ -79,7 +79,7 @@ impl StoredRow {
 
     /// Returns the key of the row with the server's payload, if that is separate, and its size in
     /// bytes, or `usize::MAX` if it is unknown.
-    pub(super) fn server_place(&self) -> Result<Option<(PayloadKey, usize)>, Failure> {
+    pub(super) fn server_place(&self) -> Result<Option<(PayloadKey, usize)>, Error> {
         let slot = self.slot()?;
         if self.server_payload.is_some() || self.server_version == 0 {
             return Ok(None);
@@ -109,7 +109,7 @@ impl StoredRow {
 
     /// Returns the key of the row with the first edit's payload, if that is separate, and its size
     /// in bytes, or `usize::MAX` if it is unknown.
-    pub(super) fn client_place(&self) -> Result<Option<(PayloadKey, usize)>, Failure> {
+    pub(super) fn client_place(&self) -> Result<Option<(PayloadKey, usize)>, Error> {
         if self.client_payload.is_some() || !self.packed.is_empty() && self.client_part.is_none() {
             return Ok(None);
         }
@@ -127,7 +127,7 @@ impl StoredRow {
         )))
     }
 
-    fn place_of(&self, edit: &str, part: Option<&str>) -> Result<PayloadKey, Failure> {
+    fn place_of(&self, edit: &str, part: Option<&str>) -> Result<PayloadKey, Error> {
         let name = match part {
             Some(part) => keys::part(&self.id, part)?,
             None => format!("part#{}#{edit}", self.id),
@@ -136,7 +136,7 @@ impl StoredRow {
     }
 
     /// Returns the keys of all separate rows with payloads of the conflict.
-    pub(super) fn places(&self) -> Result<Vec<PayloadKey>, Failure> {
+    pub(super) fn places(&self) -> Result<Vec<PayloadKey>, Error> {
         let mut places: Vec<PayloadKey> = self
             .server_place()?
             .into_iter()
@@ -155,11 +155,8 @@ impl StoredRow {
     }
 
     /// Takes the payload of the server, if it has one.
-    pub(super) fn server_payload(
-        &mut self,
-        texts: &PayloadTexts,
-    ) -> Result<Option<String>, Failure> {
-        let missing = Failure::unreadable("conflict", format!("server payload of {}", self.id));
+    pub(super) fn server_payload(&mut self, texts: &PayloadTexts) -> Result<Option<String>, Error> {
+        let missing = Error::unreadable("conflict", format!("server payload of {}", self.id));
         match self.server_place()? {
             Some((place, _)) => texts.of(place, "").ok_or(missing).map(Some),
             None if self.server_version == 0 => Ok(None),
@@ -171,7 +168,7 @@ impl StoredRow {
     }
 
     /// Decodes the conflict, given its separately stored payloads.
-    pub(super) fn read(mut self, texts: &PayloadTexts) -> Result<Conflict, Failure> {
+    pub(super) fn read(mut self, texts: &PayloadTexts) -> Result<Conflict, Error> {
         let slot = self.slot()?;
         let detected_at = self.detected_at()?;
         let channel = Channel::parse(&self.channel).ok_or_else(|| self.unreadable("channel"))?;
@@ -206,12 +203,12 @@ impl StoredRow {
         })
     }
 
-    fn unreadable(&self, what: &str) -> Failure {
-        Failure::unreadable("conflict", format!("{what} of {}", self.id))
+    fn unreadable(&self, what: &str) -> Error {
+        Error::unreadable("conflict", format!("{what} of {}", self.id))
     }
 
     /// Returns the time of detection, without the suffix that makes it unique.
-    fn detected_at(&self) -> Result<DateTime<Utc>, Failure> {
+    fn detected_at(&self) -> Result<DateTime<Utc>, Error> {
         let time = self
             .detected_at
             .split_once('#')
@@ -222,7 +219,7 @@ impl StoredRow {
     }
 
     /// Decodes the edit that opened the conflict. Takes its payload out of the row.
-    fn take_first_edit(&mut self, texts: &PayloadTexts) -> Result<ConflictEdit, Failure> {
+    fn take_first_edit(&mut self, texts: &PayloadTexts) -> Result<ConflictEdit, Error> {
         let opener = self
             .edits
             .first()
@@ -243,7 +240,7 @@ impl StoredRow {
     }
 
     /// Decodes an edit that joined the conflict.
-    fn joined_edit(&self, edit: EditRow, texts: &PayloadTexts) -> Result<ConflictEdit, Failure> {
+    fn joined_edit(&self, edit: EditRow, texts: &PayloadTexts) -> Result<ConflictEdit, Error> {
         let payload = match edit.client_payload {
             Some(text) => Some(text),
             None => texts.of(self.place_of(&edit.edit, edit.part.as_deref())?, &edit.edit),
@@ -259,6 +256,6 @@ impl StoredRow {
     }
 }
 
-fn json(text: String) -> Result<Json, Failure> {
-    RawValue::from_string(text).map_err(|error| Failure::undecoded("payload", error))
+fn json(text: String) -> Result<Json, Error> {
+    RawValue::from_string(text).map_err(|error| Error::undecoded("payload", error))
 }

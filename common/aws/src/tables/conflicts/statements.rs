@@ -15,7 +15,7 @@ use super::{
     payloads::{SeparatePayloads, StoredPayload},
 };
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, statements::statement},
 };
 
@@ -32,7 +32,7 @@ impl Conflicts {
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
-    ) -> Result<Option<ConflictStatement>, Failure> {
+    ) -> Result<Option<ConflictStatement>, Error> {
         if write.expected_edits > 0 {
             return Ok(None);
         }
@@ -73,24 +73,20 @@ impl Conflicts {
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
-    ) -> Result<ConflictStatement, Failure> {
+    ) -> Result<ConflictStatement, Error> {
         if write.expected_edits > 0 {
             return self.join(sender, write);
         }
         let place = OpenedConflict::of(write)?;
         let row = place
             .row(sender, write)?
-            .ok_or_else(|| Failure::unreadable("conflict", "without edits"))?;
+            .ok_or_else(|| Error::unreadable("conflict", "without edits"))?;
         self.insert(row, super::INLINE_BYTES_MAX)
     }
 
     /// Builds the statement that joins edits, on the condition that the conflict is open and has as
     /// many edits as were read.
-    fn join(
-        &self,
-        sender: Sender<'_>,
-        write: &ConflictWrite,
-    ) -> Result<ConflictStatement, Failure> {
+    fn join(&self, sender: Sender<'_>, write: &ConflictWrite) -> Result<ConflictStatement, Error> {
         let apart = SeparatePayloads::of(write);
         let edits: Vec<String> = write.edits.iter().map(|edit| hex(edit.id)).collect();
 
@@ -123,7 +119,7 @@ impl Conflicts {
     }
 
     /// Builds the statement that inserts a row, on the condition that it does not exist.
-    pub(super) fn insert(&self, row: Row, bytes: usize) -> Result<ConflictStatement, Failure> {
+    pub(super) fn insert(&self, row: Row, bytes: usize) -> Result<ConflictStatement, Error> {
         let mut attributes: Vec<(String, AttributeValue)> = row.into_iter().collect();
         attributes.sort_by(|(one, _), (other, _)| one.cmp(other));
         let names: Vec<String> = attributes

@@ -25,7 +25,7 @@ use tidemark_core::model::{
 
 use super::Conflicts;
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, key as row_key, statements::statement, text},
 };
 
@@ -85,16 +85,16 @@ fn at(kind: &str, tenant: &str, resource: &ResourceKey, number: u64) -> Row {
 }
 
 /// Returns the payload in a row that stores a version.
-pub(super) fn payload_of(row: Row) -> Result<String, Failure> {
+pub(super) fn payload_of(row: Row) -> Result<String, Error> {
     let row: PayloadVersionRow = from_row("version of a resource", row)?;
     unpacked(&row.packed)
 }
 
-fn unpacked(packed: &[u8]) -> Result<String, Failure> {
+fn unpacked(packed: &[u8]) -> Result<String, Error> {
     // Payloads are stored after merging, and earlier builds had a slightly larger limit.
     let text = unpack(packed, 2 * PAYLOAD_BYTES_MAX)
-        .map_err(|error| Failure::undecoded("version of a resource", error))?;
-    String::from_utf8(text).map_err(|error| Failure::undecoded("version of a resource", error))
+        .map_err(|error| Error::undecoded("version of a resource", error))?;
+    String::from_utf8(text).map_err(|error| Error::undecoded("version of a resource", error))
 }
 
 impl Conflicts {
@@ -104,7 +104,7 @@ impl Conflicts {
         &self,
         tenant: &str,
         versions: &[Version<'_>],
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, Error> {
         let mark = |version: &Version<'_>| at(MARK, tenant, version.resource, version.number);
         let name = |row: &Row| {
             [text(row, "pk"), text(row, "sk")].map(|part| part.unwrap_or_default().to_owned())
@@ -129,12 +129,12 @@ impl Conflicts {
     /// Stores versions of a tenant's resources.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable. The operation is idempotent.
+    /// Returns `Error` if DynamoDB is unavailable. The operation is idempotent.
     pub(crate) async fn put_versions(
         &self,
         tenant: &str,
         versions: &[Version<'_>],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let insert = format!(
             "INSERT INTO \"{}\" VALUE {{'pk': ?, 'sk': ?, 'packed': ?, 'fields': ?}}",
             self.0.name
@@ -169,13 +169,13 @@ impl Conflicts {
     /// Loads the payload and the field versions of a version; `None` if it is not stored.
     ///
     /// # Errors
-    /// Returns `Failure` if DynamoDB is unavailable or the row cannot be decoded.
+    /// Returns `Error` if DynamoDB is unavailable or the row cannot be decoded.
     pub async fn version(
         &self,
         tenant: &str,
         resource: &ResourceKey,
         number: u64,
-    ) -> Result<Option<(Json, FieldVersions)>, Failure> {
+    ) -> Result<Option<(Json, FieldVersions)>, Error> {
         let Some(row) = self
             .0
             .batch_get(vec![version_key(tenant, resource, number)])
@@ -187,12 +187,11 @@ impl Conflicts {
 
         let row: PayloadVersionRow = from_row("version of a resource", row)?;
         let fields = FieldVersions::from_bytes(&row.fields);
-        let fields =
-            fields.ok_or_else(|| Failure::unreadable("version of a resource", "fields"))?;
+        let fields = fields.ok_or_else(|| Error::unreadable("version of a resource", "fields"))?;
 
         let payload = RawValue::from_string(unpacked(&row.packed)?);
         Ok(Some((
-            payload.map_err(|error| Failure::undecoded("payload", error))?,
+            payload.map_err(|error| Error::undecoded("payload", error))?,
             fields,
         )))
     }

@@ -17,7 +17,7 @@ use tidemark_core::{
 
 use super::tombstone;
 use crate::{
-    failure::Failure,
+    error::Error,
     tables::{Row, from_row, moment, text},
 };
 
@@ -83,7 +83,7 @@ pub(super) const CHANGED: [&str; 12] = [
 ];
 
 /// Returns the values of [`CHANGED`] in that order.
-pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failure> {
+pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Error> {
     let Resource {
         payload,
         server_version,
@@ -109,7 +109,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Failu
         AttributeValue::Bool(run.echo_to_author),
         bytes(edits.to_bytes()),
         bytes(claims.to_bytes()),
-        resolutions.map_err(|error| Failure::unencoded("row to write", error))?,
+        resolutions.map_err(|error| Error::unencoded("row to write", error))?,
         bytes(fields.to_bytes()),
     ])
 }
@@ -124,7 +124,7 @@ pub(super) fn deleted(
     tenant: &str,
     key: &ResourceKey,
     resource: &Resource,
-) -> Result<[AttributeValue; 4], Failure> {
+) -> Result<[AttributeValue; 4], Error> {
     Ok([
         number(resource.server_version),
         AttributeValue::Bool(true),
@@ -159,14 +159,14 @@ fn bytes(bytes: Vec<u8>) -> AttributeValue {
 
 impl ResourceRow {
     /// Decodes the resource of a row.
-    pub(crate) fn read(self) -> Result<Resource, Failure> {
+    pub(crate) fn read(self) -> Result<Resource, Error> {
         let changed_at = moment(self.changed_at)?;
         if let Some(packed) = self.tombstone.as_ref().filter(|_| self.deleted) {
             return tombstone::read(packed, self.server_version, changed_at);
         }
 
         let unreadable = |what: &str| {
-            Failure::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk))
+            Error::unreadable("resource", format!("{what} of {} / {}", self.pk, self.sk))
         };
 
         let digest = self
@@ -207,12 +207,12 @@ impl ResourceRow {
 }
 
 impl SnapshotRow {
-    pub(super) fn read(self) -> Result<SnapshotItem, Failure> {
+    pub(super) fn read(self) -> Result<SnapshotItem, Error> {
         let payload = match self.payload {
             // A snapshot omits the payload of a deleted resource.
             _ if self.deleted => tombstone::nothing(),
             Some(payload) => read_payload(payload)?,
-            None => return Err(Failure::unreadable("resource", "payload")),
+            None => return Err(Error::unreadable("resource", "payload")),
         };
 
         Ok(SnapshotItem {
@@ -225,16 +225,15 @@ impl SnapshotRow {
     }
 }
 
-fn read_payload(payload: String) -> Result<Json, Failure> {
-    RawValue::from_string(payload).map_err(|error| Failure::undecoded("payload", error))
+fn read_payload(payload: String) -> Result<Json, Error> {
+    RawValue::from_string(payload).map_err(|error| Error::undecoded("payload", error))
 }
 
 /// Parses the key of a row into its scope and resource key.
-pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failure> {
-    let scope =
-        Scope::parse(pk).ok_or_else(|| Failure::unreadable("partition of a resource", pk))?;
+pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Error> {
+    let scope = Scope::parse(pk).ok_or_else(|| Error::unreadable("partition of a resource", pk))?;
     let key = ResourceKey::parse(&scope, sk)
-        .ok_or_else(|| Failure::unreadable("sort key of a resource", sk))?;
+        .ok_or_else(|| Error::unreadable("sort key of a resource", sk))?;
     Ok((scope, key))
 }
 
@@ -242,8 +241,8 @@ pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Failu
 /// another version, and returns `None` for it, so that it does not affect other rows.
 pub(super) fn read_row<T: DeserializeOwned, R>(
     row: Row,
-    read: impl FnOnce(T) -> Result<R, Failure>,
-) -> Result<(ResourceKey, Option<R>), Failure> {
+    read: impl FnOnce(T) -> Result<R, Error>,
+) -> Result<(ResourceKey, Option<R>), Error> {
     let part = |name| text(&row, name).unwrap_or_default();
     let (scope, key) = identify(part("pk"), part("sk"))?;
     let read = from_row::<T>("resource", row).and_then(read);

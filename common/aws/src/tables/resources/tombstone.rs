@@ -15,7 +15,7 @@ use tidemark_core::model::{
     resource::{Creation, Edits, HighWaterMarks, PayloadLocation, Resource, ResourceKey, Run},
 };
 
-use crate::{failure::Failure, tables::conflicts::versions::number_of};
+use crate::{error::Error, tables::conflicts::versions::number_of};
 
 /// Maximum size of an unpacked tombstone in bytes, with a margin: names, resolutions, edits and a
 /// small payload.
@@ -52,7 +52,7 @@ pub(super) fn packed(
     tenant: &str,
     key: &ResourceKey,
     resource: &Resource,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, Error> {
     match kept_apart(tenant, key, resource)? {
         None => memory(resource, None),
         kept => memory(resource, kept),
@@ -64,7 +64,7 @@ pub(super) fn kept_apart(
     tenant: &str,
     key: &ResourceKey,
     resource: &Resource,
-) -> Result<Option<PayloadLocation>, Failure> {
+) -> Result<Option<PayloadLocation>, Error> {
     if resource.kept.is_some() {
         return Ok(resource.kept);
     }
@@ -87,7 +87,7 @@ pub(super) fn kept_apart(
     Ok((!is_small).then_some(kept))
 }
 
-fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>, Failure> {
+fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>, Error> {
     let Resource { run, creation, .. } = resource;
     let fields = if kept.is_none() {
         resource.fields.to_bytes()
@@ -117,7 +117,7 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
     };
 
     Ok(pack(
-        &serde_json::to_vec(&memory).map_err(|error| Failure::unencoded("tombstone", error))?,
+        &serde_json::to_vec(&memory).map_err(|error| Error::unencoded("tombstone", error))?,
     ))
 }
 
@@ -126,13 +126,13 @@ pub(super) fn read(
     packed: &[u8],
     server_version: u64,
     changed_at: chrono::DateTime<chrono::Utc>,
-) -> Result<Resource, Failure> {
-    let unreadable = |what: &str| Failure::unreadable("tombstone", what);
+) -> Result<Resource, Error> {
+    let unreadable = |what: &str| Error::unreadable("tombstone", what);
 
     let text =
-        unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Failure::undecoded("tombstone", error))?;
+        unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Error::undecoded("tombstone", error))?;
     let memory: Memory =
-        serde_json::from_slice(&text).map_err(|error| Failure::undecoded("tombstone", error))?;
+        serde_json::from_slice(&text).map_err(|error| Error::undecoded("tombstone", error))?;
 
     let [digest, edits, claims, fields] = memory.b.map(|text| BASE64.decode(text));
     let bytes = |bytes: Result<Vec<u8>, _>| bytes.map_err(|_| unreadable("bytes"));

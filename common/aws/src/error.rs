@@ -1,7 +1,7 @@
 //! The errors of a function. A [`Problem`] is returned to the client unchanged; an unavailable
 //! dependency and a stored item that cannot be decoded are logged and returned as status 503.
 
-use std::{error::Error, fmt::Display, iter::successors};
+use std::{error::Error as StdError, fmt::Display, iter::successors};
 
 use aws_sdk_dynamodb::{
     error::{ErrorMetadata, ProvideErrorMetadata},
@@ -30,25 +30,25 @@ const QUOTING_PREFIXES: [&str; 5] = [
 
 /// The reason why a function cannot fulfill a request.
 #[derive(Debug)]
-pub enum Failure {
+pub enum Error {
     /// The request is invalid, and the problem explains the reason to the client.
     Rejected(Problem),
     /// A dependency is unavailable or throttles, or concurrent updates prevented the write. A retry
     /// completes what was begun. The text is for the log.
-    Outage(String),
+    Unavailable(String),
     /// A stored item cannot be decoded: another version of the code or an operator wrote it. The
     /// text is for the log.
     Corrupt(String),
 }
 
-impl Failure {
-    /// Returns an outage with the attempted call and the SDK's error. Of a service's response it
+impl Error {
+    /// Returns an unavailable error with the attempted call and the SDK's error. Of a service's response it
     /// includes only the error code and the AWS request id, because the message and the causes that
     /// repeat it may quote the data that was sent. The message is included if it is about
     /// permissions.
-    pub fn outage<E>(attempt: &str, error: E) -> Self
+    pub fn unavailable<E>(attempt: &str, error: E) -> Self
     where
-        E: Error + ProvideErrorMetadata + 'static,
+        E: StdError + ProvideErrorMetadata + 'static,
     {
         let mut detail = format!("{attempt}: {error}");
 
@@ -69,7 +69,7 @@ impl Failure {
             (None, _) => detail.extend(causes(&error).map(|cause| format!(": {cause}"))),
         }
 
-        Self::Outage(detail)
+        Self::Unavailable(detail)
     }
 
     /// Returns the failure for a stored item that cannot be decoded. `why` is logged, so it must
@@ -88,14 +88,14 @@ impl Failure {
     /// does not happen. Removes the parts of the message that quote the value.
     pub fn unencoded(what: &str, error: impl Display) -> Self {
         let why = without_quotes(&error.to_string());
-        Self::Outage(format!("cannot encode {what}: {why}"))
+        Self::Unavailable(format!("cannot encode {what}: {why}"))
     }
 
-    /// Returns the problem that the client receives. Logs an outage and a corrupt item.
+    /// Returns the problem that the client receives. Logs an unavailable error and a corrupt item.
     pub fn problem(self) -> Problem {
         match self {
             Self::Rejected(problem) => problem,
-            Self::Outage(detail) => {
+            Self::Unavailable(detail) => {
                 tracing::error!(%detail, "a dependency is unavailable");
                 unavailable()
             }
@@ -107,22 +107,22 @@ impl Failure {
     }
 }
 
-impl From<Problem> for Failure {
+impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::Rejected(problem)
     }
 }
 
-impl Display for Failure {
+impl Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Rejected(problem) => f.write_str(&problem.detail),
-            Self::Outage(detail) | Self::Corrupt(detail) => f.write_str(detail),
+            Self::Unavailable(detail) | Self::Corrupt(detail) => f.write_str(detail),
         }
     }
 }
 
-impl Error for Failure {}
+impl StdError for Error {}
 
 fn unavailable() -> Problem {
     let detail = "the service is temporarily unavailable: send the same request again after the \
@@ -131,15 +131,19 @@ fn unavailable() -> Problem {
 }
 
 /// Returns the causes of an error, up to the first that repeats a service's response.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     successors(error.source(), |&cause| cause.source())
         .take_while(|cause| !cause.is::<ErrorMetadata>())
 }
 
 /// Returns the reasons that DynamoDB reports for throttling: the limit, such as
 /// `TableWriteKeyRangeThroughputExceeded`, and the table or index.
-fn throttling_reasons<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = String> + 'a {
-    let reasons = |cause: &'a (dyn Error + 'static)| -> &'a [ThrottlingReason] {
+fn throttling_reasons<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = String> + 'a {
+    let reasons = |cause: &'a (dyn StdError + 'static)| -> &'a [ThrottlingReason] {
         if let Some(error) = cause.downcast_ref::<ThrottlingException>() {
             return error.throttling_reasons();
         }
@@ -242,7 +246,7 @@ mod tests {
 
         for error in errors {
             let detail =
-                Failure::outage("put_item", SdkError::service_error(error, ())).to_string();
+                Error::unavailable("put_item", SdkError::service_error(error, ())).to_string();
             assert!(
                 detail.ends_with(expected) && !detail.contains("secret"),
                 "{detail}"
@@ -252,7 +256,7 @@ mod tests {
 
     fn detail(text: &str) -> String {
         let error = serde_json::from_str::<DecodedRow>(text).expect_err("input is invalid");
-        Failure::undecoded("row", error).to_string()
+        Error::undecoded("row", error).to_string()
     }
 
     #[test]
@@ -295,7 +299,7 @@ mod tests {
             "version".to_owned(),
             version,
         )]));
-        let detail = Failure::undecoded("row", error.expect_err("not an integer")).to_string();
+        let detail = Error::undecoded("row", error.expect_err("not an integer")).to_string();
         assert_eq!(detail, "cannot decode row: malformed");
     }
 }
